@@ -1,0 +1,82 @@
+"""The bounded cursor: the only way in which the hot path touches bytes that came from a wire.
+
+A reader knows how many bytes are left and refuses to move past them; a writer knows how much room is left. Both
+return 0 when well and -1 at the limit, and never move in that case, so a caller can report where it stood.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+
+cdef struct Reader:
+    const uint8_t *start    # of the whole buffer: positions in errors count from here
+    const uint8_t *at
+    size_t left
+
+
+cdef struct Writer:
+    uint8_t *start
+    uint8_t *at
+    size_t left
+
+
+cdef inline void reader_over(Reader *reader, const uint8_t *data, size_t size) noexcept nogil:
+    reader.start = data
+    reader.at = data
+    reader.left = size
+
+
+cdef inline size_t reader_position(const Reader *reader) noexcept nogil:
+    return <size_t>(reader.at - reader.start)
+
+
+cdef inline int reader_take(Reader *reader, size_t count, const uint8_t **taken) noexcept nogil:
+    """Step over ``count`` bytes and give where they begin; -1 when fewer are left."""
+    if count > reader.left:
+        return -1
+    taken[0] = reader.at
+    reader.at += count
+    reader.left -= count
+    return 0
+
+
+cdef inline void writer_over(Writer *writer, uint8_t *data, size_t room) noexcept nogil:
+    writer.start = data
+    writer.at = data
+    writer.left = room
+
+
+cdef inline size_t writer_size(const Writer *writer) noexcept nogil:
+    return <size_t>(writer.at - writer.start)
+
+
+cdef inline int writer_reserve(Writer *writer, size_t count, uint8_t **reserved) noexcept nogil:
+    """Set ``count`` bytes aside for the caller to fill; -1 when there is less room."""
+    if count > writer.left:
+        return -1
+    reserved[0] = writer.at
+    writer.at += count
+    writer.left -= count
+    return 0
+
+
+cdef inline int writer_put(Writer *writer, const uint8_t *data, size_t count) noexcept nogil:
+    """Copy ``count`` bytes in; -1 when there is less room."""
+    if count > writer.left:
+        return -1
+    memcpy(writer.at, data, count)
+    writer.at += count
+    writer.left -= count
+    return 0
+
+
+cdef inline uint32_t load_be16(const uint8_t *at) noexcept nogil:
+    return (<uint32_t>at[0] << 8) | at[1]
+
+
+cdef inline uint32_t load_be32(const uint8_t *at) noexcept nogil:
+    return (<uint32_t>at[0] << 24) | (<uint32_t>at[1] << 16) | (<uint32_t>at[2] << 8) | at[3]
+
+
+cdef inline uint64_t load_be64(const uint8_t *at) noexcept nogil:
+    return (<uint64_t>load_be32(at) << 32) | load_be32(at + 4)

@@ -1,0 +1,52 @@
+"""Index scan: where each field of a message begins and ends, without copying a byte of it."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.spec cimport FIELD_SLOTS, Spec
+
+cdef enum FaultCode:
+    FAULT_NONE
+    FAULT_TRUNCATED           # needed bytes are not there
+    FAULT_LENGTH_DIGITS       # a length field that is not a number
+    FAULT_LENGTH_LIMIT        # a length above the field's maximum
+    FAULT_CONTENT             # a character outside the field's content class
+    FAULT_BITMAP_DIGITS       # a hex bitmap with something else in it
+    FAULT_TYPE_DIGITS         # an MTI that is not four digits
+    FAULT_NO_SPEC             # a bit without a specification
+    FAULT_TRAILING            # bytes after the last field
+    FAULT_ROOM                # the output buffer is too small (composing)
+    FAULT_VALUE               # a value that the destination field cannot hold (composing)
+
+cdef struct Fault:
+    int code
+    int field                 # number; FIELD_HEADER, FIELD_TYPE, FIELD_BITMAP for the others
+    uint32_t position         # byte offset from the start of the message
+    uint32_t needed
+    uint32_t available
+
+cdef struct MessageIndex:
+    const uint8_t *data       # the message; borrowed
+    uint32_t size
+    uint32_t mti              # as a number: 200 for "0200"
+    uint64_t present[3]       # field n is bit (n - 1) % 64 of word (n - 1) / 64; after a fault, only what was indexed
+    uint32_t offset[FIELD_SLOTS]     # of the field's data, its length header not included
+    uint32_t length[FIELD_SLOTS]     # of the data, in bytes
+    uint16_t count[FIELD_SLOTS]      # in the unit that the field counts in: bytes or nibbles
+
+
+cdef inline bint has_field(const MessageIndex *index, int field) noexcept nogil:
+    return (index.present[(field - 1) >> 6] >> ((field - 1) & 63)) & 1
+
+
+cdef int scan_message(Spec spec, const uint8_t *data, size_t size, MessageIndex *index, Fault *fault) noexcept nogil
+"""Index one message; 0, or -1 with ``fault`` filled and ``index`` holding the fields read before it (so that MTI and
+STAN of an otherwise unreadable message can be had)."""
+
+cdef int read_text(Spec spec, const MessageIndex *index, int field, uint8_t *out, int room) noexcept nogil
+"""Canonical value as ASCII characters: BCD digits and binary as hex digits (pad nibble left out), EBCDIC as ASCII.
+Number of characters; -1 when absent; -2 when ``room`` is too small."""
+
+cdef int64_t read_number(Spec spec, const MessageIndex *index, int field) noexcept nogil
+"""A field of decimal digits as a number; -1 when absent, not digits, or above 18 digits."""
+
+cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, const uint8_t *text, int count) noexcept nogil
+"""Overwrite a present field with a value of the same length, in place; 0, or -1 when it does not fit exactly."""

@@ -1,0 +1,64 @@
+"""A message specification as C tables: how each field of one dialect is laid out on the wire."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    FIELD_HEADER = 0          # pyiso8583's "h" lives at index 0 of the tables
+    FIELD_MAX = 192           # the tertiary bitmap ends here
+    FIELD_SLOTS = 193
+    FIELD_TYPE = -1           # names for faults: the "t" and "p" keys of pyiso8583
+    FIELD_BITMAP = -2
+
+cdef enum DataEncoding:
+    DATA_BINARY               # pyiso8583 "b": bytes, or BCD digits
+    DATA_ASCII                # ASCII and every code page that agrees with it on 0x20..0x7E
+    DATA_CODE_PAGE            # any other one-byte code page (EBCDIC): by table
+
+cdef enum LengthEncoding:
+    LENGTH_BINARY             # big-endian unsigned integer
+    LENGTH_BCD
+    LENGTH_ASCII
+    LENGTH_CODE_PAGE
+
+cdef enum PadSide:
+    PAD_NONE
+    PAD_LEFT
+    PAD_RIGHT
+
+cdef enum Content:            # our own extension key "content" of a field's dictionary; absent means any
+    CONTENT_ANY
+    CONTENT_N                 # decimal digits (BCD digits where the data is binary)
+    CONTENT_A                 # letters and blanks
+    CONTENT_AN                # letters, digits and blanks
+    CONTENT_ANS               # printable
+    CONTENT_Z                 # track 2: digits and the separators = D, F as filler
+    CONTENT_XN                # C or D, then digits
+    CONTENT_HEX               # hex digits, either case
+
+cdef struct FieldSpec:
+    uint8_t defined
+    uint8_t data_encoding
+    uint8_t length_encoding
+    uint8_t length_width      # bytes of the length; 0 for a fixed field
+    uint8_t counts_nibbles
+    uint8_t pad_side
+    uint8_t pad_nibble        # 0x0..0xF
+    uint8_t content
+    uint32_t max_length       # bytes, or nibbles where counts_nibbles
+    const uint8_t *to_ascii   # 256 entries for DATA_CODE_PAGE, else NULL
+    const uint8_t *from_ascii
+    const uint8_t *length_to_ascii     # the same for LENGTH_CODE_PAGE
+    const uint8_t *length_from_ascii
+
+
+cdef class Spec:
+    """A compiled specification. Make one with ``compile_spec``; it never changes."""
+    cdef FieldSpec fields[FIELD_SLOTS]      # index 0: header "h"; 1: secondary bitmap; 2..192
+    cdef FieldSpec type_spec                # "t"
+    cdef FieldSpec bitmap_spec              # "p"
+    cdef bint has_header
+    cdef list _code_pages                   # keeps the tables above alive
+    cdef readonly dict source               # the pyiso8583 dictionary that it was compiled from
+
+
+cpdef Spec compile_spec(object spec)

@@ -1,0 +1,50 @@
+"""Composition of one message from another, from one dialect to another, field by field, without Python objects.
+
+A ``Composer`` is compiled from a list of steps (destination field, where its value comes from, how to convert it) and
+writes a whole message: MTI, bitmap, fields. Sources are the terminal's request, the issuer's answer, slots (values
+that the switch computes) and constants."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from switch.scan cimport Fault, MessageIndex
+from switch.spec cimport Spec
+
+cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the two
+    SLOT_MTI                  # four digits
+    SLOT_PROCESSING_CODE      # six digits
+    SLOT_STAN                 # six digits
+    SLOT_RRN                  # twelve characters
+    SLOT_TRANSMISSION_TIME    # MMDDhhmmss, UTC
+    SLOT_LOCAL_TIME           # hhmmss
+    SLOT_LOCAL_DATE           # MMDD
+    SLOT_LOCAL_DATE_TIME      # YYMMDDhhmmss
+    SLOT_RESPONSE_CODE        # as the destination writes it
+    SLOT_AUTHORIZATION_CODE
+    SLOT_ACQUIRER             # the acquiring institution's identification code
+    SLOT_PIN_BLOCK            # hex digits, under the destination's key
+    SLOT_ORIGINAL_DATA        # field 90: original MTI, STAN, transmission time, acquirer, forwarder
+    SLOT_NETWORK_CODE         # field 70
+    SLOT_KEYS                 # hex digits: working keys under the terminal's master key
+    SLOT_PAN
+    SLOT_SETTLEMENT_DATE      # MMDD
+    SLOT_MAC                  # a place of the right size, zero filled; the MAC is put there afterwards
+    SLOT_COUNT
+
+cdef struct SlotValue:
+    const uint8_t *text       # canonical characters, as read_text gives them
+    uint16_t count            # 0: absent, the field is left out
+
+cdef struct Slots:
+    SlotValue value[SLOT_COUNT]
+
+
+cdef class Composer:
+    """Steps compiled for one destination spec. Immutable."""
+    cdef readonly Spec destination
+
+    cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
+                     uint8_t *out, size_t room, Fault *fault) noexcept nogil
+    """Write the message; its size in bytes, or -1 with ``fault`` filled. ``answer`` may be NULL: fields that come
+    from it are left out. A MAC field, when there is one, is the last field and ends where the message ends."""
+
+    cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
+    cdef readonly int mac_size         # bytes of its data on the wire

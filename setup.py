@@ -1,0 +1,89 @@
+"""Build of the compiled hot path: every ``ext/NAME.pyx`` becomes ``switch.NAME``.
+
+Two kinds of build:
+
+- release (the default): optimised, no tracing, no assertions in Cython code;
+- debug (``AUTHSWITCH_DEBUG=1``): line tracing, bounds checks and C assertions, for coverage and fault hunting.
+  ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers to it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+SOURCES = ROOT / "ext"
+DEBUG = os.environ.get("AUTHSWITCH_DEBUG") == "1"
+SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
+BUILD = Path("build") / ("debug" if DEBUG else "release")
+
+# Modules that call OpenSSL's libcrypto.
+CRYPTO_MODULES = {"mac", "pin"}
+
+RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
+DEBUG_FLAGS = ["-O1", "-UNDEBUG", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]
+# The flags are recorded in each object, so that a test can read what was really used.
+COMMON_FLAGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-fstack-protector-strong", "-frecord-gcc-switches"]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "embedsignature": True,
+    "binding": False,
+    "initializedcheck": DEBUG,
+    "linetrace": DEBUG,
+}
+
+
+def stage_package() -> Path:
+    """Give Cython a tree in which ``ext/`` is the package ``switch``, for cimports; returns its parent."""
+    stage = BUILD / "stage"
+    stage.mkdir(parents=True, exist_ok=True)
+    link = stage / "switch"
+    if not link.is_symlink():
+        link.symlink_to(os.path.relpath(SOURCES, stage.resolve()), target_is_directory=True)
+    return stage
+
+
+def extension(source: Path) -> Extension:
+    """Describe the extension module that one Cython source becomes."""
+    flags = COMMON_FLAGS + (DEBUG_FLAGS if DEBUG else RELEASE_FLAGS)
+    link_flags = []
+    if SANITIZERS:
+        flags.append(f"-fsanitize={SANITIZERS}")
+        link_flags.append(f"-fsanitize={SANITIZERS}")
+    return Extension(
+        f"switch.{source.stem}",
+        [str(source.relative_to(ROOT))],
+        include_dirs=["ext"],
+        libraries=["crypto"] if source.stem in CRYPTO_MODULES else [],
+        extra_compile_args=flags,
+        extra_link_args=link_flags,
+    )
+
+
+class BuildExtensions(build_ext):
+    """Also lays the type stubs beside the compiled modules, where type checkers look for them."""
+
+    def run(self) -> None:
+        super().run()
+        package = Path(".") if self.inplace else Path(self.build_lib)
+        for stub in SOURCES.glob("*.pyi"):
+            shutil.copy2(stub, package / "switch" / stub.name)
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(source) for source in sorted(SOURCES.glob("*.pyx"))],
+        include_path=[str(stage_package())],
+        build_dir=str(BUILD / "c"),
+        compiler_directives=DIRECTIVES,
+        nthreads=os.cpu_count() or 1,
+    ),
+    cmdclass={"build_ext": BuildExtensions},
+)
