@@ -1,0 +1,56 @@
+"""Counters, gauges and latency histograms in shared memory.
+
+Each worker process writes its own stretch of the memory without locks; the admin side adds the stretches up. An index
+comes from ``Stats.counter``, ``Stats.gauge`` or ``Stats.histogram`` and is not checked here: registration is the check.
+Index 0 belongs to no series, and there is room behind it for a whole histogram: a site whose series was not registered
+writes there, and nobody reads it.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef enum:
+    STATS_BOUNDS = 37                        # bucket bounds of every histogram, 50 microseconds to 60 seconds
+    STATS_BUCKETS = STATS_BOUNDS + 1         # the last one holds what is above every bound
+    STATS_HISTOGRAM_SLOTS = STATS_BUCKETS + 1    # and then the sum of all durations in nanoseconds
+    STATS_DISCARD = 0                        # the index that nobody reads
+
+
+cdef extern from *:
+    int leading_zeros "__builtin_clzll"(unsigned long long value) noexcept nogil
+
+
+cdef class Stats:
+    cdef uint64_t *values                    # of this process: its own stretch
+    cdef uint64_t bounds[STATS_BUCKETS]      # nanoseconds, ascending; the last is the largest 64-bit number
+    cdef uint8_t first_bucket[64]            # by position of the duration's highest bit: where the search begins
+    cdef uint64_t *_memory                   # the stretches of all workers
+    cdef size_t _memory_size                 # bytes
+    cdef size_t _stretch                     # slots of one worker
+    cdef readonly uint32_t slots             # slots that may be registered for one worker
+    cdef readonly uint32_t slots_used
+    cdef readonly uint32_t workers
+    cdef long _owner                         # the process that may register
+    cdef dict _families                      # name -> Family
+    cdef object _register(self, str kind, str name, str help, dict labels, uint32_t needed)
+    cdef int _check(self, uint32_t index, uint32_t size) except -1
+    cdef uint64_t _sum(self, size_t index) noexcept nogil
+
+
+cdef inline void stats_add(Stats stats, uint32_t index, uint64_t amount) noexcept nogil:
+    """Add to a counter, or to a gauge that only this worker moves."""
+    stats.values[index] += amount
+
+
+cdef inline void stats_set(Stats stats, uint32_t index, uint64_t value) noexcept nogil:
+    """Set this worker's part of a gauge; the gauge shows the sum of all parts."""
+    stats.values[index] = value
+
+
+cdef inline void stats_observe(Stats stats, uint32_t histogram, uint64_t duration_ns) noexcept nogil:
+    """Count one duration in its bucket and add it to the sum."""
+    cdef uint64_t *slots = stats.values + histogram
+    cdef uint32_t bucket = stats.first_bucket[63 - leading_zeros(duration_ns | 1)]
+    while duration_ns > stats.bounds[bucket]:    # at most three steps; the last bound is above everything
+        bucket += 1
+    slots[bucket] += 1
+    slots[STATS_BUCKETS] += duration_ns

@@ -1,0 +1,189 @@
+"""Counters, gauges and histograms in shared memory."""
+
+import os
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from switch.stats import BUCKET_BOUNDS_NS, Stats, StatsError
+
+HISTOGRAM_SLOTS = len(BUCKET_BOUNDS_NS) + 2
+
+
+def in_child(work):
+    """Run ``work`` in a forked process; its exit status, 99 when it raised."""
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            status = work()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_counter_adds_and_gauge_is_set():
+    stats = Stats(4096)
+    requests = stats.counter("requests_total", "Requests.", {"listener": "a"})
+    in_flight = stats.gauge("in_flight", "In flight.")
+    stats.add(requests, 3)
+    stats.add(requests)
+    stats.set(in_flight, 7)
+    stats.set(in_flight, 2)
+    assert stats.value(requests) == 4
+    assert stats.value(in_flight) == 2
+
+
+def test_same_series_has_the_same_index_and_other_labels_another():
+    stats = Stats(4096)
+    first = stats.counter("requests_total", "Requests.", {"listener": "a"})
+    assert stats.counter("requests_total", "Requests.", {"listener": "a"}) == first
+    assert stats.counter("requests_total", "Requests.", {"listener": "b"}) != first
+
+
+@given(st.lists(st.integers(0, 2**62), max_size=50))
+def test_histogram_counts_as_bisect_does(durations):
+    stats = Stats(4096)
+    latency = stats.histogram("latency_seconds", "Latency.")
+    expected = [0] * (len(BUCKET_BOUNDS_NS) + 1)
+    for duration in durations:
+        stats.observe(latency, duration)
+        expected[bisect_left(BUCKET_BOUNDS_NS, duration)] += 1
+    counts, total = stats.histogram_value(latency)
+    assert counts == expected
+    assert total == sum(durations) % 2**64
+
+
+@pytest.mark.parametrize("bound", BUCKET_BOUNDS_NS)
+def test_bucket_bounds_are_inclusive(bound):
+    stats = Stats(4096)
+    latency = stats.histogram("latency_seconds", "Latency.")
+    stats.observe(latency, bound)
+    stats.observe(latency, bound + 1)
+    counts, _ = stats.histogram_value(latency)
+    place = BUCKET_BOUNDS_NS.index(bound)
+    assert counts[place : place + 2] == [1, 1]
+
+
+def test_bounds_ascend_from_50_microseconds_to_a_minute():
+    assert list(BUCKET_BOUNDS_NS) == sorted(set(BUCKET_BOUNDS_NS))
+    assert BUCKET_BOUNDS_NS[0] == 50_000
+    assert BUCKET_BOUNDS_NS[-1] == 60_000_000_000
+
+
+def test_workers_write_their_own_stretch_and_are_summed():
+    stats = Stats(4096, workers=3)
+    requests = stats.counter("requests_total", "Requests.")
+    in_flight = stats.gauge("in_flight", "In flight.")
+    latency = stats.histogram("latency_seconds", "Latency.")
+
+    def work(worker):
+        stats.use_worker(worker)
+        for _ in range(1000):
+            stats.add(requests)
+        stats.set(in_flight, 5)
+        stats.observe(latency, 60_000)
+        return 0
+
+    assert [in_child(lambda w=w: work(w)) for w in range(3)] == [0, 0, 0]
+    assert stats.value(requests) == 3000
+    assert stats.value(in_flight) == 15
+    assert stats.histogram_value(latency)[1] == 180_000
+    stats.clear_worker(1)
+    assert stats.value(in_flight) == 10
+    assert stats.value(requests) == 3000
+
+
+def test_worker_knows_inherited_series_and_may_not_add_new_ones():
+    stats = Stats(4096, workers=2)
+    requests = stats.counter("requests_total", "Requests.")
+
+    def work():
+        if stats.counter("requests_total", "Requests.") != requests:
+            return 1
+        try:
+            stats.counter("others_total", "Others.")
+        except StatsError as error:
+            return 0 if "before the workers start" in str(error) else 2
+        return 3
+
+    assert in_child(work) == 0
+
+
+def test_full_memory_is_refused_with_the_figures():
+    stats = Stats(1024)
+    stats.histogram("a_seconds", "A.")
+    stats.histogram("b_seconds", "B.")
+    left = stats.slots - stats.slots_used
+    assert left == 1024 // 8 - 3 * HISTOGRAM_SLOTS
+    with pytest.raises(StatsError, match=rf"c_seconds.*{HISTOGRAM_SLOTS} slots needed, {left} of 128 left"):
+        stats.histogram("c_seconds", "C.")
+    for number in range(left):
+        stats.counter("requests_total", "Requests.", {"n": str(number)})
+    with pytest.raises(StatsError, match=r"1 slots needed, 0 of 128 left; raise limits\.statistics_bytes"):
+        stats.gauge("one_more", "One more.")
+
+
+@pytest.mark.parametrize(
+    ("register", "message"),
+    [
+        (lambda s: s.counter("requests", "R."), "ends in _total"),
+        (lambda s: s.histogram("latency_ms", "L."), "ends in _seconds"),
+        (lambda s: s.gauge("Depth", "D."), "lower-case"),
+        (lambda s: s.gauge("depth", "D.", {"le": "1"}), "le"),
+        (lambda s: s.gauge("depth", "D.", {"Link": "1"}), "Link"),
+        (lambda s: s.gauge("depth", "D.", {"link": 1}), "int, needed a string"),
+        (lambda s: s.gauge("known", "K.", {"other": "x"}), "was registered as a gauge"),
+        (lambda s: s.use_worker(1), "needed 0 to 0"),
+        (lambda s: s.clear_worker(1), "needed 0 to 0"),
+    ],
+)
+def test_wrong_registration_is_refused(register, message):
+    stats = Stats(4096)
+    stats.gauge("known", "K.", {"link": "x"})
+    with pytest.raises(StatsError, match=message):
+        register(stats)
+
+
+@pytest.mark.parametrize(("size", "workers"), [(0, 1), (1 << 31, 1), (4096, 0), (4096, 1025)])
+def test_wrong_sizes_are_refused(size, workers):
+    with pytest.raises(StatsError, match="needed"):
+        Stats(size, workers)
+
+
+@pytest.mark.parametrize("index", [0, 38, 40, 4096])
+def test_index_of_no_series_is_refused_from_python(index):
+    stats = Stats(4096)
+    stats.gauge("depth", "D.")
+    for use in (lambda: stats.value(index), lambda: stats.add(index), lambda: stats.set(index, 1)):
+        with pytest.raises(IndexError):
+            use()
+    with pytest.raises(IndexError):
+        stats.observe(39, 1)
+    with pytest.raises(IndexError):
+        stats.histogram_value(39)
+
+
+def test_prometheus_reads_what_was_written():
+    stats = Stats(4096)
+    stats.add(stats.counter("requests_total", "Requests.", {"listener": 'odd "name"\\\n'}), 5)
+    stats.set(stats.gauge("in_flight", "In flight."), 9)
+    latency = stats.histogram("latency_seconds", "Latency.", {"link": "a"})
+    for duration in (40_000, 60_000, 90_000_000_000):
+        stats.observe(latency, duration)
+    registry = CollectorRegistry()
+    registry.register(stats)
+    families = {f.name: f for f in text_string_to_metric_families(generate_latest(registry).decode())}
+    (request,) = families["requests"].samples
+    assert (request.labels, request.value) == ({"listener": 'odd "name"\\\n'}, 5)
+    assert families["in_flight"].samples[0].value == 9
+    buckets = {s.labels["le"]: s.value for s in families["latency_seconds"].samples if s.name.endswith("_bucket")}
+    assert len(buckets) == len(BUCKET_BOUNDS_NS) + 1
+    assert (buckets["5e-05"], buckets["7.5e-05"], buckets["60"], buckets["+Inf"]) == (1, 2, 2, 3)
+    values = {s.name: s.value for s in families["latency_seconds"].samples}
+    assert values["latency_seconds_count"] == 3
+    assert values["latency_seconds_sum"] == pytest.approx(90.0001)
