@@ -1,0 +1,70 @@
+# Short targets for everything that is done often; `make help` lists them.
+# ARGS is passed on to what a target runs; VENV names the virtual environment.
+
+VENV ?= .venv
+ARGS ?=
+PY := $(VENV)/bin/python
+JOBS := $(shell nproc 2>/dev/null || echo 1)
+DEBUG_LIB := build/debug/lib
+# Python must take the package from the debug build, not from the working directory.
+ON_DEBUG := PYTHONSAFEPATH=1 PYTHONPATH=$(DEBUG_LIB)
+
+export VENV
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup ready build run test bench lint format debug coverage clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what building, running, testing and development need
+	@tools/setup test
+
+# What building and running need; the tests' tools are not among it.
+ready:
+	@tools/setup run
+
+build: ready build/release/built ## Compile the hot path in place
+	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
+	    $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+
+build/release/built: $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py
+	@echo "compiling ext/"
+	@$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@mkdir -p $(@D) && touch $@
+
+run: build ## Run the demo: switch, issuers and terminals on this machine (ARGS="--seconds 20")
+	@$(PY) -m switch demo $(ARGS)
+
+test: setup build ## Run linters and tests (ARGS="tests/ext -k scan" for some of the tests)
+	@status=0; \
+	$(MAKE) --no-print-directory lint || status=1; \
+	$(PY) -m pytest $(ARGS) || status=1; \
+	exit $$status
+
+bench: setup build ## Measure the parts beside their peers, then the whole switch beside the C relay
+	@$(PY) -m pytest bench --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,mean,ops,rounds $(ARGS)
+	@$(MAKE) --no-print-directory --directory bench/floor
+	@$(PY) bench/whole.py
+
+lint: setup build ## Check style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(VENV)/bin/cython-lint ext
+	@$(PY) -m mypy
+
+format: setup ## Put Python sources into the house style
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+debug: setup ## Compile with line tracing, assertions and bounds checks, into build/debug/lib
+	@AUTHSWITCH_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib $(DEBUG_LIB) --parallel $(JOBS)
+
+coverage: debug ## Run the tests on the debug build and report the coverage of Python and Cython lines
+	@$(ON_DEBUG) $(PY) -m coverage run -m pytest $(ARGS)
+	@$(PY) -m coverage report
+
+clean: ## Remove everything that was built; the virtual environment stays
+	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
