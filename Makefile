@@ -29,7 +29,7 @@ build: ready build/release/built ## Compile the hot path in place
 	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
 	    $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 
-build/release/built: $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py
+build/release/built: $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py | ready
 	@echo "compiling ext/"
 	@$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@mkdir -p $(@D) && touch $@
@@ -51,7 +51,7 @@ bench: setup build ## Measure the parts beside their peers, then the whole switc
 lint: setup build ## Check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(VENV)/bin/cython-lint ext
+	@PATH="$(abspath $(VENV)/bin):$$PATH" cython-lint ext
 	@$(PY) -m mypy
 
 format: setup ## Put Python sources into the house style

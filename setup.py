@@ -71,8 +71,9 @@ class BuildExtensions(build_ext):
     """Also lays the type stubs beside the compiled modules, where type checkers look for them."""
 
     def run(self) -> None:
+        """Compile, then copy the stubs."""
         super().run()
-        package = Path(".") if self.inplace else Path(self.build_lib)
+        package = Path() if self.inplace else Path(self.build_lib)
         for stub in SOURCES.glob("*.pyi"):
             shutil.copy2(stub, package / "switch" / stub.name)
 
