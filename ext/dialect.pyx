@@ -1,0 +1,325 @@
+"""The tables of one dialect that the hot path asks: kinds, response codes, natural key, MAC rules."""
+
+cimport cython
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from switch.kind cimport KIND_COUNT, KIND_UNKNOWN
+from switch.reason cimport REASON_COUNT, REASON_OTHER_DECLINE
+from switch.scan cimport has_field, read_text
+from switch.spec cimport FIELD_MAX
+
+from switch.kinds import TRAITS
+
+# Numbers of the code sets seen so far, so that the hot path compares numbers.
+cdef dict code_set_numbers = {}
+
+cdef KindTraits traits_of_kind[KIND_COUNT]
+
+
+def _fill_traits():
+    for kind, traits in TRAITS.items():
+        traits_of_kind[<int>kind].money = traits.money
+        traits_of_kind[<int>kind].forwarded = traits.forwarded
+        traits_of_kind[<int>kind].reversible = traits.reversible
+
+
+_fill_traits()
+
+
+cdef const KindTraits *kind_traits(int kind) noexcept nogil:
+    if kind < 0 or kind >= KIND_COUNT:
+        kind = KIND_UNKNOWN
+    return &traits_of_kind[kind]
+
+
+cdef inline int base36(uint8_t character) noexcept nogil:
+    """Value of a digit or upper-case letter; -1 for anything else."""
+    if c'0' <= character <= c'9':
+        return character - c'0'
+    if c'A' <= character <= c'Z':
+        return character - c'A' + 10
+    return -1
+
+
+cdef int code_number(const uint8_t *code, int size) noexcept nogil:
+    """A response code as a number of base 36; -1 when a character of it is no digit or upper-case letter."""
+    cdef int number = 0
+    cdef int value, place
+    for place in range(size):
+        value = base36(code[place])
+        if value < 0:
+            return -1
+        number = number * 36 + value
+    return number
+
+
+cdef int within(str what, value, int limit) except -1:
+    """A number that a table has room for."""
+    if not 0 <= value <= limit:
+        raise ValueError(f"{what}: at most {limit}, have {value}")
+    return value
+
+
+cdef bytes sized_code(str code, int size):
+    """A response code as bytes."""
+    cdef bytes text = code.encode("ascii")
+    if len(text) != size or code_number(<const uint8_t *>text, size) < 0:
+        raise ValueError(f"response code {code!r}: need {size} digits or upper-case letters")
+    return text
+
+
+cdef int fill_codes(DialectTables tables, codes, reasons) except -1:
+    """Codes by reason, and reasons by code."""
+    cdef bytes text
+    cdef int number
+    if len(codes) != REASON_COUNT:
+        raise ValueError(f"need a code for each of {<int>REASON_COUNT} reasons, have {len(codes)}")
+    tables.code_size = within("characters of a response code", len(codes[0]), RESPONSE_CODE_MAX)
+    tables._reason_room = <uint32_t>(36 ** tables.code_size)
+    tables._reasons = <uint8_t *>malloc(tables._reason_room)
+    if tables._reasons == NULL:
+        raise MemoryError
+    memset(tables._reasons, REASON_COUNT, tables._reason_room)
+    for place, code in enumerate(codes):
+        text = sized_code(code, tables.code_size)
+        memcpy(tables._codes[<int>place], <const uint8_t *>text, tables.code_size)
+    for code, reason in reasons.items():
+        text = sized_code(code, tables.code_size)
+        number = code_number(<const uint8_t *>text, tables.code_size)
+        tables._reasons[number] = within("reason", reason, REASON_COUNT - 1)
+
+
+cdef int fill_kinds(DialectTables tables, kinds) except -1:
+    """Rows by message, those with more conditions first; MTI and processing code by kind."""
+    cdef KindRow *row
+    cdef bytes text
+    cdef int place, message, count = 0
+    if len(kinds) > KIND_ROWS_MAX:
+        raise ValueError(f"at most {<int>KIND_ROWS_MAX} ways to write kinds, have {len(kinds)}")
+    tables._condition_field_count = 0
+    memset(tables._kind_mti, 0, sizeof(tables._kind_mti))
+    memset(tables._kind_processing_code, 0, sizeof(tables._kind_processing_code))
+    for kind, mti, conditions in kinds:
+        if tables._kind_mti[<int>kind]:
+            continue
+        tables._kind_mti[<int>within("kind", kind, KIND_COUNT - 1)] = mti
+        for field, start, value in conditions:
+            if field == 3 and start == 0 and len(value) >= 2:
+                text = value[:2].encode("ascii")
+                memcpy(tables._kind_processing_code[<int>kind], <const uint8_t *>text, 2)
+    memset(tables._first_row, 0, sizeof(tables._first_row))
+    ordered = sorted(kinds, key=lambda entry: (entry[1] // 10 % 100, -sum(len(c[2]) for c in entry[2])))
+    for kind, mti, conditions in ordered:
+        row = &tables._rows[count]
+        row.kind = kind
+        row.message = mti // 10 % 100
+        row.condition_count = within("conditions of a kind", len(conditions), CONDITIONS_MAX)
+        for place, (field, start, value) in enumerate(conditions):
+            text = value.encode("ascii")
+            row.condition[place].slot = condition_slot(tables, field)
+            row.condition[place].start = start
+            row.condition[place].size = within("characters of a condition", len(text), CONDITION_TEXT_MAX)
+            memcpy(row.condition[place].text, <const uint8_t *>text, len(text))
+        count += 1
+        for message in range(row.message + 1, MESSAGES + 1):
+            tables._first_row[message] = count
+
+
+cdef int condition_slot(DialectTables tables, int field) except -1:
+    """Index of a field among those that conditions look into."""
+    cdef int slot
+    for slot in range(tables._condition_field_count):
+        if tables._condition_fields[slot] == field:
+            return slot
+    slot = tables._condition_field_count
+    if slot == CONDITION_FIELDS_MAX:
+        raise ValueError(f"conditions of kinds look into more than {<int>CONDITION_FIELDS_MAX} fields")
+    tables._condition_fields[slot] = field
+    tables._condition_field_count += 1
+    return slot
+
+
+cdef int fill_natural_key(DialectTables tables, natural_key) except -1:
+    """Parts beside terminal, merchant, class and STAN."""
+    tables.natural_key_count = within("parts of the natural key", len(natural_key), NATURAL_KEY_MAX)
+    for place, (field, start, size) in enumerate(natural_key):
+        tables.natural_key[<int>place].field = field
+        tables.natural_key[<int>place].start = start
+        tables.natural_key[<int>place].size = size
+
+
+cdef int fill_mac(DialectTables tables, mac) except -1:
+    """Form and coverage."""
+    tables.mac_algorithm = mac["algorithm"]
+    tables.mac_padding = mac["padding"]
+    tables.mac_form = mac["form"]
+    tables.mac_size = mac["size"]
+    tables.mac_all_up_to = mac["fields"] is None
+    fields = mac["fields"] or ()
+    tables.mac_field_count = within("fields under the MAC", len(fields), MAC_FIELDS_MAX)
+    for place, field in enumerate(fields):
+        tables.mac_fields[<int>place] = field
+    tables.mac_kinds = 0
+    for kind in mac["kinds"]:
+        tables.mac_kinds |= <uint64_t>1 << <int>kind
+
+
+@cython.final
+@cython.no_gc
+cdef class DialectTables:
+    """Tables of one dialect; ``switch.dialects`` checks them and makes this object.
+
+    Args:
+        name: The dialect's.
+        spec: Its compiled specification.
+        mti_version: First digit of its MTIs: 0 for 1987, 1 for 1993.
+        code_set: Name of its set of response codes.
+        codes: The code to write for each reason, in the order of ``switch.reasons``.
+        reasons: The reason to read from each code.
+        kinds: For each way to write a kind: its number, the MTI, and what else the message holds as
+            (field, start, text). The first of each kind is the one that we write.
+        natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
+        mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
+        sensitive: Numbers of fields that are never stored or shown.
+        original_field: Where a reversal names its original; 0 when it does not.
+        original_parts: How: (field, size, length digits), field 0 being the MTI.
+
+    Raises:
+        ValueError: A table is larger than its place here, or a value outside its range.
+    """
+
+    def __cinit__(self):
+        self._reasons = NULL
+
+    def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, kinds,
+                 natural_key, mac, sensitive, int original_field, original_parts):
+        if self._reasons != NULL:
+            raise TypeError("tables of a dialect never change")
+        self.name = name
+        self.spec = spec
+        self.mti_version = mti_version
+        self.code_set = code_set
+        self.code_set_number = code_set_numbers.setdefault(code_set, len(code_set_numbers))
+        fill_codes(self, codes, reasons)
+        fill_kinds(self, kinds)
+        fill_natural_key(self, natural_key)
+        fill_mac(self, mac)
+        memset(self.sensitive, 0, sizeof(self.sensitive))
+        for field in sensitive:
+            self.sensitive[(<int>field - 1) // 64] |= <uint64_t>1 << ((<int>field - 1) % 64)
+        self.original_field = original_field
+        self.original_part_count = within("parts of the original's data", len(original_parts), ORIGINAL_PARTS_MAX)
+        for place, (field, size, length_digits) in enumerate(original_parts):
+            self.original_part[<int>place].field = field
+            self.original_part[<int>place].size = size
+            self.original_part[<int>place].length_digits = length_digits
+
+    def __dealloc__(self):
+        free(self._reasons)
+
+    cdef int classify(self, const MessageIndex *message) noexcept nogil:
+        cdef uint8_t text[CONDITION_FIELDS_MAX][CONDITION_FIELD_ROOM]
+        cdef int size[CONDITION_FIELDS_MAX]
+        cdef const KindRow *row
+        cdef const Condition *condition
+        cdef uint32_t pair = (message.mti // 10) % 100
+        cdef int at, place, slot
+        if pair & 1:      # an answer: what it answers has the even function digit below
+            pair -= 1
+        for slot in range(self._condition_field_count):
+            size[slot] = -3      # not read yet
+        for at in range(self._first_row[pair], self._first_row[pair + 1]):
+            row = &self._rows[at]
+            for place in range(row.condition_count):
+                condition = &row.condition[place]
+                slot = condition.slot
+                if size[slot] == -3:
+                    size[slot] = read_text(self.spec, message, self._condition_fields[slot], text[slot],
+                                           CONDITION_FIELD_ROOM)
+                if size[slot] < condition.start + condition.size:
+                    break
+                if memcmp(&text[slot][condition.start], condition.text, condition.size) != 0:
+                    break
+            else:
+                return row.kind
+        return KIND_UNKNOWN
+
+    cdef int reason_to_code(self, int reason, uint8_t *out) noexcept nogil:
+        if reason < 0 or reason >= REASON_COUNT:
+            reason = REASON_OTHER_DECLINE
+        memcpy(out, self._codes[reason], self.code_size)
+        return self.code_size
+
+    cdef int code_to_reason(self, const uint8_t *code, int size) noexcept nogil:
+        cdef int number
+        if size != self.code_size:
+            return REASON_OTHER_DECLINE
+        number = code_number(code, size)
+        if number < 0 or self._reasons[number] == REASON_COUNT:
+            return REASON_OTHER_DECLINE
+        return self._reasons[number]
+
+    cdef int answer_code(self, DialectTables issuer, const uint8_t *code, int size, uint8_t *out) noexcept nogil:
+        cdef int number
+        if self.code_set_number == issuer.code_set_number:
+            number = code_number(code, size) if size == self.code_size else -1
+            if number >= 0 and self._reasons[number] != REASON_COUNT:
+                memcpy(out, code, size)
+                return size
+        return self.reason_to_code(issuer.code_to_reason(code, size), out)
+
+    cdef int kind_mti(self, int kind) noexcept nogil:
+        return self._kind_mti[kind] if 0 <= kind < KIND_COUNT else 0
+
+    cdef int kind_processing_code(self, int kind, uint8_t *out) noexcept nogil:
+        if kind < 0 or kind >= KIND_COUNT or self._kind_processing_code[kind][0] == 0:
+            return 0
+        memcpy(out, self._kind_processing_code[kind], 2)
+        return 2
+
+    cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil:
+        if has_field(message, 128):
+            return 128
+        return 64 if has_field(message, 64) else NO_FIELD
+
+    cdef bint is_sensitive(self, int field) noexcept nogil:
+        if field < 1 or field > FIELD_MAX:
+            return False
+        return (self.sensitive[(field - 1) >> 6] >> ((field - 1) & 63)) & 1
+
+    cdef int original_data(self, const MessageIndex *original, uint8_t *out, int room) noexcept nogil:
+        cdef const OriginalPart *part
+        cdef uint32_t mti
+        cdef int place, start, filled, used, value, digit, at = 0
+        for place in range(self.original_part_count):
+            part = &self.original_part[place]
+            start = at + part.length_digits
+            if start + max(4, <int>part.size) > room:
+                return -1
+            if part.field == NO_FIELD:
+                mti = first_mti(original.mti)
+                used = 4
+                for digit in range(4):
+                    out[start + 3 - digit] = c'0' + mti % 10
+                    mti //= 10
+            else:
+                used = read_text(self.spec, original, part.field, &out[start], room - start)
+                if used == -1:
+                    used = 0
+                elif used < 0:
+                    return -1
+            if part.size:
+                if used > part.size:
+                    return -1
+                filled = part.size - used
+                for digit in range(used):
+                    out[start + part.size - 1 - digit] = out[start + used - 1 - digit]
+                memset(&out[start], c'0', filled)
+                used = part.size
+            value = used
+            for digit in range(part.length_digits):
+                out[start - 1 - digit] = c'0' + value % 10
+                value //= 10
+            at = start + used
+        return at
