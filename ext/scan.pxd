@@ -1,7 +1,8 @@
 """Index scan: where each field of a message begins and ends, without copying a byte of it."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
-from switch.spec cimport FIELD_SLOTS, Spec
+from switch.cursor cimport Reader
+from switch.spec cimport FIELD_SLOTS, FieldSpec, Spec
 
 cdef enum FaultCode:
     FAULT_NONE
@@ -20,8 +21,8 @@ cdef struct Fault:
     int code
     int field                 # number; FIELD_HEADER, FIELD_TYPE, FIELD_BITMAP for the others
     uint32_t position         # byte offset from the start of the message
-    uint32_t needed
-    uint32_t available
+    uint32_t needed           # FAULT_LENGTH_LIMIT: the maximum; FAULT_CONTENT and the like: 0
+    uint32_t available        # FAULT_LENGTH_LIMIT: what the message says; FAULT_TRAILING: bytes left over
 
 cdef struct MessageIndex:
     const uint8_t *data       # the message; borrowed
@@ -34,6 +35,7 @@ cdef struct MessageIndex:
 
 
 cdef inline bint has_field(const MessageIndex *index, int field) noexcept nogil:
+    """Whether a field from 1 to 192 was indexed. Bitmaps (1, 65) and the header never count as present."""
     return (index.present[(field - 1) >> 6] >> ((field - 1) & 63)) & 1
 
 
@@ -50,3 +52,11 @@ cdef int64_t read_number(Spec spec, const MessageIndex *index, int field) noexce
 
 cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, const uint8_t *text, int count) noexcept nogil
 """Overwrite a present field with a value of the same length, in place; 0, or -1 when it does not fit exactly."""
+
+cdef int take_field(const FieldSpec *spec, Reader *reader, const uint8_t **data, uint32_t *size, uint32_t *count,
+                    Fault *fault) noexcept nogil
+"""Read one field's length and step over its data: ``size`` bytes, ``count`` in the field's own unit. 0, or -1 with
+``fault`` filled but for the field's number; the reader then stands at the length, or at the data that is cut off."""
+
+cdef object fault_error(const Fault *fault)
+"""The ``ScanError`` that tells of a fault."""

@@ -11,7 +11,7 @@ cdef enum:
 
 cdef enum DataEncoding:
     DATA_BINARY               # pyiso8583 "b": bytes, or BCD digits
-    DATA_ASCII                # ASCII and every code page that agrees with it on 0x20..0x7E
+    DATA_ASCII                # ASCII and every code page that agrees with it on 0x00..0x7F
     DATA_CODE_PAGE            # any other one-byte code page (EBCDIC): by table
 
 cdef enum LengthEncoding:
@@ -24,6 +24,11 @@ cdef enum PadSide:
     PAD_NONE
     PAD_LEFT
     PAD_RIGHT
+
+cdef enum:
+    PAD_NIBBLE_NONE = 0xFF
+    LENGTH_WIDTH_MAX = 8      # bytes of a length
+    LENGTH_MAX = 0xFFFF       # bytes or nibbles of a field: what MessageIndex.count holds
 
 cdef enum Content:            # our own extension key "content" of a field's dictionary; absent means any
     CONTENT_ANY
@@ -43,12 +48,25 @@ cdef struct FieldSpec:
     uint8_t counts_nibbles
     uint8_t pad_side
     uint8_t pad_nibble        # 0x0..0xF
+    uint8_t right_pad_nibble  # when both pads are given: the second that a reader tries; else PAD_NIBBLE_NONE
     uint8_t content
     uint32_t max_length       # bytes, or nibbles where counts_nibbles
+    uint32_t fixed_bytes      # bytes on the wire of a fixed field
+    # The tables below are Latin-1 where ASCII ends, so that nothing of an EBCDIC page is lost on the way; SUB (0x1A)
+    # or a question mark stand for a character that the other side lacks.
     const uint8_t *to_ascii   # 256 entries for DATA_CODE_PAGE, else NULL
     const uint8_t *from_ascii
     const uint8_t *length_to_ascii     # the same for LENGTH_CODE_PAGE
     const uint8_t *length_from_ascii
+
+
+cdef class CodePage:
+    """A one-byte text encoding as tables. Made once for each encoding of Python."""
+    cdef readonly str name
+    cdef readonly bint agrees_with_ascii    # on 0x00..0x7F, both ways
+    cdef readonly bint holds_ascii          # every character of 0x00..0x7F has a byte
+    cdef uint8_t to_ascii[256]
+    cdef uint8_t from_ascii[256]
 
 
 cdef class Spec:
@@ -57,7 +75,10 @@ cdef class Spec:
     cdef FieldSpec type_spec                # "t"
     cdef FieldSpec bitmap_spec              # "p"
     cdef bint has_header
-    cdef list _code_pages                   # keeps the tables above alive
+    cdef list data_pages                    # CodePage of each field's data, by index; None where it is binary
+    cdef list length_pages                  # CodePage of each field's length; None where it has none or it is binary
+    cdef CodePage type_page                 # of "t" and "p"; None where they are binary
+    cdef CodePage bitmap_page
     cdef readonly dict source               # the pyiso8583 dictionary that it was compiled from
 
 
