@@ -1,0 +1,67 @@
+"""A configuration of which not all parts may be right: the parts that are, and the problems of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar, cast
+
+from pydantic import ValidationError
+
+from switch.config.models import Config, LinkSection, ListenerSection, Section
+from switch.config.problems import Problem, errors_among, problems_of
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+class Draft:
+    """What validation has found so far.
+
+    Attributes:
+        file: the configuration file.
+        problems: all that is wrong or doubtful, in the order in which it was found.
+        listeners: those that are valid in themselves.
+        links: those that are valid in themselves.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.listeners: list[ListenerSection] = []
+        self.links: list[LinkSection] = []
+        self._sections: dict[str, Section | None] = {}
+
+    def error(self, key: str, reason: str) -> None:
+        """Note what keeps the daemon from starting."""
+        self.problems.append(Problem(str(self.file), key, reason))
+
+    def warning(self, key: str, reason: str) -> None:
+        """Note what is doubtful."""
+        self.problems.append(Problem(str(self.file), key, reason, "warning"))
+
+    def validate(self, model: type[SectionType], table: object, key: str) -> SectionType | None:
+        """Read one table by its model; None, and the problems noted, when it is wrong."""
+        try:
+            return model.model_validate(table, context={"folder": self.file.parent})
+        except ValidationError as error:
+            self.problems += problems_of(error, model, self.file, key)
+            return None
+
+    def keep(self, name: str, section: Section | None) -> None:
+        """Keep a section that is right, or that is rightly absent."""
+        self._sections[name] = section
+
+    def knows(self, name: str) -> bool:
+        """Whether the section was read, or is rightly absent: if not, nothing can be said of it."""
+        return name in self._sections
+
+    def get(self, name: str, _model: type[SectionType]) -> SectionType | None:
+        """The section ``name``, which is of the given model; None when it is absent or wrong."""
+        return cast("SectionType | None", self._sections.get(name))
+
+    def finish(self) -> Config | None:
+        """The whole configuration; None when one of the problems is an error."""
+        if errors_among(self.problems):
+            return None
+        config = Config.model_validate({**self._sections, "listener": tuple(self.listeners), "link": tuple(self.links)})
+        config.was_read(self.file, tuple(self.problems))
+        return config

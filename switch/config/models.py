@@ -1,0 +1,409 @@
+"""The configuration file as models: every key with its type, unit, limits, default and meaning.
+
+The field descriptions are the reference manual: ``docs/configuration.md`` is tested against them. Units are the last
+word of a name; money and card data never stand in a configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PrivateAttr,
+    ValidationInfo,
+)
+
+from switch.config.problems import Problem
+
+LISTENERS_MAX = 32
+"""A terminal's allowed listeners are kept as 32 bits."""
+
+LINKS_MAX = 1024
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host (name or IP address) and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+ADDRESS = re.compile(r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<plain>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+
+
+def parse_address(value: object) -> Address:
+    """Read ``host:port`` or ``[IPv6]:port``; port 0 lets the kernel choose.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, Address):
+        return value
+    match = ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match["port"]) > 65_535:
+        raise ValueError(f'needed "host:port" or "[IPv6]:port", got {value!r}')
+    return Address(match["bracketed"] or match["plain"], int(match["port"]))
+
+
+def parse_endpoint(value: object) -> Address:
+    """Read an address to connect to: as ``parse_address``, but port 0 makes no sense."""
+    address = parse_address(value)
+    if address.port == 0:
+        raise ValueError("needed a port to connect to, got port 0")
+    return address
+
+
+def _resolve(value: object, info: ValidationInfo) -> Path:
+    """Make a path of a string, relative to the folder of the configuration file."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"needed the path of a file, got {value!r}")
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder, value)
+
+
+def _resolve_dialect(value: object, info: ValidationInfo) -> str:
+    """Leave the name of a built-in dialect; a path (with a slash or .toml) is resolved as other files are."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"needed the name or the file of a dialect, got {value!r}")
+    return str(_resolve(value, info)) if "/" in value or value.endswith(".toml") else value
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'needed a time zone of the IANA database, got "{name}"') from error
+    return name
+
+
+def _parse_network(value: object) -> IPv4Network | IPv6Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise ValueError(f'needed an IP address or network such as "10.1.0.0/16", got {value!r}') from error
+
+
+BindAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_address)]
+EndpointAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_endpoint)]
+FilePath = Annotated[Path, BeforeValidator(_resolve)]
+DialectName = Annotated[str, BeforeValidator(_resolve_dialect)]
+Network = Annotated[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], BeforeValidator(_parse_network)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
+KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$")]
+InstitutionId = Annotated[str, Field(pattern=r"^[0-9]{1,11}$")]
+TlsVersion = Literal["1.2", "1.3"]
+
+
+def milliseconds(default: int, description: str, *, least: int = 1, most: int = 24 * HOUR_MS) -> int:
+    """A duration in milliseconds, with its limits."""
+    return Field(default, ge=least, le=most, description=description)
+
+
+def count(default: int, description: str, *, least: int = 1, most: int) -> int:
+    """A number of things or bytes, with its limits."""
+    return Field(default, ge=least, le=most, description=description)
+
+
+class Section(BaseModel):
+    """A table of the configuration: no type is guessed, no unknown key is passed over, nothing changes afterwards."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class SwitchSection(Section):
+    """Who this switch is to the others."""
+
+    name: Name = Field(description="Name of this switch in logs, metrics and on the admin side.")
+    acquirer_id: InstitutionId = Field(description="Acquiring institution's identification code, field 32.")
+    country: Annotated[str, Field(pattern=r"^[0-9]{3}$")] = Field(
+        description="Country of the acquirer, numeric ISO 3166."
+    )
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
+        "UTC", description="Time zone of local dates and times (fields 12 and 13), by its name in the IANA database."
+    )
+
+
+class AdminSection(Section):
+    """The HTTP side for operators: metrics, health, status, drain."""
+
+    bind: BindAddress = Field(Address("127.0.0.1", 9583), description="Address that it listens on.")
+    allow_remote: bool = Field(
+        False,
+        description="Accept an address that is not loopback. Nobody is asked for a password there: "
+        "only with a firewall or a proxy that asks.",
+    )
+
+
+class LogSection(Section):
+    """What the daemon says on standard error."""
+
+    format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is shown.")
+
+
+class JournalSection(Section):
+    """Where the life of each transaction is kept."""
+
+    mode: Literal["off"] = Field(
+        "off", description="off: nothing survives a crash, and reversals that were not delivered are lost with it."
+    )
+
+
+class LimitsSection(Section):
+    """What the whole daemon may hold at once."""
+
+    transactions_in_flight_max: int = count(
+        100_000, "Transactions that wait for an issuer; above it terminals are told 91.", most=1_000_000
+    )
+    connections_max: int = count(
+        20_000, "Connections of terminals on all listeners together; above it they are closed at once.", most=1_000_000
+    )
+    output_buffer_bytes_max: int = count(
+        262_144,
+        "Bytes waiting to be sent on one connection; a peer that reads so slowly is closed.",
+        least=4_096,
+        most=1 << 26,
+    )
+    duplicate_window_count_max: int = count(
+        1_000_000, "Finished transactions remembered to answer a repeated request.", most=50_000_000
+    )
+    duplicate_window_seconds: int = count(600, "How long a finished transaction is remembered.", most=7 * 24 * 3600)
+    reversals_max: int = count(
+        100_000, "Reversals waiting to be acknowledged; above it no new payment is accepted.", most=10_000_000
+    )
+    drain_seconds: int = count(30, "How long a drain waits for what is in flight.", most=3_600)
+    statistics_bytes: int = count(4_194_304, "Shared memory for counters and histograms.", least=65_536, most=1 << 30)
+
+
+class KeysSection(Section):
+    """The sealed key file, and where the key that opens it comes from: exactly one of the two."""
+
+    file: FilePath = Field(description="The sealed key file; `authswitch keys` makes and changes it.")
+    master_key_file: FilePath | None = Field(
+        None, description="File with the master key; nobody but its owner and group may read it."
+    )
+    master_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        None, description="Name of the environment variable that holds the master key."
+    )
+
+
+class RegistrySection(Section):
+    """Who may speak."""
+
+    merchants: FilePath = Field(description="CSV file of the merchants.")
+    terminals: FilePath = Field(description="CSV file of the terminals.")
+
+
+class RoutesSection(Section):
+    """Which card goes to which links."""
+
+    file: FilePath = Field(description="CSV file of BIN ranges and their links.")
+
+
+class RiskSection(Section):
+    """Limits and blocks."""
+
+    file: FilePath = Field(description="TOML file of limits, blocked cards, BINs and countries.")
+
+
+class ListenerTls(Section):
+    """TLS on a listener."""
+
+    certificate: FilePath = Field(description="PEM file of our certificate, followed by its intermediates.")
+    private_key: FilePath = Field(description="PEM file of its private key, not encrypted.")
+    client_ca: FilePath | None = Field(None, description="PEM file of the authorities of client certificates.")
+    client_certificate: Literal["none", "required"] = Field(
+        "none", description="Whether a terminal must show a certificate; needs `client_ca`."
+    )
+    client_identity: Literal["terminal", "any"] = Field(
+        "terminal",
+        description="terminal: the common name of the certificate must be the terminal (field 41) of every request; "
+        "any: the certificate only opens the door, as for a concentrator.",
+    )
+    minimum_version: TlsVersion = Field("1.2", description="The oldest version of TLS that is accepted.")
+
+
+class ListenerSection(Section):
+    """A port on which terminals call."""
+
+    name: Name = Field(description="Name of the listener; `terminals.csv` refers to it.")
+    bind: BindAddress = Field(description="Address that it listens on; port 0 lets the kernel choose.")
+    dialect: DialectName = Field(description="Name of a built-in dialect, or the path of a dialect file.")
+    mac: Literal["required", "optional", "none"] = Field(
+        "required",
+        description="required: a request without a right MAC is refused; optional: it may carry none, but a wrong one "
+        "is refused; none: MACs are not looked at.",
+    )
+    idle_timeout_ms: int = milliseconds(
+        300_000, "A connection that says nothing for so long, with nothing in flight, is closed.", least=100
+    )
+    partial_frame_timeout_ms: int = milliseconds(
+        10_000, "A frame that was begun must be complete within this time.", least=100, most=HOUR_MS
+    )
+    connections_max: int = count(10_000, "Connections on this listener.", most=1_000_000)
+    requests_in_flight_max: int = count(
+        64, "Requests of one connection that wait for an answer; above it we stop reading from it.", most=65_536
+    )
+    backlog: int = count(4_096, "Connections that the kernel keeps for us until we accept them.", most=65_535)
+    tls: ListenerTls | None = Field(None, description="TLS; without it the port speaks plain TCP.")
+
+
+class LinkMac(Section):
+    """The MAC between us and an issuer."""
+
+    algorithm: Literal["x9.9", "x9.19", "cup-ecb", "cup-sm4", "aes-cmac"] = Field(description="The algorithm.")
+    padding: Literal[1, 2] = Field(1, description="Padding method of ISO 9797-1, where the algorithm leaves it open.")
+    key: KeyName = Field(description="Name of the zone authentication key (ZAK) in the key file.")
+
+
+class LinkPin(Section):
+    """The PIN block between us and an issuer."""
+
+    format: Literal["iso-0", "iso-1", "iso-3"] = Field("iso-0", description="Format of ISO 9564-1.")
+    key: KeyName = Field(description="Name of the zone PIN key (ZPK) in the key file.")
+
+
+class LinkMatch(Section):
+    """How an answer finds its request."""
+
+    by: Literal["stan", "rrn"] = Field("stan", description="Look up by field 11 or by field 37, as we sent it.")
+    verify: tuple[Annotated[int, Field(ge=2, le=192)], ...] = Field(
+        (41, 4, 7),
+        strict=False,
+        max_length=16,
+        description="Fields that must be the same in the answer where it carries them; else the answer is no match.",
+    )
+
+
+class LinkReversal(Section):
+    """How reversals are delivered to an issuer."""
+
+    mti: Literal["0400", "0420"] = Field("0420", description="Request or advice; repeats are 0401 or 0421.")
+    interval_ms: int = milliseconds(10_000, "Wait before the first repeat; it doubles with each.", least=100)
+    backoff_max_ms: int = milliseconds(600_000, "The longest wait between two repeats.", least=100)
+    window: int = count(16, "Reversals in flight on this link at once.", most=4_096)
+
+
+class LinkTls(Section):
+    """TLS on a link, whichever side calls."""
+
+    ca: FilePath | None = Field(
+        None,
+        description="PEM file of the authorities of the issuer's certificate. Required where we connect; "
+        "where the issuer connects, it must then show a certificate.",
+    )
+    certificate: FilePath | None = Field(
+        None, description="PEM file of our certificate. Required where the issuer connects."
+    )
+    private_key: FilePath | None = Field(None, description="PEM file of its private key, not encrypted.")
+    server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = Field(
+        None, description="Name that the issuer's certificate must bear; default is the host of the endpoint."
+    )
+    minimum_version: TlsVersion = Field("1.2", description="The oldest version of TLS that is accepted.")
+
+
+class LinkSection(Section):
+    """An issuer (or the network before it) and the connections to it."""
+
+    name: Name = Field(description="Name of the link; `routes.csv` refers to it.")
+    dialect: DialectName = Field(description="Name of a built-in dialect, or the path of a dialect file.")
+    mode: Literal["connect", "accept"] = Field("connect", description="Who calls: we, or the issuer.")
+    endpoints: tuple[EndpointAddress, ...] = Field(
+        (), strict=False, max_length=16, description="Addresses that we connect to; all are used at once. Mode connect."
+    )
+    bind: BindAddress | None = Field(None, description="Address on which the issuer calls. Mode accept.")
+    peers: tuple[Network, ...] = Field(
+        (), strict=False, max_length=64, description="Addresses or networks that may call. Mode accept."
+    )
+    connections: int = count(1, "Connections to each endpoint, or that the issuer may hold at once.", most=64)
+    connect_timeout_ms: int = milliseconds(5_000, "Wait for a connection, its TLS included.", least=10, most=HOUR_MS)
+    reconnect_min_ms: int = milliseconds(500, "Wait before the first attempt to connect again; it doubles with each.")
+    reconnect_max_ms: int = milliseconds(30_000, "The longest wait between two attempts.")
+    timeout_ms: int = milliseconds(
+        15_000,
+        "Wait for an answer; then the terminal is told of the time-out and a reversal follows.",
+        least=10,
+        most=600_000,
+    )
+    in_flight_max: int = count(
+        5_000, "Requests that wait for an answer on this link; above it the next link is asked.", most=900_000
+    )
+    timeouts_to_unhealthy: int = count(
+        5, "Time-outs in a row after which the link is asked nothing until an echo test succeeds.", most=10_000
+    )
+    sign_on: bool = Field(True, description="Sign on (0800) when connected and sign off when drained.")
+    echo_interval_ms: int = milliseconds(
+        60_000, "Echo test (0800) when the link was idle for so long; 0 for never.", least=0
+    )
+    echo_timeout_ms: int = milliseconds(10_000, "Wait for the answer to an 0800; then we connect again.", least=10)
+    partial_frame_timeout_ms: int = milliseconds(
+        10_000, "A frame that was begun must be complete within this time.", least=100, most=HOUR_MS
+    )
+    idle_timeout_ms: int = milliseconds(
+        300_000, "A connection on which nothing came for so long is closed and opened again; 0 for never.", least=0
+    )
+    institution_id: InstitutionId | None = Field(
+        None, description="Forwarding institution's identification code, field 33; left out when absent."
+    )
+    match: LinkMatch = Field(LinkMatch(), description="How an answer finds its request.")
+    reversal: LinkReversal = Field(LinkReversal(), description="How reversals are delivered.")
+    mac: LinkMac | None = Field(None, description="The MAC; without it messages are neither signed nor verified.")
+    pin: LinkPin | None = Field(None, description="The PIN block; without it requests with a PIN are refused.")
+    tls: LinkTls | None = Field(None, description="TLS; without it the link speaks plain TCP.")
+
+
+class Config(Section):
+    """A whole configuration file, valid in itself."""
+
+    switch: SwitchSection = Field(description="Who this switch is.")
+    admin: AdminSection = Field(AdminSection(), description="HTTP side for operators.")
+    log: LogSection = Field(LogSection(), description="Logs.")
+    journal: JournalSection = Field(JournalSection(), description="Journal.")
+    limits: LimitsSection = Field(LimitsSection(), description="Limits of the whole daemon.")
+    keys: KeysSection | None = Field(None, description="Keys; needed as soon as anything is signed or has a PIN.")
+    registry: RegistrySection = Field(description="Merchants and terminals.")
+    routes: RoutesSection = Field(description="Routes.")
+    risk: RiskSection | None = Field(None, description="Risk control; without it nothing is limited or blocked.")
+    listeners: tuple[ListenerSection, ...] = Field(
+        alias="listener", strict=False, min_length=1, max_length=LISTENERS_MAX, description="Ports for terminals."
+    )
+    links: tuple[LinkSection, ...] = Field(
+        alias="link", strict=False, min_length=1, max_length=LINKS_MAX, description="Issuers."
+    )
+    _file: Path = PrivateAttr(Path())
+    _warnings: tuple[Problem, ...] = PrivateAttr(())
+
+    @property
+    def file(self) -> Path:
+        """The file that was read."""
+        return self._file
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is doubtful in it, though it can be used."""
+        return self._warnings
+
+    def was_read(self, file: Path, warnings: tuple[Problem, ...]) -> None:
+        """Note where the configuration came from and what is doubtful in it; called once, by the loader."""
+        self._file = file
+        self._warnings = warnings

@@ -1,0 +1,224 @@
+"""Whether the parts of a configuration make sense together."""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from switch.config.draft import Draft
+from switch.config.models import (
+    Address,
+    AdminSection,
+    JournalSection,
+    KeysSection,
+    LimitsSection,
+    LinkSection,
+    ListenerSection,
+    RiskSection,
+)
+
+DESCRIPTORS_SPARE = 64
+"""File descriptors that the daemon needs besides connections: standard streams, event loop, files, listeners."""
+
+
+def check_sense(draft: Draft) -> None:
+    """Check what no model can check by itself, among those parts of the draft that are valid."""
+    _check_names(draft)
+    _check_addresses(draft)
+    _check_admin(draft)
+    _check_keys(draft)
+    _check_limits(draft)
+    for listener in draft.listeners:
+        _check_listener(draft, listener, f"listener[{listener.name}]")
+    for link in draft.links:
+        key = f"link[{link.name}]"
+        _check_link_side(draft, link, key)
+        _check_link_times(draft, link, key)
+    if draft.get("journal", JournalSection) is not None:
+        draft.warning("journal.mode", "off: what is in flight and not yet reversed is lost in a crash")
+    if draft.knows("risk") and draft.get("risk", RiskSection) is None:
+        draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_names(draft: Draft) -> None:
+    for sort, names in (("listener", [s.name for s in draft.listeners]), ("link", [s.name for s in draft.links])):
+        for name, times in Counter(names).items():
+            if times > 1:
+                draft.error(f"{sort}[{name}].name", f"is used {times} times; each {sort} needs a name of its own")
+
+
+def _bound(draft: Draft) -> Iterator[tuple[str, Address]]:
+    admin = draft.get("admin", AdminSection)
+    if admin is not None:
+        yield "admin.bind", admin.bind
+    for listener in draft.listeners:
+        yield f"listener[{listener.name}].bind", listener.bind
+    for link in draft.links:
+        if link.bind is not None:
+            yield f"link[{link.name}].bind", link.bind
+
+
+def _is_any(host: str) -> bool:
+    """Whether the address stands for all addresses of this machine."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _check_addresses(draft: Draft) -> None:
+    taken: dict[int, list[tuple[str, str]]] = {}
+    for key, address in _bound(draft):
+        if address.port == 0:
+            continue
+        for other_key, other_host in taken.get(address.port, []):
+            if address.host == other_host or _is_any(address.host) or _is_any(other_host):
+                draft.error(key, f"{address} is already taken by {other_key}")
+                break
+        taken.setdefault(address.port, []).append((key, address.host))
+
+
+def _check_admin(draft: Draft) -> None:
+    admin = draft.get("admin", AdminSection)
+    if admin is not None and not is_loopback(admin.bind.host) and not admin.allow_remote:
+        draft.error("admin.bind", f"{admin.bind} is not loopback; set admin.allow_remote = true if that is meant")
+
+
+def _check_keys(draft: Draft) -> None:
+    if not draft.knows("keys"):
+        return
+    keys = draft.get("keys", KeysSection)
+    if keys is None:
+        users = [f"listener[{s.name}].mac" for s in draft.listeners if s.mac != "none"]
+        users += [f"link[{s.name}].mac" for s in draft.links if s.mac is not None]
+        users += [f"link[{s.name}].pin" for s in draft.links if s.pin is not None]
+        if users:
+            draft.error("keys", f"is required, since {users[0]} needs keys")
+        return
+    sources = [keys.master_key_file, keys.master_key_env]
+    if sum(source is not None for source in sources) != 1:
+        draft.error("keys", "needed exactly one of master_key_file and master_key_env")
+
+
+def _check_limits(draft: Draft) -> None:
+    limits = draft.get("limits", LimitsSection)
+    if limits is None:
+        return
+    for listener in draft.listeners:
+        if listener.connections_max > limits.connections_max:
+            draft.error(
+                f"listener[{listener.name}].connections_max",
+                f"{listener.connections_max:,} is above limits.connections_max, {limits.connections_max:,}",
+            )
+    for link in draft.links:
+        key = f"link[{link.name}]"
+        if link.in_flight_max > limits.transactions_in_flight_max:
+            draft.error(
+                f"{key}.in_flight_max",
+                f"{link.in_flight_max:,} is above limits.transactions_in_flight_max, "
+                f"{limits.transactions_in_flight_max:,}",
+            )
+        if link.timeout_ms > limits.duplicate_window_seconds * 1000:
+            draft.error(
+                "limits.duplicate_window_seconds",
+                f"{limits.duplicate_window_seconds} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
+                "a repeated request would be sent again",
+            )
+        if link.timeout_ms > limits.drain_seconds * 1000:
+            draft.warning(
+                "limits.drain_seconds",
+                f"{limits.drain_seconds} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
+                "a drain may cut off what is in flight",
+            )
+    outgoing = sum(link.connections * max(1, len(link.endpoints)) for link in draft.links)
+    needed = limits.connections_max + outgoing + DESCRIPTORS_SPARE
+    _, available = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if available != resource.RLIM_INFINITY and needed > available:
+        draft.warning(
+            "limits.connections_max",
+            f"needs {needed:,} file descriptors, {available:,} are allowed here (ulimit -Hn): fewer will connect",
+        )
+
+
+def _check_listener(draft: Draft, listener: ListenerSection, key: str) -> None:
+    if listener.mac == "none":
+        draft.warning(f"{key}.mac", "none: whoever reaches the port can send requests in a terminal's name")
+    if listener.tls is None:
+        if not is_loopback(listener.bind.host):
+            draft.warning(f"{key}.tls", f"is absent: card data crosses the network in clear to {listener.bind}")
+    elif listener.tls.client_certificate == "required":
+        if listener.tls.client_ca is None:
+            draft.error(f"{key}.tls.client_ca", 'is required, since client_certificate = "required"')
+    elif listener.tls.client_ca is not None:
+        draft.warning(f"{key}.tls.client_ca", 'has no effect, since client_certificate = "none"')
+
+
+def _check_link_side(draft: Draft, link: LinkSection, key: str) -> None:
+    if link.mac is None:
+        draft.warning(f"{key}.mac", "is absent: whoever is in between can forge approvals")
+    if link.mode == "connect":
+        _check_connecting(draft, link, key)
+    else:
+        _check_accepting(draft, link, key)
+    if link.tls is not None and (link.tls.certificate is None) != (link.tls.private_key is None):
+        draft.error(f"{key}.tls", "needed both certificate and private_key, or neither")
+
+
+def _check_connecting(draft: Draft, link: LinkSection, key: str) -> None:
+    if not link.endpoints:
+        draft.error(f"{key}.endpoints", 'is required, since mode = "connect"')
+    if len(set(link.endpoints)) != len(link.endpoints):
+        draft.error(f"{key}.endpoints", "names an address twice; raise connections instead")
+    for name, value in (("bind", link.bind), ("peers", link.peers)):
+        if value:
+            draft.error(f"{key}.{name}", 'belongs to mode = "accept"')
+    if link.tls is None:
+        if not all(is_loopback(endpoint.host) for endpoint in link.endpoints):
+            draft.warning(f"{key}.tls", "is absent: card data crosses the network in clear")
+    elif link.tls.ca is None:
+        draft.error(f"{key}.tls.ca", 'is required, since mode = "connect": it tells the issuer from an impostor')
+
+
+def _check_accepting(draft: Draft, link: LinkSection, key: str) -> None:
+    if link.bind is None:
+        draft.error(f"{key}.bind", 'is required, since mode = "accept"')
+    elif link.tls is None and not is_loopback(link.bind.host):
+        draft.warning(f"{key}.tls", "is absent: card data crosses the network in clear")
+    if link.endpoints:
+        draft.error(f"{key}.endpoints", 'belongs to mode = "connect"')
+    if not link.peers and (link.tls is None or link.tls.ca is None):
+        draft.error(f"{key}.peers", "is required, unless tls.ca makes the issuer show a certificate")
+    if link.tls is not None and link.tls.certificate is None:
+        draft.error(f"{key}.tls.certificate", 'is required, since mode = "accept"')
+    if link.tls is not None and link.tls.server_name is not None:
+        draft.error(f"{key}.tls.server_name", 'belongs to mode = "connect"')
+
+
+def _check_link_times(draft: Draft, link: LinkSection, key: str) -> None:
+    if link.reconnect_min_ms > link.reconnect_max_ms:
+        draft.error(f"{key}.reconnect_min_ms", f"{link.reconnect_min_ms:,} is above reconnect_max_ms")
+    if link.reversal.interval_ms > link.reversal.backoff_max_ms:
+        draft.error(f"{key}.reversal.interval_ms", f"{link.reversal.interval_ms:,} is above backoff_max_ms")
+    if link.reversal.window > link.in_flight_max:
+        draft.error(f"{key}.reversal.window", f"{link.reversal.window:,} is above in_flight_max")
+    quiet_ms = link.echo_interval_ms + link.echo_timeout_ms
+    if link.echo_interval_ms and 0 < link.idle_timeout_ms <= quiet_ms:
+        draft.error(
+            f"{key}.idle_timeout_ms",
+            f"{link.idle_timeout_ms:,} leaves no time for an echo test: needed more than echo_interval_ms + "
+            f"echo_timeout_ms, {quiet_ms:,}",
+        )
+    if not link.echo_interval_ms and not link.idle_timeout_ms:
+        draft.warning(f"{key}.idle_timeout_ms", "neither echo tests nor an idle limit: a dead peer is noticed late")
