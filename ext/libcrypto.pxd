@@ -1,0 +1,55 @@
+"""The calls of OpenSSL's libcrypto (3.0 or later) that the hot path makes.
+
+Single DES is reached through the low-level ``DES_*`` calls: libcrypto's EVP offers it only in the legacy provider,
+which is not loaded by default. AES and SM4 go through EVP, which picks the processor's own AES instructions.
+"""
+
+cdef extern from *:
+    """
+    #define OPENSSL_SUPPRESS_DEPRECATED
+    #include <openssl/crypto.h>
+    #include <openssl/des.h>
+    #include <openssl/evp.h>
+    #include <openssl/rand.h>
+    """
+
+cdef extern from "openssl/des.h" nogil:
+    ctypedef unsigned int DES_LONG
+    ctypedef unsigned char DES_cblock[8]
+    ctypedef struct DES_key_schedule:
+        pass
+    enum:
+        DES_ENCRYPT
+        DES_DECRYPT
+
+    void DES_set_key_unchecked(DES_cblock *key, DES_key_schedule *schedule) noexcept
+    void DES_ecb_encrypt(DES_cblock *source, DES_cblock *target, DES_key_schedule *schedule, int enc) noexcept
+    void DES_ecb3_encrypt(DES_cblock *source, DES_cblock *target, DES_key_schedule *schedule_1,
+                          DES_key_schedule *schedule_2, DES_key_schedule *schedule_3, int enc) noexcept
+    # One block as two little-endian words, without the initial and the final permutation.
+    void DES_encrypt2(DES_LONG *data, DES_key_schedule *schedule, int enc) noexcept
+
+cdef extern from "openssl/evp.h" nogil:
+    ctypedef struct EVP_CIPHER:
+        pass
+    ctypedef struct EVP_CIPHER_CTX:
+        pass
+    ctypedef struct ENGINE:
+        pass
+
+    EVP_CIPHER *EVP_CIPHER_fetch(void *library, const char *algorithm, const char *properties) noexcept
+    void EVP_CIPHER_free(EVP_CIPHER *cipher) noexcept
+    EVP_CIPHER_CTX *EVP_CIPHER_CTX_new() noexcept
+    void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *context) noexcept
+    int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *context, int padding) noexcept
+    int EVP_EncryptInit_ex(EVP_CIPHER_CTX *context, const EVP_CIPHER *cipher, ENGINE *engine,
+                           const unsigned char *key, const unsigned char *iv) noexcept
+    int EVP_EncryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_size,
+                          const unsigned char *data, int size) noexcept
+
+cdef extern from "openssl/crypto.h" nogil:
+    void OPENSSL_cleanse(void *data, size_t size) noexcept
+    int CRYPTO_memcmp(const void *a, const void *b, size_t size) noexcept
+
+cdef extern from "openssl/rand.h" nogil:
+    int RAND_bytes(unsigned char *out, int size) noexcept
