@@ -1,0 +1,83 @@
+"""Ranges of card numbers that may nest and overlap, flattened once into intervals that are searched in a few cache lines.
+
+Numbers of any length are compared as numbers of 19 digits: a low end is padded with 0 and a high end with 9, so a range
+written with n digits holds every number that begins with n digits between its ends. ISO/IEC 7812-1 has card numbers of
+at most 19 digits; they fit into 64 bits.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+cdef enum:
+    PAN_DIGITS_MAX = 19
+    OVERLAP_MAX = 64          # ranges that may hold one number; bounds the steps of a search
+    LEVELS_MAX = 16
+    NODE_KEYS = 8             # one cache line
+
+cdef enum:
+    CHAIN_END = 0xFFFFFFFF
+
+cdef struct DigitRange:
+    uint64_t low              # padded to 19 digits
+    uint64_t high
+    uint32_t value            # the owner's: what the range stands for
+    uint32_t order            # line of the file; ranges of equal width are tried in this order
+
+cdef struct ChainNode:
+    uint32_t value
+    uint32_t next             # node of the next wider range that holds the interval, or CHAIN_END
+
+
+cdef inline int pan_key(const uint8_t *pan, int digits, uint64_t *key) noexcept nogil:
+    """The number as 19 digits, padded with 0; -1 unless it is 1 to 19 ASCII digits."""
+    cdef uint8_t text[24]
+    cdef uint64_t word, strange
+    cdef uint64_t parts[3]
+    cdef int part
+    if digits < 1 or digits > PAN_DIGITS_MAX:
+        return -1
+    memset(text, 0x30, 24)
+    # Five zeros in front make 19 digits three whole words of 8, of which each is checked and converted at once.
+    memcpy(text + 5, pan, digits)
+    for part in range(3):
+        memcpy(&word, text + 8 * part, 8)
+        # A byte is a digit when it has 3 in its upper half, and still has after 6 is added.
+        strange = (word ^ <uint64_t>0x3030303030303030) | (
+            (word + <uint64_t>0x0606060606060606) ^ <uint64_t>0x3030303030303030)
+        if strange & <uint64_t>0xF0F0F0F0F0F0F0F0:
+            return -1
+        word &= <uint64_t>0x0F0F0F0F0F0F0F0F
+        word = (word * 10 + (word >> 8)) & <uint64_t>0x00FF00FF00FF00FF
+        word = (word * 100 + (word >> 16)) & <uint64_t>0x0000FFFF0000FFFF
+        parts[part] = (word * 10000 + (word >> 32)) & <uint64_t>0xFFFFFFFF
+    key[0] = (parts[0] * 100000000 + parts[1]) * 100000000 + parts[2]
+    return 0
+
+
+cdef class RangeMap:
+    """Immutable: from a card number to the ranges that hold it, narrowest first."""
+    cdef readonly uint32_t range_count
+    cdef readonly size_t interval_count
+    cdef readonly size_t size_bytes           # of all tables
+    cdef int _levels
+    cdef uint64_t *_level[LEVELS_MAX]         # level 0: where each interval begins; above: separators
+    cdef size_t _level_nodes[LEVELS_MAX]
+    cdef uint32_t *_heads                     # for each interval, its first node
+    cdef ChainNode *_nodes
+    cdef uint32_t _node_count
+
+    cdef int load(self, DigitRange *ranges, uint32_t count, uint32_t *crowded) except -1
+    """Build from ranges in any order (they are sorted in place). ``crowded`` gets the order of the first range with
+    which more than OVERLAP_MAX would hold one number, else 0; nothing is built then."""
+
+    cdef const ChainNode *find(self, uint64_t key) noexcept nogil
+    """First node for a number, or NULL when no range holds it."""
+
+    cdef const ChainNode *following(self, const ChainNode *node) noexcept nogil
+    """The next wider range, or NULL."""
+
+
+cdef object read_range(const uint8_t *data, Py_ssize_t low_begin, Py_ssize_t low_end, Py_ssize_t high_begin,
+                       Py_ssize_t high_end, DigitRange *out)
+"""Read the two ends of a range, as in a table's columns ``low`` and ``high``; an empty high end means that the low one is a
+prefix. Gives None, or (offset, reason) of what is wrong."""
