@@ -84,6 +84,6 @@ cdef class Mac:
     cdef MacKey key
 
 
-# Fill a key from Python values; ValueError for an unknown algorithm, or a key size or padding that does not suit it. The
-# message holds no key material.
+# Fill a key from Python values; ValueError for an unknown algorithm, or a key size or padding that does not suit it.
+# The message holds no key material.
 cdef int set_mac_key(MacKey *target, str algorithm, bytes key, int padding) except -1

@@ -1,9 +1,9 @@
 """Message authentication codes over libcrypto.
 
-DES algorithms run on libcrypto's DES rounds, in the permuted domain (see ``ext/des.pxd``). AES-CMAC and the SM4 MAC run
-through EVP in CBC mode, a whole message part to a call. A CBC context is never given a new start value, which would cost
-as much as ten blocks: the last block that it put out is known, and is XORed into the first block of the next message,
-where the context's own XOR takes it out again.
+DES algorithms run on libcrypto's DES rounds, in the permuted domain (see ``ext/des.pxd``). AES-CMAC and the SM4 MAC
+run through EVP in CBC mode, a whole message part to a call. A CBC context is never given a new start value, which would
+cost as much as ten blocks: the last block that it put out is known, and is XORed into the first block of the next
+message, where the context's own XOR takes it out again.
 """
 
 cimport cython
