@@ -44,9 +44,11 @@ test: setup build ## Run linters and tests (ARGS="tests/ext -k scan" for some of
 	exit $$status
 
 bench: setup build ## Measure the parts beside their peers, then the whole switch beside the C relay
-	@$(PY) -m pytest bench --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,mean,ops,rounds $(ARGS)
+	@mkdir -p reports
+	@$(PY) -m pytest bench --benchmark-only --benchmark-group-by=group --benchmark-sort=median \
+	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
 	@$(MAKE) --no-print-directory --directory bench/floor
-	@$(PY) bench/whole.py
+	@$(PY) bench/whole.py $(ARGS)
 
 lint: setup build ## Check style and types
 	@$(PY) -m ruff check .
