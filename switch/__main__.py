@@ -1,0 +1,5 @@
+"""``python -m switch`` is ``authswitch``."""
+
+from switch.cli import main
+
+main()

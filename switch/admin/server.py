@@ -1,0 +1,209 @@
+"""The HTTP side for operators: metrics, health, status and drain.
+
+It listens on loopback unless the configuration says otherwise. It knows no passwords: whoever reaches it may drain the
+daemon. Web pages opened in a browser on the same machine must not, so requests that a page can make are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from switch import __version__
+from switch.admin.health import Health
+from switch.admin.inventory import BuildCollector
+from switch.config.models import Address
+from switch.config.sense import is_loopback
+from switch.stats import Stats
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CONNECTIONS_MAX = 32
+CONNECTION_SECONDS_MAX = 60
+"""Connections older than this are closed: scrapers connect again, and nobody can keep the places taken."""
+KEEP_ALIVE_SECONDS = 20
+BODY_BYTES_MAX = 1024
+LINE_BYTES_MAX = 2048
+HEADERS_MAX = 32
+STOP_SECONDS = 1.0
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "authswitch",
+}
+
+
+class Refusal(asyncio.Protocol):
+    """A connection above the limit: closed as soon as it is made."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+
+class AdminServer:
+    """Serves ``/metrics``, ``/livez``, ``/readyz``, ``/status`` and ``/drain``.
+
+    Args:
+        stats: the daemon's counters.
+        health: the daemon as its operators see it.
+        bind: where to listen; port 0 lets the kernel choose.
+        connections_max: more connections are closed at once.
+    """
+
+    def __init__(
+        self,
+        stats: Stats,
+        health: Health,
+        bind: Address,
+        connections_max: int = CONNECTIONS_MAX,
+    ) -> None:
+        self._health = health
+        self._bind = bind
+        self._loopback = is_loopback(bind.host)
+        self._connections_max = connections_max
+        self._started = time.monotonic()
+        self._server: asyncio.Server | None = None
+        self._registry = CollectorRegistry()
+        self._registry.register(stats)
+        self._registry.register(BuildCollector())
+        ProcessCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        app = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES_MAX)
+        app.add_routes(
+            [
+                web.get("/metrics", self._metrics),
+                web.get("/livez", self._livez),
+                web.get("/readyz", self._readyz),
+                web.get("/status", self._status),
+                web.post("/drain", self._drain),
+            ]
+        )
+        app.on_response_prepare.append(_set_headers)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+            shutdown_timeout=STOP_SECONDS,
+        )
+
+    @property
+    def address(self) -> Address:
+        """Where it really listens, once it was started."""
+        if self._server is None:
+            return self._bind
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return Address(host, port)
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, self._bind.host, self._bind.port, backlog=64)
+
+    async def stop(self) -> None:
+        """Stop listening and close what is open; requests under way get a second."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+        self._server = None
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what a web page in an operator's browser could send, and answer errors in one plain line."""
+        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return web.Response(status=403, text="requests from web pages are refused\n")
+        if self._loopback and not _is_direct(request.host):
+            return web.Response(status=403, text="the Host header must be an IP address or localhost\n")
+        if request.body_exists and (request.content_length or 0) > BODY_BYTES_MAX:
+            return web.Response(status=413, text=f"needed at most {BODY_BYTES_MAX} bytes\n")
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
+
+    def _accept(self) -> asyncio.Protocol:
+        server = self._runner.server
+        if server is None or len(server.connections) >= self._connections_max:
+            return Refusal()
+        protocol: asyncio.Protocol = server()
+        asyncio.get_running_loop().call_later(CONNECTION_SECONDS_MAX, _abort, protocol)
+        return protocol
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        # In a thread: the messages of the terminals do not wait until every series is written.
+        body = await asyncio.to_thread(encode, self._registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        if self._health.live():
+            return web.Response(text="live\n")
+        return web.Response(status=503, text="not live\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        reasons = self._health.unready_reasons()
+        if not reasons:
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        reasons = list(self._health.unready_reasons())
+        own = {
+            "version": __version__,
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "live": self._health.live(),
+            "ready": not reasons,
+            "unready_reasons": reasons,
+        }
+        return _json({**own, **self._health.status()})
+
+    async def _drain(self, _request: web.Request) -> web.Response:
+        self._health.drain()
+        return _json({"draining": True}, status=202)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(
+        text=json.dumps(value, ensure_ascii=False) + "\n", status=status, content_type="application/json"
+    )
+
+
+def _abort(protocol: asyncio.Protocol) -> None:
+    transport = getattr(protocol, "transport", None)
+    if transport is not None:
+        transport.abort()
+
+
+def _is_direct(host: str) -> bool:
+    """Whether the Host header names us by address: a name could have been pointed at us by somebody else."""
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    if name == "localhost":
+        return True
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

@@ -1,0 +1,179 @@
+"""The one command ``authswitch``: what each subcommand is called, and where it lives.
+
+A subcommand's module is imported when it is called, so that help and mistakes are answered quickly. Every subcommand
+exits 0 when well, 1 when the thing asked for failed and 2 when it was asked wrongly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from switch import __version__
+
+if TYPE_CHECKING:
+    from switch.config import Address
+
+EXIT_FAILED = 1
+EXIT_ASKED_WRONGLY = 2
+
+ELSEWHERE: Mapping[str, tuple[str, str]] = {
+    "demo": ("switch.demo.cli:app", "Run the whole system on this machine: switch, simulated issuers and terminals."),
+    "simulate": ("switch.simulators.cli:app", "Play one side of the conversation: `issuer` or `terminals`."),
+    "decode": ("switch.tools.cli:decode_app", "Show the fields of one message; card numbers are masked."),
+    "encode": ("switch.tools.cli:encode_app", "Write one message from its fields."),
+    "keys": ("switch.keys.cli:app", "Make and change the sealed key file."),
+}
+"""Subcommands that are applications of their own: where, and what they do in one line."""
+
+app = typer.Typer(
+    name="authswitch",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they would show the values of variables
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AdminAddress = Annotated[
+    str | None, typer.Option("--admin", metavar="HOST:PORT", help="The daemon's admin address, instead of CONFIG's.")
+]
+MaybeConfigFile = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG", help="The configuration file that the daemon was started with.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"authswitch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """High-throughput ISO 8583 authorization switch."""
+
+
+@app.command()
+def serve(config: ConfigFile) -> None:
+    """Run the daemon. SIGTERM drains it; a second one ends it at once.
+
+    Example: authswitch serve /etc/authswitch/switch.toml
+    """
+    from switch.config import ConfigError
+    from switch.server import serve as run
+
+    try:
+        run(config)
+    except ConfigError as error:
+        from switch.config.report import print_problems
+
+        print_problems(error.problems)
+        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
+    except OSError as error:
+        fail(f"cannot serve: {error}")
+
+
+@app.command()
+def check(config: ConfigFile, *, as_json: AsJson = False) -> None:
+    """Validate a configuration and all that it names, without starting anything.
+
+    Every problem is listed at once, with file, key and reason. Exit status 2 when one of them is an error.
+
+    Example: authswitch check configs/production.toml
+    """
+    from switch.config.check import check_config
+    from switch.config.report import print_report
+
+    report = check_config(config)
+    print_report(report, as_json=as_json)
+    if not report.valid:
+        raise typer.Exit(EXIT_ASKED_WRONGLY)
+
+
+@app.command()
+def status(config: MaybeConfigFile = None, admin: AdminAddress = None, *, as_json: AsJson = False) -> None:
+    """Ask the running daemon what it is doing: links, listeners, what is in flight.
+
+    Exit status 1 when nobody answers or the daemon is not ready.
+
+    Example: authswitch status /etc/authswitch/switch.toml
+    """
+    from switch.admin.client import AdminClient, AdminError, admin_address, print_status
+
+    try:
+        answer = AdminClient(_address(admin_address, config, admin)).status()
+    except AdminError as error:
+        fail(str(error))
+    print_status(answer, as_json=as_json)
+    if not answer.get("ready", False):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def drain(config: MaybeConfigFile = None, admin: AdminAddress = None) -> None:
+    """Tell the running daemon to finish what is in flight, sign off and end.
+
+    Example: authswitch drain --admin 127.0.0.1:9583
+    """
+    from switch.admin.client import AdminClient, AdminError, admin_address
+
+    address = _address(admin_address, config, admin)
+    try:
+        AdminClient(address).drain()
+    except AdminError as error:
+        fail(str(error))
+    typer.echo(f"draining: {address} accepts nothing new and ends when nothing is in flight")
+
+
+def _address(find: Callable[[Path | None, str | None], Address], config: Path | None, admin: str | None) -> Address:
+    """The admin address by what was asked; a wrong configuration or address is a wrong question."""
+    try:
+        return find(config, admin)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def fail(reason: str) -> NoReturn:
+    """End: what was asked for could not be done."""
+    typer.echo(f"authswitch: {reason}", err=True)
+    raise typer.Exit(EXIT_FAILED)
+
+
+def _delegate(name: str, target: str, summary: str) -> None:
+    """Register a subcommand that is an application of its own: it gets all arguments, and is imported when called."""
+
+    def run(context: typer.Context) -> None:
+        module, attribute = target.split(":")
+        command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        command.main(args=context.args, prog_name=f"authswitch {name}")
+
+    app.command(
+        name,
+        help=summary,
+        add_help_option=False,
+        context_settings={
+            "allow_extra_args": True,
+            "ignore_unknown_options": True,
+            "allow_interspersed_args": False,
+            "help_option_names": [],
+        },
+    )(run)
+
+
+for _name, (_target, _summary) in ELSEWHERE.items():
+    _delegate(_name, _target, _summary)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app(prog_name="authswitch")

@@ -1,0 +1,36 @@
+"""A whole configuration checked without starting: the file itself, and all the files that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from switch.config.loader import read_config
+from switch.config.problems import Problem, errors_among
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check has found.
+
+    Attributes:
+        problems: everything that is wrong or doubtful.
+        summary: how many there are of what was loaded.
+    """
+
+    problems: Sequence[Problem]
+    summary: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the daemon would start."""
+        return not errors_among(self.problems)
+
+
+def check_config(path: str | Path) -> Report:
+    """Read a configuration and everything that it names."""
+    config, problems = read_config(path)
+    if config is None:
+        return Report(problems)
+    return Report(problems, {"listeners": len(config.listeners), "links": len(config.links)})
