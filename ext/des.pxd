@@ -51,3 +51,9 @@ cdef inline void des_leave(const DES_LONG *half, uint8_t *block) noexcept nogil:
     swap_bits(&right, &left, 4, 0x0F0F0F0F)
     store_le32(block, left)
     store_le32(block + 4, right)
+
+
+# Encrypt or decrypt ``blocks`` blocks one by one (ECB) under a key of 8 (DES), 16 or 24 bytes (3DES); 0, or -1 for
+# another key size. ``source`` and ``target`` may be the same. The expanded key is wiped.
+cdef int des_crypt(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target, int blocks,
+                   bint encrypt) noexcept nogil

@@ -1,0 +1,237 @@
+"""PIN blocks and sign-in keys against published vectors, and against psec."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psec.pinblock import decode_pinblock_iso_0, decode_pinblock_iso_3, encode_pinblock_iso_0, encode_pinblock_iso_3
+
+from switch.des import decrypt_blocks, encrypt_blocks
+from switch.pin import (
+    PIN_FORMATS,
+    PinTranslator,
+    build_sign_in_keys,
+    decrypt_pin_block,
+    encrypt_pin_block,
+    translate_pin_block,
+)
+
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "pin_and_keys.json").read_text())
+FORMATS = PIN_FORMATS[1:]
+KEY = bytes.fromhex("12345678123456781234567812345678")
+OTHER = bytes.fromhex("0123456789ABCDEFFEDCBA98765432101122334455667788")
+PAN = "4012345678909"
+
+pins = st.text("0123456789", min_size=4, max_size=12)
+pans = st.text("0123456789", min_size=13, max_size=19)
+keys = st.sampled_from((8, 16, 24)).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+
+
+@pytest.mark.parametrize("vector", VECTORS["iso_format_0"])
+def test_format_0_vectors(vector):
+    key = bytes.fromhex(vector.get("key", KEY.hex()))
+    block = encrypt_pin_block(vector["pin"], vector["pan"], key)
+    if "encrypted" in vector:
+        assert block == bytes.fromhex(vector["encrypted"])
+    if "clear" in vector:
+        assert decrypt_blocks(key, block) == bytes.fromhex(vector["clear"])
+    assert decrypt_pin_block(block, vector["pan"], key) == vector["pin"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["tdes_dukpt"]["vectors"], ids=lambda vector: vector["ksn"])
+def test_format_0_under_derived_keys(vector):
+    key = bytes.fromhex(vector["pin_key"])
+    block = encrypt_pin_block(vector["pin"], vector["pan"], key)
+    assert block == bytes.fromhex(vector["encrypted_pin_block"])
+
+
+@given(pins, pans, keys)
+def test_format_0_agrees_with_psec(pin, pan, key):
+    block = encrypt_pin_block(pin, pan, key, "iso-0")
+    assert decrypt_blocks(key, block) == encode_pinblock_iso_0(pin, pan)
+    assert decode_pinblock_iso_0(decrypt_blocks(key, block), pan) == pin
+    assert decrypt_pin_block(block, pan, key, "iso-0") == pin
+
+
+@given(pins, pans, keys)
+def test_format_3_agrees_with_psec(pin, pan, key):
+    ours = encrypt_pin_block(pin, pan, key, "iso-3")
+    assert decode_pinblock_iso_3(decrypt_blocks(key, ours), pan) == pin
+    theirs = encrypt_blocks(key, encode_pinblock_iso_3(pin, pan))
+    assert decrypt_pin_block(theirs, pan, key, "iso-3") == pin
+
+
+@given(pins, keys)
+def test_format_1_holds_control_length_and_digits(pin, key):
+    clear = decrypt_blocks(key, encrypt_pin_block(pin, "", key, "iso-1")).hex()
+    assert clear[:2] == f"1{len(pin):x}"
+    assert clear[2 : 2 + len(pin)] == pin
+
+
+@given(pins, pans, keys, keys, st.sampled_from(FORMATS), st.sampled_from(FORMATS))
+def test_translation_keeps_the_pin(pin, pan, source_key, target_key, source_format, target_format):
+    block = encrypt_pin_block(pin, pan, source_key, source_format)
+    translated = translate_pin_block(block, source_key, source_format, target_key, target_format, pan)
+    assert decrypt_pin_block(translated, pan, target_key, target_format) == pin
+
+
+def test_random_fill_differs_from_block_to_block():
+    for pin_format in ("iso-1", "iso-3"):
+        assert len({encrypt_pin_block("1234", PAN, KEY, pin_format) for _ in range(50)}) == 50
+
+
+def test_fill_of_format_3_takes_every_letter():
+    fills = {
+        digit
+        for _ in range(100)
+        for digit in xor_pan(decrypt_blocks(KEY, encrypt_pin_block("1234", PAN, KEY, "iso-3"))).hex()[6:]
+    }
+    assert fills == set("abcdef")
+
+
+def xor_pan(block: bytes) -> bytes:
+    return (int.from_bytes(block, "big") ^ int(PAN[-13:-1], 16)).to_bytes(8, "big")
+
+
+MALFORMED = [
+    ("iso-0", "1412 34FF FFFF FFFF", "control nibble of another format"),
+    ("iso-0", "0312 3FFF FFFF FFFF", "three digits"),
+    ("iso-0", "0D12 3412 3412 341F", "thirteen digits"),
+    ("iso-0", "0F12 3412 3412 3412", "fifteen digits"),
+    ("iso-0", "0012 34FF FFFF FFFF", "no digits"),
+    ("iso-0", "0412 3AFF FFFF FFFF", "a PIN digit that is not one"),
+    ("iso-0", "04F2 34FF FFFF FFFF", "a PIN digit that is not one"),
+    ("iso-0", "0412 34FF FFFF FFFE", "fill that is not F"),
+    ("iso-0", "0412 340F FFFF FFFF", "fill that is not F"),
+    ("iso-0", "8412 34FF FFFF FFFF", "control nibble of no format"),
+    ("iso-1", "0412 34FF FFFF FFFF", "control nibble of another format"),
+    ("iso-1", "1312 34FF FFFF FFFF", "three digits"),
+    ("iso-1", "1412 B4FF FFFF FFFF", "a PIN digit that is not one"),
+    ("iso-3", "0412 34FF FFFF FFFF", "control nibble of another format"),
+    ("iso-3", "3412 34AB CDEF AB9F", "a digit in the fill"),
+    ("iso-3", "3D12 3412 3412 341F", "thirteen digits"),
+]
+
+
+@pytest.mark.parametrize(("pin_format", "clear", "what"), MALFORMED)
+def test_malformed_clear_block_is_refused(pin_format, clear, what):
+    clear = bytes.fromhex(clear)
+    block = encrypt_blocks(KEY, clear if pin_format == "iso-1" else xor_pan(clear))
+    with pytest.raises(ValueError, match=f"malformed PIN block, not of format {pin_format}") as caught:
+        translate_pin_block(block, KEY, pin_format, OTHER, "iso-0", PAN)
+    assert PAN not in str(caught.value)
+    with pytest.raises(ValueError, match="malformed PIN block"):
+        decrypt_pin_block(block, PAN, KEY, pin_format)
+
+
+@given(st.binary(min_size=8, max_size=8), st.sampled_from(FORMATS))
+def test_any_clear_block_is_judged_as_the_standard_does(clear, pin_format):
+    """The word-wise check against one written digit by digit."""
+    digits = (clear if pin_format == "iso-1" else xor_pan(clear)).hex()
+    length = int(digits[1], 16)
+    good = digits[0] == pin_format[-1] and 4 <= length <= 12 and digits[2 : 2 + length].isdigit()
+    fill = set(digits[2 + length :])
+    if pin_format == "iso-0":
+        good = good and fill <= {"f"}
+    if pin_format == "iso-3":
+        good = good and fill <= set("abcdef")
+    block = encrypt_blocks(KEY, clear)
+    if good:
+        assert decrypt_pin_block(block, PAN, KEY, pin_format) == digits[2 : 2 + length]
+    else:
+        with pytest.raises(ValueError, match="malformed PIN block"):
+            decrypt_pin_block(block, PAN, KEY, pin_format)
+
+
+@given(pins, st.integers(0, 15), st.integers(0, 15))
+def test_one_changed_nibble_is_judged_as_the_standard_does(pin, position, nibble):
+    digits = list(xor_pan(decrypt_blocks(KEY, encrypt_pin_block(pin, PAN, KEY))).hex())
+    digits[position] = f"{nibble:x}"
+    clear = bytes.fromhex("".join(digits))
+    test_any_clear_block_is_judged_as_the_standard_does.hypothesis.inner_test(xor_pan(clear), "iso-0")
+
+
+def test_wrong_pan_or_key_is_found_or_yields_another_pin():
+    block = encrypt_pin_block("1234", PAN, KEY)
+    with pytest.raises(ValueError, match="malformed PIN block"):
+        decrypt_pin_block(block, "4012345678891", KEY)
+    with pytest.raises(ValueError, match="malformed PIN block"):
+        decrypt_pin_block(block, PAN, OTHER)
+
+
+@pytest.mark.parametrize("pan", ["", "4", "40123456789012345678", "40123456789x9", "401234567890\uff19"])
+def test_bad_pan_is_refused_without_showing_it(pan):
+    for pin_format in ("iso-0", "iso-3"):
+        with pytest.raises(ValueError, match="a PAN has 2 to 19 digits") as caught:
+            encrypt_pin_block("1234", pan, KEY, pin_format)
+        assert not pan or pan not in str(caught.value)
+    with pytest.raises(ValueError, match="malformed PIN block"):
+        translate_pin_block(bytes(8), KEY, "iso-0", KEY, "iso-0", pan)
+
+
+def test_short_pan_counts_as_led_by_zeros():
+    block = encrypt_pin_block("1234", "4012", KEY)
+    assert block == encrypt_pin_block("1234", "0000000004012", KEY)
+
+
+@pytest.mark.parametrize("pin", ["", "123", "1234567890123", "12a4", "12 4", "\uff11\uff12\uff13\uff14"])
+def test_bad_pin_is_refused_without_showing_it(pin):
+    with pytest.raises(ValueError, match="a PIN has 4 to 12 digits") as caught:
+        encrypt_pin_block(pin, PAN, KEY)
+    assert str(caught.value) == "a PIN has 4 to 12 digits"
+
+
+def test_bad_keys_blocks_and_formats_are_refused():
+    for size in (0, 7, 9, 17, 32):
+        with pytest.raises(ValueError, match=f"a PIN key has 8, 16 or 24 bytes, not {size}"):
+            encrypt_pin_block("1234", PAN, bytes(size))
+    with pytest.raises(ValueError, match="a PIN block has 8 bytes, not 7"):
+        decrypt_pin_block(bytes(7), PAN, KEY)
+    with pytest.raises(ValueError, match="a PIN block has 8 bytes, not 9"):
+        translate_pin_block(bytes(9), KEY, "iso-0", KEY, "iso-0", PAN)
+    for name in ("none", "iso-2", "iso-4"):
+        with pytest.raises(ValueError, match=f"unknown PIN block format '{name}'; known are iso-0, iso-1, iso-3"):
+            encrypt_pin_block("1234", PAN, KEY, name)
+
+
+def test_translator_shows_nothing():
+    assert "key" not in repr(PinTranslator()).lower()
+
+
+def test_sign_in_vector():
+    vector = VECTORS["cup_sign_in"]
+    master, pin_key, mac_key = (bytes.fromhex(vector[name]) for name in ("terminal_master_key", "pin_key", "mac_key"))
+    assert build_sign_in_keys(master, pin_key, mac_key) == bytes.fromhex(vector["field_62"])
+
+
+@given(keys, st.sampled_from(((8, 8), (16, 8), (16, 16))), st.data())
+def test_sign_in_keys_are_laid_out_as_the_standard_says(master, sizes, data):
+    pin_key, mac_key = (data.draw(st.binary(min_size=size, max_size=size)) for size in sizes)
+    room = sizes[0]
+    assert build_sign_in_keys(master, pin_key, mac_key) == b"".join(
+        (
+            encrypt_blocks(master, pin_key),
+            encrypt_blocks(pin_key, bytes(8))[:4],
+            encrypt_blocks(master, mac_key).ljust(room, b"\0"),
+            encrypt_blocks(mac_key, bytes(8))[:4],
+        )
+    )
+
+
+@pytest.mark.parametrize(("pin_size", "mac_size"), [(8, 16), (24, 8), (24, 16)])
+def test_sign_in_keys_that_do_not_fit_are_refused(pin_size, mac_size):
+    with pytest.raises(ValueError, match=f"not a PIN key of {pin_size} with a MAC key of {mac_size}"):
+        build_sign_in_keys(KEY, bytes(pin_size), bytes(mac_size))
+
+
+def test_sign_in_keys_need_every_key():
+    with pytest.raises(ValueError, match="a PIN key has 8, 16 or 24 bytes, not 0"):
+        build_sign_in_keys(b"", KEY, bytes(8))
+    with pytest.raises(ValueError, match="a PIN key has 8, 16 or 24 bytes, not 0"):
+        build_sign_in_keys(KEY, b"", bytes(8))
+    with pytest.raises(ValueError, match="the MAC key of a sign-in answer has 8 or 16 bytes, not 24"):
+        build_sign_in_keys(KEY, KEY, bytes(24))
