@@ -31,11 +31,36 @@ cdef struct Terminal:
     PinKey pin_key                       # TPK
     PinKey master_key                    # TMK: wraps working keys in a sign-on answer; size 0 when there is none
 
+cdef struct Slot:             # of an index by identifier
+    uint64_t key              # terminals: the blank-padded identifier itself; merchants: a hash of it
+    uint32_t index            # TERMINAL_NONE: empty
+
+cdef struct Index:            # open addressing, at most half full
+    Slot *slots
+    uint64_t mask
+
+cdef struct Texts:            # short texts one after another, each behind its length in one byte
+    uint8_t *data
+    uint32_t size
+    uint32_t room
+
 
 cdef class Registry:
     """Tables in C, looked up by identifier. Immutable; a reload builds a new one."""
     cdef readonly uint32_t terminal_count
     cdef readonly uint32_t merchant_count
+    cdef Terminal *_terminals            # in memory that a crash dump leaves out; wiped when the registry goes
+    cdef size_t _terminals_mapped
+    cdef Merchant *_merchants
+    cdef uint32_t *_certificates         # for each terminal, where its text begins; 0: its identifier
+    cdef uint32_t *_names                # for each merchant
+    cdef Index _terminal_index
+    cdef Index _merchant_index
+    cdef Texts _texts
+    cdef readonly tuple kind_names
+    cdef readonly tuple listener_names
+
+    cdef str text_at(self, uint32_t place)
 
     cdef uint32_t find_terminal(self, const uint8_t *id, int size) noexcept nogil
     """Index for a field 41 in ASCII, trailing blanks ignored; TERMINAL_NONE when unknown."""
@@ -44,3 +69,7 @@ cdef class Registry:
 
     cdef const Terminal *terminal(self, uint32_t index) noexcept nogil
     cdef const Merchant *merchant(self, uint32_t index) noexcept nogil
+
+    cdef bint certificate_is(self, uint32_t terminal, const uint8_t *name, int size) noexcept nogil
+    """Whether this terminal's client certificate bears this common name: that of its ``certificate`` cell, or else the
+    terminal's identifier, without trailing blanks."""
