@@ -1,0 +1,146 @@
+"""Time windows in a table of fixed size: buckets with chains for the search, a clock for the eviction."""
+
+from libc.stdint cimport uint32_t, uint64_t, int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+cimport cython
+
+cdef enum:
+    HAND_STEPS = 32           # windows that the hand looks at for one eviction
+
+
+cdef inline void roll(Window *window, uint64_t slice_number) noexcept nogil:
+    """Begin the slices up to this one; a clock that went back changes nothing."""
+    if slice_number <= window.newest:
+        return
+    if slice_number - window.newest >= <uint64_t>WINDOW_SLICES:
+        memset(window.count, 0, sizeof(window.count))
+        memset(window.amount, 0, sizeof(window.amount))
+    else:
+        while window.newest < slice_number:
+            window.newest += 1
+            window.count[window.newest % WINDOW_SLICES] = 0
+            window.amount[window.newest % WINDOW_SLICES] = 0
+    window.newest = slice_number
+
+
+@cython.final
+@cython.no_gc
+cdef class WindowTable:
+
+    def __cinit__(self, uint32_t room, int64_t clock_offset_ms=0):
+        cdef uint64_t buckets = 16
+        if not 1 <= room < WINDOW_NONE:
+            raise ValueError(f"a table of windows needs room for at least one, not {room}")
+        while buckets < room:
+            buckets *= 2
+        self.room = room
+        self.clock_offset_ms = clock_offset_ms
+        self._bucket_mask = buckets - 1
+        self._windows = <Window *>calloc(room, sizeof(Window))
+        self._buckets = <uint32_t *>calloc(buckets, sizeof(uint32_t))
+        if self._windows == NULL or self._buckets == NULL:
+            raise MemoryError("no memory for the table of windows")
+        memset(self._buckets, 0xFF, buckets * sizeof(uint32_t))
+
+    def __dealloc__(self):
+        free(self._windows)
+        free(self._buckets)
+
+    @property
+    def size_bytes(self):
+        return self.room * sizeof(Window) + (self._bucket_mask + 1) * sizeof(uint32_t)
+
+    cdef uint64_t slice_at(self, uint64_t now_ms, uint32_t slice_ms, int slices) noexcept nogil:
+        cdef int64_t now = <int64_t>now_ms + (self.clock_offset_ms if slices == 1 else 0)
+        return <uint64_t>max(now, 0) // slice_ms
+
+    cdef void total(self, uint64_t key, uint64_t slice_number, uint64_t *count, int64_t *amount) noexcept nogil:
+        cdef Window *window = find(self, key)
+        cdef int slice_index
+        count[0] = 0
+        amount[0] = 0
+        if window == NULL:
+            return
+        roll(window, slice_number)
+        window.touched = 1
+        if window.slices == 1:
+            count[0] = window.count[window.newest % WINDOW_SLICES]
+            amount[0] = window.amount[window.newest % WINDOW_SLICES]
+            return
+        for slice_index in range(WINDOW_SLICES):
+            count[0] += window.count[slice_index]
+            amount[0] += window.amount[slice_index]
+
+    cdef void add(self, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices, int64_t amount) noexcept nogil:
+        cdef Window *window = find(self, key)
+        cdef uint64_t slice_number = self.slice_at(now_ms, slice_ms, slices)
+        cdef uint32_t number
+        cdef uint32_t *bucket
+        if window == NULL:
+            if self.used < self.room:
+                number = self.used
+                self.used += 1
+            else:
+                number = give_up(self, now_ms)
+            window = &self._windows[number]
+            memset(window, 0, sizeof(Window))
+            bucket = &self._buckets[key & self._bucket_mask]
+            window.key = key
+            window.newest = slice_number
+            window.slice_ms = slice_ms
+            window.slices = slices
+            window.next = bucket[0]
+            bucket[0] = number
+        roll(window, slice_number)
+        window.touched = 1
+        window.count[window.newest % WINDOW_SLICES] += 1
+        window.amount[window.newest % WINDOW_SLICES] += amount
+
+    cdef void take_back(self, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil:
+        cdef Window *window = find(self, key)
+        cdef int place = slice_number % WINDOW_SLICES
+        if window == NULL or slice_number > window.newest or (
+                window.newest - slice_number >= <uint64_t>WINDOW_SLICES) or window.count[place] == 0:
+            return
+        window.count[place] -= 1
+        window.amount[place] -= min(amount, window.amount[place])
+
+
+cdef inline Window *find(WindowTable table, uint64_t key) noexcept nogil:
+    cdef uint32_t number = table._buckets[key & table._bucket_mask]
+    while number != <uint32_t>WINDOW_NONE:
+        if table._windows[number].key == key:
+            return &table._windows[number]
+        number = table._windows[number].next
+    return NULL
+
+
+cdef uint32_t give_up(WindowTable table, uint64_t now_ms) noexcept nogil:
+    """Take one window out of a full table; its number."""
+    cdef uint32_t chosen = table._hand, at
+    cdef uint32_t *link
+    cdef Window *window
+    cdef bint found = False, ended = False
+    cdef int step
+    for step in range(HAND_STEPS):
+        at = table._hand
+        table._hand = at + 1 if at + 1 < table.room else 0
+        window = &table._windows[at]
+        if table.slice_at(now_ms, window.slice_ms, window.slices) >= window.newest + window.slices:
+            chosen = at
+            ended = True
+            break
+        if window.touched:
+            window.touched = 0
+        elif not found:
+            chosen = at
+            found = True
+    table.evicted_live += not ended
+    window = &table._windows[chosen]
+    link = &table._buckets[window.key & table._bucket_mask]
+    while link[0] != chosen:
+        link = &table._windows[link[0]].next
+    link[0] = window.next
+    return chosen
