@@ -4,9 +4,12 @@ A ``Composer`` is compiled from a list of steps (destination field, where its va
 writes a whole message: MTI, bitmap, fields. Sources are the terminal's request, the issuer's answer, slots (values
 that the switch computes) and constants."""
 
+cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from switch.cursor cimport Writer
 from switch.scan cimport Fault, MessageIndex
-from switch.spec cimport Spec
+from switch.spec cimport FieldSpec, Spec
+from switch.transcode cimport CompiledStep
 
 cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the two
     SLOT_MTI                  # four digits
@@ -37,14 +40,32 @@ cdef struct Slots:
     SlotValue value[SLOT_COUNT]
 
 
+@cython.final
 cdef class Composer:
     """Steps compiled for one destination spec. Immutable."""
     cdef readonly Spec destination
+    cdef readonly Spec request         # of the messages that compose() is given; None where no step needs it
+    cdef readonly Spec answer
 
     cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
                      uint8_t *out, size_t room, Fault *fault) noexcept nogil
-    """Write the message; its size in bytes, or -1 with ``fault`` filled. ``answer`` may be NULL: fields that come
-    from it are left out. A MAC field, when there is one, is the last field and ends where the message ends."""
+    """Write the message; its size in bytes, or -1 with ``fault`` filled. ``request`` and ``answer`` may be NULL:
+    fields that come from them are left out. The MAC field, when there is one, is the last field, ends where the message
+    ends, and is zero filled whatever its slot holds. Positions in ``fault`` are those of the composed message;
+    FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value as ``available``."""
 
     cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
     cdef readonly int mac_size         # bytes of its data on the wire
+
+    cdef const FieldSpec *_type_spec
+    cdef const FieldSpec *_bitmap_spec
+    cdef const FieldSpec *_next_bitmap_spec     # of the secondary and tertiary bitmaps
+    cdef CompiledStep *_steps
+    cdef uint32_t _step_count
+    cdef uint32_t _first_step[3]       # of fields from 2, from 66 and from 129 on
+    cdef list _wires                   # keeps the bytes of PUT_WIRE alive
+
+    cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
+                       const Slots *slots) noexcept nogil
+    cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
+                        uint64_t *bitmap, Writer *writer, Fault *fault) noexcept nogil

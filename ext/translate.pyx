@@ -1,0 +1,518 @@
+"""Composition of one message from another, compiled field by field.
+
+Each step becomes one operation when the composer is made; ``switch.transcode`` does them.
+"""
+
+cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from switch.cursor cimport Writer, writer_over, writer_reserve, writer_size
+from switch.scan cimport (
+    FAULT_NONE,
+    FAULT_ROOM,
+    FAULT_TYPE_DIGITS,
+    FAULT_VALUE,
+    Fault,
+    MessageIndex,
+    fault_error,
+    has_field,
+    scan_message,
+)
+from switch.spec cimport (
+    CONTENT_A,
+    CONTENT_AN,
+    CONTENT_ANS,
+    CONTENT_ANY,
+    CONTENT_HEX,
+    CONTENT_N,
+    CONTENT_XN,
+    CONTENT_Z,
+    DATA_ASCII,
+    DATA_BINARY,
+    FIELD_BITMAP,
+    FIELD_HEADER,
+    FIELD_MAX,
+    FIELD_TYPE,
+    LENGTH_ASCII,
+    LENGTH_BCD,
+    LENGTH_BINARY,
+    LENGTH_CODE_PAGE,
+    LENGTH_MAX,
+    PAD_NONE,
+    FieldSpec,
+    Spec,
+)
+
+from switch.transcode cimport (
+    CONVERT,
+    COPY,
+    FROM_ANSWER,
+    FROM_CONSTANT,
+    FROM_MAC,
+    FROM_REQUEST,
+    FROM_SLOT,
+    MTI_DIGITS,
+    PACK,
+    PUT_WIRE,
+    PUT_ZEROS,
+    SIGN_BYTE,
+    SIGN_CHARACTER,
+    UNPACK,
+    CompiledStep,
+    fail,
+    put_bitmap,
+    put_field,
+    put_type,
+)
+
+from typing import NamedTuple
+
+from switch.scan import Message
+from switch.slots import SLOTS
+
+cdef enum:
+    SECONDARY_BITMAP = 1
+    TERTIARY_BITMAP = 65
+    STEPS_MAX = 1000
+    ROOM_DEFAULT = 8192       # bytes
+    CONSTANT_ROOM = 1 << 17   # bytes: more than any field takes
+    COMPOSED_SIZE_MAX = 1 << 20      # bytes
+
+cdef uint64_t FIRST_BIT = 0x8000000000000000ULL
+
+
+class Step(NamedTuple):
+    field: int
+    source: str
+    argument: object
+
+
+# --- whole messages --------------------------------------------------------------------------------------------------
+
+cdef inline bint _is_present(const CompiledStep *step, const MessageIndex **messages,
+                             const Slots *slots) noexcept nogil:
+    cdef const MessageIndex *message
+    if step.source <= FROM_ANSWER:
+        message = messages[step.source]
+        if message == NULL:
+            return False
+        if step.argument == FIELD_HEADER:
+            return message.length[FIELD_HEADER] > 0
+        return has_field(message, step.argument)
+    if step.source == FROM_SLOT:
+        return slots.value[step.argument].count > 0
+    return True
+
+
+@cython.final
+cdef class Composer:
+    def __init__(self, Spec destination not None, Spec request, Spec answer, steps):
+        if self._steps != NULL:
+            raise TypeError("a composer is compiled once")
+        self.destination = destination
+        self.request = request
+        self.answer = answer
+        self._wires = []
+        self._type_spec = &destination.type_spec
+        self._bitmap_spec = &destination.bitmap_spec
+        self._next_bitmap_spec = &destination.fields[SECONDARY_BITMAP]
+        ordered = sorted((Step(*step) for step in steps), key=_field_of)
+        if len(ordered) > STEPS_MAX:
+            raise ValueError(f"{len(ordered)} steps, at most {STEPS_MAX} are allowed")
+        self._steps = <CompiledStep *>calloc(len(ordered) + 1, sizeof(CompiledStep))
+        if self._steps == NULL:
+            raise MemoryError
+        for step in ordered:
+            _compile_step(self, step)
+        _link_steps(self)
+
+    def __dealloc__(self):
+        free(self._steps)
+
+    cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
+                       const Slots *slots) noexcept nogil:
+        cdef uint32_t i
+        for i in range(first, end):
+            if _is_present(&self._steps[i], messages, slots):
+                return True
+        return False
+
+    cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
+                        uint64_t *bitmap, Writer *writer, Fault *fault) noexcept nogil:
+        """Write the fields of a range of steps and set their bits; of several steps for a field the first that has a
+        value."""
+        cdef const CompiledStep *step
+        cdef const MessageIndex *message
+        cdef const uint8_t *data
+        cdef uint8_t *at = NULL
+        cdef uint32_t size, count
+        cdef uint32_t i = first
+        while i < end:
+            step = &self._steps[i]
+            if not _is_present(step, messages, slots):
+                i += 1
+                continue
+            i = step.next
+            if step.field != FIELD_HEADER:
+                bitmap[(step.field - 1) >> 6] |= <uint64_t>1 << (63 - ((step.field - 1) & 63))
+            if step.operation <= PUT_ZEROS:
+                if writer_reserve(writer, step.wire_size, &at) < 0:
+                    return fail(fault, FAULT_ROOM, step.field, writer_size(writer), step.wire_size, writer.left)
+                if step.operation == PUT_WIRE:
+                    memcpy(at, step.wire, step.wire_size)
+                else:
+                    memset(at, 0, step.wire_size)
+                continue
+            if step.source == FROM_SLOT:
+                data = slots.value[step.argument].text
+                size = count = slots.value[step.argument].count
+            else:
+                message = messages[step.source]
+                data = message.data + message.offset[step.argument]
+                size = message.length[step.argument]
+                count = message.count[step.argument]
+            if put_field(step, data, size, count, writer, fault) < 0:
+                return -1
+        return 0
+
+    cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
+                     uint8_t *out, size_t room, Fault *fault) noexcept nogil:
+        cdef const MessageIndex *messages[2]
+        cdef uint64_t bitmap[3]
+        cdef SlotValue mti
+        cdef uint8_t *at = NULL
+        cdef uint8_t *bitmap_at = NULL
+        cdef uint32_t bitmap_size
+        cdef Writer writer
+        cdef bint secondary, tertiary
+        messages[<int>FROM_REQUEST] = request
+        messages[<int>FROM_ANSWER] = answer
+        bitmap[0] = bitmap[1] = bitmap[2] = 0
+        fault.code = FAULT_NONE
+        writer_over(&writer, out, min(room, <size_t>COMPOSED_SIZE_MAX))
+
+        if self._first_step[0]:
+            if not self._has_any(0, self._first_step[0], messages, slots):
+                return fail(fault, FAULT_VALUE, FIELD_HEADER, 0, 1, 0)
+            if self._put_steps(0, self._first_step[0], messages, slots, bitmap, &writer, fault) < 0:
+                return -1
+        mti = slots.value[<int>SLOT_MTI]
+        if mti.count != MTI_DIGITS:
+            return fail(fault, FAULT_TYPE_DIGITS, FIELD_TYPE, writer_size(&writer), MTI_DIGITS, mti.count)
+        if writer_reserve(&writer, self._type_spec.fixed_bytes, &at) < 0:
+            return fail(fault, FAULT_ROOM, FIELD_TYPE, writer_size(&writer), self._type_spec.fixed_bytes, writer.left)
+        if put_type(self._type_spec, mti.text, at) < 0:
+            return fail(fault, FAULT_TYPE_DIGITS, FIELD_TYPE, <size_t>(at - out), MTI_DIGITS, mti.count)
+
+        tertiary = self._has_any(self._first_step[2], self._step_count, messages, slots)
+        secondary = tertiary or self._has_any(self._first_step[1], self._first_step[2], messages, slots)
+        bitmap_size = self._bitmap_spec.fixed_bytes
+        if secondary:
+            bitmap[0] |= FIRST_BIT
+            bitmap_size += self._next_bitmap_spec.fixed_bytes
+        if tertiary:
+            bitmap[1] |= FIRST_BIT
+            bitmap_size += self._next_bitmap_spec.fixed_bytes
+        if writer_reserve(&writer, bitmap_size, &bitmap_at) < 0:
+            return fail(fault, FAULT_ROOM, FIELD_BITMAP, writer_size(&writer), bitmap_size, writer.left)
+
+        if self._put_steps(self._first_step[0], self._step_count, messages, slots, bitmap, &writer, fault) < 0:
+            return -1
+        put_bitmap(self._bitmap_spec, bitmap[0], bitmap_at)
+        bitmap_at += self._bitmap_spec.fixed_bytes
+        if secondary:
+            put_bitmap(self._next_bitmap_spec, bitmap[1], bitmap_at)
+            bitmap_at += self._next_bitmap_spec.fixed_bytes
+        if tertiary:
+            put_bitmap(self._next_bitmap_spec, bitmap[2], bitmap_at)
+        return <int>writer_size(&writer)
+
+    def compose_message(self, request, answer=None, slots=None, int room=ROOM_DEFAULT):
+        cdef MessageIndex request_index, answer_index
+        cdef Slots values
+        cdef Fault fault
+        cdef bytearray out = bytearray(room)
+        cdef list kept = []
+        cdef int size
+        cdef const MessageIndex *request_given = NULL
+        cdef const MessageIndex *answer_given = NULL
+        if request is not None:
+            _index_message(self.request, request, &request_index, kept)
+            request_given = &request_index
+        if answer is not None:
+            _index_message(self.answer, answer, &answer_index, kept)
+            answer_given = &answer_index
+        _fill_slots(slots or {}, &values, kept)
+        size = self.compose(request_given, answer_given, &values, <uint8_t *>PyByteArray_AS_STRING(out), room, &fault)
+        if size < 0:
+            raise fault_error(&fault)
+        return bytes(out[:size])
+
+
+cdef int _index_message(Spec spec, object message, MessageIndex *index, list kept) except -1:
+    """Scan a message for ``compose``; its bytes are kept alive in ``kept``."""
+    cdef bytes data = message.data if isinstance(message, Message) else bytes(memoryview(message))
+    cdef Fault fault
+    if spec is None:
+        raise ValueError("a message was given that the composer has no specification for")
+    kept.append(data)
+    if scan_message(spec, data, len(data), index, &fault) < 0:
+        raise fault_error(&fault)
+    return 0
+
+
+cdef int _fill_slots(object slots, Slots *values, list kept) except -1:
+    cdef bytes text
+    cdef int number
+    memset(values, 0, sizeof(Slots))
+    for name, value in slots.items():
+        if name not in SLOTS:
+            raise ValueError(f"slot {name!r} is unknown; known are {', '.join(SLOTS)}")
+        text = value.encode("latin-1")
+        if len(text) > LENGTH_MAX:
+            raise ValueError(f"slot {name!r} has {len(text)} characters, at most {LENGTH_MAX} are allowed")
+        kept.append(text)
+        number = SLOTS.index(name)
+        values.value[number].text = text
+        values.value[number].count = <uint16_t>len(text)
+    return 0
+
+
+# --- compilation -----------------------------------------------------------------------------------------------------
+
+# Classes of which every value is one of the class too, as far as its characters go.
+cdef dict SUBCLASSES = {
+    CONTENT_N: (CONTENT_N,),
+    CONTENT_A: (CONTENT_A,),
+    CONTENT_AN: (CONTENT_N, CONTENT_A, CONTENT_AN, CONTENT_HEX, CONTENT_XN),
+    CONTENT_ANS: (CONTENT_N, CONTENT_A, CONTENT_AN, CONTENT_ANS, CONTENT_HEX, CONTENT_XN, CONTENT_Z),
+    CONTENT_Z: (CONTENT_N, CONTENT_Z),
+    CONTENT_XN: (CONTENT_XN,),
+    CONTENT_HEX: (CONTENT_N, CONTENT_HEX, CONTENT_XN),
+}
+
+cdef dict LENGTH_BASES = {LENGTH_BINARY: 256, LENGTH_BCD: 100, LENGTH_ASCII: 10, LENGTH_CODE_PAGE: 10}
+
+
+def _field_of(step):
+    return step.field
+
+
+cdef uint32_t _characters_of(const FieldSpec *spec):
+    """Canonical characters of a fixed field."""
+    if spec.data_encoding != DATA_BINARY:
+        return spec.fixed_bytes
+    return spec.max_length if spec.counts_nibbles else 2 * spec.fixed_bytes
+
+
+cdef int _class_to_check(const FieldSpec *origin, const FieldSpec *target):
+    """Class that each value has to be checked against; CONTENT_ANY when the scan of its message is enough."""
+    cdef int has = CONTENT_ANY
+    cdef int wanted = target.content
+    cdef bint packed = target.data_encoding == DATA_BINARY
+    if origin != NULL:
+        has = origin.content
+        if has == CONTENT_ANY and origin.data_encoding == DATA_BINARY:
+            has = CONTENT_HEX
+    if wanted == CONTENT_ANY and packed:
+        wanted = CONTENT_HEX
+    if wanted == CONTENT_ANY or has in SUBCLASSES[wanted] or (has == CONTENT_Z and wanted == CONTENT_HEX and packed):
+        return CONTENT_ANY
+    return CONTENT_N if wanted == CONTENT_XN else wanted
+
+
+cdef bint _are_alike(const FieldSpec *origin, const FieldSpec *target):
+    """Whether both write the same value as the same bytes, the length left out."""
+    if origin.data_encoding != target.data_encoding or origin.from_ascii != target.from_ascii:
+        return False
+    if target.length_width == 0 and (origin.length_width or origin.max_length != target.max_length):
+        return False
+    if target.data_encoding != DATA_BINARY:
+        return origin.fixed_bytes == target.fixed_bytes or target.length_width > 0
+    return (
+        origin.counts_nibbles == target.counts_nibbles
+        and origin.pad_side == target.pad_side
+        and origin.pad_nibble == target.pad_nibble
+        and origin.right_pad_nibble == target.right_pad_nibble
+    )
+
+
+cdef int _operation_of(const FieldSpec *origin, const FieldSpec *target):
+    """The quickest operation that is right for every value of a checked message."""
+    cdef bint same_size = origin.length_width == 0 and _characters_of(origin) == _characters_of(target)
+    cdef bint padded = target.counts_nibbles and target.pad_side != PAD_NONE
+    if _are_alike(origin, target):
+        return COPY
+    if target.content == CONTENT_XN:
+        return CONVERT
+    if origin.data_encoding == DATA_ASCII and target.data_encoding == DATA_BINARY:
+        if padded and (same_size or target.length_width):
+            return PACK
+        if same_size and not target.length_width and _characters_of(target) % 2 == 0:
+            return PACK
+    if origin.data_encoding == DATA_BINARY and target.data_encoding == DATA_ASCII:
+        if same_size or target.length_width:
+            return UNPACK
+    return CONVERT
+
+
+cdef uint8_t _sign_of(const FieldSpec *spec):
+    if spec != NULL and spec.content == CONTENT_XN and spec.data_encoding == DATA_BINARY and not spec.counts_nibbles:
+        return SIGN_BYTE
+    return SIGN_CHARACTER
+
+
+cdef int _compile_step(Composer composer, object step) except -1:
+    cdef CompiledStep *compiled = &composer._steps[composer._step_count]
+    cdef Spec spec = composer.destination
+    place = f"field {step.field} from {step.source}"
+    _check_field(spec, step.field, place, "the destination has no such field")
+    compiled.field = step.field
+    compiled.target = &spec.fields[<int>step.field]
+    compiled.characters = _characters_of(compiled.target)
+    compiled.limit = min(
+        compiled.target.max_length, LENGTH_BASES[compiled.target.length_encoding] ** compiled.target.length_width - 1
+    )
+    compiled.operation = CONVERT
+    if step.source == "request":
+        compiled.source = FROM_REQUEST
+        _compile_message_step(compiled, composer.request, step.argument, place)
+    elif step.source == "answer":
+        compiled.source = FROM_ANSWER
+        _compile_message_step(compiled, composer.answer, step.argument, place)
+    elif step.source == "slot":
+        _compile_slot_step(composer, compiled, step.argument, place)
+    elif step.source == "constant":
+        _compile_constant_step(composer, compiled, step.argument, place)
+    else:
+        raise ValueError(f"{place}: a source is one of request, answer, slot and constant")
+    composer._step_count += 1
+    return 0
+
+
+def _check_field(Spec spec, field, place, reason):
+    if isinstance(field, bool) or not isinstance(field, int):
+        raise ValueError(f"{place}: a field is a number, not {field!r}")
+    if field == FIELD_HEADER and spec.has_header:
+        return
+    if not 2 <= field <= FIELD_MAX or field == TERTIARY_BITMAP or not spec.fields[<int>field].defined:
+        raise ValueError(f"{place}: {reason}")
+
+
+cdef int _compile_characters(CompiledStep *compiled) except -1:
+    """What a conversion needs to know of a value from ``compiled.origin``."""
+    cdef const FieldSpec *origin = compiled.origin
+    cdef const FieldSpec *target = compiled.target
+    compiled.check = _class_to_check(origin, target)
+    compiled.padding = target.content
+    if target.content == CONTENT_ANY and origin != NULL:
+        compiled.padding = origin.content
+    if target.content == CONTENT_XN:
+        compiled.sign_in = _sign_of(origin)
+        compiled.sign_out = _sign_of(target)
+    elif compiled.padding == CONTENT_XN:
+        compiled.padding = CONTENT_ANY
+    return 0
+
+
+cdef int _compile_message_step(CompiledStep *compiled, Spec spec, object field, str place) except -1:
+    cdef const FieldSpec *origin
+    if spec is None:
+        raise ValueError(f"{place}: the composer has no specification of it")
+    _check_field(spec, field, f"{place} {field}", "the source has no such field")
+    origin = &spec.fields[<int>field]
+    compiled.origin = origin
+    compiled.argument = field
+    _compile_characters(compiled)
+    compiled.filler_in = (
+        origin.content == CONTENT_Z and origin.data_encoding == DATA_BINARY and not origin.counts_nibbles
+    )
+    if compiled.check == CONTENT_ANY:
+        compiled.operation = _operation_of(origin, compiled.target)
+        if compiled.filler_in and compiled.operation != COPY:
+            compiled.operation = CONVERT
+    return 0
+
+
+cdef int _compile_slot_step(Composer composer, CompiledStep *compiled, object name, str place) except -1:
+    if name not in SLOTS:
+        raise ValueError(f"{place} {name!r}: unknown; known are {', '.join(SLOTS)}")
+    compiled.argument = SLOTS.index(name)
+    if compiled.argument != SLOT_MAC:
+        compiled.source = FROM_SLOT
+        _compile_characters(compiled)
+        return 0
+    if compiled.field not in (64, 128) or compiled.target.length_width:
+        raise ValueError(f"{place} {name!r}: the MAC goes to field 64 or 128, which must be of fixed length")
+    compiled.source = FROM_MAC
+    compiled.operation = PUT_ZEROS
+    compiled.wire_size = compiled.target.fixed_bytes
+    composer.mac_field = compiled.field
+    composer.mac_size = compiled.target.fixed_bytes
+    return 0
+
+
+cdef int _compile_constant_step(Composer composer, CompiledStep *compiled, object text, str place) except -1:
+    cdef bytes value
+    cdef bytearray out = bytearray(CONSTANT_ROOM)
+    cdef Writer writer
+    cdef Fault fault
+    if not isinstance(text, str):
+        raise ValueError(f"{place}: a constant is text")
+    value = text.encode("latin-1", "replace")
+    _compile_characters(compiled)
+    writer_over(&writer, <uint8_t *>PyByteArray_AS_STRING(out), len(out))
+    if len(value) > LENGTH_MAX or put_field(compiled, value, <uint32_t>len(value), 0, &writer, &fault) < 0:
+        raise ValueError(f"{place}: the field cannot hold {text!r}")
+    wire = bytes(out[:writer_size(&writer)])
+    composer._wires.append(wire)
+    compiled.source = FROM_CONSTANT
+    compiled.operation = PUT_WIRE
+    compiled.wire = wire
+    compiled.wire_size = <uint32_t>len(wire)
+    return 0
+
+
+cdef int _link_steps(Composer composer) except -1:
+    """Find where each field and each bitmap begins, and check the steps as a whole."""
+    cdef CompiledStep *steps = composer._steps
+    cdef uint32_t i
+    cdef uint32_t end = composer._step_count
+    composer._first_step[0] = composer._first_step[1] = composer._first_step[2] = end
+    for i in range(end, 0, -1):
+        steps[i - 1].next = i if i == end or steps[i].field != steps[i - 1].field else steps[i].next
+        if steps[i - 1].field > FIELD_HEADER:
+            composer._first_step[0] = i - 1
+        if steps[i - 1].field > TERTIARY_BITMAP:
+            composer._first_step[1] = i - 1
+        if steps[i - 1].field > 128:
+            composer._first_step[2] = i - 1
+    if composer.destination.has_header and composer._first_step[0] == 0:
+        raise ValueError("field 0: the destination has a header, but no step writes it")
+    if composer._first_step[1] < end and not composer._next_bitmap_spec.defined:
+        raise ValueError(f"field {steps[composer._first_step[1]].field}: the destination has no secondary bitmap")
+    for i in range(end):
+        if steps[i].source == FROM_MAC and (i + 1 != end or (i > 0 and steps[i - 1].field == steps[i].field)):
+            raise ValueError(f"field {steps[i].field}: the MAC must be the last field, and have no alternative")
+    return 0
+
+
+def bench_compose(Composer composer not None, request, slots, int rounds):
+    """Compose one message ``rounds`` times without Python in the loop, for timing."""
+    cdef MessageIndex index
+    cdef Slots values
+    cdef Fault fault
+    cdef uint8_t out[ROOM_DEFAULT]
+    cdef list kept = []
+    cdef int size = 0
+    _index_message(composer.request, request, &index, kept)
+    _fill_slots(slots, &values, kept)
+    with nogil:
+        for _ in range(rounds):
+            size = composer.compose(&index, NULL, &values, out, sizeof(out), &fault)
+    if size < 0:
+        raise fault_error(&fault)
+    return size
