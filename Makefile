@@ -13,17 +13,16 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready build run test bench lint format debug coverage clean
+.PHONY: help ready setup build run test bench lint format debug coverage clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install what building, running, testing and development need
-	@tools/setup test
-
-# What building and running need; the tests' tools are not among it.
-ready:
+ready: ## Install what building and running need, and no more
 	@tools/setup run
+
+setup: ## Install what tests and development need, too
+	@tools/setup test
 
 build: ready build/release/built ## Compile the hot path in place
 	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
@@ -53,7 +52,7 @@ bench: setup build ## Measure the parts beside their peers, then the whole switc
 lint: setup build ## Check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@PATH="$(abspath $(VENV)/bin):$$PATH" cython-lint ext
+	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PY) tools/lint_cython.py
 	@$(PY) -m mypy
 
 format: setup ## Put Python sources into the house style
@@ -64,9 +63,10 @@ debug: setup ## Compile with line tracing, assertions and bounds checks, into bu
 	@AUTHSWITCH_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib $(DEBUG_LIB) --parallel $(JOBS)
 
 coverage: debug ## Run the tests on the debug build and report the coverage of Python and Cython lines
-	@$(ON_DEBUG) $(PY) -m coverage run -m pytest $(ARGS)
-	@$(PY) -m coverage report
+	@$(ON_DEBUG):tools $(PY) -m coverage run -m pytest $(ARGS)
+	@$(ON_DEBUG):tools $(PY) -m coverage combine --quiet
+	@$(ON_DEBUG):tools $(PY) -m coverage report
 
 clean: ## Remove everything that was built; the virtual environment stays
-	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
+	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage* htmlcov
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -27,7 +27,7 @@ BUILD = Path("build") / ("debug" if DEBUG else "release")
 CRYPTO_MODULES = {"des", "mac", "pin"}
 
 RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
-DEBUG_FLAGS = ["-O1", "-UNDEBUG", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]
+DEBUG_FLAGS = ["-O1", "-Wno-maybe-uninitialized", "-UNDEBUG", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]
 # The flags are recorded in each object, so that a test can read what was really used.
 COMMON_FLAGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-fstack-protector-strong", "-frecord-gcc-switches"]
 
