@@ -19,6 +19,7 @@ cdef enum:
     KIND_ROWS_MAX = 96
     MESSAGES = 100            # pairs of class and function digits
     NATURAL_KEY_MAX = 8
+    KIND_CODE_MAX = 12
     MAC_FIELDS_MAX = 64
     ORIGINAL_PARTS_MAX = 8
     NO_FIELD = 0
@@ -131,6 +132,9 @@ cdef class DialectTables:
     cdef OriginalPart original_part[ORIGINAL_PARTS_MAX]
 
     cdef uint8_t _codes[REASON_COUNT][RESPONSE_CODE_MAX]
+    cdef uint8_t _accepted[10][RESPONSE_CODE_MAX]    # by class of the MTI
+    cdef uint8_t _kind_codes[KIND_COUNT][KIND_CODE_MAX]
+    cdef uint8_t _kind_code_sizes[KIND_COUNT]
     cdef uint8_t *_reasons                   # by code, as a number of base 36
     cdef uint32_t _reason_room
     cdef KindRow _rows[KIND_ROWS_MAX]        # by message, more conditions first
@@ -147,6 +151,10 @@ cdef class DialectTables:
     cdef int reason_to_code(self, int reason, uint8_t *out) noexcept nogil
     """Write the code for a reason, ASCII, ``code_size`` characters; how many."""
 
+    cdef int accepted_code(self, uint32_t mti, uint8_t *out) noexcept nogil
+    """Write the code that says yes in an answer of this MTI (1993 says 400 to a reversal, 800 to network management);
+    how many characters."""
+
     cdef int code_to_reason(self, const uint8_t *code, int size) noexcept nogil
     """Reason for a code in ASCII; REASON_OTHER_DECLINE when the dialect does not list it."""
 
@@ -159,6 +167,10 @@ cdef class DialectTables:
 
     cdef int kind_processing_code(self, int kind, uint8_t *out) noexcept nogil
     """Write the two leading ASCII digits of field 3 for a kind; 2, or 0 when the kind has no processing code."""
+
+    cdef int kind_code(self, int kind, uint8_t *out) noexcept nogil
+    """Write what tells a kind beside MTI and processing code (condition code, function code, 60.1), for
+    SLOT_KIND_CODE; how many characters, 0 when the dialect has no such thing."""
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil
     """128 or 64, whichever the message has; NO_FIELD when it carries no MAC."""

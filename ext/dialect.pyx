@@ -69,7 +69,7 @@ cdef bytes sized_code(str code, int size):
     return text
 
 
-cdef int fill_codes(DialectTables tables, codes, reasons) except -1:
+cdef int fill_codes(DialectTables tables, codes, reasons, accepted) except -1:
     """Codes by reason, and reasons by code."""
     cdef bytes text
     cdef int number
@@ -84,6 +84,9 @@ cdef int fill_codes(DialectTables tables, codes, reasons) except -1:
     for place, code in enumerate(codes):
         text = sized_code(code, tables.code_size)
         memcpy(tables._codes[<int>place], <const uint8_t *>text, tables.code_size)
+    for mti_class in range(10):
+        text = sized_code(accepted.get(mti_class, codes[0]), tables.code_size)
+        memcpy(tables._accepted[<int>mti_class], <const uint8_t *>text, tables.code_size)
     for code, reason in reasons.items():
         text = sized_code(code, tables.code_size)
         number = code_number(<const uint8_t *>text, tables.code_size)
@@ -124,6 +127,15 @@ cdef int fill_kinds(DialectTables tables, kinds) except -1:
         count += 1
         for message in range(row.message + 1, MESSAGES + 1):
             tables._first_row[message] = count
+
+
+cdef int fill_kind_codes(DialectTables tables, kind_codes) except -1:
+    """Codes by kind."""
+    cdef bytes text
+    for kind, code in enumerate(kind_codes):
+        text = code.encode("ascii")
+        tables._kind_code_sizes[<int>kind] = within("characters of a kind's code", len(text), KIND_CODE_MAX)
+        memcpy(tables._kind_codes[<int>kind], <const uint8_t *>text, len(text))
 
 
 cdef int condition_slot(DialectTables tables, int field) except -1:
@@ -177,8 +189,10 @@ cdef class DialectTables:
         code_set: Name of its set of response codes.
         codes: The code to write for each reason, in the order of ``switch.reasons``.
         reasons: The reason to read from each code.
+        accepted: The code that says yes in answers of a class of the MTI, where it is not that of approval.
         kinds: For each way to write a kind: its number, the MTI, and what else the message holds as
             (field, start, text). The first of each kind is the one that we write.
+        kind_codes: What tells each kind beside those when we write it, in the order of ``switch.kinds``.
         natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
         mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
         sensitive: Numbers of fields that are never stored or shown.
@@ -192,8 +206,8 @@ cdef class DialectTables:
     def __cinit__(self):
         self._reasons = NULL
 
-    def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, kinds,
-                 natural_key, mac, sensitive, int original_field, original_parts):
+    def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
+                 kind_codes, natural_key, mac, sensitive, int original_field, original_parts):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -201,8 +215,9 @@ cdef class DialectTables:
         self.mti_version = mti_version
         self.code_set = code_set
         self.code_set_number = code_set_numbers.setdefault(code_set, len(code_set_numbers))
-        fill_codes(self, codes, reasons)
+        fill_codes(self, codes, reasons, accepted)
         fill_kinds(self, kinds)
+        fill_kind_codes(self, kind_codes)
         fill_natural_key(self, natural_key)
         fill_mac(self, mac)
         memset(self.sensitive, 0, sizeof(self.sensitive))
@@ -251,6 +266,10 @@ cdef class DialectTables:
         memcpy(out, self._codes[reason], self.code_size)
         return self.code_size
 
+    cdef int accepted_code(self, uint32_t mti, uint8_t *out) noexcept nogil:
+        memcpy(out, self._accepted[mti_class(mti)], self.code_size)
+        return self.code_size
+
     cdef int code_to_reason(self, const uint8_t *code, int size) noexcept nogil:
         cdef int number
         if size != self.code_size:
@@ -277,6 +296,12 @@ cdef class DialectTables:
             return 0
         memcpy(out, self._kind_processing_code[kind], 2)
         return 2
+
+    cdef int kind_code(self, int kind, uint8_t *out) noexcept nogil:
+        if kind < 0 or kind >= KIND_COUNT:
+            return 0
+        memcpy(out, self._kind_codes[kind], self._kind_code_sizes[kind])
+        return self._kind_code_sizes[kind]
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil:
         if has_field(message, 128):

@@ -30,6 +30,8 @@ cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the
     SLOT_PAN
     SLOT_SETTLEMENT_DATE      # MMDD
     SLOT_MAC                  # a place of the right size, zero filled; the MAC is put there afterwards
+    SLOT_KIND_CODE            # what tells a kind beside the processing code: condition code, function code, 60.1
+    SLOT_ENTRY_MODE           # field 22 as the destination writes it
     SLOT_COUNT
 
 cdef struct SlotValue:

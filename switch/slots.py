@@ -38,6 +38,8 @@ class Slot(IntEnum):
     PAN = 15, "digits"
     SETTLEMENT_DATE = 16, "MMDD"
     MAC = 17, "a zero filled place for the MAC, which is put there when all else stands"
+    KIND_CODE = 18, "what tells a kind beside the processing code: condition code, function code, 60.1"
+    ENTRY_MODE = 19, "how the card was read, as the destination's dialect writes it in field 22"
 
     @property
     def label(self) -> str:

@@ -1,0 +1,214 @@
+"""Loading a dialect: its files read, checked as a whole, and compiled for the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from switch.config.problems import Problem, problems_of
+from switch.dialect import DialectTables
+from switch.dialects.checks import check
+from switch.dialects.layout import Entry, Format, fixed_parts, lay_out, parse_format
+from switch.dialects.model import (
+    DialectFile,
+    FieldOverride,
+    KindEntry,
+    MacRules,
+    ResponseCodes,
+)
+from switch.dialects.references import conditions, kind_code, place
+from switch.dialects.source import DialectError, Source, read_catalogue, read_source
+from switch.framing import Framing
+from switch.kinds import KINDS, Kind
+from switch.mac import ALGORITHMS
+from switch.reasons import REASONS, Reason
+from switch.spec import Spec, SpecError, compile_spec
+
+
+@dataclass(frozen=True)
+class FieldMeaning:
+    """What a field is called in this dialect."""
+
+    key: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one side writes ISO 8583, checked and compiled. It never changes.
+
+    Attributes:
+        name: of the built-in dialect, or of its file without the ending.
+        file: what its files say.
+        layout: the message specification in pyiso8583's form, with ``content``.
+        meanings: key and description of each field, by number.
+        spec: the layout compiled.
+        framing: the framing compiled.
+        tables: what the hot path asks of a dialect.
+    """
+
+    name: str
+    file: DialectFile
+    layout: Mapping[str, Entry]
+    meanings: Mapping[int, FieldMeaning]
+    spec: Spec
+    framing: Framing
+    tables: DialectTables = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """One line for people."""
+        return self.file.description
+
+    @property
+    def mac(self) -> MacRules:
+        """Which messages carry a MAC, over what, in which form."""
+        return self.file.mac
+
+    @property
+    def response_codes(self) -> ResponseCodes:
+        """The codes of field 39."""
+        return self.file.response_codes
+
+    @property
+    def kinds(self) -> Mapping[str, list[KindEntry]]:
+        """The ways to write each kind, by its name; the first is the one that we write."""
+        return self.file.kinds
+
+    @cached_property
+    def sensitive(self) -> frozenset[int]:
+        """Numbers of the fields that are never stored or shown."""
+        return frozenset(self.file.sensitive)
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """Number of a field by its key."""
+        return {meaning.key: number for number, meaning in self.meanings.items()}
+
+
+def load_dialect(name_or_path: str | Path) -> Dialect:
+    """Load a dialect.
+
+    Args:
+        name_or_path: The name of a built-in dialect (``dialect_names``), or the path of a file, which has a slash in it
+            or ends in ``.toml``.
+
+    Raises:
+        DialectError: Something is wrong; the error lists all of it, with file, key and reason.
+    """
+    source = read_source(name_or_path)
+    catalogue = read_catalogue(source)
+    try:
+        file = DialectFile.model_validate(source.tables)
+    except ValidationError as error:
+        raise DialectError(_placed(source, problems_of(error, DialectFile, source.file, ""))) from error
+    problems: list[Problem] = []
+    layout, meanings = _lay_out_fields(source, file, catalogue, problems)
+    spec = _compile_spec(source, layout, problems)
+    framing = _compile_framing(source, file, problems)
+    problems.extend(check(source, file, layout, {number: meaning.key for number, meaning in meanings.items()}))
+    if problems or spec is None or framing is None:
+        raise DialectError(problems)
+    tables = DialectTables(name=source.name, spec=spec, **_table_arguments(file, layout))
+    return Dialect(source.name, file, layout, meanings, spec, framing, tables)
+
+
+def _placed(source: Source, problems: list[Problem]) -> list[Problem]:
+    """The same problems, each with the file in which its key stands."""
+    return [
+        Problem(
+            source.origin(tuple(problem.key.replace("[", ".").replace("]", "").split("."))), problem.key, problem.reason
+        )
+        for problem in problems
+    ]
+
+
+def _lay_out_fields(
+    source: Source, file: DialectFile, catalogue: Mapping[str, tuple[str, str, str]], problems: list[Problem]
+) -> tuple[dict[str, Entry], dict[int, FieldMeaning]]:
+    """The dialect's specification and the meaning of its fields."""
+    layout = fixed_parts(file.encoding)
+    meanings: dict[int, FieldMeaning] = {}
+    numbers = sorted({int(number) for number in (*catalogue, *file.fields)} if file.only is None else set(file.only))
+    for number in numbers:
+        data_format, key, description = catalogue.get(str(number), (None, f"field_{number}", f"Field {number}"))
+        override = file.fields.get(str(number), FieldOverride())
+        entry: Entry = {}
+        try:
+            chosen = override.format or data_format
+            if chosen is not None:
+                entry = lay_out(parse_format(chosen), file.encoding)
+        except ValueError as error:
+            problems.append(source.problem(("fields", str(number), "format"), str(error)))
+            entry = lay_out(Format("ans", 3, 999), file.encoding)
+        entry |= override.model_dump(exclude_none=True, exclude={"format", "key"})
+        entry.setdefault("desc", description)
+        layout[str(number)] = {name: value for name, value in entry.items() if value != ""}
+        meanings[number] = FieldMeaning(override.key or key, entry["desc"])
+    if max(numbers, default=0) <= 64:
+        del layout["1"]
+    return layout, meanings
+
+
+def _compile_spec(source: Source, layout: Mapping[str, Entry], problems: list[Problem]) -> Spec | None:
+    try:
+        return compile_spec(layout)
+    except SpecError as error:
+        for problem in error.problems:
+            key = ("fields", problem.field, problem.key) if problem.key else ("fields", problem.field)
+            problems.append(source.problem(key, problem.reason))
+        return None
+
+
+def _compile_framing(source: Source, file: DialectFile, problems: list[Problem]) -> Framing | None:
+    try:
+        return Framing(file.framing.model_dump(exclude_none=True))
+    except ValueError as error:
+        key, _, reason = str(error).partition(": ")
+        problems.append(source.problem(tuple(key.split(".")), reason))
+        return None
+
+
+def _table_arguments(file: DialectFile, layout: Mapping[str, Entry]) -> dict[str, Any]:
+    """The keyword arguments of ``DialectTables`` beside name and specification."""
+    return {
+        "mti_version": file.mti_version,
+        "code_set": file.response_codes.set,
+        "codes": [file.response_codes.write[name] for name in REASONS],
+        "reasons": {code: Reason[name.upper()] for code, (name, _) in file.response_codes.read.items()},
+        "accepted": {int(number): code for number, code in file.response_codes.accepted.items()},
+        "kinds": [
+            (Kind[kind.upper()], int(entry.mti), conditions(file, entry))
+            for kind in KINDS[1:]
+            for entry in file.kinds.get(kind, ())
+        ],
+        "kind_codes": [kind_code(file, kind) for kind in KINDS],
+        "natural_key": [place(file, reference) for reference in file.natural_key.fields],
+        "mac": {
+            "algorithm": ALGORITHMS.index(file.mac.algorithm),
+            "padding": file.mac.padding - 1,
+            "form": ("binary", "hex").index(file.mac.form),
+            "size": _mac_size(layout),
+            "fields": None if file.mac.coverage == "up-to-mac" else [_number(name) for name in file.mac.coverage],
+            "kinds": [Kind[kind.upper()] for kind in file.mac.kinds],
+        },
+        "sensitive": file.sensitive,
+        "original_field": 0 if file.original_data is None else file.original_data.field,
+        "original_parts": []
+        if file.original_data is None
+        else [(_number(part.field), part.size, part.length_digits) for part in file.original_data.parts],
+    }
+
+
+def _mac_size(layout: Mapping[str, Entry]) -> int:
+    """Bytes of the MAC field on the wire."""
+    return int(layout["64"]["max_len"]) if "64" in layout else 0
+
+
+def _number(reference: str) -> int:
+    return 0 if reference == "mti" else int(reference)

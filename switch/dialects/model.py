@@ -1,0 +1,270 @@
+"""The tables of a dialect file, as pydantic checks them; what one table says about another is checked in ``checks``."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from switch.kinds import KINDS
+from switch.mac import ALGORITHMS
+from switch.reasons import REASONS
+
+
+class Table(BaseModel):
+    """A table of which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _one_of(known: tuple[str, ...], what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"needed {what}, one of {', '.join(known)}, got {value!r}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _text_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"unknown encoding {name!r}") from None
+    return name
+
+
+def _numeric_encoding(name: str) -> str:
+    return name if name == "bcd" else _text_encoding(name)
+
+
+def _length_encoding(name: str) -> str:
+    return name if name in ("bcd", "binary") else _text_encoding(name)
+
+
+KindName = Annotated[str, _one_of(KINDS[1:], "a kind of transaction")]
+ReasonName = Annotated[str, _one_of(REASONS, "a reason")]
+AlgorithmName = Annotated[str, _one_of(ALGORITHMS, "a MAC algorithm")]
+FieldNumber = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]
+FieldReference = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}(\.[0-9]+)*$")]
+ResponseCode = Annotated[str, Field(pattern=r"^[0-9A-Z]{2,3}$")]
+Mti = Annotated[str, Field(pattern=r"^[0-9]{4}$")]
+HexNibble = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]$")]
+
+
+class Pad(Table):
+    """The nibble that makes whole bytes of an odd number of digits."""
+
+    side: Literal["left", "right"]
+    nibble: HexNibble
+
+
+class Encoding(Table):
+    """How the dialect writes digits, text, bytes and lengths."""
+
+    mti: Annotated[str, AfterValidator(_numeric_encoding)]
+    bitmap: Literal["hex", "binary"]
+    numeric: Annotated[str, AfterValidator(_numeric_encoding)]
+    text: Annotated[str, AfterValidator(_text_encoding)]
+    binary: Literal["hex", "binary"]
+    length: Annotated[str, AfterValidator(_length_encoding)]
+    fixed_pad: Pad = Pad(side="left", nibble="0")
+    variable_pad: Pad = Pad(side="right", nibble="F")
+
+
+class FieldOverride(Table):
+    """What a field is in this dialect, where that differs from the catalogue; pyiso8583's keys, and three of ours."""
+
+    format: str | None = None
+    key: Annotated[str | None, Field(pattern=r"^[a-z][a-z0-9_]*$")] = None
+    content: Literal["any", "n", "a", "an", "ans", "z", "x+n", "hex"] | None = None
+    desc: str | None = None
+    data_enc: str | None = None
+    len_enc: str | None = None
+    len_type: Annotated[int, Field(ge=0, le=4)] | None = None
+    max_len: Annotated[int, Field(ge=1, le=9999)] | None = None
+    len_count: Literal["bytes", "nibbles"] | None = None
+    left_pad: str | None = None
+    right_pad: str | None = None
+
+
+class LengthTable(Table):
+    """The length with which a frame begins."""
+
+    encoding: Literal["binary-be", "binary-le", "bcd", "ascii"] = "binary-be"
+    size: Literal[2, 4] = 2
+    includes_itself: bool = False
+
+
+class TpduHeader(Table):
+    """Five bytes: identifier, destination, origin; the addresses change places in an answer."""
+
+    type: Literal["tpdu"]
+    hex: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{10}$")] = "6000000000"
+    counted: bool = True
+
+
+class FixedHeader(Table):
+    """Any bytes; an answer has those of its request."""
+
+    type: Literal["fixed"]
+    hex: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2})+$")]
+    counted: bool = True
+
+
+class LiteralHeader(Table):
+    """Characters that must be equal, then digits of any value, such as ``ISO026000075``."""
+
+    type: Literal["literal"]
+    text: Annotated[str, Field(pattern=r"^[ -~]+$")]
+    digits: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
+    counted: bool = True
+
+
+class VisaHeader(Table):
+    """The header of Visa's BASE I: its own size first, the total size, station addresses."""
+
+    type: Literal["visa"]
+    hex: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2})+$")] | None = None
+    counted: bool = True
+
+
+Header = Annotated[TpduHeader | FixedHeader | LiteralHeader | VisaHeader, Field(discriminator="type")]
+
+
+class FramingTable(Table):
+    """How messages are marked off on a stream; ``switch.framing.Framing`` is made from it."""
+
+    length: LengthTable = LengthTable()
+    headers: list[Header] = []
+    trailer: Literal["none", "etx"] = "none"
+    trailer_counted: bool = False
+    keep_alive: bool = False
+    message_size_max: Annotated[int, Field(ge=1, le=1_048_576)] = 4096
+
+
+class MacRules(Table):
+    """Which messages carry a MAC, over what, and in which form."""
+
+    algorithm: AlgorithmName
+    padding: Literal[1, 2] = 1
+    form: Literal["binary", "hex"] = "binary"
+    coverage: Literal["up-to-mac"] | list[FieldReference | Literal["mti"]] = "up-to-mac"
+    kinds: list[KindName] = []
+
+
+class NaturalKey(Table):
+    """What tells two transactions apart beside terminal, merchant, class of the MTI, and STAN."""
+
+    fields: list[FieldReference]
+
+
+class ResponseCodes(Table):
+    """The codes of field 39."""
+
+    set: str
+    write: dict[ReasonName, ResponseCode]
+    read: dict[ResponseCode, Annotated[tuple[ReasonName, str], Field(strict=False)]]
+    accepted: dict[Annotated[str, Field(pattern=r"^[1-8]$")], ResponseCode] = {}
+
+
+class KindEntry(Table):
+    """One way to write a kind, or to know it."""
+
+    mti: Mti
+    processing_code: Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")] | None = None
+    where: dict[FieldReference, str] = {}
+
+
+class KindCode(Table):
+    """Where a kind is told apart beside MTI and processing code: condition code, function code, 60.1."""
+
+    field: FieldReference
+    default: str
+
+
+class EntryModes(Table):
+    """How the dialect says in field 22 how the card was read, and whether a PIN could be entered."""
+
+    field: FieldNumber = "22"
+    write: dict[str, str]
+    read: list[Annotated[tuple[str, str], Field(strict=False)]]
+
+
+class Subfield(Table):
+    """A part of a field at a fixed place; a size of 0 reaches to the end."""
+
+    name: str
+    size: Annotated[int, Field(ge=0)]
+    desc: str
+    secret: bool = False
+
+
+class Variant(Table):
+    """What a field is made of in certain messages."""
+
+    mti: Mti
+    where: dict[FieldReference, str] = {}
+    bytes: int | None = None
+    parts: list[Subfield]
+
+
+class OriginalPart(Table):
+    """One part of the data that name an original."""
+
+    field: FieldReference | Literal["mti"]
+    size: Annotated[int, Field(ge=0, le=42)] = 0
+    length_digits: Annotated[int, Field(ge=0, le=3)] = 0
+
+
+class OriginalData(Table):
+    """Where and how a reversal names its original."""
+
+    field: Annotated[int, Field(ge=2, le=128)]
+    parts: list[OriginalPart]
+
+
+Rule = str | list[str]
+FieldRules = dict[FieldNumber, Rule]
+
+
+class Policies(Table):
+    """Where the fields of the messages that we compose come from."""
+
+    request: FieldRules
+    answer: FieldRules
+    reversal: FieldRules
+    network_answer: FieldRules
+
+
+class NetworkMessage(Table):
+    """A network management message that we begin."""
+
+    mti: Mti
+    fields: FieldRules
+
+
+class DialectFile(Table):
+    """A dialect as its files say, all that it extends included."""
+
+    description: str
+    catalogue: str
+    family: str
+    mti_version: Annotated[int, Field(ge=0, le=9)]
+    only: list[Annotated[int, Field(ge=2, le=192)]] | None = None
+    sensitive: list[Annotated[int, Field(ge=2, le=192)]]
+    encoding: Encoding
+    framing: FramingTable
+    fields: dict[FieldNumber, FieldOverride] = {}
+    subfields: dict[FieldNumber, list[Subfield]] = {}
+    variants: dict[FieldNumber, list[Variant]] = {}
+    mac: MacRules
+    natural_key: NaturalKey
+    response_codes: ResponseCodes
+    kind_code: KindCode | None = None
+    entry_modes: EntryModes | None = None
+    kinds: dict[KindName, Annotated[list[KindEntry], Field(min_length=1)]]
+    policy: Policies
+    original_data: OriginalData | None = None
+    network: dict[Literal["sign_on", "sign_off", "echo_test", "key_exchange", "cut_over"], NetworkMessage] = {}

@@ -1,0 +1,129 @@
+"""Dialect files as tables: found by name or path, joined with what they extend, each key's file remembered."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from switch.config.problems import ConfigError, Problem
+
+BUILT_IN = Path(__file__).parent
+CATALOGUES = BUILT_IN / "catalogues"
+
+Path_ = tuple[str, ...]
+
+
+class DialectError(ConfigError):
+    """A dialect that cannot be used; ``problems`` holds all that is wrong with its files."""
+
+
+@dataclass
+class Source:
+    """A dialect's tables, joined, and for each key the file that has the last word about it."""
+
+    name: str
+    file: Path
+    tables: dict[str, Any]
+    origins: dict[Path_, Path] = field(default_factory=dict)
+
+    def origin(self, key: Path_) -> str:
+        """The file in which a key stands, or the table where it is missing."""
+        while key and key not in self.origins:
+            key = key[:-1]
+        return str(self.origins.get(key, self.file))
+
+    def problem(self, key: Path_, reason: str) -> Problem:
+        """One thing that is wrong with the value of a key."""
+        return Problem(self.origin(key), ".".join(key), reason)
+
+
+def dialect_names() -> list[str]:
+    """Names of the dialects that come with the switch."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.toml"))
+
+
+def read_source(name_or_path: str | Path) -> Source:
+    """Read a dialect's file and those that it extends.
+
+    Args:
+        name_or_path: The name of a built-in dialect, or the path of a file (with a slash, or ending in ``.toml``).
+
+    Raises:
+        DialectError: There is no such dialect, or a file cannot be read.
+    """
+    return _read(_locate(str(name_or_path), Path.cwd(), str(name_or_path), ""), ())
+
+
+def read_catalogue(source: Source) -> dict[str, tuple[str, str, str]]:
+    """The data elements of the standard that the dialect is a form of: format, key and description by number.
+
+    Raises:
+        DialectError: There is no such catalogue.
+    """
+    name = source.tables.get("catalogue", "")
+    known = sorted(path.stem for path in CATALOGUES.glob("*.toml"))
+    if name not in known:
+        reason = f"needed a catalogue, one of {', '.join(known)}, got {name!r}"
+        raise DialectError([source.problem(("catalogue",), reason)])
+    fields = _load(CATALOGUES / f"{name}.toml", str(source.file), "catalogue")["fields"]
+    return {number: (entry[0], entry[1], entry[2]) for number, entry in fields.items()}
+
+
+def _locate(name: str, folder: Path, file: str, key: str) -> Path:
+    """The file of a built-in dialect by its name, or of another by its path."""
+    if "/" in name or name.endswith(".toml"):
+        return folder / name
+    names = dialect_names()
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"built in are {', '.join(names)}"
+        raise DialectError([Problem(file, key, f"unknown dialect {name!r}; {hint}")])
+    return BUILT_IN / f"{name}.toml"
+
+
+def _load(path: Path, file: str, key: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DialectError([Problem(file, key, f"cannot read {path}: {error.strerror}")]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DialectError([Problem(str(path), "", f"is no TOML file: {error}")]) from error
+
+
+def _read(path: Path, extending: tuple[Path, ...], file: str = "", key: str = "") -> Source:
+    if path.resolve() in extending:
+        raise DialectError([Problem(file, key, f"{path} extends itself")])
+    tables = _load(path, file or str(path), key)
+    parent = tables.pop("extends", None)
+    if parent is None:
+        source = Source(path.stem, path, {})
+    elif not isinstance(parent, str):
+        raise DialectError([Problem(str(path), "extends", "needed the name or the path of a dialect")])
+    else:
+        base = _locate(parent, path.parent, str(path), "extends")
+        source = _read(base, (*extending, path.resolve()), str(path), "extends")
+        source.name, source.file = path.stem, path
+    _join(source, source.tables, tables, path, ())
+    return source
+
+
+def _join(source: Source, into: dict[str, Any], tables: dict[str, Any], path: Path, key: Path_) -> None:
+    """Lay tables over others: tables are joined, everything else is replaced."""
+    for name, value in tables.items():
+        here = (*key, name)
+        source.origins[here] = path
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _join(source, into[name], value, path, here)
+        else:
+            into[name] = value
+            _note(source, value, path, here)
+
+
+def _note(source: Source, value: object, path: Path, key: Path_) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            source.origins[*key, name] = path
+            _note(source, inner, path, (*key, name))
