@@ -15,7 +15,7 @@ SOURCES = ROOT / "ext"
 GENERATED = ROOT / "build" / "debug" / "c" / "ext"
 
 
-class DebugBuildPlugin(Plugin):  # type: ignore[misc]
+class DebugBuildPlugin(Plugin):
     """Cython's plugin with knowledge of where the debug build keeps its C files."""
 
     def _find_source_files(self, filename: str) -> tuple[str | None, str | None]:
@@ -33,6 +33,6 @@ class DebugBuildPlugin(Plugin):  # type: ignore[misc]
         return None, None
 
 
-def coverage_init(registry: Any, options: dict[str, str]) -> None:
+def coverage_init(registry: Any, _options: dict[str, str]) -> None:
     """Called by coverage.py."""
     registry.add_file_tracer(DebugBuildPlugin())
