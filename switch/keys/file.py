@@ -1,0 +1,377 @@
+"""The sealed key file: very many keys in one file, encrypted as a whole, found by name without unpacking them.
+
+Layout, integers big-endian::
+
+    magic         8 bytes     "ASWKEYS1"
+    wrap nonce   12 bytes
+    wrapped key  48 bytes     the data key under the master key, AES-256-GCM; the magic is its additional data
+    body nonce   12 bytes
+    body          the rest    the table below under the data key, AES-256-GCM; all above is its additional data
+
+    count         4 bytes     keys
+    slots         4 bytes     of the index, a power of two
+    index         4 bytes a slot: where the record begins, 0 for none; open addressing by CRC-32 of the name
+    records                   size of name, usage, algorithm, size of value: 1 byte each; then name and value
+
+Each save takes a new data key, so no nonce is ever used twice under one. The opened table stays as it is, in memory
+that is left out of core dumps and wiped when it is closed; only what was put or removed since lies beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import heapq
+import mmap
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+from zlib import crc32
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from switch.keys.key import Key
+from switch.keys.names import ALGORITHMS, USAGES, Usage
+from switch.keys.problems import KeyFileError
+
+MAGIC = b"ASWKEYS1"
+NONCE_BYTES = 12
+TAG_BYTES = 16
+DATA_KEY_BYTES = 32
+HEADER_BYTES = len(MAGIC) + NONCE_BYTES + DATA_KEY_BYTES + TAG_BYTES + NONCE_BYTES
+FILE_BYTES_MAX = 2**31 - 1
+TABLE_HEAD_BYTES = 8
+RECORD_HEAD_BYTES = 4
+_WIPE_CHUNK = bytes(65_536)
+_USAGES: tuple[Usage, ...] = tuple(USAGES)
+_ALGORITHMS = tuple(ALGORITHMS)
+_USAGE_NUMBERS = {usage: number for number, usage in enumerate(_USAGES)}
+_ALGORITHM_NUMBERS = {algorithm: number for number, algorithm in enumerate(_ALGORITHMS)}
+
+
+class KeySource(Protocol):
+    """Where clear keys come from, by name: the sealed file, or an HSM in front of it."""
+
+    def get(self, name: str) -> bytes | None:
+        """The key, or None when there is none of that name."""
+
+
+class _Table:
+    """The opened table of a file, looked up in place."""
+
+    def __init__(self, size: int) -> None:
+        self.memory = mmap.mmap(-1, max(size, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.memory.madvise(mmap.MADV_DONTDUMP)
+        self.size = size
+        self.count = 0
+        self._mask = 0
+
+    def opened(self) -> None:
+        """Take note of what stands in the table, once it is filled."""
+        self.count = int.from_bytes(self.memory[:4], "big")
+        self._mask = int.from_bytes(self.memory[4:8], "big") - 1
+
+    def find(self, name: bytes) -> int | None:
+        """Where the record of a name begins."""
+        memory, mask = self.memory, self._mask
+        slot = crc32(name) & mask
+        while True:
+            place = TABLE_HEAD_BYTES + 4 * slot
+            record = int.from_bytes(memory[place : place + 4], "big")
+            if record == 0:
+                return None
+            begin = record + RECORD_HEAD_BYTES
+            if memory[begin : begin + memory[record]] == name and memory[record] == len(name):
+                return record
+            slot = (slot + 1) & mask
+
+    def value(self, record: int) -> bytes:
+        """The clear key of a record."""
+        begin = record + RECORD_HEAD_BYTES + self.memory[record]
+        return self.memory[begin : begin + self.memory[record + 3]]
+
+    def key(self, record: int) -> Key:
+        """A record with all that belongs to it."""
+        begin = record + RECORD_HEAD_BYTES
+        name = self.memory[begin : begin + self.memory[record]].decode("ascii")
+        usage, algorithm = _USAGES[self.memory[record + 1]], _ALGORITHMS[self.memory[record + 2]]
+        return Key(name, usage, algorithm, self.value(record))
+
+    def records(self) -> Iterator[tuple[str, int]]:
+        """Names, in ascending order, and where their records begin."""
+        memory = self.memory
+        record = TABLE_HEAD_BYTES + 4 * (self._mask + 1)
+        for _ in range(self.count):
+            begin = record + RECORD_HEAD_BYTES
+            end = begin + memory[record]
+            yield memory[begin:end].decode("ascii"), record
+            record = end + memory[record + 3]
+
+    def wipe(self) -> None:
+        """Overwrite the table with zeros and give its memory back."""
+        if self.memory.closed:
+            return
+        self.memory.seek(0)
+        for begin in range(0, len(self.memory), len(_WIPE_CHUNK)):
+            self.memory.write(_WIPE_CHUNK[: len(self.memory) - begin])
+        self.memory.close()
+
+
+class KeyFile:
+    """A sealed key file, opened. Make one with ``create`` or ``open``; it is a context manager that wipes at its end.
+
+    Nothing is written before ``save``.
+    """
+
+    def __init__(self, path: Path, master_key: bytes) -> None:
+        self.path = path
+        self._master_key = master_key
+        self._table = _Table(0)
+        self._changes: dict[str, Key | None] = {}
+        self._version: tuple[int, int] | None = None
+
+    @classmethod
+    def create(cls, path: Path, master_key: bytes) -> KeyFile:
+        """Write a new file without keys.
+
+        Raises:
+            KeyFileError: It exists already, or cannot be written.
+        """
+        if path.exists():
+            raise KeyFileError(str(path), "", "exists already; a key file is never overwritten")
+        file = cls(path, master_key)
+        file._table = _packed([])
+        file.save()
+        return file
+
+    @classmethod
+    def open(cls, path: Path, master_key: bytes) -> KeyFile:
+        """Read a file.
+
+        Raises:
+            KeyFileError: It cannot be read, is no key file, was damaged, or belongs to another master key.
+        """
+        file = cls(path, master_key)
+        try:
+            with path.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                if status.st_size > FILE_BYTES_MAX:
+                    raise KeyFileError(str(path), "", f"has {status.st_size:,} bytes; the most is {FILE_BYTES_MAX:,}")
+                sealed = stream.read()
+        except OSError as error:
+            raise KeyFileError(str(path), "", f"cannot be read: {error.strerror}") from error
+        file._version = (status.st_ino, status.st_mtime_ns)
+        file._table = _unsealed(sealed, master_key, path)
+        return file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wipe the opened table."""
+        self._table.wipe()
+        self._changes.clear()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._merged()) if self._changes else self._table.count
+
+    def __contains__(self, name: str) -> bool:
+        if name in self._changes:
+            return self._changes[name] is not None
+        return self._find(name) is not None
+
+    def __repr__(self) -> str:
+        return f"KeyFile({str(self.path)!r})"
+
+    def get(self, name: str) -> Key:
+        """One key.
+
+        Raises:
+            KeyFileError: There is none of that name.
+        """
+        if name in self._changes:
+            changed = self._changes[name]
+            if changed is not None:
+                return changed
+        else:
+            record = self._find(name)
+            if record is not None:
+                return self._table.key(record)
+        raise KeyFileError(str(self.path), name, "there is no such key")
+
+    def source(self) -> KeySource:
+        """Clear keys by name, for the tables of the hot path."""
+        return _ClearKeys(self)
+
+    def put(self, key: Key, *, replace: bool = False) -> None:
+        """Add a key.
+
+        Raises:
+            KeyFileError: There is one of that name, and it is not to be replaced.
+        """
+        if not replace and key.name in self:
+            raise KeyFileError(str(self.path), key.name, "exists already")
+        self._changes[key.name] = key
+
+    def remove(self, name: str) -> None:
+        """Take a key out.
+
+        Raises:
+            KeyFileError: There is none of that name.
+        """
+        if name not in self:
+            raise KeyFileError(str(self.path), name, "there is no such key")
+        self._changes[name] = None
+
+    def names(self) -> Iterator[str]:
+        """Names of all keys, in ascending order."""
+        return (name for name, _ in self._merged())
+
+    def keys(self) -> Iterator[Key]:
+        """All keys, in ascending order of their names."""
+        return (self._table.key(kept) if isinstance(kept, int) else kept for _, kept in self._merged())
+
+    def save(self, master_key: bytes | None = None) -> None:
+        """Write all keys to the file, under a new data key: into a file beside it, made durable, then renamed.
+
+        Args:
+            master_key: Seal under this one from now on.
+
+        Raises:
+            KeyFileError: The file cannot be written, or was changed by somebody else since it was opened.
+        """
+        if self._changes:
+            packed = _packed(list(self.keys()))
+            self._table.wipe()
+            self._table = packed
+            self._changes.clear()
+        if master_key is not None:
+            self._master_key = master_key
+        sealed = _sealed(self._table, self._master_key)
+        try:
+            self._replace(sealed)
+        except OSError as error:
+            raise KeyFileError(str(self.path), "", f"cannot be written: {error.strerror}") from error
+
+    def _find(self, name: str) -> int | None:
+        return self._table.find(name.encode("ascii", "replace"))
+
+    def value(self, name: str) -> bytes | None:
+        """The clear key of a name, or None; quicker than ``get``."""
+        if name in self._changes:
+            changed = self._changes[name]
+            return None if changed is None else changed.value
+        record = self._find(name)
+        return None if record is None else self._table.value(record)
+
+    def _merged(self) -> Iterator[tuple[str, int | Key]]:
+        """Names with records of the table or changes, in ascending order."""
+        kept = ((name, record) for name, record in self._table.records() if name not in self._changes)
+        changed = ((name, key) for name, key in sorted(self._changes.items()) if key is not None)
+        return heapq.merge(kept, changed, key=lambda entry: entry[0])
+
+    def _replace(self, sealed: list[bytes]) -> None:
+        """Put new content in the file's place, all or nothing, unless somebody else did so meanwhile."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self._version != _version_of(self.path):
+                raise KeyFileError(str(self.path), "", "was changed by somebody else meanwhile; nothing was written")
+            beside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.writelines(sealed)
+                    stream.flush()
+                    os.fsync(descriptor)
+                beside.rename(self.path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+            os.fsync(folder)
+            self._version = _version_of(self.path)
+        finally:
+            os.close(folder)
+
+
+class _ClearKeys:
+    """A key file as a ``KeySource``."""
+
+    def __init__(self, file: KeyFile) -> None:
+        self._file = file
+
+    def get(self, name: str) -> bytes | None:
+        return self._file.value(name)
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    """What changes whenever a file is replaced; None when there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _packed(keys: list[Key]) -> _Table:
+    """A table of keys, which come in ascending order of their names."""
+    slots = 1 << max(1, (2 * len(keys)).bit_length())
+    size = TABLE_HEAD_BYTES + 4 * slots + sum(RECORD_HEAD_BYTES + len(key.name) + len(key.value) for key in keys)
+    if size + HEADER_BYTES + TAG_BYTES > FILE_BYTES_MAX:
+        raise KeyFileError("", "", f"{len(keys):,} keys are more than a file of {FILE_BYTES_MAX:,} bytes can hold")
+    table = _Table(size)
+    memory = table.memory
+    memory[:TABLE_HEAD_BYTES] = len(keys).to_bytes(4, "big") + slots.to_bytes(4, "big")
+    at = TABLE_HEAD_BYTES + 4 * slots
+    for key in keys:
+        name = key.name.encode("ascii")
+        slot = crc32(name) & (slots - 1)
+        while memory[TABLE_HEAD_BYTES + 4 * slot : TABLE_HEAD_BYTES + 4 * slot + 4] != b"\0\0\0\0":
+            slot = (slot + 1) & (slots - 1)
+        memory[TABLE_HEAD_BYTES + 4 * slot : TABLE_HEAD_BYTES + 4 * slot + 4] = at.to_bytes(4, "big")
+        head = bytes((len(name), _USAGE_NUMBERS[key.usage], _ALGORITHM_NUMBERS[key.algorithm], len(key.value)))
+        end = at + RECORD_HEAD_BYTES + len(name) + len(key.value)
+        memory[at:end] = head + name + key.value
+        at = end
+    table.opened()
+    return table
+
+
+def _sealed(table: _Table, master_key: bytes) -> list[bytes]:
+    """What a file holds for a table."""
+    data_key = AESGCM.generate_key(8 * DATA_KEY_BYTES)
+    wrap_nonce, body_nonce = os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES)
+    header = MAGIC + wrap_nonce + AESGCM(master_key).encrypt(wrap_nonce, data_key, MAGIC) + body_nonce
+    with memoryview(table.memory) as whole, whole[: table.size] as content:
+        return [header, AESGCM(data_key).encrypt(body_nonce, content, header)]
+
+
+def _unsealed(sealed: bytes, master_key: bytes, path: Path) -> _Table:
+    """The table in a file."""
+    if sealed[: len(MAGIC)] != MAGIC:
+        raise KeyFileError(str(path), "", "is not a sealed key file")
+    if len(sealed) < HEADER_BYTES + TABLE_HEAD_BYTES + TAG_BYTES:
+        raise KeyFileError(str(path), "", f"is cut short: it has only {len(sealed)} bytes")
+    wrap_nonce = sealed[len(MAGIC) : len(MAGIC) + NONCE_BYTES]
+    wrapped = sealed[len(MAGIC) + NONCE_BYTES : HEADER_BYTES - NONCE_BYTES]
+    body_nonce = sealed[HEADER_BYTES - NONCE_BYTES : HEADER_BYTES]
+    try:
+        data_key = AESGCM(master_key).decrypt(wrap_nonce, wrapped, MAGIC)
+    except InvalidTag:
+        raise KeyFileError(str(path), "", "this master key does not open it, or its header was damaged") from None
+    table = _Table(len(sealed) - HEADER_BYTES - TAG_BYTES)
+    with memoryview(sealed) as whole, memoryview(table.memory) as room, room[: table.size] as content:
+        try:
+            AESGCM(data_key).decrypt_into(body_nonce, whole[HEADER_BYTES:], sealed[:HEADER_BYTES], content)
+        except InvalidTag:
+            raise KeyFileError(str(path), "", "its content was damaged or changed") from None
+    table.opened()
+    return table
