@@ -53,7 +53,7 @@ static void accept_connections(int listener)
 
 static void put_mac(uint8_t *message, uint32_t size)
 {
-    mac_compute(answer_mac, message, size - MAC_SIZE, message + size - MAC_SIZE);
+    mac_write(answer_mac, message, size - MAC_DIGITS, message + size - MAC_DIGITS);
 }
 
 /* Answer one message; 0, or -1 when it is not one. */

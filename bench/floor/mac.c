@@ -11,7 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
-enum { KEY_SIZE_MAX = 32, DES_BLOCK = 8 };
+enum { KEY_SIZE_MAX = 32, DES_BLOCK = 8, MAC_BYTES = 8 };
 
 struct mac {
     EVP_MAC_CTX *cmac;                    /* NULL for X9.19 */
@@ -68,7 +68,7 @@ struct mac *mac_new(const char *algorithm, const char *key_hex)
     return NULL;
 }
 
-static void compute_x9_19(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[DES_BLOCK])
+static void compute_x9_19(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[MAC_BYTES])
 {
     DES_cblock chain = {0};
     while (size > 0) {
@@ -84,16 +84,26 @@ static void compute_x9_19(struct mac *mac, const uint8_t *data, size_t size, uin
     memcpy(out, chain, DES_BLOCK);
 }
 
-void mac_compute(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[8])
+static void compute_cmac(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[MAC_BYTES])
 {
     uint8_t whole[EVP_MAX_MD_SIZE];
     size_t whole_size;
-    if (!mac->cmac) {
-        compute_x9_19(mac, data, size, out);
-    } else if (EVP_MAC_init(mac->cmac, NULL, 0, NULL) == 1 && EVP_MAC_update(mac->cmac, data, size) == 1 &&
-               EVP_MAC_final(mac->cmac, whole, &whole_size, sizeof whole) == 1) {
-        memcpy(out, whole, 8);
-    } else {
+    if (EVP_MAC_init(mac->cmac, NULL, 0, NULL) != 1 || EVP_MAC_update(mac->cmac, data, size) != 1 ||
+        EVP_MAC_final(mac->cmac, whole, &whole_size, sizeof whole) != 1)
         abort();
+    memcpy(out, whole, MAC_BYTES);
+}
+
+void mac_write(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[16])
+{
+    static const uint8_t HEX[] = "0123456789ABCDEF";
+    uint8_t binary[MAC_BYTES];
+    if (mac->cmac)
+        compute_cmac(mac, data, size, binary);
+    else
+        compute_x9_19(mac, data, size, binary);
+    for (int i = 0; i < MAC_BYTES; i++) {
+        out[2 * i] = HEX[binary[i] >> 4];
+        out[2 * i + 1] = HEX[binary[i] & 15];
     }
 }

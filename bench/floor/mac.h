@@ -11,7 +11,7 @@ struct mac;      /* an algorithm with its key, ready for use */
    NULL when the algorithm or the key will not do. */
 struct mac *mac_new(const char *algorithm, const char *key_hex);
 
-/* The leftmost 8 bytes of the MAC. */
-void mac_compute(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[8]);
+/* The leftmost 8 bytes of the MAC, as 16 hex digits. */
+void mac_write(struct mac *mac, const uint8_t *data, size_t size, uint8_t out[16]);
 
 #endif

@@ -18,9 +18,9 @@ static const struct field FIELDS[FIELD_LAST + 1] = {
     [32] = {LL, 11}, [33] = {LL, 11}, [34] = {LL, 28}, [35] = {LL, 37}, [36] = {LLL, 104}, [37] = {FIXED, 12},
     [38] = {FIXED, 6}, [39] = {FIXED, 2}, [40] = {FIXED, 3}, [41] = {FIXED, 8}, [42] = {FIXED, 15},
     [43] = {FIXED, 40}, [44] = {LL, 25}, [45] = {LL, 76}, [46] = {LLL, 999}, [47] = {LLL, 999}, [48] = {LLL, 999},
-    [49] = {FIXED, 3}, [50] = {FIXED, 3}, [51] = {FIXED, 3}, [52] = {FIXED, 8}, [53] = {FIXED, 16}, [54] = {LLL, 120},
+    [49] = {FIXED, 3}, [50] = {FIXED, 3}, [51] = {FIXED, 3}, [52] = {FIXED, 16}, [53] = {FIXED, 16}, [54] = {LLL, 120},
     [55] = {LLL, 999}, [60] = {LLL, 999}, [61] = {LLL, 999}, [62] = {LLL, 999}, [63] = {LLL, 999},
-    [64] = {FIXED, MAC_SIZE}, [70] = {FIXED, 3}, [90] = {FIXED, 42}, [100] = {LL, 11}, [128] = {FIXED, MAC_SIZE},
+    [64] = {FIXED, MAC_DIGITS}, [70] = {FIXED, 3}, [90] = {FIXED, 42}, [100] = {LL, 11}, [128] = {FIXED, MAC_DIGITS},
 };
 
 /* What an answer repeats from its request; the rest concerns the issuer alone. */
@@ -136,8 +136,8 @@ uint32_t message_answer(const struct message *request, uint8_t *out)
             memcpy(out + at, "00", 2);
             at += 2;
         } else if (number == 64 || number == FIELD_LAST) {
-            memset(out + at, 0, MAC_SIZE);
-            at += MAC_SIZE;
+            memset(out + at, '0', MAC_DIGITS);
+            at += MAC_DIGITS;
         } else {
             at += copy_field(request, number, out + at);
         }

@@ -1,4 +1,5 @@
-/* ISO 8583:1987 in ASCII with a hex bitmap: just enough to make requests, answer them and check the answers. */
+/* ISO 8583:1987 in ASCII, bitmap and binary fields as hex digits: just enough to make requests, to answer them and to
+   check the answers. */
 #ifndef BENCH_MESSAGE_H
 #define BENCH_MESSAGE_H
 
@@ -10,7 +11,7 @@ enum {
     FRAME_LENGTH_SIZE = 2,       /* big-endian, not counting itself */
     MESSAGE_SIZE_MAX = 1200,     /* bytes; more than any message of the benchmarks */
     FRAME_SIZE_MAX = FRAME_LENGTH_SIZE + MESSAGE_SIZE_MAX,
-    MAC_SIZE = 8,                /* bytes of field 64 or 128 */
+    MAC_DIGITS = 16,             /* hex digits of field 64 or 128 */
 };
 
 struct message {

@@ -48,7 +48,7 @@ struct terminal {
     int fd;
     SSL *tls;                   /* NULL: plain */
     struct mac *mac;
-    uint8_t (*prepared)[MAC_SIZE];       /* of the first requests */
+    uint8_t (*prepared)[MAC_DIGITS];       /* of the first requests */
     uint8_t frame[FRAME_SIZE_MAX];
     struct message request;     /* the index of `frame` */
     uint32_t stan;              /* of the last request */
@@ -118,20 +118,20 @@ static void read_requests(void)
     }
 }
 
-static void compute_mac(struct terminal *terminal, uint32_t stan, uint8_t out[MAC_SIZE])
+static void write_mac(struct terminal *terminal, uint32_t stan, uint8_t out[MAC_DIGITS])
 {
     uint8_t *message = terminal->frame + FRAME_LENGTH_SIZE;
     write_digits(message + terminal->request.offset[11], 6, stan);
-    mac_compute(terminal->mac, message, terminal->request.size - MAC_SIZE, out);
+    mac_write(terminal->mac, message, terminal->request.size - MAC_DIGITS, out);
 }
 
 static void prepare_macs(struct terminal *terminal)
 {
-    terminal->prepared = malloc((size_t)options.prepared * MAC_SIZE);
+    terminal->prepared = malloc((size_t)options.prepared * MAC_DIGITS);
     if (options.prepared && !terminal->prepared)
         die("memory");
     for (uint32_t i = 0; i < options.prepared; i++)
-        compute_mac(terminal, options.first_stan + i, terminal->prepared[i]);
+        write_mac(terminal, options.first_stan + i, terminal->prepared[i]);
 }
 
 static void read_keys(void)
@@ -222,12 +222,12 @@ static void queue_request(struct terminal *terminal, uint64_t since_ns)
     *flight = (struct flight){since_ns, terminal->stan};
     write_digits(message + terminal->request.offset[11], 6, terminal->stan);
     if (terminal->mac) {
-        uint8_t *mac = message + terminal->request.size - MAC_SIZE;
+        uint8_t *mac = message + terminal->request.size - MAC_DIGITS;
         uint32_t number = terminal->stan - options.first_stan;
         if (number < options.prepared)
-            memcpy(mac, terminal->prepared[number], MAC_SIZE);
+            memcpy(mac, terminal->prepared[number], MAC_DIGITS);
         else
-            compute_mac(terminal, terminal->stan, mac);
+            write_mac(terminal, terminal->stan, mac);
     }
     size_t size = FRAME_LENGTH_SIZE + terminal->request.size;
     buffer_reserve(&terminal->out, size);
@@ -269,9 +269,9 @@ static void take_answer(struct terminal *terminal, const uint8_t *data, uint32_t
         return;
     }
     if (options.check_macs && answered % CHECK_INTERVAL == 0) {
-        uint8_t mac[MAC_SIZE];
-        mac_compute(terminal->mac, data, size - MAC_SIZE, mac);
-        if (!answer.present[64] || memcmp(mac, data + size - MAC_SIZE, MAC_SIZE))
+        uint8_t mac[MAC_DIGITS];
+        mac_write(terminal->mac, data, size - MAC_DIGITS, mac);
+        if (!answer.present[64] || memcmp(mac, data + size - MAC_DIGITS, MAC_DIGITS))
             wrong_macs++;
     }
     answered++;
