@@ -1,0 +1,149 @@
+"""The reference of the configuration file, written from the models: ``python -m switch.config.reference``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType
+from typing import Literal, get_args, get_origin
+
+from annotated_types import Ge, Le, MaxLen
+from pydantic.fields import FieldInfo
+
+from switch.config.models import (
+    Address,
+    BindAddress,
+    Config,
+    DialectName,
+    EndpointAddress,
+    FilePath,
+    InstitutionId,
+    KeyName,
+    Name,
+    Network,
+    Section,
+)
+from switch.config.problems import model_within
+
+INTRODUCTION = """# Configuration
+
+One [TOML](https://toml.io) file configures the daemon. `authswitch check FILE` validates it with everything that it
+names, lists all problems at once, and exits 2 when one of them is an error. `configs/production.toml` is a sample in
+which every key is explained; `configs/minimal.toml` has only what cannot be left out.
+
+- Unknown keys and wrong types are errors; no value is guessed.
+- Paths are relative to the folder of the configuration file.
+- The unit is the last word of a key: `_ms` are milliseconds, `_seconds` seconds, `_bytes` bytes; `_max` is a limit that
+  is still allowed.
+- A *name* is 1 to 32 lower-case letters, digits, `_`, `.` and `-`. An *address* is `"host:port"` or `"[IPv6]:port"`. A
+  *dialect* is the name of a built-in one, or the path (with a `/` or ending in `.toml`) of a dialect file.
+- No key, PIN or card number stands in this file: keys are in the sealed key file.
+
+This page is written from the program's own models (`python -m switch.config.reference > docs/configuration.md`); a test
+keeps the two alike.
+"""
+
+SORTS: dict[str, object] = {
+    "name": Name,
+    "name of a key": KeyName,
+    "1 to 11 digits": InstitutionId,
+    "path": FilePath,
+    "dialect": DialectName,
+    "address": BindAddress,
+}
+ITEM_SORTS: dict[str, object] = {"addresses": EndpointAddress, "IP addresses or networks": Network}
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    return "\n".join([INTRODUCTION, *_lines()])
+
+
+def _lines() -> Iterator[str]:
+    for name, field in Config.model_fields.items():
+        key = field.alias or name
+        model = model_within(field.annotation)
+        if model is None or not issubclass(model, Section):
+            raise TypeError(f"{key} is no section")
+        heading = f"[[{key}]]" if field.alias else f"[{key}]"
+        yield f"## `{heading}`\n"
+        presence = "Required." if field.is_required() else "May be left out."
+        repeat = f" 1 to {_limit(field, MaxLen, 'max_length'):,} of them." if field.alias else f" {presence}"
+        yield f"{_text(model)}{repeat}\n"
+        yield from _table(model, key)
+
+
+def _table(model: type[Section], path: str) -> Iterator[str]:
+    yield "| key | value | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    nested: list[tuple[str, type[Section]]] = []
+    for name, field in model.model_fields.items():
+        inner = model_within(field.annotation)
+        if inner is not None and issubclass(inner, Section):
+            nested.append((name, inner))
+        yield f"| `{name}` | {_sort(field)} | {_default(field)} | {field.description} |"
+    yield ""
+    for name, inner in nested:
+        yield f"### `{path}.{name}`\n"
+        yield f"{_text(inner)}\n"
+        yield from _table(inner, f"{path}.{name}")
+
+
+def _text(model: type[Section]) -> str:
+    return " ".join((model.__doc__ or "").split())
+
+
+def _sort(field: FieldInfo) -> str:
+    """What kind of value a key takes, with its limits."""
+    arguments = [argument for argument in get_args(field.annotation) if argument is not NoneType]
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(f"`{_toml(value)}`" for value in arguments)
+    if model_within(field.annotation) is not None:
+        return "table"
+    if get_origin(field.annotation) is tuple:
+        item = next((sort for sort, known in ITEM_SORTS.items() if known in arguments), "integers")
+        return f"up to {_limit(field, MaxLen, 'max_length')} {item}"
+    if field.annotation is int:
+        return f"{_limit(field, Ge, 'ge'):,} to {_limit(field, Le, 'le'):,}"
+    named = (sort for sort, known in SORTS.items() if _same(field, known) or known in arguments)
+    return next(named, "`true` or `false`" if field.annotation is bool else "string")
+
+
+def _same(field: FieldInfo, known: object) -> bool:
+    """Whether a field was annotated with this ``Annotated`` type: pydantic has taken it apart."""
+    base, *metadata = get_args(known)
+    first = metadata[0]
+    patterns = list(first.metadata) if isinstance(first, FieldInfo) else [first]
+    if isinstance(first, FieldInfo):
+        return field.annotation is base and patterns == [m for m in field.metadata if m in patterns]
+    return first in field.metadata
+
+
+def _limit(field: FieldInfo, sort: type, attribute: str) -> int:
+    return next(int(getattr(entry, attribute)) for entry in field.metadata if isinstance(entry, sort))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is None or value == ():
+        return "absent"
+    if isinstance(value, Section):
+        return "its own defaults"
+    return f"`{_toml(value)}`"
+
+
+def _toml(value: object) -> str:
+    """A value as it is written in TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | Path | Address):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return str(value)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,97 @@
+"""The sample configurations that come with the project work as they are."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from switch.config.models import Config
+from switch.config.problems import model_within
+from switch.config.reference import reference
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
+
+
+def run(*command):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_prometheus_configuration_and_rules():
+    run("promtool", "check", "config", str(CONFIGS / "prometheus/prometheus.yml"))
+    run("promtool", "check", "rules", str(CONFIGS / "prometheus/rules.yml"))
+
+
+def test_alerts_fire_when_they_should():
+    run("promtool", "test", "rules", str(CONFIGS / "prometheus/rules_test.yml"))
+
+
+def test_haproxy_configuration():
+    run("haproxy", "-c", "-f", str(CONFIGS / "haproxy/haproxy.cfg"))
+
+
+def test_reference_of_the_configuration_is_up_to_date():
+    assert (ROOT / "docs/configuration.md").read_text() == reference()
+
+
+def keys_of(model, prefix):
+    """Every key that a model knows, with the tables within it."""
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        inner = model_within(field.annotation)
+        yield f"{prefix}{key}"
+        if inner is not None:
+            yield from keys_of(inner, f"{prefix}{key}.")
+
+
+def keys_in(table, prefix):
+    """Every key of a TOML table, with the tables within it."""
+    for key, value in table.items():
+        yield f"{prefix}{key}"
+        for entry in value if isinstance(value, list) else [value]:
+            if isinstance(entry, dict):
+                yield from keys_in(entry, f"{prefix}{key}.")
+
+
+def test_production_sample_names_every_key():
+    text = (CONFIGS / "production.toml").read_text()
+    uncommented = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", text)
+    # Some keys exclude each other, so the uncommented text is read as TOML but is no valid configuration.
+    assert set(keys_of(Config, "")) - set(keys_in(tomllib.loads(uncommented), "")) == set()
+
+
+def test_commented_values_of_the_production_sample_are_the_defaults():
+    text = (CONFIGS / "production.toml").read_text()
+    defaults = {}
+    for key in keys_of(Config, ""):
+        field = find(key.split("."))
+        defaults.setdefault(key.split(".")[-1], set()).add(str(field.default))
+    for name, value in re.findall(r"(?m)^# ([a-z_]+) = ([^#\n]+)", text):
+        if name in ("master_key_env", "client_ca"):
+            continue
+        assert str(tomllib.loads(f"x = {value}")["x"]) in defaults[name], name
+
+
+def find(path):
+    model, field = Config, None
+    for step in path:
+        field = next(f for n, f in model.model_fields.items() if (f.alias or n) == step)
+        model = model_within(field.annotation)
+    return field
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/configuration.md", "docs/operations.md", "docs/metrics.md"])
+def test_files_that_the_documents_name_exist(name):
+    text = (ROOT / name).read_text()
+    named = set(re.findall(r"`(configs/[\w./-]+)`", text))
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_metrics_in_rules_are_documented():
+    documented = set(re.findall(r"`(authswitch_[a-z_]+)`", (ROOT / "docs/metrics.md").read_text()))
+    rules = (CONFIGS / "prometheus/rules.yml").read_text()
+    used = {name.removesuffix("_bucket") for name in re.findall(r"\bauthswitch_[a-z]\w+", rules)}
+    assert used - documented == {"authswitch_rates", "authswitch_alerts"}
