@@ -1,8 +1,8 @@
 """Rows of a comma-separated file, found in its bytes without copying.
 
-A row is one line; ``\\n`` and ``\\r\\n`` end it. Blank lines and lines that begin with ``#`` are stepped over. Blanks around
-a cell do not belong to it. A cell may stand in double quotes, and may then hold commas, and quotes written twice; its
-quotes belong to the cell. A row never crosses a line.
+A row is one line; ``\\n`` and ``\\r\\n`` end it. Blank lines and lines that begin with ``#`` are stepped over. Blanks
+around a cell do not belong to it. A cell may stand in double quotes, and may then hold commas, and quotes written
+twice; its quotes belong to the cell. A row never crosses a line.
 """
 
 from libc.stdint cimport uint8_t, uint32_t

@@ -1,4 +1,4 @@
-"""Ranges of card numbers that may nest and overlap, flattened once into intervals that are searched in a few cache lines.
+"""Ranges of card numbers that may nest and overlap, flattened once into intervals found in a few cache lines.
 
 Numbers of any length are compared as numbers of 19 digits: a low end is padded with 0 and a high end with 9, so a range
 written with n digits holds every number that begins with n digits between its ends. ISO/IEC 7812-1 has card numbers of
@@ -77,7 +77,7 @@ cdef class RangeMap:
     """The next wider range, or NULL."""
 
 
+# Read the two ends of a range, as in a table's columns "low" and "high"; an empty high end means that the low one is a
+# prefix. Gives None, or (offset, reason) of what is wrong.
 cdef object read_range(const uint8_t *data, Py_ssize_t low_begin, Py_ssize_t low_end, Py_ssize_t high_begin,
                        Py_ssize_t high_end, DigitRange *out)
-"""Read the two ends of a range, as in a table's columns ``low`` and ``high``; an empty high end means that the low one is a
-prefix. Gives None, or (offset, reason) of what is wrong."""

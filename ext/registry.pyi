@@ -1,17 +1,14 @@
 from collections.abc import Sequence
-from typing import Protocol, TypedDict, final
+from typing import TypedDict, final
 
 from _typeshed import ReadableBuffer
+
+from switch.registrar.keysource import KeySource
 
 MERCHANT_COLUMNS: tuple[str, ...]
 TERMINAL_COLUMNS: tuple[str, ...]
 STATES: tuple[str, ...]
 PIN_FORMATS: tuple[str, ...]
-
-class KeySource(Protocol):
-    """Where clear keys come from while the registry is built: a key file, or a mapping in tests."""
-
-    def get(self, name: str, /) -> bytes | None: ...
 
 class TerminalDescription(TypedDict):
     id: str

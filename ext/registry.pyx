@@ -4,15 +4,15 @@ A terminal costs its record and 32 bytes of the index. Field 41 has 8 characters
 64-bit number: a look-up touches one cache line of the index, then the record that the caller wants anyhow.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
-from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, mremap, munmap
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
 cimport cython
 
 from switch.columns cimport Cell, Row, RowReader, next_row, rows_over
-from switch.mac cimport MAC_KEY_MAX, MAC_PADDING_1, MacKey
+from switch.mac cimport MAC_PADDING_1
 from switch.pin cimport PIN_FORMAT_NONE, PinKey
 
 from switch.mac import ALGORITHMS, KEY_SIZES
@@ -24,7 +24,6 @@ cdef extern from "string.h" nogil:
 cdef extern from "sys/mman.h" nogil:
     int madvise(void *address, size_t size, int advice)
     int MADV_DONTDUMP
-    int MREMAP_MAYMOVE
 
 MERCHANT_COLUMNS = ("id", "name", "state", "category", "kinds")
 TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algorithm", "pin_format", "certificate")
@@ -32,11 +31,11 @@ STATES = ("active", "suspended", "closed")
 PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3")
 LISTENERS_MAX = 32
 KINDS_MAX = 64
+PIN_KEY_SIZES = (8, 16, 24)
 TERMINALS_MAX = 16_000_000
 
 cdef enum:
     TEXT_MAX = 255            # bytes
-    PIN_KEY_MAX = 24
 
 
 class CellError(ValueError):
@@ -368,7 +367,8 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
                     raise CellError(3, f"{category!r} is not a merchant category code (ISO 18245) of 4 digits")
                 merchant.category = int(category)
                 merchant.state = _chosen(2, cell_text(start, row.cells[2]), STATES, "state")
-                merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind", KINDS_MAX)
+                merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind",
+                                               KINDS_MAX)
             except CellError as error:
                 problems.at(row.line, row.cells[<int>error.cell].begin - row.begin + 1,
                             f"{MERCHANT_COLUMNS[error.cell]}: {error.reason}")
@@ -386,41 +386,41 @@ def cells_reason(count, needed):
     return f"{'too many' if count > needed else count} cells; needed are {needed}"
 
 
-cdef int attach_key(keys, str name, sizes, PinKey *target, bint needed, str why) except -1:
-    """Copy a key into place; its absence is an error only where it is needed."""
+cdef bytes checked_key(keys, str name, sizes, int cell):
+    """A key by name; None when there is none. Raise CellError when its size is none of ``sizes``."""
     cdef bytes key = keys.get(name)
-    if key is None:
-        if needed:
-            raise CellError(0, f"no key {name}, which {why}")
-        target.size = 0
-        return 0
-    if len(key) not in sizes:
-        raise CellError(0, f"key {name} has {len(key)} bytes; {why} {' or '.join(map(str, sizes))}")
-    target.size = len(key)
-    memcpy(target.key, <const char *>key, len(key))
-    return 0
+    if key is not None and len(key) not in sizes:
+        raise CellError(cell, f"key {name} has {len(key)} bytes; needed are {' or '.join(map(str, sizes))}")
+    return key
 
 
 cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
     """Give a terminal its TAK, TPK and TMK."""
     cdef bytes key
-    algorithm = profile[3]
-    if algorithm:
+    terminal.mac_key.algorithm = profile[3]
+    terminal.mac_key.padding = MAC_PADDING_1
+    if profile[3]:
         name = f"terminal/{id}/tak"
-        key = keys.get(name)
-        sizes = profile[5]
+        key = checked_key(keys, name, profile[5], 5)
         if key is None:
-            raise CellError(5, f"no key {name}, which {ALGORITHMS[algorithm]} needs")
-        if len(key) not in sizes:
-            raise CellError(5, f"key {name} has {len(key)} bytes; {ALGORITHMS[algorithm]} needs "
-                               f"{' or '.join(map(str, sizes))}")
+            raise CellError(5, f"no key {name}, which {ALGORITHMS[profile[3]]} needs")
         terminal.mac_key.size = len(key)
         memcpy(terminal.mac_key.key, <const char *>key, len(key))
-    terminal.mac_key.algorithm = algorithm
-    terminal.mac_key.padding = MAC_PADDING_1
     if terminal.pin_format != PIN_FORMAT_NONE:
-        attach_key(keys, f"terminal/{id}/tpk", (8, 16, 24), &terminal.pin_key, True, "a PIN format needs; sizes are")
-    attach_key(keys, f"terminal/{id}/tmk", (8, 16, 24), &terminal.master_key, False, "a master key has")
+        name = f"terminal/{id}/tpk"
+        key = checked_key(keys, name, PIN_KEY_SIZES, 6)
+        if key is None:
+            raise CellError(6, f"no key {name}, which a PIN format needs")
+        copy_key(&terminal.pin_key, key)
+    key = checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
+    if key is not None:
+        copy_key(&terminal.master_key, key)
+    return 0
+
+
+cdef int copy_key(PinKey *target, bytes key) except -1:
+    target.size = len(key)
+    memcpy(target.key, <const char *>key, len(key))
     return 0
 
 
@@ -503,6 +503,8 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
             except CellError as error:
                 problems.at(row.line, row.cells[<int>error.cell].begin - row.begin + 1,
                             f"{TERMINAL_COLUMNS[error.cell]}: {error.reason}")
+                # The next row is read into the same place; no key may be left in it.
+                memset(terminal, 0, sizeof(Terminal))
                 continue
             registry._certificates[registry.terminal_count] = keep_text(&registry._texts, certificate)
             lines[registry.terminal_count] = row.line
@@ -516,11 +518,12 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
 def bench_find(Registry registry not None, const uint8_t[::1] ids not None):
     """Look up every 8-byte field 41 of a buffer, in C; how many were found. For timing only."""
     cdef Py_ssize_t number
-    cdef size_t found = 0
+    cdef size_t missing = 0
     if ids.shape[0] == 0 or ids.shape[0] % TERMINAL_ID_MAX:
         raise ValueError("the buffer must hold whole identifiers")
     cdef const uint8_t *start = &ids[0]
     with nogil:
         for number in range(ids.shape[0] // TERMINAL_ID_MAX):
-            found += registry.find_terminal(start + number * TERMINAL_ID_MAX, TERMINAL_ID_MAX) != <uint32_t>TERMINAL_NONE
-    return found
+            missing += registry.find_terminal(start + number * TERMINAL_ID_MAX, TERMINAL_ID_MAX) == (
+                <uint32_t>TERMINAL_NONE)
+    return ids.shape[0] // TERMINAL_ID_MAX - missing

@@ -59,7 +59,7 @@ class Risk:
 
     @staticmethod
     def build(
-        secret: ReadableBuffer,
+        secret: ReadableBuffer | None,
         windows: WindowTable,
         *,
         limits: Sequence[LimitRule] = (),
@@ -68,19 +68,22 @@ class Risk:
         countries: ReadableBuffer = b"",
         blocked_countries: Iterable[int] = (),
         registry: Registry | None = None,
+        previous: Risk | None = None,
         countries_file: str = "countries.csv",
     ) -> Risk:
         """Lay rules out as C tables.
 
         Args:
-            secret: Key of the hash by which cards, terminals and merchants are known; 16 bytes.
-            windows: The counters; give those of the rules that are replaced, with the same secret, to go on counting.
+            secret: Key of the hash by which cards, terminals and merchants are known; 16 bytes. None: that of the
+                previous rules, or else a random one.
+            windows: The counters; give those of the previous rules to go on counting.
             limits: At most 64.
             blocked_cards: Hash and reason (a key of ``BLOCK_REASONS``) of each.
             bins: The narrowest range that holds a card counts.
             countries: The table of issuers' countries: columns low, high, country.
             blocked_countries: Numeric ISO 3166-1 codes.
             registry: Where terminals and merchants are looked up.
+            previous: Rules that these replace.
             countries_file: Name of the table, for problems.
 
         Raises:

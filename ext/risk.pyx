@@ -1,7 +1,7 @@
 """Risk control of one request: what is blocked first, then limits, and only then counting.
 
-Cards, terminals and merchants are known here by a keyed hash only; no PAN is kept. The key is made anew for each process
-unless the rules name one, which they must when they list blocked cards.
+Cards, terminals and merchants are known here by a keyed hash only; no PAN is kept. The key is made anew for each
+process unless the rules name one, which they must when they list blocked cards.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
@@ -19,6 +19,8 @@ from switch.reason cimport (
 from switch.registry cimport MERCHANT_ID_MAX, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.siphash cimport SipKey, siphash
 from switch.window cimport WINDOW_SLICES, WindowTable
+
+import os
 
 from switch.problems import ProblemList, raise_if_any
 
@@ -59,10 +61,15 @@ cdef class Risk:
 
     @staticmethod
     def build(secret, WindowTable windows not None, *, limits=(), blocked_cards=(), bins=(), countries=b"",
-              blocked_countries=(), Registry registry=None, str countries_file="countries.csv"):
+              blocked_countries=(), Registry registry=None, Risk previous=None, str countries_file="countries.csv"):
         """Lay rules out as C tables; see the type stub."""
         cdef Risk risk = Risk.__new__(Risk)
-        risk._secret = sip_key(secret)
+        if secret is not None:
+            risk._secret = sip_key(secret)
+        elif previous is not None:
+            risk._secret = previous._secret
+        else:
+            risk._secret = sip_key(os.urandom(SECRET_SIZE))
         risk.windows = windows
         risk._registry = registry
         risk._bins = RangeMap()
@@ -134,16 +141,16 @@ cdef class Risk:
                       uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0):
         cdef bytes digits = pan.encode("ascii")
         cdef RiskRequest request = RiskRequest(
-            kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), country, terminal, merchant,
-            now_ms)
+            kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), country, terminal,
+            merchant, now_ms)
         return self.check(&request)
 
     def uncount_request(self, int kind, str pan="", int64_t amount_minor=-1, int currency=0, int country=0,
                         uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0):
         cdef bytes digits = pan.encode("ascii")
         cdef RiskRequest request = RiskRequest(
-            kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), country, terminal, merchant,
-            now_ms)
+            kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), country, terminal,
+            merchant, now_ms)
         self.uncount(&request)
 
 
@@ -161,9 +168,11 @@ cdef inline void identify(Risk risk, const RiskRequest *request, uint64_t *keys,
     known[<int>SCOPE_MERCHANT] = risk._registry is not None and request.merchant < risk._registry.merchant_count
     keys[<int>SCOPE_TERMINAL] = keys[<int>SCOPE_MERCHANT] = 0
     if known[<int>SCOPE_TERMINAL]:
-        keys[<int>SCOPE_TERMINAL] = siphash(&risk._secret, risk._registry.terminal(request.terminal).id, TERMINAL_ID_MAX)
+        keys[<int>SCOPE_TERMINAL] = siphash(&risk._secret, risk._registry.terminal(request.terminal).id,
+                                            TERMINAL_ID_MAX)
     if known[<int>SCOPE_MERCHANT]:
-        keys[<int>SCOPE_MERCHANT] = siphash(&risk._secret, risk._registry.merchant(request.merchant).id, MERCHANT_ID_MAX)
+        keys[<int>SCOPE_MERCHANT] = siphash(&risk._secret, risk._registry.merchant(request.merchant).id,
+                                            MERCHANT_ID_MAX)
 
 
 cdef int blocked(Risk risk, const RiskRequest *request, uint64_t kind, uint64_t card) noexcept nogil:

@@ -1,4 +1,4 @@
-"""Routing: the longest BIN range that holds a PAN, narrowed by kind, currency and amount, to an ordered list of links."""
+"""Routing: the narrowest BIN range that holds a PAN, by kind, currency and amount, to an ordered list of links."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.ranges cimport RangeMap

@@ -1,12 +1,11 @@
 """Routing table: built from a routes file in one pass, searched without a Python object.
 
-The ranges themselves are flattened by ``ext/ranges``. What stands behind a range, the cells from ``kinds`` to ``links``, is
-the same for very many ranges; it is read once and shared as a rule, so a range costs only its interval.
+The ranges themselves are flattened by ``ext/ranges``. What stands behind a range, the cells from ``kinds`` to
+``links``, is the same for very many ranges; it is read once and shared as a rule, so a range costs only its interval.
 """
 
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
 
 cimport cython
 

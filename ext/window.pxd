@@ -22,7 +22,7 @@ cdef struct Window:
 
 
 cdef class WindowTable:
-    """Windows by key. When it is full, the clock's hand gives the room of an ended window, else of one long untouched."""
+    """Windows by key. When full, the clock's hand takes the room of an ended window, else of one long untouched."""
     cdef readonly uint32_t room
     cdef readonly uint32_t used
     cdef readonly uint64_t evicted_live       # windows that were still counting when their room was taken

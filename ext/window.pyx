@@ -123,8 +123,8 @@ cdef uint32_t give_up(WindowTable table, uint64_t now_ms) noexcept nogil:
     cdef uint32_t *link
     cdef Window *window
     cdef bint found = False, ended = False
-    cdef int step
-    for step in range(HAND_STEPS):
+    cdef int _step
+    for _step in range(HAND_STEPS):
         at = table._hand
         table._hand = at + 1 if at + 1 < table.room else 0
         window = &table._windows[at]
