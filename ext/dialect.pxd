@@ -20,6 +20,9 @@ cdef enum:
     MESSAGES = 100            # pairs of class and function digits
     NATURAL_KEY_MAX = 8
     KIND_CODE_MAX = 12
+    ENTRY_MODES_MAX = 16
+    ENTRY_MODE_SIZE_MAX = 12  # characters of field 22: three in 1987, twelve in 1993
+    ENTRY_PATTERNS_MAX = 32
     MAC_FIELDS_MAX = 64
     ORIGINAL_PARTS_MAX = 8
     NO_FIELD = 0
@@ -54,6 +57,10 @@ cdef struct KindRow:
     uint8_t message           # class and function digits of the MTI: 20 for 0200, 22 for 0220
     uint8_t condition_count
     Condition condition[CONDITIONS_MAX]
+
+cdef struct EntryPattern:
+    uint8_t mode
+    uint8_t text[ENTRY_MODE_SIZE_MAX]        # a dot is any character
 
 cdef struct OriginalPart:     # of the data that name an original (field 90 in 1987, 56 in 1993)
     uint8_t field             # NO_FIELD: the MTI
@@ -101,8 +108,7 @@ cdef inline uint32_t answer_mti(uint32_t mti) noexcept nogil:
 
 
 cdef const KindTraits *kind_traits(int kind) noexcept nogil
-"""Whether a kind moves money, and which way; from ``switch.kinds.TRAITS``. Numbers out of range give those of
-KIND_UNKNOWN."""
+# From ``switch.kinds.TRAITS``. Numbers out of range give those of KIND_UNKNOWN.
 
 
 cdef class DialectTables:
@@ -135,6 +141,11 @@ cdef class DialectTables:
     cdef uint8_t _accepted[10][RESPONSE_CODE_MAX]    # by class of the MTI
     cdef uint8_t _kind_codes[KIND_COUNT][KIND_CODE_MAX]
     cdef uint8_t _kind_code_sizes[KIND_COUNT]
+    cdef uint8_t _entry_field                # NO_FIELD: the dialect does not say how a card was read
+    cdef uint8_t _entry_size
+    cdef uint8_t _entry_modes[ENTRY_MODES_MAX][ENTRY_MODE_SIZE_MAX]
+    cdef uint8_t _entry_pattern_count
+    cdef EntryPattern _entry_patterns[ENTRY_PATTERNS_MAX]
     cdef uint8_t *_reasons                   # by code, as a number of base 36
     cdef uint32_t _reason_room
     cdef KindRow _rows[KIND_ROWS_MAX]        # by message, more conditions first
@@ -171,6 +182,10 @@ cdef class DialectTables:
     cdef int kind_code(self, int kind, uint8_t *out) noexcept nogil
     """Write what tells a kind beside MTI and processing code (condition code, function code, 60.1), for
     SLOT_KIND_CODE; how many characters, 0 when the dialect has no such thing."""
+
+    cdef int entry_mode(self, DialectTables terminal, const MessageIndex *request, uint8_t *out) noexcept nogil
+    """Write how the card of a terminal's request was read, as this dialect says it in field 22, for SLOT_ENTRY_MODE;
+    how many characters, 0 when either dialect or the request does not say it."""
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil
     """128 or 64, whichever the message has; NO_FIELD when it carries no MAC."""

@@ -38,6 +38,7 @@ class DialectTables:
         accepted: Mapping[int, str],
         kinds: Sequence[tuple[int, int, Sequence[tuple[int, int, str]]]],
         kind_codes: Sequence[str],
+        entry_modes: tuple[int, Sequence[str], Sequence[tuple[str, int]]],
         natural_key: Sequence[tuple[int, int, int]],
         mac: MacTable,
         sensitive: Iterable[int],

@@ -138,6 +138,24 @@ cdef int fill_kind_codes(DialectTables tables, kind_codes) except -1:
         memcpy(tables._kind_codes[<int>kind], <const uint8_t *>text, len(text))
 
 
+cdef int fill_entry_modes(DialectTables tables, entry_modes) except -1:
+    """Texts by mode, modes by pattern."""
+    cdef bytes text
+    cdef int place
+    field, texts, patterns = entry_modes
+    tables._entry_field = field
+    tables._entry_size = within("characters of an entry mode", len(texts[0]) if texts else 0, ENTRY_MODE_SIZE_MAX)
+    within("entry modes", len(texts), ENTRY_MODES_MAX)
+    for place, mode_text in enumerate(texts):
+        text = mode_text.encode("ascii")
+        memcpy(tables._entry_modes[place], <const uint8_t *>text, tables._entry_size)
+    tables._entry_pattern_count = within("patterns of entry modes", len(patterns), ENTRY_PATTERNS_MAX)
+    for place, (pattern, mode) in enumerate(patterns):
+        text = pattern.encode("ascii")
+        tables._entry_patterns[place].mode = mode
+        memcpy(tables._entry_patterns[place].text, <const uint8_t *>text, tables._entry_size)
+
+
 cdef int condition_slot(DialectTables tables, int field) except -1:
     """Index of a field among those that conditions look into."""
     cdef int slot
@@ -193,6 +211,7 @@ cdef class DialectTables:
         kinds: For each way to write a kind: its number, the MTI, and what else the message holds as
             (field, start, text). The first of each kind is the one that we write.
         kind_codes: What tells each kind beside those when we write it, in the order of ``switch.kinds``.
+        entry_modes: The field that says how a card was read (0: none), its text by mode, and (pattern, mode) pairs.
         natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
         mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
         sensitive: Numbers of fields that are never stored or shown.
@@ -207,7 +226,7 @@ cdef class DialectTables:
         self._reasons = NULL
 
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
-                 kind_codes, natural_key, mac, sensitive, int original_field, original_parts):
+                 kind_codes, entry_modes, natural_key, mac, sensitive, int original_field, original_parts):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -218,6 +237,7 @@ cdef class DialectTables:
         fill_codes(self, codes, reasons, accepted)
         fill_kinds(self, kinds)
         fill_kind_codes(self, kind_codes)
+        fill_entry_modes(self, entry_modes)
         fill_natural_key(self, natural_key)
         fill_mac(self, mac)
         memset(self.sensitive, 0, sizeof(self.sensitive))
@@ -302,6 +322,25 @@ cdef class DialectTables:
             return 0
         memcpy(out, self._kind_codes[kind], self._kind_code_sizes[kind])
         return self._kind_code_sizes[kind]
+
+    cdef int entry_mode(self, DialectTables terminal, const MessageIndex *request, uint8_t *out) noexcept nogil:
+        cdef uint8_t text[ENTRY_MODE_SIZE_MAX]
+        cdef const EntryPattern *pattern
+        cdef int place, at
+        if self._entry_field == NO_FIELD or terminal._entry_field == NO_FIELD:
+            return 0
+        if read_text(terminal.spec, request, terminal._entry_field, text, ENTRY_MODE_SIZE_MAX) != terminal._entry_size:
+            return 0
+        for place in range(terminal._entry_pattern_count):
+            pattern = &terminal._entry_patterns[place]
+            for at in range(terminal._entry_size):
+                if pattern.text[at] != c'.' and pattern.text[at] != text[at]:
+                    break
+            else:
+                memcpy(out, self._entry_modes[pattern.mode], self._entry_size)
+                return self._entry_size
+        memcpy(out, self._entry_modes[0], self._entry_size)
+        return self._entry_size
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil:
         if has_field(message, 128):

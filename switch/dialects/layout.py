@@ -53,12 +53,21 @@ def lay_out(data_format: Format, encoding: Encoding) -> Entry:
         if encoding.binary == "binary":
             return entry | {"data_enc": "b", "max_len": size}
         return entry | {"data_enc": encoding.text, "max_len": 2 * size, "content": "hex"}
+    if content == "x+n":
+        return entry | {"content": content} | _signed(size, encoding)
     entry |= {"max_len": size, "content": content}
-    if content in ("n", "z") and encoding.numeric == "bcd":
-        return entry | {"data_enc": "b", "len_count": "nibbles"} | _padding(data_format, encoding)
-    return entry | {
-        "data_enc": encoding.numeric if content in ("n", "z") and encoding.numeric != "bcd" else encoding.text
-    }
+    if content not in ("n", "z"):
+        return entry | {"data_enc": encoding.text}
+    if encoding.numeric != "bcd":
+        return entry | {"data_enc": encoding.numeric}
+    return entry | {"data_enc": "b", "len_count": "nibbles"} | _padding(data_format, encoding)
+
+
+def _signed(digits: int, encoding: Encoding) -> Entry:
+    """A sign and digits: the sign is a character, in BCD a byte of its own."""
+    if encoding.numeric == "bcd":
+        return {"data_enc": "b", "max_len": 1 + (digits + 1) // 2}
+    return {"data_enc": encoding.text, "max_len": 1 + digits}
 
 
 def fixed_parts(encoding: Encoding) -> dict[str, Entry]:
@@ -84,13 +93,13 @@ def characters_max(entry: Entry) -> int:
 
 def is_fixed(entry: Entry) -> bool:
     """Whether the field always has its maximal length."""
-    return bool(entry["len_type"] == 0)
+    return not entry["len_type"]
 
 
 def holds_bytes(entry: Entry) -> bool:
     """Whether the value means bytes (PIN block, chip data, MAC) rather than digits or text."""
     content = entry.get("content", "any")
-    return content == "hex" or (entry["data_enc"] == "b" and content == "any")
+    return bool(content == "hex" or (entry["data_enc"] == "b" and content == "any"))
 
 
 def _length_encoding(encoding: Encoding) -> str:

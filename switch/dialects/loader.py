@@ -15,6 +15,7 @@ from switch.dialect import DialectTables
 from switch.dialects.checks import check
 from switch.dialects.layout import Entry, Format, fixed_parts, lay_out, parse_format
 from switch.dialects.model import (
+    ENTRY_MODES,
     DialectFile,
     FieldOverride,
     KindEntry,
@@ -120,12 +121,11 @@ def load_dialect(name_or_path: str | Path) -> Dialect:
 
 def _placed(source: Source, problems: list[Problem]) -> list[Problem]:
     """The same problems, each with the file in which its key stands."""
-    return [
-        Problem(
-            source.origin(tuple(problem.key.replace("[", ".").replace("]", "").split("."))), problem.key, problem.reason
-        )
-        for problem in problems
-    ]
+    placed = []
+    for problem in problems:
+        key = tuple(problem.key.replace("[", ".").replace("]", "").split("."))
+        placed.append(Problem(source.origin(key), problem.key, problem.reason))
+    return placed
 
 
 def _lay_out_fields(
@@ -188,6 +188,7 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry]) -> dict[str
             for entry in file.kinds.get(kind, ())
         ],
         "kind_codes": [kind_code(file, kind) for kind in KINDS],
+        "entry_modes": _entry_modes(file),
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
             "algorithm": ALGORITHMS.index(file.mac.algorithm),
@@ -203,6 +204,15 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry]) -> dict[str
         if file.original_data is None
         else [(_number(part.field), part.size, part.length_digits) for part in file.original_data.parts],
     }
+
+
+def _entry_modes(file: DialectFile) -> tuple[int, list[str], list[tuple[str, int]]]:
+    """Field, text by mode, and mode by pattern."""
+    modes = file.entry_modes
+    if modes is None:
+        return 0, [], []
+    patterns = [(pattern, ENTRY_MODES.index(mode)) for pattern, mode in modes.read]
+    return int(modes.field), [modes.write[mode] for mode in ENTRY_MODES], patterns
 
 
 def _mac_size(layout: Mapping[str, Entry]) -> int:

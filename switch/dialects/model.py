@@ -43,9 +43,27 @@ def _length_encoding(name: str) -> str:
     return name if name in ("bcd", "binary") else _text_encoding(name)
 
 
+ENTRY_MODES = (
+    "unspecified",
+    "manual",
+    "manual_pin",
+    "magnetic",
+    "magnetic_pin",
+    "chip",
+    "chip_pin",
+    "contactless_chip",
+    "contactless_chip_pin",
+    "contactless_magnetic",
+    "contactless_magnetic_pin",
+    "fallback",
+    "fallback_pin",
+)
+"""Ways in which a card is read; fallback is the stripe of a chip card whose chip could not be read."""
+
 KindName = Annotated[str, _one_of(KINDS[1:], "a kind of transaction")]
 ReasonName = Annotated[str, _one_of(REASONS, "a reason")]
 AlgorithmName = Annotated[str, _one_of(ALGORITHMS, "a MAC algorithm")]
+EntryModeName = Annotated[str, _one_of(ENTRY_MODES, "an entry mode")]
 FieldNumber = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]
 FieldReference = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}(\.[0-9]+)*$")]
 ResponseCode = Annotated[str, Field(pattern=r"^[0-9A-Z]{2,3}$")]
@@ -185,11 +203,11 @@ class KindCode(Table):
 
 
 class EntryModes(Table):
-    """How the dialect says in field 22 how the card was read, and whether a PIN could be entered."""
+    """How the dialect says how the card was read, and whether with a PIN."""
 
-    field: FieldNumber = "22"
-    write: dict[str, str]
-    read: list[Annotated[tuple[str, str], Field(strict=False)]]
+    field: FieldNumber
+    write: dict[EntryModeName, str]
+    read: list[Annotated[tuple[str, EntryModeName], Field(strict=False)]]
 
 
 class Subfield(Table):

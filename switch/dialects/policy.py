@@ -1,0 +1,82 @@
+"""Field policies as steps for the composer: which field of which message each field of a composed one comes from.
+
+A policy names fields by what they mean. ``forward`` in the policy of a link asks for the field of the same key in the
+terminal's dialect; where that has none, or one that may not fit, the field is left out. So private fields pass within
+a family and never from one family to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from switch.dialects.layout import Entry, characters_max, holds_bytes
+from switch.dialects.loader import Dialect
+from switch.dialects.model import FieldRules
+from switch.dialects.rules import Origin, parse_rule
+from switch.translate import Step
+
+
+def request_steps(terminal: Dialect, link: Dialect) -> list[Step]:
+    """What goes to an issuer: for ``Composer(link.spec, terminal.spec, None, steps)``."""
+    return _steps(link, link.file.policy.request, "request", {"request": terminal})
+
+
+def answer_steps(terminal: Dialect, link: Dialect | None) -> list[Step]:
+    """What goes back to a terminal: for ``Composer(terminal.spec, terminal.spec, link.spec, steps)``.
+
+    Args:
+        terminal: The dialect of the request and of its answer.
+        link: The dialect of the issuer's answer; None for answers that the switch gives on its own.
+    """
+    messages = {"request": terminal} if link is None else {"request": terminal, "answer": link}
+    return _steps(terminal, terminal.file.policy.answer, "answer", messages)
+
+
+def reversal_steps(link: Dialect) -> list[Step]:
+    """A reversal of a request: for ``Composer(link.spec, link.spec, None, steps)``, the original being the request."""
+    return _steps(link, link.file.policy.reversal, "reversal", {"request": link})
+
+
+def network_steps(dialect: Dialect, kind: str) -> list[Step]:
+    """A network management message that we begin: for ``Composer(dialect.spec, None, None, steps)``.
+
+    Args:
+        dialect: That of the link.
+        kind: ``sign_on``, ``sign_off``, ``echo_test``, ``key_exchange`` or ``cut_over``.
+
+    Raises:
+        KeyError: The dialect has no such message.
+    """
+    return _steps(dialect, dialect.file.network[kind].fields, "network", {})  # type: ignore[index]
+
+
+def network_answer_steps(dialect: Dialect) -> list[Step]:
+    """Our answer to a network management request: for ``Composer(dialect.spec, dialect.spec, None, steps)``."""
+    return _steps(dialect, dialect.file.policy.network_answer, "network_answer", {"request": dialect})
+
+
+def _steps(destination: Dialect, rules: FieldRules, policy: str, messages: dict[str, Dialect]) -> list[Step]:
+    """The steps of one policy, by number of the destination's field."""
+    steps: list[Step] = []
+    for number in sorted(int(number) for number in rules):
+        for origin in parse_rule(rules[str(number)], policy):
+            steps.extend(_step(destination, number, origin, messages))
+    return steps
+
+
+def _step(destination: Dialect, number: int, origin: Origin, messages: dict[str, Dialect]) -> Iterator[Step]:
+    """The step of one origin; none where no message has such a field."""
+    if origin.source in ("slot", "constant"):
+        yield Step(number, origin.source, origin.argument)
+        return
+    source = messages.get(origin.source)
+    if source is None:
+        return
+    field = source.numbers.get(origin.argument or destination.meanings[number].key)
+    if field is not None and _fits(source.layout[str(field)], destination.layout[str(number)]):
+        yield Step(number, origin.source, field)
+
+
+def _fits(source: Entry, destination: Entry) -> bool:
+    """Whether every value of one field can stand in the other: bytes with bytes, and no longer than there is room."""
+    return holds_bytes(source) == holds_bytes(destination) and characters_max(source) <= characters_max(destination)
