@@ -1,0 +1,71 @@
+"""Keys of many terminals from a table: a CSV file of encrypted keys, as a key injection facility hands it over."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from switch.keys.file import KeyFile
+from switch.keys.key import Key, check_value
+from switch.keys.names import check_usage
+from switch.keys.wrapping import unwrap_key
+from switch.problems import ProblemList, raise_if_any
+
+COLUMNS = ("terminal", "usage", "algorithm", "under", "key", "kcv")
+CHECK_VALUE_DIGITS = (6, 8, 10, 16)
+"""How long a check value may be; block-by-block encryption has no other guard against a wrong master key."""
+
+
+def read_terminal_keys(table: Path, file: KeyFile, *, replace: bool = False) -> int:
+    """Put the keys of a table into a key file, which is not saved.
+
+    The columns are ``COLUMNS``, named in the first line. A key is called ``terminal/<terminal>/<usage>`` and comes in
+    hex, encrypted under the key ``under``, which is in the file or stands above it in the table.
+
+    Returns:
+        How many keys there were.
+
+    Raises:
+        ConfigError: Every line that can't be used, and why; no key material is in the words.
+        OSError: The table cannot be read.
+    """
+    problems = ProblemList(str(table))
+    count = 0
+    with table.open(encoding="utf-8", errors="replace", newline="") as stream:
+        rows = csv.reader(stream, strict=True)
+        try:
+            heading = next(rows, [])
+            if tuple(heading) != COLUMNS:
+                problems.add("line 1", f"needed are the columns {','.join(COLUMNS)}")
+                rows = csv.reader(())
+            for row in rows:
+                if not row:
+                    continue
+                try:
+                    file.put(_key_of(row, file), replace=replace)
+                    count += 1
+                except ValueError as error:
+                    problems.add(f"line {rows.line_num}", str(error))
+        except csv.Error as error:
+            problems.add(f"line {rows.line_num}", str(error))
+    raise_if_any(problems)
+    return count
+
+
+def _key_of(row: Sequence[str], file: KeyFile) -> Key:
+    """The key of one line."""
+    if len(row) != len(COLUMNS):
+        raise ValueError(f"has {len(row)} cells; needed are {len(COLUMNS)}")
+    terminal, usage, algorithm, under, wrapped, check = (cell.strip() for cell in row)
+    try:
+        encrypted = bytes.fromhex(wrapped)
+    except ValueError:
+        raise ValueError("key: is not written in pairs of hex digits") from None
+    if len(check) not in CHECK_VALUE_DIGITS:
+        raise ValueError(f"kcv: needed are {', '.join(map(str, CHECK_VALUE_DIGITS))} hex digits, not {len(check)}")
+    value = unwrap_key(file.get(under), algorithm, encrypted)
+    found = check_value(algorithm, value, len(check) // 2)
+    if found != check.upper():
+        raise ValueError(f"kcv: the key's is {found}; damaged, or not under {under}")
+    return Key(f"terminal/{terminal}/{usage}", check_usage(usage), algorithm, value)

@@ -1,0 +1,288 @@
+"""``authswitch keys`` as an operator uses it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from switch.keys import Key, KeyFile, load_master_key
+from switch.keys.cli import app
+from switch.keys.key import check_value
+from switch.keys.wrapping import wrap_key
+
+COMPONENTS = ("E09B073B4007541FAB76B04370451031", "4CBF5D51EA8525EF045EFED6E386D9D9")
+COMBINED = bytes(a ^ b for a, b in zip(*map(bytes.fromhex, COMPONENTS), strict=True))
+
+
+class Ceremony:
+    """A key file in a folder, and the command on it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.file = folder / "keys.sealed"
+        self.master = folder / "master.key"
+        self.where = ["--file", str(self.file), "--master-key-file", str(self.master)]
+
+    def run(self, *arguments, stdin="", status=0):
+        result = CliRunner().invoke(app, [*self.where, *arguments], input=stdin)
+        assert result.exit_code == status, result.output
+        return " ".join(result.output.split())
+
+    def key(self, name):
+        with KeyFile.open(self.file, load_master_key(self.master)) as file:
+            return file.get(name)
+
+    def put(self, name, usage, algorithm, value):
+        with KeyFile.open(self.file, load_master_key(self.master)) as file:
+            file.put(Key(name, usage, algorithm, value))
+            file.save()
+            return file.get(name)
+
+
+@pytest.fixture
+def ceremony(tmp_path):
+    ceremony = Ceremony(tmp_path)
+    ceremony.run("init")
+    return ceremony
+
+
+def test_init_makes_both_files_once(tmp_path):
+    ceremony = Ceremony(tmp_path)
+    output = ceremony.run("init")
+    assert f"new master key: {ceremony.master}" in output
+    assert f"new key file: {ceremony.file}" in output
+    assert ceremony.master.read_text().strip() not in output
+    assert ceremony.master.stat().st_mode & 0o777 == 0o600
+    assert "exists already; a key file is never overwritten" in ceremony.run("init", status=1)
+    assert ceremony.run("list") == "name usage algorithm kcv"
+
+
+def test_init_with_a_master_key_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTHSWITCH_TEST_MASTER", "5a" * 32)
+    result = CliRunner().invoke(
+        app, ["--file", str(tmp_path / "keys"), "--master-key-env", "AUTHSWITCH_TEST_MASTER", "init"]
+    )
+    assert result.exit_code == 0
+    assert "new master key" not in result.output
+    KeyFile.open(tmp_path / "keys", bytes.fromhex("5a" * 32)).close()
+
+
+def test_generated_key_is_listed_by_its_check_value(ceremony):
+    output = ceremony.run("generate", "terminal/10000001/tak")
+    key = ceremony.key("terminal/10000001/tak")
+    assert output == f"terminal/10000001/tak: tak, 3des-2key, kcv {key.check_value}"
+    ceremony.run("generate", "link/bank-a/zak", "--usage", "zak", "--algorithm", "aes-256")
+    listed = json.loads(ceremony.run("list", "--json"))
+    assert [entry["name"] for entry in listed] == ["link/bank-a/zak", "terminal/10000001/tak"]
+    assert listed[1] == {
+        "name": "terminal/10000001/tak",
+        "usage": "tak",
+        "algorithm": "3des-2key",
+        "kcv": key.check_value,
+    }
+    assert key.value.hex() not in ceremony.run("list", "terminal/").lower()
+    assert "link/bank-a/zak" not in ceremony.run("list", "terminal/")
+
+
+def test_existing_key_is_kept_unless_replaced(ceremony):
+    ceremony.run("generate", "link/a/zak")
+    before = ceremony.key("link/a/zak")
+    assert "link/a/zak: exists already" in ceremony.run("generate", "link/a/zak", status=1)
+    assert ceremony.key("link/a/zak") == before
+    ceremony.run("generate", "link/a/zak", "--replace")
+    assert ceremony.key("link/a/zak") != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("link/a/zak", "--usage", "tak"), "the name link/a/zak ends in another usage than tak"),
+        (("link/a/key",), "needed is --usage"),
+        (("link/a/zak", "--algorithm", "rc4"), "unknown key algorithm 'rc4'"),
+        (("link/a/key", "--usage", "kek"), "unknown key usage 'kek'"),
+        (("link a/zak",), "is no key name"),
+    ],
+)
+def test_wrong_question_exits_2(ceremony, arguments, reason):
+    output = ceremony.run("generate", *arguments, status=2)
+    assert reason in output.replace("│ ", "").replace(" │", "")
+    assert ceremony.run("list") == "name usage algorithm kcv"
+
+
+def test_components_make_a_key(ceremony):
+    output = ceremony.run("import", "link/bank-a/zmk", "--kcv", "40D522", stdin="\n".join(COMPONENTS) + "\n")
+    assert ceremony.key("link/bank-a/zmk") == Key("link/bank-a/zmk", "zmk", "3des-2key", COMBINED)
+    for number, component in enumerate(COMPONENTS, 1):
+        assert f"component {number}: kcv {check_value('3des-2key', bytes.fromhex(component))}" in output
+        assert component not in output
+    assert output.endswith("link/bank-a/zmk: zmk, 3des-2key, kcv 40D522")
+    assert COMBINED.hex() not in output.lower()
+
+
+def test_person_is_asked_and_says_whether_the_check_value_is_right(ceremony, monkeypatch):
+    monkeypatch.setattr("switch.keys.cli._on_terminal", lambda: True)
+    typed = "\n".join(COMPONENTS) + "\n"
+    output = ceremony.run("import", "link/a/zmk", stdin=typed + "n\n", status=1)
+    assert "check value 40D522: is it the right one?" in output
+    assert "nothing was changed" in output
+    assert COMPONENTS[0] not in output
+    ceremony.run("import", "link/a/zmk", stdin=typed + "y\n")
+    assert ceremony.key("link/a/zmk").value == COMBINED
+
+
+@pytest.mark.parametrize(
+    ("stdin", "options", "reason"),
+    [
+        (COMPONENTS[0], (), "needed 2 lines of standard input (component 1, component 2), not 1"),
+        ("\n".join((COMPONENTS[0], COMPONENTS[1][:-2])), (), "component 2 has 15 bytes; a key of algorithm 3des-2key"),
+        ("\n".join((COMPONENTS[0], "hello")), (), "component 2 is not written in pairs of hex digits"),
+        ("\n".join((COMPONENTS[0], COMPONENTS[0])), (), "the components make a weak key"),
+        ("\n".join(COMPONENTS), ("--kcv", "40D523"), "the check value is 40D522, not 40D523; nothing was changed"),
+    ],
+)
+def test_wrong_components_change_nothing(ceremony, stdin, options, reason):
+    output = ceremony.run("import", "link/bank-a/zmk", *options, stdin=stdin, status=1)
+    assert reason in output
+    assert COMPONENTS[0] not in output
+    assert ceremony.run("list") == "name usage algorithm kcv"
+
+
+def test_check_value_must_be_one(ceremony):
+    ceremony.run("import", "link/a/zmk", "--kcv", "40D", stdin="\n".join(COMPONENTS), status=2)
+
+
+def test_key_encrypted_under_another_comes_in_and_goes_out(ceremony):
+    under = ceremony.put("link/bank-a/zmk", "zmk", "3des-2key", COMBINED)
+    value = bytes(range(16))
+    wrapped = wrap_key(under, "3des-2key", value).hex()
+    ceremony.run("import", "link/bank-a/zak", "--under", "link/bank-a/zmk", stdin=wrapped)
+    assert ceremony.key("link/bank-a/zak").value == value
+    check = check_value("3des-2key", value)
+    assert ceremony.run("export", "link/bank-a/zak", "--under", "link/bank-a/zmk") == f"{wrapped.upper()} kcv {check}"
+    exported = json.loads(ceremony.run("export", "link/bank-a/zak", "--under", "link/bank-a/zmk", "--json"))
+    assert (exported["key"], exported["under"], exported["kcv"]) == (wrapped.upper(), "link/bank-a/zmk", check)
+
+
+def test_export_needs_keys_that_are_there_and_may_wrap(ceremony):
+    ceremony.run("generate", "link/a/zak")
+    ceremony.run("generate", "link/a/zpk")
+    assert "link/b/zak: there is no such key" in ceremony.run("export", "link/b/zak", "--under", "link/a/zpk", status=1)
+    assert "only tmk and zmk wrap other keys" in ceremony.run("export", "link/a/zak", "--under", "link/a/zpk", status=2)
+
+
+def table_of(folder, *rows, heading="terminal,usage,algorithm,under,key,kcv"):
+    path = folder / "terminal-keys.csv"
+    path.write_text("\n".join((heading, *rows)) + "\n")
+    return path
+
+
+def wrapped_row(terminal, usage, algorithm, under, value):
+    wrapped = wrap_key(under, algorithm, value).hex()
+    return f"{terminal},{usage},{algorithm},{under.name},{wrapped},{check_value(algorithm, value)}"
+
+
+def test_terminals_come_in_from_a_table(ceremony):
+    zmk = ceremony.put("link/injector/zmk", "zmk", "3des-2key", COMBINED)
+    tmk = Key("terminal/10000001/tmk", "tmk", "3des-2key", bytes(range(16)))
+    rows = [
+        wrapped_row("10000001", "tmk", "3des-2key", zmk, tmk.value),
+        wrapped_row("10000001", "tak", "des", tmk, bytes(range(8))),
+        "",
+        wrapped_row("10000001", "tpk", "3des-2key", tmk, bytes(range(16, 32))),
+    ]
+    assert ceremony.run("import-terminals", str(table_of(ceremony.folder, *rows))) == "3 keys taken in"
+    assert ceremony.key("terminal/10000001/tmk") == tmk
+    assert ceremony.key("terminal/10000001/tak").value == bytes(range(8))
+    assert ceremony.key("terminal/10000001/tpk").value == bytes(range(16, 32))
+    output = ceremony.run("import-terminals", str(table_of(ceremony.folder, *rows)), status=1)
+    assert "terminal/10000001/tmk: exists already" in output
+    ceremony.run("import-terminals", str(table_of(ceremony.folder, *rows)), "--replace")
+
+
+def test_every_wrong_line_of_a_table_is_told_and_nothing_changed(ceremony):
+    zmk = ceremony.put("link/injector/zmk", "zmk", "3des-2key", COMBINED)
+    good = wrapped_row("10000001", "tak", "des", zmk, bytes(range(8)))
+    _, usage, algorithm, under, wrapped, kcv = good.split(",")
+    rows = {
+        2: good,
+        3: "10000002,tak,des",
+        4: f"10000002,{usage},{algorithm},{under},{wrapped}xx,{kcv}",
+        5: f"10000002,{usage},{algorithm},{under},{wrapped},12",
+        6: f"10000002,{usage},{algorithm},{under},{wrapped},000000",
+        7: f"10000002,{usage},{algorithm},link/nobody/zmk,{wrapped},{kcv}",
+        8: f"10000002,{usage},rc4,{under},{wrapped},{kcv}",
+        9: f"10000002,kek,{algorithm},{under},{wrapped},{kcv}",
+        10: f"1 2,{usage},{algorithm},{under},{wrapped},{kcv}",
+        11: f"10000002,{usage},3des-2key,{under},{wrapped},{kcv}",
+    }
+    output = ceremony.run("import-terminals", str(table_of(ceremony.folder, *rows.values())), status=1)
+    for line, reason in {
+        3: "has 3 cells; needed are 6",
+        4: "key: is not written in pairs of hex digits",
+        5: "kcv: needed are 6, 8, 10, 16 hex digits, not 2",
+        6: "kcv: the key's is",
+        7: "link/nobody/zmk: there is no such key",
+        8: "unknown key algorithm 'rc4'",
+        9: "unknown key usage 'kek'",
+        10: "is no key name",
+        11: "an encrypted key of algorithm 3des-2key has 16 bytes, not 8",
+    }.items():
+        assert f"line {line} " in output
+        assert reason in output
+    assert "line 2 " not in output
+    assert "nothing was changed" in output
+    assert wrapped not in output
+    assert [entry["name"] for entry in json.loads(ceremony.run("list", "--json"))] == ["link/injector/zmk"]
+
+
+def test_table_with_other_columns_or_none_is_refused(ceremony):
+    output = ceremony.run("import-terminals", str(table_of(ceremony.folder, heading="terminal,key")), status=1)
+    assert "needed are the columns terminal,usage,algorithm,under,key,kcv" in output
+    output = ceremony.run("import-terminals", str(table_of(ceremony.folder, '1,"open')), status=1)
+    assert "line 2" in output
+    output = ceremony.run("import-terminals", str(ceremony.folder / "nothing.csv"), status=1)
+    assert "cannot be read: No such file or directory" in output
+
+
+def test_removed_key_is_gone(ceremony):
+    ceremony.run("generate", "link/a/zak")
+    assert ceremony.run("remove", "link/a/zak") == "link/a/zak: removed"
+    assert "there is no such key" in ceremony.run("remove", "link/a/zak", status=1)
+
+
+def test_new_master_key_opens_the_file_and_the_old_one_does_not(ceremony):
+    ceremony.run("generate", "link/a/zak")
+    before = ceremony.key("link/a/zak")
+    new = ceremony.folder / "master-2.key"
+    assert str(new) in ceremony.run("change-master-key", "--new-master-key-file", str(new))
+    assert "this master key does not open it" in ceremony.run("list", status=1)
+    ceremony.master = new
+    assert ceremony.key("link/a/zak") == before
+    ceremony.where = ["--file", str(ceremony.file), "--master-key-file", str(new)]
+    assert "exists already" in ceremony.run("change-master-key", "--new-master-key-file", str(new), status=1)
+
+
+def test_master_key_that_others_can_read_is_refused(ceremony):
+    ceremony.master.chmod(0o644)
+    assert "its mode is 0644, so others can use it" in ceremony.run("list", status=1)
+
+
+def test_place_is_needed_once(ceremony, tmp_path):
+    for where in ([], ["--file", "x"], ["--master-key-file", "x"], [*ceremony.where, "--master-key-env", "X"]):
+        assert CliRunner().invoke(app, [*where, "list"]).exit_code == 2
+    config = tmp_path / "broken.toml"
+    config.write_text("[switch]\n")
+    assert CliRunner().invoke(app, ["--config", str(config), "list"]).exit_code == 2
+    assert CliRunner().invoke(app, ["--config", str(config), *ceremony.where, "list"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command", [*sorted(command.name or command.callback.__name__ for command in app.registered_commands)]
+)
+def test_help_has_an_example(command):
+    command = command.replace("_", "-")
+    result = CliRunner().invoke(app, ["--file", "x", "--master-key-file", "y", command, "--help"])
+    assert result.exit_code == 0
+    assert "Example: authswitch keys" in result.output
