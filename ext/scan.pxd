@@ -50,7 +50,8 @@ Number of characters; -1 when absent; -2 when ``room`` is too small."""
 cdef int64_t read_number(Spec spec, const MessageIndex *index, int field) noexcept nogil
 """A field of decimal digits as a number; -1 when absent, not digits, or above 18 digits."""
 
-cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, const uint8_t *text, int count) noexcept nogil
+cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, const uint8_t *text,
+                    int count) noexcept nogil
 """Overwrite a present field with a value of the same length, in place; 0, or -1 when it does not fit exactly."""
 
 cdef int take_field(const FieldSpec *spec, Reader *reader, const uint8_t **data, uint32_t *size, uint32_t *count,

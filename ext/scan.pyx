@@ -1,8 +1,7 @@
 """Index scan: one pass over a message that notes where each field begins and ends, and copies nothing.
 
 Reading is strict. Text lengths are digits and nothing else, a hex bitmap is hex digits and nothing else, and each field
-holds only characters of its content class. Eight bytes are checked at a time: every byte of a 64-bit word is compared
-with a range at once, without branches.
+holds only characters of its content class.
 """
 
 from __future__ import annotations
@@ -11,22 +10,29 @@ cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
+from switch.bits cimport FIRST_BIT, first_set_bit
+from switch.content cimport (
+    EACH,
+    ascii_at,
+    hex_digit,
+    hex_value,
+    nibble_at,
+    outside_class,
+    pad_of,
+    quickly_agrees,
+    text_fits,
+    wrong_content,
+)
 from switch.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
 from switch.spec cimport (
-    CONTENT_A,
-    CONTENT_AN,
-    CONTENT_ANS,
-    CONTENT_ANY,
     CONTENT_HEX,
-    CONTENT_N,
-    CONTENT_XN,
-    CONTENT_Z,
     DATA_ASCII,
     DATA_BINARY,
     DATA_CODE_PAGE,
     FIELD_BITMAP,
     FIELD_HEADER,
+    FIELD_KEYS,
     FIELD_MAX,
     FIELD_SLOTS,
     FIELD_TYPE,
@@ -34,28 +40,15 @@ from switch.spec cimport (
     LENGTH_BCD,
     LENGTH_BINARY,
     PAD_LEFT,
-    PAD_NIBBLE_NONE,
-    PAD_NONE,
-    PAD_RIGHT,
     FieldSpec,
     Spec,
     compile_spec,
 )
 
-cdef extern from *:
-    """
-    #define count_leading_zeros(word) __builtin_clzll(word)
-    """
-    int count_leading_zeros(uint64_t word) noexcept nogil
-
 cdef enum:
     READ_NUMBER_DIGITS_MAX = 18
     SECONDARY_BITMAP = 1
     TERTIARY_BITMAP = 65
-
-cdef uint64_t EACH = 0x0101010101010101ULL
-cdef uint64_t HIGH = 0x8080808080808080ULL
-cdef uint64_t LOW = 0x7F7F7F7F7F7F7F7FULL
 
 # Names of the FaultCode values, for errors and metrics.
 FAULT_NAMES = (
@@ -84,7 +77,7 @@ _FAULT_TEXTS = (
     "need room for {needed} bytes, have {available}",
     "a value that the field cannot hold",
 )
-_FIELD_KEYS = {FIELD_HEADER: "h", FIELD_TYPE: "t", FIELD_BITMAP: "p"}
+_PART_KEYS = {FIELD_TYPE: "t", FIELD_BITMAP: "p"}
 
 
 class ScanError(ValueError):
@@ -112,209 +105,13 @@ class ScanError(ValueError):
 
 
 cdef object fault_error(const Fault *fault):
-    field = _FIELD_KEYS.get(fault.field) or str(fault.field)
+    field = FIELD_KEYS[fault.field] if fault.field >= 0 else _PART_KEYS[fault.field]
     return ScanError(FAULT_NAMES[fault.code], field, fault.position, fault.needed, fault.available)
-
-
-# --- content classes ---------------------------------------------------------------------------------------------
-# One bit for each class in each entry, by ASCII character: for code pages and to find the first wrong byte.
-
-cdef uint8_t CLASS_BITS[256]
-
-
-cdef int _fill_class_bits() except -1:
-    cdef int byte
-    for byte in range(256):
-        CLASS_BITS[byte] = 1 << CONTENT_ANY
-    for content, characters in (
-        (CONTENT_N, "0123456789"),
-        (CONTENT_A, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz "),
-        (CONTENT_AN, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 "),
-        (CONTENT_ANS, "".join(map(chr, range(0x20, 0x7F)))),
-        (CONTENT_Z, "0123456789=DF"),
-        (CONTENT_HEX, "0123456789ABCDEFabcdef"),
-    ):
-        for character in characters:
-            CLASS_BITS[ord(character)] |= <uint8_t>(1 << content)
-    return 0
-
-
-_fill_class_bits()
-
-
-cdef inline uint64_t _in_range(uint64_t word, uint8_t lowest, uint8_t highest) noexcept nogil:
-    """0x80 in each byte whose value lies in a range of ASCII characters."""
-    return ((word | HIGH) - EACH * lowest) & ~((word & LOW) + EACH * <uint8_t>(0x7F - highest)) & ~word & HIGH
-
-
-cdef inline uint64_t _outside_class(uint64_t word, int content) noexcept nogil:
-    """Not 0 when a byte of the word is no ASCII character of the class."""
-    cdef uint64_t folded = word | (EACH * 0x20)
-    if content == CONTENT_N:
-        return ((word & (EACH * 0xF0)) | ((word + EACH * 6) & (EACH * 0xF0)) >> 4) ^ (EACH * 0x33)
-    if content == CONTENT_ANS:
-        return _in_range(word, 0x20, 0x7E) ^ HIGH
-    if content == CONTENT_AN:
-        return (_in_range(word, 0x30, 0x39) | _in_range(folded, 0x61, 0x7A) | _in_range(word, 0x20, 0x20)) ^ HIGH
-    if content == CONTENT_A:
-        return (_in_range(folded, 0x61, 0x7A) | _in_range(word, 0x20, 0x20)) ^ HIGH
-    if content == CONTENT_Z:      # 'D' and 'F' differ in one bit
-        return (
-            _in_range(word, 0x30, 0x39) | _in_range(word, 0x3D, 0x3D) | _in_range(word & (EACH * 0xFD), 0x44, 0x44)
-        ) ^ HIGH
-    return (_in_range(word, 0x30, 0x39) | _in_range(folded, 0x61, 0x66)) ^ HIGH
-
-
-cdef inline uint64_t _outside_nibbles(uint64_t word, int content) noexcept nogil:
-    """Not 0 when a nibble of the word is none of the class: digits, and 0xD and 0xF for track 2."""
-    cdef uint64_t above_nine = (word >> 3) & ((word >> 2) | (word >> 1))
-    if content == CONTENT_Z:
-        above_nine &= ~((word >> 2) & word)
-    return above_nine & (EACH * 0x11)
-
-
-cdef inline uint64_t _load(const uint8_t *at, uint32_t size) noexcept nogil:
-    """Up to eight bytes as a word, in no particular order: the last bytes are repeated to fill it."""
-    cdef uint64_t word = 0
-    cdef uint32_t half
-    cdef uint16_t quarter
-    if size >= 8:
-        memcpy(&word, at, 8)
-    elif size >= 4:
-        memcpy(&half, at + size - 4, 4)
-        memcpy(&word, at, 4)
-        word |= <uint64_t>half << 32
-    elif size >= 2:
-        memcpy(&quarter, at + size - 2, 2)
-        memcpy(&word, at, 2)
-        word |= <uint64_t>quarter << 16
-        word |= word << 32
-    else:
-        word = EACH * at[0]
-    return word
-
-
-cdef inline bint _ascii_agrees(const uint8_t *data, uint32_t size, int content) noexcept nogil:
-    """Whether ``size`` (1 or more) bytes of ASCII belong to the class."""
-    cdef uint64_t wrong = 0
-    cdef const uint8_t *last = data + size - 8
-    if size < 8:
-        return _outside_class(_load(data, size), content) == 0
-    while data < last:
-        wrong |= _outside_class(_load(data, 8), content)
-        data += 8
-    return (wrong | _outside_class(_load(last, 8), content)) == 0
-
-
-cdef inline bint _nibbles_agree(const uint8_t *data, uint32_t size, int content) noexcept nogil:
-    """Whether ``size`` (1 or more) bytes of packed nibbles belong to the class."""
-    cdef uint64_t wrong = 0
-    cdef const uint8_t *last = data + size - 8
-    if size < 8:
-        return _outside_nibbles(_load(data, size), content) == 0
-    while data < last:
-        wrong |= _outside_nibbles(_load(data, 8), content)
-        data += 8
-    return (wrong | _outside_nibbles(_load(last, 8), content)) == 0
-
-
-cdef inline uint8_t _ascii_at(const FieldSpec *spec, const uint8_t *data) noexcept nogil:
-    return spec.to_ascii[data[0]] if spec.to_ascii != NULL else data[0]
-
-
-cdef inline uint8_t _nibble_at(const uint8_t *data, uint32_t index) noexcept nogil:
-    return data[index >> 1] & 0xF if index & 1 else data[index >> 1] >> 4
-
-
-cdef inline uint8_t _hex_digit(uint8_t nibble) noexcept nogil:
-    return nibble + 0x30 if nibble < 10 else nibble + 0x37
-
-
-cdef inline int _hex_value(uint8_t character) noexcept nogil:
-    """Value of a hex digit of either case, -1 for anything else."""
-    if not CLASS_BITS[character] & (1 << CONTENT_HEX):
-        return -1
-    return (character & 0xF) + (9 if character > 0x39 else 0)
-
-
-cdef inline int _pad_of(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count) noexcept nogil:
-    """Side of the pad nibble in a binary field (``PadSide``); -1 when it should be there and is not."""
-    if not spec.counts_nibbles or not count & 1:
-        return PAD_NONE
-    if spec.pad_side == PAD_LEFT and data[0] >> 4 == spec.pad_nibble:
-        return PAD_LEFT
-    if spec.pad_side == PAD_RIGHT and data[size - 1] & 0xF == spec.pad_nibble:
-        return PAD_RIGHT
-    if spec.right_pad_nibble != PAD_NIBBLE_NONE and data[size - 1] & 0xF == spec.right_pad_nibble:
-        return PAD_RIGHT
-    return -1
-
-
-cdef int _wrong_text(const FieldSpec *spec, const uint8_t *data, uint32_t size) noexcept nogil:
-    """Offset of the first byte outside the field's class; -1 when all are inside."""
-    cdef uint32_t i
-    cdef uint32_t first = 0
-    cdef int content = spec.content
-    if content == CONTENT_XN:
-        if _ascii_at(spec, data) != 0x43 and _ascii_at(spec, data) != 0x44:
-            return 0
-        content = CONTENT_N
-        first = 1
-    for i in range(first, size):
-        if not CLASS_BITS[_ascii_at(spec, data + i)] & (1 << content):
-            return <int>i
-    return -1
-
-
-cdef int _wrong_nibbles(const FieldSpec *spec, const uint8_t *data, uint32_t size, int pad) noexcept nogil:
-    """The same for packed nibbles, the pad left out."""
-    cdef uint32_t i = 1 if pad == PAD_LEFT else 0
-    cdef uint32_t end = 2 * size - 1 if pad == PAD_RIGHT else 2 * size
-    cdef uint8_t nibble
-    cdef int content = spec.content
-    if content == CONTENT_XN:
-        if spec.counts_nibbles:
-            nibble = _nibble_at(data, i)
-            if nibble != 0xC and nibble != 0xD:
-                return 0
-            i += 1
-        else:
-            if data[0] != 0x43 and data[0] != 0x44:
-                return 0
-            i = 2
-        content = CONTENT_N
-    while i < end:
-        nibble = _nibble_at(data, i)
-        if nibble > 9 and (content == CONTENT_N or (nibble != 0xD and nibble != 0xF)):
-            return <int>(i >> 1)
-        i += 1
-    return -1
-
-
-cdef inline int _wrong_content(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count) noexcept nogil:
-    """Offset of the first byte that a field must not hold; -1 when there is none."""
-    cdef int pad
-    if size == 0:
-        return -1
-    if spec.data_encoding == DATA_BINARY:
-        pad = _pad_of(spec, data, size, count)
-        if pad < 0:
-            return <int>size - 1 if spec.pad_side == PAD_RIGHT else 0
-        if spec.content == CONTENT_ANY or spec.content == CONTENT_HEX:
-            return -1
-        if spec.content != CONTENT_XN and pad == PAD_NONE and _nibbles_agree(data, size, spec.content):
-            return -1
-        return _wrong_nibbles(spec, data, size, pad)
-    if spec.content == CONTENT_ANY:
-        return -1
-    if spec.data_encoding == DATA_ASCII and spec.content != CONTENT_XN and _ascii_agrees(data, size, spec.content):
-        return -1
-    return _wrong_text(spec, data, size)
 
 
 # --- the scan ----------------------------------------------------------------------------------------------------
 
-cdef inline int _fail(Fault *fault, int code, int field, size_t position, size_t needed, size_t available) noexcept nogil:
+cdef int _fail(Fault *fault, int code, int field, size_t position, size_t needed, size_t available) noexcept nogil:
     fault.code = code
     fault.field = field
     fault.position = <uint32_t>position
@@ -328,26 +125,26 @@ cdef inline int _read_length(const FieldSpec *spec, const uint8_t *at, uint64_t 
     cdef uint64_t value = 0
     cdef uint32_t digit
     cdef uint32_t i
-    for i in range(spec.length_width):
-        digit = at[i]
-        if spec.length_encoding == LENGTH_ASCII:
-            digit -= 0x30
-            if digit > 9:
-                return -1
+    cdef bint wrong = False
+    if spec.length_encoding == LENGTH_ASCII:
+        for i in range(spec.length_width):
+            digit = <uint32_t>at[i] - 0x30
+            wrong |= digit > 9
             value = value * 10 + digit
-        elif spec.length_encoding == LENGTH_BCD:
-            if digit & 0xF > 9 or digit >> 4 > 9:
-                return -1
-            value = value * 100 + (digit >> 4) * 10 + (digit & 0xF)
-        elif spec.length_encoding == LENGTH_BINARY:
-            value = (value << 8) | digit
-        else:
-            digit = <uint32_t>spec.length_to_ascii[digit] - 0x30
-            if digit > 9:
-                return -1
+    elif spec.length_encoding == LENGTH_BCD:
+        for i in range(spec.length_width):
+            wrong |= at[i] & 0xF > 9 or at[i] > 0x9F
+            value = value * 100 + (at[i] >> 4) * 10 + (at[i] & 0xF)
+    elif spec.length_encoding == LENGTH_BINARY:
+        for i in range(spec.length_width):
+            value = (value << 8) | at[i]
+    else:
+        for i in range(spec.length_width):
+            digit = <uint32_t>spec.length_to_ascii[at[i]] - 0x30
+            wrong |= digit > 9
             value = value * 10 + digit
     length[0] = value
-    return 0
+    return -1 if wrong else 0
 
 
 cdef inline int _take(const FieldSpec *spec, Reader *reader, const uint8_t **data, uint32_t *size, uint32_t *count,
@@ -386,12 +183,31 @@ cdef inline int _index_field(const FieldSpec *spec, Reader *reader, int field, M
     cdef int wrong
     if _take(spec, reader, &data, &size, &count, field, fault) < 0:
         return -1
-    wrong = _wrong_content(spec, data, size, count)
-    if wrong >= 0:
-        return _fail(fault, FAULT_CONTENT, field, <size_t>(data - reader.start) + <size_t>wrong, 0, 0)
+    if not quickly_agrees(spec, data, size, count):
+        wrong = wrong_content(spec, data, size, count)
+        if wrong >= 0:
+            return _fail(fault, FAULT_CONTENT, field, <size_t>(data - reader.start) + <size_t>wrong, 0, 0)
     index.offset[field] = <uint32_t>(data - reader.start)
     index.length[field] = size
     index.count[field] = <uint16_t>count
+    return 0
+
+
+cdef int _index_header(const FieldSpec *spec, Reader *reader, MessageIndex *index, Fault *fault) noexcept nogil:
+    """The header, which few dialects have: apart, so that the compiler lays the hot loop out in one piece."""
+    cdef const uint8_t *data = NULL
+    cdef uint32_t size = 0
+    cdef uint32_t count = 0
+    cdef int wrong
+    if take_field(spec, reader, &data, &size, &count, fault) < 0:
+        fault.field = FIELD_HEADER
+        return -1
+    wrong = wrong_content(spec, data, size, count)
+    if wrong >= 0:
+        return _fail(fault, FAULT_CONTENT, FIELD_HEADER, <size_t>wrong, 0, 0)
+    index.offset[FIELD_HEADER] = <uint32_t>(data - reader.start)
+    index.length[FIELD_HEADER] = size
+    index.count[FIELD_HEADER] = <uint16_t>count
     return 0
 
 
@@ -405,9 +221,9 @@ cdef inline int _read_type(const FieldSpec *spec, Reader *reader, MessageIndex *
         return _fail(fault, FAULT_TRUNCATED, FIELD_TYPE, position, spec.fixed_bytes, reader.left)
     for i in range(4):
         if spec.data_encoding == DATA_BINARY:
-            digit = _nibble_at(at, i)
+            digit = nibble_at(at, i)
         else:
-            digit = <uint32_t>_ascii_at(spec, at + i) - 0x30
+            digit = <uint32_t>ascii_at(spec, at + i) - 0x30
         if digit > 9:
             return _fail(fault, FAULT_TYPE_DIGITS, FIELD_TYPE, position, 0, 0)
         value = value * 10 + digit
@@ -415,27 +231,37 @@ cdef inline int _read_type(const FieldSpec *spec, Reader *reader, MessageIndex *
     return 0
 
 
+cdef inline uint64_t _pack_hex(uint64_t digits) noexcept nogil:
+    """Eight hex digits, the first one highest, as 32 bits."""
+    digits = (digits & (EACH * 0x0F)) + 9 * ((digits >> 6) & EACH)
+    digits = (digits | digits >> 4) & 0x00FF00FF00FF00FFULL
+    digits = (digits | digits >> 8) & 0x0000FFFF0000FFFFULL
+    return (digits | digits >> 16) & 0xFFFFFFFFULL
+
+
 cdef inline int _read_bitmap(const FieldSpec *spec, Reader *reader, int field, uint64_t *bits,
                              Fault *fault) noexcept nogil:
     """Read eight bytes of bitmap; the first bit is the highest."""
     cdef const uint8_t *at = NULL
     cdef size_t position = reader_position(reader)
-    cdef uint64_t word = 0
-    cdef int value
-    cdef int wrong = 0
+    cdef uint8_t digits[16]
+    cdef uint64_t high
+    cdef uint64_t low
     cdef uint32_t i
     if reader_take(reader, spec.fixed_bytes, &at) < 0:
         return _fail(fault, FAULT_TRUNCATED, field, position, spec.fixed_bytes, reader.left)
     if spec.data_encoding == DATA_BINARY:
         bits[0] = load_be64(at)
         return 0
-    for i in range(16):
-        value = _hex_value(_ascii_at(spec, at + i))
-        wrong |= value
-        word = (word << 4) | <uint64_t>(value & 0xF)
-    if wrong < 0:
+    if spec.data_encoding == DATA_CODE_PAGE:
+        for i in range(16):
+            digits[i] = spec.to_ascii[at[i]]
+        at = digits
+    high = load_be64(at)
+    low = load_be64(at + 8)
+    if outside_class(high, CONTENT_HEX) | outside_class(low, CONTENT_HEX):
         return _fail(fault, FAULT_BITMAP_DIGITS, field, position, 0, 0)
-    bits[0] = word
+    bits[0] = _pack_hex(high) << 32 | _pack_hex(low)
     return 0
 
 
@@ -458,27 +284,27 @@ cdef int scan_message(Spec spec, const uint8_t *data, size_t size, MessageIndex 
     fault.code = FAULT_NONE
     reader_over(&reader, data, size)
 
-    if spec.has_header and _index_field(&spec.fields[FIELD_HEADER], &reader, FIELD_HEADER, index, fault) < 0:
+    if spec.has_header and _index_header(&spec.fields[FIELD_HEADER], &reader, index, fault) < 0:
         return -1
     if _read_type(&spec.type_spec, &reader, index, fault) < 0:
         return -1
     if _read_bitmap(&spec.bitmap_spec, &reader, FIELD_BITMAP, &bitmap[0], fault) < 0:
         return -1
     # The first bit of a bitmap says that another one follows.
-    while words < 3 and bitmap[words - 1] >> 63:
+    while words < 3 and bitmap[words - 1] & FIRST_BIT:
         if not spec.fields[SECONDARY_BITMAP].defined:
             return _fail(fault, FAULT_NO_SPEC, SECONDARY_BITMAP, reader_position(&reader), 0, 0)
         if _read_bitmap(&spec.fields[SECONDARY_BITMAP], &reader, SECONDARY_BITMAP, &bitmap[words], fault) < 0:
             return -1
-        bitmap[words - 1] &= 0x7FFFFFFFFFFFFFFFULL
+        bitmap[words - 1] ^= FIRST_BIT
         words += 1
 
     for word in range(words):
         bits = bitmap[word]
         present = 0
         while bits:
-            place = count_leading_zeros(bits)
-            bits ^= 0x8000000000000000ULL >> place
+            place = first_set_bit(bits)
+            bits ^= FIRST_BIT >> place
             field = 64 * word + place + 1
             field_spec = &spec.fields[field]
             if not field_spec.defined:
@@ -528,9 +354,9 @@ cdef int read_text(Spec spec, const MessageIndex *index, int field, uint8_t *out
         return -2
     if size == 0:
         return 0
-    first = 1 if _pad_of(field_spec, data, size, index.count[field]) == PAD_LEFT else 0
+    first = 1 if pad_of(field_spec, data, size, index.count[field]) == PAD_LEFT else 0
     for i in range(characters):
-        out[i] = _hex_digit(_nibble_at(data, first + i))
+        out[i] = hex_digit(nibble_at(data, first + i))
     return <int>characters
 
 
@@ -542,27 +368,14 @@ cdef int64_t read_number(Spec spec, const MessageIndex *index, int field) noexce
     if count <= 0:
         return -1
     for i in range(count):
-        if not CLASS_BITS[text[i]] & (1 << CONTENT_N):
+        if not 0x30 <= text[i] <= 0x39:
             return -1
         value = value * 10 + (text[i] - 0x30)
     return value
 
 
-cdef bint _text_fits(const FieldSpec *spec, const uint8_t *text, int count) noexcept nogil:
-    """Whether characters may stand in a field, as far as its encoding and its class say."""
-    cdef FieldSpec ascii_spec
-    cdef int i
-    if spec.data_encoding != DATA_BINARY:
-        memset(&ascii_spec, 0, sizeof(ascii_spec))
-        ascii_spec.content = spec.content
-        return count == 0 or _wrong_text(&ascii_spec, text, <uint32_t>count) < 0
-    for i in range(count):
-        if _hex_value(text[i]) < 0:
-            return False
-    return True
-
-
-cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, const uint8_t *text, int count) noexcept nogil:
+cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, const uint8_t *text,
+                    int count) noexcept nogil:
     cdef const FieldSpec *field_spec
     cdef uint8_t *at
     cdef uint32_t size
@@ -579,7 +392,7 @@ cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, co
     characters = size
     if field_spec.data_encoding == DATA_BINARY:
         characters = index.count[field] if field_spec.counts_nibbles else 2 * size
-    if <uint32_t>count != characters or not _text_fits(field_spec, text, count):
+    if <uint32_t>count != characters or not text_fits(field_spec, text, characters):
         return -1
     if field_spec.data_encoding == DATA_ASCII:
         memcpy(at, text, size)
@@ -587,10 +400,10 @@ cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, co
         for i in range(size):
             at[i] = field_spec.from_ascii[text[i]]
     elif size:
-        first = 1 if _pad_of(field_spec, at, size, index.count[field]) == PAD_LEFT else 0
+        first = 1 if pad_of(field_spec, at, size, index.count[field]) == PAD_LEFT else 0
         for i in range(characters):
             nibble = first + i
-            value = <uint8_t>_hex_value(text[i])
+            value = <uint8_t>hex_value(text[i])
             if nibble & 1:
                 at[nibble >> 1] = (at[nibble >> 1] & 0xF0) | value
             else:
@@ -714,11 +527,11 @@ def bench_scan(data, Spec spec not None, int rounds):
     cdef Py_buffer view
     cdef MessageIndex index
     cdef Fault fault
-    cdef int i
+    cdef int _
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         with nogil:
-            for i in range(rounds):
+            for _ in range(rounds):
                 if scan_message(spec, <const uint8_t *>view.buf, <size_t>view.len, &index, &fault) < 0:
                     break
         if rounds > 0 and fault.code != FAULT_NONE:

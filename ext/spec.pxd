@@ -9,6 +9,8 @@ cdef enum:
     FIELD_TYPE = -1           # names for faults: the "t" and "p" keys of pyiso8583
     FIELD_BITMAP = -2
 
+cdef tuple FIELD_KEYS         # pyiso8583's key for each index of the tables
+
 cdef enum DataEncoding:
     DATA_BINARY               # pyiso8583 "b": bytes, or BCD digits
     DATA_ASCII                # ASCII and every code page that agrees with it on 0x00..0x7F
@@ -40,6 +42,21 @@ cdef enum Content:            # our own extension key "content" of a field's dic
     CONTENT_XN                # C or D, then digits
     CONTENT_HEX               # hex digits, either case
 
+cdef enum ContentCheck:       # the quickest way in which a scan can check a field's bytes
+    CHECK_NOTHING
+    CHECK_ASCII_N
+    CHECK_ASCII_A
+    CHECK_ASCII_AN
+    CHECK_ASCII_ANS
+    CHECK_ASCII_Z
+    CHECK_ASCII_HEX
+    CHECK_EBCDIC_N            # digits at 0xF0..0xF9
+    CHECK_CODE_PAGE           # by table
+    CHECK_BCD                 # packed digits
+    CHECK_BCD_Z               # packed track 2
+    CHECK_PAD                 # any nibbles, with a pad when they are odd
+    CHECK_THOROUGHLY          # byte by byte: what the checks above do not know
+
 cdef struct FieldSpec:
     uint8_t defined
     uint8_t data_encoding
@@ -50,6 +67,7 @@ cdef struct FieldSpec:
     uint8_t pad_nibble        # 0x0..0xF
     uint8_t right_pad_nibble  # when both pads are given: the second that a reader tries; else PAD_NIBBLE_NONE
     uint8_t content
+    uint8_t check             # ContentCheck
     uint32_t max_length       # bytes, or nibbles where counts_nibbles
     uint32_t fixed_bytes      # bytes on the wire of a fixed field
     # The tables below are Latin-1 where ASCII ends, so that nothing of an EBCDIC page is lost on the way; SUB (0x1A)
@@ -83,3 +101,6 @@ cdef class Spec:
 
 
 cpdef Spec compile_spec(object spec)
+
+cdef Spec known_spec(object spec)
+"""The compiled form of a specification: itself, or a dictionary's, remembered while the dictionary does not change."""

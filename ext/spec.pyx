@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 KNOWN_KEYS = frozenset(
@@ -28,10 +28,14 @@ CONTENT_CLASSES = {
 }
 TEXT_ONLY_CONTENT = frozenset(("a", "an", "ans"))
 SUBSTITUTE = 0x1A
+SPECS_REMEMBERED_MAX = 32
+
+FIELD_KEYS = ("h", *(str(number) for number in range(1, FIELD_SLOTS)))
 
 # Every character that a one-byte encoding can hold lies in the basic plane; surrogates are no characters.
 _BASIC_PLANE = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x10000))))
 _code_pages = {}
+cdef dict remembered_specs = {}
 
 
 class SpecProblem(NamedTuple):
@@ -117,12 +121,10 @@ class _Compiler:
     def problem(self, field, key, reason):
         self.problems.append(SpecProblem(field, key, reason))
 
-    def page(self, field, key, *, required=True):
+    def page(self, field, key):
         """CodePage of a text encoding; a string for ``"b"`` and ``"bcd"``; None after a problem."""
         entry = self.source[field]
         name = entry.get(key)
-        if name is None and not required:
-            return None
         if not isinstance(name, str):
             self.problem(field, key, "is missing" if key not in entry else f"must be text, not {_kind(name)}")
             return None
@@ -181,7 +183,7 @@ cdef int _compile_field(object compiler, str field, FieldSpec *table, list data_
     content = compiler.choice(field, "content", tuple(CONTENT_CLASSES), "any")
     left = compiler.pad(field, "left_pad")
     right = compiler.pad(field, "right_pad")
-    length = compiler.page(field, "len_enc", required=width > 0)
+    length = compiler.page(field, "len_enc") if width else None
     binary = isinstance(data, str)
     if binary and content in TEXT_ONLY_CONTENT:
         compiler.problem(field, "content", f"{content!r} needs text, but data_enc is binary")
@@ -201,6 +203,7 @@ cdef int _compile_field(object compiler, str field, FieldSpec *table, list data_
             table.pad_side, table.pad_nibble, table.right_pad_nibble = PAD_LEFT, left, right
         elif right != PAD_NIBBLE_NONE:
             table.pad_side, table.pad_nibble = PAD_RIGHT, right
+    table.check = _content_check(table)
     if isinstance(length, CodePage):
         _set_length_page(table, length)
         length_pages[slot] = length
@@ -223,6 +226,36 @@ cdef void _set_data(FieldSpec *table, object data):
     table.data_encoding = DATA_CODE_PAGE
     table.to_ascii = page.to_ascii
     table.from_ascii = page.from_ascii
+
+
+cdef ContentCheck _content_check(const FieldSpec *table):
+    """The quickest check that proves a field's content."""
+    cdef int digit
+    if table.data_encoding == DATA_BINARY:
+        if table.content == CONTENT_N:
+            return CHECK_BCD
+        if table.content == CONTENT_Z:
+            return CHECK_BCD_Z
+        if table.content == CONTENT_XN:
+            return CHECK_THOROUGHLY
+        return CHECK_PAD if table.counts_nibbles else CHECK_NOTHING
+    if table.content == CONTENT_ANY:
+        return CHECK_NOTHING
+    if table.content == CONTENT_XN:
+        return CHECK_THOROUGHLY
+    if table.data_encoding == DATA_CODE_PAGE:
+        if table.content == CONTENT_N and all([table.from_ascii[0x30 + digit] == 0xF0 + digit for digit in range(10)]):
+            return CHECK_EBCDIC_N
+        return CHECK_CODE_PAGE
+    if table.content == CONTENT_N:
+        return CHECK_ASCII_N
+    if table.content == CONTENT_A:
+        return CHECK_ASCII_A
+    if table.content == CONTENT_AN:
+        return CHECK_ASCII_AN
+    if table.content == CONTENT_ANS:
+        return CHECK_ASCII_ANS
+    return CHECK_ASCII_Z if table.content == CONTENT_Z else CHECK_ASCII_HEX
 
 
 cdef void _set_length_page(FieldSpec *table, CodePage page):
@@ -325,4 +358,19 @@ cpdef Spec compile_spec(object spec):
     if problems:
         raise SpecError(problems)
     compiled.has_header = compiled.fields[FIELD_HEADER].max_length > 0
+    return compiled
+
+
+cdef Spec known_spec(object spec):
+    if isinstance(spec, Spec):
+        return spec
+    # A dictionary can change, its inner ones too, so identity alone proves nothing: it must still be equal to the
+    # copy that was compiled. Holding the dictionary keeps its identity from being used again.
+    known = remembered_specs.get(id(spec))
+    if known is not None and known[0] is spec and spec == (<Spec>known[1]).source:
+        return known[1]
+    compiled = compile_spec(spec)
+    if len(remembered_specs) >= SPECS_REMEMBERED_MAX:
+        remembered_specs.clear()
+    remembered_specs[id(spec)] = (spec, compiled)
     return compiled

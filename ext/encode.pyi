@@ -3,29 +3,6 @@ from typing import Any
 
 from switch.spec import Spec
 
-class DecodeError(ValueError):
-    msg: str
-    s: bytes | bytearray
-    doc_dec: dict[str, str]
-    doc_enc: dict[str, dict[str, bytes]]
-    pos: int
-    field: str
-    needed: int
-    available: int
-    def __init__(
-        self,
-        msg: str,
-        s: bytes | bytearray,
-        doc_dec: dict[str, str],
-        doc_enc: dict[str, dict[str, bytes]],
-        pos: int,
-        field: str,
-        needed: int = 0,
-        available: int = 0,
-    ) -> None: ...
-    @property
-    def safe_message(self) -> str: ...
-
 class EncodeError(ValueError):
     msg: str
     doc_dec: dict[str, str]
@@ -45,9 +22,6 @@ class EncodeError(ValueError):
     @property
     def safe_message(self) -> str: ...
 
-def decode(
-    s: bytes | bytearray, spec: Spec | Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, str], dict[str, dict[str, bytes]]]: ...
 def encode(
     doc_dec: dict[str, str], spec: Spec | Mapping[str, Mapping[str, Any]]
 ) -> tuple[bytearray, dict[str, dict[str, bytes]]]: ...

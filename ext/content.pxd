@@ -1,0 +1,196 @@
+"""Content classes (ISO 8583-1, clause 4.2: n, a, an, ans, z, x+n): what the bytes of a field may be.
+
+Eight bytes are checked at a time: every byte of a 64-bit word is compared with a range at once, without branches. The
+functions are here, and not in the module, so that the scan has them inline.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+from switch.spec cimport (
+    CHECK_ASCII_A,
+    CHECK_ASCII_AN,
+    CHECK_ASCII_ANS,
+    CHECK_ASCII_HEX,
+    CHECK_ASCII_N,
+    CHECK_ASCII_Z,
+    CHECK_BCD,
+    CHECK_CODE_PAGE,
+    CHECK_EBCDIC_N,
+    CHECK_NOTHING,
+    CHECK_PAD,
+    CHECK_THOROUGHLY,
+    CONTENT_A,
+    CONTENT_AN,
+    CONTENT_ANS,
+    CONTENT_HEX,
+    CONTENT_N,
+    CONTENT_Z,
+    PAD_LEFT,
+    PAD_NIBBLE_NONE,
+    PAD_NONE,
+    PAD_RIGHT,
+    FieldSpec,
+)
+
+cdef extern from *:
+    """
+    #define EACH 0x0101010101010101ULL    /* a byte times this stands in every byte of a word */
+    #define HIGH 0x8080808080808080ULL
+    #define LOW 0x7F7F7F7F7F7F7F7FULL
+    """
+    const uint64_t EACH
+    const uint64_t HIGH
+    const uint64_t LOW
+
+
+cdef bint page_agrees(const FieldSpec *spec, const uint8_t *data, uint32_t size) noexcept nogil
+"""Whether bytes of a code page belong to the field's class."""
+
+cdef int wrong_content(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count) noexcept nogil
+"""Offset of the first byte that a field must not hold; -1 when there is none. Thorough, for what is seldom."""
+
+cdef bint text_fits(const FieldSpec *spec, const uint8_t *text, uint32_t count) noexcept nogil
+"""Whether ASCII characters may stand in a field, as far as its encoding and its class say."""
+
+
+cdef inline uint8_t ascii_at(const FieldSpec *spec, const uint8_t *data) noexcept nogil:
+    return spec.to_ascii[data[0]] if spec.to_ascii != NULL else data[0]
+
+
+cdef inline uint8_t nibble_at(const uint8_t *data, uint32_t index) noexcept nogil:
+    return data[index >> 1] & 0xF if index & 1 else data[index >> 1] >> 4
+
+
+cdef inline uint8_t hex_digit(uint8_t nibble) noexcept nogil:
+    return nibble + 0x30 if nibble < 10 else nibble + 0x37
+
+
+cdef inline int hex_value(uint32_t character) noexcept nogil:
+    """Value of a hex digit of either case, -1 for anything else."""
+    if character - 0x30 < 10:
+        return <int>(character - 0x30)
+    character |= 0x20
+    return <int>(character - 0x57) if character - 0x61 < 6 else -1
+
+
+cdef inline int pad_of(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count) noexcept nogil:
+    """Side of the pad nibble in a binary field (``PadSide``); -1 when it should be there and is not."""
+    if not spec.counts_nibbles or not count & 1:
+        return PAD_NONE
+    if spec.pad_side == PAD_LEFT and data[0] >> 4 == spec.pad_nibble:
+        return PAD_LEFT
+    if spec.pad_side == PAD_RIGHT and data[size - 1] & 0xF == spec.pad_nibble:
+        return PAD_RIGHT
+    if spec.right_pad_nibble != PAD_NIBBLE_NONE and data[size - 1] & 0xF == spec.right_pad_nibble:
+        return PAD_RIGHT
+    return -1
+
+
+cdef inline uint64_t bytes_in_range(uint64_t word, uint8_t lowest, uint8_t highest) noexcept nogil:
+    """0x80 in each byte whose value lies in a range of ASCII characters."""
+    return ((word | HIGH) - EACH * lowest) & ~((word & LOW) + EACH * <uint8_t>(0x7F - highest)) & ~word & HIGH
+
+
+cdef inline uint64_t outside_class(uint64_t word, int content) noexcept nogil:
+    """Not 0 when a byte of the word is no ASCII character of the class."""
+    cdef uint64_t folded = word | (EACH * 0x20)
+    if content == CONTENT_N:
+        return ((word & (EACH * 0xF0)) | ((word + EACH * 6) & (EACH * 0xF0)) >> 4) ^ (EACH * 0x33)
+    if content == CONTENT_ANS:
+        return bytes_in_range(word, 0x20, 0x7E) ^ HIGH
+    if content == CONTENT_AN:
+        return (
+            bytes_in_range(word, 0x30, 0x39) | bytes_in_range(folded, 0x61, 0x7A) | bytes_in_range(word, 0x20, 0x20)
+        ) ^ HIGH
+    if content == CONTENT_A:
+        return (bytes_in_range(folded, 0x61, 0x7A) | bytes_in_range(word, 0x20, 0x20)) ^ HIGH
+    if content == CONTENT_Z:      # 'D' and 'F' differ in one bit
+        return (
+            bytes_in_range(word, 0x30, 0x39)
+            | bytes_in_range(word, 0x3D, 0x3D)
+            | bytes_in_range(word & (EACH * 0xFD), 0x44, 0x44)
+        ) ^ HIGH
+    return (bytes_in_range(word, 0x30, 0x39) | bytes_in_range(folded, 0x61, 0x66)) ^ HIGH
+
+
+cdef inline uint64_t outside_nibbles(uint64_t word, int content) noexcept nogil:
+    """Not 0 when a nibble of the word is none of the class: digits, and 0xD and 0xF for track 2."""
+    cdef uint64_t above_nine = (word >> 3) & ((word >> 2) | (word >> 1))
+    if content == CONTENT_Z:
+        above_nine &= ~((word >> 2) & word)
+    return above_nine & (EACH * 0x11)
+
+
+cdef inline uint64_t load_up_to_8(const uint8_t *at, uint32_t size) noexcept nogil:
+    """Up to eight bytes as a word, in no particular order: the last bytes are repeated to fill it."""
+    cdef uint64_t word = 0
+    cdef uint32_t half
+    cdef uint16_t quarter
+    if size >= 8:
+        memcpy(&word, at, 8)
+    elif size >= 4:
+        memcpy(&half, at + size - 4, 4)
+        memcpy(&word, at, 4)
+        word |= <uint64_t>half << 32
+    elif size >= 2:
+        memcpy(&quarter, at + size - 2, 2)
+        memcpy(&word, at, 2)
+        word |= <uint64_t>quarter << 16
+        word |= word << 32
+    else:
+        word = EACH * at[0]
+    return word
+
+
+cdef inline bint ascii_agrees(const uint8_t *data, uint32_t size, int content, uint64_t mask) noexcept nogil:
+    """Whether ``size`` (1 or more) bytes, each XORed with the mask's, are ASCII of the class."""
+    cdef uint64_t wrong = 0
+    cdef const uint8_t *last = data + size - 8
+    if size < 8:
+        return outside_class(load_up_to_8(data, size) ^ mask, content) == 0
+    while data < last:
+        wrong |= outside_class(load_up_to_8(data, 8) ^ mask, content)
+        data += 8
+    return (wrong | outside_class(load_up_to_8(last, 8) ^ mask, content)) == 0
+
+
+cdef inline bint nibbles_agree(const uint8_t *data, uint32_t size, int content) noexcept nogil:
+    """Whether ``size`` (1 or more) bytes of packed nibbles belong to the class."""
+    cdef uint64_t wrong = 0
+    cdef const uint8_t *last = data + size - 8
+    if size < 8:
+        return outside_nibbles(load_up_to_8(data, size), content) == 0
+    while data < last:
+        wrong |= outside_nibbles(load_up_to_8(data, 8), content)
+        data += 8
+    return (wrong | outside_nibbles(load_up_to_8(last, 8), content)) == 0
+
+
+cdef inline bint quickly_agrees(const FieldSpec *spec, const uint8_t *data, uint32_t size,
+                                uint32_t count) noexcept nogil:
+    """Whether the field's check proves its content; if not, ``wrong_content`` has the last word."""
+    cdef int check = spec.check
+    if check == CHECK_NOTHING or size == 0:
+        return True
+    # The class is written out each time, so that the compiler keeps no choice inside the loops.
+    if check == CHECK_ASCII_N:
+        return ascii_agrees(data, size, CONTENT_N, 0)
+    if check == CHECK_ASCII_ANS:
+        return ascii_agrees(data, size, CONTENT_ANS, 0)
+    if check == CHECK_ASCII_AN:
+        return ascii_agrees(data, size, CONTENT_AN, 0)
+    if check == CHECK_ASCII_Z:
+        return ascii_agrees(data, size, CONTENT_Z, 0)
+    if check == CHECK_ASCII_A:
+        return ascii_agrees(data, size, CONTENT_A, 0)
+    if check == CHECK_ASCII_HEX:
+        return ascii_agrees(data, size, CONTENT_HEX, 0)
+    if check == CHECK_EBCDIC_N:
+        return ascii_agrees(data, size, CONTENT_N, EACH * 0xC0)
+    if check == CHECK_CODE_PAGE:
+        return page_agrees(spec, data, size)
+    if check == CHECK_THOROUGHLY or (spec.counts_nibbles and count & 1):
+        return False
+    if check == CHECK_BCD:
+        return nibbles_agree(data, size, CONTENT_N)
+    return check == CHECK_PAD or nibbles_agree(data, size, CONTENT_Z)

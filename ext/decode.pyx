@@ -1,0 +1,350 @@
+"""Whole messages to Python dictionaries, with the call shape, results and errors of pyiso8583 4.0.
+
+``doc_dec`` maps keys ("h", "t", "p", "1", "2" to "192") to text; ``doc_enc`` maps them to the bytes on the wire,
+``{"len": ..., "data": ...}``. Where this differs from pyiso8583 is listed in ``docs/codec-differences.md``.
+"""
+
+from __future__ import annotations
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+from switch.bits cimport FIRST_BIT, first_set_bit
+from switch.content cimport hex_digit, hex_value, nibble_at, pad_of
+from switch.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
+from switch.scan cimport FAULT_LENGTH_LIMIT, FAULT_TRUNCATED, Fault, take_field
+from switch.spec cimport (
+    DATA_BINARY,
+    FIELD_HEADER,
+    FIELD_KEYS,
+    LENGTH_BCD,
+    LENGTH_BINARY,
+    PAD_LEFT,
+    PAD_NONE,
+    CodePage,
+    FieldSpec,
+    Spec,
+    known_spec,
+)
+
+cdef extern from "Python.h":
+    uint8_t *PyUnicode_1BYTE_DATA(object text)
+    object PyUnicode_New(Py_ssize_t size, uint32_t highest)
+
+cdef enum:
+    SECONDARY = 1
+
+EMPTY_ENTRY = {"len": b"", "data": b""}
+NO_SPEC = "Field is not defined in specifications"
+
+
+class DecodeError(ValueError):
+    """Bytes that are no message of the specification.
+
+    ``str()`` of it never holds a byte of the message, and is safe to log; ``s``, ``doc_dec`` and ``doc_enc`` are not.
+
+    Attributes:
+        msg: What is wrong.
+        s: The bytes that were read.
+        doc_dec: Fields decoded before the error.
+        doc_enc: The same, as they stand on the wire.
+        pos: Byte offset where reading stopped.
+        field: Key of the field.
+        needed: How much was needed, or the most that is allowed, in the unit that ``msg`` names; 0 where none.
+        available: How much was there, in the same unit; 0 where none.
+    """
+
+    def __init__(self, msg, s, doc_dec, doc_enc, pos, field, needed=0, available=0):
+        super().__init__(f"{msg}: field {field} pos {pos}")
+        self.msg = msg
+        self.s = s
+        self.doc_dec = doc_dec
+        self.doc_enc = doc_enc
+        self.pos = pos
+        self.field = field
+        self.needed = needed
+        self.available = available
+
+    @property
+    def safe_message(self):
+        """The error in one line for a log: field, what is wrong, byte offset."""
+        return f"field {self.field}: {self.msg}, at byte {self.pos}"
+
+    def __reduce__(self):
+        return type(self), (
+            self.msg, self.s, self.doc_dec, self.doc_enc, self.pos, self.field, self.needed, self.available
+        )
+
+
+cdef str hex_text(const uint8_t *data, uint32_t first, uint32_t characters):
+    cdef str text = PyUnicode_New(characters, 0x7F)
+    cdef uint8_t *out
+    cdef uint32_t i
+    if characters == 0:
+        return text
+    out = PyUnicode_1BYTE_DATA(text)
+    if not first and not characters & 1:
+        for i in range(characters >> 1):
+            out[2 * i] = hex_digit(data[i] >> 4)
+            out[2 * i + 1] = hex_digit(data[i] & 0xF)
+        return text
+    for i in range(characters):
+        out[i] = hex_digit(nibble_at(data, first + i))
+    return text
+
+
+cdef object _decode_error(str msg, object s, dict doc_dec, dict doc_enc, size_t pos, str field, needed=0, available=0):
+    return DecodeError(msg, s, doc_dec, doc_enc, pos, field, needed, available)
+
+
+cdef str _decoded_text(const FieldSpec *spec, CodePage page, bytes data):
+    """Text of a field; None when its encoding has no character for some byte."""
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef object text
+    cdef uint8_t *out
+    cdef uint8_t high = 0
+    cdef uint8_t substituted = 0
+    cdef Py_ssize_t i
+    if size == 0:
+        return ""
+    text = PyUnicode_New(size, 0x7F)
+    out = PyUnicode_1BYTE_DATA(text)
+    if spec.to_ascii == NULL:
+        memcpy(out, at, size)
+        for i in range(size):
+            high |= at[i]
+    else:
+        for i in range(size):
+            out[i] = spec.to_ascii[at[i]]
+            high |= out[i]
+            substituted |= out[i] == 0x1A
+    if not high & 0x80 and not substituted:
+        return text
+    # Beyond ASCII, Python's own codec has the say.
+    try:
+        return data.decode(page.name)
+    except UnicodeError:
+        return None
+
+
+cdef object _field_error(Spec spec, int number, const Fault *fault, object s, size_t start, Reader *reader,
+                         dict doc_dec, dict doc_enc, dict entry):
+    """Error for a field that ``take_field`` refused; ``start`` is where the field began."""
+    cdef const FieldSpec *field = &spec.fields[number]
+    cdef str key = FIELD_KEYS[number]
+    cdef CodePage page
+    cdef size_t position = reader_position(reader)
+    width = field.length_width
+    unit = "nibbles" if field.counts_nibbles else "bytes"
+    doc_dec[key] = ""
+    doc_enc[key] = entry
+    entry["len"] = bytes(s[start:start + width])
+    if fault.code == FAULT_TRUNCATED and width and position == start:
+        return _decode_error(f"Field length is {fault.available} bytes wide, expecting {width}", s, doc_dec, doc_enc,
+                             start, key, width, fault.available)
+    if fault.code == FAULT_TRUNCATED:
+        entry["data"] = bytes(s[position:])
+        count = _told_length(spec, number, entry["len"])
+        there = 2 * fault.available if field.counts_nibbles else fault.available
+        return _decode_error(f"Field data is {there} {unit}, expecting {count}", s, doc_dec, doc_enc, position, key,
+                             count, there)
+    if fault.code == FAULT_LENGTH_LIMIT:
+        count = _told_length(spec, number, entry["len"])
+        return _decode_error(f"Field data is {count} {unit}, larger than maximum {field.max_length}", s, doc_dec,
+                             doc_enc, start, key, field.max_length, count)
+    if field.length_encoding == LENGTH_BCD:
+        msg = "Failed to decode field length, invalid BCD data"
+    else:
+        page = spec.length_pages[number]
+        try:
+            entry["len"].decode(page.name)
+            msg = "Failed to decode field length, non-numeric data"
+        except UnicodeError:
+            msg = "Failed to decode field length, invalid data"
+    return _decode_error(msg, s, doc_dec, doc_enc, start, key)
+
+
+cdef object _told_length(Spec spec, int number, bytes length):
+    """The length that a readable length header tells, or that of a fixed field."""
+    cdef const FieldSpec *field = &spec.fields[number]
+    if not field.length_width:
+        return field.max_length
+    if field.length_encoding == LENGTH_BINARY:
+        return int.from_bytes(length, "big")
+    if field.length_encoding == LENGTH_BCD:
+        return int(length.hex())
+    return int(length.decode((<CodePage>spec.length_pages[number]).name))
+
+
+cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc_dec, dict doc_enc) except -1:
+    cdef const FieldSpec *field = &spec.fields[number]
+    cdef str key = FIELD_KEYS[number]
+    cdef dict entry
+    cdef bytes data
+    cdef str text
+    cdef Fault fault
+    cdef const uint8_t *at = NULL
+    cdef const uint8_t *start = reader.at
+    cdef size_t position = reader_position(reader)
+    cdef uint32_t size = 0
+    cdef uint32_t count = 0
+    cdef int pad
+    if not field.defined:
+        raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, position, key)
+    entry = EMPTY_ENTRY.copy()
+    if take_field(field, reader, &at, &size, &count, &fault) < 0:
+        raise _field_error(spec, number, &fault, s, position, reader, doc_dec, doc_enc, entry)
+    if field.length_width:
+        entry["len"] = PyBytes_FromStringAndSize(<const char *>start, field.length_width)
+    data = PyBytes_FromStringAndSize(<const char *>at, size)
+    entry["data"] = data
+    doc_enc[key] = entry
+    if field.data_encoding != DATA_BINARY:
+        text = _decoded_text(field, spec.data_pages[number], data)
+        if text is None:
+            doc_dec[key] = ""
+            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc,
+                                reader_position(reader) - size, key)
+        doc_dec[key] = text
+    else:
+        pad = pad_of(field, at, size, count)
+        if pad < 0:
+            doc_dec[key] = hex_text(at, 0, 2 * size)
+            raise _decode_error(f"Field data is {2 * size} nibbles, expecting {count}", s, doc_dec, doc_enc,
+                                reader_position(reader) - size, key, count, 2 * size)
+        doc_dec[key] = hex_text(at, pad == PAD_LEFT, 2 * size - (pad != PAD_NONE))
+    return 0
+
+
+cdef bytes _take_fixed(const FieldSpec *field, str key, object s, Reader *reader, dict doc_dec, dict doc_enc,
+                       bint extends):
+    """Read the bytes of "t", "p" or "1", and note them in the documents."""
+    cdef const uint8_t *at = NULL
+    cdef size_t position = reader_position(reader)
+    cdef Py_ssize_t expected = field.fixed_bytes
+    cdef dict entry = EMPTY_ENTRY.copy()
+    cdef bytes data
+    short = reader_take(reader, expected, &at) < 0
+    data = bytes(s[position:]) if short else PyBytes_FromStringAndSize(<const char *>at, expected)
+    if extends:
+        entry["data"] = (<dict>doc_enc[key])["data"] + data
+        expected *= 2
+    else:
+        entry["data"] = data
+        doc_dec[key] = ""
+    doc_enc[key] = entry
+    if short:
+        there = len(entry["data"])
+        raise _decode_error(f"Field data is {there} bytes, expecting {expected}", s, doc_dec, doc_enc, position, key,
+                            expected, there)
+    return data
+
+
+cdef int _decode_type(Spec spec, object s, Reader *reader, dict doc_dec, dict doc_enc) except -1:
+    cdef size_t position = reader_position(reader)
+    cdef bytes data = _take_fixed(&spec.type_spec, "t", s, reader, doc_dec, doc_enc, False)
+    cdef str text
+    if spec.type_spec.data_encoding == DATA_BINARY:
+        text = hex_text(<const uint8_t *>PyBytes_AS_STRING(data), 0, 4)
+    else:
+        text = _decoded_text(&spec.type_spec, spec.type_page, data)
+        if text is None:
+            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, "t")
+    doc_dec["t"] = text
+    return 0
+
+
+cdef int _decode_bitmap(const FieldSpec *field, CodePage page, str key, object s, Reader *reader, dict doc_dec,
+                        dict doc_enc, bint extends, uint64_t *bitmap) except -1:
+    cdef size_t position = reader_position(reader)
+    cdef bytes data = _take_fixed(field, key, s, reader, doc_dec, doc_enc, extends)
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef str text
+    cdef uint64_t word = 0
+    cdef int value
+    cdef int wrong = 0
+    cdef Py_ssize_t i
+    if field.data_encoding == DATA_BINARY:
+        text = hex_text(at, 0, 16)
+        word = load_be64(at)
+    else:
+        text = _decoded_text(field, page, data)
+        if text is None:
+            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, key)
+        for i in range(16):
+            value = hex_value(field.to_ascii[at[i]] if field.to_ascii != NULL else at[i])
+            wrong |= value
+            word = (word << 4) | <uint64_t>(value & 0xF)
+    doc_dec[key] = doc_dec[key] + text if extends else text
+    if wrong < 0:
+        raise _decode_error("Failed to decode field, non-hex data", s, doc_dec, doc_enc, position, key)
+    bitmap[0] = word
+    return 0
+
+
+cdef int _decode_all(Spec spec, object s, Reader *reader, dict doc_dec, dict doc_enc) except -1:
+    cdef uint64_t bitmap[3]
+    cdef uint64_t bits
+    cdef int words = 1
+    cdef int word
+    cdef int place
+    cdef str key = "p"
+    if spec.has_header:
+        _decode_field(spec, FIELD_HEADER, s, reader, doc_dec, doc_enc)
+    _decode_type(spec, s, reader, doc_dec, doc_enc)
+    _decode_bitmap(&spec.bitmap_spec, spec.bitmap_page, key, s, reader, doc_dec, doc_enc, False, &bitmap[0])
+    while words < 3 and bitmap[words - 1] & FIRST_BIT:
+        key = "1"
+        if not spec.fields[SECONDARY].defined:
+            raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, reader_position(reader), key)
+        _decode_bitmap(&spec.fields[SECONDARY], spec.data_pages[SECONDARY], key, s, reader, doc_dec, doc_enc,
+                       words == 2, &bitmap[words])
+        bitmap[words - 1] ^= FIRST_BIT
+        words += 1
+    for word in range(words):
+        bits = bitmap[word]
+        while bits:
+            place = first_set_bit(bits)
+            bits ^= FIRST_BIT >> place
+            key = FIELD_KEYS[64 * word + place + 1]
+            _decode_field(spec, 64 * word + place + 1, s, reader, doc_dec, doc_enc)
+    if reader.left:
+        raise _decode_error("Extra data after last field", s, doc_dec, doc_enc, reader_position(reader), key, 0,
+                            reader.left)
+    return 0
+
+
+cpdef tuple decode(object s, object spec):
+    """Decode one message.
+
+    Args:
+        s: The message, ``bytes`` or ``bytearray``; without framing.
+        spec: A ``Spec``, or a pyiso8583 dictionary. A dictionary is compared with what was compiled from it at each
+            call, which takes longer than the decoding: compile it where speed matters.
+
+    Returns:
+        ``(doc_dec, doc_enc)``: the fields as text, and as bytes on the wire.
+
+    Raises:
+        DecodeError: The bytes are no message of this specification.
+        SpecError: The dictionary is wrong.
+        TypeError: ``s`` is neither ``bytes`` nor ``bytearray``.
+    """
+    cdef Spec compiled
+    cdef Py_buffer view
+    cdef Reader reader
+    cdef dict doc_dec = {}
+    cdef dict doc_enc = {}
+    if not isinstance(s, (bytes, bytearray)):
+        raise TypeError(f"Encoded ISO8583 data must be bytes or bytearray, not {type(s).__name__}")
+    compiled = known_spec(spec)
+    # The view keeps a bytearray from being resized meanwhile.
+    PyObject_GetBuffer(s, &view, PyBUF_SIMPLE)
+    try:
+        reader_over(&reader, <const uint8_t *>view.buf, <size_t>view.len)
+        _decode_all(compiled, s, &reader, doc_dec, doc_enc)
+    finally:
+        PyBuffer_Release(&view)
+    return doc_dec, doc_enc

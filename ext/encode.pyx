@@ -1,0 +1,356 @@
+"""Python dictionaries to whole messages, with the call shape, results and errors of pyiso8583 4.0.
+
+Where this differs from pyiso8583 is listed in ``docs/codec-differences.md``.
+"""
+
+from __future__ import annotations
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+from switch.bits cimport FIRST_BIT, first_set_bit
+from switch.content cimport hex_value
+from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text
+from switch.spec cimport (
+    DATA_BINARY,
+    FIELD_HEADER,
+    FIELD_KEYS,
+    FIELD_MAX,
+    LENGTH_BCD,
+    LENGTH_BINARY,
+    PAD_LEFT,
+    PAD_RIGHT,
+    CodePage,
+    FieldSpec,
+    Spec,
+    known_spec,
+)
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    uint8_t *PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+cdef enum:
+    FIRST_ROOM = 512              # bytes of a message being encoded, before it grows
+    SECONDARY = 1
+    KEY_DIGITS_MAX = 18
+
+cdef dict NUMBERS = {key: number for number, key in enumerate(FIELD_KEYS) if number}
+
+
+class EncodeError(ValueError):
+    """A document that the specification cannot write.
+
+    ``str()`` of it never holds a value of the document, and is safe to log; ``doc_dec`` and ``doc_enc`` are not.
+
+    Attributes:
+        msg: What is wrong.
+        doc_dec: The document.
+        doc_enc: Fields encoded before the error.
+        field: Key of the field.
+        needed: How much was needed, or the most that is allowed, in the unit that ``msg`` names; 0 where none.
+        available: How much was there, in the same unit; 0 where none.
+    """
+
+    def __init__(self, msg, doc_dec, doc_enc, field, needed=0, available=0):
+        super().__init__(f"{msg}: field {field}")
+        self.msg = msg
+        self.doc_dec = doc_dec
+        self.doc_enc = doc_enc
+        self.field = field
+        self.needed = needed
+        self.available = available
+
+    @property
+    def safe_message(self):
+        """The error in one line for a log: field and what is wrong."""
+        return f"field {self.field}: {self.msg}"
+
+    def __reduce__(self):
+        return type(self), (self.msg, self.doc_dec, self.doc_enc, self.field, self.needed, self.available)
+
+
+cdef object _encode_error(str msg, dict doc_dec, dict doc_enc, str field, needed=0, available=0):
+    return EncodeError(msg, doc_dec, doc_enc, field, needed, available)
+
+
+cdef bytes _encoded_text(const FieldSpec *spec, CodePage page, object text):
+    """Bytes of a text in the field's encoding; None when it is no text or has a character without a byte."""
+    cdef const uint8_t *at
+    cdef bytes data
+    cdef uint8_t *out
+    cdef Py_ssize_t size
+    cdef Py_ssize_t i
+    if not isinstance(text, str):
+        return None
+    if PyUnicode_IS_ASCII(text) and page.holds_ascii:
+        at = PyUnicode_1BYTE_DATA(text)
+        size = PyUnicode_GET_LENGTH(text)
+        if spec.from_ascii == NULL:
+            return PyBytes_FromStringAndSize(<const char *>at, size)
+        data = PyBytes_FromStringAndSize(NULL, size)
+        out = <uint8_t *>PyBytes_AS_STRING(data)
+        for i in range(size):
+            out[i] = spec.from_ascii[at[i]]
+        return data
+    try:
+        return text.encode(page.name)
+    except UnicodeError:
+        return None
+
+
+cdef bytes _packed(const uint8_t *digits, Py_ssize_t size, int left_pad, int right_pad):
+    """Hex digits as bytes, with a pad nibble (or -1) on either side; None when one is no hex digit."""
+    cdef Py_ssize_t nibbles = size + (left_pad >= 0) + (right_pad >= 0)
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, nibbles >> 1)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    cdef int high = left_pad
+    cdef int value
+    cdef int wrong = 0
+    cdef Py_ssize_t i
+    for i in range(size):
+        value = hex_value(digits[i])
+        wrong |= value
+        if high < 0:
+            high = value
+        else:
+            out[0] = <uint8_t>(high << 4 | value & 0xF)
+            out += 1
+            high = -1
+    if wrong < 0:
+        return None
+    if right_pad >= 0:
+        out[0] = <uint8_t>(high << 4 | right_pad)
+    return data
+
+
+cdef bytes _encode_data(const FieldSpec *field, CodePage page, object value, str key, dict doc_dec, dict doc_enc,
+                        Py_ssize_t *count):
+    """Bytes of a field's data, and how many of its units they are."""
+    cdef bytes data
+    cdef Py_ssize_t size
+    cdef int left_pad = -1
+    cdef int right_pad = -1
+    if field.data_encoding != DATA_BINARY:
+        data = _encoded_text(field, page, value)
+        if data is None:
+            raise _encode_error("Failed to encode field, invalid data", doc_dec, doc_enc, key)
+        count[0] = 2 * PyBytes_GET_SIZE(data) if field.counts_nibbles else PyBytes_GET_SIZE(data)
+        return data
+    data = None
+    if isinstance(value, str):
+        size = PyUnicode_GET_LENGTH(value)
+        if size & 1:
+            if field.counts_nibbles and field.pad_side == PAD_LEFT:
+                left_pad = field.pad_nibble
+            elif field.counts_nibbles and field.pad_side == PAD_RIGHT:
+                right_pad = field.pad_nibble
+            else:
+                what = "nibble data, specify pad" if field.counts_nibbles else "hex data"
+                raise _encode_error(f"Failed to encode field, odd-length {what}", doc_dec, doc_enc, key)
+        if PyUnicode_IS_ASCII(value):
+            data = _packed(PyUnicode_1BYTE_DATA(value), size, left_pad, right_pad)
+    if data is None:
+        raise _encode_error("Failed to encode field, non-hex data", doc_dec, doc_enc, key)
+    count[0] = size if field.counts_nibbles else PyBytes_GET_SIZE(data)
+    return data
+
+
+cdef bytes _encoded_length(const FieldSpec *field, CodePage page, Py_ssize_t count):
+    """A length as bytes on the wire; None when it does not fit into the width of the length."""
+    cdef uint8_t out[8]
+    cdef int i
+    cdef Py_ssize_t left = count
+    for i in range(field.length_width - 1, -1, -1):
+        if field.length_encoding == LENGTH_BINARY:
+            out[i] = left & 0xFF
+            left >>= 8
+        elif field.length_encoding == LENGTH_BCD:
+            out[i] = <uint8_t>(left // 10 % 10 << 4 | left % 10)
+            left //= 100
+        else:
+            out[i] = <uint8_t>(0x30 + left % 10)
+            if field.length_from_ascii != NULL:
+                out[i] = field.length_from_ascii[out[i]]
+            left //= 10
+    return None if left else PyBytes_FromStringAndSize(<const char *>out, field.length_width)
+
+
+cdef class _Output:
+    """The message as it grows."""
+
+    cdef bytearray data
+    cdef Py_ssize_t used
+
+    def __cinit__(self):
+        self.data = PyByteArray_FromStringAndSize(NULL, FIRST_ROOM)
+        self.used = 0
+
+    cdef int append(self, bytes part) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(part)
+        if size > len(self.data) - self.used:
+            PyByteArray_Resize(self.data, 2 * (self.used + size))
+        memcpy(PyByteArray_AS_STRING(self.data) + self.used, PyBytes_AS_STRING(part), size)
+        self.used += size
+        return 0
+
+    cdef bytearray finish(self):
+        PyByteArray_Resize(self.data, self.used)
+        return self.data
+
+
+cdef int _encode_field(Spec spec, int number, dict doc_dec, dict doc_enc, _Output out) except -1:
+    cdef const FieldSpec *field = &spec.fields[number]
+    cdef str key = FIELD_KEYS[number]
+    cdef dict entry
+    cdef bytes data
+    cdef bytes length
+    cdef Py_ssize_t count = 0
+    if not field.defined:
+        raise _encode_error(NO_SPEC, doc_dec, doc_enc, key)
+    entry = EMPTY_ENTRY.copy()
+    doc_enc[key] = entry
+    data = _encode_data(field, spec.data_pages[number], doc_dec[key], key, doc_dec, doc_enc, &count)
+    entry["data"] = data
+    if field.length_width == 0:
+        if count != field.max_length:
+            unit = "nibbles" if field.counts_nibbles else "bytes"
+            raise _encode_error(f"Field data is {count} {unit}, expecting {field.max_length}", doc_dec, doc_enc, key,
+                                field.max_length, count)
+        return out.append(data)
+    if count > field.max_length:
+        unit = "nibbles" if field.counts_nibbles else "bytes"
+        raise _encode_error(f"Field data is {count} {unit}, larger than maximum {field.max_length}", doc_dec, doc_enc,
+                            key, field.max_length, count)
+    length = _encoded_length(field, spec.length_pages[number], count)
+    if length is None:
+        raise _encode_error("Failed to encode field length, field length does not fit into configured field size",
+                            doc_dec, doc_enc, key)
+    entry["len"] = length
+    out.append(length)
+    return out.append(data)
+
+
+cdef int _encode_type(Spec spec, dict doc_dec, dict doc_enc, _Output out) except -1:
+    cdef Py_ssize_t count = 0
+    cdef dict entry
+    cdef bytes data
+    if "t" not in doc_dec:
+        raise _encode_error("Field data is required", doc_dec, doc_enc, "t")
+    entry = EMPTY_ENTRY.copy()
+    doc_enc["t"] = entry
+    data = _encode_data(&spec.type_spec, spec.type_page, doc_dec["t"], "t", doc_dec, doc_enc, &count)
+    entry["data"] = data
+    if count != spec.type_spec.fixed_bytes:
+        raise _encode_error(f"Field data is {count} bytes, expecting {spec.type_spec.fixed_bytes}", doc_dec, doc_enc,
+                            "t", spec.type_spec.fixed_bytes, count)
+    return out.append(data)
+
+
+cdef int _encode_bitmap(const FieldSpec *field, CodePage page, str key, uint64_t bitmap, bint extends, dict doc_dec,
+                        dict doc_enc, _Output out) except -1:
+    cdef uint8_t binary[8]
+    cdef int i
+    cdef Py_ssize_t count = 0
+    cdef dict entry
+    cdef bytes data
+    cdef str text
+    if not field.defined:
+        raise _encode_error(NO_SPEC, doc_dec, doc_enc, key)
+    for i in range(8):
+        binary[i] = <uint8_t>(bitmap >> (56 - 8 * i))
+    text = hex_text(binary, 0, 16)
+    if extends:
+        doc_dec[key] = doc_dec[key] + text
+        entry = doc_enc[key]
+    else:
+        doc_dec[key] = text
+        entry = EMPTY_ENTRY.copy()
+        doc_enc[key] = entry
+    data = _encode_data(field, page, text, key, doc_dec, doc_enc, &count)
+    entry["data"] = entry["data"] + data if extends else data
+    return out.append(data)
+
+
+cdef int _read_keys(dict doc_dec, dict doc_enc, uint64_t *bitmap) except -1:
+    """Set the bits of the fields in a document; keys that are no numbers ("h", "t", notes of the caller) are passed."""
+    cdef int number
+    cdef list strange = [key for key in doc_dec if not isinstance(key, str)]
+    cdef list outside = []
+    if strange:
+        raise _encode_error(f"Dictionary contains invalid fields {strange}", doc_dec, doc_enc, "p")
+    for key in doc_dec:
+        known = NUMBERS.get(key)
+        if known is not None:
+            number = known - 1
+            bitmap[number >> 6] |= FIRST_BIT >> (number & 63)
+        elif key.isnumeric():
+            if len(key) <= KEY_DIGITS_MAX and key.isdecimal() and str(int(key)) == key:
+                outside.append(int(key))
+            else:
+                strange.append(key)
+    if strange:
+        raise _encode_error(f"Dictionary contains invalid fields {strange}", doc_dec, doc_enc, "p")
+    if outside:
+        raise _encode_error(f"Dictionary contains fields outside of 1-{FIELD_MAX} range {sorted(outside)}", doc_dec,
+                            doc_enc, "p")
+    return 0
+
+
+cpdef tuple encode(object doc_dec, object spec):
+    """Encode one message.
+
+    Args:
+        doc_dec: Fields as text. Bitmaps ("p", "1") are computed and put into it; "65" is taken out of it.
+        spec: A ``Spec``, or a pyiso8583 dictionary, as for ``decode``.
+
+    Returns:
+        ``(s, doc_enc)``: the message as a ``bytearray``, and its fields as bytes on the wire.
+
+    Raises:
+        EncodeError: The specification cannot write this document.
+        SpecError: The dictionary is wrong.
+        TypeError: ``doc_dec`` is no ``dict``.
+    """
+    cdef Spec compiled
+    cdef _Output out
+    cdef dict document
+    cdef dict doc_enc = {}
+    cdef uint64_t bitmap[3]
+    cdef uint64_t bits
+    cdef int words = 1
+    cdef int word
+    cdef int place
+    if not isinstance(doc_dec, dict):
+        raise TypeError(f"Decoded ISO8583 data must be dict, not {type(doc_dec).__name__}")
+    compiled = known_spec(spec)
+    document = doc_dec
+    document.pop("1", None)
+    document.pop("65", None)
+    out = _Output()
+    if compiled.has_header:
+        if "h" not in document:
+            raise _encode_error("Field data is required according to specifications", document, doc_enc, "h")
+        _encode_field(compiled, FIELD_HEADER, document, doc_enc, out)
+    _encode_type(compiled, document, doc_enc, out)
+    bitmap[0] = bitmap[1] = bitmap[2] = 0
+    _read_keys(document, doc_enc, bitmap)
+    # The first bit of a bitmap says that another one follows.
+    for word in (2, 1):
+        if bitmap[word]:
+            bitmap[word - 1] |= FIRST_BIT
+            words = max(words, word + 1)
+    _encode_bitmap(&compiled.bitmap_spec, compiled.bitmap_page, "p", bitmap[0], False, document, doc_enc, out)
+    for word in range(1, words):
+        _encode_bitmap(&compiled.fields[SECONDARY], compiled.data_pages[SECONDARY], "1", bitmap[word], word == 2,
+                       document, doc_enc, out)
+        bitmap[word - 1] ^= FIRST_BIT
+    for word in range(words):
+        bits = bitmap[word]
+        while bits:
+            place = first_set_bit(bits)
+            bits ^= FIRST_BIT >> place
+            _encode_field(compiled, 64 * word + place + 1, document, doc_enc, out)
+    return out.finish(), doc_enc
