@@ -47,7 +47,7 @@ bench: setup build ## Measure the parts beside their peers, then the whole switc
 	@$(PY) -m pytest bench --benchmark-only --benchmark-group-by=group --benchmark-sort=median \
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
 	@$(MAKE) --no-print-directory --directory bench/floor
-	@$(PY) bench/whole.py $(ARGS)
+	@$(PY) -m bench.whole $(ARGS)
 
 lint: setup build ## Check style and types
 	@$(PY) -m ruff check .

@@ -1,0 +1,203 @@
+"""What a whole-switch measurement works on: purchases of many terminals, their keys, and a configuration for them."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from switch.keys import Key, KeyFile
+from switch.keys.master import create_master_key
+
+MERCHANT = "898000000000001"
+KEY_ALGORITHMS = {"aes-cmac": "aes-128", "x9.19": "3des-2key"}
+KEY_BYTES = 16
+LINK_KEY = "link/issuer/zak"
+MAC_DIGITS = 16
+SEED = 8583
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of the loopback address."""
+
+    terminals: int
+    issuer: int
+    admin: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Files in one folder, all made by ``prepare``.
+
+    Attributes:
+        requests: One frame for each terminal, a purchase of 18 fields, 222 bytes without its MAC.
+        keys: One line of hex digits for each terminal; None without MACs.
+        link_key: The key of the MACs between switch and issuer, in hex digits.
+        stan_offset: Where field 11 begins in each request, in bytes.
+        config: For ``authswitch serve``.
+    """
+
+    requests: Path
+    keys: Path | None
+    link_key: str
+    stan_offset: int
+    config: Path
+
+
+def luhn_digit(digits: str) -> str:
+    """The check digit of a card number (ISO/IEC 7812-1, annex B)."""
+    doubled = (int(digit) * (2 - index % 2) for index, digit in enumerate(reversed(digits)))
+    return str(-sum(value // 10 + value % 10 for value in doubled) % 10)
+
+
+def purchase(terminal: int, *, with_mac: bool) -> bytes:
+    """A purchase in the ``iso87-ascii`` dialect; its MAC, if any, is zeros."""
+    pan = f"622588{terminal:09d}"
+    pan += luhn_digit(pan)
+    fields = {
+        2: f"{len(pan):02d}{pan}",
+        3: "000000",
+        4: f"{100 * terminal + 1999:012d}",
+        7: "1123031500",
+        11: "000001",
+        12: "111500",
+        13: "1123",
+        14: "2812",
+        18: "5942",
+        22: "021",
+        25: "00",
+        32: "0810000001",
+        35: f"37{pan}=28122011000012300000",
+        37: f"{terminal:012d}",
+        41: terminal_id(terminal),
+        42: MERCHANT,
+        43: f"{'Harbour Bookshop, 1 Quay Street':<38}CN",
+        49: "156",
+    }
+    bitmap = sum(1 << 64 - number for number in fields) | with_mac
+    return f"0200{bitmap:016X}{''.join(fields.values())}{'0' * MAC_DIGITS * with_mac}".encode("ascii")
+
+
+def terminal_id(terminal: int) -> str:
+    """Field 41 of a terminal."""
+    return f"{10_000_000 + terminal}"
+
+
+def prepare(folder: Path, ports: Ports, terminals: int, mac: str | None, *, tls: bool) -> Workload:
+    """Write all files of a workload.
+
+    Args:
+        folder: An empty folder.
+        ports: Where the switch listens and where the issuer does.
+        terminals: How many terminals there are.
+        mac: Algorithm on both legs, a key of ``KEY_ALGORITHMS``; None for no MACs.
+        tls: Whether terminals speak TLS.
+    """
+    draw = random.Random(SEED)
+    values = [draw.randbytes(KEY_BYTES) for _ in range(terminals)]
+    link_key = draw.randbytes(KEY_BYTES)
+    messages = [purchase(terminal, with_mac=mac is not None) for terminal in range(terminals)]
+    requests = folder / "requests.bin"
+    requests.write_bytes(b"".join(len(message).to_bytes(2, "big") + message for message in messages))
+    keys = None
+    if mac:
+        keys = folder / "terminal_keys.txt"
+        keys.write_text("".join(f"{value.hex()}\n" for value in values))
+        seal_keys(folder, KEY_ALGORITHMS[mac], values, link_key)
+    write_registry(folder, terminals, mac)
+    (folder / "routes.csv").write_text("low,high,kinds,currencies,amount_min,amount_max,links\n62,,,,,,issuer:1\n")
+    if tls:
+        write_certificate(folder)
+    config = folder / "switch.toml"
+    config.write_text(configuration(ports, terminals, mac, tls=tls))
+    return Workload(requests, keys, link_key.hex(), messages[0].index(b"000001111500"), config)
+
+
+def seal_keys(folder: Path, algorithm: str, values: list[bytes], link_key: bytes) -> None:
+    """Write the sealed key file and the master key that opens it."""
+    master_key = create_master_key(folder / "master.key")
+    with KeyFile.create(folder / "keys.sealed", master_key) as file:
+        file.put(Key(LINK_KEY, "zak", algorithm, link_key))
+        for terminal, value in enumerate(values):
+            file.put(Key(f"terminal/{terminal_id(terminal)}/tak", "tak", algorithm, value))
+        file.save()
+
+
+def write_registry(folder: Path, terminals: int, mac: str | None) -> None:
+    """Write one merchant and all its terminals."""
+    (folder / "merchants.csv").write_text(f"id,name,state,category,kinds\n{MERCHANT},Harbour Bookshop,active,5942,\n")
+    rows = [f"{terminal_id(number)},{MERCHANT},active,,,{mac or 'none'},none," for number in range(terminals)]
+    header = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
+    (folder / "terminals.csv").write_text("\n".join([header, *rows, ""]))
+
+
+def write_certificate(folder: Path) -> None:
+    """Write a self-signed certificate for the loopback address, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "switch.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "switch.key").touch(mode=0o600)
+    (folder / "switch.key").write_bytes(private)
+
+
+def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool) -> str:
+    """A configuration with one listener and one link, both plain but for what is measured."""
+    keys = '[keys]\nfile = "keys.sealed"\nmaster_key_file = "master.key"\n' if mac else ""
+    link_mac = f'mac = {{ algorithm = "{mac}", key = "{LINK_KEY}" }}\n' if mac else ""
+    listener_tls = '[listener.tls]\ncertificate = "switch.pem"\nprivate_key = "switch.key"\n' if tls else ""
+    return f"""\
+[switch]
+name = "bench"
+acquirer_id = "10000001"
+country = "156"
+
+[admin]
+bind = "127.0.0.1:{ports.admin}"
+
+[log]
+level = "warning"
+
+[limits]
+connections_max = {terminals + 100}
+
+{keys}
+[registry]
+merchants = "merchants.csv"
+terminals = "terminals.csv"
+
+[routes]
+file = "routes.csv"
+
+[[listener]]
+name = "pos"
+bind = "127.0.0.1:{ports.terminals}"
+dialect = "iso87-ascii"
+mac = "{"required" if mac else "none"}"
+connections_max = {terminals + 100}
+
+{listener_tls}
+[[link]]
+name = "issuer"
+dialect = "iso87-ascii"
+endpoints = ["127.0.0.1:{ports.issuer}"]
+in_flight_max = 100_000
+{link_mac}"""
