@@ -35,8 +35,10 @@ SWITCH_CPU = 0
 PEERS_CPU = 1
 PREPARED_RATE = 150_000
 """Requests a second for which MACs are computed before a closed loop starts."""
-FIRST_STANS = 900_000
-"""A terminal's STAN has six digits; so many are used before it wraps."""
+PREPARED_MAX = 900_000
+"""A terminal's STAN has six digits."""
+TABLE_WIDTH = 120
+"""Columns, where nobody looks at a terminal."""
 
 Result = dict[str, Any]
 
@@ -74,18 +76,21 @@ SCENARIOS = {
 def main() -> int:
     """Run the scenarios that were asked for, print a table, write a report."""
     options = parse_arguments()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     measured: dict[str, Result] = {}
     for name in options.scenario or SCENARIOS:
         scenario = SCENARIOS[name]
         if options.rate and scenario.rate:
             scenario = replace(scenario, rate=options.rate)
+        console.print(
+            f"{name}: {options.rounds} rounds of {options.warmup + options.seconds:.0f} s each ...", style="dim"
+        )
         try:
             measured[name] = run_scenario(scenario, options)
         except ProcessFailedError as error:
             console.print(f"{name}: {error}", style="red", markup=False)
             return 1
-        console.print(table_of({name: measured[name]}))
+    console.print(table_of(measured))
     path = write_report(options, measured)
     console.print(f"report: {path.relative_to(ROOT)}")
     return 0
@@ -164,7 +169,7 @@ def terminals_command(
         return command
     if scenario.mac and workload.keys:
         total = (scenario.rate or PREPARED_RATE) * (options.seconds + options.warmup)
-        prepared = min(int(total / scenario.terminals) + 1, FIRST_STANS)
+        prepared = min(int(total / scenario.terminals) + 1, PREPARED_MAX)
         command += ["--mac", scenario.mac, "--keys", str(workload.keys), "--prepared", str(prepared), "--check-macs"]
     if scenario.tls:
         command.append("--tls")
