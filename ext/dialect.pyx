@@ -6,7 +6,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from switch.kind cimport KIND_COUNT, KIND_UNKNOWN
 from switch.reason cimport REASON_COUNT, REASON_OTHER_DECLINE
-from switch.scan cimport has_field, read_text
+from switch.scan cimport Fault, fault_error, has_field, read_text, scan_message
 from switch.spec cimport FIELD_MAX
 
 from switch.kinds import TRAITS
@@ -387,3 +387,80 @@ cdef class DialectTables:
                 value //= 10
             at = start + used
         return at
+
+    # The same questions from Python: simulators, tools and tests ask them.
+
+    def kind_of(self, bytes message not None):
+        cdef MessageIndex index
+        read_index(self.spec, message, &index)
+        return self.classify(&index)
+
+    def code_of(self, int reason):
+        cdef uint8_t out[RESPONSE_CODE_MAX]
+        return out[:self.reason_to_code(reason, out)].decode("ascii")
+
+    def reason_of(self, str code not None):
+        cdef bytes text = code.encode("ascii", "replace")
+        return self.code_to_reason(text, <int>len(text))
+
+    def answer_code_of(self, DialectTables issuer not None, str code not None):
+        cdef uint8_t out[RESPONSE_CODE_MAX]
+        cdef bytes text = code.encode("ascii", "replace")
+        return out[:self.answer_code(issuer, text, <int>len(text), out)].decode("ascii")
+
+    def accepted_code_of(self, int mti):
+        cdef uint8_t out[RESPONSE_CODE_MAX]
+        return out[:self.accepted_code(mti, out)].decode("ascii")
+
+    def mti_of(self, int kind):
+        return self.kind_mti(kind)
+
+    def processing_code_of(self, int kind):
+        cdef uint8_t out[2]
+        return out[:self.kind_processing_code(kind, out)].decode("ascii")
+
+    def kind_code_of(self, int kind):
+        cdef uint8_t out[KIND_CODE_MAX]
+        return out[:self.kind_code(kind, out)].decode("ascii")
+
+    def entry_mode_of(self, DialectTables terminal not None, bytes request not None):
+        cdef MessageIndex index
+        cdef uint8_t out[ENTRY_MODE_SIZE_MAX]
+        read_index(terminal.spec, request, &index)
+        return out[:self.entry_mode(terminal, &index, out)].decode("ascii")
+
+    def mac_field_in(self, bytes message not None):
+        cdef MessageIndex index
+        read_index(self.spec, message, &index)
+        return self.mac_field_of(&index)
+
+    def original_data_of(self, bytes original not None, int room=128):
+        cdef MessageIndex index
+        cdef uint8_t out[128]
+        cdef int size
+        read_index(self.spec, original, &index)
+        size = self.original_data(&index, out, min(room, 128))
+        if size < 0:
+            raise ValueError("the data of the original are longer than their room")
+        return out[:size].decode("ascii")
+
+
+cdef int read_index(Spec spec, bytes message, MessageIndex *index) except -1:
+    """Scan a message."""
+    cdef Fault fault
+    if scan_message(spec, message, len(message), index, &fault) < 0:
+        raise fault_error(&fault)
+    return 0
+
+
+def traits_of(int kind):
+    cdef const KindTraits *traits = kind_traits(kind)
+    return traits.money, bool(traits.forwarded), bool(traits.reversible)
+
+
+def answer_mti_of(int mti):
+    return answer_mti(mti)
+
+
+def repeat_mti_of(int mti):
+    return repeat_mti(mti)

@@ -217,6 +217,8 @@ class Subfield(Table):
     size: Annotated[int, Field(ge=0)]
     desc: str
     secret: bool = False
+    encoding: Annotated[str, AfterValidator(_text_encoding)] | None = None
+    """Of the characters of a field that is read as one character a byte."""
 
 
 class Variant(Table):

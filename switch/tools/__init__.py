@@ -1,0 +1,1 @@
+"""Tools for people: one message opened, one message written."""
