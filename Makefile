@@ -28,7 +28,8 @@ build: ready build/release/built ## Compile the hot path in place
 	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
 	    $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 
-build/release/built: $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py | ready
+# The folder itself is newer when a source was taken away.
+build/release/built: ext $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py | ready
 	@echo "compiling ext/"
 	@$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@mkdir -p $(@D) && touch $@

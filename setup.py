@@ -68,14 +68,17 @@ def extension(source: Path) -> Extension:
 
 
 class BuildExtensions(build_ext):
-    """Also lays the type stubs beside the compiled modules, where type checkers look for them."""
+    """Also lays the type stubs beside the compiled modules, and takes away modules whose source is gone."""
 
     def run(self) -> None:
-        """Compile, then copy the stubs."""
+        """Compile, copy the stubs, and remove what Python would still import though it is no longer built."""
         super().run()
-        package = Path() if self.inplace else Path(self.build_lib)
+        package = (Path() if self.inplace else Path(self.build_lib)) / "switch"
         for stub in SOURCES.glob("*.pyi"):
-            shutil.copy2(stub, package / "switch" / stub.name)
+            shutil.copy2(stub, package / stub.name)
+        for built in [*package.glob("*.so"), *package.glob("*.pyi")]:
+            if not (SOURCES / built.name.partition(".")[0]).with_suffix(".pyx").exists():
+                built.unlink()
 
 
 setup(
