@@ -4,9 +4,10 @@ Where both sides write a value alike its bytes are copied; digits are packed and
 (code pages, padding, values that have to be checked) goes through ASCII characters in a small buffer on the stack.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from switch.content cimport ascii_agrees, pad_of
 from switch.cursor cimport Writer, writer_reserve, writer_size
 from switch.scan cimport FAULT_ROOM, FAULT_VALUE, Fault
 from switch.spec cimport (
@@ -14,7 +15,6 @@ from switch.spec cimport (
     CONTENT_AN,
     CONTENT_ANS,
     CONTENT_ANY,
-    CONTENT_HEX,
     CONTENT_N,
     CONTENT_XN,
     CONTENT_Z,
@@ -31,29 +31,15 @@ from switch.spec cimport (
 cdef enum:
     CHUNK = 256               # characters that are converted at a time; even
 
-# Characters of each class that can be asked for, one bit for each; the class x+n is checked in two parts.
-cdef uint16_t CLASS_BITS[256]
 # Nibble that a hex digit stands for; '=' is track 2's D. Two characters that a byte's nibbles stand for, the second
 # table with '=' for D.
 cdef uint8_t NIBBLES[256]
 cdef uint8_t HEX_PAIRS[512]
 cdef uint8_t TRACK_PAIRS[512]
 
-cdef dict CLASSES = {
-    CONTENT_N: "0123456789",
-    CONTENT_A: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz ",
-    CONTENT_AN: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ",
-    CONTENT_ANS: "".join(map(chr, range(0x20, 0x7F))),
-    CONTENT_Z: "0123456789=DF",
-    CONTENT_HEX: "0123456789ABCDEFabcdef",
-}
-
 
 cdef int _fill_tables() except -1:
     cdef int byte
-    for content, characters in CLASSES.items():
-        for character in characters:
-            CLASS_BITS[ord(character)] |= <uint16_t>(1 << <int>content)
     for byte, character in enumerate("0123456789ABCDEF"):
         NIBBLES[ord(character)] = byte
         NIBBLES[ord(character.lower())] = byte
@@ -102,11 +88,6 @@ cdef inline uint8_t *_open_field(const CompiledStep *step, Writer *writer, uint3
     if spec.length_width:
         _put_length(spec, at, length)
     return at + spec.length_width
-
-
-cdef inline uint32_t _first_nibble(const FieldSpec *spec, const uint8_t *data, uint32_t count) noexcept nogil:
-    """1 where the value starts after a pad nibble, else 0."""
-    return spec.counts_nibbles and count & 1 and spec.pad_side == PAD_LEFT and data[0] >> 4 == spec.pad_nibble
 
 
 cdef inline void _unpack(const uint8_t *data, uint32_t first, uint32_t count, uint8_t *out,
@@ -174,7 +155,7 @@ cdef inline int _unpack_field(const CompiledStep *step, const uint8_t *data, uin
     if step.target.content == CONTENT_Z:
         pairs = TRACK_PAIRS
     if characters:
-        _unpack(data, _first_nibble(step.origin, data, count), characters, at, pairs)
+        _unpack(data, pad_of(step.origin, data, size, count) == PAD_LEFT, characters, at, pairs)
     return 0
 
 
@@ -203,11 +184,7 @@ cdef inline uint8_t _peek(const Characters *value, uint32_t place) noexcept nogi
 
 
 cdef inline bint _are_of(const uint8_t *characters, uint32_t count, int content) noexcept nogil:
-    cdef uint16_t bits = 0xFFFF
-    cdef uint32_t i
-    for i in range(count):
-        bits &= CLASS_BITS[characters[i]]
-    return count == 0 or (bits >> content) & 1
+    return count == 0 or ascii_agrees(characters, count, content, 0)
 
 
 cdef int _read_characters(const CompiledStep *step, Characters *value, uint8_t *out, uint32_t count) noexcept nogil:
@@ -318,7 +295,7 @@ cdef int _convert(const CompiledStep *step, const uint8_t *data, uint32_t size, 
             value.packed = True
             value.left = count if origin.counts_nibbles else 2 * size
             if value.left:
-                value.at = _first_nibble(origin, data, count)
+                value.at = pad_of(origin, data, size, count) == PAD_LEFT
     if step.filler_in and value.left and _peek(&value, value.left - 1) == c'F':
         value.left -= 1
     if step.sign_out != SIGN_NONE and _take_sign(step, &value) < 0:
