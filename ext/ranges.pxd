@@ -54,17 +54,26 @@ cdef inline int pan_key(const uint8_t *pan, int digits, uint64_t *key) noexcept 
     return 0
 
 
+cdef struct Block:            # one cache line: some intervals, each a beginning and the head of its chain
+    # Beginnings, but for the first, as distances from it in units of a power of ten; then the heads of all. How wide the
+    # two are is the format of the block.
+    uint8_t data[61]
+    uint8_t format
+    uint8_t count             # of intervals
+    uint8_t exponent          # of the unit
+
+
 cdef class RangeMap:
     """Immutable: from a card number to the ranges that hold it, narrowest first."""
     cdef readonly uint32_t range_count
     cdef readonly size_t interval_count
     cdef readonly size_t size_bytes           # of all tables
+    cdef Block *_blocks
+    cdef size_t _block_count
     cdef int _levels
-    cdef uint64_t *_level[LEVELS_MAX]         # level 0: where each interval begins; above: separators
+    cdef uint64_t *_level[LEVELS_MAX]         # separators: level 0 lies above the blocks, the last one is one node
     cdef size_t _level_nodes[LEVELS_MAX]
-    cdef uint32_t *_heads                     # for each interval, its first node
     cdef ChainNode *_nodes
-    cdef uint32_t _node_count
 
     cdef int load(self, DigitRange *ranges, uint32_t count, uint32_t *crowded) except -1
     """Build from ranges in any order (they are sorted in place). ``crowded`` gets the order of the first range with

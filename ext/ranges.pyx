@@ -1,14 +1,15 @@
 """Flattening of nested ranges into disjoint intervals, and the search among them.
 
-Loading sweeps over the sorted ranges once. Wherever the set of ranges that hold a number changes, an interval begins; it
-names a chain of the ranges in that set, narrowest first. Equal chain ends are shared, so properly nested ranges need no
-more chain nodes than there are ranges, and intervals with the same chain are joined.
+Loading sweeps over the sorted ranges once. Wherever the set of ranges that hold a number changes, an interval begins;
+it names a chain of the ranges in that set, narrowest first. Equal chain ends are shared, so properly nested ranges need
+no more chain nodes than there are ranges, and intervals with the same chain are joined.
 
-The beginnings of the intervals stand in a static tree of cache lines with 8 keys each (9 ways a level): a million
-ranges are seven levels, of which all but the last two stay in the first caches, whatever way the ranges are spread.
+A search among a million ranges costs what it misses in the caches, so the intervals are packed: neighbours share a cache
+line, in which a beginning takes 2, 4 or 8 bytes and a chain 1, 2 or 4, whichever holds most of them. Above the lines
+stands a static tree of separators, 8 to a cache line (9 ways a level), small enough to stay in the second cache.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy, memmove
 
@@ -17,15 +18,27 @@ cimport cython
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void **out, size_t alignment, size_t size)
 
-cdef extern from * nogil:
-    """
-    #define AUTHSWITCH_PREFETCH(address) __builtin_prefetch(address)
-    """
-    void prefetch "AUTHSWITCH_PREFETCH"(const void *address)
+cdef extern from "sys/mman.h" nogil:
+    int madvise(void *address, size_t size, int advice)
+    int MADV_HUGEPAGE
 
 cdef enum:
     CACHE_LINE = 64
+    HUGE_PAGE = 2 * 1024 * 1024
+    BLOCK_BYTES = 61          # of a block, for intervals
     NODE_WAYS = NODE_KEYS + 1
+    FORMAT_COUNT = 9
+    INTERVALS_MAX = 21        # of the roomiest format
+
+cdef struct BlockFormat:
+    int key_bytes
+    int head_bytes
+    int room                  # intervals
+    int heads_at              # offset of the first head
+    uint64_t key_max          # the largest distance; one above it stands behind the last
+    uint64_t head_max         # this value stands for CHAIN_END
+
+cdef BlockFormat[FORMAT_COUNT] FORMATS
 
 cdef uint64_t KEY_NONE = <uint64_t>0xFFFFFFFFFFFFFFFF    # above every number of 19 digits
 cdef uint64_t[PAN_DIGITS_MAX + 1] POWERS_OF_TEN
@@ -45,14 +58,24 @@ cdef struct Interner:         # chain nodes by content, while loading
     uint64_t slot_mask
 
 
-cdef void fill_powers() noexcept:
-    cdef int exponent
+cdef void fill_constants() noexcept:
+    cdef int exponent, number, room
+    cdef BlockFormat *format
     POWERS_OF_TEN[0] = 1
     for exponent in range(1, PAN_DIGITS_MAX + 1):
         POWERS_OF_TEN[exponent] = POWERS_OF_TEN[exponent - 1] * 10
+    for number in range(FORMAT_COUNT):
+        format = &FORMATS[number]
+        format.key_bytes = 2 << (number // 3)
+        format.head_bytes = 1 << (number % 3)
+        room = (<int>BLOCK_BYTES + format.key_bytes) // (format.key_bytes + format.head_bytes)
+        format.room = room
+        format.heads_at = (room - 1) * format.key_bytes
+        format.key_max = (KEY_NONE >> (64 - 8 * format.key_bytes)) - 1
+        format.head_max = KEY_NONE >> (64 - 8 * format.head_bytes)
 
 
-fill_powers()
+fill_constants()
 
 
 cdef int by_low(const void *left, const void *right) noexcept nogil:
@@ -187,7 +210,7 @@ cdef class RangeMap:
         cdef uint32_t *heads = <uint32_t *>malloc((2 * <size_t>count + 1) * sizeof(uint32_t))
         cdef size_t intervals = 0
         cdef int result = -1
-        if self._levels:
+        if self._blocks != NULL:
             raise ValueError("a RangeMap is loaded once")
         interner.nodes = NULL
         interner.slots = NULL
@@ -212,91 +235,181 @@ cdef class RangeMap:
 
     @cython.boundscheck(False)
     @cython.wraparound(False)
+    @cython.cdivision(True)
     cdef const ChainNode *find(self, uint64_t key) noexcept nogil:
-        # Bounded by construction: a separator that has no node below it is KEY_NONE, which no number reaches, and the
-        # first interval begins at 0, so at least one key of the leaf is not above the number.
+        # Bounded by construction: a separator that has nothing below it is KEY_NONE, which no number reaches, and a block
+        # holds as many intervals as it says. The first interval begins at 0, so there is always one to be found.
         cdef size_t node = 0
         cdef int level = self._levels - 1, place, way
         cdef const uint64_t *keys
+        cdef const Block *block
+        cdef uint64_t begin = 0
         cdef uint32_t head
-        if level < 0 or key >= KEY_NONE:
+        if self._blocks == NULL or key >= KEY_NONE:
             return NULL
-        while level > 0:
+        while level >= 0:
             keys = self._level[level] + node * NODE_KEYS
             way = 0
             for place in range(NODE_KEYS):
                 way += keys[place] <= key
+            # The separator left of the way is where everything below it begins.
+            begin = keys[way - 1] if way else begin
             node = node * NODE_WAYS + way
             level -= 1
-        keys = self._level[0] + node * NODE_KEYS
-        prefetch(self._heads + node * NODE_KEYS)
-        way = -1
-        for place in range(NODE_KEYS):
-            way += keys[place] <= key
-        head = self._heads[node * NODE_KEYS + way]
+        block = self._blocks + node
+        head = head_within(block, (key - begin) // POWERS_OF_TEN[block.exponent])
         return NULL if head == CHAIN_END else &self._nodes[head]
 
     cdef const ChainNode *following(self, const ChainNode *node) noexcept nogil:
         return NULL if node.next == CHAIN_END else &self._nodes[node.next]
 
 
+@cython.boundscheck(False)
+@cython.wraparound(False)
+cdef inline uint32_t head_within(const Block *block, uint64_t distance) noexcept nogil:
+    """The chain of the last interval of a block that does not begin beyond the distance."""
+    cdef const BlockFormat *format = &FORMATS[block.format]
+    cdef int place, last = block.count - 1, found = 0
+    cdef uint16_t short_key, short_head
+    cdef uint32_t middle_key, long_head
+    cdef uint64_t long_key
+    if format.key_bytes == 2:
+        for place in range(last):
+            memcpy(&short_key, block.data + 2 * place, 2)
+            found += short_key <= distance
+    elif format.key_bytes == 4:
+        for place in range(last):
+            memcpy(&middle_key, block.data + 4 * place, 4)
+            found += middle_key <= distance
+    else:
+        for place in range(last):
+            memcpy(&long_key, block.data + 8 * place, 8)
+            found += long_key <= distance
+    if format.head_bytes == 1:
+        long_head = block.data[format.heads_at + found]
+    elif format.head_bytes == 2:
+        memcpy(&short_head, block.data + format.heads_at + 2 * found, 2)
+        long_head = short_head
+    else:
+        memcpy(&long_head, block.data + format.heads_at + 4 * found, 4)
+    return CHAIN_END if long_head == format.head_max else long_head
+
+
+cdef int fitting(const BlockFormat *format, const uint64_t *starts, const uint32_t *heads, size_t left,
+                 int *exponent) noexcept nogil:
+    """How many intervals from here on one block of this format holds, and the unit of their distances."""
+    cdef int count = 0, unit = PAN_DIGITS_MAX, finer
+    cdef uint64_t distance
+    while count < format.room and <size_t>count < left:
+        if heads[count] != <uint32_t>CHAIN_END and heads[count] >= format.head_max:
+            break
+        distance = starts[count] - starts[0]
+        finer = unit
+        while distance % POWERS_OF_TEN[finer]:
+            finer -= 1
+        if distance // POWERS_OF_TEN[finer] > format.key_max:
+            break
+        unit = finer
+        count += 1
+    exponent[0] = unit
+    return count
+
+
+cdef int pack(const uint64_t *starts, const uint32_t *heads, size_t left, Block *block) noexcept nogil:
+    """Fill one block with as many intervals as any format allows; how many."""
+    cdef int number, count, unit, place, offset
+    cdef uint64_t distance
+    cdef uint32_t head
+    cdef const BlockFormat *format
+    block.count = 0
+    for number in range(FORMAT_COUNT):
+        if FORMATS[number].room > block.count:
+            count = fitting(&FORMATS[number], starts, heads, left, &unit)
+            if count > block.count:
+                block.format = number
+                block.count = count
+                block.exponent = unit
+    format = &FORMATS[block.format]
+    for place in range(block.count):
+        # Little-endian: the first bytes of a number are its lowest.
+        if place:
+            distance = (starts[place] - starts[0]) // POWERS_OF_TEN[block.exponent]
+            memcpy(block.data + (place - 1) * format.key_bytes, &distance, format.key_bytes)
+        head = heads[place]
+        offset = format.heads_at + place * format.head_bytes
+        memcpy(block.data + offset, &head, format.head_bytes)
+    return block.count
+
+
 cdef void drop(RangeMap table) noexcept nogil:
     cdef int level
     for level in range(table._levels):
         free(table._level[level])
-        table._level[level] = NULL
-    free(table._heads)
+    free(table._blocks)
     free(table._nodes)
-    table._heads = NULL
+    table._blocks = NULL
     table._nodes = NULL
     table._levels = 0
 
 
-cdef uint64_t first_key(RangeMap table, int level, size_t node) noexcept nogil:
-    while level > 0:
-        node *= NODE_WAYS
-        level -= 1
-    return table._level[0][node * NODE_KEYS]
+cdef void *lines(size_t count) noexcept nogil:
+    """Memory for so many cache lines, in huge pages when it is much; NULL without memory."""
+    cdef void *memory
+    cdef size_t size = count * CACHE_LINE
+    cdef size_t alignment = HUGE_PAGE if size >= HUGE_PAGE else CACHE_LINE
+    if posix_memalign(&memory, alignment, size) != 0:
+        return NULL
+    if alignment == HUGE_PAGE:
+        madvise(memory, size, MADV_HUGEPAGE)
+    return memory
 
 
 cdef int keep(RangeMap table, const uint64_t *starts, const uint32_t *heads, size_t intervals,
-               const Interner *interner) noexcept nogil:
-    """Lay the intervals out as a tree; -1 without memory."""
-    cdef size_t nodes = (intervals + NODE_KEYS - 1) // NODE_KEYS, below, node, index
-    cdef int level, way
-    cdef void *memory
-    # Each way of a separator node stands for the first key below it; the first way needs no separator.
+              const Interner *interner) noexcept nogil:
+    """Pack the intervals into blocks and lay the tree above them; -1 without memory."""
+    cdef uint64_t *firsts = <uint64_t *>malloc(intervals * sizeof(uint64_t))
+    cdef size_t at = 0, room = intervals // 4 + 1
+    cdef Block *packed = <Block *>malloc(room * sizeof(Block))
+    cdef int result = -1
     table.interval_count = intervals
-    while True:
-        if posix_memalign(&memory, CACHE_LINE, nodes * CACHE_LINE) != 0:
+    table._nodes = <ChainNode *>malloc((interner.count + 1) * sizeof(ChainNode))
+    if firsts != NULL and packed != NULL and table._nodes != NULL:
+        if interner.count:
+            memcpy(table._nodes, interner.nodes, interner.count * sizeof(ChainNode))
+        while at < intervals:
+            firsts[table._block_count] = starts[at]
+            at += pack(starts + at, heads + at, intervals - at, &packed[table._block_count])
+            table._block_count += 1
+        table._blocks = <Block *>lines(table._block_count)
+        if table._blocks != NULL:
+            memcpy(table._blocks, packed, table._block_count * sizeof(Block))
+            table.size_bytes = table._block_count * sizeof(Block) + (interner.count + 1) * sizeof(ChainNode)
+            result = raise_tree(table, firsts)
+    free(firsts)
+    free(packed)
+    return result
+
+
+cdef int raise_tree(RangeMap table, const uint64_t *firsts) noexcept nogil:
+    """Lay levels of separators above the blocks until one node is left; -1 without memory."""
+    cdef size_t below = table._block_count, nodes, node, child, span = 1
+    cdef int way
+    cdef uint64_t *keys
+    while below > 1:
+        nodes = (below + NODE_WAYS - 1) // NODE_WAYS
+        keys = <uint64_t *>lines(nodes)
+        if keys == NULL:
             return -1
-        table._level[table._levels] = <uint64_t *>memory
+        table._level[table._levels] = keys
         table._level_nodes[table._levels] = nodes
         table._levels += 1
         table.size_bytes += nodes * CACHE_LINE
-        if nodes == 1:
-            break
-        nodes = (nodes + NODE_WAYS - 1) // NODE_WAYS
-    for index in range(table._level_nodes[0] * NODE_KEYS):
-        table._level[0][index] = starts[index] if index < intervals else KEY_NONE
-    for level in range(1, table._levels):
-        for node in range(table._level_nodes[level]):
+        for node in range(nodes):
             for way in range(1, NODE_WAYS):
-                below = node * NODE_WAYS + way
-                table._level[level][node * NODE_KEYS + way - 1] = (
-                    first_key(table, level - 1, below) if below < table._level_nodes[level - 1] else KEY_NONE)
-    if posix_memalign(&memory, CACHE_LINE, table._level_nodes[0] * NODE_KEYS * sizeof(uint32_t)) != 0:
-        return -1
-    table._heads = <uint32_t *>memory
-    memcpy(table._heads, heads, intervals * sizeof(uint32_t))
-    table.size_bytes += table._level_nodes[0] * NODE_KEYS * sizeof(uint32_t)
-    table._nodes = <ChainNode *>malloc((interner.count + 1) * sizeof(ChainNode))
-    if table._nodes == NULL:
-        return -1
-    if interner.count:
-        memcpy(table._nodes, interner.nodes, interner.count * sizeof(ChainNode))
-    table._node_count = interner.count
-    table.size_bytes += (interner.count + 1) * sizeof(ChainNode)
+                child = node * NODE_WAYS + way
+                keys[node * NODE_KEYS + way - 1] = firsts[child * span] if child < below else KEY_NONE
+        span *= NODE_WAYS
+        below = nodes
     return 0
 
 
