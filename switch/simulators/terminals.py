@@ -1,0 +1,460 @@
+"""One simulated terminal: makes requests, checks every answer in full, keeps its receipts.
+
+When it does so is the business of its fleet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from switch.framing import Deframer, FrameError
+from switch.scan import ScanError
+from switch.simulators import receipts as slips
+from switch.simulators.ledger import mask_pan
+from switch.simulators.messages import answer_mti
+from switch.simulators.profile import moment
+from switch.simulators.receipts import Receipt
+from switch.simulators.scenario import BASED_ON, Flaw
+
+if TYPE_CHECKING:
+    import ssl
+
+    from switch.scan import Message
+    from switch.simulators.fleet import Fleet
+    from switch.simulators.profile import MacSetting, Profile
+    from switch.simulators.scenario import Plan
+
+_STANDING_KEPT_MAX = 8
+_ANSWERED_KEPT_MAX = 256
+_STRANGER = "ZZ999999"
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalIdentity:
+    """Who a terminal is, and with what it proves it."""
+
+    terminal: str
+    """Field 41."""
+    merchant: str
+    """Field 42."""
+    mac: MacSetting | None = None
+    master_key: bytes | None = field(default=None, repr=False)
+    """TMK, to unwrap the working keys of a sign-in answer."""
+    tls: ssl.SSLContext | None = None
+
+
+class Pending:
+    """A request that waits for its answer."""
+
+    __slots__ = (
+        "answered",
+        "connection",
+        "deadline",
+        "mti",
+        "plan",
+        "planned_at",
+        "receipt",
+        "refers_to",
+        "sent_at",
+        "stan",
+        "terminal",
+    )
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        connection: TerminalConnection,
+        plan: Plan | None,
+        *,
+        mti: str,
+        stan: str,
+        planned_at: float,
+    ) -> None:
+        fleet = terminal.fleet
+        self.terminal = terminal
+        self.connection = connection
+        self.plan = plan
+        """None: a sign-in."""
+        self.mti = mti
+        self.stan = stan
+        self.planned_at = planned_at
+        self.sent_at = fleet.now()
+        self.deadline = self.sent_at + fleet.timeout_s
+        self.answered = False
+        """Or given up."""
+        self.receipt: Receipt | None = None
+        self.refers_to: tuple[Receipt, Plan] | None = None
+
+
+class TerminalConnection(asyncio.Protocol):
+    """A terminal's connection."""
+
+    def __init__(self, terminal: Terminal, profile: Profile) -> None:
+        self._terminal = terminal
+        self._deframer = Deframer(profile.framing)
+        self.transport: asyncio.Transport | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection, its TLS included, is up."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand every complete frame to the terminal."""
+        try:
+            frames = self._deframer.feed(data)
+        except FrameError as error:
+            self._terminal.unreadable(str(error))
+            self.close()
+            return
+        for _, message in frames:
+            self._terminal.receive(self, message)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The connection has ended."""
+        self.transport = None
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._terminal.disconnected(self)
+
+    @property
+    def usable(self) -> bool:
+        """Whether something can be sent on it."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    def send(self, frame: bytes) -> None:
+        """Send one frame; the connection must be usable."""
+        if self.transport is not None:
+            self.transport.write(frame)
+
+    def close(self) -> None:
+        """Close after what was written."""
+        if self.transport is not None:
+            self.transport.close()
+
+
+class Terminal:
+    """One terminal: its counters, its connection, what it waits for, what it has receipts of."""
+
+    def __init__(self, fleet: Fleet, identity: TerminalIdentity) -> None:
+        self.identity = identity
+        self.mac = identity.mac
+        self.batch = "000001"
+        self.receipts: list[Receipt] = []
+        self.parked = 0
+        """Requests that it could have in flight, were it connected."""
+        self.fleet = fleet
+        self._profile = fleet.profile
+        self._stan = fleet.generator.randrange(1000)
+        self._pending: dict[str, Pending] = {}
+        self._answered: deque[str] = deque(maxlen=_ANSWERED_KEPT_MAX)
+        self._standing: dict[str, deque[tuple[Receipt, Plan]]] = {}
+        self._connections: set[TerminalConnection] = set()
+        self._signed_in: asyncio.Future[None] | None = None
+
+    @property
+    def connection(self) -> TerminalConnection | None:
+        """A connection on which something can be sent."""
+        for connection in self._connections:
+            if connection.usable:
+                return connection
+        return None
+
+    async def connect(self) -> TerminalConnection:
+        """Open a connection.
+
+        Raises:
+            OSError: There is nobody, or TLS failed.
+        """
+        fleet = self.fleet
+        tls = self.identity.tls or fleet.tls
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: TerminalConnection(self, self._profile),
+            fleet.host,
+            fleet.port,
+            ssl=tls,
+            server_hostname=(fleet.settings.server_name or fleet.host) if tls else None,
+        )
+        fleet.counters.connections += 1
+        self._connections.add(connection)
+        return connection
+
+    async def sign_in(self) -> None:
+        """Sign in, and take the working keys when the answer brings any.
+
+        Raises:
+            TimeoutError: No answer came.
+        """
+        connection = self.connection or await self.connect()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._signed_in = future
+        stan = self._next_stan()
+        message = self._profile.network_request(
+            "sign_on", stan, terminal=self.identity.terminal, merchant=self.identity.merchant, batch=self.batch
+        )
+        pending = Pending(
+            self, connection, None, mti=self._profile.request_mti("sign_on"), stan=stan, planned_at=self.fleet.now()
+        )
+        self._pending[stan] = pending
+        self.fleet.expect(pending)
+        connection.send(self._profile.framing.wrap(message))
+        try:
+            await asyncio.wait_for(future, self.fleet.timeout_s)
+        finally:
+            self._signed_in = None
+            if self.fleet.settings.one_shot:
+                connection.close()
+
+    def begin(self, planned_at: float, connection: TerminalConnection) -> None:
+        """Make one request."""
+        fleet = self.fleet
+        share = fleet.planner.draw_share()
+        refers_to = None
+        if share.kind in BASED_ON:
+            standing = self._standing.get(BASED_ON[share.kind])
+            if standing:
+                refers_to = standing.popleft()
+                plan = fleet.planner.plan_on(share, refers_to[1].card, refers_to[1].amount_minor)
+            else:
+                # Nothing stands that it could refer to: make what it needs.
+                plan = fleet.planner.plan(share.model_copy(update={"kind": _first(share.kind), "expect": None}))
+        else:
+            plan = fleet.planner.plan(share)
+        original = None if refers_to is None else refers_to[0]
+        stan = self._next_stan()
+        if original is not None and plan.kind == "reversal" and self._profile.reversal_keeps_stan:
+            stan = original.stan
+        at = moment()
+        message = self._compose(plan, stan, at, original)
+        pending = Pending(
+            self, connection, plan, mti=self._profile.request_mti(plan.kind), stan=stan, planned_at=planned_at
+        )
+        pending.refers_to = refers_to
+        if fleet.settings.keep_receipts or plan.flaw is Flaw.NONE:
+            pending.receipt = Receipt(
+                plan.kind,
+                self._name(plan),
+                self.identity.merchant,
+                self.batch,
+                stan,
+                at,
+                mask_pan(plan.card.pan),
+                plan.amount_minor,
+                fleet.settings.scenario.currency,
+                "",
+                "",
+                "",
+                slips.UNKNOWN,
+            )
+            if fleet.settings.keep_receipts:
+                self.receipts.append(pending.receipt)
+        self._pending[stan] = pending
+        fleet.counters.sent += 1
+        fleet.counters.by_kind[plan.kind] += 1
+        fleet.expect(pending)
+        connection.send(self._profile.framing.wrap(message))
+
+    def _name(self, plan: Plan) -> str:
+        return _STRANGER if plan.flaw is Flaw.UNKNOWN_TERMINAL else self.identity.terminal
+
+    def _compose(self, plan: Plan, stan: str, at: str, original: Receipt | None) -> bytes:
+        profile = self._profile
+        pieces = profile.request(
+            plan.kind,
+            terminal=self._name(plan),
+            merchant=self.identity.merchant,
+            batch=self.batch,
+            stan=stan,
+            card=plan.card,
+            amount_minor=plan.amount_minor,
+            currency=self.fleet.settings.scenario.currency,
+            at=at,
+            original=original,
+        )
+        mti = profile.request_mti(plan.kind)
+        if self.mac is None:
+            return profile.writer.message(mti, pieces)
+        mac = self.mac
+        if plan.flaw is Flaw.WRONG_MAC:
+            mac = mac.with_key(self.fleet.generator.randbytes(len(mac.key)))
+        return profile.signed(mti, pieces, mac)
+
+    def _next_stan(self) -> str:
+        self._stan = self._stan % 999_999 + 1
+        return f"{self._stan:06d}"
+
+    # Answers
+
+    def receive(self, connection: TerminalConnection, data: bytes) -> None:
+        """Check one message that came."""
+        counters = self.fleet.counters
+        profile = self._profile
+        try:
+            message = profile.scan(data)
+        except ScanError as error:
+            self.unreadable(str(error))
+            return
+        stan = profile.text(message, 11)
+        pending = self._pending.get(stan)
+        if pending is None:
+            if stan in self._answered:
+                counters.duplicate += 1
+                self._note(f"a second answer to STAN {stan}")
+            else:
+                counters.mismatched += 1
+                self._note(f"an answer to STAN {stan}, which was never sent")
+            return
+        if pending.plan is None:
+            self._finish(pending)
+            self._receive_sign_in(message)
+            return
+        if pending.answered:
+            # It was given up; the request stays known for as long as the terminal remembers its STAN.
+            counters.late += 1
+            self._forget(pending)
+            return
+        self._forget(pending)
+        counters.answered += 1
+        now = self.fleet.now()
+        counters.latency_us.record_value(max(1, int((now - pending.planned_at) * 1e6)))
+        counters.service_us.record_value(max(1, int((now - pending.sent_at) * 1e6)))
+        self._check(pending, pending.plan, message, data)
+        self._finish(pending)
+        if self.fleet.settings.one_shot:
+            connection.close()
+
+    def _check(self, pending: Pending, plan: Plan, message: Message, data: bytes) -> None:
+        """Compare an answer with its request, and complete the receipt."""
+        profile = self._profile
+        counters = self.fleet.counters
+        text = profile.text
+        code = text(message, 39)
+        counters.by_code[code] += 1
+        reason = profile.reason(code)
+        counters.by_reason[reason] += 1
+        if text(message, 41).rstrip() != self._name(plan):
+            counters.wrong_terminal += 1
+            self._note(f"STAN {pending.stan} was answered for terminal {text(message, 41)!r}")
+        wrong_echo = self._wrong_echo(pending, plan, message)
+        if wrong_echo:
+            counters.wrong_echo += 1
+            self._note(f"STAN {pending.stan} was answered with another {wrong_echo}")
+        if self.mac is not None and plan.flaw is not Flaw.UNKNOWN_TERMINAL:
+            if profile.mac_field(message):
+                if not profile.mac_is_right(message, data, self.mac):
+                    counters.wrong_mac += 1
+                    self._note(f"STAN {pending.stan} was answered with a wrong MAC, response code {code}")
+            elif reason == slips.APPROVED:
+                counters.unsigned += 1
+                self._note(f"STAN {pending.stan} was approved without a MAC")
+        if code not in profile.codes(plan.expected):
+            counters.unexpected_outcome += 1
+            self._note(
+                f"{plan.kind} of {plan.amount_minor} (flaw: {plan.flaw}) with STAN {pending.stan} was answered {code} "
+                f"({reason}); expected {' or '.join(sorted(plan.expected))}"
+            )
+        self._keep(pending, plan, message, code, reason)
+
+    def _wrong_echo(self, pending: Pending, plan: Plan, message: Message) -> str:
+        """What an answer repeats wrongly; empty when all is well."""
+        text = self._profile.text
+        if message.mti != answer_mti(pending.mti):
+            return "MTI"
+        if 4 in message and plan.amount_minor and int(text(message, 4)) != plan.amount_minor:
+            return "amount"
+        if 3 in message and text(message, 3)[:2] != self._profile.processing_code(plan.kind)[:2]:
+            return "processing code"
+        if 42 in message and text(message, 42).rstrip() != self.identity.merchant:
+            return "merchant"
+        return ""
+
+    def _keep(self, pending: Pending, plan: Plan, message: Message, code: str, reason: str) -> None:
+        receipt = pending.receipt
+        if receipt is None:
+            return
+        text = self._profile.text
+        receipt.response_code = code
+        receipt.rrn = text(message, 37)
+        receipt.authorization_code = text(message, 38)
+        approved = reason == slips.APPROVED
+        receipt.state = slips.APPROVED if approved else slips.DECLINED
+        if approved and plan.kind in _BASES:
+            standing = self._standing.setdefault(plan.kind, deque(maxlen=_STANDING_KEPT_MAX))
+            standing.append((receipt, plan))
+        if approved and pending.refers_to is not None:
+            pending.refers_to[0].state = _CONSEQUENCES.get(plan.kind, slips.VOIDED)
+
+    def _receive_sign_in(self, message: Message) -> None:
+        counters = self.fleet.counters
+        profile = self._profile
+        if profile.reason(profile.text(message, 39)) == slips.APPROVED:
+            counters.sign_ins += 1
+            if self.identity.master_key is not None:
+                keys = profile.working_mac(message, self.identity.master_key, self.mac)
+                if keys is not None:
+                    self.mac = keys
+        else:
+            counters.refused_sign_ins += 1
+            self._note(f"sign-in was answered {profile.text(message, 39)}")
+        if self._signed_in is not None and not self._signed_in.done():
+            self._signed_in.set_result(None)
+
+    def unreadable(self, reason: str) -> None:
+        """Something came that is no message."""
+        self.fleet.counters.unreadable += 1
+        self._note(reason)
+
+    def give_up(self, pending: Pending) -> None:
+        """No answer came in time."""
+        if pending.plan is None:
+            self._forget(pending)
+            return
+        pending.answered = True
+        self.fleet.counters.missing += 1
+        self._note(f"{pending.plan.kind} with STAN {pending.stan} got no answer")
+        self._finish(pending)
+
+    def disconnected(self, connection: TerminalConnection) -> None:
+        """A connection has ended; what was in flight on it will not be answered."""
+        self._connections.discard(connection)
+        lost = [pending for pending in self._pending.values() if pending.connection is connection]
+        for pending in lost:
+            if not pending.answered:
+                self.give_up(pending)
+            self._forget(pending)
+        if lost:
+            self.fleet.counters.connection_failures += 1
+        self.fleet.disconnected(self)
+
+    def close(self) -> list[asyncio.Future[None]]:
+        """Close every connection; what to wait for."""
+        connections = list(self._connections)
+        for connection in connections:
+            connection.close()
+        return [connection.closed for connection in connections]
+
+    def _forget(self, pending: Pending) -> None:
+        self._pending.pop(pending.stan, None)
+        self._answered.append(pending.stan)
+        pending.answered = True
+
+    def _finish(self, pending: Pending) -> None:
+        if pending.plan is not None:
+            self.fleet.freed(self)
+
+    def _note(self, problem: str) -> None:
+        self.fleet.counters.note(f"{self.fleet.settings.name}, terminal {self.identity.terminal}: {problem}")
+
+
+_BASES = frozenset(BASED_ON.values())
+_CONSEQUENCES = {"reversal": slips.REVERSED, "completion": slips.COMPLETED}
+
+
+def _first(kind: str) -> str:
+    """The kind that stands at the beginning of what ``kind`` refers to."""
+    while kind in BASED_ON:
+        kind = BASED_ON[kind]
+    return kind
