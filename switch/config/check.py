@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from switch.config.loader import read_config
+from switch.config.parts import read_parts
 from switch.config.problems import Problem, errors_among
 
 
@@ -33,4 +34,19 @@ def check_config(path: str | Path) -> Report:
     config, problems = read_config(path)
     if config is None:
         return Report(problems)
-    return Report(problems, {"listeners": len(config.listeners), "links": len(config.links)})
+    parts, more = read_parts(config)
+    problems += more
+    if parts is None:
+        return Report(problems)
+    summary = {
+        "listeners": len(config.listeners),
+        "links": len(config.links),
+        "dialects": len(parts.dialects),
+        "merchants": parts.registry.merchant_count,
+        "terminals": parts.registry.terminal_count,
+        "BIN ranges": parts.routes.range_count,
+    }
+    if parts.keys is not None:
+        summary["keys"] = len(parts.keys)
+        parts.keys.close()
+    return Report(problems, summary)

@@ -1,0 +1,196 @@
+"""What a configuration names: dialects, keys, merchants and terminals, routes and risk rules, loaded and checked.
+
+The daemon and ``authswitch check`` load it the same way, so that a configuration which passes the check also starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from switch.config.models import Config, LinkSection
+from switch.config.problems import ConfigError, Problem, errors_among
+from switch.dialects import Dialect, load_dialect
+from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
+from switch.keys.names import ALGORITHMS, Family
+from switch.mac import KEY_SIZES
+from switch.registrar import load_registry
+from switch.registry import Registry
+from switch.risk import Risk
+from switch.riskcontrol import load_risk
+from switch.route import RouteTable
+from switch.routing import load_routes
+
+Loaded = TypeVar("Loaded")
+
+MAC_FIELDS = ("64", "128")
+PIN_FIELD = "52"
+MAC_FAMILIES: Mapping[str, Family] = {"aes-cmac": "aes", "cup-sm4": "sm4"}
+"""Families of keys by MAC algorithm; all others are made with DES."""
+
+PIN_KEY_BYTES = (8, 16, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that the daemon needs beside the configuration itself.
+
+    Attributes:
+        keys: the opened key file; None when the configuration needs no keys. Close it when the last key was taken.
+        dialects: by the name or path that listeners and links give.
+        registry: merchants and terminals, with their keys.
+        routes: BIN ranges; targets name links by their place in the configuration.
+        risk: limits and blocks; None when there are none.
+    """
+
+    keys: KeyFile | None
+    dialects: Mapping[str, Dialect]
+    registry: Registry
+    routes: RouteTable
+    risk: Risk | None
+
+    @property
+    def key_source(self) -> KeySource:
+        """Clear keys by name; without a key file there are none."""
+        return NoKeys() if self.keys is None else self.keys.source()
+
+
+class NoKeys:
+    """The keys of a configuration without a key file."""
+
+    def get(self, _name: str, /) -> bytes | None:
+        """None, whatever is asked for."""
+        return None
+
+
+def load_parts(config: Config) -> Parts:
+    """Load all that a configuration names.
+
+    Raises:
+        ConfigError: Something cannot be used; ``problems`` lists all that is wrong.
+    """
+    parts, problems = read_parts(config)
+    if parts is None:
+        raise ConfigError(problems)
+    return parts
+
+
+def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
+    """As ``load_parts``, but give the problems; no parts when one of them is an error."""
+    problems: list[Problem] = []
+    dialects = _load_dialects(config, problems)
+    problems += _check_dialects(config, dialects)
+    routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
+    if routes is not None:
+        problems += _check_routes(config, routes)
+    keys = _attempt(problems, lambda: _open_keys(config))
+    registry = risk = None
+    if keys is not None or config.keys is None:
+        source = NoKeys() if keys is None else keys.source()
+        if keys is not None:
+            problems += _check_link_keys(config, keys)
+        registry = _attempt(problems, lambda: _load_registry(config, source))
+    if registry is not None and config.risk is not None:
+        risk_file, merchants = config.risk.file, registry
+        risk = _attempt(problems, lambda: load_risk(risk_file, source, merchants))
+    if errors_among(problems) or routes is None or registry is None:
+        if keys is not None:
+            keys.close()
+        return None, problems
+    return Parts(keys, dialects, registry, routes, risk), problems
+
+
+def _attempt(problems: list[Problem], load: Callable[[], Loaded]) -> Loaded | None:
+    """What was loaded; None, and the problems noted, when it cannot be used."""
+    try:
+        return load()
+    except ConfigError as error:
+        problems += error.problems
+    except KeyFileError as error:
+        problems.append(Problem(error.file, error.key, error.reason))
+    return None
+
+
+def _load_dialects(config: Config, problems: list[Problem]) -> dict[str, Dialect]:
+    names = [listener.dialect for listener in config.listeners] + [link.dialect for link in config.links]
+    found = {name: _attempt(problems, partial(load_dialect, name)) for name in dict.fromkeys(names)}
+    return {name: dialect for name, dialect in found.items() if dialect is not None}
+
+
+def _open_keys(config: Config) -> KeyFile | None:
+    if config.keys is None:
+        return None
+    master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
+    return KeyFile.open(config.keys.file, master_key)
+
+
+def _load_registry(config: Config, source: KeySource) -> Registry:
+    names = [listener.name for listener in config.listeners]
+    return load_registry(config.registry.merchants, config.registry.terminals, source, names)
+
+
+def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Whether the dialects have the fields that listeners and links use."""
+    file = str(config.file)
+    for listener in config.listeners:
+        dialect = dialects.get(listener.dialect)
+        if dialect is not None and listener.mac == "required" and not _has_mac(dialect):
+            yield Problem(file, f"listener[{listener.name}].mac", f"dialect {dialect.name} has no MAC field")
+    for link in config.links:
+        dialect = dialects.get(link.dialect)
+        if dialect is None:
+            continue
+        if link.mac is not None and not _has_mac(dialect):
+            yield Problem(file, f"link[{link.name}].mac", f"dialect {dialect.name} has no MAC field")
+        if link.pin is not None and PIN_FIELD not in dialect.layout:
+            yield Problem(file, f"link[{link.name}].pin", f"dialect {dialect.name} has no field {PIN_FIELD}")
+        for place, number in enumerate(link.match.verify):
+            if str(number) not in dialect.layout:
+                key = f"link[{link.name}].match.verify[{place}]"
+                yield Problem(file, key, f"dialect {dialect.name} has no field {number}")
+
+
+def _has_mac(dialect: Dialect) -> bool:
+    return any(field in dialect.layout for field in MAC_FIELDS)
+
+
+def _check_routes(config: Config, routes: RouteTable) -> Iterator[Problem]:
+    used = {target[0] for route in range(routes.route_count) for target in routes.targets(route)}
+    for number, link in enumerate(config.links):
+        if number not in used:
+            reason = f"no route in {config.routes.file} leads to it"
+            yield Problem(str(config.file), f"link[{link.name}]", reason, "warning")
+
+
+def _check_link_keys(config: Config, keys: KeyFile) -> Iterator[Problem]:
+    for link in config.links:
+        yield from (Problem(str(config.file), key, reason) for key, reason in _link_key_faults(link, keys))
+
+
+def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, str]]:
+    """Keys that are not there, or of another sort than the link needs: place in the configuration, and reason."""
+    if link.mac is not None:
+        place = f"link[{link.name}].mac.key"
+        key = _find_key(keys, link.mac.key)
+        family = MAC_FAMILIES.get(link.mac.algorithm, "des")
+        if key is None:
+            yield place, f"the key file has no key {link.mac.key}"
+        elif key.usage != "zak":
+            yield place, f"needed a zak, but {key.name} is a {key.usage}"
+        elif ALGORITHMS[key.algorithm].family != family or len(key.value) not in KEY_SIZES[link.mac.algorithm]:
+            yield place, f"{key.name} is a key for {key.algorithm}, which {link.mac.algorithm} cannot use"
+    if link.pin is not None:
+        place = f"link[{link.name}].pin.key"
+        key = _find_key(keys, link.pin.key)
+        if key is None:
+            yield place, f"the key file has no key {link.pin.key}"
+        elif key.usage != "zpk":
+            yield place, f"needed a zpk, but {key.name} is a {key.usage}"
+        elif ALGORITHMS[key.algorithm].family != "des" or len(key.value) not in PIN_KEY_BYTES:
+            yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks cannot use"
+
+
+def _find_key(keys: KeyFile, name: str) -> Key | None:
+    return keys.get(name) if name in keys else None
