@@ -2,9 +2,9 @@
 
     .venv/bin/python tools/sample_secrets.py [FOLDER]
 
-FOLDER is ``configs/secrets`` by default; ``sample/terminals.csv`` and ``production.toml`` are taken from the folder above
-it. Afterwards ``authswitch check configs/production.toml`` is content. For trying out on one machine: real keys come
-from a key ceremony (``authswitch keys``), real certificates from your own authority.
+FOLDER is ``configs/secrets`` by default; ``production.toml`` and ``sample/terminals.csv`` are read in the folder above.
+Afterwards ``authswitch check configs/production.toml`` is content. This is for trying out on one machine: real keys
+come from a key ceremony (``authswitch keys``), real certificates from your own authority.
 """
 
 from __future__ import annotations

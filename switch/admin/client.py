@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class AdminClient:
         except urllib.error.HTTPError as error:
             with error:
                 raise AdminError(f"{self._address}: {method} {path} was answered {error.code} {error.reason}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise AdminError(f"{self._address}: no answer from a daemon: {reason}") from error
 

@@ -1,0 +1,239 @@
+"""The one command: its subcommands, their exit statuses, and that help is quick."""
+
+import asyncio
+import importlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from typer.testing import CliRunner
+
+from switch import __version__
+from switch.admin import AdminServer
+from switch.cli import ELSEWHERE, app
+from switch.config import Address
+from switch.stats import Stats
+
+SUBCOMMANDS = ["serve", "check", "status", "drain", *ELSEWHERE]
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result.exit_code, re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+
+
+class Daemon:
+    """A daemon as the admin side sees it."""
+
+    reasons = ()
+    drained = 0
+
+    def live(self):
+        return True
+
+    def unready_reasons(self):
+        return self.reasons
+
+    def status(self):
+        return {
+            "in_flight": 3,
+            "links": [{"name": "bank-a", "healthy": True, "endpoints": ["127.0.0.1:7001"], "counts": {"up": 2}}],
+            "nothing": None,
+        }
+
+    def drain(self):
+        self.drained += 1
+
+
+@pytest.fixture
+def daemon():
+    """A daemon with a real admin side, in a thread of its own."""
+    daemon = Daemon()
+    loop = asyncio.new_event_loop()
+    server = AdminServer(Stats(65_536), daemon, Address("127.0.0.1", 0))
+    loop.run_until_complete(server.start())
+    daemon.address = str(server.address)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield daemon
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.run_until_complete(server.stop())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def test_version():
+    assert call("--version") == (0, f"authswitch {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_help_lists_every_subcommand(arguments):
+    status, output = call(*arguments)
+    assert status == 0
+    assert set(SUBCOMMANDS) <= set(re.findall(r"[a-z]+", output))
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_every_subcommand_has_help(name):
+    status, output = call(name, "--help")
+    assert status == 0
+    assert f"authswitch {name}" in output or f"root {name}" in output
+    assert "Usage" in output
+
+
+@pytest.mark.parametrize("name", ["serve", "check", "status", "drain"])
+def test_help_has_an_example(name):
+    assert f"Example: authswitch {name}" in call(name, "--help")[1]
+
+
+@pytest.mark.parametrize(("target", "_summary"), ELSEWHERE.values(), ids=list(ELSEWHERE))
+def test_subcommands_that_live_elsewhere_exist(target, _summary):
+    module, attribute = target.split(":")
+    assert hasattr(importlib.import_module(module), attribute)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["check"], ["--nonsense"], ["status", "--admin", "x"], ["keys", "x"]]
+)
+def test_asked_wrongly(arguments):
+    assert call(*arguments)[0] == 2
+
+
+def test_help_imports_little():
+    code = (
+        "import sys; sys.argv = ['authswitch', '--help']\n"
+        "from switch.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([n for n in ('aiohttp', 'pydantic', 'cryptography', 'uvloop') if n in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_check_of_a_valid_configuration(sample_configs):
+    status, output = call("check", sample_configs / "production.toml")
+    assert status == 0
+    assert "configuration is valid: 0 errors, 1 warning" in output
+    assert "terminals: 25" in output
+
+
+def test_check_lists_every_problem_with_file_key_and_reason(sample_configs, tmp_path):
+    path = tmp_path / "bad.toml"
+    text = (sample_configs / "production.toml").read_text()
+    path.write_text(text.replace('country = "156"', 'country = "CN"').replace("backlog", "backlok"))
+    status, output = call("check", path)
+    assert status == 2
+    assert f"error    {path}" in output
+    assert re.search(r'switch\.country +needed text of the form \^\[0-9\]\{3\}\$, got "CN"', output)
+    assert re.search(r"configuration is not valid: \d+ errors, 1 warning", output)
+
+
+def test_check_for_programs(sample_configs, tmp_path):
+    status, output = call("check", sample_configs / "production.toml", "--json")
+    answer = json.loads(output)
+    assert (status, answer["valid"], answer["summary"]["links"]) == (0, True, 3)
+    assert [problem["key"] for problem in answer["problems"]] == ["journal.mode"]
+    status, output = call("check", tmp_path / "none.toml", "--json")
+    assert status == 2
+    assert json.loads(output) == {
+        "valid": False,
+        "summary": {},
+        "problems": [
+            {
+                "file": str(tmp_path / "none.toml"),
+                "key": "",
+                "reason": "cannot be read: No such file or directory",
+                "severity": "error",
+            }
+        ],
+    }
+
+
+def test_serve_refuses_what_check_refuses(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text("[switch]\n")
+    status, output = call("serve", path)
+    assert status == 2
+    assert "switch.name" in output
+
+
+def test_status_as_tables(daemon):
+    status, output = call("status", "--admin", daemon.address)
+    assert status == 0
+    assert re.search(r"version +" + re.escape(__version__), output)
+    assert re.search(r"nothing +-", output)
+    assert re.search(r"name +healthy +endpoints +counts\s+bank-a +yes +127\.0\.0\.1:7001 +up 2", output)
+
+
+def test_status_for_programs(daemon):
+    status, output = call("status", "--admin", daemon.address, "--json")
+    assert status == 0
+    assert json.loads(output)["in_flight"] == 3
+
+
+def test_status_of_a_daemon_that_is_not_ready(daemon):
+    daemon.reasons = ("link bank-a is down",)
+    status, output = call("status", "--admin", daemon.address)
+    assert status == 1
+    assert "link bank-a is down" in output
+
+
+def test_address_comes_from_the_configuration(daemon, sample_configs, tmp_path):
+    text = (sample_configs / "minimal.toml").read_text()
+    for place in ("sample/", "secrets/"):
+        text = text.replace(f'"{place}', f'"{sample_configs}/{place}')
+    path = tmp_path / "switch.toml"
+    path.write_text(text + f'\n[admin]\nbind = "{daemon.address}"\n')
+    assert call("status", path)[0] == 0
+    path.write_text("")
+    status, output = call("status", path)
+    assert status == 2
+    assert "is not valid" in re.sub(r"[\s│]+", " ", output)
+
+
+def test_drain(daemon):
+    status, output = call("drain", "--admin", daemon.address)
+    assert (status, daemon.drained) == (0, 1)
+    assert output.startswith(f"draining: {daemon.address}")
+
+
+@pytest.mark.parametrize("name", ["status", "drain"])
+def test_nobody_answers(name, unused_tcp_port):
+    status, output = call(name, "--admin", f"127.0.0.1:{unused_tcp_port}")
+    assert status == 1
+    assert "no answer from a daemon" in output
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", "was answered 500 Oh"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "is not a status"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", "no answer from a daemon"),
+        (b"0210", "no answer from a daemon"),
+    ],
+)
+def test_somebody_else_answers(answer, words):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        status, output = call("status", "--admin", f"127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert status == 1
+    assert words in output

@@ -1,0 +1,202 @@
+"""What a configuration names: loaded together, with everything that is wrong listed at once."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from switch.config import ConfigError, load_config, parts
+from switch.config.check import check_config
+from switch.config.parts import load_parts
+from switch.keys import Key, KeyFile, load_master_key
+from switch.keys.key import generate_value
+
+
+@pytest.fixture
+def configs(sample_configs, tmp_path):
+    """A copy of the sample that a test may change."""
+    return shutil.copytree(sample_configs, tmp_path / "configs")
+
+
+@pytest.fixture
+def change(configs):
+    """Change a file of the sample; gives the path of production.toml."""
+
+    def _change(old, new, file="production.toml", count=-1):
+        path = configs / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, count))
+        return configs / "production.toml"
+
+    return _change
+
+
+def found(path, severity="error"):
+    """What is wrong: file without its folder, key and reason."""
+    folder = f"{path.parent}/"
+    return [
+        (p.file.removeprefix(folder), p.key, p.reason.replace(folder, ""))
+        for p in check_config(path).problems
+        if p.severity == severity
+    ]
+
+
+def replace_key(configs, name, algorithm, usage=None):
+    """Put another key of that name into the sealed file."""
+    master_key = load_master_key(configs / "secrets/master.key")
+    with KeyFile.open(configs / "secrets/keys.sealed", master_key) as keys:
+        if algorithm is None:
+            keys.remove(name)
+        else:
+            keys.put(Key(name, usage or name.rpartition("/")[2], algorithm, generate_value(algorithm)), replace=True)
+        keys.save()
+
+
+@pytest.mark.parametrize("name", ["production.toml", "minimal.toml"])
+def test_samples_are_valid(sample_configs, name):
+    report = check_config(sample_configs / name)
+    assert report.valid
+    assert {p.key for p in report.problems} <= {"journal.mode", "risk", "limits.connections_max"}
+    assert report.summary["terminals"] == 25
+    assert report.summary["keys"] > 60
+
+
+def test_parts_are_what_the_daemon_needs(sample_configs):
+    config = load_config(sample_configs / "production.toml")
+    loaded = load_parts(config)
+    assert set(loaded.dialects) == {"cup", "iso87-ascii", "iso87-binary", "iso93-binary"}
+    assert loaded.registry.terminal_index("10000001") is not None
+    route = loaded.routes.find_route("6225001234567890", 1)
+    assert [config.links[link].name for link, _, _ in loaded.routes.targets(route)] == ["bank-b"]
+    assert len(loaded.key_source.get("link/bank-a/zak")) == 16
+    assert loaded.key_source.get("link/nobody/zak") is None
+    assert loaded.risk is not None
+    loaded.keys.close()
+
+
+def test_configuration_without_keys(configs, change):
+    lines = (configs / "sample/terminals.csv").read_text().splitlines()
+    header = next(line for line in lines if line.startswith("id,"))
+    unsigned = [line for line in lines if line.endswith(",none,none,")]
+    (configs / "sample/terminals.csv").write_text("\n".join([header, *unsigned]) + "\n")
+    change('[keys]\nfile = "secrets/keys.sealed"\nmaster_key_file = "secrets/master.key"\n', "", "minimal.toml")
+    change('dialect = "cup"', 'dialect = "cup"\nmac = "none"', "minimal.toml")
+    change('mac = { algorithm = "x9.19", key = "link/bank-a/zak" }', "", "minimal.toml")
+    loaded = load_parts(load_config(configs / "minimal.toml"))
+    assert loaded.keys is None
+    assert loaded.key_source.get("link/bank-a/zak") is None
+    assert check_config(configs / "minimal.toml").valid
+
+
+def test_problems_of_all_files_are_listed_at_once(configs, change):
+    change('dialect = "iso93-binary"', 'dialect = "iso98"')
+    change("verify = [4] }", "verify = [4, 192] }")
+    change("222100,272099", "222100,27209x", "sample/routes.csv")
+    change("10000001,898000000000001,active", "10000001,898000000000001,awake", "sample/terminals.csv")
+    path = change("state,category", "status,category", "sample/merchants.csv")
+    files = [file for file, _, _ in found(path)]
+    assert {"sample/routes.csv", "sample/merchants.csv", "production.toml"} <= set(files)
+    reasons = {key: reason for _, key, reason in found(path)}
+    assert "has no field 192" in reasons["link[bank-b].match.verify[1]"]
+    with pytest.raises(ConfigError) as error:
+        load_parts(load_config(path))
+    assert len(error.value.problems) >= len(files)
+
+
+def test_unknown_dialect(change):
+    path = change('dialect = "iso93-binary"', 'dialect = "iso98"')
+    ((_, _, reason),) = found(path)
+    assert "iso98" in reason
+
+
+@pytest.mark.parametrize("file", ["sample/routes.csv", "sample/terminals.csv", "sample/risk.toml"])
+def test_missing_data_file(configs, file):
+    (configs / file).unlink()
+    assert found(configs / "production.toml") == [(file, "", "cannot be read: No such file or directory")]
+
+
+def test_missing_dialect_file(change):
+    path = change('dialect = "iso93-binary"', 'dialect = "own.toml"')
+    ((file, _, reason),) = found(path)
+    assert "own.toml" in file + reason
+
+
+def test_link_without_a_route_is_doubtful(change):
+    path = change("scheme:1|", "", "sample/routes.csv")
+    assert ("production.toml", "link[scheme]", "no route in sample/routes.csv leads to it") in found(path, "warning")
+
+
+def test_route_to_an_unknown_link(change):
+    path = change("scheme:1", "schema:1", "sample/routes.csv")
+    ((file, _, reason),) = found(path)
+    assert file == "sample/routes.csv"
+    assert "schema" in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm", "usage", "key", "reason"),
+    [
+        ("link/bank-a/zak", None, None, "link[bank-a].mac.key", "the key file has no key link/bank-a/zak"),
+        ("link/bank-a/zpk", None, None, "link[bank-a].pin.key", "the key file has no key link/bank-a/zpk"),
+        ("link/bank-a/zak", "3des-2key", "zpk", "link[bank-a].mac.key", "needed a zak, but link/bank-a/zak is a zpk"),
+        ("link/bank-a/zpk", "3des-2key", "zak", "link[bank-a].pin.key", "needed a zpk, but link/bank-a/zpk is a zak"),
+        ("link/bank-a/zak", "aes-128", None, "link[bank-a].mac.key", "key for aes-128, which x9.19 cannot use"),
+        ("link/bank-b/zak", "3des-2key", None, "link[bank-b].mac.key", "key for 3des-2key, which aes-cmac cannot use"),
+        ("link/bank-a/zpk", "aes-256", None, "link[bank-a].pin.key", "key for aes-256, which PIN blocks cannot use"),
+    ],
+)
+def test_keys_of_links(configs, name, algorithm, usage, key, reason):
+    replace_key(configs, name, algorithm, usage)
+    ((file, place, words),) = found(configs / "production.toml")
+    assert (file, place) == ("production.toml", key)
+    assert reason in words
+
+
+def test_key_of_a_terminal_that_is_missing(configs):
+    replace_key(configs, "terminal/10000001/tak", None)
+    ((file, _, reason),) = found(configs / "production.toml")
+    assert file == "sample/terminals.csv"
+    assert "terminal/10000001/tak" in reason
+
+
+def test_master_key_that_others_can_read(configs):
+    (configs / "secrets/master.key").chmod(0o644)
+    ((file, _, reason),) = found(configs / "production.toml")
+    assert file == "secrets/master.key"
+    assert "its mode is 0644" in reason
+
+
+def test_master_key_of_another_file(configs):
+    path = configs / "secrets/master.key"
+    text = path.read_text()
+    path.write_text(("0" if text[0] != "0" else "1") + text[1:])
+    ((file, _, reason),) = found(configs / "production.toml")
+    assert file == "secrets/keys.sealed"
+    assert "this master key does not open it" in reason
+
+
+def test_master_key_in_the_environment(configs, change, monkeypatch):
+    path = change('master_key_file = "secrets/master.key"', 'master_key_env = "MASTER"')
+    assert [reason for _, _, reason in found(path)] == ["the environment has no such variable"]
+    monkeypatch.setenv("MASTER", (configs / "secrets/master.key").read_text())
+    assert found(path) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "key", "reason"),
+    [("64", "link[bank-a].mac", "has no MAC field"), ("52", "link[bank-a].pin", "has no field 52")],
+)
+def test_dialect_without_the_field_that_a_link_needs(sample_configs, field, key, reason, monkeypatch):
+    def without(name):
+        dialect = load_dialect(name)
+        if name == "iso87-ascii":
+            gone = {"52"} if field == "52" else {"64", "128"}
+            dialect = replace(dialect, layout={k: v for k, v in dialect.layout.items() if k not in gone})
+        return dialect
+
+    load_dialect = parts.load_dialect
+    monkeypatch.setattr(parts, "load_dialect", without)
+    found_there = {p.key: p.reason for p in check_config(sample_configs / "production.toml").problems}
+    assert reason in found_there[key]
+    assert ("listener[concentrator].mac" in found_there) is (field == "64")
