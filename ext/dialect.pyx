@@ -11,6 +11,9 @@ from switch.spec cimport FIELD_MAX
 
 from switch.kinds import TRAITS
 
+cdef enum:
+    MTI_MAX = 9999
+
 # Numbers of the code sets seen so far, so that the hot path compares numbers.
 cdef dict code_set_numbers = {}
 
@@ -61,6 +64,21 @@ cdef int within(str what, value, int limit) except -1:
     return value
 
 
+cdef int a_field(value) except -1:
+    """The number of a field with data."""
+    if not 2 <= value <= FIELD_MAX:
+        raise ValueError(f"need a field from 2 to {<int>FIELD_MAX}, have {value}")
+    return value
+
+
+cdef bytes sized_text(str what, str value, int size):
+    """Characters as bytes, exactly as many as there is room for."""
+    cdef bytes text = value.encode("ascii")
+    if len(text) != size:
+        raise ValueError(f"{what}: need {size} characters, have {len(text)}")
+    return text
+
+
 cdef bytes sized_code(str code, int size):
     """A response code as bytes."""
     cdef bytes text = code.encode("ascii")
@@ -104,9 +122,9 @@ cdef int fill_kinds(DialectTables tables, kinds) except -1:
     memset(tables._kind_mti, 0, sizeof(tables._kind_mti))
     memset(tables._kind_processing_code, 0, sizeof(tables._kind_processing_code))
     for kind, mti, conditions in kinds:
-        if tables._kind_mti[<int>kind]:
+        if tables._kind_mti[within("kind", kind, KIND_COUNT - 1)]:
             continue
-        tables._kind_mti[<int>within("kind", kind, KIND_COUNT - 1)] = mti
+        tables._kind_mti[<int>kind] = within("MTI", mti, MTI_MAX)
         for field, start, value in conditions:
             if field == 3 and start == 0 and len(value) >= 2:
                 text = value[:2].encode("ascii")
@@ -132,6 +150,7 @@ cdef int fill_kinds(DialectTables tables, kinds) except -1:
 cdef int fill_kind_codes(DialectTables tables, kind_codes) except -1:
     """Codes by kind."""
     cdef bytes text
+    within("codes of kinds", len(kind_codes), KIND_COUNT)
     for kind, code in enumerate(kind_codes):
         text = code.encode("ascii")
         tables._kind_code_sizes[<int>kind] = within("characters of a kind's code", len(text), KIND_CODE_MAX)
@@ -147,24 +166,25 @@ cdef int fill_entry_modes(DialectTables tables, entry_modes) except -1:
     tables._entry_size = within("characters of an entry mode", len(texts[0]) if texts else 0, ENTRY_MODE_SIZE_MAX)
     within("entry modes", len(texts), ENTRY_MODES_MAX)
     for place, mode_text in enumerate(texts):
-        text = mode_text.encode("ascii")
+        text = sized_text("entry mode", mode_text, tables._entry_size)
         memcpy(tables._entry_modes[place], <const uint8_t *>text, tables._entry_size)
     tables._entry_pattern_count = within("patterns of entry modes", len(patterns), ENTRY_PATTERNS_MAX)
     for place, (pattern, mode) in enumerate(patterns):
-        text = pattern.encode("ascii")
-        tables._entry_patterns[place].mode = mode
+        text = sized_text("pattern of an entry mode", pattern, tables._entry_size)
+        tables._entry_patterns[place].mode = within("entry mode", mode, len(texts) - 1)
         memcpy(tables._entry_patterns[place].text, <const uint8_t *>text, tables._entry_size)
 
 
 cdef int condition_slot(DialectTables tables, int field) except -1:
     """Index of a field among those that conditions look into."""
     cdef int slot
+    a_field(field)
     for slot in range(tables._condition_field_count):
         if tables._condition_fields[slot] == field:
             return slot
     slot = tables._condition_field_count
     if slot == CONDITION_FIELDS_MAX:
-        raise ValueError(f"conditions of kinds look into more than {<int>CONDITION_FIELDS_MAX} fields")
+        raise ValueError(f"fields that conditions look into: at most {<int>CONDITION_FIELDS_MAX}")
     tables._condition_fields[slot] = field
     tables._condition_field_count += 1
     return slot
@@ -174,7 +194,7 @@ cdef int fill_natural_key(DialectTables tables, natural_key) except -1:
     """Parts beside terminal, merchant, class and STAN."""
     tables.natural_key_count = within("parts of the natural key", len(natural_key), NATURAL_KEY_MAX)
     for place, (field, start, size) in enumerate(natural_key):
-        tables.natural_key[<int>place].field = field
+        tables.natural_key[<int>place].field = a_field(field)
         tables.natural_key[<int>place].start = start
         tables.natural_key[<int>place].size = size
 
@@ -189,10 +209,10 @@ cdef int fill_mac(DialectTables tables, mac) except -1:
     fields = mac["fields"] or ()
     tables.mac_field_count = within("fields under the MAC", len(fields), MAC_FIELDS_MAX)
     for place, field in enumerate(fields):
-        tables.mac_fields[<int>place] = field
+        tables.mac_fields[<int>place] = a_field(field) if field else NO_FIELD
     tables.mac_kinds = 0
     for kind in mac["kinds"]:
-        tables.mac_kinds |= <uint64_t>1 << <int>kind
+        tables.mac_kinds |= <uint64_t>1 << within("kind", kind, KIND_COUNT - 1)
 
 
 @cython.final
@@ -241,12 +261,13 @@ cdef class DialectTables:
         fill_natural_key(self, natural_key)
         fill_mac(self, mac)
         memset(self.sensitive, 0, sizeof(self.sensitive))
-        for field in sensitive:
-            self.sensitive[(<int>field - 1) // 64] |= <uint64_t>1 << ((<int>field - 1) % 64)
+        for number in sensitive:
+            field = a_field(number)
+            self.sensitive[(<int>field - 1) >> 6] |= <uint64_t>1 << ((<int>field - 1) & 63)
         self.original_field = original_field
         self.original_part_count = within("parts of the original's data", len(original_parts), ORIGINAL_PARTS_MAX)
         for place, (field, size, length_digits) in enumerate(original_parts):
-            self.original_part[<int>place].field = field
+            self.original_part[<int>place].field = a_field(field) if field else NO_FIELD
             self.original_part[<int>place].size = size
             self.original_part[<int>place].length_digits = length_digits
 
