@@ -46,7 +46,7 @@ def check_config(path: str | Path) -> Report:
         "terminals": parts.registry.terminal_count,
         "BIN ranges": parts.routes.range_count,
     }
-    if parts.keys is not None:
-        summary["keys"] = len(parts.keys)
-        parts.keys.close()
+    if parts.key_file is not None:
+        summary["keys"] = len(parts.key_file)
+        parts.key_file.close()
     return Report(problems, summary)

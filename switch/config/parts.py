@@ -38,23 +38,23 @@ class Parts:
     """All that the daemon needs beside the configuration itself.
 
     Attributes:
-        keys: the opened key file; None when the configuration needs no keys. Close it when the last key was taken.
         dialects: by the name or path that listeners and links give.
+        key_file: the opened key file; None when the configuration needs no keys.
         registry: merchants and terminals, with their keys.
         routes: BIN ranges; targets name links by their place in the configuration.
         risk: limits and blocks; None when there are none.
     """
 
-    keys: KeyFile | None
     dialects: Mapping[str, Dialect]
+    key_file: KeyFile | None
     registry: Registry
     routes: RouteTable
     risk: Risk | None
 
     @property
-    def key_source(self) -> KeySource:
+    def keys(self) -> KeySource:
         """Clear keys by name; without a key file there are none."""
-        return NoKeys() if self.keys is None else self.keys.source()
+        return NoKeys() if self.key_file is None else self.key_file.source()
 
 
 class NoKeys:
@@ -99,7 +99,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         if keys is not None:
             keys.close()
         return None, problems
-    return Parts(keys, dialects, registry, routes, risk), problems
+    return Parts(dialects, keys, registry, routes, risk), problems
 
 
 def _attempt(problems: list[Problem], load: Callable[[], Loaded]) -> Loaded | None:

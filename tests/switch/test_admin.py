@@ -187,6 +187,19 @@ async def test_connections_above_the_limit_are_closed(server):
         await writer.wait_closed()
 
 
+async def test_connections_that_are_kept_too_long_are_closed(daemon, stats, monkeypatch):
+    monkeypatch.setattr("switch.admin.server.CONNECTION_SECONDS_MAX", 0.01)
+    server = AdminServer(stats, daemon, Address("127.0.0.1", 0))
+    await server.start()
+    reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+    with pytest.raises(ConnectionResetError):
+        await reader.readexactly(1)
+    writer.close()
+    with pytest.raises(ConnectionResetError):
+        await writer.wait_closed()
+    await server.stop()
+
+
 @pytest.mark.parametrize("request_line", [b"\x16\x03\x01\x02\x00\x01", b"GET " + b"x" * 9000, b"0200\r\n\r\n"])
 async def test_what_is_no_http_is_refused(server, ask, request_line):
     reader, writer = await asyncio.open_connection(server.address.host, server.address.port)

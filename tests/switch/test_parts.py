@@ -69,10 +69,10 @@ def test_parts_are_what_the_daemon_needs(sample_configs):
     assert loaded.registry.terminal_index("10000001") is not None
     route = loaded.routes.find_route("6225001234567890", 1)
     assert [config.links[link].name for link, _, _ in loaded.routes.targets(route)] == ["bank-b"]
-    assert len(loaded.key_source.get("link/bank-a/zak")) == 16
-    assert loaded.key_source.get("link/nobody/zak") is None
+    assert len(loaded.keys.get("link/bank-a/zak")) == 16
+    assert loaded.keys.get("link/nobody/zak") is None
     assert loaded.risk is not None
-    loaded.keys.close()
+    loaded.key_file.close()
 
 
 def test_configuration_without_keys(configs, change):
@@ -84,8 +84,8 @@ def test_configuration_without_keys(configs, change):
     change('dialect = "cup"', 'dialect = "cup"\nmac = "none"', "minimal.toml")
     change('mac = { algorithm = "x9.19", key = "link/bank-a/zak" }', "", "minimal.toml")
     loaded = load_parts(load_config(configs / "minimal.toml"))
-    assert loaded.keys is None
-    assert loaded.key_source.get("link/bank-a/zak") is None
+    assert loaded.key_file is None
+    assert loaded.keys.get("link/bank-a/zak") is None
     assert check_config(configs / "minimal.toml").valid
 
 
