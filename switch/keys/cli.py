@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn
 
@@ -74,16 +75,8 @@ def root(
 
     Example: authswitch keys --config /etc/authswitch/switch.toml list
     """
-    if config is not None:
-        if file is not None or master_key_file is not None or master_key_env is not None:
-            raise typer.BadParameter("--config already says where the key file and the master key are")
-        context.obj = _place_of_config(config)
-        return
-    if file is None or (master_key_file is None) == (master_key_env is None):
-        raise typer.BadParameter(
-            "needed are --config, or --file with exactly one of --master-key-file and --master-key-env"
-        )
-    context.obj = Place(file, master_key_file, master_key_env)
+    # Looked at when a command runs, so that its help can be had without them.
+    context.obj = partial(_place, config, file, master_key_file, master_key_env)
 
 
 @app.command()
@@ -92,7 +85,7 @@ def init(context: typer.Context) -> None:
 
     Example: authswitch keys --file keys.sealed --master-key-file master.key init
     """
-    place: Place = context.obj
+    place: Place = context.obj()
     with _failing_in_words():
         if place.file.exists():
             raise KeyFileError(str(place.file), "", "exists already; a key file is never overwritten")
@@ -258,7 +251,16 @@ def change_master_key(
     typer.echo(f"sealed under the master key in {new_file}; name it in the configuration")
 
 
-def _place_of_config(config: Path) -> Place:
+def _place(config: Path | None, file: Path | None, master_key_file: Path | None, master_key_env: str | None) -> Place:
+    """Where the key file and its master key are, by the options of the command."""
+    if config is None:
+        if file is None or (master_key_file is None) == (master_key_env is None):
+            raise typer.BadParameter(
+                "needed are --config, or --file with exactly one of --master-key-file and --master-key-env"
+            )
+        return Place(file, master_key_file, master_key_env)
+    if file is not None or master_key_file is not None or master_key_env is not None:
+        raise typer.BadParameter("--config already says where the key file and the master key are")
     try:
         keys = load_config(config).keys
     except ConfigError as error:
@@ -331,7 +333,7 @@ def _compare_check(algorithm: str, value: bytes, expected: str) -> None:
 
 @contextmanager
 def _opened(context: typer.Context) -> Iterator[KeyFile]:
-    place: Place = context.obj
+    place: Place = context.obj()
     with _failing_in_words(), KeyFile.open(place.file, place.master_key()) as file:
         yield file
 

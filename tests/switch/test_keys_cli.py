@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -269,6 +270,15 @@ def test_master_key_that_others_can_read_is_refused(ceremony):
     assert "its mode is 0644, so others can use it" in ceremony.run("list", status=1)
 
 
+def test_place_is_taken_from_a_configuration(ceremony, monkeypatch):
+    ceremony.run("generate", "link/a/zak")
+    keys = SimpleNamespace(file=ceremony.file, master_key_file=ceremony.master, master_key_env=None)
+    monkeypatch.setattr("switch.keys.cli.load_config", lambda path: SimpleNamespace(keys=keys))
+    assert "link/a/zak" in CliRunner().invoke(app, ["--config", "switch.toml", "list"]).output
+    monkeypatch.setattr("switch.keys.cli.load_config", lambda path: SimpleNamespace(keys=None))
+    assert CliRunner().invoke(app, ["--config", "switch.toml", "list"]).exit_code == 2
+
+
 def test_place_is_needed_once(ceremony, tmp_path):
     for where in ([], ["--file", "x"], ["--master-key-file", "x"], [*ceremony.where, "--master-key-env", "X"]):
         assert CliRunner().invoke(app, [*where, "list"]).exit_code == 2
@@ -283,6 +293,6 @@ def test_place_is_needed_once(ceremony, tmp_path):
 )
 def test_help_has_an_example(command):
     command = command.replace("_", "-")
-    result = CliRunner().invoke(app, ["--file", "x", "--master-key-file", "y", command, "--help"])
+    result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "Example: authswitch keys" in result.output
