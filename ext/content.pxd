@@ -189,8 +189,9 @@ cdef inline bint quickly_agrees(const FieldSpec *spec, const uint8_t *data, uint
         return ascii_agrees(data, size, CONTENT_N, EACH * 0xC0)
     if check == CHECK_CODE_PAGE:
         return page_agrees(spec, data, size)
-    if check == CHECK_THOROUGHLY or (spec.counts_nibbles and count & 1):
+    if check == CHECK_THOROUGHLY or pad_of(spec, data, size, count) < 0:
         return False
+    # A pad that is itself of the class is checked with the rest; one that is not takes the thorough way.
     if check == CHECK_BCD:
         return nibbles_agree(data, size, CONTENT_N)
     return check == CHECK_PAD or nibbles_agree(data, size, CONTENT_Z)

@@ -226,6 +226,8 @@ cdef int _encode_field(Spec spec, int number, dict doc_dec, dict doc_enc, _Outpu
                             key, field.max_length, count)
     length = _encoded_length(field, spec.length_pages[number], count)
     if length is None:
+        if spec.length_pages[number] is not None:
+            entry["len"] = str(count).encode((<CodePage>spec.length_pages[number]).name)
         raise _encode_error("Failed to encode field length, field length does not fit into configured field size",
                             doc_dec, doc_enc, key)
     entry["len"] = length

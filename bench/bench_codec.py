@@ -1,0 +1,62 @@
+"""Scan, decode and encode of the 225-byte purchase, beside pyiso8583 in the same run.
+
+A scan takes less time than a Python call, so its figure is of a loop in C: divide it by ``SCANS``.
+"""
+
+from __future__ import annotations
+
+import iso8583
+import pytest
+
+from switch.codec import decode, encode
+from switch.scan import bench_scan
+from switch.spec import compile_spec
+from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
+
+SCANS = 1000
+SPECS = {"ascii": ascii_spec(), "bcd": bcd_spec(), "ebcdic": ebcdic_spec()}
+dialects = pytest.mark.parametrize("dialect", SPECS)
+
+
+@dialects
+def test_scan_1000_times(benchmark, dialect):
+    benchmark.group = f"read {dialect}"
+    benchmark.extra_info["scans"] = SCANS
+    spec = SPECS[dialect]
+    benchmark(bench_scan, message(spec), compile_spec(spec), SCANS)
+
+
+@dialects
+def test_decode(benchmark, dialect):
+    benchmark.group = f"read {dialect}"
+    spec = SPECS[dialect]
+    benchmark(decode, message(spec), compile_spec(spec))
+
+
+@dialects
+def test_decode_with_dictionary(benchmark, dialect):
+    """The specification as a dictionary, which is compared with the one compiled at each call."""
+    benchmark.group = f"read {dialect}"
+    spec = SPECS[dialect]
+    benchmark(decode, message(spec), spec)
+
+
+@dialects
+def test_decode_pyiso8583(benchmark, dialect):
+    benchmark.group = f"read {dialect}"
+    spec = SPECS[dialect]
+    benchmark(iso8583.decode, message(spec), spec)
+
+
+@dialects
+def test_encode(benchmark, dialect):
+    benchmark.group = f"write {dialect}"
+    spec = SPECS[dialect]
+    benchmark(encode, document(spec), compile_spec(spec))
+
+
+@dialects
+def test_encode_pyiso8583(benchmark, dialect):
+    benchmark.group = f"write {dialect}"
+    spec = SPECS[dialect]
+    benchmark(iso8583.encode, document(spec), spec)
