@@ -154,6 +154,18 @@ cdef inline bint ascii_agrees(const uint8_t *data, uint32_t size, int content, u
     return (wrong | outside_class(load_up_to_8(last, 8) ^ mask, content)) == 0
 
 
+cdef inline bint are_ascii(const uint8_t *data, uint32_t size) noexcept nogil:
+    """Whether ``size`` (1 or more) bytes are all below 0x80."""
+    cdef uint64_t bits = 0
+    cdef const uint8_t *last = data + size - 8
+    if size < 8:
+        return load_up_to_8(data, size) & HIGH == 0
+    while data < last:
+        bits |= load_up_to_8(data, 8)
+        data += 8
+    return (bits | load_up_to_8(last, 8)) & HIGH == 0
+
+
 cdef inline bint nibbles_agree(const uint8_t *data, uint32_t size, int content) noexcept nogil:
     """Whether ``size`` (1 or more) bytes of packed nibbles belong to the class."""
     cdef uint64_t wrong = 0

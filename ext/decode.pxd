@@ -2,6 +2,10 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
+cdef extern from *:
+    # What Cython itself makes a dictionary display of known size with: one that need not grow.
+    dict new_dictionary "__Pyx_PyDict_NewPresized" (Py_ssize_t expected)
+
 cdef dict EMPTY_ENTRY         # of doc_enc; to be copied
 cdef str NO_SPEC              # message for a field that is not in the specification
 

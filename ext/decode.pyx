@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
-from switch.content cimport hex_digit, hex_value, nibble_at, pad_of
+from switch.content cimport are_ascii, hex_digit, hex_value, nibble_at, pad_of
 from switch.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
 from switch.scan cimport FAULT_LENGTH_LIMIT, FAULT_TRUNCATED, Fault, take_field
 from switch.spec cimport (
@@ -34,6 +34,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     SECONDARY = 1
+    FIELDS_EXPECTED = 20          # of most messages, "t" and "p" with them
 
 EMPTY_ENTRY = {"len": b"", "data": b""}
 NO_SPEC = "Field is not defined in specifications"
@@ -113,15 +114,15 @@ cdef str _decoded_text(const FieldSpec *spec, CodePage page, bytes data):
     out = PyUnicode_1BYTE_DATA(text)
     if spec.to_ascii == NULL:
         memcpy(out, at, size)
-        for i in range(size):
-            high |= at[i]
+        if are_ascii(at, <uint32_t>size):
+            return text
     else:
         for i in range(size):
             out[i] = spec.to_ascii[at[i]]
             high |= out[i]
             substituted |= out[i] == 0x1A
-    if not high & 0x80 and not substituted:
-        return text
+        if not high & 0x80 and not substituted:
+            return text
     # Beyond ASCII, Python's own codec has the say.
     try:
         return data.decode(page.name)
@@ -335,8 +336,8 @@ cpdef tuple decode(object s, object spec):
     cdef Spec compiled
     cdef Py_buffer view
     cdef Reader reader
-    cdef dict doc_dec = {}
-    cdef dict doc_enc = {}
+    cdef dict doc_dec = new_dictionary(FIELDS_EXPECTED)
+    cdef dict doc_enc = new_dictionary(FIELDS_EXPECTED)
     if not isinstance(s, (bytes, bytearray)):
         raise TypeError(f"Encoded ISO8583 data must be bytes or bytearray, not {type(s).__name__}")
     compiled = known_spec(spec)

@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
 from switch.content cimport hex_value
-from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text
+from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_dictionary
 from switch.spec cimport (
     DATA_BINARY,
     FIELD_HEADER,
@@ -36,8 +36,6 @@ cdef enum:
     FIRST_ROOM = 512              # bytes of a message being encoded, before it grows
     SECONDARY = 1
     KEY_DIGITS_MAX = 18
-
-cdef dict NUMBERS = {key: number for number, key in enumerate(FIELD_KEYS) if number}
 
 
 class EncodeError(ValueError):
@@ -276,28 +274,61 @@ cdef int _encode_bitmap(const FieldSpec *field, CodePage page, str key, uint64_t
     return out.append(data)
 
 
-cdef int _read_keys(dict doc_dec, dict doc_enc, uint64_t *bitmap) except -1:
-    """Set the bits of the fields in a document; keys that are no numbers ("h", "t", notes of the caller) are passed."""
-    cdef int number
+cdef inline int _field_number(object key):
+    """Number of a field, 1 to 192, from its plain decimal key; 0 for a word; -1 for what needs a closer look."""
+    cdef Py_ssize_t size
+    cdef Py_ssize_t i
+    cdef const uint8_t *digits
+    cdef int number = 0
+    if not isinstance(key, str) or not PyUnicode_IS_ASCII(key):
+        return -1
+    size = PyUnicode_GET_LENGTH(key)
+    digits = PyUnicode_1BYTE_DATA(key)
+    if size == 0 or not 0x30 <= digits[0] <= 0x39:
+        return 0
+    if size > 3 or digits[0] == 0x30:
+        return -1
+    for i in range(size):
+        if not 0x30 <= digits[i] <= 0x39:
+            return 0
+        number = number * 10 + digits[i] - 0x30
+    return number if number <= FIELD_MAX else -1
+
+
+cdef object _keys_error(dict doc_dec, dict doc_enc):
+    """Error for a document with keys that are no text, or numbers of no field; None when all are well."""
     cdef list strange = [key for key in doc_dec if not isinstance(key, str)]
     cdef list outside = []
-    if strange:
-        raise _encode_error(f"Dictionary contains invalid fields {strange}", doc_dec, doc_enc, "p")
-    for key in doc_dec:
-        known = NUMBERS.get(key)
-        if known is not None:
-            number = known - 1
-            bitmap[number >> 6] |= FIRST_BIT >> (number & 63)
-        elif key.isnumeric():
+    if not strange:
+        for key in doc_dec:
+            if not key.isnumeric() or _field_number(key) > 0:
+                continue
             if len(key) <= KEY_DIGITS_MAX and key.isdecimal() and str(int(key)) == key:
                 outside.append(int(key))
             else:
                 strange.append(key)
     if strange:
-        raise _encode_error(f"Dictionary contains invalid fields {strange}", doc_dec, doc_enc, "p")
+        return _encode_error(f"Dictionary contains invalid fields {strange}", doc_dec, doc_enc, "p")
     if outside:
-        raise _encode_error(f"Dictionary contains fields outside of 1-{FIELD_MAX} range {sorted(outside)}", doc_dec,
-                            doc_enc, "p")
+        return _encode_error(f"Dictionary contains fields outside of 1-{FIELD_MAX} range {sorted(outside)}", doc_dec,
+                             doc_enc, "p")
+    return None
+
+
+cdef int _read_keys(dict doc_dec, dict doc_enc, uint64_t *bitmap) except -1:
+    """Set the bits of the fields in a document; keys that are no numbers ("h", "t", the caller's own) are passed."""
+    cdef int number
+    cdef bint doubtful = False
+    for key in doc_dec:
+        number = _field_number(key)
+        if number > 0:
+            bitmap[(number - 1) >> 6] |= FIRST_BIT >> ((number - 1) & 63)
+        elif number < 0:
+            doubtful = True
+    if doubtful:
+        error = _keys_error(doc_dec, doc_enc)
+        if error is not None:
+            raise error
     return 0
 
 
@@ -319,7 +350,7 @@ cpdef tuple encode(object doc_dec, object spec):
     cdef Spec compiled
     cdef _Output out
     cdef dict document
-    cdef dict doc_enc = {}
+    cdef dict doc_enc
     cdef uint64_t bitmap[3]
     cdef uint64_t bits
     cdef int words = 1
@@ -329,6 +360,7 @@ cpdef tuple encode(object doc_dec, object spec):
         raise TypeError(f"Decoded ISO8583 data must be dict, not {type(doc_dec).__name__}")
     compiled = known_spec(spec)
     document = doc_dec
+    doc_enc = new_dictionary(len(document) + 1)
     document.pop("1", None)
     document.pop("65", None)
     out = _Output()

@@ -6,6 +6,7 @@ characters that a field may hold (ISO 8583-1, clause 4.2: n, a, an, ans, z, x+n)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ TEXT_ONLY_CONTENT = frozenset(("a", "an", "ans"))
 SUBSTITUTE = 0x1A
 SPECS_REMEMBERED_MAX = 32
 
-FIELD_KEYS = ("h", *(str(number) for number in range(1, FIELD_SLOTS)))
+# Interned, as the keys of a document written in a program are: equal keys are then found to be one at a glance.
+FIELD_KEYS = ("h", *(sys.intern(str(number)) for number in range(1, FIELD_SLOTS)))
 
 # Every character that a one-byte encoding can hold lies in the basic plane; surrogates are no characters.
 _BASIC_PLANE = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x10000))))
