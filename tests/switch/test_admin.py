@@ -192,11 +192,9 @@ async def test_connections_that_are_kept_too_long_are_closed(daemon, stats, monk
     server = AdminServer(stats, daemon, Address("127.0.0.1", 0))
     await server.start()
     reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
-    with pytest.raises(ConnectionResetError):
-        await reader.readexactly(1)
+    assert await reader.read() == b""
     writer.close()
-    with pytest.raises(ConnectionResetError):
-        await writer.wait_closed()
+    await writer.wait_closed()
     await server.stop()
 
 
