@@ -17,7 +17,6 @@ cdef enum StepSource:
 
 cdef enum Operation:
     PUT_WIRE                  # bytes made ready when the step was compiled, length included
-    PUT_ZEROS                 # a fixed field of zero bytes
     COPY                      # the data as they are, under a new length
     PACK                      # ASCII digits to nibbles, as many as there are
     UNPACK                    # nibbles to ASCII digits, as many as there are

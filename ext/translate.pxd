@@ -29,7 +29,7 @@ cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the
     SLOT_KEYS                 # hex digits: working keys under the terminal's master key
     SLOT_PAN
     SLOT_SETTLEMENT_DATE      # MMDD
-    SLOT_MAC                  # a place of the right size, zero filled; the MAC is put there afterwards
+    SLOT_MAC                  # a place of the right size, filled with zeros; the MAC is put there afterwards
     SLOT_KIND_CODE            # what tells a kind beside the processing code: condition code, function code, 60.1
     SLOT_ENTRY_MODE           # field 22 as the destination writes it
     SLOT_COUNT
@@ -53,8 +53,8 @@ cdef class Composer:
                      uint8_t *out, size_t room, Fault *fault) noexcept nogil
     """Write the message; its size in bytes, or -1 with ``fault`` filled. ``request`` and ``answer`` may be NULL:
     fields that come from them are left out. The MAC field, when there is one, is the last field, ends where the message
-    ends, and is zero filled whatever its slot holds. Positions in ``fault`` are those of the composed message;
-    FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value as ``available``."""
+    ends, and is filled with zeros (digits where it is text) whatever its slot holds. Positions in ``fault`` are those
+    of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value as ``available``."""
 
     cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
     cdef readonly int mac_size         # bytes of its data on the wire

@@ -53,8 +53,8 @@ class Composer:
     ) -> None:
         """Compile the steps, given in any order of fields.
 
-        The MTI comes from slot ``mti``. The slot ``mac`` is a zero-filled place, must be the last field, and is always
-        there.
+        The MTI comes from slot ``mti``. The slot ``mac`` is a place filled with zeros (digits where the field is text);
+        it must be the last field, and is always there.
 
         Raises:
             ValueError: A step that cannot be done; the text names its field.

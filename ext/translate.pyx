@@ -57,7 +57,6 @@ from switch.transcode cimport (
     MTI_DIGITS,
     PACK,
     PUT_WIRE,
-    PUT_ZEROS,
     SIGN_BYTE,
     SIGN_CHARACTER,
     UNPACK,
@@ -158,13 +157,10 @@ cdef class Composer:
             i = step.next
             if step.field != FIELD_HEADER:
                 bitmap[(step.field - 1) >> 6] |= <uint64_t>1 << (63 - ((step.field - 1) & 63))
-            if step.operation <= PUT_ZEROS:
+            if step.operation == PUT_WIRE:
                 if writer_reserve(writer, step.wire_size, &at) < 0:
                     return fail(fault, FAULT_ROOM, step.field, writer_size(writer), step.wire_size, writer.left)
-                if step.operation == PUT_WIRE:
-                    memcpy(at, step.wire, step.wire_size)
-                else:
-                    memset(at, 0, step.wire_size)
+                memcpy(at, step.wire, step.wire_size)
                 continue
             if step.source == FROM_SLOT:
                 data = slots.value[step.argument].text
@@ -447,9 +443,8 @@ cdef int _compile_slot_step(Composer composer, CompiledStep *compiled, object na
         return 0
     if compiled.field not in (64, 128) or compiled.target.length_width:
         raise ValueError(f"{place} {name!r}: the MAC goes to field 64 or 128, which must be of fixed length")
+    _compile_constant_step(composer, compiled, "0" * compiled.characters, place)
     compiled.source = FROM_MAC
-    compiled.operation = PUT_ZEROS
-    compiled.wire_size = compiled.target.fixed_bytes
     composer.mac_field = compiled.field
     composer.mac_size = compiled.target.fixed_bytes
     return 0
