@@ -200,6 +200,27 @@ def test_text_as_python_writes_it(value, encoding):
     assert decode(written, spec)[0]["2"] == value
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 9, 16, 17])
+def test_one_letter_beyond_ascii_at_each_place(size):
+    specs = {
+        encoding: compile_spec(
+            {
+                "t": {"data_enc": "ascii"},
+                "p": {"data_enc": "b"},
+                "2": {"data_enc": encoding, "len_type": 0, "max_len": size},
+            }
+        )
+        for encoding in ("ascii", "latin-1", "cp500")
+    }
+    for place in range(size):
+        text = "a" * place + "é" + "a" * (size - place - 1)
+        head = b"0200" + bytes.fromhex("4000000000000000")
+        assert decode(head + text.encode("latin-1"), specs["latin-1"])[0]["2"] == text
+        assert decode(head + text.encode("cp500"), specs["cp500"])[0]["2"] == text
+        with pytest.raises(DecodeError, match="Failed to decode field, invalid data: field 2 pos 12"):
+            decode(head + text.encode("latin-1"), specs["ascii"])
+
+
 def test_nothing_is_leaked():
     spec = COMPILED["ascii"]
 
