@@ -15,7 +15,7 @@ cdef enum:
     CONDITIONS_MAX = 5        # what a message must hold, beside its MTI, to be of a kind
     CONDITION_TEXT_MAX = 12   # characters that one condition compares
     CONDITION_FIELDS_MAX = 6  # different fields that the conditions of one dialect look into
-    CONDITION_FIELD_ROOM = 128       # characters of the longest such field
+    CONDITION_FIELD_ROOM = 1024      # characters of the longest such field
     KIND_ROWS_MAX = 96
     MESSAGES = 100            # pairs of class and function digits
     NATURAL_KEY_MAX = 8

@@ -14,7 +14,7 @@ from switch.dialects.rules import Origin, parse_rule
 from switch.dialects.source import Source
 from switch.reasons import REASONS
 
-CONDITION_FIELD_ROOM = 128
+CONDITION_FIELD_ROOM = 1024
 """Characters that a field may have at most for conditions to look into it; as in ``ext/dialect.pxd``."""
 
 Key = tuple[str, ...]
