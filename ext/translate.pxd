@@ -54,7 +54,8 @@ cdef class Composer:
     """Write the message; its size in bytes, or -1 with ``fault`` filled. ``request`` and ``answer`` may be NULL:
     fields that come from them are left out. The MAC field, when there is one, is the last field, ends where the message
     ends, and is filled with zeros (digits where it is text) whatever its slot holds. Positions in ``fault`` are those
-    of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value as ``available``."""
+    of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value
+    as ``available``."""
 
     cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
     cdef readonly int mac_size         # bytes of its data on the wire
