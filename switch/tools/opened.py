@@ -87,6 +87,7 @@ def open_message(
         kind = Kind(dialect.tables.kind_of(message)).label
     except DecodeError as refused:
         document, wire = refused.doc_dec, refused.doc_enc
+        document.pop(refused.field, None)  # what there is of it
         kind = Kind.UNKNOWN.label
         error = refused.safe_message
     opener = _Opener(dialect, document, show_sensitive=show_sensitive)
