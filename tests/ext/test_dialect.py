@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switch.codec import encode
-from switch.dialect import DialectTables, answer_mti_of, repeat_mti_of, traits_of
+from switch.dialect import DialectTables, answer_mti_of, bench_classify, repeat_mti_of, traits_of
 from switch.dialects import dialect_names, load_dialect
 from switch.dialects.references import conditions
 from switch.kinds import KINDS, TRAITS, Kind, kind_traits
@@ -106,6 +106,10 @@ def test_every_way_to_write_a_kind_is_understood(dialect, kind, entry):
 )
 def test_cup_kinds_are_told_by_the_type_of_message_in_field_60(document, kind):
     assert CUP.tables.kind_of(write(CUP, document)) == kind
+
+
+def test_the_timing_loop_gives_the_kind():
+    assert bench_classify(CUP.tables, write(CUP, {"t": "0820", "60": "00000001301"}), 2) == Kind.ECHO_TEST
 
 
 def test_a_message_that_cannot_be_read_has_no_kind():

@@ -1,0 +1,28 @@
+"""Which kind of transaction a message is, by the tables of its dialect. The time of one is in ``extra_info``."""
+
+from __future__ import annotations
+
+import pytest
+
+from switch.codec import encode
+from switch.dialect import bench_classify
+from switch.dialects import load_dialect
+from switch.kinds import Kind
+
+MESSAGES_A_ROUND = 100_000
+ROUNDS = 15
+PURCHASES = {
+    "cup": {"t": "0200", "3": "000000", "25": "00", "60": "2200000100060"},
+    "iso87-ascii": {"t": "0200", "3": "000000", "25": "00"},
+    "iso87-ebcdic": {"t": "0200", "3": "000000"},
+    "iso93-ascii": {"t": "1200", "3": "000000", "24": "200"},
+}
+
+
+@pytest.mark.parametrize("name", PURCHASES)
+def test_classify(benchmark, name):
+    dialect = load_dialect(name)
+    message = bytes(encode({"h": "", **PURCHASES[name]}, dialect.spec)[0])
+    kind = benchmark.pedantic(bench_classify, (dialect.tables, message, MESSAGES_A_ROUND), rounds=ROUNDS)
+    assert kind == Kind.PURCHASE
+    benchmark.extra_info["nanoseconds"] = benchmark.stats.stats.min / MESSAGES_A_ROUND * 1e9
