@@ -30,9 +30,10 @@ cdef class Stats:
     cdef readonly uint32_t slots_used
     cdef readonly uint32_t workers
     cdef long _owner                         # the process that may register
-    cdef dict _families                      # name -> Family
+    cdef dict _families                      # name -> _Family
     cdef object _register(self, str kind, str name, str help, dict labels, uint32_t needed)
     cdef int _check(self, uint32_t index, uint32_t size) except -1
+    cdef int _expose_histogram(self, list lines, str name, str labels, size_t index) except -1
     cdef uint64_t _sum(self, size_t index) noexcept nogil
 
 

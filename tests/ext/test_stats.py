@@ -187,3 +187,33 @@ def test_prometheus_reads_what_was_written():
     values = {s.name: s.value for s in families["latency_seconds"].samples}
     assert values["latency_seconds_count"] == 3
     assert values["latency_seconds_sum"] == pytest.approx(90.0001)
+
+
+def test_exposition_says_what_the_client_library_says():
+    stats = Stats(4096)
+    for name in ('odd "name"\\\n{}', "", "a"):
+        stats.add(stats.counter("requests_total", "Requests\nand \\ more.", {"listener": name, "link": "x"}), 5)
+        latency = stats.histogram("latency_seconds", "Latency.", {"link": name})
+        for duration in (40_000, 60_000, 90_000_000_000):
+            stats.observe(latency, duration)
+    stats.set(stats.gauge("in_flight", "In flight."), 2**64 - 1)
+    stats.observe(stats.histogram("plain_seconds", "Plain."), 1)
+    registry = CollectorRegistry()
+    registry.register(stats)
+
+    def read(text):
+        return [
+            (
+                family.name,
+                family.documentation,
+                family.type,
+                {(s.name, *sorted(s.labels.items())): float(s.value) for s in family.samples},
+            )
+            for family in text_string_to_metric_families(text.decode())
+        ]
+
+    assert read(stats.exposition()) == read(generate_latest(registry))
+
+
+def test_exposition_of_nothing():
+    assert Stats(4096).exposition() == b""
