@@ -64,9 +64,10 @@ debug: setup ## Compile with line tracing, assertions and bounds checks, into bu
 	@AUTHSWITCH_DEBUG=1 $(PY) setup.py --quiet build --build-base build/debug --build-lib $(DEBUG_LIB) --parallel $(JOBS)
 
 coverage: debug ## Run the tests on the debug build and report the coverage of Python and Cython lines
-	@$(ON_DEBUG):tools $(PY) -m coverage run -m pytest $(ARGS)
-	@$(ON_DEBUG):tools $(PY) -m coverage combine --quiet
-	@$(ON_DEBUG):tools $(PY) -m coverage report
+	@status=0; export $(ON_DEBUG):tools; \
+	$(PY) -m coverage run -m pytest $(ARGS) || status=1; \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage report || status=1; \
+	exit $$status
 
 clean: ## Remove everything that was built; the virtual environment stays
 	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage* htmlcov
