@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from switch.codec import encode
 from switch.dialect import bench_classify
@@ -20,7 +21,7 @@ PURCHASES = {
 
 
 @pytest.mark.parametrize("name", PURCHASES)
-def test_classify(benchmark, name):
+def test_classify(benchmark: BenchmarkFixture, name: str) -> None:
     dialect = load_dialect(name)
     message = bytes(encode({"h": "", **PURCHASES[name]}, dialect.spec)[0])
     kind = benchmark.pedantic(bench_classify, (dialect.tables, message, MESSAGES_A_ROUND), rounds=ROUNDS)
