@@ -200,7 +200,7 @@ class KeysSection(Section):
 
     file: FilePath = Field(description="The sealed key file; `authswitch keys` makes and changes it.")
     master_key_file: FilePath | None = Field(
-        None, description="File with the master key; nobody but its owner and group may read it."
+        None, description="File with the master key; nobody but its owner may use it (mode 0600 or 0400)."
     )
     master_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
         None, description="Name of the environment variable that holds the master key."
@@ -237,8 +237,8 @@ class ListenerTls(Section):
     )
     client_identity: Literal["terminal", "any"] = Field(
         "terminal",
-        description="terminal: the common name of the certificate must be the terminal (field 41) of every request; "
-        "any: the certificate only opens the door, as for a concentrator.",
+        description="terminal: the common name of the certificate must be that of the terminal (field 41) of every "
+        "request: its id, or what `terminals.csv` says; any: the certificate only opens the door, as for a concentrator.",
     )
     minimum_version: TlsVersion = Field("1.2", description="The oldest version of TLS that is accepted.")
 
