@@ -55,8 +55,8 @@ cdef inline int pan_key(const uint8_t *pan, int digits, uint64_t *key) noexcept 
 
 
 cdef struct Block:            # one cache line: some intervals, each a beginning and the head of its chain
-    # Beginnings, but for the first, as distances from it in units of a power of ten; then the heads of all. How wide the
-    # two are is the format of the block.
+    # Beginnings, but for the first, as distances from it in units of a power of ten; then the heads of all. How wide
+    # the two are is the format of the block.
     uint8_t data[61]
     uint8_t format
     uint8_t count             # of intervals

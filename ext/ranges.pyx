@@ -1,11 +1,11 @@
 """Flattening of nested ranges into disjoint intervals, and the search among them.
 
 Loading sweeps over the sorted ranges once. Wherever the set of ranges that hold a number changes, an interval begins;
-it names a chain of the ranges in that set, narrowest first. Equal chain ends are shared, so properly nested ranges need
-no more chain nodes than there are ranges, and intervals with the same chain are joined.
+it names a chain of the ranges in that set, narrowest first. Equal chain ends are shared, so properly nested ranges
+need no more chain nodes than there are ranges, and intervals with the same chain are joined.
 
-A search among a million ranges costs what it misses in the caches, so the intervals are packed: neighbours share a cache
-line, in which a beginning takes 2, 4 or 8 bytes and a chain 1, 2 or 4, whichever holds most of them. Above the lines
+A search among a million ranges costs what it misses in the caches, so the intervals are packed: neighbours share a
+cache line, where a beginning takes 2, 4 or 8 bytes and a chain 1, 2 or 4, whichever holds most of them. Above the lines
 stands a static tree of separators, 8 to a cache line (9 ways a level), small enough to stay in the second cache.
 """
 
@@ -237,8 +237,8 @@ cdef class RangeMap:
     @cython.wraparound(False)
     @cython.cdivision(True)
     cdef const ChainNode *find(self, uint64_t key) noexcept nogil:
-        # Bounded by construction: a separator that has nothing below it is KEY_NONE, which no number reaches, and a block
-        # holds as many intervals as it says. The first interval begins at 0, so there is always one to be found.
+        # Bounded by construction: a separator that has nothing below it is KEY_NONE, which no number reaches, and a
+        # block holds as many intervals as it says. The first interval begins at 0, so one is always found.
         cdef size_t node = 0
         cdef int level = self._levels - 1, place, way
         cdef const uint64_t *keys

@@ -3,7 +3,7 @@ from typing import TypedDict, final
 
 from _typeshed import ReadableBuffer
 
-from switch.registrar.keysource import KeySource
+from switch.keys import KeySource
 
 MERCHANT_COLUMNS: tuple[str, ...]
 TERMINAL_COLUMNS: tuple[str, ...]

@@ -38,7 +38,7 @@ cdef enum:
     TEXT_MAX = 255            # bytes
 
 
-class CellError(ValueError):
+class _CellError(ValueError):
     """A cell that cannot be used: which one of the row, and why."""
 
     def __init__(self, cell: int, reason: str) -> None:
@@ -111,13 +111,14 @@ cdef uint64_t count_lines(const uint8_t[::1] data) noexcept nogil:
 
 
 cdef int check_identifier(const uint8_t *data, Cell cell, int width) except -1:
-    """Raise CellError unless the cell is an identifier of 1 to ``width`` printable ASCII characters."""
+    """Raise _CellError unless the cell is an identifier of 1 to ``width`` printable ASCII characters."""
     cdef Py_ssize_t at
     if cell.end == cell.begin or cell.end - cell.begin > width:
-        raise CellError(0, f"the identifier has {cell.end - cell.begin} characters; needed are 1 to {width}")
+        raise _CellError(0, f"the identifier has {cell.end - cell.begin} characters; needed are 1 to {width}")
     for at in range(cell.begin, cell.end):
         if not 0x20 <= data[at] < 0x7F or data[at] == c'"':
-            raise CellError(0, f"the identifier holds the byte 0x{data[at]:02X}; needed are printable ASCII characters")
+            raise _CellError(0, f"the identifier holds the byte 0x{data[at]:02X}; "
+                                "needed are printable ASCII characters")
     return 0
 
 
@@ -131,14 +132,14 @@ def _unquoted(place, text):
         return text
     inner = text[1:-1].replace('""', "\0")
     if len(text) < 2 or not text.endswith('"') or '"' in inner:
-        raise CellError(place, "the double quotes do not close at the end of the cell")
+        raise _CellError(place, "the double quotes do not close at the end of the cell")
     return inner.replace("\0", '"')
 
 
 def _chosen(place, text, names, what):
     """Number of the one name that a cell holds."""
     if text not in names:
-        raise CellError(place, f"unknown {what} {text!r}; known are {', '.join(names)}")
+        raise _CellError(place, f"unknown {what} {text!r}; known are {', '.join(names)}")
     return names.index(text)
 
 
@@ -291,7 +292,8 @@ cdef class Registry:
         return self._texts.data[place + 1:place + 1 + self._texts.data[place]].decode("utf-8")
 
 
-def names_of(names, mask):
+cdef list names_of(tuple names, uint64_t mask):
+    """The names whose bits are set."""
     return [name for number, name in enumerate(names) if mask >> number & 1]
 
 
@@ -358,18 +360,18 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
                        MERCHANT_ID_MAX)
                 earlier = registry.find_merchant(merchant.id, MERCHANT_ID_MAX)
                 if earlier != <uint32_t>TERMINAL_NONE:
-                    raise CellError(0, f"this merchant is on line {lines[earlier]} already")
+                    raise _CellError(0, f"this merchant is on line {lines[earlier]} already")
                 name = _unquoted(1, cell_text(start, row.cells[1])).encode()
                 if not 0 < len(name) <= TEXT_MAX:
-                    raise CellError(1, f"a name of 1 to {TEXT_MAX} bytes is needed")
+                    raise _CellError(1, f"a name of 1 to {TEXT_MAX} bytes is needed")
                 category = cell_text(start, row.cells[3])
                 if len(category) != 4 or not (category.isascii() and category.isdecimal()):
-                    raise CellError(3, f"{category!r} is not a merchant category code (ISO 18245) of 4 digits")
+                    raise _CellError(3, f"{category!r} is not a merchant category code (ISO 18245) of 4 digits")
                 merchant.category = int(category)
                 merchant.state = _chosen(2, cell_text(start, row.cells[2]), STATES, "state")
                 merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind",
                                                KINDS_MAX)
-            except CellError as error:
+            except _CellError as error:
                 problems.at(row.line, row.cells[<int>error.cell].begin - row.begin + 1,
                             f"{MERCHANT_COLUMNS[error.cell]}: {error.reason}")
                 continue
@@ -382,15 +384,16 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
     return 0
 
 
-def cells_reason(count, needed):
+cdef str cells_reason(int count, int needed):
+    """Why a row of so many cells cannot be used."""
     return f"{'too many' if count > needed else count} cells; needed are {needed}"
 
 
 cdef bytes checked_key(keys, str name, sizes, int cell):
-    """A key by name; None when there is none. Raise CellError when its size is none of ``sizes``."""
+    """A key by name; None when there is none. Raise _CellError when its size is none of ``sizes``."""
     cdef bytes key = keys.get(name)
     if key is not None and len(key) not in sizes:
-        raise CellError(cell, f"key {name} has {len(key)} bytes; needed are {' or '.join(map(str, sizes))}")
+        raise _CellError(cell, f"key {name} has {len(key)} bytes; needed are {' or '.join(map(str, sizes))}")
     return key
 
 
@@ -403,14 +406,14 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
         name = f"terminal/{id}/tak"
         key = checked_key(keys, name, profile[5], 5)
         if key is None:
-            raise CellError(5, f"no key {name}, which {ALGORITHMS[profile[3]]} needs")
+            raise _CellError(5, f"no key {name}, which {ALGORITHMS[profile[3]]} needs")
         terminal.mac_key.size = len(key)
         memcpy(terminal.mac_key.key, <const char *>key, len(key))
     if terminal.pin_format != PIN_FORMAT_NONE:
         name = f"terminal/{id}/tpk"
         key = checked_key(keys, name, PIN_KEY_SIZES, 6)
         if key is None:
-            raise CellError(6, f"no key {name}, which a PIN format needs")
+            raise _CellError(6, f"no key {name}, which a PIN format needs")
         copy_key(&terminal.pin_key, key)
     key = checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
     if key is not None:
@@ -477,11 +480,11 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                        TERMINAL_ID_MAX)
                 index = registry.find_terminal(terminal.id, TERMINAL_ID_MAX)
                 if index != <uint32_t>TERMINAL_NONE:
-                    raise CellError(0, f"this terminal is on line {lines[index]} already")
+                    raise _CellError(0, f"this terminal is on line {lines[index]} already")
                 index = registry.find_merchant(start + row.cells[1].begin,
                                                <int>min(row.cells[1].end - row.cells[1].begin, 1000))
                 if index == <uint32_t>TERMINAL_NONE:
-                    raise CellError(1, f"unknown merchant {cell_text(start, row.cells[1])!r}")
+                    raise _CellError(1, f"unknown merchant {cell_text(start, row.cells[1])!r}")
                 terminal.merchant = index
                 shared = start[row.cells[2].begin:row.cells[6].end]
                 profile = profiles.get(shared)
@@ -499,8 +502,8 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 if row.cells[7].end > row.cells[7].begin:
                     certificate = _unquoted(7, cell_text(start, row.cells[7])).encode()
                     if len(certificate) > TEXT_MAX:
-                        raise CellError(7, f"a certificate name has at most {TEXT_MAX} bytes")
-            except CellError as error:
+                        raise _CellError(7, f"a certificate name has at most {TEXT_MAX} bytes")
+            except _CellError as error:
                 problems.at(row.line, row.cells[<int>error.cell].begin - row.begin + 1,
                             f"{TERMINAL_COLUMNS[error.cell]}: {error.reason}")
                 # The next row is read into the same place; no key may be left in it.

@@ -36,7 +36,7 @@ cdef class RouteTable:
     cdef Route *_routes
     cdef readonly int route_count
     cdef readonly int rule_count
-    cdef readonly int currency_set_count
+    cdef int currency_set_count
 
     cdef int find(self, const uint8_t *pan, int digits, int kind, int currency, int64_t amount_minor) noexcept nogil
     """Index of the route for a PAN in ASCII digits, or ROUTE_NONE. ``currency`` is the numeric ISO 4217 code, 0 when

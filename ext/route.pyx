@@ -27,7 +27,7 @@ cdef enum:
     DIGIT_BITS = 5            # a range's value holds how many digits it was written with, beside its rule
 
 
-class CellError(ValueError):
+class _CellError(ValueError):
     """A cell that cannot be used: which one of the row, how far inside it, and why."""
 
     def __init__(self, cell: int, offset: int, reason: str) -> None:
@@ -42,7 +42,7 @@ def _parts(cell, text):
     offset = 0
     for part in text.split("|"):
         if not part.strip():
-            raise CellError(cell, offset, "an empty name between '|'")
+            raise _CellError(cell, offset, "an empty name between '|'")
         yield offset, part.strip()
         offset += len(part) + 1
 
@@ -53,7 +53,7 @@ def _read_kinds(text, kind_names):
     mask = 0
     for offset, name in _parts(2, text):
         if name not in kind_names:
-            raise CellError(2, offset, f"unknown kind {name!r}; known are {', '.join(kind_names)}")
+            raise _CellError(2, offset, f"unknown kind {name!r}; known are {', '.join(kind_names)}")
         mask |= 1 << kind_names[name]
     return mask
 
@@ -63,7 +63,7 @@ def _read_currencies(text):
     if text:
         for offset, code in _parts(3, text):
             if len(code) != 3 or not code.isdecimal() or code == "000":
-                raise CellError(3, offset, f"{code!r} is not a numeric ISO 4217 code of 3 digits")
+                raise _CellError(3, offset, f"{code!r} is not a numeric ISO 4217 code of 3 digits")
             codes.add(int(code))
     return frozenset(codes)
 
@@ -72,31 +72,31 @@ def _read_amount(cell, text, otherwise):
     if not text:
         return otherwise
     if not text.isdecimal() or len(text) > AMOUNT_DIGITS_MAX:
-        raise CellError(cell, 0, f"an amount is up to {AMOUNT_DIGITS_MAX} digits in the currency's minor unit")
+        raise _CellError(cell, 0, f"an amount is up to {AMOUNT_DIGITS_MAX} digits in the currency's minor unit")
     return int(text)
 
 
 def _read_links(text, link_names):
     if not text:
-        raise CellError(6, 0, "at least one link is needed")
+        raise _CellError(6, 0, "at least one link is needed")
     targets = []
     for offset, part in _parts(6, text):
         name, _, rank = part.partition(":")
         priority, _, weight = rank.partition("*")
         if name not in link_names:
-            raise CellError(6, offset, f"unknown link {name!r}; configured are {', '.join(link_names) or 'none'}")
+            raise _CellError(6, offset, f"unknown link {name!r}; configured are {', '.join(link_names) or 'none'}")
         numbers = []
         for word, meaning, least in (priority, "priority", 0), (weight, "weight", 1):
             if word and not (word.isdecimal() and len(word) < 6 and least <= int(word) <= WEIGHT_MAX):
-                raise CellError(6, offset, f"the {meaning} {word!r} is not a number from {least} to {WEIGHT_MAX}")
+                raise _CellError(6, offset, f"the {meaning} {word!r} is not a number from {least} to {WEIGHT_MAX}")
             numbers.append(int(word) if word else 1)
         if part.endswith((":", "*")):
-            raise CellError(6, offset, f"{part!r} is not LINK, LINK:PRIORITY or LINK:PRIORITY*WEIGHT")
+            raise _CellError(6, offset, f"{part!r} is not LINK, LINK:PRIORITY or LINK:PRIORITY*WEIGHT")
         if any(link == link_names[name] for link, _, _ in targets):
-            raise CellError(6, offset, f"link {name!r} stands here twice")
+            raise _CellError(6, offset, f"link {name!r} stands here twice")
         targets.append((link_names[name], *numbers))
     if len(targets) > ROUTE_TARGETS_MAX:
-        raise CellError(6, 0, f"{len(targets)} links; at most {ROUTE_TARGETS_MAX} are tried for one route")
+        raise _CellError(6, 0, f"{len(targets)} links; at most {ROUTE_TARGETS_MAX} are tried for one route")
     return tuple(sorted(targets, key=lambda target: target[1]))
 
 
@@ -239,13 +239,13 @@ class _Loader:
         amount_min = _read_amount(4, cells[2], 0 if cells[3] else -1)
         amount_max = _read_amount(5, cells[3], INT64_MAX)
         if amount_max < amount_min:
-            raise CellError(5, 0, "amount_max is below amount_min")
+            raise _CellError(5, 0, "amount_max is below amount_min")
         targets = _read_links(cells[4], self.link_names)
         rule = (kinds, self.currencies.setdefault(codes, len(self.currencies)) if codes else -1, amount_min, amount_max,
                 self.routes.setdefault(targets, len(self.routes)))
         number = self.rules.setdefault(rule, len(self.rules))
         if number >= RULES_MAX:
-            raise CellError(2, 0, f"more than {RULES_MAX} different rules")
+            raise _CellError(2, 0, f"more than {RULES_MAX} different rules")
         return number
 
 
@@ -291,7 +291,7 @@ cdef uint32_t read_rows(const uint8_t[::1] data, loader, DigitRange **ranges) ex
                      for place in range(FIRST_SHARED, COLUMN_COUNT)]
             try:
                 rule = rules[shared] = loader.rule(cells)
-            except CellError as error:
+            except _CellError as error:
                 problems.at(row.line, row.cells[error.cell].begin - row.begin + error.offset + 1,
                             f"{COLUMNS[error.cell]}: {error.reason}")
                 continue
@@ -320,7 +320,7 @@ cdef int find_unreachable(const DigitRange *ranges, uint32_t count, loader) exce
     return 0
 
 
-def narrows_within(inner, outer):
+cdef bint narrows_within(tuple inner, tuple outer) except -1:
     """Whether all that one rule lets through, an earlier one of the same range lets through too."""
     return (not inner[0] & ~outer[0] and outer[1] in (-1, inner[1])
             and outer[2] <= inner[2] and inner[3] <= outer[3])

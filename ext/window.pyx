@@ -117,29 +117,40 @@ cdef inline Window *find(WindowTable table, uint64_t key) noexcept nogil:
     return NULL
 
 
-cdef uint32_t give_up(WindowTable table, uint64_t now_ms) noexcept nogil:
-    """Take one window out of a full table; its number."""
-    cdef uint32_t chosen = table._hand, at
-    cdef uint32_t *link
-    cdef Window *window
-    cdef bint found = False, ended = False
+cdef inline uint32_t after(WindowTable table, uint32_t number) noexcept nogil:
+    return number + 1 if number + 1 < table.room else 0
+
+
+cdef bint has_ended(WindowTable table, const Window *window, uint64_t now_ms) noexcept nogil:
+    return table.slice_at(now_ms, window.slice_ms, window.slices) >= window.newest + window.slices
+
+
+cdef uint32_t choose(WindowTable table, uint64_t now_ms) noexcept nogil:
+    """The window to give up: one that has ended if the next few hold one, else the hand's first one not touched."""
+    cdef uint32_t at = table._hand, first = table._hand
     cdef int _step
     for _step in range(HAND_STEPS):
+        if has_ended(table, &table._windows[at], now_ms):
+            if at == table._hand:
+                table._hand = after(table, at)
+            return at
+        at = after(table, at)
+    for _step in range(HAND_STEPS):
         at = table._hand
-        table._hand = at + 1 if at + 1 < table.room else 0
-        window = &table._windows[at]
-        if table.slice_at(now_ms, window.slice_ms, window.slices) >= window.newest + window.slices:
-            chosen = at
-            ended = True
-            break
-        if window.touched:
-            window.touched = 0
-        elif not found:
-            chosen = at
-            found = True
-    table.evicted_live += not ended
-    window = &table._windows[chosen]
-    link = &table._buckets[window.key & table._bucket_mask]
+        table._hand = after(table, at)
+        if not table._windows[at].touched:
+            table.evicted_live += 1
+            return at
+        table._windows[at].touched = 0
+    table.evicted_live += 1
+    return first
+
+
+cdef uint32_t give_up(WindowTable table, uint64_t now_ms) noexcept nogil:
+    """Take one window out of a full table; its number."""
+    cdef uint32_t chosen = choose(table, now_ms)
+    cdef const Window *window = &table._windows[chosen]
+    cdef uint32_t *link = &table._buckets[window.key & table._bucket_mask]
     while link[0] != chosen:
         link = &table._windows[link[0]].next
     link[0] = window.next

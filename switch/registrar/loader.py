@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from switch.datafile import read_data_file
+from switch.keys import KeySource
 from switch.kinds import Kind
-from switch.registrar.keysource import KeySource
 from switch.registry import Registry
 
 
@@ -20,7 +20,8 @@ def load_registry(
         merchants_path: CSV file with the columns id, name, state, category, kinds.
         terminals_path: CSV file with the columns id, merchant, state, listeners, kinds, mac_algorithm, pin_format,
             certificate.
-        keys: Gives the keys ``terminal/<id>/tak``, ``terminal/<id>/tpk`` and ``terminal/<id>/tmk``, or None.
+        keys: A key file's ``source()``; gives the keys ``terminal/<id>/tak``, ``terminal/<id>/tpk`` and
+            ``terminal/<id>/tmk``, or None.
         listener_names: Names of the listeners, in the order of the configuration.
 
     Raises:

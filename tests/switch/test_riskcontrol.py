@@ -1,0 +1,219 @@
+"""Risk files."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from switch.config.problems import ConfigError
+from switch.kinds import Kind
+from switch.reasons import Reason
+from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
+from switch.risk import Risk, card_hash
+from switch.riskcontrol import load_risk
+
+SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
+SECRET = bytes(range(16))
+KEYS = {"risk/cards": SECRET}
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def registry() -> Registry:
+    merchants, terminals = ",".join(MERCHANT_COLUMNS).encode(), ",".join(TERMINAL_COLUMNS).encode()
+    return Registry.build(merchants, terminals, {}, [kind.label for kind in Kind], ["pos"])
+
+
+@pytest.fixture
+def load(tmp_path: Path, registry: Registry):
+    def load(text: str, **options: object) -> Risk:
+        (tmp_path / "risk.toml").write_text(text)
+        return load_risk(tmp_path / "risk.toml", options.pop("keys", KEYS), registry, **options)
+
+    return load
+
+
+def problems_of(load, text: str, **options: object) -> list[tuple[str, str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, **options)
+    return [(Path(problem.file).name, problem.key, problem.reason) for problem in caught.value.problems]
+
+
+def buy(risk: Risk, pan: str = "4000001234567890", amount: int = 100, **options: int) -> Reason:
+    return Reason(
+        risk.check_request(**{"kind": Kind.PURCHASE, "currency": 156, **options}, pan=pan, amount_minor=amount)
+    )
+
+
+def test_the_sample(registry: Registry) -> None:
+    risk = load_risk(SAMPLE / "risk.toml", {}, registry)
+    assert risk.limit_count == 5
+    assert buy(risk, amount=50_000_01) is Reason.AMOUNT_LIMIT
+    assert [buy(risk, amount=50_000_00) for _ in range(3)] == [Reason.APPROVED, Reason.APPROVED, Reason.AMOUNT_LIMIT]
+    assert buy(risk, "6229990000000000") is Reason.RESTRICTED_CARD
+    assert buy(risk, "4999950000000000") is Reason.SUSPECTED_FRAUD
+    assert buy(risk, "6227000000000000", kind=Kind.CASH_ADVANCE) is Reason.KIND_NOT_PERMITTED_TO_CARD
+
+
+def test_an_empty_file_refuses_nothing(load) -> None:
+    assert buy(load("")) is Reason.APPROVED
+
+
+def test_what_takes_money_is_counted_unless_said_otherwise(load) -> None:
+    risk = load('[[limits]]\nname = "a"\nper = "card"\nwindow_seconds = 60\ncount_max = 0\n')
+    counted = {kind for kind in Kind if buy(risk, kind=kind) is Reason.COUNT_LIMIT}
+    assert counted == {Kind.PURCHASE, Kind.CASH_ADVANCE, Kind.PREAUTHORIZATION}
+
+
+@pytest.mark.parametrize(("offset", "hours"), [("+00:00", 0), ("+08:00", 8), ("-03:30", -3.5)])
+def test_fixed_windows_begin_at_midnight_of_the_offset(load, offset: str, hours: float) -> None:
+    limit = '[[limits]]\nname = "a"\nper = "card"\nmode = "fixed"\nwindow_seconds = 86_400\ncount_max = 1\n'
+    risk = load(f'utc_offset = "{offset}"\n' + limit, clock_offset_ms=1_000 * DAY_MS)
+    midnight_ms = int(DAY_MS - hours * 3_600_000)
+    assert buy(risk, now_ms=midnight_ms - 1) is Reason.APPROVED
+    assert buy(risk, now_ms=midnight_ms) is Reason.APPROVED
+    assert buy(risk, now_ms=midnight_ms) is Reason.COUNT_LIMIT
+
+
+def test_the_clocks_of_the_machine_are_used(load) -> None:
+    offset_ms = load("").windows.clock_offset_ms
+    assert abs(offset_ms - (time.time() - time.monotonic()) * 1000) < 5_000
+
+
+def test_a_reload_goes_on_counting(load) -> None:
+    limit = '[[limits]]\nname = "a"\nper = "card"\nwindow_seconds = 60\ncount_max = '
+    first = load(limit + "2")
+    assert [buy(first), buy(first)] == [Reason.APPROVED] * 2
+    second = load(limit + "3", previous=first)
+    assert [buy(second), buy(second)] == [Reason.APPROVED, Reason.COUNT_LIMIT]
+    assert buy(load("windows_max = 10\n" + limit + "3", previous=second)) is Reason.APPROVED
+
+
+def test_tables_are_found_beside_the_file(load, tmp_path: Path) -> None:
+    (tmp_path / "countries.csv").write_text("low,high,country\n4000,,408\n")
+    hashed = card_hash(SECRET, "5100000000000001")
+    (tmp_path / "cards.csv").write_text(f"# lost\ncard,reason\n\n{hashed},restricted-card\n")
+    text = '[countries]\ntable = "countries.csv"\nblocked = ["408"]\n[cards]\ntable = "cards.csv"\n'
+    risk = load(text)
+    assert buy(risk) is Reason.RESTRICTED_CARD
+    assert buy(risk, "5100000000000001") is Reason.RESTRICTED_CARD
+    assert buy(risk, "5100000000000002") is Reason.APPROVED
+    assert problems_of(load, text, keys={}) == [("risk.toml", "cards.key", "no key risk/cards in the key file")]
+    assert problems_of(load, text, keys={"risk/cards": b"short"}) == [
+        ("risk.toml", "cards.key", "key risk/cards has 5 bytes; the card hash needs 16")
+    ]
+
+
+def test_problems_of_the_table_of_cards_show_no_card(load, tmp_path: Path) -> None:
+    file = tmp_path / "cards.csv"
+    file.write_text("card,reason\n4000001234567890123,lost\n4000001234567890,lost\n")
+    problems = problems_of(load, '[cards]\ntable = "cards.csv"\n')
+    assert problems == [
+        ("cards.csv", "line 2, column 1", "card: the hash of a card has 16 hex digits"),
+        ("cards.csv", "line 3, column 18", "reason: known are restricted-card, suspected-fraud"),
+    ]
+    file.write_text("cards\n")
+    assert problems_of(load, '[cards]\ntable = "cards.csv"\n') == [
+        ("cards.csv", "line 1, column 1", "the first row must be card,reason")
+    ]
+
+
+def test_every_problem_of_the_file_is_told(load) -> None:
+    assert problems_of(
+        load,
+        """
+        windows_max = 0
+        utc_offset = "8"
+        surprise = 1
+        [[limits]]
+        name = "a"
+        per = "shop"
+        window_seconds = 60
+        count_max = 1
+        [[limits]]
+        name = "b"
+        per = "card"
+        [[limits]]
+        name = "c"
+        per = "card"
+        amount_max = 1
+        window_seconds = 60
+        [[limits]]
+        name = "d"
+        per = "card"
+        count_max = 1
+        [[limits]]
+        name = "e"
+        per = "card"
+        currency = "156"
+        single_amount_max = 1
+        window_seconds = 60
+        [[limits]]
+        name = "f"
+        per = "card"
+        kinds = ["sale"]
+        count_max = 1
+        window_seconds = 60
+        [[limits]]
+        name = "g"
+        per = "card"
+        kinds = []
+        count_max = 1
+        window_seconds = 60
+        [[bins]]
+        low = "4"
+        [[bins]]
+        low = "44"
+        high = "4"
+        block = "restricted-card"
+        [[bins]]
+        low = "4x"
+        block = "stolen"
+        """,
+    ) == [
+        ("risk.toml", "windows_max", "needed at least 1, got 0"),
+        (
+            "risk.toml",
+            "utc_offset",
+            'needed text of the form ^[+-](0[0-9]|1[0-4]):[0-5][0-9]$, got "8"',
+        ),
+        ("risk.toml", "limits[0].per", "needed 'card', 'terminal' or 'merchant', got \"shop\""),
+        ("risk.toml", "limits[1]", "one of amount_max, count_max and single_amount_max is needed"),
+        (
+            "risk.toml",
+            "limits[2]",
+            "amount_max and single_amount_max need a currency: sums of several currencies mean nothing",
+        ),
+        ("risk.toml", "limits[3]", "amount_max and count_max need window_seconds"),
+        ("risk.toml", "limits[4]", "window_seconds does nothing without amount_max or count_max"),
+        ("risk.toml", "limits[5].kinds[0]", "unknown kind 'sale'; known are " + ", ".join(k.label for k in Kind)),
+        ("risk.toml", "limits[6]", "kinds must name at least one, or be left out"),
+        ("risk.toml", "bins[0]", "either block or kinds is needed"),
+        ("risk.toml", "bins[1]", "high must have as many digits as low, and not be below it"),
+        ("risk.toml", "bins[2].low", 'needed text of the form ^[0-9]{1,19}$, got "4x"'),
+        ("risk.toml", "bins[2].block", "needed 'restricted-card' or 'suspected-fraud', got \"stolen\""),
+        ("risk.toml", "surprise", "unknown key; known are bins, cards, countries, limits, utc_offset, windows_max"),
+    ]
+
+
+def test_names_of_limits_are_unique(load) -> None:
+    limit = '[[limits]]\nname = "a"\nper = "card"\nwindow_seconds = 60\ncount_max = 1\n'
+    assert problems_of(load, limit + limit) == [("risk.toml", "limits", "names stand twice: a")]
+
+
+def test_files_that_are_no_toml(load, tmp_path: Path, registry: Registry) -> None:
+    [(_, key, reason)] = problems_of(load, "limits = ")
+    assert key == ""
+    assert reason.startswith("is not TOML")
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_risk(tmp_path / "nothing.toml", KEYS, registry)
+    shutil.copy(SAMPLE / "risk.toml", tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_risk(tmp_path / "binary.toml", KEYS, registry)
+
+
+def test_too_many_bins_over_one_card(load) -> None:
+    bins = "".join(f'[[bins]]\nlow = "4{n:03d}"\nhigh = "4999"\nblock = "restricted-card"\n' for n in range(65))
+    assert problems_of(load, bins) == [("risk.toml", "bins", "more than 64 BINs would hold the same card number")]
