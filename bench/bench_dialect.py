@@ -26,4 +26,5 @@ def test_classify(benchmark: BenchmarkFixture, name: str) -> None:
     message = bytes(encode({"h": "", **PURCHASES[name]}, dialect.spec)[0])
     kind = benchmark.pedantic(bench_classify, (dialect.tables, message, MESSAGES_A_ROUND), rounds=ROUNDS)
     assert kind == Kind.PURCHASE
+    assert benchmark.stats is not None
     benchmark.extra_info["nanoseconds"] = benchmark.stats.stats.min / MESSAGES_A_ROUND * 1e9
