@@ -238,7 +238,7 @@ class ListenerTls(Section):
     client_identity: Literal["terminal", "any"] = Field(
         "terminal",
         description="terminal: the common name of the certificate must be that of the terminal (field 41) of every "
-        "request: its id, or what `terminals.csv` says; any: the certificate only opens the door, as for a concentrator.",
+        "request: its id, or what `terminals.csv` says; any: the certificate only opens the door (a concentrator).",
     )
     minimum_version: TlsVersion = Field("1.2", description="The oldest version of TLS that is accepted.")
 
