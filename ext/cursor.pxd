@@ -80,3 +80,8 @@ cdef inline uint32_t load_be32(const uint8_t *at) noexcept nogil:
 
 cdef inline uint64_t load_be64(const uint8_t *at) noexcept nogil:
     return (<uint64_t>load_be32(at) << 32) | load_be32(at + 4)
+
+
+cdef extern from *:
+    # Position of the lowest bit that is set; undefined for 0.
+    int lowest_bit "__builtin_ctzll"(unsigned long long bits) noexcept nogil

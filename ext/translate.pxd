@@ -42,6 +42,12 @@ cdef struct Slots:
     SlotValue value[SLOT_COUNT]
 
 
+cdef inline void fill_slot(Slots *slots, int slot, const uint8_t *text, int count) noexcept nogil:
+    """Give a slot its text, which is borrowed until the message is composed."""
+    slots.value[slot].text = text
+    slots.value[slot].count = <uint16_t>count
+
+
 @cython.final
 cdef class Composer:
     """Steps compiled for one destination spec. Immutable."""

@@ -1,0 +1,91 @@
+"""The present moment, and the texts that messages carry of it, worked out once a second."""
+
+cimport cython
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+
+cdef extern from "time.h" nogil:
+    struct tm:
+        int tm_sec
+        int tm_min
+        int tm_hour
+        int tm_mday
+        int tm_mon
+        int tm_year
+        int tm_yday
+    ctypedef long time_t
+    tm *gmtime_r(const time_t *moment, tm *parts)
+
+
+cdef void write_digits(uint8_t *at, int width, uint64_t number) noexcept nogil:
+    """Write the lowest ``width`` decimal digits of a number as ASCII, zeros on the left."""
+    cdef int i
+    for i in range(width - 1, -1, -1):
+        at[i] = <uint8_t>(48 + number % 10)
+        number //= 10
+
+
+@cython.final
+cdef class Calendar:
+    """A clock that its owner moves: the daemon from the system's clocks, the simulator from virtual time."""
+
+    def __cinit__(self, int64_t local_offset_s=0):
+        self.wall_s = -1
+        self.local_offset_s = local_offset_s
+
+    def set_local_offset(self, int64_t local_offset_s):
+        """Change the time zone's offset from UTC, in seconds."""
+        self.local_offset_s = local_offset_s
+        if self.wall_s >= 0:
+            self._write_texts()
+
+    def set(self, int64_t now_ns, int64_t wall_s):
+        """Move to a moment: ``now_ns`` monotonic, ``wall_s`` in seconds since 1970."""
+        self.set_time(now_ns, wall_s)
+
+    def texts(self):
+        """The texts of the moment, by name, as a message would carry them."""
+        return {
+            "transmission_time": self.transmission_time[:10].decode(),
+            "local_time": self.local_time[:6].decode(),
+            "local_date": self.local_date[:4].decode(),
+            "local_date_time": self.local_date_time[:12].decode(),
+            "rrn_prefix": self.rrn_prefix[:6].decode(),
+        }
+
+    cdef void set_from_clock(self) noexcept nogil:
+        """Move to what the system's clocks say."""
+        cdef timespec moment
+        clock_gettime(CLOCK_MONOTONIC, &moment)
+        cdef int64_t now_ns = <int64_t>moment.tv_sec * 1_000_000_000 + moment.tv_nsec
+        clock_gettime(CLOCK_REALTIME, &moment)
+        self.set_time(now_ns, moment.tv_sec)
+
+    cdef void set_time(self, int64_t now_ns, int64_t wall_s) noexcept nogil:
+        self.now_ns = now_ns
+        if wall_s != self.wall_s:
+            self.wall_s = wall_s
+            self._write_texts()
+
+    cdef void _write_texts(self) noexcept nogil:
+        cdef tm utc, local
+        cdef time_t moment = self.wall_s
+        gmtime_r(&moment, &utc)
+        moment += self.local_offset_s
+        gmtime_r(&moment, &local)
+        write_digits(self.transmission_time, 2, utc.tm_mon + 1)
+        write_digits(self.transmission_time + 2, 2, utc.tm_mday)
+        write_digits(self.transmission_time + 4, 2, utc.tm_hour)
+        write_digits(self.transmission_time + 6, 2, utc.tm_min)
+        write_digits(self.transmission_time + 8, 2, utc.tm_sec)
+        write_digits(self.rrn_prefix, 1, utc.tm_year % 10)
+        write_digits(self.rrn_prefix + 1, 3, utc.tm_yday + 1)
+        write_digits(self.rrn_prefix + 4, 2, utc.tm_hour)
+        write_digits(self.local_date_time, 2, local.tm_year % 100)
+        write_digits(self.local_date_time + 2, 2, local.tm_mon + 1)
+        write_digits(self.local_date_time + 4, 2, local.tm_mday)
+        write_digits(self.local_date_time + 6, 2, local.tm_hour)
+        write_digits(self.local_date_time + 8, 2, local.tm_min)
+        write_digits(self.local_date_time + 10, 2, local.tm_sec)
+        memcpy(self.local_date, self.local_date_time + 2, 4)
+        memcpy(self.local_time, self.local_date_time + 6, 6)

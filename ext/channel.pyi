@@ -1,0 +1,13 @@
+from typing import Protocol
+
+class Owner(Protocol):
+    def hang_up(self, reason: str) -> None: ...
+
+class Channel:
+    owner: Owner | None
+    slot: int
+    generation: int
+    is_open: bool
+    in_flight: int
+    @property
+    def waiting_bytes(self) -> int: ...

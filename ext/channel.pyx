@@ -1,0 +1,120 @@
+"""One connection as the state machine sees it: an identity, and bytes that wait to leave. No socket."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memmove
+
+cdef enum:
+    BUFFER_FIRST_BYTES = 512
+    BUFFER_KEPT_BYTES = 4096          # an emptied buffer above this is given back
+    DEPARTURES_FIRST = 8
+
+
+cdef class Channel:
+    """A connection without its socket. The I/O layer and the simulator hang their own upon ``hang_up``."""
+
+    def __cinit__(self):
+        self.slot = 0
+        self.generation = 0
+        self.is_open = False
+
+    def __dealloc__(self):
+        free(self._out)
+        free(self._departures)
+
+    @property
+    def waiting_bytes(self):
+        """Bytes in the output buffer, whether they may leave yet or not."""
+        return self._size
+
+    cdef uint8_t *reserve(self, uint32_t room) noexcept:
+        """Room for one frame at the end of the buffer; NULL when memory is short. Nothing is queued by it."""
+        cdef uint32_t wanted = self._size + room
+        cdef uint32_t grown
+        cdef uint8_t *buffer
+        if wanted > self._room:
+            grown = self._room * 2 if self._room else BUFFER_FIRST_BYTES
+            if grown < wanted:
+                grown = wanted
+            buffer = <uint8_t *>realloc(self._out, grown)
+            if buffer == NULL:
+                return NULL
+            self._out = buffer
+            self._room = grown
+        return self._out + self._size
+
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome) noexcept:
+        """Queue the ``size`` bytes that were written at ``reserve``'s place; 0, or -1 when memory is short."""
+        cdef Departure *departures
+        cdef uint32_t room
+        if self._departure_first + self._departure_count == self._departure_room:
+            if self._departure_first > self._departure_room // 2:
+                memmove(self._departures, self._departures + self._departure_first,
+                        self._departure_count * sizeof(Departure))
+                self._departure_first = 0
+            else:
+                room = self._departure_room * 2 if self._departure_room else DEPARTURES_FIRST
+                departures = <Departure *>realloc(self._departures, room * sizeof(Departure))
+                if departures == NULL:
+                    return -1
+                self._departures = departures
+                self._departure_room = room
+        self._size += size
+        cdef Departure *departure = &self._departures[self._departure_first + self._departure_count]
+        departure.position = position
+        departure.end = self._size
+        departure.outcome = outcome
+        self._departure_count += 1
+        return 0
+
+    cdef bytes take(self, uint64_t durable):
+        """The bytes whose journal positions are durable, as one object to write at once; None when there are none."""
+        cdef uint32_t count = 0
+        cdef uint32_t released = 0
+        cdef uint32_t i
+        cdef Departure *departure
+        while count < self._departure_count:
+            departure = &self._departures[self._departure_first + count]
+            if departure.position > durable:
+                break
+            released = departure.end
+            count += 1
+        if count == 0:
+            return None
+        cdef bytes taken = PyBytes_FromStringAndSize(<char *>self._out, released)
+        self._departure_first += count
+        self._departure_count -= count
+        self._size -= released
+        if self._departure_count == 0:
+            self._departure_first = 0
+            self._give_back()
+        else:
+            memmove(self._out, self._out + released, self._size)
+            for i in range(self._departure_count):
+                self._departures[self._departure_first + i].end -= released
+        return taken
+
+    cdef uint32_t next_undelivered(self) noexcept:
+        """Drop the oldest frame that has not left and give the outcome that it carried; OUTCOME_NONE at the end."""
+        cdef uint32_t outcome
+        while self._departure_count:
+            outcome = self._departures[self._departure_first].outcome
+            self._departure_first += 1
+            self._departure_count -= 1
+            if outcome != OUTCOME_NONE:
+                return outcome
+        self._departure_first = 0
+        self._size = 0
+        return OUTCOME_NONE
+
+    cdef void _give_back(self) noexcept:
+        if self._room > BUFFER_KEPT_BYTES:
+            free(self._out)
+            self._out = NULL
+            self._room = 0
+
+    cdef void hang_up(self, str reason) noexcept:
+        """Ask the owner to close the connection once its output has left."""
+        if self.owner is not None:
+            self.owner.hang_up(reason)

@@ -1,0 +1,63 @@
+"""The duplicate window: what became of each natural key, so that no request is forwarded twice."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.transaction cimport PAN_MAX, NaturalKey
+
+cdef enum OutcomeState:
+    OUTCOME_FREE
+    OUTCOME_IN_FLIGHT         # its transaction waits for the issuer
+    OUTCOME_FINISHED          # its answer is stored
+
+cdef struct Outcome:
+    NaturalKey key
+    uint64_t fingerprint      # of amount, kind and card: a repeat must be the same request, not just the same number
+    int64_t finished_ns
+    int64_t position          # of its OUTCOME in the journal: a repeat waits for it too
+    int64_t amount_minor
+    uint64_t stored_at        # position in the ring of stored bytes
+    uint32_t answer_size
+    uint32_t next_same_hash
+    uint32_t transaction      # while in flight
+    uint16_t link             # that approved it
+    uint16_t listener         # in whose dialect the answer is stored
+    uint8_t state
+    uint8_t kind
+    uint8_t approved          # the issuer, or the stand-in rule, said so
+    uint8_t reversed          # a reversal of it is stored
+    uint8_t pan_digits
+    uint8_t pan[PAN_MAX + 1]
+    uint8_t rrn[12]
+    uint8_t authorization_code[6]     # zeros: the issuer gave none
+    uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
+
+
+cdef class DuplicateWindow:
+    """Bounded in count, in age and in bytes of stored answers; the oldest finished outcomes make room."""
+    cdef Outcome *_entries
+    cdef uint32_t *_buckets
+    cdef uint32_t _bucket_mask
+    cdef uint32_t *_order             # finished outcomes, oldest first: a ring
+    cdef uint32_t _order_first
+    cdef uint32_t _order_count
+    cdef uint32_t _free
+    cdef uint8_t *_stored            # a ring of bytes
+    cdef uint64_t _stored_room
+    cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do
+    cdef uint64_t _secret[2]
+    cdef readonly uint32_t room
+    cdef readonly uint32_t in_use
+    cdef readonly int64_t age_max_ns
+
+    cdef uint32_t find(self, const NaturalKey *key) noexcept nogil
+    cdef uint32_t find_latest(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
+    cdef uint32_t open(self, const NaturalKey *key) noexcept nogil
+    cdef Outcome *at(self, uint32_t number) noexcept nogil
+    cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
+                    const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil
+    cdef const uint8_t *answer(self, uint32_t number) noexcept nogil
+    cdef const uint8_t *sent(self, uint32_t number) noexcept nogil
+    cdef void expire(self, int64_t now_ns) noexcept nogil
+    cdef void forget(self, uint32_t number) noexcept nogil
+    cdef void _forget_oldest(self) noexcept nogil
+    cdef void _unlink(self, uint32_t number) noexcept nogil
+    cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil

@@ -1,0 +1,5 @@
+class DuplicateWindow:
+    room: int
+    in_use: int
+    age_max_ns: int
+    def __init__(self, room: int, stored_bytes: int, age_max_seconds: float) -> None: ...

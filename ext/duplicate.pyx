@@ -1,0 +1,170 @@
+"""The duplicate window: what became of each natural key, so that no request is forwarded twice (invariant I4)."""
+
+import secrets
+
+cimport cython
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+from switch.channel cimport OUTCOME_NONE
+from switch.transaction cimport TRANSACTION_NONE
+
+
+@cython.final
+cdef class DuplicateWindow:
+    """Outcomes by natural key.
+
+    Args:
+        room: Outcomes at most, those in flight included.
+        stored_bytes: Bytes of stored answers, and of approved requests as they went to their link, at most.
+        age_max_seconds: A finished outcome older than this is forgotten.
+    """
+
+    def __cinit__(self, uint32_t room, uint64_t stored_bytes, double age_max_seconds):
+        if not 1 <= room <= 50_000_000:
+            raise ValueError(f"room for outcomes is {room}, must be 1 to 50,000,000")
+        cdef uint32_t buckets = 16
+        while buckets < room:
+            buckets *= 2
+        self._entries = <Outcome *>calloc(room, sizeof(Outcome))
+        self._order = <uint32_t *>malloc(<size_t>room * sizeof(uint32_t))
+        self._buckets = <uint32_t *>malloc(<size_t>buckets * sizeof(uint32_t))
+        self._stored = <uint8_t *>malloc(stored_bytes)
+        if self._entries == NULL or self._order == NULL or self._buckets == NULL or self._stored == NULL:
+            raise MemoryError
+        memset(self._buckets, 0xFF, <size_t>buckets * sizeof(uint32_t))
+        self._bucket_mask = buckets - 1
+        self._stored_room = stored_bytes
+        self.room = room
+        self.age_max_ns = <int64_t>(age_max_seconds * 1e9)
+        secret = secrets.token_bytes(16)
+        self._secret[0] = int.from_bytes(secret[:8], "big")
+        self._secret[1] = int.from_bytes(secret[8:], "big")
+
+    def __dealloc__(self):
+        free(self._entries)
+        free(self._order)
+        free(self._buckets)
+        free(self._stored)
+
+    cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
+        # Two rounds of a keyed multiply-and-fold: terminals choose their STANs, so the place must not be theirs to choose.
+        cdef uint64_t mixed = ((<uint64_t>terminal << 32) | stan) ^ self._secret[0]
+        mixed = (mixed ^ (mixed >> 32)) * (self._secret[1] | 1)
+        mixed ^= <uint64_t>message_class << 56
+        mixed = (mixed ^ (mixed >> 29)) * <uint64_t>0x9E3779B97F4A7C15
+        return <uint32_t>(mixed >> 32) & self._bucket_mask
+
+    cdef uint32_t find(self, const NaturalKey *key) noexcept nogil:
+        """The outcome of exactly this natural key, or OUTCOME_NONE."""
+        cdef uint32_t number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
+        cdef Outcome *entry
+        while number != OUTCOME_NONE:
+            entry = &self._entries[number]
+            if (entry.key.stan == key.stan and entry.key.terminal == key.terminal
+                    and entry.key.message_class == key.message_class and entry.key.occasion == key.occasion):
+                return number
+            number = entry.next_same_hash
+        return OUTCOME_NONE
+
+    cdef uint32_t find_latest(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
+        """The newest outcome of a terminal's STAN, whatever its date or batch, as a reversal names it."""
+        cdef uint32_t number = self._buckets[self._bucket(terminal, stan, message_class)]
+        cdef Outcome *entry
+        while number != OUTCOME_NONE:
+            entry = &self._entries[number]
+            if (entry.key.stan == stan and entry.key.terminal == terminal
+                    and entry.key.message_class == message_class):
+                return number                # chains are newest first
+            number = entry.next_same_hash
+        return OUTCOME_NONE
+
+    cdef uint32_t open(self, const NaturalKey *key) noexcept nogil:
+        """A new outcome in flight; OUTCOME_NONE when all the room is taken by requests in flight."""
+        if self.in_use == self.room:
+            if self._order_count == 0:
+                return OUTCOME_NONE
+            self._forget_oldest()
+        cdef uint32_t number = self._free
+        cdef Outcome *entry = &self._entries[number]
+        # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour.
+        self._free = number + 1 + entry.next_same_hash
+        memset(entry, 0, sizeof(Outcome))
+        entry.key = key[0]
+        entry.state = OUTCOME_IN_FLIGHT
+        entry.transaction = TRANSACTION_NONE
+        cdef uint32_t bucket = self._bucket(key.terminal, key.stan, key.message_class)
+        entry.next_same_hash = self._buckets[bucket]
+        self._buckets[bucket] = number
+        self.in_use += 1
+        return number
+
+    cdef Outcome *at(self, uint32_t number) noexcept nogil:
+        return &self._entries[number]
+
+    cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
+                    const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil:
+        """Store the answer of an outcome, and for an approved one the request as its link got it (``sent``).
+
+        Returns 0, or -1 when the two together are larger than all the room for stored bytes.
+        """
+        cdef Outcome *entry = &self._entries[number]
+        cdef uint32_t size = answer_size + sent_size
+        if size > self._stored_room:
+            return -1
+        cdef uint64_t start = self._stored_end
+        cdef uint64_t offset = start % self._stored_room
+        if offset + size > self._stored_room:        # stored bytes of one outcome stand together
+            start += self._stored_room - offset
+            offset = 0
+        while self._order_count and start + size - self._entries[self._order[self._order_first]].stored_at \
+                > self._stored_room:
+            self._forget_oldest()
+        memcpy(self._stored + offset, answer, answer_size)
+        if sent_size:
+            memcpy(self._stored + offset + answer_size, sent, sent_size)
+        self._stored_end = start + size
+        entry.stored_at = start
+        entry.answer_size = answer_size
+        entry.sent_size = sent_size
+        entry.finished_ns = now_ns
+        entry.state = OUTCOME_FINISHED
+        entry.transaction = TRANSACTION_NONE
+        self._order[(self._order_first + self._order_count) % self.room] = number
+        self._order_count += 1
+        return 0
+
+    cdef const uint8_t *answer(self, uint32_t number) noexcept nogil:
+        """The stored answer of a finished outcome: ``answer_size`` bytes, the terminal's message without its frame."""
+        return self._stored + self._entries[number].stored_at % self._stored_room
+
+    cdef const uint8_t *sent(self, uint32_t number) noexcept nogil:
+        """The approved request as its link got it: ``sent_size`` bytes."""
+        return self.answer(number) + self._entries[number].answer_size
+
+    cdef void expire(self, int64_t now_ns) noexcept nogil:
+        """Forget finished outcomes that are older than the window."""
+        while self._order_count:
+            if now_ns - self._entries[self._order[self._order_first]].finished_ns <= self.age_max_ns:
+                return
+            self._forget_oldest()
+
+    cdef void forget(self, uint32_t number) noexcept nogil:
+        """Drop an outcome in flight whose request was never accepted."""
+        self._unlink(number)
+
+    cdef void _forget_oldest(self) noexcept nogil:
+        cdef uint32_t number = self._order[self._order_first]
+        self._order_first = (self._order_first + 1) % self.room
+        self._order_count -= 1
+        self._unlink(number)
+
+    cdef void _unlink(self, uint32_t number) noexcept nogil:
+        cdef Outcome *entry = &self._entries[number]
+        cdef uint32_t *place = &self._buckets[self._bucket(entry.key.terminal, entry.key.stan, entry.key.message_class)]
+        while place[0] != number:
+            place = &self._entries[place[0]].next_same_hash
+        place[0] = entry.next_same_hash
+        entry.state = OUTCOME_FREE
+        entry.next_same_hash = self._free - number - 1
+        self._free = number
+        self.in_use -= 1

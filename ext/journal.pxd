@@ -1,0 +1,28 @@
+"""The journal's seam: what the state machine writes down, and how far it is durable.
+
+A record's position is a number that only grows. Bytes which depend on a record leave the process when ``durable`` has
+reached its position. Position 0 waits for nothing.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.duplicate cimport Outcome
+from switch.reversal cimport Reversal
+from switch.transaction cimport Transaction
+
+cdef enum:
+    POSITION_FAILED = -1      # the record could not be written: nothing that depends on it may leave
+
+
+cdef class Journal:
+    """Base of every journal. Each method returns the record's position, or POSITION_FAILED."""
+    cdef readonly int64_t durable
+    cdef readonly bint failed
+
+    cdef int64_t intent(self, const Transaction *transaction) noexcept
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept
+    cdef int64_t reversal(self, const Reversal *reversal) noexcept
+    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept
+
+
+cdef class JournalOff(Journal):
+    """Writes nothing, so nothing waits and nothing survives a crash. For trials and measurements only."""

@@ -1,0 +1,5 @@
+class Journal:
+    durable: int
+    failed: bool
+
+class JournalOff(Journal): ...

@@ -1,0 +1,40 @@
+"""The journal's seam: what the state machine writes down, and how far it is durable."""
+
+cimport cython
+
+
+cdef class Journal:
+    """Base of every journal. A subclass writes the records; the state machine only sees positions."""
+
+    cdef int64_t intent(self, const Transaction *transaction) noexcept:
+        """INTENT: the issuer is about to be asked."""
+        return POSITION_FAILED
+
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+        """OUTCOME: the terminal is about to be told ``answer``."""
+        return POSITION_FAILED
+
+    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+        """REVERSAL: from here on the switch owes the issuer this reversal."""
+        return POSITION_FAILED
+
+    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        """REVERSED: the issuer has acknowledged the reversal."""
+        return POSITION_FAILED
+
+
+@cython.final
+cdef class JournalOff(Journal):
+    """Writes nothing, so nothing waits and nothing survives a crash."""
+
+    cdef int64_t intent(self, const Transaction *transaction) noexcept:
+        return 0
+
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+        return 0
+
+    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+        return 0
+
+    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        return 0

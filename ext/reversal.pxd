@@ -1,0 +1,68 @@
+"""The store of reversals that issuers are owed: kept until acknowledged, sent again with growing pauses."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.transaction cimport PAN_MAX
+
+cdef enum:
+    REVERSAL_NONE = 0xFFFFFFFF
+    REVERSAL_LEVELS = 16      # doublings of the pause between attempts, at most
+    NO_LISTENER = 0xFFFF
+
+cdef enum ReversalState:
+    REVERSAL_FREE
+    REVERSAL_READY            # to be sent as soon as the link's window allows
+    REVERSAL_AT_ISSUER
+    REVERSAL_PAUSED           # waits for its next attempt
+
+cdef struct Reversal:
+    uint8_t state
+    uint8_t level             # of the pause that it is in
+    uint16_t link
+    uint32_t attempts
+    uint32_t stan             # the same in every attempt; 0: its original's
+    uint32_t next
+    uint32_t source_size
+    int64_t stored_ns
+    int64_t due_ns
+    int64_t position          # of its record in the journal: no attempt leaves before that is durable
+    uint16_t listener         # whose terminal sent the source; NO_LISTENER: the source is what the link was sent
+    uint8_t pan_digits
+    uint8_t pan[PAN_MAX + 1]
+    uint8_t rrn[12]
+    uint8_t authorization_code[6]     # zeros: none is known
+    uint8_t *source           # what each attempt is composed from: the request as it was sent to the link, or the
+                              # terminal's own reversal of a request that is not known here
+
+cdef struct ReversalList:
+    uint32_t head
+    uint32_t tail
+
+
+cdef class ReversalQueue:
+    """The reversals of one link."""
+    cdef ReversalList ready
+    cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
+    cdef readonly uint32_t depth                  # all that are not acknowledged
+    cdef readonly uint32_t at_issuer
+    cdef readonly uint32_t window
+    cdef readonly int64_t pause_ns
+    cdef readonly int64_t pause_max_ns
+
+    cdef int64_t _pause_of(self, uint32_t level) noexcept nogil
+
+
+cdef class ReversalStore:
+    cdef Reversal *_pool
+    cdef uint32_t _free
+    cdef readonly uint32_t room
+    cdef readonly uint32_t in_use
+
+    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
+                      int64_t now_ns) noexcept nogil
+    cdef Reversal *at(self, uint32_t number) noexcept nogil
+    cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
+    cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil
+    cdef uint32_t _pop(self, ReversalList *reversals) noexcept nogil

@@ -1,0 +1,10 @@
+class ReversalQueue:
+    depth: int
+    at_issuer: int
+    window: int
+    def __init__(self, window: int, pause_ms: float, pause_max_ms: float) -> None: ...
+
+class ReversalStore:
+    room: int
+    in_use: int
+    def __init__(self, room: int) -> None: ...

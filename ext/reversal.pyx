@@ -1,0 +1,136 @@
+"""The store of reversals that issuers are owed: kept until acknowledged, sent again with growing pauses."""
+
+cimport cython
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+
+@cython.final
+cdef class ReversalQueue:
+    """The reversals of one link.
+
+    Args:
+        window: Reversals at the issuer at one time, at most.
+        pause_ms: Before the second attempt; doubled for each further one.
+        pause_max_ms: The longest pause.
+    """
+
+    def __cinit__(self, uint32_t window, double pause_ms, double pause_max_ms):
+        cdef int level
+        self.window = window
+        self.pause_ns = <int64_t>(pause_ms * 1e6)
+        self.pause_max_ns = <int64_t>(pause_max_ms * 1e6)
+        self.ready.head = self.ready.tail = REVERSAL_NONE
+        for level in range(REVERSAL_LEVELS):
+            self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
+
+    cdef int64_t _pause_of(self, uint32_t level) noexcept nogil:
+        cdef int64_t pause_ns = self.pause_ns << level
+        return pause_ns if pause_ns < self.pause_max_ns else self.pause_max_ns
+
+
+@cython.final
+cdef class ReversalStore:
+    """All reversals that are owed, of every link, in a pool of fixed size."""
+
+    def __cinit__(self, uint32_t room):
+        if not 1 <= room <= 10_000_000:
+            raise ValueError(f"room for reversals is {room}, must be 1 to 10,000,000")
+        self._pool = <Reversal *>calloc(room, sizeof(Reversal))
+        if self._pool == NULL:
+            raise MemoryError
+        self.room = room
+
+    def __dealloc__(self):
+        cdef uint32_t number
+        if self._pool != NULL:
+            for number in range(self.room):
+                free(self._pool[number].source)
+        free(self._pool)
+
+    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
+                      int64_t now_ns) noexcept nogil:
+        """Store one, ready to be sent; REVERSAL_NONE when the store is full or memory is short."""
+        if self.in_use == self.room:
+            return REVERSAL_NONE
+        cdef uint8_t *copy = <uint8_t *>malloc(size)
+        if copy == NULL:
+            return REVERSAL_NONE
+        memcpy(copy, source, size)
+        cdef uint32_t number = self._free
+        cdef Reversal *reversal = &self._pool[number]
+        self._free = number + 1 + reversal.next      # zeroed memory chains itself, as in the transaction pool
+        memset(reversal, 0, sizeof(Reversal))
+        reversal.state = REVERSAL_READY
+        reversal.link = link
+        reversal.source = copy
+        reversal.source_size = size
+        reversal.stored_ns = now_ns
+        self.in_use += 1
+        queue.depth += 1
+        self._append(&queue.ready, number)
+        return number
+
+    cdef Reversal *at(self, uint32_t number) noexcept nogil:
+        return &self._pool[number]
+
+    cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
+        """Take the next one that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full."""
+        cdef int level
+        cdef uint32_t number
+        if queue.at_issuer >= queue.window:
+            return REVERSAL_NONE
+        for level in range(REVERSAL_LEVELS):
+            number = queue.paused[level].head
+            if number != REVERSAL_NONE and self._pool[number].due_ns <= now_ns:
+                return self._pop(&queue.paused[level])
+        return self._pop(&queue.ready)
+
+    cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """It has been sent."""
+        cdef Reversal *reversal = &self._pool[number]
+        reversal.state = REVERSAL_AT_ISSUER
+        reversal.attempts += 1
+        queue.at_issuer += 1
+
+    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
+        """The attempt brought no acknowledgement: wait for the next one."""
+        cdef Reversal *reversal = &self._pool[number]
+        cdef uint32_t level = reversal.attempts - 1 if reversal.attempts else 0
+        if level >= REVERSAL_LEVELS:
+            level = REVERSAL_LEVELS - 1
+        if reversal.state == REVERSAL_AT_ISSUER:
+            queue.at_issuer -= 1
+        reversal.state = REVERSAL_PAUSED
+        reversal.level = <uint8_t>level
+        reversal.due_ns = now_ns + queue._pause_of(level)
+        self._append(&queue.paused[level], number)
+
+    cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """It was acknowledged: nothing is owed any more."""
+        cdef Reversal *reversal = &self._pool[number]
+        if reversal.state == REVERSAL_AT_ISSUER:
+            queue.at_issuer -= 1
+        queue.depth -= 1
+        free(reversal.source)
+        reversal.source = NULL
+        reversal.state = REVERSAL_FREE
+        reversal.next = self._free - number - 1
+        self._free = number
+        self.in_use -= 1
+
+    cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil:
+        self._pool[number].next = REVERSAL_NONE
+        if reversals.tail == REVERSAL_NONE:
+            reversals.head = number
+        else:
+            self._pool[reversals.tail].next = number
+        reversals.tail = number
+
+    cdef uint32_t _pop(self, ReversalList *reversals) noexcept nogil:
+        cdef uint32_t number = reversals.head
+        if number != REVERSAL_NONE:
+            reversals.head = self._pool[number].next
+            if reversals.head == REVERSAL_NONE:
+                reversals.tail = REVERSAL_NONE
+        return number

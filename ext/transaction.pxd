@@ -1,0 +1,83 @@
+"""Transactions that are under way: a pool of fixed size, and lists in order of their deadlines.
+
+Every list holds transactions of one equal time-out, so the order in which they were added is the order in which they
+expire: the head tells the next deadline, and no timer is needed for a single one.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.framing cimport FRAME_HEADERS_MAX
+
+cdef enum:
+    TRANSACTION_NONE = 0xFFFFFFFF
+    TRANSACTION_BLOCK_BYTES = 1024    # request and sent message together; a longer pair is allocated apart
+    PAN_MAX = 19
+    VERIFY_MAX = 6                    # fields of the sent message that an answer must repeat
+
+cdef enum TransactionState:
+    TRANSACTION_FREE
+    TRANSACTION_WAITING               # the issuer has been asked
+    TRANSACTION_LATE                  # ended by time-out; kept to know a late answer, and to keep its STAN from reuse
+    TRANSACTION_NETWORK               # one of our own 0800s
+    TRANSACTION_REVERSAL              # a stored reversal or advice that is at the issuer now
+
+cdef struct NaturalKey:
+    uint64_t occasion                 # local date and time, or batch number, as the dialect's profile says; else 0
+    uint32_t terminal                 # registry index: stands for acquirer, merchant and terminal
+    uint32_t stan
+    uint32_t message_class            # 1, 2, 4 ...: second digit of the MTI
+    uint32_t _padding
+
+cdef struct Transaction:
+    uint8_t state
+    uint8_t kind
+    uint8_t pan_digits
+    uint8_t reversal_wanted           # the terminal's own reversal came while the issuer was being asked
+    uint16_t link
+    uint16_t listener
+    uint32_t next                     # in its list; or the next free one
+    uint32_t previous
+    uint32_t origin_slot              # the terminal's channel; generation tells a reused slot
+    uint32_t origin_generation
+    uint32_t carrier_slot             # the link's channel that it was sent on
+    uint32_t carrier_generation
+    uint32_t terminal                 # registry index
+    uint32_t outcome                  # its entry in the duplicate window
+    uint32_t stan                     # ours, on the link
+    uint32_t reversal                 # entry of the store, for TRANSACTION_REVERSAL
+    uint32_t request_size
+    uint32_t sent_size
+    int64_t deadline_ns
+    int64_t received_ns
+    int64_t sent_ns
+    int64_t amount_minor
+    uint8_t pan[PAN_MAX + 1]          # ASCII digits
+    uint8_t rrn[12]
+    uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link
+    uint8_t headers[FRAME_HEADERS_MAX]
+    uint8_t *request                  # the terminal's message, sensitive fields blanked
+    uint8_t *sent                     # the message as it went to the link, sensitive fields blanked
+    uint8_t *apart                    # allocation for a pair that is longer than a block
+
+
+cdef class DeadlineList:
+    """A first-in first-out list of transactions that share one time-out."""
+    cdef uint32_t head
+    cdef uint32_t tail
+    cdef readonly uint32_t count
+
+
+cdef class TransactionTable:
+    cdef Transaction *_pool
+    cdef uint8_t *_blocks
+    cdef uint32_t _free
+    cdef readonly uint32_t room
+    cdef readonly uint32_t in_use
+
+    cdef uint32_t open(self) noexcept nogil
+    cdef Transaction *at(self, uint32_t number) noexcept nogil
+    cdef int keep_messages(self, uint32_t number, const uint8_t *request, uint32_t request_size,
+                           const uint8_t *sent, uint32_t sent_size) noexcept nogil
+    cdef void drop_messages(self, uint32_t number) noexcept nogil
+    cdef void close(self, uint32_t number) noexcept nogil
+    cdef void append(self, DeadlineList deadlines, uint32_t number) noexcept nogil
+    cdef void remove(self, DeadlineList deadlines, uint32_t number) noexcept nogil

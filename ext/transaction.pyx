@@ -1,0 +1,125 @@
+"""Transactions that are under way: a pool of fixed size, and lists in order of their deadlines."""
+
+cimport cython
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+
+@cython.final
+cdef class DeadlineList:
+    """A first-in first-out list of transactions that share one time-out."""
+
+    def __cinit__(self):
+        self.head = TRANSACTION_NONE
+        self.tail = TRANSACTION_NONE
+        self.count = 0
+
+
+@cython.final
+cdef class TransactionTable:
+    """A pool of ``room`` transactions, allocated once. Memory is touched only as far as the pool was ever used."""
+
+    def __cinit__(self, uint32_t room):
+        if not 1 <= room <= 10_000_000:
+            raise ValueError(f"room for transactions is {room}, must be 1 to 10,000,000")
+        self._pool = <Transaction *>calloc(room, sizeof(Transaction))
+        self._blocks = <uint8_t *>malloc(<size_t>room * TRANSACTION_BLOCK_BYTES)
+        if self._pool == NULL or self._blocks == NULL:
+            raise MemoryError
+        self.room = room
+        self.in_use = 0
+        # A transaction never used has next == 0; the free list counts from one so that zeroed memory needs no pass.
+        self._free = 0
+
+    def __dealloc__(self):
+        cdef uint32_t number
+        if self._pool != NULL:
+            for number in range(self.room):
+                if self._pool[number].apart != NULL:
+                    free(self._pool[number].apart)
+        free(self._pool)
+        free(self._blocks)
+
+    cdef uint32_t open(self) noexcept nogil:
+        """A free transaction, zeroed; TRANSACTION_NONE when the pool is used up."""
+        if self.in_use == self.room:
+            return TRANSACTION_NONE
+        cdef uint32_t number = self._free
+        cdef Transaction *transaction = &self._pool[number]
+        # next holds the successor in the free list relative to this one, less one: zeroed memory chains itself.
+        self._free = number + 1 + transaction.next
+        memset(transaction, 0, sizeof(Transaction))
+        transaction.next = TRANSACTION_NONE
+        transaction.previous = TRANSACTION_NONE
+        self.in_use += 1
+        return number
+
+    @cython.boundscheck(False)
+    cdef Transaction *at(self, uint32_t number) noexcept nogil:
+        """The transaction of a number that ``open`` gave."""
+        return &self._pool[number]
+
+    cdef int keep_messages(self, uint32_t number, const uint8_t *request, uint32_t request_size,
+                           const uint8_t *sent, uint32_t sent_size) noexcept nogil:
+        """Copy both messages into the transaction's block; 0, or -1 when memory is short."""
+        cdef Transaction *transaction = &self._pool[number]
+        cdef size_t size = <size_t>request_size + sent_size
+        cdef uint8_t *block = self._blocks + <size_t>number * TRANSACTION_BLOCK_BYTES
+        if size > TRANSACTION_BLOCK_BYTES:
+            block = <uint8_t *>malloc(size)
+            if block == NULL:
+                return -1
+            transaction.apart = block
+        transaction.request = block
+        transaction.request_size = request_size
+        transaction.sent = block + request_size
+        transaction.sent_size = sent_size
+        if request_size:
+            memcpy(block, request, request_size)
+        memcpy(block + request_size, sent, sent_size)
+        return 0
+
+    cdef void drop_messages(self, uint32_t number) noexcept nogil:
+        """Give the messages up, as when only a late answer is waited for."""
+        cdef Transaction *transaction = &self._pool[number]
+        if transaction.apart != NULL:
+            free(transaction.apart)
+            transaction.apart = NULL
+        transaction.request = NULL
+        transaction.sent = NULL
+        transaction.request_size = 0
+        transaction.sent_size = 0
+
+    cdef void close(self, uint32_t number) noexcept nogil:
+        """Return a transaction, which is in no list any more, to the pool."""
+        cdef Transaction *transaction = &self._pool[number]
+        self.drop_messages(number)
+        transaction.state = TRANSACTION_FREE
+        transaction.next = self._free - number - 1
+        self._free = number
+        self.in_use -= 1
+
+    cdef void append(self, DeadlineList deadlines, uint32_t number) noexcept nogil:
+        """Put a transaction, its deadline set, at the end of a list."""
+        cdef Transaction *transaction = &self._pool[number]
+        transaction.next = TRANSACTION_NONE
+        transaction.previous = deadlines.tail
+        if deadlines.tail == TRANSACTION_NONE:
+            deadlines.head = number
+        else:
+            self._pool[deadlines.tail].next = number
+        deadlines.tail = number
+        deadlines.count += 1
+
+    cdef void remove(self, DeadlineList deadlines, uint32_t number) noexcept nogil:
+        """Take a transaction out of the list that holds it."""
+        cdef Transaction *transaction = &self._pool[number]
+        if transaction.previous == TRANSACTION_NONE:
+            deadlines.head = transaction.next
+        else:
+            self._pool[transaction.previous].next = transaction.next
+        if transaction.next == TRANSACTION_NONE:
+            deadlines.tail = transaction.previous
+        else:
+            self._pool[transaction.next].previous = transaction.previous
+        deadlines.count -= 1
