@@ -1,0 +1,21 @@
+"""Which bytes of a message its MAC covers, and how the MAC stands in field 64 or 128: the dialect's rules."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from switch.dialect cimport DialectTables
+from switch.mac cimport MacEngine, MacKey
+from switch.scan cimport MessageIndex
+
+cdef enum Authenticity:
+    MAC_RIGHT = 1
+    MAC_WRONG = 0
+    MAC_ABSENT = -2           # neither field 64 nor 128 is there
+    MAC_IMPOSSIBLE = -1       # no key that suits, or libcrypto refuses
+
+
+cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
+                        const MessageIndex *message) noexcept nogil
+"""Whether a scanned message carries the right MAC: an ``Authenticity``."""
+
+cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message, uint32_t size,
+                      uint32_t mac_size) noexcept nogil
+"""Write the MAC into the last ``mac_size`` bytes of a composed message; 0, or -1 when it cannot be made."""

@@ -1,0 +1,87 @@
+"""The issuer side: one link with its connections, its sequence numbers, what is in flight on it and its health."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.channel cimport Channel
+from switch.dialect cimport DialectTables
+from switch.framing cimport Framing, FrameStream
+from switch.mac cimport MacKey
+from switch.pin cimport PinKey
+from switch.reversal cimport ReversalQueue
+from switch.scan cimport MessageIndex
+from switch.spec cimport Spec
+from switch.transaction cimport VERIFY_MAX, DeadlineList
+from switch.translate cimport Composer
+
+cdef enum:
+    STAN_COUNT = 1_000_000    # six digits; 000000 is never used
+    STAN_FREE = 0
+    STAN_HELD = 0xFFFFFFFF    # of a reversal between two attempts
+    INSTITUTION_MAX = 11
+
+cdef enum LinkState:
+    LINK_DOWN                 # no connection is signed on
+    LINK_UP
+    LINK_SUSPENDED            # connected, but it does not answer: no new work until an echo test comes back
+
+cdef enum LinkPhase:          # of one connection
+    PHASE_SIGNING_ON
+    PHASE_READY
+    PHASE_SIGNING_OFF
+
+
+cdef class LinkChannel(Channel):
+    cdef readonly Link link
+    cdef FrameStream stream
+    cdef readonly uint8_t phase
+    cdef uint32_t network_transaction         # our own 0800 that waits for its answer, or TRANSACTION_NONE
+    cdef int64_t last_sent_ns
+
+
+cdef class Link:
+    cdef readonly uint16_t number
+    cdef readonly str name
+    cdef readonly DialectTables tables
+    cdef readonly Framing framing
+    cdef MacKey mac_key                       # ZAK; MAC_NONE when messages carry no MAC
+    cdef PinKey pin_key                       # ZPK
+    cdef uint8_t pin_format
+    cdef readonly bint match_by_rrn
+    cdef uint8_t verify_count
+    cdef uint8_t verify[VERIFY_MAX]           # fields that an answer must repeat where it has them
+    cdef readonly int64_t timeout_ns
+    cdef readonly int64_t late_ns             # how long after a time-out a late answer is known as such
+    cdef readonly int64_t echo_interval_ns
+    cdef readonly int64_t echo_timeout_ns
+    cdef readonly int64_t idle_timeout_ns     # 0: none
+    cdef readonly int64_t partial_timeout_ns
+    cdef readonly bint signs_on
+    cdef readonly uint32_t reversal_mti
+    cdef readonly uint32_t in_flight_max
+    cdef readonly uint32_t timeouts_to_suspend
+    cdef list request_composers               # by listener: its dialect to the link's
+    cdef list answer_composers                # by listener: the link's dialect to its
+    cdef list unsigned_answer_composers       # the same without a MAC, for terminals without a MAC key
+    cdef Composer reversal_composer           # from the request as it was sent
+    cdef dict network_composers               # by kind: our 0800s
+    cdef Composer network_answer_composer     # our answers to the issuer's
+
+    cdef readonly uint8_t state
+    cdef readonly list channels               # signed on
+    cdef readonly uint32_t open_connections
+    cdef uint32_t _turn
+    cdef DeadlineList waiting                 # requests and reversals at the issuer
+    cdef DeadlineList late
+    cdef DeadlineList network
+    cdef readonly ReversalQueue reversals
+    cdef readonly uint32_t timeouts_in_a_row
+    cdef uint32_t next_stan
+    cdef uint32_t *by_stan                    # requests: transaction number + 1, STAN_FREE or STAN_HELD
+    cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
+    cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
+
+    cdef bint can_take(self) noexcept
+    cdef LinkChannel next_channel(self)
+    cdef uint32_t take_stan(self) noexcept nogil
+    cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil
+    cdef void free_stan(self, uint32_t stan) noexcept nogil
+    cdef bint repeats(self, const MessageIndex *sent, const MessageIndex *answer) noexcept nogil

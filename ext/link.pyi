@@ -1,0 +1,77 @@
+from typing import final
+
+from switch.channel import Channel
+from switch.dialect import DialectTables
+from switch.framing import Framing
+from switch.reversal import ReversalQueue
+from switch.translate import Composer
+
+LINK_STATES: dict[int, str]
+
+class LinkChannel(Channel):
+    link: Link
+    phase: int
+    def __init__(self, link: Link) -> None: ...
+
+@final
+class Link:
+    number: int
+    name: str
+    tables: DialectTables
+    framing: Framing
+    match_by_rrn: bool
+    timeout_ns: int
+    late_ns: int
+    echo_interval_ns: int
+    echo_timeout_ns: int
+    idle_timeout_ns: int
+    partial_timeout_ns: int
+    signs_on: bool
+    reversal_mti: int
+    reversals_keep_stan: bool
+    in_flight_max: int
+    timeouts_to_suspend: int
+    state: int
+    channels: list[LinkChannel]
+    open_connections: int
+    reversals: ReversalQueue
+    timeouts_in_a_row: int
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        tables: DialectTables,
+        framing: Framing,
+        reversals: ReversalQueue,
+        *,
+        match_by: str,
+        verify: list[int],
+        timeout_ms: int,
+        late_ms: int,
+        echo_interval_ms: int,
+        echo_timeout_ms: int,
+        idle_timeout_ms: int,
+        partial_timeout_ms: int,
+        signs_on: bool,
+        in_flight_max: int,
+        timeouts_to_suspend: int,
+        reversal_mti: int,
+        reversals_keep_stan: bool,
+        first_stan: int = 1,
+    ) -> None: ...
+    @property
+    def state_name(self) -> str: ...
+    @property
+    def in_flight(self) -> int: ...
+    def set_mac_key(self, algorithm: str, key: bytes, padding: int) -> None: ...
+    def set_pin_key(self, pin_format: int, key: bytes) -> None: ...
+    def set_composers(
+        self,
+        *,
+        requests: list[Composer],
+        answers: list[Composer],
+        unsigned_answers: list[Composer],
+        reversal: Composer,
+        network: dict[int, Composer],
+        network_answer: Composer,
+    ) -> None: ...

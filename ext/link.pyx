@@ -1,0 +1,203 @@
+"""The issuer side: one link with its connections, its sequence numbers, what is in flight on it and its health."""
+
+cimport cython
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
+from switch.mac cimport MAC_NONE, set_mac_key
+from switch.pin cimport set_pin_key
+from switch.dialect cimport mti_class
+from switch.scan cimport has_field, read_number, read_text
+from switch.transaction cimport TRANSACTION_NONE
+
+cdef extern from "string.h" nogil:
+    void explicit_bzero(void *at, size_t size)
+
+cdef enum:
+    FIELD_STAN = 11
+    FIELD_RRN = 37
+    RRN_DIGITS = 12
+    STAN_DIGITS = 6
+    CLASS_NETWORK = 8
+
+LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
+
+
+cdef class LinkChannel(Channel):
+    """One connection of a link, whichever side dialled."""
+
+    def __init__(self, Link link):
+        self.link = link
+        self.stream = FrameStream(link.framing)
+        self.phase = PHASE_SIGNING_ON
+        self.network_transaction = TRANSACTION_NONE
+
+
+@cython.final
+cdef class Link:
+    """One issuer endpoint.
+
+    Args:
+        number: Its place in the configuration.
+        name: As the configuration calls it.
+        tables: The dialect that the issuer speaks.
+        framing: How frames are marked on its connections.
+        reversals: Reversals owed to it.
+        match_by: ``stan`` or ``rrn``: the field by which an answer is matched.
+        verify: Fields that an answer must repeat, where it has them, to be the answer.
+        timeout_ms: How long a request may take.
+        late_ms: How long after that a late answer is known as such, and its STAN not used again.
+        echo_interval_ms: Silence after which an echo test is sent; 0 for none.
+        echo_timeout_ms: How long any answer to a network management message may take.
+        idle_timeout_ms: Silence after which a connection is closed, to be opened again; 0 for none.
+        partial_timeout_ms: How long the rest of a begun frame may take.
+        signs_on: Whether a connection begins with a sign-on.
+        in_flight_max: Requests at the issuer at one time.
+        timeouts_to_suspend: Time-outs in a row after which the link gets no new work until it shows life.
+        reversal_mti: Class and function of reversals: 400 or 420; the dialect adds its version.
+        reversals_keep_stan: Whether a reversal has its original's STAN instead of one of its own.
+        first_stan: Where the numbering begins; the owner continues it across restarts.
+    """
+
+    def __cinit__(self):
+        self.by_stan = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
+        self.reversal_by_number = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
+        if self.by_stan == NULL or self.reversal_by_number == NULL:
+            raise MemoryError
+
+    def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
+                 str match_by, list verify, int64_t timeout_ms, int64_t late_ms, int64_t echo_interval_ms,
+                 int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
+                 uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan, uint32_t first_stan=1):
+        if len(verify) > VERIFY_MAX:
+            raise ValueError(f"link {name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
+        self.number = number
+        self.name = name
+        self.tables = tables
+        self.framing = framing
+        self.reversals = reversals
+        self.match_by_rrn = match_by == "rrn"
+        self.verify_count = len(verify)
+        for i, field in enumerate(verify):
+            self.verify[i] = field
+        self.timeout_ns = timeout_ms * 1_000_000
+        self.late_ns = late_ms * 1_000_000
+        self.echo_interval_ns = echo_interval_ms * 1_000_000
+        self.echo_timeout_ns = echo_timeout_ms * 1_000_000
+        self.idle_timeout_ns = idle_timeout_ms * 1_000_000
+        self.partial_timeout_ns = partial_timeout_ms * 1_000_000
+        self.signs_on = signs_on
+        self.reversals_keep_stan = reversals_keep_stan
+        self.reversal_mti = tables.mti_version * 1000 + reversal_mti
+        self.in_flight_max = in_flight_max
+        self.timeouts_to_suspend = timeouts_to_suspend
+        self.next_stan = first_stan
+        self.mac_key.algorithm = MAC_NONE
+        self.state = LINK_DOWN
+        self.channels = []
+        self.waiting = DeadlineList()
+        self.late = DeadlineList()
+        self.network = DeadlineList()
+        self.request_composers = []
+        self.answer_composers = []
+        self.unsigned_answer_composers = []
+
+    def __dealloc__(self):
+        free(self.by_stan)
+        free(self.reversal_by_number)
+        explicit_bzero(&self.mac_key, sizeof(MacKey))
+        explicit_bzero(&self.pin_key, sizeof(PinKey))
+
+    def set_mac_key(self, str algorithm, bytes key, int padding):
+        """Authenticate requests and answers with this key (ZAK); names as in ``switch.mac.ALGORITHMS``."""
+        set_mac_key(&self.mac_key, algorithm, key, padding)
+
+    def set_pin_key(self, int pin_format, bytes key):
+        """Send PIN blocks under this key (ZPK), in the format of that number in ``switch.pin.PIN_FORMATS``."""
+        set_pin_key(&self.pin_key, key)
+        self.pin_format = pin_format
+
+    def set_composers(self, *, list requests, list answers, list unsigned_answers, Composer reversal, dict network,
+                      Composer network_answer):
+        """How messages are written.
+
+        Args:
+            requests: By listener: from its dialect to the link's.
+            answers: By listener: from the link's dialect to its.
+            unsigned_answers: The same without a MAC, for terminals without a MAC key.
+            reversal: From a request as it was sent.
+            network: By kind: our own network management messages.
+            network_answer: Our answers to the issuer's.
+        """
+        self.request_composers = requests
+        self.answer_composers = answers
+        self.unsigned_answer_composers = unsigned_answers
+        self.reversal_composer = reversal
+        self.network_composers = network
+        self.network_answer_composer = network_answer
+
+    @property
+    def state_name(self):
+        """``up``, ``down`` or ``suspended``."""
+        return LINK_STATES[self.state]
+
+    @property
+    def in_flight(self):
+        """Requests and reversals at the issuer."""
+        return self.waiting.count
+
+    cdef bint can_take(self) noexcept:
+        """Whether a new request may be sent on this link now."""
+        return self.state == LINK_UP and self.waiting.count < self.in_flight_max
+
+    cdef LinkChannel next_channel(self):
+        """The signed-on connection whose turn it is; None when there is none."""
+        cdef Py_ssize_t count = len(self.channels)
+        if count == 0:
+            return None
+        self._turn += 1
+        return <LinkChannel>self.channels[self._turn % count]
+
+    cdef uint32_t take_stan(self) noexcept nogil:
+        """The next STAN that nothing in flight, late or owed holds; 0 when every one is held."""
+        cdef uint32_t tries
+        cdef uint32_t stan = self.next_stan
+        for tries in range(<uint32_t>STAN_COUNT):
+            if stan >= <uint32_t>STAN_COUNT:
+                stan = 1
+            if self.by_stan[stan] == STAN_FREE:
+                self.next_stan = stan + 1
+                return stan
+            stan += 1
+        return 0
+
+    cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil:
+        """The number by which a message and its answer are matched: the STAN, or the STAN that its RRN ends in; -1
+        when it has none. Network management messages carry no RRN and always go by STAN."""
+        cdef uint8_t rrn[RRN_DIGITS]
+        cdef int64_t number = 0
+        cdef int i
+        if not self.match_by_rrn or mti_class(message.mti) == CLASS_NETWORK:
+            return read_number(self.tables.spec, message, FIELD_STAN)
+        if read_text(self.tables.spec, message, FIELD_RRN, rrn, RRN_DIGITS) != RRN_DIGITS:
+            return -1
+        for i in range(RRN_DIGITS - STAN_DIGITS, RRN_DIGITS):
+            if not 0x30 <= rrn[i] <= 0x39:
+                return -1
+            number = number * 10 + (rrn[i] - 0x30)
+        return number
+
+    cdef void free_stan(self, uint32_t stan) noexcept nogil:
+        self.by_stan[stan] = STAN_FREE
+
+    cdef bint repeats(self, const MessageIndex *sent, const MessageIndex *answer) noexcept nogil:
+        """Whether an answer repeats what it must of the message that was sent (same dialect: compared as bytes)."""
+        cdef int i, field
+        for i in range(self.verify_count):
+            field = self.verify[i]
+            if not has_field(answer, field) or not has_field(sent, field):
+                continue
+            if answer.length[field] != sent.length[field]:
+                return False
+            if memcmp(answer.data + answer.offset[field], sent.data + sent.offset[field], sent.length[field]) != 0:
+                return False
+        return True

@@ -1,0 +1,34 @@
+"""The terminal side: what a listener expects of those who speak to it, and one terminal connection."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.channel cimport Channel
+from switch.dialect cimport DialectTables
+from switch.framing cimport Framing, FrameStream
+from switch.translate cimport Composer
+
+cdef enum MacPolicy:
+    MAC_POLICY_NONE           # not looked at, not made
+    MAC_POLICY_OPTIONAL       # verified where it is present
+    MAC_POLICY_REQUIRED
+
+
+cdef class Listener:
+    cdef readonly uint16_t number             # in order of the configuration
+    cdef readonly str name
+    cdef readonly DialectTables tables
+    cdef readonly Framing framing
+    cdef readonly uint8_t mac_policy
+    cdef readonly bint binds_identity         # terminals are who their certificate says
+    cdef readonly int64_t idle_timeout_ns     # 0: none
+    cdef readonly int64_t partial_timeout_ns
+    cdef readonly uint32_t in_flight_max      # requests of one connection under way; then its reading pauses
+    cdef readonly uint32_t connections_max
+    cdef public uint32_t connections          # open now
+    cdef readonly Composer answer_composer    # answers that no issuer had a part in
+    cdef readonly Composer unsigned_answer_composer    # the same without a MAC, for those whom no key belongs to
+
+
+cdef class TerminalChannel(Channel):
+    cdef readonly Listener listener
+    cdef FrameStream stream
+    cdef bytes certificate_name               # common name of the client's certificate; None without one

@@ -1,0 +1,42 @@
+from switch.channel import Channel
+from switch.dialect import DialectTables
+from switch.framing import Framing
+from switch.translate import Composer
+
+MAC_POLICIES: dict[str, int]
+
+class Listener:
+    number: int
+    name: str
+    tables: DialectTables
+    framing: Framing
+    mac_policy: int
+    binds_identity: bool
+    idle_timeout_ns: int
+    partial_timeout_ns: int
+    in_flight_max: int
+    connections_max: int
+    connections: int
+    answer_composer: Composer
+    unsigned_answer_composer: Composer
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        tables: DialectTables,
+        framing: Framing,
+        answer_composer: Composer,
+        unsigned_answer_composer: Composer,
+        *,
+        mac_policy: str,
+        binds_identity: bool,
+        idle_timeout_ms: int,
+        partial_timeout_ms: int,
+        in_flight_max: int,
+        connections_max: int,
+    ) -> None: ...
+
+class TerminalChannel(Channel):
+    listener: Listener
+    def __init__(self, listener: Listener) -> None: ...
+    def bind(self, certificate_name: str) -> None: ...

@@ -1,0 +1,64 @@
+"""What the hot path counts: the places of its series in the shared counters."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.kind cimport KIND_COUNT
+from switch.reason cimport REASON_COUNT
+from switch.stats cimport Stats
+
+cdef enum:
+    METER_LISTENERS_MAX = 32
+    METER_LINKS_MAX = 1024
+
+
+cdef struct ListenerMeters:
+    uint32_t requests
+    uint32_t answers
+    uint32_t format_errors
+    uint32_t frame_errors
+    uint32_t unexpected           # messages that are no request
+    uint32_t mac_failures
+    uint32_t joined               # repeats whose original was in flight
+    uint32_t repeated             # repeats that got the stored answer
+    uint32_t conflicting          # the natural key of another request
+    uint32_t undelivered          # answers whose connection was gone
+    uint32_t keep_alives
+
+cdef struct LinkMeters:
+    uint32_t requests
+    uint32_t answers
+    uint32_t answer_seconds       # histogram: sent to answered
+    uint32_t timeouts
+    uint32_t late
+    uint32_t unmatched
+    uint32_t mismatched           # matched by number, but for another terminal, amount or time
+    uint32_t mac_failures
+    uint32_t format_errors
+    uint32_t frame_errors
+    uint32_t unexpected
+    uint32_t network_failures     # sign-ons and echo tests refused or not answered
+    uint32_t reversals
+    uint32_t reversal_attempts
+    uint32_t reversals_acknowledged
+
+
+cdef class Meters:
+    cdef readonly Stats stats
+    cdef readonly list listener_names
+    cdef readonly list link_names
+    cdef list _codes                      # by listener: response codes by reason
+    cdef ListenerMeters listener[METER_LISTENERS_MAX]
+    cdef LinkMeters *link
+    cdef uint32_t refused_at_limit[4]     # by limit
+    cdef uint32_t *_transactions          # by listener, link (the last one: none), kind, reason: counter
+    cdef uint32_t *_durations             # the same: histogram
+    cdef uint32_t _link_count
+
+    cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept
+    cdef size_t _place(self, int listener, int link, int kind, int reason) noexcept nogil
+    cdef int _register_transaction(self, int listener, int link, int kind, int reason) except -1
+
+cdef enum:                                # limits, in the order of refused_at_limit
+    LIMIT_TRANSACTIONS
+    LIMIT_DUPLICATES
+    LIMIT_REVERSALS
+    LIMIT_STANS

@@ -1,0 +1,117 @@
+"""What the hot path counts: the places of its series in the shared counters."""
+
+from libc.stdlib cimport calloc, free
+from switch.stats cimport stats_add, stats_observe
+
+from switch.kinds import KINDS
+from switch.reasons import REASONS
+
+LISTENER_SERIES = (
+    ("requests", "requests_total", "Messages received from terminals."),
+    ("answers", "answers_total", "Messages sent to terminals."),
+    ("format_errors", "format_errors_total", "Terminals' messages that could not be read."),
+    ("frame_errors", "frame_errors_total", "Terminal connections closed because their framing broke."),
+    ("unexpected", "unexpected_messages_total", "Terminals' messages that are no request."),
+    ("mac_failures", "mac_failures_total", "Requests whose MAC was wrong or missing."),
+    ("joined", "duplicates_joined_total", "Repeats whose original was in flight: they got its one answer."),
+    ("repeated", "duplicates_repeated_total", "Repeats that got the stored answer."),
+    ("conflicting", "duplicates_conflicting_total", "Requests refused because their natural key belongs to another."),
+    ("undelivered", "undelivered_answers_total", "Answers whose connection was gone."),
+    ("keep_alives", "keep_alives_total", "Empty frames from terminals."),
+)
+LINK_SERIES = (
+    ("requests", "link_requests_total", "Requests sent to the issuer."),
+    ("answers", "link_answers_total", "Answers of the issuer that were matched to their request."),
+    ("timeouts", "link_timeouts_total", "Requests that the issuer did not answer in time."),
+    ("late", "link_late_answers_total", "Answers that came after their request had timed out."),
+    ("unmatched", "link_unmatched_answers_total", "Answers that belong to no request."),
+    ("mismatched", "link_mismatched_answers_total", "Answers with a request's number but another terminal, amount or time."),
+    ("mac_failures", "link_mac_failures_total", "Answers whose MAC was wrong or missing."),
+    ("format_errors", "link_format_errors_total", "Issuer's messages that could not be read."),
+    ("frame_errors", "link_frame_errors_total", "Link connections closed because their framing broke."),
+    ("unexpected", "link_unexpected_messages_total", "Issuer's messages that the switch has no use for."),
+    ("network_failures", "link_network_failures_total", "Sign-ons and echo tests refused or not answered."),
+    ("reversals", "reversals_total", "Reversals stored for the issuer."),
+    ("reversal_attempts", "reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
+    ("reversals_acknowledged", "reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
+)
+LIMITS = ("transactions", "duplicates", "reversals", "stans")
+NO_LINK = "none"
+
+
+cdef class Meters:
+    """Registers every series and hands out its place.
+
+    Series of single transactions (by listener, link, kind and response code) are registered when the first such
+    transaction ends, since few of the combinations occur.
+
+    Args:
+        stats: The shared counters.
+        listeners: (name, response codes by reason) of each listener, in the configuration's order.
+        link_names: Names of the links, in the configuration's order.
+    """
+
+    def __init__(self, Stats stats, list listeners, list link_names):
+        if len(listeners) > METER_LISTENERS_MAX or len(link_names) > METER_LINKS_MAX:
+            raise ValueError("too many listeners or links to count")
+        self.stats = stats
+        self.listener_names = [name for name, _ in listeners]
+        self._codes = [codes for _, codes in listeners]
+        self.link_names = link_names
+        self._link_count = len(link_names)
+        combinations = len(listeners) * (len(link_names) + 1) * KIND_COUNT * REASON_COUNT
+        self.link = <LinkMeters *>calloc(max(1, len(link_names)), sizeof(LinkMeters))
+        self._transactions = <uint32_t *>calloc(max(1, combinations), sizeof(uint32_t))
+        self._durations = <uint32_t *>calloc(max(1, combinations), sizeof(uint32_t))
+        if self.link == NULL or self._transactions == NULL or self._durations == NULL:
+            raise MemoryError
+        for number, name in enumerate(self.listener_names):
+            self._register_listener(number, {"listener": name})
+        for number, name in enumerate(link_names):
+            self._register_link(number, {"link": name})
+        for number, limit in enumerate(LIMITS):
+            self.refused_at_limit[number] = stats.counter(
+                "authswitch_refused_at_limit_total", "Requests refused because a table was full.", {"limit": limit})
+
+    def __dealloc__(self):
+        free(self.link)
+        free(self._transactions)
+        free(self._durations)
+
+    def _register_listener(self, int number, dict labels):
+        indices = {field: self.stats.counter(f"authswitch_{name}", help, labels) for field, name, help in LISTENER_SERIES}
+        self.listener[number] = indices
+
+    def _register_link(self, int number, dict labels):
+        indices = {field: self.stats.counter(f"authswitch_{name}", help, labels) for field, name, help in LINK_SERIES}
+        indices["answer_seconds"] = self.stats.histogram(
+            "authswitch_link_answer_seconds", "From a request's sending to the issuer's answer.", labels)
+        self.link[number] = indices
+
+    cdef size_t _place(self, int listener, int link, int kind, int reason) noexcept nogil:
+        if link < 0:
+            link = self._link_count
+        return ((<size_t>listener * (self._link_count + 1) + link) * KIND_COUNT + kind) * REASON_COUNT + reason
+
+    cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept:
+        """Count one final outcome. ``link`` is -1 when no issuer was asked."""
+        cdef size_t place = self._place(listener, link, kind, reason)
+        if self._transactions[place] == 0:
+            self._register_transaction(listener, link, kind, reason)
+        stats_add(self.stats, self._transactions[place], 1)
+        stats_observe(self.stats, self._durations[place], duration_ns)
+
+    cdef int _register_transaction(self, int listener, int link, int kind, int reason) except -1:
+        labels = {
+            "listener": self.listener_names[listener],
+            "link": NO_LINK if link < 0 else self.link_names[link],
+            "kind": KINDS[kind],
+            "response_code": self._codes[listener][reason],
+            "reason": REASONS[reason],
+        }
+        cdef size_t place = self._place(listener, link, kind, reason)
+        self._transactions[place] = self.stats.counter(
+            "authswitch_transactions_total", "Final outcomes of terminals' requests.", labels)
+        self._durations[place] = self.stats.histogram(
+            "authswitch_transaction_seconds", "From a terminal's request to its answer.", labels)
+        return 0
