@@ -1,0 +1,159 @@
+"""An issuer's message, from its bytes to the end of the request that it answers; and what happens when none comes."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from switch.authentication cimport MAC_RIGHT, verify_message
+from switch.debt cimport acknowledge, pay, postpone
+from switch.dialect cimport DialectTables, is_answer, kind_traits, mti_class
+from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
+from switch.mac cimport MAC_NONE
+from switch.meters cimport LinkMeters
+from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout
+from switch.outcome cimport finish
+from switch.reason cimport REASON_TIMEOUT
+from switch.scan cimport read_text, scan_message
+from switch.stats cimport stats_add, stats_observe
+from switch.transaction cimport (
+    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, TRANSACTION_WAITING, Transaction,
+)
+
+cdef enum:
+    FIELD_RESPONSE_CODE = 39
+    CLASS_REVERSAL = 4
+    CLASS_NETWORK = 8
+    CODE_ROOM = 8
+
+
+cdef void handle_link_message(State state, LinkChannel channel, const Frame *frame) noexcept:
+    cdef Link link = channel.link
+    cdef DialectTables tables = link.tables
+    cdef LinkMeters *meters = &state.meters.link[link.number]
+    if scan_message(tables.spec, frame.message, frame.message_size, &state.answer, &state.fault) != 0:
+        stats_add(state.meters.stats, meters.format_errors, 1)
+        state.tell("link_format_error", {"link": link.name, "field": state.fault.field, "byte": state.fault.position})
+    elif is_answer(state.answer.mti):
+        _handle_answer(state, channel, meters)
+    elif mti_class(state.answer.mti) == CLASS_NETWORK:
+        answer_issuer(state, channel, frame.headers)
+    else:
+        stats_add(state.meters.stats, meters.unexpected, 1)
+        state.tell("link_unexpected_message", {"link": link.name, "mti": state.answer.mti})
+
+
+cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) noexcept:
+    cdef Link link = channel.link
+    cdef int64_t stan = link.match_number(&state.answer)
+    cdef uint32_t held = STAN_FREE
+    cdef Transaction *transaction
+    if 0 < stan < STAN_COUNT:
+        held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
+    if held == STAN_FREE or held == STAN_HELD:
+        stats_add(state.meters.stats, meters.unmatched, 1)
+        state.tell("link_unmatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
+        return
+    transaction = state.transactions.at(held - 1)
+    if transaction.state == TRANSACTION_NETWORK:
+        _handle_network(state, channel, transaction, held - 1, meters)
+        return
+    if link.mac_key.algorithm != MAC_NONE:
+        if verify_message(state.macs, link.tables, &link.mac_key, &state.answer) != MAC_RIGHT:
+            # Anybody may have written it: it ends nothing. The request times out and is reversed.
+            stats_add(state.meters.stats, meters.mac_failures, 1)
+            state.tell("link_mac_failure", {"link": link.name, "stan": stan})
+            return
+    if transaction.state == TRANSACTION_LATE:
+        stats_add(state.meters.stats, meters.late, 1)
+        state.tell("link_late_answer", {"link": link.name, "stan": stan})
+        _finish_late(state, link, transaction, held - 1)
+        return
+    if (scan_message(link.tables.spec, transaction.sent, transaction.sent_size, &state.sent, &state.fault) != 0
+            or not _is_class_of(state, &state.sent.mti) or not link.repeats(&state.sent, &state.answer)):
+        stats_add(state.meters.stats, meters.mismatched, 1)
+        state.tell("link_mismatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
+        return
+    _take_answer(state, link, transaction, held - 1, meters)
+
+
+cdef bint _is_class_of(State state, const uint32_t *asked) noexcept nogil:
+    return mti_class(state.answer.mti) == mti_class(asked[0])
+
+
+cdef void _handle_network(State state, LinkChannel channel, Transaction *transaction, uint32_t number,
+                          LinkMeters *meters) noexcept:
+    cdef uint8_t code[CODE_ROOM]
+    cdef Link link = channel.link
+    if (mti_class(state.answer.mti) != CLASS_NETWORK or transaction.carrier_slot != channel.slot
+            or transaction.carrier_generation != channel.generation):
+        stats_add(state.meters.stats, meters.mismatched, 1)
+        return
+    cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
+    state.transactions.remove(link.network, number)
+    handle_network_answer(state, channel, number, link.tables.code_to_reason(code, size if size > 0 else 0))
+
+
+cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_t number, LinkMeters *meters) noexcept:
+    cdef uint8_t code[CODE_ROOM]
+    cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
+    cdef int reason
+    if size <= 0:
+        # An answer that does not say yes or no is none; the request times out and is reversed.
+        stats_add(state.meters.stats, meters.format_errors, 1)
+        state.tell("link_format_error", {"link": link.name, "field": FIELD_RESPONSE_CODE, "byte": 0})
+        return
+    reason = link.tables.code_to_reason(code, size)
+    stats_add(state.meters.stats, meters.answers, 1)
+    stats_observe(state.meters.stats, meters.answer_seconds, <uint64_t>(state.calendar.now_ns - transaction.sent_ns))
+    link.timeouts_in_a_row = 0
+    state.transactions.remove(link.waiting, number)
+    if transaction.state == TRANSACTION_REVERSAL:
+        acknowledge(state, link, number, reason)
+        pay(state, link)
+        return
+    finish(state, number, reason, code, size, &state.answer)
+    link.free_stan(transaction.stan)
+    state.transactions.close(number)
+
+
+cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
+    state.transactions.remove(link.late, number)
+    link.free_stan(transaction.stan)
+    state.transactions.close(number)
+
+
+cdef void expire(State state, Link link) noexcept:
+    cdef uint32_t number
+    cdef int64_t now_ns = state.calendar.now_ns
+    while True:
+        number = link.waiting.head
+        if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
+            break
+        state.transactions.remove(link.waiting, number)
+        _time_out(state, link, number)
+    while True:
+        number = link.network.head
+        if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
+            break
+        state.transactions.remove(link.network, number)
+        handle_network_timeout(state, link, number)
+    while True:
+        number = link.late.head
+        if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
+            break
+        _finish_late(state, link, state.transactions.at(number), number)
+
+
+cdef void _time_out(State state, Link link, uint32_t number) noexcept:
+    """The issuer did not answer in time: the terminal is told so, and what may have been charged is reversed."""
+    cdef Transaction *transaction = state.transactions.at(number)
+    stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
+    link.timeouts_in_a_row += 1
+    if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:
+        link.state = LINK_SUSPENDED
+        state.tell("link_suspended", {"link": link.name, "timeouts": link.timeouts_in_a_row})
+    if transaction.state == TRANSACTION_REVERSAL:
+        postpone(state, link, number)
+        return
+    finish(state, number, REASON_TIMEOUT, NULL, 0, NULL)
+    state.transactions.drop_messages(number)
+    transaction.state = TRANSACTION_LATE
+    transaction.deadline_ns = state.calendar.now_ns + link.late_ns
+    state.transactions.append(link.late, number)

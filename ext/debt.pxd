@@ -1,0 +1,31 @@
+"""What the switch owes issuers: reversals of approvals that no terminal was told, sent until they are acknowledged."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.link cimport Link, LinkChannel
+from switch.scan cimport MessageIndex
+from switch.state cimport State
+from switch.transaction cimport Transaction
+
+
+cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
+                     const uint8_t *pan, int pan_digits, const uint8_t *rrn, const uint8_t *authorization_code) noexcept
+"""Store a reversal for ``link``: of the request ``source`` as it was sent to it (``listener`` is NO_LISTENER), or one
+that a terminal of ``listener`` sent for a request that is not known here. ``authorization_code`` is NULL when the
+issuer has given none. Its journal position, or POSITION_FAILED."""
+
+cdef bint can_owe(State state) noexcept nogil
+"""Whether the store has room for a reversal of everything that is under way, and one more."""
+
+cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept
+"""Store the reversal of a finished approval, once; its journal position, 0 when there is nothing to reverse, or
+POSITION_FAILED."""
+
+cdef void pay(State state, Link link) noexcept
+"""Send what is owed to a link as far as its window and its connections allow."""
+
+cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept
+"""The issuer answered the reversal that transaction ``number``, in no list any more, carries: with one of the codes
+that end it nothing is owed any more, else it is sent again later."""
+
+cdef void postpone(State state, Link link, uint32_t number) noexcept
+"""The attempt that transaction ``number`` carries was not answered."""

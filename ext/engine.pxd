@@ -1,0 +1,30 @@
+"""The state machine's door: bytes, connections and the time go in; channels with output come out. No sockets here."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from switch.channel cimport Channel
+from switch.framing cimport FrameStream
+from switch.link cimport Link, LinkChannel
+from switch.listener cimport TerminalChannel
+from switch.state cimport State
+
+cdef enum:
+    FRAMES_A_TURN = 64        # of one connection before the others get their turn
+
+cdef enum Progress:
+    PROGRESS_DONE             # the chunk is used up; an unfinished frame is kept
+    PROGRESS_MORE             # frames are left: call again with no bytes
+    PROGRESS_FULL             # the connection has as many requests in flight as it may: call again after an answer
+
+
+cdef class Engine:
+    cdef readonly State state
+    cdef int64_t _next_sweep_ns
+
+    cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
+    cdef int _receive_terminal(self, TerminalChannel channel)
+    cdef int _receive_link(self, LinkChannel channel)
+    cdef void _note_partial(self, Channel channel, FrameStream stream) noexcept
+    cdef void _refuse_frame(self, Channel channel, FrameStream stream, int status)
+    cdef void _sweep(self)
+    cdef void _sweep_terminal(self, TerminalChannel channel)
+    cdef void _sweep_link(self, LinkChannel channel)

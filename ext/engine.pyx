@@ -1,0 +1,224 @@
+"""The state machine's door: bytes, connections and the time go in; channels with output come out. No sockets here.
+
+The daemon's I/O layer and the simulator both drive this class: they move the calendar, hand in what arrived, call
+``tick`` now and then, and carry away the output of the channels in ``state.dirty``.
+"""
+
+cimport cython
+from switch.answer cimport expire, handle_link_message
+from switch.channel cimport OUTCOME_NONE
+from switch.debt cimport pay, reverse_outcome
+from switch.framing cimport (
+    FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, Frame,
+)
+from switch.kind cimport KIND_ECHO_TEST, KIND_SIGN_OFF
+from switch.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_OFF
+from switch.listener cimport Listener
+from switch.network cimport begin_link, end_link, send_network
+from switch.request cimport handle_request
+from switch.stats cimport stats_add
+
+cdef enum:
+    SWEEP_INTERVAL_NS = 250_000_000       # how late an idle or partial-frame limit may be noticed
+
+
+@cython.final
+cdef class Engine:
+    """One worker's state machine."""
+
+    def __init__(self, State state):
+        self.state = state
+        self._next_sweep_ns = 0
+
+    def open(self, Channel channel):
+        """A connection stands."""
+        self.state.enlist(channel)
+        if isinstance(channel, LinkChannel):
+            begin_link(self.state, <LinkChannel>channel)
+        else:
+            (<TerminalChannel>channel).listener.connections += 1
+
+    def close(self, Channel channel):
+        """A connection is gone: approvals that it was not told yet are reversed."""
+        cdef uint32_t outcome
+        if not channel.is_open:
+            return
+        self.state.delist(channel)
+        while True:
+            outcome = channel.next_undelivered()
+            if outcome == OUTCOME_NONE:
+                break
+            reverse_outcome(self.state, outcome)
+        if isinstance(channel, LinkChannel):
+            (<LinkChannel>channel).stream.clear()
+            end_link(self.state, <LinkChannel>channel)
+        else:
+            (<TerminalChannel>channel).stream.clear()
+            (<TerminalChannel>channel).listener.connections -= 1
+
+    def feed(self, Channel channel, bytes data):
+        """Hand in what arrived; a ``Progress`` (0 done, 1 more, 2 full). For callers in Python."""
+        cdef const uint8_t *start = data
+        return self.receive(channel, start, len(data))
+
+    def take(self, Channel channel):
+        """The output that may leave a channel now, as bytes; None when there is none."""
+        channel.is_dirty = False
+        return channel.take(<uint64_t>self.state.journal.durable)
+
+    cdef int receive(self, Channel channel, const uint8_t *data, size_t size):
+        """Take what arrived on a channel; ``data`` must stay until PROGRESS_DONE. A ``Progress``."""
+        channel.last_heard_ns = self.state.calendar.now_ns
+        if isinstance(channel, TerminalChannel):
+            if size:
+                (<TerminalChannel>channel).stream.begin(data, size)
+            return self._receive_terminal(<TerminalChannel>channel)
+        if size:
+            (<LinkChannel>channel).stream.begin(data, size)
+        return self._receive_link(<LinkChannel>channel)
+
+    cdef int _receive_terminal(self, TerminalChannel channel):
+        cdef Frame frame
+        cdef int status = FRAME_INCOMPLETE
+        cdef int handled = 0
+        while channel.is_open:
+            if channel.in_flight >= channel.listener.in_flight_max:
+                return PROGRESS_FULL
+            if handled == FRAMES_A_TURN:
+                return PROGRESS_MORE
+            status = channel.stream.next(&frame)
+            if status == FRAME_COMPLETE:
+                handle_request(self.state, channel, &frame)
+                handled += 1
+            elif status == FRAME_KEEP_ALIVE:
+                stats_add(self.state.meters.stats,
+                          self.state.meters.listener[channel.listener.number].keep_alives, 1)
+                handled += 1
+            elif status == FRAME_INCOMPLETE:
+                break
+            else:
+                self._refuse_frame(channel, channel.stream, status)
+                return PROGRESS_DONE
+        if channel.stream.end() != 0:
+            self._refuse_frame(channel, channel.stream, status)
+        self._note_partial(channel, channel.stream)
+        return PROGRESS_DONE
+
+    cdef int _receive_link(self, LinkChannel channel):
+        cdef Frame frame
+        cdef int status = FRAME_INCOMPLETE
+        cdef int handled = 0
+        while channel.is_open:
+            if handled == FRAMES_A_TURN:
+                return PROGRESS_MORE
+            status = channel.stream.next(&frame)
+            if status == FRAME_COMPLETE:
+                handle_link_message(self.state, channel, &frame)
+                handled += 1
+            elif status == FRAME_KEEP_ALIVE:
+                handled += 1
+            elif status == FRAME_INCOMPLETE:
+                break
+            else:
+                self._refuse_frame(channel, channel.stream, status)
+                return PROGRESS_DONE
+        if channel.stream.end() != 0:
+            self._refuse_frame(channel, channel.stream, status)
+        self._note_partial(channel, channel.stream)
+        return PROGRESS_DONE
+
+    cdef void _note_partial(self, Channel channel, FrameStream stream) noexcept:
+        if stream.partial_size() == 0:
+            channel.partial_since_ns = 0
+        elif channel.partial_since_ns == 0:
+            channel.partial_since_ns = self.state.calendar.now_ns
+
+    cdef void _refuse_frame(self, Channel channel, FrameStream stream, int status):
+        """The stream cannot be read further: there is no telling where the next message would begin."""
+        stream.clear()
+        if isinstance(channel, LinkChannel):
+            name = (<LinkChannel>channel).link.name
+            stats_add(self.state.meters.stats, self.state.meters.link[(<LinkChannel>channel).link.number].frame_errors, 1)
+        else:
+            name = (<TerminalChannel>channel).listener.name
+            stats_add(self.state.meters.stats,
+                      self.state.meters.listener[(<TerminalChannel>channel).listener.number].frame_errors, 1)
+        self.state.tell("frame_error", {"on": name, "status": status})
+        channel.hang_up("frame cannot be read")
+
+    def tick(self):
+        """Let time pass: time-outs, owed reversals, echo tests, silent connections. Call every few milliseconds."""
+        cdef Link link
+        for link in self.state.links:
+            expire(self.state, link)
+            if link.reversals.depth > link.reversals.at_issuer:
+                pay(self.state, link)
+        if self.state.calendar.now_ns >= self._next_sweep_ns:
+            self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
+            self._sweep()
+
+    cdef void _sweep(self):
+        self.state.duplicates.expire(self.state.calendar.now_ns)
+        for channel in list(self.state.channels):
+            if channel is None:
+                continue
+            if isinstance(channel, LinkChannel):
+                self._sweep_link(<LinkChannel>channel)
+            else:
+                self._sweep_terminal(<TerminalChannel>channel)
+
+    cdef void _sweep_terminal(self, TerminalChannel channel):
+        cdef int64_t now_ns = self.state.calendar.now_ns
+        cdef Listener listener = channel.listener
+        if channel.partial_since_ns and now_ns - channel.partial_since_ns > listener.partial_timeout_ns:
+            channel.hang_up("frame was not finished in time")
+        elif (listener.idle_timeout_ns and channel.in_flight == 0
+                and now_ns - channel.last_heard_ns > listener.idle_timeout_ns):
+            channel.hang_up("idle")
+        elif self.state.draining and channel.in_flight == 0:
+            channel.hang_up("draining")
+
+    cdef void _sweep_link(self, LinkChannel channel):
+        cdef int64_t now_ns = self.state.calendar.now_ns
+        cdef Link link = channel.link
+        cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
+        if channel.partial_since_ns and now_ns - channel.partial_since_ns > link.partial_timeout_ns:
+            channel.hang_up("frame was not finished in time")
+            return
+        if link.idle_timeout_ns and quiet_ns > link.idle_timeout_ns:
+            channel.hang_up("idle")
+            return
+        if channel.phase != PHASE_READY or link.echo_interval_ns == 0:
+            return
+        # Nothing heard for a while, or nothing but silence after requests: is the issuer there?
+        if quiet_ns > link.echo_interval_ns or (link.state == LINK_SUSPENDED and
+                                                now_ns - channel.last_sent_ns > link.echo_interval_ns):
+            send_network(self.state, channel, KIND_ECHO_TEST)
+
+    # --- drain ----------------------------------------------------------------------------------------------------
+
+    def drain(self):
+        """Take no new work; what is in flight is finished. Repeats still get their stored answers."""
+        self.state.draining = True
+
+    def sign_off(self):
+        """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
+        cdef LinkChannel channel
+        for link in self.state.links:
+            for channel in list((<Link>link).channels):
+                (<Link>link).channels.remove(channel)
+                channel.phase = PHASE_SIGNING_OFF
+                if (<Link>link).signs_on:
+                    send_network(self.state, channel, KIND_SIGN_OFF)
+                else:
+                    channel.hang_up("draining")
+
+    @property
+    def in_flight(self):
+        """Requests and reversals that wait for an issuer."""
+        return sum([(<Link>link).waiting.count for link in self.state.links])
+
+    @property
+    def owed(self):
+        """Reversals that no issuer has acknowledged yet."""
+        return self.state.reversals.in_use

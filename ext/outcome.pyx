@@ -1,0 +1,233 @@
+"""The end of a request: one answer, written down, stored for repeats, and sent to whom it belongs (I1, I3, I6)."""
+
+cimport cython
+from switch.authentication cimport seal_message
+from switch.calendar cimport write_digits
+from switch.channel cimport OUTCOME_NONE, Channel
+from switch.debt cimport reverse, reverse_outcome
+from switch.dialect cimport answer_mti, kind_traits
+from switch.duplicate cimport Outcome
+from switch.journal cimport POSITION_FAILED
+from switch.listener cimport MAC_POLICY_NONE
+from switch.mac cimport MAC_NONE
+from switch.meters cimport ListenerMeters
+from switch.reason cimport REASON_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
+from switch.reversal cimport NO_LISTENER
+from switch.scan cimport read_text, scan_message
+from switch.state cimport SCRATCH_BYTES
+from switch.stats cimport stats_add
+from switch.transaction cimport Transaction
+from switch.translate cimport SLOT_AUTHORIZATION_CODE, SLOT_RESPONSE_CODE, SLOT_RRN, Composer, fill_slot
+from libc.string cimport memcpy, memset
+
+cdef enum:
+    FIELD_AUTHORIZATION_CODE = 38
+    AUTHORIZATION_CODE_SIZE = 6
+
+
+cdef void set_reason(State state, Listener listener, int reason) noexcept nogil:
+    cdef int size
+    if reason == REASON_APPROVED:
+        size = listener.tables.accepted_code(state.request.mti, state.code)
+    else:
+        size = listener.tables.reason_to_code(reason, state.code)
+    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
+
+
+cdef void set_rrn(State state, const uint8_t *rrn) noexcept nogil:
+    fill_slot(&state.slots, SLOT_RRN, rrn, 12)
+
+
+cdef bint has_mac_key(Listener listener, const Terminal *terminal) noexcept nogil:
+    return terminal != NULL and terminal.mac_key.algorithm != MAC_NONE and listener.mac_policy != MAC_POLICY_NONE
+
+
+cdef Composer _own_composer(Listener listener, const Terminal *terminal):
+    """For answers that the switch gives itself."""
+    return listener.answer_composer if has_mac_key(listener, terminal) else listener.unsigned_answer_composer
+
+
+cdef int compose_own_answer(State state, Listener listener, const Terminal *terminal, uint32_t offset) noexcept:
+    return compose_answer(state, listener, _own_composer(listener, terminal), terminal, NULL, offset)
+
+
+cdef int compose_answer(State state, Listener listener, object composer, const Terminal *terminal,
+                        const MessageIndex *answer, uint32_t offset) noexcept:
+    cdef Composer compiled = <Composer>composer
+    state.set_mti(answer_mti(state.request.mti))
+    cdef int size = compiled.compose(&state.request, answer, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                                     &state.fault)
+    if size < 0 or compiled.mac_field == 0:
+        return size
+    if seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, <uint32_t>size,
+                    <uint32_t>compiled.mac_size) != 0:
+        return -1
+    return size
+
+
+cdef void send_answer(State state, TerminalChannel channel, const uint8_t *headers, uint32_t size, int64_t position,
+                      uint32_t outcome) noexcept:
+    cdef uint8_t reply[64]
+    cdef Listener listener = channel.listener
+    listener.framing.reply_headers(headers, reply)
+    cdef int total = listener.framing.close_frame(state.out, SCRATCH_BYTES, reply, size)
+    if total < 0 or state.depart(channel, state.out, <uint32_t>total, position, outcome) != 0:
+        channel.hang_up("answer cannot be queued")
+        return
+    stats_add(state.meters.stats, state.meters.listener[listener.number].answers, 1)
+
+
+cdef void prepare_answer(State state, Listener listener, int reason) noexcept:
+    state.clear_slots()
+    set_reason(state, listener, reason)
+    memcpy(state.rrn, state.calendar.rrn_prefix, 6)
+    write_digits(state.rrn + 6, 6, state.next_reference)
+    state.next_reference = (state.next_reference + 1) % 1_000_000
+    set_rrn(state, state.rrn)
+
+
+cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
+                 int reason) noexcept:
+    cdef Listener listener = channel.listener
+    cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
+    prepare_answer(state, listener, reason)
+    cdef int size = compose_own_answer(state, listener, terminal, <uint32_t>offset)
+    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
+    if size < 0:
+        channel.hang_up("no answer can be written to an unreadable request")
+        return
+    send_answer(state, channel, headers, <uint32_t>size, 0, OUTCOME_NONE)
+
+
+cdef void finish_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                        int kind, int reason, uint32_t outcome) noexcept:
+    cdef Listener listener = channel.listener
+    cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
+    prepare_answer(state, listener, reason)
+    answer_unsent(state, channel, headers, terminal, kind, reason, outcome, <uint32_t>offset)
+
+
+cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                        int kind, int reason, uint32_t outcome, uint32_t offset) noexcept:
+    cdef Listener listener = channel.listener
+    cdef int64_t position
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef int size = compose_own_answer(state, listener, terminal, offset)
+    if size < 0:
+        state.duplicates.forget(outcome)
+        channel.hang_up("answer cannot be composed")
+        return
+    entry.kind = <uint8_t>kind
+    state.duplicates.finish(outcome, state.out + offset, <uint32_t>size, NULL, 0, state.calendar.now_ns)
+    position = state.journal.outcome(entry, reason, state.out + offset, <uint32_t>size)
+    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
+    if position != POSITION_FAILED:
+        send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
+
+
+cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, uint32_t outcome) noexcept:
+    cdef Listener listener = channel.listener
+    cdef uint32_t size = state.duplicates.at(outcome).answer_size
+    cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
+    if size == 0 or offset + <int64_t>size > SCRATCH_BYTES:
+        return
+    memcpy(state.out + offset, state.duplicates.answer(outcome), size)
+    stats_add(state.meters.stats, state.meters.listener[listener.number].repeated, 1)
+    # An approval that was reversed because it could not be told must not be told now.
+    send_answer(state, channel, headers, size, state.duplicates.at(outcome).position, OUTCOME_NONE)
+
+
+cdef int _compose_final(State state, Transaction *transaction, Listener listener, Link link, const Terminal *terminal,
+                        int *reason, const uint8_t *code, int code_size, const MessageIndex *answer,
+                        uint32_t offset) noexcept:
+    """Compose the final answer; where the issuer's cannot be written, one that says the switch failed."""
+    cdef int size
+    cdef list composers
+    if scan_message(listener.tables.spec, transaction.request, transaction.request_size, &state.request,
+                    &state.fault) != 0:
+        return -1
+    state.clear_slots()
+    set_rrn(state, transaction.rrn)
+    if code != NULL:
+        size = listener.tables.answer_code(link.tables, code, code_size, state.code)
+        fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
+        if state.authorization_code[0]:
+            fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, state.authorization_code, AUTHORIZATION_CODE_SIZE)
+        composers = link.answer_composers if has_mac_key(listener, terminal) else link.unsigned_answer_composers
+        size = compose_answer(state, listener, composers[transaction.listener], terminal, answer, offset)
+        if size >= 0:
+            return size
+        state.tell("answer_not_composable", {"link": link.name, "field": state.fault.field})
+        reason[0] = REASON_SYSTEM_MALFUNCTION
+    set_reason(state, listener, reason[0])
+    return compose_own_answer(state, listener, terminal, offset)
+
+
+cdef void _read_authorization_code(State state, Link link, const MessageIndex *answer) noexcept:
+    memset(state.authorization_code, 0, AUTHORIZATION_CODE_SIZE)
+    if answer != NULL and read_text(link.tables.spec, answer, FIELD_AUTHORIZATION_CODE, state.authorization_code,
+                                    AUTHORIZATION_CODE_SIZE) != AUTHORIZATION_CODE_SIZE:
+        memset(state.authorization_code, 0, AUTHORIZATION_CODE_SIZE)
+
+
+cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, int code_size,
+                 const MessageIndex *answer) noexcept:
+    cdef Transaction *transaction = state.transactions.at(number)
+    cdef Listener listener = <Listener>state.listeners[transaction.listener]
+    cdef Link link = <Link>state.links[transaction.link]
+    cdef const Terminal *terminal = state.registry.terminal(transaction.terminal)
+    cdef Outcome *entry = state.duplicates.at(transaction.outcome)
+    cdef uint32_t outcome = transaction.outcome
+    cdef bint reversible = kind_traits(transaction.kind).reversible
+    # Whether the cardholder may have been charged: the issuer said so, or nobody knows.
+    cdef bint charged = reversible and (reason == REASON_APPROVED or reason == REASON_TIMEOUT)
+    cdef int64_t position = 0
+    cdef int64_t written
+    cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef TerminalChannel channel
+    if transaction.reversal_wanted and reason == REASON_APPROVED:
+        reason = REASON_TIMEOUT          # the terminal has given it up: it is reversed, and never told as approved
+        code = NULL
+    _read_authorization_code(state, link, answer)
+    memcpy(entry.authorization_code, state.authorization_code, AUTHORIZATION_CODE_SIZE)
+    cdef int told = reason
+    cdef int size = _compose_final(state, transaction, listener, link, terminal, &told, code, code_size, answer, offset)
+    cdef bint approved = told == REASON_APPROVED and size >= 0
+    entry.kind = transaction.kind
+    entry.link = transaction.link
+    entry.amount_minor = transaction.amount_minor
+    entry.pan_digits = transaction.pan_digits
+    memcpy(entry.pan, transaction.pan, sizeof(entry.pan))
+    memcpy(entry.rrn, transaction.rrn, sizeof(entry.rrn))
+    entry.approved = approved
+    if charged and not approved:
+        position = reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
+                           transaction.pan_digits, transaction.rrn,
+                           entry.authorization_code if entry.authorization_code[0] else NULL)
+        entry.reversed = True
+    channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
+    if channel is not None:
+        channel.in_flight -= 1
+    state.meters.transaction(transaction.listener, transaction.link, transaction.kind, told,
+                             <uint64_t>(state.calendar.now_ns - transaction.received_ns))
+    if size < 0:
+        state.tell("answer_not_composable", {"link": link.name, "field": state.fault.field})
+        state.duplicates.forget(outcome)
+        if channel is not None:
+            channel.hang_up("answer cannot be composed")
+        return
+    # The request as it was sent is kept with an approval that may yet have to be reversed.
+    state.duplicates.finish(outcome, state.out + offset, <uint32_t>size, transaction.sent,
+                            transaction.sent_size if approved and reversible else 0, state.calendar.now_ns)
+    written = state.journal.outcome(entry, told, state.out + offset, <uint32_t>size)
+    if written == POSITION_FAILED or position == POSITION_FAILED:
+        return                            # nothing may be told that is not written down
+    if written > position:
+        position = written
+    entry.position = position
+    if channel is None:
+        stats_add(state.meters.stats, state.meters.listener[listener.number].undelivered, 1)
+        if approved:
+            reverse_outcome(state, outcome)
+        return
+    send_answer(state, channel, transaction.headers, <uint32_t>size, position, outcome if approved else OUTCOME_NONE)

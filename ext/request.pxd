@@ -1,0 +1,9 @@
+"""A terminal's request, from its bytes to the link: scan, identify, MAC, duplicate, risk, route, translate, send."""
+
+from switch.framing cimport Frame
+from switch.listener cimport TerminalChannel
+from switch.state cimport State
+
+
+cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept
+"""Take one message of a terminal as far as it goes at once: to the link, or to its answer."""

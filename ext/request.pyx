@@ -1,0 +1,433 @@
+"""A terminal's request, from its bytes to the link: scan, identify, MAC, duplicate, risk, route, translate, send.
+
+The steps follow one another as in the design; each either lets the request pass or names the reason of its refusal.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from libc.string cimport memcpy
+from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_message
+from switch.calendar cimport write_digits
+from switch.channel cimport OUTCOME_NONE
+from switch.debt cimport can_owe
+from switch.dialect cimport ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX, DialectTables, first_mti, is_request, kind_traits, mti_class
+from switch.duplicate cimport OUTCOME_FINISHED, Outcome
+from switch.hexadecimal cimport hex_digit, hex_value
+from switch.identity cimport NOT_REFUSED, identify
+from switch.journal cimport POSITION_FAILED
+from switch.kind cimport (
+    KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_SIGN_OFF,
+    KIND_SIGN_ON, KIND_UNKNOWN,
+)
+from switch.link cimport Link, LinkChannel
+from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
+from switch.mac cimport MAC_NONE
+from switch.meters cimport LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
+from switch.network cimport answer_terminal
+from switch.outcome cimport finish_unsent, refuse, repeat, set_rrn
+from switch.pin cimport PIN_FORMAT_NONE
+from switch.reason cimport (
+    REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
+    REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
+    REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+)
+from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
+from switch.risk cimport RiskRequest
+from switch.route cimport ROUTE_NONE, Route, RouteTarget
+from switch.scan cimport has_field, read_number, read_text, scan_message
+from switch.sensitive cimport blank_sensitive, read_pan
+from switch.state cimport SCRATCH_BYTES
+from switch.stats cimport stats_add
+from switch.takeback cimport take_back
+from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
+from switch.translate cimport (
+    SLOT_ENTRY_MODE, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN, Composer, fill_slot,
+)
+
+cdef enum:
+    FIELD_PROCESSING_CODE = 3
+    FIELD_AMOUNT = 4
+    FIELD_STAN = 11
+    FIELD_CURRENCY = 49
+    FIELD_PIN = 52
+    PIN_BLOCK_BYTES = 8
+    KEY_TEXT_MAX = 64
+
+
+cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept:
+    cdef Listener listener = channel.listener
+    cdef DialectTables tables = listener.tables
+    cdef const Terminal *terminal = NULL
+    cdef uint32_t terminal_number = TERMINAL_NONE
+    cdef int kind, reason
+    stats_add(state.meters.stats, state.meters.listener[listener.number].requests, 1)
+    if scan_message(tables.spec, frame.message, frame.message_size, &state.request, &state.fault) != 0:
+        _handle_unreadable(state, channel, frame)
+        return
+    if not is_request(state.request.mti):
+        stats_add(state.meters.stats, state.meters.listener[listener.number].unexpected, 1)
+        return
+    kind = tables.classify(&state.request)
+    reason = identify(state, channel, kind, &terminal_number)
+    if reason != NOT_REFUSED:
+        refuse(state, channel, frame.headers, NULL, kind, reason)
+        return
+    terminal = state.registry.terminal(terminal_number)
+    if not _mac_is_acceptable(state, listener, terminal, terminal_number, kind):
+        refuse(state, channel, frame.headers, terminal, kind, REASON_MAC_FAILED)
+    elif kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER):
+        answer_terminal(state, channel, frame.headers, terminal, kind)
+    else:
+        _handle_numbered(state, channel, frame, terminal, terminal_number, kind)
+
+
+cdef void _handle_unreadable(State state, TerminalChannel channel, const Frame *frame) noexcept:
+    """Answer a message that cannot be scanned where its MTI and STAN could be read; else the connection is closed."""
+    cdef Listener listener = channel.listener
+    stats_add(state.meters.stats, state.meters.listener[listener.number].format_errors, 1)
+    state.tell("format_error", {"listener": listener.name, "field": state.fault.field, "byte": state.fault.position,
+                                "needed": state.fault.needed, "available": state.fault.available})
+    if state.request.mti == 0 or not is_request(state.request.mti) or not has_field(&state.request, FIELD_STAN):
+        channel.hang_up("message cannot be read")
+        return
+    cdef uint32_t terminal_number = TERMINAL_NONE
+    cdef const Terminal *terminal = NULL
+    if identify(state, channel, KIND_UNKNOWN, &terminal_number) == NOT_REFUSED:
+        terminal = state.registry.terminal(terminal_number)
+    refuse(state, channel, frame.headers, terminal, KIND_UNKNOWN, REASON_FORMAT_ERROR)
+
+
+cdef bint _mac_is_acceptable(State state, Listener listener, const Terminal *terminal, uint32_t terminal_number,
+                             int kind) noexcept:
+    cdef int verdict
+    if listener.mac_policy == MAC_POLICY_NONE:
+        return True
+    verdict = verify_message(state.macs, listener.tables, &terminal.mac_key, &state.request)
+    if verdict == MAC_RIGHT:
+        return True
+    if verdict == MAC_ABSENT:
+        if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> kind) & 1:
+            return True
+    stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
+    state.mac_failures[terminal_number] += 1
+    return False
+
+
+cdef uint64_t _fold(uint64_t folded, const uint8_t *text, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        folded = (folded ^ text[i]) * <uint64_t>0x100000001B3          # FNV-1a
+    return folded
+
+
+cdef void _natural_key(State state, Listener listener, uint32_t terminal_number, int64_t stan,
+                       NaturalKey *key) noexcept nogil:
+    """The dialect's profile says which fields tell two requests with one STAN apart."""
+    cdef uint8_t text[KEY_TEXT_MAX]
+    cdef uint64_t occasion = <uint64_t>0xCBF29CE484222325
+    cdef int i, count, start, size
+    for i in range(listener.tables.natural_key_count):
+        count = read_text(listener.tables.spec, &state.request, listener.tables.natural_key[i].field, text, KEY_TEXT_MAX)
+        start = listener.tables.natural_key[i].start
+        if count <= start:
+            continue
+        size = listener.tables.natural_key[i].size
+        if size == 0 or start + size > count:
+            size = count - start
+        occasion = _fold(occasion, text + start, size)
+    key.occasion = occasion
+    key.terminal = terminal_number
+    key.stan = <uint32_t>stan
+    key.message_class = mti_class(state.request.mti)
+    key._padding = 0
+
+
+cdef uint64_t _fingerprint(State state, int kind, int64_t amount_minor) noexcept nogil:
+    cdef uint64_t folded = _fold(state.fingerprint_secret, state.pan, state.pan_digits)
+    folded = (folded ^ <uint64_t>amount_minor) * <uint64_t>0x9E3779B97F4A7C15
+    return (folded ^ (folded >> 31) ^ <uint64_t>kind) * <uint64_t>0x9E3779B97F4A7C15
+
+
+cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
+                           uint32_t terminal_number, int kind) noexcept:
+    """A request that has a natural key: stored answer, joined, or accepted as new."""
+    cdef Listener listener = channel.listener
+    cdef NaturalKey key
+    cdef uint32_t outcome
+    cdef uint64_t fingerprint
+    cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
+    cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
+    if stan < 0:
+        refuse(state, channel, frame.headers, terminal, kind, REASON_FORMAT_ERROR)
+        return
+    state.pan_digits = read_pan(listener.tables.spec, &state.request, state.pan)
+    _natural_key(state, listener, terminal_number, stan, &key)
+    fingerprint = _fingerprint(state, kind, amount_minor)
+    outcome = state.duplicates.find(&key)
+    if outcome != OUTCOME_NONE:
+        _handle_duplicate(state, channel, frame, terminal, kind, outcome, fingerprint)
+        return
+    if state.draining:
+        refuse(state, channel, frame.headers, terminal, kind, REASON_ISSUER_UNAVAILABLE)
+        return
+    outcome = _admit(state, &key)
+    if outcome == OUTCOME_NONE:
+        refuse(state, channel, frame.headers, terminal, kind, REASON_SYSTEM_MALFUNCTION)
+        return
+    state.duplicates.at(outcome).fingerprint = fingerprint
+    state.duplicates.at(outcome).listener = listener.number
+    if kind == KIND_REVERSAL:
+        take_back(state, channel, frame.headers, terminal, outcome)
+        return
+    cdef int reason = _forward(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor)
+    if reason != NOT_REFUSED:
+        finish_unsent(state, channel, frame.headers, terminal, kind, reason, outcome)
+
+
+cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
+    """Room in every table that a new request may need, or OUTCOME_NONE: what is accepted can also be finished."""
+    cdef uint32_t outcome = OUTCOME_NONE
+    if state.journal.failed:
+        return OUTCOME_NONE
+    if state.transactions.in_use == state.transactions.room:
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TRANSACTIONS], 1)
+    elif not can_owe(state):
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_REVERSALS], 1)
+    else:
+        outcome = state.duplicates.open(key)
+        if outcome == OUTCOME_NONE:
+            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_DUPLICATES], 1)
+    return outcome
+
+
+cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
+                            int kind, uint32_t outcome, uint64_t fingerprint) noexcept:
+    """A natural key that is known: the newest connection gets the one answer."""
+    cdef Listener listener = channel.listener
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef Transaction *transaction
+    cdef TerminalChannel earlier
+    # A stored answer is in the dialect in which it was asked for.
+    if entry.fingerprint != fingerprint or (<Listener>state.listeners[entry.listener]).tables is not listener.tables:
+        stats_add(state.meters.stats, state.meters.listener[listener.number].conflicting, 1)
+        refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)
+        return
+    if entry.state == OUTCOME_FINISHED:
+        if entry.approved and entry.reversed:
+            # It could not be told in time and was taken back: from now on it counts as not approved.
+            refuse(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT)
+        else:
+            repeat(state, channel, frame.headers, outcome)
+        return
+    stats_add(state.meters.stats, state.meters.listener[listener.number].joined, 1)
+    transaction = state.transactions.at(entry.transaction)
+    earlier = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
+    if earlier is not None:
+        earlier.in_flight -= 1
+    channel.in_flight += 1
+    transaction.listener = listener.number
+    transaction.origin_slot = channel.slot
+    transaction.origin_generation = channel.generation
+    memcpy(transaction.headers, frame.headers, frame.headers_size)
+
+
+cdef Link _choose_link(State state, const Route *route):
+    """A link that can take the request: the lowest priority first, by weight among equals; None when there is none."""
+    cdef int first = 0
+    cdef int last, i
+    cdef uint32_t total, pick
+    while first < route.target_count:
+        total = 0
+        last = first
+        while last < route.target_count and route.target[last].priority == route.target[first].priority:
+            if (<Link>state.links[route.target[last].link]).can_take():
+                total += route.target[last].weight
+            last += 1
+        if total:
+            pick = <uint32_t>(state.random() % total)
+            for i in range(first, last):
+                if not (<Link>state.links[route.target[i].link]).can_take():
+                    continue
+                if pick < route.target[i].weight:
+                    return <Link>state.links[route.target[i].link]
+                pick -= route.target[i].weight
+        first = last
+    return None
+
+
+cdef int _translate_pin(State state, Listener listener, Link link, const Terminal *terminal,
+                        uint8_t *hex_block) noexcept:
+    """The PIN block under the link's key as hex digits; NOT_REFUSED or the reason why it cannot be."""
+    cdef uint8_t text[2 * PIN_BLOCK_BYTES]
+    cdef uint8_t block[PIN_BLOCK_BYTES]
+    cdef int i, high, low
+    if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
+        return REASON_FORMAT_ERROR
+    for i in range(PIN_BLOCK_BYTES):
+        high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
+        if high < 0 or low < 0:
+            return REASON_FORMAT_ERROR
+        block[i] = <uint8_t>(high << 4 | low)
+    if terminal.pin_key.size == 0 or link.pin_key.size == 0 or link.pin_format == PIN_FORMAT_NONE:
+        return REASON_SECURITY_VIOLATION
+    if state.pins.translate(block, &terminal.pin_key, terminal.pin_format, &link.pin_key, link.pin_format,
+                            state.pan, state.pan_digits, block) != 0:
+        return REASON_SECURITY_VIOLATION
+    for i in range(PIN_BLOCK_BYTES):
+        hex_block[2 * i] = hex_digit(block[i] >> 4)
+        hex_block[2 * i + 1] = hex_digit(block[i])
+    return NOT_REFUSED
+
+
+cdef int _forward(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
+                  uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor) noexcept:
+    """Risk, route, translate, intent, send; NOT_REFUSED or the reason why not."""
+    cdef Listener listener = channel.listener
+    cdef DialectTables tables = listener.tables
+    cdef const Merchant *merchant = state.registry.merchant(terminal.merchant)
+    cdef int64_t currency = read_number(tables.spec, &state.request, FIELD_CURRENCY)
+    cdef RiskRequest risked
+    cdef int reason, found
+    cdef Link link
+    if kind == KIND_UNKNOWN or not kind_traits(kind).forwarded:
+        return REASON_INVALID_TRANSACTION
+    if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
+        return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
+    if state.pan_digits == 0:
+        return REASON_FORMAT_ERROR
+    if (kind_traits(kind).money or kind == KIND_PREAUTHORIZATION) and amount_minor <= 0:
+        return REASON_INVALID_AMOUNT
+    if currency < 0:
+        currency = 0
+    if state.risk is not None:
+        risked.kind = kind
+        risked.currency = <int>currency
+        risked.amount_minor = amount_minor
+        risked.pan = state.pan
+        risked.pan_digits = state.pan_digits
+        risked.terminal = terminal_number
+        risked.merchant = terminal.merchant
+        risked.now_ms = <uint64_t>(state.calendar.now_ns // 1_000_000)
+        reason = state.risk.check(&risked)
+        if reason != REASON_APPROVED:
+            return reason
+    found = state.routes.find(state.pan, state.pan_digits, kind, <int>currency, amount_minor)
+    if found == ROUTE_NONE:
+        reason = REASON_NO_SUCH_ISSUER
+    else:
+        link = _choose_link(state, state.routes.route(found))
+        if link is None:
+            reason = REASON_ISSUER_UNAVAILABLE
+        else:
+            reason = _send(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor, link)
+    if reason != NOT_REFUSED and state.risk is not None:
+        state.risk.uncount(&risked)
+    return reason
+
+
+cdef int _compose(State state, Listener listener, Link link, const Terminal *terminal, int kind, uint32_t stan,
+                  uint32_t offset) noexcept:
+    """Write the request in the link's dialect at ``state.out + offset``; its size, or minus a reason, less one."""
+    cdef uint8_t pin[2 * PIN_BLOCK_BYTES]
+    cdef uint8_t processing_code[6]
+    cdef uint8_t kind_code[KIND_CODE_MAX]
+    cdef uint8_t entry_mode[ENTRY_MODE_SIZE_MAX]
+    cdef int reason, size
+    cdef Composer composer = <Composer>link.request_composers[listener.number]
+    state.clear_slots()
+    state.set_mti(<uint32_t>link.tables.kind_mti(kind))
+    write_digits(state.stan_text, 6, stan)
+    fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
+    memcpy(state.rrn, state.calendar.rrn_prefix, 6)
+    memcpy(state.rrn + 6, state.stan_text, 6)
+    set_rrn(state, state.rrn)
+    fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
+    # The account types of the terminal's processing code stay; what is asked is written in the link's own way.
+    if (read_text(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, processing_code, 6) == 6
+            and link.tables.kind_processing_code(kind, processing_code) == 2):
+        fill_slot(&state.slots, SLOT_PROCESSING_CODE, processing_code, 6)
+    size = link.tables.kind_code(kind, kind_code)
+    if size > 0:
+        fill_slot(&state.slots, SLOT_KIND_CODE, kind_code, size)
+    size = link.tables.entry_mode(listener.tables, &state.request, entry_mode)
+    if size > 0:
+        fill_slot(&state.slots, SLOT_ENTRY_MODE, entry_mode, size)
+    if has_field(&state.request, FIELD_PIN):
+        reason = _translate_pin(state, listener, link, terminal, pin)
+        if reason != NOT_REFUSED:
+            return -reason - 1
+        fill_slot(&state.slots, SLOT_PIN_BLOCK, pin, sizeof(pin))
+    size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset, &state.fault)
+    if size < 0:
+        state.tell("request_not_composable", {"link": link.name, "field": state.fault.field})
+        return -REASON_FORMAT_ERROR - 1
+    if composer.mac_field and link.mac_key.algorithm != MAC_NONE:
+        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
+                        <uint32_t>composer.mac_size) != 0:
+            return -REASON_SYSTEM_MALFUNCTION - 1
+    return size
+
+
+cdef int _send(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
+               uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor, Link link) noexcept:
+    """Translate, write the intent down, and queue the request on a connection of the link."""
+    cdef Listener listener = channel.listener
+    cdef LinkChannel carrier = link.next_channel()
+    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef uint32_t stan = link.take_stan()
+    cdef uint32_t number
+    cdef int size, total
+    cdef int64_t position
+    cdef Transaction *transaction
+    if stan == 0:
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_STANS], 1)
+        return REASON_ISSUER_UNAVAILABLE
+    size = _compose(state, listener, link, terminal, kind, stan, offset)
+    if size < 0:
+        return -size - 1
+    number = state.transactions.open()
+    if state.transactions.keep_messages(number, frame.message, frame.message_size, state.out + offset,
+                                        <uint32_t>size) != 0:
+        state.transactions.close(number)
+        return REASON_SYSTEM_MALFUNCTION
+    transaction = state.transactions.at(number)
+    _fill(state, transaction, channel, carrier, frame, link, kind, terminal_number, outcome, amount_minor, stan)
+    blank_sensitive(listener.tables, &state.request, transaction.request)
+    if scan_message(link.tables.spec, transaction.sent, transaction.sent_size, &state.sent, &state.fault) == 0:
+        blank_sensitive(link.tables, &state.sent, transaction.sent)
+    total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
+    position = POSITION_FAILED if total < 0 else state.journal.intent(transaction)
+    if position == POSITION_FAILED or state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:
+        state.transactions.close(number)
+        return REASON_SYSTEM_MALFUNCTION
+    link.by_stan[stan] = number + 1
+    state.duplicates.at(outcome).transaction = number
+    state.transactions.append(link.waiting, number)
+    channel.in_flight += 1
+    carrier.last_sent_ns = state.calendar.now_ns
+    stats_add(state.meters.stats, state.meters.link[link.number].requests, 1)
+    return NOT_REFUSED
+
+
+cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, LinkChannel carrier,
+                const Frame *frame, Link link, int kind, uint32_t terminal_number, uint32_t outcome,
+                int64_t amount_minor, uint32_t stan) noexcept:
+    transaction.state = TRANSACTION_WAITING
+    transaction.kind = <uint8_t>kind
+    transaction.link = link.number
+    transaction.listener = channel.listener.number
+    transaction.origin_slot = channel.slot
+    transaction.origin_generation = channel.generation
+    transaction.carrier_slot = carrier.slot
+    transaction.carrier_generation = carrier.generation
+    transaction.terminal = terminal_number
+    transaction.outcome = outcome
+    transaction.stan = stan
+    transaction.received_ns = state.calendar.now_ns
+    transaction.sent_ns = state.calendar.now_ns
+    transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
+    transaction.amount_minor = amount_minor
+    transaction.pan_digits = <uint8_t>state.pan_digits
+    memcpy(transaction.pan, state.pan, sizeof(transaction.pan))
+    memcpy(transaction.rrn, state.rrn, sizeof(transaction.rrn))
+    memcpy(transaction.transmission_time, state.calendar.transmission_time, 10)
+    memcpy(transaction.headers, frame.headers, frame.headers_size)

@@ -1,0 +1,79 @@
+"""What the state machine knows: tables, what is under way, and the moment. Its steps are in the modules that use it.
+
+``request`` → ``outcome`` and ``answer`` → ``outcome``, ``network`` and ``debt`` beside them, ``engine`` above them all.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.calendar cimport Calendar
+from switch.channel cimport Channel
+from switch.dialect cimport DialectTables
+from switch.duplicate cimport DuplicateWindow
+from switch.framing cimport Framing
+from switch.journal cimport Journal
+from switch.link cimport Link, LinkChannel
+from switch.listener cimport Listener, TerminalChannel
+from switch.mac cimport MacEngine, MacKey
+from switch.meters cimport Meters
+from switch.pin cimport PinTranslator
+from switch.registry cimport Registry, Terminal
+from switch.reversal cimport ReversalStore
+from switch.risk cimport Risk
+from switch.route cimport Route, RouteTable
+from switch.scan cimport Fault, MessageIndex
+from switch.transaction cimport PAN_MAX, TransactionTable
+from switch.translate cimport Composer, Slots
+
+cdef enum:
+    SCRATCH_BYTES = 131072    # one composed frame; above every limit that a framing may set
+
+cdef class State:
+    cdef readonly Calendar calendar
+    cdef readonly Registry registry
+    cdef readonly RouteTable routes
+    cdef readonly Risk risk                   # None: no risk control
+    cdef readonly Journal journal
+    cdef readonly Meters meters
+    cdef readonly list listeners
+    cdef readonly list links
+    cdef readonly TransactionTable transactions
+    cdef readonly DuplicateWindow duplicates
+    cdef readonly ReversalStore reversals
+    cdef readonly bytes acquirer_id           # ASCII digits, field 32
+    cdef readonly bint draining
+    cdef object note                          # called with (event, details) on what an operator should read
+    cdef MacEngine macs
+    cdef PinTranslator pins
+    cdef uint64_t random_state
+    cdef uint64_t fingerprint_secret
+
+    cdef list channels                        # by slot; None where free
+    cdef list free_slots
+    cdef uint32_t next_generation
+    cdef readonly list dirty                  # channels with output that has not been looked at
+    cdef uint32_t *mac_failures               # by terminal
+
+    # Scratch space of the message that is being handled. One thread, one message at a time.
+    cdef MessageIndex request                 # the terminal's
+    cdef MessageIndex answer                  # the issuer's
+    cdef MessageIndex sent                    # what the issuer was asked
+    cdef Slots slots
+    cdef Fault fault
+    cdef uint8_t *out
+    cdef uint8_t rrn[12]
+    cdef uint32_t next_reference              # of answers that no issuer had a part in
+    cdef uint8_t stan_text[6]
+    cdef uint8_t mti_text[4]
+    cdef uint8_t code[4]
+    cdef uint8_t authorization_code[6]        # zeros: none
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef int pan_digits
+
+    cdef uint64_t random(self) noexcept nogil
+    cdef void tell(self, str event, dict details)
+    cdef void enlist(self, Channel channel)
+    cdef void delist(self, Channel channel)
+    cdef Channel channel_at(self, uint32_t slot, uint32_t generation)
+    cdef void clear_slots(self) noexcept nogil
+    cdef void set_mti(self, uint32_t mti) noexcept nogil
+    cdef int depart(self, Channel channel, const uint8_t *frame, uint32_t size, int64_t position,
+                    uint32_t outcome) noexcept

@@ -1,0 +1,140 @@
+"""What the state machine knows: tables, what is under way, and the moment."""
+
+import secrets
+
+cimport cython
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+from switch.calendar cimport write_digits
+from switch.translate cimport (
+    SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
+    SLOT_TRANSMISSION_TIME,
+    fill_slot,
+)
+
+
+@cython.final
+cdef class State:
+    """The state machine's tables and limits. ``switch.server`` makes one from the configuration.
+
+    Args:
+        calendar: The clock; its owner moves it before each event.
+        registry, routes, risk: Who may speak, where cards belong, what is refused.
+        journal: Where intents and outcomes are written.
+        meters: Counters.
+        listeners, links: In the configuration's order, which their numbers follow.
+        transactions, duplicates, reversals: Bounded tables.
+        acquirer_id: The acquiring institution's identification code, digits (field 32).
+        note: Called with an event's name and a dict of details for the log; never with card data or keys.
+        seed: Of the choices among links of equal priority; None for one that nobody knows.
+    """
+
+    def __cinit__(self):
+        self.out = <uint8_t *>malloc(SCRATCH_BYTES)
+        if self.out == NULL:
+            raise MemoryError
+
+    def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
+                 Meters meters, list listeners, list links, TransactionTable transactions,
+                 DuplicateWindow duplicates, ReversalStore reversals, str acquirer_id, object note, object seed=None):
+        self.calendar = calendar
+        self.registry = registry
+        self.routes = routes
+        self.risk = risk
+        self.journal = journal
+        self.meters = meters
+        self.listeners = listeners
+        self.links = links
+        self.transactions = transactions
+        self.duplicates = duplicates
+        self.reversals = reversals
+        self.acquirer_id = acquirer_id.encode("ascii")
+        self.note = note
+        self.macs = MacEngine()
+        self.pins = PinTranslator()
+        self.channels = []
+        self.free_slots = []
+        self.next_generation = 1
+        self.dirty = []
+        self.random_state = (secrets.randbits(64) if seed is None else seed) | 1
+        self.fingerprint_secret = secrets.randbits(64) | 1
+        self.mac_failures = <uint32_t *>calloc(max(1, registry.terminal_count), sizeof(uint32_t))
+        if self.mac_failures == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.out)
+        free(self.mac_failures)
+
+    def terminal_mac_failures(self):
+        """Terminals that sent wrong MACs: registry index to count."""
+        return {index: self.mac_failures[index]
+                for index in range(self.registry.terminal_count) if self.mac_failures[index]}
+
+    cdef uint64_t random(self) noexcept nogil:
+        # xorshift64*: picks among links of equal priority; no secret depends on it.
+        self.random_state ^= self.random_state >> 12
+        self.random_state ^= self.random_state << 25
+        self.random_state ^= self.random_state >> 27
+        return self.random_state * <uint64_t>0x2545F4914F6CDD1D
+
+    cdef void tell(self, str event, dict details):
+        self.note(event, details)
+
+    cdef void enlist(self, Channel channel):
+        """Give a channel its slot; from here on answers can find it."""
+        if self.free_slots:
+            channel.slot = self.free_slots.pop()
+            self.channels[channel.slot] = channel
+        else:
+            channel.slot = len(self.channels)
+            self.channels.append(channel)
+        channel.generation = self.next_generation
+        self.next_generation = (self.next_generation + 1) & 0xFFFFFFFF
+        channel.is_open = True
+        channel.last_heard_ns = self.calendar.now_ns
+
+    cdef void delist(self, Channel channel):
+        """Take a channel's slot back: no answer finds it any more."""
+        channel.is_open = False
+        self.channels[channel.slot] = None
+        self.free_slots.append(channel.slot)
+
+    cdef Channel channel_at(self, uint32_t slot, uint32_t generation):
+        """The channel that had this slot and generation, None when it is gone."""
+        cdef Channel channel
+        if slot >= <uint32_t>len(self.channels):
+            return None
+        channel = <Channel>self.channels[slot]
+        if channel is None or channel.generation != generation or not channel.is_open:
+            return None
+        return channel
+
+    cdef void clear_slots(self) noexcept nogil:
+        """Empty the computed values but for those that every message may use."""
+        memset(&self.slots, 0, sizeof(Slots))
+        fill_slot(&self.slots, SLOT_TRANSMISSION_TIME, self.calendar.transmission_time, 10)
+        fill_slot(&self.slots, SLOT_LOCAL_TIME, self.calendar.local_time, 6)
+        fill_slot(&self.slots, SLOT_LOCAL_DATE, self.calendar.local_date, 4)
+        fill_slot(&self.slots, SLOT_SETTLEMENT_DATE, self.calendar.local_date, 4)
+        fill_slot(&self.slots, SLOT_LOCAL_DATE_TIME, self.calendar.local_date_time, 12)
+        with gil:
+            fill_slot(&self.slots, SLOT_ACQUIRER, <const uint8_t *><const char *>self.acquirer_id, len(self.acquirer_id))
+
+    cdef void set_mti(self, uint32_t mti) noexcept nogil:
+        write_digits(self.mti_text, 4, mti)
+        fill_slot(&self.slots, SLOT_MTI, self.mti_text, 4)
+
+    cdef int depart(self, Channel channel, const uint8_t *frame, uint32_t size, int64_t position,
+                    uint32_t outcome) noexcept:
+        """Queue a whole frame on a channel, to leave when the journal is durable up to ``position``; 0 or -1."""
+        cdef uint8_t *place = channel.reserve(size)
+        if place == NULL:
+            return -1
+        memcpy(place, frame, size)
+        if channel.depart(size, <uint64_t>position, outcome) != 0:
+            return -1
+        if not channel.is_dirty:
+            channel.is_dirty = True
+            self.dirty.append(channel)
+        return 0
