@@ -1,0 +1,190 @@
+"""From configuration and tables to a state machine: listeners, links, limits and the composers between dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from switch.calendar import Calendar
+from switch.config import Config, LinkSection, ListenerSection
+from switch.config.parts import Parts
+from switch.dialects import Dialect
+from switch.dialects.policy import answer_steps, network_answer_steps, network_steps, request_steps, reversal_steps
+from switch.duplicate import DuplicateWindow
+from switch.engine import Engine
+from switch.journal import Journal, JournalOff
+from switch.keys import KeySource
+from switch.kinds import Kind
+from switch.link import Link
+from switch.listener import Listener
+from switch.meters import Meters
+from switch.pin import PIN_FORMATS
+from switch.reasons import REASONS
+from switch.reversal import ReversalQueue, ReversalStore
+from switch.state import State
+from switch.stats import Stats
+from switch.transaction import TransactionTable
+from switch.translate import Composer, Step
+
+STORED_BYTES_AN_OUTCOME = 512
+"""Of stored answers and approved requests; the oldest make room when they are larger on average."""
+
+LATE_MS = 60_000
+"""How long after a time-out a late answer is known as such."""
+
+NETWORK_KINDS = (Kind.SIGN_ON, Kind.SIGN_OFF, Kind.ECHO_TEST)
+"""Network management messages that we begin."""
+
+Note = Callable[[str, dict[str, Any]], None]
+
+
+def utc_offset_seconds(timezone: str, moment: datetime | None = None) -> int:
+    """How far a time zone is ahead of UTC at a moment (now, when absent), in seconds."""
+    offset = (moment or datetime.now(UTC)).astimezone(ZoneInfo(timezone)).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+def build_engine(
+    config: Config,
+    parts: Parts,
+    stats: Stats,
+    note: Note,
+    *,
+    journal: Journal | None = None,
+    calendar: Calendar | None = None,
+    seed: int | None = None,
+) -> Engine:
+    """Make the state machine that a configuration describes.
+
+    Args:
+        config: The configuration.
+        parts: What it names, loaded.
+        stats: Where series are registered.
+        note: Called with events that an operator should read.
+        journal: Where intents and outcomes are written; by default nowhere.
+        calendar: The clock; by default one in the acquirer's time zone, which the I/O layer moves.
+        seed: Of the choices among links of equal priority.
+    """
+    terminals = [parts.dialects[section.dialect] for section in config.listeners]
+    issuers = [parts.dialects[section.dialect] for section in config.links]
+    listeners = [
+        _build_listener(number, section, dialect)
+        for number, (section, dialect) in enumerate(zip(config.listeners, terminals, strict=True))
+    ]
+    links = [
+        _build_link(number, section, dialect, terminals, parts.keys)
+        for number, (section, dialect) in enumerate(zip(config.links, issuers, strict=True))
+    ]
+    limits = config.limits
+    outcomes = limits.duplicate_window_count_max + limits.transactions_in_flight_max
+    if calendar is None:
+        calendar = Calendar(utc_offset_seconds(config.switch.timezone))
+    return Engine(
+        State(
+            calendar=calendar,
+            registry=parts.registry,
+            routes=parts.routes,
+            risk=parts.risk,
+            journal=JournalOff() if journal is None else journal,
+            meters=Meters(
+                stats,
+                [(section.name, _codes(dialect)) for section, dialect in zip(config.listeners, terminals, strict=True)],
+                [section.name for section in config.links],
+            ),
+            listeners=listeners,
+            links=links,
+            transactions=TransactionTable(limits.transactions_in_flight_max),
+            duplicates=DuplicateWindow(
+                outcomes, limits.duplicate_window_count_max * STORED_BYTES_AN_OUTCOME, limits.duplicate_window_seconds
+            ),
+            reversals=ReversalStore(limits.reversals_max),
+            acquirer_id=config.switch.acquirer_id,
+            note=note,
+            seed=seed,
+        )
+    )
+
+
+def _codes(dialect: Dialect) -> list[str]:
+    """The response code of each reason, by the reason's number."""
+    return [dialect.response_codes.write[reason] for reason in REASONS]
+
+
+def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> Listener:
+    binds_identity = (
+        section.tls is not None
+        and section.tls.client_certificate == "required"
+        and section.tls.client_identity == "terminal"
+    )
+    return Listener(
+        number,
+        section.name,
+        dialect.tables,
+        dialect.framing,
+        Composer(dialect.spec, dialect.spec, None, answer_steps(dialect, None)),
+        Composer(dialect.spec, dialect.spec, None, _steps(answer_steps(dialect, None), signed=False)),
+        mac_policy=section.mac,
+        binds_identity=binds_identity,
+        idle_timeout_ms=section.idle_timeout_ms,
+        partial_timeout_ms=section.partial_frame_timeout_ms,
+        in_flight_max=section.requests_in_flight_max,
+        connections_max=section.connections_max,
+    )
+
+
+def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: list[Dialect], keys: KeySource) -> Link:
+    link = Link(
+        number,
+        section.name,
+        dialect.tables,
+        dialect.framing,
+        ReversalQueue(section.reversal.window, section.reversal.interval_ms, section.reversal.backoff_max_ms),
+        match_by=section.match.by,
+        verify=list(section.match.verify),
+        timeout_ms=section.timeout_ms,
+        late_ms=LATE_MS,
+        echo_interval_ms=section.echo_interval_ms,
+        echo_timeout_ms=section.echo_timeout_ms,
+        idle_timeout_ms=section.idle_timeout_ms,
+        partial_timeout_ms=section.partial_frame_timeout_ms,
+        signs_on=section.sign_on,
+        in_flight_max=section.in_flight_max,
+        timeouts_to_suspend=section.timeouts_to_unhealthy,
+        reversal_mti=int(section.reversal.mti),
+        reversals_keep_stan=dialect.file.policy.reversal.get("11") == "original",
+    )
+    if section.mac is not None and (key := keys.get(section.mac.key)) is not None:
+        link.set_mac_key(section.mac.algorithm, key, section.mac.padding)
+    if section.pin is not None and (key := keys.get(section.pin.key)) is not None:
+        link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
+    signed = section.mac is not None
+    link.set_composers(
+        requests=[
+            Composer(dialect.spec, terminal.spec, None, _steps(request_steps(terminal, dialect), signed))
+            for terminal in terminals
+        ],
+        answers=_answer_composers(terminals, dialect, signed=True),
+        unsigned_answers=_answer_composers(terminals, dialect, signed=False),
+        reversal=Composer(dialect.spec, dialect.spec, None, _steps(reversal_steps(dialect), signed)),
+        network={
+            int(kind): Composer(dialect.spec, None, None, network_steps(dialect, kind.label))
+            for kind in NETWORK_KINDS
+            if kind.label in dialect.file.network
+        },
+        network_answer=Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
+    )
+    return link
+
+
+def _answer_composers(terminals: list[Dialect], link: Dialect, *, signed: bool) -> list[Composer]:
+    return [
+        Composer(terminal.spec, terminal.spec, link.spec, _steps(answer_steps(terminal, link), signed))
+        for terminal in terminals
+    ]
+
+
+def _steps(steps: list[Step], signed: bool) -> list[Step]:
+    """The same steps, without the MAC's where messages carry none."""
+    return steps if signed else [step for step in steps if (step.source, step.argument) != ("slot", "mac")]

@@ -1,0 +1,202 @@
+"""The daemon's life: start, serve, drain at the first SIGTERM, end at once at the second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from switch import __version__
+from switch.admin import AdminServer
+from switch.config import Config, load_config
+from switch.config.parts import Parts, load_parts
+from switch.connection import Reactor
+from switch.log import configure_logging, get_logger
+from switch.server.assembly import build_engine, utc_offset_seconds
+from switch.server.gauges import Gauges
+from switch.server.issuers import issuer_side
+from switch.server.notes import Notes
+from switch.server.terminals import Door, TerminalPort
+from switch.stats import Stats
+
+HOUSEKEEPING_SECONDS = 0.5
+SIGN_OFF_SECONDS = 2.0
+DRAIN_POLL_SECONDS = 0.02
+log = get_logger(__name__)
+
+
+class Daemon:
+    """One worker: the state machine, its sockets and its admin side. ``run`` returns when it has drained.
+
+    Args:
+        config: The configuration.
+        parts: What it names, loaded.
+    """
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self._config = config
+        self._stats = Stats(config.limits.statistics_bytes)
+        self._engine = build_engine(config, parts, self._stats, Notes())
+        self._gauges = Gauges(self._engine, self._stats)
+        self._started = False
+        self._drain_wanted = asyncio.Event()
+        self._end_wanted = asyncio.Event()
+        self._ports: list[TerminalPort] = []
+        self.admin = AdminServer(self._stats, self, config.admin.bind)
+
+    # --- what the admin side asks ---------------------------------------------------------------------------------
+
+    def live(self) -> bool:
+        """The event loop answers: that is what this shows."""
+        return True
+
+    def unready_reasons(self) -> Sequence[str]:
+        """Why a load balancer should send nobody here."""
+        state = self._engine.state
+        reasons = []
+        if not self._started:
+            reasons.append("starting")
+        if state.draining:
+            reasons.append("draining")
+        if state.journal.failed:
+            reasons.append("the journal cannot be written")
+        if all(link.state_name != "up" for link in state.links):
+            reasons.append("no link is up")
+        return reasons
+
+    def status(self) -> Mapping[str, Any]:
+        """What is going on, for people and programs."""
+        state = self._engine.state
+        return {
+            "name": self._config.switch.name,
+            "version": __version__,
+            "journal": self._config.journal.mode,
+            "in_flight": self._engine.in_flight,
+            "reversals_waiting": self._engine.owed,
+            "listeners": [port.status() for port in self._ports],
+            "links": [
+                {
+                    "name": link.name,
+                    "state": link.state_name,
+                    "dialect": link.tables.name,
+                    "connections": len(link.channels),
+                    "in_flight": link.in_flight,
+                    "reversals_waiting": link.reversals.depth,
+                    "timeouts_in_a_row": link.timeouts_in_a_row,
+                }
+                for link in state.links
+            ],
+        }
+
+    def drain(self) -> None:
+        """Finish what is in flight and end; asked a second time by signal, end at once."""
+        self._drain_wanted.set()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until drained.
+
+        Raises:
+            OSError: an address cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
+        reactor.start()
+        issuers = [
+            issuer_side(section, link, reactor)
+            for section, link in zip(self._config.links, self._engine.state.links, strict=True)
+        ]
+        door = Door(self._config.limits.connections_max, self._stats)
+        self._ports = [
+            TerminalPort(section, listener, reactor, door)
+            for section, listener in zip(self._config.listeners, self._engine.state.listeners, strict=True)
+        ]
+        housekeeping = asyncio.create_task(self._keep_house())
+        try:
+            await self.admin.start()
+            for issuer in issuers:
+                await issuer.start()
+            for port in self._ports:
+                await port.start()
+            self._started = True
+            self._announce()
+            await self._drain_wanted.wait()
+            await self._finish(reactor)
+        finally:
+            for port in self._ports:
+                port.close()
+            for issuer in issuers:
+                await issuer.stop()
+            housekeeping.cancel()
+            reactor.stop()
+            await self.admin.stop()
+
+    def _announce(self) -> None:
+        if self._config.journal.mode == "off":
+            log.warning("journal is off: nothing survives a crash, and reversals not yet delivered are lost with it")
+        for warning in self._config.warnings:
+            log.warning("doubtful configuration", file=warning.file, key=warning.key, reason=warning.reason)
+        for port in self._ports:
+            log.info("listening", listener=port.name, address=str(port.address))
+        log.info("serving", admin=str(self.admin.address), version=__version__)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._drain_wanted.is_set():
+            log.warning("ending at once", signal=signal.Signals(number).name)
+            self._end_wanted.set()
+            return
+        log.info("draining", signal=signal.Signals(number).name)
+        self.drain()
+
+    async def _keep_house(self) -> None:
+        while True:
+            self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
+            self._gauges.refresh()
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    async def _finish(self, reactor: Reactor) -> None:
+        """Take nothing new, wait for what is in flight and owed, sign off."""
+        self._engine.drain()
+        for port in self._ports:
+            port.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.limits.drain_seconds):
+                await self._until_ended(lambda: self._engine.in_flight == 0 and self._engine.owed == 0)
+        if self._engine.in_flight or self._engine.owed:
+            log.error("drained with work left", in_flight=self._engine.in_flight, reversals=self._engine.owed)
+        self._engine.sign_off()
+        reactor.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SIGN_OFF_SECONDS):
+                await self._until_ended(lambda: not any(link.open_connections for link in self._engine.state.links))
+        log.info("drained")
+
+    async def _until_ended(self, done: Callable[[], bool]) -> None:
+        # The state machine tells of no single event for this.
+        while not done() and not self._end_wanted.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+
+
+def serve(path: str | Path) -> None:
+    """Run the daemon with a configuration file until it has drained.
+
+    Raises:
+        ConfigError: the configuration, or something that it names, cannot be used.
+        OSError: an address cannot be had.
+    """
+    config = load_config(path)
+    configure_logging(config.log.format, config.log.level)
+    parts = load_parts(config)
+
+    async def run() -> None:
+        await Daemon(config, parts).run()
+
+    uvloop.run(run())

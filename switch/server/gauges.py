@@ -1,0 +1,50 @@
+"""What is open, waiting and stored just now, as gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from switch.engine import Engine
+from switch.link import Link
+from switch.stats import Stats
+
+LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
+    ("authswitch_link_up", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
+    ("authswitch_link_connections", "Connections that are signed on.", lambda link: len(link.channels)),
+    ("authswitch_link_in_flight", "Requests and reversals at the issuer.", lambda link: link.in_flight),
+    ("authswitch_reversals_waiting", "Reversals that are not acknowledged.", lambda link: link.reversals.depth),
+)
+ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
+    (
+        "authswitch_transactions_held",
+        "Places taken in the table of transactions.",
+        lambda e: e.state.transactions.in_use,
+    ),
+    ("authswitch_transactions_room", "Places for transactions.", lambda e: e.state.transactions.room),
+    ("authswitch_outcomes_held", "Places taken in the duplicate window.", lambda e: e.state.duplicates.in_use),
+    ("authswitch_outcomes_room", "Places in the duplicate window.", lambda e: e.state.duplicates.room),
+    ("authswitch_reversals_room", "Places in the store of reversals.", lambda e: e.state.reversals.room),
+    ("authswitch_terminals", "Terminals registered.", lambda e: e.state.registry.terminal_count),
+    ("authswitch_draining", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
+)
+
+
+class Gauges:
+    """Registers the gauges; ``refresh`` sets them."""
+
+    def __init__(self, engine: Engine, stats: Stats) -> None:
+        self._engine = engine
+        self._stats = stats
+        self._of_engine = [(stats.gauge(name, text), read) for name, text, read in ENGINE_GAUGES]
+        self._of_links = [
+            (stats.gauge(name, text, {"link": link.name}), link, read)
+            for name, text, read in LINK_GAUGES
+            for link in engine.state.links
+        ]
+
+    def refresh(self) -> None:
+        """Set every gauge to what is true now."""
+        for index, read in self._of_engine:
+            self._stats.set(index, read(self._engine))
+        for index, link, read_link in self._of_links:
+            self._stats.set(index, read_link(link))

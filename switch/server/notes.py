@@ -1,0 +1,51 @@
+"""What the state machine wants an operator to read: a few events of each kind a second, then only their number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from switch.log import get_logger
+
+EVENTS_A_SECOND = 10
+"""Of one kind. A hostile peer must not be able to fill a disk with lines."""
+
+LEVELS = {
+    "link_up": "info",
+    "link_down": "warning",
+    "link_suspended": "warning",
+    "reversal_store_full": "error",
+    "reversal_without_stan": "error",
+    "reversal_not_composable": "error",
+    "answer_not_composable": "error",
+    "request_not_composable": "error",
+}
+"""Levels of the events that are not warnings about a peer's messages."""
+
+
+class Notes:
+    """Logs events, at most ``EVENTS_A_SECOND`` of each kind; what was held back is told with the next one.
+
+    Args:
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = get_logger("switch")
+        self._clock = clock
+        self._second: dict[str, int] = {}
+        self._count: dict[str, int] = {}
+
+    def __call__(self, event: str, details: dict[str, Any]) -> None:
+        """Log one event."""
+        second = int(self._clock())
+        if self._second.get(event) != second:
+            held_back = self._count.get(event, 0) - EVENTS_A_SECOND
+            if held_back > 0:
+                details = {**details, "held_back": held_back}
+            self._second[event] = second
+            self._count[event] = 0
+        self._count[event] += 1
+        if self._count[event] <= EVENTS_A_SECOND:
+            getattr(self._log, LEVELS.get(event, "warning"))(event.replace("_", " "), **details)
