@@ -6,7 +6,7 @@ at most 19 digits; they fit into 64 bits.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 cdef enum:
     PAN_DIGITS_MAX = 19
@@ -16,6 +16,9 @@ cdef enum:
 
 cdef enum:
     CHAIN_END = 0xFFFFFFFF
+
+cdef enum:
+    ZERO_DIGITS = 0x3030303030303030      # eight of them, as ASCII
 
 cdef struct DigitRange:
     uint64_t low              # padded to 19 digits
@@ -28,29 +31,52 @@ cdef struct ChainNode:
     uint32_t next             # node of the next wider range that holds the interval, or CHAIN_END
 
 
+cdef inline uint64_t digit_word(const uint8_t *digits) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, digits, 8)
+    return word
+
+
+cdef inline uint64_t last_digits(const uint8_t *end, int count) noexcept nogil:
+    """The 1 to 7 digits before ``end``, of at least 8 that stand there, with zeros behind them."""
+    return (digit_word(end - 8) >> (64 - 8 * count)) | (ZERO_DIGITS << (8 * count))
+
+
+cdef inline uint64_t strange_bits(uint64_t word) noexcept nogil:
+    """0 when all 8 bytes are digits: a digit has 3 in its upper half, and still has after 6 is added."""
+    return ((word ^ ZERO_DIGITS) | ((word + <uint64_t>0x0606060606060606) ^ ZERO_DIGITS)) & (
+        <uint64_t>0xF0F0F0F0F0F0F0F0)
+
+
+cdef inline uint64_t word_value(uint64_t word) noexcept nogil:
+    """The number that 8 digits write; neighbours are joined in pairs, then fours, then all."""
+    word &= <uint64_t>0x0F0F0F0F0F0F0F0F
+    word = (word * 10 + (word >> 8)) & <uint64_t>0x00FF00FF00FF00FF
+    word = (word * 100 + (word >> 16)) & <uint64_t>0x0000FFFF0000FFFF
+    return (word * 10_000 + (word >> 32)) & <uint64_t>0xFFFFFFFF
+
+
 cdef inline int pan_key(const uint8_t *pan, int digits, uint64_t *key) noexcept nogil:
     """The number as 19 digits, padded with 0; -1 unless it is 1 to 19 ASCII digits."""
-    cdef uint8_t text[24]
-    cdef uint64_t word, strange
-    cdef uint64_t parts[3]
-    cdef int part
-    if digits < 1 or digits > PAN_DIGITS_MAX:
-        return -1
-    memset(text, 0x30, 24)
-    # Five zeros in front make 19 digits three whole words of 8, of which each is checked and converted at once.
-    memcpy(text + 5, pan, digits)
-    for part in range(3):
-        memcpy(&word, text + 8 * part, 8)
-        # A byte is a digit when it has 3 in its upper half, and still has after 6 is added.
-        strange = (word ^ <uint64_t>0x3030303030303030) | (
-            (word + <uint64_t>0x0606060606060606) ^ <uint64_t>0x3030303030303030)
-        if strange & <uint64_t>0xF0F0F0F0F0F0F0F0:
+    cdef uint64_t first = ZERO_DIGITS, second = ZERO_DIGITS, third = ZERO_DIGITS
+    if digits >= 16:
+        if digits > PAN_DIGITS_MAX:
             return -1
-        word &= <uint64_t>0x0F0F0F0F0F0F0F0F
-        word = (word * 10 + (word >> 8)) & <uint64_t>0x00FF00FF00FF00FF
-        word = (word * 100 + (word >> 16)) & <uint64_t>0x0000FFFF0000FFFF
-        parts[part] = (word * 10000 + (word >> 32)) & <uint64_t>0xFFFFFFFF
-    key[0] = (parts[0] * 100000000 + parts[1]) * 100000000 + parts[2]
+        first = digit_word(pan)
+        second = digit_word(pan + 8)
+        if digits > 16:
+            third = last_digits(pan + digits, digits - 16)
+    elif digits >= 8:
+        first = digit_word(pan)
+        if digits > 8:
+            second = last_digits(pan + digits, digits - 8)
+    elif digits > 0:
+        memcpy(&first, pan, digits)
+    else:
+        return -1
+    if strange_bits(first) | strange_bits(second) | strange_bits(third):
+        return -1
+    key[0] = (word_value(first) * 100_000_000 + word_value(second)) * 1_000 + word_value(third) // 100_000
     return 0
 
 

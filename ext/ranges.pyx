@@ -11,7 +11,7 @@ stands a static tree of separators, 8 to a cache line (9 ways a level), small en
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 
 cimport cython
 
@@ -28,7 +28,10 @@ cdef enum:
     BLOCK_BYTES = 61          # of a block, for intervals
     NODE_WAYS = NODE_KEYS + 1
     FORMAT_COUNT = 9
-    INTERVALS_MAX = 21        # of the roomiest format
+    KEYS_BYTES = 48           # of a block, within which the keys of any format stand
+    SHORT_KEYS = 24
+    MIDDLE_KEYS = 12
+    LONG_KEYS = 6
 
 cdef struct BlockFormat:
     int key_bytes
@@ -243,7 +246,7 @@ cdef class RangeMap:
         cdef int level = self._levels - 1, place, way
         cdef const uint64_t *keys
         cdef const Block *block
-        cdef uint64_t begin = 0
+        cdef uint64_t begin = 0, left
         cdef uint32_t head
         if self._blocks == NULL or key >= KEY_NONE:
             return NULL
@@ -252,8 +255,10 @@ cdef class RangeMap:
             way = 0
             for place in range(NODE_KEYS):
                 way += keys[place] <= key
-            # The separator left of the way is where everything below it begins.
-            begin = keys[way - 1] if way else begin
+            # The separator left of the way is where everything below it begins. There is always one to be read, so
+            # that no branch has to be guessed: an unused cache line stands before the first node.
+            left = keys[way - 1]
+            begin = left if way else begin
             node = node * NODE_WAYS + way
             level -= 1
         block = self._blocks + node
@@ -268,23 +273,32 @@ cdef class RangeMap:
 @cython.wraparound(False)
 cdef inline uint32_t head_within(const Block *block, uint64_t distance) noexcept nogil:
     """The chain of the last interval of a block that does not begin beyond the distance."""
+    # All places for keys are compared, and those that hold none are left out: a loop of fixed length has no branch to
+    # be guessed wrong, and the compiler does 8 steps of it at once.
     cdef const BlockFormat *format = &FORMATS[block.format]
-    cdef int place, last = block.count - 1, found = 0
-    cdef uint16_t short_key, short_head
-    cdef uint32_t middle_key, long_head
-    cdef uint64_t long_key
+    cdef uint16_t short_keys[SHORT_KEYS]
+    cdef uint32_t middle_keys[MIDDLE_KEYS]
+    cdef uint64_t long_keys[LONG_KEYS]
+    cdef uint16_t short_found = 0, short_last = block.count - 1, short_distance, place, short_head
+    cdef uint32_t middle_found = 0, middle_last = block.count - 1, middle_distance, middle_place
+    cdef uint32_t found, long_head
     if format.key_bytes == 2:
-        for place in range(last):
-            memcpy(&short_key, block.data + 2 * place, 2)
-            found += short_key <= distance
+        memcpy(short_keys, block.data, KEYS_BYTES)
+        short_distance = min(distance, format.key_max)
+        for place in range(SHORT_KEYS):
+            short_found += (short_keys[place] <= short_distance) & (place < short_last)
+        found = short_found
     elif format.key_bytes == 4:
-        for place in range(last):
-            memcpy(&middle_key, block.data + 4 * place, 4)
-            found += middle_key <= distance
+        memcpy(middle_keys, block.data, KEYS_BYTES)
+        middle_distance = min(distance, format.key_max)
+        for middle_place in range(MIDDLE_KEYS):
+            middle_found += (middle_keys[middle_place] <= middle_distance) & (middle_place < middle_last)
+        found = middle_found
     else:
-        for place in range(last):
-            memcpy(&long_key, block.data + 8 * place, 8)
-            found += long_key <= distance
+        memcpy(long_keys, block.data, KEYS_BYTES)
+        found = 0
+        for middle_place in range(LONG_KEYS):
+            found += (long_keys[middle_place] <= distance) & (middle_place < middle_last)
     if format.head_bytes == 1:
         long_head = block.data[format.heads_at + found]
     elif format.head_bytes == 2:
@@ -321,7 +335,7 @@ cdef int pack(const uint64_t *starts, const uint32_t *heads, size_t left, Block 
     cdef uint64_t distance
     cdef uint32_t head
     cdef const BlockFormat *format
-    block.count = 0
+    memset(block, 0, sizeof(Block))
     for number in range(FORMAT_COUNT):
         if FORMATS[number].room > block.count:
             count = fitting(&FORMATS[number], starts, heads, left, &unit)
@@ -344,7 +358,7 @@ cdef int pack(const uint64_t *starts, const uint32_t *heads, size_t left, Block 
 cdef void drop(RangeMap table) noexcept nogil:
     cdef int level
     for level in range(table._levels):
-        free(table._level[level])
+        free(table._level[level] - NODE_KEYS)
     free(table._blocks)
     free(table._nodes)
     table._blocks = NULL
@@ -397,13 +411,15 @@ cdef int raise_tree(RangeMap table, const uint64_t *firsts) noexcept nogil:
     cdef uint64_t *keys
     while below > 1:
         nodes = (below + NODE_WAYS - 1) // NODE_WAYS
-        keys = <uint64_t *>lines(nodes)
+        keys = <uint64_t *>lines(nodes + 1)
         if keys == NULL:
             return -1
+        memset(keys, 0, CACHE_LINE)
+        keys += NODE_KEYS
         table._level[table._levels] = keys
         table._level_nodes[table._levels] = nodes
         table._levels += 1
-        table.size_bytes += nodes * CACHE_LINE
+        table.size_bytes += (nodes + 1) * CACHE_LINE
         for node in range(nodes):
             for way in range(1, NODE_WAYS):
                 child = node * NODE_WAYS + way
