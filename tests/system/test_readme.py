@@ -1,0 +1,112 @@
+"""The README's first purchase, command by command, as a newcomer would type it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.processes import free_port
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    line
+    for block in re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith(("authswitch ", "python "))
+]
+DEADLINE_SECONDS = 30
+
+
+class Newcomer:
+    """Types commands in a copy of ``configs``, on ports that are free."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = {str(port): str(free_port()) for port in (5830, 7001, 9583)}
+        self.background: list[subprocess.Popen[str]] = []
+        ignored = shutil.ignore_patterns("secrets")
+        shutil.copytree(ROOT / "configs", folder / "configs", ignore=ignored)
+        config = folder / "configs" / "minimal.toml"
+        admin = f'\n[admin]\nbind = "127.0.0.1:{self.ports["9583"]}"\n\n[keys]\n'
+        config.write_text(self._on_free_ports(config.read_text()).replace("\n[keys]\n", admin))
+
+    def _on_free_ports(self, text: str) -> str:
+        return re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda match: self.ports[match[0]], text)
+
+    def _words(self, start: str) -> list[str]:
+        command = next(line for line in COMMANDS if line.startswith(start))
+        words = shlex.split(self._on_free_ports(command))
+        if words[0] == "authswitch":
+            return [sys.executable, "-m", "switch", *words[1:]]
+        return [sys.executable, str(ROOT / words[1]), str(self.folder / "configs" / "secrets")]
+
+    def _environment(self) -> dict[str, str]:
+        paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def types(self, start: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._words(start),
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def opens_a_window(self, start: str) -> subprocess.Popen[str]:
+        with (self.folder / f"window-{len(self.background)}.log").open("w") as log:
+            process = subprocess.Popen(
+                self._words(start), cwd=self.folder, env=self._environment(), stdout=log, stderr=log, text=True
+            )
+        self.background.append(process)
+        return process
+
+
+@pytest.fixture
+def newcomer(tmp_path):
+    person = Newcomer(tmp_path)
+    yield person
+    for process in person.background:
+        process.terminate()
+        process.wait(DEADLINE_SECONDS)
+
+
+def test_a_message_and_back(newcomer):
+    encoded = newcomer.types("authswitch encode").stdout.strip()
+    assert next(line for line in COMMANDS if line.startswith("authswitch decode")).endswith(f" {encoded}")
+    decoded = newcomer.types("authswitch decode")
+    assert decoded.returncode == 0, decoded.stderr
+    assert "622588******0017" in decoded.stdout
+    assert "6225880000000017" not in decoded.stdout
+
+
+def test_first_purchase(newcomer):
+    made = newcomer.types("python tools/sample_secrets.py")
+    assert made.returncode == 0, made.stderr
+    checked = newcomer.types("authswitch check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    newcomer.opens_a_window("authswitch simulate issuer")
+    switch = newcomer.opens_a_window("authswitch serve")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (status := newcomer.types("authswitch status")).returncode != 0:
+        assert switch.poll() is None, (newcomer.folder / "window-1.log").read_text()
+        assert time.monotonic() < deadline, status.stdout + status.stderr
+
+    bought = newcomer.types("authswitch simulate terminals")
+    assert bought.returncode == 0, bought.stdout + bought.stderr
+    assert "answered 20, missing 0, wrong 0" in bought.stdout
+
+    drained = newcomer.types("authswitch drain")
+    assert drained.returncode == 0, drained.stdout + drained.stderr
+    assert switch.wait(DEADLINE_SECONDS) == 0
