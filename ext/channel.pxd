@@ -9,7 +9,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 cdef struct Departure:        # one frame in the output buffer
     uint64_t position         # of the journal; 0 needs no wait
     uint32_t end              # offset in the buffer where the frame ends
-    uint32_t outcome          # entry of the duplicate window that this frame answers, or OUTCOME_NONE
+    uint32_t outcome          # entry of the duplicate window whose approval this frame tells, or OUTCOME_NONE
+    uint32_t serial           # of that entry, which may have been given to another outcome since
 
 cdef enum:
     OUTCOME_NONE = 0xFFFFFFFF
@@ -23,6 +24,7 @@ cdef class Channel:
     cdef bint is_dirty                     # already in the engine's list of channels with output
     cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
     cdef int64_t last_heard_ns
+    cdef int64_t waiting_since_ns          # when output began to wait; 0 when there is none
     cdef int64_t partial_since_ns          # when the pending partial frame began; 0 when there is none
 
     cdef uint8_t *_out
@@ -34,8 +36,8 @@ cdef class Channel:
     cdef uint32_t _departure_room
 
     cdef uint8_t *reserve(self, uint32_t room) noexcept
-    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome) noexcept
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, uint32_t serial, int64_t now_ns) noexcept
     cdef bytes take(self, uint64_t durable)
-    cdef uint32_t next_undelivered(self) noexcept
+    cdef uint32_t next_undelivered(self, uint32_t *serial) noexcept
     cdef void _give_back(self) noexcept
     cdef void hang_up(self, str reason) noexcept

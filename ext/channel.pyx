@@ -44,7 +44,7 @@ cdef class Channel:
             self._room = grown
         return self._out + self._size
 
-    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome) noexcept:
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, uint32_t serial, int64_t now_ns) noexcept:
         """Queue the ``size`` bytes that were written at ``reserve``'s place; 0, or -1 when memory is short."""
         cdef Departure *departures
         cdef uint32_t room
@@ -65,6 +65,9 @@ cdef class Channel:
         departure.position = position
         departure.end = self._size
         departure.outcome = outcome
+        departure.serial = serial
+        if self._departure_count == 0:
+            self.waiting_since_ns = now_ns
         self._departure_count += 1
         return 0
 
@@ -88,6 +91,7 @@ cdef class Channel:
         self._size -= released
         if self._departure_count == 0:
             self._departure_first = 0
+            self.waiting_since_ns = 0
             self._give_back()
         else:
             memmove(self._out, self._out + released, self._size)
@@ -95,11 +99,13 @@ cdef class Channel:
                 self._departures[self._departure_first + i].end -= released
         return taken
 
-    cdef uint32_t next_undelivered(self) noexcept:
-        """Drop the oldest frame that has not left and give the outcome that it carried; OUTCOME_NONE at the end."""
+    cdef uint32_t next_undelivered(self, uint32_t *serial) noexcept:
+        """Drop frames that have not left up to one that told of an approval, and give its outcome and the serial of
+        that; OUTCOME_NONE at the end."""
         cdef uint32_t outcome
         while self._departure_count:
             outcome = self._departures[self._departure_first].outcome
+            serial[0] = self._departures[self._departure_first].serial
             self._departure_first += 1
             self._departure_count -= 1
             if outcome != OUTCOME_NONE:

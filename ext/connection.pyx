@@ -165,6 +165,9 @@ cdef class Connection:
         """Close the connection when its output has left."""
         if self._closing_reason is None:
             self._closing_reason = reason
+        if self._write_is_paused:
+            self.transport.abort()
+            return
         if not self.channel.is_dirty:
             self.channel.is_dirty = True
             self.reactor.engine.state.dirty.append(self.channel)

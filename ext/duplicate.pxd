@@ -18,6 +18,7 @@ cdef struct Outcome:
     uint32_t answer_size
     uint32_t next_same_hash
     uint32_t transaction      # while in flight
+    uint32_t serial           # tells this outcome from one that had its place before
     uint16_t link             # that approved it
     uint16_t listener         # in whose dialect the answer is stored
     uint8_t state
@@ -40,6 +41,7 @@ cdef class DuplicateWindow:
     cdef uint32_t _order_first
     cdef uint32_t _order_count
     cdef uint32_t _free
+    cdef uint32_t _serial
     cdef uint8_t *_stored            # a ring of bytes
     cdef uint64_t _stored_room
     cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do

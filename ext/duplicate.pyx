@@ -89,6 +89,8 @@ cdef class DuplicateWindow:
         # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour.
         self._free = number + 1 + entry.next_same_hash
         memset(entry, 0, sizeof(Outcome))
+        self._serial += 1
+        entry.serial = self._serial
         entry.key = key[0]
         entry.state = OUTCOME_IN_FLIGHT
         entry.transaction = TRANSACTION_NONE

@@ -20,6 +20,7 @@ from switch.stats cimport stats_add
 
 cdef enum:
     SWEEP_INTERVAL_NS = 250_000_000       # how late an idle or partial-frame limit may be noticed
+    STALLED_NS = 10_000_000_000           # output that waits longer is given up: an approval in it is reversed
 
 
 @cython.final
@@ -41,14 +42,16 @@ cdef class Engine:
     def close(self, Channel channel):
         """A connection is gone: approvals that it was not told yet are reversed."""
         cdef uint32_t outcome
+        cdef uint32_t serial = 0
         if not channel.is_open:
             return
         self.state.delist(channel)
         while True:
-            outcome = channel.next_undelivered()
+            outcome = channel.next_undelivered(&serial)
             if outcome == OUTCOME_NONE:
                 break
-            reverse_outcome(self.state, outcome)
+            if self.state.duplicates.at(outcome).serial == serial:
+                reverse_outcome(self.state, outcome)
         if isinstance(channel, LinkChannel):
             (<LinkChannel>channel).stream.clear()
             end_link(self.state, <LinkChannel>channel)
@@ -170,7 +173,9 @@ cdef class Engine:
     cdef void _sweep_terminal(self, TerminalChannel channel):
         cdef int64_t now_ns = self.state.calendar.now_ns
         cdef Listener listener = channel.listener
-        if channel.partial_since_ns and now_ns - channel.partial_since_ns > listener.partial_timeout_ns:
+        if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
+            channel.hang_up("peer does not read")
+        elif channel.partial_since_ns and now_ns - channel.partial_since_ns > listener.partial_timeout_ns:
             channel.hang_up("frame was not finished in time")
         elif (listener.idle_timeout_ns and channel.in_flight == 0
                 and now_ns - channel.last_heard_ns > listener.idle_timeout_ns):

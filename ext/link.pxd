@@ -45,6 +45,7 @@ cdef class Link:
     cdef MacKey mac_key                       # ZAK; MAC_NONE when messages carry no MAC
     cdef PinKey pin_key                       # ZPK
     cdef uint8_t pin_format
+    cdef readonly bytes institution_id        # ours on this link, ASCII digits; empty: none
     cdef readonly bint match_by_rrn
     cdef uint8_t verify_count
     cdef uint8_t verify[VERIFY_MAX]           # fields that an answer must repeat where it has them

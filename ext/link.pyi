@@ -29,6 +29,7 @@ class Link:
     signs_on: bool
     reversal_mti: int
     reversals_keep_stan: bool
+    institution_id: bytes
     in_flight_max: int
     timeouts_to_suspend: int
     state: int
@@ -57,6 +58,7 @@ class Link:
         timeouts_to_suspend: int,
         reversal_mti: int,
         reversals_keep_stan: bool,
+        institution_id: str = "",
         first_stan: int = 1,
     ) -> None: ...
     @property

@@ -55,6 +55,7 @@ cdef class Link:
         timeouts_to_suspend: Time-outs in a row after which the link gets no new work until it shows life.
         reversal_mti: Class and function of reversals: 400 or 420; the dialect adds its version.
         reversals_keep_stan: Whether a reversal has its original's STAN instead of one of its own.
+        institution_id: Our forwarding institution's identification code, digits; empty for none.
         first_stan: Where the numbering begins; the owner continues it across restarts.
     """
 
@@ -67,7 +68,7 @@ cdef class Link:
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
                  str match_by, list verify, int64_t timeout_ms, int64_t late_ms, int64_t echo_interval_ms,
                  int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
-                 uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan, uint32_t first_stan=1):
+                 uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan, str institution_id="", uint32_t first_stan=1):
         if len(verify) > VERIFY_MAX:
             raise ValueError(f"link {name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
         self.number = number
@@ -87,6 +88,7 @@ cdef class Link:
         self.partial_timeout_ns = partial_timeout_ms * 1_000_000
         self.signs_on = signs_on
         self.reversals_keep_stan = reversals_keep_stan
+        self.institution_id = institution_id.encode("ascii")
         self.reversal_mti = tables.mti_version * 1000 + reversal_mti
         self.in_flight_max = in_flight_max
         self.timeouts_to_suspend = timeouts_to_suspend

@@ -40,7 +40,7 @@ from switch.stats cimport stats_add
 from switch.takeback cimport take_back
 from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport (
-    SLOT_ENTRY_MODE, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN, Composer, fill_slot,
+    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN, Composer, fill_slot,
 )
 
 cdef enum:
@@ -345,6 +345,9 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     if (read_text(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, processing_code, 6) == 6
             and link.tables.kind_processing_code(kind, processing_code) == 2):
         fill_slot(&state.slots, SLOT_PROCESSING_CODE, processing_code, 6)
+    if link.institution_id:
+        fill_slot(&state.slots, SLOT_FORWARDER, <const uint8_t *><const char *>link.institution_id,
+                  <int>len(link.institution_id))
     size = link.tables.kind_code(kind, kind_code)
     if size > 0:
         fill_slot(&state.slots, SLOT_KIND_CODE, kind_code, size)

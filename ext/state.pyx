@@ -6,6 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
+from switch.channel cimport OUTCOME_NONE
 from switch.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
     SLOT_TRANSMISSION_TIME,
@@ -132,7 +133,8 @@ cdef class State:
         if place == NULL:
             return -1
         memcpy(place, frame, size)
-        if channel.depart(size, <uint64_t>position, outcome) != 0:
+        cdef uint32_t serial = self.duplicates.at(outcome).serial if outcome != OUTCOME_NONE else 0
+        if channel.depart(size, <uint64_t>position, outcome, serial, self.calendar.now_ns) != 0:
             return -1
         if not channel.is_dirty:
             channel.is_dirty = True

@@ -40,6 +40,7 @@ class Slot(IntEnum):
     MAC = 17, "a zero filled place for the MAC, which is put there when all else stands"
     KIND_CODE = 18, "what tells a kind beside the processing code: condition code, function code, 60.1"
     ENTRY_MODE = 19, "how the card was read, as the destination's dialect writes it in field 22"
+    FORWARDER = 20, "the forwarding institution's identification code on the link, digits"
 
     @property
     def label(self) -> str:

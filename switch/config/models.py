@@ -173,7 +173,7 @@ class LimitsSection(Section):
     """What the whole daemon may hold at once."""
 
     transactions_in_flight_max: int = count(
-        100_000, "Transactions that wait for an issuer; above it terminals are told 91.", most=1_000_000
+        100_000, "Transactions that wait for an issuer; above it terminals are told 96.", most=1_000_000
     )
     connections_max: int = count(
         20_000, "Connections of terminals on all listeners together; above it they are closed at once.", most=1_000_000

@@ -153,6 +153,7 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         in_flight_max=section.in_flight_max,
         timeouts_to_suspend=section.timeouts_to_unhealthy,
         reversal_mti=int(section.reversal.mti),
+        institution_id=section.institution_id or "",
         reversals_keep_stan=dialect.file.policy.reversal.get("11") == "original",
     )
     if section.mac is not None and (key := keys.get(section.mac.key)) is not None:
