@@ -7,35 +7,35 @@ from switch.kinds import KINDS
 from switch.reasons import REASONS
 
 LISTENER_SERIES = (
-    ("requests", "requests_total", "Messages received from terminals."),
-    ("answers", "answers_total", "Messages sent to terminals."),
-    ("format_errors", "format_errors_total", "Terminals' messages that could not be read."),
-    ("frame_errors", "frame_errors_total", "Terminal connections closed because their framing broke."),
-    ("unexpected", "unexpected_messages_total", "Terminals' messages that are no request."),
-    ("mac_failures", "mac_failures_total", "Requests whose MAC was wrong or missing."),
-    ("joined", "duplicates_joined_total", "Repeats whose original was in flight: they got its one answer."),
-    ("repeated", "duplicates_repeated_total", "Repeats that got the stored answer."),
-    ("conflicting", "duplicates_conflicting_total", "Requests refused because their natural key belongs to another."),
-    ("undelivered", "undelivered_answers_total", "Answers whose connection was gone."),
-    ("keep_alives", "keep_alives_total", "Empty frames from terminals."),
+    ("requests", "authswitch_requests_total", "Messages received from terminals."),
+    ("answers", "authswitch_answers_total", "Messages sent to terminals."),
+    ("format_errors", "authswitch_format_errors_total", "Terminals' messages that could not be read."),
+    ("frame_errors", "authswitch_frame_errors_total", "Terminal connections closed because their framing broke."),
+    ("unexpected", "authswitch_unexpected_messages_total", "Terminals' messages that are no request."),
+    ("mac_failures", "authswitch_mac_failures_total", "Requests whose MAC was wrong or missing."),
+    ("joined", "authswitch_duplicates_joined_total", "Repeats whose original was in flight: they got its one answer."),
+    ("repeated", "authswitch_duplicates_repeated_total", "Repeats that got the stored answer."),
+    ("conflicting", "authswitch_duplicates_conflicting_total", "Requests refused because their natural key belongs to another."),
+    ("undelivered", "authswitch_undelivered_answers_total", "Answers whose connection was gone."),
+    ("keep_alives", "authswitch_keep_alives_total", "Empty frames from terminals."),
 )
 LINK_SERIES = (
-    ("requests", "link_requests_total", "Requests sent to the issuer."),
-    ("answers", "link_answers_total", "Answers of the issuer that were matched to their request."),
-    ("timeouts", "link_timeouts_total", "Requests that the issuer did not answer in time."),
-    ("late", "link_late_answers_total", "Answers that came after their request had timed out."),
-    ("unmatched", "link_unmatched_answers_total", "Answers that belong to no request."),
-    ("mismatched", "link_mismatched_answers_total", "Answers with a request's number but another terminal, amount or time."),
-    ("mac_failures", "link_mac_failures_total", "Answers whose MAC was wrong or missing."),
-    ("format_errors", "link_format_errors_total", "Issuer's messages that could not be read."),
-    ("frame_errors", "link_frame_errors_total", "Link connections closed because their framing broke."),
-    ("unexpected", "link_unexpected_messages_total", "Issuer's messages that the switch has no use for."),
-    ("network_failures", "link_network_failures_total", "Sign-ons and echo tests refused or not answered."),
-    ("reversals", "reversals_total", "Reversals stored for the issuer."),
-    ("reversal_attempts", "reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
-    ("reversals_acknowledged", "reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
+    ("requests", "authswitch_link_requests_total", "Requests sent to the issuer."),
+    ("answers", "authswitch_link_answers_total", "Answers of the issuer that were matched to their request."),
+    ("timeouts", "authswitch_link_timeouts_total", "Requests that the issuer did not answer in time."),
+    ("late", "authswitch_link_late_answers_total", "Answers that came after their request had timed out."),
+    ("unmatched", "authswitch_link_unmatched_answers_total", "Answers that belong to no request."),
+    ("mismatched", "authswitch_link_mismatched_answers_total", "Answers with a request's number but another terminal, amount or time."),
+    ("mac_failures", "authswitch_link_mac_failures_total", "Answers whose MAC was wrong or missing."),
+    ("format_errors", "authswitch_link_format_errors_total", "Issuer's messages that could not be read."),
+    ("frame_errors", "authswitch_link_frame_errors_total", "Link connections closed because their framing broke."),
+    ("unexpected", "authswitch_link_unexpected_messages_total", "Issuer's messages that the switch has no use for."),
+    ("network_failures", "authswitch_link_network_failures_total", "Sign-ons and echo tests refused or not answered."),
+    ("reversals", "authswitch_reversals_total", "Reversals stored for the issuer."),
+    ("reversal_attempts", "authswitch_reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
+    ("reversals_acknowledged", "authswitch_reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
 )
-LIMITS = ("transactions", "duplicates", "reversals", "stans")
+LIMITS = ("transactions", "authswitch_duplicates", "reversals", "stans")
 NO_LINK = "none"
 
 
@@ -79,11 +79,11 @@ cdef class Meters:
         free(self._durations)
 
     def _register_listener(self, int number, dict labels):
-        indices = {field: self.stats.counter(f"authswitch_{name}", help, labels) for field, name, help in LISTENER_SERIES}
+        indices = {field: self.stats.counter(name, help, labels) for field, name, help in LISTENER_SERIES}
         self.listener[number] = indices
 
     def _register_link(self, int number, dict labels):
-        indices = {field: self.stats.counter(f"authswitch_{name}", help, labels) for field, name, help in LINK_SERIES}
+        indices = {field: self.stats.counter(name, help, labels) for field, name, help in LINK_SERIES}
         indices["answer_seconds"] = self.stats.histogram(
             "authswitch_link_answer_seconds", "From a request's sending to the issuer's answer.", labels)
         self.link[number] = indices

@@ -14,6 +14,13 @@ LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
     ("authswitch_link_in_flight", "Requests and reversals at the issuer.", lambda link: link.in_flight),
     ("authswitch_reversals_waiting", "Reversals that are not acknowledged.", lambda link: link.reversals.depth),
 )
+
+
+def _evictions(engine: Engine) -> int:
+    risk = engine.state.risk
+    return 0 if risk is None else risk.windows.evicted_live
+
+
 ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
     (
         "authswitch_transactions_held",
@@ -25,6 +32,7 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_outcomes_room", "Places in the duplicate window.", lambda e: e.state.duplicates.room),
     ("authswitch_reversals_room", "Places in the store of reversals.", lambda e: e.state.reversals.room),
     ("authswitch_terminals", "Terminals registered.", lambda e: e.state.registry.terminal_count),
+    ("authswitch_risk_evictions", "Risk windows given up while they still counted.", _evictions),
     ("authswitch_draining", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
 )
 
