@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from switch.framing import Deframer, FrameError
+from switch.masking import mask_pan
 from switch.scan import ScanError
 from switch.simulators import ledger as books
 from switch.simulators.faults import UNBOOKED, Fault, FaultPlan, FaultRule
@@ -427,7 +428,7 @@ class Issuer:
                 rrn,
                 identity.terminal,
                 profile.text(message, 42).rstrip(),
-                books.mask_pan(pan),
+                mask_pan(pan),
                 amount_minor,
                 profile.text(message, 49),
                 reason,

@@ -32,13 +32,6 @@ def weight(kind: str) -> int:
     return 1 if kind in HOLDS else direction(kind)
 
 
-def mask_pan(pan: str) -> str:
-    """First six and last four digits; the rest as asterisks."""
-    if len(pan) < 11:
-        return "*" * len(pan)
-    return pan[:6] + "*" * (len(pan) - 10) + pan[-4:]
-
-
 class Identity(NamedTuple):
     """What makes a request one and the same, when it comes again."""
 

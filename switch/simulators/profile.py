@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from time import gmtime, strftime, time
 from typing import TYPE_CHECKING
 
-from switch.des import decrypt_blocks, encrypt_blocks
+from switch.keys.sign_in import open_sign_in_keys
 from switch.mac import Mac
 from switch.scan import Message, scan
 from switch.simulators.ledger import Identity, Original
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from switch.dialects import Dialect
     from switch.dialects.model import NetworkMessage
     from switch.simulators.receipts import Receipt
-    from switch.simulators.scenario import TestCard
+    from switch.simulators.scenario import PaymentCard
 
 ECHOED = frozenset({2, 3, 4, 7, 11, 12, 13, 14, 18, 23, 24, 25, 32, 33, 37, 41, 42, 49, 56, 60, 70, 90, 93, 94, 100})
 """Fields that an answer repeats from its request."""
@@ -36,6 +36,11 @@ POINT_OF_SALE = {
     "condition_code": "00",
 }
 """What our terminals say of themselves, by the catalogue's keys: a grocery shop, magnetic stripe read, no PIN."""
+
+_MTI_DIGITS = 4
+
+PREAUTHORIZED = "06"
+"""Condition code of pre-authorizations and of what follows from them."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class Profile:
         if rules is not None and rules.field in message:
             rest = message.text(rules.field)
             for part in rules.parts:
-                size = part.size or len(rest)
+                size = _MTI_DIGITS if part.field == "mti" else part.size or len(rest)
                 if part.length_digits:
                     size = int(rest[: part.length_digits] or "0")
                     rest = rest[part.length_digits :]
@@ -276,7 +281,7 @@ class Profile:
         merchant: str,
         batch: str,
         stan: str,
-        card: TestCard,
+        card: PaymentCard,
         amount_minor: int,
         currency: str,
         at: str,
@@ -354,7 +359,7 @@ class Profile:
         """
         if 62 not in message or current is None:
             return None
-        return current.with_key(unwrap_mac_key(master_key, message.raw(62)))
+        return current.with_key(open_sign_in_keys(master_key, message.raw(62)).mac_key)
 
     def _static_pieces(self, kind: str, terminal: str, merchant: str, batch: str, currency: str) -> Mapping[int, bytes]:
         """Pieces that a terminal repeats in every request of a kind."""
@@ -364,6 +369,8 @@ class Profile:
             numbers = self._numbers
             row = self.dialect.kinds[kind][0]
             texts = {numbers[name]: text for name, text in POINT_OF_SALE.items() if name in numbers}
+            if "condition_code" in numbers and ("preauthorization" in kind or "completion" in kind):
+                texts[numbers["condition_code"]] = PREAUTHORIZED
             texts |= {3: self.processing_code(kind), 41: f"{terminal:<8}", 42: f"{merchant:<15}", 49: currency}
             if "60.2" in self._subfields:
                 texts[60] = self._with_part("0" * 11, "60.2", batch)
@@ -376,7 +383,7 @@ class Profile:
             pieces = self._static[key] = {number: self.writer.piece(number, text) for number, text in texts.items()}
         return pieces
 
-    def _card_pieces(self, card: TestCard) -> Mapping[int, bytes]:
+    def _card_pieces(self, card: PaymentCard) -> Mapping[int, bytes]:
         key = (card.pan, card.expiry)
         pieces = self._cards.get(key)
         if pieces is None:
@@ -464,24 +471,6 @@ def _moment(second: int) -> str:
 def moment(second: float | None = None) -> str:
     """Now, or another Unix time, as YYMMDDhhmmss in UTC."""
     return _moment(int(time() if second is None else second))
-
-
-def unwrap_mac_key(master_key: bytes, block: bytes) -> bytes:
-    """The MAC key of a China UnionPay sign-in answer: field 62 of 24 or 40 bytes.
-
-    Raises:
-        ValueError: It has another size, or the key does not agree with its check value.
-    """
-    if len(block) not in {24, 40}:
-        raise ValueError(f"field 62: needed 24 or 40 bytes of working keys, got {len(block)}")
-    size = len(block) // 2 - 4
-    wrapped, check_value = block[-size - 4 : -4], block[-4:]
-    if size == 16 and not any(wrapped[8:]):
-        wrapped = wrapped[:8]
-    key = decrypt_blocks(master_key, wrapped)
-    if encrypt_blocks(key, bytes(8))[:4] != check_value:
-        raise ValueError("field 62: the MAC key does not agree with its check value")
-    return key
 
 
 def known_kinds(profile: Profile, kinds: Iterable[str]) -> list[str]:

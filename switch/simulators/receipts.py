@@ -104,8 +104,10 @@ class FleetCounters:
     connections: int = 0
     sign_ins: int = 0
     refused_sign_ins: int = 0
-    by_code: Counter[str] = field(default_factory=Counter)
-    """Answers by response code."""
+    working_keys: int = 0
+    """MAC keys that came with the answer to a sign-in."""
+    by_code: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Answers by response code and its reason (different dialects may give one code different meanings)."""
     by_reason: Counter[str] = field(default_factory=Counter)
     by_kind: Counter[str] = field(default_factory=Counter)
     """Requests by kind."""
@@ -150,7 +152,7 @@ class FleetCounters:
         return {
             **plain,
             "wrong": self.wrong,
-            "by_code": dict(self.by_code),
+            "by_code": [{"code": code, "reason": reason, "answers": n} for (code, reason), n in self.by_code.items()],
             "by_reason": dict(self.by_reason),
             "by_kind": dict(self.by_kind),
             "latency_us": quantiles_us(self.latency_us),

@@ -70,7 +70,7 @@ class Share(BaseModel):
         return self
 
 
-class TestCard(BaseModel):
+class PaymentCard(BaseModel):
     """A card that terminals pay with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -93,8 +93,8 @@ class Scenario(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (Share(kind="purchase"),)
-    cards: Annotated[tuple[TestCard, ...], Field(min_length=1)]
-    unknown_cards: tuple[TestCard, ...] = ()
+    cards: Annotated[tuple[PaymentCard, ...], Field(min_length=1)]
+    unknown_cards: tuple[PaymentCard, ...] = ()
     """For requests with the flaw ``unknown-card``."""
     amount_min_minor: Annotated[int, Field(ge=1)] = 100
     amount_max_minor: Annotated[int, Field(le=999_999_999_999)] = 500_00
@@ -118,7 +118,7 @@ class Plan(NamedTuple):
 
     kind: str
     flaw: Flaw
-    card: TestCard
+    card: PaymentCard
     amount_minor: int
     expected: frozenset[str]
     """Reasons that are right."""
@@ -152,7 +152,7 @@ class Planner:
         refusal = self._amounts.refusal(amount_minor) if share.kind in AMOUNT_KINDS else None
         return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, card.expect or refusal))
 
-    def plan_on(self, share: Share, card: TestCard, amount_minor: int) -> Plan:
+    def plan_on(self, share: Share, card: PaymentCard, amount_minor: int) -> Plan:
         """A request that refers to an approved one, for its card and amount."""
         return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, None))
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from switch.framing import Deframer, FrameError
+from switch.masking import mask_pan
 from switch.scan import ScanError
 from switch.simulators import receipts as slips
-from switch.simulators.ledger import mask_pan
 from switch.simulators.messages import answer_mti
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
@@ -332,8 +332,8 @@ class Terminal:
         counters = self.fleet.counters
         text = profile.text
         code = text(message, 39)
-        counters.by_code[code] += 1
         reason = profile.reason(code)
+        counters.by_code[code, reason] += 1
         counters.by_reason[reason] += 1
         if text(message, 41).rstrip() != self._name(plan):
             counters.wrong_terminal += 1
@@ -392,15 +392,25 @@ class Terminal:
         profile = self._profile
         if profile.reason(profile.text(message, 39)) == slips.APPROVED:
             counters.sign_ins += 1
-            if self.identity.master_key is not None:
-                keys = profile.working_mac(message, self.identity.master_key, self.mac)
-                if keys is not None:
-                    self.mac = keys
+            self._take_working_key(message)
         else:
             counters.refused_sign_ins += 1
             self._note(f"sign-in was answered {profile.text(message, 39)}")
         if self._signed_in is not None and not self._signed_in.done():
             self._signed_in.set_result(None)
+
+    def _take_working_key(self, message: Message) -> None:
+        if self.identity.master_key is None:
+            return
+        try:
+            key = self._profile.working_mac(message, self.identity.master_key, self.mac)
+        except ValueError as error:
+            self.fleet.counters.unreadable += 1
+            self._note(f"working keys of the sign-in answer: {error}")
+            return
+        if key is not None:
+            self.mac = key
+            self.fleet.counters.working_keys += 1
 
     def unreadable(self, reason: str) -> None:
         """Something came that is no message."""
@@ -421,11 +431,13 @@ class Terminal:
         """A connection has ended; what was in flight on it will not be answered."""
         self._connections.discard(connection)
         lost = [pending for pending in self._pending.values() if pending.connection is connection]
+        failed = False
         for pending in lost:
             if not pending.answered:
                 self.give_up(pending)
+                failed = True
             self._forget(pending)
-        if lost:
+        if failed:
             self.fleet.counters.connection_failures += 1
         self.fleet.disconnected(self)
 
