@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.authentication cimport MAC_RIGHT, verify_message
 from switch.debt cimport acknowledge, pay, postpone
-from switch.dialect cimport DialectTables, is_answer, kind_traits, mti_class
+from switch.dialect cimport DialectTables, is_answer, mti_class
 from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LinkMeters
@@ -13,7 +13,7 @@ from switch.reason cimport REASON_TIMEOUT
 from switch.scan cimport read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
-    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, TRANSACTION_WAITING, Transaction,
+    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
 )
 
 cdef enum:

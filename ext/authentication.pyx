@@ -1,6 +1,5 @@
 """Which bytes of a message its MAC covers, and how the MAC stands in field 64 or 128: the dialect's rules."""
 
-cimport cython
 from libc.string cimport memcpy
 from switch.dialect cimport MAC_FIELDS_MAX, MAC_FORM_HEX, NO_FIELD
 from switch.hexadecimal cimport hex_digit, hex_value

@@ -1,8 +1,7 @@
 """One connection as the state machine sees it: an identity, and bytes that wait to leave. No socket."""
 
-cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
 cdef enum:

@@ -1,4 +1,4 @@
-"""The thin layer between sockets and the state machine: asyncio protocols, one write a loop turn for each connection."""
+"""The thin layer between sockets and the state machine: asyncio protocols, and one write a loop turn a connection."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from switch.channel cimport Channel

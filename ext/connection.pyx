@@ -1,4 +1,4 @@
-"""The thin layer between sockets and the state machine: asyncio protocols, one write a loop turn for each connection."""
+"""The thin layer between sockets and the state machine: asyncio protocols, and one write a loop turn a connection."""
 
 from switch.engine cimport PROGRESS_DONE, PROGRESS_FULL, PROGRESS_MORE
 from switch.listener cimport TerminalChannel

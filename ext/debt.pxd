@@ -8,7 +8,8 @@ from switch.transaction cimport Transaction
 
 
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
-                     const uint8_t *pan, int pan_digits, const uint8_t *rrn, const uint8_t *authorization_code) noexcept
+                     const uint8_t *pan, int pan_digits, const uint8_t *rrn,
+                     const uint8_t *authorization_code) noexcept
 """Store a reversal for ``link``: of the request ``source`` as it was sent to it (``listener`` is NO_LISTENER), or one
 that a terminal of ``listener`` sent for a request that is not known here. ``authorization_code`` is NULL when the
 issuer has given none. Its journal position, or POSITION_FAILED."""

@@ -1,4 +1,4 @@
-"""What the switch owes issuers: reversals of approvals that no terminal was told, sent until they are acknowledged (I2)."""
+"""What the switch owes issuers: reversals of approvals that no terminal was told, sent until acknowledged (I2)."""
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
@@ -30,7 +30,8 @@ cdef bint can_owe(State state) noexcept nogil:
 
 
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
-                     const uint8_t *pan, int pan_digits, const uint8_t *rrn, const uint8_t *authorization_code) noexcept:
+                     const uint8_t *pan, int pan_digits, const uint8_t *rrn,
+                     const uint8_t *authorization_code) noexcept:
     cdef uint32_t stan = 0
     if listener != NO_LISTENER or not link.reversals_keep_stan:
         stan = link.take_stan()

@@ -47,7 +47,7 @@ cdef class DuplicateWindow:
         free(self._stored)
 
     cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
-        # Two rounds of a keyed multiply-and-fold: terminals choose their STANs, so the place must not be theirs to choose.
+        # Two rounds of a keyed multiply-and-fold: terminals choose their STANs, but must not choose the place.
         cdef uint64_t mixed = ((<uint64_t>terminal << 32) | stan) ^ self._secret[0]
         mixed = (mixed ^ (mixed >> 32)) * (self._secret[1] | 1)
         mixed ^= <uint64_t>message_class << 56

@@ -141,7 +141,8 @@ cdef class Engine:
         stream.clear()
         if isinstance(channel, LinkChannel):
             name = (<LinkChannel>channel).link.name
-            stats_add(self.state.meters.stats, self.state.meters.link[(<LinkChannel>channel).link.number].frame_errors, 1)
+            number = (<LinkChannel>channel).link.number
+            stats_add(self.state.meters.stats, self.state.meters.link[<int>number].frame_errors, 1)
         else:
             name = (<TerminalChannel>channel).listener.name
             stats_add(self.state.meters.stats,

@@ -68,7 +68,8 @@ cdef class Link:
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
                  str match_by, list verify, int64_t timeout_ms, int64_t late_ms, int64_t echo_interval_ms,
                  int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
-                 uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan, str institution_id="", uint32_t first_stan=1):
+                 uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan,
+                 str institution_id="", uint32_t first_stan=1):
         if len(verify) > VERIFY_MAX:
             raise ValueError(f"link {name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
         self.number = number
@@ -161,9 +162,9 @@ cdef class Link:
 
     cdef uint32_t take_stan(self) noexcept nogil:
         """The next STAN that nothing in flight, late or owed holds; 0 when every one is held."""
-        cdef uint32_t tries
+        cdef uint32_t _
         cdef uint32_t stan = self.next_stan
-        for tries in range(<uint32_t>STAN_COUNT):
+        for _ in range(<uint32_t>STAN_COUNT):
             if stan >= <uint32_t>STAN_COUNT:
                 stan = 1
             if self.by_stan[stan] == STAN_FREE:

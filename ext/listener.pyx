@@ -22,7 +22,8 @@ cdef class Listener:
     """
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, Composer answer_composer,
-                 Composer unsigned_answer_composer, *, str mac_policy, bint binds_identity, int64_t idle_timeout_ms, int64_t partial_timeout_ms,
+                 Composer unsigned_answer_composer, *, str mac_policy, bint binds_identity, int64_t idle_timeout_ms,
+                 int64_t partial_timeout_ms,
                  uint32_t in_flight_max, uint32_t connections_max):
         self.number = number
         self.name = name
@@ -44,6 +45,7 @@ cdef class TerminalChannel(Channel):
     def __init__(self, Listener listener):
         self.listener = listener
         self.stream = FrameStream(listener.framing)
+
     def bind(self, str certificate_name):
         """Only terminals whose registered certificate has this common name may speak here."""
         self.certificate_name = certificate_name.encode()

@@ -15,7 +15,7 @@ LISTENER_SERIES = (
     ("mac_failures", "authswitch_mac_failures_total", "Requests whose MAC was wrong or missing."),
     ("joined", "authswitch_duplicates_joined_total", "Repeats whose original was in flight: they got its one answer."),
     ("repeated", "authswitch_duplicates_repeated_total", "Repeats that got the stored answer."),
-    ("conflicting", "authswitch_duplicates_conflicting_total", "Requests refused because their natural key belongs to another."),
+    ("conflicting", "authswitch_duplicates_conflicting_total", "Requests whose natural key belongs to another."),
     ("undelivered", "authswitch_undelivered_answers_total", "Answers whose connection was gone."),
     ("keep_alives", "authswitch_keep_alives_total", "Empty frames from terminals."),
 )
@@ -25,7 +25,7 @@ LINK_SERIES = (
     ("timeouts", "authswitch_link_timeouts_total", "Requests that the issuer did not answer in time."),
     ("late", "authswitch_link_late_answers_total", "Answers that came after their request had timed out."),
     ("unmatched", "authswitch_link_unmatched_answers_total", "Answers that belong to no request."),
-    ("mismatched", "authswitch_link_mismatched_answers_total", "Answers with a request's number but another terminal, amount or time."),
+    ("mismatched", "authswitch_link_mismatched_answers_total", "Answers with a number of ours, for another request."),
     ("mac_failures", "authswitch_link_mac_failures_total", "Answers whose MAC was wrong or missing."),
     ("format_errors", "authswitch_link_format_errors_total", "Issuer's messages that could not be read."),
     ("frame_errors", "authswitch_link_frame_errors_total", "Link connections closed because their framing broke."),
@@ -35,7 +35,7 @@ LINK_SERIES = (
     ("reversal_attempts", "authswitch_reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
     ("reversals_acknowledged", "authswitch_reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
 )
-LIMITS = ("transactions", "authswitch_duplicates", "reversals", "stans")
+LIMITS = ("transactions", "duplicates", "reversals", "stans")
 NO_LINK = "none"
 
 

@@ -1,6 +1,5 @@
 """Network management: sign-on, sign-off and echo test, with issuers in both directions and with terminals."""
 
-from libc.stdint cimport int64_t
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
 from switch.channel cimport OUTCOME_NONE

@@ -1,16 +1,14 @@
 """The end of a request: one answer, written down, stored for repeats, and sent to whom it belongs (I1, I3, I6)."""
 
-cimport cython
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE, Channel
+from switch.channel cimport OUTCOME_NONE
 from switch.debt cimport reverse, reverse_outcome
 from switch.dialect cimport answer_mti, kind_traits
 from switch.duplicate cimport Outcome
 from switch.journal cimport POSITION_FAILED
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
-from switch.meters cimport ListenerMeters
 from switch.reason cimport REASON_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
 from switch.reversal cimport NO_LISTENER
 from switch.scan cimport read_text, scan_message

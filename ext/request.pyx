@@ -3,13 +3,15 @@
 The steps follow one another as in the design; each either lets the request pass or names the reason of its refusal.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_message
 from switch.calendar cimport write_digits
 from switch.channel cimport OUTCOME_NONE
 from switch.debt cimport can_owe
-from switch.dialect cimport ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX, DialectTables, first_mti, is_request, kind_traits, mti_class
+from switch.dialect cimport (
+    ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX, DialectTables, is_request, kind_traits, mti_class,
+)
 from switch.duplicate cimport OUTCOME_FINISHED, Outcome
 from switch.hexadecimal cimport hex_digit, hex_value
 from switch.identity cimport NOT_REFUSED, identify
@@ -32,7 +34,7 @@ from switch.reason cimport (
 )
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest
-from switch.route cimport ROUTE_NONE, Route, RouteTarget
+from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport has_field, read_number, read_text, scan_message
 from switch.sensitive cimport blank_sensitive, read_pan
 from switch.state cimport SCRATCH_BYTES
@@ -40,7 +42,8 @@ from switch.stats cimport stats_add
 from switch.takeback cimport take_back
 from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport (
-    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN, Composer, fill_slot,
+    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN,
+    Composer, fill_slot,
 )
 
 cdef enum:
@@ -126,7 +129,8 @@ cdef void _natural_key(State state, Listener listener, uint32_t terminal_number,
     cdef uint64_t occasion = <uint64_t>0xCBF29CE484222325
     cdef int i, count, start, size
     for i in range(listener.tables.natural_key_count):
-        count = read_text(listener.tables.spec, &state.request, listener.tables.natural_key[i].field, text, KEY_TEXT_MAX)
+        count = read_text(listener.tables.spec, &state.request, listener.tables.natural_key[i].field, text,
+                          KEY_TEXT_MAX)
         start = listener.tables.natural_key[i].start
         if count <= start:
             continue
@@ -359,7 +363,8 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
         if reason != NOT_REFUSED:
             return -reason - 1
         fill_slot(&state.slots, SLOT_PIN_BLOCK, pin, sizeof(pin))
-    size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset, &state.fault)
+    size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                            &state.fault)
     if size < 0:
         state.tell("request_not_composable", {"link": link.name, "field": state.fault.field})
         return -REASON_FORMAT_ERROR - 1

@@ -30,8 +30,7 @@ cdef struct Reversal:
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: none is known
-    uint8_t *source           # what each attempt is composed from: the request as it was sent to the link, or the
-                              # terminal's own reversal of a request that is not known here
+    uint8_t *source           # what attempts are composed from: the request as sent, or the terminal's own reversal
 
 cdef struct ReversalList:
     uint32_t head

@@ -2,6 +2,8 @@ class ReversalQueue:
     depth: int
     at_issuer: int
     window: int
+    pause_ns: int
+    pause_max_ns: int
     def __init__(self, window: int, pause_ms: float, pause_max_ms: float) -> None: ...
 
 class ReversalStore:

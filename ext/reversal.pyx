@@ -75,7 +75,7 @@ cdef class ReversalStore:
         return &self._pool[number]
 
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
-        """Take the next one that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full."""
+        """Take the next that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full."""
         cdef int level
         cdef uint32_t number
         if queue.at_issuer >= queue.window:

@@ -39,6 +39,8 @@ cdef class State:
     cdef readonly DuplicateWindow duplicates
     cdef readonly ReversalStore reversals
     cdef readonly bytes acquirer_id           # ASCII digits, field 32
+    cdef const uint8_t *acquirer_text         # the same
+    cdef int acquirer_digits
     cdef readonly bint draining
     cdef object note                          # called with (event, details) on what an operator should read
     cdef MacEngine macs

@@ -50,6 +50,8 @@ cdef class State:
         self.duplicates = duplicates
         self.reversals = reversals
         self.acquirer_id = acquirer_id.encode("ascii")
+        self.acquirer_text = self.acquirer_id
+        self.acquirer_digits = len(self.acquirer_id)
         self.note = note
         self.macs = MacEngine()
         self.pins = PinTranslator()
@@ -119,8 +121,7 @@ cdef class State:
         fill_slot(&self.slots, SLOT_LOCAL_DATE, self.calendar.local_date, 4)
         fill_slot(&self.slots, SLOT_SETTLEMENT_DATE, self.calendar.local_date, 4)
         fill_slot(&self.slots, SLOT_LOCAL_DATE_TIME, self.calendar.local_date_time, 12)
-        with gil:
-            fill_slot(&self.slots, SLOT_ACQUIRER, <const uint8_t *><const char *>self.acquirer_id, len(self.acquirer_id))
+        fill_slot(&self.slots, SLOT_ACQUIRER, self.acquirer_text, self.acquirer_digits)
 
     cdef void set_mti(self, uint32_t mti) noexcept nogil:
         write_digits(self.mti_text, 4, mti)

@@ -1,4 +1,4 @@
-"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and from then on is the switch's to deliver."""
+"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver."""
 
 from libc.stdint cimport uint8_t, uint32_t
 from switch.listener cimport TerminalChannel

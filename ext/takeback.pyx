@@ -1,6 +1,6 @@
-"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and from then on is the switch's to deliver."""
+"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver."""
 
-from libc.stdint cimport int64_t, uint16_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from switch.calendar cimport write_digits
 from switch.channel cimport OUTCOME_NONE
