@@ -1,1 +1,1 @@
-# For compiled modules only: nothing of this module is visible from Python.
+# Content classes are for compiled callers; Python finds nothing here.
