@@ -1,1 +1,1 @@
-# Content classes are for compiled callers; Python finds nothing here.
+# For compiled modules only: nothing of this module is visible from Python.

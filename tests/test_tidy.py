@@ -126,7 +126,8 @@ class TestStubs:
                 continue
             cls = getattr(module, node.name)
             declared = stub_names(node.body)
-            real = {name for name in vars(cls) if not name.startswith("_")}
+            inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
+            real = {name for name in vars(cls) if not name.startswith("_")} - inherited
             if not cls.__dictoffset__:  # a class in Python's own sense sets attributes as it goes
                 missing = declared - set(dir(cls))
                 assert not missing, f"{node.name} has no {sorted(missing)}"
