@@ -30,7 +30,7 @@ def demo(
     from switch.demo.daemon import DaemonError
     from switch.demo.run import DemoSettings, run_demo
 
-    console = Console()
+    console = Console(highlight=False)
     try:
         well = run_demo(DemoSettings(seconds, rate, terminals, seed), console)
     except DaemonError as error:

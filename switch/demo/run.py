@@ -23,6 +23,7 @@ from switch.simulators.fleet import Fleet, FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
 from switch.simulators.receipts import merge_counters
+from switch.simulators.setup import spare_collections
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,7 +157,7 @@ class Demo:
                 if isinstance(live, Live):
                     live.update(picture(moment), refresh=True)
                 else:
-                    self._console.print(line(moment), markup=False, highlight=False, soft_wrap=True)
+                    self._console.print(line(moment), markup=False, soft_wrap=True)
 
     async def _end(self) -> bool:
         """Hang up and drain the switch; whether it ended well."""
@@ -187,6 +188,7 @@ def run_demo(settings: DemoSettings, console: Console) -> bool:
     Raises:
         DaemonError: The switch did not start, or did not drain.
     """
+    spare_collections()
     with tempfile.TemporaryDirectory(prefix="authswitch-demo-") as folder:
 
         async def course() -> bool:

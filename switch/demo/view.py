@@ -61,13 +61,18 @@ def picture(moment: Moment) -> RenderableType:
         _fact("time", f"{moment.elapsed_s:.0f} of {moment.seconds:.0f} s"),
         _fact("rate", f"{moment.rate:,.0f}/s"),
         _fact("latency", _latency(counters)),
+    )
+    counts = Table.grid(padding=(0, 3))
+    counts.add_row(
+        _fact("answered", f"{counters.answered:,}"),
         _fact("in flight", str(counters.in_flight)),
         _fact("missing", str(counters.missing), bad=counters.missing > 0),
         _fact("wrong", str(counters.wrong), bad=counters.wrong > 0),
     )
     side_by_side = Table.grid(padding=(0, 3))
-    side_by_side.add_row(_links_table(moment.links), _fleets_table(moment.fleets), _outcomes_table(counters))
-    return Panel(Group(head, Text(), side_by_side), title="authswitch demo", title_align="left")
+    sides = Group(_links_table(moment.links), Text(), _fleets_table(moment.fleets))
+    side_by_side.add_row(sides, _outcomes_table(counters))
+    return Panel(Group(head, counts, Text(), side_by_side), title="authswitch demo", title_align="left")
 
 
 def print_summary(
@@ -101,7 +106,7 @@ def print_summary(
     verdict = "every one agrees" if result.agrees else f"{result.difference_count:,} DIFFERENCES"
     console.print(f"reconciled {result.receipts:,} receipts with {result.entries:,} entries of ledgers: {verdict}")
     for words in (*counters.problems, *result.differences):
-        console.print(f"  {words}", markup=False, highlight=False)
+        console.print(f"  {words}", markup=False, soft_wrap=True)
     console.print(f"missing answers: {counters.missing:,}  wrong answers: {counters.wrong:,}")
 
 
@@ -119,7 +124,7 @@ def _latency(counters: FleetCounters) -> str:
 def _links_table(links: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), title="links", title_justify="left")
     for heading in ("link", "dialect", "state", "in flight"):
-        table.add_column(heading, header_style="dim")
+        table.add_column(heading, header_style="dim", no_wrap=True)
     for link in links:
         state = str(link["state"])
         table.add_row(
@@ -134,7 +139,7 @@ def _links_table(links: Sequence[Mapping[str, Any]]) -> Table:
 def _fleets_table(fleets: Mapping[str, FleetCounters]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), title="terminals", title_justify="left")
     for heading in ("fleet", "connections", "answered"):
-        table.add_column(heading, header_style="dim")
+        table.add_column(heading, header_style="dim", no_wrap=True)
     for name, counters in fleets.items():
         table.add_row(name, str(counters.connections), f"{counters.answered:,}")
     return table
@@ -143,7 +148,7 @@ def _fleets_table(fleets: Mapping[str, FleetCounters]) -> Table:
 def _outcomes_table(counters: FleetCounters) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), title="outcomes", title_justify="left")
     table.add_column("code", header_style="dim")
-    table.add_column("reason", header_style="dim")
+    table.add_column("reason", header_style="dim", no_wrap=True)
     table.add_column("answers", justify="right", header_style="dim")
     for (code, reason), count in counters.by_code.most_common():
         table.add_row(code, reason.replace("_", " "), f"{count:,}")

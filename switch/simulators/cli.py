@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import uvloop
 
+from switch.config import ConfigError
 from switch.config.models import Address, parse_address
 from switch.dialects import load_dialect
 from switch.simulators.faults import FaultRule, parse_fault
@@ -21,7 +22,7 @@ from switch.simulators.profile import Profile
 from switch.simulators.receipts import FleetCounters, quantiles_us, write_receipts
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario
-from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, terminal_tls
+from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, spare_collections, terminal_tls
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls, server_tls
 
@@ -123,8 +124,10 @@ def issuer(  # noqa: PLR0917 - options
         profile = Profile(load_dialect(dialect))
         server = server_tls(certificate, private_key, ca) if certificate and private_key else None
         client = client_tls(ca, certificate, private_key) if ca else None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ConfigError) as error:
         _wrong(error)
+
+    spare_collections()
 
     async def play() -> None:
         simulated = Issuer(profile, settings, mac)
@@ -222,8 +225,10 @@ def terminals(  # noqa: PLR0917 - options
             seed=seed,
         )
         profile = Profile(load_dialect(dialect))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ConfigError) as error:
         _wrong(error)
+
+    spare_collections()
 
     async def play() -> FleetCounters:
         fleet = Fleet(profile, settings, identities, host=address.host, port=address.port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import tomllib
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +24,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class SetupError(ValueError):
     """Something that was named cannot be used; the text says what and why."""
+
+
+def spare_collections() -> None:
+    """Look for cyclic garbage seldom: receipts and ledgers make none, and to walk through them all takes long."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
