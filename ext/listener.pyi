@@ -19,6 +19,7 @@ class Listener:
     connections: int
     answer_composer: Composer
     unsigned_answer_composer: Composer
+    network_answer_composer: Composer
     def __init__(
         self,
         number: int,
@@ -27,6 +28,7 @@ class Listener:
         framing: Framing,
         answer_composer: Composer,
         unsigned_answer_composer: Composer,
+        network_answer_composer: Composer,
         *,
         mac_policy: str,
         binds_identity: bool,

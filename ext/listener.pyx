@@ -13,6 +13,7 @@ cdef class Listener:
         framing: How frames are marked; usually the dialect's own.
         answer_composer: Composes answers that no issuer had a part in.
         unsigned_answer_composer: The same without a MAC, for those whom no key belongs to.
+        network_answer_composer: Composes answers to sign-on, echo test and their like.
         mac_policy: ``none``, ``optional`` or ``required``.
         binds_identity: Whether field 41 or 42 must be what the client's certificate says.
         idle_timeout_ms: Silence after which a connection is closed; 0 for none.
@@ -22,15 +23,16 @@ cdef class Listener:
     """
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, Composer answer_composer,
-                 Composer unsigned_answer_composer, *, str mac_policy, bint binds_identity, int64_t idle_timeout_ms,
-                 int64_t partial_timeout_ms,
-                 uint32_t in_flight_max, uint32_t connections_max):
+                 Composer unsigned_answer_composer, Composer network_answer_composer, *, str mac_policy,
+                 bint binds_identity, int64_t idle_timeout_ms, int64_t partial_timeout_ms, uint32_t in_flight_max,
+                 uint32_t connections_max):
         self.number = number
         self.name = name
         self.tables = tables
         self.framing = framing
         self.answer_composer = answer_composer
         self.unsigned_answer_composer = unsigned_answer_composer
+        self.network_answer_composer = network_answer_composer
         self.mac_policy = MAC_POLICIES[mac_policy]
         self.binds_identity = binds_identity
         self.idle_timeout_ns = idle_timeout_ms * 1_000_000

@@ -14,7 +14,7 @@ from switch.link cimport (
 )
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
-from switch.outcome cimport NO_LINK, compose_own_answer, prepare_answer, send_answer
+from switch.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
 from switch.pin cimport SIGN_IN_KEYS_MAX, sign_in_keys
 from switch.reason cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SYSTEM_MALFUNCTION
 from switch.state cimport SCRATCH_BYTES
@@ -36,7 +36,8 @@ cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *h
     cdef int i, size
     if kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE) and terminal.master_key.size:
         block_size = sign_in_keys(&terminal.master_key, &terminal.pin_key, &terminal.mac_key, block)
-        if block_size < 0:
+        # Keys that no block can carry were put into the terminal by other means: it may sign on, but not get new ones.
+        if block_size < 0 and kind == KIND_KEY_EXCHANGE:
             reason = REASON_SYSTEM_MALFUNCTION
     prepare_answer(state, listener, reason)
     if reason == REASON_APPROVED and block_size > 0:
@@ -44,7 +45,7 @@ cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *h
             hex_block[2 * i] = hex_digit(block[i] >> 4)
             hex_block[2 * i + 1] = hex_digit(block[i])
         fill_slot(&state.slots, SLOT_KEYS, hex_block, (2 * block_size))
-    size = compose_own_answer(state, listener, terminal, <uint32_t>offset)
+    size = compose_answer(state, listener, listener.network_answer_composer, terminal, NULL, <uint32_t>offset)
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
         channel.hang_up("answer cannot be composed")

@@ -125,6 +125,7 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         dialect.framing,
         Composer(dialect.spec, dialect.spec, None, answer_steps(dialect, None)),
         Composer(dialect.spec, dialect.spec, None, _steps(answer_steps(dialect, None), signed=False)),
+        Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
         mac_policy=section.mac,
         binds_identity=binds_identity,
         idle_timeout_ms=section.idle_timeout_ms,
