@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 cdef class Calendar:
     cdef readonly int64_t now_ns              # monotonic: for deadlines and durations
     cdef readonly int64_t wall_s              # seconds since 1970, UTC: for what messages say
+    cdef readonly int64_t wall_us             # the same moment in microseconds: for the journal
     cdef readonly int64_t local_offset_s      # of the acquirer's time zone; its owner keeps it true
     cdef uint8_t transmission_time[10]        # MMDDhhmmss, UTC (field 7)
     cdef uint8_t local_time[6]                # hhmmss (field 12)

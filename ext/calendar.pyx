@@ -39,9 +39,10 @@ cdef class Calendar:
         if self.wall_s >= 0:
             self._write_texts()
 
-    def set(self, int64_t now_ns, int64_t wall_s):
-        """Move to a moment: ``now_ns`` monotonic, ``wall_s`` in seconds since 1970."""
+    def set(self, int64_t now_ns, int64_t wall_s, int64_t microsecond=0):
+        """Move to a moment: ``now_ns`` monotonic, ``wall_s`` in seconds since 1970, and the microsecond in it."""
         self.set_time(now_ns, wall_s)
+        self.wall_us += microsecond
 
     def texts(self):
         """The texts of the moment, by name, as a message would carry them."""
@@ -60,9 +61,11 @@ cdef class Calendar:
         cdef int64_t now_ns = <int64_t>moment.tv_sec * 1_000_000_000 + moment.tv_nsec
         clock_gettime(CLOCK_REALTIME, &moment)
         self.set_time(now_ns, moment.tv_sec)
+        self.wall_us += moment.tv_nsec // 1000
 
     cdef void set_time(self, int64_t now_ns, int64_t wall_s) noexcept nogil:
         self.now_ns = now_ns
+        self.wall_us = wall_s * 1_000_000
         if wall_s != self.wall_s:
             self.wall_s = wall_s
             self._write_texts()

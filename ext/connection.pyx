@@ -49,6 +49,7 @@ cdef class Reactor:
     def flush(self):
         """Write what may leave now: once for each connection."""
         self._flush_is_due = False
+        self.engine.state.journal.kick()
         cdef list channels = self.engine.state.dirty
         if channels:
             self.engine.state.dirty = []

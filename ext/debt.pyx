@@ -31,7 +31,8 @@ cdef bint can_owe(State state) noexcept nogil:
 
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
-                     const uint8_t *authorization_code) noexcept:
+                     const uint8_t *authorization_code,
+                     int64_t original) noexcept:
     cdef uint32_t stan = 0
     if listener != NO_LISTENER or not link.reversals_keep_stan:
         stan = link.take_stan()
@@ -52,6 +53,7 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
     if authorization_code != NULL:
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
+    reversal.original = original
     reversal.position = state.journal.reversal(reversal)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
     return reversal.position
@@ -63,7 +65,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept:
     if not entry.approved or entry.reversed or entry.sent_size == 0:
         return 0
     position = reverse(state, <Link>state.links[entry.link], NO_LISTENER, state.duplicates.sent(outcome),
-                       entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code)
+                       entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code, entry.intent)
     entry.reversed = position != POSITION_FAILED
     return position
 
@@ -157,6 +159,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.waiting, carrier)
     state.reversals.at_issuer(link.reversals, number)
+    state.journal.attempt(reversal)
     stats_add(state.meters.stats, state.meters.link[link.number].reversal_attempts, 1)
     return 0
 

@@ -13,6 +13,7 @@ cdef struct Outcome:
     uint64_t fingerprint      # of amount, kind and card: a repeat must be the same request, not just the same number
     int64_t finished_ns
     int64_t position          # of its OUTCOME in the journal: a repeat waits for it too
+    int64_t intent            # position of its INTENT in the journal; 0: no issuer was asked
     int64_t amount_minor
     uint64_t stored_at        # position in the ring of stored bytes
     uint32_t answer_size
@@ -21,6 +22,7 @@ cdef struct Outcome:
     uint32_t serial           # tells this outcome from one that had its place before
     uint16_t link             # that approved it
     uint16_t listener         # in whose dialect the answer is stored
+    uint16_t currency         # ISO 4217, numeric; 0: the request named none
     uint8_t state
     uint8_t kind
     uint8_t approved          # the issuer, or the stand-in rule, said so

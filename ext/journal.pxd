@@ -12,15 +12,21 @@ from switch.transaction cimport Transaction
 cdef enum:
     POSITION_FAILED = -1      # the record could not be written: nothing that depends on it may leave
 
+cdef extern from "stdint.h":
+    const int64_t POSITION_NEVER "INT64_MAX"      # what waits for it never leaves
+
 
 cdef class Journal:
     """Base of every journal. Each method returns the record's position, or POSITION_FAILED."""
     cdef readonly int64_t durable
     cdef readonly bint failed
 
-    cdef int64_t intent(self, const Transaction *transaction) noexcept
+    cdef bint accepts(self) noexcept
+    cdef void kick(self) noexcept
+    cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept
     cdef int64_t reversal(self, const Reversal *reversal) noexcept
+    cdef int64_t attempt(self, const Reversal *reversal) noexcept
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept
 
 

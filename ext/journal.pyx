@@ -6,8 +6,15 @@ cimport cython
 cdef class Journal:
     """Base of every journal. A subclass writes the records; the state machine only sees positions."""
 
-    cdef int64_t intent(self, const Transaction *transaction) noexcept:
-        """INTENT: the issuer is about to be asked."""
+    cdef bint accepts(self) noexcept:
+        """Whether new work may begin: there is room to write down all that it may need."""
+        return not self.failed
+
+    cdef void kick(self) noexcept:
+        """The loop's turn is over: what was written down in it may be made durable."""
+
+    cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept:
+        """INTENT: the issuer is about to be asked; ``outcome`` is the request's entry of the duplicate window."""
         return POSITION_FAILED
 
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
@@ -16,6 +23,10 @@ cdef class Journal:
 
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:
         """REVERSAL: from here on the switch owes the issuer this reversal."""
+        return POSITION_FAILED
+
+    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+        """ATTEMPT: the reversal is sent once more; ``attempts`` counts this one."""
         return POSITION_FAILED
 
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
@@ -27,13 +38,16 @@ cdef class Journal:
 cdef class JournalOff(Journal):
     """Writes nothing, so nothing waits and nothing survives a crash."""
 
-    cdef int64_t intent(self, const Transaction *transaction) noexcept:
+    cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept:
         return 0
 
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
         return 0
 
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+        return 0
+
+    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
         return 0
 
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:

@@ -6,7 +6,7 @@ from switch.channel cimport OUTCOME_NONE
 from switch.debt cimport reverse, reverse_outcome
 from switch.dialect cimport answer_mti, kind_traits
 from switch.duplicate cimport Outcome
-from switch.journal cimport POSITION_FAILED
+from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.reason cimport REASON_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
@@ -119,6 +119,7 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     state.duplicates.finish(outcome, state.out + offset, <uint32_t>size, NULL, 0, state.calendar.now_ns)
     position = state.journal.outcome(entry, reason, state.out + offset, <uint32_t>size)
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
+    entry.position = POSITION_NEVER if position == POSITION_FAILED else position
     if position != POSITION_FAILED:
         send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
 
@@ -197,11 +198,13 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     entry.pan_digits = transaction.pan_digits
     memcpy(entry.pan, transaction.pan, sizeof(entry.pan))
     memcpy(entry.rrn, transaction.rrn, sizeof(entry.rrn))
+    entry.intent = transaction.position
     entry.approved = approved
     if charged and not approved:
         position = reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
                            transaction.pan_digits, transaction.rrn,
-                           entry.authorization_code if entry.authorization_code[0] else NULL)
+                           entry.authorization_code if entry.authorization_code[0] else NULL,
+                           transaction.position)
         entry.reversed = True
     channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
     if channel is not None:
@@ -219,6 +222,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
                             transaction.sent_size if approved and reversible else 0, state.calendar.now_ns)
     written = state.journal.outcome(entry, told, state.out + offset, <uint32_t>size)
     if written == POSITION_FAILED or position == POSITION_FAILED:
+        entry.position = POSITION_NEVER
         return                            # nothing may be told that is not written down
     if written > position:
         position = written

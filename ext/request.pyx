@@ -3,7 +3,7 @@
 The steps follow one another as in the design; each either lets the request pass or names the reason of its refusal.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_message
 from switch.calendar cimport write_digits
@@ -145,7 +145,7 @@ cdef void _natural_key(State state, Listener listener, uint32_t terminal_number,
     key._padding = 0
 
 
-cdef uint64_t _fingerprint(State state, int kind, int64_t amount_minor) noexcept nogil:
+cdef uint64_t fingerprint_of(State state, int kind, int64_t amount_minor) noexcept nogil:
     cdef uint64_t folded = _fold(state.fingerprint_secret, state.pan, state.pan_digits)
     folded = (folded ^ <uint64_t>amount_minor) * <uint64_t>0x9E3779B97F4A7C15
     return (folded ^ (folded >> 31) ^ <uint64_t>kind) * <uint64_t>0x9E3779B97F4A7C15
@@ -165,7 +165,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         return
     state.pan_digits = read_pan(listener.tables.spec, &state.request, state.pan)
     _natural_key(state, listener, terminal_number, stan, &key)
-    fingerprint = _fingerprint(state, kind, amount_minor)
+    fingerprint = fingerprint_of(state, kind, amount_minor)
     outcome = state.duplicates.find(&key)
     if outcome != OUTCOME_NONE:
         _handle_duplicate(state, channel, frame, terminal, kind, outcome, fingerprint)
@@ -177,8 +177,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     if outcome == OUTCOME_NONE:
         refuse(state, channel, frame.headers, terminal, kind, REASON_SYSTEM_MALFUNCTION)
         return
-    state.duplicates.at(outcome).fingerprint = fingerprint
-    state.duplicates.at(outcome).listener = listener.number
+    _describe(state, state.duplicates.at(outcome), listener, kind, fingerprint, amount_minor)
     if kind == KIND_REVERSAL:
         take_back(state, channel, frame.headers, terminal, outcome)
         return
@@ -187,10 +186,23 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         finish_unsent(state, channel, frame.headers, terminal, kind, reason, outcome)
 
 
+cdef void _describe(State state, Outcome *entry, Listener listener, int kind, uint64_t fingerprint,
+                    int64_t amount_minor) noexcept:
+    """What the journal and repeats need to know of the request."""
+    cdef int64_t currency = read_number(listener.tables.spec, &state.request, FIELD_CURRENCY)
+    entry.fingerprint = fingerprint
+    entry.listener = listener.number
+    entry.kind = <uint8_t>kind
+    entry.amount_minor = amount_minor
+    entry.currency = <uint16_t>currency if 0 < currency < 1000 else 0
+    entry.pan_digits = <uint8_t>state.pan_digits
+    memcpy(entry.pan, state.pan, state.pan_digits)
+
+
 cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
     """Room in every table that a new request may need, or OUTCOME_NONE: what is accepted can also be finished."""
     cdef uint32_t outcome = OUTCOME_NONE
-    if state.journal.failed:
+    if not state.journal.accepts():
         return OUTCOME_NONE
     if state.transactions.in_use == state.transactions.room:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TRANSACTIONS], 1)
@@ -216,8 +228,8 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
         refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)
         return
     if entry.state == OUTCOME_FINISHED:
-        if entry.approved and entry.reversed:
-            # It could not be told in time and was taken back: from now on it counts as not approved.
+        if (entry.approved and entry.reversed) or entry.answer_size == 0:
+            # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
             refuse(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT)
         else:
             repeat(state, channel, frame.headers, outcome)
@@ -403,10 +415,11 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     if scan_message(link.tables.spec, transaction.sent, transaction.sent_size, &state.sent, &state.fault) == 0:
         blank_sensitive(link.tables, &state.sent, transaction.sent)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
-    position = POSITION_FAILED if total < 0 else state.journal.intent(transaction)
+    position = POSITION_FAILED if total < 0 else state.journal.intent(transaction, state.duplicates.at(outcome))
     if position == POSITION_FAILED or state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:
         state.transactions.close(number)
         return REASON_SYSTEM_MALFUNCTION
+    transaction.position = position
     link.by_stan[stan] = number + 1
     state.duplicates.at(outcome).transaction = number
     state.transactions.append(link.waiting, number)

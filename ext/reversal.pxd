@@ -25,6 +25,8 @@ cdef struct Reversal:
     int64_t stored_ns
     int64_t due_ns
     int64_t position          # of its record in the journal: no attempt leaves before that is durable
+    int64_t original          # position of the INTENT that it takes back; 0: not known here
+    int64_t replaces          # position of its record before, when it is written down once more; else 0
     uint16_t listener         # whose terminal sent the source; NO_LISTENER: the source is what the link was sent
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]

@@ -89,6 +89,6 @@ cdef int _reverse_unknown(State state, Listener listener) noexcept:
     memcpy(state.rrn, state.calendar.rrn_prefix, 6)
     write_digits(state.rrn + 6, 6, state.next_reference)
     if reverse(state, link, listener.number, copy, state.request.size, state.pan, state.pan_digits,
-               state.rrn, NULL) == POSITION_FAILED:
+               state.rrn, NULL, 0) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     return REASON_APPROVED

@@ -50,6 +50,7 @@ cdef struct Transaction:
     int64_t received_ns
     int64_t sent_ns
     int64_t amount_minor
+    int64_t position                  # of its INTENT in the journal
     uint8_t pan[PAN_MAX + 1]          # ASCII digits
     uint8_t rrn[12]
     uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link
