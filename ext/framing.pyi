@@ -49,7 +49,7 @@ class Framing:
     ``trailer_counted``      whether the length counts the trailer; default false
     ``keep_alive``           whether a length of zero (or of only itself, where it includes itself), with nothing after
                              it, is a keep-alive; default false: refused as too short
-    ``message_size_max``     bytes of the message alone, without headers and trailer; 1 to 1048576, default 4096
+    ``message_size_max``     bytes of the message alone, without headers and trailer; 1 to 65535, default 4096
     ======================== =========================================================================================
     """
 

@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 cdef enum:
     ETX = 0x03
     MESSAGE_SIZE_MAX_DEFAULT = 4096   # bytes
-    MESSAGE_SIZE_LIMIT = 1 << 20      # bytes: what a configuration may ask for at most
+    MESSAGE_SIZE_LIMIT = 65535        # bytes: what a configuration may ask for; the state machine has room for it twice
+    BUFFER_SIZE_LIMIT = 1 << 20       # bytes: of one that is made from Python
     CHUNK_SIZE_MAX = 1 << 18          # bytes that a transport reads at once
     TPDU_SIZE = 5                     # bytes
     VISA_SIZE_MIN = 11                # bytes up to the end of the station addresses
@@ -410,7 +411,7 @@ cdef class Framing:
 @cython.final
 cdef class FrameBuffer:
     def __cinit__(self, size_max):
-        self.size_max = _integer("size_max", size_max, 1, 2 * MESSAGE_SIZE_LIMIT)
+        self.size_max = _integer("size_max", size_max, 1, BUFFER_SIZE_LIMIT)
 
     def __dealloc__(self):
         self.clear()

@@ -159,7 +159,7 @@ class FramingTable(Table):
     trailer: Literal["none", "etx"] = "none"
     trailer_counted: bool = False
     keep_alive: bool = False
-    message_size_max: Annotated[int, Field(ge=1, le=1_048_576)] = 4096
+    message_size_max: Annotated[int, Field(ge=1, le=65_535)] = 4096
 
 
 class MacRules(Table):

@@ -31,6 +31,9 @@ from switch.translate import Composer, Step
 STORED_BYTES_AN_OUTCOME = 512
 """Of stored answers and approved requests; the oldest make room when they are larger on average."""
 
+STORED_BYTES_LEAST = 1 << 20
+"""Room for several of the longest messages, however small the window."""
+
 LATE_MS = 60_000
 """How long after a time-out a late answer is known as such."""
 
@@ -97,7 +100,9 @@ def build_engine(
             links=links,
             transactions=TransactionTable(limits.transactions_in_flight_max),
             duplicates=DuplicateWindow(
-                outcomes, limits.duplicate_window_count_max * STORED_BYTES_AN_OUTCOME, limits.duplicate_window_seconds
+                outcomes,
+                max(STORED_BYTES_LEAST, limits.duplicate_window_count_max * STORED_BYTES_AN_OUTCOME),
+                limits.duplicate_window_seconds,
             ),
             reversals=ReversalStore(limits.reversals_max),
             acquirer_id=config.switch.acquirer_id,

@@ -187,7 +187,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_file(example, tmp_path):
     path.write_text(
         'extends = "./base.toml"\n'
         'natural_key = { fields = ["12", "61.9"] }\n'
-        'framing = { headers = [{ type = "literal", text = "X" }], message_size_max = 70000 }\n'
+        'framing = { headers = [{ type = "literal", text = "X" }], message_size_max = 65535 }\n'
         'response_codes = { write = { approved = "77" }, read = { "000" = ["approved", "?"] } }\n'
         'original_data = { field = 65, parts = [{ field = "65" }] }\n'
         'mac = { form = "hex", coverage = ["mti", "4", "65"] }\n'
