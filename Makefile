@@ -13,7 +13,7 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test bench lint format debug coverage clean
+.PHONY: help ready setup build run test bench instructions lint format debug coverage clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: setup build ## Measure the parts beside their peers, then the whole switc
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
 	@$(MAKE) --no-print-directory --directory bench/floor
 	@$(PY) -m bench.whole $(ARGS)
+
+instructions: setup build ## Count the instructions of one transaction by function, under callgrind (ARGS="--scale")
+	@$(PY) -m bench.instructions $(ARGS)
 
 lint: setup build ## Check style and types
 	@$(PY) -m ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ KEY_BYTES = 16
 LINK_KEY = "link/issuer/zak"
 MAC_DIGITS = 16
 SEED = 8583
+FIRST_BIN = 622588000
+"""Nine digits of which all cards of the first million terminals begin."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Workload:
     link_key: str
     stan_offset: int
     config: Path
+
+    def terminal_keys(self) -> list[bytes]:
+        """The keys of the terminals' MACs; none without MACs."""
+        return [] if self.keys is None else [bytes.fromhex(line) for line in self.keys.read_text().split()]
 
 
 def luhn_digit(digits: str) -> str:
@@ -91,7 +98,16 @@ def terminal_id(terminal: int) -> str:
     return f"{10_000_000 + terminal}"
 
 
-def prepare(folder: Path, ports: Ports, terminals: int, mac: str | None, *, tls: bool) -> Workload:
+def prepare(
+    folder: Path,
+    ports: Ports,
+    terminals: int,
+    mac: str | None,
+    *,
+    tls: bool,
+    speakers: Sequence[int] | None = None,
+    ranges: int = 1,
+) -> Workload:
     """Write all files of a workload.
 
     Args:
@@ -100,20 +116,23 @@ def prepare(folder: Path, ports: Ports, terminals: int, mac: str | None, *, tls:
         terminals: How many terminals there are.
         mac: Algorithm on both legs, a key of ``KEY_ALGORITHMS``; None for no MACs.
         tls: Whether terminals speak TLS.
+        speakers: The terminals that have a request and a key; all when None.
+        ranges: BIN ranges in the table of routes.
     """
     draw = random.Random(SEED)
-    values = [draw.randbytes(KEY_BYTES) for _ in range(terminals)]
+    speaking = range(terminals) if speakers is None else speakers
+    values = {terminal: draw.randbytes(KEY_BYTES) for terminal in speaking}
     link_key = draw.randbytes(KEY_BYTES)
-    messages = [purchase(terminal, with_mac=mac is not None) for terminal in range(terminals)]
+    messages = [purchase(terminal, with_mac=mac is not None) for terminal in speaking]
     requests = folder / "requests.bin"
     requests.write_bytes(b"".join(len(message).to_bytes(2, "big") + message for message in messages))
     keys = None
     if mac:
         keys = folder / "terminal_keys.txt"
-        keys.write_text("".join(f"{value.hex()}\n" for value in values))
+        keys.write_text("".join(f"{value.hex()}\n" for value in values.values()))
         seal_keys(folder, KEY_ALGORITHMS[mac], values, link_key)
-    write_registry(folder, terminals, mac)
-    (folder / "routes.csv").write_text("low,high,kinds,currencies,amount_min,amount_max,links\n62,,,,,,issuer:1\n")
+    write_registry(folder, [mac if mac and terminal in values else "none" for terminal in range(terminals)])
+    write_routes(folder, ranges)
     if tls:
         write_certificate(folder)
     config = folder / "switch.toml"
@@ -121,22 +140,29 @@ def prepare(folder: Path, ports: Ports, terminals: int, mac: str | None, *, tls:
     return Workload(requests, keys, link_key.hex(), messages[0].index(b"000001111500"), config)
 
 
-def seal_keys(folder: Path, algorithm: str, values: list[bytes], link_key: bytes) -> None:
+def seal_keys(folder: Path, algorithm: str, values: dict[int, bytes], link_key: bytes) -> None:
     """Write the sealed key file and the master key that opens it."""
     master_key = create_master_key(folder / "master.key")
     with KeyFile.create(folder / "keys.sealed", master_key) as file:
         file.put(Key(LINK_KEY, "zak", algorithm, link_key))
-        for terminal, value in enumerate(values):
+        for terminal, value in values.items():
             file.put(Key(f"terminal/{terminal_id(terminal)}/tak", "tak", algorithm, value))
         file.save()
 
 
-def write_registry(folder: Path, terminals: int, mac: str | None) -> None:
-    """Write one merchant and all its terminals."""
+def write_registry(folder: Path, macs: list[str]) -> None:
+    """Write one merchant and all its terminals, each with its MAC algorithm."""
     (folder / "merchants.csv").write_text(f"id,name,state,category,kinds\n{MERCHANT},Harbour Bookshop,active,5942,\n")
-    rows = [f"{terminal_id(number)},{MERCHANT},active,,,{mac or 'none'},none," for number in range(terminals)]
+    rows = [f"{terminal_id(number)},{MERCHANT},active,,,{mac},none," for number, mac in enumerate(macs)]
     header = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
     (folder / "terminals.csv").write_text("\n".join([header, *rows, ""]))
+
+
+def write_routes(folder: Path, ranges: int) -> None:
+    """Write one range for all cards, or many of which one holds them."""
+    lows = ["62"] if ranges == 1 else [str(FIRST_BIN + number) for number in range(ranges)]
+    header = "low,high,kinds,currencies,amount_min,amount_max,links"
+    (folder / "routes.csv").write_text("\n".join([header, *(f"{low},,,,,,issuer:1" for low in lows), ""]))
 
 
 def write_certificate(folder: Path) -> None:
