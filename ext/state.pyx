@@ -70,9 +70,13 @@ cdef class State:
         free(self.mac_failures)
 
     def terminal_mac_failures(self):
-        """Terminals that sent wrong MACs: registry index to count."""
-        return {index: self.mac_failures[index]
-                for index in range(self.registry.terminal_count) if self.mac_failures[index]}
+        """How many requests with a wrong or missing MAC each terminal sent: count by terminal (field 41)."""
+        cdef uint32_t number
+        failures = {}
+        for number in range(self.registry.terminal_count):
+            if self.mac_failures[number]:
+                failures[self.registry.terminal(number).id.decode("ascii").rstrip()] = self.mac_failures[number]
+        return failures
 
     cdef uint64_t random(self) noexcept nogil:
         # xorshift64*: picks among links of equal priority; no secret depends on it.

@@ -27,6 +27,7 @@ from switch.stats import Stats
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.02
+TERMINALS_SHOWN = 20
 log = get_logger(__name__)
 
 
@@ -78,6 +79,7 @@ class Daemon:
             "journal": self._config.journal.mode,
             "in_flight": self._engine.in_flight,
             "reversals_waiting": self._engine.owed,
+            "mac_failures": self._worst_terminals(),
             "listeners": [port.status() for port in self._ports],
             "links": [
                 {
@@ -92,6 +94,12 @@ class Daemon:
                 for link in state.links
             ],
         }
+
+    def _worst_terminals(self) -> list[dict[str, object]]:
+        """The terminals with the most requests whose MAC was wrong or missing."""
+        failures = self._engine.state.terminal_mac_failures()
+        worst = sorted(failures.items(), key=lambda each: each[1], reverse=True)[:TERMINALS_SHOWN]
+        return [{"terminal": terminal, "requests": count} for terminal, count in worst]
 
     def drain(self) -> None:
         """Finish what is in flight and end; asked a second time by signal, end at once."""
