@@ -370,7 +370,6 @@ def test_buffer_limit_is_checked(size):
         ({"message_size_max": 0}, "a number from 1 to 65535"),
         ({"length": {"encoding": "ascii", "size": 4}, "message_size_max": 10000}, "can count at most 9999"),
         ({"message_size_max": 65535, "headers": [TPDU]}, "can count at most 65530"),
-        ({"length": {"encoding": "ascii", "size": 4}, "message_size_max": 10000}, "can count at most 9999"),
         ({"length": {"encoding": "bcd", "size": 2}, "message_size_max": 10000}, "can count at most 9999"),
         ({"length": {"size": 4}, "headers": [VISA], "message_size_max": 65514}, "can count at most 65513"),
     ],
