@@ -52,6 +52,7 @@ cdef class Meters:
     cdef uint32_t *_transactions          # by listener, link (the last one: none), kind, reason: counter
     cdef uint32_t *_durations             # the same: histogram
     cdef uint32_t _link_count
+    cdef readonly uint32_t uncounted      # series for which the shared counters had no room
 
     cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept
     cdef size_t _place(self, int listener, int link, int kind, int reason) noexcept nogil

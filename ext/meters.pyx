@@ -1,10 +1,11 @@
 """What the hot path counts: the places of its series in the shared counters."""
 
 from libc.stdlib cimport calloc, free
-from switch.stats cimport stats_add, stats_observe
+from switch.stats cimport STATS_DISCARD, stats_add, stats_observe
 
 from switch.kinds import KINDS
 from switch.reasons import REASONS
+from switch.stats import StatsError
 
 LISTENER_SERIES = (
     ("requests", "authswitch_requests_total", "Messages received from terminals."),
@@ -37,6 +38,10 @@ LINK_SERIES = (
 )
 LIMITS = ("transactions", "duplicates", "reversals", "stans")
 NO_LINK = "none"
+
+
+cdef enum:
+    REFUSALS_MAX = 8          # of new series for want of room; after so many no more are asked for
 
 
 cdef class Meters:
@@ -96,12 +101,13 @@ cdef class Meters:
     cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept:
         """Count one final outcome. ``link`` is -1 when no issuer was asked."""
         cdef size_t place = self._place(listener, link, kind, reason)
-        if self._transactions[place] == 0:
+        if self._transactions[place] == STATS_DISCARD and self.uncounted < REFUSALS_MAX:
             self._register_transaction(listener, link, kind, reason)
         stats_add(self.stats, self._transactions[place], 1)
         stats_observe(self.stats, self._durations[place], duration_ns)
 
     cdef int _register_transaction(self, int listener, int link, int kind, int reason) except -1:
+        cdef size_t place = self._place(listener, link, kind, reason)
         labels = {
             "listener": self.listener_names[listener],
             "link": NO_LINK if link < 0 else self.link_names[link],
@@ -109,9 +115,11 @@ cdef class Meters:
             "response_code": self._codes[listener][reason],
             "reason": REASONS[reason],
         }
-        cdef size_t place = self._place(listener, link, kind, reason)
-        self._transactions[place] = self.stats.counter(
-            "authswitch_transactions_total", "Final outcomes of terminals' requests.", labels)
-        self._durations[place] = self.stats.histogram(
-            "authswitch_transaction_seconds", "From a terminal's request to its answer.", labels)
+        try:
+            self._transactions[place] = self.stats.counter(
+                "authswitch_transactions_total", "Final outcomes of terminals' requests.", labels)
+            self._durations[place] = self.stats.histogram(
+                "authswitch_transaction_seconds", "From a terminal's request to its answer.", labels)
+        except StatsError:
+            self.uncounted += 1
         return 0
