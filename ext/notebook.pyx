@@ -1,0 +1,72 @@
+"""A journal in memory, which becomes durable when its owner says so: for the simulator and for tests."""
+
+cimport cython
+from switch.duplicate cimport Outcome
+from switch.journal cimport POSITION_FAILED, Journal
+from switch.reversal cimport Reversal
+from switch.transaction cimport Transaction
+
+from switch.kinds import KINDS
+from switch.reasons import REASONS
+
+
+@cython.final
+cdef class Notebook(Journal):
+    """Keeps every record as (what, details); the position of a record is its place in the list, counted from 1.
+
+    ``sync`` makes what was written durable, as the disk of a real journal does; ``fail`` lets every later record fail.
+    """
+
+    def __init__(self):
+        self.records = []
+
+    @property
+    def written(self):
+        """Position of the newest record."""
+        return len(self.records)
+
+    def sync(self, int64_t position=-1):
+        """Make the records up to a position durable; all of them without one."""
+        self.durable = len(self.records) if position < 0 else position
+
+    def fail(self):
+        """From here on nothing can be written."""
+        self.failed = True
+
+    cdef int64_t _note(self, str what, dict details) noexcept:
+        if self.failed:
+            return POSITION_FAILED
+        self.records.append((what, details))
+        return len(self.records)
+
+    cdef int64_t intent(self, const Transaction *transaction) noexcept:
+        return self._note("intent", {
+            "link": transaction.link,
+            "stan": transaction.stan,
+            "amount_minor": transaction.amount_minor,
+            "request": transaction.request[:transaction.request_size],
+            "sent": transaction.sent[:transaction.sent_size],
+        })
+
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+        return self._note("outcome", {
+            "stan": outcome.key.stan,
+            "kind": KINDS[outcome.kind],
+            "reason": REASONS[reason],
+            "approved": bool(outcome.approved),
+            "answer": answer[:size],
+        })
+
+    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+        return self._note("reversal", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "source": reversal.source[:reversal.source_size],
+        })
+
+    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        return self._note("reversed", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "reason": REASONS[reason],
+        })
