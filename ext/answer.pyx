@@ -4,10 +4,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.authentication cimport MAC_RIGHT, verify_message
 from switch.debt cimport acknowledge, pay, postpone
 from switch.dialect cimport DialectTables, is_answer, mti_class
+from switch.kind cimport KIND_ECHO_TEST
 from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LinkMeters
-from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout
+from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
 from switch.outcome cimport finish
 from switch.reason cimport REASON_TIMEOUT
 from switch.scan cimport read_text, scan_message
@@ -149,6 +150,8 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:
         link.state = LINK_SUSPENDED
         state.tell("link_suspended", {"link": link.name, "timeouts": link.timeouts_in_a_row})
+        for channel in list(link.channels):
+            send_network(state, <LinkChannel>channel, KIND_ECHO_TEST)        # is the issuer there?
     if transaction.state == TRANSACTION_REVERSAL:
         postpone(state, link, number)
         return

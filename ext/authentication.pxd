@@ -17,5 +17,6 @@ cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
 """Whether a scanned message carries the right MAC: an ``Authenticity``."""
 
 cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message, uint32_t size,
-                      uint32_t mac_size) noexcept nogil
-"""Write the MAC into the last ``mac_size`` bytes of a composed message; 0, or -1 when it cannot be made."""
+                      int mac_field, uint32_t mac_size) noexcept nogil
+"""Write the MAC into the last ``mac_size`` bytes of a composed message, which are field ``mac_field``; 0, or -1 when it
+cannot be made."""

@@ -5,15 +5,13 @@ may leave, and whether it tells a terminal of an approval, so that an approval t
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.duplicate cimport DuplicateWindow
+from switch.framing cimport FrameStream
 
 cdef struct Departure:        # one frame in the output buffer
     uint64_t position         # of the journal; 0 needs no wait
     uint32_t end              # offset in the buffer where the frame ends
     uint32_t outcome          # entry of the duplicate window whose approval this frame tells, or OUTCOME_NONE
-    uint32_t serial           # of that entry, which may have been given to another outcome since
-
-cdef enum:
-    OUTCOME_NONE = 0xFFFFFFFF
 
 
 cdef class Channel:
@@ -21,7 +19,10 @@ cdef class Channel:
     cdef readonly uint32_t slot            # place in the engine's table of channels
     cdef readonly uint32_t generation      # tells a reused slot from the channel that had it before
     cdef readonly bint is_open
+    cdef readonly bint is_leaving          # hung up: what still comes in is not looked at
     cdef bint is_dirty                     # already in the engine's list of channels with output
+    cdef FrameStream stream                # what comes in
+    cdef DuplicateWindow outcomes          # told when the frame of an approval has left
     cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
     cdef int64_t last_heard_ns
     cdef int64_t waiting_since_ns          # when output began to wait; 0 when there is none
@@ -36,8 +37,8 @@ cdef class Channel:
     cdef uint32_t _departure_room
 
     cdef uint8_t *reserve(self, uint32_t room) noexcept
-    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, uint32_t serial, int64_t now_ns) noexcept
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept
     cdef bytes take(self, uint64_t durable)
-    cdef uint32_t next_undelivered(self, uint32_t *serial) noexcept
+    cdef uint32_t next_undelivered(self) noexcept
     cdef void _give_back(self) noexcept
     cdef void hang_up(self, str reason) noexcept

@@ -3,6 +3,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
+from switch.duplicate cimport OUTCOME_NONE
 
 cdef enum:
     BUFFER_FIRST_BYTES = 512
@@ -43,7 +44,7 @@ cdef class Channel:
             self._room = grown
         return self._out + self._size
 
-    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, uint32_t serial, int64_t now_ns) noexcept:
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept:
         """Queue the ``size`` bytes that were written at ``reserve``'s place; 0, or -1 when memory is short."""
         cdef Departure *departures
         cdef uint32_t room
@@ -64,7 +65,8 @@ cdef class Channel:
         departure.position = position
         departure.end = self._size
         departure.outcome = outcome
-        departure.serial = serial
+        if outcome != OUTCOME_NONE:
+            self.outcomes.will_tell(outcome)
         if self._departure_count == 0:
             self.waiting_since_ns = now_ns
         self._departure_count += 1
@@ -81,6 +83,8 @@ cdef class Channel:
             if departure.position > durable:
                 break
             released = departure.end
+            if departure.outcome != OUTCOME_NONE:
+                self.outcomes.tell(departure.outcome)
             count += 1
         if count == 0:
             return None
@@ -98,13 +102,12 @@ cdef class Channel:
                 self._departures[self._departure_first + i].end -= released
         return taken
 
-    cdef uint32_t next_undelivered(self, uint32_t *serial) noexcept:
-        """Drop frames that have not left up to one that told of an approval, and give its outcome and the serial of
-        that; OUTCOME_NONE at the end."""
+    cdef uint32_t next_undelivered(self) noexcept:
+        """Drop frames that have not left up to one that told of an approval, and give its outcome; OUTCOME_NONE
+        at the end."""
         cdef uint32_t outcome
         while self._departure_count:
             outcome = self._departures[self._departure_first].outcome
-            serial[0] = self._departures[self._departure_first].serial
             self._departure_first += 1
             self._departure_count -= 1
             if outcome != OUTCOME_NONE:
@@ -121,5 +124,6 @@ cdef class Channel:
 
     cdef void hang_up(self, str reason) noexcept:
         """Ask the owner to close the connection once its output has left."""
+        self.is_leaving = True
         if self.owner is not None:
             self.owner.hang_up(reason)

@@ -2,10 +2,9 @@
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE
 from switch.dialect cimport DialectTables, repeat_mti
-from switch.duplicate cimport Outcome
-from switch.journal cimport POSITION_FAILED
+from switch.duplicate cimport OUTCOME_NONE, Outcome
+from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
 from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.listener cimport Listener
@@ -26,7 +25,8 @@ cdef enum:
 
 
 cdef bint can_owe(State state) noexcept nogil:
-    return state.reversals.in_use + state.transactions.in_use < state.reversals.room
+    # All that may yet have to be reversed: what is at issuers, and approvals that wait to leave to their terminals.
+    return state.reversals.in_use + state.transactions.in_use + state.duplicates.untold < state.reversals.room
 
 
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
@@ -66,7 +66,11 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept:
         return 0
     position = reverse(state, <Link>state.links[entry.link], NO_LISTENER, state.duplicates.sent(outcome),
                        entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code, entry.intent)
-    entry.reversed = position != POSITION_FAILED
+    entry.reversed = True
+    if position == POSITION_FAILED:
+        entry.position = POSITION_NEVER
+    elif position > entry.position:
+        entry.position = position         # a repeat is told so when the reversal is durable
     return position
 
 
@@ -86,8 +90,8 @@ cdef void pay(State state, Link link) noexcept:
 
 
 cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out, uint32_t room,
-                  uint32_t *mac_size) noexcept:
-    """Compose one attempt; its size, or -1."""
+                  int *mac_field, uint32_t *mac_size) noexcept:
+    """Compose one attempt, with the place of its MAC; its size, or -1."""
     cdef uint8_t original[ORIGINAL_DATA_ROOM]
     cdef uint32_t mti = link.reversal_mti
     cdef Composer composer = link.reversal_composer
@@ -112,6 +116,7 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
         fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, reversal.authorization_code, 6)
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, link.tables.reason_to_code(REASON_TIMEOUT, state.code))
     state.set_mti(repeat_mti(mti) if reversal.attempts else mti)
+    mac_field[0] = composer.mac_field
     mac_size[0] = <uint32_t>composer.mac_size
     return composer.compose(&state.sent, NULL, &state.slots, out, room, &state.fault)
 
@@ -121,12 +126,13 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef Reversal *reversal = state.reversals.at(number)
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef uint8_t *message = state.out + offset
+    cdef int mac_field = 0
     cdef uint32_t mac_size = 0
     cdef uint32_t carrier
     cdef int total
     cdef Transaction *transaction
     cdef int64_t match
-    cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_size)
+    cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field, &mac_size)
     if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
         return -1
     match = link.match_number(&state.sent)
@@ -136,8 +142,9 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
         # Another reversal with this number is at the issuer: first that one, then this.
         state.reversals.pause(link.reversals, number, state.calendar.now_ns)
         return 0
-    if mac_size and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, message, <uint32_t>size, mac_size) != 0:
+    if mac_field and link.mac_key.algorithm != MAC_NONE:
+        if seal_message(state.macs, link.tables, &link.mac_key, message, <uint32_t>size, mac_field,
+                        mac_size) != 0:
             return -1
     carrier = state.transactions.open()
     transaction = state.transactions.at(carrier)

@@ -3,6 +3,9 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.transaction cimport PAN_MAX, NaturalKey
 
+cdef enum:
+    OUTCOME_NONE = 0xFFFFFFFF
+
 cdef enum OutcomeState:
     OUTCOME_FREE
     OUTCOME_IN_FLIGHT         # its transaction waits for the issuer
@@ -19,7 +22,6 @@ cdef struct Outcome:
     uint32_t answer_size
     uint32_t next_same_hash
     uint32_t transaction      # while in flight
-    uint32_t serial           # tells this outcome from one that had its place before
     uint16_t link             # that approved it
     uint16_t listener         # in whose dialect the answer is stored
     uint16_t currency         # ISO 4217, numeric; 0: the request named none
@@ -27,10 +29,12 @@ cdef struct Outcome:
     uint8_t kind
     uint8_t approved          # the issuer, or the stand-in rule, said so
     uint8_t reversed          # a reversal of it is stored
+    uint8_t told              # the approval has left to its terminal
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: the issuer gave none
+    uint32_t queued           # frames that tell the approval and have not left: while there are any, it is kept
     uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
 
 
@@ -43,13 +47,13 @@ cdef class DuplicateWindow:
     cdef uint32_t _order_first
     cdef uint32_t _order_count
     cdef uint32_t _free
-    cdef uint32_t _serial
     cdef uint8_t *_stored            # a ring of bytes
     cdef uint64_t _stored_room
     cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do
     cdef uint64_t _secret[2]
     cdef readonly uint32_t room
     cdef readonly uint32_t in_use
+    cdef readonly uint32_t untold     # approvals that wait to leave to their terminals
     cdef readonly int64_t age_max_ns
 
     cdef uint32_t find(self, const NaturalKey *key) noexcept nogil
@@ -60,8 +64,14 @@ cdef class DuplicateWindow:
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil
     cdef const uint8_t *sent(self, uint32_t number) noexcept nogil
+    cdef uint64_t _start_of(self, uint64_t size) noexcept nogil
+    cdef bint make_room(self, uint64_t size) noexcept nogil
+    cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void will_tell(self, uint32_t number) noexcept nogil
+    cdef void tell(self, uint32_t number) noexcept nogil
+    cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
-    cdef void forget(self, uint32_t number) noexcept nogil
-    cdef void _forget_oldest(self) noexcept nogil
+    cdef bint _forget_oldest(self) noexcept nogil
+    cdef void _append(self, uint32_t number, int64_t now_ns) noexcept nogil
     cdef void _unlink(self, uint32_t number) noexcept nogil
     cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil

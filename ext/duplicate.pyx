@@ -5,7 +5,6 @@ import secrets
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from switch.channel cimport OUTCOME_NONE
 from switch.transaction cimport TRANSACTION_NONE
 
 
@@ -79,18 +78,14 @@ cdef class DuplicateWindow:
         return OUTCOME_NONE
 
     cdef uint32_t open(self, const NaturalKey *key) noexcept nogil:
-        """A new outcome in flight; OUTCOME_NONE when all the room is taken by requests in flight."""
-        if self.in_use == self.room:
-            if self._order_count == 0:
-                return OUTCOME_NONE
-            self._forget_oldest()
+        """A new outcome in flight; OUTCOME_NONE when all the room is taken by what must not be forgotten."""
+        if self.in_use == self.room and not self._forget_oldest():
+            return OUTCOME_NONE
         cdef uint32_t number = self._free
         cdef Outcome *entry = &self._entries[number]
         # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour.
         self._free = number + 1 + entry.next_same_hash
         memset(entry, 0, sizeof(Outcome))
-        self._serial += 1
-        entry.serial = self._serial
         entry.key = key[0]
         entry.state = OUTCOME_IN_FLIGHT
         entry.transaction = TRANSACTION_NONE
@@ -107,20 +102,14 @@ cdef class DuplicateWindow:
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil:
         """Store the answer of an outcome, and for an approved one the request as its link got it (``sent``).
 
-        Returns 0, or -1 when the two together are larger than all the room for stored bytes.
+        Returns 0, or -1 when there is no room for the two together.
         """
         cdef Outcome *entry = &self._entries[number]
         cdef uint32_t size = answer_size + sent_size
-        if size > self._stored_room:
+        if not self.make_room(size):
             return -1
-        cdef uint64_t start = self._stored_end
+        cdef uint64_t start = self._start_of(size)
         cdef uint64_t offset = start % self._stored_room
-        if offset + size > self._stored_room:        # stored bytes of one outcome stand together
-            start += self._stored_room - offset
-            offset = 0
-        while self._order_count and start + size - self._entries[self._order[self._order_first]].stored_at \
-                > self._stored_room:
-            self._forget_oldest()
         memcpy(self._stored + offset, answer, answer_size)
         if sent_size:
             memcpy(self._stored + offset + answer_size, sent, sent_size)
@@ -128,12 +117,63 @@ cdef class DuplicateWindow:
         entry.stored_at = start
         entry.answer_size = answer_size
         entry.sent_size = sent_size
+        self._append(number, now_ns)
+        return 0
+
+    cdef uint64_t _start_of(self, uint64_t size) noexcept nogil:
+        """Where the next stored bytes begin: those of one outcome stand together, never around the ring's end."""
+        cdef uint64_t offset = self._stored_end % self._stored_room
+        if offset + size > self._stored_room:
+            return self._stored_end + self._stored_room - offset
+        return self._stored_end
+
+    cdef bint make_room(self, uint64_t size) noexcept nogil:
+        """Forget old outcomes until ``size`` bytes can be stored; False when what must be kept is in the way."""
+        cdef uint64_t end
+        if size > self._stored_room:
+            return False
+        end = self._start_of(size) + size
+        while self._order_count and end - self._entries[self._order[self._order_first]].stored_at > self._stored_room:
+            if not self._forget_oldest():
+                return False
+        return True
+
+    cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil:
+        """Finish an outcome whose answer cannot be stored: a repeat of it is known as one, and that is all."""
+        self._entries[number].stored_at = self._stored_end
+        self._append(number, now_ns)
+
+    cdef void _append(self, uint32_t number, int64_t now_ns) noexcept nogil:
+        cdef Outcome *entry = &self._entries[number]
         entry.finished_ns = now_ns
         entry.state = OUTCOME_FINISHED
         entry.transaction = TRANSACTION_NONE
         self._order[(self._order_first + self._order_count) % self.room] = number
         self._order_count += 1
-        return 0
+
+    cdef void will_tell(self, uint32_t number) noexcept nogil:
+        """A frame that tells the approval has been queued: until it leaves the outcome is kept, whatever must go."""
+        cdef Outcome *entry = &self._entries[number]
+        if entry.queued == 0 and not entry.told:
+            self.untold += 1
+        entry.queued += 1
+
+    cdef void tell(self, uint32_t number) noexcept nogil:
+        """A frame that tells the approval has left."""
+        cdef Outcome *entry = &self._entries[number]
+        entry.queued -= 1
+        if not entry.told:
+            entry.told = True
+            self.untold -= 1
+
+    cdef bint fail_to_tell(self, uint32_t number) noexcept nogil:
+        """A frame that tells the approval will never leave; True when no other has left or still may."""
+        cdef Outcome *entry = &self._entries[number]
+        entry.queued -= 1
+        if entry.told or entry.queued:
+            return False
+        self.untold -= 1
+        return True
 
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil:
         """The stored answer of a finished outcome: ``answer_size`` bytes, the terminal's message without its frame."""
@@ -148,17 +188,18 @@ cdef class DuplicateWindow:
         while self._order_count:
             if now_ns - self._entries[self._order[self._order_first]].finished_ns <= self.age_max_ns:
                 return
-            self._forget_oldest()
+            if not self._forget_oldest():
+                return
 
-    cdef void forget(self, uint32_t number) noexcept nogil:
-        """Drop an outcome in flight whose request was never accepted."""
-        self._unlink(number)
-
-    cdef void _forget_oldest(self) noexcept nogil:
+    cdef bint _forget_oldest(self) noexcept nogil:
+        """Forget the oldest finished outcome; False when there is none, or its approval has yet to be told."""
+        if self._order_count == 0 or self._entries[self._order[self._order_first]].queued:
+            return False
         cdef uint32_t number = self._order[self._order_first]
         self._order_first = (self._order_first + 1) % self.room
         self._order_count -= 1
         self._unlink(number)
+        return True
 
     cdef void _unlink(self, uint32_t number) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]

@@ -2,8 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.channel cimport Channel
-from switch.framing cimport FrameStream
-from switch.link cimport Link, LinkChannel
+from switch.link cimport LinkChannel
 from switch.listener cimport TerminalChannel
 from switch.state cimport State
 
@@ -21,10 +20,9 @@ cdef class Engine:
     cdef int64_t _next_sweep_ns
 
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
-    cdef int _receive_terminal(self, TerminalChannel channel)
-    cdef int _receive_link(self, LinkChannel channel)
-    cdef void _note_partial(self, Channel channel, FrameStream stream) noexcept
-    cdef void _refuse_frame(self, Channel channel, FrameStream stream, int status)
+    cdef int _receive(self, Channel channel)
+    cdef void _note_partial(self, Channel channel) noexcept
+    cdef void _refuse_frame(self, Channel channel, int status)
     cdef void _sweep(self)
     cdef void _sweep_terminal(self, TerminalChannel channel)
     cdef void _sweep_link(self, LinkChannel channel)

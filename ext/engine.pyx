@@ -6,17 +6,17 @@ The daemon's I/O layer and the simulator both drive this class: they move the ca
 
 cimport cython
 from switch.answer cimport expire, handle_link_message
-from switch.channel cimport OUTCOME_NONE
+from switch.duplicate cimport OUTCOME_NONE
 from switch.debt cimport pay, reverse_outcome
-from switch.framing cimport (
-    FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, Frame,
-)
-from switch.kind cimport KIND_ECHO_TEST, KIND_SIGN_OFF
-from switch.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_OFF
+from switch.framing cimport FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, Frame
+from switch.kind cimport KIND_ECHO_TEST, KIND_SIGN_ON
+from switch.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON, Link
 from switch.listener cimport Listener
-from switch.network cimport begin_link, end_link, send_network
+from switch.meters cimport Meters
+from switch.network cimport begin_link, end_link, give_up, send_network, sign_off_link
 from switch.request cimport handle_request
 from switch.stats cimport stats_add
+from switch.transaction cimport TRANSACTION_NONE
 
 cdef enum:
     SWEEP_INTERVAL_NS = 250_000_000       # how late an idle or partial-frame limit may be noticed
@@ -42,27 +42,31 @@ cdef class Engine:
     def close(self, Channel channel):
         """A connection is gone: approvals that it was not told yet are reversed."""
         cdef uint32_t outcome
-        cdef uint32_t serial = 0
         if not channel.is_open:
             return
         self.state.delist(channel)
+        channel.stream.clear()
         while True:
-            outcome = channel.next_undelivered(&serial)
+            outcome = channel.next_undelivered()
             if outcome == OUTCOME_NONE:
                 break
-            if self.state.duplicates.at(outcome).serial == serial:
+            if self.state.duplicates.fail_to_tell(outcome):
                 reverse_outcome(self.state, outcome)
         if isinstance(channel, LinkChannel):
-            (<LinkChannel>channel).stream.clear()
             end_link(self.state, <LinkChannel>channel)
         else:
-            (<TerminalChannel>channel).stream.clear()
             (<TerminalChannel>channel).listener.connections -= 1
 
     def feed(self, Channel channel, bytes data):
-        """Hand in what arrived; a ``Progress`` (0 done, 1 more, 2 full). For callers in Python."""
+        """Hand in what arrived; a ``Progress`` (0 done, 1 more, 2 full). For callers in Python.
+
+        What is left of ``data`` is kept: go on with ``feed(channel, b"")``.
+        """
         cdef const uint8_t *start = data
-        return self.receive(channel, start, len(data))
+        cdef int progress = self.receive(channel, start, len(data))
+        if progress != PROGRESS_DONE and channel.stream.end() != 0:
+            self._refuse_frame(channel, FRAME_NO_MEMORY)
+        return progress
 
     def take(self, Channel channel):
         """The output that may leave a channel now, as bytes; None when there is none."""
@@ -71,84 +75,70 @@ cdef class Engine:
 
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size):
         """Take what arrived on a channel; ``data`` must stay until PROGRESS_DONE. A ``Progress``."""
+        cdef int progress
+        if channel.is_leaving or not channel.is_open:
+            return PROGRESS_DONE
         channel.last_heard_ns = self.state.calendar.now_ns
-        if isinstance(channel, TerminalChannel):
-            if size:
-                (<TerminalChannel>channel).stream.begin(data, size)
-            return self._receive_terminal(<TerminalChannel>channel)
         if size:
-            (<LinkChannel>channel).stream.begin(data, size)
-        return self._receive_link(<LinkChannel>channel)
+            channel.stream.begin(data, size)
+        progress = self._receive(channel)
+        if channel.is_leaving:
+            channel.stream.clear()
+            return PROGRESS_DONE
+        return progress
 
-    cdef int _receive_terminal(self, TerminalChannel channel):
+    cdef int _receive(self, Channel channel):
+        """Handle the frames that are there."""
+        cdef TerminalChannel terminal = <TerminalChannel>channel if isinstance(channel, TerminalChannel) else None
         cdef Frame frame
         cdef int status = FRAME_INCOMPLETE
-        cdef int handled = 0
-        while channel.is_open:
-            if channel.in_flight >= channel.listener.in_flight_max:
+        cdef int handled
+        for handled in range(FRAMES_A_TURN):
+            if channel.is_leaving:
+                return PROGRESS_DONE
+            if terminal is not None and terminal.in_flight >= terminal.listener.in_flight_max:
                 return PROGRESS_FULL
-            if handled == FRAMES_A_TURN:
-                return PROGRESS_MORE
             status = channel.stream.next(&frame)
             if status == FRAME_COMPLETE:
-                handle_request(self.state, channel, &frame)
-                handled += 1
+                channel.partial_since_ns = 0
+                if terminal is not None:
+                    handle_request(self.state, terminal, &frame)
+                else:
+                    handle_link_message(self.state, <LinkChannel>channel, &frame)
             elif status == FRAME_KEEP_ALIVE:
-                stats_add(self.state.meters.stats,
-                          self.state.meters.listener[channel.listener.number].keep_alives, 1)
-                handled += 1
-            elif status == FRAME_INCOMPLETE:
-                break
-            else:
-                self._refuse_frame(channel, channel.stream, status)
+                channel.partial_since_ns = 0
+                if terminal is not None:
+                    stats_add(self.state.meters.stats,
+                              self.state.meters.listener[terminal.listener.number].keep_alives, 1)
+            elif status == FRAME_INCOMPLETE and channel.stream.end() == 0:
+                self._note_partial(channel)
                 return PROGRESS_DONE
-        if channel.stream.end() != 0:
-            self._refuse_frame(channel, channel.stream, status)
-        self._note_partial(channel, channel.stream)
-        return PROGRESS_DONE
-
-    cdef int _receive_link(self, LinkChannel channel):
-        cdef Frame frame
-        cdef int status = FRAME_INCOMPLETE
-        cdef int handled = 0
-        while channel.is_open:
-            if handled == FRAMES_A_TURN:
-                return PROGRESS_MORE
-            status = channel.stream.next(&frame)
-            if status == FRAME_COMPLETE:
-                handle_link_message(self.state, channel, &frame)
-                handled += 1
-            elif status == FRAME_KEEP_ALIVE:
-                handled += 1
-            elif status == FRAME_INCOMPLETE:
-                break
             else:
-                self._refuse_frame(channel, channel.stream, status)
+                self._refuse_frame(channel, status)
                 return PROGRESS_DONE
-        if channel.stream.end() != 0:
-            self._refuse_frame(channel, channel.stream, status)
-        self._note_partial(channel, channel.stream)
-        return PROGRESS_DONE
+        return PROGRESS_MORE
 
-    cdef void _note_partial(self, Channel channel, FrameStream stream) noexcept:
-        if stream.partial_size() == 0:
+    cdef void _note_partial(self, Channel channel) noexcept:
+        if channel.stream.partial_size() == 0:
             channel.partial_since_ns = 0
         elif channel.partial_since_ns == 0:
             channel.partial_since_ns = self.state.calendar.now_ns
 
-    cdef void _refuse_frame(self, Channel channel, FrameStream stream, int status):
+    cdef void _refuse_frame(self, Channel channel, int status):
         """The stream cannot be read further: there is no telling where the next message would begin."""
-        stream.clear()
+        cdef Meters meters = self.state.meters
+        cdef Link link
+        cdef Listener listener
         if isinstance(channel, LinkChannel):
-            name = (<LinkChannel>channel).link.name
-            number = (<LinkChannel>channel).link.number
-            stats_add(self.state.meters.stats, self.state.meters.link[<int>number].frame_errors, 1)
+            link = (<LinkChannel>channel).link
+            stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
+            self.state.tell("frame_error", {"link": link.name, "status": status})
+            give_up(self.state, <LinkChannel>channel, "frame cannot be read")
         else:
-            name = (<TerminalChannel>channel).listener.name
-            stats_add(self.state.meters.stats,
-                      self.state.meters.listener[(<TerminalChannel>channel).listener.number].frame_errors, 1)
-        self.state.tell("frame_error", {"on": name, "status": status})
-        channel.hang_up("frame cannot be read")
+            listener = (<TerminalChannel>channel).listener
+            stats_add(meters.stats, meters.listener[listener.number].frame_errors, 1)
+            self.state.tell("frame_error", {"listener": listener.name, "status": status})
+            channel.hang_up("frame cannot be read")
 
     def tick(self):
         """Let time pass: time-outs, owed reversals, echo tests, silent connections. Call every few milliseconds."""
@@ -189,16 +179,16 @@ cdef class Engine:
         cdef Link link = channel.link
         cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
         if channel.partial_since_ns and now_ns - channel.partial_since_ns > link.partial_timeout_ns:
-            channel.hang_up("frame was not finished in time")
+            give_up(self.state, channel, "frame was not finished in time")
+        elif link.idle_timeout_ns and quiet_ns > link.idle_timeout_ns:
+            give_up(self.state, channel, "idle")
+        elif channel.is_leaving or channel.network_transaction != TRANSACTION_NONE:
             return
-        if link.idle_timeout_ns and quiet_ns > link.idle_timeout_ns:
-            channel.hang_up("idle")
-            return
-        if channel.phase != PHASE_READY or link.echo_interval_ns == 0:
-            return
-        # Nothing heard for a while, or nothing but silence after requests: is the issuer there?
-        if quiet_ns > link.echo_interval_ns or (link.state == LINK_SUSPENDED and
-                                                now_ns - channel.last_sent_ns > link.echo_interval_ns):
+        elif channel.phase == PHASE_SIGNING_ON:
+            send_network(self.state, channel, KIND_SIGN_ON)          # there was no room for it when it was due
+        elif channel.phase == PHASE_READY and link.state == LINK_SUSPENDED:
+            send_network(self.state, channel, KIND_ECHO_TEST)
+        elif channel.phase == PHASE_READY and link.echo_interval_ns and quiet_ns > link.echo_interval_ns:
             send_network(self.state, channel, KIND_ECHO_TEST)
 
     # --- drain ----------------------------------------------------------------------------------------------------
@@ -209,15 +199,9 @@ cdef class Engine:
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
-        cdef LinkChannel channel
-        for link in self.state.links:
-            for channel in list((<Link>link).channels):
-                (<Link>link).channels.remove(channel)
-                channel.phase = PHASE_SIGNING_OFF
-                if (<Link>link).signs_on:
-                    send_network(self.state, channel, KIND_SIGN_OFF)
-                else:
-                    channel.hang_up("draining")
+        for channel in list(self.state.channels):
+            if isinstance(channel, LinkChannel):
+                sign_off_link(self.state, <LinkChannel>channel)
 
     @property
     def in_flight(self):

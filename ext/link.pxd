@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.channel cimport Channel
 from switch.dialect cimport DialectTables
-from switch.framing cimport Framing, FrameStream
+from switch.framing cimport Framing
 from switch.mac cimport MacKey
 from switch.pin cimport PinKey
 from switch.reversal cimport ReversalQueue
@@ -27,11 +27,11 @@ cdef enum LinkPhase:          # of one connection
     PHASE_SIGNING_ON
     PHASE_READY
     PHASE_SIGNING_OFF
+    PHASE_RESTING             # the issuer has signed off: no work until it signs on again
 
 
 cdef class LinkChannel(Channel):
     cdef readonly Link link
-    cdef FrameStream stream
     cdef readonly uint8_t phase
     cdef uint32_t network_transaction         # our own 0800 that waits for its answer, or TRANSACTION_NONE
     cdef int64_t last_sent_ns

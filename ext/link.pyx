@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
+from switch.framing cimport FrameStream
 from switch.mac cimport MAC_NONE, set_mac_key
 from switch.pin cimport set_pin_key
 from switch.dialect cimport mti_class

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.channel cimport Channel
 from switch.dialect cimport DialectTables
-from switch.framing cimport Framing, FrameStream
+from switch.framing cimport Framing
 from switch.translate cimport Composer
 
 cdef enum MacPolicy:
@@ -31,5 +31,4 @@ cdef class Listener:
 
 cdef class TerminalChannel(Channel):
     cdef readonly Listener listener
-    cdef FrameStream stream
     cdef bytes certificate_name               # common name of the client's certificate; None without one

@@ -1,5 +1,7 @@
 """The terminal side: what a listener expects of those who speak to it, and one terminal connection."""
 
+from switch.framing cimport FrameStream
+
 MAC_POLICIES = {"none": MAC_POLICY_NONE, "optional": MAC_POLICY_OPTIONAL, "required": MAC_POLICY_REQUIRED}
 
 

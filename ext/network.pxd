@@ -17,6 +17,12 @@ cdef void begin_link(State state, LinkChannel channel) noexcept
 cdef void end_link(State state, LinkChannel channel) noexcept
 """A link's connection is gone."""
 
+cdef void give_up(State state, LinkChannel channel, str reason) noexcept
+"""Hang a connection up: from here on it gets no more work, though it is there until its output has left."""
+
+cdef void sign_off_link(State state, LinkChannel channel) noexcept
+"""Take a connection out of use and sign off where the link does that; then it hangs up."""
+
 cdef void send_network(State state, LinkChannel channel, int kind) noexcept
 """Send our own 0800 of a kind; one at a time on a connection."""
 

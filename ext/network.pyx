@@ -2,7 +2,7 @@
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE
+from switch.duplicate cimport OUTCOME_NONE
 from switch.debt cimport pay
 from switch.dialect cimport answer_mti
 from switch.hexadecimal cimport hex_digit
@@ -10,7 +10,7 @@ from switch.kind cimport (
     KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON,
 )
 from switch.link cimport (
-    LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_SIGNING_OFF, PHASE_SIGNING_ON,
+    LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF, PHASE_SIGNING_ON,
 )
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
@@ -76,6 +76,21 @@ cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
         state.tell("link_down", {"link": link.name})
 
 
+cdef void give_up(State state, LinkChannel channel, str reason) noexcept:
+    _take_out_of_use(state, channel)
+    channel.hang_up(reason)
+
+
+cdef void sign_off_link(State state, LinkChannel channel) noexcept:
+    cdef bint was_in_use = channel.phase == PHASE_READY
+    _take_out_of_use(state, channel)
+    channel.phase = PHASE_SIGNING_OFF
+    if was_in_use and channel.link.signs_on:
+        send_network(state, channel, KIND_SIGN_OFF)        # or once the echo test that waits has been answered
+    else:
+        channel.hang_up("draining")
+
+
 cdef void begin_link(State state, LinkChannel channel) noexcept:
     channel.last_sent_ns = state.calendar.now_ns
     channel.link.open_connections += 1
@@ -98,6 +113,15 @@ cdef void end_link(State state, LinkChannel channel) noexcept:
         channel.network_transaction = TRANSACTION_NONE
 
 
+cdef int _seal(State state, Link link, Composer composer, uint32_t offset, int size) noexcept:
+    """Put the MAC into a composed message where it has a place for one; its size, or -1."""
+    if size > 0 and composer.mac_field and link.mac_key.algorithm != MAC_NONE:
+        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
+                        composer.mac_field, <uint32_t>composer.mac_size) != 0:
+            return -1
+    return size
+
+
 cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     cdef Link link = channel.link
     cdef Composer composer = <Composer>link.network_composers.get(kind)
@@ -109,6 +133,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
         return
     if composer is None:
         state.tell("network_message_unknown", {"link": link.name, "kind": kind})
+        give_up(state, channel, "the dialect has no such network management message")
         return
     stan = link.take_stan()
     number = state.transactions.open() if stan else TRANSACTION_NONE
@@ -128,13 +153,12 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
     state.set_mti(<uint32_t>link.tables.kind_mti(kind))
     size = composer.compose(NULL, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset, &state.fault)
-    if size > 0 and composer.mac_field and link.mac_key.algorithm != MAC_NONE:
-        seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
-                     <uint32_t>composer.mac_size)
+    size = _seal(state, link, composer, offset, size)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
         state.tell("network_message_not_composable", {"link": link.name, "field": state.fault.field})
         state.transactions.close(number)
+        give_up(state, channel, "network management message cannot be composed")
         return
     link.by_stan[stan] = number + 1
     channel.network_transaction = number
@@ -154,8 +178,10 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
     elif reason != REASON_APPROVED:
         stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
         state.tell("network_message_refused", {"link": link.name, "kind": kind, "reason": reason})
-        channel.hang_up("issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test")
-    elif kind == KIND_SIGN_ON or link.state == LINK_SUSPENDED:
+        give_up(state, channel, "issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test")
+    elif channel.phase == PHASE_SIGNING_OFF:
+        send_network(state, channel, KIND_SIGN_OFF)
+    elif kind == KIND_SIGN_ON or (link.state == LINK_SUSPENDED and channel.phase == PHASE_READY):
         _take_into_use(state, channel)
 
 
@@ -169,7 +195,7 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
     state.tell("network_message_not_answered", {"link": link.name, "kind": kind})
     if channel is not None:
         channel.network_transaction = TRANSACTION_NONE
-        channel.hang_up("issuer did not answer")
+        give_up(state, channel, "issuer did not answer")
 
 
 cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept:
@@ -190,9 +216,7 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
     state.set_mti(answer_mti(state.answer.mti))
     size = composer.compose(&state.answer, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset, &state.fault)
-    if size > 0 and composer.mac_field and link.mac_key.algorithm != MAC_NONE:
-        seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
-                     <uint32_t>composer.mac_size)
+    size = _seal(state, link, composer, offset, size)
     link.framing.reply_headers(headers, reply)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, reply, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
@@ -200,7 +224,7 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
         return
     channel.last_sent_ns = state.calendar.now_ns
     if kind == KIND_SIGN_OFF:
-        channel.phase = PHASE_SIGNING_OFF
+        channel.phase = PHASE_RESTING
         _take_out_of_use(state, channel)
     elif kind == KIND_SIGN_ON:
         _take_into_use(state, channel)

@@ -39,7 +39,7 @@ cdef class Notebook(Journal):
         self.records.append((what, details))
         return len(self.records)
 
-    cdef int64_t intent(self, const Transaction *transaction) noexcept:
+    cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept:
         return self._note("intent", {
             "link": transaction.link,
             "stan": transaction.stan,
@@ -62,6 +62,13 @@ cdef class Notebook(Journal):
             "link": reversal.link,
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
             "source": reversal.source[:reversal.source_size],
+        })
+
+    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+        return self._note("attempt", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "attempts": reversal.attempts,
         })
 
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:

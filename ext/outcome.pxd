@@ -34,6 +34,10 @@ cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, c
                  int reason) noexcept
 """Answer ``state.request`` at once, without storing anything: what was refused before it had a natural key."""
 
+cdef void refuse_at(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
+                    int reason, int64_t position) noexcept
+"""The same, to leave when the journal is durable up to ``position``."""
+
 cdef void finish_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                         int kind, int reason, uint32_t outcome) noexcept
 """Answer ``state.request`` at once and store the answer: a final outcome that no issuer had a part in."""
@@ -50,8 +54,9 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
 """End a transaction that waits: write down, store and send its answer, and reverse an approval that cannot be told.
 ``code`` is the issuer's response code in ASCII; NULL when the switch itself gives the reason."""
 
-cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, uint32_t outcome) noexcept
-"""Send the stored answer of a finished outcome again."""
+cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                 uint32_t outcome) noexcept
+"""Send the stored answer of a finished outcome again; what was approved and then reversed is told as not approved."""
 
 cdef void send_answer(State state, TerminalChannel channel, const uint8_t *headers, uint32_t size, int64_t position,
                       uint32_t outcome) noexcept

@@ -2,10 +2,9 @@
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE
 from switch.debt cimport reverse, reverse_outcome
 from switch.dialect cimport answer_mti, kind_traits
-from switch.duplicate cimport Outcome
+from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
@@ -58,7 +57,7 @@ cdef int compose_answer(State state, Listener listener, object composer, const T
     if size < 0 or compiled.mac_field == 0:
         return size
     if seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, <uint32_t>size,
-                    <uint32_t>compiled.mac_size) != 0:
+                    compiled.mac_field, <uint32_t>compiled.mac_size) != 0:
         return -1
     return size
 
@@ -86,6 +85,11 @@ cdef void prepare_answer(State state, Listener listener, int reason) noexcept:
 
 cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
                  int reason) noexcept:
+    refuse_at(state, channel, headers, terminal, kind, reason, 0)
+
+
+cdef void refuse_at(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
+                    int reason, int64_t position) noexcept:
     cdef Listener listener = channel.listener
     cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
     prepare_answer(state, listener, reason)
@@ -94,7 +98,7 @@ cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, c
     if size < 0:
         channel.hang_up("no answer can be written to an unreadable request")
         return
-    send_answer(state, channel, headers, <uint32_t>size, 0, OUTCOME_NONE)
+    send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
 
 
 cdef void finish_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
@@ -111,29 +115,41 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     cdef int64_t position
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef int size = compose_own_answer(state, listener, terminal, offset)
+    _store(state, outcome, state.out + offset, size, NULL, 0)
+    entry.position = POSITION_NEVER
+    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
-        state.duplicates.forget(outcome)
         channel.hang_up("answer cannot be composed")
         return
-    entry.kind = <uint8_t>kind
-    state.duplicates.finish(outcome, state.out + offset, <uint32_t>size, NULL, 0, state.calendar.now_ns)
     position = state.journal.outcome(entry, reason, state.out + offset, <uint32_t>size)
-    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
     if position != POSITION_FAILED:
         send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
 
 
-cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, uint32_t outcome) noexcept:
+cdef void _store(State state, uint32_t outcome, const uint8_t *answer, int size, const uint8_t *sent,
+                 uint32_t sent_size) noexcept nogil:
+    """Finish an outcome and store its answer; without one where there is none (``size`` is -1) or no room for it."""
+    if size < 0 or state.duplicates.finish(outcome, answer, <uint32_t>size, sent, sent_size,
+                                           state.calendar.now_ns) != 0:
+        state.duplicates.finish_without_answer(outcome, state.calendar.now_ns)
+
+
+cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                 uint32_t outcome) noexcept:
     cdef Listener listener = channel.listener
-    cdef uint32_t size = state.duplicates.at(outcome).answer_size
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef uint32_t size = entry.answer_size
     cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
-    if size == 0 or offset + <int64_t>size > SCRATCH_BYTES:
-        return
-    memcpy(state.out + offset, state.duplicates.answer(outcome), size)
+    if entry.position == POSITION_NEVER:
+        return                            # nothing may be told that is not written down
     stats_add(state.meters.stats, state.meters.listener[listener.number].repeated, 1)
-    # An approval that was reversed because it could not be told must not be told now.
-    send_answer(state, channel, headers, size, state.duplicates.at(outcome).position, OUTCOME_NONE)
+    if (entry.approved and entry.reversed) or size == 0:
+        # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
+        refuse_at(state, channel, headers, terminal, entry.kind, REASON_TIMEOUT, entry.position)
+    else:
+        memcpy(state.out + offset, state.duplicates.answer(outcome), size)
+        send_answer(state, channel, headers, size, entry.position, outcome if entry.approved else OUTCOME_NONE)
 
 
 cdef int _compose_final(State state, Transaction *transaction, Listener listener, Link link, const Terminal *terminal,
@@ -192,6 +208,12 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     cdef int told = reason
     cdef int size = _compose_final(state, transaction, listener, link, terminal, &told, code, code_size, answer, offset)
     cdef bint approved = told == REASON_APPROVED and size >= 0
+    cdef uint32_t sent_size = transaction.sent_size if reversible else 0
+    if approved and not state.duplicates.make_room(<uint64_t>size + sent_size):
+        # An approval that cannot be kept until its terminal has it could not be reversed: it is not told.
+        told = REASON_SYSTEM_MALFUNCTION
+        size = _compose_final(state, transaction, listener, link, terminal, &told, NULL, 0, NULL, offset)
+        approved = False
     entry.kind = transaction.kind
     entry.link = transaction.link
     entry.amount_minor = transaction.amount_minor
@@ -200,6 +222,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     memcpy(entry.rrn, transaction.rrn, sizeof(entry.rrn))
     entry.intent = transaction.position
     entry.approved = approved
+    entry.position = POSITION_NEVER
     if charged and not approved:
         position = reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
                            transaction.pan_digits, transaction.rrn,
@@ -209,20 +232,18 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
     if channel is not None:
         channel.in_flight -= 1
+        state.wake(channel)
     state.meters.transaction(transaction.listener, transaction.link, transaction.kind, told,
                              <uint64_t>(state.calendar.now_ns - transaction.received_ns))
+    # The request as it was sent is kept with an approval that may yet have to be reversed.
+    _store(state, outcome, state.out + offset, size, transaction.sent, sent_size if approved else 0)
     if size < 0:
         state.tell("answer_not_composable", {"link": link.name, "field": state.fault.field})
-        state.duplicates.forget(outcome)
         if channel is not None:
             channel.hang_up("answer cannot be composed")
         return
-    # The request as it was sent is kept with an approval that may yet have to be reversed.
-    state.duplicates.finish(outcome, state.out + offset, <uint32_t>size, transaction.sent,
-                            transaction.sent_size if approved and reversible else 0, state.calendar.now_ns)
     written = state.journal.outcome(entry, told, state.out + offset, <uint32_t>size)
     if written == POSITION_FAILED or position == POSITION_FAILED:
-        entry.position = POSITION_NEVER
         return                            # nothing may be told that is not written down
     if written > position:
         position = written

@@ -7,12 +7,11 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_message
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE
 from switch.debt cimport can_owe
 from switch.dialect cimport (
     ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX, DialectTables, is_request, kind_traits, mti_class,
 )
-from switch.duplicate cimport OUTCOME_FINISHED, Outcome
+from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
 from switch.hexadecimal cimport hex_digit, hex_value
 from switch.identity cimport NOT_REFUSED, identify
 from switch.journal cimport POSITION_FAILED
@@ -30,7 +29,7 @@ from switch.pin cimport PIN_FORMAT_NONE
 from switch.reason cimport (
     REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
     REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
-    REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+    REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest
@@ -54,6 +53,7 @@ cdef enum:
     FIELD_PIN = 52
     PIN_BLOCK_BYTES = 8
     KEY_TEXT_MAX = 64
+    STAN_DIGITS = 6
 
 
 cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept:
@@ -68,6 +68,13 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
         return
     if not is_request(state.request.mti):
         stats_add(state.meters.stats, state.meters.listener[listener.number].unexpected, 1)
+        return
+    if not has_field(&state.request, FIELD_STAN):
+        state.fault.field = FIELD_STAN
+        state.fault.position = frame.message_size
+        state.fault.needed = STAN_DIGITS
+        state.fault.available = 0
+        _handle_unreadable(state, channel, frame)
         return
     kind = tables.classify(&state.request)
     reason = identify(state, channel, kind, &terminal_number)
@@ -228,17 +235,14 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
         refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)
         return
     if entry.state == OUTCOME_FINISHED:
-        if (entry.approved and entry.reversed) or entry.answer_size == 0:
-            # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
-            refuse(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT)
-        else:
-            repeat(state, channel, frame.headers, outcome)
+        repeat(state, channel, frame.headers, terminal, outcome)
         return
     stats_add(state.meters.stats, state.meters.listener[listener.number].joined, 1)
     transaction = state.transactions.at(entry.transaction)
     earlier = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
     if earlier is not None:
         earlier.in_flight -= 1
+        state.wake(earlier)               # it may have as many requests in flight as it may: now it can read on
     channel.in_flight += 1
     transaction.listener = listener.number
     transaction.origin_slot = channel.slot
@@ -382,7 +386,7 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
         return -REASON_FORMAT_ERROR - 1
     if composer.mac_field and link.mac_key.algorithm != MAC_NONE:
         if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
-                        <uint32_t>composer.mac_size) != 0:
+                        composer.mac_field, <uint32_t>composer.mac_size) != 0:
             return -REASON_SYSTEM_MALFUNCTION - 1
     return size
 
@@ -398,6 +402,8 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     cdef int size, total
     cdef int64_t position
     cdef Transaction *transaction
+    if carrier is None:
+        return REASON_ISSUER_UNAVAILABLE
     if stan == 0:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_STANS], 1)
         return REASON_ISSUER_UNAVAILABLE

@@ -61,6 +61,7 @@ cdef class State:
     cdef Slots slots
     cdef Fault fault
     cdef uint8_t *out
+    cdef uint8_t *aside                       # a copy of the terminal's message, its sensitive fields blanked
     cdef uint8_t rrn[12]
     cdef uint32_t next_reference              # of answers that no issuer had a part in
     cdef uint8_t stan_text[6]
@@ -74,6 +75,7 @@ cdef class State:
     cdef void tell(self, str event, dict details)
     cdef void enlist(self, Channel channel)
     cdef void delist(self, Channel channel)
+    cdef void wake(self, Channel channel)
     cdef Channel channel_at(self, uint32_t slot, uint32_t generation)
     cdef void clear_slots(self) noexcept nogil
     cdef void set_mti(self, uint32_t mti) noexcept nogil

@@ -6,7 +6,6 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE
 from switch.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
     SLOT_TRANSMISSION_TIME,
@@ -32,7 +31,8 @@ cdef class State:
 
     def __cinit__(self):
         self.out = <uint8_t *>malloc(SCRATCH_BYTES)
-        if self.out == NULL:
+        self.aside = <uint8_t *>malloc(SCRATCH_BYTES)
+        if self.out == NULL or self.aside == NULL:
             raise MemoryError
 
     def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
@@ -67,7 +67,13 @@ cdef class State:
 
     def __dealloc__(self):
         free(self.out)
+        free(self.aside)
         free(self.mac_failures)
+
+    @property
+    def open_channels(self):
+        """Connections that stand, of terminals and links."""
+        return len(self.channels) - len(self.free_slots)
 
     def terminal_mac_failures(self):
         """How many requests with a wrong or missing MAC each terminal sent: count by terminal (field 41)."""
@@ -99,6 +105,7 @@ cdef class State:
         channel.generation = self.next_generation
         self.next_generation = (self.next_generation + 1) & 0xFFFFFFFF
         channel.is_open = True
+        channel.outcomes = self.duplicates
         channel.last_heard_ns = self.calendar.now_ns
 
     cdef void delist(self, Channel channel):
@@ -106,6 +113,12 @@ cdef class State:
         channel.is_open = False
         self.channels[channel.slot] = None
         self.free_slots.append(channel.slot)
+
+    cdef void wake(self, Channel channel):
+        """Have the channel's owner look at it: there is output, or it may read on."""
+        if not channel.is_dirty:
+            channel.is_dirty = True
+            self.dirty.append(channel)
 
     cdef Channel channel_at(self, uint32_t slot, uint32_t generation):
         """The channel that had this slot and generation, None when it is gone."""
@@ -138,10 +151,7 @@ cdef class State:
         if place == NULL:
             return -1
         memcpy(place, frame, size)
-        cdef uint32_t serial = self.duplicates.at(outcome).serial if outcome != OUTCOME_NONE else 0
-        if channel.depart(size, <uint64_t>position, outcome, serial, self.calendar.now_ns) != 0:
+        if channel.depart(size, <uint64_t>position, outcome, self.calendar.now_ns) != 0:
             return -1
-        if not channel.is_dirty:
-            channel.is_dirty = True
-            self.dirty.append(channel)
+        self.wake(channel)
         return 0

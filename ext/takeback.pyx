@@ -3,10 +3,9 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from switch.calendar cimport write_digits
-from switch.channel cimport OUTCOME_NONE
 from switch.debt cimport reverse, reverse_outcome
 from switch.dialect cimport DialectTables
-from switch.duplicate cimport OUTCOME_IN_FLIGHT, Outcome
+from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED
 from switch.kind cimport KIND_REVERSAL
 from switch.link cimport Link
