@@ -118,19 +118,18 @@ class IssuerConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             self._issuer.counters.undeliverable += 1
             return
-        if self._trickle:
-            self._trickle += frame
-            return
-        if not self._corked:
+        if not self._corked and not self._trickle:
             self._loop.call_soon(self._flush)
         self._corked.append(frame)
 
     def trickle(self, frame: bytes) -> None:
         """Send in single bytes, one a millisecond; whatever is sent meanwhile waits behind it."""
-        idle = not self._trickle
+        if self._trickle:
+            self._corked.append(frame)
+            return
+        self._flush()
         self._trickle += frame
-        if idle:
-            self._loop.call_soon(self._write_byte)
+        self._loop.call_soon(self._write_byte)
 
     def abort(self) -> None:
         """Close at once; what was not written is lost."""
@@ -144,18 +143,23 @@ class IssuerConnection(asyncio.Protocol):
             self._transport.close()
 
     def _flush(self) -> None:
+        if self._trickle:
+            return
         if self._transport is not None and not self._transport.is_closing() and self._corked:
             self._transport.write(b"".join(self._corked))
         self._corked.clear()
 
     def _write_byte(self) -> None:
-        self._flush()
         if self._transport is None or self._transport.is_closing():
             self._trickle.clear()
-        elif self._trickle:
-            self._transport.write(bytes(self._trickle[:1]))
-            del self._trickle[:1]
+            self._corked.clear()
+            return
+        self._transport.write(bytes(self._trickle[:1]))
+        del self._trickle[:1]
+        if self._trickle:
             self._loop.call_later(_TRICKLE_S, self._write_byte)
+        else:
+            self._flush()
 
 
 class Issuer:
@@ -413,9 +417,13 @@ class Issuer:
         elif ledger.is_orphaned(identity):
             reason = "do_not_honour"
         else:
-            reason = self.decider.decide(pan, amount_minor, debit=kind in books.DEBITS or kind in books.HOLDS)
+            held_minor = 0
             if kind == "completion":
                 original = ledger.find_original(profile.original(message))
+                if original is not None and original.state == books.APPROVED:
+                    held_minor = original.amount_minor
+            debit = kind in books.DEBITS or kind in books.HOLDS
+            reason = self.decider.decide(pan, amount_minor, debit=debit, held_minor=held_minor)
         approved = reason == APPROVED
         self._serial += 1
         authorization_code = f"{self._serial % 10**6:06d}" if approved else ""
@@ -472,12 +480,12 @@ class Issuer:
         if entry.state == books.APPROVED:
             entry.state = books.REVERSED
             pan = self.profile.pan(message)
+            self.decider.book(pan, -books.weight(entry.kind) * entry.amount_minor)
             undone = entry.original
-            if entry.kind in books.VOIDS and undone is not None:
+            if undone is not None and undone.state in {books.VOIDED, books.COMPLETED}:
+                # What it had taken back, or completed, stands again.
                 undone.state = books.APPROVED
                 self.decider.book(pan, books.weight(undone.kind) * undone.amount_minor)
-            else:
-                self.decider.book(pan, -books.weight(entry.kind) * entry.amount_minor)
         return _Decision(APPROVED, entry.authorization_code)
 
 

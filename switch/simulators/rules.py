@@ -102,17 +102,18 @@ class Decider:
         self._balances = {card.pan: card.balance_minor for card in rules.cards if card.balance_minor is not None}
         self._amounts = AmountTable(rules.amounts)
 
-    def decide(self, pan: str, amount_minor: int, *, debit: bool) -> str:
+    def decide(self, pan: str, amount_minor: int, *, debit: bool, held_minor: int = 0) -> str:
         """The reason for one request: ``approved`` or a refusal. Books nothing.
 
         Args:
             pan: Digits.
             amount_minor: Amount in minor units.
             debit: Whether it takes money from the card (or holds it), so that the balance must suffice.
+            held_minor: What was set aside for this very request before.
         """
         refusal = self._refuse_card(pan)
         if refusal is None and debit:
-            refusal = self._refuse_amount(pan, amount_minor)
+            refusal = self._refuse_amount(pan, amount_minor, held_minor)
         return refusal or APPROVED
 
     def _refuse_card(self, pan: str) -> str | None:
@@ -122,9 +123,9 @@ class Decider:
             refusal = next((rule.refusal for rule in self.rules.pans if pan.startswith(rule.prefix)), None)
         return refusal
 
-    def _refuse_amount(self, pan: str, amount_minor: int) -> str | None:
+    def _refuse_amount(self, pan: str, amount_minor: int, held_minor: int) -> str | None:
         refusal = self._amounts.refusal(amount_minor)
-        if refusal is None and self._balances.get(pan, amount_minor) < amount_minor:
+        if refusal is None and self._balances.get(pan, amount_minor) + held_minor < amount_minor:
             refusal = "insufficient_funds"
         return refusal
 

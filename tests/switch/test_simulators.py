@@ -478,6 +478,19 @@ async def test_a_void_undoes_its_original_once_and_its_reversal_restores_it(aski
     assert (totals.charged_minor, totals.voided_count) == (1_000, 0)
 
 
+async def test_the_reversal_of_a_completion_leaves_the_hold(asking: Asking) -> None:
+    card = Card(pan="6225000000000014", balance_minor=1_500)
+    async with asking(Rules(cards=(card,), amounts=())) as (issuer, ask):
+        first = ask("0100", purchase(f25="06"))
+        completion = purchase("000002", f4="000000000800", f25="06", f37=first[37], f38=first[38])
+        assert ask("0220", completion)[39] == "00"
+        assert issuer.decider.balance(card.pan) == 700
+        assert issuer.ledger.entries[0].state == "completed"
+        assert ask("0420", purchase("000003", f90=original_data("000002")))[39] == "00"
+        assert issuer.decider.balance(card.pan) == 500
+    assert [entry.state for entry in issuer.ledger.entries] == ["approved", "reversed"]
+
+
 async def test_a_balance_inquiry_gives_the_balance(asking: Asking) -> None:
     async with asking(Rules(cards=(Card(pan="6225000000000014", balance_minor=123_45),))) as (_, ask):
         answer = ask("0200", {n: text for n, text in purchase(f3="310000").items() if n != 4})
