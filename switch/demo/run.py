@@ -28,9 +28,12 @@ from switch.simulators.setup import spare_collections
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from switch.simulators.faults import FaultRule
+
 _LOOK_S = 0.25
 _LINE_S = 1.0
 _READY_S = 10.0
+_TOLERATED = ("timeout", "issuer_unavailable")
 _LATENCY = Latency(shape="lognormal", ms=2.0, sigma=0.5)
 
 
@@ -43,6 +46,9 @@ class DemoSettings:
     """Requests a second of all terminals together."""
     terminals: int = 60
     seed: int = 1
+    faults: tuple[FaultRule, ...] = ()
+    """What goes wrong at the issuers; terminals then take a time-out for an answer."""
+    link_timeout_ms: int = 5_000
 
 
 class Demo:
@@ -52,7 +58,8 @@ class Demo:
         self._settings = settings
         self._console = console
         self._world: World = build_world(folder, settings.terminals)
-        self._issuers: list[Issuer] = []
+        self.issuers: list[Issuer] = []
+        """For who wants to disturb them."""
         self._fleets: list[Fleet] = []
         self._daemon = Daemon(self._world.config)
         self._status: dict[str, Any] = {}
@@ -78,18 +85,20 @@ class Demo:
             for fleet in self._fleets:
                 await fleet.stop()
             await self._daemon.kill()
-            for issuer in self._issuers:
+            for issuer in self.issuers:
                 await issuer.stop()
 
     async def _start(self) -> None:
         world = self._world
         ports = {}
         for number, plan in enumerate(ISSUERS):
-            behaviour = IssuerSettings(plan.name, plan.rules, _LATENCY, seed=self._settings.seed + number)
+            behaviour = IssuerSettings(
+                plan.name, plan.rules, _LATENCY, self._settings.faults, seed=self._settings.seed + number
+            )
             issuer = Issuer(world.profile(plan.dialect), behaviour, world.issuer_macs[plan.name])
-            self._issuers.append(issuer)
+            self.issuers.append(issuer)
             ports[plan.name] = await issuer.listen(tls=world.issuer_tls.get(plan.name))
-        write_config(world, ports)
+        write_config(world, ports, self._settings.link_timeout_ms)
         await self._daemon.start()
         await self._until_links_are_up()
         for number, fleet in enumerate(FLEETS):
@@ -98,7 +107,7 @@ class Demo:
                 continue
             host, port = self._daemon.listeners[fleet.name]
             settings = FleetSettings(
-                world.scenario(fleet),
+                world.scenario(fleet, _TOLERATED if self._settings.faults else ()),
                 fleet.name,
                 rate=self._settings.rate * len(identities) / self._settings.terminals,
                 sign_in=fleet.signs_in,
@@ -170,7 +179,7 @@ class Demo:
 
     def _conclude(self, elapsed_s: float) -> bool:
         counters = merge_counters(fleet.counters for fleet in self._fleets)
-        ledgers = [issuer.ledger for issuer in self._issuers]
+        ledgers = [issuer.ledger for issuer in self.issuers]
         result = reconcile((receipt for fleet in self._fleets for receipt in fleet.receipts), ledgers)
         print_summary(self._console, counters, ledgers, result, elapsed_s)
         return result.agrees and not counters.missing and not counters.wrong and counters.answered > 0

@@ -128,11 +128,12 @@ class World:
         """A dialect as simulators use it."""
         return Profile(load_dialect(dialect))
 
-    def scenario(self, fleet: FleetPlan) -> Scenario:
+    def scenario(self, fleet: FleetPlan, tolerate: tuple[str, ...] = ()) -> Scenario:
         """What a fleet does. With a certificate a terminal cannot pass for another one, so it does not try."""
         return Scenario(
             shares=SHARES if fleet.mutual else (*SHARES, STRANGER),
             cards=tuple(card for issuer in ISSUERS for card in issuer.cards),
+            tolerate=tolerate,
             unknown_cards=(PaymentCard(pan=sample_pan("999999", 1)), PaymentCard(pan=sample_pan("300000", 1))),
         )
 
@@ -176,7 +177,7 @@ def build_world(folder: Path, terminals: int) -> World:
     return world
 
 
-def write_config(world: World, issuer_ports: Mapping[str, int]) -> None:
+def write_config(world: World, issuer_ports: Mapping[str, int], link_timeout_ms: int = 5_000) -> None:
     """Write the switch's configuration; its own ports are left to the kernel."""
     parts = [_SWITCH]
     for fleet in FLEETS:
@@ -191,8 +192,9 @@ def write_config(world: World, issuer_ports: Mapping[str, int]) -> None:
     for plan in ISSUERS:
         parts.append(
             f'[[link]]\nname = "{plan.name}"\ndialect = "{plan.dialect}"\n'
-            f'endpoints = ["127.0.0.1:{issuer_ports[plan.name]}"]\nconnections = 2\ntimeout_ms = 5_000\n'
-            f'reconnect_min_ms = 100\nmac = {{ algorithm = "{plan.algorithm}", key = "link/{plan.name}/zak" }}\n'
+            f'endpoints = ["127.0.0.1:{issuer_ports[plan.name]}"]\nconnections = 2\ntimeout_ms = {link_timeout_ms}\n'
+            f"reconnect_min_ms = 100\nreversal = {{ interval_ms = {2 * link_timeout_ms} }}\n"
+            f'mac = {{ algorithm = "{plan.algorithm}", key = "link/{plan.name}/zak" }}\n'
         )
         if plan.tls:
             parts.append('[link.tls]\nca = "demo-ca.pem"\n')
@@ -247,6 +249,8 @@ def _new_terminal(keys: KeyFile, fleet: FleetPlan, place: int, authority: Author
         master_key = secrets.token_bytes(16)
         keys.put(Key(f"terminal/{terminal}/tmk", "tmk", "3des-2key", master_key))
         keys.put(Key(f"terminal/{terminal}/tpk", "tpk", "3des-2key", secrets.token_bytes(16)))
+        # The terminal knows its master key only: what it signs with is right from its sign-in on.
+        mac = mac.with_key(secrets.token_bytes(16))
     return TerminalIdentity(terminal, merchant, mac, master_key, tls)
 
 
