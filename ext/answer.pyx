@@ -66,16 +66,11 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
         state.tell("link_late_answer", {"link": link.name, "stan": stan})
         _finish_late(state, link, transaction, held - 1)
         return
-    if (scan_message(link.tables.spec, transaction.sent, transaction.sent_size, &state.sent, &state.fault) != 0
-            or not _is_class_of(state, &state.sent.mti) or not link.repeats(&state.sent, &state.answer)):
+    if mti_class(state.answer.mti) != mti_class(transaction.sent_mti) or not link.repeats(transaction, &state.answer):
         stats_add(state.meters.stats, meters.mismatched, 1)
         state.tell("link_mismatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
         return
     _take_answer(state, link, transaction, held - 1, meters)
-
-
-cdef bint _is_class_of(State state, const uint32_t *asked) noexcept nogil:
-    return mti_class(state.answer.mti) == mti_class(asked[0])
 
 
 cdef void _handle_network(State state, LinkChannel channel, Transaction *transaction, uint32_t number,

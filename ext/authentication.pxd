@@ -16,7 +16,6 @@ cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
                         const MessageIndex *message) noexcept nogil
 """Whether a scanned message carries the right MAC: an ``Authenticity``."""
 
-cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message, uint32_t size,
-                      int mac_field, uint32_t mac_size) noexcept nogil
-"""Write the MAC into the last ``mac_size`` bytes of a composed message, which are field ``mac_field``; 0, or -1 when it
-cannot be made."""
+cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message,
+                      const MessageIndex *composed, int mac_field) noexcept nogil
+"""Write the MAC into its field of a composed message, ``composed`` being its index; 0, or -1 when it cannot be made."""

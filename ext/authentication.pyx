@@ -2,9 +2,9 @@
 
 from libc.string cimport memcpy
 from switch.dialect cimport MAC_FIELDS_MAX, MAC_FORM_HEX, NO_FIELD
-from switch.hexadecimal cimport hex_digit, hex_value
+from switch.hexadecimal cimport read_hex, write_hex
 from switch.mac cimport MAC_SIZE_MAX, MacPart
-from switch.scan cimport Fault, has_field, scan_message
+from switch.scan cimport has_field
 from switch.spec cimport DATA_BINARY, FIELD_HEADER
 
 cdef int _gather(DialectTables tables, const MessageIndex *message, int mac_field, MacPart *parts) noexcept nogil:
@@ -32,9 +32,11 @@ cdef int _gather(DialectTables tables, const MessageIndex *message, int mac_fiel
     return count
 
 
-cdef inline uint8_t _recoded(const uint8_t *table, uint8_t character) noexcept nogil:
-    """A character in or out of the field's code page; as it is where the field is in ASCII."""
-    return character if table == NULL else table[character]
+cdef inline void _recode(const uint8_t *table, const uint8_t *text, uint32_t size, uint8_t *out) noexcept nogil:
+    """Characters in or out of the field's code page."""
+    cdef uint32_t i
+    for i in range(size):
+        out[i] = table[text[i]]
 
 
 cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
@@ -43,8 +45,8 @@ cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
     cdef uint8_t binary[MAC_SIZE_MAX]
     cdef const uint8_t *mac
     cdef const uint8_t *to_ascii
-    cdef uint32_t i, size
-    cdef int high, low
+    cdef uint8_t digits[2 * MAC_SIZE_MAX]
+    cdef uint32_t size
     cdef int field = tables.mac_field_of(message)
     if field == NO_FIELD:
         return MAC_ABSENT
@@ -56,41 +58,33 @@ cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
         size //= 2
         if size > MAC_SIZE_MAX:
             return MAC_WRONG
-        for i in range(size):
-            high = hex_value(_recoded(to_ascii, mac[2 * i]))
-            low = hex_value(_recoded(to_ascii, mac[2 * i + 1]))
-            if high < 0 or low < 0:
-                return MAC_WRONG
-            binary[i] = <uint8_t>(high << 4 | low)
+        if to_ascii != NULL:
+            _recode(to_ascii, mac, 2 * size, digits)
+            mac = digits
+        if read_hex(mac, size, binary) < 0:
+            return MAC_WRONG
         mac = binary
     return macs.verify(key, parts, count, mac, <int>size)
 
 
-cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message, uint32_t size,
-                      int mac_field, uint32_t mac_size) noexcept nogil:
-    cdef MessageIndex index
-    cdef Fault fault
+cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message,
+                      const MessageIndex *composed, int mac_field) noexcept nogil:
     cdef MacPart parts[MAC_FIELDS_MAX]
     cdef uint8_t mac[MAC_SIZE_MAX]
-    cdef uint8_t *place = message + size - mac_size
+    cdef uint8_t digits[2 * MAC_SIZE_MAX]
+    cdef const uint8_t *written = mac
     cdef const uint8_t *from_ascii
-    cdef uint32_t i
-    cdef int count = 1
-    parts[0].data = message
-    parts[0].size = size - mac_size
-    if tables.spec.has_header or not tables.mac_all_up_to:
-        if scan_message(tables.spec, message, size, &index, &fault) != 0:
-            return -1
-        count = _gather(tables, &index, mac_field, parts)
+    cdef uint32_t size = composed.length[mac_field]
+    cdef int count = _gather(tables, composed, mac_field, parts)
     cdef int made = macs.compute(key, parts, count, mac)
-    if tables.mac_form == MAC_FORM_HEX:
-        if made < 0 or mac_size > 2 * <uint32_t>made:
-            return -1
+    if made > 0 and tables.mac_form == MAC_FORM_HEX:
+        write_hex(mac, <uint32_t>made, digits)
+        made *= 2
+        written = digits
         from_ascii = tables.spec.fields[mac_field].from_ascii
-        for i in range(mac_size):
-            place[i] = _recoded(from_ascii, hex_digit(mac[i // 2] >> 4 if i % 2 == 0 else mac[i // 2]))
-        return 0
-    if made < 0 or mac_size > <uint32_t>made:
+        if from_ascii != NULL:
+            _recode(from_ascii, digits, <uint32_t>made, digits)
+    if made < 0 or size > <uint32_t>made:
         return -1
-    memcpy(place, mac, mac_size)
+    memcpy(message + composed.offset[mac_field], written, size)
     return 0

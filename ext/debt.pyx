@@ -90,7 +90,7 @@ cdef void pay(State state, Link link) noexcept:
 
 
 cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out, uint32_t room,
-                  int *mac_field, uint32_t *mac_size) noexcept:
+                  int *mac_field) noexcept:
     """Compose one attempt, with the place of its MAC; its size, or -1."""
     cdef uint8_t original[ORIGINAL_DATA_ROOM]
     cdef uint32_t mti = link.reversal_mti
@@ -117,8 +117,7 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, link.tables.reason_to_code(REASON_TIMEOUT, state.code))
     state.set_mti(repeat_mti(mti) if reversal.attempts else mti)
     mac_field[0] = composer.mac_field
-    mac_size[0] = <uint32_t>composer.mac_size
-    return composer.compose(&state.sent, NULL, &state.slots, out, room, &state.fault)
+    return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
 
 
 cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noexcept:
@@ -127,12 +126,11 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef uint8_t *message = state.out + offset
     cdef int mac_field = 0
-    cdef uint32_t mac_size = 0
     cdef uint32_t carrier
     cdef int total
     cdef Transaction *transaction
     cdef int64_t match
-    cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field, &mac_size)
+    cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
     if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
         return -1
     match = link.match_number(&state.sent)
@@ -143,8 +141,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
         state.reversals.pause(link.reversals, number, state.calendar.now_ns)
         return 0
     if mac_field and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, message, <uint32_t>size, mac_field,
-                        mac_size) != 0:
+        if seal_message(state.macs, link.tables, &link.mac_key, message, &state.sent, mac_field) != 0:
             return -1
     carrier = state.transactions.open()
     transaction = state.transactions.at(carrier)
@@ -155,9 +152,10 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     transaction.reversal = number
     transaction.sent_ns = state.calendar.now_ns
     transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
-    if state.transactions.keep_messages(carrier, NULL, 0, message, <uint32_t>size) != 0:
+    if state.transactions.keep_messages(carrier, NULL, message, <uint32_t>size) != 0:
         state.transactions.close(carrier)
         return -1
+    link.note_sent(transaction, &state.sent)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.position, OUTCOME_NONE) != 0:
         state.transactions.close(carrier)

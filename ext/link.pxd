@@ -9,7 +9,7 @@ from switch.pin cimport PinKey
 from switch.reversal cimport ReversalQueue
 from switch.scan cimport MessageIndex
 from switch.spec cimport Spec
-from switch.transaction cimport VERIFY_MAX, DeadlineList
+from switch.transaction cimport VERIFY_MAX, DeadlineList, Transaction
 from switch.translate cimport Composer
 
 cdef enum:
@@ -85,4 +85,5 @@ cdef class Link:
     cdef uint32_t take_stan(self) noexcept nogil
     cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
-    cdef bint repeats(self, const MessageIndex *sent, const MessageIndex *answer) noexcept nogil
+    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent) noexcept nogil
+    cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil

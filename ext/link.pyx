@@ -8,7 +8,7 @@ from switch.mac cimport MAC_NONE, set_mac_key
 from switch.pin cimport set_pin_key
 from switch.dialect cimport mti_class
 from switch.scan cimport has_field, read_number, read_text
-from switch.transaction cimport TRANSACTION_NONE
+from switch.transaction cimport TRANSACTION_NONE, Stretch
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *at, size_t size)
@@ -193,15 +193,27 @@ cdef class Link:
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
         self.by_stan[stan] = STAN_FREE
 
-    cdef bint repeats(self, const MessageIndex *sent, const MessageIndex *answer) noexcept nogil:
-        """Whether an answer repeats what it must of the message that was sent (same dialect: compared as bytes)."""
+    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent) noexcept nogil:
+        """Note what an answer to the message that is sent must repeat: of its kept copy only this is looked at again."""
         cdef int i, field
+        transaction.sent_mti = sent.mti
         for i in range(self.verify_count):
             field = self.verify[i]
-            if not has_field(answer, field) or not has_field(sent, field):
+            if has_field(sent, field):
+                transaction.repeated[i].offset = sent.offset[field]
+                transaction.repeated[i].length = sent.length[field]
+
+    cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil:
+        """Whether an answer repeats what it must of the message that was sent (same dialect: compared as bytes)."""
+        cdef int i, field
+        cdef const Stretch *stretch
+        for i in range(self.verify_count):
+            field = self.verify[i]
+            stretch = &transaction.repeated[i]
+            if stretch.offset == 0 or not has_field(answer, field):
                 continue
-            if answer.length[field] != sent.length[field]:
+            if answer.length[field] != stretch.length:
                 return False
-            if memcmp(answer.data + answer.offset[field], sent.data + sent.offset[field], sent.length[field]) != 0:
+            if memcmp(answer.data + answer.offset[field], transaction.sent + stretch.offset, stretch.length) != 0:
                 return False
         return True

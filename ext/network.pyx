@@ -116,8 +116,8 @@ cdef void end_link(State state, LinkChannel channel) noexcept:
 cdef int _seal(State state, Link link, Composer composer, uint32_t offset, int size) noexcept:
     """Put the MAC into a composed message where it has a place for one; its size, or -1."""
     if size > 0 and composer.mac_field and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
-                        composer.mac_field, <uint32_t>composer.mac_size) != 0:
+        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,
+                        composer.mac_field) != 0:
             return -1
     return size
 
@@ -152,7 +152,8 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     write_digits(state.stan_text, 6, stan)
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
     state.set_mti(<uint32_t>link.tables.kind_mti(kind))
-    size = composer.compose(NULL, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset, &state.fault)
+    size = composer.compose(NULL, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                            &state.composed, &state.fault)
     size = _seal(state, link, composer, offset, size)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
@@ -215,7 +216,8 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
         size = link.tables.reason_to_code(reason, state.code)
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
     state.set_mti(answer_mti(state.answer.mti))
-    size = composer.compose(&state.answer, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset, &state.fault)
+    size = composer.compose(&state.answer, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                            &state.composed, &state.fault)
     size = _seal(state, link, composer, offset, size)
     link.framing.reply_headers(headers, reply)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, reply, <uint32_t>size) if size > 0 else -1

@@ -10,7 +10,7 @@ from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.reason cimport REASON_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
 from switch.reversal cimport NO_LISTENER
-from switch.scan cimport read_text, scan_message
+from switch.scan cimport read_text
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport Transaction
@@ -53,11 +53,11 @@ cdef int compose_answer(State state, Listener listener, object composer, const T
     cdef Composer compiled = <Composer>composer
     state.set_mti(answer_mti(state.request.mti))
     cdef int size = compiled.compose(&state.request, answer, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                                     &state.fault)
+                                     &state.composed, &state.fault)
     if size < 0 or compiled.mac_field == 0:
         return size
-    if seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, <uint32_t>size,
-                    compiled.mac_field, <uint32_t>compiled.mac_size) != 0:
+    if seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, &state.composed,
+                    compiled.mac_field) != 0:
         return -1
     return size
 
@@ -158,9 +158,7 @@ cdef int _compose_final(State state, Transaction *transaction, Listener listener
     """Compose the final answer; where the issuer's cannot be written, one that says the switch failed."""
     cdef int size
     cdef list composers
-    if scan_message(listener.tables.spec, transaction.request, transaction.request_size, &state.request,
-                    &state.fault) != 0:
-        return -1
+    state.transactions.recall_request(transaction, &state.request)
     state.clear_slots()
     set_rrn(state, transaction.rrn)
     if code != NULL:

@@ -380,13 +380,13 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
             return -reason - 1
         fill_slot(&state.slots, SLOT_PIN_BLOCK, pin, sizeof(pin))
     size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                            &state.fault)
+                            &state.composed, &state.fault)
     if size < 0:
         state.tell("request_not_composable", {"link": link.name, "field": state.fault.field})
         return -REASON_FORMAT_ERROR - 1
     if composer.mac_field and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, <uint32_t>size,
-                        composer.mac_field, <uint32_t>composer.mac_size) != 0:
+        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,
+                        composer.mac_field) != 0:
             return -REASON_SYSTEM_MALFUNCTION - 1
     return size
 
@@ -411,15 +411,14 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     if size < 0:
         return -size - 1
     number = state.transactions.open()
-    if state.transactions.keep_messages(number, frame.message, frame.message_size, state.out + offset,
-                                        <uint32_t>size) != 0:
+    if state.transactions.keep_messages(number, &state.request, state.out + offset, <uint32_t>size) != 0:
         state.transactions.close(number)
         return REASON_SYSTEM_MALFUNCTION
     transaction = state.transactions.at(number)
     _fill(state, transaction, channel, carrier, frame, link, kind, terminal_number, outcome, amount_minor, stan)
     blank_sensitive(listener.tables, &state.request, transaction.request)
-    if scan_message(link.tables.spec, transaction.sent, transaction.sent_size, &state.sent, &state.fault) == 0:
-        blank_sensitive(link.tables, &state.sent, transaction.sent)
+    blank_sensitive(link.tables, &state.composed, transaction.sent)
+    link.note_sent(transaction, &state.composed)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
     position = POSITION_FAILED if total < 0 else state.journal.intent(transaction, state.duplicates.at(outcome))
     if position == POSITION_FAILED or state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:

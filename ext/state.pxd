@@ -57,6 +57,7 @@ cdef class State:
     # Scratch space of the message that is being handled. One thread, one message at a time.
     cdef MessageIndex request                 # the terminal's
     cdef MessageIndex answer                  # the issuer's
+    cdef MessageIndex composed                # what was written last
     cdef MessageIndex sent                    # what the issuer was asked
     cdef Slots slots
     cdef Fault fault

@@ -6,6 +6,8 @@ expire: the head tells the next deadline, and no timer is needed for a single on
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.framing cimport FRAME_HEADERS_MAX
+from switch.places cimport FieldPlace
+from switch.scan cimport MessageIndex
 
 cdef enum:
     TRANSACTION_NONE = 0xFFFFFFFF
@@ -27,6 +29,10 @@ cdef struct NaturalKey:
     uint32_t message_class            # 1, 2, 4 ...: second digit of the MTI
     uint32_t _padding
 
+cdef struct Stretch:          # bytes of a message
+    uint32_t offset           # 0: there are none
+    uint32_t length
+
 cdef struct Transaction:
     uint8_t state
     uint8_t kind
@@ -45,7 +51,11 @@ cdef struct Transaction:
     uint32_t stan                     # ours, on the link
     uint32_t reversal                 # entry of the store, for TRANSACTION_REVERSAL
     uint32_t request_size
+    uint32_t request_mti
+    uint32_t place_count
     uint32_t sent_size
+    uint32_t sent_mti
+    Stretch repeated[VERIFY_MAX]      # in the sent message: what the answer must repeat, as the link says
     int64_t deadline_ns
     int64_t received_ns
     int64_t sent_ns
@@ -56,6 +66,7 @@ cdef struct Transaction:
     uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link
     uint8_t headers[FRAME_HEADERS_MAX]
     uint8_t *request                  # the terminal's message, sensitive fields blanked
+    FieldPlace *places                # the request's index
     uint8_t *sent                     # the message as it went to the link, sensitive fields blanked
     uint8_t *apart                    # allocation for a pair that is longer than a block
 
@@ -76,8 +87,9 @@ cdef class TransactionTable:
 
     cdef uint32_t open(self) noexcept nogil
     cdef Transaction *at(self, uint32_t number) noexcept nogil
-    cdef int keep_messages(self, uint32_t number, const uint8_t *request, uint32_t request_size,
-                           const uint8_t *sent, uint32_t sent_size) noexcept nogil
+    cdef int keep_messages(self, uint32_t number, const MessageIndex *request, const uint8_t *sent,
+                           uint32_t sent_size) noexcept nogil
+    cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil
     cdef void drop_messages(self, uint32_t number) noexcept nogil
     cdef void close(self, uint32_t number) noexcept nogil
     cdef void append(self, DeadlineList deadlines, uint32_t number) noexcept nogil

@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from switch.places cimport keep_places, places_of, recall_places
 
 
 @cython.final
@@ -59,25 +60,40 @@ cdef class TransactionTable:
         """The transaction of a number that ``open`` gave."""
         return &self._pool[number]
 
-    cdef int keep_messages(self, uint32_t number, const uint8_t *request, uint32_t request_size,
-                           const uint8_t *sent, uint32_t sent_size) noexcept nogil:
-        """Copy both messages into the transaction's block; 0, or -1 when memory is short."""
+    cdef int keep_messages(self, uint32_t number, const MessageIndex *request, const uint8_t *sent,
+                           uint32_t sent_size) noexcept nogil:
+        """Copy both messages, and the request's index, into the transaction's block; 0, or -1 when memory is short.
+        ``request`` is NULL for a message that no terminal asked for."""
         cdef Transaction *transaction = &self._pool[number]
-        cdef size_t size = <size_t>request_size + sent_size
+        cdef uint32_t place_count = 0 if request == NULL else places_of(request)
+        cdef size_t places_size = place_count * sizeof(FieldPlace)
+        cdef size_t request_size = 0 if request == NULL else request.size
+        cdef size_t size = places_size + request_size + sent_size
         cdef uint8_t *block = self._blocks + <size_t>number * TRANSACTION_BLOCK_BYTES
         if size > TRANSACTION_BLOCK_BYTES:
             block = <uint8_t *>malloc(size)
             if block == NULL:
                 return -1
             transaction.apart = block
-        transaction.request = block
-        transaction.request_size = request_size
-        transaction.sent = block + request_size
+        transaction.places = <FieldPlace *>block
+        transaction.place_count = place_count
+        transaction.request = block + places_size
+        transaction.request_size = <uint32_t>request_size
+        transaction.sent = transaction.request + request_size
         transaction.sent_size = sent_size
-        if request_size:
-            memcpy(block, request, request_size)
-        memcpy(block + request_size, sent, sent_size)
+        if request != NULL:
+            transaction.request_mti = request.mti
+            keep_places(request, transaction.places)
+            memcpy(transaction.request, request.data, request_size)
+        memcpy(transaction.sent, sent, sent_size)
         return 0
+
+    cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil:
+        """The index of the terminal's request, over the kept copy."""
+        index.data = transaction.request
+        index.size = transaction.request_size
+        index.mti = transaction.request_mti
+        recall_places(transaction.places, transaction.place_count, index)
 
     cdef void drop_messages(self, uint32_t number) noexcept nogil:
         """Give the messages up, as when only a late answer is waited for."""
@@ -87,6 +103,8 @@ cdef class TransactionTable:
             transaction.apart = NULL
         transaction.request = NULL
         transaction.sent = NULL
+        transaction.places = NULL
+        transaction.place_count = 0
         transaction.request_size = 0
         transaction.sent_size = 0
 

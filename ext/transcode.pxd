@@ -65,5 +65,10 @@ cdef int put_field(const CompiledStep *step, const uint8_t *data, uint32_t size,
 # Write an MTI of four ASCII digits into ``spec.fixed_bytes``; 0, or -1 when it is not digits.
 cdef int put_type(const FieldSpec *spec, const uint8_t *mti, uint8_t *out) noexcept nogil
 
+cdef inline uint32_t type_number(const uint8_t *mti) noexcept nogil:
+    """An MTI of four ASCII digits as a number."""
+    return ((<uint32_t>mti[0] - 0x30) * 1000 + (<uint32_t>mti[1] - 0x30) * 100 + (<uint32_t>mti[2] - 0x30) * 10
+            + (<uint32_t>mti[3] - 0x30))
+
 # Write 64 bits into ``spec.fixed_bytes``, the first field's as the highest: 8 bytes, or 16 hex digits.
 cdef void put_bitmap(const FieldSpec *spec, uint64_t bits, uint8_t *out) noexcept nogil

@@ -57,9 +57,10 @@ cdef class Composer:
     cdef readonly Spec answer
 
     cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
-                     uint8_t *out, size_t room, Fault *fault) noexcept nogil
+                     uint8_t *out, size_t room, MessageIndex *composed, Fault *fault) noexcept nogil
     """Write the message; its size in bytes, or -1 with ``fault`` filled. ``request`` and ``answer`` may be NULL:
-    fields that come from them are left out. The MAC field, when there is one, is the last field, ends where the message
+    fields that come from them are left out. ``composed``, unless NULL, gets the index of what was written, but for
+    the counts. The MAC field, when there is one, is the last field, ends where the message
     ends, and is filled with zeros (digits where it is text) whatever its slot holds. Positions in ``fault`` are those
     of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value
     as ``available``."""
@@ -78,4 +79,5 @@ cdef class Composer:
     cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
                        const Slots *slots) noexcept nogil
     cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
-                        uint64_t *bitmap, Writer *writer, Fault *fault) noexcept nogil
+                        uint64_t *bitmap, MessageIndex *composed, Writer *writer,
+                        Fault *fault) noexcept nogil

@@ -65,6 +65,7 @@ from switch.transcode cimport (
     put_bitmap,
     put_field,
     put_type,
+    type_number,
 )
 
 from typing import NamedTuple
@@ -140,14 +141,15 @@ cdef class Composer:
         return False
 
     cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
-                        uint64_t *bitmap, Writer *writer, Fault *fault) noexcept nogil:
+                        uint64_t *bitmap, MessageIndex *composed, Writer *writer,
+                        Fault *fault) noexcept nogil:
         """Write the fields of a range of steps and set their bits; of several steps for a field the first that has a
         value."""
         cdef const CompiledStep *step
         cdef const MessageIndex *message
         cdef const uint8_t *data
         cdef uint8_t *at = NULL
-        cdef uint32_t size, count
+        cdef uint32_t size, count, start
         cdef uint32_t i = first
         while i < end:
             step = &self._steps[i]
@@ -157,25 +159,31 @@ cdef class Composer:
             i = step.next
             if step.field != FIELD_HEADER:
                 bitmap[(step.field - 1) >> 6] |= <uint64_t>1 << (63 - ((step.field - 1) & 63))
+            start = <uint32_t>writer_size(writer) + step.target.length_width
             if step.operation == PUT_WIRE:
                 if writer_reserve(writer, step.wire_size, &at) < 0:
                     return fail(fault, FAULT_ROOM, step.field, writer_size(writer), step.wire_size, writer.left)
                 memcpy(at, step.wire, step.wire_size)
-                continue
-            if step.source == FROM_SLOT:
-                data = slots.value[step.argument].text
-                size = count = slots.value[step.argument].count
             else:
-                message = messages[step.source]
-                data = message.data + message.offset[step.argument]
-                size = message.length[step.argument]
-                count = message.count[step.argument]
-            if put_field(step, data, size, count, writer, fault) < 0:
-                return -1
+                if step.source == FROM_SLOT:
+                    data = slots.value[step.argument].text
+                    size = count = slots.value[step.argument].count
+                else:
+                    message = messages[step.source]
+                    data = message.data + message.offset[step.argument]
+                    size = message.length[step.argument]
+                    count = message.count[step.argument]
+                if put_field(step, data, size, count, writer, fault) < 0:
+                    return -1
+            if composed != NULL:
+                composed.offset[step.field] = start
+                composed.length[step.field] = <uint32_t>writer_size(writer) - start
+                if step.field != FIELD_HEADER:
+                    composed.present[(step.field - 1) >> 6] |= <uint64_t>1 << ((step.field - 1) & 63)
         return 0
 
     cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
-                     uint8_t *out, size_t room, Fault *fault) noexcept nogil:
+                     uint8_t *out, size_t room, MessageIndex *composed, Fault *fault) noexcept nogil:
         cdef const MessageIndex *messages[2]
         cdef uint64_t bitmap[3]
         cdef SlotValue mti
@@ -188,12 +196,15 @@ cdef class Composer:
         messages[<int>FROM_ANSWER] = answer
         bitmap[0] = bitmap[1] = bitmap[2] = 0
         fault.code = FAULT_NONE
+        if composed != NULL:
+            composed.present[0] = composed.present[1] = composed.present[2] = 0
+            composed.length[<int>FIELD_HEADER] = 0
         writer_over(&writer, out, min(room, <size_t>COMPOSED_SIZE_MAX))
 
         if self._first_step[0]:
             if not self._has_any(0, self._first_step[0], messages, slots):
                 return fail(fault, FAULT_VALUE, FIELD_HEADER, 0, 1, 0)
-            if self._put_steps(0, self._first_step[0], messages, slots, bitmap, &writer, fault) < 0:
+            if self._put_steps(0, self._first_step[0], messages, slots, bitmap, composed, &writer, fault) < 0:
                 return -1
         mti = slots.value[<int>SLOT_MTI]
         if mti.count != MTI_DIGITS:
@@ -215,7 +226,8 @@ cdef class Composer:
         if writer_reserve(&writer, bitmap_size, &bitmap_at) < 0:
             return fail(fault, FAULT_ROOM, FIELD_BITMAP, writer_size(&writer), bitmap_size, writer.left)
 
-        if self._put_steps(self._first_step[0], self._step_count, messages, slots, bitmap, &writer, fault) < 0:
+        if self._put_steps(self._first_step[0], self._step_count, messages, slots, bitmap, composed, &writer,
+                           fault) < 0:
             return -1
         put_bitmap(self._bitmap_spec, bitmap[0], bitmap_at)
         bitmap_at += self._bitmap_spec.fixed_bytes
@@ -224,6 +236,10 @@ cdef class Composer:
             bitmap_at += self._next_bitmap_spec.fixed_bytes
         if tertiary:
             put_bitmap(self._next_bitmap_spec, bitmap[2], bitmap_at)
+        if composed != NULL:
+            composed.data = out
+            composed.size = <uint32_t>writer_size(&writer)
+            composed.mti = type_number(mti.text)
         return <int>writer_size(&writer)
 
     def compose_message(self, request, answer=None, slots=None, int room=ROOM_DEFAULT):
@@ -242,7 +258,8 @@ cdef class Composer:
             _index_message(self.answer, answer, &answer_index, kept)
             answer_given = &answer_index
         _fill_slots(slots or {}, &values, kept)
-        size = self.compose(request_given, answer_given, &values, <uint8_t *>PyByteArray_AS_STRING(out), room, &fault)
+        size = self.compose(request_given, answer_given, &values, <uint8_t *>PyByteArray_AS_STRING(out), room, NULL,
+                            &fault)
         if size < 0:
             raise fault_error(&fault)
         return bytes(out[:size])
@@ -507,7 +524,7 @@ def bench_compose(Composer composer not None, request, slots, int rounds):
     _fill_slots(slots, &values, kept)
     with nogil:
         for _ in range(rounds):
-            size = composer.compose(&index, NULL, &values, out, sizeof(out), &fault)
+            size = composer.compose(&index, NULL, &values, out, sizeof(out), NULL, &fault)
     if size < 0:
         raise fault_error(&fault)
     return size
