@@ -66,11 +66,6 @@ class Daemon:
             await self.kill()
             raise DaemonError("the switch did not start:\n" + "\n".join(self.lines))
 
-    @property
-    def running(self) -> bool:
-        """Whether the process is there."""
-        return self._process is not None and self._process.returncode is None
-
     async def drain(self, timeout_s: float = 30.0) -> int:
         """Ask it to finish what is in flight and end; its exit status.
 

@@ -175,7 +175,6 @@ class Issuer:
         self._random = random.Random(settings.seed)
         self.faults = FaultPlan(settings.faults, self._random)
         self._connections: set[IssuerConnection] = set()
-        self._arrived = asyncio.Condition()
         self._server: asyncio.Server | None = None
         self._callers: list[asyncio.Task[None]] = []
         self._serial = 0
@@ -220,11 +219,6 @@ class Issuer:
         """Cut every connection, as when a line breaks."""
         for connection in list(self._connections):
             connection.abort()
-
-    @property
-    def connection_count(self) -> int:
-        """Connections that are up."""
-        return len(self._connections)
 
     def joined(self, connection: IssuerConnection) -> None:
         """A connection is up."""

@@ -17,7 +17,7 @@ from switch.simulators.ledger import Identity, Original
 from switch.simulators.messages import MessageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from switch.dialects import Dialect
     from switch.dialects.model import NetworkMessage
@@ -471,8 +471,3 @@ def _moment(second: int) -> str:
 def moment(second: float | None = None) -> str:
     """Now, or another Unix time, as YYMMDDhhmmss in UTC."""
     return _moment(int(time() if second is None else second))
-
-
-def known_kinds(profile: Profile, kinds: Iterable[str]) -> list[str]:
-    """Those kinds that a dialect can ask for."""
-    return [kind for kind in kinds if kind in profile.dialect.kinds]
