@@ -19,7 +19,7 @@ from switch.connection import Reactor
 from switch.log import configure_logging, get_logger
 from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.gauges import Gauges
-from switch.server.issuers import issuer_side
+from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.notes import Notes
 from switch.server.terminals import Door, TerminalPort
 from switch.stats import Stats
@@ -135,7 +135,7 @@ class Daemon:
             for port in self._ports:
                 await port.start()
             self._started = True
-            self._announce()
+            self._announce(issuers)
             await self._drain_wanted.wait()
             await self._finish(reactor)
         finally:
@@ -147,13 +147,16 @@ class Daemon:
             reactor.stop()
             await self.admin.stop()
 
-    def _announce(self) -> None:
+    def _announce(self, issuers: Sequence[IssuerSide]) -> None:
         if self._config.journal.mode == "off":
             log.warning("journal is off: nothing survives a crash, and reversals not yet delivered are lost with it")
         for warning in self._config.warnings:
             log.warning("doubtful configuration", file=warning.file, key=warning.key, reason=warning.reason)
         for port in self._ports:
             log.info("listening", listener=port.name, address=str(port.address))
+        for issuer in issuers:
+            if isinstance(issuer, Receiver):
+                log.info("waiting for the issuer", link=issuer.name, address=str(issuer.address))
         log.info("serving", admin=str(self.admin.address), version=__version__)
 
     def _on_signal(self, number: signal.Signals) -> None:

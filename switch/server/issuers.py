@@ -11,6 +11,7 @@ from switch.config import Address, LinkSection
 from switch.connection import Connection, Reactor
 from switch.link import Link, LinkChannel
 from switch.log import get_logger
+from switch.server.notes import Notes
 from switch.server.tls import accepting_link_context, calling_link_context
 
 log = get_logger(__name__)
@@ -107,6 +108,12 @@ class Receiver:
         self._context = None if section.tls is None else accepting_link_context(section.tls)
         self._server: asyncio.Server | None = None
         self._open = 0
+        self._notes = Notes()
+
+    @property
+    def name(self) -> str:
+        """Of the link, as the configuration calls it."""
+        return self._section.name
 
     @property
     def address(self) -> Address | None:
@@ -142,7 +149,7 @@ class Receiver:
         else:
             self._open += 1
             return None
-        log.warning("link connection refused", link=self._section.name, peer=peer[0], reason=refusal)
+        self._notes("link_connection_refused", {"link": self._section.name, "peer": peer[0], "reason": refusal})
         return refusal
 
     def _lost(self, connection: Connection, reason: str) -> None:

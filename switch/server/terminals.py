@@ -63,6 +63,9 @@ class TerminalPort:
         self._accepted = self._stats.counter("authswitch_connections_total", "Terminal connections accepted.", labels)
         self._connections = self._stats.gauge("authswitch_connections", "Terminal connections open now.", labels)
         self._refused = {why: door.counter(section.name, why) for why in ("limit", "identity")}
+        self._failed_handshakes = self._stats.counter(
+            "authswitch_tls_handshake_failures_total", "Terminal connections that failed to agree on TLS.", labels
+        )
         self._server: asyncio.Server | None = None
 
     @property
@@ -85,7 +88,7 @@ class TerminalPort:
             OSError: the address cannot be had, or a certificate cannot be read.
         """
         tls = self._section.tls
-        context = None if tls is None else listener_context(tls)
+        context = None if tls is None else listener_context(tls, self._count_failed_handshake)
         self._server = await asyncio.get_running_loop().create_server(
             self._accept,
             self._section.bind.host,
@@ -135,6 +138,9 @@ class TerminalPort:
         self._door.leave()
         self._stats.set(self._connections, self._listener.connections)
         log.debug("terminal connection closed", listener=self.name, reason=reason)
+
+    def _count_failed_handshake(self) -> None:
+        self._stats.add(self._failed_handshakes)
 
     @staticmethod
     def _identity(transport: asyncio.Transport) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -12,8 +13,12 @@ from switch.config.models import LinkTls, ListenerTls
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def listener_context(tls: ListenerTls) -> ssl.SSLContext:
+def listener_context(tls: ListenerTls, on_failure: Callable[[], None]) -> ssl.SSLContext:
     """The context with which terminals are received.
+
+    Args:
+        tls: The listener's section.
+        on_failure: Called for each handshake that fails; the protocol of such a connection never hears of it.
 
     Raises:
         OSError: a file cannot be read, or certificate and key do not belong together.
@@ -26,6 +31,18 @@ def listener_context(tls: ListenerTls) -> ssl.SSLContext:
     if tls.client_ca is not None:
         context.load_verify_locations(tls.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "required" else ssl.CERT_NONE
+
+    class Handshake(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError:
+                on_failure()
+                raise
+
+    context.sslobject_class = Handshake
     return context
 
 
