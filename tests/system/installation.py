@@ -13,6 +13,7 @@ from switch.keys.master import create_master_key
 from switch.keys.names import usage_of_name
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.profile import MacSetting, Profile, moment
+from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard
 
 from .certificates import Authority
@@ -21,6 +22,8 @@ MERCHANT = "898000000000001"
 TERMINALS = [f"100000{number:02d}" for number in range(1, 41)]
 LINKS = ("bank-a", "bank-b", "scheme")
 CARD = PaymentCard(pan="6225000000000014")
+OTHER_CARD = PaymentCard(pan="4000000000000002")
+CARDS = {"bank-a": CARD, "bank-b": OTHER_CARD}
 ROUTES = {"622500": "bank-a:1"}
 MAC = "x9.19"
 
@@ -113,7 +116,8 @@ class Installation:
         self.links.append({**own, **keys})
 
     def issuer(self, name="bank-a", dialect="iso87-ascii", kind=Issuer, **settings):
-        """An issuer with the key of a link."""
+        """An issuer with the key of a link, that approves every amount."""
+        settings.setdefault("rules", Rules(amounts=()))
         mac = MacSetting(MAC, self.secrets.keys[f"link/{name}/zak"])
         return kind(profile_of(dialect), IssuerSettings(name=name, **settings), mac)
 
