@@ -24,7 +24,7 @@ SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
 BUILD = Path("build") / ("debug" if DEBUG else "release")
 
 # Modules that call OpenSSL's libcrypto.
-CRYPTO_MODULES = {"des", "mac", "pin"}
+CRYPTO_MODULES = {"commit", "des", "mac", "pin", "replay", "sealing", "segment"}
 
 RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
 DEBUG_FLAGS = ["-O1", "-Wno-maybe-uninitialized", "-UNDEBUG", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]

@@ -46,6 +46,16 @@ cdef extern from "openssl/evp.h" nogil:
                            const unsigned char *key, const unsigned char *iv) noexcept
     int EVP_EncryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_size,
                           const unsigned char *data, int size) noexcept
+    int EVP_EncryptFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_size) noexcept
+    int EVP_DecryptInit_ex(EVP_CIPHER_CTX *context, const EVP_CIPHER *cipher, ENGINE *engine,
+                           const unsigned char *key, const unsigned char *iv) noexcept
+    int EVP_DecryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_size,
+                          const unsigned char *data, int size) noexcept
+    int EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_size) noexcept
+    int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *context, int what, int size, void *data) noexcept
+    enum:
+        EVP_CTRL_AEAD_GET_TAG
+        EVP_CTRL_AEAD_SET_TAG
 
 cdef extern from "openssl/crypto.h" nogil:
     void OPENSSL_cleanse(void *data, size_t size) noexcept

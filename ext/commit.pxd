@@ -1,0 +1,64 @@
+"""The journal on files: records into an open buffer, and group commit in a thread that never holds the GIL.
+
+The event loop's thread appends; the committing thread takes the whole buffer, seals it, writes it, makes it durable and
+says so. What is appended meanwhile goes with the next. A simulator calls ``commit`` itself, and no thread is started.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.calendar cimport Calendar
+from switch.duplicate cimport Outcome
+from switch.journal cimport Journal
+from switch.registry cimport Registry
+from switch.reversal cimport Reversal
+from switch.segment cimport SegmentWriter
+from switch.stats cimport Stats
+from switch.transaction cimport Transaction
+
+cdef extern from "pthread.h" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+
+cdef struct OpenBatch:        # records that wait to be committed
+    uint8_t *records
+    uint64_t size
+    int64_t first_position
+    uint32_t count
+    int64_t wall_us
+
+
+cdef class JournalFiles(Journal):
+    cdef readonly SegmentWriter writer
+    cdef readonly Registry registry
+    cdef readonly Calendar calendar
+    cdef readonly uint64_t buffer_bytes
+    cdef readonly uint64_t refused_full       # records that found no room
+    cdef readonly int wake                    # an eventfd, readable when ``durable`` or ``failed`` has moved; -1: none
+    cdef readonly bint broken                 # nothing can be written any more
+    cdef OpenBatch _open                      # the loop's
+    cdef OpenBatch _closed                    # the committer's
+    cdef int64_t _next_position
+    cdef uint8_t *_names                      # for the next segment, when they have changed
+    cdef uint32_t _names_size
+    cdef int64_t _low_water
+    cdef pthread_mutex_t _mutex
+    cdef pthread_cond_t _work
+    cdef bint _is_kicked
+    cdef bint _is_waiting
+    cdef bint _is_stopping
+    cdef object _thread
+    cdef Stats _stats
+    cdef uint32_t _records_counter
+    cdef uint32_t _bytes_counter
+    cdef uint32_t _batches_counter
+    cdef uint32_t _commit_seconds
+
+    cdef uint8_t *_room(self, uint64_t *room) noexcept
+    cdef int64_t _append(self, int size) noexcept
+    cdef bint _take(self) noexcept nogil
+    cdef int _write(self) noexcept nogil
+    cdef int _sync(self) noexcept nogil
+    cdef void _give_up(self) noexcept nogil
+    cdef void _tell(self) noexcept nogil
+    cdef void _work_on(self) noexcept nogil

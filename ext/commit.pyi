@@ -1,0 +1,29 @@
+from typing import final
+
+from switch.calendar import Calendar
+from switch.journal import Journal
+from switch.registry import Registry
+from switch.segment import SegmentWriter
+from switch.stats import Stats
+
+@final
+class JournalFiles(Journal):
+    writer: SegmentWriter
+    registry: Registry
+    calendar: Calendar
+    buffer_bytes: int
+    refused_full: int
+    wake: int
+    broken: bool
+    next_position: int
+    waiting_bytes: int
+    reason: str
+    def __init__(
+        self, writer: SegmentWriter, registry: Registry, calendar: Calendar, next_position: int, stats: Stats
+    ) -> None: ...
+    def set_names(self, names: bytes, low_water: int) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def commit(self) -> bool: ...
+    def write(self) -> bool: ...
+    def sync(self) -> bool: ...

@@ -1,0 +1,298 @@
+"""The journal on files: records into an open buffer, and group commit in a thread that never holds the GIL."""
+
+import os
+import threading
+
+cimport cython
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from switch.journal cimport POSITION_FAILED
+from switch.libcrypto cimport OPENSSL_cleanse
+from switch.record cimport (
+    RECORD_BYTES_MAX, write_attempt, write_intent, write_outcome, write_reversal, write_reversed,
+)
+from switch.stats cimport stats_add, stats_observe
+
+cdef extern from "pthread.h" nogil:
+    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes)
+    int pthread_mutex_destroy(pthread_mutex_t *mutex)
+    int pthread_mutex_lock(pthread_mutex_t *mutex)
+    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+    int pthread_cond_init(pthread_cond_t *condition, void *attributes)
+    int pthread_cond_destroy(pthread_cond_t *condition)
+    int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+    int pthread_cond_signal(pthread_cond_t *condition)
+
+cdef extern from "unistd.h" nogil:
+    ssize_t write(int file, const void *data, size_t size)
+
+cdef extern from *:
+    """
+    #define publish_position(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
+    #define publish_flag(place) __atomic_store_n((place), 1, __ATOMIC_RELEASE)
+    """
+    void publish_position(int64_t *place, int64_t value) nogil
+    void publish_flag(bint *place) nogil
+
+
+@cython.final
+cdef class JournalFiles(Journal):
+    """The journal in segment files. Single-threaded until ``start``: then a thread commits.
+
+    Args:
+        writer: Its end, begun.
+        registry: For the identifiers of terminals and merchants.
+        calendar: For the time of each record.
+        next_position: Of the first record to come; all before it are durable.
+        stats: Where its series are registered.
+    """
+
+    def __cinit__(self, SegmentWriter writer not None, Registry registry not None, Calendar calendar not None,
+                  int64_t next_position, Stats stats not None):
+        self.wake = -1
+        pthread_mutex_init(&self._mutex, NULL)
+        pthread_cond_init(&self._work, NULL)
+        self.writer = writer
+        self.registry = registry
+        self.calendar = calendar
+        self.buffer_bytes = writer.batch_room
+        if self.buffer_bytes < 2 * RECORD_BYTES_MAX:
+            raise ValueError(f"a journal's buffer of {self.buffer_bytes} bytes is too small for two records")
+        self._open.records = <uint8_t *>malloc(self.buffer_bytes)
+        self._closed.records = <uint8_t *>malloc(self.buffer_bytes)
+        self._names = <uint8_t *>malloc(self.buffer_bytes)
+        if self._open.records == NULL or self._closed.records == NULL or self._names == NULL:
+            raise MemoryError
+        self._next_position = next_position
+        self._open.first_position = next_position
+        self._low_water = next_position
+        self.durable = next_position - 1
+        self._stats = stats
+        self._records_counter = stats.counter("authswitch_journal_records_total", "Records made durable.")
+        self._bytes_counter = stats.counter("authswitch_journal_bytes_total", "Bytes of journal made durable.")
+        self._batches_counter = stats.counter("authswitch_journal_batches_total", "Batches made durable.")
+        self._commit_seconds = stats.histogram(
+            "authswitch_journal_sync_seconds", "Time to write one batch and make it durable.")
+
+    def __dealloc__(self):
+        for records in (self._open.records, self._closed.records):
+            if records != NULL:
+                OPENSSL_cleanse(records, self.buffer_bytes)
+        free(self._open.records)
+        free(self._closed.records)
+        free(self._names)
+        pthread_cond_destroy(&self._work)
+        pthread_mutex_destroy(&self._mutex)
+
+    # --- the loop's side ------------------------------------------------------------------------------------------
+
+    @property
+    def next_position(self):
+        """Of the next record."""
+        return self._next_position
+
+    @property
+    def waiting_bytes(self):
+        """Bytes of records that no commit has taken yet."""
+        return self._open.size
+
+    @property
+    def reason(self):
+        """Why nothing new may begin, in words; empty while it may."""
+        return self.writer.reason
+
+    def set_names(self, bytes names not None, int64_t low_water):
+        """For the next segment's beginning: what numbers mean, and the first position that is still needed."""
+        if len(names) > 65536:
+            raise ValueError("too many names for a segment's beginning")
+        pthread_mutex_lock(&self._mutex)
+        memcpy(self._names, <const uint8_t *><const char *>names, len(names))
+        self._names_size = <uint32_t>len(names)
+        self._low_water = low_water
+        pthread_mutex_unlock(&self._mutex)
+
+    cdef bint accepts(self) noexcept:
+        # Half of the buffer is for what has begun: outcomes and reversals must find room when new work no longer does.
+        return not self.failed and self._open.size < self.buffer_bytes // 2
+
+    cdef uint8_t *_room(self, uint64_t *room) noexcept:
+        """The place of the next record, with the mutex held; ``_append`` gives it back."""
+        pthread_mutex_lock(&self._mutex)
+        room[0] = self.buffer_bytes - self._open.size
+        return self._open.records + self._open.size
+
+    cdef int64_t _append(self, int size) noexcept:
+        """Count the record of ``size`` bytes that was written at ``_room``'s place; its position."""
+        cdef int64_t position = POSITION_FAILED
+        if size < 0:
+            self.refused_full += 1
+        elif not self.broken:
+            position = self._next_position
+            self._next_position += 1
+            self._open.size += <uint64_t>size
+            self._open.count += 1
+            self._open.wall_us = self.calendar.wall_us
+        pthread_mutex_unlock(&self._mutex)
+        return position
+
+    cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept:
+        cdef uint64_t room
+        if self.failed:
+            return POSITION_FAILED
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_intent(out, room, self.registry, transaction, outcome, self.calendar.wall_us))
+
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_outcome(out, room, self.registry, outcome, reason, answer, size,
+                                          self.calendar.wall_us))
+
+    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_reversal(out, room, reversal, self.calendar.wall_us))
+
+    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_attempt(out, room, reversal, self.calendar.wall_us))
+
+    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_reversed(out, room, reversal, reason, self.calendar.wall_us))
+
+    cdef void kick(self) noexcept:
+        if self._open.size == 0:
+            return
+        pthread_mutex_lock(&self._mutex)
+        self._is_kicked = True
+        if self._is_waiting:
+            pthread_cond_signal(&self._work)
+        pthread_mutex_unlock(&self._mutex)
+
+    # --- the committer's side -------------------------------------------------------------------------------------
+
+    cdef bint _take(self) noexcept nogil:
+        """Take the open buffer; whether there was anything in it. The mutex is held."""
+        cdef uint8_t *emptied = self._closed.records
+        if self._open.size == 0:
+            return False
+        self._closed = self._open
+        self._open.records = emptied
+        self._open.size = 0
+        self._open.count = 0
+        self._open.first_position = self._next_position
+        self.writer.low_water = self._low_water
+        if self._names_size:
+            self.writer.set_names(self._names, self._names_size)
+            self._names_size = 0
+        self._is_kicked = False
+        return True
+
+    cdef int _write(self) noexcept nogil:
+        cdef uint64_t written = self.writer.written
+        if self.writer.write(self._closed.records, <uint32_t>self._closed.size, self._closed.first_position,
+                             self._closed.count, self._closed.wall_us) != 0:
+            self._give_up()
+            return -1
+        stats_add(self._stats, self._bytes_counter, self.writer.written - written)
+        return 0
+
+    cdef int _sync(self) noexcept nogil:
+        if self.writer.sync() != 0:
+            self._give_up()
+            return -1
+        publish_position(&self.durable, self._closed.first_position + self._closed.count - 1)
+        stats_add(self._stats, self._records_counter, self._closed.count)
+        stats_add(self._stats, self._batches_counter, 1)
+        self._closed.count = 0
+        if self.writer.prepare() != 0:
+            # What has begun can still be finished in what is left of this segment.
+            publish_flag(&self.failed)
+        return 0
+
+    cdef void _give_up(self) noexcept nogil:
+        publish_flag(&self.broken)
+        publish_flag(&self.failed)
+
+    cdef void _tell(self) noexcept nogil:
+        cdef uint64_t one = 1
+        if self.wake >= 0:
+            write(self.wake, &one, sizeof(one))
+
+    cdef void _work_on(self) noexcept nogil:
+        """The committing thread: take, write, make durable, tell, until told to stop."""
+        cdef timespec began, ended
+        cdef bint stopping = False
+        cdef bint taken
+        while not stopping and not self.broken:
+            pthread_mutex_lock(&self._mutex)
+            while not self._is_stopping and not (self._is_kicked and self._open.size):
+                self._is_waiting = True
+                pthread_cond_wait(&self._work, &self._mutex)
+            self._is_waiting = False
+            stopping = self._is_stopping
+            taken = self._take()
+            pthread_mutex_unlock(&self._mutex)
+            if not taken:
+                continue
+            clock_gettime(CLOCK_MONOTONIC, &began)
+            if self._write() == 0:
+                self._sync()
+            clock_gettime(CLOCK_MONOTONIC, &ended)
+            stats_observe(self._stats, self._commit_seconds, <uint64_t>(
+                (ended.tv_sec - began.tv_sec) * 1_000_000_000 + ended.tv_nsec - began.tv_nsec))
+            self._tell()
+            # What came meanwhile has waited long enough.
+            pthread_mutex_lock(&self._mutex)
+            self._is_kicked = True
+            pthread_mutex_unlock(&self._mutex)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Start the committing thread, and open ``wake``."""
+        self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        with nogil:
+            self._work_on()
+
+    def stop(self):
+        """Commit what is there, end the thread and close the files."""
+        if self._thread is not None:
+            pthread_mutex_lock(&self._mutex)
+            self._is_stopping = True
+            pthread_cond_signal(&self._work)
+            pthread_mutex_unlock(&self._mutex)
+            self._thread.join()
+            self._thread = None
+            os.close(self.wake)
+            self.wake = -1
+        else:
+            self.commit()
+        self.writer.close()
+        self.broken = True
+        self.failed = True
+
+    def commit(self):
+        """Write what is there and make it durable, in this thread; whether that went well. Not after ``start``."""
+        return self.write() and self.sync()
+
+    def write(self):
+        """The first half of ``commit``: seal and write; false when that failed. Not after ``start``."""
+        if self._open.size == 0:
+            return not self.broken
+        self._take()
+        return self._write() == 0
+
+    def sync(self):
+        """The second half of ``commit``: make durable; false when that failed. Not after ``start``."""
+        if self._closed.count == 0:
+            return not self.broken
+        return self._sync() == 0

@@ -1,0 +1,287 @@
+"""What the journal needs of a disk: files of a directory, allocated, written at a place, made durable."""
+
+import os
+
+cimport cython
+from libc.errno cimport EINTR, EIO, errno
+from libc.string cimport memcpy
+
+cdef extern from "sys/types.h" nogil:
+    ctypedef long off_t
+    ctypedef unsigned int mode_t
+
+cdef extern from "fcntl.h" nogil:
+    int O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC
+    int openat(int directory, const char *name, int flags, ...)
+    int posix_fallocate(int file, off_t offset, off_t size)
+
+cdef extern from "unistd.h" nogil:
+    ssize_t pread(int file, void *data, size_t size, off_t offset)
+    ssize_t pwrite(int file, const void *data, size_t size, off_t offset)
+    int fdatasync(int file)
+    int fsync(int file)
+    int ftruncate(int file, off_t size)
+    int unlinkat(int directory, const char *name, int flags)
+    int close(int file)
+    off_t lseek(int file, off_t offset, int whence)
+    int SEEK_END
+
+cdef extern from "stdio.h" nogil:
+    int renameat(int old_directory, const char *old, int new_directory, const char *new)
+
+cdef extern from "sys/file.h" nogil:
+    int LOCK_EX, LOCK_NB
+    int flock(int file, int operation)
+
+cdef enum:
+    FILE_MODE = 0o600
+
+
+cdef class Disk:
+    """Base of every disk."""
+
+    cdef int create(self, const char *name, uint64_t size) noexcept nogil:
+        return -EIO
+
+    cdef int open(self, const char *name, bint writable) noexcept nogil:
+        return -EIO
+
+    cdef int close(self, int file) noexcept nogil:
+        return -EIO
+
+    cdef int64_t size(self, int file) noexcept nogil:
+        return -EIO
+
+    cdef int64_t read(self, int file, uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
+        return -EIO
+
+    cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
+        return -EIO
+
+    cdef int truncate(self, int file, uint64_t size) noexcept nogil:
+        return -EIO
+
+    cdef int sync(self, int file) noexcept nogil:
+        return -EIO
+
+    cdef int rename(self, const char *old, const char *new) noexcept nogil:
+        return -EIO
+
+    cdef int remove(self, const char *name) noexcept nogil:
+        return -EIO
+
+    cdef int sync_directory(self) noexcept nogil:
+        return -EIO
+
+    def names(self):
+        """Names of all files."""
+        raise NotImplementedError
+
+    def free_bytes(self):
+        """Bytes that may still be written; None when nobody can tell."""
+        return None
+
+
+@cython.final
+cdef class FileDisk(Disk):
+    """A directory of the file system.
+
+    Args:
+        path: The directory.
+        exclusive: Keep everybody else who asks for it so away.
+
+    Raises:
+        OSError: it cannot be opened, or somebody else holds it (BlockingIOError).
+    """
+
+    def __cinit__(self, str path, *, bint exclusive):
+        self._directory = -1
+        self.path = path
+        self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if exclusive and flock(self._directory, LOCK_EX | LOCK_NB) != 0:
+            raise OSError(errno, os.strerror(errno), path)
+
+    def __dealloc__(self):
+        if self._directory >= 0:
+            close(self._directory)
+
+    def names(self):
+        """Names of all files."""
+        return os.listdir(self._directory)
+
+    def free_bytes(self):
+        """Bytes that may still be written."""
+        room = os.fstatvfs(self._directory)
+        return room.f_bavail * room.f_frsize
+
+    cdef int create(self, const char *name, uint64_t size) noexcept nogil:
+        cdef int status
+        cdef int file = openat(self._directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, <mode_t>FILE_MODE)
+        if file < 0:
+            return -errno
+        status = posix_fallocate(file, 0, <off_t>size)
+        if status != 0:
+            close(file)
+            unlinkat(self._directory, name, 0)
+            return -status
+        return file
+
+    cdef int open(self, const char *name, bint writable) noexcept nogil:
+        cdef int file = openat(self._directory, name, (O_RDWR if writable else O_RDONLY) | O_CLOEXEC)
+        return -errno if file < 0 else file
+
+    cdef int close(self, int file) noexcept nogil:
+        return -errno if close(file) != 0 else 0
+
+    cdef int64_t size(self, int file) noexcept nogil:
+        cdef off_t size = lseek(file, 0, SEEK_END)
+        return -errno if size < 0 else size
+
+    cdef int64_t read(self, int file, uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
+        cdef uint64_t done = 0
+        cdef ssize_t count
+        while done < size:
+            count = pread(file, data + done, size - done, <off_t>(offset + done))
+            if count < 0:
+                if errno == EINTR:
+                    continue
+                return -errno
+            if count == 0:
+                break
+            done += <uint64_t>count
+        return <int64_t>done
+
+    cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
+        cdef uint64_t done = 0
+        cdef ssize_t count
+        while done < size:
+            count = pwrite(file, data + done, size - done, <off_t>(offset + done))
+            if count < 0:
+                if errno == EINTR:
+                    continue
+                return -errno
+            done += <uint64_t>count
+        return 0
+
+    cdef int truncate(self, int file, uint64_t size) noexcept nogil:
+        return -errno if ftruncate(file, <off_t>size) != 0 else 0
+
+    cdef int sync(self, int file) noexcept nogil:
+        return -errno if fdatasync(file) != 0 else 0
+
+    cdef int rename(self, const char *old, const char *new) noexcept nogil:
+        return -errno if renameat(self._directory, old, self._directory, new) != 0 else 0
+
+    cdef int remove(self, const char *name) noexcept nogil:
+        return -errno if unlinkat(self._directory, name, 0) != 0 else 0
+
+    cdef int sync_directory(self) noexcept nogil:
+        return -errno if fsync(self._directory) != 0 else 0
+
+
+cdef int failure(object error) noexcept:
+    """Minus the number of an OSError; EIO for any other exception."""
+    number = error.errno if isinstance(error, OSError) else None
+    return -EIO if number is None else -<int>number
+
+
+@cython.final
+cdef class ScriptedDisk(Disk):
+    """A disk played by a Python object with methods of the same names, as simulators and tests have it.
+
+    The methods are ``create(name, size)`` and ``open(name, writable)``, which give a handle, ``close(file)``,
+    ``size(file)``, ``read(file, size, offset)``, ``write(file, data, offset)``, ``truncate(file, size)``,
+    ``sync(file)``, ``rename(old, new)``, ``remove(name)``, ``sync_directory()``, ``names()`` and ``free_bytes()``. An OSError is the
+    disk's error; whatever else they raise counts as EIO.
+    """
+
+    def __init__(self, object script):
+        self._script = script
+
+    def names(self):
+        """Names of all files."""
+        return self._script.names()
+
+    def free_bytes(self):
+        """Bytes that may still be written; None when nobody can tell."""
+        return self._script.free_bytes()
+
+    cdef int create(self, const char *name, uint64_t size) noexcept with gil:
+        try:
+            return self._script.create(name.decode(), size)
+        except Exception as error:
+            return failure(error)
+
+    cdef int open(self, const char *name, bint writable) noexcept with gil:
+        try:
+            return self._script.open(name.decode(), writable)
+        except Exception as error:
+            return failure(error)
+
+    cdef int close(self, int file) noexcept with gil:
+        try:
+            self._script.close(file)
+            return 0
+        except Exception as error:
+            return failure(error)
+
+    cdef int64_t size(self, int file) noexcept with gil:
+        try:
+            return self._script.size(file)
+        except Exception as error:
+            return failure(error)
+
+    cdef int64_t read(self, int file, uint8_t *data, uint64_t size, uint64_t offset) noexcept with gil:
+        cdef bytes content
+        cdef const uint8_t *start
+        try:
+            content = self._script.read(file, size, offset)
+            if <uint64_t>len(content) > size:
+                return -EIO
+            start = content
+            memcpy(data, start, len(content))
+            return len(content)
+        except Exception as error:
+            return failure(error)
+
+    cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept with gil:
+        try:
+            self._script.write(file, (<const char *>data)[:size], offset)
+            return 0
+        except Exception as error:
+            return failure(error)
+
+    cdef int truncate(self, int file, uint64_t size) noexcept with gil:
+        try:
+            self._script.truncate(file, size)
+            return 0
+        except Exception as error:
+            return failure(error)
+
+    cdef int sync(self, int file) noexcept with gil:
+        try:
+            self._script.sync(file)
+            return 0
+        except Exception as error:
+            return failure(error)
+
+    cdef int rename(self, const char *old, const char *new) noexcept with gil:
+        try:
+            self._script.rename(old.decode(), new.decode())
+            return 0
+        except Exception as error:
+            return failure(error)
+
+    cdef int remove(self, const char *name) noexcept with gil:
+        try:
+            self._script.remove(name.decode())
+            return 0
+        except Exception as error:
+            return failure(error)
+
+    cdef int sync_directory(self) noexcept with gil:
+        try:
+            self._script.sync_directory()
+            return 0
+        except Exception as error:
+            return failure(error)

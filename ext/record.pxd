@@ -1,0 +1,119 @@
+"""The journal's records: little-endian structures, followed by the bytes of a message. ``docs/journal.md`` lists them.
+
+A record names a transaction by the position of its INTENT and a reversal by the position of its REVERSAL. Links and
+listeners are numbers whose meaning stands at the beginning of each segment; terminals and merchants are written out.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.duplicate cimport Outcome
+from switch.registry cimport Registry
+from switch.reversal cimport Reversal
+from switch.transaction cimport NaturalKey, Transaction
+
+cdef enum:
+    PAN_PACKED_BYTES = 10
+    TERMINAL_BYTES = 8
+    MERCHANT_BYTES = 15
+    RECORD_BYTES_MAX = 1 << 20
+
+cdef enum RecordType:
+    RECORD_INTENT = 1
+    RECORD_OUTCOME
+    RECORD_REVERSAL
+    RECORD_ATTEMPT
+    RECORD_REVERSED
+    RECORD_TYPE_END
+
+cdef enum OutcomeFlags:
+    FLAG_APPROVED = 1
+    FLAG_REVERSED = 2         # a reversal of it is stored
+
+cdef packed struct RecordHead:
+    uint32_t size             # of the whole record
+    uint8_t type
+    uint8_t reserved[3]
+    int64_t wall_us           # since 1970
+
+cdef packed struct RequestPart:
+    uint64_t occasion
+    uint32_t stan             # the terminal's
+    uint16_t message_class
+    uint16_t listener
+    uint16_t currency         # ISO 4217, numeric; 0: none
+    uint8_t kind
+    uint8_t pan_digits
+    int64_t amount_minor      # -1: none
+    uint8_t pan[PAN_PACKED_BYTES]     # two digits a byte, the first one high
+    uint8_t terminal[TERMINAL_BYTES]
+    uint8_t merchant[MERCHANT_BYTES]
+    uint8_t reserved
+
+cdef packed struct IntentPart:
+    uint32_t stan             # ours, on the link
+    uint16_t link
+    uint8_t rrn[12]
+    uint8_t transmission_time[10]
+    uint32_t sent_size        # the message as the link got it, sensitive fields blanked, follows
+
+cdef packed struct OutcomePart:
+    int64_t intent            # 0: no issuer was asked, and a RequestPart follows
+    uint16_t link
+    uint8_t reason
+    uint8_t flags
+    uint8_t rrn[12]
+    uint8_t authorization_code[6]     # zeros: none
+    uint8_t reserved[2]
+    uint32_t answer_size      # the answer as the terminal gets it follows
+
+cdef packed struct ReversalPart:
+    int64_t original          # position of the INTENT that it takes back; 0: not known here
+    int64_t replaces          # position of its REVERSAL before this one; 0: this is the first
+    uint32_t stan             # 0: its original's
+    uint32_t attempts
+    uint16_t link
+    uint16_t listener         # whose terminal sent the source; NO_LISTENER: the source is what the link was sent
+    uint8_t pan_digits
+    uint8_t pan[PAN_PACKED_BYTES]
+    uint8_t rrn[12]
+    uint8_t authorization_code[6]
+    uint8_t reserved[3]
+    uint32_t source_size      # what attempts are composed from follows
+
+cdef packed struct AttemptPart:
+    int64_t reversal
+    uint32_t attempts         # this one included
+
+cdef packed struct ReversedPart:
+    int64_t reversal
+    int64_t original
+    uint8_t reason            # the issuer's
+
+cdef struct Record:           # one record, read: the parts that its type has
+    int64_t position
+    RecordHead head
+    bint has_request
+    RequestPart request
+    IntentPart intent
+    OutcomePart outcome
+    ReversalPart reversal
+    AttemptPart attempt
+    ReversedPart reversed
+    const uint8_t *message    # sent message, answer or source
+    uint32_t message_size
+
+cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
+                      const Outcome *outcome, int64_t wall_us) noexcept nogil
+"""Each writes one record and gives its size, or -1 when there is less room."""
+cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Outcome *outcome, int reason,
+                       const uint8_t *answer, uint32_t size, int64_t wall_us) noexcept nogil
+cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
+cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
+cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, int reason,
+                        int64_t wall_us) noexcept nogil
+
+cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcept nogil
+"""Read the record at ``data``, all sizes checked; bytes that it takes, or -1 when it is none."""
+
+cdef void unpack_digits(const uint8_t *packed, int count, uint8_t *digits) noexcept nogil
+cdef dict describe(const Record *record)
+"""The record's parts by name, PAN whole: for callers who mask it."""

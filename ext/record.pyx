@@ -1,0 +1,324 @@
+"""The journal's records: little-endian structures, followed by the bytes of a message."""
+
+import sys
+
+from libc.string cimport memcpy, memset
+from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
+from switch.reversal cimport NO_LISTENER
+
+if sys.byteorder != "little":
+    raise ImportError("the journal's records are little-endian structures; this machine is not")
+
+RECORD_NAMES = {
+    RECORD_INTENT: "INTENT",
+    RECORD_OUTCOME: "OUTCOME",
+    RECORD_REVERSAL: "REVERSAL",
+    RECORD_ATTEMPT: "ATTEMPT",
+    RECORD_REVERSED: "REVERSED",
+}
+NAMED_LINK = 1
+NAMED_LISTENER = 2
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+cdef void pack_digits(const uint8_t *digits, int count, uint8_t *packed) noexcept nogil:
+    cdef int i
+    memset(packed, 0, PAN_PACKED_BYTES)
+    for i in range(min(count, 2 * PAN_PACKED_BYTES)):
+        packed[i // 2] |= (digits[i] & 15) << (0 if i & 1 else 4)
+
+
+cdef void unpack_digits(const uint8_t *packed, int count, uint8_t *digits) noexcept nogil:
+    cdef int i
+    for i in range(min(count, 2 * PAN_PACKED_BYTES)):
+        digits[i] = 0x30 + ((packed[i // 2] >> (0 if i & 1 else 4)) & 15)
+
+
+cdef void put_head(uint8_t *out, int type, uint64_t size, int64_t wall_us) noexcept nogil:
+    cdef RecordHead head
+    memset(&head, 0, sizeof(RecordHead))
+    head.size = <uint32_t>size
+    head.type = <uint8_t>type
+    head.wall_us = wall_us
+    memcpy(out, &head, sizeof(RecordHead))
+
+
+cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outcome) noexcept nogil:
+    cdef const Terminal *terminal = registry.terminal(outcome.key.terminal)
+    memset(part, 0, sizeof(RequestPart))
+    part.occasion = outcome.key.occasion
+    part.stan = outcome.key.stan
+    part.message_class = <uint16_t>outcome.key.message_class
+    part.listener = outcome.listener
+    part.currency = outcome.currency
+    part.kind = outcome.kind
+    part.pan_digits = outcome.pan_digits
+    part.amount_minor = outcome.amount_minor
+    pack_digits(outcome.pan, outcome.pan_digits, part.pan)
+    memcpy(part.terminal, terminal.id, TERMINAL_ID_MAX)
+    memcpy(part.merchant, registry.merchant(terminal.merchant).id, MERCHANT_ID_MAX)
+
+
+cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
+                      const Outcome *outcome, int64_t wall_us) noexcept nogil:
+    cdef RequestPart request
+    cdef IntentPart part
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(RequestPart) + sizeof(IntentPart) + transaction.sent_size
+    if size > room or size > RECORD_BYTES_MAX:
+        return -1
+    put_head(out, RECORD_INTENT, size, wall_us)
+    out += sizeof(RecordHead)
+    fill_request(&request, registry, outcome)
+    memcpy(out, &request, sizeof(RequestPart))
+    out += sizeof(RequestPart)
+    part.stan = transaction.stan
+    part.link = transaction.link
+    memcpy(part.rrn, transaction.rrn, sizeof(part.rrn))
+    memcpy(part.transmission_time, transaction.transmission_time, sizeof(part.transmission_time))
+    part.sent_size = transaction.sent_size
+    memcpy(out, &part, sizeof(IntentPart))
+    memcpy(out + sizeof(IntentPart), transaction.sent, transaction.sent_size)
+    return <int>size
+
+
+cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Outcome *outcome, int reason,
+                       const uint8_t *answer, uint32_t answer_size, int64_t wall_us) noexcept nogil:
+    cdef RequestPart request
+    cdef OutcomePart part
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(OutcomePart) + answer_size
+    if outcome.intent == 0:
+        size += sizeof(RequestPart)
+    if size > room or size > RECORD_BYTES_MAX:
+        return -1
+    put_head(out, RECORD_OUTCOME, size, wall_us)
+    out += sizeof(RecordHead)
+    memset(&part, 0, sizeof(OutcomePart))
+    part.intent = outcome.intent
+    part.link = outcome.link
+    part.reason = <uint8_t>reason
+    part.flags = (FLAG_APPROVED if outcome.approved else 0) | (FLAG_REVERSED if outcome.reversed else 0)
+    memcpy(part.rrn, outcome.rrn, sizeof(part.rrn))
+    memcpy(part.authorization_code, outcome.authorization_code, sizeof(part.authorization_code))
+    part.answer_size = answer_size
+    memcpy(out, &part, sizeof(OutcomePart))
+    out += sizeof(OutcomePart)
+    if outcome.intent == 0:
+        fill_request(&request, registry, outcome)
+        memcpy(out, &request, sizeof(RequestPart))
+        out += sizeof(RequestPart)
+    if answer_size:
+        memcpy(out, answer, answer_size)
+    return <int>size
+
+
+cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil:
+    cdef ReversalPart part
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(ReversalPart) + reversal.source_size
+    if size > room or size > RECORD_BYTES_MAX:
+        return -1
+    put_head(out, RECORD_REVERSAL, size, wall_us)
+    memset(&part, 0, sizeof(ReversalPart))
+    part.original = reversal.original
+    part.replaces = reversal.replaces
+    part.stan = reversal.stan
+    part.attempts = reversal.attempts
+    part.link = reversal.link
+    part.listener = reversal.listener
+    part.pan_digits = reversal.pan_digits
+    pack_digits(reversal.pan, reversal.pan_digits, part.pan)
+    memcpy(part.rrn, reversal.rrn, sizeof(part.rrn))
+    memcpy(part.authorization_code, reversal.authorization_code, sizeof(part.authorization_code))
+    part.source_size = reversal.source_size
+    memcpy(out + sizeof(RecordHead), &part, sizeof(ReversalPart))
+    memcpy(out + sizeof(RecordHead) + sizeof(ReversalPart), reversal.source, reversal.source_size)
+    return <int>size
+
+
+cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil:
+    cdef AttemptPart part
+    if room < sizeof(RecordHead) + sizeof(AttemptPart):
+        return -1
+    put_head(out, RECORD_ATTEMPT, sizeof(RecordHead) + sizeof(AttemptPart), wall_us)
+    part.reversal = reversal.position
+    part.attempts = reversal.attempts
+    memcpy(out + sizeof(RecordHead), &part, sizeof(AttemptPart))
+    return sizeof(RecordHead) + sizeof(AttemptPart)
+
+
+cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, int reason,
+                        int64_t wall_us) noexcept nogil:
+    cdef ReversedPart part
+    if room < sizeof(RecordHead) + sizeof(ReversedPart):
+        return -1
+    put_head(out, RECORD_REVERSED, sizeof(RecordHead) + sizeof(ReversedPart), wall_us)
+    part.reversal = reversal.position
+    part.original = reversal.original
+    part.reason = <uint8_t>reason
+    memcpy(out + sizeof(RecordHead), &part, sizeof(ReversedPart))
+    return sizeof(RecordHead) + sizeof(ReversedPart)
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size) noexcept nogil:
+    if left[0] < size:
+        return -1
+    memcpy(part, at[0], size)
+    at[0] += size
+    left[0] -= size
+    return 0
+
+
+cdef int take_message(const uint8_t **at, uint64_t *left, uint32_t size, Record *record) noexcept nogil:
+    if left[0] < size:
+        return -1
+    record.message = at[0]
+    record.message_size = size
+    at[0] += size
+    left[0] -= size
+    return 0
+
+
+cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcept nogil:
+    cdef const uint8_t *at = data
+    cdef int status = -1
+    record.has_request = False
+    record.message = NULL
+    record.message_size = 0
+    if take_part(&at, &left, &record.head, sizeof(RecordHead)) != 0:
+        return -1
+    if record.head.size < sizeof(RecordHead) or record.head.size - sizeof(RecordHead) > left:
+        return -1
+    left = record.head.size - sizeof(RecordHead)
+    if record.head.type == RECORD_INTENT:
+        record.has_request = True
+        status = take_part(&at, &left, &record.request, sizeof(RequestPart))
+        if status == 0:
+            status = take_part(&at, &left, &record.intent, sizeof(IntentPart))
+        if status == 0:
+            status = take_message(&at, &left, record.intent.sent_size, record)
+    elif record.head.type == RECORD_OUTCOME:
+        status = take_part(&at, &left, &record.outcome, sizeof(OutcomePart))
+        if status == 0 and record.outcome.intent == 0:
+            record.has_request = True
+            status = take_part(&at, &left, &record.request, sizeof(RequestPart))
+        if status == 0:
+            status = take_message(&at, &left, record.outcome.answer_size, record)
+    elif record.head.type == RECORD_REVERSAL:
+        status = take_part(&at, &left, &record.reversal, sizeof(ReversalPart))
+        if status == 0:
+            status = take_message(&at, &left, record.reversal.source_size, record)
+    elif record.head.type == RECORD_ATTEMPT:
+        status = take_part(&at, &left, &record.attempt, sizeof(AttemptPart))
+    elif record.head.type == RECORD_REVERSED:
+        status = take_part(&at, &left, &record.reversed, sizeof(ReversedPart))
+    if status != 0 or left != 0:
+        return -1
+    if record.has_request and record.request.pan_digits > 19:
+        return -1
+    if record.head.type == RECORD_REVERSAL and record.reversal.pan_digits > 19:
+        return -1
+    return <int>record.head.size
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+def write_names(list links not None, list listeners not None):
+    """What the numbers of links and listeners mean: the content of a batch of names.
+
+    Args:
+        links: Name and next STAN of each, in order of their numbers.
+        listeners: Names, in order of their numbers.
+    """
+    written = bytearray()
+    entries = [(NAMED_LINK, number, name, stan) for number, (name, stan) in enumerate(links)]
+    entries += [(NAMED_LISTENER, number, name, 0) for number, name in enumerate(listeners)]
+    for kind, number, name, stan in entries:
+        text = name.encode()
+        written += bytes((kind, len(text))) + number.to_bytes(2, "little") + stan.to_bytes(4, "little") + text
+    return bytes(written)
+
+
+def read_names(bytes content not None):
+    """The other way round: names and next STANs of links by number, and names of listeners by number.
+
+    Raises:
+        ValueError: it is no batch of names.
+    """
+    links, listeners = {}, {}
+    at = 0
+    while at < len(content):
+        if at + 8 > len(content) or at + 8 + content[at + 1] > len(content):
+            raise ValueError("the batch of names is cut short")
+        number = int.from_bytes(content[at + 2:at + 4], "little")
+        name = content[at + 8:at + 8 + content[at + 1]].decode()
+        if content[at] == NAMED_LINK:
+            links[number] = (name, int.from_bytes(content[at + 4:at + 8], "little"))
+        elif content[at] == NAMED_LISTENER:
+            listeners[number] = name
+        else:
+            raise ValueError(f"the batch of names has an entry of unknown kind {content[at]}")
+        at += 8 + content[at + 1]
+    return links, listeners
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
+
+cdef str digits_of(const uint8_t *packed, int count):
+    cdef uint8_t digits[2 * PAN_PACKED_BYTES]
+    unpack_digits(packed, count, digits)
+    return digits[:count].decode("ascii")
+
+
+cdef dict describe(const Record *record):
+    cdef dict parts = {
+        "position": record.position,
+        "type": RECORD_NAMES[record.head.type],
+        "wall_us": record.head.wall_us,
+    }
+    if record.has_request:
+        parts["occasion"] = record.request.occasion
+        parts["stan"] = record.request.stan
+        parts["message_class"] = record.request.message_class
+        parts["listener"] = record.request.listener
+        parts["currency"] = record.request.currency
+        parts["kind"] = record.request.kind
+        parts["amount_minor"] = record.request.amount_minor
+        parts["pan"] = digits_of(record.request.pan, record.request.pan_digits)
+        parts["terminal"] = record.request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
+        parts["merchant"] = record.request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").rstrip()
+    if record.head.type == RECORD_INTENT:
+        parts["link"] = record.intent.link
+        parts["link_stan"] = record.intent.stan
+        parts["rrn"] = record.intent.rrn[:12].decode("ascii", "replace")
+        parts["transmission_time"] = record.intent.transmission_time[:10].decode("ascii", "replace")
+    elif record.head.type == RECORD_OUTCOME:
+        parts["intent"] = record.outcome.intent
+        parts["reason"] = record.outcome.reason
+        parts["approved"] = bool(record.outcome.flags & FLAG_APPROVED)
+        parts["reversed"] = bool(record.outcome.flags & FLAG_REVERSED)
+        if record.outcome.intent:
+            parts["link"] = record.outcome.link
+            parts["rrn"] = record.outcome.rrn[:12].decode("ascii", "replace")
+            parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")
+    elif record.head.type == RECORD_REVERSAL:
+        parts["original"] = record.reversal.original
+        parts["replaces"] = record.reversal.replaces
+        parts["link"] = record.reversal.link
+        parts["link_stan"] = record.reversal.stan
+        parts["attempts"] = record.reversal.attempts
+        parts["listener"] = None if record.reversal.listener == NO_LISTENER else record.reversal.listener
+        parts["pan"] = digits_of(record.reversal.pan, record.reversal.pan_digits)
+        parts["rrn"] = record.reversal.rrn[:12].decode("ascii", "replace")
+        parts["authorization_code"] = record.reversal.authorization_code[:6].decode("ascii", "replace").strip("\0")
+    elif record.head.type == RECORD_ATTEMPT:
+        parts["reversal"] = record.attempt.reversal
+        parts["attempts"] = record.attempt.attempts
+    elif record.head.type == RECORD_REVERSED:
+        parts["reversal"] = record.reversed.reversal
+        parts["original"] = record.reversed.original
+        parts["reason"] = record.reversed.reason
+    if record.message != NULL:
+        parts["message"] = <bytes>record.message[:record.message_size]
+    return parts

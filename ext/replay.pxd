@@ -1,0 +1,63 @@
+"""Reads the journal back: checks every byte of it, and hands each record to a visitor."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.batch cimport BatchHead
+from switch.disk cimport Disk
+from switch.record cimport Record
+from switch.sealing cimport Sealer
+
+
+cdef class Visitor:
+    """What is done with what is read."""
+    cdef int take(self, const Record *record) except -1
+    cdef int take_names(self, dict links, dict listeners) except -1
+    """At the beginning of each segment, before its records: names and next STANs of links, names of listeners."""
+
+
+cdef class Listing(Visitor):
+    cdef object _callback
+    cdef dict _links
+    cdef dict _listeners
+
+
+cdef class Segment:
+    """The head of one segment file."""
+    cdef readonly str name
+    cdef readonly uint64_t size
+    cdef readonly int64_t first_position
+    cdef readonly int64_t low_water
+    cdef readonly int64_t created_us
+    cdef readonly bytes journal_id
+    cdef bytes _head
+
+
+cdef class Tail:
+    """Where the journal ends, and what was found on the way."""
+    cdef readonly int64_t next_position
+    cdef readonly int64_t wall_us             # of the last batch; 0: there is none
+    cdef readonly uint64_t records
+    cdef readonly uint64_t batches
+    cdef readonly uint64_t bytes_read
+    cdef readonly str segment                 # the last one; None: there is none
+    cdef readonly uint64_t end                # of what is whole in it
+    cdef readonly uint64_t torn_bytes         # behind that: a batch that was being written when the process or power died
+    cdef readonly bint is_empty               # the last segment holds no record
+
+
+cdef class JournalReader:
+    cdef readonly Disk disk
+    cdef readonly list segments
+    cdef Sealer _wrapper
+    cdef Sealer _sealer
+    cdef uint8_t *_data
+    cdef uint64_t _data_room
+    cdef uint64_t _size
+    cdef uint8_t *_clear
+    cdef uint64_t _clear_room
+
+    cdef int _load(self, Segment segment) except -1
+    cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1
+    cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
+                         Tail tail) except -1
+    cdef bint _is_followed(self, uint64_t offset, int64_t position) noexcept nogil
+    cdef uint64_t _last_written(self, uint64_t offset) noexcept nogil

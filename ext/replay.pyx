@@ -1,0 +1,322 @@
+"""Reads the journal back: checks every byte of it, and hands each record to a visitor.
+
+Only the last batch of the last segment may be torn: each batch is durable before the next one is written. A damaged
+place that something whole follows was therefore damaged later, and nobody may go on as if it had not been there.
+"""
+
+import os
+import re
+
+cimport cython
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+from switch.batch cimport (
+    BATCH_ABSENT, BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, JOURNAL_ID_BYTES,
+    PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch, open_batch,
+    segment_head_is_whole,
+)
+from switch.libcrypto cimport OPENSSL_cleanse
+from switch.record cimport describe, read_record
+from switch.record import read_names
+from switch.sealing cimport SEAL_KEY_BYTES
+
+SEGMENT_NAME = re.compile(r"[0-9]{20}\.journal")
+ADVICE_DAMAGED = (
+    "the disk or somebody changed it after it was durable: keep a copy of the directory, see with `authswitch journal "
+    "verify` what is affected, and bring the segment back from a copy before starting"
+)
+ADVICE_KEY = "give the master key under which the journal was written"
+
+
+class JournalDamaged(Exception):
+    """The journal cannot be read at a place.
+
+    Attributes:
+        file: The segment.
+        offset: Byte in it.
+        position: Of the first record that cannot be read; None when that is not known.
+        reason: What is wrong there.
+        advice: What to do.
+    """
+
+    def __init__(self, str file, uint64_t offset, object position, str reason, str advice):
+        place = f"{file}: byte {offset}" + ("" if position is None else f", position {position}")
+        super().__init__(f"{place}: {reason}; {advice}")
+        self.file = file
+        self.offset = offset
+        self.position = position
+        self.reason = reason
+        self.advice = advice
+
+
+cdef class Visitor:
+    """What is done with what is read; this one does nothing."""
+
+    cdef int take(self, const Record *record) except -1:
+        return 0
+
+    cdef int take_names(self, dict links, dict listeners) except -1:
+        return 0
+
+
+@cython.final
+cdef class Listing(Visitor):
+    """Calls back with each record as a dict: links and listeners by name, the PAN whole."""
+
+    def __init__(self, object callback):
+        self._callback = callback
+
+    cdef int take(self, const Record *record) except -1:
+        cdef dict parts = describe(record)
+        for key, names in (("link", self._links), ("listener", self._listeners)):
+            if parts.get(key) is not None:
+                parts[key] = names.get(parts[key], f"number {parts[key]}")
+        self._callback(parts)
+        return 0
+
+    cdef int take_names(self, dict links, dict listeners) except -1:
+        self._links = {number: name for number, (name, _) in links.items()}
+        self._listeners = listeners
+        return 0
+
+
+@cython.final
+cdef class Segment:
+    """The head of one segment file."""
+
+
+@cython.final
+cdef class Tail:
+    """Where the journal ends, and what was found on the way."""
+
+
+@cython.final
+cdef class JournalReader:
+    """All segments of a directory, in order.
+
+    Args:
+        disk: The directory.
+        wrapping_key: 32 bytes; the key that wraps the segments' keys.
+
+    Raises:
+        OSError: it cannot be read.
+        JournalDamaged: a segment's head is damaged, or segments are missing between others.
+    """
+
+    def __cinit__(self, Disk disk not None, bytes wrapping_key not None):
+        if len(wrapping_key) != SEAL_KEY_BYTES:
+            raise ValueError("a journal needs a wrapping key of 32 bytes")
+        self.disk = disk
+        self._wrapper = Sealer()
+        self._wrapper.set_key(wrapping_key)
+        self._sealer = Sealer()
+        self.segments = [self._look_at(name) for name in sorted(disk.names()) if SEGMENT_NAME.fullmatch(name)]
+        for earlier, later in zip(self.segments, self.segments[1:]):
+            if earlier.journal_id != later.journal_id:
+                raise JournalDamaged(later.name, 40, None, f"it belongs to another journal than {earlier.name}",
+                                     "take the files of one of the two away")
+
+    def __dealloc__(self):
+        if self._clear != NULL:
+            OPENSSL_cleanse(self._clear, self._clear_room)
+        free(self._data)
+        free(self._clear)
+
+    def _look_at(self, str name):
+        cdef SegmentHead head
+        cdef Segment segment = Segment()
+        cdef int file = _well(self.disk.open(name.encode(), False), name)
+        try:
+            segment.name = name
+            segment.size = _well(self.disk.size(file), name)
+            if _well(self.disk.read(file, <uint8_t *>&head, SEGMENT_HEAD_BYTES, 0), name) < SEGMENT_HEAD_BYTES:
+                raise JournalDamaged(name, 0, None, "the segment's head is cut short", ADVICE_DAMAGED)
+        finally:
+            self.disk.close(file)
+        if not segment_head_is_whole(&head):
+            raise JournalDamaged(name, 0, None, "the segment's head is damaged", ADVICE_DAMAGED)
+        if head.version != FORMAT_VERSION:
+            raise JournalDamaged(name, 8, None, f"it is of format {head.version}, this program reads {FORMAT_VERSION}",
+                                 "use the version of authswitch that wrote it")
+        if name != f"{head.first_position:020d}.journal":
+            raise JournalDamaged(name, 16, None, f"its first position is {head.first_position}", ADVICE_DAMAGED)
+        segment.first_position = head.first_position
+        segment.low_water = head.low_water
+        segment.created_us = head.created_us
+        segment.journal_id = head.journal_id[:JOURNAL_ID_BYTES]
+        segment._head = (<const char *>&head)[:SEGMENT_HEAD_BYTES]
+        return segment
+
+    def index_of(self, int64_t position):
+        """The number of the segment that holds a position, 0 when it is before all of them."""
+        cdef int index = 0
+        for number, segment in enumerate(self.segments):
+            if (<Segment>segment).first_position <= position:
+                index = number
+        return index
+
+    def replay(self, Visitor visitor not None, int first=0):
+        """Read all segments from number ``first`` on; the ``Tail``.
+
+        Raises:
+            OSError: a file cannot be read.
+            JournalDamaged: a place cannot be read that is not a torn tail.
+        """
+        cdef Tail tail = Tail()
+        tail.next_position = 1
+        for number in range(first, len(self.segments)):
+            segment = <Segment>self.segments[number]
+            if number > first and segment.first_position != tail.next_position:
+                raise JournalDamaged(segment.name, 16, tail.next_position,
+                                     f"it begins at position {segment.first_position}: records between are missing",
+                                     ADVICE_DAMAGED)
+            tail.next_position = segment.first_position
+            self._load(segment)
+            self._read_segment(segment, number == len(self.segments) - 1, visitor, tail)
+        return tail
+
+    def repair(self, Tail tail not None):
+        """Cut the torn tail off, and take away what a crash has left half made; then the journal can be continued.
+
+        Raises:
+            OSError: the disk does not do it.
+        """
+        cdef int file
+        if tail.segment is not None:
+            name = tail.segment
+            if tail.is_empty:
+                _well(self.disk.remove(name.encode()), name)
+            elif tail.torn_bytes:
+                file = _well(self.disk.open(name.encode(), True), name)
+                try:
+                    _well(self.disk.truncate(file, tail.end), name)
+                    _well(self.disk.sync(file), name)
+                finally:
+                    self.disk.close(file)
+        if "next.segment" in self.disk.names():
+            _well(self.disk.remove(b"next.segment"), "next.segment")
+        _well(self.disk.sync_directory(), "directory")
+
+    cdef int _load(self, Segment segment) except -1:
+        """Read the whole file and unwrap its key."""
+        cdef uint8_t key[SEAL_KEY_BYTES]
+        cdef SegmentHead *head = <SegmentHead *><char *>segment._head
+        cdef uint8_t *data
+        cdef int file, status
+        if segment.size > self._data_room:
+            data = <uint8_t *>realloc(self._data, segment.size)
+            if data == NULL:
+                raise MemoryError
+            self._data = data
+            self._data_room = segment.size
+        file = _well(self.disk.open(segment.name.encode(), False), segment.name)
+        try:
+            self._size = _well(self.disk.read(file, self._data, segment.size, 0), segment.name)
+        finally:
+            self.disk.close(file)
+        status = self._wrapper.unseal(head.nonce, <const uint8_t *>head, SEGMENT_SEALED_BYTES, head.wrapped_key,
+                                      SEAL_KEY_BYTES, head.key_tag, key)
+        if status == 0:
+            self._sealer.set_key(key)
+        OPENSSL_cleanse(key, SEAL_KEY_BYTES)
+        if status != 0:
+            raise JournalDamaged(segment.name, 56, None, "the master key does not open it", ADVICE_KEY)
+        return 0
+
+    cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1:
+        cdef BatchHead head
+        cdef uint64_t offset = SEGMENT_HEAD_BYTES
+        cdef uint64_t last
+        cdef int fault
+        tail.segment = segment.name
+        tail.is_empty = True
+        tail.bytes_read += self._size
+        while True:
+            fault = check_batch(self._data + offset, self._size - offset, &head)
+            if fault == BATCH_ABSENT and self._last_written(offset) == offset:
+                break
+            if fault != BATCH_FINE:
+                if not is_last or self._is_followed(offset, tail.next_position):
+                    raise JournalDamaged(segment.name, offset, tail.next_position, "the batch here is damaged",
+                                         ADVICE_DAMAGED)
+                last = self._last_written(offset)
+                tail.torn_bytes = last - offset
+                break
+            self._read_batch(segment, offset, &head, visitor, tail)
+            offset += head.size
+        tail.end = offset
+        return 0
+
+    cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
+                         Tail tail) except -1:
+        cdef Record record
+        cdef uint8_t *clear
+        cdef uint64_t at = 0
+        cdef uint32_t number
+        cdef int size
+        if head.clear_size > self._clear_room or head.sealed_size > self._clear_room:
+            clear = <uint8_t *>realloc(self._clear, max(head.clear_size, head.sealed_size))
+            if clear == NULL:
+                raise MemoryError
+            self._clear = clear
+            self._clear_room = max(head.clear_size, head.sealed_size)
+        if open_batch(self._data + offset, head, self._sealer, offset, self._clear) != BATCH_FINE:
+            raise JournalDamaged(segment.name, offset, tail.next_position,
+                                 "the batch's seal does not fit, though its checksum does: somebody changed it",
+                                 ADVICE_DAMAGED)
+        if head.packing != PACKING_NONE or head.clear_size != head.sealed_size:
+            raise JournalDamaged(segment.name, offset, tail.next_position, f"unknown packing {head.packing}",
+                                 "use the version of authswitch that wrote it")
+        if head.first_position != tail.next_position:
+            raise JournalDamaged(segment.name, offset, tail.next_position,
+                                 f"the batch begins at position {head.first_position}", ADVICE_DAMAGED)
+        if head.kind == BATCH_NAMES:
+            links, listeners = read_names((<const char *>self._clear)[:head.clear_size])
+            visitor.take_names(links, listeners)
+            return 0
+        for number in range(head.count):
+            size = read_record(self._clear + at, head.clear_size - at, &record)
+            if size < 0:
+                raise JournalDamaged(segment.name, offset, head.first_position + number,
+                                     "the record here cannot be read, though its batch is whole",
+                                     "use the version of authswitch that wrote it")
+            record.position = head.first_position + number
+            visitor.take(&record)
+            at += <uint64_t>size
+        tail.batches += 1
+        tail.records += head.count
+        tail.wall_us = head.wall_us
+        tail.next_position = head.first_position + head.count
+        tail.is_empty = False
+        return 0
+
+    cdef bint _is_followed(self, uint64_t offset, int64_t position) noexcept nogil:
+        """Whether a whole batch stands anywhere behind a place."""
+        cdef BatchHead head
+        cdef uint32_t magic
+        offset += BATCH_ALIGNMENT
+        while offset + BATCH_ALIGNMENT <= self._size:
+            memcpy(&magic, self._data + offset, sizeof(magic))
+            if (magic == BATCH_MAGIC and check_batch(self._data + offset, self._size - offset, &head) == BATCH_FINE
+                    and head.first_position >= position):
+                return True
+            offset += BATCH_ALIGNMENT
+        return False
+
+    cdef uint64_t _last_written(self, uint64_t offset) noexcept nogil:
+        """The end of the last byte from ``offset`` on that is not zero; ``offset`` when there is none."""
+        cdef uint64_t end = self._size
+        while end > offset and self._data[end - 1] == 0:
+            end -= 1
+        return end
+
+
+cdef int64_t _well(int64_t status, str name) except -1:
+    """What a disk's call gave, when it was well.
+
+    Raises:
+        OSError: it was not.
+    """
+    if status < 0:
+        raise OSError(-status, os.strerror(-status), name)
+    return status
