@@ -51,6 +51,8 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     reversal.pan_digits = <uint8_t>pan_digits
     memcpy(reversal.pan, pan, pan_digits)
     memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
+    if listener != NO_LISTENER:
+        write_digits(reversal.rrn + 6, 6, stan)        # as in every request: its answer may be matched by it
     if authorization_code != NULL:
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
     reversal.original = original

@@ -24,12 +24,12 @@ from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
 from switch.network cimport answer_terminal
-from switch.outcome cimport finish_unsent, refuse, repeat, set_rrn
+from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat, set_rrn
 from switch.pin cimport PIN_FORMAT_NONE
 from switch.reason cimport (
     REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
     REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
-    REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION,
+    REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest
@@ -38,7 +38,7 @@ from switch.scan cimport has_field, read_number, read_text, scan_message
 from switch.sensitive cimport blank_sensitive, read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.takeback cimport take_back
+from switch.takeback cimport given_up, take_back
 from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN,
@@ -165,6 +165,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     cdef NaturalKey key
     cdef uint32_t outcome
     cdef uint64_t fingerprint
+    cdef int64_t position
     cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
     cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
     if stan < 0:
@@ -176,6 +177,11 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     outcome = state.duplicates.find(&key)
     if outcome != OUTCOME_NONE:
         _handle_duplicate(state, channel, frame, terminal, kind, outcome, fingerprint)
+        return
+    position = given_up(state, terminal_number, stan, amount_minor)
+    if kind != KIND_REVERSAL and position != POSITION_FAILED:
+        # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now.
+        refuse_at(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT, position)
         return
     if state.draining:
         refuse(state, channel, frame.headers, terminal, kind, REASON_ISSUER_UNAVAILABLE)

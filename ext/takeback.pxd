@@ -1,6 +1,6 @@
 """A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.listener cimport TerminalChannel
 from switch.registry cimport Terminal
 from switch.state cimport State
@@ -9,3 +9,6 @@ from switch.state cimport State
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                     uint32_t outcome) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
+
+cdef int64_t given_up(State state, uint32_t terminal_number, int64_t stan, int64_t amount_minor) noexcept nogil
+"""Whether a terminal has reversed a request before it came: the journal position of that, or POSITION_FAILED."""
