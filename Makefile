@@ -3,6 +3,10 @@
 
 VENV ?= .venv
 ARGS ?=
+# Of `make simulate`: how many seeds (0: as many as there is time for), the first one, how long (0: no limit).
+SEEDS ?= 100000
+START ?= 0
+SECONDS ?= 0
 PY := $(VENV)/bin/python
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 DEBUG_LIB := build/debug/lib
@@ -13,7 +17,7 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test bench instructions lint format debug coverage clean
+.PHONY: help ready setup build run test simulate nightly bench instructions lint format debug coverage clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +46,12 @@ test: setup build ## Run linters and tests (ARGS="tests/ext -k scan" for some of
 	$(MAKE) --no-print-directory lint || status=1; \
 	$(PY) -m pytest $(ARGS) || status=1; \
 	exit $$status
+
+simulate: setup build ## Try to break what must always hold, on virtual time (SEEDS=100000 START=0 SECONDS=0)
+	@$(PY) -m tests.simulation --seeds $(SEEDS) --start $(START) --seconds $(SECONDS) --jobs $(JOBS) $(ARGS)
+
+nightly: setup build ## The same for four hours, from a seed that no night had before
+	@$(PY) -m tests.simulation --seeds 0 --start $$(($$(date +%s) * 1000)) --seconds 14400 --jobs $(JOBS) $(ARGS)
 
 bench: setup build ## Measure the parts beside their peers, then the whole switch beside the C relay
 	@mkdir -p reports

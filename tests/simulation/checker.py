@@ -1,0 +1,103 @@
+"""What must hold, looked at all along and once more when everything has come to rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .issuer import Booking
+    from .terminal import Payment
+
+APPROVED, DECLINED, REVERSED, UNKNOWN = "approved", "declined", "reversed", "unknown"
+
+
+class Key(NamedTuple):
+    """One transaction, wherever it is seen: no terminal uses an amount twice for one kind."""
+
+    terminal: str
+    kind: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must never be.
+
+    Attributes:
+        invariant: Its short name: I1 to I6 as in the design, or ``convergence``, ``books``.
+        what: What was seen, in words.
+        now_ns: When.
+    """
+
+    invariant: str
+    what: str
+    now_ns: int
+
+    def __str__(self) -> str:
+        return f"{self.invariant} at {self.now_ns / 1e9:.3f} s: {self.what}"
+
+
+class Checker:
+    """Watches terminals and issuers, and knows nothing of the switch."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.violations: list[Violation] = []
+        self.payments: dict[Key, Payment] = {}
+        self.bookings: dict[Key, list[Booking]] = {}
+
+    def report(self, invariant: str, what: str) -> None:
+        """Something was seen that must never be."""
+        self.violations.append(Violation(invariant, what, self._clock.now_ns))
+
+    # --- terminals ------------------------------------------------------------------------------------------------
+
+    def began(self, key: Key, payment: Payment) -> None:
+        """A terminal sends a transaction for the first time."""
+        self.payments[key] = payment
+
+    def told(self, payment: Payment, approved: bool) -> None:
+        """A terminal was given an answer that it may believe."""
+        key = payment.key
+        if payment.told is not None and payment.told != approved and not payment.is_given_up:
+            self.report("I1", f"{key} was told {_words(payment.told)}, then {_words(approved)}")
+        payment.told = approved
+        if approved and not payment.is_given_up and not any(one.was_approved for one in self.bookings.get(key, ())):
+            self.report("I3", f"{key} was told approved, but no issuer approved it")
+
+    def misled(self, what: str) -> None:
+        """A terminal got what belongs to somebody else."""
+        self.report("I6", what)
+
+    # --- issuers --------------------------------------------------------------------------------------------------
+
+    def booked(self, booking: Booking) -> None:
+        """An issuer was asked for a transaction that it did not know yet."""
+        others = self.bookings.setdefault(booking.key, [])
+        if booking.key not in self.payments:
+            self.report("I6", f"{booking.issuer} was asked for {booking.key}, which no terminal has begun")
+        if others:
+            self.report("I4", f"{booking.issuer} was asked for {booking.key}, which {others[0].issuer} knows already")
+        others.append(booking)
+
+    # --- at rest --------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Every receipt and every ledger must say the same of every transaction."""
+        for key, payment in self.payments.items():
+            standing = [one for one in self.bookings.get(key, ()) if one.state == APPROVED]
+            if payment.state == UNKNOWN:
+                self.report("convergence", f"{key}: its terminal still does not know what became of it")
+            elif payment.state == APPROVED and len(standing) != 1:
+                self.report("books", f"{key}: its terminal was told approved, but {len(standing)} charges stand")
+            elif payment.state != APPROVED and standing:
+                self.report("books", f"{key}: its terminal has it {payment.state}, but a charge stands (I2)")
+        for key, bookings in self.bookings.items():
+            if key not in self.payments and any(one.state == APPROVED for one in bookings):
+                self.report("books", f"{key}: charged, but no terminal knows of it")
+
+
+def _words(approved: bool) -> str:
+    return "approved" if approved else "not approved"

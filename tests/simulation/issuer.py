@@ -1,0 +1,257 @@
+"""Issuers: they keep a ledger, answer, decline, hesitate, repeat themselves, and take each reversal however often it comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from switch.framing import Deframer
+from switch.simulators.messages import answer_mti
+
+from .checker import APPROVED, DECLINED, REVERSED, Key
+from .clock import MS, SECOND
+from .world import LINK_DIALECTS, LINKS
+
+if TYPE_CHECKING:
+    from switch.scan import Message
+    from switch.simulators.ledger import Identity
+
+    from .checker import Checker
+    from .clock import Clock
+    from .network import Wire
+    from .options import Options
+    from .tally import Tally
+    from .world import World
+
+
+def outline(message: Message) -> str:
+    """A message in a few words; nothing of the card."""
+    named = (
+        (11, "stan"),
+        (4, "amount"),
+        (37, "rrn"),
+        (39, "code"),
+        (41, "terminal"),
+        (90, "original"),
+        (56, "original"),
+    )
+    words = (f"{name} {message.text(field).strip()}" for field, name in named if field in message)
+    return " ".join([message.mti, *words])
+
+
+@dataclass(slots=True)
+class Booking:
+    """One request in an issuer's ledger.
+
+    Attributes:
+        was_approved: Whether the issuer ever said so.
+        state: ``approved``, ``declined`` or ``reversed``.
+        answer: The message with which it was answered, to be repeated.
+    """
+
+    issuer: str
+    key: Key
+    was_approved: bool
+    state: str
+    answer: bytes
+
+
+class Issuer:
+    """One issuer at the other end of a link."""
+
+    def __init__(
+        self, world: World, options: Options, clock: Clock, checker: Checker, tally: Tally, number: int
+    ) -> None:
+        self.name = LINKS[number]
+        self.clock = clock
+        self.checker = checker
+        self.tally = tally
+        self.draw = options.stream(f"issuer/{number}")
+        self.rates = options.rates()
+        self.profile = world.profiles[LINK_DIALECTS[number]]
+        self.mac = world.link_mac(number)
+        self.is_reachable = True
+        self.wires: dict[Wire, Deframer] = {}
+        self.ledger: dict[Identity, Booking] = {}
+        self._by_original: dict[tuple[str, str, str], Booking] = {}
+        self._orphans: set[tuple[str, str, str]] = set()
+        self._overhead = self.profile.framing.overhead
+        self._declines = self.draw.choice((0.0, 0.1, 0.3))
+        self._hesitation_ns = self.draw.choice((0, 5, 50, 300)) * MS
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    def accepted(self, wire: Wire) -> None:
+        """The switch has dialled."""
+        self.wires[wire] = Deframer(self.profile.framing)
+
+    def lost(self, wire: Wire) -> None:
+        """A connection is gone."""
+        self.wires.pop(wire, None)
+
+    def received(self, wire: Wire, data: bytes) -> None:
+        """Bytes came in."""
+        deframer = self.wires.get(wire)
+        if deframer is not None:
+            for headers, message in deframer.feed(data):
+                self._take(wire, headers, message)
+
+    def go_away(self, for_ns: int) -> None:
+        """Be unreachable for a while."""
+        self.is_reachable = False
+        for wire in list(self.wires):
+            wire.break_off()
+        self.wires.clear()
+        self.clock.after(for_ns, self._come_back)
+
+    def _come_back(self) -> None:
+        self.is_reachable = True
+
+    def calm_down(self) -> None:
+        """From now on answer everything once, soon and rightly."""
+        self.rates = dict.fromkeys(self.rates, 0.0)
+        self._hesitation_ns = min(self._hesitation_ns, 50 * MS)
+
+    def _happens(self, fault: str, share: float = 1.0) -> bool:
+        rate = self.rates[fault]
+        if rate and self.draw.random() < rate * share:
+            self.tally.fault(fault)
+            return True
+        return False
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def _take(self, wire: Wire, headers: bytes, data: bytes) -> None:
+        message = self.profile.scan(data)
+        self.clock.tell(self.name, f"gets {outline(message)}")
+        if self.mac is not None and message.mti[1] != "8" and not self.profile.mac_is_right(message, data, self.mac):
+            self.checker.report("MAC", f"{self.name} got a {message.mti} with a wrong MAC")
+            return
+        match message.mti[1]:
+            case "8":
+                if message.mti[2] == "0" or message.mti[2] == "2":
+                    self._take_network(wire, headers, message)
+            case "4":
+                self._take_reversal(wire, headers, message)
+            case _:
+                self._take_request(wire, headers, message)
+
+    def _take_network(self, wire: Wire, headers: bytes, message: Message) -> None:
+        if self._happens("silent", 0.2):
+            return
+        pieces = self.profile.echo(message, network=True)
+        pieces[39] = self.profile.code_piece("approved", "8")
+        self._reply(wire, headers, self.profile.writer.message(answer_mti(message.mti), pieces), self._hesitation())
+
+    def _take_request(self, wire: Wire, headers: bytes, message: Message) -> None:
+        identity = self.profile.identity(message)
+        booking = self.ledger.get(identity)
+        if booking is None:
+            booking = self._book(identity, message)
+            if booking is None:
+                return
+        self._answer(wire, headers, booking.answer, message)
+
+    def _book(self, identity: Identity, message: Message) -> Booking | None:
+        if self._happens("silent", 0.3):
+            return None
+        kind = self.profile.kind(message)
+        key = Key(identity.terminal, kind, int(self.profile.text(message, 4) or "0"))
+        # A reversal may name the moment by field 7 or by field 12, as its dialect says.
+        occasions = {identity.occasion, self.profile.text(message, 12)}
+        places = [(identity.stan, occasion, identity.terminal) for occasion in occasions]
+        approved = self._orphans.isdisjoint(places) and self.draw.random() >= self._declines
+        pieces = self.profile.echo(message)
+        pieces[39] = self.profile.code_piece("approved" if approved else "do_not_honour", message.mti[1])
+        if approved:
+            pieces[38] = self.profile.writer.piece(38, f"{self.draw.randrange(1_000_000):06d}")
+        answer = self._signed(answer_mti(message.mti), pieces)
+        booking = Booking(self.name, key, approved, APPROVED if approved else DECLINED, answer)
+        self.ledger[identity] = booking
+        self._by_original.update(dict.fromkeys(places, booking))
+        self.checker.booked(booking)
+        if self._happens("silent", 0.5):
+            return None
+        return booking
+
+    def _answer(self, wire: Wire, headers: bytes, answer: bytes, request: Message) -> None:
+        delay_ns = self._hesitation()
+        if self._happens("late"):
+            delay_ns += int((1 + 7 * self.draw.random()) * SECOND)
+        if self._happens("forge"):
+            self._forge(wire, headers, request)
+        self._reply(wire, headers, answer, delay_ns)
+        if self._happens("duplicate"):
+            self._reply(wire, headers, answer, delay_ns + self.draw.choice((0, 100, 3_000)) * MS)
+
+    def _take_reversal(self, wire: Wire, headers: bytes, message: Message) -> None:
+        reason = "system_malfunction"
+        if not self._happens("busy"):
+            reason = self._take_back(message)
+        if self._happens("silent"):
+            return
+        pieces = self.profile.echo(message)
+        pieces[39] = self.profile.code_piece(reason, "4")
+        answer = self._signed(answer_mti(message.mti), pieces)
+        delay_ns = self._hesitation()
+        if self._happens("late"):
+            delay_ns += int((1 + 7 * self.draw.random()) * SECOND)
+        self._reply(wire, headers, answer, delay_ns)
+        if self._happens("duplicate"):
+            self._reply(wire, headers, answer, delay_ns + self.draw.choice((0, 100, 3_000)) * MS)
+
+    def _take_back(self, message: Message) -> str:
+        """Undo what a reversal names; remember it when it is not here, so that it is refused if it still comes."""
+        original = self.profile.original(message)
+        place = (original.stan, original.occasion, original.terminal)
+        booking = self._by_original.get(place)
+        if booking is None or booking.key.amount_minor != int(self.profile.text(message, 4) or "0"):
+            self._orphans.add(place)
+            return "original_not_found" if self.draw.random() < 0.5 else "approved"
+        if booking.state == APPROVED:
+            booking.state = REVERSED
+            self.tally.reversals += 1
+        return "approved"
+
+    def _forge(self, wire: Wire, headers: bytes, request: Message) -> None:
+        """An answer that the issuer never gave: an approval that must not be believed."""
+        pieces = self.profile.echo(request)
+        pieces[39] = self.profile.code_piece("approved", request.mti[1])
+        pieces[38] = self.profile.writer.piece(38, "666666")
+        mti = answer_mti(request.mti)
+        if self.mac is not None and self.draw.random() < 0.7:
+            forged = self.profile.signed(mti, pieces, self.mac.with_key(bytes(16)))
+        elif self.draw.random() < 0.5:
+            pieces[4] = self.profile.writer.piece(4, f"{self.draw.randrange(10**9, 10**10):012d}")
+            forged = self._signed(mti, pieces)
+        else:
+            pieces[41] = self.profile.writer.piece(41, "66666666")
+            forged = self._signed(mti, pieces)
+        self._reply(wire, headers, forged, self.draw.randrange(100) * MS)
+
+    def _signed(self, mti: str, pieces: dict[int, bytes]) -> bytes:
+        if self.mac is None:
+            return self.profile.writer.message(mti, pieces)
+        return self.profile.signed(mti, pieces, self.mac)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _hesitation(self) -> int:
+        hesitation_ns = self._hesitation_ns * self.draw.random()
+        if self._happens("reorder"):
+            hesitation_ns += 1_000 * MS * self.draw.random()
+        return int(hesitation_ns)
+
+    def _reply(self, wire: Wire, headers: bytes, message: bytes, delay_ns: int) -> None:
+        framing = self.profile.framing
+        self.clock.after(delay_ns, self._send, wire, framing.wrap(message, framing.reply_headers_for(headers)))
+
+    def _send(self, wire: Wire, frame: bytes) -> None:
+        if wire not in self.wires or (len(self.wires) > 1 and self._happens("reorder")):
+            # Its host answers on whatever connection stands.
+            if not self.wires or self.draw.random() < 0.5:
+                return
+            wire = self.draw.choice(list(self.wires))
+        if self.clock.trace is not None:
+            self.clock.tell(self.name, f"says {outline(self.profile.scan(frame[self._overhead :]))}")
+        wire.to_switch(frame)

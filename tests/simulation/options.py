@@ -1,0 +1,97 @@
+"""What one run is: everything follows from these few values, so that a failure can be told in one line."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from random import Random
+
+FAULTS = (
+    "fragment",  # chunks are cut anywhere, down to single bytes
+    "delay",  # a direction of a connection stands still for seconds
+    "reset",  # a connection breaks, with all that was under way on it
+    "half_open",  # a peer vanishes; the other side learns nothing of it
+    "duplicate",  # messages come twice, in both directions
+    "late",  # issuers answer after everybody has given up
+    "silent",  # issuers book a request, or not, and say nothing
+    "reorder",  # issuers answer in another order, and on another connection
+    "forge",  # messages that nobody entitled to it has sent
+    "busy",  # issuers answer a reversal with "system malfunction"
+    "jump",  # the wall clock of the switch jumps
+    "flap",  # an issuer goes away and comes back
+    "drain",  # the switch is drained in the middle
+    "crash",  # the switch is killed at any moment and started again
+    "power",  # so is its machine: what was not synced may be lost
+    "slow_disk",  # fdatasync takes long
+    "failed_disk",  # a write or fdatasync fails
+    "full_disk",  # there is no room left
+    "bit_rot",  # what was written is not what is read
+)
+"""Kinds of trouble; each has a rate of its own in each run."""
+
+JOURNAL_FAULTS = frozenset({"drain", "crash", "power", "slow_disk", "failed_disk", "full_disk", "bit_rot"})
+"""Those that only a switch with a journal can outlive."""
+
+TERMINALS_MAX = 5
+REQUESTS_MAX = 6
+CALM, ROUGH, TERRIBLE = 0.02, 0.12, 0.4
+
+
+@dataclass(frozen=True)
+class Options:
+    """One run.
+
+    Attributes:
+        seed: Decides all that the other values leave open.
+        terminals: Numbers of the terminals that take part.
+        requests: How many transactions each of them makes at most.
+        faults: Kinds of trouble that may happen.
+        journal: Whether there is a journal; without one nothing is crashed.
+        defect: Name of the deliberate defect that is switched on; empty for none.
+    """
+
+    seed: int
+    terminals: tuple[int, ...]
+    requests: int
+    faults: tuple[str, ...]
+    journal: bool = False
+    defect: str = ""
+
+    @classmethod
+    def drawn(cls, seed: int, *, journal: bool = False, defect: str = "") -> Options:
+        """The run that a seed stands for."""
+        draw = Random(f"{seed}/options")
+        terminals = tuple(range(draw.randint(1, TERMINALS_MAX)))
+        faults = tuple(fault for fault in FAULTS if journal or fault not in JOURNAL_FAULTS)
+        return cls(seed, terminals, draw.randint(1, REQUESTS_MAX), faults, journal, defect)
+
+    def stream(self, name: str) -> Random:
+        """Randomness for one purpose, whatever others have drawn: what is left out changes nothing else."""
+        return Random(f"{self.seed}/{name}")
+
+    def rates(self) -> dict[str, float]:
+        """How often each kind of trouble happens: some runs are calm, some are terrible, some know one trouble only."""
+        draw = self.stream("rates")
+        mood = draw.choice((0.0, CALM, CALM, ROUGH, ROUGH, TERRIBLE))
+        drawn = {fault: mood * draw.choice((0.0, draw.random(), 1.0)) for fault in FAULTS}
+        if draw.random() < 0.2:
+            single = draw.choice(FAULTS)
+            drawn = {fault: TERRIBLE if fault == single else 0.0 for fault in FAULTS}
+        return {fault: drawn[fault] if fault in self.faults else 0.0 for fault in FAULTS}
+
+    def command(self) -> str:
+        """The command that replays this run."""
+        whole = Options.drawn(self.seed, journal=self.journal, defect=self.defect)
+        words = []
+        if self.terminals != whole.terminals:
+            words += ["--terminals", ",".join(map(str, self.terminals))]
+        if self.requests != whole.requests:
+            words += ["--requests", str(self.requests)]
+        if self.faults != whole.faults:
+            words += ["--faults", ",".join(self.faults) or "none"]
+        if self.journal:
+            words += ["--journal"]
+        if self.defect:
+            words += ["--defect", self.defect]
+        arguments = f" ARGS={shlex.quote(shlex.join(words))}" if words else ""
+        return f"make simulate START={self.seed} SEEDS=1{arguments}"

@@ -1,0 +1,129 @@
+"""One run: trouble first, then everything heals and must come to rest with all books in agreement."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .checker import Checker, Violation
+from .clock import MS, SECOND, Clock
+from .issuer import Issuer
+from .network import Weather
+from .plant import Plant
+from .tally import Tally
+from .terminal import Terminal
+from .world import LINKS, the_world
+
+if TYPE_CHECKING:
+    from .options import Options
+
+TROUBLE_NS_MAX = 60 * SECOND
+REST_NS_MAX = 300 * SECOND
+"""Within this time after the last trouble everything must have come to rest."""
+
+
+@dataclass
+class Result:
+    """What came of a run."""
+
+    options: Options
+    violations: list[Violation]
+    tally: Tally
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def invariants(self) -> frozenset[str]:
+        """What was broken."""
+        return frozenset(one.invariant for one in self.violations)
+
+
+class Run:
+    """One seed's world."""
+
+    def __init__(self, options: Options) -> None:
+        world = the_world()
+        self.options = options
+        self.tally = Tally(runs=1)
+        self.clock = Clock()
+        self.checker = Checker(self.clock)
+        self.rates = options.rates()
+        self.draw = options.stream("trouble")
+        self.weather = Weather(self.clock, options.stream("weather"), self.rates, self.tally)
+        self.issuers = [
+            Issuer(world, options, self.clock, self.checker, self.tally, number) for number in range(len(LINKS))
+        ]
+        self.plant = Plant(world, options, self.clock, self.weather, self.issuers)
+        self.terminals = [
+            Terminal(world, options, self.clock, self.plant, self.checker, self.tally, number)
+            for number in options.terminals
+        ]
+        self.has_healed = False
+
+    def execute(self) -> Result:
+        """Let it all happen."""
+        self.plant.start()
+        for terminal in self.terminals:
+            terminal.start()
+        self._trouble()
+        step, violations = self.clock.step, self.checker.violations
+        while not violations and not self._is_served() and step(TROUBLE_NS_MAX):
+            pass
+        self._heal()
+        limit_ns = self.clock.now_ns + REST_NS_MAX
+        while not violations and not self._is_at_rest() and step(limit_ns):
+            pass
+        if not violations:
+            self._judge()
+        self.tally.virtual_seconds += self.clock.now_ns / SECOND
+        self.tally.outcomes.update(one.state for one in self.checker.payments.values())
+        return Result(self.options, violations, self.tally)
+
+    def _is_served(self) -> bool:
+        return all(terminal.is_done for terminal in self.terminals)
+
+    def _is_at_rest(self) -> bool:
+        return self._is_served() and self.plant.is_quiet
+
+    def _trouble(self) -> None:
+        """Now and then something happens to the switch or to an issuer as a whole."""
+        if self.has_healed:
+            return
+        if self._happens("flap"):
+            self.draw.choice(self.issuers).go_away(int(self.draw.random() * 8 * SECOND))
+        if self._happens("jump"):
+            self.clock.wall_skew_s += self.draw.choice((-7_200, -90, -2, 1, 45, 3_600))
+        self.clock.after(self.draw.randrange(100, 1_000) * MS, self._trouble)
+
+    def _happens(self, fault: str) -> bool:
+        if self.rates[fault] and self.draw.random() < self.rates[fault]:
+            self.tally.fault(fault)
+            return True
+        return False
+
+    def _heal(self) -> None:
+        self.has_healed = True
+        self.weather.clear_up()
+        for issuer in self.issuers:
+            issuer.calm_down()
+        for terminal in self.terminals:
+            terminal.calm_down()
+
+    def _judge(self) -> None:
+        if not self._is_at_rest():
+            self.checker.report(
+                "convergence",
+                f"{REST_NS_MAX // SECOND} s after trouble {self.plant.engine.in_flight} requests are in flight, "
+                f"{self.plant.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} terminals busy",
+            )
+        self.checker.settle()
+
+
+def execute(options: Options, *, traced: bool = False) -> Result:
+    """Make one run; its world is given back at once."""
+    run = Run(options)
+    run.clock.trace = [] if traced else None
+    result = run.execute()
+    result.trace = run.clock.trace or []
+    gc.collect(0)
+    return result

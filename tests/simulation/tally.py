@@ -1,0 +1,54 @@
+"""What happened in a run, or in many: so that nobody has to take "no violation" on trust."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Tally:
+    """Counts over one run or many.
+
+    Attributes:
+        runs: Seeds.
+        transactions: Payments, voids and reversals that terminals began.
+        outcomes: How their receipts ended.
+        faults: Kinds of trouble, and how often each happened.
+        crashes: How often the switch was killed.
+        reversals: How many charges were taken back at issuers.
+        virtual_seconds: How much time passed in the simulated world.
+    """
+
+    runs: int = 0
+    transactions: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    crashes: int = 0
+    reversals: int = 0
+    virtual_seconds: float = 0.0
+
+    def fault(self, name: str) -> None:
+        """Something went wrong, as it was meant to."""
+        self.faults[name] += 1
+
+    def add(self, other: Tally) -> None:
+        """Count another run's in."""
+        self.runs += other.runs
+        self.transactions += other.transactions
+        self.outcomes += other.outcomes
+        self.faults += other.faults
+        self.crashes += other.crashes
+        self.reversals += other.reversals
+        self.virtual_seconds += other.virtual_seconds
+
+    def lines(self) -> list[str]:
+        """All of it in words."""
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(self.outcomes.items()))
+        faults = ", ".join(f"{count:,} {name}" for name, count in self.faults.most_common())
+        return [
+            f"{self.runs:,} seeds, {self.transactions:,} transactions ({outcomes})",
+            f"{sum(self.faults.values()):,} faults ({faults})",
+            f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
+            f"{self.virtual_seconds / 3600:,.1f} hours of virtual time",
+        ]

@@ -1,0 +1,360 @@
+"""Terminals: they pay, void, wait, repeat themselves, give up and reverse, and keep a receipt of every transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from switch.framing import Deframer
+from switch.simulators.profile import moment
+from switch.simulators.receipts import Receipt
+from switch.simulators.scenario import PaymentCard
+
+from .checker import APPROVED, DECLINED, REVERSED, UNKNOWN, Key
+from .clock import MS, SECOND
+from .issuer import outline
+from .world import CARDS, LISTENER_DIALECTS, MERCHANT, listener_of, terminal_id
+
+if TYPE_CHECKING:
+    from switch.scan import Message
+
+    from .checker import Checker
+    from .clock import Clock
+    from .network import Wire
+    from .options import Options
+    from .plant import Plant
+    from .tally import Tally
+    from .world import World
+
+BATCH = "000001"
+CURRENCY = "156"
+AMOUNTS_A_TERMINAL = 10_000
+PAYMENT_CARDS = tuple(PaymentCard(pan=pan) for pan in CARDS)
+SETTLED_REASONS = frozenset({"approved", "original_not_found"})
+"""With which a terminal takes its reversal for done."""
+
+
+@dataclass(slots=True)
+class Payment:
+    """One transaction of a terminal.
+
+    Attributes:
+        receipt: What its printer would print.
+        card: With what was paid.
+        state: ``unknown`` until it is ``approved``, ``declined`` or ``reversed``.
+        told: What the last answer said; None before the first.
+        is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
+        is_voided: Whether a void of it was begun.
+    """
+
+    key: Key
+    receipt: Receipt
+    card: PaymentCard
+    state: str = UNKNOWN
+    told: bool | None = None
+    is_given_up: bool = False
+    is_voided: bool = False
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A message that waits for its answer.
+
+    Attributes:
+        payment: Whose.
+        mti_class: Second digit of its MTI.
+        stan: Its field 11.
+        frame: What is sent, and sent again.
+        tries: How often it was sent.
+        is_reversal: Whether it takes the payment back.
+    """
+
+    payment: Payment
+    mti_class: str
+    stan: str
+    frame: bytes
+    is_reversal: bool
+    tries: int = 0
+
+
+class Terminal:
+    """One terminal, with its habits drawn by the seed."""
+
+    def __init__(
+        self, world: World, options: Options, clock: Clock, plant: Plant, checker: Checker, tally: Tally, number: int
+    ) -> None:
+        self.number = number
+        self.id = terminal_id(number)
+        self.listener = listener_of(number)
+        self.profile = world.profiles[LISTENER_DIALECTS[self.listener]]
+        self.mac = world.terminal_mac(self.id, self.listener)
+        self.clock = clock
+        self.plant = plant
+        self.checker = checker
+        self.tally = tally
+        self.draw = options.stream(f"terminal/{number}")
+        self.rates = options.rates()
+        self.left = options.requests
+        self.payments: list[Payment] = []
+        self.exchange: Exchange | None = None
+        self.wire: Wire | None = None
+        self._deframer: Deframer | None = None
+        self._stan = self.draw.choice((0, 41, 999_990))
+        self._timer = 0
+        draw = self.draw
+        self._patience_ns = draw.choice((700, 1_500, 3_000, 6_000)) * MS
+        self._repeats_max = draw.choice((0, 1, 3))
+        self._pause_ns = draw.choice((10, 300, 2_000)) * MS
+        self._stays_connected = draw.random() < 0.7
+        self._reverses_approvals = draw.choice((0.0, 0.05, 0.3))
+        self._doubts_timeouts = draw.random() < 0.5
+        self._changes_mti = draw.random() < 0.5
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has nothing more to say."""
+        return self.left == 0 and self.exchange is None
+
+    def start(self) -> None:
+        """Begin to serve customers."""
+        self.clock.after(int(self.draw.random() * self._pause_ns), self._next)
+
+    def calm_down(self) -> None:
+        """From now on say everything once."""
+        self.rates = dict.fromkeys(self.rates, 0.0)
+
+    # --- transactions ---------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        if self.left == 0:
+            return
+        self.left -= 1
+        voidable = [
+            one for one in self.payments if one.state == APPROVED and one.key.kind == "purchase" and not one.is_voided
+        ]
+        if voidable and self.draw.random() < 0.25:
+            original = self.draw.choice(voidable)
+            original.is_voided = True
+            self._begin("void", original.card, original.key.amount_minor, original.receipt)
+        else:
+            amount_minor = (self.number + 1) * AMOUNTS_A_TERMINAL + len(self.payments) + 1
+            kind = "purchase" if self.draw.random() < 0.9 else "refund"
+            self._begin(kind, self.draw.choice(PAYMENT_CARDS), amount_minor, None)
+
+    def _begin(self, kind: str, card: PaymentCard, amount_minor: int, original: Receipt | None) -> None:
+        key = Key(self.id, kind, amount_minor)
+        stan, at = self._next_stan(), moment(self.clock.second)
+        receipt = Receipt(
+            kind, self.id, MERCHANT, BATCH, stan, at, card.pan, amount_minor, CURRENCY, "", "", "", UNKNOWN
+        )
+        payment = Payment(key, receipt, card)
+        self.payments.append(payment)
+        self.tally.transactions += 1
+        self.checker.began(key, payment)
+        self._say(payment, kind, stan, at, original)
+
+    def _say(self, payment: Payment, kind: str, stan: str, at: str, original: Receipt | None) -> None:
+        pieces = self.profile.request(
+            kind,
+            terminal=self.id,
+            merchant=MERCHANT,
+            batch=BATCH,
+            stan=stan,
+            card=payment.card,
+            amount_minor=payment.key.amount_minor,
+            currency=CURRENCY,
+            at=at,
+            original=original,
+        )
+        mti = self.profile.request_mti(kind)
+        message = self.profile.signed(mti, pieces, self.mac)
+        frame = self.profile.framing.wrap(message)
+        self.exchange = Exchange(payment, mti[1], stan, frame, kind == "reversal")
+        self._transmit()
+
+    def _next_stan(self) -> str:
+        self._stan = self._stan % 999_999 + 1
+        return f"{self._stan:06d}"
+
+    def _take_back(self, payment: Payment) -> None:
+        """Reverse a payment; from now on its answers are nothing to the terminal."""
+        payment.is_given_up = True
+        payment.state = UNKNOWN
+        self.tally.transactions += 1
+        self._reverse(payment)
+
+    def _reverse(self, payment: Payment) -> None:
+        receipt = payment.receipt
+        stan = receipt.stan if self.profile.dialect.file.original_data is None else self._next_stan()
+        at = receipt.at if stan == receipt.stan else moment(self.clock.second)
+        self._say(payment, "reversal", stan, at, receipt)
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def _transmit(self) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if self.wire is None:
+            self.wire = self.plant.accept(self, self.listener)
+            if self.wire is None:
+                self._wake(int((0.1 + self.draw.random()) * SECOND), self._transmit)
+                return
+            self._deframer = Deframer(self.profile.framing)
+        exchange.tries += 1
+        self.clock.tell(
+            self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
+        )
+        self.wire.to_switch(exchange.frame)
+        if self._happens("duplicate"):
+            self.clock.after(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange.frame)
+        if self._happens("forge"):
+            self._forge()
+        self._wake(self._patience_ns, self._despair)
+
+    def _send_again(self, wire: Wire, frame: bytes) -> None:
+        wire.to_switch(frame)
+
+    def _forge(self) -> None:
+        """Something that nobody entitled to it has sent, on a connection of its own."""
+        wire = self.plant.accept(_Stranger(), self.listener)
+        if wire is None or self.exchange is None:
+            return
+        frame = bytearray(self.exchange.frame)
+        for _ in range(self.draw.randrange(1, 4)):
+            frame[self.draw.randrange(2, len(frame))] ^= 1 << self.draw.randrange(8)
+        wire.to_switch(bytes(frame))
+        self.clock.after(self.draw.randrange(3_000) * MS, wire.close_by_peer)
+
+    def _happens(self, fault: str) -> bool:
+        rate = self.rates[fault]
+        if rate and self.draw.random() < rate:
+            self.tally.fault(fault)
+            return True
+        return False
+
+    def _wake(self, delay_ns: int, what: object) -> None:
+        self._timer += 1
+        self.clock.after(delay_ns, self._woken, self._timer, what)
+
+    def _woken(self, timer: int, what: object) -> None:
+        if timer == self._timer:
+            what()  # type: ignore[operator]
+
+    def _despair(self) -> None:
+        """No answer came in time."""
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if self.wire is not None and self.draw.random() < 0.5:
+            self._disconnect()
+        if exchange.is_reversal or exchange.tries <= self._repeats_max:
+            self._transmit()
+        else:
+            self._take_back(exchange.payment)
+
+    def _disconnect(self) -> None:
+        wire, self.wire = self.wire, None
+        if wire is not None:
+            wire.close_by_peer()
+
+    # --- receiving ------------------------------------------------------------------------------------------------
+
+    def lost(self, wire: Wire) -> None:
+        """A connection is gone."""
+        if wire is self.wire:
+            self.wire = None
+            if self.exchange is not None:
+                self._wake(int(self.draw.random() * SECOND), self._despair)
+
+    def received(self, wire: Wire, data: bytes) -> None:
+        """Bytes came in; those of a connection that was given up are not read."""
+        if wire is self.wire and self._deframer is not None:
+            for _, message in self._deframer.feed(data):
+                self._take(message)
+
+    def _take(self, data: bytes) -> None:
+        message = self.profile.scan(data)
+        self.clock.tell(self.id, f"gets {outline(message)}")
+        text = self.profile.text
+        stan = text(message, 11)
+        if text(message, 41).rstrip() != self.id or text(message, 42).rstrip() != MERCHANT:
+            self.checker.misled(f"{self.id} got an answer for terminal {text(message, 41)}")
+            return
+        reason = self.profile.reason(text(message, 39))
+        has_right_mac = self.profile.mac_is_right(message, data, self.mac)
+        if self.profile.mac_field(message) and not has_right_mac:
+            self.checker.report("MAC", f"{self.id} got an answer to {stan} with a wrong MAC")
+            return
+        if reason == "approved" and not has_right_mac:
+            self.checker.report("MAC", f"{self.id} got an approval of {stan} without a MAC")
+            return
+        exchange = self.exchange
+        if exchange is not None and stan == exchange.stan and message.mti[1] == exchange.mti_class:
+            self._take_answer(exchange, message, reason)
+        elif message.mti[1] != "4":
+            self._take_late_answer(stan, message, reason)
+
+    def _take_answer(self, exchange: Exchange, message: Message, reason: str) -> None:
+        payment = exchange.payment
+        if not self._fits(payment, message):
+            return
+        if exchange.is_reversal:
+            if reason in SETTLED_REASONS:
+                payment.state = REVERSED
+                self._conclude()
+            else:
+                self._wake(int((0.5 + self.draw.random()) * SECOND), self._reverse_again)
+            return
+        self.checker.told(payment, reason == "approved")
+        payment.receipt.rrn = self.profile.text(message, 37)
+        payment.receipt.authorization_code = self.profile.text(message, 38).rstrip()
+        if reason == "approved":
+            payment.state = APPROVED
+            if self.draw.random() < self._reverses_approvals:
+                self._take_back(payment)
+                return
+        elif reason == "timeout" and self._doubts_timeouts:
+            self._take_back(payment)
+            return
+        else:
+            payment.state = DECLINED
+        self._conclude()
+
+    def _reverse_again(self) -> None:
+        """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""
+        if self.exchange is not None:
+            self._reverse(self.exchange.payment)
+
+    def _take_late_answer(self, stan: str, message: Message, reason: str) -> None:
+        """An answer that is not waited for any more: it must still agree with what was said before."""
+        for payment in reversed(self.payments):
+            if payment.receipt.stan == stan:
+                if self._fits(payment, message):
+                    self.checker.told(payment, reason == "approved")
+                return
+        self.checker.misled(f"{self.id} got an answer to STAN {stan}, which it never used")
+
+    def _fits(self, payment: Payment, message: Message) -> bool:
+        amount = self.profile.text(message, 4)
+        if amount and int(amount) != payment.key.amount_minor:
+            self.checker.misled(f"{self.id} got an answer over {amount} to its STAN {payment.receipt.stan}")
+            return False
+        return True
+
+    def _conclude(self) -> None:
+        self._timer += 1
+        self.exchange = None
+        if not self._stays_connected:
+            self._disconnect()
+        self.clock.after(int(self.draw.random() * self._pause_ns), self._next)
+
+
+class _Stranger:
+    """Somebody whom no answer interests."""
+
+    def received(self, wire: Wire, data: bytes) -> None:
+        """Nobody reads it."""
+
+    def lost(self, wire: Wire) -> None:
+        """Nobody cares."""

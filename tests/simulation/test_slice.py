@@ -1,0 +1,36 @@
+"""A slice of the simulation for every test run; ``make simulate`` and ``make nightly`` go on where it stops."""
+
+from __future__ import annotations
+
+from .commands import Wish, run_some
+from .options import Options
+from .run import execute
+
+SEEDS = range(1_000)
+
+
+def test_nothing_is_violated():
+    tally, failures = run_some(Wish(), SEEDS)
+    assert not [(failure.options.command(), *map(str, failure.violations)) for failure in failures]
+    assert tally.runs == len(SEEDS)
+    assert min(tally.outcomes[state] for state in ("approved", "declined", "reversed")) > 1_000
+    assert sum(tally.faults.values()) > 10 * len(SEEDS)
+
+
+def test_a_seed_decides_everything():
+    for seed in (1, 2, 3):
+        first, second = (execute(Options.drawn(seed), traced=True) for _ in range(2))
+        assert first.trace == second.trace
+        assert first.tally == second.tally
+
+
+def test_what_is_left_out_changes_nothing_else():
+    options = Options.drawn(4)
+    assert options.stream("terminal/0").random() == Options(4, (0,), 1, ()).stream("terminal/0").random()
+
+
+def test_the_replay_command_names_what_differs_from_the_drawn_run():
+    drawn = Options.drawn(5)
+    assert drawn.command() == "make simulate START=5 SEEDS=1"
+    smaller = Options(5, (1, 2), 3, ("reset",))
+    assert smaller.command() == ("make simulate START=5 SEEDS=1 ARGS='--terminals 1,2 --requests 3 --faults reset'")
