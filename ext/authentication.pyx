@@ -78,6 +78,7 @@ cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, u
     cdef int count = _gather(tables, composed, mac_field, parts)
     cdef int made = macs.compute(key, parts, count, mac)
     if made > 0 and tables.mac_form == MAC_FORM_HEX:
+        made = min(made, <int>(size + 1) // 2)      # digits beyond the field's are not needed
         write_hex(mac, <uint32_t>made, digits)
         made *= 2
         written = digits

@@ -70,16 +70,49 @@ cdef inline int writer_put(Writer *writer, const uint8_t *data, size_t count) no
     return 0
 
 
+cdef extern from *:
+    """
+    #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    #define BIG_ENDIAN_16(value) __builtin_bswap16(value)
+    #define BIG_ENDIAN_32(value) __builtin_bswap32(value)
+    #define BIG_ENDIAN_64(value) __builtin_bswap64(value)
+    #else
+    #define BIG_ENDIAN_16(value) (value)
+    #define BIG_ENDIAN_32(value) (value)
+    #define BIG_ENDIAN_64(value) (value)
+    #endif
+    """
+    uint16_t BIG_ENDIAN_16(uint16_t value) noexcept nogil
+    uint32_t BIG_ENDIAN_32(uint32_t value) noexcept nogil
+    uint64_t BIG_ENDIAN_64(uint64_t value) noexcept nogil
+
+
 cdef inline uint32_t load_be16(const uint8_t *at) noexcept nogil:
-    return (<uint32_t>at[0] << 8) | at[1]
+    cdef uint16_t value
+    memcpy(&value, at, 2)
+    return BIG_ENDIAN_16(value)
 
 
 cdef inline uint32_t load_be32(const uint8_t *at) noexcept nogil:
-    return (<uint32_t>at[0] << 24) | (<uint32_t>at[1] << 16) | (<uint32_t>at[2] << 8) | at[3]
+    cdef uint32_t value
+    memcpy(&value, at, 4)
+    return BIG_ENDIAN_32(value)
 
 
 cdef inline uint64_t load_be64(const uint8_t *at) noexcept nogil:
-    return (<uint64_t>load_be32(at) << 32) | load_be32(at + 4)
+    cdef uint64_t value
+    memcpy(&value, at, 8)
+    return BIG_ENDIAN_64(value)
+
+
+cdef inline void store_be32(uint8_t *at, uint32_t value) noexcept nogil:
+    value = BIG_ENDIAN_32(value)
+    memcpy(at, &value, 4)
+
+
+cdef inline void store_be64(uint8_t *at, uint64_t value) noexcept nogil:
+    value = BIG_ENDIAN_64(value)
+    memcpy(at, &value, 8)
 
 
 cdef extern from *:

@@ -1,7 +1,7 @@
 """Message authentication codes over libcrypto.
 
 DES algorithms run on libcrypto's DES rounds, in the permuted domain (see ``ext/des.pxd``). AES-CMAC and the SM4 MAC
-run through EVP in CBC mode, a whole message part to a call. A CBC context is never given a new start value, which would
+run through EVP in CBC mode, a whole message to a call as a rule. A CBC context is never given a new start value, which would
 cost as much as ten blocks: the last block that it put out is known, and is XORed into the first block of the next
 message, where the context's own XOR takes it out again.
 """
@@ -35,7 +35,7 @@ from switch.libcrypto cimport (
 cdef enum:
     SLOT_BITS_DEFAULT = 10
     SLOT_BITS_MAX = 20
-    CHUNK = 1024              # bytes that one EVP call takes at most: room for what CBC puts out
+    CHUNK = 1024              # bytes that one EVP call takes at most; a multiple of 16
 
 ALGORITHMS = ("none", "x9.9", "x9.19", "cup-ecb", "cup-sm4", "aes-cmac")
 KEY_SIZES = {
@@ -178,58 +178,50 @@ cdef inline void double_block(const uint8_t *block, uint8_t *doubled) noexcept n
 
 cdef struct BlockChain:       # one message on its way through a context
     BlockSlot *slot
-    uint8_t pending[16]       # held back: the message's last block is treated apart
     size_t filled
     bint begun                # the context's old chain value is out of the way
-    bint failed
+    uint8_t buffer[CHUNK]
 
 
-cdef int block_run(BlockChain *chain, const uint8_t *data, size_t size) noexcept nogil:
-    """Encrypt whole blocks, in CBC mode from zero at the message's first."""
-    cdef uint8_t first[16]
-    cdef uint8_t out[CHUNK]
+cdef int block_run(BlockChain *chain) noexcept nogil:
+    """Encrypt the whole blocks that the buffer holds, in place, in CBC mode from zero at the message's first."""
     cdef int written
-    cdef size_t taken
     cdef BlockSlot *slot = chain.slot
     if not chain.begun:
-        memcpy(first, data, 16)
-        xor_16(first, slot.chain)
-        if not EVP_EncryptUpdate(slot.context, slot.chain, &written, first, 16):
-            return -1
+        xor_16(chain.buffer, slot.chain)
         chain.begun = True
-        data += 16
-        size -= 16
-    while size:
-        taken = min(size, <size_t>CHUNK)
-        if not EVP_EncryptUpdate(slot.context, out, &written, data, <int>taken):
-            return -1
-        memcpy(slot.chain, out + taken - 16, 16)
-        data += taken
-        size -= taken
+    if not EVP_EncryptUpdate(slot.context, chain.buffer, &written, chain.buffer, <int>chain.filled):
+        return -1
+    memcpy(slot.chain, chain.buffer + chain.filled - 16, 16)
+    chain.filled = 0
     return 0
 
 
 cdef int block_absorb(BlockChain *chain, const uint8_t *data, size_t size) noexcept nogil:
-    """Take more of the message; from 1 to 16 bytes of it stay behind in ``pending``."""
+    """Take more of the message; its last block always stays behind in the buffer, since it is treated apart."""
     cdef size_t taken
-    if size == 0:
-        return 0
-    if chain.filled:
-        taken = min(16 - chain.filled, size)
-        memcpy(chain.pending + chain.filled, data, taken)
+    while size:
+        if chain.filled == CHUNK and block_run(chain) < 0:
+            return -1
+        taken = min(CHUNK - chain.filled, size)
+        memcpy(chain.buffer + chain.filled, data, taken)
         chain.filled += taken
         data += taken
         size -= taken
-        if size == 0:
-            return 0
-        if block_run(chain, chain.pending, 16) < 0:
-            return -1
-    taken = (size - 1) & ~<size_t>15
-    if taken and block_run(chain, data, taken) < 0:
-        return -1
-    chain.filled = size - taken
-    memcpy(chain.pending, data + taken, chain.filled)
     return 0
+
+
+cdef int cmac_finish(BlockChain *chain) noexcept nogil:
+    """Pad the last block and mix in the subkey that tells whether it was whole (NIST SP 800-38B, 6.2)."""
+    cdef size_t partial = chain.filled & 15
+    if chain.filled and partial == 0:
+        xor_16(chain.buffer + chain.filled - 16, chain.slot.subkey_1)
+    else:
+        chain.buffer[chain.filled] = 0x80
+        memset(chain.buffer + chain.filled + 1, 0, 15 - partial)
+        chain.filled += 16 - partial
+        xor_16(chain.buffer + chain.filled - 16, chain.slot.subkey_2)
+    return block_run(chain)
 
 
 # --- the engine ---------------------------------------------------------------------------------------------------
@@ -324,11 +316,10 @@ cdef class MacEngine:
 
     cdef int compute_block(self, const MacKey *key, const MacPart *parts, int part_count, uint8_t *mac) noexcept nogil:
         cdef BlockChain chain
-        cdef MacPart text_part
         cdef uint8_t folded[16]
-        cdef uint8_t text[32]
         cdef int family
         cdef int i
+        cdef bint failed = False
         if key.algorithm == MAC_CUP_SM4 and key.size == 16:
             family = FAMILY_SM4
         elif key.algorithm == MAC_AES_CMAC and key.size == 16:
@@ -344,27 +335,17 @@ cdef class MacEngine:
             return -1
         chain.filled = 0
         chain.begun = False
-        chain.failed = False
         if family == FAMILY_SM4:
             # Encrypt the first half of the digits, XOR the second, encrypt: that is CBC over both.
             fold_blocks(parts, part_count, 16, folded)
-            write_hex(folded, 16, text)
-            text_part.data = text
-            text_part.size = 32
-            chain.failed = block_run(&chain, text_part.data, text_part.size) < 0
+            write_hex(folded, 16, chain.buffer)
+            chain.filled = 32
+            failed = block_run(&chain) < 0
         else:
             for i in range(part_count):
-                if block_absorb(&chain, parts[i].data, parts[i].size) < 0:
-                    chain.failed = True
-                    break
-            if chain.filled == 16:
-                xor_16(chain.pending, chain.slot.subkey_1)
-            else:
-                chain.pending[chain.filled] = 0x80
-                memset(chain.pending + chain.filled + 1, 0, 15 - chain.filled)
-                xor_16(chain.pending, chain.slot.subkey_2)
-            chain.failed = chain.failed or block_run(&chain, chain.pending, 16) < 0
-        if chain.failed:
+                failed |= block_absorb(&chain, parts[i].data, parts[i].size) < 0
+            failed |= cmac_finish(&chain) < 0
+        if failed:
             # What the context would mix into its next block is no longer known: its key is set anew next time.
             chain.slot.size = 0
             return -1

@@ -13,7 +13,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
 from switch.content cimport (
-    EACH,
     ascii_at,
     hex_digit,
     hex_value,
@@ -25,6 +24,7 @@ from switch.content cimport (
     wrong_content,
 )
 from switch.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
+from switch.hexadecimal cimport pack_hex
 from switch.spec cimport (
     CONTENT_HEX,
     DATA_ASCII,
@@ -231,14 +231,6 @@ cdef inline int _read_type(const FieldSpec *spec, Reader *reader, MessageIndex *
     return 0
 
 
-cdef inline uint64_t _pack_hex(uint64_t digits) noexcept nogil:
-    """Eight hex digits, the first one highest, as 32 bits."""
-    digits = (digits & (EACH * 0x0F)) + 9 * ((digits >> 6) & EACH)
-    digits = (digits | digits >> 4) & 0x00FF00FF00FF00FFULL
-    digits = (digits | digits >> 8) & 0x0000FFFF0000FFFFULL
-    return (digits | digits >> 16) & 0xFFFFFFFFULL
-
-
 cdef inline int _read_bitmap(const FieldSpec *spec, Reader *reader, int field, uint64_t *bits,
                              Fault *fault) noexcept nogil:
     """Read eight bytes of bitmap; the first bit is the highest."""
@@ -261,7 +253,7 @@ cdef inline int _read_bitmap(const FieldSpec *spec, Reader *reader, int field, u
     low = load_be64(at + 8)
     if outside_class(high, CONTENT_HEX) | outside_class(low, CONTENT_HEX):
         return _fail(fault, FAULT_BITMAP_DIGITS, field, position, 0, 0)
-    bits[0] = _pack_hex(high) << 32 | _pack_hex(low)
+    bits[0] = <uint64_t>pack_hex(high) << 32 | pack_hex(low)
     return 0
 
 

@@ -20,6 +20,8 @@ cdef enum Operation:
     COPY                      # the data as they are, under a new length
     PACK                      # ASCII digits to nibbles, as many as there are
     UNPACK                    # nibbles to ASCII digits, as many as there are
+    COPY_TEXT                 # ASCII characters that have to be checked: copied, or converted where they do not fit
+    PACK_TEXT                 # the same for digits that are packed
     CONVERT                   # anything to anything, by way of ASCII characters: checked, padded, transcoded
 
 cdef enum Sign:               # how a field of class x+n begins

@@ -8,7 +8,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from switch.content cimport ascii_agrees, pad_of
-from switch.cursor cimport Writer, writer_reserve, writer_size
+from switch.cursor cimport Writer, store_be64, writer_reserve, writer_size
+from switch.hexadecimal cimport spread_hex
 from switch.scan cimport FAULT_ROOM, FAULT_VALUE, Fault
 from switch.spec cimport (
     CONTENT_A,
@@ -354,6 +355,13 @@ cdef int _convert(const CompiledStep *step, const uint8_t *data, uint32_t size, 
     return 0
 
 
+cdef inline bint _suits(const CompiledStep *step, const uint8_t *text, uint32_t count, int content) noexcept nogil:
+    """Whether ASCII characters fill a field as they are: of its class, and as many as a fixed one takes."""
+    if step.target.length_width == 0 and count != step.characters:
+        return False
+    return count > 0 and (content == CONTENT_ANY or ascii_agrees(text, count, content, 0))
+
+
 cdef int put_field(const CompiledStep *step, const uint8_t *data, uint32_t size, uint32_t count, Writer *writer,
                    Fault *fault) noexcept nogil:
     if step.operation == COPY:
@@ -362,6 +370,10 @@ cdef int put_field(const CompiledStep *step, const uint8_t *data, uint32_t size,
         return _pack_field(step, data, size, writer, fault)
     if step.operation == UNPACK:
         return _unpack_field(step, data, size, count, writer, fault)
+    if step.operation == COPY_TEXT and _suits(step, data, count, step.target.content):
+        return _copy(step, data, size, count, writer, fault)
+    if step.operation == PACK_TEXT and _suits(step, data, count, CONTENT_N):
+        return _pack_field(step, data, size, writer, fault)
     return _convert(step, data, size, count, writer, fault)
 
 
@@ -378,14 +390,12 @@ cdef int put_type(const FieldSpec *spec, const uint8_t *mti, uint8_t *out) noexc
 
 
 cdef void put_bitmap(const FieldSpec *spec, uint64_t bits, uint8_t *out) noexcept nogil:
-    cdef uint8_t byte
-    cdef int i, j
-    for i in range(8):
-        byte = <uint8_t>(bits >> (56 - 8 * i))
-        if spec.data_encoding == DATA_BINARY:
-            out[i] = byte
-            continue
-        for j in range(2):
-            out[2 * i + j] = HEX_PAIRS[2 * byte + j]
-            if spec.from_ascii != NULL:
-                out[2 * i + j] = spec.from_ascii[out[2 * i + j]]
+    cdef int i
+    if spec.data_encoding == DATA_BINARY:
+        store_be64(out, bits)
+        return
+    store_be64(out, spread_hex(<uint32_t>(bits >> 32)))
+    store_be64(out + 8, spread_hex(<uint32_t>bits))
+    if spec.from_ascii != NULL:
+        for i in range(16):
+            out[i] = spec.from_ascii[out[i]]

@@ -49,6 +49,7 @@ from switch.spec cimport (
 from switch.transcode cimport (
     CONVERT,
     COPY,
+    COPY_TEXT,
     FROM_ANSWER,
     FROM_CONSTANT,
     FROM_MAC,
@@ -56,6 +57,7 @@ from switch.transcode cimport (
     FROM_SLOT,
     MTI_DIGITS,
     PACK,
+    PACK_TEXT,
     PUT_WIRE,
     SIGN_BYTE,
     SIGN_CHARACTER,
@@ -372,6 +374,19 @@ cdef int _operation_of(const FieldSpec *origin, const FieldSpec *target):
     return CONVERT
 
 
+cdef int _text_operation_of(const FieldSpec *target):
+    """The quickest operation that is right for ASCII characters of which nothing is known."""
+    cdef bint fixed = target.length_width == 0
+    if target.content == CONTENT_XN or target.content == CONTENT_Z:
+        return CONVERT
+    if target.data_encoding == DATA_ASCII and not target.counts_nibbles:
+        return COPY_TEXT
+    if target.data_encoding == DATA_BINARY and target.content == CONTENT_N:
+        if target.counts_nibbles and target.pad_side != PAD_NONE or fixed and _characters_of(target) % 2 == 0:
+            return PACK_TEXT
+    return CONVERT
+
+
 cdef uint8_t _sign_of(const FieldSpec *spec):
     if spec != NULL and spec.content == CONTENT_XN and spec.data_encoding == DATA_BINARY and not spec.counts_nibbles:
         return SIGN_BYTE
@@ -457,6 +472,7 @@ cdef int _compile_slot_step(Composer composer, CompiledStep *compiled, object na
     if compiled.argument != SLOT_MAC:
         compiled.source = FROM_SLOT
         _compile_characters(compiled)
+        compiled.operation = _text_operation_of(compiled.target)
         return 0
     if compiled.field not in (64, 128) or compiled.target.length_width:
         raise ValueError(f"{place} {name!r}: the MAC goes to field 64 or 128, which must be of fixed length")
