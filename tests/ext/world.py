@@ -389,6 +389,10 @@ class World:
             self._set_clock()
             self.engine.tick()
 
+    def tick(self) -> None:
+        """Let the engine look at what is due, a moment later."""
+        self.advance(0.01)
+
     # --- what there is to see -----------------------------------------------------------------------------------------
 
     def count(self, name: str, **labels: str) -> int:
