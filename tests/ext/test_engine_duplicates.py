@@ -1,0 +1,241 @@
+"""One request, one outcome: repeats join, get the stored answer, or are refused; nothing is asked twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ext.world import OTHER_MERCHANT, VISA, change, link, listener, purchase
+
+
+def test_repeat_of_a_finished_request_gets_the_stored_answer(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    terminal.read_one()
+    first = terminal.raw[-1]
+    again = world.terminal()
+    again.send(request)
+    again.read_one()
+    assert again.raw[-1] == first
+    terminal.send(change(request, t="0201"))
+    assert terminal.read_one()["39"] == "00"
+    assert issuer.read() == []
+    assert world.count("duplicates_repeated_total", listener="iso") == 2
+
+
+@pytest.mark.parametrize("name", ["cup", "iso"])
+def test_repeat_of_a_request_in_flight_joins_it(world, name):
+    first, issuer = world.terminal(name), world.issuer()
+    request = purchase(world, name)
+    first.send(request)
+    asked = issuer.read_one()
+    second = world.terminal(name)
+    second.send(request)
+    assert issuer.read() == []
+    assert (first.channel.in_flight, second.channel.in_flight) == (0, 1)
+    issuer.answer(asked)
+    assert first.read() == []
+    assert second.read_one()["39"] == "00"
+    assert world.count("duplicates_joined_total", listener=name) == 1
+    assert len([1 for what, _ in world.journal.records if what == "intent"]) == 1
+
+
+def test_joined_on_the_same_connection(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    terminal.send(request)
+    assert terminal.channel.in_flight == 1
+    issuer.answer(issuer.read_one())
+    assert len(terminal.read()) == 1
+    assert terminal.channel.in_flight == 0
+
+
+def test_joined_answer_carries_the_newest_connections_headers(world):
+    first, second, issuer = world.terminal("cup"), world.terminal("cup"), world.issuer()
+    request = purchase(world, "cup")
+    for terminal, address in ((first, "0001"), (second, "0002")):
+        headers = bytes.fromhex(f"60{address}0000613100311108")
+        terminal.feed(terminal.frame(terminal.encode(request), headers))
+    issuer.answer(issuer.read_one())
+    assert first.read() == []
+    second.read_one()
+    assert second.headers == bytes.fromhex("6000000002613100311108")
+
+
+def test_connection_that_was_full_reads_on_when_another_joins(make_world):
+    world = make_world(listeners=[listener("iso", "iso87-ascii", requests_in_flight_max=1)])
+    first, second, issuer = world.terminal(), world.terminal(), world.issuer()
+    request, next_one = purchase(world), purchase(world)
+    first.feed(first.frame(first.encode(request)) + first.frame(first.encode(next_one)))
+    issuer.read_one()
+    world.engine.state.dirty.clear()
+    assert first.read() == []
+    second.send(request)
+    assert first.channel in world.engine.state.dirty
+    first.feed(b"")
+    assert issuer.read_one()["11"] == "000002"
+
+
+@pytest.mark.parametrize("changes", [{"f4": "000000009999"}, {"f2": VISA}, {"f3": "010000"}])
+@pytest.mark.parametrize("finished", [False, True])
+def test_number_of_another_request_is_refused(world, changes, finished):
+    terminal, issuer = world.terminal(), world.issuer()
+    world.issuer("bank-b")
+    request = purchase(world)
+    terminal.send(request)
+    if finished:
+        issuer.answer(issuer.read_one())
+        terminal.read_one()
+    answer = terminal.ask(change(request, **changes))
+    assert answer["39"] == "94"
+    assert answer["4"] == changes.get("f4", request["4"])
+    assert world.count("duplicates_conflicting_total", listener="iso") == 1
+
+
+def test_stored_answer_is_not_given_in_another_dialect(make_world):
+    world = make_world(listeners=[listener("iso", "iso87-ascii"), listener("packed", "iso87-binary")])
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+    other = world.terminal("packed")
+    assert other.ask(request)["39"] == "94"
+    terminal.send(in_flight := purchase(world))
+    assert other.ask(in_flight)["39"] == "94"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("iso", {"f12": "160001"}),
+        ("iso", {"f13": "0116"}),
+        ("iso", {"f41": "10000003", "f42": OTHER_MERCHANT}),
+        ("iso", {"t": "0100"}),
+        ("cup", {"f60": "22000002"}),
+        ("cup", {"f41": "10000009"}),
+    ],
+)
+def test_what_makes_another_request(world, name, changes):
+    terminal, issuer = world.terminal(name), world.issuer()
+    request = purchase(world, name)
+    terminal.send(request)
+    processing = {"f3": "030000", "f60": "10000001"} if name == "cup" and "t" in changes else {}
+    terminal.send(change(request, **changes, **processing))
+    assert len(issuer.read()) == 2
+
+
+def test_what_was_declined_is_not_asked_again(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one(), "51")
+    assert terminal.read_one()["39"] == "51"
+    assert terminal.ask(request)["39"] == "51"
+    assert issuer.read() == []
+
+
+def test_finished_requests_are_forgotten_after_the_window(make_world):
+    world = make_world(limits={"duplicate_window_seconds": 30})
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    terminal.read_one()
+    world.advance(29, step=1)
+    assert terminal.ask(request)["39"] == "00"
+    world.advance(3, step=1)
+    assert world.engine.state.duplicates.in_use == 0
+    terminal.send(request)
+    assert issuer.read_one()["t"] == "0200"
+
+
+def test_oldest_make_room_for_new_ones(make_world):
+    world = make_world(limits={"duplicate_window_count_max": 4, "transactions_in_flight_max": 4})
+    terminal, issuer = world.terminal(), world.issuer()
+    requests = [purchase(world) for _ in range(20)]
+    for request in requests:
+        terminal.send(request)
+        issuer.answer(issuer.read_one())
+        assert terminal.read_one()["39"] == "00"
+    duplicates = world.engine.state.duplicates
+    assert duplicates.in_use <= duplicates.room == 8
+    assert terminal.ask(requests[-1])["39"] == "00"
+    terminal.send(requests[0])
+    assert len(issuer.read()) == 1
+
+
+def test_approval_that_waits_to_leave_is_not_forgotten(make_world):
+    world = make_world(limits={"duplicate_window_count_max": 2, "transactions_in_flight_max": 2})
+    slow, quick, issuer = world.terminal(), world.terminal(), world.issuer()
+    slow.send(purchase(world))
+    issuer.answer(issuer.read_one(), f38="SLOW01")
+    codes = []
+    for _ in range(8):
+        quick.send(purchase(world))
+        for asked in issuer.read():
+            issuer.answer(asked)
+        codes.append(quick.read_one()["39"])
+    assert codes == ["00"] * 3 + ["96"] * 5
+    assert world.count("refused_at_limit_total", limit="duplicates") == 5
+    slow.close()
+    world.tick()
+    taken_back = issuer.read_one()
+    assert (taken_back["t"], taken_back["38"]) == ("0420", "SLOW01")
+    quick.send(purchase(world))
+    assert issuer.read_one()["t"] == "0200"
+
+
+def test_approval_that_cannot_be_kept_is_not_told(make_world):
+    world = make_world(limits={"duplicate_window_count_max": 2_000})
+    slow, quick, issuer = world.terminal(), world.terminal(), world.issuer()
+    long_fields = {f"f{number}": "X" * 999 for number in (46, 47, 48)}
+    slow.send(purchase(world))
+    issuer.answer(issuer.read_one(), f38="SLOW01")
+    for _ in range(400):             # until a mebibyte is stored behind the approval that does not leave
+        request = purchase(world, **long_fields)
+        quick.send(request)
+        issuer.answer(issuer.read_one())
+        if (code := quick.read_one()["39"]) != "00":
+            break
+    assert code == "96"
+    world.tick()
+    assert issuer.read_one()["t"] == "0420"
+    assert quick.ask(request)["39"] == "68"          # neither could the refusal be stored: not approved, that is all
+    assert slow.read_one()["39"] == "00"
+    quick.send(purchase(world, **long_fields))
+    issuer.answer(issuer.read_one())
+    assert quick.read_one()["39"] == "00"
+
+
+def test_repeat_that_was_told_is_not_reversed_with_the_first(world):
+    world.syncs = False
+    first, second, issuer = world.terminal(), world.terminal(), world.issuer()
+    request = purchase(world)
+    first.send(request)
+    world.journal.sync()
+    issuer.answer(issuer.read_one())
+    second.send(request)
+    world.journal.sync()
+    assert second.read_one()["39"] == "00"
+    first.close()
+    world.tick()
+    assert issuer.read() == []
+    assert world.engine.owed == 0
+
+
+def test_repeat_that_was_not_told_either(world):
+    first, second, issuer = world.terminal(), world.terminal(), world.issuer()
+    request = purchase(world)
+    first.send(request)
+    issuer.answer(issuer.read_one())
+    second.send(request)
+    first.close()
+    assert world.engine.owed == 0
+    second.close()
+    assert world.engine.owed == 1
+    world.tick()
+    assert issuer.read_one()["t"] == "0420"
+    assert world.terminal().ask(request)["39"] == "68"
