@@ -264,12 +264,16 @@ class IssuerLine(Line):
 ECHOED = ("2", "3", "4", "7", "11", "12", "13", "25", "32", "37", "41", "42", "49", "60", "70")
 
 
+APPROVED_1993 = {"4": "400", "8": "800"}
+"""By class of the message; 000 elsewhere."""
+
+
 def issuer_answer(request: Mapping[str, str], code: str = "00", **changes: str | None) -> Document:
     """What an issuer says to a request."""
     mti = request["t"]
     document = {name: request[name] for name in ECHOED if name in request}
     document["t"] = f"{mti[:2]}{int(mti[2]) + 1}0"
-    document["39"] = code
+    document["39"] = APPROVED_1993.get(mti[1], "000") if mti[0] == "1" and code == "00" else code
     if code == "00" and mti[1] in "12":
         document["38"] = "A1B2C3"
     for name, value in changes.items():
