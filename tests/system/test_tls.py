@@ -1,0 +1,280 @@
+"""TLS on listeners and links, whichever side calls."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import ssl
+import warnings
+
+import pytest
+import pytest_asyncio
+
+from .conftest import running
+from .daemon import until
+from .installation import TERMINALS
+from .terminal import Terminal
+
+FIRST, SECOND, THIRD = TERMINALS[:3]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(new_installation):
+    """A daemon with a listener for each way to use TLS."""
+    installation = new_installation()
+    bank = installation.issuer()
+    secrets = installation.secrets
+    own = {"certificate": secrets.switch[0], "private_key": secrets.switch[1]}
+    asking = {**own, "client_ca": secrets.authority.path, "client_certificate": "required"}
+    installation.listener("plain-tls", tls=own)
+    installation.listener("newest", tls={**own, "minimum_version": "1.3"})
+    installation.listener("bound", tls=asking)
+    installation.listener("door", tls={**asking, "client_identity": "any"})
+    installation.certificates[THIRD] = "counter-3"
+    installation.link(port=await bank.listen())
+    try:
+        async with running(installation) as daemon:
+            yield installation, daemon
+    finally:
+        await bank.stop()
+
+
+@pytest.fixture(scope="module")
+def certificates(secrets):
+    """Of terminals: by name, who it says and what is wrong with it."""
+    authority, stranger = secrets.authority, secrets.stranger
+    return {
+        "first": authority.issue("terminal-first", FIRST),
+        "third": authority.issue("terminal-third", "counter-3"),
+        "third's id": authority.issue("terminal-third-id", THIRD),
+        "concentrator": authority.issue("terminal-concentrator", "concentrator"),
+        "expired": authority.issue("terminal-expired", FIRST, valid_for=dt.timedelta(hours=-1)),
+        "stranger's": stranger.issue("terminal-stranger", FIRST),
+    }
+
+
+async def call(world, listener, context):
+    installation, daemon = world
+    return await Terminal.connect(installation, daemon.ports[listener], tls=context)
+
+
+async def refused(world, listener, context):
+    """The handshake fails, at once or (TLS 1.3) when the first answer should come; and it is counted."""
+    installation, daemon = world
+    failures = await daemon.metric("authswitch_tls_handshake_failures_total", listener=listener)
+    with pytest.raises((OSError, EOFError)):
+        async with await call(world, listener, context) as terminal:
+            await terminal.ask(installation.request())
+    await daemon.counted("authswitch_tls_handshake_failures_total", failures + 1, listener=listener)
+
+
+def only(context, version):
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize(
+    ("listener", "version"),
+    [
+        ("plain-tls", ssl.TLSVersion.TLSv1_2),
+        ("plain-tls", ssl.TLSVersion.TLSv1_3),
+        ("newest", ssl.TLSVersion.TLSv1_3),
+    ],
+)
+async def test_version_is_spoken(world, listener, version):
+    installation, _ = world
+    context = only(installation.secrets.authority.client_context(), version)
+    async with await call(world, listener, context) as terminal:
+        spoken = terminal.writer.get_extra_info("ssl_object").version()
+        assert spoken == {ssl.TLSVersion.TLSv1_2: "TLSv1.2", ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[version]
+        assert await terminal.code() == "00"
+
+
+async def test_old_versions_are_refused(world):
+    installation, _ = world
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = only(installation.secrets.authority.client_context(), ssl.TLSVersion.TLSv1_1)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    await refused(world, "plain-tls", context)
+    await refused(world, "newest", only(installation.secrets.authority.client_context(), ssl.TLSVersion.TLSv1_2))
+
+
+async def test_large_and_many_messages_pass_through_tls(world):
+    installation, _ = world
+    async with await call(world, "plain-tls", installation.secrets.authority.client_context()) as terminal:
+        asked = [installation.request(amount_minor=100 + number) for number in range(50)]
+        terminal.send(*asked)
+        answers = [await terminal.answer() for _ in asked]
+        assert {answer.text(39) for answer in answers} == {"00"}
+        assert len({answer.text(11) for answer in answers}) == 50
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("certificate", [None, "expired", "stranger's"])
+@pytest.mark.parametrize("listener", ["bound", "door"])
+async def test_listener_that_asks_for_a_certificate_lets_only_good_ones_in(
+    world, certificates, listener, certificate, version
+):
+    context = world[0].secrets.authority.client_context(certificates.get(certificate))
+    await refused(world, listener, only(context, version))
+
+
+@pytest.mark.parametrize(
+    ("certificate", "terminal", "code"),
+    [
+        ("first", FIRST, "00"),
+        ("first", SECOND, "97"),
+        ("first", THIRD, "97"),
+        ("third", THIRD, "00"),
+        ("third's id", THIRD, "97"),
+        ("concentrator", FIRST, "97"),
+    ],
+)
+async def test_identity_is_bound_to_the_certificate(world, certificates, certificate, terminal, code):
+    context = world[0].secrets.authority.client_context(certificates[certificate])
+    async with await call(world, "bound", context) as connection:
+        assert await connection.code(terminal) == code
+        assert await connection.code(terminal) == code
+
+
+async def test_certificate_that_opens_the_door_serves_any_terminal(world, certificates):
+    context = world[0].secrets.authority.client_context(certificates["concentrator"])
+    async with await call(world, "door", context) as connection:
+        for terminal in (FIRST, SECOND, THIRD):
+            assert await connection.code(terminal) == "00"
+
+
+async def test_client_that_trusts_another_authority_goes_away(world):
+    installation, daemon = world
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await call(world, "plain-tls", installation.secrets.stranger.client_context())
+    async with await call(world, "plain-tls", installation.secrets.authority.client_context()) as terminal:
+        assert await terminal.code() == "00"
+    assert daemon.child.returncode is None
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def bank(installation, **keys):
+    issuer = installation.issuer(**keys)
+    try:
+        yield issuer
+    finally:
+        await issuer.stop()
+
+
+@pytest.mark.parametrize(
+    "mutual", [False, True], ids=["our certificate is not asked for", "our certificate is asked for"]
+)
+async def test_link_that_we_call_over_tls(installation, mutual):
+    secrets = installation.secrets
+    context = secrets.authority.server_context(secrets.issuer, secrets.authority if mutual else None)
+    tls = {"ca": secrets.authority.path, "server_name": "bank.example"}
+    if mutual:
+        tls |= {"certificate": secrets.switch[0], "private_key": secrets.switch[1]}
+    async with bank(installation) as issuer:
+        installation.listener()
+        installation.link(port=await issuer.listen(tls=context), tls=tls)
+        async with (
+            running(installation) as daemon,
+            await Terminal.connect(installation, daemon.ports["pos"]) as terminal,
+        ):
+            assert await terminal.code() == "00"
+
+
+@pytest.mark.parametrize(
+    "problem", ["wrong name", "wrong authority", "expired", "plain issuer", "wants a certificate", "old version"]
+)
+async def test_link_that_we_call_is_not_trusted(installation, problem):
+    """It never comes up; the reason is in the log; the terminal is told that the issuer is not there."""
+    secrets = installation.secrets
+    certificate = secrets.issuer
+    tls = {"ca": secrets.authority.path, "server_name": "bank.example"}
+    authority = secrets.authority
+    if problem == "wrong name":
+        tls["server_name"] = "other.example"
+    elif problem == "wrong authority":
+        tls["ca"] = secrets.stranger.path
+    elif problem == "expired":
+        certificate = authority.issue("issuer-expired", "issuer", ["bank.example"], dt.timedelta(hours=-1))
+    context = authority.server_context(certificate, authority if problem == "wants a certificate" else None)
+    if problem == "old version":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        tls["minimum_version"] = "1.3"
+    async with bank(installation) as issuer:
+        port = await issuer.listen(tls=None if problem == "plain issuer" else context)
+        installation.listener()
+        installation.link(port=port, tls=tls)
+        async with running(installation, ready=False) as daemon:
+            await daemon.event("link connection lost", link="bank-a", times=2)
+            assert not daemon.said("link up")
+            assert all(line["reason"] for line in daemon.said("link connection lost"))
+            async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
+                assert await terminal.code() == "91"
+
+
+def accepting(installation, **keys):
+    """A link on which the issuer calls; the addresses in ``peers`` may."""
+    installation.listener()
+    installation.link(mode="accept", bind="127.0.0.1:0", peers=["127.0.0.1/32"], **keys)
+
+
+async def test_issuer_calls_us(installation):
+    async with bank(installation) as issuer:
+        accepting(installation, connections=2)
+        async with running(installation, ready=False) as daemon:
+            issuer.call("127.0.0.1", daemon.links["bank-a"])
+            await daemon.event("link up", link="bank-a")
+            async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
+                assert await terminal.code() == "00"
+                # A line that breaks is called again by the issuer.
+                issuer.drop_connections()
+                await daemon.event("link up", link="bank-a", times=2)
+                assert await terminal.code() == "00"
+
+
+async def test_issuer_calls_us_over_mutual_tls(installation):
+    secrets = installation.secrets
+    tls = {"ca": secrets.authority.path, "certificate": secrets.switch[0], "private_key": secrets.switch[1]}
+    async with bank(installation) as issuer, bank(installation) as impostor, bank(installation) as nobody:
+        accepting(installation, tls=tls)
+        async with running(installation, ready=False) as daemon:
+            port = daemon.links["bank-a"]
+            forged = secrets.stranger.issue("impostor", "issuer")
+            impostor.call("127.0.0.1", port, secrets.authority.client_context(forged), "localhost")
+            nobody.call("127.0.0.1", port)
+            await until(lambda: impostor.counters.connections + nobody.counters.connections >= 3)
+            assert not daemon.said("link up")
+            issuer.call("127.0.0.1", port, secrets.authority.client_context(secrets.issuer), "localhost")
+            await daemon.event("link up", link="bank-a")
+            async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
+                assert await terminal.code() == "00"
+            assert impostor.counters.network["sign_on"] == nobody.counters.network["sign_on"] == 0
+
+
+async def test_unknown_peers_and_too_many_are_refused(installation):
+    async with bank(installation) as issuer:
+        accepting(installation)
+        async with running(installation, ready=False) as daemon:
+            port = daemon.links["bank-a"]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.9", 0))
+            assert await is_cut(reader)
+            writer.close()
+            await daemon.event("link connection refused", peer="127.0.0.9", reason="unknown peer")
+            issuer.call("127.0.0.1", port)
+            await daemon.event("link up", link="bank-a")
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await is_cut(reader)
+            writer.close()
+            await daemon.event("link connection refused", peer="127.0.0.1", reason="too many connections")
+            async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
+                assert await terminal.code() == "00"
+
+
+async def is_cut(reader):
+    try:
+        return await asyncio.wait_for(reader.read(1), 5) == b""
+    except ConnectionError:
+        return True
