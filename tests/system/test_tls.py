@@ -165,9 +165,7 @@ async def bank(installation, **keys):
         await issuer.stop()
 
 
-@pytest.mark.parametrize(
-    "mutual", [False, True], ids=["our certificate is not asked for", "our certificate is asked for"]
-)
+@pytest.mark.parametrize("mutual", [False, True], ids=["issuer only", "mutual"])
 async def test_link_that_we_call_over_tls(installation, mutual):
     secrets = installation.secrets
     context = secrets.authority.server_context(secrets.issuer, secrets.authority if mutual else None)
