@@ -35,7 +35,7 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
                      int64_t original) noexcept:
     cdef uint32_t stan = 0
     if listener != NO_LISTENER or not link.reversals_keep_stan:
-        stan = link.take_stan()
+        stan = link.take_stan(state.numbering)
         if stan == 0:
             state.tell("reversal_without_stan", {"link": link.name})
             return POSITION_FAILED

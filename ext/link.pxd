@@ -5,6 +5,7 @@ from switch.channel cimport Channel
 from switch.dialect cimport DialectTables
 from switch.framing cimport Framing
 from switch.mac cimport MacKey
+from switch.numbering cimport NUMBER_COUNT, Numbering
 from switch.pin cimport PinKey
 from switch.reversal cimport ReversalQueue
 from switch.scan cimport MessageIndex
@@ -13,7 +14,7 @@ from switch.transaction cimport VERIFY_MAX, DeadlineList, Transaction
 from switch.translate cimport Composer
 
 cdef enum:
-    STAN_COUNT = 1_000_000    # six digits; 000000 is never used
+    STAN_COUNT = NUMBER_COUNT
     STAN_FREE = 0
     STAN_HELD = 0xFFFFFFFF    # of a reversal between two attempts
     INSTITUTION_MAX = 11
@@ -75,14 +76,13 @@ cdef class Link:
     cdef DeadlineList network
     cdef readonly ReversalQueue reversals
     cdef readonly uint32_t timeouts_in_a_row
-    cdef uint32_t next_stan
     cdef uint32_t *by_stan                    # requests: transaction number + 1, STAN_FREE or STAN_HELD
     cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 
     cdef bint can_take(self) noexcept
     cdef LinkChannel next_channel(self)
-    cdef uint32_t take_stan(self) noexcept nogil
+    cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent) noexcept nogil

@@ -59,7 +59,6 @@ class Link:
         reversal_mti: int,
         reversals_keep_stan: bool,
         institution_id: str = "",
-        first_stan: int = 1,
     ) -> None: ...
     @property
     def state_name(self) -> str: ...

@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from switch.framing cimport FrameStream
 from switch.mac cimport MAC_NONE, set_mac_key
+from switch.numbering cimport RRN_SIZE, number_of_rrn
 from switch.pin cimport set_pin_key
 from switch.dialect cimport mti_class
 from switch.scan cimport has_field, read_number, read_text
@@ -16,8 +17,6 @@ cdef extern from "string.h" nogil:
 cdef enum:
     FIELD_STAN = 11
     FIELD_RRN = 37
-    RRN_DIGITS = 12
-    STAN_DIGITS = 6
     CLASS_NETWORK = 8
 
 LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
@@ -57,7 +56,6 @@ cdef class Link:
         reversal_mti: Class and function of reversals: 400 or 420; the dialect adds its version.
         reversals_keep_stan: Whether a reversal has its original's STAN instead of one of its own.
         institution_id: Our forwarding institution's identification code, digits; empty for none.
-        first_stan: Where the numbering begins; the owner continues it across restarts.
     """
 
     def __cinit__(self):
@@ -70,7 +68,7 @@ cdef class Link:
                  str match_by, list verify, int64_t timeout_ms, int64_t late_ms, int64_t echo_interval_ms,
                  int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
                  uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan,
-                 str institution_id="", uint32_t first_stan=1):
+                 str institution_id=""):
         if len(verify) > VERIFY_MAX:
             raise ValueError(f"link {name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
         self.number = number
@@ -94,7 +92,6 @@ cdef class Link:
         self.reversal_mti = tables.mti_version * 1000 + reversal_mti
         self.in_flight_max = in_flight_max
         self.timeouts_to_suspend = timeouts_to_suspend
-        self.next_stan = first_stan
         self.mac_key.algorithm = MAC_NONE
         self.state = LINK_DOWN
         self.channels = []
@@ -161,40 +158,30 @@ cdef class Link:
         self._turn += 1
         return <LinkChannel>self.channels[self._turn % count]
 
-    cdef uint32_t take_stan(self) noexcept nogil:
-        """The next STAN that nothing in flight, late or owed holds; 0 when every one is held."""
-        cdef uint32_t _
-        cdef uint32_t stan = self.next_stan
+    cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
+        """The next STAN that nothing in flight, late or owed on this link holds; 0 when every one is held."""
+        cdef uint32_t stan, _
         for _ in range(<uint32_t>STAN_COUNT):
-            if stan >= <uint32_t>STAN_COUNT:
-                stan = 1
+            stan = numbering.take()
             if self.by_stan[stan] == STAN_FREE:
-                self.next_stan = stan + 1
                 return stan
-            stan += 1
         return 0
 
     cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil:
-        """The number by which a message and its answer are matched: the STAN, or the STAN that its RRN ends in; -1
+        """The number by which a message and its answer are matched: the STAN, or the STAN that its RRN was made of; -1
         when it has none. Network management messages carry no RRN and always go by STAN."""
-        cdef uint8_t rrn[RRN_DIGITS]
-        cdef int64_t number = 0
-        cdef int i
+        cdef uint8_t rrn[RRN_SIZE]
         if not self.match_by_rrn or mti_class(message.mti) == CLASS_NETWORK:
             return read_number(self.tables.spec, message, FIELD_STAN)
-        if read_text(self.tables.spec, message, FIELD_RRN, rrn, RRN_DIGITS) != RRN_DIGITS:
+        if read_text(self.tables.spec, message, FIELD_RRN, rrn, RRN_SIZE) != RRN_SIZE:
             return -1
-        for i in range(RRN_DIGITS - STAN_DIGITS, RRN_DIGITS):
-            if not 0x30 <= rrn[i] <= 0x39:
-                return -1
-            number = number * 10 + (rrn[i] - 0x30)
-        return number
+        return number_of_rrn(rrn)
 
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
         self.by_stan[stan] = STAN_FREE
 
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent) noexcept nogil:
-        """Note what an answer to the message that is sent must repeat: of its kept copy only this is looked at again."""
+        """Note what an answer to the message sent must repeat: of its kept copy only this is looked at again."""
         cdef int i, field
         transaction.sent_mti = sent.mti
         for i in range(self.verify_count):

@@ -135,7 +135,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
         state.tell("network_message_unknown", {"link": link.name, "kind": kind})
         give_up(state, channel, "the dialect has no such network management message")
         return
-    stan = link.take_stan()
+    stan = link.take_stan(state.numbering)
     number = state.transactions.open() if stan else TRANSACTION_NONE
     if number == TRANSACTION_NONE:
         return
@@ -179,7 +179,8 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
     elif reason != REASON_APPROVED:
         stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
         state.tell("network_message_refused", {"link": link.name, "kind": kind, "reason": reason})
-        give_up(state, channel, "issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test")
+        refused = "issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test"
+        give_up(state, channel, refused)
     elif channel.phase == PHASE_SIGNING_OFF:
         send_network(state, channel, KIND_SIGN_OFF)
     elif kind == KIND_SIGN_ON or (link.state == LINK_SUSPENDED and channel.phase == PHASE_READY):

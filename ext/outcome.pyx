@@ -1,7 +1,6 @@
 """The end of a request: one answer, written down, stored for repeats, and sent to whom it belongs (I1, I3, I6)."""
 
 from switch.authentication cimport seal_message
-from switch.calendar cimport write_digits
 from switch.debt cimport reverse, reverse_outcome
 from switch.dialect cimport answer_mti, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
@@ -77,9 +76,7 @@ cdef void send_answer(State state, TerminalChannel channel, const uint8_t *heade
 cdef void prepare_answer(State state, Listener listener, int reason) noexcept:
     state.clear_slots()
     set_reason(state, listener, reason)
-    memcpy(state.rrn, state.calendar.rrn_prefix, 6)
-    write_digits(state.rrn + 6, 6, state.next_reference)
-    state.next_reference = (state.next_reference + 1) % 1_000_000
+    state.numbering.write_rrn(state.calendar, state.numbering.take(), state.rrn)
     set_rrn(state, state.rrn)
 
 

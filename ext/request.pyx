@@ -363,8 +363,7 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     state.set_mti(<uint32_t>link.tables.kind_mti(kind))
     write_digits(state.stan_text, 6, stan)
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
-    memcpy(state.rrn, state.calendar.rrn_prefix, 6)
-    memcpy(state.rrn + 6, state.stan_text, 6)
+    state.numbering.write_rrn(state.calendar, stan, state.rrn)
     set_rrn(state, state.rrn)
     fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
     # The account types of the terminal's processing code stay; what is asked is written in the link's own way.
@@ -403,7 +402,7 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     cdef Listener listener = channel.listener
     cdef LinkChannel carrier = link.next_channel()
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
-    cdef uint32_t stan = link.take_stan()
+    cdef uint32_t stan = link.take_stan(state.numbering)
     cdef uint32_t number
     cdef int size, total
     cdef int64_t position

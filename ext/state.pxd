@@ -14,6 +14,7 @@ from switch.link cimport Link, LinkChannel
 from switch.listener cimport Listener, TerminalChannel
 from switch.mac cimport MacEngine, MacKey
 from switch.meters cimport Meters
+from switch.numbering cimport Numbering
 from switch.pin cimport PinTranslator
 from switch.registry cimport Registry, Terminal
 from switch.reversal cimport ReversalStore
@@ -38,6 +39,7 @@ cdef class State:
     cdef readonly TransactionTable transactions
     cdef readonly DuplicateWindow duplicates
     cdef readonly ReversalStore reversals
+    cdef readonly Numbering numbering
     cdef readonly bytes acquirer_id           # ASCII digits, field 32
     cdef const uint8_t *acquirer_text         # the same
     cdef int acquirer_digits
@@ -64,7 +66,6 @@ cdef class State:
     cdef uint8_t *out
     cdef uint8_t *aside                       # a copy of the terminal's message, its sensitive fields blanked
     cdef uint8_t rrn[12]
-    cdef uint32_t next_reference              # of answers that no issuer had a part in
     cdef uint8_t stan_text[6]
     cdef uint8_t mti_text[4]
     cdef uint8_t code[4]

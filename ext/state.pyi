@@ -8,6 +8,7 @@ from switch.journal import Journal
 from switch.link import Link
 from switch.listener import Listener
 from switch.meters import Meters
+from switch.numbering import Numbering
 from switch.registry import Registry
 from switch.reversal import ReversalStore
 from switch.risk import Risk
@@ -27,6 +28,7 @@ class State:
     transactions: TransactionTable
     duplicates: DuplicateWindow
     reversals: ReversalStore
+    numbering: Numbering
     acquirer_id: bytes
     draining: bool
     dirty: list[Channel]
@@ -44,6 +46,7 @@ class State:
         transactions: TransactionTable,
         duplicates: DuplicateWindow,
         reversals: ReversalStore,
+        numbering: Numbering,
         acquirer_id: str,
         note: Callable[[str, dict[str, Any]], None],
         seed: int | None = None,

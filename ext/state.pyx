@@ -24,6 +24,7 @@ cdef class State:
         meters: Counters.
         listeners, links: In the configuration's order, which their numbers follow.
         transactions, duplicates, reversals: Bounded tables.
+        numbering: STANs and reference numbers.
         acquirer_id: The acquiring institution's identification code, digits (field 32).
         note: Called with an event's name and a dict of details for the log; never with card data or keys.
         seed: Of the choices among links of equal priority; None for one that nobody knows.
@@ -37,7 +38,8 @@ cdef class State:
 
     def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
                  Meters meters, list listeners, list links, TransactionTable transactions,
-                 DuplicateWindow duplicates, ReversalStore reversals, str acquirer_id, object note, object seed=None):
+                 DuplicateWindow duplicates, ReversalStore reversals, Numbering numbering,
+                 str acquirer_id, object note, object seed=None):
         self.calendar = calendar
         self.registry = registry
         self.routes = routes
@@ -49,8 +51,9 @@ cdef class State:
         self.transactions = transactions
         self.duplicates = duplicates
         self.reversals = reversals
+        self.numbering = numbering
         self.acquirer_id = acquirer_id.encode("ascii")
-        self.acquirer_text = self.acquirer_id
+        self.acquirer_text = <const uint8_t *><const char *>self.acquirer_id
         self.acquirer_digits = len(self.acquirer_id)
         self.note = note
         self.macs = MacEngine()

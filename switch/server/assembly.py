@@ -20,6 +20,7 @@ from switch.kinds import Kind
 from switch.link import Link
 from switch.listener import Listener
 from switch.meters import Meters
+from switch.numbering import Numbering
 from switch.pin import PIN_FORMATS
 from switch.reasons import REASONS
 from switch.reversal import ReversalQueue, ReversalStore
@@ -105,6 +106,7 @@ def build_engine(
                 limits.duplicate_window_seconds,
             ),
             reversals=ReversalStore(limits.reversals_max),
+            numbering=Numbering(),
             acquirer_id=config.switch.acquirer_id,
             note=note,
             seed=seed,

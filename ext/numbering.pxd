@@ -1,0 +1,24 @@
+"""The switch's own numbers: STANs towards issuers, and the retrieval reference numbers made of them.
+
+One sequence serves all links and the switch's own answers, so that within an hour no two transactions get one RRN.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, int64_t
+from switch.calendar cimport Calendar
+
+cdef enum:
+    NUMBER_COUNT = 1_000_000      # six digits; 000000 is never used
+    RRN_SIZE = 12
+
+
+cdef class Numbering:
+    cdef readonly uint32_t next       # the number that is taken next
+    cdef readonly uint32_t turns      # how often the numbers began anew within the hour
+    cdef uint8_t _hour[6]             # YDDDhh that ``turns`` belongs to
+
+    cdef uint32_t take(self) noexcept nogil
+    cdef void write_rrn(self, Calendar calendar, uint32_t number, uint8_t *rrn) noexcept nogil
+
+
+cdef int64_t number_of_rrn(const uint8_t *rrn) noexcept nogil
+"""The number that a retrieval reference number of ours was made of; -1 when it is none of ours."""
