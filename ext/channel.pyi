@@ -8,6 +8,7 @@ class Channel:
     slot: int
     generation: int
     is_open: bool
+    is_leaving: bool
     in_flight: int
     @property
     def waiting_bytes(self) -> int: ...

@@ -33,10 +33,9 @@ cdef class Numbering:
     cdef uint32_t take(self) noexcept nogil:
         """The next number."""
         cdef uint32_t number = self.next
-        self.next = number + 1
-        if self.next == NUMBER_COUNT:
-            self.next = 1
+        if number == 1:
             self.turns += 1
+        self.next = number + 1 if number + 1 < NUMBER_COUNT else 1
         return number
 
     cdef void write_rrn(self, Calendar calendar, uint32_t number, uint8_t *rrn) noexcept nogil:

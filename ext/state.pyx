@@ -81,10 +81,12 @@ cdef class State:
     def terminal_mac_failures(self):
         """How many requests with a wrong or missing MAC each terminal sent: count by terminal (field 41)."""
         cdef uint32_t number
+        cdef const char *name
         failures = {}
         for number in range(self.registry.terminal_count):
             if self.mac_failures[number]:
-                failures[self.registry.terminal(number).id.decode("ascii").rstrip()] = self.mac_failures[number]
+                name = <const char *>self.registry.terminal(number).id
+                failures[name.decode("ascii").rstrip()] = self.mac_failures[number]
         return failures
 
     cdef uint64_t random(self) noexcept nogil:

@@ -168,9 +168,9 @@ def test_no_sliding_window_ever_holds_more_than_its_limit(window_ms: int, count_
             assert len(before) < count_max
             approved.append(now_ms)
         else:
-            # It refuses only for what is at most one slice older than the window.
+            # It refuses only for what lies in the slices that cover the window, and the one that has begun.
             slice_ms = -(-window_ms // SLICES_COVERING)
-            assert len([at for at in approved if now_ms - at < window_ms + 2 * slice_ms]) >= count_max
+            assert len([at for at in approved if now_ms - at < (SLICES_COVERING + 1) * slice_ms]) >= count_max
 
 
 def test_a_refused_request_is_counted_nowhere() -> None:
