@@ -1,8 +1,8 @@
 """Message authentication codes over libcrypto.
 
 DES algorithms run on libcrypto's DES rounds, in the permuted domain (see ``ext/des.pxd``). AES-CMAC and the SM4 MAC
-run through EVP in CBC mode, a whole message to a call as a rule. A CBC context is never given a new start value, which would
-cost as much as ten blocks: the last block that it put out is known, and is XORed into the first block of the next
+run through EVP in CBC mode, as a rule a whole message to a call. A CBC context is never given a new start value, which
+would cost as much as ten blocks: the last block that it put out is known, and is XORed into the first block of the next
 message, where the context's own XOR takes it out again.
 """
 

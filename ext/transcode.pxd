@@ -17,6 +17,7 @@ cdef enum StepSource:
 
 cdef enum Operation:
     PUT_WIRE                  # bytes made ready when the step was compiled, length included
+    COPY_WHOLE                # length and data as they are: both sides write the field alike
     COPY                      # the data as they are, under a new length
     PACK                      # ASCII digits to nibbles, as many as there are
     UNPACK                    # nibbles to ASCII digits, as many as there are

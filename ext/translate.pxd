@@ -79,5 +79,4 @@ cdef class Composer:
     cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
                        const Slots *slots) noexcept nogil
     cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
-                        uint64_t *bitmap, MessageIndex *composed, Writer *writer,
-                        Fault *fault) noexcept nogil
+                        MessageIndex *composed, Writer *writer, Fault *fault) noexcept nogil

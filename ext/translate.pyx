@@ -9,6 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from switch.bits cimport FIRST_BIT, reversed_bits
 from switch.cursor cimport Writer, writer_over, writer_reserve, writer_size
 from switch.scan cimport (
     FAULT_NONE,
@@ -50,6 +51,7 @@ from switch.transcode cimport (
     CONVERT,
     COPY,
     COPY_TEXT,
+    COPY_WHOLE,
     FROM_ANSWER,
     FROM_CONSTANT,
     FROM_MAC,
@@ -83,7 +85,6 @@ cdef enum:
     CONSTANT_ROOM = 1 << 17   # bytes: more than any field takes
     COMPOSED_SIZE_MAX = 1 << 20      # bytes
 
-cdef uint64_t FIRST_BIT = 0x8000000000000000ULL
 
 
 class Step(NamedTuple):
@@ -107,6 +108,11 @@ cdef inline bint _is_present(const CompiledStep *step, const MessageIndex **mess
     if step.source == FROM_SLOT:
         return slots.value[step.argument].count > 0
     return True
+
+
+cdef inline void _copy_run(uint8_t *at, const uint8_t *run, const uint8_t *run_end) noexcept nogil:
+    if run != run_end:
+        memcpy(at, run, <size_t>(run_end - run))
 
 
 @cython.final
@@ -143,13 +149,17 @@ cdef class Composer:
         return False
 
     cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
-                        uint64_t *bitmap, MessageIndex *composed, Writer *writer,
-                        Fault *fault) noexcept nogil:
-        """Write the fields of a range of steps and set their bits; of several steps for a field the first that has a
-        value."""
+                        MessageIndex *composed, Writer *writer, Fault *fault) noexcept nogil:
+        """Write the fields of a range of steps and index them; of several steps for a field the first that has a value.
+
+        Fields that are forwarded whole, and stand together on both sides, are copied together.
+        """
         cdef const CompiledStep *step
         cdef const MessageIndex *message
         cdef const uint8_t *data
+        cdef const uint8_t *run = NULL
+        cdef const uint8_t *run_end = NULL
+        cdef uint8_t *run_at = NULL
         cdef uint8_t *at = NULL
         cdef uint32_t size, count, start
         cdef uint32_t i = first
@@ -159,35 +169,47 @@ cdef class Composer:
                 i += 1
                 continue
             i = step.next
-            if step.field != FIELD_HEADER:
-                bitmap[(step.field - 1) >> 6] |= <uint64_t>1 << (63 - ((step.field - 1) & 63))
             start = <uint32_t>writer_size(writer) + step.target.length_width
-            if step.operation == PUT_WIRE:
-                if writer_reserve(writer, step.wire_size, &at) < 0:
-                    return fail(fault, FAULT_ROOM, step.field, writer_size(writer), step.wire_size, writer.left)
-                memcpy(at, step.wire, step.wire_size)
+            if step.operation == COPY_WHOLE:
+                message = messages[step.source]
+                data = message.data + message.offset[step.argument] - step.target.length_width
+                size = message.length[step.argument] + step.target.length_width
+                if writer_reserve(writer, size, &at) < 0:
+                    return fail(fault, FAULT_ROOM, step.field, writer_size(writer), size, writer.left)
+                if data != run_end:
+                    _copy_run(run_at, run, run_end)
+                    run = data
+                    run_at = at
+                run_end = data + size
             else:
-                if step.source == FROM_SLOT:
-                    data = slots.value[step.argument].text
-                    size = count = slots.value[step.argument].count
+                _copy_run(run_at, run, run_end)
+                run = run_end = NULL
+                if step.operation == PUT_WIRE:
+                    if writer_reserve(writer, step.wire_size, &at) < 0:
+                        return fail(fault, FAULT_ROOM, step.field, writer_size(writer), step.wire_size, writer.left)
+                    memcpy(at, step.wire, step.wire_size)
                 else:
-                    message = messages[step.source]
-                    data = message.data + message.offset[step.argument]
-                    size = message.length[step.argument]
-                    count = message.count[step.argument]
-                if put_field(step, data, size, count, writer, fault) < 0:
-                    return -1
-            if composed != NULL:
-                composed.offset[step.field] = start
-                composed.length[step.field] = <uint32_t>writer_size(writer) - start
-                if step.field != FIELD_HEADER:
-                    composed.present[(step.field - 1) >> 6] |= <uint64_t>1 << ((step.field - 1) & 63)
+                    if step.source == FROM_SLOT:
+                        data = slots.value[step.argument].text
+                        size = count = slots.value[step.argument].count
+                    else:
+                        message = messages[step.source]
+                        data = message.data + message.offset[step.argument]
+                        size = message.length[step.argument]
+                        count = message.count[step.argument]
+                    if put_field(step, data, size, count, writer, fault) < 0:
+                        return -1
+            composed.offset[step.field] = start
+            composed.length[step.field] = <uint32_t>writer_size(writer) - start
+            if step.field != FIELD_HEADER:
+                composed.present[(step.field - 1) >> 6] |= <uint64_t>1 << ((step.field - 1) & 63)
+        _copy_run(run_at, run, run_end)
         return 0
 
     cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
                      uint8_t *out, size_t room, MessageIndex *composed, Fault *fault) noexcept nogil:
         cdef const MessageIndex *messages[2]
-        cdef uint64_t bitmap[3]
+        cdef MessageIndex unwanted
         cdef SlotValue mti
         cdef uint8_t *at = NULL
         cdef uint8_t *bitmap_at = NULL
@@ -196,17 +218,17 @@ cdef class Composer:
         cdef bint secondary, tertiary
         messages[<int>FROM_REQUEST] = request
         messages[<int>FROM_ANSWER] = answer
-        bitmap[0] = bitmap[1] = bitmap[2] = 0
         fault.code = FAULT_NONE
-        if composed != NULL:
-            composed.present[0] = composed.present[1] = composed.present[2] = 0
-            composed.length[<int>FIELD_HEADER] = 0
+        if composed == NULL:
+            composed = &unwanted
+        composed.present[0] = composed.present[1] = composed.present[2] = 0
+        composed.length[<int>FIELD_HEADER] = 0
         writer_over(&writer, out, min(room, <size_t>COMPOSED_SIZE_MAX))
 
         if self._first_step[0]:
             if not self._has_any(0, self._first_step[0], messages, slots):
                 return fail(fault, FAULT_VALUE, FIELD_HEADER, 0, 1, 0)
-            if self._put_steps(0, self._first_step[0], messages, slots, bitmap, composed, &writer, fault) < 0:
+            if self._put_steps(0, self._first_step[0], messages, slots, composed, &writer, fault) < 0:
                 return -1
         mti = slots.value[<int>SLOT_MTI]
         if mti.count != MTI_DIGITS:
@@ -220,28 +242,26 @@ cdef class Composer:
         secondary = tertiary or self._has_any(self._first_step[1], self._first_step[2], messages, slots)
         bitmap_size = self._bitmap_spec.fixed_bytes
         if secondary:
-            bitmap[0] |= FIRST_BIT
             bitmap_size += self._next_bitmap_spec.fixed_bytes
         if tertiary:
-            bitmap[1] |= FIRST_BIT
             bitmap_size += self._next_bitmap_spec.fixed_bytes
         if writer_reserve(&writer, bitmap_size, &bitmap_at) < 0:
             return fail(fault, FAULT_ROOM, FIELD_BITMAP, writer_size(&writer), bitmap_size, writer.left)
 
-        if self._put_steps(self._first_step[0], self._step_count, messages, slots, bitmap, composed, &writer,
-                           fault) < 0:
+        if self._put_steps(self._first_step[0], self._step_count, messages, slots, composed, &writer, fault) < 0:
             return -1
-        put_bitmap(self._bitmap_spec, bitmap[0], bitmap_at)
+        # The first bit of a bitmap says that another one follows.
+        put_bitmap(self._bitmap_spec, reversed_bits(composed.present[0]) | (FIRST_BIT if secondary else 0), bitmap_at)
         bitmap_at += self._bitmap_spec.fixed_bytes
         if secondary:
-            put_bitmap(self._next_bitmap_spec, bitmap[1], bitmap_at)
+            put_bitmap(self._next_bitmap_spec, reversed_bits(composed.present[1]) | (FIRST_BIT if tertiary else 0),
+                       bitmap_at)
             bitmap_at += self._next_bitmap_spec.fixed_bytes
         if tertiary:
-            put_bitmap(self._next_bitmap_spec, bitmap[2], bitmap_at)
-        if composed != NULL:
-            composed.data = out
-            composed.size = <uint32_t>writer_size(&writer)
-            composed.mti = type_number(mti.text)
+            put_bitmap(self._next_bitmap_spec, reversed_bits(composed.present[2]), bitmap_at)
+        composed.data = out
+        composed.size = <uint32_t>writer_size(&writer)
+        composed.mti = type_number(mti.text)
         return <int>writer_size(&writer)
 
     def compose_message(self, request, answer=None, slots=None, int room=ROOM_DEFAULT):
@@ -355,6 +375,18 @@ cdef bint _are_alike(const FieldSpec *origin, const FieldSpec *target):
     )
 
 
+cdef bint _lengths_are_alike(const FieldSpec *origin, const CompiledStep *step):
+    """Whether a length of the source is also the length that the target wants, and never too large for it."""
+    cdef const FieldSpec *target = step.target
+    if origin.length_width != target.length_width or origin.counts_nibbles != target.counts_nibbles:
+        return False
+    return target.length_width == 0 or (
+        origin.length_encoding == target.length_encoding
+        and origin.length_to_ascii == target.length_to_ascii
+        and origin.max_length <= step.limit
+    )
+
+
 cdef int _operation_of(const FieldSpec *origin, const FieldSpec *target):
     """The quickest operation that is right for every value of a checked message."""
     cdef bint same_size = origin.length_width == 0 and _characters_of(origin) == _characters_of(target)
@@ -462,6 +494,8 @@ cdef int _compile_message_step(CompiledStep *compiled, Spec spec, object field, 
         compiled.operation = _operation_of(origin, compiled.target)
         if compiled.filler_in and compiled.operation != COPY:
             compiled.operation = CONVERT
+        if compiled.operation == COPY and _lengths_are_alike(origin, compiled):
+            compiled.operation = COPY_WHOLE
     return 0
 
 
