@@ -179,6 +179,12 @@ class Daemon:
         pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
         return pages * 4096
 
+    @property
+    def descriptors(self):
+        """File descriptors that it has open; the admin side's connections come and go."""
+        held = (path.readlink() for path in Path(f"/proc/{self.child.pid}/fd").iterdir())
+        return sum(1 for target in held if target.name.startswith("socket:"))
+
     # --- the end --------------------------------------------------------------------------------------------------
 
     def signal(self, number=signal.SIGTERM):

@@ -11,7 +11,7 @@ import pytest_asyncio
 from switch.simulators.faults import Fault, FaultRule
 
 from .conftest import running
-from .daemon import until
+from .daemon import Daemon, until
 from .installation import CARDS, TERMINALS
 from .terminal import Terminal
 from .unruly import UnrulyIssuer, hold, in_reverse
@@ -184,6 +184,49 @@ async def test_link_that_times_out_again_and_again_is_spared_until_it_answers_an
         await daemon.counted("authswitch_reversals_acknowledged_total", 2, link="bank-a")
 
 
+# --- approvals that cannot be told ------------------------------------------------------------------------------------
+
+
+async def test_approval_for_a_terminal_that_has_gone_is_reversed(installation):
+    async with one_bank(installation) as (daemon, bank, terminal):
+        bank.mangle = hold
+        terminal.send(installation.request())
+        await until(lambda: bank.held)
+        terminal.close()
+        await daemon.event("terminal connection closed")
+        bank.mangle = None
+        bank.deliver(*bank.held.pop())
+        await daemon.counted("authswitch_reversals_acknowledged_total", 1, link="bank-a")
+        assert await daemon.metric("authswitch_undelivered_answers_total", listener="pos") == 1
+        assert bank.counters.reversals == 1
+
+
+async def test_answer_goes_to_the_connection_that_asked_last(installation):
+    async with one_bank(installation) as (daemon, bank, terminal):
+        bank.mangle = hold
+        request = installation.request()
+        terminal.send(request)
+        await until(lambda: bank.held)
+        async with await Terminal.connect(installation, daemon.ports["pos"]) as again:
+            again.send(request)
+            await daemon.counted("authswitch_duplicates_joined_total", 1, listener="pos")
+            terminal.close()
+            await daemon.event("terminal connection closed")
+            bank.deliver(*bank.held.pop())
+            assert (await again.answer()).text(39) == "00"
+        assert bank.counters.requests == 1
+        assert await daemon.metric("authswitch_reversals_total", link="bank-a") == 0
+
+
+async def test_approval_behind_a_broken_frame_is_reversed(installation):
+    """The connection is closed for what came after the request, so that nobody can be told."""
+    async with one_bank(installation) as (daemon, bank, terminal):
+        terminal.writer.write(terminal.profile.framing.wrap(installation.request()) + b"\xff\xff garbage")
+        assert await terminal.is_closed()
+        await daemon.counted("authswitch_reversals_acknowledged_total", 1, link="bank-a")
+        assert bank.counters.reversals == 1
+
+
 # --- drain ------------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +279,18 @@ async def test_second_signal_ends_at_once(installation):
         assert await daemon.ended(3) == 0
         assert daemon.said("ending at once")
         assert daemon.said("drained with work left", in_flight=1)
+
+
+async def test_port_that_is_taken_is_told_in_one_line(installation):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        installation.listener(bind=f"127.0.0.1:{taken.getsockname()[1]}")
+        installation.link(port=1)
+        daemon = Daemon(installation.write())
+        with pytest.raises(AssertionError, match="ended before"):
+            await daemon.start()
+        assert await daemon.ended() == 1
+    assert "address already in use" in daemon.log
+    assert "Traceback" not in daemon.log
 
 
 async def test_drain_can_be_asked_of_the_admin_side(installation):
@@ -326,6 +381,28 @@ async def test_connection_is_read_no_further_while_too_much_is_in_flight(crowd):
     finally:
         bank.mangle = None
         bank.held.clear()
+
+
+async def test_one_shot_connections_leave_nothing_behind(crowd):
+    installation, daemon, _ = crowd
+
+    async def one_shot(number):
+        async with await Terminal.connect(installation, daemon.ports["cup"]) as terminal:
+            return await terminal.code(TERMINALS[number % 40])
+
+    memory = descriptors = 0
+    for wave in range(3):
+        codes = [code for _ in range(10) for code in await asyncio.gather(*map(one_shot, range(40)))]
+        assert codes == ["00"] * 400
+
+        async def all_left():
+            return await daemon.metric("authswitch_connections") == 0
+
+        await until(all_left)
+        if wave:
+            assert daemon.resident_bytes - memory < 2 << 20
+            assert daemon.descriptors == descriptors
+        memory, descriptors = daemon.resident_bytes, daemon.descriptors
 
 
 async def test_client_that_does_not_read_is_cut_and_nobody_else_notices(crowd):
