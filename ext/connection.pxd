@@ -30,6 +30,7 @@ cdef class Connection:
     cdef bint _was_open
     cdef bint _write_is_paused
     cdef str _closing_reason
+    cdef object _linger                          # timer that ends a connection whose last output does not leave
 
     cdef void carry_on(self, int progress)
     cdef void flush(self)

@@ -5,6 +5,8 @@ from switch.listener cimport TerminalChannel
 from switch.stats cimport stats_add
 
 TICK_SECONDS = 0.01
+LINGER_SECONDS = 3.0
+"""How long the last output of a connection that is to be closed may take to leave."""
 
 
 cdef class Reactor:
@@ -166,6 +168,8 @@ cdef class Connection:
         """Close the connection when its output has left."""
         if self._closing_reason is None:
             self._closing_reason = reason
+            # The transport would wait for ever for a peer that does not read.
+            self._linger = self.reactor.loop.call_later(LINGER_SECONDS, self._cut)
         if self._write_is_paused:
             self.transport.abort()
             return
@@ -173,6 +177,10 @@ cdef class Connection:
             self.channel.is_dirty = True
             self.reactor.engine.state.dirty.append(self.channel)
         self.reactor.flush_soon()
+
+    def _cut(self):
+        if self.transport is not None:
+            self.transport.abort()
 
     def eof_received(self):
         """The peer will send no more; nobody would read an answer."""
@@ -196,6 +204,9 @@ cdef class Connection:
             self.reactor.engine.close(self.channel)
             self.channel.owner = None
         self._chunk = None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
         on_lost, self._on_lost, self._on_open = self._on_lost, None, None
         if on_lost is not None:
             on_lost(self, reason)
