@@ -4,7 +4,7 @@ Two kinds of build:
 
 - release (the default): optimised, no tracing, no assertions in Cython code;
 - debug (``AUTHSWITCH_DEBUG=1``): line tracing, bounds checks and C assertions, for coverage and fault hunting.
-  ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers to it.
+  ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers in the place of line tracing, which is slow.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ ROOT = Path(__file__).parent
 SOURCES = ROOT / "ext"
 DEBUG = os.environ.get("AUTHSWITCH_DEBUG") == "1"
 SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
-BUILD = Path("build") / ("debug" if DEBUG else "release")
+TRACED = DEBUG and not SANITIZERS
+BUILD = Path("build") / os.environ.get("AUTHSWITCH_BUILD", "debug" if DEBUG else "release")
 
 # Modules that call OpenSSL's libcrypto.
 CRYPTO_MODULES = {"commit", "des", "mac", "pin", "replay", "sealing", "segment"}
 
 RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
-DEBUG_FLAGS = ["-O1", "-Wno-maybe-uninitialized", "-UNDEBUG", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]
+DEBUG_FLAGS = ["-O1", "-g", "-Wno-maybe-uninitialized", "-UNDEBUG"]
+TRACE_FLAGS = ["-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]
 # The flags are recorded in each object, so that a test can read what was really used.
 COMMON_FLAGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-fstack-protector-strong", "-frecord-gcc-switches"]
 
@@ -36,7 +38,7 @@ DIRECTIVES = {
     "embedsignature": True,
     "binding": False,
     "initializedcheck": DEBUG,
-    "linetrace": DEBUG,
+    "linetrace": TRACED,
 }
 
 
@@ -54,8 +56,10 @@ def extension(source: Path) -> Extension:
     """Describe the extension module that one Cython source becomes."""
     flags = COMMON_FLAGS + (DEBUG_FLAGS if DEBUG else RELEASE_FLAGS)
     link_flags = []
+    if TRACED:
+        flags += TRACE_FLAGS
     if SANITIZERS:
-        flags.append(f"-fsanitize={SANITIZERS}")
+        flags += [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         link_flags.append(f"-fsanitize={SANITIZERS}")
     return Extension(
         f"switch.{source.stem}",

@@ -291,13 +291,13 @@ cdef inline uint32_t head_within(const Block *block, uint64_t distance) noexcept
     elif format.key_bytes == 4:
         memcpy(middle_keys, block.data, KEYS_BYTES)
         middle_distance = min(distance, format.key_max)
-        for middle_place in range(MIDDLE_KEYS):
+        for middle_place in range(<uint32_t>MIDDLE_KEYS):
             middle_found += (middle_keys[middle_place] <= middle_distance) & (middle_place < middle_last)
         found = middle_found
     else:
         memcpy(long_keys, block.data, KEYS_BYTES)
         found = 0
-        for middle_place in range(LONG_KEYS):
+        for middle_place in range(<uint32_t>LONG_KEYS):
             found += (long_keys[middle_place] <= distance) & (middle_place < middle_last)
     if format.head_bytes == 1:
         long_head = block.data[format.heads_at + found]

@@ -1,0 +1,253 @@
+"""Fuzz targets of the parsers: what each input must and must not lead to, whatever its bytes are.
+
+An input's first bytes choose the framing, dialect or algorithm; the rest is what a peer would send.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+from switch.codec import DecodeError, decode, encode
+from switch.dialects import Dialect, dialect_names, load_dialect
+from switch.dialects.policy import answer_steps, request_steps
+from switch.framing import Deframer, FrameError, Framing
+from switch.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, compute_mac, verify_mac
+from switch.scan import Message, ScanError, bench_scan, scan
+from switch.spec import Spec, compile_spec
+from switch.translate import Composer, Step
+from tests.ext.test_translate_dialects import SLOTS, meaning
+from tests.ext.purchase import bcd_spec, ebcdic_spec
+
+DIALECTS = [load_dialect(name) for name in dialect_names()]
+LAYOUTS = [dialect.layout for dialect in DIALECTS] + [
+    {**bcd_spec(), "h": {"data_enc": "b", "len_enc": "b", "len_type": 1, "max_len": 12}},
+    {**ebcdic_spec(), "1": {**ebcdic_spec()["1"], "data_enc": "b"}},
+]
+
+ETX = {"trailer": "etx"}
+HEADERS = [
+    {"type": "tpdu"},
+    {"type": "literal", "text": "ISO", "digits": "025000077"},
+    {"type": "fixed", "hex": "C0DE", "counted": False},
+    {"type": "visa"},
+]
+FRAMINGS = [
+    Framing({}),
+    Framing({"keep_alive": True, "length": {"includes_itself": True}}),
+    Framing({"headers": HEADERS[:1], "message_size_max": 300, **ETX}),
+    Framing({"headers": HEADERS, **ETX, "trailer_counted": True, "keep_alive": True}),
+    Framing({"length": {"encoding": "ascii", "size": 4, "includes_itself": True}, "headers": HEADERS[1:2]}),
+    Framing({"length": {"encoding": "bcd"}, "message_size_max": 500}),
+    Framing({"length": {"encoding": "binary-le", "size": 4}, "headers": HEADERS[3:], "message_size_max": 65_000}),
+    Framing({"length": {"encoding": "binary-be", "size": 4}, "keep_alive": True, **ETX}),
+]
+
+Frames = list[tuple[bytes, bytes]]
+
+
+# --- framing ------------------------------------------------------------------------------------------------------
+
+
+def feed_all(framing: Framing, chunks: list[bytes]) -> tuple[Frames, int, int, tuple[str, int, int, int] | None]:
+    """All frames of a stream, its keep-alives, the bytes left over, and what it is refused for."""
+    deframer = Deframer(framing)
+    frames: Frames = []
+    for chunk in chunks:
+        try:
+            frames += deframer.feed(chunk)
+        except FrameError as error:
+            frames += error.frames
+            refusal = (error.status, error.position, error.needed, error.available)
+            return frames, deframer.keep_alives, 0, refusal
+    return frames, deframer.keep_alives, deframer.partial_size, None
+
+
+def fuzz_framing(view: memoryview) -> None:
+    """However a stream is cut, it gives the same frames and the same refusal; and each frame can be written again."""
+    if len(view) < 2:
+        return
+    framing = FRAMINGS[view[0] % len(FRAMINGS)]
+    stream = bytes(view[2:])
+    step = view[1] % 31 + 1
+    cuts = [*range(0, len(stream), step), len(stream)]
+    whole = feed_all(framing, [stream])
+    assert feed_all(framing, [stream[start:end] for start, end in pairwise(cuts)]) == whole
+    for headers, message in whole[0]:
+        framed = framing.wrap(message, headers)
+        assert feed_all(framing, [framed])[:3] == ([(rewritten(framing, framed), message)], 0, 0)
+        swapped = framing.reply_headers_for(headers)
+        assert framing.reply_headers_for(swapped) == headers
+
+
+def rewritten(framing: Framing, framed: bytes) -> bytes:
+    """The headers of a frame as they were written: a size within them is not the sender's choice."""
+    return framed[framing.length_size : framing.length_size + framing.headers_size]
+
+
+# --- scan, decode, encode -----------------------------------------------------------------------------------------
+
+
+@cache
+def spec_of(number: int) -> Spec:
+    """The compiled form of one of ``LAYOUTS``."""
+    return compile_spec(LAYOUTS[number])
+
+
+def scanned(view: memoryview, spec: Spec) -> Message | None:
+    """The message, scanned where it lies and in a copy with the same result; None when it cannot be read."""
+    try:
+        bench_scan(view, spec, 1)
+    except ScanError as error:
+        try:
+            scan(bytes(view), spec)
+        except ScanError as again:
+            assert str(again) == str(error)
+            return None
+        raise AssertionError("refused in place, read in a copy") from error
+    return scan(bytes(view), spec)
+
+
+def fuzz_scan(view: memoryview) -> None:
+    """What the scan accepts, the decoder reads too, with the same values; and what it reads can be written again."""
+    if not len(view):
+        return
+    number = view[0] % len(LAYOUTS)
+    layout, spec = LAYOUTS[number], spec_of(number)
+    data = bytes(view[1:])
+    message = scanned(view[1:], spec)
+    try:
+        document, _ = decode(data, spec)
+    except DecodeError as error:
+        assert 0 <= error.pos <= len(data)
+        assert message is None, f"scanned, but not decoded: {error.msg}"
+        return
+    if message is None:
+        return
+    assert document["t"] == message.mti
+    numbers = [int(key) for key in document if key.isdigit()]
+    assert message.fields == [number for number in numbers if number not in (1, 65)]
+    for field in message.fields:
+        assert document[str(field)] == in_code_page(message, field, layout)
+        text = message.text(field)
+        message.patch(field, text)
+    written, _ = encode(dict(document), spec)
+    assert decode(bytes(written), spec)[0] == document
+    again = scan(bytes(written), spec)
+    assert [(field, again.text(field)) for field in again.fields] == [
+        (field, message.text(field)) for field in message.fields
+    ]
+
+
+def in_code_page(message: Message, field: int, layout: dict[str, dict[str, object]]) -> str:
+    """A field's value as the decoder gives it."""
+    encoding = str(layout[str(field)]["data_enc"])
+    return message.text(field) if encoding == "b" else message.raw(field).decode(encoding)
+
+
+# --- translation --------------------------------------------------------------------------------------------------
+
+
+@cache
+def request_composer(terminal: int, link: int) -> tuple[Composer, list[Step]]:
+    """From a terminal's dialect to a link's."""
+    steps = request_steps(DIALECTS[terminal], DIALECTS[link])
+    return Composer(DIALECTS[link].spec, DIALECTS[terminal].spec, None, steps), steps
+
+
+@cache
+def answer_composer(terminal: int, link: int) -> tuple[Composer, list[Step]]:
+    """From a link's answer to a terminal's."""
+    steps = answer_steps(DIALECTS[terminal], DIALECTS[link])
+    return Composer(DIALECTS[terminal].spec, DIALECTS[terminal].spec, DIALECTS[link].spec, steps), steps
+
+
+def fuzz_translation(view: memoryview) -> None:
+    """A message that is translated can be read on the other side and says there what it said here.
+
+    The first byte chooses the two dialects, the third how much room there is, the fourth whether a request or an
+    answer is composed; the second says how many bytes the answer's request has.
+    """
+    if len(view) < 4:
+        return
+    terminal, link = divmod(view[0] % len(DIALECTS) ** 2, len(DIALECTS))
+    room = 8192 if view[2] < 200 else view[2]
+    data = bytes(view[4:])
+    try:
+        if view[3] & 1:
+            check_answer(terminal, link, data[: 4 * view[1]], data[4 * view[1] :], room)
+        else:
+            check_request(terminal, link, data, room)
+    except ScanError:
+        return
+
+
+def check_request(terminal: int, link: int, request: bytes, room: int) -> None:
+    """Compose a request and compare."""
+    composer, steps = request_composer(terminal, link)
+    message = scan(request, DIALECTS[terminal].spec)
+    composed = composer.compose_message(message, slots=SLOTS, room=room)
+    compare(composed, DIALECTS[link], {"request": (message, DIALECTS[terminal])}, steps)
+
+
+def check_answer(terminal: int, link: int, request: bytes, answer: bytes, room: int) -> None:
+    """Compose an answer and compare."""
+    composer, steps = answer_composer(terminal, link)
+    code = "0" * DIALECTS[terminal].tables.code_size
+    messages = {
+        "request": (scan(request, DIALECTS[terminal].spec), DIALECTS[terminal]),
+        "answer": (scan(answer, DIALECTS[link].spec), DIALECTS[link]),
+    }
+    slots = SLOTS | {"mti": "0210", "response_code": code}
+    composed = composer.compose_message(messages["request"][0], messages["answer"][0], slots=slots, room=room)
+    compare(composed, DIALECTS[terminal], messages, steps)
+
+
+def compare(
+    composed: bytes, destination: Dialect, sources: dict[str, tuple[Message, Dialect]], steps: list[Step]
+) -> None:
+    """Each field is there when its first source was, and says the same."""
+    result = scan(composed, destination.spec)
+    chosen: dict[int, Step] = {}
+    for step in steps:
+        present = step.source not in sources or step.argument in sources[step.source][0]
+        if step.source == "slot":
+            present = step.argument == "mac" or bool(SLOTS.get(str(step.argument), step.argument == "response_code"))
+        if present:
+            chosen.setdefault(step.field, step)
+    assert result.fields == sorted(field for field in chosen if field)
+    for field, step in chosen.items():
+        if step.source in sources:
+            message, origin = sources[step.source]
+            said = meaning(message.text(int(str(step.argument))), origin.layout[str(step.argument)])
+            assert meaning(result.text(field), destination.layout[str(field)]) == said, f"field {field}"
+
+
+# --- MACs ---------------------------------------------------------------------------------------------------------
+
+
+def fuzz_mac(view: memoryview) -> None:
+    """A MAC verifies for its own bytes and key, however they are cut, and for no others."""
+    if len(view) < 3:
+        return
+    algorithm = ALGORITHMS[view[0] % len(ALGORITHMS)]
+    sizes = KEY_SIZES[algorithm]
+    size = sizes[view[1] % len(sizes)]
+    padding = 2 if algorithm in ("x9.9", "x9.19") and view[1] & 8 else 1
+    claimed_size = min(MAC_SIZES[algorithm], len(view) - 3)
+    key = (bytes(view[3 : 3 + size]) + b"0123456789ABCDEFfedcba9876543210")[:size]
+    data = bytes(view[3 + size :])
+    claimed = bytes(view[len(view) - claimed_size :])
+    mac = Mac(algorithm, key, padding)
+    made = mac.compute(data)
+    cut = view[2] % (len(data) + 1)
+    assert len(made) == MAC_SIZES[algorithm]
+    assert mac.compute(data[:cut], data[cut:]) == made == compute_mac(algorithm, key, data, padding)
+    if algorithm == "none":
+        assert not mac.verify(claimed, data)
+        return
+    assert mac.verify(made, data[:cut], data[cut:])
+    assert verify_mac(algorithm, key, data, claimed, padding) == (len(claimed) >= 4 and made.startswith(claimed))
+    flipped = bytearray(made)
+    flipped[view[2] % len(made)] ^= 1 << view[1] % 8
+    assert not mac.verify(bytes(flipped), data)
