@@ -17,7 +17,7 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test simulate nightly bench instructions lint format debug coverage clean
+.PHONY: help ready setup build run test simulate nightly bench instructions lint format debug coverage sanitize fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,13 @@ coverage: debug ## Run the tests on the debug build and report the coverage of P
 	$(PY) -m coverage run -m pytest $(ARGS) || status=1; \
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage report || status=1; \
 	exit $$status
+
+sanitize: setup ## Run the tests on a debug build under AddressSanitizer and UBSan (ARGS="tests/ext -k scan" for some)
+	@$(PY) tools/sanitize.py $(ARGS)
+
+# TARGET: framing, scan, translation, mac, authentication, machine or all. It needs clang, which nothing else does.
+fuzz: setup ## Fuzz for a time, guided by coverage (TARGET=scan SECONDS=3600)
+	@$(PY) -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60) $(ARGS)
 
 clean: ## Remove everything that was built; the virtual environment stays
 	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage* htmlcov

@@ -27,6 +27,7 @@ Loaded = TypeVar("Loaded")
 
 MAC_FIELDS = ("64", "128")
 PIN_FIELD = "52"
+MATCH_FIELDS = {"stan": "11", "rrn": "37"}
 MAC_FAMILIES: Mapping[str, Family] = {"aes-cmac": "aes", "cup-sm4": "sm4"}
 """Families of keys by MAC algorithm; all others are made with DES."""
 
@@ -146,10 +147,20 @@ def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator
             yield Problem(file, f"link[{link.name}].mac", f"dialect {dialect.name} has no MAC field")
         if link.pin is not None and PIN_FIELD not in dialect.layout:
             yield Problem(file, f"link[{link.name}].pin", f"dialect {dialect.name} has no field {PIN_FIELD}")
-        for place, number in enumerate(link.match.verify):
-            if str(number) not in dialect.layout:
-                key = f"link[{link.name}].match.verify[{place}]"
-                yield Problem(file, key, f"dialect {dialect.name} has no field {number}")
+        yield from (
+            Problem(file, f"link[{link.name}].match.{key}", reason) for key, reason in _match_faults(link, dialect)
+        )
+
+
+def _match_faults(link: LinkSection, dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """Fields that answers are matched by and are not there: key in ``match``, and reason."""
+    field = MATCH_FIELDS[link.match.by]
+    for policy, rules in (("request", dialect.file.policy.request), ("reversal", dialect.file.policy.reversal)):
+        if field not in rules:
+            yield "by", f"answers are matched by field {field}, and policy.{policy} of {dialect.name} does not send it"
+    for place, number in enumerate(link.match.verify):
+        if str(number) not in dialect.layout:
+            yield f"verify[{place}]", f"dialect {dialect.name} has no field {number}"
 
 
 def _has_mac(dialect: Dialect) -> bool:

@@ -35,9 +35,12 @@ LISTENERS = (
     listener("open", "iso87-binary", mac="none"),
 )
 LINKS = (
-    link("bank-a", "iso87-ascii", in_flight_max=5, timeout_ms=3_000, partial_frame_timeout_ms=3_000),
-    link("bank-b", "cup", mac=False, sign_on=True, echo_interval_ms=2_000, idle_timeout_ms=9_000, match={"by": "rrn"}),
-)
+    link("bank-a", "cup", in_flight_max=5, timeout_ms=3_000, partial_frame_timeout_ms=3_000),
+    link(
+        "bank-b", "iso93-ascii", mac=False, sign_on=True, echo_interval_ms=2_000, idle_timeout_ms=9_000,
+        match={"by": "rrn"},
+    ),
+)  # fmt: skip
 ROUTES = ["6,,,,,,bank-a:1|bank-b:2", "4,,,,,,bank-b:1"]
 LIMITS = {"transactions_in_flight_max": 8, "duplicate_window_count_max": 16, "reversals_max": 12}
 CODES = ("00", "05", "51", "68", "91", "A0", "zz", "00")
@@ -82,8 +85,8 @@ class Play:
         self.asked: list[tuple[IssuerLine, Document]] = []
         self.sent: list[tuple[TerminalLine, Document]] = []
         self.forged = False
-        self.approvals: set[str] = set()          # RRNs that issuers approved
-        self.told: list[str] = []                 # RRNs that terminals were told as approved
+        self.approvals: set[str] = set()  # RRNs that issuers approved
+        self.told: list[str] = []  # RRNs that terminals were told as approved
         for name in ("cup", "iso", "open"):
             self.terminals.append(self.world.terminal(name))
         for name in ("bank-a", "bank-b"):

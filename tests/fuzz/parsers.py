@@ -16,8 +16,8 @@ from switch.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, compute_mac, verif
 from switch.scan import Message, ScanError, bench_scan, scan
 from switch.spec import Spec, compile_spec
 from switch.translate import Composer, Step
-from tests.ext.test_translate_dialects import SLOTS, meaning
 from tests.ext.purchase import bcd_spec, ebcdic_spec
+from tests.ext.test_translate_dialects import SLOTS, meaning
 
 DIALECTS = [load_dialect(name) for name in dialect_names()]
 LAYOUTS = [dialect.layout for dialect in DIALECTS] + [
@@ -132,11 +132,16 @@ def fuzz_scan(view: memoryview) -> None:
         text = message.text(field)
         message.patch(field, text)
     written, _ = encode(dict(document), spec)
-    assert decode(bytes(written), spec)[0] == document
+    assert without_bitmaps(decode(bytes(written), spec)[0]) == without_bitmaps(document)
     again = scan(bytes(written), spec)
     assert [(field, again.text(field)) for field in again.fields] == [
         (field, message.text(field)) for field in message.fields
     ]
+
+
+def without_bitmaps(document: dict[str, str]) -> dict[str, str]:
+    """What a document says; a peer may also send bitmaps that are empty or in lower case."""
+    return {key: value for key, value in document.items() if key not in ("p", "1", "65")}
 
 
 def in_code_page(message: Message, field: int, layout: dict[str, dict[str, object]]) -> str:

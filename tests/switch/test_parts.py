@@ -104,6 +104,14 @@ def test_problems_of_all_files_are_listed_at_once(configs, change):
     assert len(error.value.problems) >= len(files)
 
 
+def test_answers_are_matched_by_a_field_that_is_sent(change):
+    """A reversal that carries no RRN could never be told acknowledged by it."""
+    path = change('dialect = "iso93-binary"', 'dialect = "cup"\nmatch = { by = "rrn" }')
+    places = {key: reason for _, key, reason in found(path)}
+    (place,) = (key for key in places if key.endswith("match.by"))
+    assert "policy.reversal of cup" in places[place]
+
+
 def test_unknown_dialect(change):
     path = change('dialect = "iso93-binary"', 'dialect = "iso98"')
     ((_, _, reason),) = found(path)
