@@ -66,6 +66,7 @@ class TerminalPort:
         self._failed_handshakes = self._stats.counter(
             "authswitch_tls_handshake_failures_total", "Terminal connections that failed to agree on TLS.", labels
         )
+        self._handshakes = 0
         self._server: asyncio.Server | None = None
 
     @property
@@ -88,7 +89,7 @@ class TerminalPort:
             OSError: the address cannot be had, or a certificate cannot be read.
         """
         tls = self._section.tls
-        context = None if tls is None else listener_context(tls, self._count_failed_handshake)
+        context = None if tls is None else listener_context(tls, self)
         self._server = await asyncio.get_running_loop().create_server(
             self._accept,
             self._section.bind.host,
@@ -113,12 +114,30 @@ class TerminalPort:
             "connections": self._listener.connections,
         }
 
+    def handshake_begins(self) -> bool:
+        """Take a place for a connection that agrees on TLS first; False when all are taken."""
+        if not self._has_room() or not self._door.enter():
+            self._stats.add(self._refused["limit"])
+            return False
+        self._handshakes += 1
+        return True
+
+    def handshake_ends(self, *, well: bool) -> None:
+        """Give its place back; a connection that goes on takes another at once."""
+        self._handshakes -= 1
+        self._door.leave()
+        if not well:
+            self._stats.add(self._failed_handshakes)
+
+    def _has_room(self) -> bool:
+        return self._listener.connections + self._handshakes < self._section.connections_max
+
     def _accept(self) -> Connection:
         return Connection(self._reactor, TerminalChannel(self._listener), self._opened, self._lost)
 
     def _opened(self, connection: Connection) -> str | None:
         """Take the connection in, or say why not."""
-        if self._listener.connections >= self._section.connections_max or not self._door.enter():
+        if not self._has_room() or not self._door.enter():
             self._stats.add(self._refused["limit"])
             return "too many connections"
         if self._listener.binds_identity:
@@ -138,9 +157,6 @@ class TerminalPort:
         self._door.leave()
         self._stats.set(self._connections, self._listener.connections)
         log.debug("terminal connection closed", listener=self.name, reason=reason)
-
-    def _count_failed_handshake(self) -> None:
-        self._stats.add(self._failed_handshakes)
 
     @staticmethod
     def _identity(transport: asyncio.Transport) -> str | None:

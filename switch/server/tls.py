@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from typing import ClassVar, Protocol
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -13,12 +13,59 @@ from switch.config.models import LinkTls, ListenerTls
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def listener_context(tls: ListenerTls, on_failure: Callable[[], None]) -> ssl.SSLContext:
+class HandshakeWatch(Protocol):
+    """Who counts handshakes that are under way."""
+
+    def handshake_begins(self) -> bool:
+        """Whether there is room for one more."""
+
+    def handshake_ends(self, *, well: bool) -> None:
+        """One that had begun came to its end, or was given up."""
+
+
+class WatchedHandshake(ssl.SSLObject):
+    """A connection's TLS that tells of its handshake. The connection's protocol only hears of those that go well."""
+
+    watch: ClassVar[HandshakeWatch]
+    _has_begun = False
+    _under_way = False
+
+    def do_handshake(self) -> None:
+        """Take the next step.
+
+        Raises:
+            ssl.SSLError: more from the peer is needed, there is no agreement, or no room for another connection.
+        """
+        if not self._has_begun:
+            self._has_begun = True
+            if not self.watch.handshake_begins():
+                raise ssl.SSLError("too many connections")
+            self._under_way = True
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            self._end(well=False)
+            raise
+        self._end(well=True)
+
+    def __del__(self) -> None:
+        # The peer went away, or was given up: nobody calls a method for that.
+        self._end(well=False)
+
+    def _end(self, *, well: bool) -> None:
+        if self._under_way:
+            self._under_way = False
+            self.watch.handshake_ends(well=well)
+
+
+def listener_context(tls: ListenerTls, watch: HandshakeWatch) -> ssl.SSLContext:
     """The context with which terminals are received.
 
     Args:
         tls: The listener's section.
-        on_failure: Called for each handshake that fails; the protocol of such a connection never hears of it.
+        watch: Who counts handshakes.
 
     Raises:
         OSError: a file cannot be read, or certificate and key do not belong together.
@@ -31,18 +78,7 @@ def listener_context(tls: ListenerTls, on_failure: Callable[[], None]) -> ssl.SS
     if tls.client_ca is not None:
         context.load_verify_locations(tls.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "required" else ssl.CERT_NONE
-
-    class Handshake(ssl.SSLObject):
-        def do_handshake(self) -> None:
-            try:
-                super().do_handshake()
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                raise
-            except ssl.SSLError:
-                on_failure()
-                raise
-
-    context.sslobject_class = Handshake
+    context.sslobject_class = type("Handshake", (WatchedHandshake,), {"watch": watch})
     return context
 
 

@@ -29,6 +29,7 @@ async def world(new_installation):
     installation.listener("newest", tls={**own, "minimum_version": "1.3"})
     installation.listener("bound", tls=asking)
     installation.listener("door", tls={**asking, "client_identity": "any"})
+    installation.listener("small", tls=own, connections_max=3)
     installation.certificates[THIRD] = "counter-3"
     installation.link(port=await bank.listen())
     try:
@@ -151,6 +152,24 @@ async def test_client_that_trusts_another_authority_goes_away(world):
     async with await call(world, "plain-tls", installation.secrets.authority.client_context()) as terminal:
         assert await terminal.code() == "00"
     assert daemon.child.returncode is None
+
+
+async def test_handshakes_under_way_count_as_connections(world):
+    """Those who connect and say nothing take places of their listener, and give them back when they go."""
+    installation, daemon = world
+    context = installation.secrets.authority.client_context()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(await Terminal.connect(installation, daemon.ports["small"]))
+        async with await call(world, "small", context) as terminal:
+            assert await terminal.code() == "00"
+            with pytest.raises(OSError):  # noqa: PT011 - reset or end of file, as the kernel likes
+                await call(world, "small", context)
+        await daemon.counted("authswitch_connections_refused_total", 1, listener="small", why="limit")
+    await daemon.counted("authswitch_tls_handshake_failures_total", 2, listener="small")
+    for _ in range(5):
+        async with await call(world, "small", context) as terminal:
+            assert await terminal.code() == "00"
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
