@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import OTHER_MERCHANT, VISA, change, link, listener, purchase
+from tests.ext.world import OTHER_MERCHANT, VISA, change, listener, purchase
 
 
 def test_repeat_of_a_finished_request_gets_the_stored_answer(world):
@@ -194,7 +194,7 @@ def test_approval_that_cannot_be_kept_is_not_told(make_world):
     long_fields = {f"f{number}": "X" * 999 for number in (46, 47, 48)}
     slow.send(purchase(world))
     issuer.answer(issuer.read_one(), f38="SLOW01")
-    for _ in range(400):             # until a mebibyte is stored behind the approval that does not leave
+    for _ in range(400):  # until a mebibyte is stored behind the approval that does not leave
         request = purchase(world, **long_fields)
         quick.send(request)
         issuer.answer(issuer.read_one())
@@ -203,7 +203,7 @@ def test_approval_that_cannot_be_kept_is_not_told(make_world):
     assert code == "96"
     world.tick()
     assert issuer.read_one()["t"] == "0420"
-    assert quick.ask(request)["39"] == "68"          # neither could the refusal be stored: not approved, that is all
+    assert quick.ask(request)["39"] == "68"  # neither could the refusal be stored: not approved, that is all
     assert slow.read_one()["39"] == "00"
     quick.send(purchase(world, **long_fields))
     issuer.answer(issuer.read_one())

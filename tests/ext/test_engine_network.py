@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from switch.keys.sign_in import open_sign_in_keys
-from tests.ext.world import CUP_TMK, link, listener, purchase
+from tests.ext.world import CUP_TMK, MERCHANT, ONE_ROUTE, link, listener, purchase
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "pin_and_keys.json").read_text())
 
@@ -18,7 +18,7 @@ SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"
 def one_link(dialect_name="iso87-ascii", **changes):
     """Arguments of a world with one link, which signs on and tests the line when it is idle for a minute."""
     settings = {"sign_on": True, "echo_interval_ms": 60_000, "echo_timeout_ms": 5_000} | changes
-    return {"links": [link("bank-a", dialect_name, **settings)], "routes": ["6,,,,,,bank-a:1"]}
+    return {"links": [link("bank-a", dialect_name, **settings)], "routes": ONE_ROUTE}
 
 
 def signed_on(world):
@@ -157,7 +157,7 @@ def test_connection_that_is_hung_up_gets_no_more_work(make_world):
     other.answer(other.read_one(), mac=False)
     world.advance(5.1)
     assert issuer.hung_up == "issuer did not answer"
-    assert issuer.channel.is_open     # it stands until its output has left, which nobody has looked at yet
+    assert issuer.channel.is_open  # it stands until its output has left, which nobody has looked at yet
     terminal = world.terminal()
     for _ in range(4):
         terminal.send(purchase(world))
@@ -176,7 +176,7 @@ def test_link_is_suspended_after_time_outs_and_comes_back(make_world):
     assert world.link("bank-a").state_name == "suspended"
     assert world.told("link_suspended") == [{"link": "bank-a", "timeouts": 3}]
     assert terminal.ask(purchase(world))["39"] == "91"
-    asked = issuer.read_one()         # nothing but the echo test: reversals rest as well
+    asked = issuer.read_one()  # nothing but the echo test: reversals rest as well
     assert asked["70"] == ECHO
     issuer.answer(asked, mac=False)
     assert world.link("bank-a").state_name == "up"
@@ -215,7 +215,9 @@ def test_an_answer_ends_the_row_of_time_outs(make_world):
 # --- what issuers send ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "code"), [(SIGN_ON, "00"), (ECHO, "00"), (SIGN_OFF, "00"), ("201", "00"), ("161", "12")])
+@pytest.mark.parametrize(
+    ("number", "code"), [(SIGN_ON, "00"), (ECHO, "00"), (SIGN_OFF, "00"), ("201", "00"), ("161", "12")]
+)
 def test_issuers_own_network_messages(make_world, number, code):
     world = make_world(**one_link())
     issuer = signed_on(world)
@@ -277,9 +279,8 @@ def test_network_messages_of_terminals(world, number):
 def test_sign_in_brings_the_working_keys(world):
     vector = VECTORS["cup_sign_in"]
     terminal = world.terminal("cup")
-    answer = terminal.ask(
-        {"t": "0800", "11": "000001", "41": "10000001", "42": "898000000000001", "60": "00000001003", "63": "01 "}, mac=False
-    )
+    request = {"t": "0800", "11": "000001", "41": "10000001", "42": MERCHANT, "60": "00000001003", "63": "01 "}
+    answer = terminal.ask(request, mac=False)
     assert (answer["t"], answer["39"]) == ("0810", "00")
     assert answer["62"] == vector["field_62"]
     keys = open_sign_in_keys(CUP_TMK, bytes.fromhex(answer["62"]))
@@ -314,7 +315,7 @@ def test_time_of_a_partial_frame_begins_with_it(make_world):
     terminal = world.terminal()
     frame = terminal.frame(terminal.encode(purchase(world, f41="99999999"), mac=False))
     terminal.feed(frame[:10])
-    for _ in range(10):               # every chunk ends one frame and begins the next
+    for _ in range(10):  # every chunk ends one frame and begins the next
         world.advance(1)
         terminal.feed(frame[10:] + frame[:10])
     assert terminal.hung_up is None

@@ -11,6 +11,7 @@ from tests.ext.world import (
     CUP_TPK,
     DONE,
     ISO_TPK,
+    ONE_ROUTE,
     VISA,
     ZPK,
     change,
@@ -56,15 +57,17 @@ def test_purchase_there_and_back(world, name, bank, card):
 @pytest.mark.parametrize("code", ["00", "51"])
 def test_every_pair_of_dialects(make_world, asking, issuing, code):
     world = make_world(
-        listeners=[listener("pos", asking)], links=[link("bank-a", issuing, match={"verify": [41, 4]})], routes=["6,,,,,,bank-a:1"]
+        listeners=[listener("pos", asking)],
+        links=[link("bank-a", issuing, match={"verify": [41, 4]})],
+        routes=ONE_ROUTE,
     )
     terminal, issuer = world.terminal("pos"), world.issuer("bank-a")
     request = purchase(world, "pos")
     terminal.send(request)
     asked = issuer.read_one()
     assert issuer.is_sealed(asked)
-    is_1993 = issuing.startswith("iso93")
-    issuer.answer(asked, ("000" if code == "00" else "116") if is_1993 else code, f38="A1B2C3" if code == "00" else None)
+    declined = "116" if issuing.startswith("iso93") else code
+    issuer.answer(asked, "00" if code == "00" else declined)
     answer = terminal.read_one()
     assert (answer["39"], answer["11"], answer["4"]) == (code, request["11"], request["4"])
     assert answer.get("38") == ("A1B2C3" if code == "00" else None)
@@ -149,7 +152,7 @@ def test_pin_block_that_is_none_is_refused(world, block):
 
 
 def test_pin_to_a_link_without_a_key_is_refused(make_world):
-    world = make_world(links=[link("bank-a", "iso87-ascii", pin=None)], routes=["6,,,,,,bank-a:1"])
+    world = make_world(links=[link("bank-a", "iso87-ascii", pin=None)], routes=ONE_ROUTE)
     terminal, issuer = world.terminal(), world.issuer()
     block = encrypt_pin_block("1234", CARD, ISO_TPK).hex().upper()
     assert terminal.ask(purchase(world, f52=block))["39"] == "63"
@@ -183,7 +186,7 @@ def test_no_secret_is_kept_beside_the_message_on_its_way(world, name):
     asked = issuer.read_one()
     assert asked["55"] == chip
     terminal.close()
-    issuer.answer(asked)             # nobody is told of it: it is kept and reversed
+    issuer.answer(asked)  # nobody is told of it: it is kept and reversed
     pin = bytes.fromhex(asked["52"])
     secrets = [block, pin, bytes.fromhex(chip)]
     secrets += [one.hex().upper().encode() for one in secrets]
@@ -247,7 +250,7 @@ def test_refusals_with_a_natural_key_wait_for_their_record(world):
     request = purchase(world, f2="9999999999999999")
     terminal.send(request)
     assert terminal.read() == []
-    terminal.send(request)           # a repeat gets the stored answer, not earlier than the first would
+    terminal.send(request)  # a repeat gets the stored answer, not earlier than the first would
     assert terminal.read() == []
     world.journal.sync()
     assert [one["39"] for one in terminal.read()] == ["15", "15"]

@@ -13,6 +13,7 @@ from tests.ext.world import (
     FULL,
     MERCHANT,
     MORE,
+    ONE_ROUTE,
     OTHER_MERCHANT,
     change,
     link,
@@ -359,7 +360,7 @@ def test_one_connection_does_not_keep_the_others_waiting(world):
 
 
 def test_in_flight_limit_of_a_link(make_world):
-    world = make_world(links=[link("bank-a", "iso87-ascii", in_flight_max=2)], routes=["6,,,,,,bank-a:1"])
+    world = make_world(links=[link("bank-a", "iso87-ascii", in_flight_max=2)], routes=ONE_ROUTE)
     terminal, issuer = world.terminal(), world.issuer()
     for _ in range(2):
         terminal.send(purchase(world))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import CARD, VISA, change, link, purchase, reversal
+from tests.ext.world import CARD, ONE_ROUTE, VISA, change, link, purchase, reversal
 
 
 def approve(world, terminal, issuer, **changes):
@@ -265,7 +265,9 @@ def test_original_data_that_names_nothing(world, field_90):
 @pytest.mark.parametrize(("mti", "repeated"), [("0400", "0401"), ("0420", "0421")])
 def test_reversal_is_repeated_with_growing_pauses(make_world, mti, repeated):
     rules = {"mti": mti, "interval_ms": 1_000, "backoff_max_ms": 4_000}
-    world = make_world(links=[link("bank-a", "iso87-ascii", reversal=rules, timeouts_to_unhealthy=100)], routes=["6,,,,,,bank-a:1"])
+    world = make_world(
+        links=[link("bank-a", "iso87-ascii", reversal=rules, timeouts_to_unhealthy=100)], routes=ONE_ROUTE
+    )
     terminal, issuer = world.terminal(), world.issuer()
     _, first = owed_reversal(world, terminal, issuer)
     assert first["t"] == mti
@@ -322,7 +324,7 @@ def test_acknowledgement_must_be_authentic(world):
 
 def test_window_of_reversals_at_the_issuer(make_world):
     world = make_world(
-        links=[link("bank-a", "iso87-ascii", reversal={"window": 3}, timeouts_to_unhealthy=1000)], routes=["6,,,,,,bank-a:1"]
+        links=[link("bank-a", "iso87-ascii", reversal={"window": 3}, timeouts_to_unhealthy=1000)], routes=ONE_ROUTE
     )
     terminal, issuer = world.terminal(), world.issuer()
     requests = [purchase(world) for _ in range(10)]
@@ -367,7 +369,7 @@ def test_reversal_lost_with_its_connection_is_sent_again(world):
     world.journal.sync()
     issuer.read_one()
     world.advance(15.5)
-    issuer.close()                    # with the reversal queued, not sent
+    issuer.close()  # with the reversal queued, not sent
     world.syncs = True
     assert terminal.read_one()["39"] == "68"
     back = world.issuer()
@@ -376,7 +378,7 @@ def test_reversal_lost_with_its_connection_is_sent_again(world):
 
 
 def test_cup_reversal_keeps_the_number_of_its_original(make_world):
-    world = make_world(links=[link("bank-a", "cup", match={"verify": [41, 4]})], routes=["6,,,,,,bank-a:1"])
+    world = make_world(links=[link("bank-a", "cup", match={"verify": [41, 4]})], routes=ONE_ROUTE)
     terminal, issuer = world.terminal(), world.issuer()
     asked, taken_back = owed_reversal(world, terminal, issuer)
     assert taken_back["11"] == asked["11"]
@@ -401,5 +403,3 @@ def test_reversals_count_for_the_link_that_they_are_owed_to(world):
     assert (world.link("bank-a").reversals.depth, world.link("bank-b").reversals.depth) == (1, 2)
     assert [one["2"] for one in first.read()] == [CARD]
     assert [one["2"] for one in second.read()] == [VISA, VISA]
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import DONE, World, link, purchase
+from tests.ext.world import DONE, ONE_ROUTE, World, link, purchase
 
 NETWORK = {"7": "0115080000", "11": "000900", "70": "301"}
 
@@ -14,7 +14,7 @@ def conversation(name, cut_terminal=None, cut_issuer=None):
 
     Gives all that both sides were sent, and how many bytes each of them sent.
     """
-    world = World(links=[link("bank-a", "iso87-ascii", sign_on=True)], routes=["6,,,,,,bank-a:1"])
+    world = World(links=[link("bank-a", "iso87-ascii", sign_on=True)], routes=ONE_ROUTE)
     terminal, issuer = world.terminal(name), world.issuer()
     seen = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import VISA, change, issuer_answer, link, purchase
+from tests.ext.world import ONE_ROUTE, VISA, change, issuer_answer, link, purchase
 
 
 @pytest.mark.parametrize(("name", "code"), [("iso", "68"), ("cup", "98")])
@@ -240,7 +240,9 @@ def test_answer_with_an_unknown_code_is_a_refusal(world):
     assert world.engine.owed == 0
 
 
-@pytest.mark.parametrize("garbage", [b"\x00", b"0210", b"0210" + b"F" * 16, b"\xff" * 200, b"0200" + b"0" * 16, b"0620" + b"0" * 16])
+@pytest.mark.parametrize(
+    "garbage", [b"\x00", b"0210", b"0210" + b"F" * 16, b"\xff" * 200, b"0200" + b"0" * 16, b"0620" + b"0" * 16]
+)
 def test_garbage_of_an_issuer_harms_nobody(world, garbage):
     terminal, issuer = world.terminal(), world.issuer()
     terminal.send(purchase(world))
@@ -265,9 +267,7 @@ def test_broken_framing_of_an_issuer(world):
 
 
 def test_matching_by_reference_number(make_world):
-    world = make_world(
-        links=[link("bank-a", "iso87-ascii", match={"by": "rrn", "verify": [41]})], routes=["6,,,,,,bank-a:1"]
-    )
+    world = make_world(links=[link("bank-a", "iso87-ascii", match={"by": "rrn", "verify": [41]})], routes=ONE_ROUTE)
     terminal, issuer = world.terminal(), world.issuer()
     terminal.send(purchase(world))
     asked = issuer.read_one()

@@ -68,6 +68,7 @@ MERCHANTS = {
     OTHER_MERCHANT: "active",
     CLOSED_MERCHANT: "closed",
 }
+ONE_ROUTE = ("6,,,,,,bank-a:1",)
 ROUTES = ["6,,,,,,bank-a:1", "4,,,,,,bank-b:1"]
 
 
@@ -141,7 +142,8 @@ def seal(document: Mapping[str, str], spoken: Dialect, algorithm: str, key: byte
 def is_sealed(message: bytes, document: Mapping[str, str], spoken: Dialect, algorithm: str, key: bytes) -> bool:
     """Whether a message ends in the MAC that belongs to it."""
     field = "128" if "128" in document else "64"
-    return field in document and seal({k: v for k, v in document.items() if k != field}, spoken, algorithm, key) == message
+    unsealed = {name: value for name, value in document.items() if name != field}
+    return field in document and seal(unsealed, spoken, algorithm, key) == message
 
 
 class Line:
@@ -230,7 +232,8 @@ class TerminalLine(Line):
     def is_sealed(self, document: Document) -> bool:
         """Whether the answer that was read last carries its terminal's MAC."""
         algorithm = TERMINALS[document["41"]][4]
-        return is_sealed(self.raw[-1], document, self.dialect, algorithm, CUP_TAK if algorithm == "cup-ecb" else ISO_TAK)
+        key = CUP_TAK if algorithm == "cup-ecb" else ISO_TAK
+        return is_sealed(self.raw[-1], document, self.dialect, algorithm, key)
 
 
 class IssuerLine(Line):
@@ -250,7 +253,9 @@ class IssuerLine(Line):
         """Send a message."""
         return self.feed(self.frame(self.encode(document, mac=mac)))
 
-    def answer(self, request: Mapping[str, str], code: str = "00", *, mac: bool | None = None, **changes: str | None) -> Document:
+    def answer(
+        self, request: Mapping[str, str], code: str = "00", *, mac: bool | None = None, **changes: str | None
+    ) -> Document:
         """Answer a request; ``f38="123456"`` changes a field, ``f38=None`` leaves it out."""
         document = issuer_answer(request, code, **changes)
         self.send(document, mac=mac)
@@ -318,7 +323,7 @@ class World:
         self.now_s = 100.0
         self.lines: list[Line] = []
         self.journal = Notebook() if journal is None else journal
-        self.syncs = True                 # a test that looks at what waits for the disk says False
+        self.syncs = True  # a test that looks at what waits for the disk says False
         self._set_clock()
         self.engine: Engine = build_engine(
             self.config,
@@ -338,8 +343,8 @@ class World:
         terminals = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate\n"
         known = {section.name for section in self.config.listeners}
         for identity, (merchant, state, allowed, kinds, algorithm, pin, certificate) in TERMINALS.items():
-            allowed = allowed if allowed in known else ""
-            terminals += f"{identity},{merchant},{state},{allowed},{kinds},{algorithm},{pin},{certificate}\n"
+            listeners = allowed if allowed in known else ""
+            terminals += f"{identity},{merchant},{state},{listeners},{kinds},{algorithm},{pin},{certificate}\n"
         sections = (*self.config.listeners, *self.config.links)
         names = [kind.label for kind in Kind]
         header = "low,high,kinds,currencies,amount_min,amount_max,links\n"
