@@ -17,7 +17,7 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test simulate nightly bench instructions lint format debug coverage sanitize fuzz clean
+.PHONY: help ready setup build run test simulate nightly defects bench instructions lint format debug coverage sanitize fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ simulate: setup build ## Try to break what must always hold, on virtual time (SE
 
 nightly: setup build ## The same for four hours, from a seed that no night had before
 	@$(PY) -m tests.simulation --seeds 0 --start $$(($$(date +%s) * 1000)) --seconds 14400 --jobs $(JOBS) $(ARGS)
+
+defects: setup build ## Let the simulator find each deliberate defect, and print how many seeds it needed
+	@$(PY) -m tests.simulation.defects --jobs $(JOBS) $(ARGS)
 
 bench: setup build ## Measure the parts beside their peers, then the whole switch beside the C relay
 	@mkdir -p reports

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .issuer import Booking
     from .terminal import Payment
 
-APPROVED, DECLINED, REVERSED, UNKNOWN = "approved", "declined", "reversed", "unknown"
+APPROVED, DECLINED, REVERSED, UNKNOWN, ABANDONED = "approved", "declined", "reversed", "unknown", "abandoned"
 
 
 class Key(NamedTuple):
@@ -26,7 +26,7 @@ class Violation:
     """Something that must never be.
 
     Attributes:
-        invariant: Its short name: I1 to I6 as in the design, or ``convergence``, ``books``.
+        invariant: Its short name: I1 to I6 as in the design, ``MAC``, ``format``, ``convergence`` or ``books``.
         what: What was seen, in words.
         now_ns: When.
     """
@@ -90,6 +90,9 @@ class Checker:
             standing = [one for one in self.bookings.get(key, ()) if one.state == APPROVED]
             if payment.state == UNKNOWN:
                 self.report("convergence", f"{key}: its terminal still does not know what became of it")
+            elif payment.state == ABANDONED:
+                if standing and not payment.was_sent_approval:
+                    self.report("books", f"{key}: a charge stands, but its terminal was never told (I2)")
             elif payment.state == APPROVED and len(standing) != 1:
                 self.report("books", f"{key}: its terminal was told approved, but {len(standing)} charges stand")
             elif payment.state != APPROVED and standing:

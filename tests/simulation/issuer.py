@@ -1,4 +1,4 @@
-"""Issuers: they keep a ledger, answer, decline, hesitate, repeat themselves, and take each reversal however often it comes."""
+"""Issuers: they keep a ledger, answer, decline, hesitate, repeat themselves, and reverse as often as they are told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from switch.framing import Deframer
+from switch.scan import ScanError
 from switch.simulators.messages import answer_mti
 
 from .checker import APPROVED, DECLINED, REVERSED, Key
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .options import Options
     from .tally import Tally
     from .world import World
+
+
+LATE_NS_MAX = 8 * SECOND
 
 
 def outline(message: Message) -> str:
@@ -122,7 +126,11 @@ class Issuer:
     # --- messages -------------------------------------------------------------------------------------------------
 
     def _take(self, wire: Wire, headers: bytes, data: bytes) -> None:
-        message = self.profile.scan(data)
+        try:
+            message = self.profile.scan(data)
+        except ScanError as error:
+            self.checker.report("format", f"{self.name} got a message that cannot be read: {error}")
+            return
         self.clock.tell(self.name, f"gets {outline(message)}")
         if self.mac is not None and message.mti[1] != "8" and not self.profile.mac_is_right(message, data, self.mac):
             self.checker.report("MAC", f"{self.name} got a {message.mti} with a wrong MAC")
@@ -147,13 +155,15 @@ class Issuer:
         identity = self.profile.identity(message)
         booking = self.ledger.get(identity)
         if booking is None:
-            booking = self._book(identity, message)
+            booking = self._book(wire, headers, identity, message)
             if booking is None:
                 return
-        self._answer(wire, headers, booking.answer, message)
+        self._answer(wire, headers, booking, message)
 
-    def _book(self, identity: Identity, message: Message) -> Booking | None:
+    def _book(self, wire: Wire, headers: bytes, identity: Identity, message: Message) -> Booking | None:
         if self._happens("silent", 0.3):
+            if self._happens("forge"):
+                self._forge(wire, headers, message, "approved")
             return None
         kind = self.profile.kind(message)
         key = Key(identity.terminal, kind, int(self.profile.text(message, 4) or "0"))
@@ -174,12 +184,16 @@ class Issuer:
             return None
         return booking
 
-    def _answer(self, wire: Wire, headers: bytes, answer: bytes, request: Message) -> None:
+    def _answer(self, wire: Wire, headers: bytes, booking: Booking, request: Message) -> None:
+        if self._happens("forge"):
+            self._forge(wire, headers, request, "do_not_honour" if booking.was_approved else "approved")
+        self._reply_somehow(wire, headers, booking.answer)
+
+    def _reply_somehow(self, wire: Wire, headers: bytes, answer: bytes) -> None:
+        """Now or late, once or twice."""
         delay_ns = self._hesitation()
         if self._happens("late"):
-            delay_ns += int((1 + 7 * self.draw.random()) * SECOND)
-        if self._happens("forge"):
-            self._forge(wire, headers, request)
+            delay_ns += int(self.draw.random() ** 2 * LATE_NS_MAX)
         self._reply(wire, headers, answer, delay_ns)
         if self._happens("duplicate"):
             self._reply(wire, headers, answer, delay_ns + self.draw.choice((0, 100, 3_000)) * MS)
@@ -192,13 +206,7 @@ class Issuer:
             return
         pieces = self.profile.echo(message)
         pieces[39] = self.profile.code_piece(reason, "4")
-        answer = self._signed(answer_mti(message.mti), pieces)
-        delay_ns = self._hesitation()
-        if self._happens("late"):
-            delay_ns += int((1 + 7 * self.draw.random()) * SECOND)
-        self._reply(wire, headers, answer, delay_ns)
-        if self._happens("duplicate"):
-            self._reply(wire, headers, answer, delay_ns + self.draw.choice((0, 100, 3_000)) * MS)
+        self._reply_somehow(wire, headers, self._signed(answer_mti(message.mti), pieces))
 
     def _take_back(self, message: Message) -> str:
         """Undo what a reversal names; remember it when it is not here, so that it is refused if it still comes."""
@@ -213,10 +221,10 @@ class Issuer:
             self.tally.reversals += 1
         return "approved"
 
-    def _forge(self, wire: Wire, headers: bytes, request: Message) -> None:
-        """An answer that the issuer never gave: an approval that must not be believed."""
+    def _forge(self, wire: Wire, headers: bytes, request: Message, reason: str) -> None:
+        """An answer that the issuer never gave, the opposite of its own: it must not be believed."""
         pieces = self.profile.echo(request)
-        pieces[39] = self.profile.code_piece("approved", request.mti[1])
+        pieces[39] = self.profile.code_piece(reason, request.mti[1])
         pieces[38] = self.profile.writer.piece(38, "666666")
         mti = answer_mti(request.mti)
         if self.mac is not None and self.draw.random() < 0.7:
@@ -227,7 +235,7 @@ class Issuer:
         else:
             pieces[41] = self.profile.writer.piece(41, "66666666")
             forged = self._signed(mti, pieces)
-        self._reply(wire, headers, forged, self.draw.randrange(100) * MS)
+        self._reply(wire, headers, forged, 0)
 
     def _signed(self, mti: str, pieces: dict[int, bytes]) -> bytes:
         if self.mac is None:

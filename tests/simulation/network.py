@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from .clock import MS, SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from .clock import Clock
@@ -61,13 +62,16 @@ class Wire:
         self.is_open = True
         self.is_broken = False
         self.is_swallowing = False
+        self.witness: Callable[[bytes], None] | None = None
 
     def to_switch(self, data: bytes) -> None:
         """Send bytes from the peer."""
         self._send(data, self._switch, 0)
 
     def to_peer(self, data: bytes) -> None:
-        """Send bytes from the switch."""
+        """Send bytes from the switch; whoever watches the wire sees them, even if nobody else does."""
+        if self.witness is not None:
+            self.witness(data)
         self._send(data, self._peer, 1)
 
     def break_off(self) -> None:

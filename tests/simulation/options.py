@@ -15,6 +15,7 @@ FAULTS = (
     "late",  # issuers answer after everybody has given up
     "silent",  # issuers book a request, or not, and say nothing
     "reorder",  # issuers answer in another order, and on another connection
+    "abandon",  # terminals hang up and never come back to what they have begun
     "forge",  # messages that nobody entitled to it has sent
     "busy",  # issuers answer a reversal with "system malfunction"
     "jump",  # the wall clock of the switch jumps

@@ -113,8 +113,8 @@ class Run:
         if not self._is_at_rest():
             self.checker.report(
                 "convergence",
-                f"{REST_NS_MAX // SECOND} s after trouble {self.plant.engine.in_flight} requests are in flight, "
-                f"{self.plant.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} terminals busy",
+                f"{REST_NS_MAX // SECOND} s after trouble {self.plant.engine.in_flight} requests in flight, "
+                f"{self.plant.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} tills busy",
             )
         self.checker.settle()
 

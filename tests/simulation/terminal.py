@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from switch.framing import Deframer
+from switch.scan import ScanError
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.scenario import PaymentCard
 
-from .checker import APPROVED, DECLINED, REVERSED, UNKNOWN, Key
+from .checker import ABANDONED, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
 from .world import CARDS, LISTENER_DIALECTS, MERCHANT, listener_of, terminal_id
@@ -45,6 +46,7 @@ class Payment:
         told: What the last answer said; None before the first.
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
         is_voided: Whether a void of it was begun.
+        was_sent_approval: Whether an approval has left the switch, for one that was abandoned.
     """
 
     key: Key
@@ -54,6 +56,7 @@ class Payment:
     told: bool | None = None
     is_given_up: bool = False
     is_voided: bool = False
+    was_sent_approval: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Exchange:
         frame: What is sent, and sent again.
         tries: How often it was sent.
         is_reversal: Whether it takes the payment back.
+        is_to_be_abandoned: Whether the terminal will hang up on it for good.
     """
 
     payment: Payment
@@ -74,6 +78,7 @@ class Exchange:
     stan: str
     frame: bytes
     is_reversal: bool
+    is_to_be_abandoned: bool = False
     tries: int = 0
 
 
@@ -169,7 +174,9 @@ class Terminal:
         mti = self.profile.request_mti(kind)
         message = self.profile.signed(mti, pieces, self.mac)
         frame = self.profile.framing.wrap(message)
-        self.exchange = Exchange(payment, mti[1], stan, frame, kind == "reversal")
+        is_reversal = kind == "reversal"
+        abandons = not is_reversal and self._happens("abandon")
+        self.exchange = Exchange(payment, mti[1], stan, frame, is_reversal, abandons)
         self._transmit()
 
     def _next_stan(self) -> str:
@@ -205,12 +212,18 @@ class Terminal:
         self.clock.tell(
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
         )
+        if exchange.is_to_be_abandoned:
+            deframer = Deframer(self.profile.framing)
+            self.wire.witness = lambda data: self._watch(exchange.payment, deframer.feed(data))
         self.wire.to_switch(exchange.frame)
         if self._happens("duplicate"):
             self.clock.after(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange.frame)
         if self._happens("forge"):
             self._forge()
-        self._wake(self._patience_ns, self._despair)
+        if exchange.is_to_be_abandoned:
+            self._wake(int(self.draw.random() * SECOND), self._abandon)
+        else:
+            self._wake(self._patience_ns, self._despair)
 
     def _send_again(self, wire: Wire, frame: bytes) -> None:
         wire.to_switch(frame)
@@ -253,6 +266,19 @@ class Terminal:
         else:
             self._take_back(exchange.payment)
 
+    def _abandon(self) -> None:
+        """Hang up for good on what was begun. What had left the switch by then, it could not know to be in vain."""
+        if self.exchange is not None:
+            self.exchange.payment.state = ABANDONED
+            self._disconnect()
+            self._conclude()
+
+    def _watch(self, payment: Payment, frames: list[tuple[bytes, bytes]]) -> None:
+        for _, data in frames:
+            message = self.profile.scan(data)
+            if message.text(11) == payment.receipt.stan and self.profile.reason(message.text(39)) == "approved":
+                payment.was_sent_approval = True
+
     def _disconnect(self) -> None:
         wire, self.wire = self.wire, None
         if wire is not None:
@@ -274,7 +300,11 @@ class Terminal:
                 self._take(message)
 
     def _take(self, data: bytes) -> None:
-        message = self.profile.scan(data)
+        try:
+            message = self.profile.scan(data)
+        except ScanError as error:
+            self.checker.report("format", f"{self.id} got a message that cannot be read: {error}")
+            return
         self.clock.tell(self.id, f"gets {outline(message)}")
         text = self.profile.text
         stan = text(message, 11)
