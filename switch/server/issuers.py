@@ -12,7 +12,10 @@ from switch.connection import Connection, Reactor
 from switch.link import Link, LinkChannel
 from switch.log import get_logger
 from switch.server.notes import Notes
-from switch.server.tls import accepting_link_context, calling_link_context
+from switch.server.tls import HANDSHAKE_SECONDS, accepting_link_context, calling_link_context
+
+HANDSHAKES_MAX = 64
+"""TLS handshakes under way on a link's port."""
 
 log = get_logger(__name__)
 
@@ -105,9 +108,10 @@ class Receiver:
         self._section = section
         self._link = link
         self._reactor = reactor
-        self._context = None if section.tls is None else accepting_link_context(section.tls)
+        self._context = None if section.tls is None else accepting_link_context(section.tls, self)
         self._server: asyncio.Server | None = None
         self._open = 0
+        self._handshakes = 0
         self._notes = Notes()
 
     @property
@@ -129,13 +133,30 @@ class Receiver:
         if bind is None:
             raise OSError(f"link {self._section.name}: no address to listen on")
         self._server = await asyncio.get_running_loop().create_server(
-            self._accept, bind.host, bind.port, ssl=self._context
+            self._accept,
+            bind.host,
+            bind.port,
+            ssl=self._context,
+            ssl_handshake_timeout=None if self._context is None else HANDSHAKE_SECONDS,
         )
 
     async def stop(self) -> None:
         """Listen no more."""
         if self._server is not None:
             self._server.close()
+
+    def handshake_begins(self) -> bool:
+        """Let only so many agree on TLS at once: who they are is seen afterwards."""
+        if self._handshakes == HANDSHAKES_MAX:
+            return False
+        self._handshakes += 1
+        return True
+
+    def handshake_ends(self, failure: str | None) -> None:
+        """Tell operators why the issuer could not call."""
+        self._handshakes -= 1
+        if failure is not None:
+            self._notes("link_connection_refused", {"link": self._section.name, "reason": failure})
 
     def _accept(self) -> Connection:
         return Connection(self._reactor, LinkChannel(self._link), self._opened, self._lost)

@@ -10,10 +10,9 @@ from switch.config import Address, ListenerSection
 from switch.connection import Connection, Reactor
 from switch.listener import Listener, TerminalChannel
 from switch.log import get_logger
-from switch.server.tls import common_name, listener_context
+from switch.server.tls import HANDSHAKE_SECONDS, common_name, listener_context
 from switch.stats import Stats
 
-TLS_HANDSHAKE_SECONDS = 10.0
 log = get_logger(__name__)
 
 
@@ -96,7 +95,7 @@ class TerminalPort:
             self._section.bind.port,
             backlog=self._section.backlog,
             ssl=context,
-            ssl_handshake_timeout=None if context is None else TLS_HANDSHAKE_SECONDS,
+            ssl_handshake_timeout=None if context is None else HANDSHAKE_SECONDS,
         )
 
     def close(self) -> None:
@@ -122,11 +121,11 @@ class TerminalPort:
         self._handshakes += 1
         return True
 
-    def handshake_ends(self, *, well: bool) -> None:
+    def handshake_ends(self, failure: str | None) -> None:
         """Give its place back; a connection that goes on takes another at once."""
         self._handshakes -= 1
         self._door.leave()
-        if not well:
+        if failure is not None:
             self._stats.add(self._failed_handshakes)
 
     def _has_room(self) -> bool:

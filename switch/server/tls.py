@@ -12,6 +12,9 @@ from switch.config.models import LinkTls, ListenerTls
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
+HANDSHAKE_SECONDS = 10.0
+"""How long a peer that calls may take for its handshake."""
+
 
 class HandshakeWatch(Protocol):
     """Who counts handshakes that are under way."""
@@ -19,8 +22,8 @@ class HandshakeWatch(Protocol):
     def handshake_begins(self) -> bool:
         """Whether there is room for one more."""
 
-    def handshake_ends(self, *, well: bool) -> None:
-        """One that had begun came to its end, or was given up."""
+    def handshake_ends(self, failure: str | None) -> None:
+        """One that had begun came to its end: well, or for this reason."""
 
 
 class WatchedHandshake(ssl.SSLObject):
@@ -45,19 +48,19 @@ class WatchedHandshake(ssl.SSLObject):
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
-        except ssl.SSLError:
-            self._end(well=False)
+        except ssl.SSLError as error:
+            self._end(str(error))
             raise
-        self._end(well=True)
+        self._end(None)
 
     def __del__(self) -> None:
         # The peer went away, or was given up: nobody calls a method for that.
-        self._end(well=False)
+        self._end("not finished")
 
-    def _end(self, *, well: bool) -> None:
+    def _end(self, failure: str | None) -> None:
         if self._under_way:
             self._under_way = False
-            self.watch.handshake_ends(well=well)
+            self.watch.handshake_ends(failure)
 
 
 def listener_context(tls: ListenerTls, watch: HandshakeWatch) -> ssl.SSLContext:
@@ -78,12 +81,20 @@ def listener_context(tls: ListenerTls, watch: HandshakeWatch) -> ssl.SSLContext:
     if tls.client_ca is not None:
         context.load_verify_locations(tls.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "required" else ssl.CERT_NONE
-    context.sslobject_class = type("Handshake", (WatchedHandshake,), {"watch": watch})
+    _watch(context, watch)
     return context
 
 
-def accepting_link_context(tls: LinkTls) -> ssl.SSLContext:
+def _watch(context: ssl.SSLContext, watch: HandshakeWatch) -> None:
+    context.sslobject_class = type("Handshake", (WatchedHandshake,), {"watch": watch})
+
+
+def accepting_link_context(tls: LinkTls, watch: HandshakeWatch) -> ssl.SSLContext:
     """The context of a link on which the issuer calls.
+
+    Args:
+        tls: The link's section.
+        watch: Who counts handshakes.
 
     Raises:
         OSError: a file cannot be read, or certificate and key do not belong together.
@@ -95,6 +106,7 @@ def accepting_link_context(tls: LinkTls) -> ssl.SSLContext:
     if tls.ca is not None:
         context.load_verify_locations(tls.ca)
         context.verify_mode = ssl.CERT_REQUIRED
+    _watch(context, watch)
     return context
 
 

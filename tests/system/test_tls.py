@@ -264,6 +264,8 @@ async def test_issuer_calls_us_over_mutual_tls(installation):
             nobody.call("127.0.0.1", port)
             await until(lambda: impostor.counters.connections + nobody.counters.connections >= 3)
             assert not daemon.said("link up")
+            reasons = {line["reason"] for line in daemon.said("link connection refused", link="bank-a")}
+            assert any("certificate verify failed" in reason for reason in reasons), reasons
             issuer.call("127.0.0.1", port, secrets.authority.client_context(secrets.issuer), "localhost")
             await daemon.event("link up", link="bank-a")
             async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
