@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from .conftest import running
 from .daemon import until
-from .installation import TERMINALS
+from .installation import MAC, TERMINALS
 from .terminal import Terminal
 
 FIRST, SECOND, THIRD = TERMINALS[:3]
@@ -201,33 +201,40 @@ async def test_link_that_we_call_over_tls(installation, mutual):
             assert await terminal.code() == "00"
 
 
-@pytest.mark.parametrize(
-    "problem", ["wrong name", "wrong authority", "expired", "plain issuer", "wants a certificate", "old version"]
-)
-async def test_link_that_we_call_is_not_trusted(installation, problem):
-    """It never comes up; the reason is in the log; the terminal is told that the issuer is not there."""
-    secrets = installation.secrets
-    certificate = secrets.issuer
-    tls = {"ca": secrets.authority.path, "server_name": "bank.example"}
+def untrusted(secrets):
+    """Issuers that must not be trusted: the TLS context of each, and what our configuration says of it."""
     authority = secrets.authority
-    if problem == "wrong name":
-        tls["server_name"] = "other.example"
-    elif problem == "wrong authority":
-        tls["ca"] = secrets.stranger.path
-    elif problem == "expired":
-        certificate = authority.issue("issuer-expired", "issuer", ["bank.example"], dt.timedelta(hours=-1))
-    context = authority.server_context(certificate, authority if problem == "wants a certificate" else None)
-    if problem == "old version":
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        tls["minimum_version"] = "1.3"
-    async with bank(installation) as issuer:
-        port = await issuer.listen(tls=None if problem == "plain issuer" else context)
-        installation.listener()
-        installation.link(port=port, tls=tls)
+    expired = authority.issue("issuer-expired", "issuer", ["bank.example"], dt.timedelta(hours=-1))
+    old = authority.server_context(secrets.issuer)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    good = authority.server_context(secrets.issuer)
+    return {
+        "wrong-name": (good, {"server_name": "other.example"}),
+        "wrong-authority": (good, {"ca": secrets.stranger.path}),
+        "expired": (authority.server_context(expired), {}),
+        "plain-issuer": (None, {}),
+        "wants-a-certificate": (authority.server_context(secrets.issuer, authority), {}),
+        "old-version": (old, {"minimum_version": "1.3"}),
+    }
+
+
+async def test_links_that_we_call_are_not_trusted(installation):
+    """They never come up; the reason is in the log; the terminal is told that the issuer is not there."""
+    secrets = installation.secrets
+    installation.listener()
+    async with contextlib.AsyncExitStack() as stack:
+        for name, (context, keys) in untrusted(secrets).items():
+            issuer = await stack.enter_async_context(bank(installation))
+            tls = {"ca": secrets.authority.path, "server_name": "bank.example", **keys}
+            shared = {"mac": {"algorithm": MAC, "key": "link/bank-a/zak"}, "pin": {"key": "link/bank-a/zpk"}}
+            installation.link(name, port=await issuer.listen(tls=context), tls=tls, **shared)
+        names = [link["name"] for link in installation.links]
+        installation.routes = {"622500": "|".join(f"{name}:1" for name in names)}
         async with running(installation, ready=False) as daemon:
-            await daemon.event("link connection lost", link="bank-a", times=2)
+            for name in names:
+                line = await daemon.event("link connection lost", link=name, times=2)
+                assert line["reason"], name
             assert not daemon.said("link up")
-            assert all(line["reason"] for line in daemon.said("link connection lost"))
             async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
                 assert await terminal.code() == "91"
 
