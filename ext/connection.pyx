@@ -118,6 +118,11 @@ cdef class Connection:
         cdef const unsigned char *start = data
         if self.channel.owner is None or self._closing_reason is not None:
             return
+        if self._chunk is not None and self.channel.stream.end() != 0:
+            # The transport had more in hand when its reading was paused, more than is kept for one connection.
+            self._closing_reason = "more than can be kept"
+            self.transport.abort()
+            return
         self.reactor.engine.state.calendar.set_from_clock()
         self._chunk = data
         self.carry_on(self.reactor.engine.receive(self.channel, start, len(data)))
@@ -194,7 +199,7 @@ cdef class Connection:
         """The transport's buffer has room again."""
         self._write_is_paused = False
         if self.channel.owner is not None:
-            self.flush()
+            self.reactor.flush_channels([self.channel])          # what still waits for the journal is remembered there
 
     def connection_lost(self, object error):
         """The socket is gone."""
