@@ -29,7 +29,8 @@ INTRODUCTION = """# Configuration
 
 One [TOML](https://toml.io) file configures the daemon. `authswitch check FILE` validates it with everything that it
 names, lists all problems at once, and exits 2 when one of them is an error. `configs/production.toml` is a sample in
-which every key is explained; `configs/minimal.toml` has only what cannot be left out.
+which every key is explained; `configs/minimal.toml` has only what cannot be left out; `configs/loopback.toml` is for
+trying things out on one machine, without TLS.
 
 - Unknown keys and wrong types are errors; no value is guessed.
 - Paths are relative to the folder of the configuration file.
