@@ -35,13 +35,14 @@ cdef class JournalFiles(Journal):
     cdef readonly uint64_t buffer_bytes
     cdef readonly uint64_t refused_full       # records that found no room
     cdef readonly int wake                    # an eventfd, readable when ``durable`` or ``failed`` has moved; -1: none
-    cdef readonly bint broken                 # nothing can be written any more
+    cdef readonly bint broken                 # nothing can be written: not yet, or not any more
     cdef OpenBatch _open                      # the loop's
     cdef OpenBatch _closed                    # the committer's
     cdef int64_t _next_position
     cdef uint8_t *_names                      # for the next segment, when they have changed
     cdef uint32_t _names_size
-    cdef int64_t _low_water
+    cdef int64_t _low_water                   # what it says holds as soon as all before ``_low_water_from`` is durable
+    cdef int64_t _low_water_from
     cdef pthread_mutex_t _mutex
     cdef pthread_cond_t _work
     cdef bint _is_kicked

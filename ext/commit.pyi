@@ -8,9 +8,9 @@ from switch.stats import Stats
 
 @final
 class JournalFiles(Journal):
-    writer: SegmentWriter
-    registry: Registry
-    calendar: Calendar
+    writer: SegmentWriter | None
+    registry: Registry | None
+    calendar: Calendar | None
     buffer_bytes: int
     refused_full: int
     wake: int
@@ -18,9 +18,9 @@ class JournalFiles(Journal):
     next_position: int
     waiting_bytes: int
     reason: str
-    def __init__(
-        self, writer: SegmentWriter, registry: Registry, calendar: Calendar, next_position: int, stats: Stats
-    ) -> None: ...
+    low_water: int
+    def __init__(self, buffer_bytes: int, stats: Stats) -> None: ...
+    def begin(self, writer: SegmentWriter, next_position: int) -> None: ...
     def set_names(self, names: bytes, low_water: int) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

@@ -38,25 +38,20 @@ cdef extern from *:
 
 @cython.final
 cdef class JournalFiles(Journal):
-    """The journal in segment files. Single-threaded until ``start``: then a thread commits.
+    """The journal in segment files. It takes records from ``begin`` on; single-threaded until ``start``.
 
     Args:
-        writer: Its end, begun.
-        registry: For the identifiers of terminals and merchants.
-        calendar: For the time of each record.
-        next_position: Of the first record to come; all before it are durable.
+        buffer_bytes: Records that wait to be committed, at most; as much again is being committed.
         stats: Where its series are registered.
     """
 
-    def __cinit__(self, SegmentWriter writer not None, Registry registry not None, Calendar calendar not None,
-                  int64_t next_position, Stats stats not None):
+    def __cinit__(self, uint64_t buffer_bytes, Stats stats not None):
         self.wake = -1
+        self.broken = True
+        self.failed = True
         pthread_mutex_init(&self._mutex, NULL)
         pthread_cond_init(&self._work, NULL)
-        self.writer = writer
-        self.registry = registry
-        self.calendar = calendar
-        self.buffer_bytes = writer.batch_room
+        self.buffer_bytes = buffer_bytes
         if self.buffer_bytes < 2 * RECORD_BYTES_MAX:
             raise ValueError(f"a journal's buffer of {self.buffer_bytes} bytes is too small for two records")
         self._open.records = <uint8_t *>malloc(self.buffer_bytes)
@@ -64,10 +59,6 @@ cdef class JournalFiles(Journal):
         self._names = <uint8_t *>malloc(self.buffer_bytes)
         if self._open.records == NULL or self._closed.records == NULL or self._names == NULL:
             raise MemoryError
-        self._next_position = next_position
-        self._open.first_position = next_position
-        self._low_water = next_position
-        self.durable = next_position - 1
         self._stats = stats
         self._records_counter = stats.counter("authswitch_journal_records_total", "Records made durable.")
         self._bytes_counter = stats.counter("authswitch_journal_bytes_total", "Bytes of journal made durable.")
@@ -85,6 +76,22 @@ cdef class JournalFiles(Journal):
         pthread_cond_destroy(&self._work)
         pthread_mutex_destroy(&self._mutex)
 
+    def begin(self, SegmentWriter writer not None, int64_t next_position):
+        """Take records from now on.
+
+        Args:
+            writer: The journal's end, begun; its batches have room for all of the buffer.
+            next_position: Of the first record to come; all before it are durable.
+        """
+        if writer.batch_room < self.buffer_bytes:
+            raise ValueError("the writer's batches are smaller than the journal's buffer")
+        self.writer = writer
+        self._next_position = next_position
+        self._open.first_position = next_position
+        self.durable = next_position - 1
+        self.broken = False
+        self.failed = False
+
     # --- the loop's side ------------------------------------------------------------------------------------------
 
     @property
@@ -100,7 +107,12 @@ cdef class JournalFiles(Journal):
     @property
     def reason(self):
         """Why nothing new may begin, in words; empty while it may."""
-        return self.writer.reason
+        return "" if self.writer is None else self.writer.reason
+
+    @property
+    def low_water(self):
+        """No record before this position is needed any more, whatever happens; 0 when that is not known yet."""
+        return 0 if self.writer is None else self.writer.low_water
 
     def set_names(self, bytes names not None, int64_t low_water):
         """For the next segment's beginning: what numbers mean, and the first position that is still needed."""
@@ -110,7 +122,12 @@ cdef class JournalFiles(Journal):
         memcpy(self._names, <const uint8_t *><const char *>names, len(names))
         self._names_size = <uint32_t>len(names)
         self._low_water = low_water
+        self._low_water_from = self._next_position
         pthread_mutex_unlock(&self._mutex)
+
+    cdef void attach(self, Calendar calendar, Registry registry):
+        self.calendar = calendar
+        self.registry = registry
 
     cdef bint accepts(self) noexcept:
         # Half of the buffer is for what has begun: outcomes and reversals must find room when new work no longer does.
@@ -185,7 +202,8 @@ cdef class JournalFiles(Journal):
         self._open.size = 0
         self._open.count = 0
         self._open.first_position = self._next_position
-        self.writer.low_water = self._low_water
+        if self._low_water > self.writer.low_water and self.durable >= self._low_water_from - 1:
+            self.writer.low_water = self._low_water
         if self._names_size:
             self.writer.set_names(self._names, self._names_size)
             self._names_size = 0

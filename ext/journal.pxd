@@ -5,7 +5,9 @@ reached its position. Position 0 waits for nothing.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.calendar cimport Calendar
 from switch.duplicate cimport Outcome
+from switch.registry cimport Registry
 from switch.reversal cimport Reversal
 from switch.transaction cimport Transaction
 
@@ -21,6 +23,7 @@ cdef class Journal:
     cdef readonly int64_t durable
     cdef readonly bint failed
 
+    cdef void attach(self, Calendar calendar, Registry registry)
     cdef bint accepts(self) noexcept
     cdef void kick(self) noexcept
     cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept

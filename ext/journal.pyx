@@ -6,6 +6,9 @@ cimport cython
 cdef class Journal:
     """Base of every journal. A subclass writes the records; the state machine only sees positions."""
 
+    cdef void attach(self, Calendar calendar, Registry registry):
+        """The state machine says by which clock it lives and what its terminals' numbers mean."""
+
     cdef bint accepts(self) noexcept:
         """Whether new work may begin: there is room to write down all that it may need."""
         return not self.failed

@@ -45,6 +45,7 @@ cdef class State:
         self.routes = routes
         self.risk = risk
         self.journal = journal
+        journal.attach(calendar, registry)
         self.meters = meters
         self.listeners = listeners
         self.links = links

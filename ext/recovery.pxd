@@ -1,0 +1,52 @@
+"""After a crash or a stop: the journal read back into the state machine's tables, before anybody connects.
+
+A request without an outcome is ended and reversed; reversals that no issuer acknowledged go on; what was finished within
+the duplicate window is remembered with its answers; links number on where they were.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.positions cimport PositionTable
+from switch.record cimport Record, RequestPart
+from switch.replay cimport Visitor
+from switch.state cimport State
+
+cdef struct KeptRecord:       # a record that may still be needed, with its bytes behind it
+    uint32_t size
+    uint32_t attempts         # of a REVERSAL
+    int32_t link              # its number now; -1: the configuration has it no more
+    int32_t listener
+    uint32_t link_name        # place in the list of names
+    bint is_covered           # an INTENT whose REVERSAL is there
+
+
+cdef class Recovery(Visitor):
+    cdef readonly State state
+    cdef PositionTable _intents               # without outcome: KeptRecord
+    cdef PositionTable _reversals             # without REVERSED: KeptRecord
+    cdef PositionTable _originals             # positions of INTENTs that a REVERSAL takes back
+    cdef list _links                          # by number in the segment: number now, or -1
+    cdef list _listeners
+    cdef list _link_names                     # of all links that were ever named
+    cdef list _link_name_at                   # by number in the segment: place in _link_names
+    cdef dict _link_numbers                   # by name: now
+    cdef dict _listener_numbers
+    cdef set _numbered                        # links whose next STAN is known
+    cdef int64_t _now_ns
+    cdef int64_t _now_us
+    cdef readonly uint64_t records
+    cdef readonly uint32_t remembered         # outcomes in the duplicate window
+    cdef readonly uint32_t resumed            # reversals that go on
+    cdef readonly uint32_t ended              # requests without outcome
+    cdef readonly uint32_t reversed           # of them, those that are reversed now
+
+    cdef int _number(self, list numbers, int number) except -2
+    cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
+    cdef void _drop(self, PositionTable table, int64_t position) noexcept
+    cdef int _take_outcome(self, const Record *record) except -1
+    cdef int _remember(self, const Record *record, const RequestPart *request, int listener, int link,
+                       const uint8_t *sent, uint32_t sent_size) except -1
+    cdef int _number_on(self, int link, uint32_t stan) except -1
+    cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept
+    cdef int _resume(self, int64_t position) except -1
+    cdef int _end(self, int64_t position) except -1
+    cdef int _make_room(self) except -1

@@ -1,0 +1,17 @@
+from typing import final
+
+from switch.replay import Visitor
+from switch.state import State
+
+class RecoveryFailed(Exception): ...  # noqa: N818
+
+@final
+class Recovery(Visitor):
+    state: State
+    records: int
+    remembered: int
+    resumed: int
+    ended: int
+    reversed: int
+    def __init__(self, state: State) -> None: ...
+    def finish(self) -> None: ...

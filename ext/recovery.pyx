@@ -1,0 +1,331 @@
+"""After a crash or a stop: the journal read back into the state machine's tables, before anybody connects."""
+
+cimport cython
+from libc.stdint cimport uint16_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from switch.commit cimport JournalFiles
+from switch.debt cimport reverse
+from switch.dialect cimport kind_traits
+from switch.duplicate cimport OUTCOME_NONE, Outcome
+from switch.journal cimport POSITION_FAILED
+from switch.link cimport STAN_COUNT, STAN_HELD, Link
+from switch.reason cimport REASON_TIMEOUT
+from switch.record cimport (
+    FLAG_APPROVED, FLAG_REVERSED, MERCHANT_BYTES, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_INTENT, RECORD_OUTCOME,
+    RECORD_REVERSAL, RECORD_REVERSED, TERMINAL_BYTES, read_record, unpack_digits,
+)
+from switch.registry cimport TERMINAL_NONE
+from switch.request cimport fingerprint_of
+from switch.reversal cimport NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.transaction cimport NaturalKey
+
+cdef enum:
+    ABSENT = -1
+    KINDS_MAX = 64
+
+
+class RecoveryFailed(Exception):
+    """What the journal says is owed cannot be paid by this configuration."""
+
+
+@cython.final
+cdef class Recovery(Visitor):
+    """Fills the tables of a state machine whose journal is not begun yet. Replay into it, begin, then ``finish``.
+
+    Args:
+        state: Freshly made; its calendar stands at the present moment.
+    """
+
+    def __init__(self, State state not None):
+        self.state = state
+        self._intents = PositionTable()
+        self._reversals = PositionTable()
+        self._originals = PositionTable()
+        self._links = []
+        self._listeners = []
+        self._link_names = []
+        self._link_name_at = []
+        self._link_numbers = {link.name: link.number for link in state.links}
+        self._listener_numbers = {listener.name: listener.number for listener in state.listeners}
+        self._numbered = set()
+        self._now_ns = state.calendar.now_ns
+        self._now_us = state.calendar.wall_us
+
+    def __dealloc__(self):
+        cdef PositionTable table
+        for table in (self._intents, self._reversals):
+            if table is not None:
+                for position in table.positions():
+                    free(<void *>table.get(position))
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    cdef int take_names(self, dict links, dict listeners) except -1:
+        """What numbers mean from here on, and where links number on when nothing later tells."""
+        self._links = [ABSENT] * (max(links, default=-1) + 1)
+        self._link_name_at = [0] * len(self._links)
+        self._listeners = [ABSENT] * (max(listeners, default=-1) + 1)
+        for number, (name, stan) in links.items():
+            now = self._link_numbers.get(name, ABSENT)
+            self._links[number] = now
+            if name not in self._link_names:
+                self._link_names.append(name)
+            self._link_name_at[number] = self._link_names.index(name)
+            if now != ABSENT and now not in self._numbered:
+                self._number_on(now, stan - 1 if stan > 0 else 0)
+        for number, name in listeners.items():
+            self._listeners[number] = self._listener_numbers.get(name, ABSENT)
+        return 0
+
+    cdef int take(self, const Record *record) except -1:
+        cdef KeptRecord *kept
+        cdef int type = record.head.type
+        cdef int link
+        self.records += 1
+        if type == RECORD_INTENT:
+            link = self._number(self._links, record.intent.link)
+            self._keep(self._intents, record, record.intent.link, link,
+                       self._number(self._listeners, record.request.listener))
+            self._number_on(link, record.intent.stan)
+        elif type == RECORD_OUTCOME:
+            self._take_outcome(record)
+        elif type == RECORD_REVERSAL:
+            link = self._number(self._links, record.reversal.link)
+            self._keep(self._reversals, record, record.reversal.link, link,
+                       self._number(self._listeners, record.reversal.listener)
+                       if record.reversal.listener != NO_LISTENER else NO_LISTENER)
+            if record.reversal.replaces:
+                self._drop(self._reversals, record.reversal.replaces)
+            elif record.reversal.stan:
+                self._number_on(link, record.reversal.stan)
+            if record.reversal.original:
+                self._originals.put(record.reversal.original, 1)
+                kept = <KeptRecord *>self._intents.get(record.reversal.original)
+                if kept != NULL:
+                    kept.is_covered = True
+        elif type == RECORD_ATTEMPT:
+            kept = <KeptRecord *>self._reversals.get(record.attempt.reversal)
+            if kept != NULL:
+                kept.attempts = record.attempt.attempts
+        elif type == RECORD_REVERSED:
+            self._drop(self._reversals, record.reversed.reversal)
+        return 0
+
+    cdef int _number(self, list numbers, int number) except -2:
+        return numbers[number] if 0 <= number < len(numbers) else ABSENT
+
+    cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link,
+                   int listener) except -1:
+        """Copy a record whose end may come later."""
+        cdef KeptRecord *kept = <KeptRecord *>malloc(sizeof(KeptRecord) + record.head.size)
+        if kept == NULL:
+            raise MemoryError
+        kept.size = record.head.size
+        kept.attempts = record.reversal.attempts if record.head.type == RECORD_REVERSAL else 0
+        kept.link = link
+        kept.listener = listener
+        kept.link_name = self._link_name_at[link_then] if link_then < len(self._link_name_at) else 0
+        kept.is_covered = False
+        # The record's parts stand one after another before its message.
+        memcpy(<uint8_t *>kept + sizeof(KeptRecord), record.message + record.message_size - record.head.size,
+               record.head.size)
+        table.put(record.position, <uint64_t>kept)
+        return 0
+
+    cdef void _drop(self, PositionTable table, int64_t position) noexcept:
+        free(<void *>table.pop(position))
+
+    cdef int _number_on(self, int link, uint32_t stan) except -1:
+        """The link goes on numbering after this STAN."""
+        if link < 0:
+            return 0
+        (<Link>self.state.links[link]).next_stan = stan + 1 if stan + 1 < <uint32_t>STAN_COUNT else 1
+        self._numbered.add(link)
+        return 0
+
+    cdef int _take_outcome(self, const Record *record) except -1:
+        cdef Record intent
+        cdef KeptRecord *kept
+        if record.outcome.intent == 0:
+            return self._remember(record, &record.request, self._number(self._listeners, record.request.listener),
+                                  ABSENT, NULL, 0)
+        kept = <KeptRecord *>self._intents.pop(record.outcome.intent)
+        if kept == NULL:
+            return 0                 # its INTENT is older than all that matters
+        try:
+            if read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &intent) > 0:
+                self._remember(record, &intent.request, kept.listener, kept.link, intent.message, intent.message_size)
+        finally:
+            free(kept)
+        return 0
+
+    # --- the duplicate window -------------------------------------------------------------------------------------
+
+    cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept:
+        """An entry for a request as it stands in the journal; OUTCOME_NONE when its terminal is not here any more."""
+        cdef NaturalKey key
+        cdef State state = self.state
+        cdef uint32_t terminal = state.registry.find_terminal(request.terminal, TERMINAL_BYTES)
+        cdef uint32_t number
+        cdef Outcome *entry
+        if terminal == TERMINAL_NONE or listener < 0:
+            return OUTCOME_NONE
+        if state.registry.find_merchant(request.merchant, MERCHANT_BYTES) != state.registry.terminal(terminal).merchant:
+            return OUTCOME_NONE
+        memset(&key, 0, sizeof(NaturalKey))
+        key.occasion = request.occasion
+        key.terminal = terminal
+        key.stan = request.stan
+        key.message_class = request.message_class
+        number = state.duplicates.open(&key)
+        if number == OUTCOME_NONE:
+            return OUTCOME_NONE
+        entry = state.duplicates.at(number)
+        entry.listener = <uint16_t>listener
+        entry.kind = request.kind
+        entry.currency = request.currency
+        entry.amount_minor = request.amount_minor
+        entry.pan_digits = request.pan_digits
+        unpack_digits(request.pan, request.pan_digits, entry.pan)
+        memcpy(state.pan, entry.pan, request.pan_digits)
+        state.pan_digits = request.pan_digits
+        entry.fingerprint = fingerprint_of(state, request.kind, request.amount_minor)
+        return number
+
+    cdef int _remember(self, const Record *record, const RequestPart *request, int listener, int link,
+                       const uint8_t *sent, uint32_t sent_size) except -1:
+        """Put a finished request into the duplicate window, if it is young enough."""
+        cdef State state = self.state
+        cdef int64_t age_ns = max((self._now_us - record.head.wall_us) * 1000, 0)
+        cdef bint approved = record.outcome.flags & FLAG_APPROVED
+        cdef uint32_t number
+        cdef Outcome *entry
+        if age_ns > state.duplicates.age_max_ns:
+            return 0
+        number = self._open_entry(request, listener)
+        if number == OUTCOME_NONE:
+            return 0
+        entry = state.duplicates.at(number)
+        entry.position = record.position
+        entry.intent = record.outcome.intent
+        entry.approved = approved
+        entry.reversed = (record.outcome.flags & FLAG_REVERSED) != 0
+        if link >= 0:
+            entry.link = <uint16_t>link
+        memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))
+        memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
+        if not (approved and link >= 0 and request.kind < KINDS_MAX and kind_traits(request.kind).reversible):
+            sent_size = 0
+        if state.duplicates.finish(number, record.message, record.message_size, sent, sent_size,
+                                   self._now_ns - age_ns) != 0:
+            state.duplicates.forget(number)
+            return 0
+        self.remembered += 1
+        return 0
+
+    # --- what is owed ---------------------------------------------------------------------------------------------
+
+    def finish(self):
+        """Resume what is owed, and end what was under way; all of it is durable when this returns.
+
+        Raises:
+            RecoveryFailed: the configuration has no place for it, or the journal cannot be written.
+        """
+        cdef uint32_t number
+        for position in self._reversals.positions():
+            self._resume(position)
+        for position in self._intents.positions():
+            self._end(position)
+        for number in range(self.state.duplicates.room if self._originals.count else 0):
+            if self._originals.get(self.state.duplicates.at(number).intent):
+                self.state.duplicates.at(number).reversed = True
+        if isinstance(self.state.journal, JournalFiles) and not (<JournalFiles>self.state.journal).commit():
+            raise RecoveryFailed(f"the journal cannot be written: {(<JournalFiles>self.state.journal).reason}")
+
+    cdef int _make_room(self) except -1:
+        """Commit when the journal's buffer is half full."""
+        cdef JournalFiles journal
+        if not isinstance(self.state.journal, JournalFiles):
+            return 0
+        journal = <JournalFiles>self.state.journal
+        if journal._open.size + 2 * RECORD_BYTES_MAX > journal.buffer_bytes and not journal.commit():
+            raise RecoveryFailed(f"the journal cannot be written: {journal.reason}")
+        return 0
+
+    def _link_of(self, int64_t position, int32_t link, uint32_t name_at):
+        """The link that a record belongs to."""
+        if link < 0:
+            name = self._link_names[name_at] if name_at < len(self._link_names) else "of unknown name"
+            raise RecoveryFailed(f"link {name} is owed a reversal (journal position {position}), but the configuration "
+                                 "has no such link; bring it back until nothing is owed to it")
+        return self.state.links[link]
+
+    cdef int _resume(self, int64_t position) except -1:
+        """A reversal that was not acknowledged goes on, under its own STAN."""
+        cdef Record record
+        cdef KeptRecord *kept = <KeptRecord *>self._reversals.get(position)
+        cdef Link link = self._link_of(position, kept.link, kept.link_name)
+        cdef Reversal *reversal
+        cdef uint32_t number
+        if kept.listener < 0:
+            raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener that "
+                                 "the configuration has no more; bring it back until nothing is owed")
+        read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
+        number = self.state.reversals.add(link.reversals, link.number, record.message, record.message_size,
+                                          self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0))
+        if number == REVERSAL_NONE:
+            raise RecoveryFailed(f"{self._reversals.count} reversals are owed, and limits.reversals_max is "
+                                 f"{self.state.reversals.room}")
+        reversal = self.state.reversals.at(number)
+        reversal.attempts = kept.attempts
+        reversal.stan = record.reversal.stan
+        reversal.position = position
+        reversal.original = record.reversal.original
+        reversal.listener = <uint16_t>kept.listener
+        reversal.pan_digits = record.reversal.pan_digits
+        unpack_digits(record.reversal.pan, record.reversal.pan_digits, reversal.pan)
+        memcpy(reversal.rrn, record.reversal.rrn, sizeof(reversal.rrn))
+        memcpy(reversal.authorization_code, record.reversal.authorization_code, sizeof(reversal.authorization_code))
+        if reversal.stan:
+            link.by_stan[reversal.stan] = STAN_HELD
+        self.resumed += 1
+        return 0
+
+    cdef int _end(self, int64_t position) except -1:
+        """A request whose outcome nobody knows: it is reversed if it can be, and ends as a time-out."""
+        cdef State state = self.state
+        cdef Record record
+        cdef Outcome told
+        cdef uint8_t pan[20]
+        cdef uint32_t number
+        cdef Outcome *entry = &told
+        cdef Link link
+        cdef KeptRecord *kept = <KeptRecord *>self._intents.get(position)
+        self._make_room()
+        read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
+        memset(&told, 0, sizeof(Outcome))
+        unpack_digits(record.request.pan, record.request.pan_digits, pan)
+        if record.request.kind < KINDS_MAX and kind_traits(record.request.kind).reversible:
+            told.reversed = True
+            if not kept.is_covered:
+                link = self._link_of(position, kept.link, kept.link_name)
+                if reverse(state, link, NO_LISTENER, record.message, record.message_size, pan,
+                           record.request.pan_digits, record.intent.rrn, NULL, position) == POSITION_FAILED:
+                    raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be stored: "
+                                         "see limits.reversals_max, and room on the disk")
+                self.reversed += 1
+        number = self._open_entry(&record.request, kept.listener)
+        if number != OUTCOME_NONE:
+            entry = state.duplicates.at(number)
+            entry.reversed = told.reversed
+        entry.intent = position
+        entry.link = <uint16_t>max(kept.link, 0)
+        memcpy(entry.rrn, record.intent.rrn, sizeof(entry.rrn))
+        if number != OUTCOME_NONE:
+            state.duplicates.finish(number, record.message, 0, NULL, 0, self._now_ns)
+        entry.position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0)
+        if entry.position == POSITION_FAILED:
+            raise RecoveryFailed(f"the outcome of the request at journal position {position} cannot be written down")
+        self.ended += 1
+        return 0

@@ -1,0 +1,56 @@
+"""What keeps a recovery short: the lowest position that is still needed, and old debts written down once more."""
+
+from libc.stdint cimport uint32_t
+from switch.journal cimport POSITION_FAILED
+from switch.link cimport Link
+from switch.record import write_names
+from switch.reversal cimport REVERSAL_FREE, Reversal
+from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
+
+CARRY_RECORDS = 4_000_000
+
+
+cdef int64_t lowest_waiting(State state, int64_t lowest):
+    """The position of the oldest request at any issuer, if it is below ``lowest``."""
+    cdef Link link
+    cdef uint32_t number
+    cdef const Transaction *transaction
+    for link in state.links:
+        number = link.waiting.head
+        while number != TRANSACTION_NONE:
+            transaction = state.transactions.at(number)
+            if transaction.state == TRANSACTION_WAITING:
+                lowest = min(lowest, transaction.position)
+                break
+            number = transaction.next
+    return lowest
+
+
+def keep_up(State state not None, JournalFiles journal not None, int64_t carry_records=CARRY_RECORDS):
+    """Tell the journal what its next segment begins with. Call every few seconds.
+
+    Reversals that are owed for so long that ``carry_records`` records have been written since are written down once
+    more, so that a recovery needs to go back no further; as many at a time as the journal has room for.
+    """
+    cdef int64_t lowest = lowest_waiting(state, journal._next_position)
+    cdef int64_t carry_below = journal._next_position - carry_records
+    cdef int64_t position
+    cdef uint32_t number, left
+    cdef Reversal *reversal
+    left = state.reversals.in_use
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        if reversal.position < carry_below and journal.accepts():
+            reversal.replaces = reversal.position
+            position = journal.reversal(reversal)
+            if position != POSITION_FAILED:
+                reversal.position = position
+        lowest = min(lowest, reversal.position)
+    journal.set_names(
+        write_names([(link.name, (<Link>link).next_stan) for link in state.links],
+                    [listener.name for listener in state.listeners]), lowest)
