@@ -57,6 +57,7 @@ cdef class JournalFiles(Journal):
 
     cdef uint8_t *_room(self, uint64_t *room) noexcept
     cdef int64_t _append(self, int size) noexcept
+    cdef void _forget(self, OpenBatch *batch) noexcept
     cdef bint _take(self) noexcept nogil
     cdef int _write(self) noexcept nogil
     cdef int _sync(self) noexcept nogil

@@ -67,14 +67,17 @@ cdef class JournalFiles(Journal):
             "authswitch_journal_sync_seconds", "Time to write one batch and make it durable.")
 
     def __dealloc__(self):
-        for records in (self._open.records, self._closed.records):
-            if records != NULL:
-                OPENSSL_cleanse(records, self.buffer_bytes)
-        free(self._open.records)
-        free(self._closed.records)
+        self._forget(&self._open)
+        self._forget(&self._closed)
         free(self._names)
         pthread_cond_destroy(&self._work)
         pthread_mutex_destroy(&self._mutex)
+
+    cdef void _forget(self, OpenBatch *batch) noexcept:
+        if batch.records != NULL:
+            OPENSSL_cleanse(batch.records, self.buffer_bytes)
+        free(batch.records)
+        batch.records = NULL
 
     def begin(self, SegmentWriter writer not None, int64_t next_position):
         """Take records from now on.

@@ -191,8 +191,8 @@ cdef class ScriptedDisk(Disk):
 
     The methods are ``create(name, size)`` and ``open(name, writable)``, which give a handle, ``close(file)``,
     ``size(file)``, ``read(file, size, offset)``, ``write(file, data, offset)``, ``truncate(file, size)``,
-    ``sync(file)``, ``rename(old, new)``, ``remove(name)``, ``sync_directory()``, ``names()`` and ``free_bytes()``. An OSError is the
-    disk's error; whatever else they raise counts as EIO.
+    ``sync(file)``, ``rename(old, new)``, ``remove(name)``, ``sync_directory()``, ``names()`` and ``free_bytes()``.
+    An OSError is the disk's error; whatever else they raise counts as EIO.
     """
 
     def __init__(self, object script):

@@ -1,7 +1,7 @@
 """After a crash or a stop: the journal read back into the state machine's tables, before anybody connects.
 
-A request without an outcome is ended and reversed; reversals that no issuer acknowledged go on; what was finished within
-the duplicate window is remembered with its answers; links number on where they were.
+A request without an outcome is ended and reversed; reversals that no issuer acknowledged go on; what was finished
+within the duplicate window is remembered with its answers; links number on where they were.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t

@@ -1,6 +1,7 @@
 from typing import final
 
 from switch.replay import Visitor
+from switch.segment import SegmentWriter
 from switch.state import State
 
 class RecoveryFailed(Exception): ...  # noqa: N818
@@ -14,4 +15,5 @@ class Recovery(Visitor):
     ended: int
     reversed: int
     def __init__(self, state: State) -> None: ...
+    def begin(self, writer: SegmentWriter, next_position: int) -> None: ...
     def finish(self) -> None: ...

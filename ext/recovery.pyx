@@ -18,7 +18,9 @@ from switch.record cimport (
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.segment cimport SegmentWriter
 from switch.transaction cimport NaturalKey
+from switch.upkeep cimport names_of
 
 cdef enum:
     ABSENT = -1
@@ -226,6 +228,16 @@ cdef class Recovery(Visitor):
 
     # --- what is owed ---------------------------------------------------------------------------------------------
 
+    def begin(self, SegmentWriter writer not None, int64_t next_position):
+        """Begin the journal behind what was read; its first segment tells what numbers mean now.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        writer.low_water = min([next_position] + self._reversals.positions()[:1] + self._intents.positions()[:1])
+        writer.begin(next_position, self._now_us, names_of(self.state))
+        (<JournalFiles?>self.state.journal).begin(writer, next_position)
+
     def finish(self):
         """Resume what is owed, and end what was under way; all of it is durable when this returns.
 
@@ -269,8 +281,8 @@ cdef class Recovery(Visitor):
         cdef Reversal *reversal
         cdef uint32_t number
         if kept.listener < 0:
-            raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener that "
-                                 "the configuration has no more; bring it back until nothing is owed")
+            raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener "
+                                 "that the configuration has no more; bring it back until nothing is owed")
         read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
         number = self.state.reversals.add(link.reversals, link.number, record.message, record.message_size,
                                           self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0))
@@ -312,8 +324,8 @@ cdef class Recovery(Visitor):
                 link = self._link_of(position, kept.link, kept.link_name)
                 if reverse(state, link, NO_LISTENER, record.message, record.message_size, pan,
                            record.request.pan_digits, record.intent.rrn, NULL, position) == POSITION_FAILED:
-                    raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be stored: "
-                                         "see limits.reversals_max, and room on the disk")
+                    raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
+                                         "stored: see limits.reversals_max, and room on the disk")
                 self.reversed += 1
         number = self._open_entry(&record.request, kept.listener)
         if number != OUTCOME_NONE:

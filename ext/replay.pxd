@@ -40,7 +40,7 @@ cdef class Tail:
     cdef readonly uint64_t bytes_read
     cdef readonly str segment                 # the last one; None: there is none
     cdef readonly uint64_t end                # of what is whole in it
-    cdef readonly uint64_t torn_bytes         # behind that: a batch that was being written when the process or power died
+    cdef readonly uint64_t torn_bytes         # behind that: of a batch that was being written when power was lost
     cdef readonly bint is_empty               # the last segment holds no record
 
 

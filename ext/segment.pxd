@@ -35,7 +35,7 @@ cdef class SegmentWriter:
     cdef uint8_t *_out
     cdef uint8_t *_names
     cdef uint32_t _names_size
-    cdef int64_t low_water                        # for the next segment's head
+    cdef int64_t low_water                        # for the next segment's head; 0: all is needed
 
     cdef int write(self, const uint8_t *records, uint32_t size, int64_t first_position, uint32_t count,
                    int64_t wall_us) noexcept nogil

@@ -152,7 +152,7 @@ cdef class SegmentWriter:
             return -1
         memset(&head, 0, sizeof(SegmentHead))
         head.first_position = first_position
-        head.low_water = self.low_water if 0 < self.low_water < first_position else first_position
+        head.low_water = min(self.low_water, first_position)
         head.created_us = wall_us
         memcpy(head.journal_id, self._journal_id, JOURNAL_ID_BYTES)
         if RAND_bytes(key, SEAL_KEY_BYTES) != 1 or RAND_bytes(head.nonce, SEAL_NONCE_BYTES) != 1:

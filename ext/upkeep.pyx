@@ -1,6 +1,7 @@
 """What keeps a recovery short: the lowest position that is still needed, and old debts written down once more."""
 
 from libc.stdint cimport uint32_t
+from switch.commit cimport JournalFiles
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport Link
 from switch.record import write_names
@@ -10,8 +11,12 @@ from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transacti
 CARRY_RECORDS = 4_000_000
 
 
+cdef bytes names_of(State state):
+    return write_names([(link.name, (<Link>link).next_stan) for link in state.links],
+                       [listener.name for listener in state.listeners])
+
+
 cdef int64_t lowest_waiting(State state, int64_t lowest):
-    """The position of the oldest request at any issuer, if it is below ``lowest``."""
     cdef Link link
     cdef uint32_t number
     cdef const Transaction *transaction
@@ -51,6 +56,4 @@ def keep_up(State state not None, JournalFiles journal not None, int64_t carry_r
             if position != POSITION_FAILED:
                 reversal.position = position
         lowest = min(lowest, reversal.position)
-    journal.set_names(
-        write_names([(link.name, (<Link>link).next_stan) for link in state.links],
-                    [listener.name for listener in state.listeners]), lowest)
+    journal.set_names(names_of(state), lowest)

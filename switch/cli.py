@@ -70,6 +70,7 @@ def serve(config: ConfigFile) -> None:
     Example: authswitch serve /etc/authswitch/switch.toml
     """
     from switch.config import ConfigError
+    from switch.journaling import JournalError
     from switch.server import serve as run
 
     try:
@@ -79,7 +80,7 @@ def serve(config: ConfigFile) -> None:
 
         print_problems(error.problems)
         raise typer.Exit(EXIT_ASKED_WRONGLY) from error
-    except OSError as error:
+    except (OSError, JournalError) as error:
         fail(f"cannot serve: {error}")
 
 

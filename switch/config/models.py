@@ -164,8 +164,31 @@ class LogSection(Section):
 class JournalSection(Section):
     """Where the life of each transaction is kept."""
 
-    mode: Literal["off"] = Field(
-        "off", description="off: nothing survives a crash, and reversals that were not delivered are lost with it."
+    mode: Literal["off", "files"] = Field(
+        "off",
+        description="files: in sealed files of `directory`, durable before a byte leaves that depends on it; off: "
+        "nothing survives a crash, and reversals that were not delivered are lost with it.",
+    )
+    directory: FilePath | None = Field(
+        None, description="Folder of the journal's files, of this daemon alone. Required with mode files."
+    )
+    segment_bytes: int = count(
+        67_108_864, "Size of one file; the next one is allocated when it is half full.", least=16_777_216, most=1 << 30
+    )
+    buffer_bytes: int = count(
+        8_388_608,
+        "Records that wait for the disk; above half of it no new payment is accepted.",
+        least=4_194_304,
+        most=1 << 26,
+    )
+    retention_days: int = count(
+        30, "Files whose last record is older are removed, unless something in them is still open.", most=3_660
+    )
+    retention_bytes: int | None = Field(
+        None,
+        ge=1 << 26,
+        le=1 << 50,
+        description="All files together; above it the oldest are removed, unless something in them is still open.",
     )
 
 

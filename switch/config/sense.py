@@ -36,10 +36,26 @@ def check_sense(draft: Draft) -> None:
         key = f"link[{link.name}]"
         _check_link_side(draft, link, key)
         _check_link_times(draft, link, key)
-    if draft.get("journal", JournalSection) is not None:
-        draft.warning("journal.mode", "off: what is in flight and not yet reversed is lost in a crash")
+    _check_journal(draft)
     if draft.knows("risk") and draft.get("risk", RiskSection) is None:
         draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
+
+
+def _check_journal(draft: Draft) -> None:
+    journal = draft.get("journal", JournalSection)
+    if journal is None:
+        return
+    if journal.mode == "off":
+        draft.warning("journal.mode", "off: what is in flight and not yet reversed is lost in a crash")
+        return
+    if journal.directory is None:
+        draft.error("journal.directory", 'is required with mode "files"')
+    if draft.knows("keys") and draft.get("keys", KeysSection) is None:
+        draft.error("keys", "is required, since the journal is sealed under the master key")
+    if journal.segment_bytes < 4 * journal.buffer_bytes:
+        draft.error(
+            "journal.segment_bytes", f"needed at least four times buffer_bytes, which is {journal.buffer_bytes:,}"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -217,6 +217,10 @@ format = "json"
 connections_max = 6_000
 drain_seconds = 20
 
+[journal]
+mode = "files"
+directory = "journal"
+
 [keys]
 file = "keys.sealed"
 master_key_file = "master.key"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from switch.admin import AdminServer
 from switch.config import Config, load_config
 from switch.config.parts import Parts, load_parts
 from switch.connection import Reactor
+from switch.journaling import Store
 from switch.log import configure_logging, get_logger
 from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.gauges import Gauges
@@ -42,7 +44,9 @@ class Daemon:
     def __init__(self, config: Config, parts: Parts) -> None:
         self._config = config
         self._stats = Stats(config.limits.statistics_bytes)
-        self._engine = build_engine(config, parts, self._stats, Notes())
+        self._store = Store(config, self._stats) if config.journal.mode == "files" else None
+        journal = None if self._store is None else self._store.journal
+        self._engine = build_engine(config, parts, self._stats, Notes(), journal=journal)
         self._gauges = Gauges(self._engine, self._stats)
         self._started = False
         self._drain_wanted = asyncio.Event()
@@ -65,7 +69,8 @@ class Daemon:
         if state.draining:
             reasons.append("draining")
         if state.journal.failed:
-            reasons.append("the journal cannot be written")
+            why = "" if self._store is None else self._store.journal.reason
+            reasons.append(f"the journal cannot be written: {why}" if why else "the journal cannot be written")
         if all(link.state_name != "up" for link in state.links):
             reasons.append("no link is up")
         return reasons
@@ -117,6 +122,10 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
+        if self._store is not None:
+            replayed = self._store.recover(self._engine.state)
+            log.info("journal replayed", **asdict(replayed))
+            self._store.start(loop, reactor)
         reactor.start()
         issuers = [
             issuer_side(section, link, reactor)
@@ -145,6 +154,8 @@ class Daemon:
                 await issuer.stop()
             housekeeping.cancel()
             reactor.stop()
+            if self._store is not None:
+                self._store.close(loop)
             await self.admin.stop()
 
     def _announce(self, issuers: Sequence[IssuerSide]) -> None:
@@ -171,6 +182,8 @@ class Daemon:
         while True:
             self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
             self._gauges.refresh()
+            if self._store is not None:
+                self._store.keep_house(self._engine.state)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     async def _finish(self, reactor: Reactor) -> None:

@@ -122,14 +122,15 @@ def test_help_imports_little():
 def test_check_of_a_valid_configuration(sample_configs):
     status, output = call("check", sample_configs / "production.toml")
     assert status == 0
-    assert "configuration is valid: 0 errors, 1 warning" in output
+    assert "configuration is valid: 0 errors, 0 warnings" in output
     assert "terminals: 25" in output
 
 
 def test_check_lists_every_problem_with_file_key_and_reason(sample_configs, tmp_path):
     path = tmp_path / "bad.toml"
     text = (sample_configs / "production.toml").read_text()
-    path.write_text(text.replace('country = "156"', 'country = "CN"').replace("backlog", "backlok"))
+    text = text.replace('country = "156"', 'country = "CN"').replace("backlog", "backlok")
+    path.write_text(text.replace('mode = "files"', 'mode = "off"'))
     status, output = call("check", path)
     assert status == 2
     assert f"error    {path}" in output
@@ -141,7 +142,7 @@ def test_check_for_programs(sample_configs, tmp_path):
     status, output = call("check", sample_configs / "production.toml", "--json")
     answer = json.loads(output)
     assert (status, answer["valid"], answer["summary"]["links"]) == (0, True, 3)
-    assert [problem["key"] for problem in answer["problems"]] == ["journal.mode"]
+    assert answer["problems"] == []
     status, output = call("check", tmp_path / "none.toml", "--json")
     assert status == 2
     assert json.loads(output) == {
