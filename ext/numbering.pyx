@@ -56,11 +56,39 @@ cdef class Numbering:
             rrn[i] = <uint8_t>(0x30 + digit if digit < 10 else 0x41 + digit - 10)
             value //= BASE
 
+    cdef void go_on_after(self, const uint8_t *rrn) noexcept nogil:
+        """Number on where this reference number was the last one, as after a restart."""
+        cdef int64_t number = number_of_rrn(rrn)
+        cdef int64_t counted
+        if number < 0:
+            return
+        memcpy(self._hour, rrn, PREFIX_SIZE)
+        counted = counted_of_rrn(rrn)
+        self.turns = 0 if counted < 0 else <uint32_t>(counted // NUMBER_COUNT + 1)
+        self.next = <uint32_t>(number + 1) if number + 1 < NUMBER_COUNT else 1
+
+    cdef void skip(self, uint32_t number) noexcept nogil:
+        """Number on behind this number, which was taken last."""
+        if number + NUMBER_COUNT // 2 < self.next:
+            self.turns += 1
+        self.next = number + 1 if number + 1 < NUMBER_COUNT else 1
+
     def rrn(self, Calendar calendar):
         """Take a number and give its reference number."""
         cdef uint8_t text[RRN_SIZE]
         self.write_rrn(calendar, self.take(), text)
         return text[:RRN_SIZE].decode("ascii")
+
+
+cdef int64_t counted_of_rrn(const uint8_t *rrn) noexcept nogil:
+    """What the last six characters count past the first million of the hour; -1 when they are digits."""
+    cdef int64_t value = 0
+    cdef int i
+    if rrn[PREFIX_SIZE] <= 0x39:
+        return -1
+    for i in range(PREFIX_SIZE, RRN_SIZE):
+        value = value * BASE + (rrn[i] - 0x30 if rrn[i] <= 0x39 else rrn[i] - 0x41 + 10)
+    return value - <int64_t>FIRST_LETTER * PLACE
 
 
 cdef int64_t number_of_rrn(const uint8_t *rrn) noexcept nogil:

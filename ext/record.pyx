@@ -18,6 +18,7 @@ RECORD_NAMES = {
 }
 NAMED_LINK = 1
 NAMED_LISTENER = 2
+NAMED_NUMBER = 3
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -224,43 +225,41 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
 
 # --- names --------------------------------------------------------------------------------------------------------
 
-def write_names(list links not None, list listeners not None):
+def write_names(list links not None, list listeners not None, str rrn not None):
     """What the numbers of links and listeners mean: the content of a batch of names.
 
     Args:
-        links: Name and next STAN of each, in order of their numbers.
-        listeners: Names, in order of their numbers.
+        links: Names, in order of their numbers.
+        listeners: The same.
+        rrn: The last retrieval reference number that was given.
     """
     written = bytearray()
-    entries = [(NAMED_LINK, number, name, stan) for number, (name, stan) in enumerate(links)]
-    entries += [(NAMED_LISTENER, number, name, 0) for number, name in enumerate(listeners)]
-    for kind, number, name, stan in entries:
+    entries = [(NAMED_LINK, number, name) for number, name in enumerate(links)]
+    entries += [(NAMED_LISTENER, number, name) for number, name in enumerate(listeners)]
+    entries.append((NAMED_NUMBER, 0, rrn))
+    for kind, number, name in entries:
         text = name.encode()
-        written += bytes((kind, len(text))) + number.to_bytes(2, "little") + stan.to_bytes(4, "little") + text
+        written += bytes((kind, len(text))) + number.to_bytes(2, "little") + text
     return bytes(written)
 
 
 def read_names(bytes content not None):
-    """The other way round: names and next STANs of links by number, and names of listeners by number.
+    """The other way round: names of links by number, of listeners by number, and the reference number.
 
     Raises:
         ValueError: it is no batch of names.
     """
-    links, listeners = {}, {}
+    found = {NAMED_LINK: {}, NAMED_LISTENER: {}, NAMED_NUMBER: {0: ""}}
     at = 0
     while at < len(content):
-        if at + 8 > len(content) or at + 8 + content[at + 1] > len(content):
+        if at + 4 > len(content) or at + 4 + content[at + 1] > len(content):
             raise ValueError("the batch of names is cut short")
-        number = int.from_bytes(content[at + 2:at + 4], "little")
-        name = content[at + 8:at + 8 + content[at + 1]].decode()
-        if content[at] == NAMED_LINK:
-            links[number] = (name, int.from_bytes(content[at + 4:at + 8], "little"))
-        elif content[at] == NAMED_LISTENER:
-            listeners[number] = name
-        else:
+        if content[at] not in found:
             raise ValueError(f"the batch of names has an entry of unknown kind {content[at]}")
-        at += 8 + content[at + 1]
-    return links, listeners
+        number = int.from_bytes(content[at + 2:at + 4], "little")
+        found[content[at]][number] = content[at + 4:at + 4 + content[at + 1]].decode()
+        at += 4 + content[at + 1]
+    return found[NAMED_LINK], found[NAMED_LISTENER], found[NAMED_NUMBER][0]
 
 
 # --- for people ---------------------------------------------------------------------------------------------------

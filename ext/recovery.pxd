@@ -30,7 +30,7 @@ cdef class Recovery(Visitor):
     cdef list _link_name_at                   # by number in the segment: place in _link_names
     cdef dict _link_numbers                   # by name: now
     cdef dict _listener_numbers
-    cdef set _numbered                        # links whose next STAN is known
+    cdef bint _is_numbered                    # the sequence of numbers goes on
     cdef int64_t _now_ns
     cdef int64_t _now_us
     cdef readonly uint64_t records
@@ -45,7 +45,6 @@ cdef class Recovery(Visitor):
     cdef int _take_outcome(self, const Record *record) except -1
     cdef int _remember(self, const Record *record, const RequestPart *request, int listener, int link,
                        const uint8_t *sent, uint32_t sent_size) except -1
-    cdef int _number_on(self, int link, uint32_t stan) except -1
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept
     cdef int _resume(self, int64_t position) except -1
     cdef int _end(self, int64_t position) except -1

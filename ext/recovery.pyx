@@ -9,7 +9,8 @@ from switch.debt cimport reverse
 from switch.dialect cimport kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED
-from switch.link cimport STAN_COUNT, STAN_HELD, Link
+from switch.link cimport STAN_HELD, Link
+from switch.numbering cimport RRN_SIZE
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
     FLAG_APPROVED, FLAG_REVERSED, MERCHANT_BYTES, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_INTENT, RECORD_OUTCOME,
@@ -50,7 +51,6 @@ cdef class Recovery(Visitor):
         self._link_name_at = []
         self._link_numbers = {link.name: link.number for link in state.links}
         self._listener_numbers = {listener.name: listener.number for listener in state.listeners}
-        self._numbered = set()
         self._now_ns = state.calendar.now_ns
         self._now_us = state.calendar.wall_us
 
@@ -63,21 +63,23 @@ cdef class Recovery(Visitor):
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    cdef int take_names(self, dict links, dict listeners) except -1:
-        """What numbers mean from here on, and where links number on when nothing later tells."""
+    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+        """What numbers mean from here on, and where numbering goes on when nothing later tells."""
+        cdef bytes text
         self._links = [ABSENT] * (max(links, default=-1) + 1)
         self._link_name_at = [0] * len(self._links)
         self._listeners = [ABSENT] * (max(listeners, default=-1) + 1)
-        for number, (name, stan) in links.items():
-            now = self._link_numbers.get(name, ABSENT)
-            self._links[number] = now
+        for number, name in links.items():
+            self._links[number] = self._link_numbers.get(name, ABSENT)
             if name not in self._link_names:
                 self._link_names.append(name)
             self._link_name_at[number] = self._link_names.index(name)
-            if now != ABSENT and now not in self._numbered:
-                self._number_on(now, stan - 1 if stan > 0 else 0)
         for number, name in listeners.items():
             self._listeners[number] = self._listener_numbers.get(name, ABSENT)
+        if not self._is_numbered and len(rrn) == RRN_SIZE:
+            self._is_numbered = True
+            text = rrn.encode("ascii")
+            self.state.numbering.go_on_after(<const uint8_t *><const char *>text)
         return 0
 
     cdef int take(self, const Record *record) except -1:
@@ -89,7 +91,8 @@ cdef class Recovery(Visitor):
             link = self._number(self._links, record.intent.link)
             self._keep(self._intents, record, record.intent.link, link,
                        self._number(self._listeners, record.request.listener))
-            self._number_on(link, record.intent.stan)
+            self._is_numbered = True
+            self.state.numbering.go_on_after(record.intent.rrn)
         elif type == RECORD_OUTCOME:
             self._take_outcome(record)
         elif type == RECORD_REVERSAL:
@@ -100,7 +103,7 @@ cdef class Recovery(Visitor):
             if record.reversal.replaces:
                 self._drop(self._reversals, record.reversal.replaces)
             elif record.reversal.stan:
-                self._number_on(link, record.reversal.stan)
+                self.state.numbering.skip(record.reversal.stan)
             if record.reversal.original:
                 self._originals.put(record.reversal.original, 1)
                 kept = <KeptRecord *>self._intents.get(record.reversal.original)
@@ -137,14 +140,6 @@ cdef class Recovery(Visitor):
 
     cdef void _drop(self, PositionTable table, int64_t position) noexcept:
         free(<void *>table.pop(position))
-
-    cdef int _number_on(self, int link, uint32_t stan) except -1:
-        """The link goes on numbering after this STAN."""
-        if link < 0:
-            return 0
-        (<Link>self.state.links[link]).next_stan = stan + 1 if stan + 1 < <uint32_t>STAN_COUNT else 1
-        self._numbered.add(link)
-        return 0
 
     cdef int _take_outcome(self, const Record *record) except -1:
         cdef Record intent
@@ -219,10 +214,9 @@ cdef class Recovery(Visitor):
         memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
         if not (approved and link >= 0 and request.kind < KINDS_MAX and kind_traits(request.kind).reversible):
             sent_size = 0
-        if state.duplicates.finish(number, record.message, record.message_size, sent, sent_size,
-                                   self._now_ns - age_ns) != 0:
-            state.duplicates.forget(number)
-            return 0
+        if record.message_size == 0 or state.duplicates.finish(number, record.message, record.message_size, sent,
+                                                               sent_size, self._now_ns - age_ns) != 0:
+            state.duplicates.finish_without_answer(number, self._now_ns - age_ns)
         self.remembered += 1
         return 0
 
@@ -335,7 +329,7 @@ cdef class Recovery(Visitor):
         entry.link = <uint16_t>max(kept.link, 0)
         memcpy(entry.rrn, record.intent.rrn, sizeof(entry.rrn))
         if number != OUTCOME_NONE:
-            state.duplicates.finish(number, record.message, 0, NULL, 0, self._now_ns)
+            state.duplicates.finish_without_answer(number, self._now_ns)
         entry.position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0)
         if entry.position == POSITION_FAILED:
             raise RecoveryFailed(f"the outcome of the request at journal position {position} cannot be written down")

@@ -10,8 +10,9 @@ from switch.sealing cimport Sealer
 cdef class Visitor:
     """What is done with what is read."""
     cdef int take(self, const Record *record) except -1
-    cdef int take_names(self, dict links, dict listeners) except -1
-    """At the beginning of each segment, before its records: names and next STANs of links, names of listeners."""
+    cdef int take_names(self, dict links, dict listeners, str rrn) except -1
+    """At the beginning of each segment, before its records: names of links and of listeners by their numbers, and the
+    last reference number that was given."""
 
 
 cdef class Listing(Visitor):

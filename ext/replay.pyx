@@ -55,7 +55,7 @@ cdef class Visitor:
     cdef int take(self, const Record *record) except -1:
         return 0
 
-    cdef int take_names(self, dict links, dict listeners) except -1:
+    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
         return 0
 
 
@@ -74,8 +74,8 @@ cdef class Listing(Visitor):
         self._callback(parts)
         return 0
 
-    cdef int take_names(self, dict links, dict listeners) except -1:
-        self._links = {number: name for number, (name, _) in links.items()}
+    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+        self._links = links
         self._listeners = listeners
         return 0
 
@@ -271,8 +271,8 @@ cdef class JournalReader:
             raise JournalDamaged(segment.name, offset, tail.next_position,
                                  f"the batch begins at position {head.first_position}", ADVICE_DAMAGED)
         if head.kind == BATCH_NAMES:
-            links, listeners = read_names((<const char *>self._clear)[:head.clear_size])
-            visitor.take_names(links, listeners)
+            links, listeners, rrn = read_names((<const char *>self._clear)[:head.clear_size])
+            visitor.take_names(links, listeners, rrn)
             return 0
         for number in range(head.count):
             size = read_record(self._clear + at, head.clear_size - at, &record)
