@@ -140,8 +140,9 @@ class EngineLoad:
     def run(self, transactions: int, batch: int = 64) -> float:
         """Carry purchases from terminals to the issuer and back; nanoseconds of the engine a purchase."""
         spent = 0
+        batch = min(batch, len(self.terminals))
         for start in range(0, transactions, batch):
-            size = min(batch, transactions - start, len(self.terminals))
+            size = min(batch, transactions - start)
             self._move(self._calendar.now_ns + 100 * MICROSECOND)
             requests = self.requests(size)
             before = time.perf_counter_ns()

@@ -203,7 +203,7 @@ bind = "127.0.0.1:{ports.admin}"
 level = "warning"
 
 [limits]
-connections_max = {terminals + 100}
+connections_max = {min(terminals + 100, 1_000_000)}
 
 {keys}
 [registry]
@@ -218,7 +218,7 @@ name = "pos"
 bind = "127.0.0.1:{ports.terminals}"
 dialect = "iso87-ascii"
 mac = "{"required" if mac else "none"}"
-connections_max = {terminals + 100}
+connections_max = {min(terminals + 100, 1_000_000)}
 
 {listener_tls}
 [[link]]

@@ -26,6 +26,7 @@ cdef class Connection:
     cdef object _on_open
     cdef object _on_lost
     cdef bytes _chunk                            # of which frames are left; the channel's stream points into it
+    cdef bint _is_resting                        # its reading is paused
     cdef bint _is_full
     cdef bint _was_open
     cdef bint _write_is_paused

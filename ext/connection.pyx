@@ -131,12 +131,15 @@ cdef class Connection:
         """Go on with a chunk now, in a later turn, or after an answer; reading rests meanwhile."""
         if progress == PROGRESS_DONE:
             self._chunk = None
-            if self._is_full:
-                self._is_full = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
+            self._is_full = False
+            if self._is_resting:
+                self._is_resting = False
+                if not self.transport.is_closing():
+                    self.transport.resume_reading()
         else:
-            self.transport.pause_reading()
+            if not self._is_resting:
+                self._is_resting = True
+                self.transport.pause_reading()
             if progress == PROGRESS_MORE:
                 self.reactor.loop.call_soon(self._go_on)
             self._is_full = progress == PROGRESS_FULL

@@ -12,6 +12,15 @@ from switch.translate cimport (
     fill_slot,
 )
 
+cdef enum:
+    SLOT_BITS_MIN = 10
+    SLOT_BITS_MAX = 17        # 131,072 expanded keys
+
+
+cdef int slot_bits_for(Py_ssize_t keys):
+    """So many slots for expanded keys that those of busy terminals seldom push one another out."""
+    return min(max(SLOT_BITS_MIN, (4 * keys).bit_length()), SLOT_BITS_MAX)
+
 
 @cython.final
 cdef class State:
@@ -57,7 +66,7 @@ cdef class State:
         self.acquirer_text = <const uint8_t *><const char *>self.acquirer_id
         self.acquirer_digits = len(self.acquirer_id)
         self.note = note
-        self.macs = MacEngine()
+        self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
         self.pins = PinTranslator()
         self.channels = []
         self.free_slots = []
