@@ -92,8 +92,8 @@ cdef class Engine:
         cdef TerminalChannel terminal = <TerminalChannel>channel if isinstance(channel, TerminalChannel) else None
         cdef Frame frame
         cdef int status = FRAME_INCOMPLETE
-        cdef int handled
-        for handled in range(FRAMES_A_TURN):
+        cdef int _
+        for _ in range(FRAMES_A_TURN):
             if channel.is_leaving:
                 return PROGRESS_DONE
             if terminal is not None and terminal.in_flight >= terminal.listener.in_flight_max:
