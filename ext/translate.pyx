@@ -86,7 +86,6 @@ cdef enum:
     COMPOSED_SIZE_MAX = 1 << 20      # bytes
 
 
-
 class Step(NamedTuple):
     field: int
     source: str
