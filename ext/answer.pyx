@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.authentication cimport MAC_RIGHT, verify_message
 from switch.debt cimport acknowledge, pay, postpone
-from switch.dialect cimport DialectTables, is_answer, mti_class
+from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, mti_class
 from switch.kind cimport KIND_ECHO_TEST
 from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.mac cimport MAC_NONE
@@ -66,7 +66,8 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
         state.tell("link_late_answer", {"link": link.name, "stan": stan})
         _finish_late(state, link, transaction, held - 1)
         return
-    if mti_class(state.answer.mti) != mti_class(transaction.sent_mti) or not link.repeats(transaction, &state.answer):
+    if (first_mti(state.answer.mti) != answer_mti(transaction.sent_mti)
+            or not link.repeats(transaction, &state.answer)):
         stats_add(state.meters.stats, meters.mismatched, 1)
         state.tell("link_mismatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
         return

@@ -107,6 +107,8 @@ cdef class Connection:
             self._closing_reason = refusal
             transport.abort()
             return
+        # Whatever the kernel does not take at once stays with the channel: only what has left counts as told.
+        transport.set_write_buffer_limits(high=0)
         self.channel.owner = self
         self._was_open = True
         self.reactor.engine.state.calendar.set_from_clock()
@@ -160,11 +162,14 @@ cdef class Connection:
                 self._closing_reason = "peer does not read"
                 self.transport.abort()
             return
+        if self.transport.is_closing():
+            return                       # what waits in the channel was never told, and its end will say so
         output = self.channel.take(<uint64_t>self.reactor.engine.state.journal.durable)
-        if output is not None and not self.transport.is_closing():
+        if output is not None:
             self.transport.write(output)
         if self._closing_reason is not None:
-            if self.channel.waiting_bytes == 0:
+            # Requests that were accepted are answered first; each of them ends in time.
+            if self.channel.waiting_bytes == 0 and self.channel.in_flight == 0:
                 self.transport.close()
         elif self._is_full:
             terminal = <TerminalChannel>self.channel
@@ -173,7 +178,7 @@ cdef class Connection:
                 self.reactor.loop.call_soon(self._go_on)
 
     def hang_up(self, str reason):
-        """Close the connection when its output has left."""
+        """Close the connection when its requests are answered and its output has left."""
         if self._closing_reason is None:
             self._closing_reason = reason
             # The transport would wait for ever for a peer that does not read.

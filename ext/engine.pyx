@@ -197,6 +197,12 @@ cdef class Engine:
         """Take no new work; what is in flight is finished. Repeats still get their stored answers."""
         self.state.draining = True
 
+    def abandon_untold(self):
+        """Give up terminals that leave answers unread: approvals among these are reversed."""
+        for channel in list(self.state.channels):
+            if isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes:
+                (<Channel>channel).hang_up("draining")
+
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
         for channel in list(self.state.channels):

@@ -58,6 +58,7 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
                  uint32_t outcome) noexcept
 """Send the stored answer of a finished outcome again; what was approved and then reversed is told as not approved."""
 
-cdef void send_answer(State state, TerminalChannel channel, const uint8_t *headers, uint32_t size, int64_t position,
+cdef bint send_answer(State state, TerminalChannel channel, const uint8_t *headers, uint32_t size, int64_t position,
                       uint32_t outcome) noexcept
-"""Frame the answer that stands in ``state.out`` at the framing's offset, and queue it."""
+"""Frame the answer that stands in ``state.out`` at the framing's offset, and queue it; False when that cannot be done:
+then the connection is given up."""

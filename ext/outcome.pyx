@@ -7,7 +7,7 @@ from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
-from switch.reason cimport REASON_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
+from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
 from switch.reversal cimport NO_LISTENER
 from switch.scan cimport read_text
 from switch.state cimport SCRATCH_BYTES
@@ -61,7 +61,7 @@ cdef int compose_answer(State state, Listener listener, object composer, const T
     return size
 
 
-cdef void send_answer(State state, TerminalChannel channel, const uint8_t *headers, uint32_t size, int64_t position,
+cdef bint send_answer(State state, TerminalChannel channel, const uint8_t *headers, uint32_t size, int64_t position,
                       uint32_t outcome) noexcept:
     cdef uint8_t reply[64]
     cdef Listener listener = channel.listener
@@ -69,8 +69,9 @@ cdef void send_answer(State state, TerminalChannel channel, const uint8_t *heade
     cdef int total = listener.framing.close_frame(state.out, SCRATCH_BYTES, reply, size)
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, position, outcome) != 0:
         channel.hang_up("answer cannot be queued")
-        return
+        return False
     stats_add(state.meters.stats, state.meters.listener[listener.number].answers, 1)
+    return True
 
 
 cdef void prepare_answer(State state, Listener listener, int reason) noexcept:
@@ -190,7 +191,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     cdef uint32_t outcome = transaction.outcome
     cdef bint reversible = kind_traits(transaction.kind).reversible
     # Whether the cardholder may have been charged: the issuer said so, or nobody knows.
-    cdef bint charged = reversible and (reason == REASON_APPROVED or reason == REASON_TIMEOUT)
+    cdef bint charged = reversible and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT)
     cdef int64_t position = 0
     cdef int64_t written
     cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
@@ -198,6 +199,8 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     if transaction.reversal_wanted and reason == REASON_APPROVED:
         reason = REASON_TIMEOUT          # the terminal has given it up: it is reversed, and never told as approved
         code = NULL
+    elif reason == REASON_PARTIALLY_APPROVED:
+        code = NULL                      # the terminal would take it for the whole amount
     _read_authorization_code(state, link, answer)
     memcpy(entry.authorization_code, state.authorization_code, AUTHORIZATION_CODE_SIZE)
     cdef int told = reason
@@ -243,9 +246,8 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     if written > position:
         position = written
     entry.position = position
-    if channel is None:
+    if channel is None or not send_answer(state, channel, transaction.headers, <uint32_t>size, position,
+                                          outcome if approved else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[listener.number].undelivered, 1)
         if approved:
             reverse_outcome(state, outcome)
-        return
-    send_answer(state, channel, transaction.headers, <uint32_t>size, position, outcome if approved else OUTCOME_NONE)

@@ -35,5 +35,6 @@ cdef enum Reason:
     REASON_UNKNOWN_TERMINAL
     REASON_TIMEOUT
     REASON_MAC_FAILED
+    REASON_PARTIALLY_APPROVED     # for less than was asked: reversed, since no dialect carries the lesser amount on
     REASON_OTHER_DECLINE          # an issuer's code that its dialect does not list
     REASON_COUNT

@@ -67,6 +67,8 @@ def root(
 def serve(config: ConfigFile) -> None:
     """Run the daemon. SIGTERM drains it; a second one ends it at once.
 
+    Exit status 1 when it cannot serve, or ended with requests or reversals that could not be finished in time.
+
     Example: authswitch serve /etc/authswitch/switch.toml
     """
     from switch.config import ConfigError
@@ -74,7 +76,7 @@ def serve(config: ConfigFile) -> None:
     from switch.server import serve as run
 
     try:
-        run(config)
+        finished = run(config)
     except ConfigError as error:
         from switch.config.report import print_problems
 
@@ -82,6 +84,8 @@ def serve(config: ConfigFile) -> None:
         raise typer.Exit(EXIT_ASKED_WRONGLY) from error
     except (OSError, JournalError) as error:
         fail(f"cannot serve: {error}")
+    if not finished:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -51,7 +51,8 @@ class Reason(IntEnum):
     UNKNOWN_TERMINAL = 28, "terminal not registered, or not allowed here"
     TIMEOUT = 29, "the issuer did not answer in time"
     MAC_FAILED = 30, "message authentication code missing or wrong"
-    OTHER_DECLINE = 31, "declined with a code that the dialect does not list"
+    PARTIALLY_APPROVED = 31, "approved for less than was asked, and therefore taken back"
+    OTHER_DECLINE = 32, "declined with a code that the dialect does not list"
 
     @property
     def label(self) -> str:

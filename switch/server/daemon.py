@@ -28,6 +28,7 @@ from switch.stats import Stats
 
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
+ABANDON_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
 log = get_logger(__name__)
@@ -112,8 +113,8 @@ class Daemon:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve until drained.
+    async def run(self) -> bool:
+        """Serve until drained; False when something was left that could not be finished in time.
 
         Raises:
             OSError: an address cannot be had.
@@ -146,7 +147,7 @@ class Daemon:
             self._started = True
             self._announce(issuers)
             await self._drain_wanted.wait()
-            await self._finish(reactor)
+            return await self._finish(reactor, issuers)
         finally:
             for port in self._ports:
                 port.close()
@@ -186,31 +187,45 @@ class Daemon:
                 self._store.keep_house(self._engine.state)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
-    async def _finish(self, reactor: Reactor) -> None:
-        """Take nothing new, wait for what is in flight and owed, sign off."""
+    async def _finish(self, reactor: Reactor, issuers: Sequence[IssuerSide]) -> bool:
+        """Take nothing new, wait for what is in flight, untold and owed, sign off; whether all of it was finished."""
         self._engine.drain()
         for port in self._ports:
             port.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.limits.drain_seconds):
-                await self._until_ended(lambda: self._engine.in_flight == 0 and self._engine.owed == 0)
-        if self._engine.in_flight or self._engine.owed:
+        await self._until_ended(self._is_done, self._config.limits.drain_seconds)
+        # An approval whose terminal does not read it is given up, so that its reversal can still be sent.
+        self._engine.abandon_untold()
+        reactor.flush()
+        await self._until_ended(self._is_done, ABANDON_SECONDS)
+        done = self._is_done()
+        if not done:
             log.error("drained with work left", in_flight=self._engine.in_flight, reversals=self._engine.owed)
+        for issuer in issuers:
+            await issuer.stop()
         self._engine.sign_off()
         reactor.flush()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SIGN_OFF_SECONDS):
-                await self._until_ended(lambda: not any(link.open_connections for link in self._engine.state.links))
+        links = self._engine.state.links
+        await self._until_ended(lambda: not any(link.open_connections for link in links), SIGN_OFF_SECONDS)
         log.info("drained")
+        return done
 
-    async def _until_ended(self, done: Callable[[], bool]) -> None:
-        # The state machine tells of no single event for this.
-        while not done() and not self._end_wanted.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_SECONDS)
+    def _is_done(self) -> bool:
+        return not (self._engine.in_flight or self._engine.owed or self._engine.state.duplicates.untold)
+
+    async def _until_ended(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait until something is done, the time is over, or the end is wanted at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # The state machine tells of no single event for this.
+                while not done() and not self._end_wanted.is_set():  # noqa: ASYNC110
+                    await asyncio.sleep(DRAIN_POLL_SECONDS)
 
 
-def serve(path: str | Path) -> None:
+def serve(path: str | Path) -> bool:
     """Run the daemon with a configuration file until it has drained.
+
+    Returns:
+        False when something was in flight or owed that could not be finished in time.
 
     Raises:
         ConfigError: the configuration, or something that it names, cannot be used.
@@ -220,7 +235,7 @@ def serve(path: str | Path) -> None:
     configure_logging(config.log.format, config.log.level)
     parts = load_parts(config)
 
-    async def run() -> None:
-        await Daemon(config, parts).run()
+    async def run() -> bool:
+        return await Daemon(config, parts).run()
 
-    uvloop.run(run())
+    return uvloop.run(run())

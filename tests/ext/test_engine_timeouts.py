@@ -278,14 +278,34 @@ def test_matching_by_reference_number(make_world):
     assert terminal.read_one()["39"] == "00"
 
 
-def test_fields_that_the_answer_leaves_out_are_not_compared(world):
+@pytest.mark.parametrize("kept", [41, 4, 7])
+def test_one_repeated_field_is_enough(world, kept):
     terminal, issuer = world.terminal(), world.issuer()
     terminal.send(purchase(world))
-    issuer.answer(issuer.read_one(), f41=None, f4=None, f7=None)
+    issuer.answer(issuer.read_one(), **{f"f{field}": None for field in (41, 4, 7) if field != kept})
     assert terminal.read_one()["39"] == "00"
 
 
-def test_partial_approval_is_told_with_its_amount(world):
+def test_answer_that_repeats_nothing_is_nobodys(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    issuer.answer(issuer.read_one(), f41=None, f4=None, f7=None)
+    assert terminal.read() == []
+    assert world.count("link_mismatched_answers_total", link="bank-a") == 1
+    world.advance(16)
+    assert terminal.read_one()["39"] == "68"
+    assert world.engine.owed == 1
+
+
+def test_answer_of_another_function_is_nobodys(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    issuer.answer(issuer.read_one(), t="0290")
+    assert terminal.read() == []
+    assert world.count("link_mismatched_answers_total", link="bank-a") == 1
+
+
+def test_partial_approval_is_taken_back_and_told_as_a_refusal(world):
     terminal, issuer = world.terminal(), world.issuer()
     terminal.send(purchase(world))
     asked = issuer.read_one()
@@ -293,4 +313,6 @@ def test_partial_approval_is_told_with_its_amount(world):
     issuer.answer(asked, "10", f4="000000000500")
     assert terminal.read() == []
     issuer.answer(asked, "10")
-    assert terminal.read_one()["39"] == "10"
+    assert terminal.read_one()["39"] == "05"
+    world.tick()
+    assert issuer.read_one()["t"] == "0420"
