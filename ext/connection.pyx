@@ -108,7 +108,8 @@ cdef class Connection:
             transport.abort()
             return
         # Whatever the kernel does not take at once stays with the channel: only what has left counts as told.
-        transport.set_write_buffer_limits(high=0)
+        # (The limit is one byte, since uvloop's TLS takes nothing for reaching a limit of none.)
+        transport.set_write_buffer_limits(high=1, low=0)
         self.channel.owner = self
         self._was_open = True
         self.reactor.engine.state.calendar.set_from_clock()
@@ -171,6 +172,8 @@ cdef class Connection:
             # Requests that were accepted are answered first; each of them ends in time.
             if self.channel.waiting_bytes == 0 and self.channel.in_flight == 0:
                 self.transport.close()
+                # The transport would wait for ever for a peer that does not read.
+                self._linger = self.reactor.loop.call_later(LINGER_SECONDS, self._cut)
         elif self._is_full:
             terminal = <TerminalChannel>self.channel
             if terminal.in_flight < terminal.listener.in_flight_max:
@@ -181,8 +184,6 @@ cdef class Connection:
         """Close the connection when its requests are answered and its output has left."""
         if self._closing_reason is None:
             self._closing_reason = reason
-            # The transport would wait for ever for a peer that does not read.
-            self._linger = self.reactor.loop.call_later(LINGER_SECONDS, self._cut)
         if self._write_is_paused:
             self.transport.abort()
             return

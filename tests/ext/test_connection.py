@@ -20,6 +20,13 @@ class Loop:
     def call_soon(self, callback):
         self.due.append(callback)
 
+    def call_later(self, _delay, callback):
+        self.due.append(callback)
+        return self
+
+    def cancel(self):
+        """Nothing that was due is called."""
+
 
 class Transport:
     """Keeps what is written; closing and reading are as the test says."""
@@ -28,10 +35,11 @@ class Transport:
         self.written = []
         self.closing = False
         self.aborted = False
-        self.high_water = None
+        self.high_water = self.low_water = None
 
-    def set_write_buffer_limits(self, high):
+    def set_write_buffer_limits(self, high, low):
         self.high_water = high
+        self.low_water = low
 
     def is_closing(self):
         return self.closing
@@ -102,7 +110,7 @@ def test_what_one_turn_brings_is_written_at_once(world, wire):
 
 
 def test_the_transport_keeps_nothing_back(wire):
-    assert wire.transport.high_water == 0
+    assert (wire.transport.high_water, wire.transport.low_water) == (1, 0)
 
 
 def test_an_approval_for_a_transport_that_is_closing_is_reversed(world, wire):

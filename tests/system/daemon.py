@@ -40,6 +40,7 @@ class Daemon:
         self.links = {}
         self.admin_port = None
         self.child = None
+        self.end_status = 0  # what it shall end with
         self._secrets = secrets
         self._environment = environment
         self._text = []
@@ -209,7 +210,7 @@ class Daemon:
             self.kill()
             await self.child.wait()
             raise AssertionError(f"did not end when told:\n{self.tail}") from None
-        assert status == 0, f"ended with status {status}:\n{self.tail}"
+        assert status == self.end_status, f"ended with status {status}:\n{self.tail}"
         self.check_log()
 
     def check_log(self):
