@@ -16,11 +16,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from tests.fuzz.targets import TARGETS
-
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
 CORPUS = Path(__file__).parent / "corpus"
+TARGETS = sorted(folder.name for folder in CORPUS.iterdir())
 SANITIZERS = "address,undefined"
 MEMORY_MB_MAX = 4096
 INPUT_SECONDS_MAX = 20
@@ -79,7 +78,7 @@ def main() -> int:
     arguments, options = parser.parse_known_args()
     if not arguments.no_build:
         build()
-    targets = list(TARGETS) if arguments.target == "all" else [arguments.target]
+    targets = TARGETS if arguments.target == "all" else [arguments.target]
     return max([1 if run(target, arguments.seconds, *options) else 0 for target in targets])
 
 
