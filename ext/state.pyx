@@ -19,7 +19,7 @@ cdef enum:
 
 cdef int slot_bits_for(Py_ssize_t keys):
     """So many slots for expanded keys that those of busy terminals seldom push one another out."""
-    return min(max(SLOT_BITS_MIN, (4 * keys).bit_length()), SLOT_BITS_MAX)
+    return min(max(SLOT_BITS_MIN, (16 * keys).bit_length()), SLOT_BITS_MAX)
 
 
 @cython.final
