@@ -14,7 +14,7 @@ cdef enum:
     PAN_PACKED_BYTES = 10
     TERMINAL_BYTES = 8
     MERCHANT_BYTES = 15
-    RECORD_BYTES_MAX = 1 << 20
+    RECORD_BYTES_MAX = 1 << 18        # above every message that a frame may hold
 
 cdef enum RecordType:
     RECORD_INTENT = 1

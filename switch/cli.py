@@ -27,6 +27,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "decode": ("switch.tools.cli:decode_app", "Show the fields of one message; card numbers are masked."),
     "encode": ("switch.tools.cli:encode_app", "Write one message from its fields."),
     "keys": ("switch.keys.cli:app", "Make and change the sealed key file."),
+    "journal": ("switch.journaling.cli:app", "Read the journal: `verify` it, or `dump` its records."),
 }
 """Subcommands that are applications of their own: where, and what they do in one line."""
 

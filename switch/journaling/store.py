@@ -6,24 +6,22 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from switch.commit import JournalFiles
 from switch.config.models import Config
 from switch.connection import Reactor
-from switch.disk import Disk, FileDisk
+from switch.disk import FileDisk
 from switch.journaling.opening import wrapping_key
+from switch.journaling.replaying import Replayed, replay_into
 from switch.journaling.retention import expired, segment_files
 from switch.keys import load_master_key
 from switch.log import get_logger
-from switch.recovery import Recovery, RecoveryFailed
-from switch.replay import JournalDamaged, JournalReader, Segment
-from switch.segment import SegmentWriter
+from switch.recovery import RecoveryFailed
+from switch.replay import JournalDamaged
 from switch.state import State
 from switch.stats import Stats
 from switch.upkeep import keep_up
 
-JOURNAL_ID_BYTES = 16
 KEEP_UP_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 DAY_SECONDS = 86_400
@@ -40,54 +38,25 @@ class JournalError(Exception):
     """The journal cannot be used; the text says why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a recovery found and did.
-
-    Attributes:
-        records: Read.
-        position: Of the last one.
-        remembered: Outcomes in the duplicate window.
-        resumed: Reversals that go on.
-        ended: Requests without an outcome, which ended as time-outs.
-        reversed: Of them, those for which a reversal was stored.
-        torn_bytes: Cut off the end: a batch that was being written.
-        seconds: It took.
-    """
-
-    records: int
-    position: int
-    remembered: int
-    resumed: int
-    ended: int
-    reversed: int
-    torn_bytes: int
-    seconds: float
-
-
 class Store:
     """The journal of one daemon.
 
     Args:
         config: The configuration; its journal has mode ``files``.
         stats: Where series are registered.
-        disk: Another disk than the directory's, as a simulator has it.
-        master_key: Another master key than the configuration names.
 
     Raises:
         JournalError: The directory cannot be had, or another daemon has it.
         KeyFileError: The master key cannot be had.
     """
 
-    def __init__(
-        self, config: Config, stats: Stats, *, disk: Disk | None = None, master_key: bytes | None = None
-    ) -> None:
+    def __init__(self, config: Config, stats: Stats) -> None:
         self._section = config.journal
         self._window_s = config.limits.duplicate_window_seconds
         self._request_s = REQUEST_SPARE_SECONDS + max(link.timeout_ms for link in config.links) / 1000
         self._stats = stats
-        self._wrapping_key = wrapping_key(_master_key(config) if master_key is None else master_key)
-        self._disk = self._open_directory() if disk is None else disk
+        self._wrapping_key = wrapping_key(_master_key(config))
+        self._disk = self._open_directory()
         self._kept_up_s = self._retained_s = -RETENTION_SECONDS
         self._is_failure_told = False
         self.journal = JournalFiles(config.journal.buffer_bytes, stats)
@@ -99,11 +68,11 @@ class Store:
                 ("refused_full", "Records that found the buffer full.", lambda: self.journal.refused_full),
                 ("position", "Of the last durable record.", lambda: self.journal.durable),
                 ("low_water", "Records before this position are not needed any more.", lambda: self.journal.low_water),
-                ("disk_free_bytes", "Room on the journal's disk.", lambda: self._disk.free_bytes() or 0),
+                ("disk_free_bytes", "Room on the journal's disk.", self._disk.free_bytes),
             )
         )
 
-    def _open_directory(self) -> Disk:
+    def _open_directory(self) -> FileDisk:
         directory = self._section.directory
         if directory is None:
             raise JournalError('journal.directory is required with mode "files"')
@@ -123,50 +92,18 @@ class Store:
         Raises:
             JournalError: It is damaged, owes what the configuration cannot pay, or cannot be written.
         """
-        began = time.monotonic()
         state.calendar.set(time.monotonic_ns(), *divmod(time.time_ns() // 1000, 1_000_000))
         try:
-            replayed = self._recover(state)
-        except (JournalDamaged, RecoveryFailed) as error:
+            return replay_into(
+                state,
+                self.journal,
+                self._disk,
+                self._wrapping_key,
+                segment_bytes=self._section.segment_bytes,
+                window_seconds=self._window_s + self._request_s,
+            )
+        except (JournalDamaged, RecoveryFailed, OSError) as error:
             raise JournalError(f"journal {self._section.directory}: {error}") from error
-        except OSError as error:
-            raise JournalError(f"journal {self._section.directory}: {error}") from error
-        return Replayed(*replayed, time.monotonic() - began)
-
-    def _recover(self, state: State) -> tuple[int, int, int, int, int, int, int]:
-        reader = JournalReader(self._disk, self._wrapping_key)
-        recovery = Recovery(state)
-        tail = reader.replay(recovery, self._first_needed(reader, state.calendar.wall_us))
-        reader.repair(tail)
-        journal_id = reader.segments[0].journal_id if reader.segments else os.urandom(JOURNAL_ID_BYTES)
-        writer = SegmentWriter(
-            self._disk,
-            self._wrapping_key,
-            journal_id,
-            segment_bytes=self._section.segment_bytes,
-            batch_room=self._section.buffer_bytes,
-        )
-        recovery.begin(writer, tail.next_position)
-        recovery.finish()
-        keep_up(state, self.journal)
-        return (
-            tail.records,
-            tail.next_position - 1,
-            recovery.remembered,
-            recovery.resumed,
-            recovery.ended,
-            recovery.reversed,
-            tail.torn_bytes,
-        )
-
-    def _first_needed(self, reader: JournalReader, wall_us: int) -> int:
-        """The number of the segment from which to read: what is open, and the duplicate window."""
-        segments: list[Segment] = reader.segments
-        if not segments:
-            return 0
-        window_begins_us = wall_us - int(self._window_s + self._request_s) * 1_000_000
-        young = next((n for n, s in enumerate(segments) if s.created_us > window_begins_us), len(segments))
-        return min(reader.index_of(segments[-1].low_water), max(young - 1, 0))
 
     def start(self, loop: asyncio.AbstractEventLoop, reactor: Reactor) -> None:
         """Commit in a thread from now on; what waits for it leaves when the thread says so."""

@@ -1,0 +1,88 @@
+"""The journal read into a fresh state machine, and continued behind its end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from switch.commit import JournalFiles
+from switch.disk import Disk
+from switch.recovery import Recovery
+from switch.replay import JournalReader, Segment
+from switch.segment import SegmentWriter
+from switch.state import State
+from switch.upkeep import keep_up
+
+JOURNAL_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a recovery found and did.
+
+    Attributes:
+        records: Read.
+        position: Of the last one.
+        remembered: Outcomes in the duplicate window.
+        resumed: Reversals that go on.
+        ended: Requests without an outcome, which ended as time-outs.
+        reversed: Of them, those for which a reversal was stored.
+        torn_bytes: Cut off the end: of a batch that was being written.
+    """
+
+    records: int
+    position: int
+    remembered: int
+    resumed: int
+    ended: int
+    reversed: int
+    torn_bytes: int
+
+
+def replay_into(
+    state: State, journal: JournalFiles, disk: Disk, wrapping_key: bytes, *, segment_bytes: int, window_seconds: float
+) -> Replayed:
+    """Fill the tables of a fresh state machine from its journal's files, end what was under way, and begin to write.
+
+    All that this writes is durable when it returns. Nothing may have been asked of the state machine before.
+
+    Args:
+        state: The state machine; its calendar stands at the present moment.
+        journal: Its journal, not begun.
+        disk: Where the files are.
+        wrapping_key: Wraps the segments' keys.
+        segment_bytes: Size of the segments to come.
+        window_seconds: How far back finished requests are needed, their time under way included.
+
+    Raises:
+        OSError: The disk does not do what it must.
+        JournalDamaged: A place of the journal cannot be read that is not a torn tail.
+        RecoveryFailed: The configuration has no place for what is owed.
+    """
+    reader = JournalReader(disk, wrapping_key)
+    recovery = Recovery(state)
+    tail = reader.replay(recovery, first_needed(reader, state.calendar.wall_us - int(window_seconds * 1_000_000)))
+    reader.repair(tail)
+    journal_id = reader.segments[0].journal_id if reader.segments else os.urandom(JOURNAL_ID_BYTES)
+    writer = SegmentWriter(disk, wrapping_key, journal_id, segment_bytes=segment_bytes, batch_room=journal.buffer_bytes)
+    recovery.begin(writer, tail.next_position)
+    recovery.finish()
+    keep_up(state, journal)
+    return Replayed(
+        records=tail.records,
+        position=tail.next_position - 1,
+        remembered=recovery.remembered,
+        resumed=recovery.resumed,
+        ended=recovery.ended,
+        reversed=recovery.reversed,
+        torn_bytes=tail.torn_bytes,
+    )
+
+
+def first_needed(reader: JournalReader, window_begins_us: int) -> int:
+    """The number of the segment from which to read: of what is open, and of the duplicate window."""
+    segments: list[Segment] = reader.segments
+    if not segments:
+        return 0
+    young = next((n for n, s in enumerate(segments) if s.created_us > window_begins_us), len(segments))
+    return min(reader.index_of(segments[-1].low_water), max(young - 1, 0))
