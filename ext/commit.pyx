@@ -284,6 +284,10 @@ cdef class JournalFiles(Journal):
         with nogil:
             self._work_on()
 
+    def end_turn(self):
+        """The loop's turn is over, for callers in Python: the thread may commit what is there."""
+        self.kick()
+
     def stop(self):
         """Commit what is there, end the thread and close the files."""
         if self._thread is not None:

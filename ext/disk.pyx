@@ -105,6 +105,12 @@ cdef class FileDisk(Disk):
         if self._directory >= 0:
             close(self._directory)
 
+    def release(self):
+        """Let others have the directory; nothing can be asked of this disk any more."""
+        if self._directory >= 0:
+            close(self._directory)
+            self._directory = -1
+
     def names(self):
         """Names of all files."""
         return os.listdir(self._directory)

@@ -17,6 +17,8 @@ cdef class Numbering:
     cdef uint8_t _hour[6]             # YDDDhh that ``turns`` belongs to
 
     cdef uint32_t take(self) noexcept nogil
+    cdef bint last_rrn(self, uint8_t *rrn) noexcept nogil
+    cdef void _write(self, uint32_t number, uint8_t *rrn) noexcept nogil
     cdef void go_on_after(self, const uint8_t *rrn) noexcept nogil
     cdef void skip(self, uint32_t number) noexcept nogil
     cdef void write_rrn(self, Calendar calendar, uint32_t number, uint8_t *rrn) noexcept nogil

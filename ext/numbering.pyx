@@ -40,11 +40,21 @@ cdef class Numbering:
 
     cdef void write_rrn(self, Calendar calendar, uint32_t number, uint8_t *rrn) noexcept nogil:
         """Write the reference number, RRN_SIZE characters, of a number that has just been taken."""
-        cdef uint64_t value
-        cdef int i, digit
         if memcmp(self._hour, calendar.rrn_prefix, PREFIX_SIZE) != 0:
             memcpy(self._hour, calendar.rrn_prefix, PREFIX_SIZE)
             self.turns = 0
+        self._write(number, rrn)
+
+    cdef bint last_rrn(self, uint8_t *rrn) noexcept nogil:
+        """Write the reference number of the last number that was taken; false when none was given yet."""
+        if self._hour[0] == 0:
+            return False
+        self._write(self.next - 1 if self.next > 1 else NUMBER_COUNT - 1, rrn)
+        return True
+
+    cdef void _write(self, uint32_t number, uint8_t *rrn) noexcept nogil:
+        cdef uint64_t value
+        cdef int i, digit
         memcpy(rrn, self._hour, PREFIX_SIZE)
         if self.turns == 0:
             write_digits(rrn + PREFIX_SIZE, RRN_SIZE - PREFIX_SIZE, number)

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from switch.commit cimport JournalFiles
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport Link
-from switch.numbering cimport NUMBER_COUNT, RRN_SIZE
+from switch.numbering cimport RRN_SIZE
 from switch.record import write_names
 from switch.reversal cimport REVERSAL_FREE, Reversal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
@@ -14,10 +14,9 @@ CARRY_RECORDS = 4_000_000
 
 cdef bytes names_of(State state):
     cdef uint8_t rrn[RRN_SIZE]
-    cdef uint32_t last = state.numbering.next - 1
-    state.numbering.write_rrn(state.calendar, last if last else NUMBER_COUNT - 1, rrn)
+    cdef bint has_last = state.numbering.last_rrn(rrn)
     return write_names([link.name for link in state.links], [listener.name for listener in state.listeners],
-                       rrn[:RRN_SIZE].decode("ascii"))
+                       rrn[:RRN_SIZE].decode("ascii") if has_last else "")
 
 
 cdef int64_t lowest_waiting(State state, int64_t lowest):

@@ -154,6 +154,7 @@ class Store:
         if self.journal.wake >= 0:
             loop.remove_reader(self.journal.wake)
         self.journal.stop()
+        self._disk.release()
 
 
 def _master_key(config: Config) -> bytes:

@@ -1,0 +1,59 @@
+"""A world whose switch keeps its journal on a disk in memory, and can be killed and started again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from switch.commit import JournalFiles
+from switch.disk import ScriptedDisk
+from switch.journaling import Replayed, replay_into
+from switch.replay import JournalReader, Listing, Tail
+from switch.stats import Stats
+from tests.ext.memory_disk import MemoryDisk
+from tests.ext.world import World
+
+KEY = bytes(range(32))
+SEGMENT_BYTES = 2 << 20
+BUFFER_BYTES = 512 << 10
+WINDOW_SECONDS = 3600
+
+
+class JournalWorld(World):
+    """A world that begins with what a disk holds.
+
+    Args:
+        disk: What an earlier world has left; by default an empty one.
+        begins: Start the journal at once; a test that looks at the start says False.
+    """
+
+    journal: JournalFiles
+
+    def __init__(self, disk: MemoryDisk | None = None, *, now_s: float = 100.0, begins: bool = True, **changes: Any):
+        self.memory = MemoryDisk() if disk is None else disk
+        self.disk = ScriptedDisk(self.memory)
+        super().__init__(journal=JournalFiles(BUFFER_BYTES, Stats(65_536)), **changes)
+        self.now_s = now_s
+        self._set_clock()
+        self.replayed: Replayed | None = self.begin() if begins else None
+
+    def begin(self, segment_bytes: int = SEGMENT_BYTES) -> Replayed:
+        """Recover, and begin to write."""
+        return replay_into(
+            self.engine.state, self.journal, self.disk, KEY, segment_bytes=segment_bytes, window_seconds=WINDOW_SECONDS
+        )
+
+    def sync(self) -> None:
+        """What was written becomes durable, if the disk does it."""
+        self.journal.commit()
+
+    def killed(self, *, later_s: float = 1.0, power: bool = False, **changes: Any) -> JournalWorld:
+        """The world after the process was killed, or after the loss of power, started again on the same disk."""
+        disk = self.memory.after_power_loss() if power else self.memory.copy()
+        return JournalWorld(disk, now_s=self.now_s + later_s, **changes)
+
+
+def records_of(memory: MemoryDisk) -> tuple[list[dict[str, Any]], Tail]:
+    """All that a journal holds, and its end."""
+    records: list[dict[str, Any]] = []
+    tail = JournalReader(ScriptedDisk(memory), KEY).replay(Listing(records.append))
+    return records, tail

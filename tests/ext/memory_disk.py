@@ -1,0 +1,103 @@
+"""A disk in memory that knows what would outlive a loss of power, and fails when it is told to."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class MemoryDisk:
+    """Plays the disk of ``ScriptedDisk``: what was written is safe after ``sync``, names after their own."""
+
+    def __init__(self):
+        self.files = {}  # name: bytearray, as the process sees it
+        self.handles = {}
+        self.safe = {}  # name: bytes, as a loss of power leaves it
+        self.safe_content = {}  # id of the bytearray: bytes
+        self.calls = []  # names of all calls that change something
+        self.fail_at = None  # fail the call of this number (counted from 0), with
+        self.error = errno.EIO
+        self.torn = None  # the failing write leaves so many bytes
+        self.room = None
+
+    def _call(self, what):
+        self.calls.append(what)
+        if self.fail_at is not None and len(self.calls) - 1 >= self.fail_at:
+            raise OSError(self.error, os.strerror(self.error))
+
+    def names(self):
+        return list(self.files)
+
+    def free_bytes(self):
+        return self.room
+
+    def create(self, name, size):
+        self._call("create")
+        if self.room is not None and size > self.room:
+            raise OSError(errno.ENOSPC, "full")
+        if name in self.files:
+            raise FileExistsError(errno.EEXIST, "exists")
+        self.files[name] = bytearray(size)
+        return self.open(name, True)
+
+    def open(self, name, writable):
+        if name not in self.files:
+            raise FileNotFoundError(errno.ENOENT, "none")
+        handle = len(self.handles) + 3
+        self.handles[handle] = self.files[name]
+        return handle
+
+    def close(self, file):
+        self.handles[file] = None
+
+    def size(self, file):
+        return len(self.handles[file])
+
+    def read(self, file, size, offset):
+        return bytes(self.handles[file][offset : offset + size])
+
+    def write(self, file, data, offset):
+        content = self.handles[file]
+        try:
+            self._call("write")
+        except OSError:
+            if self.torn is not None and len(self.calls) - 1 == self.fail_at:
+                content[offset : offset + self.torn] = data[: self.torn]
+            raise
+        assert offset + len(data) <= len(content), "written beyond what was allocated"
+        content[offset : offset + len(data)] = data
+
+    def truncate(self, file, size):
+        self._call("truncate")
+        del self.handles[file][size:]
+
+    def sync(self, file):
+        self._call("sync")
+        content = self.handles[file]
+        self.safe_content[id(content)] = bytes(content)
+
+    def rename(self, old, new):
+        self._call("rename")
+        self.files[new] = self.files.pop(old)
+
+    def remove(self, name):
+        self._call("remove")
+        del self.files[name]
+
+    def sync_directory(self):
+        self._call("sync_directory")
+        self.safe = dict(self.files)
+
+    def copy(self):
+        """The same files on another disk, as after the end of the process."""
+        other = MemoryDisk()
+        other.files = {name: bytearray(content) for name, content in self.files.items()}
+        return other
+
+    def after_power_loss(self):
+        """Another disk with what is certainly still there."""
+        other = MemoryDisk()
+        for name, content in self.safe.items():
+            kept = self.safe_content.get(id(content), bytes(len(content)))
+            other.files[name] = bytearray(kept)
+        return other

@@ -1,0 +1,406 @@
+"""The journal's files: records as they were written, batches and segments, damage of every kind, disks that fail."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from switch.checksum import checksum
+from switch.commit import JournalFiles
+from switch.disk import ScriptedDisk
+from switch.kinds import Kind
+from switch.replay import JournalDamaged, JournalReader, Visitor
+from switch.segment import SegmentWriter
+from switch.stats import Stats
+from switch.upkeep import keep_up
+from tests.ext.journal_world import BUFFER_BYTES, KEY, JournalWorld, records_of
+from tests.ext.memory_disk import MemoryDisk
+from tests.ext.world import CARD, purchase, reversal
+
+HEAD = struct.Struct("<8sIIqqq16s12s32s16s8sI")
+BATCH = struct.Struct("<IIqIIIBB2xq16s4xI")
+
+
+def test_checksum():
+    assert checksum(b"123456789") == 0xE3069283  # of RFC 3720's polynomial
+    assert checksum(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
+    assert checksum(b"\xff" * 32) == 0x62A8AB43
+    assert checksum(bytes(range(32))) == 0x46DD794E
+    for size in range(40):
+        data = bytes(range(size))
+        assert checksum(data) == checksum(data, hardware=False)
+
+
+def lived_world(**changes) -> JournalWorld:
+    """A world that has seen a record of every type: an approval that was reversed and acknowledged, and a refusal."""
+    world = JournalWorld(**changes)
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    terminal.read_one()
+    terminal.send(reversal(world, request))
+    terminal.read_one()
+    world.advance(0.25)
+    issuer.answer(issuer.read_one())
+    world.sync()
+    terminal.send(purchase(world, f2="5" * 16))
+    terminal.read_one()
+    return world
+
+
+def test_every_record_says_what_happened():
+    world = lived_world()
+    records, tail = records_of(world.memory)
+    assert [r["type"] for r in records] == [
+        "INTENT", "OUTCOME", "REVERSAL", "OUTCOME", "ATTEMPT", "REVERSED", "OUTCOME",
+    ]  # fmt: skip
+    assert [r["position"] for r in records] == list(range(1, 8))
+    assert (tail.records, tail.next_position, tail.torn_bytes) == (7, 8, 0)
+    intent, outcome, taken_back, told, attempt, reversed_, refused = records
+    assert (intent["pan"], intent["amount_minor"], intent["currency"], intent["kind"]) == (
+        CARD,
+        1000,
+        156,
+        Kind.PURCHASE,
+    )
+    assert (intent["terminal"], intent["merchant"]) == ("10000002", "898000000000001")
+    assert (intent["link"], intent["listener"], intent["link_stan"], intent["stan"]) == ("bank-a", "iso", 1, 1)
+    assert intent["rrn"].endswith("000001")
+    assert len(intent["transmission_time"]) == 10
+    assert intent["wall_us"] == world.calendar.wall_us == 1_800_000_100_000_000
+    assert intent["message"][:4] == b"0200"
+    assert (outcome["intent"], outcome["approved"], outcome["reversed"], outcome["reason"]) == (1, True, False, 0)
+    assert (outcome["authorization_code"], outcome["rrn"]) == ("A1B2C3", intent["rrn"])
+    assert outcome["message"][:4] == b"0210"
+    assert (taken_back["original"], taken_back["replaces"], taken_back["attempts"]) == (1, 0, 0)
+    assert (taken_back["pan"], taken_back["link"], taken_back["rrn"]) == (CARD, "bank-a", intent["rrn"])
+    assert taken_back["message"] == intent["message"]
+    assert (told["intent"], told["message_class"], told["terminal"]) == (0, 4, "10000002")
+    assert (attempt["reversal"], attempt["attempts"]) == (3, 1)
+    assert (reversed_["reversal"], reversed_["original"], reversed_["reason"]) == (3, 1, 0)
+    assert (refused["intent"], refused["approved"], refused["pan"]) == (0, False, "5" * 16)
+
+
+def unsealed(content: bytes) -> list[tuple[int, int, int, bytes]]:
+    """An independent reading of a segment by ``docs/journal.md``: position, count, kind and clear bytes of batches."""
+    magic, version, size, first, _low, _created, _, nonce, wrapped, tag, _, crc = HEAD.unpack_from(content)
+    assert (magic, version, size, HEAD.size) == (b"ASWJRNL1", 1, 128, 128)
+    assert crc == checksum(content[:124])
+    data_key = AESGCM(KEY).decrypt(nonce, wrapped + tag, content[:56])
+    batches, at = [], size
+    while at < len(content) and any(content[at : at + 8]):
+        magic, whole, first, count, sealed, clear, kind, packing, _wall, tag, crc = BATCH.unpack_from(content, at)
+        batch = content[at : at + whole]
+        assert (magic, whole % 8, packing, clear) == (0x48435442, 0, 0, sealed)
+        assert crc == checksum(batch[:60] + bytes(4) + batch[64:])
+        body = batch[64 : 64 + sealed]
+        clear_bytes = AESGCM(data_key).decrypt(struct.pack("<QI", at, 0), body + tag, batch[:40])
+        batches.append((first, count, kind, clear_bytes))
+        at += whole
+    return batches
+
+
+def test_format_is_what_the_document_says():
+    world = lived_world()
+    (name, content), *_ = world.memory.files.items()
+    assert name == f"{1:020d}.journal"
+    batches = unsealed(bytes(content))
+    assert [(first, kind) for first, _, kind, _ in batches][:2] == [(1, 2), (1, 1)]
+    records, _ = records_of(world.memory)
+    assert sum(count for _, count, kind, _ in batches if kind == 1) == len(records)
+    size, sort, wall = struct.unpack_from("<IB3xq", batches[1][3])
+    assert (size, sort, wall) == (len(batches[1][3]), 1, records[0]["wall_us"])
+
+
+def test_keys_and_nonces_are_never_used_twice():
+    world = lived_world()
+    after = world.killed()
+    heads = [HEAD.unpack_from(content) for content in after.memory.files.values()]
+    assert len(heads) == 2
+    assert len({head[7] for head in heads}) == len({head[8] for head in heads}) == 2
+
+
+def last_segment(disk: MemoryDisk) -> bytearray:
+    return disk.files[max(disk.files)]
+
+
+def content_end(content: bytearray) -> int:
+    return len(bytes(content).rstrip(b"\0"))
+
+
+def last_batch_start(content: bytes) -> int:
+    at = HEAD.size
+    while True:
+        whole = BATCH.unpack_from(content, at)[1]
+        if not any(content[at + whole : at + whole + 8]):
+            return at
+        at += whole
+
+
+def test_torn_tail_at_every_byte():
+    world = lived_world()
+    content = bytes(last_segment(world.memory))
+    start, end = last_batch_start(content), content_end(content)
+    for kept in range(start + 1, end):
+        disk = world.memory.copy()
+        last_segment(disk)[kept:end] = bytes(end - kept)
+        _, tail = records_of(disk)
+        assert (tail.next_position, tail.end) == (7, start)
+        assert 0 < tail.torn_bytes <= kept - start
+    disk = world.memory.copy()
+    last_segment(disk)[start + 40 : end] = bytes(end - start - 40)
+    after = JournalWorld(disk, now_s=200.0)
+    assert (after.replayed.records, after.journal.next_position) == (6, 7)
+    records, tail = records_of(after.memory)
+    assert (len(records), tail.torn_bytes) == (6, 0)
+
+
+def test_any_sectors_of_the_last_batch_may_be_lost():
+    world = lived_world()
+    content = bytes(last_segment(world.memory))
+    start, end = last_batch_start(content), content_end(content)
+    for lost in range(start, end, 8):
+        disk = world.memory.copy()
+        last_segment(disk)[lost : min(lost + 8, end)] = bytes(min(8, end - lost))
+        if bytes(last_segment(disk)) == content:
+            continue
+        assert records_of(disk)[1].next_position == 7
+
+
+def test_bit_flips_are_detected_everywhere():
+    world = lived_world()
+    content = bytes(last_segment(world.memory))
+    start, end = last_batch_start(content), content_end(content)
+    for place in range(end):
+        disk = world.memory.copy()
+        last_segment(disk)[place] ^= 1 << place % 8
+        if place < start:
+            with pytest.raises(JournalDamaged) as caught:
+                records_of(disk)
+            assert caught.value.file == f"{1:020d}.journal"
+            assert caught.value.offset <= place
+            assert "journal verify" in str(caught.value) or "version" in str(caught.value)
+        else:
+            assert records_of(disk)[1].torn_bytes > 0
+    disk = world.memory.copy()
+    last_segment(disk)[-1] = 1
+    assert records_of(disk)[1].torn_bytes > 0
+
+
+def test_damage_in_an_earlier_segment():
+    world = lived_world().killed()
+    disk = world.memory.copy()
+    disk.files[min(disk.files)][300] ^= 1
+    with pytest.raises(JournalDamaged, match="batch here is damaged"):
+        JournalWorld(disk)
+
+
+def test_missing_segments_and_strange_ones():
+    world = lived_world().killed()
+    terminal, _ = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world, f11="000090"))
+    world.sync()
+    world = world.killed()
+    names = sorted(world.memory.files)
+    assert len(names) == 3
+    disk = world.memory.copy()
+    del disk.files[names[1]]
+    with pytest.raises(JournalDamaged, match="records between are missing"):
+        records_of(disk)
+    disk = world.memory.copy()
+    disk.files[f"{99:020d}.journal"] = disk.files.pop(names[1])
+    with pytest.raises(JournalDamaged, match="its first position is 8"):
+        records_of(disk)
+    disk = world.memory.copy()
+    disk.files[names[1]] = bytearray(50)
+    with pytest.raises(JournalDamaged, match="cut short"):
+        records_of(disk)
+
+
+def test_another_master_key():
+    world = lived_world()
+    with pytest.raises(JournalDamaged, match="the master key does not open it"):
+        JournalReader(ScriptedDisk(world.memory), bytes(32)).replay(Visitor())
+
+
+def test_batches_cannot_change_places():
+    """A batch is sealed for its place: one that is whole, but somewhere else, is noticed."""
+    world = JournalWorld()
+    terminal, _ = world.terminal("iso"), world.issuer()
+    for _ in range(2):
+        terminal.send(purchase(world))
+        world.sync()
+    content = last_segment(world.memory)
+    at = HEAD.size
+    places = []
+    while any(content[at : at + 8]):
+        places.append((at, BATCH.unpack_from(content, at)[1]))
+        at += places[-1][1]
+    (_, _), (first, first_size), (second, second_size) = places
+    assert first_size == second_size
+    content[second : second + second_size] = content[first : first + first_size]
+    with pytest.raises(JournalDamaged, match="seal does not fit"):
+        records_of(world.memory)
+
+
+# --- growing ----------------------------------------------------------------------------------------------------------
+
+
+def fill(world: JournalWorld, count: int) -> None:
+    """So many refused purchases of one terminal, in batches of ten."""
+    terminal = world.terminal("iso")
+    for number in range(count):
+        terminal.send(purchase(world, f2="5" * 16))
+        if number % 10 == 9:
+            world.sync()
+    terminal.read()
+
+
+def test_segments_follow_one_another():
+    world = JournalWorld(limits={"duplicate_window_count_max": 100_000}, begins=False)
+    world.begin(1_300_000)
+    fill(world, 10_000)
+    records, tail = records_of(world.memory)
+    assert len(records) == tail.records == 10_000
+    names = sorted(name for name in world.memory.files if name.endswith(".journal"))
+    assert len(names) > 1
+    assert all(len(world.memory.files[name]) <= 1_300_000 for name in names)
+
+
+def test_old_debts_are_carried_and_the_scan_is_bounded():
+    world = JournalWorld(limits={"duplicate_window_seconds": 1, "duplicate_window_count_max": 100_000}, begins=False)
+    world.begin(1_300_000)
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    question = issuer.read_one()
+    issuer.close()
+    world.advance(20)
+    world.sync()
+    for _ in range(12):
+        fill(world, 1_000)
+        keep_up(world.engine.state, world.journal, carry_records=2_000)
+        world.sync()
+    after = world.killed(later_s=50_000)
+    assert after.replayed.resumed == 1
+    assert after.replayed.records < 9_000
+    sent = after.issuer().read_one()
+    assert (sent["t"], sent["37"]) == ("0420", question["37"])
+    assert after.killed(later_s=100_000).replayed.resumed == 1
+
+
+# --- disks that fail --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_failed_batch(call):
+    world = JournalWorld()
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    world.memory.fail_at = len(world.memory.calls) + (call == "sync")
+    assert issuer.read() == []
+    assert (world.journal.failed, world.journal.broken, world.journal.durable) == (True, True, 0)
+    assert world.journal.reason.endswith("Input/output error")
+    calls = len(world.memory.calls)
+    world.memory.fail_at = None
+    request = purchase(world)
+    terminal.send(request)
+    assert terminal.read_one()["39"] == "96"
+    assert issuer.read() == []
+    assert not world.journal.commit()
+    assert len(world.memory.calls) == calls, "a failed disk was asked again"
+
+
+def test_failed_sync_of_an_outcome_is_not_told():
+    world = JournalWorld()
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    question = issuer.read_one()
+    world.memory.fail_at = len(world.memory.calls) + 1
+    issuer.answer(question)
+    assert terminal.read() == []
+    assert world.journal.failed
+
+
+def test_full_disk_is_met_before_it_can_hurt_an_outcome():
+    world = JournalWorld(limits={"duplicate_window_count_max": 100_000})
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    question = issuer.read_one()
+    world.memory.room = 1000
+    filled = 0
+    while not world.journal.failed:
+        fill(world, 100)
+        filled += 100
+        assert filled < 20_000
+    assert "cannot be allocated" in world.journal.reason
+    assert not world.journal.broken
+    assert world.journal.writer.error != errno.EIO
+    issuer.answer(question)
+    assert terminal.read_one()["39"] == "00"
+    terminal.send(purchase(world, f11="999999"))
+    assert terminal.read_one()["39"] == "96"
+    assert records_of(world.memory)[0][-1]["approved"]
+
+
+def test_crash_at_every_call_of_the_disk():
+    """What a terminal was told survives, whatever call was the last, and however much of it was done."""
+    calls = len(lived_world().memory.calls)
+    for fail_at in range(calls):
+        for torn in (0, 30, 200):
+            disk = MemoryDisk()
+            disk.fail_at, disk.torn = fail_at, torn
+            told = 0
+            try:
+                world = JournalWorld(disk)
+            except OSError:
+                world = None
+            if world is not None:
+                terminal, issuer = world.terminal("iso"), world.issuer()
+                terminal.send(purchase(world))
+                for question in issuer.read():
+                    issuer.answer(question)
+                told = len(terminal.read())
+            after = JournalWorld(disk.copy() if torn else disk.after_power_loss(), now_s=200.0)
+            assert after.replayed.remembered >= told
+            assert after.replayed.remembered + after.engine.owed <= 1
+
+
+def test_full_buffer_refuses_new_work():
+    world = JournalWorld(limits={"duplicate_window_count_max": 100_000})
+    world.syncs = False
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    world.sync()
+    question = issuer.read_one()
+    last = {}
+    for _ in range(BUFFER_BYTES // 100):
+        if world.journal.waiting_bytes > BUFFER_BYTES // 2:
+            break
+        last = purchase(world, f2="5" * 16)
+        terminal.send(last)
+    assert world.journal.waiting_bytes > BUFFER_BYTES // 2
+    assert not world.journal.failed
+    world.sync()
+    terminal.read()
+    for _ in range(BUFFER_BYTES // 100):
+        if world.journal.waiting_bytes > BUFFER_BYTES // 2:
+            break
+        terminal.send(purchase(world, f2="5" * 16))
+    terminal.send(purchase(world, f11="999999"))
+    issuer.answer(question)
+    world.sync()
+    assert [answer["39"] for answer in terminal.read()][-2:] == ["96", "00"]
+
+
+def test_arguments_are_checked():
+    disk = ScriptedDisk(MemoryDisk())
+    with pytest.raises(ValueError, match="32 bytes"):
+        SegmentWriter(disk, b"", bytes(16), segment_bytes=1 << 24, batch_room=1 << 20)
+    with pytest.raises(ValueError, match="no room for two batches"):
+        SegmentWriter(disk, KEY, bytes(16), segment_bytes=1 << 20, batch_room=1 << 20)
+    with pytest.raises(ValueError, match="too small for two records"):
+        JournalFiles(1000, Stats(65_536))

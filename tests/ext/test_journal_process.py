@@ -1,0 +1,133 @@
+"""The journal on a real file system, with its thread: killed at full speed, on a full disk, held by another."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import resource
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from switch.commit import JournalFiles
+from switch.disk import FileDisk
+from switch.journaling import replay_into
+from switch.replay import JournalReader, Listing
+from switch.stats import Stats
+from tests.ext.journal_world import BUFFER_BYTES, KEY
+from tests.ext.journal_writer import FileWorld
+from tests.ext.world import purchase
+
+DEADLINE_SECONDS = 20
+
+
+def written(directory):
+    records = []
+    reader = JournalReader(FileDisk(str(directory), exclusive=False), KEY)
+    tail = reader.replay(Listing(records.append))
+    return records, tail
+
+
+def test_killed_at_full_speed(tmp_path):
+    """Three times: what was durable is there, in order, and the next run goes on behind it."""
+    durable = 0
+    for round_number in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.ext.journal_writer", str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            began = int(child.stdout.readline())
+            assert began >= durable
+            wanted = began + random.randrange(200, 4000)
+            for line in child.stdout:
+                durable = int(line)
+                if durable >= wanted:
+                    break
+            child.kill()
+            for line in child.stdout:
+                durable = int(line)
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+        records, tail = written(tmp_path)
+        assert tail.next_position - 1 >= durable >= wanted, round_number
+        assert [record["position"] for record in records] == list(range(1, tail.next_position))
+        stans = [record["stan"] for record in records]
+        assert stans == [position % 1_000_000 for position in range(1, tail.next_position)]
+
+
+@pytest.fixture
+def started(tmp_path):
+    """A world whose journal's thread runs on a directory."""
+    journal = JournalFiles(BUFFER_BYTES, Stats(65_536))
+    world = FileWorld(journal=journal, limits={"duplicate_window_count_max": 100_000})
+    disk = FileDisk(str(tmp_path), exclusive=True)
+    replay_into(world.engine.state, journal, disk, KEY, segment_bytes=2 << 20, window_seconds=60)
+    journal.start()
+    yield world
+    journal.stop()
+
+
+def wait_for(journal, position):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while journal.durable < position and not journal.failed and time.monotonic() < deadline:
+        select.select([journal.wake], [], [], 1)
+        try:
+            os.eventfd_read(journal.wake)
+        except BlockingIOError:
+            continue
+
+
+def test_thread_commits_and_tells(started, tmp_path):
+    terminal = started.terminal("iso")
+    assert select.select([started.journal.wake], [], [], 0)[0] == []
+    for _ in range(50):
+        terminal.send(purchase(started, f2="5" * 16))
+    assert terminal.carry() == []
+    started.journal.end_turn()
+    wait_for(started.journal, 50)
+    assert started.journal.durable == 50
+    assert len(terminal.carry()) == 50
+    records, _ = written(tmp_path)
+    assert len(records) == 50
+
+
+def test_stop_commits_what_is_there(started, tmp_path):
+    started.terminal("iso").send(purchase(started, f2="5" * 16))
+    started.journal.stop()
+    assert len(written(tmp_path)[0]) == 1
+    assert all(path.stat().st_size < 10_000 for path in tmp_path.iterdir())
+
+
+def test_directory_is_of_one_alone(started, tmp_path):
+    with pytest.raises(BlockingIOError):
+        FileDisk(str(tmp_path), exclusive=True)
+    assert (tmp_path / f"{1:020d}.journal").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_may_not_grow(started):
+    """A limit on the size of files stands for a full disk: the next segment cannot be had, and that is said."""
+    terminal = started.terminal("iso")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        for _ in range(100):
+            for _ in range(100):
+                terminal.send(purchase(started, f2="5" * 16))
+            started.journal.end_turn()
+            wait_for(started.journal, started.journal.next_position - 1)
+            if started.journal.failed:
+                break
+        assert started.journal.failed
+        assert started.journal.writer.error == errno.EFBIG
+        assert "cannot be" in started.journal.reason
+        other = started.terminal("iso")
+        other.send(purchase(started, f11="999999"))
+        assert other.read_one()["39"] == "96"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

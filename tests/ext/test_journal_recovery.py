@@ -1,0 +1,228 @@
+"""After a crash: what was open is reversed, what is owed goes on, what was finished is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from switch.recovery import RecoveryFailed
+from tests.ext.journal_world import JournalWorld, records_of
+from tests.ext.world import CARD, LINKS, purchase, reversal
+
+
+def asked(world, **changes):
+    """A purchase that stands at the issuer: terminal, issuer, request, what the issuer was asked."""
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    request = purchase(world, **changes)
+    terminal.send(request)
+    return terminal, issuer, request, issuer.read_one()
+
+
+def types(world):
+    return [record["type"] for record in records_of(world.memory)[0]]
+
+
+def test_nothing_was_there():
+    world = JournalWorld()
+    assert (world.replayed.records, world.replayed.position) == (0, 0)
+    assert world.journal.next_position == 1
+
+
+def test_bytes_wait_until_their_record_is_durable():
+    world = JournalWorld()
+    world.syncs = False
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    assert issuer.read() == []
+    world.sync()
+    question = issuer.read_one()
+    issuer.answer(question)
+    assert terminal.read() == []
+    world.sync()
+    assert terminal.read_one()["39"] == "00"
+    assert types(world) == ["INTENT", "OUTCOME"]
+
+
+def test_request_without_outcome_is_reversed():
+    world = JournalWorld()
+    *_, request, question = asked(world)
+    after = world.killed()
+    assert (after.replayed.ended, after.replayed.reversed, after.replayed.remembered) == (1, 1, 0)
+    assert types(after) == ["INTENT", "REVERSAL", "OUTCOME"]
+    issuer = after.issuer()
+    sent = issuer.read_one()
+    assert sent["t"] == "0420"
+    assert (sent["4"], sent["37"], sent["2"]) == (question["4"], question["37"], CARD)
+    assert sent["90"][4:10] == question["11"]
+    terminal = after.terminal("iso")
+    terminal.send(request)
+    assert terminal.read_one()["39"] == "68"
+    issuer.answer(sent)
+    after.settle()
+    assert after.count("reversals_acknowledged_total") == 1
+
+
+def test_inquiry_without_outcome_is_not_reversed():
+    world = JournalWorld()
+    *_, request, _ = asked(world, t="0100", f3="310000", f4=None)
+    after = world.killed()
+    assert (after.replayed.ended, after.replayed.reversed) == (1, 0)
+    terminal = after.terminal("iso")
+    terminal.send(request)
+    assert terminal.read_one()["39"] == "68"
+    assert after.issuer().read() == []
+
+
+def test_what_was_not_durable_was_not_asked():
+    world = JournalWorld()
+    world.syncs = False
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    after = world.killed()
+    assert issuer.read() == []
+    assert after.replayed.records == 0
+
+
+@pytest.mark.parametrize("code", ["00", "51"])
+@pytest.mark.parametrize("power", [False, True])
+def test_stored_answers_are_given_again(code, power):
+    world = JournalWorld()
+    terminal, issuer, request, question = asked(world)
+    issuer.answer(question, code)
+    answer = terminal.read_one()
+    after = world.killed(power=power)
+    assert (after.replayed.remembered, after.replayed.ended) == (1, 0)
+    terminal, issuer = after.terminal("iso"), after.issuer()
+    terminal.send(request)
+    assert terminal.read_one() == answer
+    assert issuer.read() == []
+    changed = {**request, "4": "000000009999"}
+    terminal.send(changed)
+    assert terminal.read_one()["39"] == "94"
+
+
+def test_refusals_of_our_own_are_remembered():
+    world = JournalWorld()
+    terminal = world.terminal("iso")
+    request = purchase(world, f2="5" * 16)
+    terminal.send(request)
+    answer = terminal.read_one()
+    assert answer["39"] == "15"
+    after = world.killed()
+    terminal = after.terminal("iso")
+    terminal.send(request)
+    assert terminal.read_one() == answer
+
+
+def test_an_approval_is_reversed_by_its_terminal_after_the_restart():
+    world = JournalWorld()
+    terminal, issuer, request, question = asked(world)
+    issuer.answer(question)
+    terminal.read_one()
+    after = world.killed()
+    terminal, issuer = after.terminal("iso"), after.issuer()
+    terminal.send(reversal(after, request, f11="000077"))
+    assert terminal.read_one()["39"] == "00"
+    after.advance(0.25)
+    first = issuer.read_one()
+    assert (first["t"], first["37"], first["38"]) == ("0420", question["37"], "A1B2C3")
+    again = after.killed()
+    assert (again.replayed.resumed, again.replayed.reversed) == (1, 0)
+    repeated = again.issuer().read_one()
+    assert (repeated["t"], repeated["11"], repeated["37"]) == ("0421", first["11"], first["37"])
+
+
+def test_time_out_is_durable_before_it_is_told():
+    world = JournalWorld()
+    terminal, _issuer, _request, question = asked(world)
+    world.syncs = False
+    world.advance(20)
+    assert terminal.read() == []
+    world.sync()
+    assert terminal.read_one()["39"] == "68"
+    after = world.killed()
+    assert (after.replayed.resumed, after.replayed.ended) == (1, 0)
+    assert after.issuer().read_one()["37"] == question["37"]
+
+
+def test_reversed_is_not_sent_again():
+    world = JournalWorld()
+    terminal, issuer, request, _question = asked(world)
+    world.advance(20)
+    issuer.answer(issuer.read_one())
+    world.sync()
+    after = world.killed()
+    assert (after.replayed.resumed, after.replayed.ended) == (0, 0)
+    terminal = after.terminal("iso")
+    terminal.send(request)
+    assert terminal.read_one()["39"] == "68"
+
+
+def test_numbers_go_on():
+    world = JournalWorld()
+    for round_number in range(1, 4):
+        terminal, issuer, _, question = asked(world, f11=f"00100{round_number}")
+        assert int(question["11"]) == round_number
+        assert question["37"].endswith(question["11"])
+        issuer.answer(question)
+        assert terminal.read_one()["39"] == "00"
+        world = world.killed()
+
+
+def test_recovery_can_crash_anywhere():
+    world = JournalWorld()
+    asked(world)
+    calls = len(world.killed().memory.calls)
+    for fail_at in range(calls):
+        disk = world.memory.copy()
+        disk.fail_at = fail_at
+        broken = JournalWorld(disk, now_s=101.0, begins=False)
+        with pytest.raises((OSError, RecoveryFailed)):
+            broken.begin()
+        disk.fail_at = None
+        after = JournalWorld(disk.copy(), now_s=102.0)
+        assert after.engine.owed == 1, fail_at
+        assert len(after.issuer().read()) == 1
+
+
+def test_killed_again_and_again():
+    world = JournalWorld()
+    asked(world)
+    for _ in range(5):
+        world = world.killed()
+        assert world.engine.owed == 1
+    issuer = world.issuer()
+    issuer.answer(issuer.read_one())
+    world.sync()
+    world = world.killed()
+    assert world.engine.owed == 0
+
+
+def test_link_that_is_gone_but_owed():
+    world = JournalWorld()
+    asked(world)
+    with pytest.raises(RecoveryFailed, match=r"link bank-a is owed a reversal .*position 1.* no such link"):
+        world.killed(links=LINKS[1:], routes=["4,,,,,,bank-b:1"])
+
+
+def test_links_in_another_order():
+    world = JournalWorld()
+    *_, question = asked(world)
+    after = world.killed(links=LINKS[::-1])
+    assert after.issuer("bank-b").read() == []
+    assert after.issuer("bank-a").read_one()["37"] == question["37"]
+
+
+def test_old_outcomes_are_forgotten():
+    world = JournalWorld()
+    terminal, issuer, _request, question = asked(world)
+    issuer.answer(question)
+    terminal.read_one()
+    assert world.killed(later_s=100_000).replayed.remembered == 0
+
+
+def test_nothing_secret_is_in_the_files():
+    world = JournalWorld()
+    asked(world)
+    content = b"".join(bytes(file) for file in world.memory.files.values())
+    assert CARD.encode() not in content
+    assert bytes.fromhex(CARD) not in content

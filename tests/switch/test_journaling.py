@@ -1,0 +1,263 @@
+"""The journal's operator side: configuration, opening, retention, and ``authswitch journal``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import ClassVar
+
+import pytest
+from typer.testing import CliRunner
+
+from switch.commit import JournalFiles
+from switch.config import read_config
+from switch.disk import FileDisk
+from switch.journaling import JournalError, Store, replay_into
+from switch.journaling.cli import app, presentable
+from switch.journaling.opening import wrapping_key
+from switch.journaling.retention import SegmentFile, expired, segment_files
+from switch.keys.master import create_master_key
+from switch.stats import Stats
+from tests.ext.world import CARD, World, purchase
+
+CONFIG = """
+[switch]
+name = "switch-1"
+acquirer_id = "10000001"
+country = "156"
+[journal]
+mode = "files"
+directory = "journal"
+[keys]
+file = "keys.sealed"
+master_key_file = "master.key"
+[registry]
+merchants = "merchants.csv"
+terminals = "terminals.csv"
+[routes]
+file = "routes.csv"
+[[listener]]
+name = "pos"
+bind = "127.0.0.1:5830"
+dialect = "cup"
+[[link]]
+name = "bank-a"
+dialect = "iso87-ascii"
+endpoints = ["127.0.0.1:7001"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "switch.toml").write_text(CONFIG)
+    (tmp_path / "journal").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def lived(folder):
+    """A folder whose journal holds an approval and a request without an outcome."""
+    master_key = create_master_key(folder / "master.key")
+    journal = JournalFiles(4 << 20, Stats(65_536))
+    world = World(journal=journal)
+    world.sync = journal.commit
+    disk = FileDisk(str(folder / "journal"), exclusive=True)
+    key = wrapping_key(master_key)
+    replay_into(world.engine.state, journal, disk, key, segment_bytes=16 << 20, window_seconds=60)
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    issuer.answer(issuer.read_one())
+    terminal.read_one()
+    terminal.send(purchase(world))
+    issuer.read_one()
+    journal.stop()
+    disk.release()
+    return folder
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def problems(folder, old, new):
+    path = folder / "changed.toml"
+    path.write_text(CONFIG.replace(old, new))
+    return {problem.key: problem.reason for problem in read_config(path)[1] if problem.severity == "error"}
+
+
+class TestConfiguration:
+    def test_files_need_a_directory(self, folder):
+        assert problems(folder, 'directory = "journal"\n', "") == {"journal.directory": 'is required with mode "files"'}
+
+    def test_files_need_a_master_key(self, folder):
+        keys = '[keys]\nfile = "keys.sealed"\nmaster_key_file = "master.key"\n'
+        text = CONFIG.replace(keys, "").replace('dialect = "cup"', 'dialect = "cup"\nmac = "none"')
+        (folder / "changed.toml").write_text(text)
+        found = {problem.key: problem.reason for problem in read_config(folder / "changed.toml")[1]}
+        assert found["keys"] == "is required, since the journal is sealed under the master key"
+
+    def test_segments_have_room_for_buffers(self, folder):
+        added = 'directory = "journal"\nsegment_bytes = 16_777_216\nbuffer_bytes = 8_388_608'
+        assert problems(folder, 'directory = "journal"', added) == {
+            "journal.segment_bytes": "needed at least four times buffer_bytes, which is 8,388,608"
+        }
+
+    def test_files_are_no_reason_for_a_warning(self, folder):
+        config, found = read_config(folder / "switch.toml")
+        assert config.journal.directory == folder / "journal"
+        assert "journal.mode" not in {problem.key for problem in found}
+
+
+class TestStore:
+    def test_directory_is_made_and_held(self, folder):
+        create_master_key(folder / "master.key")
+        shutil.rmtree(folder / "journal")
+        config, _ = read_config(folder / "switch.toml")
+        first = Store(config, Stats(1 << 20))
+        assert (folder / "journal").stat().st_mode & 0o777 == 0o700
+        with pytest.raises(JournalError, match="another daemon writes its journal there"):
+            Store(config, Stats(1 << 20))
+        assert first.journal.failed, "it takes no records before it has been recovered"
+
+    def test_damage_is_told_with_advice(self, lived):
+        (segment,) = segment_files(lived / "journal")
+        content = bytearray(segment.path.read_bytes())
+        content[300] ^= 1
+        segment.path.write_bytes(content)
+        config, _ = read_config(lived / "switch.toml")
+        stats = Stats(1 << 20)
+        store = Store(config, stats)
+        world = World(journal=store.journal)
+        with pytest.raises(JournalError, match=r"journal .*: 0+1\.journal: byte \d+, position 1: .*journal verify"):
+            store.recover(world.engine.state)
+
+    def test_recovery_and_gauges(self, lived):
+        config, _ = read_config(lived / "switch.toml")
+        stats = Stats(1 << 20)
+        store = Store(config, stats)
+        world = World(journal=store.journal)
+        replayed = store.recover(world.engine.state)
+        assert (replayed.records, replayed.ended, replayed.resumed) == (3, 1, 0)
+        store.keep_house(world.engine.state)
+        text = stats.exposition().decode()
+        assert "authswitch_journal_failed{} 0" in text
+        assert "authswitch_journal_position{} 5" in text
+        assert store.journal.low_water == 0 or store.journal.low_water <= 4
+        store.journal.stop()
+
+
+def files(*sizes_and_ages):
+    first, made = 1, []
+    for size, age in sizes_and_ages:
+        made.append(SegmentFile(os.devnull, first, size, 1_000_000 - age))
+        first += 100
+    return made
+
+
+class TestRetention:
+    LIMITS: ClassVar = {"now_s": 1_000_000, "age_s": 5_000, "age_min_s": 1_000, "bytes_max": None, "low_water": 10_000}
+
+    def gone(self, some, **changes):
+        return [file.first_position for file in expired(some, **{**self.LIMITS, **changes})]
+
+    def test_by_age(self):
+        assert self.gone(files((10, 9_000), (10, 6_000), (10, 4_000), (10, 10), (10, 0))) == [1, 101]
+
+    def test_by_size(self):
+        some = files((10, 4_000), (10, 3_000), (10, 2_000), (10, 1_500), (10, 0))
+        assert self.gone(some, bytes_max=30) == [1, 101]
+        assert self.gone(some, bytes_max=1) == [1, 101, 201]
+
+    def test_nothing_young(self):
+        assert self.gone(files((10, 900), (10, 800), (10, 700), (10, 0)), bytes_max=1) == []
+
+    def test_nothing_open(self):
+        some = files((10, 9_000), (10, 9_000), (10, 9_000), (10, 9_000), (10, 0))
+        assert self.gone(some, low_water=0) == []
+        assert self.gone(some, low_water=150) == [1]
+        assert self.gone(some, low_water=201) == [1, 101]
+
+    @pytest.mark.parametrize("count", [0, 1, 2])
+    def test_the_newest_stay(self, count):
+        assert self.gone(files(*[(10, 9_000)] * count), bytes_max=1) == []
+
+    def test_files_of_a_directory(self, lived):
+        (lived / "journal" / "notes.txt").write_text("mine")
+        (found,) = segment_files(lived / "journal")
+        assert (found.first_position, found.size) == (1, found.path.stat().st_size)
+
+
+class TestCommand:
+    def test_verify(self, lived):
+        status, output = call("verify", lived / "switch.toml")
+        assert status == 0
+        assert "the journal is whole\n" in output
+        assert "records: 3" in output
+        status, output = call("verify", lived / "switch.toml", "--json")
+        answer = json.loads(output)
+        assert (answer["whole"], answer["intent_records"], answer["open_requests"]) == (True, 2, 1)
+        assert (answer["open_reversals"], answer["torn_bytes"], answer["next_position"]) == (0, 0, 4)
+
+    def test_verify_of_a_torn_copy(self, lived):
+        shutil.copytree(lived / "journal", lived / "copy")
+        (segment,) = segment_files(lived / "copy")
+        segment.path.write_bytes(segment.path.read_bytes()[:-20])
+        status, output = call("verify", lived / "switch.toml", "--directory", lived / "copy")
+        assert status == 0
+        assert "whole but for its torn tail" in output
+        assert "records: 2" in output
+
+    def test_verify_of_a_damaged_journal(self, lived):
+        (segment,) = segment_files(lived / "journal")
+        content = bytearray(segment.path.read_bytes())
+        content[300] ^= 1
+        segment.path.write_bytes(content)
+        status, output = call("verify", lived / "switch.toml")
+        assert status == 1
+        assert "position 1: the batch here is damaged" in output
+        status, output = call("verify", lived / "switch.toml", "--json")
+        assert status == 1
+        assert json.loads(output)["whole"] is False
+        assert json.loads(output)["position"] == 1
+
+    def test_dump(self, lived):
+        status, output = call("dump", lived / "switch.toml")
+        lines = output.splitlines()
+        assert status == 0
+        assert [line.split()[2] for line in lines] == ["INTENT", "OUTCOME", "INTENT"]
+        assert "pan=622500******0014" in lines[0]
+        assert "kind=purchase" in lines[0]
+        assert "reason=approved" in lines[1]
+        assert CARD not in output
+
+    def test_dump_of_some(self, lived):
+        _status, output = call("dump", lived / "switch.toml", "--json", "--from", 2)
+        shown = [json.loads(line) for line in output.splitlines()]
+        assert [record["position"] for record in shown] == [2, 3]
+        assert shown[1]["message_bytes"] > 100
+        rrn = shown[1]["rrn"]
+        assert len(call("dump", lived / "switch.toml", "--rrn", rrn)[1].splitlines()) == 1
+        assert call("dump", lived / "switch.toml", "--terminal", "99999999") == (0, "")
+        assert len(call("dump", lived / "switch.toml", "--to", 2)[1].splitlines()) == 2
+
+    def test_asked_wrongly(self, lived):
+        (lived / "off.toml").write_text(CONFIG.replace('mode = "files"\ndirectory = "journal"', 'mode = "off"'))
+        assert call("verify", lived / "off.toml")[0] == 2
+        assert call("verify", lived / "none.toml")[0] == 2
+        (lived / "master.key").unlink()
+        status, output = call("dump", lived / "switch.toml")
+        assert status == 1
+        assert "master.key" in output
+
+    def test_wrong_master_key(self, lived):
+        (lived / "master.key").unlink()
+        create_master_key(lived / "master.key")
+        status, output = call("verify", lived / "switch.toml")
+        assert status == 1
+        assert "the master key does not open it" in output
+
+    def test_unknown_numbers_are_shown_as_they_are(self):
+        shown = presentable({"position": 1, "type": "OUTCOME", "wall_us": 0, "kind": 200, "reason": 200})
+        assert (shown["kind"], shown["reason"], shown["time"]) == (200, 200, "1970-01-01T00:00:00.000000+00:00")
