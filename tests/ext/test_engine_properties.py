@@ -50,6 +50,7 @@ class Switching(RuleBasedStateMachine):
         self.terminals: list[TerminalLine] = []
         self.issuers: dict[str, IssuerLine] = {}
         self.asked: list[tuple[str, Document]] = []
+        self.decisions = {}
         self.forwarded: Counter[str] = Counter()
         self.reversed: Counter[str] = Counter()
         self.amount = 100
@@ -160,6 +161,8 @@ class Switching(RuleBasedStateMachine):
 
     def answer(self, name, request, code):
         if request["t"] == "0200":
+            # An issuer decides once, however often it says so.
+            code = self.decisions.setdefault(request["4"], code)
             self.sales[request["4"]].approved_by_issuer |= code == "00"
         elif code == "00":
             self.reversed[request["4"]] += 1
