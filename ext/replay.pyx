@@ -186,10 +186,12 @@ cdef class JournalReader:
             name = tail.segment
             if tail.is_empty:
                 _well(self.disk.remove(name.encode()), name)
-            elif tail.torn_bytes:
+            else:
                 file = _well(self.disk.open(name.encode(), True), name)
                 try:
-                    _well(self.disk.truncate(file, tail.end), name)
+                    if tail.torn_bytes:
+                        _well(self.disk.truncate(file, tail.end), name)
+                    # What was read may be in the cache only: its process may have died before it was durable.
                     _well(self.disk.sync(file), name)
                 finally:
                     self.disk.close(file)

@@ -1,0 +1,91 @@
+"""The real journal on a simulated disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from switch.disk import ScriptedDisk
+from switch.journaling import Store
+from switch.journaling.opening import wrapping_key
+from switch.replay import JournalReader, Listing
+
+from .clock import MS, SECOND
+from .disk import SimulatedDisk
+
+if TYPE_CHECKING:
+    from switch.commit import JournalFiles
+    from switch.config import Config
+    from switch.state import State
+    from switch.stats import Stats
+
+    from .options import Options
+    from .tally import Tally
+
+MASTER_KEY = bytes(range(32))
+
+
+class Storage:
+    """The disk of one switch, and its journal in each of its lives."""
+
+    def __init__(self, config: Config, options: Options, tally: Tally) -> None:
+        self._config = config
+        self._tally = tally
+        self._draw = options.stream("storage")
+        self._latency_ns = self._draw.choice((100_000, MS, 10 * MS))
+        self._rate_slow = options.rates()["slow_disk"]
+        self.disk = SimulatedDisk(options.stream("disk"))
+        self.has_had_trouble = False
+        self._store: Store | None = None
+
+    def new_journal(self, stats: Stats) -> JournalFiles:
+        """A journal that is not begun yet."""
+        self._store = Store(self._config, stats, disk=ScriptedDisk(self.disk), master_key=MASTER_KEY)
+        return self.journal
+
+    @property
+    def journal(self) -> JournalFiles:
+        """Of this life."""
+        return self._store.journal
+
+    def recover(self, state: State) -> None:
+        """Read it back into a fresh state machine and begin to write, as the daemon does when it starts."""
+        self._store._recover(state)
+
+    def restart(self, *, loses_power: bool) -> None:
+        """The process is gone, perhaps with its machine."""
+        if loses_power:
+            self.disk.lose_power()
+        self.disk.restart()
+
+    def heal(self) -> None:
+        """Somebody has seen to the disk."""
+        self.disk.sync_fails = self.disk.write_fails = self.disk.is_full = False
+
+    def calm_down(self) -> None:
+        """From now on it is quick and sound."""
+        self._rate_slow = 0.0
+        self.disk.calls_left = None
+        self.heal()
+
+    def fail(self, fault: str) -> None:
+        """Switch a kind of trouble on."""
+        self.has_had_trouble = True
+        if fault == "full_disk":
+            self.disk.is_full = True
+        elif self._draw.random() < 0.5:
+            self.disk.sync_fails = True
+        else:
+            self.disk.write_fails = True
+
+    def latency_ns(self) -> int:
+        """How long the next call takes."""
+        if self._rate_slow and self._draw.random() < self._rate_slow:
+            self._tally.fault("slow_disk")
+            return int(self._draw.random() * 3 * SECOND)
+        return int(self._latency_ns * (0.5 + self._draw.random()))
+
+    def records(self) -> list[dict[str, Any]]:
+        """All that stands in the journal."""
+        found: list[dict[str, Any]] = []
+        JournalReader(ScriptedDisk(self.disk), wrapping_key(MASTER_KEY)).replay(Listing(found.append))
+        return found
