@@ -38,7 +38,7 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
     cdef Outcome *entry
     cdef int reason = REASON_APPROVED
     if original == OUTCOME_NONE:
-        reason = _give_up(state, terminal_number, stan, amount_minor)
+        reason = _give_up(state, channel.listener, terminal_number, stan, amount_minor)
         if reason == REASON_APPROVED:
             reason = _reverse_unknown(state, channel.listener)
     else:
@@ -77,7 +77,8 @@ cdef uint32_t _find_original(State state, uint32_t terminal_number, int64_t stan
     return found
 
 
-cdef int _give_up(State state, uint32_t terminal_number, int64_t stan, int64_t amount_minor) noexcept:
+cdef int _give_up(State state, Listener listener, uint32_t terminal_number, int64_t stan,
+                  int64_t amount_minor) noexcept:
     """Remember that a request was reversed before it came, if it still is to come; REASON_APPROVED or why not."""
     cdef NaturalKey key
     cdef uint32_t number
@@ -95,6 +96,7 @@ cdef int _give_up(State state, uint32_t terminal_number, int64_t stan, int64_t a
         return REASON_SYSTEM_MALFUNCTION
     entry = state.duplicates.at(number)
     entry.kind = KIND_REVERSAL
+    entry.listener = listener.number
     entry.amount_minor = amount_minor
     state.duplicates.finish_without_answer(number, state.calendar.now_ns)
     position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0)
