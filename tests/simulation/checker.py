@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from switch.kinds import Kind
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -67,6 +69,11 @@ class Checker:
         if approved and not payment.is_given_up and not any(one.was_approved for one in self.bookings.get(key, ())):
             self.report("I3", f"{key} was told approved, but no issuer approved it")
 
+    def switch_ended(self) -> None:
+        """The switch is gone. What it was about to tell a terminal that will not ask again, nobody can know."""
+        for payment in self.payments.values():
+            payment.was_sent_approval = True
+
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""
         self.report("I6", what)
@@ -100,6 +107,26 @@ class Checker:
         for key, bookings in self.bookings.items():
             if key not in self.payments and any(one.state == APPROVED for one in bookings):
                 self.report("books", f"{key}: charged, but no terminal knows of it")
+
+    def compare_journal(self, records: list[dict[str, Any]]) -> None:
+        """What stands in the journal must be what terminals and issuers know."""
+        intents = {one["position"]: one for one in records if one["type"] == "INTENT"}
+        outcomes = {one["intent"]: one for one in records if one["type"] == "OUTCOME" and one["intent"]}
+        reversed_originals = {one["original"] for one in records if one["type"] == "REVERSED"}
+        for position, intent in intents.items():
+            key = Key(intent["terminal"], Kind(intent["kind"]).label, intent["amount_minor"])
+            outcome = outcomes.get(position)
+            if outcome is None:
+                self.report("journal", f"{key}: its INTENT at {position} has no OUTCOME")
+                continue
+            stands = outcome["approved"] and position not in reversed_originals
+            is_charged = any(one.state == APPROVED for one in self.bookings.get(key, ()))
+            if stands != is_charged:
+                words = "approved" if stands else "not approved, or reversed"
+                self.report("journal", f"{key}: by the journal it is {words}; by its issuer the opposite")
+        known = {Key(one["terminal"], Kind(one["kind"]).label, one["amount_minor"]) for one in intents.values()}
+        for key in self.bookings.keys() - known:
+            self.report("journal", f"{key}: its issuer was asked, but there is no INTENT (I5)")
 
 
 def _words(approved: bool) -> str:

@@ -26,7 +26,7 @@ SEEDS_A_TASK = 50
 class Wish:
     """What the command line asks of each seed."""
 
-    journal: bool = False
+    journal: bool = True
     defect: str = ""
     terminals: tuple[int, ...] | None = None
     requests: int | None = None
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--terminals", help="only these terminals, by number")
     parser.add_argument("--requests", type=int, help="transactions a terminal at most")
     parser.add_argument("--faults", help="only these kinds of trouble; none for none")
-    parser.add_argument("--journal", action=argparse.BooleanOptionalAction, default=False, help="with a journal")
+    parser.add_argument("--journal", action=argparse.BooleanOptionalAction, default=True, help="with a journal")
     parser.add_argument("--defect", default="", help="switch a deliberate defect on")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many failed seeds")
     parser.add_argument("--shrink", action=argparse.BooleanOptionalAction, default=True, help="shrink failures")

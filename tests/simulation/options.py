@@ -55,11 +55,11 @@ class Options:
     terminals: tuple[int, ...]
     requests: int
     faults: tuple[str, ...]
-    journal: bool = False
+    journal: bool = True
     defect: str = ""
 
     @classmethod
-    def drawn(cls, seed: int, *, journal: bool = False, defect: str = "") -> Options:
+    def drawn(cls, seed: int, *, journal: bool = True, defect: str = "") -> Options:
         """The run that a seed stands for."""
         draw = Random(f"{seed}/options")
         terminals = tuple(range(draw.randint(1, TERMINALS_MAX)))
@@ -90,8 +90,8 @@ class Options:
             words += ["--requests", str(self.requests)]
         if self.faults != whole.faults:
             words += ["--faults", ",".join(self.faults) or "none"]
-        if self.journal:
-            words += ["--journal"]
+        if not self.journal:
+            words += ["--no-journal"]
         if self.defect:
             words += ["--defect", self.defect]
         arguments = f" ARGS={shlex.quote(shlex.join(words))}" if words else ""

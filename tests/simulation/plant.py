@@ -7,23 +7,35 @@ from typing import TYPE_CHECKING, Any
 from switch.calendar import Calendar
 from switch.link import LinkChannel
 from switch.listener import TerminalChannel
+from switch.recovery import RecoveryFailed
+from switch.replay import JournalDamaged
 from switch.server.assembly import build_engine
 from switch.stats import Stats
+from switch.upkeep import keep_up
 
-from .clock import MS
+from .clock import MS, SECOND
 from .network import Wire
+from .storage import Storage
 
 if TYPE_CHECKING:
     from switch.channel import Channel
     from switch.engine import Engine
 
+    from .checker import Checker
     from .clock import Clock
     from .issuer import Issuer
     from .network import End, Weather
     from .options import Options
+    from .tally import Tally
     from .world import World
 
 PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL = range(3)
+KEEP_UP_NS = 2 * SECOND
+CARRY_RECORDS = 20
+"""Debts older than so many records are written down once more: few, so that it happens within a run."""
+
+DRAIN_NS_MAX = 3 * SECOND
+STATISTICS_BYTES = 262_144
 
 
 class Socket:
@@ -44,7 +56,7 @@ class Socket:
         """The engine asks for the end of the connection."""
         self.closing = self.closing or reason
         self.plant.clock.tell("switch", f"hangs up on slot {self.channel.slot}: {reason}")
-        self.plant.touched.add(self)
+        self.plant.touched[self] = None
 
     def received(self, _wire: Wire, data: bytes) -> None:
         """Bytes came in."""
@@ -68,34 +80,50 @@ class Plant:
         clock: Virtual time.
         weather: The network.
         issuers: Those whom the links dial, in the order of the links.
+        checker: Is told when the switch does not start.
+        tally: Counts crashes.
     """
 
-    def __init__(self, world: World, options: Options, clock: Clock, weather: Weather, issuers: list[Issuer]) -> None:
+    def __init__(
+        self,
+        world: World,
+        options: Options,
+        clock: Clock,
+        weather: Weather,
+        issuers: list[Issuer],
+        checker: Checker,
+        tally: Tally,
+    ) -> None:
         self.world = world
         self.clock = clock
         self.weather = weather
         self.issuers = issuers
+        self.checker = checker
+        self.tally = tally
         self.options = options
         self.draw = options.stream("plant")
         self.tick_ns = self.draw.choice((10, 50, 100, 250)) * MS
-        self.touched: set[Socket] = set()
+        self.storage = Storage(world.config, options, tally) if options.journal else None
+        self.touched: dict[Socket, None] = {}
+        self.gated: dict[Socket, None] = {}
         self.sockets: dict[Channel, Socket] = {}
         self.generation = 0
+        self.is_up = False
+        self.is_draining = False
+        self._is_committing = False
+        self._is_broken = False
         self.engine: Engine = self._build()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether anybody can be reached."""
-        return True
 
     def _build(self) -> Engine:
         self.calendar = Calendar(0)
         self._set_calendar()
+        stats = Stats(STATISTICS_BYTES)
         return build_engine(
             self.world.config,
             self.world.parts,
-            Stats(262_144),
+            stats,
             self._note,
+            journal=None if self.storage is None else self.storage.new_journal(stats),
             calendar=self.calendar,
             seed=self.draw.getrandbits(63),
         )
@@ -106,23 +134,113 @@ class Plant:
     def _set_calendar(self) -> None:
         self.calendar.set(self.clock.now_ns, self.clock.switch_second)
 
+    # --- life -----------------------------------------------------------------------------------------------------
+
     def start(self) -> None:
-        """Open the doors and dial the issuers."""
+        """Recover, open the doors and dial the issuers; try again later when the disk does not let it."""
+        if not self._recover():
+            self.clock.after(self.draw.randrange(200, 2_000) * MS, self._start_again, self.generation)
+            return
+        self.is_up = True
+        self.clock.tell("switch", "is up")
         self._tick(self.generation)
+        if self.storage is not None:
+            self._keep_up(self.generation)
         for number, section in enumerate(self.world.config.links):
             for _ in range(section.connections):
                 self._dial(self.generation, number, 0)
+
+    def _recover(self) -> bool:
+        if self.storage is None:
+            return True
+        try:
+            self.storage.recover(self.engine.state)
+        except JournalDamaged as damage:
+            if not self.storage.disk.has_rotted:
+                self.checker.report("recovery", f"the journal was refused though nothing had changed it: {damage}")
+            self.storage.disk.restore()
+        except (RecoveryFailed, OSError) as error:
+            self.clock.tell("switch", f"does not start: {error}")
+            if not self.storage.has_had_trouble:
+                self.checker.report("recovery", f"the journal was not recovered: {error}")
+        else:
+            return not self.storage.disk.is_off
+        return False
+
+    def _start_again(self, generation: int) -> None:
+        if generation == self.generation and not self.is_up:
+            self.generation += 1
+            self.storage.restart(loses_power=False)
+            self.engine = self._build()
+            self.start()
+
+    def kill(self, *, loses_power: bool) -> None:
+        """End the process, or the machine under it, without a word; another one comes soon."""
+        if self.storage is None or not self.is_up:
+            return
+        self.clock.tell("switch", "loses power" if loses_power else "is killed")
+        self.tally.crashes += 1
+        self._end(loses_power=loses_power)
+
+    def kill_within(self, calls: int) -> None:
+        """End the process in the middle of one of its next calls to the disk."""
+        if self.storage is not None and self.is_up:
+            self.storage.disk.calls_left = calls
+
+    def _end(self, *, loses_power: bool) -> None:
+        self.checker.switch_ended()
+        self.is_up = self.is_draining = self._is_committing = self._is_broken = False
+        self.generation += 1
+        for channel, socket in self.sockets.items():
+            socket.is_open = False
+            channel.owner = None
+            if loses_power:
+                socket.wire.break_off()
+            else:
+                socket.wire.close_by_switch()
+        self.sockets.clear()
+        self.touched.clear()
+        self.gated.clear()
+        self.storage.restart(loses_power=loses_power)
+        self.engine = self._build()
+        self.clock.after(self.draw.randrange(10, 3_000) * MS, self._started, self.generation)
+
+    def _started(self, generation: int) -> None:
+        if generation == self.generation and not self.is_up:
+            self.start()
+
+    def drain(self) -> None:
+        """Stop in good order, and start again."""
+        if self.storage is None or not self.is_up or self.is_draining:
+            return
+        self.clock.tell("switch", "drains")
+        self.is_draining = True
+        self.engine.drain()
+        self.flush()
+        self.clock.after(int(self.draw.random() * DRAIN_NS_MAX), self._sign_off, self.generation)
+
+    def _sign_off(self, generation: int) -> None:
+        if generation == self.generation:
+            self._set_calendar()
+            self.engine.sign_off()
+            self.flush()
+            self.clock.after(int(self.draw.random() * SECOND), self._stop, generation)
+
+    def _stop(self, generation: int) -> None:
+        if generation == self.generation:
+            self.storage.journal.stop()
+            self._end(loses_power=False)
 
     # --- connections ----------------------------------------------------------------------------------------------
 
     def accept(self, peer: End, listener: int) -> Wire | None:
         """A terminal calls; None when nobody answers."""
-        if not self.is_up or self.engine.state.draining:
+        if not self.is_up or self.is_draining:
             return None
         return self._join(peer, TerminalChannel(self.engine.state.listeners[listener]), None)
 
     def _dial(self, generation: int, number: int, failures: int) -> None:
-        if generation != self.generation or self.engine.state.draining:
+        if generation != self.generation or self.is_draining:
             return
         issuer = self.issuers[number]
         if issuer.is_reachable:
@@ -152,7 +270,8 @@ class Plant:
         self.engine.close(socket.channel)
         socket.channel.owner = None
         del self.sockets[socket.channel]
-        self.touched.discard(socket)
+        self.touched.pop(socket, None)
+        self.gated.pop(socket, None)
         if socket.redial is not None:
             self.clock.after(self.draw.randrange(100, 400) * MS, self._dial, self.generation, socket.redial[0], 0)
         self.flush()
@@ -172,19 +291,22 @@ class Plant:
         """Write what may leave, close what is to be closed, go on with what had to wait."""
         dirty = self.engine.state.dirty
         while dirty or self.touched:
-            sockets = [channel.owner for channel in dirty] + sorted(self.touched, key=lambda one: one.channel.slot)
+            sockets = [channel.owner for channel in dirty] + list(self.touched)
             dirty.clear()
             self.touched.clear()
             for socket in sockets:
                 if socket is not None and socket.is_open:
                     self._flush_one(socket)
+        self._commit_soon()
 
     def _flush_one(self, socket: Socket) -> None:
         output = self.engine.take(socket.channel)
         if output is not None:
             socket.wire.to_peer(output)
+        if socket.channel.waiting_bytes:
+            self.gated[socket] = None
         if socket.closing:
-            if socket.channel.waiting_bytes == 0:
+            if socket.channel.waiting_bytes == 0 and socket.channel.in_flight == 0:
                 socket.wire.close_by_switch()
                 self.clock.after(0, self.close, socket)
         elif socket.is_paused:
@@ -195,6 +317,56 @@ class Plant:
             self.feed(socket, b"")
             while socket.backlog and not socket.is_paused and socket.is_open and not socket.closing:
                 self.feed(socket, socket.backlog.pop(0))
+
+    # --- the journal ----------------------------------------------------------------------------------------------
+
+    def _commit_soon(self) -> None:
+        if self.storage is None or self._is_committing or not self.is_up:
+            return
+        journal = self.storage.journal
+        if journal.failed and not self._is_broken:
+            # Nothing new is accepted any more; sooner or later somebody sees to the disk and starts it again.
+            self._is_broken = True
+            self.clock.tell("switch", f"cannot write its journal: {journal.reason}")
+            self.clock.after(self.draw.randrange(100, 4_000) * MS, self._replace_disk, self.generation)
+        if journal.waiting_bytes and not journal.broken:
+            self._is_committing = True
+            self.clock.after(self.storage.latency_ns(), self._write, self.generation)
+
+    def _replace_disk(self, generation: int) -> None:
+        if generation == self.generation and self.is_up:
+            self.storage.heal()
+            self._end(loses_power=False)
+
+    def _write(self, generation: int) -> None:
+        if generation != self.generation:
+            return
+        self.storage.journal.write()
+        if self.storage.disk.is_off:
+            self.kill(loses_power=self.draw.random() < 0.5)
+        else:
+            self.clock.after(self.storage.latency_ns(), self._sync, generation)
+
+    def _sync(self, generation: int) -> None:
+        if generation != self.generation:
+            return
+        self.storage.journal.sync()
+        if self.storage.disk.is_off:
+            self.kill(loses_power=self.draw.random() < 0.5)
+            return
+        self._is_committing = False
+        self._set_calendar()
+        gated = [socket for socket in self.gated if socket.is_open]
+        self.gated.clear()
+        for socket in gated:
+            self._flush_one(socket)
+        self.flush()
+
+    def _keep_up(self, generation: int) -> None:
+        if generation == self.generation:
+            keep_up(self.engine.state, self.storage.journal, CARRY_RECORDS)
+            self._commit_soon()
+            self.clock.after(KEEP_UP_NS, self._keep_up, generation)
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -208,5 +380,7 @@ class Plant:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is in flight and nothing is owed."""
+        """Whether nothing is in flight, nothing is owed and nothing waits for the disk."""
+        if not self.is_up or self.is_draining or self._is_broken or self._is_committing:
+            return False
         return self.engine.in_flight == 0 and self.engine.owed == 0

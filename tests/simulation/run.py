@@ -17,6 +17,7 @@ from .world import LINKS, the_world
 
 if TYPE_CHECKING:
     from .options import Options
+    from .storage import Storage
 
 TROUBLE_NS_MAX = 60 * SECOND
 REST_NS_MAX = 300 * SECOND
@@ -53,7 +54,7 @@ class Run:
         self.issuers = [
             Issuer(world, options, self.clock, self.checker, self.tally, number) for number in range(len(LINKS))
         ]
-        self.plant = Plant(world, options, self.clock, self.weather, self.issuers)
+        self.plant = Plant(world, options, self.clock, self.weather, self.issuers, self.checker, self.tally)
         self.terminals = [
             Terminal(world, options, self.clock, self.plant, self.checker, self.tally, number)
             for number in options.terminals
@@ -93,10 +94,31 @@ class Run:
             self.draw.choice(self.issuers).go_away(int(self.draw.random() * 8 * SECOND))
         if self._happens("jump"):
             self.clock.wall_skew_s += self.draw.choice((-7_200, -90, -2, 1, 45, 3_600))
+        if self.plant.storage is not None:
+            self._trouble_the_switch(self.plant.storage)
         self.clock.after(self.draw.randrange(100, 1_000) * MS, self._trouble)
 
-    def _happens(self, fault: str) -> bool:
-        if self.rates[fault] and self.draw.random() < self.rates[fault]:
+    def _trouble_the_switch(self, storage: Storage) -> None:
+        """End it in one of many ways, or let its disk fail."""
+        if not self.plant.is_up:
+            return
+        if self._happens("drain"):
+            self.plant.drain()
+        if self._happens("crash"):
+            if self.draw.random() < 0.5:
+                self.plant.kill(loses_power=False)
+            else:
+                self.plant.kill_within(self.draw.randrange(1, 12))
+        if self._happens("power"):
+            self.plant.kill(loses_power=True)
+        for fault in ("failed_disk", "full_disk"):
+            if self._happens(fault, 0.3):
+                storage.fail(fault)
+        if self._happens("bit_rot", 0.3) and storage.disk.rot():
+            self.plant.kill(loses_power=False)
+
+    def _happens(self, fault: str, share: float = 1.0) -> bool:
+        if self.rates[fault] and self.draw.random() < self.rates[fault] * share:
             self.tally.fault(fault)
             return True
         return False
@@ -104,6 +126,8 @@ class Run:
     def _heal(self) -> None:
         self.has_healed = True
         self.weather.clear_up()
+        if self.plant.storage is not None:
+            self.plant.storage.calm_down()
         for issuer in self.issuers:
             issuer.calm_down()
         for terminal in self.terminals:
@@ -117,6 +141,8 @@ class Run:
                 f"{self.plant.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} tills busy",
             )
         self.checker.settle()
+        if self.plant.storage is not None and not self.checker.violations:
+            self.checker.compare_journal(self.plant.storage.records())
 
 
 def execute(options: Options, *, traced: bool = False) -> Result:

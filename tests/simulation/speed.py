@@ -1,0 +1,45 @@
+"""What makes thousands of engines of one configuration quick to build: nothing here changes what they do."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from switch.server import assembly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+M_MMAP_THRESHOLD = -3
+MMAP_THRESHOLD_BYTES = 1 << 17
+POLICIES = ("answer_steps", "network_answer_steps", "network_steps", "request_steps", "reversal_steps")
+
+
+@cache
+def hurry() -> None:
+    """Once a process: work the dialects' policies out once, let big tables be fresh pages instead of cleared ones."""
+    for name in POLICIES:
+        setattr(assembly, name, _remembered(getattr(assembly, name)))
+    assembly.Composer = _remembered(assembly.Composer)  # type: ignore[misc]
+    # Otherwise the C library learns to keep what is freed, and then has to clear megabytes for each link.
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+
+
+def _key(argument: Any) -> object:
+    if isinstance(argument, list):
+        return tuple(argument)
+    return argument if isinstance(argument, str) else id(argument)
+
+
+def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """By the identity of dialects and specs, which live as long as the world does, and by what steps say."""
+    known: dict[tuple[object, ...], Any] = {}
+
+    def remembering(*arguments: Any) -> Any:
+        key = tuple(_key(one) for one in arguments)
+        if key not in known:
+            known[key] = function(*arguments)
+        return known[key]
+
+    return remembering
