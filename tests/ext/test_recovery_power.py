@@ -16,7 +16,7 @@ from tests.ext.world import World, purchase
 from tests.simulation.disk import SimulatedDisk
 
 WRAPPING_KEY = bytes(range(32))
-BUFFER_BYTES = 1 << 18
+BUFFER_BYTES = 2 << 18
 
 
 def started(disk):

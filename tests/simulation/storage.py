@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from switch.commit import JournalFiles
 from switch.disk import ScriptedDisk
-from switch.journaling import Store
-from switch.journaling.opening import wrapping_key
+from switch.journaling.replaying import replay_into
 from switch.replay import JournalReader, Listing
 
 from .clock import MS, SECOND
 from .disk import SimulatedDisk
 
 if TYPE_CHECKING:
-    from switch.commit import JournalFiles
     from switch.config import Config
     from switch.state import State
     from switch.stats import Stats
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from .options import Options
     from .tally import Tally
 
-MASTER_KEY = bytes(range(32))
+WRAPPING_KEY = bytes(range(32))
 
 
 class Storage:
@@ -35,21 +34,22 @@ class Storage:
         self._rate_slow = options.rates()["slow_disk"]
         self.disk = SimulatedDisk(options.stream("disk"))
         self.has_had_trouble = False
-        self._store: Store | None = None
 
     def new_journal(self, stats: Stats) -> JournalFiles:
         """A journal that is not begun yet."""
-        self._store = Store(self._config, stats, disk=ScriptedDisk(self.disk), master_key=MASTER_KEY)
+        self.journal = JournalFiles(self._config.journal.buffer_bytes, stats)
         return self.journal
-
-    @property
-    def journal(self) -> JournalFiles:
-        """Of this life."""
-        return self._store.journal
 
     def recover(self, state: State) -> None:
         """Read it back into a fresh state machine and begin to write, as the daemon does when it starts."""
-        self._store._recover(state)
+        replay_into(
+            state,
+            self.journal,
+            ScriptedDisk(self.disk),
+            WRAPPING_KEY,
+            segment_bytes=self._config.journal.segment_bytes,
+            window_seconds=self._config.limits.duplicate_window_seconds,
+        )
 
     def restart(self, *, loses_power: bool) -> None:
         """The process is gone, perhaps with its machine."""
@@ -87,5 +87,5 @@ class Storage:
     def records(self) -> list[dict[str, Any]]:
         """All that stands in the journal."""
         found: list[dict[str, Any]] = []
-        JournalReader(ScriptedDisk(self.disk), wrapping_key(MASTER_KEY)).replay(Listing(found.append))
+        JournalReader(ScriptedDisk(self.disk), WRAPPING_KEY).replay(Listing(found.append))
         return found
