@@ -4,6 +4,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 from switch.duplicate cimport OUTCOME_NONE
+from switch.live cimport live
 
 cdef enum:
     BUFFER_FIRST_BYTES = 512
@@ -18,8 +19,11 @@ cdef class Channel:
         self.slot = 0
         self.generation = 0
         self.is_open = False
+        live.channels += 1
 
     def __dealloc__(self):
+        live.channels -= 1
+        live.output_bytes -= self._room
         free(self._out)
         free(self._departures)
 
@@ -40,6 +44,7 @@ cdef class Channel:
             buffer = <uint8_t *>realloc(self._out, grown)
             if buffer == NULL:
                 return NULL
+            live.output_bytes += grown - self._room
             self._out = buffer
             self._room = grown
         return self._out + self._size
@@ -119,6 +124,7 @@ cdef class Channel:
     cdef void _give_back(self) noexcept:
         if self._room > BUFFER_KEPT_BYTES:
             free(self._out)
+            live.output_bytes -= self._room
             self._out = NULL
             self._room = 0
 

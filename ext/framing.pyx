@@ -11,6 +11,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
 from switch.cursor cimport load_be16, load_be32
+from switch.live cimport live
 
 from collections.abc import Mapping, Sequence
 
@@ -111,9 +112,6 @@ cdef dict STATUS_TEXTS = {
     "bad-header": "a byte of value {needed} was needed, there is one of value {available}",
     "no-memory": "{needed} bytes were to be kept, there is room for {available}",
 }
-
-# Bytes of memory that all frame buffers hold; tests look at it for leaks.
-cdef uint64_t buffer_bytes_held = 0
 
 
 class FrameError(ValueError):
@@ -417,7 +415,6 @@ cdef class FrameBuffer:
         self.clear()
 
     cdef int append(self, const uint8_t *data, size_t size) noexcept nogil:
-        global buffer_bytes_held
         cdef uint8_t *grown
         cdef uint32_t room
         if size == 0:
@@ -438,7 +435,7 @@ cdef class FrameBuffer:
                 if self.size:
                     memcpy(grown, self.data + self.start, self.size)
                 free(self.data)
-                buffer_bytes_held += room - self.room
+                live.frame_bytes += room - self.room
                 self.data = grown
                 self.room = room
             self.start = 0
@@ -454,10 +451,9 @@ cdef class FrameBuffer:
         self.size -= <uint32_t>size
 
     cdef void clear(self) noexcept nogil:
-        global buffer_bytes_held
         if self.data != NULL:
             free(self.data)
-            buffer_bytes_held -= self.room
+            live.frame_bytes -= self.room
             self.data = NULL
         self.start = 0
         self.size = 0
@@ -573,7 +569,7 @@ cdef class Deframer:
 
 
 def live_buffer_bytes():
-    return buffer_bytes_held
+    return live.frame_bytes
 
 
 def bench_frames(Framing framing not None, bytes chunk not None, int rounds):

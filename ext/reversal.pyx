@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from switch.live cimport live
 
 
 @cython.final
@@ -47,6 +48,7 @@ cdef class ReversalStore:
             for number in range(self.room):
                 free(self._pool[number].source)
         free(self._pool)
+        live.reversals -= self.in_use
 
     cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
                       int64_t now_ns) noexcept nogil:
@@ -67,6 +69,7 @@ cdef class ReversalStore:
         reversal.source_size = size
         reversal.stored_ns = now_ns
         self.in_use += 1
+        live.reversals += 1
         queue.depth += 1
         self._append(&queue.ready, number)
         return number
@@ -113,6 +116,7 @@ cdef class ReversalStore:
             queue.at_issuer -= 1
         queue.depth -= 1
         free(reversal.source)
+        live.reversals -= 1
         reversal.source = NULL
         reversal.state = REVERSAL_FREE
         reversal.next = self._free - number - 1

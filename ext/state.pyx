@@ -6,6 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
+from switch.live cimport live
 from switch.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
     SLOT_TRANSMISSION_TIME,
@@ -40,6 +41,7 @@ cdef class State:
     """
 
     def __cinit__(self):
+        live.states += 1
         self.out = <uint8_t *>malloc(SCRATCH_BYTES)
         self.aside = <uint8_t *>malloc(SCRATCH_BYTES)
         if self.out == NULL or self.aside == NULL:
@@ -79,6 +81,7 @@ cdef class State:
             raise MemoryError
 
     def __dealloc__(self):
+        live.states -= 1
         free(self.out)
         free(self.aside)
         free(self.mac_failures)

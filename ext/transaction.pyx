@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from switch.live cimport live
 from switch.places cimport keep_places, places_of, recall_places
 
 
@@ -38,6 +39,7 @@ cdef class TransactionTable:
             for number in range(self.room):
                 if self._pool[number].apart != NULL:
                     free(self._pool[number].apart)
+                    live.message_blocks -= 1
         free(self._pool)
         free(self._blocks)
 
@@ -75,6 +77,7 @@ cdef class TransactionTable:
             if block == NULL:
                 return -1
             transaction.apart = block
+            live.message_blocks += 1
         transaction.places = <FieldPlace *>block
         transaction.place_count = place_count
         transaction.request = block + places_size
@@ -100,6 +103,7 @@ cdef class TransactionTable:
         cdef Transaction *transaction = &self._pool[number]
         if transaction.apart != NULL:
             free(transaction.apart)
+            live.message_blocks -= 1
             transaction.apart = NULL
         transaction.request = NULL
         transaction.sent = NULL

@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 
 from switch.bits cimport FIRST_BIT, reversed_bits
 from switch.cursor cimport Writer, writer_over, writer_reserve, writer_size
+from switch.live cimport live
 from switch.scan cimport (
     FAULT_NONE,
     FAULT_ROOM,
@@ -136,8 +137,12 @@ cdef class Composer:
             _compile_step(self, step)
         _link_steps(self)
 
+    def __cinit__(self):
+        live.composers += 1
+
     def __dealloc__(self):
         free(self._steps)
+        live.composers -= 1
 
     cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
                        const Slots *slots) noexcept nogil:

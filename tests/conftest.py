@@ -1,11 +1,14 @@
-"""A copy of the sample configurations with keys and certificates of its own."""
+"""Fixtures that many tests share: counters of leaks, and a copy of the sample configurations with keys of its own."""
 
+import gc
 import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+
+from switch.live import live_counts
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,3 +23,22 @@ def sample_configs(tmp_path_factory):
         patch.setattr(sys, "argv", [str(script), str(folder / "secrets")])
         runpy.run_path(str(script), run_name="__main__")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request):
+    """Whatever a test makes of the state machine's, down to a byte of its buffers, is gone when the test is."""
+    before = live_counts()
+    failures = request.session.testsfailed
+    yield
+    request.node.funcargs.clear()        # pytest would keep the other fixtures' values until later
+    if request.session.testsfailed > failures:
+        return                           # the traceback holds what the test held
+    if leaked(before):
+        gc.collect()
+    assert not leaked(before)
+
+
+def leaked(before):
+    """What there is more of than before, by name."""
+    return {name: count - before[name] for name, count in live_counts().items() if count > before[name]}

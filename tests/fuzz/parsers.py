@@ -153,18 +153,20 @@ def in_code_page(message: Message, field: int, layout: dict[str, dict[str, objec
 # --- translation --------------------------------------------------------------------------------------------------
 
 
-@cache
-def request_composer(terminal: int, link: int) -> tuple[Composer, list[Step]]:
+def request_composer(terminal: Dialect, link: Dialect) -> tuple[Composer, list[Step]]:
     """From a terminal's dialect to a link's."""
-    steps = request_steps(DIALECTS[terminal], DIALECTS[link])
-    return Composer(DIALECTS[link].spec, DIALECTS[terminal].spec, None, steps), steps
+    steps = request_steps(terminal, link)
+    return Composer(link.spec, terminal.spec, None, steps), steps
 
 
-@cache
-def answer_composer(terminal: int, link: int) -> tuple[Composer, list[Step]]:
+def answer_composer(terminal: Dialect, link: Dialect) -> tuple[Composer, list[Step]]:
     """From a link's answer to a terminal's."""
-    steps = answer_steps(DIALECTS[terminal], DIALECTS[link])
-    return Composer(DIALECTS[terminal].spec, DIALECTS[terminal].spec, DIALECTS[link].spec, steps), steps
+    steps = answer_steps(terminal, link)
+    return Composer(terminal.spec, terminal.spec, link.spec, steps), steps
+
+
+REQUEST_COMPOSERS = [[request_composer(terminal, link) for link in DIALECTS] for terminal in DIALECTS]
+ANSWER_COMPOSERS = [[answer_composer(terminal, link) for link in DIALECTS] for terminal in DIALECTS]
 
 
 def fuzz_translation(view: memoryview) -> None:
@@ -189,7 +191,7 @@ def fuzz_translation(view: memoryview) -> None:
 
 def check_request(terminal: int, link: int, request: bytes, room: int) -> None:
     """Compose a request and compare."""
-    composer, steps = request_composer(terminal, link)
+    composer, steps = REQUEST_COMPOSERS[terminal][link]
     message = scan(request, DIALECTS[terminal].spec)
     composed = composer.compose_message(message, slots=SLOTS, room=room)
     compare(composed, DIALECTS[link], {"request": (message, DIALECTS[terminal])}, steps)
@@ -197,7 +199,7 @@ def check_request(terminal: int, link: int, request: bytes, room: int) -> None:
 
 def check_answer(terminal: int, link: int, request: bytes, answer: bytes, room: int) -> None:
     """Compose an answer and compare."""
-    composer, steps = answer_composer(terminal, link)
+    composer, steps = ANSWER_COMPOSERS[terminal][link]
     code = "0" * DIALECTS[terminal].tables.code_size
     messages = {
         "request": (scan(request, DIALECTS[terminal].spec), DIALECTS[terminal]),
