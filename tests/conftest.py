@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from switch.live import live_counts
 
 ROOT = Path(__file__).parents[1]
+
+# For builds that are slow, and would look as if the tests were: --hypothesis-profile=slow
+settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +35,9 @@ def nothing_leaks(request):
     before = live_counts()
     failures = request.session.testsfailed
     yield
-    request.node.funcargs.clear()        # pytest would keep the other fixtures' values until later
+    request.node.funcargs.clear()  # pytest would keep the other fixtures' values until later
     if request.session.testsfailed > failures:
-        return                           # the traceback holds what the test held
+        return  # the traceback holds what the test held
     if leaked(before):
         gc.collect()
     assert not leaked(before)

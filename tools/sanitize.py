@@ -44,7 +44,8 @@ def run(arguments: list[str]) -> int:
         "PYTHONSAFEPATH": "1",
         "PYTHONPATH": str(BUILD / "lib"),
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or TESTS)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=slow"]
+    command += ["--timeout=600", *(arguments or TESTS)]
     return subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False).returncode
 
 
