@@ -12,6 +12,7 @@ cdef struct Departure:        # one frame in the output buffer
     uint64_t position         # of the journal; 0 needs no wait
     uint32_t end              # offset in the buffer where the frame ends
     uint32_t outcome          # entry of the duplicate window whose approval this frame tells, or OUTCOME_NONE
+    uint32_t serial           # of that outcome
 
 
 cdef class Channel:
@@ -28,6 +29,8 @@ cdef class Channel:
     cdef int64_t waiting_since_ns          # when output began to wait; 0 when there is none
     cdef int64_t partial_since_ns          # when the pending partial frame began; 0 when there is none
 
+    cdef uint64_t departed                 # frames ever queued: the number of the newest
+
     cdef uint8_t *_out
     cdef uint32_t _size
     cdef uint32_t _room
@@ -38,6 +41,8 @@ cdef class Channel:
 
     cdef uint8_t *reserve(self, uint32_t room) noexcept
     cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept
+    cdef bint withdraw(self, uint64_t number) noexcept
+    cdef bint waits_for_journal(self, uint64_t durable) noexcept
     cdef bytes take(self, uint64_t durable)
     cdef uint32_t next_undelivered(self) noexcept
     cdef void _give_back(self) noexcept

@@ -71,11 +71,34 @@ cdef class Channel:
         departure.end = self._size
         departure.outcome = outcome
         if outcome != OUTCOME_NONE:
-            self.outcomes.will_tell(outcome)
+            departure.serial = self.outcomes.will_tell(outcome)
         if self._departure_count == 0:
             self.waiting_since_ns = now_ns
         self._departure_count += 1
+        self.departed += 1
         return 0
+
+    cdef bint withdraw(self, uint64_t number) noexcept:
+        """Take a frame back, by the number that ``departed`` had when it was queued; False when it has left."""
+        cdef uint64_t gone = self.departed - self._departure_count
+        cdef uint32_t start = 0
+        cdef uint32_t size, i
+        cdef Departure *departure
+        if number <= gone:
+            return False
+        departure = self._departures + self._departure_first + (number - gone - 1)
+        if number - gone > 1:
+            start = (departure - 1).end
+        size = departure.end - start
+        memmove(self._out + start, self._out + departure.end, self._size - departure.end)
+        self._size -= size
+        for i in range(<uint32_t>(number - gone - 1), self._departure_count):
+            self._departures[self._departure_first + i].end -= size
+        return True
+
+    cdef bint waits_for_journal(self, uint64_t durable) noexcept:
+        """Whether the oldest output may not leave yet, its record not being durable; else the peer does not read."""
+        return self._departure_count > 0 and self._departures[self._departure_first].position > durable
 
     cdef bytes take(self, uint64_t durable):
         """The bytes whose journal positions are durable, as one object to write at once; None when there are none."""
@@ -89,7 +112,7 @@ cdef class Channel:
                 break
             released = departure.end
             if departure.outcome != OUTCOME_NONE:
-                self.outcomes.tell(departure.outcome)
+                self.outcomes.tell(departure.outcome, departure.serial)
             count += 1
         if count == 0:
             return None
@@ -105,18 +128,18 @@ cdef class Channel:
             memmove(self._out, self._out + released, self._size)
             for i in range(self._departure_count):
                 self._departures[self._departure_first + i].end -= released
-        return taken
+        return taken if released else None        # nothing but frames that were withdrawn
 
     cdef uint32_t next_undelivered(self) noexcept:
         """Drop frames that have not left up to one that told of an approval, and give its outcome; OUTCOME_NONE
         at the end."""
-        cdef uint32_t outcome
+        cdef Departure *departure
         while self._departure_count:
-            outcome = self._departures[self._departure_first].outcome
+            departure = &self._departures[self._departure_first]
             self._departure_first += 1
             self._departure_count -= 1
-            if outcome != OUTCOME_NONE:
-                return outcome
+            if departure.outcome != OUTCOME_NONE and self.outcomes.holds(departure.outcome, departure.serial):
+                return departure.outcome
         self._departure_first = 0
         self._size = 0
         return OUTCOME_NONE

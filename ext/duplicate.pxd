@@ -17,10 +17,13 @@ cdef struct Outcome:
     int64_t finished_ns
     int64_t position          # of its OUTCOME in the journal: a repeat waits for it too
     int64_t intent            # position of its INTENT in the journal; 0: no issuer was asked
+    int64_t asked_ns          # when risk control counted it and an issuer was asked; 0: nothing is counted
+    int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: it has none
     int64_t amount_minor
     uint64_t stored_at        # position in the ring of stored bytes
     uint32_t answer_size
     uint32_t next_same_hash
+    uint32_t serial           # tells a reused entry from the outcome that it held before
     uint32_t transaction      # while in flight
     uint16_t link             # that approved it
     uint16_t listener         # in whose dialect the answer is stored
@@ -28,13 +31,13 @@ cdef struct Outcome:
     uint8_t state
     uint8_t kind
     uint8_t approved          # the issuer, or the stand-in rule, said so
-    uint8_t reversed          # a reversal of it is stored
+    uint8_t reversed          # a reversal of it has been stored
     uint8_t told              # the approval has left to its terminal
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: the issuer gave none
-    uint32_t queued           # frames that tell the approval and have not left: while there are any, it is kept
+    uint32_t queued           # frames that tell the approval and have not left: it is kept until one of them has
     uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
 
 
@@ -47,6 +50,7 @@ cdef class DuplicateWindow:
     cdef uint32_t _order_first
     cdef uint32_t _order_count
     cdef uint32_t _free
+    cdef uint32_t _serial
     cdef uint8_t *_stored            # a ring of bytes
     cdef uint64_t _stored_room
     cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do
@@ -55,9 +59,11 @@ cdef class DuplicateWindow:
     cdef readonly uint32_t in_use
     cdef readonly uint32_t untold     # approvals that wait to leave to their terminals
     cdef readonly int64_t age_max_ns
+    cdef readonly uint64_t forgotten_early     # outcomes that made room before their time
 
     cdef uint32_t find(self, const NaturalKey *key) noexcept nogil
-    cdef uint32_t find_latest(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
+    cdef uint32_t find_named(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
+                             bint *others) noexcept nogil
     cdef uint32_t open(self, const NaturalKey *key) noexcept nogil
     cdef Outcome *at(self, uint32_t number) noexcept nogil
     cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
@@ -67,8 +73,10 @@ cdef class DuplicateWindow:
     cdef uint64_t _start_of(self, uint64_t size) noexcept nogil
     cdef bint make_room(self, uint64_t size) noexcept nogil
     cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil
-    cdef void will_tell(self, uint32_t number) noexcept nogil
-    cdef void tell(self, uint32_t number) noexcept nogil
+    cdef void forget(self, uint32_t number) noexcept nogil
+    cdef uint32_t will_tell(self, uint32_t number) noexcept nogil
+    cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil
+    cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
     cdef bint _forget_oldest(self) noexcept nogil

@@ -4,7 +4,7 @@ import secrets
 
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from switch.transaction cimport TRANSACTION_NONE
 
 
@@ -65,27 +65,45 @@ cdef class DuplicateWindow:
             number = entry.next_same_hash
         return OUTCOME_NONE
 
-    cdef uint32_t find_latest(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
-        """The newest outcome of a terminal's STAN, whatever its date or batch, as a reversal names it."""
-        cdef uint32_t number = self._buckets[self._bucket(terminal, stan, message_class)]
+    cdef uint32_t find_named(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
+                             bint *others) noexcept nogil:
+        """The outcome that a reversal names by terminal, STAN and MTI class, or OUTCOME_NONE.
+
+        Card (``pan``) and moment (``named_at``) must be its own where both sides know them. Of several, as they occur
+        where terminals begin their STANs anew, it is the one with the key's date and time or batch, else the newest.
+        ``others`` is set when only outcomes of another card or moment have that number.
+        """
+        cdef uint32_t number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
+        cdef uint32_t found = OUTCOME_NONE
         cdef Outcome *entry
         while number != OUTCOME_NONE:
             entry = &self._entries[number]
-            if (entry.key.stan == stan and entry.key.terminal == terminal
-                    and entry.key.message_class == message_class):
-                return number                # chains are newest first
+            if (entry.key.stan == key.stan and entry.key.terminal == key.terminal
+                    and entry.key.message_class == key.message_class):
+                if (named_at and entry.named_at and named_at != entry.named_at) or (
+                        pan_digits and entry.pan_digits
+                        and (pan_digits != entry.pan_digits or memcmp(pan, entry.pan, pan_digits) != 0)):
+                    others[0] = True
+                elif entry.key.occasion == key.occasion:
+                    return number
+                elif found == OUTCOME_NONE:
+                    found = number       # chains are newest first
             number = entry.next_same_hash
-        return OUTCOME_NONE
+        return found
 
     cdef uint32_t open(self, const NaturalKey *key) noexcept nogil:
         """A new outcome in flight; OUTCOME_NONE when all the room is taken by what must not be forgotten."""
-        if self.in_use == self.room and not self._forget_oldest():
-            return OUTCOME_NONE
+        if self.in_use == self.room:
+            if not self._forget_oldest():
+                return OUTCOME_NONE
+            self.forgotten_early += 1
         cdef uint32_t number = self._free
         cdef Outcome *entry = &self._entries[number]
         # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour.
         self._free = number + 1 + entry.next_same_hash
         memset(entry, 0, sizeof(Outcome))
+        self._serial += 1
+        entry.serial = self._serial
         entry.key = key[0]
         entry.state = OUTCOME_IN_FLIGHT
         entry.transaction = TRANSACTION_NONE
@@ -136,6 +154,7 @@ cdef class DuplicateWindow:
         while self._order_count and end - self._entries[self._order[self._order_first]].stored_at > self._stored_room:
             if not self._forget_oldest():
                 return False
+            self.forgotten_early += 1
         return True
 
     cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil:
@@ -151,16 +170,28 @@ cdef class DuplicateWindow:
         self._order[(self._order_first + self._order_count) % self.room] = number
         self._order_count += 1
 
-    cdef void will_tell(self, uint32_t number) noexcept nogil:
-        """A frame that tells the approval has been queued: until it leaves the outcome is kept, whatever must go."""
+    cdef void forget(self, uint32_t number) noexcept nogil:
+        """Forget an outcome that is in flight, as if its request had not come."""
+        self._unlink(number)
+
+    cdef uint32_t will_tell(self, uint32_t number) noexcept nogil:
+        """A frame that tells the approval has been queued: until one leaves the outcome is kept, whatever must go. The
+        frame keeps the serial that is returned."""
         cdef Outcome *entry = &self._entries[number]
         if entry.queued == 0 and not entry.told:
             self.untold += 1
         entry.queued += 1
+        return entry.serial
 
-    cdef void tell(self, uint32_t number) noexcept nogil:
+    cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil:
+        """Whether an entry still holds the outcome that had this serial. Where not, it had been told before."""
+        return self._entries[number].serial == serial and self._entries[number].state != OUTCOME_FREE
+
+    cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil:
         """A frame that tells the approval has left."""
         cdef Outcome *entry = &self._entries[number]
+        if not self.holds(number, serial):
+            return
         entry.queued -= 1
         if not entry.told:
             entry.told = True
@@ -193,9 +224,11 @@ cdef class DuplicateWindow:
 
     cdef bint _forget_oldest(self) noexcept nogil:
         """Forget the oldest finished outcome; False when there is none, or its approval has yet to be told."""
-        if self._order_count == 0 or self._entries[self._order[self._order_first]].queued:
+        if self._order_count == 0:
             return False
         cdef uint32_t number = self._order[self._order_first]
+        if self._entries[number].queued and not self._entries[number].told:
+            return False
         self._order_first = (self._order_first + 1) % self.room
         self._order_count -= 1
         self._unlink(number)

@@ -210,6 +210,12 @@ class LimitsSection(Section):
     duplicate_window_count_max: int = count(
         1_000_000, "Finished transactions remembered to answer a repeated request.", most=50_000_000
     )
+    requests_per_second: int = count(
+        0,
+        "Requests expected at busy times; `check` warns when the duplicate window cannot hold them. 0: not known.",
+        least=0,
+        most=1_000_000,
+    )
     duplicate_window_seconds: int = count(600, "How long a finished transaction is remembered.", most=7 * 24 * 3600)
     reversals_max: int = count(
         100_000, "Reversals waiting to be acknowledged; above it no new payment is accepted.", most=10_000_000

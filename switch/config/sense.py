@@ -132,6 +132,14 @@ def _check_limits(draft: Draft) -> None:
     limits = draft.get("limits", LimitsSection)
     if limits is None:
         return
+    held_seconds = limits.duplicate_window_count_max // max(limits.requests_per_second, 1)
+    if limits.requests_per_second and held_seconds < limits.duplicate_window_seconds:
+        draft.warning(
+            "limits.duplicate_window_count_max",
+            f"{limits.duplicate_window_count_max:,} are reached after {held_seconds:,} s of "
+            f"{limits.requests_per_second:,} requests a second; for the {limits.duplicate_window_seconds:,} s of "
+            f"duplicate_window_seconds needed {limits.requests_per_second * limits.duplicate_window_seconds:,}",
+        )
     for listener in draft.listeners:
         if listener.connections_max > limits.connections_max:
             draft.error(

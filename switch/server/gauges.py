@@ -30,6 +30,11 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_transactions_room", "Places for transactions.", lambda e: e.state.transactions.room),
     ("authswitch_outcomes_held", "Places taken in the duplicate window.", lambda e: e.state.duplicates.in_use),
     ("authswitch_outcomes_room", "Places in the duplicate window.", lambda e: e.state.duplicates.room),
+    (
+        "authswitch_outcomes_forgotten_early",
+        "Outcomes that made room in the duplicate window before their time.",
+        lambda e: e.state.duplicates.forgotten_early,
+    ),
     ("authswitch_reversals_room", "Places in the store of reversals.", lambda e: e.state.reversals.room),
     ("authswitch_terminals", "Terminals registered.", lambda e: e.state.registry.terminal_count),
     ("authswitch_risk_evictions", "Risk windows given up while they still counted.", _evictions),

@@ -309,6 +309,13 @@ def test_what_is_doubtful_is_a_warning(write):
     }
 
 
+def test_window_that_cannot_hold_the_requests_is_doubtful(write):
+    key = "limits.duplicate_window_count_max"
+    text = VALID.replace("[limits]", "[limits]\nrequests_per_second = 2_000")
+    assert found(write(text), "warning")[key].startswith("1,000,000 are reached after 500 s of 2,000 requests a second")
+    assert key not in found(write(text.replace("2_000", "1_600")), "warning")
+
+
 def test_more_connections_than_descriptors_is_doubtful(write, monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (165, 165))
     assert found(write(VALID), "warning")["limits.connections_max"].startswith("needs 166 file descriptors, 165 are")
