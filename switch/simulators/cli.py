@@ -99,6 +99,9 @@ def issuer(  # noqa: PLR0917 - options
     ca: Annotated[Path | None, typer.Option(help="PEM file of the acquirer's authorities.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Write the ledger here at the end, as JSON.")] = None,
     keep_ledger: Annotated[bool, typer.Option(help="Without it nothing is remembered: for load tests.")] = True,
+    charge_after_reversal: Annotated[
+        bool, typer.Option(help="Charge a request that comes after its reversal.")
+    ] = False,
     seconds: Seconds = None,
     seed: Seed = 1,
 ) -> None:
@@ -119,6 +122,7 @@ def issuer(  # noqa: PLR0917 - options
             require_sign_on,
             keep_ledger,
             seed,
+            charge_after_reversal,
         )
         mac = Keys(keys, master_key_file, master_key_env).mac(mac_key, mac_algorithm)
         profile = Profile(load_dialect(dialect))

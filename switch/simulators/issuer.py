@@ -73,6 +73,8 @@ class IssuerSettings:
     keep_ledger: bool = True
     """Without it nothing is remembered: for load tests that last."""
     seed: int = 1
+    charge_after_reversal: bool = False
+    """Charge a request that comes after its reversal, as issuers do that keep no reversals of what they do not know."""
 
 
 class IssuerConnection(asyncio.Protocol):
@@ -408,7 +410,7 @@ class Issuer:
         elif kind in books.VOIDS:
             original = ledger.find_original(profile.original(message))
             reason = self._judge_void(original)
-        elif ledger.is_orphaned(identity):
+        elif ledger.is_orphaned(identity) and not self.settings.charge_after_reversal:
             reason = "do_not_honour"
         else:
             held_minor = 0

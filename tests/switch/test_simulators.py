@@ -390,9 +390,11 @@ def asking() -> Asking:
             self.frames.append(frame)
 
     @asynccontextmanager
-    async def ask_issuer(rules: Rules = NO_RULES) -> AsyncIterator[tuple[Issuer, Callable[..., dict[int, str]]]]:
+    async def ask_issuer(
+        rules: Rules = NO_RULES, *, charge_after_reversal: bool = False
+    ) -> AsyncIterator[tuple[Issuer, Callable[..., dict[int, str]]]]:
         profile = profile_of("iso87-ascii")
-        issuer = Issuer(profile, IssuerSettings(rules=rules))
+        issuer = Issuer(profile, IssuerSettings(rules=rules, charge_after_reversal=charge_after_reversal))
 
         def ask(mti: str, fields: dict[int, str]) -> dict[int, str]:
             recorder = Recorder()
@@ -463,6 +465,16 @@ async def test_an_original_that_comes_after_its_reversal_is_refused(asking: Aski
         assert ask("0200", purchase("000002"))[39] == "00"
     assert list(issuer.ledger.orphan_reversals.values()) == [1]
     assert issuer.ledger.totals().charged_count == 1
+
+
+async def test_an_original_that_comes_after_its_reversal_is_charged_by_some(asking: Asking) -> None:
+    async with asking(charge_after_reversal=True) as (issuer, ask):
+        taken_back = purchase("000003", f90=original_data("000001"))
+        assert ask("0420", taken_back)[39] == "25"
+        assert ask("0200", purchase("000001"))[39] == "00"
+        assert issuer.ledger.totals().charged_count == 1
+        assert ask("0420", taken_back)[39] == "00"
+    assert issuer.ledger.totals().charged_count == 0
 
 
 async def test_a_void_undoes_its_original_once_and_its_reversal_restores_it(asking: Asking) -> None:
