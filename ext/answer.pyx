@@ -2,15 +2,19 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.authentication cimport MAC_RIGHT, verify_message
-from switch.debt cimport acknowledge, pay, postpone
-from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, mti_class
+from switch.debt cimport acknowledge, pay, postpone, reverse
+from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
+from switch.journal cimport POSITION_FAILED
 from switch.kind cimport KIND_ECHO_TEST
 from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LinkMeters
 from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
-from switch.outcome cimport finish
-from switch.reason cimport REASON_TIMEOUT
+from switch.outcome cimport finish, read_authorization_code
+from switch.reason cimport (
+    REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
+)
+from switch.reversal cimport NO_LISTENER, REVERSAL_NONE
 from switch.scan cimport read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
@@ -61,15 +65,15 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
             stats_add(state.meters.stats, meters.mac_failures, 1)
             state.tell("link_mac_failure", {"link": link.name, "stan": stan})
             return
-    if transaction.state == TRANSACTION_LATE:
-        stats_add(state.meters.stats, meters.late, 1)
-        state.tell("link_late_answer", {"link": link.name, "stan": stan})
-        _finish_late(state, link, transaction, held - 1)
-        return
     if (first_mti(state.answer.mti) != answer_mti(transaction.sent_mti)
             or not link.repeats(transaction, &state.answer)):
         stats_add(state.meters.stats, meters.mismatched, 1)
         state.tell("link_mismatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
+        return
+    if transaction.state == TRANSACTION_LATE:
+        stats_add(state.meters.stats, meters.late, 1)
+        state.tell("link_late_answer", {"link": link.name, "stan": stan})
+        _take_late(state, link, transaction, held - 1)
         return
     _take_answer(state, link, transaction, held - 1, meters)
 
@@ -110,7 +114,35 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
     state.transactions.close(number)
 
 
+cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
+    """A late answer tells its terminal nothing new, but when it approves, the card is charged only from now on.
+
+    A reversal that the issuer has carried out settles it. One that it did not find has overtaken its original and took
+    nothing back: there must be one that is sent after the approval was seen. If the reversal is still owed and has been
+    sent, "not found" counts only for its next attempt; if it is owed and has not been sent, nothing is to be done; if
+    none is owed any more, a new one is stored.
+    """
+    cdef uint8_t code[CODE_ROOM]
+    cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
+    if (size > 0 and link.tables.code_to_reason(code, size) in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
+            and kind_traits(transaction.kind).reversible and not transaction.settled):
+        if transaction.reversal != REVERSAL_NONE:
+            state.reversals.at(transaction.reversal).overtook = state.reversals.at(transaction.reversal).attempts > 0
+        else:
+            read_authorization_code(state, link, &state.answer)
+            if reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
+                       transaction.pan_digits, transaction.rrn,
+                       state.authorization_code if state.authorization_code[0] else NULL,
+                       transaction.position) == POSITION_FAILED:
+                return                    # should the issuer say it once more there may be room
+            state.tell("late_approval_reversed", {"link": link.name, "stan": transaction.stan})
+    _finish_late(state, link, transaction, number)
+    pay(state, link)
+
+
 cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
+    if transaction.reversal != REVERSAL_NONE:
+        state.reversals.at(transaction.reversal).late = 0
     state.transactions.remove(link.late, number)
     link.free_stan(transaction.stan)
     state.transactions.close(number)
@@ -139,8 +171,12 @@ cdef void expire(State state, Link link) noexcept:
 
 
 cdef void _time_out(State state, Link link, uint32_t number) noexcept:
-    """The issuer did not answer in time: the terminal is told so, and what may have been charged is reversed."""
+    """The issuer did not answer in time: the terminal is told so, and what may have been charged is reversed.
+
+    A request that has not left by then never leaves: the issuer was not asked, so nothing is owed to it.
+    """
     cdef Transaction *transaction = state.transactions.at(number)
+    cdef LinkChannel carrier
     stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
     link.timeouts_in_a_row += 1
     if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:
@@ -151,8 +187,21 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     if transaction.state == TRANSACTION_REVERSAL:
         postpone(state, link, number)
         return
+    carrier = <LinkChannel>state.channel_at(transaction.carrier_slot, transaction.carrier_generation)
+    if carrier is not None and carrier.withdraw(transaction.departure):
+        finish(state, number, REASON_ISSUER_UNAVAILABLE, NULL, 0, NULL)
+        link.free_stan(transaction.stan)
+        state.transactions.close(number)
+        return
+    state.stored_reversal = REVERSAL_NONE
     finish(state, number, REASON_TIMEOUT, NULL, 0, NULL)
-    state.transactions.drop_messages(number)
     transaction.state = TRANSACTION_LATE
+    transaction.reversal = state.stored_reversal
+    if transaction.reversal != REVERSAL_NONE:
+        state.reversals.at(transaction.reversal).late = number + 1
     transaction.deadline_ns = state.calendar.now_ns + link.late_ns
     state.transactions.append(link.late, number)
+    if link.late.count > link.late_max:
+        number = link.late.head
+        if state.transactions.at(number).settled:          # its answer could not change anything
+            _finish_late(state, link, state.transactions.at(number), number)

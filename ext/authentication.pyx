@@ -7,6 +7,10 @@ from switch.mac cimport MAC_SIZE_MAX, MacPart
 from switch.scan cimport has_field
 from switch.spec cimport DATA_BINARY, FIELD_HEADER
 
+cdef enum:
+    FIELD_MAC_FIRST = 64      # of a message without a secondary bitmap
+
+
 cdef int _gather(DialectTables tables, const MessageIndex *message, int mac_field, MacPart *parts) noexcept nogil:
     """The stretches that are covered, in order; how many."""
     cdef int i, field
@@ -50,6 +54,8 @@ cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
     cdef int field = tables.mac_field_of(message)
     if field == NO_FIELD:
         return MAC_ABSENT
+    if tables.mac_all_up_to and field == FIELD_MAC_FIRST and message.present[1] | message.present[2]:
+        return MAC_WRONG                  # fields above 64 stand behind this MAC: nothing vouches for them
     cdef int count = _gather(tables, message, field, parts)
     mac = message.data + message.offset[field]
     size = message.length[field]

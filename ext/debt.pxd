@@ -1,6 +1,7 @@
 """What the switch owes issuers: reversals of approvals that no terminal was told, sent until they are acknowledged."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.duplicate cimport Outcome
 from switch.link cimport Link, LinkChannel
 from switch.scan cimport MessageIndex
 from switch.state cimport State
@@ -23,12 +24,16 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept
 """Store the reversal of a finished approval, once; its journal position, 0 when there is nothing to reverse, or
 POSITION_FAILED."""
 
+cdef void uncount(State state, Outcome *entry) noexcept nogil
+"""Take back what risk control counted for a request that did not end with an approval, or whose approval is reversed."""
+
 cdef void pay(State state, Link link) noexcept
 """Send what is owed to a link as far as its window and its connections allow."""
 
 cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept
 """The issuer answered the reversal that transaction ``number``, in no list any more, carries: with one of the codes
-that end it nothing is owed any more, else it is sent again later."""
+that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when its original was
+not approved behind an attempt, and what a terminal takes back is then asked of the next issuer of the card's route."""
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept
 """The attempt that transaction ``number`` carries was not answered."""

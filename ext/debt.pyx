@@ -11,7 +11,9 @@ from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
 from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE, REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
 from switch.reversal cimport NO_LISTENER, REVERSAL_NONE, Reversal
-from switch.scan cimport scan_message
+from switch.risk cimport RiskRequest, risk_request
+from switch.route cimport ROUTE_NONE, Route
+from switch.scan cimport read_number, scan_message
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport TRANSACTION_REVERSAL, Transaction
@@ -21,6 +23,8 @@ from switch.translate cimport (
 from libc.string cimport memcpy
 
 cdef enum:
+    FIELD_AMOUNT = 4
+    FIELD_CURRENCY = 49
     ORIGINAL_DATA_ROOM = 64
 
 
@@ -40,6 +44,7 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
             state.tell("reversal_without_stan", {"link": link.name})
             return POSITION_FAILED
     cdef uint32_t number = state.reversals.add(link.reversals, link.number, source, source_size, state.calendar.now_ns)
+    state.stored_reversal = number
     if number == REVERSAL_NONE:
         state.tell("reversal_store_full", {"link": link.name})
         return POSITION_FAILED
@@ -64,16 +69,29 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
 cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept:
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef int64_t position
+    if entry.position == POSITION_NEVER and not entry.reversed:
+        return POSITION_FAILED            # its own outcome could not be written down
     if not entry.approved or entry.reversed or entry.sent_size == 0:
         return 0
     position = reverse(state, <Link>state.links[entry.link], NO_LISTENER, state.duplicates.sent(outcome),
                        entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code, entry.intent)
-    entry.reversed = True
     if position == POSITION_FAILED:
-        entry.position = POSITION_NEVER
-    elif position > entry.position:
+        return position                   # it stands as it was: whoever asks for its reversal again may get it
+    entry.reversed = True
+    uncount(state, entry)
+    if position > entry.position:
         entry.position = position         # a repeat is told so when the reversal is durable
     return position
+
+
+cdef void uncount(State state, Outcome *entry) noexcept nogil:
+    cdef RiskRequest counted
+    if state.risk is None or entry.asked_ns == 0:
+        return
+    counted = risk_request(entry.kind, entry.currency, entry.amount_minor, entry.pan, entry.pan_digits,
+                           entry.key.terminal, state.registry.terminal(entry.key.terminal).merchant, entry.asked_ns)
+    state.risk.uncount(&counted)
+    entry.asked_ns = 0
 
 
 cdef void pay(State state, Link link) noexcept:
@@ -171,13 +189,51 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     return 0
 
 
+cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept:
+    """An issuer does not know what a terminal takes back: ask the next one of the card's route. The position of the
+    new reversal, 0 when there is no other issuer, or POSITION_FAILED."""
+    cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
+    cdef const Route *route
+    cdef Link following
+    cdef int64_t currency
+    cdef int found, target
+    if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) != 0:
+        return 0
+    currency = read_number(tables.spec, &state.sent, FIELD_CURRENCY)
+    found = state.routes.find(reversal.pan, reversal.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
+                              read_number(tables.spec, &state.sent, FIELD_AMOUNT))
+    if found == ROUTE_NONE:
+        return 0
+    route = state.routes.route(found)
+    for target in range(<int>route.target_count - 1, 0, -1):
+        if route.target[target - 1].link == link.number:
+            following = <Link>state.links[route.target[target].link]
+            return reverse(state, following, reversal.listener, reversal.source, reversal.source_size, reversal.pan,
+                           reversal.pan_digits, reversal.rrn, NULL, 0)
+    return 0
+
+
 cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
+    cdef Transaction *late
     cdef uint32_t owed = transaction.reversal
+    cdef Reversal *reversal = state.reversals.at(owed)
     if reason not in (REASON_APPROVED, REASON_ORIGINAL_NOT_FOUND, REASON_DUPLICATE):
         postpone(state, link, number)
         return
-    state.journal.reversed(state.reversals.at(owed), reason)
+    if reason == REASON_ORIGINAL_NOT_FOUND:
+        if reversal.overtook:
+            reversal.overtook = False
+            postpone(state, link, number)
+            return
+        if reversal.listener != NO_LISTENER and _pass_on(state, link, reversal) == POSITION_FAILED:
+            postpone(state, link, number)
+            return
+    if reversal.late:
+        late = state.transactions.at(reversal.late - 1)
+        late.reversal = REVERSAL_NONE
+        late.settled = reason != REASON_ORIGINAL_NOT_FOUND
+    state.journal.reversed(reversal, reason)
     link.reversal_by_number[transaction.stan] = STAN_FREE
     if state.reversals.at(owed).stan:
         link.free_stan(state.reversals.at(owed).stan)

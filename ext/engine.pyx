@@ -165,7 +165,10 @@ cdef class Engine:
         cdef int64_t now_ns = self.state.calendar.now_ns
         cdef Listener listener = channel.listener
         if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
-            channel.hang_up("peer does not read")
+            if channel.waits_for_journal(<uint64_t>self.state.journal.durable):
+                channel.hang_up("journal does not become durable")
+            else:
+                channel.hang_up("peer does not read")
         elif channel.partial_since_ns and now_ns - channel.partial_since_ns > listener.partial_timeout_ns:
             channel.hang_up("frame was not finished in time")
         elif (listener.idle_timeout_ns and channel.in_flight == 0

@@ -73,6 +73,7 @@ cdef class Link:
     cdef uint32_t _turn
     cdef DeadlineList waiting                 # requests and reversals at the issuer
     cdef DeadlineList late
+    cdef uint32_t late_max                    # its share of the table of transactions; then it gets no new work
     cdef DeadlineList network
     cdef readonly ReversalQueue reversals
     cdef readonly uint32_t timeouts_in_a_row
@@ -81,6 +82,7 @@ cdef class Link:
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 
     cdef bint can_take(self) noexcept
+    cdef bint is_late(self) noexcept
     cdef LinkChannel next_channel(self)
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil

@@ -148,7 +148,12 @@ cdef class Link:
 
     cdef bint can_take(self) noexcept:
         """Whether a new request may be sent on this link now."""
-        return self.state == LINK_UP and self.waiting.count < self.in_flight_max
+        return (self.state == LINK_UP and self.waiting.count < self.in_flight_max
+                and self.late.count < self.late_max)
+
+    cdef bint is_late(self) noexcept:
+        """Whether it gets no new request because so many of its answers are overdue."""
+        return self.state == LINK_UP and self.late.count >= self.late_max
 
     cdef LinkChannel next_channel(self):
         """The signed-on connection whose turn it is; None when there is none."""

@@ -48,7 +48,7 @@ cdef class Meters:
     cdef list _codes                      # by listener: response codes by reason
     cdef ListenerMeters listener[METER_LISTENERS_MAX]
     cdef LinkMeters *link
-    cdef uint32_t refused_at_limit[4]     # by limit
+    cdef uint32_t refused_at_limit[5]     # by limit
     cdef uint32_t *_transactions          # by listener, link (the last one: none), kind, reason: counter
     cdef uint32_t *_durations             # the same: histogram
     cdef uint32_t _link_count
@@ -63,3 +63,4 @@ cdef enum:                                # limits, in the order of refused_at_l
     LIMIT_DUPLICATES
     LIMIT_REVERSALS
     LIMIT_STANS
+    LIMIT_LATE

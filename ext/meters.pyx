@@ -36,7 +36,7 @@ LINK_SERIES = (
     ("reversal_attempts", "authswitch_reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
     ("reversals_acknowledged", "authswitch_reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
 )
-LIMITS = ("transactions", "duplicates", "reversals", "stans")
+LIMITS = ("transactions", "duplicates", "reversals", "stans", "late")
 NO_LINK = "none"
 
 

@@ -42,6 +42,13 @@ cdef void finish_unsent(State state, TerminalChannel channel, const uint8_t *hea
                         int kind, int reason, uint32_t outcome) noexcept
 """Answer ``state.request`` at once and store the answer: a final outcome that no issuer had a part in."""
 
+cdef void finish_reversal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                          int reason, uint32_t outcome) noexcept
+"""The same for a terminal's own reversal; a refusal that may pass is not stored, so that its repeats are tried anew."""
+
+cdef void read_authorization_code(State state, Link link, const MessageIndex *answer) noexcept
+"""Set ``state.authorization_code`` from an issuer's answer; zeros when it has none, or when ``answer`` is NULL."""
+
 cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                         int kind, int reason, uint32_t outcome, uint32_t offset) noexcept
 """The same with the slots already set."""

@@ -1,10 +1,11 @@
 """The end of a request: one answer, written down, stored for repeats, and sent to whom it belongs (I1, I3, I6)."""
 
 from switch.authentication cimport seal_message
-from switch.debt cimport reverse, reverse_outcome
+from switch.debt cimport reverse, reverse_outcome, uncount
 from switch.dialect cimport answer_mti, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
+from switch.kind cimport KIND_REVERSAL
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
@@ -150,6 +151,15 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
         send_answer(state, channel, headers, size, entry.position, outcome if entry.approved else OUTCOME_NONE)
 
 
+cdef void finish_reversal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                          int reason, uint32_t outcome) noexcept:
+    if reason == REASON_SYSTEM_MALFUNCTION:
+        state.duplicates.forget(outcome)
+        refuse(state, channel, headers, terminal, KIND_REVERSAL, reason)
+    else:
+        finish_unsent(state, channel, headers, terminal, KIND_REVERSAL, reason, outcome)
+
+
 cdef int _compose_final(State state, Transaction *transaction, Listener listener, Link link, const Terminal *terminal,
                         int *reason, const uint8_t *code, int code_size, const MessageIndex *answer,
                         uint32_t offset) noexcept:
@@ -174,7 +184,7 @@ cdef int _compose_final(State state, Transaction *transaction, Listener listener
     return compose_own_answer(state, listener, terminal, offset)
 
 
-cdef void _read_authorization_code(State state, Link link, const MessageIndex *answer) noexcept:
+cdef void read_authorization_code(State state, Link link, const MessageIndex *answer) noexcept:
     memset(state.authorization_code, 0, AUTHORIZATION_CODE_SIZE)
     if answer != NULL and read_text(link.tables.spec, answer, FIELD_AUTHORIZATION_CODE, state.authorization_code,
                                     AUTHORIZATION_CODE_SIZE) != AUTHORIZATION_CODE_SIZE:
@@ -201,7 +211,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
         code = NULL
     elif reason == REASON_PARTIALLY_APPROVED:
         code = NULL                      # the terminal would take it for the whole amount
-    _read_authorization_code(state, link, answer)
+    read_authorization_code(state, link, answer)
     memcpy(entry.authorization_code, state.authorization_code, AUTHORIZATION_CODE_SIZE)
     cdef int told = reason
     cdef int size = _compose_final(state, transaction, listener, link, terminal, &told, code, code_size, answer, offset)
@@ -226,7 +236,9 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
                            transaction.pan_digits, transaction.rrn,
                            entry.authorization_code if entry.authorization_code[0] else NULL,
                            transaction.position)
-        entry.reversed = True
+        entry.reversed = position != POSITION_FAILED
+    if not approved:
+        uncount(state, entry)
     channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
     if channel is not None:
         channel.in_flight -= 1

@@ -22,7 +22,7 @@ from switch.kind cimport (
 from switch.link cimport Link, LinkChannel
 from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
-from switch.meters cimport LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
+from switch.meters cimport LIMIT_DUPLICATES, LIMIT_LATE, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
 from switch.network cimport answer_terminal
 from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat, set_rrn
 from switch.pin cimport PIN_FORMAT_NONE
@@ -32,13 +32,13 @@ from switch.reason cimport (
     REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
-from switch.risk cimport RiskRequest
+from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport has_field, read_number, read_text, scan_message
 from switch.sensitive cimport blank_sensitive, read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.takeback cimport given_up, take_back
+from switch.takeback cimport given_up, named_at, take_back
 from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN,
@@ -178,7 +178,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     if outcome != OUTCOME_NONE:
         _handle_duplicate(state, channel, frame, terminal, kind, outcome, fingerprint)
         return
-    position = given_up(state, terminal_number, stan, amount_minor)
+    position = given_up(state, listener.tables, terminal_number, stan, amount_minor)
     if kind != KIND_REVERSAL and position != POSITION_FAILED:
         # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now.
         refuse_at(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT, position)
@@ -203,6 +203,7 @@ cdef void _describe(State state, Outcome *entry, Listener listener, int kind, ui
                     int64_t amount_minor) noexcept:
     """What the journal and repeats need to know of the request."""
     cdef int64_t currency = read_number(listener.tables.spec, &state.request, FIELD_CURRENCY)
+    entry.named_at = named_at(state, listener.tables)
     entry.fingerprint = fingerprint
     entry.listener = listener.number
     entry.kind = <uint8_t>kind
@@ -228,6 +229,12 @@ cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
     return outcome
 
 
+cdef bint _suits(Listener earlier, Listener listener) noexcept:
+    """Whether an answer stored for one listener can be told on another: same dialect, and with a MAC or without."""
+    return (earlier.tables is listener.tables
+            and (earlier.mac_policy == MAC_POLICY_NONE) == (listener.mac_policy == MAC_POLICY_NONE))
+
+
 cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
                             int kind, uint32_t outcome, uint64_t fingerprint) noexcept:
     """A natural key that is known: the newest connection gets the one answer."""
@@ -235,8 +242,7 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef Transaction *transaction
     cdef TerminalChannel earlier
-    # A stored answer is in the dialect in which it was asked for.
-    if entry.fingerprint != fingerprint or (<Listener>state.listeners[entry.listener]).tables is not listener.tables:
+    if entry.fingerprint != fingerprint or not _suits(<Listener>state.listeners[entry.listener], listener):
         stats_add(state.meters.stats, state.meters.listener[listener.number].conflicting, 1)
         refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)
         return
@@ -277,6 +283,10 @@ cdef Link _choose_link(State state, const Route *route):
                     return <Link>state.links[route.target[i].link]
                 pick -= route.target[i].weight
         first = last
+    for i in range(route.target_count):
+        if (<Link>state.links[route.target[i].link]).is_late():
+            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
+            break
     return None
 
 
@@ -325,14 +335,8 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     if currency < 0:
         currency = 0
     if state.risk is not None:
-        risked.kind = kind
-        risked.currency = <int>currency
-        risked.amount_minor = amount_minor
-        risked.pan = state.pan
-        risked.pan_digits = state.pan_digits
-        risked.terminal = terminal_number
-        risked.merchant = terminal.merchant
-        risked.now_ms = <uint64_t>(state.calendar.now_ns // 1_000_000)
+        risked = risk_request(kind, <int>currency, amount_minor, state.pan, state.pan_digits, terminal_number,
+                              terminal.merchant, state.calendar.now_ns)
         reason = state.risk.check(&risked)
         if reason != REASON_APPROVED:
             return reason
@@ -430,6 +434,8 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
         state.transactions.close(number)
         return REASON_SYSTEM_MALFUNCTION
     transaction.position = position
+    transaction.departure = carrier.departed
+    state.duplicates.at(outcome).asked_ns = state.calendar.now_ns
     link.by_stan[stan] = number + 1
     state.duplicates.at(outcome).transaction = number
     state.transactions.append(link.waiting, number)

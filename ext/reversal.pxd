@@ -17,11 +17,13 @@ cdef enum ReversalState:
 cdef struct Reversal:
     uint8_t state
     uint8_t level             # of the pause that it is in
+    uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t attempts
     uint32_t stan             # the same in every attempt; 0: its original's
     uint32_t next
     uint32_t source_size
+    uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     int64_t stored_ns
     int64_t due_ns
     int64_t position          # of its record in the journal: no attempt leaves before that is durable

@@ -27,6 +27,22 @@ cdef struct RiskRequest:
     uint32_t merchant
     uint64_t now_ms           # monotonic
 
+
+cdef inline RiskRequest risk_request(int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+                                     uint32_t terminal, uint32_t merchant, int64_t now_ns) noexcept nogil:
+    """What a terminal asks for; no message says in which country its card was issued."""
+    cdef RiskRequest request
+    request.kind = kind
+    request.currency = currency
+    request.amount_minor = amount_minor
+    request.pan = pan
+    request.pan_digits = pan_digits
+    request.country = 0
+    request.terminal = terminal
+    request.merchant = merchant
+    request.now_ms = <uint64_t>(now_ns // 1_000_000)
+    return request
+
 cdef struct Limit:
     uint64_t kinds            # bit n: kind n is counted and limited
     uint64_t salt             # sets the windows of this limit apart from those of others

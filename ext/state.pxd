@@ -26,6 +26,7 @@ from switch.translate cimport Composer, Slots
 
 cdef enum:
     SCRATCH_BYTES = 131072    # one composed frame; above every limit that a framing may set
+    LATE_SHARES = 4           # a link may hold one of so many shares of the transactions for late answers
 
 cdef class State:
     cdef readonly Calendar calendar
@@ -39,6 +40,7 @@ cdef class State:
     cdef readonly TransactionTable transactions
     cdef readonly DuplicateWindow duplicates
     cdef readonly ReversalStore reversals
+    cdef uint32_t stored_reversal             # entry that was added last; REVERSAL_NONE when that failed
     cdef readonly Numbering numbering
     cdef readonly bytes acquirer_id           # ASCII digits, field 32
     cdef const uint8_t *acquirer_text         # the same

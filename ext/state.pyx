@@ -60,6 +60,8 @@ cdef class State:
         self.meters = meters
         self.listeners = listeners
         self.links = links
+        for link in links:
+            (<Link>link).late_max = max(1, transactions.room // LATE_SHARES)
         self.transactions = transactions
         self.duplicates = duplicates
         self.reversals = reversals

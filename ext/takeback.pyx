@@ -1,15 +1,15 @@
 """A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.debt cimport reverse, reverse_outcome
-from switch.dialect cimport DialectTables
+from switch.dialect cimport DialectTables, mti_class
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
 from switch.link cimport Link
 from switch.listener cimport Listener
-from switch.outcome cimport finish_unsent
+from switch.outcome cimport finish_reversal
 from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
@@ -24,23 +24,38 @@ cdef enum:
     FIELD_STAN = 11
     FIELD_CURRENCY = 49
     ORIGINAL_ROOM = 64
-    ORIGINAL_STAN_AT = 4          # fields 90 (1987) and 56 (1993) begin with MTI and STAN of the original
+    ORIGINAL_STAN_AT = 4          # fields 90 (1987) and 56 (1993) begin with MTI and STAN of the original,
     ORIGINAL_STAN_DIGITS = 6
+    ORIGINAL_AT = 10              # and then have its date and time: field 7 in 1987, field 12 in 1993
+    ORIGINAL_TIME_PART = 2
+    CLASS_AUTHORIZATION = 1
+    CLASS_FINANCIAL = 2
     CLASS_GIVEN_UP = 10           # no MTI has it: what a reversal named before it came
+
+
+cdef struct Named:            # what a reversal says of its original
+    int64_t stan
+    int64_t at                # date and time, their digits as a number; 0: it does not say
+    uint32_t message_class    # 0: it does not say
 
 
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                     uint32_t outcome) noexcept:
-    cdef uint32_t terminal_number = state.duplicates.at(outcome).key.terminal
-    cdef int64_t stan = _original_stan(state, channel.listener.tables)
-    cdef uint32_t original = _find_original(state, terminal_number, stan)
-    cdef int64_t amount_minor = read_number(channel.listener.tables.spec, &state.request, FIELD_AMOUNT)
+    cdef const NaturalKey *key = &state.duplicates.at(outcome).key
+    cdef DialectTables tables = channel.listener.tables
+    cdef int64_t amount_minor = read_number(tables.spec, &state.request, FIELD_AMOUNT)
+    cdef bint others = False
+    cdef Named named
+    cdef uint32_t original
     cdef Outcome *entry
     cdef int reason = REASON_APPROVED
+    _read_named(state, tables, &named)
+    original = _find_original(state, key, &named, &others)
     if original == OUTCOME_NONE:
-        reason = _give_up(state, channel.listener, terminal_number, stan, amount_minor)
+        reason = _give_up(state, channel.listener, key.terminal, &named, amount_minor)
         if reason == REASON_APPROVED:
-            reason = _reverse_unknown(state, channel.listener)
+            # What has that number here is another payment: it stays, and no issuer is told to look for it.
+            reason = REASON_ORIGINAL_NOT_FOUND if others else _reverse_unknown(state, channel.listener)
     else:
         entry = state.duplicates.at(original)
         if amount_minor >= 0 and entry.amount_minor > 0 and amount_minor != entry.amount_minor:
@@ -49,44 +64,71 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
             state.transactions.at(entry.transaction).reversal_wanted = True
         elif reverse_outcome(state, original) == POSITION_FAILED:
             reason = REASON_SYSTEM_MALFUNCTION
-    finish_unsent(state, channel, headers, terminal, KIND_REVERSAL, reason, outcome)
+    finish_reversal(state, channel, headers, terminal, reason, outcome)
 
 
-cdef int64_t _original_stan(State state, DialectTables tables) noexcept:
-    """The STAN in the original data elements where the dialect has them, else the reversal's own."""
-    cdef uint8_t text[ORIGINAL_ROOM]
-    cdef int64_t stan = 0
+cdef int64_t _number_at(const uint8_t *text, int start, int size) noexcept nogil:
+    cdef int64_t number = 0
     cdef int i
+    for i in range(start, start + size):
+        number = number * 10 + (text[i] - 0x30)
+    return number
+
+
+cdef void _read_named(State state, DialectTables tables, Named *named) noexcept nogil:
+    """From the original data elements where the dialect has them and the reversal too, else its own STAN."""
+    cdef uint8_t text[ORIGINAL_ROOM]
+    cdef int size
     cdef int count = -1
+    named.at = 0
+    named.message_class = 0
     if tables.original_field:
         count = read_text(tables.spec, &state.request, tables.original_field, text, ORIGINAL_ROOM)
-    if count < ORIGINAL_STAN_AT + ORIGINAL_STAN_DIGITS:
-        return read_number(tables.spec, &state.request, FIELD_STAN)
-    for i in range(ORIGINAL_STAN_AT, ORIGINAL_STAN_AT + ORIGINAL_STAN_DIGITS):
-        stan = stan * 10 + (text[i] - 0x30)
-    return stan
+    if count < ORIGINAL_AT:
+        named.stan = read_number(tables.spec, &state.request, FIELD_STAN)
+        return
+    named.stan = _number_at(text, ORIGINAL_STAN_AT, ORIGINAL_STAN_DIGITS)
+    named.message_class = mti_class(<uint32_t>_number_at(text, 0, ORIGINAL_STAN_AT))
+    if tables.original_part_count > ORIGINAL_TIME_PART:
+        size = tables.original_part[ORIGINAL_TIME_PART].size
+        if count >= ORIGINAL_AT + size:
+            named.at = _number_at(text, ORIGINAL_AT, size)
 
 
-cdef uint32_t _find_original(State state, uint32_t terminal_number, int64_t stan) noexcept:
-    cdef int message_class
+cdef int64_t named_at(State state, DialectTables tables) noexcept nogil:
+    cdef int64_t number
+    if tables.original_part_count <= ORIGINAL_TIME_PART:
+        return 0
+    number = read_number(tables.spec, &state.request, tables.original_part[ORIGINAL_TIME_PART].field)
+    return number if number > 0 else 0
+
+
+cdef uint32_t _find_original(State state, const NaturalKey *own, const Named *named, bint *others) noexcept nogil:
+    """The outcome that a reversal names; of the MTI class that it tells, else a payment before an authorization."""
+    cdef NaturalKey key = own[0]
     cdef uint32_t found = OUTCOME_NONE
-    for message_class in (2, 1):
-        found = state.duplicates.find_latest(terminal_number, <uint32_t>stan, message_class)
+    cdef uint32_t message_class
+    key.stan = <uint32_t>named.stan
+    for message_class in range(CLASS_FINANCIAL, CLASS_AUTHORIZATION - 1, -1):
+        if named.message_class in (CLASS_FINANCIAL, CLASS_AUTHORIZATION) and named.message_class != message_class:
+            continue
+        key.message_class = message_class
+        found = state.duplicates.find_named(&key, named.at, state.pan, state.pan_digits, others)
         if found != OUTCOME_NONE:
             break
     return found
 
 
-cdef int _give_up(State state, Listener listener, uint32_t terminal_number, int64_t stan,
+cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Named *named,
                   int64_t amount_minor) noexcept:
     """Remember that a request was reversed before it came, if it still is to come; REASON_APPROVED or why not."""
     cdef NaturalKey key
     cdef uint32_t number
     cdef Outcome *entry
     cdef int64_t position
-    key.occasion = 0
+    key.occasion = <uint64_t>named.at
     key.terminal = terminal_number
-    key.stan = <uint32_t>stan
+    key.stan = <uint32_t>named.stan
     key.message_class = CLASS_GIVEN_UP
     key._padding = 0
     if state.duplicates.find(&key) != OUTCOME_NONE:
@@ -98,14 +140,26 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, int6
     entry.kind = KIND_REVERSAL
     entry.listener = listener.number
     entry.amount_minor = amount_minor
+    entry.named_at = named.at
+    entry.pan_digits = <uint8_t>state.pan_digits
+    memcpy(entry.pan, state.pan, state.pan_digits)
     state.duplicates.finish_without_answer(number, state.calendar.now_ns)
     position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0)
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
     return REASON_SYSTEM_MALFUNCTION if position == POSITION_FAILED else REASON_APPROVED
 
 
-cdef int64_t given_up(State state, uint32_t terminal_number, int64_t stan, int64_t amount_minor) noexcept nogil:
-    cdef uint32_t number = state.duplicates.find_latest(terminal_number, <uint32_t>stan, CLASS_GIVEN_UP)
+cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_number, int64_t stan,
+                      int64_t amount_minor) noexcept nogil:
+    cdef NaturalKey key
+    cdef bint others = False
+    cdef uint32_t number
+    key.occasion = <uint64_t>named_at(state, tables)
+    key.terminal = terminal_number
+    key.stan = <uint32_t>stan
+    key.message_class = CLASS_GIVEN_UP
+    key._padding = 0
+    number = state.duplicates.find_named(&key, <int64_t>key.occasion, state.pan, state.pan_digits, &others)
     if number == OUTCOME_NONE:
         return POSITION_FAILED
     if state.duplicates.at(number).amount_minor != amount_minor:

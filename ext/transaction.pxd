@@ -18,7 +18,7 @@ cdef enum:
 cdef enum TransactionState:
     TRANSACTION_FREE
     TRANSACTION_WAITING               # the issuer has been asked
-    TRANSACTION_LATE                  # ended by time-out; kept to know a late answer, and to keep its STAN from reuse
+    TRANSACTION_LATE                  # ended by time-out; kept to take back a late approval, its STAN out of use
     TRANSACTION_NETWORK               # one of our own 0800s
     TRANSACTION_REVERSAL              # a stored reversal or advice that is at the issuer now
 
@@ -38,6 +38,7 @@ cdef struct Transaction:
     uint8_t kind
     uint8_t pan_digits
     uint8_t reversal_wanted           # the terminal's own reversal came while the issuer was being asked
+    uint8_t settled                   # late: the issuer acknowledged that it has reversed it
     uint16_t link
     uint16_t listener
     uint32_t next                     # in its list; or the next free one
@@ -49,7 +50,7 @@ cdef struct Transaction:
     uint32_t terminal                 # registry index
     uint32_t outcome                  # its entry in the duplicate window
     uint32_t stan                     # ours, on the link
-    uint32_t reversal                 # entry of the store, for TRANSACTION_REVERSAL
+    uint32_t reversal                 # entry of the store that it carries, or that takes it back when late
     uint32_t request_size
     uint32_t request_mti
     uint32_t place_count
@@ -61,6 +62,7 @@ cdef struct Transaction:
     int64_t sent_ns
     int64_t amount_minor
     int64_t position                  # of its INTENT in the journal
+    uint64_t departure                # number of its frame among those of the carrier
     uint8_t pan[PAN_MAX + 1]          # ASCII digits
     uint8_t rrn[12]
     uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link

@@ -189,6 +189,7 @@ def test_suspended_link_that_does_not_come_back(make_world):
     world = make_world(**one_link(timeouts_to_unhealthy=1, echo_interval_ms=0))
     issuer, terminal = signed_on(world), world.terminal()
     terminal.send(purchase(world))
+    issuer.read_one()
     world.advance(15.1)
     world.advance(5.1)
     terminal.read()
@@ -351,6 +352,7 @@ def test_terminal_that_does_not_read(world):
     terminal, issuer = world.terminal(), world.issuer()
     terminal.send(purchase(world))
     issuer.answer(issuer.read_one())
+    world.journal.sync()
     world.advance(9.5)
     assert terminal.hung_up is None
     world.advance(1)

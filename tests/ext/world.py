@@ -28,6 +28,7 @@ from switch.listener import Listener, TerminalChannel
 from switch.mac import compute_mac
 from switch.notebook import Notebook
 from switch.registry import Registry
+from switch.risk import Risk
 from switch.route import RouteTable
 from switch.server.assembly import build_engine
 from switch.stats import Stats
@@ -300,6 +301,7 @@ class World:
         routes: Iterable[str] = ROUTES,
         limits: Mapping[str, int] | None = None,
         journal: Journal | None = None,
+        risk: Risk | None = None,
         seed: int = 7,
     ) -> None:
         self.config = Config.model_validate(
@@ -327,7 +329,7 @@ class World:
         self._set_clock()
         self.engine: Engine = build_engine(
             self.config,
-            self._parts(list(routes)),
+            self._parts(list(routes), risk),
             self.stats,
             lambda event, details: self.notes.append((event, details)),
             journal=self.journal,
@@ -336,7 +338,7 @@ class World:
         )
         self._stans = itertools.count(1)
 
-    def _parts(self, routes: list[str]) -> Parts:
+    def _parts(self, routes: list[str], risk: Risk | None) -> Parts:
         merchants = "id,name,state,category,kinds\n" + "".join(
             f"{identity},Shop,{state},5411,\n" for identity, state in MERCHANTS.items()
         )
@@ -357,7 +359,7 @@ class World:
             RouteTable.build(
                 (header + "".join(f"{row}\n" for row in routes)).encode(), [s.name for s in self.config.links], names
             ),
-            None,
+            risk,
         )
 
     # --- connections --------------------------------------------------------------------------------------------------

@@ -1,0 +1,114 @@
+"""Approvals that come after their reversal was sent, requests that never left, and how much of both is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ext.world import link, purchase
+
+
+def timed_out(world, terminal, issuer):
+    """A purchase that timed out: what the issuer was asked, and its reversal."""
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.advance(15.1)
+    assert terminal.read_one()["39"] == "68"
+    return asked, issuer.read_one()
+
+
+def test_approval_after_a_reversal_that_was_not_found_is_reversed(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(first, "25")
+    assert world.engine.owed == 0
+    issuer.answer(asked)
+    assert world.engine.owed == 1
+    second = issuer.read_one()
+    assert (second["t"], second["38"], second["37"]) == ("0420", "A1B2C3", asked["37"])
+    assert second["90"][4:10] == asked["11"]
+    issuer.answer(second, "25")  # asked after the approval: now it counts
+    assert world.engine.owed == 0
+    issuer.answer(asked)
+    assert world.engine.owed == 0
+    assert terminal.read() == []
+
+
+def test_approval_while_the_reversal_is_at_the_issuer(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(asked)
+    issuer.answer(first, "25")
+    assert world.engine.owed == 1
+    world.advance(11)
+    second = issuer.read_one()
+    assert second["t"] == "0421"
+    issuer.answer(second, "25")
+    assert world.engine.owed == 0
+
+
+@pytest.mark.parametrize("code", ["00", "94"])
+def test_approval_after_a_reversal_that_was_carried_out_changes_nothing(world, code):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(first, code)
+    issuer.answer(asked)
+    assert world.engine.owed == 0
+    assert world.count("link_late_answers_total") == 1
+
+
+@pytest.mark.parametrize("changes", [{"code": "51"}, {"f41": "10000007"}, {"mac": False}])
+def test_late_answers_that_charge_nothing(world, changes):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(first, "25")
+    issuer.answer(asked, **changes)
+    assert world.engine.owed == 0
+
+
+def test_request_that_did_not_leave_in_time_never_leaves(world):
+    world.syncs = False
+    terminal, issuer = world.terminal(), world.issuer()
+    left, kept = purchase(world), purchase(world)
+    terminal.send(left)
+    world.journal.sync()
+    asked = issuer.read_one()
+    terminal.send(kept)
+    terminal.send(purchase(world))
+    world.advance(10)
+    world.syncs = True
+    issuer.answer(asked)
+    assert len(terminal.read()) == 1
+    world.advance(6)
+    assert [one["39"] for one in terminal.read()] == ["91", "91"]
+    assert issuer.read() == []
+    assert world.engine.owed == 0
+    terminal.send(purchase(world))
+    assert issuer.read_one()["t"] == "0200"
+
+
+def test_late_answers_of_one_link_leave_room_for_the_others(make_world):
+    world = make_world(
+        limits={"transactions_in_flight_max": 16},
+        links=[
+            link(name, "iso87-ascii", timeouts_to_unhealthy=1000, in_flight_max=16, reversal={"window": 1})
+            for name in ("bank-a", "bank-b")
+        ],
+    )
+    terminal, slow, quick = world.terminal(), world.issuer(), world.issuer("bank-b")
+    codes = []
+    for _ in range(8):
+        terminal.send(purchase(world))
+        slow.read()
+        world.advance(3.9)
+        codes += [one["39"] for one in terminal.read()]
+    world.advance(16)
+    codes += [one["39"] for one in terminal.read()]
+    assert "91" in codes
+    assert world.count("refused_at_limit_total", limit="late") > 0
+    assert world.engine.state.transactions.in_use <= 10
+    terminal = world.terminal()
+    terminal.send(purchase(world, f2="4111111111111111"))
+    quick.answer(quick.read_one())
+    assert terminal.read_one()["39"] == "00"
+    quick.close()
+    slow.close()

@@ -1,0 +1,161 @@
+"""Whose payment a terminal's reversal takes back, and what becomes of one that cannot be taken or is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ext.world import CARD, World, change, link, listener, purchase, reversal
+
+OTHER_CARD = "6225000000000022"
+
+
+def approve(world, terminal, issuer, request):
+    terminal.send(request)
+    asked = issuer.read_one()
+    issuer.answer(asked)
+    assert terminal.read_one()["39"] == "00"
+    return asked
+
+
+def test_original_is_of_the_class_that_is_named(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    held = purchase(world, t="0100")
+    paid = change(held, t="0200")
+    first = approve(world, terminal, issuer, held)
+    second = approve(world, terminal, issuer, paid)
+    for request, asked in ((held, first), (paid, second)):
+        assert terminal.ask(reversal(world, request))["39"] == "00"
+        world.tick()
+        taken_back = issuer.read_one()
+        assert taken_back["90"][:10] == asked["t"] + asked["11"]
+        issuer.answer(taken_back)
+
+
+@pytest.mark.parametrize("changes", [{"f2": OTHER_CARD}, {"f7": "0114080000"}, {"t": "0100"}])
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_payment_is_left_alone(world, changes, finished):
+    terminal, issuer = world.terminal(), world.issuer()
+    paid = purchase(world)
+    terminal.send(paid)
+    asked = issuer.read_one()
+    if finished:
+        issuer.answer(asked)
+        terminal.read_one()
+    answer = terminal.ask(reversal(world, change(paid, **changes)))
+    assert answer["39"] == ("00" if "t" in changes else "25")
+    if not finished:
+        issuer.answer(asked)
+        assert terminal.read_one()["39"] == "00"
+    world.tick()
+    for passed_on in issuer.read():
+        assert "38" not in passed_on
+        issuer.answer(passed_on, "25")
+    assert terminal.ask(paid)["39"] == "00"
+
+
+def test_older_payment_of_a_number_is_found_by_its_moment(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    old = purchase(world, f11="000500", f7="0114080000", f13="0114")
+    new = purchase(world, f11="000500")
+    asked = approve(world, terminal, issuer, old)
+    approve(world, terminal, issuer, new)
+    assert terminal.ask(reversal(world, old))["39"] == "00"
+    world.tick()
+    assert issuer.read_one()["90"][4:10] == asked["11"]
+    assert terminal.ask(new)["39"] == "00"
+    assert terminal.ask(old)["39"] == "68"
+
+
+def test_batch_tells_cup_payments_of_one_number_apart(world):
+    terminal, issuer = world.terminal("cup"), world.issuer()
+    old = purchase(world, "cup")
+    asked = approve(world, terminal, issuer, old)
+    approve(world, terminal, issuer, change(old, f60="22000002"))
+    assert terminal.ask(reversal(world, old))["39"] == "00"
+    world.tick()
+    assert issuer.read_one()["90"][4:10] == asked["11"]
+
+
+def test_refusal_that_may_pass_is_not_kept():
+    world = World(limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2})
+    slow, terminal, issuer = world.terminal(), world.terminal(), world.issuer()
+    slow.send(purchase(world))
+    issuer.answer(issuer.read_one())  # an approval that does not leave: nothing behind it is forgotten
+    paid = purchase(world)
+    approve(world, terminal, issuer, paid)
+    unknown = reversal(world, purchase(world))
+    assert terminal.ask(unknown)["39"] == "96"
+    assert slow.read_one()["39"] == "00"
+    assert terminal.ask(change(unknown, t="0401"))["39"] == "00"
+    world.settle()
+
+
+def two_issuers(make_world):
+    return make_world(
+        links=[link("bank-a", "iso87-ascii"), link("bank-b", "iso87-ascii")], routes=["6,,,,,,bank-a:1|bank-b:2"]
+    )
+
+
+@pytest.mark.parametrize("code", ["25", "00"])
+def test_unknown_original_is_asked_of_the_next_issuer(make_world, code):
+    world = two_issuers(make_world)
+    terminal, first, second = world.terminal(), world.issuer(), world.issuer("bank-b")
+    assert terminal.ask(reversal(world, purchase(world)))["39"] == "00"
+    world.tick()
+    first.answer(first.read_one(), code)
+    world.tick()
+    if code == "00":
+        assert second.read() == []
+    else:
+        assert world.engine.owed == 1
+        passed_on = second.read_one()
+        assert (passed_on["t"], passed_on["2"]) == ("0420", CARD)
+        second.answer(passed_on, "25")
+    world.tick()
+    assert world.engine.owed == 0
+    assert first.read() == second.read() == []
+
+
+def test_stored_answer_is_not_told_without_its_mac(make_world):
+    world = make_world(listeners=[listener("open", "iso87-ascii", mac="none"), listener("iso", "iso87-ascii")])
+    unsigned, terminal, issuer = world.terminal("open"), world.terminal(), world.issuer()
+    paid = purchase(world)
+    unsigned.send(paid, mac=False)
+    issuer.answer(issuer.read_one())
+    assert "128" not in unsigned.read_one()
+    answer = terminal.ask(paid)
+    assert answer["39"] == "94"
+    assert terminal.is_sealed(answer)
+
+
+def test_approval_that_was_told_once_may_be_forgotten(make_world):
+    world = make_world(limits={"duplicate_window_count_max": 2, "transactions_in_flight_max": 2})
+    deaf, quick, issuer = world.terminal(), world.terminal(), world.issuer()
+    paid = purchase(world)
+    deaf.send(paid)
+    issuer.answer(issuer.read_one())
+    quick.send(paid)
+    assert quick.read_one()["39"] == "00"
+    deaf.send(paid)
+    for _ in range(8):
+        approve(world, quick, issuer, purchase(world))
+    assert world.engine.state.duplicates.forgotten_early > 0
+    assert len(deaf.read()) == 2
+    deaf.close()
+    assert world.engine.owed == 0
+
+
+@pytest.mark.parametrize(
+    ("syncs", "reason"), [(True, "peer does not read"), (False, "journal does not become durable")]
+)
+def test_stalls_are_told_apart(world, syncs, reason):
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.syncs = False
+    issuer.answer(asked)
+    if syncs:
+        world.journal.sync()
+    world.advance(11)
+    assert terminal.hung_up == reason
+    world.syncs = True
