@@ -204,7 +204,7 @@ class _Checks:
         elif origin.source == "request" and policy in ("reversal", "network_answer"):
             if origin.argument and origin.argument not in self.keys.values():
                 yield key, f"this dialect has no field of the key {origin.argument!r}"
-            if policy == "reversal" and int(number) in self.file.sensitive:
+            if policy == "reversal" and int(number) in self.file.never_kept:
                 yield key, "is sensitive and never kept, so no reversal can have it"
 
     def _condition(self, key: Key, reference: str, text: str) -> Found:

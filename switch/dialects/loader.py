@@ -84,7 +84,7 @@ class Dialect:
     @cached_property
     def sensitive(self) -> frozenset[int]:
         """Numbers of the fields that are never stored or shown."""
-        return frozenset(self.file.sensitive)
+        return frozenset(self.file.never_kept)
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
@@ -198,7 +198,7 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry]) -> dict[str
             "fields": None if file.mac.coverage == "up-to-mac" else [_number(name) for name in file.mac.coverage],
             "kinds": [Kind[kind.upper()] for kind in file.mac.kinds],
         },
-        "sensitive": file.sensitive,
+        "sensitive": file.never_kept,
         "original_field": 0 if file.original_data is None else file.original_data.field,
         "original_parts": []
         if file.original_data is None

@@ -265,6 +265,10 @@ class NetworkMessage(Table):
     fields: FieldRules
 
 
+ALWAYS_SENSITIVE = (35, 36, 45, 52)
+"""Track 2, 3 and 1 and the PIN block, in every version of ISO 8583: no file can forget them."""
+
+
 class DialectFile(Table):
     """A dialect as its files say, all that it extends included."""
 
@@ -288,3 +292,8 @@ class DialectFile(Table):
     policy: Policies
     original_data: OriginalData | None = None
     network: dict[Literal["sign_on", "sign_off", "echo_test", "key_exchange", "cut_over"], NetworkMessage] = {}
+
+    @property
+    def never_kept(self) -> list[int]:
+        """Numbers of the fields that are never stored or shown: what the file lists, and card data in any case."""
+        return sorted({*self.sensitive, *ALWAYS_SENSITIVE})

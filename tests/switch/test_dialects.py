@@ -175,6 +175,13 @@ def test_a_dialect_extends_a_file_beside_it(example):
     assert not is_fixed(dialect.layout["126"])
 
 
+def test_card_data_is_sensitive_whatever_a_file_says(example):
+    child = example.parent / "careless.toml"
+    child.write_text('extends = "./north-bank.toml"\nsensitive = [48]\n')
+    dialect = load_dialect(child)
+    assert dialect.sensitive == {35, 36, 45, 48, 52}
+
+
 def test_all_mistakes_are_told_at_once_each_with_its_file(example, tmp_path):
     base = tmp_path / "base.toml"
     base.write_text(
