@@ -194,7 +194,6 @@ def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool) -
 [switch]
 name = "bench"
 acquirer_id = "10000001"
-country = "156"
 
 [admin]
 bind = "127.0.0.1:{ports.admin}"

@@ -13,6 +13,7 @@ cdef struct Departure:        # one frame in the output buffer
     uint32_t end              # offset in the buffer where the frame ends
     uint32_t outcome          # entry of the duplicate window whose approval this frame tells, or OUTCOME_NONE
     uint32_t serial           # of that outcome
+    int64_t since_ns          # when it was queued
 
 
 cdef class Channel:
@@ -26,9 +27,10 @@ cdef class Channel:
     cdef DuplicateWindow outcomes          # told when the frame of an approval has left
     cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
     cdef int64_t last_heard_ns
-    cdef int64_t waiting_since_ns          # when output began to wait; 0 when there is none
+    cdef int64_t waiting_since_ns          # since when the oldest frame waits; 0 when there is none
     cdef int64_t partial_since_ns          # when the pending partial frame began; 0 when there is none
 
+    cdef uint32_t shown                    # frames written and still kept, until the peer acknowledges them
     cdef uint64_t departed                 # frames ever queued: the number of the newest
 
     cdef uint8_t *_out
@@ -43,7 +45,10 @@ cdef class Channel:
     cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept
     cdef bint withdraw(self, uint64_t number) noexcept
     cdef bint waits_for_journal(self, uint64_t durable) noexcept
+    cdef uint32_t may_leave(self, uint64_t durable, uint32_t *size) noexcept
+    cdef bytes peek(self, uint64_t durable, uint32_t *count)
     cdef bytes take(self, uint64_t durable)
+    cdef bytes take_frames(self, uint32_t count)
     cdef uint32_t next_undelivered(self) noexcept
     cdef void _give_back(self) noexcept
     cdef void hang_up(self, str reason) noexcept

@@ -70,6 +70,7 @@ cdef class Channel:
         departure.position = position
         departure.end = self._size
         departure.outcome = outcome
+        departure.since_ns = now_ns
         if outcome != OUTCOME_NONE:
             departure.serial = self.outcomes.will_tell(outcome)
         if self._departure_count == 0:
@@ -84,7 +85,7 @@ cdef class Channel:
         cdef uint32_t start = 0
         cdef uint32_t size, i
         cdef Departure *departure
-        if number <= gone:
+        if number <= gone + self.shown:
             return False
         departure = self._departures + self._departure_first + (number - gone - 1)
         if number - gone > 1:
@@ -100,22 +101,44 @@ cdef class Channel:
         """Whether the oldest output may not leave yet, its record not being durable; else the peer does not read."""
         return self._departure_count > 0 and self._departures[self._departure_first].position > durable
 
-    cdef bytes take(self, uint64_t durable):
-        """The bytes whose journal positions are durable, as one object to write at once; None when there are none."""
+    cdef uint32_t may_leave(self, uint64_t durable, uint32_t *size) noexcept:
+        """How many frames have durable journal positions, and how many bytes they are."""
         cdef uint32_t count = 0
-        cdef uint32_t released = 0
-        cdef uint32_t i
         cdef Departure *departure
+        size[0] = 0
         while count < self._departure_count:
             departure = &self._departures[self._departure_first + count]
             if departure.position > durable:
                 break
-            released = departure.end
-            if departure.outcome != OUTCOME_NONE:
-                self.outcomes.tell(departure.outcome, departure.serial)
+            size[0] = departure.end
             count += 1
+        return count
+
+    cdef bytes peek(self, uint64_t durable, uint32_t *count):
+        """What ``take`` would give, and of how many frames; it stays queued, its approvals untold."""
+        cdef uint32_t size
+        count[0] = self.may_leave(durable, &size)
+        if count[0] == 0:
+            return None
+        return PyBytes_FromStringAndSize(<char *>self._out, size)
+
+    cdef bytes take(self, uint64_t durable):
+        """The bytes whose journal positions are durable, as one object to write at once; None when there are none."""
+        cdef uint32_t size
+        return self.take_frames(self.may_leave(durable, &size))
+
+    cdef bytes take_frames(self, uint32_t count):
+        """The first ``count`` frames; None for none of them."""
+        cdef uint32_t i
+        cdef uint32_t released
+        cdef Departure *departure
         if count == 0:
             return None
+        released = self._departures[self._departure_first + count - 1].end
+        for i in range(count):
+            departure = &self._departures[self._departure_first + i]
+            if departure.outcome != OUTCOME_NONE:
+                self.outcomes.tell(departure.outcome, departure.serial)
         cdef bytes taken = PyBytes_FromStringAndSize(<char *>self._out, released)
         self._departure_first += count
         self._departure_count -= count
@@ -125,6 +148,7 @@ cdef class Channel:
             self.waiting_since_ns = 0
             self._give_back()
         else:
+            self.waiting_since_ns = self._departures[self._departure_first].since_ns
             memmove(self._out, self._out + released, self._size)
             for i in range(self._departure_count):
                 self._departures[self._departure_first + i].end -= released

@@ -31,7 +31,10 @@ cdef class Connection:
     cdef bint _was_open
     cdef bint _write_is_paused
     cdef str _closing_reason
+    cdef bint _peer_is_done                      # it has shut its side, and waits for answers or is gone
+    cdef double _shown_at                        # when frames were written to it that it did not acknowledge yet
     cdef object _linger                          # timer that ends a connection whose last output does not leave
 
     cdef void carry_on(self, int progress)
     cdef void flush(self)
+    cdef void flush_to_half_closed(self)

@@ -4,7 +4,22 @@ from switch.engine cimport PROGRESS_DONE, PROGRESS_FULL, PROGRESS_MORE
 from switch.listener cimport TerminalChannel
 from switch.stats cimport stats_add
 
+cdef extern from "<sys/ioctl.h>" nogil:
+    int ioctl(int fd, unsigned long request, int *value)
+
+cdef extern from "<sys/socket.h>" nogil:
+    ctypedef unsigned int socklen_t
+    int SOL_SOCKET, SO_ERROR
+    int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+
+cdef extern from "<linux/sockios.h>" nogil:
+    unsigned long SIOCOUTQ
+
 TICK_SECONDS = 0.01
+ACKNOWLEDGED_POLL_SECONDS = 0.005
+ACKNOWLEDGED_SECONDS_MAX = 3.0
+"""How long the kernel of a peer that shut its side may take to acknowledge an answer."""
+
 LINGER_SECONDS = 3.0
 """How long the last output of a connection that is to be closed may take to leave."""
 
@@ -73,7 +88,8 @@ cdef class Reactor:
             if connection is None:
                 continue
             connection.flush()
-            if channel.waiting_bytes and not connection._write_is_paused and not channel.is_dirty:
+            if (channel.waiting_bytes and not connection._write_is_paused and not channel.is_dirty
+                    and not channel.shown):
                 channel.is_dirty = True
                 self._gated.append(channel)
 
@@ -165,6 +181,9 @@ cdef class Connection:
             return
         if self.transport.is_closing():
             return                       # what waits in the channel was never told, and its end will say so
+        if self._peer_is_done:
+            self.flush_to_half_closed()
+            return
         output = self.channel.take(<uint64_t>self.reactor.engine.state.journal.durable)
         if output is not None:
             self.transport.write(output)
@@ -196,9 +215,56 @@ cdef class Connection:
         if self.transport is not None:
             self.transport.abort()
 
+    cdef void flush_to_half_closed(self):
+        """Write to a peer that has shut its side, and keep the bytes until its kernel acknowledges them.
+
+        Whether it only finished sending or is gone looks the same here, until bytes are sent: the kernel of one that is
+        gone answers with a reset. Then the approvals among them were not told, and are reversed as the channel closes.
+        """
+        cdef bytes output
+        if self.channel.shown:
+            return
+        output = self.channel.peek(<uint64_t>self.reactor.engine.state.journal.durable, &self.channel.shown)
+        if output is not None:
+            self._shown_at = self.reactor.loop.time()
+            self.transport.write(output)
+            self.reactor.loop.call_later(ACKNOWLEDGED_POLL_SECONDS, self._look_whether_acknowledged)
+        elif self.channel.waiting_bytes == 0 and self.channel.in_flight == 0:
+            self.transport.close()
+
+    def _look_whether_acknowledged(self):
+        cdef int on_the_way = 0
+        cdef int error = 0
+        cdef socklen_t size = sizeof(int)
+        cdef int fd
+        if self.channel.owner is None or self.transport.is_closing():
+            return
+        fd = self.transport.get_extra_info("socket").fileno()
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 or error != 0
+                or ioctl(fd, SIOCOUTQ, &on_the_way) != 0
+                or self.reactor.loop.time() - self._shown_at > ACKNOWLEDGED_SECONDS_MAX):
+            self._closing_reason = "peer was gone before its answer"
+            self.transport.abort()
+        elif on_the_way or self.transport.get_write_buffer_size():
+            self.reactor.loop.call_later(ACKNOWLEDGED_POLL_SECONDS, self._look_whether_acknowledged)
+        else:
+            self.channel.take_frames(self.channel.shown)
+            self.channel.shown = 0
+            self.reactor.engine.state.wake(self.channel)
+            self.reactor.flush_soon()
+
     def eof_received(self):
-        """The peer will send no more; nobody would read an answer."""
-        return False
+        """The peer will send no more. A terminal may still wait for answers; a link has nobody left to answer it.
+
+        With TLS there is no half-closed connection: the end of its stream is the end of both.
+        """
+        if (self._closing_reason is not None or self.channel.owner is None
+                or not isinstance(self.channel, TerminalChannel)
+                or self.transport.get_extra_info("ssl_object") is not None
+                or (self.channel.in_flight == 0 and self.channel.waiting_bytes == 0)):
+            return False
+        self._peer_is_done = True
+        return True
 
     def pause_writing(self):
         """The transport's buffer is full."""

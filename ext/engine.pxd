@@ -18,6 +18,7 @@ cdef enum Progress:
 cdef class Engine:
     cdef readonly State state
     cdef int64_t _next_sweep_ns
+    cdef Py_ssize_t _next_slot             # of the round of limits that is under way; 0 between two rounds
 
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)

@@ -6,6 +6,7 @@ from switch.framing import Framing
 from switch.reversal import ReversalQueue
 from switch.translate import Composer
 
+VERIFY_FIELDS_MAX: int
 LINK_STATES: dict[int, str]
 
 class LinkChannel(Channel):

@@ -19,6 +19,7 @@ cdef enum:
     FIELD_RRN = 37
     CLASS_NETWORK = 8
 
+VERIFY_FIELDS_MAX = VERIFY_MAX
 LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
 
 

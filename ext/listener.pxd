@@ -19,6 +19,7 @@ cdef class Listener:
     cdef readonly Framing framing
     cdef readonly uint8_t mac_policy
     cdef readonly bint binds_identity         # terminals are who their certificate says
+    cdef readonly int64_t first_message_timeout_ns
     cdef readonly int64_t idle_timeout_ns     # 0: none
     cdef readonly int64_t partial_timeout_ns
     cdef readonly uint32_t in_flight_max      # requests of one connection under way; then its reading pauses
@@ -31,4 +32,5 @@ cdef class Listener:
 
 cdef class TerminalChannel(Channel):
     cdef readonly Listener listener
+    cdef bint has_spoken                      # a whole frame has come
     cdef bytes certificate_name               # common name of the client's certificate; None without one

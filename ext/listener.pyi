@@ -12,6 +12,7 @@ class Listener:
     framing: Framing
     mac_policy: int
     binds_identity: bool
+    first_message_timeout_ns: int
     idle_timeout_ns: int
     partial_timeout_ns: int
     in_flight_max: int
@@ -32,6 +33,7 @@ class Listener:
         *,
         mac_policy: str,
         binds_identity: bool,
+        first_message_timeout_ms: int,
         idle_timeout_ms: int,
         partial_timeout_ms: int,
         in_flight_max: int,

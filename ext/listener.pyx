@@ -18,6 +18,7 @@ cdef class Listener:
         network_answer_composer: Composes answers to sign-on, echo test and their like.
         mac_policy: ``none``, ``optional`` or ``required``.
         binds_identity: Whether field 41 or 42 must be what the client's certificate says.
+        first_message_timeout_ms: Silence after which a connection is closed that never sent a whole frame.
         idle_timeout_ms: Silence after which a connection is closed; 0 for none.
         partial_timeout_ms: How long the rest of a begun frame may take.
         in_flight_max: Requests of one connection under way before its reading pauses.
@@ -26,8 +27,8 @@ cdef class Listener:
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, Composer answer_composer,
                  Composer unsigned_answer_composer, Composer network_answer_composer, *, str mac_policy,
-                 bint binds_identity, int64_t idle_timeout_ms, int64_t partial_timeout_ms, uint32_t in_flight_max,
-                 uint32_t connections_max):
+                 bint binds_identity, int64_t first_message_timeout_ms, int64_t idle_timeout_ms,
+                 int64_t partial_timeout_ms, uint32_t in_flight_max, uint32_t connections_max):
         self.number = number
         self.name = name
         self.tables = tables
@@ -37,6 +38,7 @@ cdef class Listener:
         self.network_answer_composer = network_answer_composer
         self.mac_policy = MAC_POLICIES[mac_policy]
         self.binds_identity = binds_identity
+        self.first_message_timeout_ns = first_message_timeout_ms * 1_000_000
         self.idle_timeout_ns = idle_timeout_ms * 1_000_000
         self.partial_timeout_ns = partial_timeout_ms * 1_000_000
         self.in_flight_max = in_flight_max

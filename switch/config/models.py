@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from switch.config.problems import Problem
+from switch.link import VERIFY_FIELDS_MAX
 
 LISTENERS_MAX = 32
 """A terminal's allowed listeners are kept as 32 bits."""
@@ -135,9 +136,6 @@ class SwitchSection(Section):
 
     name: Name = Field(description="Name of this switch in logs, metrics and on the admin side.")
     acquirer_id: InstitutionId = Field(description="Acquiring institution's identification code, field 32.")
-    country: Annotated[str, Field(pattern=r"^[0-9]{3}$")] = Field(
-        description="Country of the acquirer, numeric ISO 3166."
-    )
     timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
         "UTC", description="Time zone of local dates and times (fields 12 and 13), by its name in the IANA database."
     )
@@ -283,6 +281,9 @@ class ListenerSection(Section):
         description="required: a request without a right MAC is refused; optional: it may carry none, but a wrong one "
         "is refused; none: MACs are not looked at.",
     )
+    first_message_timeout_ms: int = milliseconds(
+        30_000, "A new connection on which no whole message came for so long is closed.", least=100
+    )
     idle_timeout_ms: int = milliseconds(
         300_000, "A connection that says nothing for so long, with nothing in flight, is closed.", least=100
     )
@@ -319,7 +320,7 @@ class LinkMatch(Section):
     verify: tuple[Annotated[int, Field(ge=2, le=192)], ...] = Field(
         (41, 4, 7),
         strict=False,
-        max_length=16,
+        max_length=VERIFY_FIELDS_MAX,
         description="Fields that must be the same in the answer where it carries them; else the answer is no match.",
     )
 
@@ -346,7 +347,13 @@ class LinkTls(Section):
     )
     private_key: FilePath | None = Field(None, description="PEM file of its private key, not encrypted.")
     server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = Field(
-        None, description="Name that the issuer's certificate must bear; default is the host of the endpoint."
+        None,
+        description="Name that the issuer's certificate must bear; default is the host of the endpoint. Mode connect.",
+    )
+    peer_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,252}$")] | None = Field(
+        None,
+        description="Name that the issuer's certificate must bear as its common name or as a DNS name: an authority "
+        "vouches for others too. Required with `ca`. Mode accept.",
     )
     minimum_version: TlsVersion = Field("1.2", description="The oldest version of TLS that is accepted.")
 
@@ -365,7 +372,12 @@ class LinkSection(Section):
         (), strict=False, max_length=64, description="Addresses or networks that may call. Mode accept."
     )
     connections: int = count(1, "Connections to each endpoint, or that the issuer may hold at once.", most=64)
-    connect_timeout_ms: int = milliseconds(5_000, "Wait for a connection, its TLS included.", least=10, most=HOUR_MS)
+    connect_timeout_ms: int = milliseconds(
+        5_000,
+        "Wait for a connection, its TLS included; where the issuer calls, for its TLS.",
+        least=10,
+        most=HOUR_MS,
+    )
     reconnect_min_ms: int = milliseconds(500, "Wait before the first attempt to connect again; it doubles with each.")
     reconnect_max_ms: int = milliseconds(30_000, "The longest wait between two attempts.")
     timeout_ms: int = milliseconds(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from switch.config.descriptors import needed_descriptors, terminals_served
 from switch.config.draft import Draft
 from switch.config.models import (
     Address,
@@ -18,9 +19,6 @@ from switch.config.models import (
     ListenerSection,
     RiskSection,
 )
-
-DESCRIPTORS_SPARE = 64
-"""File descriptors that the daemon needs besides connections: standard streams, event loop, files, listeners."""
 
 
 def check_sense(draft: Draft) -> None:
@@ -166,13 +164,14 @@ def _check_limits(draft: Draft) -> None:
                 f"{limits.drain_seconds} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
                 "a drain may cut off what is in flight",
             )
-    outgoing = sum(link.connections * max(1, len(link.endpoints)) for link in draft.links)
-    needed = limits.connections_max + outgoing + DESCRIPTORS_SPARE
+    needed = needed_descriptors(limits, draft.links)
     _, available = resource.getrlimit(resource.RLIMIT_NOFILE)
     if available != resource.RLIM_INFINITY and needed > available:
+        served = terminals_served(limits, draft.links, available)
         draft.warning(
             "limits.connections_max",
-            f"needs {needed:,} file descriptors, {available:,} are allowed here (ulimit -Hn): fewer will connect",
+            f"needs {needed:,} file descriptors, {available:,} are allowed here (ulimit -Hn): "
+            f"at most {served:,} terminals will be served",
         )
 
 
@@ -211,7 +210,10 @@ def _check_connecting(draft: Draft, link: LinkSection, key: str) -> None:
     if link.tls is None:
         if not all(is_loopback(endpoint.host) for endpoint in link.endpoints):
             draft.warning(f"{key}.tls", "is absent: card data crosses the network in clear")
-    elif link.tls.ca is None:
+        return
+    if link.tls.peer_name is not None:
+        draft.error(f"{key}.tls.peer_name", 'belongs to mode = "accept"')
+    if link.tls.ca is None:
         draft.error(f"{key}.tls.ca", 'is required, since mode = "connect": it tells the issuer from an impostor')
 
 
@@ -228,6 +230,9 @@ def _check_accepting(draft: Draft, link: LinkSection, key: str) -> None:
         draft.error(f"{key}.tls.certificate", 'is required, since mode = "accept"')
     if link.tls is not None and link.tls.server_name is not None:
         draft.error(f"{key}.tls.server_name", 'belongs to mode = "connect"')
+    if link.tls is not None and (link.tls.ca is None) != (link.tls.peer_name is None):
+        missing, present = ("peer_name", "ca") if link.tls.peer_name is None else ("ca", "peer_name")
+        draft.error(f"{key}.tls.{missing}", f"is required with {present}: the authority vouches for others too")
 
 
 def _check_link_times(draft: Draft, link: LinkSection, key: str) -> None:

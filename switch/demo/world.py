@@ -205,7 +205,6 @@ _SWITCH = """\
 [switch]
 name = "demo"
 acquirer_id = "10000001"
-country = "156"
 
 [admin]
 bind = "127.0.0.1:0"

@@ -135,6 +135,7 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
         mac_policy=section.mac,
         binds_identity=binds_identity,
+        first_message_timeout_ms=section.first_message_timeout_ms,
         idle_timeout_ms=section.idle_timeout_ms,
         partial_timeout_ms=section.partial_frame_timeout_ms,
         in_flight_max=section.requests_in_flight_max,

@@ -332,9 +332,10 @@ def test_silent_connections_are_closed(make_world):
     waiting.send(purchase(world))
     world.advance(6)
     busy.feed(b"\x00\x00")
+    asked = issuer.read_one()
     world.advance(6.5)
     assert (silent.hung_up, waiting.hung_up, busy.hung_up) == ("idle", None, None)
-    issuer.answer(issuer.read_one())
+    issuer.answer(asked)
     assert waiting.read_one()["39"] == "00"
     world.advance(0.5)
     assert waiting.hung_up == "idle"
@@ -344,8 +345,39 @@ def test_ten_thousand_connections_that_say_nothing(make_world):
     world = make_world(listeners=[listener("iso", "iso87-ascii", idle_timeout_ms=5_000)])
     lines = [world.terminal() for _ in range(10_000)]
     assert world.engine.state.open_channels == 10_000
-    world.advance(5.5, step=0.5)
+    world.advance(6.5, step=0.05)
     assert all(line.hung_up == "idle" for line in lines)
+
+
+def test_limits_of_many_connections_are_looked_at_by_and_by(make_world):
+    """No tick walks more than a slice of them; with a tick every 10 ms all had their turn in time."""
+    world = make_world(listeners=[listener("iso", "iso87-ascii", idle_timeout_ms=5_000)])
+    lines = [world.terminal() for _ in range(5_000)]
+    world.advance(5.0)
+    cut = ticks = 0
+    while cut < len(lines):
+        world.advance(0.01)
+        now = sum(line.hung_up is not None for line in lines)
+        assert now - cut <= 1_000
+        cut = now
+        ticks += 1
+    assert ticks <= 35
+
+
+def test_new_connection_that_says_nothing_is_closed_sooner(make_world):
+    world = make_world(
+        listeners=[listener("iso", "iso87-ascii", first_message_timeout_ms=3_000, idle_timeout_ms=60_000)]
+    )
+    silent, begun, spoken, kept = world.terminal(), world.terminal(), world.terminal(), world.terminal()
+    issuer = world.issuer()
+    begun.feed(b"\x00")
+    spoken.send(purchase(world))
+    issuer.answer(issuer.read_one())
+    assert spoken.read_one()["39"] == "00"
+    kept.feed(b"\x00\x00")
+    world.advance(3.5)
+    assert (silent.hung_up, begun.hung_up) == ("no message in time", "no message in time")
+    assert (spoken.hung_up, kept.hung_up) == (None, None)
 
 
 def test_terminal_that_does_not_read(world):
@@ -360,6 +392,28 @@ def test_terminal_that_does_not_read(world):
     terminal.close()
     world.tick()
     assert issuer.read_one()["t"] == "0420"
+
+
+def test_link_that_does_not_read_fails_over(make_world):
+    world = make_world(**one_link(timeout_ms=60_000))
+    terminal, issuer = world.terminal(), signed_on(world)
+    terminal.send(purchase(world))
+    world.advance(9.5)
+    assert issuer.hung_up is None
+    world.advance(1)
+    assert issuer.hung_up == "peer does not read"
+    assert world.link("bank-a").state_name == "down"
+
+
+def test_busy_connection_is_not_taken_for_one_that_does_not_read(make_world):
+    """Output that always waits a little, each time other output, is no stall."""
+    world = make_world(**one_link(timeout_ms=60_000))
+    terminal, issuer = world.terminal(), signed_on(world)
+    for _ in range(30):
+        terminal.send(purchase(world))
+        world.advance(0.5)
+        assert issuer.read_one()["t"] == "0200"
+    assert issuer.hung_up is None
 
 
 def test_silent_link_is_opened_again(make_world):

@@ -227,6 +227,9 @@ class Switching(RuleBasedStateMachine):
             terminal.close()
         state = self.world.engine.state
         for _ in range(300):
+            for name in [name for name, issuer in self.issuers.items() if issuer.hung_up is not None]:
+                self.issuers[name].close()  # it did not read in time, and calls anew
+                self.issuers[name] = self.world.issuer(name)
             self.acknowledge_reversals()
             if not state.transactions.in_use and not state.reversals.in_use:
                 break

@@ -94,6 +94,7 @@ def test_failover_from_a_suspended_link(banks):
     world = banks("6,,,,,,bank-a:1|bank-b:2", timeouts_to_unhealthy=1)
     terminal, first, second = world.terminal(), world.issuer("bank-a"), world.issuer("bank-b")
     terminal.send(purchase(world))
+    first.read()
     world.advance(15.1)
     terminal.read_one()
     assert world.link("bank-a").state_name == "suspended"

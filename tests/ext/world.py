@@ -306,7 +306,7 @@ class World:
     ) -> None:
         self.config = Config.model_validate(
             {
-                "switch": {"name": "test", "acquirer_id": "10000001", "country": "156"},
+                "switch": {"name": "test", "acquirer_id": "10000001"},
                 "limits": {
                     "transactions_in_flight_max": 64,
                     "duplicate_window_count_max": 256,

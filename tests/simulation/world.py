@@ -107,7 +107,7 @@ def the_world() -> World:
 
 def _configuration() -> dict[str, object]:
     return {
-        "switch": {"name": "switch-1", "acquirer_id": "10000001", "country": "156"},
+        "switch": {"name": "switch-1", "acquirer_id": "10000001"},
         "limits": {
             "transactions_in_flight_max": 256,
             "duplicate_window_count_max": 1024,

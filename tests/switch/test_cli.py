@@ -129,12 +129,12 @@ def test_check_of_a_valid_configuration(sample_configs):
 def test_check_lists_every_problem_with_file_key_and_reason(sample_configs, tmp_path):
     path = tmp_path / "bad.toml"
     text = (sample_configs / "production.toml").read_text()
-    text = text.replace('country = "156"', 'country = "CN"').replace("backlog", "backlok")
+    text = re.sub('(?m)^acquirer_id = "[0-9]+"', 'acquirer_id = "bank"', text).replace("backlog", "backlok")
     path.write_text(text.replace('mode = "files"', 'mode = "off"'))
     status, output = call("check", path)
     assert status == 2
     assert f"error    {path}" in output
-    assert re.search(r'switch\.country +needed text of the form \^\[0-9\]\{3\}\$, got "CN"', output)
+    assert re.search(r'switch\.acquirer_id +needed text of the form \^\[0-9\]\{1,11\}\$, got "bank"', output)
     assert re.search(r"configuration is not valid: \d+ errors, 1 warning", output)
 
 

@@ -17,7 +17,6 @@ VALID = """
 [switch]
 name = "switch-1"
 acquirer_id = "10000001"
-country = "156"
 timezone = "Asia/Shanghai"
 
 [limits]
@@ -54,6 +53,9 @@ PROPER = {
     "listener": 'name = "more"\nbind = "127.0.0.1:5831"\ndialect = "cup"\nconnections_max = 100\n',
     "link": 'name = "more"\ndialect = "cup"\nmac = { algorithm = "x9.19", key = "k" }\n',
 }
+
+
+ACCEPTING = 'mode = "accept"\nbind = "127.0.0.1:9"\n'
 
 
 @pytest.fixture
@@ -126,11 +128,11 @@ def test_every_problem_is_listed_at_once(write):
 
 
 def test_error_shows_every_problem_with_its_file(write):
-    path = write(VALID.replace('country = "156"', 'country = "CN"').replace('"Asia/Shanghai"', '"Asia/Nowhere"'))
+    path = write(VALID.replace('"10000001"', '"bank"').replace('"Asia/Shanghai"', '"Asia/Nowhere"'))
     with pytest.raises(ConfigError) as error:
         load_config(path)
     assert str(error.value).splitlines() == [
-        f'{path}: switch.country: needed text of the form ^[0-9]{{3}}$, got "CN"',
+        f'{path}: switch.acquirer_id: needed text of the form ^[0-9]{{1,11}}$, got "bank"',
         f'{path}: switch.timezone: needed a time zone of the IANA database, got "Asia/Nowhere"',
     ]
 
@@ -222,22 +224,41 @@ def test_nobody_connects_to_port_0():
         ),
         ('mode = "accept"\nbind = "127.0.0.1:9"\npeers = ["::1"]\nendpoints = ["a:1"]', "endpoints", "belongs to"),
         ('mode = "accept"\nbind = "127.0.0.1:9"\npeers = ["::1"]\ntls = {}', "tls.certificate", "is required"),
+        ('endpoints = ["a:1"]\ntls = { ca = "own.pem", peer_name = "x" }', "tls.peer_name", "belongs to mode"),
+        (
+            ACCEPTING + 'tls = { ca = "own.pem", certificate = "own.pem", private_key = "own.key" }',
+            "tls.peer_name",
+            "is required with ca",
+        ),
+        (
+            ACCEPTING + 'peers = ["::1"]\ntls = { certificate = "own.pem", private_key = "own.key", peer_name = "x" }',
+            "tls.ca",
+            "is required with peer_name",
+        ),
         ('endpoints = ["a:1"]\nreconnect_min_ms = 9\nreconnect_max_ms = 8', "reconnect_min_ms", "above"),
         ('endpoints = ["a:1"]\nidle_timeout_ms = 70000', "idle_timeout_ms", "leaves no time for an echo test"),
         ('endpoints = ["a:1"]\nin_flight_max = 8', "reversal.window", "above in_flight_max"),
         ('endpoints = ["a:1"]\nin_flight_max = 200000', "in_flight_max", "above limits.transactions_in_flight_max"),
         ('endpoints = ["a:1"]\nreversal = { interval_ms = 700000 }', "reversal.interval_ms", "above backoff_max_ms"),
         ('endpoints = ["a:1"]\nmatch = { verify = [1] }', "match.verify[0]", "needed at least 2, got 1"),
+        ('endpoints = ["a:1"]\nmatch = { verify = [2, 3, 4, 7, 11, 41, 49] }', "match.verify", "at most 6"),
         ('endpoints = ["a:1"]\nmac = 5', "", "is not TOML"),
         ('endpoints = ["a:1"]\ntls = { server_name = "x y" }', "tls.server_name", "needed text of the form"),
         ('endpoints = ["a:1"]\npin = { format = "iso-2", key = "k" }', "pin.format", "needed 'iso-0'"),
     ],
 )
-def test_links_that_make_no_sense(write, extra, key, reason):
+def test_links_that_make_no_sense(write, tmp_path, extra, key, reason):
+    make_certificate(tmp_path, "own")
     problems = found(write(with_link(extra)))
     place = f"link[more].{key}" if key else ""
     assert reason in problems[place]
     assert len(problems) == 1
+
+
+def test_link_on_which_any_address_may_call_with_the_right_certificate(write, tmp_path):
+    make_certificate(tmp_path, "own")
+    tls = 'tls = { ca = "own.pem", peer_name = "bank.example", certificate = "own.pem", private_key = "own.key" }'
+    assert found(write(with_link(ACCEPTING + tls))) == {}
 
 
 @pytest.mark.parametrize(
@@ -317,9 +338,13 @@ def test_window_that_cannot_hold_the_requests_is_doubtful(write):
 
 
 def test_more_connections_than_descriptors_is_doubtful(write, monkeypatch):
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (165, 165))
-    assert found(write(VALID), "warning")["limits.connections_max"].startswith("needs 166 file descriptors, 165 are")
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (166, 166))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 300))
+    warning = found(write(VALID), "warning")["limits.connections_max"]
+    assert warning.startswith("needs 358 file descriptors, 300 are")
+    assert warning.endswith("at most 42 terminals will be served")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 200))
+    assert found(write(VALID), "warning")["limits.connections_max"].endswith("at most 0 terminals will be served")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 358))
     assert "limits.connections_max" not in found(write(VALID), "warning")
 
 
@@ -439,7 +464,7 @@ class TestTls:
         assert found(write(with_link('endpoints = ["a:1"]\ntls = { ca = "good.pem" }'))) == {}
         both = 'ca = "good.pem", certificate = "good.pem", private_key = "good.key"'
         assert found(write(with_link(f'endpoints = ["a:1"]\ntls = {{ {both} }}'))) == {}
-        accept = f'mode = "accept"\nbind = "10.0.0.1:9"\ntls = {{ {both} }}'
+        accept = f'mode = "accept"\nbind = "10.0.0.1:9"\ntls = {{ {both}, peer_name = "a" }}'
         assert found(write(with_link(accept))) == {}
         one = 'endpoints = ["a:1"]\ntls = { ca = "good.pem", certificate = "good.pem" }'
         assert found(write(with_link(one))) == {"link[more].tls": "needed both certificate and private_key, or neither"}

@@ -25,7 +25,6 @@ CONFIG = """
 [switch]
 name = "switch-1"
 acquirer_id = "10000001"
-country = "156"
 [journal]
 mode = "files"
 directory = "journal"

@@ -137,7 +137,7 @@ class Installation:
         heading = "low,high,kinds,currencies,amount_min,amount_max,links"
         (self.folder / "routes.csv").write_text("\n".join([heading, *ways]) + "\n")
         configuration = {
-            "switch": {"name": "switch-1", "acquirer_id": "10000001", "country": "156"},
+            "switch": {"name": "switch-1", "acquirer_id": "10000001"},
             "admin": {"bind": "127.0.0.1:0"},
             "log": {"level": "debug"},
             "limits": {
