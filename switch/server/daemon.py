@@ -15,6 +15,7 @@ import uvloop
 from switch import __version__
 from switch.admin import AdminServer
 from switch.config import Config, load_config
+from switch.config.descriptors import needed_descriptors, terminals_served
 from switch.config.parts import Parts, load_parts
 from switch.connection import Reactor
 from switch.journaling import Store
@@ -23,6 +24,7 @@ from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.gauges import Gauges
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.notes import Notes
+from switch.server.process import protect_memory, raise_descriptor_limit
 from switch.server.terminals import Door, TerminalPort
 from switch.stats import Stats
 
@@ -45,9 +47,10 @@ class Daemon:
     def __init__(self, config: Config, parts: Parts) -> None:
         self._config = config
         self._stats = Stats(config.limits.statistics_bytes)
+        self._notes = Notes()
         self._store = Store(config, self._stats) if config.journal.mode == "files" else None
         journal = None if self._store is None else self._store.journal
-        self._engine = build_engine(config, parts, self._stats, Notes(), journal=journal)
+        self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)
         self._gauges = Gauges(self._engine, self._stats)
         self._started = False
         self._drain_wanted = asyncio.Event()
@@ -122,6 +125,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        terminals_max = self._terminals_max()
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
         if self._store is not None:
             replayed = self._store.recover(self._engine.state)
@@ -132,7 +136,7 @@ class Daemon:
             issuer_side(section, link, reactor)
             for section, link in zip(self._config.links, self._engine.state.links, strict=True)
         ]
-        door = Door(self._config.limits.connections_max, self._stats)
+        door = Door(terminals_max, self._stats)
         self._ports = [
             TerminalPort(section, listener, reactor, door)
             for section, listener in zip(self._config.listeners, self._engine.state.listeners, strict=True)
@@ -159,6 +163,15 @@ class Daemon:
                 self._store.close(loop)
             await self.admin.stop()
 
+    def _terminals_max(self) -> int:
+        """As many connections of terminals as leave links, admin side and journal their file descriptors."""
+        limits, links = self._config.limits, self._config.links
+        available = raise_descriptor_limit(needed_descriptors(limits, links))
+        served = terminals_served(limits, links, available)
+        if served < limits.connections_max:
+            log.warning("too few file descriptors", allowed=available, terminals_served=served)
+        return served
+
     def _announce(self, issuers: Sequence[IssuerSide]) -> None:
         if self._config.journal.mode == "off":
             log.warning("journal is off: nothing survives a crash, and reversals not yet delivered are lost with it")
@@ -181,10 +194,14 @@ class Daemon:
 
     async def _keep_house(self) -> None:
         while True:
-            self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
-            self._gauges.refresh()
-            if self._store is not None:
-                self._store.keep_house(self._engine.state)
+            try:
+                self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
+                self._gauges.refresh()
+                if self._store is not None:
+                    self._store.keep_house(self._engine.state)
+            except Exception as error:
+                # Gauges that stand still are better than a switch that does, and the next round may do better.
+                self._notes("housekeeping_failed", {"reason": f"{type(error).__name__}: {error}"})
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     async def _finish(self, reactor: Reactor, issuers: Sequence[IssuerSide]) -> bool:
@@ -233,6 +250,7 @@ def serve(path: str | Path) -> bool:
     """
     config = load_config(path)
     configure_logging(config.log.format, config.log.level)
+    protect_memory()
     parts = load_parts(config)
 
     async def run() -> bool:

@@ -8,14 +8,13 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from switch.config import Address, LinkSection
+from switch.config.descriptors import ARRIVING_MAX
 from switch.connection import Connection, Reactor
 from switch.link import Link, LinkChannel
 from switch.log import get_logger
+from switch.server.acceptor import Acceptor
 from switch.server.notes import Notes
-from switch.server.tls import HANDSHAKE_SECONDS, accepting_link_context, calling_link_context
-
-HANDSHAKES_MAX = 64
-"""TLS handshakes under way on a link's port."""
+from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
 
 log = get_logger(__name__)
 
@@ -102,17 +101,23 @@ REFUSALS = ("issuer refused the sign-on", "issuer did not answer")
 
 
 class Receiver:
-    """Listens for the issuer, and takes only the peers that the configuration names."""
+    """Listens for the issuer, and takes only the peers and certificates that the configuration names."""
 
     def __init__(self, section: LinkSection, link: Link, reactor: Reactor) -> None:
         self._section = section
         self._link = link
         self._reactor = reactor
-        self._context = None if section.tls is None else accepting_link_context(section.tls, self)
-        self._server: asyncio.Server | None = None
         self._open = 0
-        self._handshakes = 0
         self._notes = Notes()
+        self._acceptor: Acceptor | None = None
+        if section.bind is not None:
+            self._acceptor = Acceptor(
+                self,
+                section.bind,
+                backlog=ARRIVING_MAX,
+                context=None if section.tls is None else accepting_link_context(section.tls),
+                handshake_seconds=section.connect_timeout_ms / 1000,
+            )
 
     @property
     def name(self) -> str:
@@ -122,56 +127,65 @@ class Receiver:
     @property
     def address(self) -> Address | None:
         """Where it really listens, once it was started."""
-        if self._server is None or not self._server.sockets:
-            return self._section.bind
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return Address(host, port)
+        return None if self._acceptor is None else self._acceptor.address
 
     async def start(self) -> None:
         """Listen."""
-        bind = self._section.bind
-        if bind is None:
+        if self._acceptor is None:
             raise OSError(f"link {self._section.name}: no address to listen on")
-        self._server = await asyncio.get_running_loop().create_server(
-            self._accept,
-            bind.host,
-            bind.port,
-            ssl=self._context,
-            ssl_handshake_timeout=None if self._context is None else HANDSHAKE_SECONDS,
-        )
+        await self._acceptor.start()
 
     async def stop(self) -> None:
         """Listen no more."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
-    def handshake_begins(self) -> bool:
-        """Let only so many agree on TLS at once: who they are is seen afterwards."""
-        if self._handshakes == HANDSHAKES_MAX:
-            return False
-        self._handshakes += 1
-        return True
+    # --- what the acceptor asks and tells -------------------------------------------------------------------------
 
-    def handshake_ends(self, failure: str | None) -> None:
-        """Tell operators why the issuer could not call."""
-        self._handshakes -= 1
-        if failure is not None:
-            self._notes("link_connection_refused", {"link": self._section.name, "reason": failure})
+    def welcome(self, peer: str) -> bool:
+        """Whether the issuer may call from there, and there is room."""
+        if not self._is_known(peer):
+            refusal = "unknown peer"
+        elif self._open >= self._section.connections or self._arriving >= ARRIVING_MAX:
+            refusal = "too many connections"
+        else:
+            return True
+        self._refuse(peer, refusal)
+        return False
 
-    def _accept(self) -> Connection:
+    def receive(self) -> Connection:
+        """The protocol of a connection that is welcome."""
         return Connection(self._reactor, LinkChannel(self._link), self._opened, self._lost)
 
+    def part(self, error: OSError | None) -> None:
+        """A handshake failed."""
+        if error is not None:
+            reason = str(error) or "the handshake was not finished"
+            self._notes("link_connection_refused", {"link": self._section.name, "reason": reason})
+
+    def run_short(self) -> None:
+        """Nothing can be accepted for a moment; the acceptor has said so."""
+
+    @property
+    def _arriving(self) -> int:
+        return 0 if self._acceptor is None else self._acceptor.arriving
+
     def _opened(self, connection: Connection) -> str | None:
-        peer = connection.transport.get_extra_info("peername")
+        if self._acceptor is not None:
+            self._acceptor.opened(connection)
         if self._open >= self._section.connections:
             refusal = "too many connections"
-        elif not self._is_known(peer[0]):
-            refusal = "unknown peer"
+        elif not self._is_issuer(connection.transport):
+            refusal = "certificate of somebody else"
         else:
             self._open += 1
             return None
-        self._notes("link_connection_refused", {"link": self._section.name, "peer": peer[0], "reason": refusal})
+        place = connection.transport.get_extra_info("peername")
+        self._refuse(place[0] if place else "gone", refusal)
         return refusal
+
+    def _refuse(self, peer: str, reason: str) -> None:
+        self._notes("link_connection_refused", {"link": self._section.name, "peer": peer, "reason": reason})
 
     def _lost(self, connection: Connection, reason: str) -> None:
         if connection.was_open:
@@ -179,5 +193,14 @@ class Receiver:
             log.warning("link connection lost", link=self._section.name, reason=reason)
 
     def _is_known(self, host: str) -> bool:
+        if not self._section.peers:
+            return True  # The configuration asks for tls.ca then: the certificate tells who calls.
         address = ip_address(host)
         return any(address.version == network.version and address in network for network in self._section.peers)
+
+    def _is_issuer(self, transport: asyncio.Transport) -> bool:
+        name = None if self._section.tls is None else self._section.tls.peer_name
+        if name is None:
+            return True
+        certificate = peer_certificate(transport)
+        return certificate is not None and bears_name(certificate, name)

@@ -15,6 +15,8 @@ LEVELS = {
     "link_up": "info",
     "link_down": "warning",
     "link_suspended": "warning",
+    "housekeeping_failed": "error",
+    "cannot_accept": "error",
     "reversal_store_full": "error",
     "reversal_without_stan": "error",
     "reversal_not_composable": "error",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import cast
 
 from switch.config import Address, ListenerSection
 from switch.connection import Connection, Reactor
 from switch.listener import Listener, TerminalChannel
 from switch.log import get_logger
-from switch.server.tls import HANDSHAKE_SECONDS, common_name, listener_context
+from switch.server.acceptor import Acceptor
+from switch.server.tls import common_name, listener_context, peer_certificate
 from switch.stats import Stats
 
+TLS_HANDSHAKE_SECONDS = 10.0
 log = get_logger(__name__)
 
 
 class Door:
-    """Counts the terminals' connections of all listeners together, and says no at the limit.
+    """Counts the terminals' connections of all listeners together, those in a handshake too; says no at the limit.
 
     Args:
         connections_max: Of all listeners together.
@@ -27,7 +28,7 @@ class Door:
     def __init__(self, connections_max: int, stats: Stats) -> None:
         self._connections_max = connections_max
         self._stats = stats
-        self._open = 0
+        self._taken = 0
 
     def counter(self, listener: str, why: str) -> int:
         """The place of a listener's count of connections refused for a reason."""
@@ -39,14 +40,14 @@ class Door:
 
     def enter(self) -> bool:
         """Take a place; False when all are taken."""
-        if self._open >= self._connections_max:
+        if self._taken >= self._connections_max:
             return False
-        self._open += 1
+        self._taken += 1
         return True
 
     def leave(self) -> None:
         """Give a place back."""
-        self._open -= 1
+        self._taken -= 1
 
 
 class TerminalPort:
@@ -63,10 +64,23 @@ class TerminalPort:
         self._connections = self._stats.gauge("authswitch_connections", "Terminal connections open now.", labels)
         self._refused = {why: door.counter(section.name, why) for why in ("limit", "identity")}
         self._failed_handshakes = self._stats.counter(
-            "authswitch_tls_handshake_failures_total", "Terminal connections that failed to agree on TLS.", labels
+            "authswitch_tls_handshake_failures_total",
+            "Terminal connections that did not agree on TLS, or not in time.",
+            labels,
         )
-        self._handshakes = 0
-        self._server: asyncio.Server | None = None
+        self._shortages = self._stats.counter(
+            "authswitch_accept_shortages_total",
+            "Times that nothing was accepted for a moment, for want of file descriptors or memory.",
+            labels,
+        )
+        tls = section.tls
+        self._acceptor = Acceptor(
+            self,
+            section.bind,
+            backlog=section.backlog,
+            context=None if tls is None else listener_context(tls),
+            handshake_seconds=TLS_HANDSHAKE_SECONDS,
+        )
 
     @property
     def name(self) -> str:
@@ -76,32 +90,19 @@ class TerminalPort:
     @property
     def address(self) -> Address:
         """Where it really listens, once it was started."""
-        if self._server is None or not self._server.sockets:
-            return self._section.bind
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return Address(host, port)
+        return self._acceptor.address
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            OSError: the address cannot be had, or a certificate cannot be read.
+            OSError: the address cannot be had.
         """
-        tls = self._section.tls
-        context = None if tls is None else listener_context(tls, self)
-        self._server = await asyncio.get_running_loop().create_server(
-            self._accept,
-            self._section.bind.host,
-            self._section.bind.port,
-            backlog=self._section.backlog,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else HANDSHAKE_SECONDS,
-        )
+        await self._acceptor.start()
 
     def close(self) -> None:
         """Accept nothing new; connections that stand go on."""
-        if self._server is not None:
-            self._server.close()
+        self._acceptor.close()
 
     def status(self) -> dict[str, object]:
         """One row for operators."""
@@ -113,36 +114,36 @@ class TerminalPort:
             "connections": self._listener.connections,
         }
 
-    def handshake_begins(self) -> bool:
-        """Take a place for a connection that agrees on TLS first; False when all are taken."""
-        if not self._has_room() or not self._door.enter():
-            self._stats.add(self._refused["limit"])
-            return False
-        self._handshakes += 1
-        return True
+    # --- what the acceptor asks and tells -------------------------------------------------------------------------
 
-    def handshake_ends(self, failure: str | None) -> None:
-        """Give its place back; a connection that goes on takes another at once."""
-        self._handshakes -= 1
+    def welcome(self, _peer: str) -> bool:
+        """Take a place at the door, from now until the connection is lost or its handshake fails."""
+        mine = self._listener.connections + self._acceptor.arriving
+        if mine < self._section.connections_max and self._door.enter():
+            return True
+        self._stats.add(self._refused["limit"])
+        return False
+
+    def receive(self) -> Connection:
+        """The protocol of a connection that is welcome."""
+        return Connection(self._reactor, TerminalChannel(self._listener), self._opened, self._lost)
+
+    def part(self, error: OSError | None) -> None:
+        """A handshake failed."""
         self._door.leave()
-        if failure is not None:
+        if error is not None:
             self._stats.add(self._failed_handshakes)
 
-    def _has_room(self) -> bool:
-        return self._listener.connections + self._handshakes < self._section.connections_max
-
-    def _accept(self) -> Connection:
-        return Connection(self._reactor, TerminalChannel(self._listener), self._opened, self._lost)
+    def run_short(self) -> None:
+        """Nothing can be accepted for a moment."""
+        self._stats.add(self._shortages)
 
     def _opened(self, connection: Connection) -> str | None:
         """Take the connection in, or say why not."""
-        if not self._has_room() or not self._door.enter():
-            self._stats.add(self._refused["limit"])
-            return "too many connections"
+        self._acceptor.opened(connection)
         if self._listener.binds_identity:
             name = self._identity(connection.transport)
             if name is None:
-                self._door.leave()
                 self._stats.add(self._refused["identity"])
                 return "certificate names nobody"
             cast("TerminalChannel", connection.channel).bind(name)
@@ -151,14 +152,12 @@ class TerminalPort:
         return None
 
     def _lost(self, connection: Connection, reason: str) -> None:
-        if not connection.was_open:
-            return
         self._door.leave()
-        self._stats.set(self._connections, self._listener.connections)
-        log.debug("terminal connection closed", listener=self.name, reason=reason)
+        if connection.was_open:
+            self._stats.set(self._connections, self._listener.connections)
+            log.debug("terminal connection closed", listener=self.name, reason=reason)
 
     @staticmethod
     def _identity(transport: asyncio.Transport) -> str | None:
-        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        certificate = peer_certificate(transport)
         return None if certificate is None else common_name(certificate)

@@ -42,9 +42,9 @@ def never_said(secrets):
 
 
 @contextlib.asynccontextmanager
-async def running(installation, *, ready=True):
-    """A daemon that serves an installation; drained and judged at the end."""
-    daemon = Daemon(installation.write(), never_said(installation.secrets))
+async def running(installation, *, ready=True, under=()):
+    """A daemon that serves an installation; drained and judged at the end. ``under`` is a command that runs it."""
+    daemon = Daemon(installation.write(), never_said(installation.secrets), under=under)
     try:
         yield await daemon.start(ready=ready)
     except BaseException:

@@ -33,8 +33,9 @@ async def until(is_so, seconds=WAIT_SECONDS_MAX):
 class Daemon:
     """``authswitch serve CONFIG``. ``start`` it; ``stop`` drains it and says what it may never have said."""
 
-    def __init__(self, config, secrets=(), environment=None):
+    def __init__(self, config, secrets=(), environment=None, under=()):
         self.config = Path(config)
+        self._under = under
         self.lines = []
         self.ports = {}
         self.links = {}
@@ -50,6 +51,7 @@ class Daemon:
     async def start(self, *, ready=True):
         """Start it and wait until it listens and, unless told otherwise, is ready."""
         self.child = await asyncio.create_subprocess_exec(
+            *self._under,
             sys.executable,
             "-m",
             "switch",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 
 from switch.framing import Deframer
 
@@ -81,3 +83,9 @@ class Terminal:
     def close(self):
         """Close it at once."""
         self.writer.transport.abort()
+
+    def reset(self):
+        """Go away so that the switch knows at once: with a reset."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import datetime as dt
+import socket
 import ssl
 import warnings
 
 import pytest
 import pytest_asyncio
+
+from switch.server.terminals import TLS_HANDSHAKE_SECONDS as HANDSHAKE_SECONDS
 
 from .conftest import running
 from .daemon import until
@@ -98,6 +101,45 @@ async def test_old_versions_are_refused(world):
     context.set_ciphers("ALL:@SECLEVEL=0")
     await refused(world, "plain-tls", context)
     await refused(world, "newest", only(installation.secrets.authority.client_context(), ssl.TLSVersion.TLSv1_2))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+async def test_no_session_tickets_are_given(world, version):
+    context = only(world[0].secrets.authority.client_context(), version)
+    async with await call(world, "plain-tls", context) as terminal:
+        assert await terminal.code() == "00"
+        session = terminal.writer.get_extra_info("ssl_object").session
+        assert session is None or not session.has_ticket
+
+
+async def test_connections_in_their_handshake_count_as_connections(installation):
+    """Whoever says nothing on a TLS port holds a place, and only as long as a handshake may take."""
+    secrets = installation.secrets
+    bank = installation.issuer()
+    installation.listener(tls={"certificate": secrets.switch[0], "private_key": secrets.switch[1]}, connections_max=50)
+    installation.listener("plain")
+    installation.limits["connections_max"] = 10_000
+    installation.link(port=await bank.listen())
+    context = secrets.authority.client_context()
+    async with running(installation) as daemon, contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(bank.stop)
+        silent = []
+        for _ in range(50):
+            silent.append(socket.create_connection(("127.0.0.1", daemon.ports["pos"])))
+            stack.callback(silent[-1].close)
+        with pytest.raises(OSError):  # noqa: PT011
+            await Terminal.connect(installation, daemon.ports["pos"], tls=context)
+        await daemon.counted("authswitch_connections_refused_total", 1, listener="pos", why="limit")
+        async with await Terminal.connect(installation, daemon.ports["plain"]) as terminal:
+            assert await terminal.code() == "00"
+        silent.pop().close()
+        await daemon.counted("authswitch_tls_handshake_failures_total", 1, listener="pos")
+        async with await Terminal.connect(installation, daemon.ports["pos"], tls=context) as terminal:
+            assert await terminal.code() == "00"
+        # The others are cut when their time is over.
+        silent[0].settimeout(HANDSHAKE_SECONDS + 5)
+        assert await asyncio.to_thread(silent[0].recv, 1) == b""
+        await daemon.counted("authswitch_tls_handshake_failures_total", 50, listener="pos")
 
 
 async def test_large_and_many_messages_pass_through_tls(world):
@@ -259,9 +301,51 @@ async def test_issuer_calls_us(installation):
                 assert await terminal.code() == "00"
 
 
+def mutual_tls(secrets, peer_name):
+    """For a link on which the issuer calls, with a certificate of that name."""
+    return {
+        "ca": secrets.authority.path,
+        "certificate": secrets.switch[0],
+        "private_key": secrets.switch[1],
+        "peer_name": peer_name,
+    }
+
+
+async def test_issuer_is_known_by_its_certificate_wherever_it_calls_from(installation):
+    """Another holder of a certificate of the same authority is not the issuer; no ``peers`` are needed."""
+    secrets = installation.secrets
+    other = secrets.authority.issue("other-bank", "bank-b", ["bank-b.example"])
+    async with bank(installation) as issuer, bank(installation) as impostor:
+        installation.listener()
+        installation.link(mode="accept", bind="127.0.0.1:0", tls=mutual_tls(secrets, "ISSUER"))
+        async with running(installation, ready=False) as daemon:
+            port = daemon.links["bank-a"]
+            impostor.call("127.0.0.1", port, secrets.authority.client_context(other), "localhost")
+            await daemon.event("link connection refused", peer="127.0.0.1", reason="certificate of somebody else")
+            assert not daemon.said("link up")
+            issuer.call("127.0.0.1", port, secrets.authority.client_context(secrets.issuer), "localhost")
+            await daemon.event("link up", link="bank-a")
+            async with await Terminal.connect(installation, daemon.ports["pos"]) as terminal:
+                assert await terminal.code() == "00"
+            assert impostor.counters.network["sign_on"] == 0
+
+
+async def test_strangers_in_their_handshake_leave_the_issuer_its_place(installation):
+    secrets = installation.secrets
+    async with bank(installation) as issuer:
+        accepting(installation, tls=mutual_tls(secrets, "bank.example"), connect_timeout_ms=60_000)
+        async with running(installation, ready=False) as daemon:
+            port = daemon.links["bank-a"]
+            with contextlib.ExitStack() as stack:
+                for _ in range(20):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                issuer.call("127.0.0.1", port, secrets.authority.client_context(secrets.issuer), "localhost")
+                await daemon.event("link up", link="bank-a")
+
+
 async def test_issuer_calls_us_over_mutual_tls(installation):
     secrets = installation.secrets
-    tls = {"ca": secrets.authority.path, "certificate": secrets.switch[0], "private_key": secrets.switch[1]}
+    tls = mutual_tls(secrets, "bank.example")
     async with bank(installation) as issuer, bank(installation) as impostor, bank(installation) as nobody:
         accepting(installation, tls=tls)
         async with running(installation, ready=False) as daemon:
