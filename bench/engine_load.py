@@ -11,9 +11,12 @@ from pathlib import Path
 
 from bench.workload import MAC_DIGITS, Ports, Workload, prepare
 from switch.calendar import Calendar
+from switch.commit import JournalFiles
 from switch.config import load_config
 from switch.config.parts import load_parts
+from switch.disk import Disk
 from switch.engine import Engine
+from switch.journaling import replay_into
 from switch.link import LinkChannel
 from switch.listener import TerminalChannel
 from switch.mac import Mac
@@ -23,6 +26,8 @@ from switch.stats import Stats
 from switch.translate import Composer
 
 NO_PORTS = Ports(1, 2, 3)
+KEY = bytes(32)
+"""Wraps the keys of a journal that is only measured."""
 LENGTH_BYTES = 2
 STAN_DIGITS = 6
 NETWORK_MTI = "0800"
@@ -42,10 +47,20 @@ class EngineLoad:
         terminals: Terminals that are registered, spread among which those that speak are; at least ``connections``.
         ranges: BIN ranges in the table of routes.
         mac: The MAC algorithm on both legs; None for no MACs.
+        journal: Where it is written; it is begun here, on ``disk``. None for no journal.
+        disk: The journal's.
     """
 
     def __init__(
-        self, folder: Path, connections: int, *, terminals: int = 0, ranges: int = 1, mac: str | None = "aes-cmac"
+        self,
+        folder: Path,
+        connections: int,
+        *,
+        terminals: int = 0,
+        ranges: int = 1,
+        mac: str | None = "aes-cmac",
+        journal: JournalFiles | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self._speakers = range(0, max(terminals, connections), max(1, terminals // connections))[:connections]
         workload = prepare(
@@ -56,8 +71,18 @@ class EngineLoad:
         self._calendar = Calendar()
         self._move(NANOSECONDS)
         self.engine: Engine = build_engine(
-            config, parts, Stats(config.limits.statistics_bytes), _shout, calendar=self._calendar, seed=1
+            config,
+            parts,
+            Stats(config.limits.statistics_bytes),
+            _shout,
+            calendar=self._calendar,
+            seed=1,
+            journal=journal,
         )
+        self._journal = journal
+        self.commit_ns = 0
+        if journal is not None and disk is not None:
+            replay_into(self.engine.state, journal, disk, KEY, segment_bytes=1 << 26, window_seconds=600)
         self._frames = _read_frames(workload)
         self._stan_offset = LENGTH_BYTES + workload.stan_offset
         self._with_mac = mac is not None
@@ -97,6 +122,7 @@ class EngineLoad:
         feed = self.engine.feed
         for channel, frame in requests:
             feed(channel, frame)
+        self._commit()
         asked = self.engine.take(self.issuer)
         self.engine.state.dirty.clear()
         if asked is None:
@@ -130,6 +156,7 @@ class EngineLoad:
         progress = engine.feed(self.issuer, answered)
         while progress == 1:
             progress = engine.feed(self.issuer, b"")
+        self._commit()
         told = 0
         for channel in engine.state.dirty:
             if engine.take(channel) is not None:
@@ -137,9 +164,22 @@ class EngineLoad:
         engine.state.dirty.clear()
         return told
 
+    def _commit(self) -> None:
+        """Make what was written durable, so that the output that waits for it can be taken."""
+        if self._journal is None:
+            return
+        before = time.perf_counter_ns()
+        if not self._journal.commit():
+            raise RuntimeError(self._journal.reason)
+        self.commit_ns += time.perf_counter_ns() - before
+
     def run(self, transactions: int, batch: int = 64) -> float:
-        """Carry purchases from terminals to the issuer and back; nanoseconds of the engine a purchase."""
+        """Carry purchases from terminals to the issuer and back; nanoseconds of the engine a purchase.
+
+        What the journal's disk takes is not in it, but in ``commit_ns``.
+        """
         spent = 0
+        committed_ns = self.commit_ns
         batch = min(batch, len(self.terminals))
         for start in range(0, transactions, batch):
             size = min(batch, transactions - start)
@@ -156,7 +196,7 @@ class EngineLoad:
                 raise RuntimeError(f"{size} purchases, {told} answers")
             self.engine.tick()
             self._forget_output()
-        return spent / transactions
+        return (spent - (self.commit_ns - committed_ns)) / transactions
 
     def _move(self, now_ns: int) -> None:
         self._calendar.set(now_ns, 1_800_000_000 + now_ns // NANOSECONDS)

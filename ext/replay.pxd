@@ -55,6 +55,8 @@ cdef class JournalReader:
     cdef uint64_t _size
     cdef uint8_t *_clear
     cdef uint64_t _clear_room
+    cdef uint8_t *_unpacked
+    cdef uint64_t _unpacked_room
 
     cdef int _load(self, Segment segment) except -1
     cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1

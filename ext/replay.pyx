@@ -12,10 +12,11 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from switch.batch cimport (
     BATCH_ABSENT, BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, JOURNAL_ID_BYTES,
-    PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch, open_batch,
+    PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch, open_batch,
     segment_head_is_whole,
 )
 from switch.libcrypto cimport OPENSSL_cleanse
+from switch.packing cimport unpack
 from switch.record cimport describe, read_record
 from switch.record import read_names
 from switch.sealing cimport SEAL_KEY_BYTES
@@ -119,8 +120,11 @@ cdef class JournalReader:
     def __dealloc__(self):
         if self._clear != NULL:
             OPENSSL_cleanse(self._clear, self._clear_room)
+        if self._unpacked != NULL:
+            OPENSSL_cleanse(self._unpacked, self._unpacked_room)
         free(self._data)
         free(self._clear)
+        free(self._unpacked)
 
     def _look_at(self, str name):
         cdef SegmentHead head
@@ -252,32 +256,33 @@ cdef class JournalReader:
     cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
                          Tail tail) except -1:
         cdef Record record
-        cdef uint8_t *clear
+        cdef const uint8_t *clear
         cdef uint64_t at = 0
         cdef uint32_t number
         cdef int size
-        if head.clear_size > self._clear_room or head.sealed_size > self._clear_room:
-            clear = <uint8_t *>realloc(self._clear, max(head.clear_size, head.sealed_size))
-            if clear == NULL:
-                raise MemoryError
-            self._clear = clear
-            self._clear_room = max(head.clear_size, head.sealed_size)
+        grow(&self._clear, &self._clear_room, head.sealed_size)
         if open_batch(self._data + offset, head, self._sealer, offset, self._clear) != BATCH_FINE:
             raise JournalDamaged(segment.name, offset, tail.next_position,
                                  "the batch's seal does not fit, though its checksum does: somebody changed it",
                                  ADVICE_DAMAGED)
-        if head.packing != PACKING_NONE or head.clear_size != head.sealed_size:
-            raise JournalDamaged(segment.name, offset, tail.next_position, f"unknown packing {head.packing}",
+        clear = self._clear
+        size = 0 if head.packing == PACKING_NONE and head.clear_size == head.sealed_size else -1
+        if head.packing == PACKING_LZ4:
+            grow(&self._unpacked, &self._unpacked_room, head.clear_size)
+            clear = self._unpacked
+            size = unpack(self._clear, head.sealed_size, self._unpacked, head.clear_size)
+        if size != 0:
+            raise JournalDamaged(segment.name, offset, tail.next_position, f"it cannot be unpacked (packing {head.packing})",
                                  "use the version of authswitch that wrote it")
         if head.first_position != tail.next_position:
             raise JournalDamaged(segment.name, offset, tail.next_position,
                                  f"the batch begins at position {head.first_position}", ADVICE_DAMAGED)
         if head.kind == BATCH_NAMES:
-            links, listeners, rrn = read_names((<const char *>self._clear)[:head.clear_size])
+            links, listeners, rrn = read_names((<const char *>clear)[:head.clear_size])
             visitor.take_names(links, listeners, rrn)
             return 0
         for number in range(head.count):
-            size = read_record(self._clear + at, head.clear_size - at, &record)
+            size = read_record(clear + at, head.clear_size - at, &record)
             if size < 0:
                 raise JournalDamaged(segment.name, offset, head.first_position + number,
                                      "the record here cannot be read, though its batch is whole",
@@ -311,6 +316,18 @@ cdef class JournalReader:
         while end > offset and self._data[end - 1] == 0:
             end -= 1
         return end
+
+
+cdef int grow(uint8_t **room, uint64_t *size, uint64_t wanted) except -1:
+    """Make room for so many bytes; what was there is lost."""
+    cdef uint8_t *grown
+    if wanted > size[0]:
+        grown = <uint8_t *>realloc(room[0], wanted)
+        if grown == NULL:
+            raise MemoryError
+        room[0] = grown
+        size[0] = wanted
+    return 0
 
 
 cdef int64_t _well(int64_t status, str name) except -1:

@@ -6,6 +6,7 @@ It knows nothing of threads and clocks; whoever drives it does. It never goes ba
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.batch cimport JOURNAL_ID_BYTES
 from switch.disk cimport Disk
+from switch.packing cimport PACKING_SLOTS
 from switch.sealing cimport Sealer
 
 cdef enum WriterStage:        # what failed
@@ -33,6 +34,7 @@ cdef class SegmentWriter:
     cdef int _prepared                            # the next segment's file, or -1
     cdef uint64_t _offset
     cdef uint8_t *_out
+    cdef uint32_t _slots[PACKING_SLOTS]           # scratch space of packing
     cdef uint8_t *_names
     cdef uint32_t _names_size
     cdef int64_t low_water                        # for the next segment's head; 0: all is needed

@@ -7,10 +7,11 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.batch cimport (
-    BATCH_ALIGNMENT, BATCH_HEAD_BYTES, BATCH_NAMES, BATCH_RECORDS, PACKING_NONE, SEGMENT_HEAD_BYTES,
+    BATCH_ALIGNMENT, BATCH_HEAD_BYTES, BATCH_NAMES, BATCH_RECORDS, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES,
     SEGMENT_SEALED_BYTES, BatchHead, SegmentHead, batch_size, close_batch, close_segment_head,
 )
 from switch.libcrypto cimport OPENSSL_cleanse, RAND_bytes
+from switch.packing cimport pack
 from switch.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES
 
 cdef enum:
@@ -190,15 +191,17 @@ cdef class SegmentWriter:
     cdef int _put_batch(self, int kind, const uint8_t *records, uint32_t size, int64_t first_position,
                         uint32_t count, int64_t wall_us) noexcept nogil:
         cdef BatchHead *head = <BatchHead *>self._out
+        cdef uint32_t packed_size = pack(records, size, self._out + BATCH_HEAD_BYTES, size, self._slots)
         cdef int status
         head.first_position = first_position
         head.count = count
-        head.sealed_size = size
+        head.sealed_size = packed_size if packed_size else size
         head.clear_size = size
         head.kind = <uint8_t>kind
-        head.packing = PACKING_NONE
+        head.packing = PACKING_LZ4 if packed_size else PACKING_NONE
         head.wall_us = wall_us
-        memcpy(self._out + BATCH_HEAD_BYTES, records, size)
+        if packed_size == 0:
+            memcpy(self._out + BATCH_HEAD_BYTES, records, size)
         if close_batch(self._out, self._sealer, self._offset) != 0:
             return self._fail(STAGE_SEAL, 0)
         status = self.disk.write(self._file, self._out, head.size, self._offset)

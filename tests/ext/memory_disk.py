@@ -13,7 +13,8 @@ class MemoryDisk:
         self.files = {}  # name: bytearray, as the process sees it
         self.handles = {}
         self.safe = {}  # name: bytes, as a loss of power leaves it
-        self.safe_content = {}  # id of the bytearray: bytes
+        self.safe_content = {}  # id of the bytearray: bytearray
+        self.unsafe = {}  # id of the bytearray: writes since the last sync
         self.calls = []  # names of all calls that change something
         self.fail_at = None  # fail the call of this number (counted from 0), with
         self.error = errno.EIO
@@ -66,6 +67,7 @@ class MemoryDisk:
             raise
         assert offset + len(data) <= len(content), "written beyond what was allocated"
         content[offset : offset + len(data)] = data
+        self.unsafe.setdefault(id(content), []).append((offset, data))
 
     def truncate(self, file, size):
         self._call("truncate")
@@ -74,7 +76,10 @@ class MemoryDisk:
     def sync(self, file):
         self._call("sync")
         content = self.handles[file]
-        self.safe_content[id(content)] = bytes(content)
+        safe = self.safe_content.setdefault(id(content), bytearray(len(content)))
+        for offset, data in self.unsafe.pop(id(content), []):
+            safe[offset : offset + len(data)] = data
+        del safe[len(content) :]
 
     def rename(self, old, new):
         self._call("rename")

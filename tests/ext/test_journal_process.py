@@ -114,7 +114,7 @@ def test_files_may_not_grow(started):
     """A limit on the size of files stands for a full disk: the next segment cannot be had, and that is said."""
     terminal = started.terminal("iso")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
     try:
         for _ in range(100):
             for _ in range(100):
