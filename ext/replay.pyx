@@ -272,7 +272,8 @@ cdef class JournalReader:
             clear = self._unpacked
             size = unpack(self._clear, head.sealed_size, self._unpacked, head.clear_size)
         if size != 0:
-            raise JournalDamaged(segment.name, offset, tail.next_position, f"it cannot be unpacked (packing {head.packing})",
+            raise JournalDamaged(segment.name, offset, tail.next_position,
+                                 f"the batch cannot be unpacked (packing {head.packing})",
                                  "use the version of authswitch that wrote it")
         if head.first_position != tail.next_position:
             raise JournalDamaged(segment.name, offset, tail.next_position,
