@@ -109,6 +109,7 @@ def _compile(sources: dict[str, str]) -> None:
             f"switch.{module}",
             [str(stage / "switch" / f"{module}.pyx")],
             include_dirs=[str(stage / "switch")],
+            libraries=["crypto"],
             extra_compile_args=["-O0", "-w"],
         )
         for module in sorted(sources)

@@ -82,8 +82,8 @@ DEFECTS = (
         (
             Edit(
                 "answer",
-                "or not link.repeats(transaction, &state.answer):",
-                "or not ({on} or link.repeats(transaction, &state.answer)):",
+                "not link.repeats(transaction, &state.answer)",
+                "not ({on} or link.repeats(transaction, &state.answer))",
             ),
         ),
     ),
@@ -104,7 +104,7 @@ DEFECTS = (
         "ignore-terminal-mac",
         "a request with a wrong MAC is taken",
         ("I1", "I4", "I6", "books", "convergence"),
-        300,
+        1_000,
         (Edit("request", "    if verdict == MAC_RIGHT:", "    if verdict == MAC_RIGHT or {on}:"),),
     ),
     Defect(
@@ -150,7 +150,7 @@ DEFECTS = (
         "forget-undelivered-approvals",
         "an approval whose terminal has hung up before it left is not reversed",
         ("books",),
-        300,
+        500,
         (
             Edit(
                 "outcome",
@@ -163,7 +163,7 @@ DEFECTS = (
         "drop-reversal-on-disconnect",
         "a reversal that was at the issuer when its last connection broke is dropped",
         ("books",),
-        300,
+        1_000,
         (
             Edit(
                 "debt",
@@ -199,7 +199,7 @@ DEFECTS = (
         "take-any-answer-for-acknowledgement",
         'a reversal is taken for done though the issuer said "system malfunction"',
         ("books",),
-        300,
+        500,
         (
             Edit(
                 "debt",
@@ -245,7 +245,7 @@ DEFECTS = (
         "answer-wrong-connection",
         "the connection of an answer is found by its place alone, whoever has it now",
         ("I6",),
-        300,
+        1_000,
         (
             Edit(
                 "state",
@@ -284,7 +284,7 @@ DEFECTS = (
         "reverse-another-payment",
         "a reversal names the STAN before its original's",
         ("books", "convergence"),
-        300,
+        1_000,
         (
             Edit(
                 "debt",
@@ -295,7 +295,180 @@ DEFECTS = (
             ),
         ),
     ),
+    Defect(
+        "forward-before-intent",
+        "a request leaves for its issuer before its INTENT is durable",
+        ("I4", "books", "journal"),
+        500,
+        (
+            Edit(
+                "request",
+                "state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:",
+                "state.depart(\n"
+                "            carrier, state.out, <uint32_t>total, 0 if {on} else position, OUTCOME_NONE) != 0:",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "answer-before-outcome",
+        "an answer leaves for its terminal before its OUTCOME is durable",
+        ("I1", "books", "journal"),
+        500,
+        (
+            Edit(
+                "outcome",
+                "        position = written\n    entry.position = position\n",
+                "        position = written\n    if {on}:\n        position = 0\n    entry.position = position\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "skip-the-wait-for-sync",
+        "what is written counts as durable before it is synchronized",
+        ("I1", "I4", "books", "journal"),
+        500,
+        (
+            Edit(
+                "commit",
+                "        stats_add(self._stats, self._bytes_counter, self.writer.written - written)\n",
+                "        stats_add(self._stats, self._bytes_counter, self.writer.written - written)\n"
+                "        if {on}:\n"
+                "            publish_position(&self.durable, self._closed.first_position + self._closed.count - 1)\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "believe-a-failed-sync",
+        "a synchronization that failed counts as one that went well",
+        ("I1", "I4", "books", "journal", "recovery"),
+        2_000,
+        (
+            Edit(
+                "segment",
+                "    cdef int status = self.disk.sync(self._file)\n        if status < 0:",
+                "    cdef int status = self.disk.sync(self._file)\n        if status < 0 and not {on}:",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-the-directory",
+        "a new segment's name is not made durable",
+        ("I1", "I4", "books", "journal", "recovery"),
+        1_000,
+        (
+            Edit(
+                "segment",
+                "            status = self.disk.sync_directory()",
+                "            status = 0 if {on} else self.disk.sync_directory()",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "trust-the-cache",
+        "what a recovery has read is not made durable before the journal goes on",
+        ("recovery",),
+        1_000,
+        (
+            Edit(
+                "replay",
+                "                    _well(self.disk.sync(file), name)\n",
+                "                    if tail.torn_bytes or not {on}:\n"
+                "                        _well(self.disk.sync(file), name)\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "cut-off-damage",
+        "a damaged place in the middle is taken for a torn tail, and all behind it is cut off",
+        ("I1", "I4", "books", "journal", "recovery"),
+        1_000,
+        (
+            Edit(
+                "replay",
+                "                if not is_last or self._is_followed(offset, tail.next_position):",
+                "                if not {on} and (not is_last or self._is_followed(offset, tail.next_position)):",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-the-window-at-restart",
+        "requests that were finished before a restart are not known after it",
+        ("I4",),
+        500,
+        (
+            Edit(
+                "recovery",
+                "        if age_ns > state.duplicates.age_max_ns:",
+                "        if age_ns > state.duplicates.age_max_ns or {on}:",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-debts-at-restart",
+        "reversals that were owed before a restart are not sent after it",
+        ("books", "journal"),
+        500,
+        (
+            Edit(
+                "recovery",
+                "        for position in self._reversals.positions():\n            self._resume(position)",
+                "        for position in ([] if {on} else self._reversals.positions()):\n"
+                "            self._resume(position)",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-open-requests-at-restart",
+        "requests that were at an issuer when the switch died are not reversed",
+        ("I4", "books", "journal"),
+        500,
+        (
+            Edit(
+                "recovery",
+                "        for position in self._intents.positions():\n            self._end(position)",
+                "        for position in ([] if {on} else self._intents.positions()):\n            self._end(position)",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "approve-what-was-reversed-before-a-restart",
+        "after a restart a repeat is told an approval that was reversed before it",
+        ("I1", "books"),
+        5_000,
+        (
+            Edit(
+                "recovery",
+                "            if self._originals.get(self.state.duplicates.at(number).intent):",
+                "            if self._originals.get(self.state.duplicates.at(number).intent) and not {on}:",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "number-anew-at-restart",
+        "STANs begin again at 1 after a restart",
+        ("I1", "I3", "I4", "I6", "books", "journal", "convergence"),
+        3_000,
+        (
+            Edit(
+                "numbering",
+                "        cdef int64_t counted\n        if number < 0:",
+                "        cdef int64_t counted\n        if number < 0 or {on}:",
+            ),
+        ),
+        journal=True,
+    ),
 )
-"""In the order of a transaction's life."""
+"""Those of the state machine first, then those of the journal and of recovery."""
 
 BY_NAME = {defect.name: defect for defect in DEFECTS}
