@@ -57,6 +57,7 @@ class Scenario:
     terminals: int
     mac: str | None = None
     tls: bool = False
+    journal: bool = False
     rate: int = 0
     target: float = 0.0
 
@@ -69,6 +70,7 @@ SCENARIOS = {
         Scenario("x9.19", 200, mac="x9.19", target=0.45),
         Scenario("tls", 200, mac="aes-cmac", tls=True, target=0.40),
         Scenario("open", 2000, mac="aes-cmac", rate=20_000, target=1.5),
+        Scenario("journal", 200, mac="aes-cmac", journal=True, target=0.525),
     )
 }
 
@@ -126,7 +128,7 @@ def run_once(side: str, scenario: Scenario, options: argparse.Namespace) -> Resu
     ports = Ports(free_port(), free_port(), free_port())
     with tempfile.TemporaryDirectory(prefix="authswitch-bench-") as name:
         folder = Path(name)
-        workload = prepare(folder, ports, scenario.terminals, scenario.mac, tls=scenario.tls)
+        workload = prepare(folder, ports, scenario.terminals, scenario.mac, tls=scenario.tls, journal=scenario.journal)
         with Process(issuer_command(side, scenario, workload, ports), PEERS_CPU, folder / "issuer.log") as issuer:
             issuer.wait_until(lambda: is_listening(ports.issuer))
             with Process(switch_command(side, workload, ports), SWITCH_CPU, folder / "switch.log", ROOT) as switch:

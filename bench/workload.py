@@ -105,6 +105,7 @@ def prepare(
     mac: str | None,
     *,
     tls: bool,
+    journal: bool = False,
     speakers: Sequence[int] | None = None,
     ranges: int = 1,
 ) -> Workload:
@@ -116,6 +117,7 @@ def prepare(
         terminals: How many terminals there are.
         mac: Algorithm on both legs, a key of ``KEY_ALGORITHMS``; None for no MACs.
         tls: Whether terminals speak TLS.
+        journal: Whether the switch keeps its journal; needs a MAC, for its keys.
         speakers: The terminals that have a request and a key; all when None.
         ranges: BIN ranges in the table of routes.
     """
@@ -136,7 +138,7 @@ def prepare(
     if tls:
         write_certificate(folder)
     config = folder / "switch.toml"
-    config.write_text(configuration(ports, terminals, mac, tls=tls))
+    config.write_text(configuration(ports, terminals, mac, tls=tls, journal=journal))
     return Workload(requests, keys, link_key.hex(), messages[0].index(b"000001111500"), config)
 
 
@@ -185,9 +187,10 @@ def write_certificate(folder: Path) -> None:
     (folder / "switch.key").write_bytes(private)
 
 
-def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool) -> str:
+def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool, journal: bool = False) -> str:
     """A configuration with one listener and one link, both plain but for what is measured."""
     keys = '[keys]\nfile = "keys.sealed"\nmaster_key_file = "master.key"\n' if mac else ""
+    keys += '\n[journal]\nmode = "files"\ndirectory = "journal"\n' if journal else ""
     link_mac = f'mac = {{ algorithm = "{mac}", key = "{LINK_KEY}" }}\n' if mac else ""
     listener_tls = '[listener.tls]\ncertificate = "switch.pem"\nprivate_key = "switch.key"\n' if tls else ""
     return f"""\
