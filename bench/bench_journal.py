@@ -20,7 +20,7 @@ BYTES_A_PURCHASE_MAX = 500
 
 
 @pytest.mark.benchmark(group="journal: 4,000 purchases, request in to answer out, batches of so many")
-@pytest.mark.parametrize("batch", [200, 64, 8])
+@pytest.mark.parametrize("batch", [200, 64])
 class TestPurchases:
     def test_on(self, benchmark, tmp_path, batch):
         (tmp_path / "journal").mkdir()
