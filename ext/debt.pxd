@@ -25,15 +25,15 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept
 POSITION_FAILED."""
 
 cdef void uncount(State state, Outcome *entry) noexcept nogil
-"""Take back what risk control counted for a request that did not end with an approval, or whose approval is reversed."""
+"""Take back what risk control counted for a request that was not approved, or whose approval is reversed."""
 
 cdef void pay(State state, Link link) noexcept
 """Send what is owed to a link as far as its window and its connections allow."""
 
 cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept
 """The issuer answered the reversal that transaction ``number``, in no list any more, carries: with one of the codes
-that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when its original was
-not approved behind an attempt, and what a terminal takes back is then asked of the next issuer of the card's route."""
+that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when its original
+was not approved behind an attempt; what a terminal takes back is then asked of the next issuer of the card's route."""
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept
 """The attempt that transaction ``number`` carries was not answered."""
