@@ -1,0 +1,21 @@
+"""What the simulation keeps between runs is made before its tests, and gone after them: other tests see none of it."""
+
+import pytest
+
+from switch.server import assembly
+from tests.simulation.options import Options
+from tests.simulation.run import execute
+from tests.simulation.speed import POLICIES, hurry
+from tests.simulation.world import the_world
+
+
+@pytest.fixture(autouse=True, scope="package")
+def kept_between_runs():
+    """Fill the simulation's caches, and empty them in the end."""
+    before = {name: getattr(assembly, name) for name in (*POLICIES, "Composer")}
+    execute(Options.drawn(0))
+    yield
+    for name, original in before.items():
+        setattr(assembly, name, original)
+    hurry.cache_clear()
+    the_world.cache_clear()
