@@ -66,6 +66,11 @@ class Options:
         faults = tuple(fault for fault in FAULTS if journal or fault not in JOURNAL_FAULTS)
         return cls(seed, terminals, draw.randint(1, REQUESTS_MAX), faults, journal, defect)
 
+    @property
+    def is_tight(self) -> bool:
+        """Whether the switch has room for a handful of transactions only, so that its limits are met."""
+        return self.stream("limits").random() < 0.15
+
     def stream(self, name: str) -> Random:
         """Randomness for one purpose, whatever others have drawn: what is left out changes nothing else."""
         return Random(f"{self.seed}/{name}")

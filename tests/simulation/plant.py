@@ -110,6 +110,7 @@ class Plant:
         self.generation = 0
         self.is_up = False
         self.is_draining = False
+        self._booted_ns = 0
         self._is_committing = False
         self._is_broken = False
         self.engine: Engine = self._build()
@@ -132,7 +133,7 @@ class Plant:
         self.clock.tell("switch", f"notes {event} {details}")
 
     def _set_calendar(self) -> None:
-        self.calendar.set(self.clock.now_ns, self.clock.switch_second)
+        self.calendar.set(self.clock.now_ns - self._booted_ns, self.clock.switch_second)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -202,6 +203,8 @@ class Plant:
         self.touched.clear()
         self.gated.clear()
         self.storage.restart(loses_power=loses_power)
+        if loses_power:
+            self._booted_ns = self.clock.now_ns - self.draw.randrange(10) * SECOND  # the monotonic clock begins anew
         self.engine = self._build()
         self.clock.after(self.draw.randrange(10, 3_000) * MS, self._started, self.generation)
 

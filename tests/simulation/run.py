@@ -43,7 +43,7 @@ class Run:
     """One seed's world."""
 
     def __init__(self, options: Options) -> None:
-        world = the_world()
+        world = the_world(options.is_tight)
         self.options = options
         self.tally = Tally(runs=1)
         self.clock = Clock()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+import switch.engine
+
 from .commands import Wish, run_some
 from .options import FAULTS, Options
 from .run import execute
 
-SEEDS = range(1_000)
+IS_TRACED = "debug" in Path(switch.engine.__file__).parts
+SEEDS = range(50 if IS_TRACED else 1_000)
+"""Few on the debug build: each of its lines is counted."""
 
 
+@pytest.mark.timeout(600)
 def test_nothing_is_violated():
     tally, failures = run_some(Wish(), SEEDS)
     assert not [(failure.options.command(), *map(str, failure.violations)) for failure in failures]
     assert tally.runs == len(SEEDS)
-    assert min(tally.outcomes[state] for state in ("approved", "declined", "reversed")) > 1_000
-    assert set(tally.faults) == set(FAULTS)
+    assert min(tally.outcomes[state] for state in ("approved", "declined", "reversed")) > len(SEEDS)
+    assert set(tally.faults) == set(FAULTS) or IS_TRACED
     assert tally.crashes > len(SEEDS) / 2
 
 

@@ -73,10 +73,10 @@ def listener_of(number: int) -> int:
 
 
 @cache
-def the_world() -> World:
-    """Load the dialects, tables and keys."""
+def the_world(is_tight: bool) -> World:
+    """Load the dialects, tables and keys; ``is_tight`` where limits are to be met."""
     hurry()
-    config = Config.model_validate(_configuration())
+    config = Config.model_validate(_configuration(is_tight))
     # Smaller than a configuration may ask for: runs are short, and memory is touched.
     journal = config.journal.model_copy(update={"segment_bytes": SEGMENT_BYTES, "buffer_bytes": BUFFER_BYTES})
     config = config.model_copy(update={"journal": journal})
@@ -105,14 +105,14 @@ def the_world() -> World:
     return World(config, parts, {name: Profile(dialect) for name, dialect in dialects.items()})
 
 
-def _configuration() -> dict[str, object]:
+def _configuration(is_tight: bool) -> dict[str, object]:
     return {
         "switch": {"name": "switch-1", "acquirer_id": "10000001"},
         "limits": {
-            "transactions_in_flight_max": 256,
+            "transactions_in_flight_max": 6 if is_tight else 256,
             "duplicate_window_count_max": 1024,
             "duplicate_window_seconds": 7 * 24 * 3600,  # clocks jump, and what matters here is not its age
-            "reversals_max": 512,
+            "reversals_max": 8 if is_tight else 512,
             "statistics_bytes": 262_144,
         },
         "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
@@ -128,11 +128,11 @@ def _configuration() -> dict[str, object]:
             }
             for name, dialect in zip(LISTENERS, LISTENER_DIALECTS, strict=True)
         ],
-        "link": [_link(number) for number in range(len(LINKS))],
+        "link": [_link(number, is_tight) for number in range(len(LINKS))],
     }
 
 
-def _link(number: int) -> dict[str, object]:
+def _link(number: int, is_tight: bool) -> dict[str, object]:
     link: dict[str, object] = {
         "name": LINKS[number],
         "dialect": LINK_DIALECTS[number],
@@ -140,6 +140,7 @@ def _link(number: int) -> dict[str, object]:
         "connections": 2 if number == 0 else 1,
         "timeout_ms": LINK_TIMEOUT_MS,
         "timeouts_to_unhealthy": 3,
+        "in_flight_max": 2 if is_tight else 1_000,
         "echo_interval_ms": 1_000,
         "echo_timeout_ms": 1_000,
         "partial_frame_timeout_ms": 3_000,

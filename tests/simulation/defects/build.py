@@ -1,7 +1,7 @@
 """``python -m tests.simulation.defects.build``: a copy of the package in which every defect can be switched on.
 
-Only the sources that a defect sits in are compiled again, and without optimisation; the rest is taken from the build in
-place.
+Only the sources that a defect sits in are compiled again, and without optimisation; the rest is taken from the build
+that is imported.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import shutil
 import sys
 from hashlib import sha256
 from pathlib import Path
+
+import switch.answer
 
 from .catalogue import CONDITION, DEFECTS
 
@@ -90,7 +92,9 @@ def build() -> Path:
 def _copy() -> None:
     shutil.rmtree(TREE, ignore_errors=True)
     shutil.copytree(ROOT / "ext", TREE / "stage" / "switch")
-    shutil.copytree(ROOT / "switch", TREE / "lib" / "switch", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(switch.answer.__file__).parent, TREE / "lib" / "switch", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (TREE / "stage" / "switch" / "defect.pxd").write_text(SWITCH)
 
 
