@@ -30,7 +30,7 @@ setup: ## Install what tests and development need, too
 
 build: ready build/release/built ## Compile the hot path in place
 	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
-	    $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+	    AUTHSWITCH_COMPILE=0 $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 
 # The folder itself is newer when a source was taken away.
 build/release/built: ext $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py | ready

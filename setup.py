@@ -5,6 +5,8 @@ Two kinds of build:
 - release (the default): optimised, no tracing, no assertions in Cython code;
 - debug (``AUTHSWITCH_DEBUG=1``): line tracing, bounds checks and C assertions, for coverage and fault hunting.
   ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers in the place of line tracing, which is slow.
+
+``AUTHSWITCH_COMPILE=0`` compiles nothing, to install a package whose modules were built in place.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 SOURCES = ROOT / "ext"
+COMPILES = os.environ.get("AUTHSWITCH_COMPILE") != "0"
 DEBUG = os.environ.get("AUTHSWITCH_DEBUG") == "1"
 SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
 TRACED = DEBUG and not SANITIZERS
@@ -85,13 +88,18 @@ class BuildExtensions(build_ext):
                 built.unlink()
 
 
-setup(
-    ext_modules=cythonize(
+def extensions() -> list[Extension]:
+    """All compiled modules; none where they were built in place before and only the package is to be installed."""
+    if not COMPILES:
+        return []
+    modules: list[Extension] = cythonize(
         [extension(source) for source in sorted(SOURCES.glob("*.pyx"))],
         include_path=[str(stage_package())],
         build_dir=str(BUILD / "c"),
         compiler_directives=DIRECTIVES,
         nthreads=os.cpu_count() or 1,
-    ),
-    cmdclass={"build_ext": BuildExtensions},
-)
+    )
+    return modules
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
