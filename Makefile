@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 DEBUG_LIB := build/debug/lib
 # Python must take the package from the debug build, not from the working directory.
-ON_DEBUG := PYTHONSAFEPATH=1 PYTHONPATH=$(DEBUG_LIB)
+ON_DEBUG := PYTHONSAFEPATH=1 PYTHONPATH=$(DEBUG_LIB):$(CURDIR)
 
 export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin

@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONMALLOC": "malloc",
         "PYTHONSAFEPATH": "1",
-        "PYTHONPATH": str(BUILD / "lib"),
+        "PYTHONPATH": os.pathsep.join([str(BUILD / "lib"), str(ROOT)]),  # tests start processes of their own
     }
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=slow"]
     command += ["--timeout=600", *(arguments or TESTS)]
