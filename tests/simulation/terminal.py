@@ -31,6 +31,7 @@ BATCH = "000001"
 CURRENCY = "156"
 AMOUNTS_A_TERMINAL = 10_000
 PAYMENT_CARDS = tuple(PaymentCard(pan=pan) for pan in CARDS)
+KINDS = ("purchase",) * 7 + ("refund", "cash_advance", "preauthorization")
 SETTLED_REASONS = frozenset({"approved", "original_not_found"})
 """With which a terminal takes its reversal for done."""
 
@@ -143,8 +144,7 @@ class Terminal:
             self._begin("void", original.card, original.key.amount_minor, original.receipt)
         else:
             amount_minor = (self.number + 1) * AMOUNTS_A_TERMINAL + len(self.payments) + 1
-            kind = "purchase" if self.draw.random() < 0.9 else "refund"
-            self._begin(kind, self.draw.choice(PAYMENT_CARDS), amount_minor, None)
+            self._begin(self.draw.choice(KINDS), self.draw.choice(PAYMENT_CARDS), amount_minor, None)
 
     def _begin(self, kind: str, card: PaymentCard, amount_minor: int, original: Receipt | None) -> None:
         key = Key(self.id, kind, amount_minor)
