@@ -166,6 +166,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     cdef uint32_t outcome
     cdef uint64_t fingerprint
     cdef int64_t position
+    cdef bint has_room
     cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
     cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
     if stan < 0:
@@ -186,11 +187,16 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     if state.draining:
         refuse(state, channel, frame.headers, terminal, kind, REASON_ISSUER_UNAVAILABLE)
         return
-    outcome = _admit(state, &key)
+    has_room = _has_room(state)
+    # A reversal that is refused comes again, as the same; a payment that was refused once must never be charged.
+    outcome = _admit(state, &key) if has_room or kind != KIND_REVERSAL else OUTCOME_NONE
     if outcome == OUTCOME_NONE:
         refuse(state, channel, frame.headers, terminal, kind, REASON_SYSTEM_MALFUNCTION)
         return
     _describe(state, state.duplicates.at(outcome), listener, kind, fingerprint, amount_minor)
+    if not has_room:
+        finish_unsent(state, channel, frame.headers, terminal, kind, REASON_SYSTEM_MALFUNCTION, outcome)
+        return
     if kind == KIND_REVERSAL:
         take_back(state, channel, frame.headers, terminal, outcome)
         return
@@ -213,19 +219,25 @@ cdef void _describe(State state, Outcome *entry, Listener listener, int kind, ui
     memcpy(entry.pan, state.pan, state.pan_digits)
 
 
-cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
-    """Room in every table that a new request may need, or OUTCOME_NONE: what is accepted can also be finished."""
-    cdef uint32_t outcome = OUTCOME_NONE
-    if not state.journal.accepts():
-        return OUTCOME_NONE
+cdef bint _has_room(State state) noexcept:
+    """Whether what is accepted now can also be finished, and reversed."""
     if state.transactions.in_use == state.transactions.room:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TRANSACTIONS], 1)
-    elif not can_owe(state):
+        return False
+    if not can_owe(state):
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_REVERSALS], 1)
-    else:
-        outcome = state.duplicates.open(key)
-        if outcome == OUTCOME_NONE:
-            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_DUPLICATES], 1)
+        return False
+    return True
+
+
+cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
+    """An entry of the duplicate window for a new request; OUTCOME_NONE when it has none, or nothing can be written."""
+    cdef uint32_t outcome
+    if not state.journal.accepts():
+        return OUTCOME_NONE
+    outcome = state.duplicates.open(key)
+    if outcome == OUTCOME_NONE:
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_DUPLICATES], 1)
     return outcome
 
 

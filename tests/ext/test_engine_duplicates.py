@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import OTHER_MERCHANT, VISA, change, listener, purchase
+from tests.ext.world import OTHER_MERCHANT, VISA, change, listener, purchase, reversal
 
 
 def test_repeat_of_a_finished_request_gets_the_stored_answer(world):
@@ -239,3 +239,31 @@ def test_repeat_that_was_not_told_either(world):
     world.tick()
     assert issuer.read_one()["t"] == "0420"
     assert world.terminal().ask(request)["39"] == "68"
+
+
+def test_what_was_refused_at_a_limit_is_never_charged(make_world):
+    world = make_world(limits={"transactions_in_flight_max": 1})
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    request = purchase(world)
+    assert terminal.ask(request)["39"] == "96"
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+    assert terminal.ask(request)["39"] == "96"
+    assert issuer.read() == []
+
+
+def test_reversal_that_was_refused_at_a_limit_is_taken_when_it_comes_again(make_world):
+    world = make_world(limits={"transactions_in_flight_max": 1})
+    terminal, issuer = world.terminal(), world.issuer()
+    first, second = purchase(world), purchase(world)
+    terminal.send(first)
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+    terminal.send(second)
+    asked = issuer.read_one()
+    request = reversal(world, first)
+    assert terminal.ask(request)["39"] == "96"
+    issuer.answer(asked)
+    assert terminal.read_one()["39"] == "00"
+    assert terminal.ask(request)["39"] == "00"
