@@ -9,7 +9,7 @@ from tests.simulation.speed import POLICIES, hurry
 from tests.simulation.world import the_world
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def kept_between_runs():
     """Fill the simulation's caches, and empty them in the end."""
     before = {name: getattr(assembly, name) for name in (*POLICIES, "Composer")}
