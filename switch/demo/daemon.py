@@ -75,9 +75,7 @@ class Daemon:
         process = self._process
         if process is None:
             return 0
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+        _send(process, signal.SIGTERM)
         try:
             status = await asyncio.wait_for(process.wait(), timeout_s)
         except TimeoutError as error:
@@ -90,9 +88,8 @@ class Daemon:
     async def kill(self) -> None:
         """End it at once."""
         process = self._process
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        if process is not None:
+            _send(process, signal.SIGKILL)
             await process.wait()
         if self._reader is not None:
             await self._reader
@@ -114,3 +111,10 @@ class Daemon:
             elif event.get("event") == "serving":
                 self.admin = str(event["admin"])
                 self._serving.set()
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal a child that has not ended; the process's own method may reap it, and its exit status would be lost."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)

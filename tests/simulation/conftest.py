@@ -1,5 +1,7 @@
 """What the simulation keeps between runs is made before its tests, and gone after them: other tests see none of it."""
 
+from itertools import count
+
 import pytest
 
 from switch.server import assembly
@@ -13,7 +15,8 @@ from tests.simulation.world import the_world
 def kept_between_runs():
     """Fill the simulation's caches, and empty them in the end."""
     before = {name: getattr(assembly, name) for name in (*POLICIES, "Composer")}
-    execute(Options.drawn(0))
+    for is_tight in (False, True):
+        execute(next(options for options in map(Options.drawn, count()) if options.is_tight == is_tight))
     yield
     for name, original in before.items():
         setattr(assembly, name, original)

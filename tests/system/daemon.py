@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import signal
 import sys
@@ -78,8 +80,7 @@ class Daemon:
 
     def kill(self):
         """End it without further ado."""
-        if self.child is not None and self.child.returncode is None:
-            self.child.kill()
+        self.signal(signal.SIGKILL)
 
     async def _read(self):
         async for raw in self.child.stderr:
@@ -191,8 +192,10 @@ class Daemon:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def signal(self, number=signal.SIGTERM):
-        """Send it a signal."""
-        self.child.send_signal(number)
+        """Send it a signal, unless it has ended. (asyncio's own way reaps it on the quiet, and its status is lost.)"""
+        if self.child is not None and self.child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child.pid, number)
 
     async def ended(self, seconds=WAIT_SECONDS_MAX):
         """Wait for its end; gives its exit status."""
@@ -205,8 +208,7 @@ class Daemon:
         if self.child is None:
             return
         try:
-            if self.child.returncode is None:
-                self.signal()
+            self.signal()
             status = await self.ended()
         except TimeoutError:
             self.kill()
