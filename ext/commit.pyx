@@ -10,7 +10,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from switch.journal cimport POSITION_FAILED
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.record cimport (
-    RECORD_BYTES_MAX, write_attempt, write_intent, write_outcome, write_reversal, write_reversed,
+    RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_intent, write_outcome, write_reversal,
+    write_reversed,
 )
 from switch.stats cimport stats_add, stats_observe
 
@@ -183,6 +184,16 @@ cdef class JournalFiles(Journal):
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_reversed(out, room, reversal, reason, self.calendar.wall_us))
+
+    cdef int64_t advice(self, const Reversal *advice) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_advice(out, room, advice, self.calendar.wall_us))
+
+    cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_cancelled(out, room, advice, original, cause, self.calendar.wall_us))
 
     cdef void kick(self) noexcept:
         if self._open.size == 0:

@@ -16,7 +16,7 @@ cdef struct Outcome:
     uint64_t fingerprint      # of amount, kind and card: a repeat must be the same request, not just the same number
     int64_t finished_ns
     int64_t position          # of its OUTCOME in the journal: a repeat waits for it too
-    int64_t intent            # position of its INTENT in the journal; 0: no issuer was asked
+    int64_t intent            # position of its INTENT or ADVICE in the journal; 0: there is none
     int64_t asked_ns          # when risk control counted it and an issuer was asked; 0: nothing is counted
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: it has none
     int64_t amount_minor
@@ -33,12 +33,14 @@ cdef struct Outcome:
     uint8_t approved          # the issuer, or the stand-in rule, said so
     uint8_t reversed          # a reversal of it has been stored
     uint8_t told              # the approval has left to its terminal
+    uint8_t stood_in          # the stand-in rule of its link approved it
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: the issuer gave none
     uint32_t queued           # frames that tell the approval and have not left: it is kept until one of them has
     uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
+    uint32_t advice           # what tells its issuer of it: entry of the store plus 1, if still owed; 0: none
 
 
 cdef class DuplicateWindow:

@@ -31,6 +31,8 @@ cdef class Journal:
     cdef int64_t reversal(self, const Reversal *reversal) noexcept
     cdef int64_t attempt(self, const Reversal *reversal) noexcept
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept
+    cdef int64_t advice(self, const Reversal *advice) noexcept
+    cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept
 
 
 cdef class JournalOff(Journal):

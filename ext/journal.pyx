@@ -33,7 +33,15 @@ cdef class Journal:
         return POSITION_FAILED
 
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
-        """REVERSED: the issuer has acknowledged the reversal."""
+        """REVERSED: the issuer has acknowledged the reversal, or the advice."""
+        return POSITION_FAILED
+
+    cdef int64_t advice(self, const Reversal *advice) noexcept:
+        """ADVICE: the switch will owe the issuer this advice, from the OUTCOME on that follows."""
+        return POSITION_FAILED
+
+    cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
+        """CANCELLED: the advice of that position is never sent; ``cause`` is one of ``record.CancelCause``."""
         return POSITION_FAILED
 
 
@@ -54,4 +62,10 @@ cdef class JournalOff(Journal):
         return 0
 
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        return 0
+
+    cdef int64_t advice(self, const Reversal *advice) noexcept:
+        return 0
+
+    cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
         return 0

@@ -8,6 +8,7 @@ from switch.transaction cimport Transaction
 
 from switch.kinds import KINDS
 from switch.reasons import REASONS
+from switch.record import CANCEL_CAUSES
 
 
 @cython.final
@@ -54,6 +55,7 @@ cdef class Notebook(Journal):
             "kind": KINDS[outcome.kind],
             "reason": REASONS[reason],
             "approved": bool(outcome.approved),
+            "stand_in": bool(outcome.stood_in),
             "answer": answer[:size],
         })
 
@@ -77,3 +79,14 @@ cdef class Notebook(Journal):
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
             "reason": REASONS[reason],
         })
+
+    cdef int64_t advice(self, const Reversal *advice) noexcept:
+        return self._note("advice", {
+            "link": advice.link,
+            "stan": advice.stan,
+            "stand_in": bool(advice.stood_in),
+            "source": advice.source[:advice.source_size],
+        })
+
+    cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
+        return self._note("cancelled", {"advice": advice, "original": original, "cause": CANCEL_CAUSES[cause]})

@@ -2,6 +2,16 @@
 
 A record names a transaction by the position of its INTENT and a reversal by the position of its REVERSAL. Links and
 listeners are numbers whose meaning stands at the beginning of each segment; terminals and merchants are written out.
+
+ADVICE takes the place of INTENT where no issuer was asked: a terminal's advice, or an approval by stand-in. Its OUTCOME
+follows it and names it as ``intent``; without that OUTCOME nobody was told anything, and the ADVICE is void. From there
+on it is sent like a reversal: ATTEMPT and REVERSED name it as ``reversal``, REVERSED with what the issuer said to it
+(APPROVED or DUPLICATE: it took note; any other reason: it declines, and the acquirer bears the amount). CANCELLED ends
+an ADVICE that was never sent, since its payment was taken back; a REVERSAL whose ``original`` is the ADVICE follows one
+that may have been sent. So the verdict "approved by stand-in, the issuer was told at T and said R" is OUTCOME with
+FLAG_STAND_IN, and the REVERSED whose ``original`` is its ``intent``; "not told yet, attempt n" is the same without
+REVERSED, n from the last ATTEMPT. An ADVICE that was written once more has ``replaces`` and ``original``, as a REVERSAL
+has; requests, OUTCOMEs and REVERSALs go on to name the first one.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
@@ -22,11 +32,22 @@ cdef enum RecordType:
     RECORD_REVERSAL
     RECORD_ATTEMPT
     RECORD_REVERSED
+    RECORD_ADVICE = 9
+    RECORD_CANCELLED
     RECORD_TYPE_END
 
 cdef enum OutcomeFlags:
     FLAG_APPROVED = 1
     FLAG_REVERSED = 2         # a reversal of it is stored
+    FLAG_STAND_IN = 4         # the stand-in rule of the link approved it, no issuer
+
+cdef enum AdviceFlags:
+    ADVICE_STAND_IN = 1       # of an approval by stand-in; else a terminal sent the advice
+
+cdef enum CancelCause:        # why an advice is never sent
+    CANCELLED_UNTOLD = 1      # its terminal could not be told of the approval
+    CANCELLED_TAKEN_BACK      # its terminal took the payment back
+    CANCELLED_VOID            # its OUTCOME could not be written down
 
 cdef packed struct RecordHead:
     uint32_t size             # of the whole record
@@ -56,7 +77,7 @@ cdef packed struct IntentPart:
     uint32_t sent_size        # the message as the link got it, sensitive fields blanked, follows
 
 cdef packed struct OutcomePart:
-    int64_t intent            # 0: no issuer was asked, and a RequestPart follows
+    int64_t intent            # of the INTENT or ADVICE; 0: there is none, and a RequestPart follows
     uint16_t link
     uint8_t reason
     uint8_t flags
@@ -88,6 +109,23 @@ cdef packed struct ReversedPart:
     int64_t original
     uint8_t reason            # the issuer's
 
+cdef packed struct AdvicePart:        # behind a RequestPart
+    int64_t original          # position of the first ADVICE; 0: this is the first
+    int64_t replaces          # position of its ADVICE before this one; 0: this is the first
+    uint32_t stan             # ours, on the link; the same in every attempt
+    uint32_t attempts
+    uint16_t link
+    uint8_t flags             # AdviceFlags
+    uint8_t rrn[12]
+    uint8_t authorization_code[6]     # ours, by stand-in, or what the terminal's advice says; zeros: none
+    uint8_t reserved[3]
+    uint32_t source_size      # the advice as the link gets it, without MAC, follows
+
+cdef packed struct CancelledPart:
+    int64_t advice
+    int64_t original          # position of its first ADVICE
+    uint8_t cause             # CancelCause
+
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
     RecordHead head
@@ -98,6 +136,8 @@ cdef struct Record:           # one record, read: the parts that its type has
     ReversalPart reversal
     AttemptPart attempt
     ReversedPart reversed
+    AdvicePart advice
+    CancelledPart cancelled
     const uint8_t *message    # sent message, answer or source
     uint32_t message_size
 
@@ -110,6 +150,12 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, i
 cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
 cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, int reason,
                         int64_t wall_us) noexcept nogil
+cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil
+cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
+                         int64_t wall_us) noexcept nogil
+
+cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outcome) noexcept nogil
+"""What a record says of a terminal's request."""
 
 cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcept nogil
 """Read the record at ``data``, all sizes checked; bytes that it takes, or -1 when it is none."""

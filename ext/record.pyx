@@ -15,6 +15,13 @@ RECORD_NAMES = {
     RECORD_REVERSAL: "REVERSAL",
     RECORD_ATTEMPT: "ATTEMPT",
     RECORD_REVERSED: "REVERSED",
+    RECORD_ADVICE: "ADVICE",
+    RECORD_CANCELLED: "CANCELLED",
+}
+CANCEL_CAUSES = {
+    CANCELLED_UNTOLD: "terminal not told",
+    CANCELLED_TAKEN_BACK: "taken back",
+    CANCELLED_VOID: "outcome not written",
 }
 NAMED_LINK = 1
 NAMED_LISTENER = 2
@@ -98,7 +105,8 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
     part.intent = outcome.intent
     part.link = outcome.link
     part.reason = <uint8_t>reason
-    part.flags = (FLAG_APPROVED if outcome.approved else 0) | (FLAG_REVERSED if outcome.reversed else 0)
+    part.flags = ((FLAG_APPROVED if outcome.approved else 0) | (FLAG_REVERSED if outcome.reversed else 0)
+                  | (FLAG_STAND_IN if outcome.stood_in else 0))
     memcpy(part.rrn, outcome.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, outcome.authorization_code, sizeof(part.authorization_code))
     part.answer_size = answer_size
@@ -160,6 +168,43 @@ cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, i
     return sizeof(RecordHead) + sizeof(ReversedPart)
 
 
+cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil:
+    cdef AdvicePart part
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(RequestPart) + sizeof(AdvicePart) + advice.source_size
+    if size > room or size > RECORD_BYTES_MAX:
+        return -1
+    put_head(out, RECORD_ADVICE, size, wall_us)
+    out += sizeof(RecordHead)
+    memcpy(out, advice.request, sizeof(RequestPart))
+    out += sizeof(RequestPart)
+    memset(&part, 0, sizeof(AdvicePart))
+    part.original = advice.original
+    part.replaces = advice.replaces
+    part.stan = advice.stan
+    part.attempts = advice.attempts
+    part.link = advice.link
+    part.flags = ADVICE_STAND_IN if advice.stood_in else 0
+    memcpy(part.rrn, advice.rrn, sizeof(part.rrn))
+    memcpy(part.authorization_code, advice.authorization_code, sizeof(part.authorization_code))
+    part.source_size = advice.source_size
+    memcpy(out, &part, sizeof(AdvicePart))
+    memcpy(out + sizeof(AdvicePart), advice.source, advice.source_size)
+    return <int>size
+
+
+cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
+                         int64_t wall_us) noexcept nogil:
+    cdef CancelledPart part
+    if room < sizeof(RecordHead) + sizeof(CancelledPart):
+        return -1
+    put_head(out, RECORD_CANCELLED, sizeof(RecordHead) + sizeof(CancelledPart), wall_us)
+    part.advice = advice
+    part.original = original
+    part.cause = <uint8_t>cause
+    memcpy(out + sizeof(RecordHead), &part, sizeof(CancelledPart))
+    return sizeof(RecordHead) + sizeof(CancelledPart)
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size) noexcept nogil:
@@ -214,6 +259,15 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         status = take_part(&at, &left, &record.attempt, sizeof(AttemptPart))
     elif record.head.type == RECORD_REVERSED:
         status = take_part(&at, &left, &record.reversed, sizeof(ReversedPart))
+    elif record.head.type == RECORD_ADVICE:
+        record.has_request = True
+        status = take_part(&at, &left, &record.request, sizeof(RequestPart))
+        if status == 0:
+            status = take_part(&at, &left, &record.advice, sizeof(AdvicePart))
+        if status == 0:
+            status = take_message(&at, &left, record.advice.source_size, record)
+    elif record.head.type == RECORD_CANCELLED:
+        status = take_part(&at, &left, &record.cancelled, sizeof(CancelledPart))
     if status != 0 or left != 0:
         return -1
     if record.has_request and record.request.pan_digits > 19:
@@ -297,6 +351,7 @@ cdef dict describe(const Record *record):
         parts["reason"] = record.outcome.reason
         parts["approved"] = bool(record.outcome.flags & FLAG_APPROVED)
         parts["reversed"] = bool(record.outcome.flags & FLAG_REVERSED)
+        parts["stand_in"] = bool(record.outcome.flags & FLAG_STAND_IN)
         if record.outcome.intent:
             parts["link"] = record.outcome.link
             parts["rrn"] = record.outcome.rrn[:12].decode("ascii", "replace")
@@ -318,6 +373,19 @@ cdef dict describe(const Record *record):
         parts["reversal"] = record.reversed.reversal
         parts["original"] = record.reversed.original
         parts["reason"] = record.reversed.reason
+    elif record.head.type == RECORD_ADVICE:
+        parts["original"] = record.advice.original
+        parts["replaces"] = record.advice.replaces
+        parts["link"] = record.advice.link
+        parts["link_stan"] = record.advice.stan
+        parts["attempts"] = record.advice.attempts
+        parts["stand_in"] = bool(record.advice.flags & ADVICE_STAND_IN)
+        parts["rrn"] = record.advice.rrn[:12].decode("ascii", "replace")
+        parts["authorization_code"] = record.advice.authorization_code[:6].decode("ascii", "replace").strip("\0")
+    elif record.head.type == RECORD_CANCELLED:
+        parts["advice"] = record.cancelled.advice
+        parts["original"] = record.cancelled.original
+        parts["cause"] = CANCEL_CAUSES.get(record.cancelled.cause, "unknown")
     if record.message != NULL:
         parts["message"] = <bytes>record.message[:record.message_size]
     return parts

@@ -1,4 +1,4 @@
-"""The store of reversals that issuers are owed: kept until acknowledged, sent again with growing pauses."""
+"""The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with growing pauses."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.transaction cimport PAN_MAX
@@ -13,28 +13,38 @@ cdef enum ReversalState:
     REVERSAL_READY            # to be sent as soon as the link's window allows
     REVERSAL_AT_ISSUER
     REVERSAL_PAUSED           # waits for its next attempt
+    REVERSAL_BEHIND           # waits until the advice that it takes back is acknowledged
 
 cdef struct Reversal:
     uint8_t state
     uint8_t level             # of the pause that it is in
+    uint8_t is_advice         # it tells of a payment; else it takes one back
+    uint8_t stood_in          # advice: of an approval by stand-in
+    uint8_t resumed           # its record is of an earlier process: attempts that are not counted may have left
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t attempts
     uint32_t stan             # the same in every attempt; 0: its original's
     uint32_t next
+    uint32_t previous         # in its list of those that are ready or paused
     uint32_t source_size
+    uint32_t follower         # advice: the reversal that waits for its end, counted from 1; 0: none
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     int64_t stored_ns
     int64_t due_ns
-    int64_t position          # of its record in the journal: no attempt leaves before that is durable
-    int64_t original          # position of the INTENT that it takes back; 0: not known here
+    int64_t position          # of its record in the journal
+    int64_t leaves_at         # journal position that must be durable before an attempt leaves
+    int64_t original          # position of the INTENT or ADVICE that it takes back; 0: not known here. Of an advice:
+                              # of its first record, by which others name it; 0 while that is being written
     int64_t replaces          # position of its record before, when it is written down once more; else 0
     uint16_t listener         # whose terminal sent the source; NO_LISTENER: the source is what the link was sent
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: none is known
-    uint8_t *source           # what attempts are composed from: the request as sent, or the terminal's own reversal
+    uint8_t *source           # what attempts are composed from: the request as sent, or the terminal's own reversal,
+                              # or the advice as its link gets it
+    uint8_t *request          # advice: the RequestPart of its record, behind the source; else NULL
 
 cdef struct ReversalList:
     uint32_t head
@@ -42,10 +52,11 @@ cdef struct ReversalList:
 
 
 cdef class ReversalQueue:
-    """The reversals of one link."""
+    """What one link is owed."""
     cdef ReversalList ready
     cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
     cdef readonly uint32_t depth                  # all that are not acknowledged
+    cdef readonly uint32_t advices                # of them, advices
     cdef readonly uint32_t at_issuer
     cdef readonly uint32_t window
     cdef readonly int64_t pause_ns
@@ -62,10 +73,17 @@ cdef class ReversalStore:
 
     cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
                       int64_t now_ns) noexcept nogil
+    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
+                             const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil
+    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
+                        uint32_t extra, int64_t now_ns) noexcept nogil
     cdef Reversal *at(self, uint32_t number) noexcept nogil
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
+    cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil
     cdef uint32_t _pop(self, ReversalList *reversals) noexcept nogil
+    cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil

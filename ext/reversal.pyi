@@ -1,5 +1,6 @@
 class ReversalQueue:
     depth: int
+    advices: int
     at_issuer: int
     window: int
     pause_ns: int

@@ -1,4 +1,4 @@
-"""The store of reversals that issuers are owed: kept until acknowledged, sent again with growing pauses."""
+"""The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with growing pauses."""
 
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
@@ -8,10 +8,10 @@ from switch.live cimport live
 
 @cython.final
 cdef class ReversalQueue:
-    """The reversals of one link.
+    """What one link is owed.
 
     Args:
-        window: Reversals at the issuer at one time, at most.
+        window: Reversals and advices at the issuer at one time, at most.
         pause_ms: Before the second attempt; doubled for each further one.
         pause_max_ms: The longest pause.
     """
@@ -32,7 +32,7 @@ cdef class ReversalQueue:
 
 @cython.final
 cdef class ReversalStore:
-    """All reversals that are owed, of every link, in a pool of fixed size."""
+    """All that is owed, of every link, in a pool of fixed size."""
 
     def __cinit__(self, uint32_t room):
         if not 1 <= room <= 10_000_000:
@@ -52,10 +52,27 @@ cdef class ReversalStore:
 
     cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
                       int64_t now_ns) noexcept nogil:
-        """Store one, ready to be sent; REVERSAL_NONE when the store is full or memory is short."""
+        """Store a reversal, ready to be sent; REVERSAL_NONE when the store is full or memory is short."""
+        return self._take(queue, link, source, size, 0, now_ns)
+
+    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
+                             const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil:
+        """Store an advice, with what its record says of the terminal's request; as ``add``."""
+        cdef uint32_t number = self._take(queue, link, source, size, request_size, now_ns)
+        cdef Reversal *advice
+        if number != REVERSAL_NONE:
+            advice = &self._pool[number]
+            advice.is_advice = True
+            advice.request = advice.source + size
+            memcpy(advice.request, request, request_size)
+            queue.advices += 1
+        return number
+
+    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
+                        uint32_t extra, int64_t now_ns) noexcept nogil:
         if self.in_use == self.room:
             return REVERSAL_NONE
-        cdef uint8_t *copy = <uint8_t *>malloc(size)
+        cdef uint8_t *copy = <uint8_t *>malloc(<size_t>size + extra)
         if copy == NULL:
             return REVERSAL_NONE
         memcpy(copy, source, size)
@@ -109,12 +126,31 @@ cdef class ReversalStore:
         reversal.due_ns = now_ns + queue._pause_of(level)
         self._append(&queue.paused[level], number)
 
+    cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
+        """Let a reversal that is ready wait until the advice that it takes back is closed."""
+        self._unlink(&queue.ready, number)
+        self._pool[number].state = REVERSAL_BEHIND
+        self._pool[advice].follower = number + 1
+
+    cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Close one that is not at the issuer and shall never be sent again."""
+        cdef Reversal *reversal = &self._pool[number]
+        if reversal.state == REVERSAL_READY:
+            self._unlink(&queue.ready, number)
+        elif reversal.state == REVERSAL_PAUSED:
+            self._unlink(&queue.paused[reversal.level], number)
+        self.close(queue, number)
+
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil:
-        """It was acknowledged: nothing is owed any more."""
+        """It was acknowledged: nothing is owed any more, and what waited behind it is ready."""
         cdef Reversal *reversal = &self._pool[number]
         if reversal.state == REVERSAL_AT_ISSUER:
             queue.at_issuer -= 1
+        if reversal.follower:
+            self._pool[reversal.follower - 1].state = REVERSAL_READY
+            self._append(&queue.ready, reversal.follower - 1)
         queue.depth -= 1
+        queue.advices -= reversal.is_advice
         free(reversal.source)
         live.reversals -= 1
         reversal.source = NULL
@@ -125,6 +161,7 @@ cdef class ReversalStore:
 
     cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil:
         self._pool[number].next = REVERSAL_NONE
+        self._pool[number].previous = reversals.tail
         if reversals.tail == REVERSAL_NONE:
             reversals.head = number
         else:
@@ -134,7 +171,17 @@ cdef class ReversalStore:
     cdef uint32_t _pop(self, ReversalList *reversals) noexcept nogil:
         cdef uint32_t number = reversals.head
         if number != REVERSAL_NONE:
-            reversals.head = self._pool[number].next
-            if reversals.head == REVERSAL_NONE:
-                reversals.tail = REVERSAL_NONE
+            self._unlink(reversals, number)
         return number
+
+    cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil:
+        cdef uint32_t next = self._pool[number].next
+        cdef uint32_t previous = self._pool[number].previous
+        if previous == REVERSAL_NONE:
+            reversals.head = next
+        else:
+            self._pool[previous].next = next
+        if next == REVERSAL_NONE:
+            reversals.tail = previous
+        else:
+            self._pool[next].previous = previous
