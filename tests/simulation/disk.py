@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SECTOR = 512
 """Bytes that a disk writes whole or not at all."""
 
+SEEN_ZEROS = 4_096
+"""Of the room that a file has and nobody has written, so much is shown: a megabyte of zeros tells nobody more."""
+
 
 @dataclass
 class Inode:
@@ -89,8 +92,9 @@ class SimulatedDisk:
         self._handles.pop(file, None)
 
     def size(self, file: int) -> int:
-        """Bytes."""
-        return self._handles[file].size
+        """Bytes, without most of those that nobody has written."""
+        inode = self._handles[file]
+        return min(inode.size, len(inode.data) + SEEN_ZEROS)
 
     def read(self, file: int, size: int, offset: int) -> bytes:
         """What is there."""

@@ -35,6 +35,9 @@ CARRY_RECORDS = 20
 """Debts older than so many records are written down once more: few, so that it happens within a run."""
 
 DRAIN_NS_MAX = 3 * SECOND
+SEEN_TO = 0.4
+"""How likely it is that somebody sees to the disk before a switch that did not start is started again."""
+
 STATISTICS_BYTES = 262_144
 
 
@@ -171,6 +174,8 @@ class Plant:
     def _start_again(self, generation: int) -> None:
         if generation == self.generation and not self.is_up:
             self.generation += 1
+            if self.draw.random() < SEEN_TO:
+                self.storage.heal()
             self.storage.restart(loses_power=False)
             self.engine = self._build()
             self.start()
