@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from switch.demo.certificates import LOOPBACK_NAMES, Authority
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
 
@@ -136,7 +130,7 @@ def prepare(
     write_registry(folder, [mac if mac and terminal in values else "none" for terminal in range(terminals)])
     write_routes(folder, ranges)
     if tls:
-        write_certificate(folder)
+        Authority(folder, "authority").issue("switch", "localhost", LOOPBACK_NAMES)
     config = folder / "switch.toml"
     config.write_text(configuration(ports, terminals, mac, tls=tls, journal=journal))
     return Workload(requests, keys, link_key.hex(), messages[0].index(b"000001111500"), config)
@@ -165,26 +159,6 @@ def write_routes(folder: Path, ranges: int) -> None:
     lows = ["62"] if ranges == 1 else [str(FIRST_BIN + number) for number in range(ranges)]
     header = "low,high,kinds,currencies,amount_min,amount_max,links"
     (folder / "routes.csv").write_text("\n".join([header, *(f"{low},,,,,,issuer:1" for low in lows), ""]))
-
-
-def write_certificate(folder: Path) -> None:
-    """Write a self-signed certificate for the loopback address, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "switch.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "switch.key").touch(mode=0o600)
-    (folder / "switch.key").write_bytes(private)
 
 
 def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool, journal: bool = False) -> str:

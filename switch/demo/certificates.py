@@ -1,27 +1,22 @@
-"""Certificates for a run: an authority, and what it signs."""
+"""Certificates for trials on one machine: an authority, and what it signs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from trustme import CA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-_LIFETIME = timedelta(days=60)
-_CLOCK_SLACK = timedelta(minutes=5)
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_LIFETIME = timedelta(days=365)
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A certificate and its private key, as PEM files."""
 
     certificate: Path
@@ -29,61 +24,39 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates; its own key never leaves the process."""
+    """Signs certificates; its own key never leaves the process.
+
+    Args:
+        folder: Where certificates are written, the authority's own as ``NAME.pem``.
+        name: Of the authority.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._own_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
-        usage = x509.KeyUsage(
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        certificate = (
-            self._builder(self._name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
+        self._authority = CA(path_length=0, organization_name="authswitch trial", organization_unit_name=name)
         self.certificate = folder / f"{name}.pem"
-        self.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+        self._authority.cert_pem.write_to_path(self.certificate)
 
-    def issue(self, name: str, *, server: bool) -> Pair:
-        """A certificate for a common name; for a server also for loopback."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = (
-            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._own_id), critical=False)
+    def issue(
+        self, file: str, common_name: str, other_names: Sequence[str] = (), valid_for: timedelta = _LIFETIME
+    ) -> Pair:
+        """Sign a certificate and write it and its new key, which only the owner can read.
+
+        Args:
+            file: Name of both files, without ending.
+            common_name: The subject's.
+            other_names: Host names and addresses; the common name, where there are none.
+            valid_for: From now on; a negative one has run out.
+        """
+        end = datetime.now(UTC) + valid_for
+        leaf = self._authority.issue_cert(
+            *(other_names or (common_name,)),
+            common_name=common_name,
+            not_before=min(end, datetime.now(UTC)) - timedelta(days=1),
+            not_after=end,
         )
-        if server:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        pair.certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
-        pair.private_key.touch(0o600)
-        pair.private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        pair = Pair(self._folder / f"{file}.pem", self._folder / f"{file}.key")
+        leaf.cert_chain_pems[0].write_to_path(pair.certificate)
+        with os.fdopen(os.open(pair.private_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(leaf.private_key_pem.bytes())
         return pair
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _CLOCK_SLACK)
-            .not_valid_after(now + _LIFETIME)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        )

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from switch.demo.certificates import Authority
+from switch.demo.certificates import LOOPBACK_NAMES, Authority
 from switch.dialects import load_dialect
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
@@ -143,13 +143,13 @@ def build_world(folder: Path, terminals: int) -> World:
     world = World(folder)
     master_key = create_master_key(folder / "master.key")
     authority = Authority(folder, "demo-ca")
-    authority.issue("switch", server=True)
+    authority.issue("switch", "switch", LOOPBACK_NAMES)
     with KeyFile.create(folder / "keys.sealed", master_key) as keys:
         for plan in ISSUERS:
             mac = _new_mac(keys, f"link/{plan.name}/zak", "zak", plan.algorithm)
             world.issuer_macs[plan.name] = mac
             if plan.tls:
-                pair = authority.issue(plan.name, server=True)
+                pair = authority.issue(plan.name, plan.name, LOOPBACK_NAMES)
                 world.issuer_tls[plan.name] = server_tls(pair.certificate, pair.private_key)
         rows = []
         for number, fleet in enumerate(FLEETS):
@@ -246,7 +246,7 @@ def _new_terminal(keys: KeyFile, fleet: FleetPlan, place: int, authority: Author
     tls = None
     master_key = None
     if fleet.mutual:
-        pair = authority.issue(terminal, server=False)
+        pair = authority.issue(terminal, terminal)
         tls = client_tls(authority.certificate, pair.certificate, pair.private_key)
     if fleet.signs_in:
         master_key = secrets.token_bytes(16)

@@ -27,7 +27,7 @@ async def world(new_installation):
     bank = installation.issuer()
     secrets = installation.secrets
     own = {"certificate": secrets.switch[0], "private_key": secrets.switch[1]}
-    asking = {**own, "client_ca": secrets.authority.path, "client_certificate": "required"}
+    asking = {**own, "client_ca": secrets.authority.certificate, "client_certificate": "required"}
     installation.listener("plain-tls", tls=own)
     installation.listener("newest", tls={**own, "minimum_version": "1.3"})
     installation.listener("bound", tls=asking)
@@ -230,7 +230,7 @@ async def bank(installation, **keys):
 async def test_link_that_we_call_over_tls(installation, mutual):
     secrets = installation.secrets
     context = secrets.authority.server_context(secrets.issuer, secrets.authority if mutual else None)
-    tls = {"ca": secrets.authority.path, "server_name": "bank.example"}
+    tls = {"ca": secrets.authority.certificate, "server_name": "bank.example"}
     if mutual:
         tls |= {"certificate": secrets.switch[0], "private_key": secrets.switch[1]}
     async with bank(installation) as issuer:
@@ -252,7 +252,7 @@ def untrusted(secrets):
     good = authority.server_context(secrets.issuer)
     return {
         "wrong-name": (good, {"server_name": "other.example"}),
-        "wrong-authority": (good, {"ca": secrets.stranger.path}),
+        "wrong-authority": (good, {"ca": secrets.stranger.certificate}),
         "expired": (authority.server_context(expired), {}),
         "plain-issuer": (None, {}),
         "wants-a-certificate": (authority.server_context(secrets.issuer, authority), {}),
@@ -267,7 +267,7 @@ async def test_links_that_we_call_are_not_trusted(installation):
     async with contextlib.AsyncExitStack() as stack:
         for name, (context, keys) in untrusted(secrets).items():
             issuer = await stack.enter_async_context(bank(installation))
-            tls = {"ca": secrets.authority.path, "server_name": "bank.example", **keys}
+            tls = {"ca": secrets.authority.certificate, "server_name": "bank.example", **keys}
             shared = {"mac": {"algorithm": MAC, "key": "link/bank-a/zak"}, "pin": {"key": "link/bank-a/zpk"}}
             installation.link(name, port=await issuer.listen(tls=context), tls=tls, **shared)
         names = [link["name"] for link in installation.links]
@@ -304,7 +304,7 @@ async def test_issuer_calls_us(installation):
 def mutual_tls(secrets, peer_name):
     """For a link on which the issuer calls, with a certificate of that name."""
     return {
-        "ca": secrets.authority.path,
+        "ca": secrets.authority.certificate,
         "certificate": secrets.switch[0],
         "private_key": secrets.switch[1],
         "peer_name": peer_name,
