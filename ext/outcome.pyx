@@ -89,9 +89,17 @@ cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, c
 
 cdef void refuse_at(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
                     int reason, int64_t position) noexcept:
+    _refuse(state, channel, headers, terminal, kind, reason, position, NULL)
+
+
+cdef void _refuse(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
+                  int reason, int64_t position, const uint8_t *rrn) noexcept:
+    """Say no, under a retrieval reference number that is known already, or a new one."""
     cdef Listener listener = channel.listener
     cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
     prepare_answer(state, listener, reason)
+    if rrn != NULL and rrn[0] != 0:
+        set_rrn(state, rrn)
     cdef int size = compose_own_answer(state, listener, terminal, <uint32_t>offset)
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
@@ -145,7 +153,7 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
     stats_add(state.meters.stats, state.meters.listener[listener.number].repeated, 1)
     if (entry.approved and entry.reversed) or size == 0:
         # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
-        refuse_at(state, channel, headers, terminal, entry.kind, REASON_TIMEOUT, entry.position)
+        _refuse(state, channel, headers, terminal, entry.kind, REASON_TIMEOUT, entry.position, entry.rrn)
     else:
         memcpy(state.out + offset, state.duplicates.answer(outcome), size)
         send_answer(state, channel, headers, size, entry.position, outcome if entry.approved else OUTCOME_NONE)

@@ -72,6 +72,16 @@ def test_inquiry_without_outcome_is_not_reversed():
     assert after.issuer().read() == []
 
 
+def test_a_time_out_that_is_told_after_a_restart_bears_the_number_that_its_issuer_knows():
+    world = JournalWorld()
+    *_, request, question = asked(world)
+    after = world.killed()
+    terminal = after.terminal("iso")
+    terminal.send(request)
+    answer = terminal.read_one()
+    assert (answer["39"], answer["37"]) == ("68", question["37"])
+
+
 def test_what_was_not_durable_was_not_asked():
     world = JournalWorld()
     world.syncs = False
