@@ -10,6 +10,7 @@ import signal
 import sys
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import switch
 
@@ -35,6 +36,8 @@ class Daemon:
         """Host and port by name."""
         self.admin = ""
         """``host:port`` of its admin side."""
+        self.replayed: dict[str, Any] = {}
+        """What it found in its journal when it started."""
 
     async def start(self, timeout_s: float = 30.0) -> None:
         """Start it, and wait until it serves.
@@ -108,6 +111,8 @@ class Daemon:
             if event.get("event") == "listening":
                 host, _, port = str(event["address"]).rpartition(":")
                 self.listeners[str(event["listener"])] = (host, int(port))
+            elif event.get("event") == "journal replayed":
+                self.replayed = event
             elif event.get("event") == "serving":
                 self.admin = str(event["admin"])
                 self._serving.set()

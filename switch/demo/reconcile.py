@@ -27,6 +27,7 @@ AGREEING = {
     slips.COMPLETED: {books.COMPLETED},
     slips.DECLINED: {books.DECLINED, books.REVERSED},
     slips.UNKNOWN: {books.DECLINED, books.REVERSED},
+    slips.TAKEN_BACK: {books.DECLINED, books.REVERSED},
 }
 """In which state an issuer's entry must be, by that of the receipt.
 
@@ -34,7 +35,7 @@ A terminal that was told no, or nothing at all, must not have been charged: wher
 reversed.
 """
 
-NO_ENTRY_NEEDED = {slips.DECLINED, slips.UNKNOWN}
+NO_ENTRY_NEEDED = {slips.DECLINED, slips.UNKNOWN, slips.TAKEN_BACK}
 """States of receipts whose request need not have reached an issuer."""
 
 
@@ -44,6 +45,8 @@ class Reconciliation:
 
     receipts: int = 0
     entries: int = 0
+    standing: int = 0
+    """Receipts of payments that stand."""
     charged_minor: int = 0
     """What terminals have receipts for, refunds not deducted."""
     refunded_minor: int = 0
@@ -67,6 +70,7 @@ class Reconciliation:
         self.receipts += 1
         if receipt.state == slips.APPROVED:
             way = books.direction(receipt.kind)
+            self.standing += way > 0
             self.charged_minor += receipt.amount_minor if way > 0 else 0
             self.refunded_minor += receipt.amount_minor if way < 0 else 0
 
@@ -99,7 +103,7 @@ def reconcile(receipts: Iterable[Receipt], ledgers: Iterable[Ledger]) -> Reconci
             _compare(receipt, found, result)
         elif receipt.state not in NO_ENTRY_NEEDED:
             result.note(f"{_receipt_words(receipt)}: no issuer knows it")
-        elif receipt.state == slips.UNKNOWN:
+        elif not receipt.rrn:
             unanswered[receipt.terminal, receipt.amount_minor, receipt.kind] += 1
     for left in entries.values():
         for entry in left:

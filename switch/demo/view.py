@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from switch.demo.reconcile import Reconciliation
+    from switch.demo.trouble import Happening
     from switch.simulators.ledger import Ledger
 
 
@@ -34,6 +35,8 @@ class Moment:
     fleets: Mapping[str, FleetCounters]
     status: Mapping[str, Any] = field(default_factory=dict)
     """What the switch says of itself."""
+    happenings: Sequence[Happening] = ()
+    """What went wrong so far, on purpose."""
 
     @property
     def links(self) -> Sequence[Mapping[str, Any]]:
@@ -72,7 +75,8 @@ def picture(moment: Moment) -> RenderableType:
     side_by_side = Table.grid(padding=(0, 3))
     sides = Group(_links_table(moment.links), Text(), _fleets_table(moment.fleets))
     side_by_side.add_row(sides, _outcomes_table(counters))
-    return Panel(Group(head, counts, Text(), side_by_side), title="authswitch demo", title_align="left")
+    told = [Text(str(happening), "yellow") for happening in moment.happenings]
+    return Panel(Group(head, counts, Text(), side_by_side, *told), title="authswitch demo", title_align="left")
 
 
 def print_summary(
@@ -103,11 +107,23 @@ def print_summary(
         f"taken back: {sum(part.voided_count for part in undone):,} by void, "
         f"{sum(part.reversed_count for part in undone):,} by reversal"
     )
+    if counters.repeats or counters.given_up:
+        console.print(
+            f"terminals sent {counters.repeats:,} requests again, and gave {counters.given_up:,} payments up that were "
+            "not answered",
+            soft_wrap=True,
+        )
     verdict = "every one agrees" if result.agrees else f"{result.difference_count:,} DIFFERENCES"
     console.print(f"reconciled {result.receipts:,} receipts with {result.entries:,} entries of ledgers: {verdict}")
     for words in (*counters.problems, *result.differences):
         console.print(f"  {words}", markup=False, soft_wrap=True)
     console.print(f"missing answers: {counters.missing:,}  wrong answers: {counters.wrong:,}")
+    if result.agrees:
+        console.print(
+            f"{result.standing:,} payments over {_amount(result.charged_minor)} stand, and all of that money is "
+            "accounted for",
+            soft_wrap=True,
+        )
 
 
 def _fact(name: str, value: str, *, bad: bool = False) -> Text:

@@ -128,10 +128,10 @@ class World:
         """A dialect as simulators use it."""
         return Profile(load_dialect(dialect))
 
-    def scenario(self, fleet: FleetPlan, tolerate: tuple[str, ...] = ()) -> Scenario:
+    def scenario(self, fleet: FleetPlan, tolerate: tuple[str, ...] = (), *, strangers: bool = True) -> Scenario:
         """What a fleet does. With a certificate a terminal cannot pass for another one, so it does not try."""
         return Scenario(
-            shares=SHARES if fleet.mutual else (*SHARES, STRANGER),
+            shares=(*SHARES, STRANGER) if strangers and not fleet.mutual else SHARES,
             cards=tuple(card for issuer in ISSUERS for card in issuer.cards),
             tolerate=tolerate,
             unknown_cards=(PaymentCard(pan=sample_pan("999999", 1)), PaymentCard(pan=sample_pan("300000", 1))),

@@ -22,6 +22,8 @@ UNKNOWN = "unknown"
 VOIDED = "voided"
 REVERSED = "reversed"
 COMPLETED = "completed"
+TAKEN_BACK = "taken_back"
+"""No answer came, or none that its terminal believed, and its reversal was accepted."""
 
 LATENCY_MAX_US = 120_000_000
 _PROBLEMS_KEPT_MAX = 20
@@ -47,7 +49,7 @@ class Receipt:
     authorization_code: str
     response_code: str
     state: str
-    """``approved``, ``declined``, ``unknown``, ``voided``, ``reversed`` or ``completed``."""
+    """``approved``, ``declined``, ``unknown``, ``voided``, ``reversed``, ``completed`` or ``taken_back``."""
 
 
 def receipts_document(receipts: Iterable[Receipt]) -> dict[str, Any]:
@@ -100,6 +102,12 @@ class FleetCounters:
     unsigned: int = 0
     """Approvals without the MAC that they must carry."""
     unexpected_outcome: int = 0
+    contradicting: int = 0
+    """Answers that say the opposite of an earlier one to the same request."""
+    repeats: int = 0
+    """Requests sent again, because no answer came."""
+    given_up: int = 0
+    """Requests that were not answered after all repeats, and then reversed."""
     unreadable: int = 0
     connection_failures: int = 0
     connections: int = 0
@@ -130,13 +138,14 @@ class FleetCounters:
             + self.wrong_mac
             + self.unsigned
             + self.unexpected_outcome
+            + self.contradicting
             + self.unreadable
         )
 
     @property
     def in_flight(self) -> int:
         """Requests without an answer so far."""
-        return self.sent - self.answered - self.missing
+        return self.sent - self.answered - self.missing - self.given_up
 
     def note(self, problem: str) -> None:
         """Keep the words for a problem, unless there are many already."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from switch.framing import Deframer, FrameError
 from switch.masking import mask_pan
 from switch.scan import ScanError
 from switch.simulators import receipts as slips
-from switch.simulators.messages import answer_mti
+from switch.simulators.examining import Question, examine
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.scenario import BASED_ON, Flaw
@@ -89,10 +89,23 @@ class Pending:
         self.refers_to: tuple[Receipt, Plan] | None = None
 
 
+class Caller(Protocol):
+    """Whose a connection is."""
+
+    def receive(self, connection: TerminalConnection, data: bytes) -> None:
+        """One message came."""
+
+    def unreadable(self, reason: str) -> None:
+        """Something came that is no frame."""
+
+    def disconnected(self, connection: TerminalConnection) -> None:
+        """It has ended."""
+
+
 class TerminalConnection(asyncio.Protocol):
     """A terminal's connection."""
 
-    def __init__(self, terminal: Terminal, profile: Profile) -> None:
+    def __init__(self, terminal: Caller, profile: Profile) -> None:
         self._terminal = terminal
         self._deframer = Deframer(profile.framing)
         self.transport: asyncio.Transport | None = None
@@ -220,7 +233,7 @@ class Terminal:
                 plan = fleet.planner.plan_on(share, refers_to[1].card, refers_to[1].amount_minor)
             else:
                 # Nothing stands that it could refer to: make what it needs.
-                plan = fleet.planner.plan(share.model_copy(update={"kind": _first(share.kind), "expect": None}))
+                plan = fleet.planner.plan(share.model_copy(update={"kind": first_kind(share.kind), "expect": None}))
         else:
             plan = fleet.planner.plan(share)
         original = None if refers_to is None else refers_to[0]
@@ -328,48 +341,19 @@ class Terminal:
 
     def _check(self, pending: Pending, plan: Plan, message: Message, data: bytes) -> None:
         """Compare an answer with its request, and complete the receipt."""
-        profile = self._profile
-        counters = self.fleet.counters
-        text = profile.text
-        code = text(message, 39)
-        reason = profile.reason(code)
-        counters.by_code[code, reason] += 1
-        counters.by_reason[reason] += 1
-        if text(message, 41).rstrip() != self._name(plan):
-            counters.wrong_terminal += 1
-            self._note(f"STAN {pending.stan} was answered for terminal {text(message, 41)!r}")
-        wrong_echo = self._wrong_echo(pending, plan, message)
-        if wrong_echo:
-            counters.wrong_echo += 1
-            self._note(f"STAN {pending.stan} was answered with another {wrong_echo}")
-        if self.mac is not None and plan.flaw is not Flaw.UNKNOWN_TERMINAL:
-            if profile.mac_field(message):
-                if not profile.mac_is_right(message, data, self.mac):
-                    counters.wrong_mac += 1
-                    self._note(f"STAN {pending.stan} was answered with a wrong MAC, response code {code}")
-            elif reason == slips.APPROVED:
-                counters.unsigned += 1
-                self._note(f"STAN {pending.stan} was approved without a MAC")
-        if code not in profile.codes(plan.expected):
-            counters.unexpected_outcome += 1
-            self._note(
-                f"{plan.kind} of {plan.amount_minor} (flaw: {plan.flaw}) with STAN {pending.stan} was answered {code} "
-                f"({reason}); expected {' or '.join(sorted(plan.expected))}"
-            )
+        question = Question(
+            pending.mti,
+            pending.stan,
+            plan.kind,
+            self._name(plan),
+            self.identity.merchant,
+            plan.amount_minor,
+            None if plan.flaw is Flaw.UNKNOWN_TERMINAL else self.mac,
+            plan.expected,
+            plan.flaw,
+        )
+        code, reason = examine(self._profile, question, (message, data), self.fleet.counters, self._note)
         self._keep(pending, plan, message, code, reason)
-
-    def _wrong_echo(self, pending: Pending, plan: Plan, message: Message) -> str:
-        """What an answer repeats wrongly; empty when all is well."""
-        text = self._profile.text
-        if message.mti != answer_mti(pending.mti):
-            return "MTI"
-        if 4 in message and plan.amount_minor and int(text(message, 4)) != plan.amount_minor:
-            return "amount"
-        if 3 in message and text(message, 3)[:2] != self._profile.processing_code(plan.kind)[:2]:
-            return "processing code"
-        if 42 in message and text(message, 42).rstrip() != self.identity.merchant:
-            return "merchant"
-        return ""
 
     def _keep(self, pending: Pending, plan: Plan, message: Message, code: str, reason: str) -> None:
         receipt = pending.receipt
@@ -385,7 +369,7 @@ class Terminal:
             standing = self._standing.setdefault(plan.kind, deque(maxlen=_STANDING_KEPT_MAX))
             standing.append((receipt, plan))
         if approved and pending.refers_to is not None:
-            pending.refers_to[0].state = _CONSEQUENCES.get(plan.kind, slips.VOIDED)
+            pending.refers_to[0].state = CONSEQUENCES.get(plan.kind, slips.VOIDED)
 
     def _receive_sign_in(self, message: Message) -> None:
         counters = self.fleet.counters
@@ -462,10 +446,11 @@ class Terminal:
 
 
 _BASES = frozenset(BASED_ON.values())
-_CONSEQUENCES = {"reversal": slips.REVERSED, "completion": slips.COMPLETED}
+CONSEQUENCES = {"reversal": slips.REVERSED, "completion": slips.COMPLETED}
+"""State of a receipt when an approved request of a kind referred to it; of all others: voided."""
 
 
-def _first(kind: str) -> str:
+def first_kind(kind: str) -> str:
     """The kind that stands at the beginning of what ``kind`` refers to."""
     while kind in BASED_ON:
         kind = BASED_ON[kind]

@@ -56,6 +56,19 @@ def test_an_unanswered_request_that_was_reversed_agrees() -> None:
     assert reconcile([unanswered], [ledger(("purchase", "reversed", "9", 100))]).agrees
 
 
+def test_what_a_terminal_took_back_must_not_stand() -> None:
+    taken_back = receipt(state="taken_back", rrn="")
+    assert reconcile([taken_back], [ledger()]).agrees
+    assert reconcile([taken_back], [ledger(("purchase", "reversed", "9", 100))]).agrees
+    assert not reconcile([taken_back], [ledger(("purchase", "approved", "9", 100))]).agrees
+
+
+def test_a_time_out_without_a_number_may_have_been_reversed() -> None:
+    told = receipt(state="declined", rrn="")
+    assert reconcile([told], [ledger(("purchase", "reversed", "9", 100))]).agrees
+    assert not reconcile([told], [ledger(("purchase", "approved", "9", 100))]).agrees
+
+
 @pytest.mark.parametrize(
     ("receipts", "entries", "words"),
     [

@@ -32,6 +32,26 @@ def test_a_short_demo_accounts_for_every_transaction() -> None:
     assert "links bank-a=up" in run.stdout
 
 
+def test_a_demo_with_faults_accounts_for_every_transaction() -> None:
+    """A line breaks, the switch is killed and starts again: said in the output, and nothing is lost."""
+    run = subprocess.run(
+        [*COMMAND, "--faults", "--seconds", "5", "--rate", "200", "--terminals", "30"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    happened = [line for line in run.stdout.splitlines() if " ** " in line]
+    for words in ("bank-a breaks", "bank-a is mended", "is killed (SIGKILL)", "serves again after"):
+        assert sum(words in line for line in happened) == 2, run.stdout  # when it happens, and in the end
+    assert re.search(r"records replayed, [1-9][0-9,]* outcomes remembered", run.stdout)
+    assert re.search(r"[1-9][0-9,]* payments over [0-9,.]+ stand, and all of that money is accounted for", run.stdout)
+    assert "missing answers: 0  wrong answers: 0" in run.stdout
+    assert re.search(r"journal: [0-9,]+ records, whole; [1-9][0-9,]* reversals .* still open: 0", run.stdout)
+
+
 def test_an_interrupted_demo_still_reconciles() -> None:
     """Ctrl-C ends it at once, with its summary; the folder with the keys is gone."""
     with tempfile.TemporaryDirectory() as folder:

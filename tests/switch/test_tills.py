@@ -1,0 +1,94 @@
+"""Tills against a simulated issuer that goes wrong: each payment comes to an end that the books agree with."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from switch.demo.reconcile import reconcile
+from switch.dialects import load_dialect
+from switch.simulators.faults import Fault, FaultRule
+from switch.simulators.issuer import Issuer, IssuerSettings
+from switch.simulators.profile import MacSetting, Profile
+from switch.simulators.rules import Rules
+from switch.simulators.scenario import PaymentCard, Scenario, Share
+from switch.simulators.terminals import TerminalIdentity
+from switch.simulators.tills import Tills, TillSettings
+
+CARDS = (PaymentCard(pan="6225000000000014"), PaymentCard(pan="4111111111111111"))
+SHARES = tuple(
+    Share(kind=kind, weight=weight) for kind, weight in (("purchase", 6), ("refund", 1), ("void", 2), ("reversal", 1))
+)
+MAC = MacSetting("x9.19", bytes(range(16)))
+
+
+def tills_for(port: int, profile: Profile, *, repeats_max: int, tills: int = 4) -> Tills:
+    settings = TillSettings(
+        Scenario(cards=CARDS, shares=SHARES, amounts=(), tolerate=("invalid_transaction", "original_not_found")),
+        rate=400,
+        patience_ms=(100.0,),
+        repeats_max=(repeats_max,),
+        reconnect_ms=20,
+    )
+    identities = [TerminalIdentity(f"{10_000_001 + n}", "898000000000001", MAC) for n in range(tills)]
+    return Tills(profile, settings, identities, host="127.0.0.1", port=port)
+
+
+@pytest.mark.parametrize("dialect", ["iso87-ascii", "iso93-ascii"])
+@pytest.mark.parametrize("repeats_max", [0, 2])
+async def test_every_payment_comes_to_an_end_that_the_books_agree_with(dialect: str, repeats_max: int) -> None:
+    profile = Profile(load_dialect(dialect))
+    faults = tuple(
+        FaultRule(fault=fault, probability=0.1)
+        for fault in (Fault.IGNORE, Fault.DROP_ANSWER, Fault.CLOSE, Fault.CLOSE_AFTER_RECEIVE, Fault.DUPLICATE_ANSWER)
+    )
+    issuer = Issuer(profile, IssuerSettings(rules=Rules(amounts=()), faults=faults), MAC)
+    port = await issuer.listen()
+    tills = tills_for(port, profile, repeats_max=repeats_max)
+    try:
+        async with asyncio.timeout(30):
+            await tills.work(1.0)
+    finally:
+        await tills.stop()
+        await issuer.stop()
+    counters = tills.counters
+    assert (counters.missing, counters.wrong) == (0, 0), counters.problems
+    assert counters.given_up > 0
+    assert (counters.repeats > 0) is True
+    assert {receipt.state for receipt in tills.receipts} >= {"approved", "taken_back"}
+    result = reconcile(tills.receipts, [issuer.ledger])
+    assert result.agrees, result.differences
+    assert result.standing > 0
+
+
+async def test_what_never_ends_is_missing() -> None:
+    profile = Profile(load_dialect("iso87-ascii"))
+    issuer = Issuer(profile, IssuerSettings(faults=(FaultRule(fault=Fault.IGNORE),)), MAC)
+    tills = tills_for(await issuer.listen(), profile, repeats_max=1, tills=2)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await tills.work(0.2)
+    await tills.stop()
+    await issuer.stop()
+    assert tills.counters.missing == 2
+    assert tills.counters.repeats > 2
+
+
+async def test_the_opposite_of_an_earlier_answer_is_wrong() -> None:
+    profile = Profile(load_dialect("iso87-ascii"))
+
+    class Fickle(Issuer):
+        def _deliver(self, exchange, answer, later_s=0.0):
+            super()._deliver(exchange, answer, later_s)
+            pieces = profile.echo(exchange.message)
+            pieces[39] = profile.code_piece("stolen_card")
+            super()._deliver(exchange, profile.signed("0210", pieces, MAC), 0.02)
+
+    issuer = Fickle(profile, IssuerSettings(rules=Rules(amounts=())), MAC)
+    tills = tills_for(await issuer.listen(), profile, repeats_max=0, tills=1)
+    await tills.work(0.3)
+    await tills.stop()
+    await issuer.stop()
+    assert tills.counters.contradicting > 0
+    assert any("and the opposite before" in problem for problem in tills.counters.problems)
