@@ -56,12 +56,13 @@ nightly: setup build ## The same for four hours, from a seed that no night had b
 defects: setup build ## Let the simulator find each deliberate defect, and print how many seeds it needed
 	@$(PY) -m tests.simulation.defects --jobs $(JOBS) $(ARGS)
 
-bench: setup build ## Measure the parts beside their peers, then the whole switch beside the C relay
+bench: setup build ## Measure the parts beside their peers, the switch beside the C relay, and what the journal costs
 	@mkdir -p reports
 	@$(PY) -m pytest bench --benchmark-only --benchmark-group-by=group --benchmark-sort=median \
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
 	@$(MAKE) --no-print-directory --directory bench/floor
 	@$(PY) -m bench.whole $(ARGS)
+	@$(PY) -m bench.journal
 
 instructions: setup build ## Count the instructions of one transaction by function, under callgrind (ARGS="--scale")
 	@$(PY) -m bench.instructions $(ARGS)

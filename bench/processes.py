@@ -37,6 +37,11 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _cpu_seconds(task: Path) -> float:
+    fields = (task / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+
 class Process:
     """A child process, pinned to one processor where there are two or more."""
 
@@ -85,10 +90,20 @@ class Process:
         """The end of what it wrote on standard error."""
         return self._log.read_text(errors="replace")[-2000:].strip()
 
+    def move_helpers(self, cpu: int) -> None:
+        """Let all its threads but the first run on another processor, where there is one."""
+        if (os.cpu_count() or 1) > 1:
+            for task in Path(f"/proc/{self._child.pid}/task").iterdir():
+                if int(task.name) != self._child.pid:
+                    os.sched_setaffinity(int(task.name), {cpu})
+
     def cpu_seconds(self) -> float:
         """Processor time so far, in the process and in the system for it."""
-        fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+        return _cpu_seconds(Path(f"/proc/{self._child.pid}"))
+
+    def first_thread_cpu_seconds(self) -> float:
+        """The same of its first thread alone."""
+        return _cpu_seconds(Path(f"/proc/{self._child.pid}/task/{self._child.pid}"))
 
     def resident_bytes(self) -> int:
         """Memory that it has in use now."""

@@ -1,8 +1,9 @@
 """The whole switch beside the floor: the same terminals and the same issuer, with a relay in C between them in turn.
 
 ``python -m bench.whole`` runs each scenario in rounds, floor and switch one after the other, so that what the machine
-does meanwhile meets both. The switch has one processor, terminals and issuer share another. The floor never makes or
-verifies a MAC and never speaks TLS, whatever the scenario: it is what the sockets cost.
+does meanwhile meets both. The switch's loop has one processor, everybody else shares another. The floor never makes or
+verifies a MAC and never speaks TLS, whatever the scenario: it is what the sockets cost. ``bench.journal`` measures the
+switch with its journal beside itself without.
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ PREPARED_MAX = 900_000
 TABLE_WIDTH = 120
 """Columns, where nobody looks at a terminal."""
 
+JOURNAL_METRICS = {
+    "batches": "authswitch_journal_batches_total",
+    "bytes": "authswitch_journal_bytes_total",
+    "records": "authswitch_journal_records_total",
+    "seconds": "authswitch_journal_sync_seconds_sum",
+}
+
 Result = dict[str, Any]
 
 
@@ -48,6 +56,8 @@ class Scenario:
     """One way to load the switch.
 
     Attributes:
+        journal: Whether the switch keeps its journal.
+        folder: Where its files are, the journal's too; where temporary files are when None.
         rate: Requests a second, planned in advance (open loop); 0 for a closed loop with one request a terminal.
         target: The least share of the floor's rate in a closed loop, the most multiple of its median latency in an
             open one.
@@ -58,6 +68,7 @@ class Scenario:
     mac: str | None = None
     tls: bool = False
     journal: bool = False
+    folder: str | None = None
     rate: int = 0
     target: float = 0.0
 
@@ -70,7 +81,6 @@ SCENARIOS = {
         Scenario("x9.19", 200, mac="x9.19", target=0.45),
         Scenario("tls", 200, mac="aes-cmac", tls=True, target=0.40),
         Scenario("open", 2000, mac="aes-cmac", rate=20_000, target=1.5),
-        Scenario("journal", 200, mac="aes-cmac", journal=True, target=0.525),
     )
 }
 
@@ -93,7 +103,7 @@ def main() -> int:
             console.print(f"{name}: {error}", style="red", markup=False)
             return 1
     console.print(table_of(measured))
-    path = write_report(options, measured)
+    path = write_report("whole", options, measured)
     console.print(f"report: {path.relative_to(ROOT)}")
     return 0
 
@@ -126,18 +136,24 @@ def run_scenario(scenario: Scenario, options: argparse.Namespace) -> Result:
 def run_once(side: str, scenario: Scenario, options: argparse.Namespace) -> Result:
     """Start issuer and switch (or relay), load them with terminals, stop all."""
     ports = Ports(free_port(), free_port(), free_port())
-    with tempfile.TemporaryDirectory(prefix="authswitch-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="authswitch-bench-", dir=scenario.folder) as name:
         folder = Path(name)
         workload = prepare(folder, ports, scenario.terminals, scenario.mac, tls=scenario.tls, journal=scenario.journal)
         with Process(issuer_command(side, scenario, workload, ports), PEERS_CPU, folder / "issuer.log") as issuer:
             issuer.wait_until(lambda: is_listening(ports.issuer))
             with Process(switch_command(side, workload, ports), SWITCH_CPU, folder / "switch.log", ROOT) as switch:
                 switch.wait_until(lambda: is_ready(side, ports))
-                before = switch.cpu_seconds()
+                switch.move_helpers(PEERS_CPU)
+                before = switch.cpu_seconds(), switch.first_thread_cpu_seconds()
+                journal = journal_counts(ports) if scenario.journal else {}
                 command = terminals_command(side, scenario, workload, ports, options)
                 with Process(command, PEERS_CPU, folder / "terminals.log") as terminals:
                     result: Result = json.loads(terminals.output())
-                result["switch_cpu_seconds"] = round(switch.cpu_seconds() - before, 2)
+                result["switch_cpu_seconds"] = round(switch.cpu_seconds() - before[0], 2)
+                result["loop_cpu_seconds"] = round(switch.first_thread_cpu_seconds() - before[1], 2)
+                if scenario.journal:
+                    after = journal_counts(ports)
+                    result["journal"] = {name: after[name] - journal[name] for name in after}
                 result["switch_resident_bytes"] = switch.resident_bytes()
     check(side, result)
     return result
@@ -187,6 +203,14 @@ def is_ready(side: str, ports: Ports) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def journal_counts(ports: Ports) -> dict[str, float]:
+    """What the daemon says of its journal: batches, bytes and records so far, and the seconds that they took."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{ports.admin}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines)
+    return {name: float(values.get(f"{metric}{{}}", 0)) for name, metric in JOURNAL_METRICS.items()}
 
 
 def check(side: str, result: Result) -> None:
@@ -246,7 +270,7 @@ def table_of(measured: dict[str, Result]) -> Table:
     return table
 
 
-def write_report(options: argparse.Namespace, measured: dict[str, Result]) -> Path:
+def write_report(name: str, options: argparse.Namespace, measured: dict[str, Result]) -> Path:
     """Write all runs, with what is needed to tell them from others."""
     REPORTS.mkdir(exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
@@ -259,7 +283,7 @@ def write_report(options: argparse.Namespace, measured: dict[str, Result]) -> Pa
         "options": {"seconds": options.seconds, "warmup": options.warmup, "rounds": options.rounds},
         "scenarios": measured,
     }
-    path = REPORTS / f"whole-{now:%Y%m%d-%H%M%S}.json"
+    path = REPORTS / f"{name}-{now:%Y%m%d-%H%M%S}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path
 

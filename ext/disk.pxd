@@ -18,6 +18,8 @@ cdef class Disk:
     """As many bytes as there are, at most ``size``; how many."""
     cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil
     """All of the bytes, or an error."""
+    cdef int fill(self, int file, uint64_t offset, uint64_t size) noexcept nogil
+    """Write zeros where zeros are, if that makes what is written there later cheaper; by default nothing."""
     cdef int truncate(self, int file, uint64_t size) noexcept nogil
     cdef int sync(self, int file) noexcept nogil
     """What was written to the file is durable when this gives 0."""
@@ -30,6 +32,7 @@ cdef class Disk:
 cdef class FileDisk(Disk):
     cdef readonly str path
     cdef int _directory
+    cdef uint8_t *_zeros
 
 
 cdef class ScriptedDisk(Disk):

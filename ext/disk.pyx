@@ -4,6 +4,7 @@ import os
 
 cimport cython
 from libc.errno cimport EINTR, EIO, errno
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 cdef extern from "sys/types.h" nogil:
@@ -35,6 +36,7 @@ cdef extern from "sys/file.h" nogil:
 
 cdef enum:
     FILE_MODE = 0o600
+    ZEROS_BYTES = 1 << 16
 
 
 cdef class Disk:
@@ -57,6 +59,9 @@ cdef class Disk:
 
     cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
         return -EIO
+
+    cdef int fill(self, int file, uint64_t offset, uint64_t size) noexcept nogil:
+        return 0
 
     cdef int truncate(self, int file, uint64_t size) noexcept nogil:
         return -EIO
@@ -96,12 +101,16 @@ cdef class FileDisk(Disk):
 
     def __cinit__(self, str path, *, bint exclusive):
         self._directory = -1
+        self._zeros = <uint8_t *>calloc(1, ZEROS_BYTES)
+        if self._zeros == NULL:
+            raise MemoryError
         self.path = path
         self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if exclusive and flock(self._directory, LOCK_EX | LOCK_NB) != 0:
             raise OSError(errno, os.strerror(errno), path)
 
     def __dealloc__(self):
+        free(self._zeros)
         if self._directory >= 0:
             close(self._directory)
 
@@ -167,6 +176,20 @@ cdef class FileDisk(Disk):
                     continue
                 return -errno
             done += <uint64_t>count
+        return 0
+
+    cdef int fill(self, int file, uint64_t offset, uint64_t size) noexcept nogil:
+        # What was only allocated is marked as unwritten. The first write there changes the mark, and making that
+        # durable means waiting for the file system's own journal, with all that others have in it.
+        cdef uint64_t count
+        cdef int status
+        while size:
+            count = min(size, <uint64_t>ZEROS_BYTES)
+            status = self.write(file, self._zeros, count, offset)
+            if status < 0:
+                return status
+            offset += count
+            size -= count
         return 0
 
     cdef int truncate(self, int file, uint64_t size) noexcept nogil:

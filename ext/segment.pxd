@@ -33,6 +33,7 @@ cdef class SegmentWriter:
     cdef int _file
     cdef int _prepared                            # the next segment's file, or -1
     cdef uint64_t _offset
+    cdef uint64_t _filled                         # up to where zeros were written ahead
     cdef uint8_t *_out
     cdef uint32_t _slots[PACKING_SLOTS]           # scratch space of packing
     cdef uint8_t *_names

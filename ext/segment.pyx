@@ -16,6 +16,7 @@ from switch.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES
 
 cdef enum:
     NAME_ROOM = 40
+    FILLED_AHEAD_BYTES = 1 << 20
     NAMES_ROOM = 131072       # of links and listeners with their numbers
 
 PREPARED_NAME = "next.segment"
@@ -172,6 +173,7 @@ cdef class SegmentWriter:
         self._file = self._prepared
         self._prepared = -1
         self._offset = SEGMENT_HEAD_BYTES
+        self._filled = 0
         status = self.disk.write(self._file, <const uint8_t *>&head, SEGMENT_HEAD_BYTES, 0)
         if status < 0:
             return self._fail(STAGE_HEAD, status)
@@ -209,4 +211,9 @@ cdef class SegmentWriter:
             return self._fail(STAGE_WRITE, status)
         self._offset += head.size
         self.written += head.size
+        if self._offset > self._filled:
+            self._filled = min(self._offset + FILLED_AHEAD_BYTES, self.segment_bytes)
+            status = self.disk.fill(self._file, self._offset, self._filled - self._offset)
+            if status < 0:
+                return self._fail(STAGE_WRITE, status)
         return 0

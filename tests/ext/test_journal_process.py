@@ -97,6 +97,13 @@ def test_thread_commits_and_tells(started, tmp_path):
     assert len(records) == 50
 
 
+def test_place_of_the_next_batches_was_written(started, tmp_path):
+    """What is only allocated makes each synchronization a matter of the file system's own journal."""
+    with (tmp_path / f"{1:020d}.journal").open("rb") as file:
+        assert os.lseek(file.fileno(), 0, os.SEEK_HOLE) >= 1 << 20
+        assert file.seek(0, os.SEEK_END) == 2 << 20
+
+
 def test_stop_commits_what_is_there(started, tmp_path):
     started.terminal("iso").send(purchase(started, f2="5" * 16))
     started.journal.stop()
