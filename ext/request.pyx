@@ -167,6 +167,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     cdef uint64_t fingerprint
     cdef int64_t position
     cdef bint has_room
+    cdef int refusal
     cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
     cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
     if stan < 0:
@@ -184,18 +185,16 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now.
         refuse_at(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT, position)
         return
-    if state.draining:
-        refuse(state, channel, frame.headers, terminal, kind, REASON_ISSUER_UNAVAILABLE)
-        return
-    has_room = _has_room(state)
+    has_room = not state.draining and _has_room(state)
     # A reversal that is refused comes again, as the same; a payment that was refused once must never be charged.
     outcome = _admit(state, &key) if has_room or kind != KIND_REVERSAL else OUTCOME_NONE
+    refusal = REASON_ISSUER_UNAVAILABLE if state.draining else REASON_SYSTEM_MALFUNCTION
     if outcome == OUTCOME_NONE:
-        refuse(state, channel, frame.headers, terminal, kind, REASON_SYSTEM_MALFUNCTION)
+        refuse(state, channel, frame.headers, terminal, kind, refusal)
         return
     _describe(state, state.duplicates.at(outcome), listener, kind, fingerprint, amount_minor)
     if not has_room:
-        finish_unsent(state, channel, frame.headers, terminal, kind, REASON_SYSTEM_MALFUNCTION, outcome)
+        finish_unsent(state, channel, frame.headers, terminal, kind, refusal, outcome)
         return
     if kind == KIND_REVERSAL:
         take_back(state, channel, frame.headers, terminal, outcome)

@@ -123,6 +123,21 @@ def test_refusals_of_our_own_are_remembered():
     assert terminal.read_one() == answer
 
 
+def test_what_was_refused_in_a_drain_is_never_charged():
+    world = JournalWorld()
+    terminal = world.terminal("iso")
+    request = purchase(world)
+    world.engine.drain()
+    terminal.send(request)
+    answer = terminal.read_one()
+    assert answer["39"] == "91"
+    after = world.killed()
+    terminal, issuer = after.terminal("iso"), after.issuer()
+    terminal.send(request)
+    assert terminal.read_one() == answer
+    assert issuer.read() == []
+
+
 def test_an_approval_is_reversed_by_its_terminal_after_the_restart():
     world = JournalWorld()
     terminal, issuer, request, question = asked(world)

@@ -94,7 +94,7 @@ class Checker:
     def settle(self) -> None:
         """Every receipt and every ledger must say the same of every transaction."""
         for key, payment in self.payments.items():
-            standing = [one for one in self.bookings.get(key, ()) if one.state == APPROVED]
+            standing = self._standing(key)
             if payment.state == UNKNOWN:
                 self.report("convergence", f"{key}: its terminal still does not know what became of it")
             elif payment.state == ABANDONED:
@@ -104,9 +104,17 @@ class Checker:
                 self.report("books", f"{key}: its terminal was told approved, but {len(standing)} charges stand")
             elif payment.state != APPROVED and standing:
                 self.report("books", f"{key}: its terminal has it {payment.state}, but a charge stands (I2)")
-        for key, bookings in self.bookings.items():
-            if key not in self.payments and any(one.state == APPROVED for one in bookings):
+        for key in self.bookings:
+            if key not in self.payments and self._standing(key):
                 self.report("books", f"{key}: charged, but no terminal knows of it")
+
+    def _standing(self, key: Key) -> list[Booking]:
+        """Charges that stand. Of one that came after its own reversal nobody can know who has not heard of it."""
+        return [
+            one
+            for one in self.bookings.get(key, ())
+            if one.state == APPROVED and (one.was_heard or not one.is_overtaken)
+        ]
 
     def compare_journal(self, records: list[dict[str, Any]]) -> None:
         """What stands in the journal must be what terminals and issuers know."""
@@ -120,7 +128,7 @@ class Checker:
                 self.report("journal", f"{key}: its INTENT at {position} has no OUTCOME")
                 continue
             stands = outcome["approved"] and position not in reversed_originals
-            is_charged = any(one.state == APPROVED for one in self.bookings.get(key, ()))
+            is_charged = bool(self._standing(key))
             if stands != is_charged:
                 words = "approved" if stands else "not approved, or reversed"
                 self.report("journal", f"{key}: by the journal it is {words}; by its issuer the opposite")

@@ -22,12 +22,14 @@ class Clock:
         now_ns: The true time since the run began; it only grows.
         wall_skew_s: How far the switch's wall clock is from the truth.
         trace: What is said, for somebody who looks into a failure; None when nobody does.
+        errands: How many things are under way that somebody has begun, as messages are.
     """
 
     def __init__(self) -> None:
         self.now_ns = 0
         self.wall_skew_s = 0
         self.trace: list[str] | None = None
+        self.errands = 0
         self._events: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = count()
 
@@ -49,6 +51,15 @@ class Clock:
     def after(self, delay_ns: int, what: Callable[..., None], *arguments: Any) -> None:
         """Let something happen later; events of one moment happen in the order in which they were asked for."""
         heappush(self._events, (self.now_ns + delay_ns, next(self._order), what, arguments))
+
+    def errand(self, delay_ns: int, what: Callable[..., None], *arguments: Any) -> None:
+        """Let something happen later that nothing may end before."""
+        self.errands += 1
+        self.after(delay_ns, self._run_errand, what, arguments)
+
+    def _run_errand(self, what: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self.errands -= 1
+        what(*arguments)
 
     def step(self, until_ns: int) -> bool:
         """Let the next event happen, if it is not after ``until_ns``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from switch.framing import Deframer
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 
 LATE_NS_MAX = 8 * SECOND
+QUEUE_NS_MAX = 8 * SECOND
+PARTLY_APPROVED = {"iso93-ascii": "002"}
+"""Response code of an approval of less than was asked for; 10 in the dialects of 1987."""
 
 
 def outline(message: Message) -> str:
@@ -51,6 +55,9 @@ class Booking:
         was_approved: Whether the issuer ever said so.
         state: ``approved``, ``declined`` or ``reversed``.
         answer: The message with which it was answered, to be repeated.
+        asked_on: The connection on which it was asked for.
+        is_overtaken: Whether it was charged though its reversal had come before it.
+        was_heard: Whether the switch that asked has read an answer; what was overtaken it can only learn from that.
     """
 
     issuer: str
@@ -58,6 +65,9 @@ class Booking:
     was_approved: bool
     state: str
     answer: bytes
+    asked_on: Wire
+    is_overtaken: bool = False
+    was_heard: bool = False
 
 
 class Issuer:
@@ -78,7 +88,9 @@ class Issuer:
         self.wires: dict[Wire, Deframer] = {}
         self.ledger: dict[Identity, Booking] = {}
         self._by_original: dict[tuple[str, str, str], Booking] = {}
-        self._orphans: set[tuple[str, str, str]] = set()
+        # Reversals that came before their requests, and what was answered to them.
+        self._orphans: dict[tuple[str, str, str], str] = {}
+        self._stan = 0
         self._overhead = self.profile.framing.overhead
         self._declines = self.draw.choice((0.0, 0.1, 0.3))
         self._hesitation_ns = self.draw.choice((0, 5, 50, 300)) * MS
@@ -99,6 +111,8 @@ class Issuer:
         if deframer is not None:
             for headers, message in deframer.feed(data):
                 self._take(wire, headers, message)
+                if self._happens("duplicate", 0.5):
+                    self.clock.errand(self.draw.choice((0, 300, 4_000)) * MS, self._take, wire, headers, message)
 
     def go_away(self, for_ns: int) -> None:
         """Be unreachable for a while."""
@@ -107,6 +121,18 @@ class Issuer:
             wire.break_off()
         self.wires.clear()
         self.clock.after(for_ns, self._come_back)
+
+    def rest(self, for_ns: int) -> None:
+        """Sign off on a connection, and on again later."""
+        if self.wires:
+            wire = self.draw.choice(list(self.wires))
+            self._manage(wire, "sign_off")
+            self.clock.errand(for_ns, self._manage, wire, "sign_on")
+
+    def _manage(self, wire: Wire, kind: str) -> None:
+        self._stan += 1
+        self.clock.tell(self.name, f"says {kind}")
+        wire.to_switch(self.profile.framing.wrap(self.profile.network_request(kind, f"{self._stan:06d}")))
 
     def _come_back(self) -> None:
         self.is_reachable = True
@@ -141,6 +167,9 @@ class Issuer:
                     self._take_network(wire, headers, message)
             case "4":
                 self._take_reversal(wire, headers, message)
+            case _ if self._happens("queued"):
+                delay_ns = int(self.draw.random() * QUEUE_NS_MAX)
+                self.clock.errand(delay_ns, self._take_request, wire, headers, message)
             case _:
                 self._take_request(wire, headers, message)
 
@@ -170,13 +199,18 @@ class Issuer:
         # A reversal may name the moment by field 7 or by field 12, as its dialect says.
         occasions = {identity.occasion, self.profile.text(message, 12)}
         places = [(identity.stan, occasion, identity.terminal) for occasion in occasions]
-        approved = self._orphans.isdisjoint(places) and self.draw.random() >= self._declines
+        reversed_before = next((self._orphans[place] for place in places if place in self._orphans), "")
+        # Whoever has said that it will be taken back must know that; whoever has not found it may be asked too late.
+        is_overtaken = reversed_before == "original_not_found" and self._happens("overtaken", 5.0)
+        approved = (not reversed_before or is_overtaken) and self.draw.random() >= self._declines
         pieces = self.profile.echo(message)
         pieces[39] = self.profile.code_piece("approved" if approved else "do_not_honour", message.mti[1])
+        if approved and self._happens("partial", 0.3):
+            pieces[39] = self.profile.writer.piece(39, PARTLY_APPROVED.get(self.profile.dialect.name, "10"))
         if approved:
             pieces[38] = self.profile.writer.piece(38, f"{self.draw.randrange(1_000_000):06d}")
         answer = self._signed(answer_mti(message.mti), pieces)
-        booking = Booking(self.name, key, approved, APPROVED if approved else DECLINED, answer)
+        booking = Booking(self.name, key, approved, APPROVED if approved else DECLINED, answer, wire, is_overtaken)
         self.ledger[identity] = booking
         self._by_original.update(dict.fromkeys(places, booking))
         self.checker.booked(booking)
@@ -187,21 +221,25 @@ class Issuer:
     def _answer(self, wire: Wire, headers: bytes, booking: Booking, request: Message) -> None:
         if self._happens("forge"):
             self._forge(wire, headers, request, "do_not_honour" if booking.was_approved else "approved")
-        self._reply_somehow(wire, headers, booking.answer)
+        if self._happens("garble"):
+            self._garble(wire, headers, request)
+        self._reply_somehow(wire, headers, booking.answer, booking)
 
-    def _reply_somehow(self, wire: Wire, headers: bytes, answer: bytes) -> None:
+    def _reply_somehow(self, wire: Wire, headers: bytes, answer: bytes, booking: Booking | None = None) -> None:
         """Now or late, once or twice."""
         delay_ns = self._hesitation()
         if self._happens("late"):
             delay_ns += int(self.draw.random() ** 2 * LATE_NS_MAX)
-        self._reply(wire, headers, answer, delay_ns)
+        self._reply(wire, headers, answer, delay_ns, booking)
         if self._happens("duplicate"):
-            self._reply(wire, headers, answer, delay_ns + self.draw.choice((0, 100, 3_000)) * MS)
+            self._reply(wire, headers, answer, delay_ns + self.draw.choice((0, 100, 3_000)) * MS, booking)
 
     def _take_reversal(self, wire: Wire, headers: bytes, message: Message) -> None:
         reason = "system_malfunction"
         if not self._happens("busy"):
             reason = self._take_back(message)
+        if self._happens("forge"):
+            self._forge(wire, headers, message, "approved")
         if self._happens("silent"):
             return
         pieces = self.profile.echo(message)
@@ -214,8 +252,7 @@ class Issuer:
         place = (original.stan, original.occasion, original.terminal)
         booking = self._by_original.get(place)
         if booking is None or booking.key.amount_minor != int(self.profile.text(message, 4) or "0"):
-            self._orphans.add(place)
-            return "original_not_found" if self.draw.random() < 0.5 else "approved"
+            return self._orphans.setdefault(place, self.draw.choice(("original_not_found", "approved")))
         if booking.state == APPROVED:
             booking.state = REVERSED
             self.tally.reversals += 1
@@ -237,6 +274,21 @@ class Issuer:
             forged = self._signed(mti, pieces)
         self._reply(wire, headers, forged, 0)
 
+    def _garble(self, wire: Wire, headers: bytes, request: Message) -> None:
+        """Something that is no answer, whatever else it may be."""
+        pieces = self.profile.echo(request)
+        match self.draw.randrange(4):
+            case 0:
+                garbled = self.draw.randbytes(self.draw.randrange(1, 200))
+            case 1:  # neither yes nor no
+                garbled = self._signed(answer_mti(request.mti), pieces)
+            case 2:  # a request of its own
+                garbled = self._signed(request.mti, pieces)
+            case _:  # no frame begins like this
+                wire.to_switch(b"\xff" * 40)
+                return
+        self._reply(wire, headers, garbled, 0)
+
     def _signed(self, mti: str, pieces: dict[int, bytes]) -> bytes:
         if self.mac is None:
             return self.profile.writer.message(mti, pieces)
@@ -250,16 +302,27 @@ class Issuer:
             hesitation_ns += 1_000 * MS * self.draw.random()
         return int(hesitation_ns)
 
-    def _reply(self, wire: Wire, headers: bytes, message: bytes, delay_ns: int) -> None:
+    def _reply(self, wire: Wire, headers: bytes, message: bytes, delay_ns: int, booking: Booking | None = None) -> None:
         framing = self.profile.framing
-        self.clock.after(delay_ns, self._send, wire, framing.wrap(message, framing.reply_headers_for(headers)))
+        frame = framing.wrap(message, framing.reply_headers_for(headers))
+        self.clock.errand(delay_ns, self._send, wire, frame, booking)
 
-    def _send(self, wire: Wire, frame: bytes) -> None:
+    def _send(self, wire: Wire, frame: bytes, booking: Booking | None) -> None:
         if wire not in self.wires or (len(self.wires) > 1 and self._happens("reorder")):
             # Its host answers on whatever connection stands.
             if not self.wires or self.draw.random() < 0.5:
                 return
             wire = self.draw.choice(list(self.wires))
         if self.clock.trace is not None:
-            self.clock.tell(self.name, f"says {outline(self.profile.scan(frame[self._overhead :]))}")
-        wire.to_switch(frame)
+            self.clock.tell(self.name, f"says {self._outline(frame)}")
+        wire.to_switch(frame, None if booking is None else partial(_heard, booking))
+
+    def _outline(self, frame: bytes) -> str:
+        try:
+            return outline(self.profile.scan(frame[self._overhead :]))
+        except ScanError:
+            return "what nobody can read"
+
+
+def _heard(booking: Booking, wire: Wire) -> None:
+    booking.was_heard |= wire.life == booking.asked_on.life

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .tally import Tally
 
 FRAGMENTS_MAX = 8
+SILENCE_NS_MAX = 8 * SECOND
 
 
 class End(Protocol):
@@ -52,21 +53,23 @@ class Wire:
         weather: What may go wrong.
         peer: The terminal's or issuer's side.
         switch: The switch's side.
+        life: Which of the switch's processes it belongs to.
     """
 
-    def __init__(self, weather: Weather, peer: End, switch: End) -> None:
+    def __init__(self, weather: Weather, peer: End, switch: End, life: int = 0) -> None:
         self._weather = weather
         self._peer = peer
         self._switch = switch
+        self.life = life
         self._free_ns = [0, 0]
         self.is_open = True
         self.is_broken = False
         self.is_swallowing = False
         self.witness: Callable[[bytes], None] | None = None
 
-    def to_switch(self, data: bytes) -> None:
-        """Send bytes from the peer."""
-        self._send(data, self._switch, 0)
+    def to_switch(self, data: bytes, then: Callable[[Wire], None] | None = None) -> None:
+        """Send bytes from the peer; ``then`` is called when the switch has read all of them."""
+        self._send(data, self._switch, 0, then)
 
     def to_peer(self, data: bytes) -> None:
         """Send bytes from the switch; whoever watches the wire sees them, even if nobody else does."""
@@ -89,6 +92,13 @@ class Wire:
             self.is_swallowing = True
             self._weather.clock.after(self._weather.draw.randrange(100) * MS, self._peer.lost, self)
 
+    def fall_silent(self) -> None:
+        """The switch is gone without a word; its peer learns of it seconds later."""
+        if self.is_open:
+            self.is_open = False
+            self.is_broken = True
+            self._weather.clock.after(int(self._weather.draw.random() ** 2 * SILENCE_NS_MAX), self._peer.lost, self)
+
     def close_by_peer(self) -> None:
         """The peer closes: what it has sent still arrives; what the switch sends any more does not."""
         if self.is_swallowing:
@@ -108,7 +118,7 @@ class Wire:
             clock = self._weather.clock
             clock.after(max(self._free_ns[direction] - clock.now_ns, 0), end.lost, self)
 
-    def _send(self, data: bytes, end: End, direction: int) -> None:
+    def _send(self, data: bytes, end: End, direction: int, then: Callable[[Wire], None] | None = None) -> None:
         weather = self._weather
         if not self.is_open or self.is_swallowing:
             return
@@ -122,10 +132,10 @@ class Wire:
             self._free_ns[direction] = max(self._free_ns[direction], weather.clock.now_ns) + int(draw() * 6 * SECOND)
         if weather.fragment and draw() < weather.fragment:
             weather.tally.fault("fragment")
-            for piece in self._cut(data):
+            *pieces, data = self._cut(data)
+            for piece in pieces:
                 self._deliver(piece, end, direction)
-        else:
-            self._deliver(data, end, direction)
+        self._deliver(data, end, direction, then)
         if weather.reset and draw() < weather.reset:
             weather.tally.fault("reset")
             weather.clock.after(int(draw() * draw() * 4 * SECOND), self.break_off)
@@ -140,15 +150,17 @@ class Wire:
         places = sorted({0, len(data), *(draw.randrange(len(data)) for _ in range(draw.randrange(1, FRAGMENTS_MAX)))})
         return [data[start:end] for start, end in pairwise(places)]
 
-    def _deliver(self, data: bytes, end: End, direction: int) -> None:
+    def _deliver(self, data: bytes, end: End, direction: int, then: Callable[[Wire], None] | None = None) -> None:
         weather = self._weather
         clock = weather.clock
         arrival_ns = clock.now_ns + int(weather.latency_ns * (0.5 + weather.draw.random()))
         arrival_ns = max(arrival_ns, self._free_ns[direction])
         self._free_ns[direction] = arrival_ns
-        clock.after(arrival_ns - clock.now_ns, self._arrive, data, end)
+        clock.errand(arrival_ns - clock.now_ns, self._arrive, data, end, then)
 
-    def _arrive(self, data: bytes, end: End) -> None:
+    def _arrive(self, data: bytes, end: End, then: Callable[[Wire], None] | None) -> None:
         # A connection that was reset loses what was under way; one that was closed in order delivers it.
         if not self.is_broken:
             end.received(self, data)
+            if then is not None:
+                then(self)

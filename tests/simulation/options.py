@@ -17,6 +17,12 @@ FAULTS = (
     "reorder",  # issuers answer in another order, and on another connection
     "abandon",  # terminals hang up and never come back to what they have begun
     "forge",  # messages that nobody entitled to it has sent
+    "replay",  # somebody sends once more what a terminal has said before
+    "garble",  # messages that cannot be read, or that nobody asked for
+    "queued",  # issuers take a request up seconds after it came: its reversal may be done by then
+    "overtaken",  # issuers charge a request though they were told before that it is reversed
+    "partial",  # issuers approve a part of the amount
+    "rest",  # issuers sign off, and on again
     "busy",  # issuers answer a reversal with "system malfunction"
     "jump",  # the wall clock of the switch jumps
     "flap",  # an issuer goes away and comes back

@@ -201,7 +201,7 @@ class Plant:
             socket.is_open = False
             channel.owner = None
             if loses_power:
-                socket.wire.break_off()
+                socket.wire.fall_silent()
             else:
                 socket.wire.close_by_switch()
         self.sockets.clear()
@@ -239,6 +239,11 @@ class Plant:
             self.storage.journal.stop()
             self._end(loses_power=False)
 
+    @property
+    def has_disk_trouble(self) -> bool:
+        """Whether the disk has ever refused something."""
+        return self.storage is not None and self.storage.has_had_trouble
+
     # --- connections ----------------------------------------------------------------------------------------------
 
     def accept(self, peer: End, listener: int) -> Wire | None:
@@ -246,6 +251,12 @@ class Plant:
         if not self.is_up or self.is_draining:
             return None
         return self._join(peer, TerminalChannel(self.engine.state.listeners[listener]), None)
+
+    def calm_down(self) -> None:
+        """Trouble is over; so there is no need any more to look at the clock so often."""
+        self.tick_ns = max(self.tick_ns, 100 * MS)
+        if self.storage is not None:
+            self.storage.calm_down()
 
     def _dial(self, generation: int, number: int, failures: int) -> None:
         if generation != self.generation or self.is_draining:
@@ -260,7 +271,7 @@ class Plant:
 
     def _join(self, peer: End, channel: Channel, redial: tuple[int, Issuer] | None) -> Wire:
         socket = Socket(self, channel, redial)
-        socket.wire = Wire(self.weather, peer, socket)
+        socket.wire = Wire(self.weather, peer, socket, self.generation)
         channel.owner = socket
         self.sockets[channel] = socket
         self._set_calendar()

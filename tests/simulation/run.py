@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 TROUBLE_NS_MAX = 60 * SECOND
+STEPS_TO_CRASH_MAX = 60
 REST_NS_MAX = 300 * SECOND
 """Within this time after the last trouble everything must have come to rest."""
 
@@ -60,6 +61,8 @@ class Run:
             for number in options.terminals
         ]
         self.has_healed = False
+        self._steps_to_crash = 0
+        self._crash_takes_power = False
 
     def execute(self) -> Result:
         """Let it all happen."""
@@ -69,7 +72,10 @@ class Run:
         self._trouble()
         step, violations = self.clock.step, self.checker.violations
         while not violations and not self._is_served() and step(TROUBLE_NS_MAX):
-            pass
+            if self._steps_to_crash:
+                self._steps_to_crash -= 1
+                if not self._steps_to_crash:
+                    self.plant.kill(loses_power=self._crash_takes_power)
         self._heal()
         limit_ns = self.clock.now_ns + REST_NS_MAX
         while not violations and not self._is_at_rest() and step(limit_ns):
@@ -84,7 +90,7 @@ class Run:
         return all(terminal.is_done for terminal in self.terminals)
 
     def _is_at_rest(self) -> bool:
-        return self._is_served() and self.plant.is_quiet
+        return self.clock.errands == 0 and self._is_served() and self.plant.is_quiet
 
     def _trouble(self) -> None:
         """Now and then something happens to the switch or to an issuer as a whole."""
@@ -92,6 +98,8 @@ class Run:
             return
         if self._happens("flap"):
             self.draw.choice(self.issuers).go_away(int(self.draw.random() * 8 * SECOND))
+        if self._happens("rest"):
+            self.draw.choice(self.issuers).rest(int(self.draw.random() * 5 * SECOND))
         if self._happens("jump"):
             self.clock.wall_skew_s += self.draw.choice((-7_200, -90, -2, 1, 45, 3_600))
         if self.plant.storage is not None:
@@ -106,16 +114,21 @@ class Run:
             self.plant.drain()
         if self._happens("crash"):
             if self.draw.random() < 0.5:
-                self.plant.kill(loses_power=False)
+                self._crash_soon(takes_power=False)
             else:
                 self.plant.kill_within(self.draw.randrange(1, 12))
         if self._happens("power"):
-            self.plant.kill(loses_power=True)
+            self._crash_soon(takes_power=True)
         for fault in ("failed_disk", "full_disk"):
             if self._happens(fault, 0.3):
                 storage.fail(fault)
         if self._happens("bit_rot", 0.3) and storage.disk.rot():
             self.plant.kill(loses_power=False)
+
+    def _crash_soon(self, *, takes_power: bool) -> None:
+        """After so many events from now: whatever stands between two of them, a crash must find it at times."""
+        self._steps_to_crash = self.draw.randrange(1, STEPS_TO_CRASH_MAX)
+        self._crash_takes_power = takes_power
 
     def _happens(self, fault: str, share: float = 1.0) -> bool:
         if self.rates[fault] and self.draw.random() < self.rates[fault] * share:
@@ -126,8 +139,7 @@ class Run:
     def _heal(self) -> None:
         self.has_healed = True
         self.weather.clear_up()
-        if self.plant.storage is not None:
-            self.plant.storage.calm_down()
+        self.plant.calm_down()
         for issuer in self.issuers:
             issuer.calm_down()
         for terminal in self.terminals:

@@ -48,6 +48,7 @@ class Payment:
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
         is_voided: Whether a void of it was begun.
         was_sent_approval: Whether an approval has left the switch, for one that was abandoned.
+        was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
     """
 
     key: Key
@@ -58,6 +59,7 @@ class Payment:
     is_given_up: bool = False
     is_voided: bool = False
     was_sent_approval: bool = False
+    was_refused_unwritten: bool = False
 
 
 @dataclass(slots=True)
@@ -102,6 +104,7 @@ class Terminal:
         self.rates = options.rates()
         self.left = options.requests
         self.payments: list[Payment] = []
+        self._said: list[tuple[Payment, bytes]] = []
         self.exchange: Exchange | None = None
         self.wire: Wire | None = None
         self._deframer: Deframer | None = None
@@ -213,13 +216,17 @@ class Terminal:
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
         )
         if exchange.is_to_be_abandoned:
-            deframer = Deframer(self.profile.framing)
-            self.wire.witness = lambda data: self._watch(exchange.payment, deframer.feed(data))
+            self._watch(self.wire)
         self.wire.to_switch(exchange.frame)
+        self._said.append((exchange.payment, exchange.frame))
         if self._happens("duplicate"):
-            self.clock.after(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange.frame)
+            self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange.frame)
         if self._happens("forge"):
-            self._forge()
+            self._let_a_stranger_say(self._forged(exchange.frame))
+        if self._happens("garble"):
+            self._let_a_stranger_say(self._garbled(exchange.frame))
+        if self._happens("replay"):
+            self.clock.errand(int(self.draw.random() * 10 * SECOND), self._replay)
         if exchange.is_to_be_abandoned:
             self._wake(int(self.draw.random() * SECOND), self._abandon)
         else:
@@ -228,18 +235,41 @@ class Terminal:
     def _send_again(self, wire: Wire, frame: bytes) -> None:
         wire.to_switch(frame)
 
-    def _forge(self) -> None:
+    def _replay(self) -> None:
+        """Somebody has recorded what was said.
+
+        Not what a switch has refused that could not write it down: the next one cannot know of it.
+        """
+        payment, frame = self.draw.choice(self._said)
+        if not payment.was_refused_unwritten and not (payment.state == UNKNOWN and self.plant.has_disk_trouble):
+            self._let_a_stranger_say(frame)
+
+    def _let_a_stranger_say(self, data: bytes) -> None:
         """Something that nobody entitled to it has sent, on a connection of its own."""
         wire = self.plant.accept(_Stranger(), self.listener)
-        if wire is None or self.exchange is None:
-            return
-        frame = bytearray(self.exchange.frame)
+        if wire is not None:
+            self._watch(wire)
+            wire.to_switch(data)
+            self.clock.errand(self.draw.randrange(3_000) * MS, wire.close_by_peer)
+
+    def _garbled(self, said: bytes) -> bytes:
+        match self.draw.randrange(3):
+            case 0:
+                return self.profile.framing.wrap(self.draw.randbytes(self.draw.randrange(1, 200)))
+            case 1:
+                return self.profile.framing.wrap(
+                    said[self.profile.framing.overhead : self.draw.randrange(20, len(said))]
+                )
+            case _:
+                return self.draw.randbytes(self.draw.randrange(1, 60))
+
+    def _forged(self, said: bytes) -> bytes:
+        frame = bytearray(said)
         headers_end = self.profile.framing.overhead  # what is before the message no MAC covers
         # An odd number of bits: CUP's MAC folds all blocks with XOR, so that two may cancel each other.
         for _ in range(self.draw.choice((1, 3))):
             frame[self.draw.randrange(headers_end, len(frame))] ^= 1 << self.draw.randrange(8)
-        wire.to_switch(bytes(frame))
-        self.clock.after(self.draw.randrange(3_000) * MS, wire.close_by_peer)
+        return bytes(frame)
 
     def _happens(self, fault: str) -> bool:
         rate = self.rates[fault]
@@ -275,11 +305,18 @@ class Terminal:
             self._disconnect()
             self._conclude()
 
-    def _watch(self, payment: Payment, frames: list[tuple[bytes, bytes]]) -> None:
-        for _, data in frames:
-            message = self.profile.scan(data)
-            if message.text(11) == payment.receipt.stan and self.profile.reason(message.text(39)) == "approved":
-                payment.was_sent_approval = True
+    def _watch(self, wire: Wire) -> None:
+        """Take note of approvals that leave the switch where the terminal itself does not read them."""
+        deframer = Deframer(self.profile.framing)
+
+        def see(data: bytes) -> None:
+            for _, answer in deframer.feed(data):
+                message = self.profile.scan(answer)
+                if message.mti[1] != "4" and self.profile.reason(self.profile.text(message, 39)) == "approved":
+                    for payment in self.payments:
+                        payment.was_sent_approval |= payment.receipt.stan == message.text(11)
+
+        wire.witness = see
 
     def _disconnect(self) -> None:
         wire, self.wire = self.wire, None
@@ -351,6 +388,7 @@ class Terminal:
             return
         else:
             payment.state = DECLINED
+            payment.was_refused_unwritten = reason == "system_malfunction" and self.plant.has_disk_trouble
         self._conclude()
 
     def _reverse_again(self) -> None:
