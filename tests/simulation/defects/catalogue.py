@@ -48,7 +48,7 @@ DEFECTS = (
     Defect(
         "forward-duplicates",
         "a repeated request is forwarded as a new one",
-        ("I4",),
+        ("I1", "I4", "books"),
         100,
         (
             Edit(
