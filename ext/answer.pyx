@@ -12,9 +12,9 @@ from switch.meters cimport LinkMeters
 from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
 from switch.outcome cimport finish, read_authorization_code
 from switch.reason cimport (
-    REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
+    REASON_APPROVED, REASON_FORMAT_ERROR, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
-from switch.reversal cimport NO_LISTENER, REVERSAL_NONE
+from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE
 from switch.scan cimport read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
@@ -124,16 +124,18 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
     """
     cdef uint8_t code[CODE_ROOM]
     cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
-    if (size > 0 and link.tables.code_to_reason(code, size) in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
+    cdef int reason = link.tables.code_to_reason(code, size) if size > 0 else REASON_FORMAT_ERROR
+    read_authorization_code(state, link, &state.answer)
+    state.journal.late(transaction.position, reason, state.authorization_code)
+    if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
             and kind_traits(transaction.kind).reversible and not transaction.settled):
         if transaction.reversal != REVERSAL_NONE:
             state.reversals.at(transaction.reversal).overtook = state.reversals.at(transaction.reversal).attempts > 0
         else:
-            read_authorization_code(state, link, &state.answer)
             if reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
                        transaction.pan_digits, transaction.rrn,
                        state.authorization_code if state.authorization_code[0] else NULL,
-                       transaction.position) == POSITION_FAILED:
+                       transaction.position, CAUSE_LATE) == POSITION_FAILED:
                 return                    # should the issuer say it once more there may be room
             state.tell("late_approval_reversed", {"link": link.name, "stan": transaction.stan})
     _finish_late(state, link, transaction, number)

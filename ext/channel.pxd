@@ -7,6 +7,7 @@ may leave, and whether it tells a terminal of an approval, so that an approval t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.duplicate cimport DuplicateWindow
 from switch.framing cimport FrameStream
+from switch.journal cimport Journal
 
 cdef struct Departure:        # one frame in the output buffer
     uint64_t position         # of the journal; 0 needs no wait
@@ -25,6 +26,7 @@ cdef class Channel:
     cdef bint is_dirty                     # already in the engine's list of channels with output
     cdef FrameStream stream                # what comes in
     cdef DuplicateWindow outcomes          # told when the frame of an approval has left
+    cdef Journal journal                   # told when an answer has left to a terminal; None for a link
     cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
     cdef int64_t last_heard_ns
     cdef int64_t waiting_since_ns          # since when the oldest frame waits; 0 when there is none

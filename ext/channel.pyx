@@ -139,6 +139,8 @@ cdef class Channel:
             departure = &self._departures[self._departure_first + i]
             if departure.outcome != OUTCOME_NONE:
                 self.outcomes.tell(departure.outcome, departure.serial)
+            if departure.position and self.journal is not None:
+                self.journal.delivered(<int64_t>departure.position)
         cdef bytes taken = PyBytes_FromStringAndSize(<char *>self._out, released)
         self._departure_first += count
         self._departure_count -= count

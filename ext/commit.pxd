@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.calendar cimport Calendar
 from switch.duplicate cimport Outcome
 from switch.journal cimport Journal
+from switch.record cimport DELIVERED_MAX
 from switch.registry cimport Registry
 from switch.reversal cimport Reversal
 from switch.segment cimport SegmentWriter
@@ -43,6 +44,10 @@ cdef class JournalFiles(Journal):
     cdef uint32_t _names_size
     cdef int64_t _low_water                   # what it says holds as soon as all before ``_low_water_from`` is durable
     cdef int64_t _low_water_from
+    cdef int64_t _told[DELIVERED_MAX]         # what the answers waited for that have left: no record says so yet
+    cdef uint32_t _told_count
+    cdef uint32_t _told_ripe                  # of them, those that left before this turn
+    cdef int64_t _told_since_ns
     cdef pthread_mutex_t _mutex
     cdef pthread_cond_t _work
     cdef bint _is_kicked
@@ -57,6 +62,7 @@ cdef class JournalFiles(Journal):
 
     cdef uint8_t *_room(self, uint64_t *room) noexcept
     cdef int64_t _append(self, int size) noexcept
+    cdef void _write_told(self, uint32_t count) noexcept
     cdef void _forget(self, OpenBatch *batch) noexcept
     cdef bint _take(self) noexcept nogil
     cdef int _write(self) noexcept nogil

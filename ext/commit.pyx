@@ -5,13 +5,13 @@ import threading
 
 cimport cython
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from switch.journal cimport POSITION_FAILED
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.record cimport (
-    RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_intent, write_outcome, write_reversal,
-    write_reversed,
+    DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed, write_delivered,
+    write_intent, write_late, write_outcome, write_reversal, write_reversed,
 )
 from switch.stats cimport stats_add, stats_observe
 
@@ -35,6 +35,10 @@ cdef extern from *:
     """
     void publish_position(int64_t *place, int64_t value) nogil
     void publish_flag(bint *place) nogil
+
+
+cdef enum:
+    TOLD_WAITS_NS = 100_000_000       # at most, for something else that has to be written down
 
 
 @cython.final
@@ -185,6 +189,40 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *out = self._room(&room)
         return self._append(write_reversed(out, room, reversal, reason, self.calendar.wall_us))
 
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_late(out, room, intent, reason, authorization_code, self.calendar.wall_us))
+
+    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_closed(out, room, reversal, name, <uint8_t>len(name), reason, <uint8_t>len(reason),
+                                         self.calendar.wall_us))
+
+    cdef void delivered(self, int64_t position) noexcept:
+        if self._told_count == DELIVERED_MAX:
+            self._write_told(DELIVERED_MAX)
+        if self._told_count == DELIVERED_MAX:
+            return                        # the disk has stood still for long; of these it will not be known
+        if self._told_count == 0:
+            self._told_since_ns = self.calendar.now_ns
+        self._told[self._told_count] = position
+        self._told_count += 1
+
+    cdef void _write_told(self, uint32_t count) noexcept:
+        """Write down that the oldest ``count`` answers of those that have left did so."""
+        cdef uint64_t room
+        cdef uint8_t *out
+        if count == 0:
+            return
+        out = self._room(&room)
+        if self._append(write_delivered(out, room, self._told, count, self.calendar.wall_us)) == POSITION_FAILED:
+            return
+        self._told_count -= count
+        self._told_ripe -= min(self._told_ripe, count)
+        memmove(self._told, self._told + count, self._told_count * sizeof(int64_t))
+        self._told_since_ns = self.calendar.now_ns
     cdef int64_t advice(self, const Reversal *advice) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
@@ -196,6 +234,11 @@ cdef class JournalFiles(Journal):
         return self._append(write_cancelled(out, room, advice, original, cause, self.calendar.wall_us))
 
     cdef void kick(self) noexcept:
+        # What left in an earlier turn is with the kernel by now. It goes with what is written down anyway, and only
+        # when there is nothing for some time it has a batch of its own.
+        if self._told_ripe and (self._open.size or self.calendar.now_ns - self._told_since_ns > TOLD_WAITS_NS):
+            self._write_told(self._told_ripe)
+        self._told_ripe = self._told_count
         if self._open.size == 0:
             return
         pthread_mutex_lock(&self._mutex)
@@ -301,6 +344,8 @@ cdef class JournalFiles(Journal):
 
     def stop(self):
         """Commit what is there, end the thread and close the files."""
+        if not self.broken:
+            self._write_told(self._told_count)
         if self._thread is not None:
             pthread_mutex_lock(&self._mutex)
             self._is_stopping = True

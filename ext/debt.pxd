@@ -11,16 +11,16 @@ from switch.transaction cimport Transaction
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
                      const uint8_t *authorization_code,
-                     int64_t original) noexcept
+                     int64_t original, int cause) noexcept
 """Store a reversal for ``link``: of the request ``source`` as it was sent to it (``listener`` is NO_LISTENER), or one
 that a terminal of ``listener`` sent for a request that is not known here. ``authorization_code`` is NULL when the
-issuer has given none; ``original`` is the position of the INTENT that is taken back, or 0. Its journal position, or
-POSITION_FAILED."""
+issuer has given none; ``original`` is the position of the INTENT that is taken back, or 0; ``cause`` a
+``ReversalCause``. Its journal position, or POSITION_FAILED."""
 
 cdef bint can_owe(State state) noexcept nogil
 """Whether the store has room for a reversal of everything that is under way, and one more."""
 
-cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept
+cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept
 """Store the reversal of a finished approval, once; its journal position, 0 when there is nothing to reverse, or
 POSITION_FAILED."""
 

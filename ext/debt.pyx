@@ -36,7 +36,7 @@ cdef bint can_owe(State state) noexcept nogil:
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
                      const uint8_t *authorization_code,
-                     int64_t original) noexcept:
+                     int64_t original, int cause) noexcept:
     cdef uint32_t stan = 0
     if listener != NO_LISTENER or not link.reversals_keep_stan:
         stan = link.take_stan(state.numbering)
@@ -52,6 +52,7 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
         link.by_stan[stan] = STAN_HELD
     cdef Reversal *reversal = state.reversals.at(number)
     reversal.stan = stan
+    reversal.cause = <uint8_t>cause
     reversal.listener = listener
     reversal.pan_digits = <uint8_t>pan_digits
     memcpy(reversal.pan, pan, pan_digits)
@@ -66,7 +67,7 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     return reversal.position
 
 
-cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept:
+cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef int64_t position
     if entry.position == POSITION_NEVER and not entry.reversed:
@@ -74,7 +75,8 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome) noexcept:
     if not entry.approved or entry.reversed or entry.sent_size == 0:
         return 0
     position = reverse(state, <Link>state.links[entry.link], NO_LISTENER, state.duplicates.sent(outcome),
-                       entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code, entry.intent)
+                       entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code, entry.intent,
+                       cause)
     if position == POSITION_FAILED:
         return position                   # it stands as it was: whoever asks for its reversal again may get it
     entry.reversed = True
@@ -209,7 +211,7 @@ cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept
         if route.target[target - 1].link == link.number:
             following = <Link>state.links[route.target[target].link]
             return reverse(state, following, reversal.listener, reversal.source, reversal.source_size, reversal.pan,
-                           reversal.pan_digits, reversal.rrn, NULL, 0)
+                           reversal.pan_digits, reversal.rrn, NULL, 0, reversal.cause)
     return 0
 
 

@@ -15,6 +15,7 @@ from switch.listener cimport Listener
 from switch.meters cimport Meters
 from switch.network cimport begin_link, end_link, give_up, send_network, sign_off_link
 from switch.request cimport handle_request
+from switch.reversal cimport CAUSE_UNTOLD
 from switch.stats cimport stats_add
 from switch.transaction cimport TRANSACTION_NONE
 
@@ -53,7 +54,7 @@ cdef class Engine:
             if outcome == OUTCOME_NONE:
                 break
             if self.state.duplicates.fail_to_tell(outcome):
-                reverse_outcome(self.state, outcome)
+                reverse_outcome(self.state, outcome, CAUSE_UNTOLD)
         if isinstance(channel, LinkChannel):
             end_link(self.state, <LinkChannel>channel)
         else:

@@ -44,6 +44,17 @@ cdef class Journal:
         """CANCELLED: the advice of that position is never sent; ``cause`` is one of ``record.CancelCause``."""
         return POSITION_FAILED
 
+    cdef void delivered(self, int64_t position) noexcept:
+        """DELIVERED: the answer that waited for ``position`` has left to its terminal. Nothing waits for it."""
+
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+        """LATE: the issuer answered after the request had ended."""
+        return POSITION_FAILED
+
+    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+        """CLOSED: an operator gives up a reversal, which the issuer has not acknowledged."""
+        return POSITION_FAILED
+
 
 @cython.final
 cdef class JournalOff(Journal):
@@ -62,6 +73,12 @@ cdef class JournalOff(Journal):
         return 0
 
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        return 0
+
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+        return 0
+
+    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
         return 0
 
     cdef int64_t advice(self, const Reversal *advice) noexcept:

@@ -5,6 +5,7 @@ from switch.journal cimport Journal
 
 
 cdef class Notebook(Journal):
+    cdef readonly list told                   # positions whose answers have left
     cdef readonly list records                # (what, details) in order; a record's position is its place, from 1
 
     cdef int64_t _note(self, str what, dict details) noexcept

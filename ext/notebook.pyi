@@ -4,6 +4,7 @@ from switch.journal import Journal
 
 @final
 class Notebook(Journal):
+    told: list[int]
     records: list[tuple[str, dict[str, Any]]]
     def __init__(self) -> None: ...
     @property

@@ -20,6 +20,7 @@ cdef class Notebook(Journal):
 
     def __init__(self):
         self.records = []
+        self.told = []
 
     @property
     def written(self):
@@ -80,6 +81,19 @@ cdef class Notebook(Journal):
             "reason": REASONS[reason],
         })
 
+    cdef void delivered(self, int64_t position) noexcept:
+        self.told.append(position)
+
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+        return self._note("late", {"intent": intent, "reason": REASONS[reason]})
+
+    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+        return self._note("closed", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "operator": name.decode(),
+            "why": reason.decode(),
+        })
     cdef int64_t advice(self, const Reversal *advice) noexcept:
         return self._note("advice", {
             "link": advice.link,

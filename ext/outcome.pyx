@@ -9,7 +9,9 @@ from switch.kind cimport KIND_REVERSAL
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
-from switch.reversal cimport NO_LISTENER
+from switch.reversal cimport (
+    CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
+)
 from switch.scan cimport read_text
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
@@ -124,6 +126,7 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     cdef int size = compose_own_answer(state, listener, terminal, offset)
     _store(state, outcome, state.out + offset, size, NULL, 0)
     entry.position = POSITION_NEVER
+    memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
         channel.hang_up("answer cannot be composed")
@@ -212,12 +215,15 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     cdef bint charged = reversible and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT)
     cdef int64_t position = 0
     cdef int64_t written
+    cdef int cause = CAUSE_TIMEOUT if reason == REASON_TIMEOUT else CAUSE_UNUSABLE
     cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef TerminalChannel channel
     if transaction.reversal_wanted and reason == REASON_APPROVED:
+        cause = CAUSE_TERMINAL
         reason = REASON_TIMEOUT          # the terminal has given it up: it is reversed, and never told as approved
         code = NULL
     elif reason == REASON_PARTIALLY_APPROVED:
+        cause = CAUSE_PARTIAL
         code = NULL                      # the terminal would take it for the whole amount
     read_authorization_code(state, link, answer)
     memcpy(entry.authorization_code, state.authorization_code, AUTHORIZATION_CODE_SIZE)
@@ -243,7 +249,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
         position = reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
                            transaction.pan_digits, transaction.rrn,
                            entry.authorization_code if entry.authorization_code[0] else NULL,
-                           transaction.position)
+                           transaction.position, cause)
         entry.reversed = position != POSITION_FAILED
     if not approved:
         uncount(state, entry)
@@ -270,4 +276,4 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
                                           outcome if approved else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[listener.number].undelivered, 1)
         if approved:
-            reverse_outcome(state, outcome)
+            reverse_outcome(state, outcome, CAUSE_UNTOLD)

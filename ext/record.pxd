@@ -25,6 +25,8 @@ cdef enum:
     TERMINAL_BYTES = 8
     MERCHANT_BYTES = 15
     RECORD_BYTES_MAX = 1 << 18        # above every message that a frame may hold
+    DELIVERED_MAX = 4096              # positions in one DELIVERED
+    CLOSED_TEXT_MAX = 255             # bytes of an operator's name, and of the reason
 
 cdef enum RecordType:
     RECORD_INTENT = 1
@@ -32,6 +34,9 @@ cdef enum RecordType:
     RECORD_REVERSAL
     RECORD_ATTEMPT
     RECORD_REVERSED
+    RECORD_DELIVERED
+    RECORD_LATE
+    RECORD_CLOSED
     RECORD_ADVICE = 9
     RECORD_CANCELLED
     RECORD_TYPE_END
@@ -97,7 +102,8 @@ cdef packed struct ReversalPart:
     uint8_t pan[PAN_PACKED_BYTES]
     uint8_t rrn[12]
     uint8_t authorization_code[6]
-    uint8_t reserved[3]
+    uint8_t cause             # ReversalCause
+    uint8_t reserved[2]
     uint32_t source_size      # what attempts are composed from follows
 
 cdef packed struct AttemptPart:
@@ -108,6 +114,23 @@ cdef packed struct ReversedPart:
     int64_t reversal
     int64_t original
     uint8_t reason            # the issuer's
+
+cdef packed struct DeliveredPart:
+    int64_t first             # the first answer's position: of the record that it waited for, OUTCOME or REVERSAL
+    uint32_t count            # of answers
+    uint32_t size             # of what follows: the way from each position to the next, zigzag, 7 bits a byte
+
+cdef packed struct LatePart:
+    int64_t intent            # position of the INTENT that the issuer answers too late
+    uint8_t reason            # the issuer's
+    uint8_t authorization_code[6]     # zeros: none
+    uint8_t reserved
+
+cdef packed struct ClosedPart:
+    int64_t reversal
+    int64_t original
+    uint8_t operator_size     # UTF-8; the operator's name and the reason follow
+    uint8_t reason_size
 
 cdef packed struct AdvicePart:        # behind a RequestPart
     int64_t original          # position of the first ADVICE; 0: this is the first
@@ -136,9 +159,12 @@ cdef struct Record:           # one record, read: the parts that its type has
     ReversalPart reversal
     AttemptPart attempt
     ReversedPart reversed
+    DeliveredPart delivered
+    LatePart late
+    ClosedPart closed
     AdvicePart advice
     CancelledPart cancelled
-    const uint8_t *message    # sent message, answer or source
+    const uint8_t *message    # sent message, answer, source, or what else follows the parts
     uint32_t message_size
 
 cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
@@ -153,6 +179,15 @@ cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, i
 cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil
 cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
                          int64_t wall_us) noexcept nogil
+cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
+                         int64_t wall_us) noexcept nogil
+cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,
+                    int64_t wall_us) noexcept nogil
+cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, const uint8_t *name, uint8_t name_size,
+                      const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil
+
+cdef int64_t next_delivered(const uint8_t **at, const uint8_t *end, int64_t before) noexcept nogil
+"""The position that follows ``before`` in a DELIVERED record, and the place behind it; 0 when there is none."""
 
 cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outcome) noexcept nogil
 """What a record says of a terminal's request."""

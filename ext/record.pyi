@@ -1,6 +1,7 @@
 from typing import Final
 
 RECORD_NAMES: Final[dict[int, str]]
+CAUSES: Final[dict[int, str | None]]
 CANCEL_CAUSES: Final[dict[int, str]]
 NAMED_LINK: Final[int]
 NAMED_LISTENER: Final[int]

@@ -4,7 +4,10 @@ import sys
 
 from libc.string cimport memcpy, memset
 from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
-from switch.reversal cimport NO_LISTENER
+from switch.reversal cimport (
+    CAUSE_LATE, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNKNOWN, CAUSE_UNTOLD,
+    CAUSE_UNUSABLE, NO_LISTENER,
+)
 
 if sys.byteorder != "little":
     raise ImportError("the journal's records are little-endian structures; this machine is not")
@@ -15,6 +18,9 @@ RECORD_NAMES = {
     RECORD_REVERSAL: "REVERSAL",
     RECORD_ATTEMPT: "ATTEMPT",
     RECORD_REVERSED: "REVERSED",
+    RECORD_DELIVERED: "DELIVERED",
+    RECORD_LATE: "LATE",
+    RECORD_CLOSED: "CLOSED",
     RECORD_ADVICE: "ADVICE",
     RECORD_CANCELLED: "CANCELLED",
 }
@@ -23,6 +29,20 @@ CANCEL_CAUSES = {
     CANCELLED_TAKEN_BACK: "taken back",
     CANCELLED_VOID: "outcome not written",
 }
+CAUSES = {
+    CAUSE_UNKNOWN: None,
+    CAUSE_TIMEOUT: "timeout",
+    CAUSE_UNTOLD: "untold",
+    CAUSE_TERMINAL: "terminal",
+    CAUSE_RESTART: "restart",
+    CAUSE_LATE: "late_approval",
+    CAUSE_PARTIAL: "partial_approval",
+    CAUSE_UNUSABLE: "unusable_answer",
+}
+
+cdef enum:
+    STEP_BYTES_MAX = 10       # 64 bits, 7 a byte
+
 NAMED_LINK = 1
 NAMED_LISTENER = 2
 NAMED_NUMBER = 3
@@ -138,6 +158,7 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, i
     pack_digits(reversal.pan, reversal.pan_digits, part.pan)
     memcpy(part.rrn, reversal.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, reversal.authorization_code, sizeof(part.authorization_code))
+    part.cause = reversal.cause
     part.source_size = reversal.source_size
     memcpy(out + sizeof(RecordHead), &part, sizeof(ReversalPart))
     memcpy(out + sizeof(RecordHead) + sizeof(ReversalPart), reversal.source, reversal.source_size)
@@ -166,6 +187,65 @@ cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, i
     part.reason = <uint8_t>reason
     memcpy(out + sizeof(RecordHead), &part, sizeof(ReversedPart))
     return sizeof(RecordHead) + sizeof(ReversedPart)
+
+
+cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
+                         int64_t wall_us) noexcept nogil:
+    cdef DeliveredPart part
+    cdef uint8_t *start = out + sizeof(RecordHead) + sizeof(DeliveredPart)
+    cdef uint8_t *at = start
+    cdef uint64_t way
+    cdef int64_t step
+    cdef uint32_t i
+    if room < sizeof(RecordHead) + sizeof(DeliveredPart) + <uint64_t>count * STEP_BYTES_MAX:
+        return -1
+    for i in range(1, count):
+        step = positions[i] - positions[i - 1]
+        way = (<uint64_t>step << 1) ^ <uint64_t>(step >> 63)
+        while way >= 0x80:
+            at[0] = <uint8_t>(way | 0x80)
+            at += 1
+            way >>= 7
+        at[0] = <uint8_t>way
+        at += 1
+    part.first = positions[0]
+    part.count = count
+    part.size = <uint32_t>(at - start)
+    put_head(out, RECORD_DELIVERED, <uint64_t>(at - out), wall_us)
+    memcpy(out + sizeof(RecordHead), &part, sizeof(DeliveredPart))
+    return <int>(at - out)
+
+
+cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,
+                    int64_t wall_us) noexcept nogil:
+    cdef LatePart part
+    if room < sizeof(RecordHead) + sizeof(LatePart):
+        return -1
+    put_head(out, RECORD_LATE, sizeof(RecordHead) + sizeof(LatePart), wall_us)
+    part.intent = intent
+    part.reason = <uint8_t>reason
+    memcpy(part.authorization_code, authorization_code, sizeof(part.authorization_code))
+    part.reserved = 0
+    memcpy(out + sizeof(RecordHead), &part, sizeof(LatePart))
+    return sizeof(RecordHead) + sizeof(LatePart)
+
+
+cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, const uint8_t *name, uint8_t name_size,
+                      const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil:
+    cdef ClosedPart part
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(ClosedPart) + name_size + reason_size
+    if size > room:
+        return -1
+    put_head(out, RECORD_CLOSED, size, wall_us)
+    part.reversal = reversal.position
+    part.original = reversal.original
+    part.operator_size = name_size
+    part.reason_size = reason_size
+    memcpy(out + sizeof(RecordHead), &part, sizeof(ClosedPart))
+    out += sizeof(RecordHead) + sizeof(ClosedPart)
+    memcpy(out, name, name_size)
+    memcpy(out + name_size, reason, reason_size)
+    return <int>size
 
 
 cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil:
@@ -226,6 +306,35 @@ cdef int take_message(const uint8_t **at, uint64_t *left, uint32_t size, Record 
     return 0
 
 
+cdef int64_t next_delivered(const uint8_t **at, const uint8_t *end, int64_t before) noexcept nogil:
+    cdef uint64_t way = 0
+    cdef int shift = 0
+    cdef int64_t position
+    while at[0] < end and shift < 64:
+        way |= <uint64_t>(at[0][0] & 0x7F) << shift
+        shift += 7
+        at[0] += 1
+        if (at[0] - 1)[0] < 0x80:
+            position = <int64_t>(<uint64_t>before + ((way >> 1) ^ (0 - (way & 1))))
+            return position if position > 0 else 0
+    return 0
+
+
+cdef bint delivered_is_whole(const Record *record) noexcept nogil:
+    """Whether what follows is as many positions as it says."""
+    cdef const uint8_t *at = record.message
+    cdef const uint8_t *end = record.message + record.message_size
+    cdef int64_t position = record.delivered.first
+    cdef uint32_t _
+    if position <= 0 or not 1 <= record.delivered.count <= DELIVERED_MAX:
+        return False
+    for _ in range(1, record.delivered.count):
+        position = next_delivered(&at, end, position)
+        if position == 0:
+            return False
+    return at == end
+
+
 cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcept nogil:
     cdef const uint8_t *at = data
     cdef int status = -1
@@ -259,6 +368,19 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         status = take_part(&at, &left, &record.attempt, sizeof(AttemptPart))
     elif record.head.type == RECORD_REVERSED:
         status = take_part(&at, &left, &record.reversed, sizeof(ReversedPart))
+    elif record.head.type == RECORD_DELIVERED:
+        status = take_part(&at, &left, &record.delivered, sizeof(DeliveredPart))
+        if status == 0:
+            status = take_message(&at, &left, record.delivered.size, record)
+        if status == 0 and not delivered_is_whole(record):
+            status = -1
+    elif record.head.type == RECORD_LATE:
+        status = take_part(&at, &left, &record.late, sizeof(LatePart))
+    elif record.head.type == RECORD_CLOSED:
+        status = take_part(&at, &left, &record.closed, sizeof(ClosedPart))
+        if status == 0:
+            status = take_message(&at, &left, <uint32_t>record.closed.operator_size + record.closed.reason_size,
+                                  record)
     elif record.head.type == RECORD_ADVICE:
         record.has_request = True
         status = take_part(&at, &left, &record.request, sizeof(RequestPart))
@@ -324,6 +446,17 @@ cdef str digits_of(const uint8_t *packed, int count):
     return digits[:count].decode("ascii")
 
 
+cdef list positions_of(const Record *record):
+    """The positions that a DELIVERED names."""
+    cdef const uint8_t *at = record.message
+    cdef int64_t position = record.delivered.first
+    cdef list found = [position]
+    for _ in range(1, record.delivered.count):
+        position = next_delivered(&at, record.message + record.message_size, position)
+        found.append(position)
+    return found
+
+
 cdef dict describe(const Record *record):
     cdef dict parts = {
         "position": record.position,
@@ -354,14 +487,16 @@ cdef dict describe(const Record *record):
         parts["stand_in"] = bool(record.outcome.flags & FLAG_STAND_IN)
         if record.outcome.intent:
             parts["link"] = record.outcome.link
+        if record.outcome.rrn[0]:
             parts["rrn"] = record.outcome.rrn[:12].decode("ascii", "replace")
-            parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")
+        parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")
     elif record.head.type == RECORD_REVERSAL:
         parts["original"] = record.reversal.original
         parts["replaces"] = record.reversal.replaces
         parts["link"] = record.reversal.link
         parts["link_stan"] = record.reversal.stan
         parts["attempts"] = record.reversal.attempts
+        parts["cause"] = CAUSES.get(record.reversal.cause)
         parts["listener"] = None if record.reversal.listener == NO_LISTENER else record.reversal.listener
         parts["pan"] = digits_of(record.reversal.pan, record.reversal.pan_digits)
         parts["rrn"] = record.reversal.rrn[:12].decode("ascii", "replace")
@@ -373,6 +508,19 @@ cdef dict describe(const Record *record):
         parts["reversal"] = record.reversed.reversal
         parts["original"] = record.reversed.original
         parts["reason"] = record.reversed.reason
+    elif record.head.type == RECORD_DELIVERED:
+        parts["positions"] = positions_of(record)
+        return parts
+    elif record.head.type == RECORD_LATE:
+        parts["intent"] = record.late.intent
+        parts["reason"] = record.late.reason
+        parts["authorization_code"] = record.late.authorization_code[:6].decode("ascii", "replace").strip("\0")
+    elif record.head.type == RECORD_CLOSED:
+        parts["reversal"] = record.closed.reversal
+        parts["original"] = record.closed.original
+        parts["operator"] = record.message[:record.closed.operator_size].decode("utf-8", "replace")
+        parts["why"] = record.message[record.closed.operator_size:record.message_size].decode("utf-8", "replace")
+        return parts
     elif record.head.type == RECORD_ADVICE:
         parts["original"] = record.advice.original
         parts["replaces"] = record.advice.replaces

@@ -13,12 +13,12 @@ from switch.link cimport STAN_HELD, Link
 from switch.numbering cimport RRN_SIZE
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
-    FLAG_APPROVED, FLAG_REVERSED, MERCHANT_BYTES, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_INTENT, RECORD_OUTCOME,
-    RECORD_REVERSAL, RECORD_REVERSED, TERMINAL_BYTES, read_record, unpack_digits,
+    FLAG_APPROVED, FLAG_REVERSED, MERCHANT_BYTES, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CLOSED, RECORD_INTENT,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, TERMINAL_BYTES, read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
-from switch.reversal cimport NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.segment cimport SegmentWriter
 from switch.transaction cimport NaturalKey
 from switch.upkeep cimport names_of
@@ -115,6 +115,8 @@ cdef class Recovery(Visitor):
                 kept.attempts = record.attempt.attempts
         elif type == RECORD_REVERSED:
             self._drop(self._reversals, record.reversed.reversal)
+        elif type == RECORD_CLOSED:
+            self._drop(self._reversals, record.closed.reversal)
         return 0
 
     cdef int _number(self, list numbers, int number) except -2:
@@ -289,6 +291,7 @@ cdef class Recovery(Visitor):
         reversal.position = position
         reversal.original = record.reversal.original
         reversal.listener = <uint16_t>kept.listener
+        reversal.cause = record.reversal.cause
         reversal.pan_digits = record.reversal.pan_digits
         unpack_digits(record.reversal.pan, record.reversal.pan_digits, reversal.pan)
         memcpy(reversal.rrn, record.reversal.rrn, sizeof(reversal.rrn))
@@ -317,7 +320,8 @@ cdef class Recovery(Visitor):
             if not kept.is_covered:
                 link = self._link_of(position, kept.link, kept.link_name)
                 if reverse(state, link, NO_LISTENER, record.message, record.message_size, pan,
-                           record.request.pan_digits, record.intent.rrn, NULL, position) == POSITION_FAILED:
+                           record.request.pan_digits, record.intent.rrn, NULL, position,
+                           CAUSE_RESTART) == POSITION_FAILED:
                     raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
                                          "stored: see limits.reversals_max, and room on the disk")
                 self.reversed += 1

@@ -11,9 +11,9 @@ cimport cython
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from switch.batch cimport (
-    BATCH_ABSENT, BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, JOURNAL_ID_BYTES,
-    PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch, open_batch,
-    segment_head_is_whole,
+    BATCH_ABSENT, BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, FORMAT_VERSION_MIN,
+    JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch,
+    open_batch, segment_head_is_whole,
 )
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.packing cimport unpack
@@ -139,8 +139,9 @@ cdef class JournalReader:
             self.disk.close(file)
         if not segment_head_is_whole(&head):
             raise JournalDamaged(name, 0, None, "the segment's head is damaged", ADVICE_DAMAGED)
-        if head.version != FORMAT_VERSION:
-            raise JournalDamaged(name, 8, None, f"it is of format {head.version}, this program reads {FORMAT_VERSION}",
+        if not FORMAT_VERSION_MIN <= head.version <= FORMAT_VERSION:
+            raise JournalDamaged(name, 8, None, f"it is of format {head.version}, this program reads "
+                                 f"{FORMAT_VERSION_MIN} to {FORMAT_VERSION}",
                                  "use the version of authswitch that wrote it")
         if name != f"{head.first_position:020d}.journal":
             raise JournalDamaged(name, 16, None, f"its first position is {head.first_position}", ADVICE_DAMAGED)

@@ -15,9 +15,20 @@ cdef enum ReversalState:
     REVERSAL_PAUSED           # waits for its next attempt
     REVERSAL_BEHIND           # waits until the advice that it takes back is acknowledged
 
+cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
+    CAUSE_UNKNOWN
+    CAUSE_TIMEOUT             # the issuer did not answer in time
+    CAUSE_UNTOLD              # the terminal could not be told of the approval
+    CAUSE_TERMINAL            # the terminal took it back
+    CAUSE_RESTART             # nobody knew the outcome after a crash
+    CAUSE_LATE                # the issuer approved after its time-out, and knew of no reversal by then
+    CAUSE_PARTIAL             # the issuer approved a part, which cannot be carried through
+    CAUSE_UNUSABLE            # no answer could be made of the issuer's approval, or none be kept
+
 cdef struct Reversal:
     uint8_t state
     uint8_t level             # of the pause that it is in
+    uint8_t cause             # ReversalCause
     uint8_t is_advice         # it tells of a payment; else it takes one back
     uint8_t stood_in          # advice: of an approval by stand-in
     uint8_t resumed           # its record is of an earlier process: attempts that are not counted may have left

@@ -126,6 +126,7 @@ cdef class State:
         self.next_generation = (self.next_generation + 1) & 0xFFFFFFFF
         channel.is_open = True
         channel.outcomes = self.duplicates
+        channel.journal = self.journal if isinstance(channel, TerminalChannel) else None
         channel.last_heard_ns = self.calendar.now_ns
 
     cdef void delist(self, Channel channel):

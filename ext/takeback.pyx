@@ -14,6 +14,7 @@ from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
+from switch.reversal cimport CAUSE_TERMINAL
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport read_number, read_text
 from switch.sensitive cimport blank_sensitive
@@ -62,7 +63,7 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
             reason = REASON_INVALID_AMOUNT
         elif entry.state == OUTCOME_IN_FLIGHT:
             state.transactions.at(entry.transaction).reversal_wanted = True
-        elif reverse_outcome(state, original) == POSITION_FAILED:
+        elif reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED:
             reason = REASON_SYSTEM_MALFUNCTION
     finish_reversal(state, channel, headers, terminal, reason, outcome)
 
@@ -185,6 +186,6 @@ cdef int _reverse_unknown(State state, Listener listener) noexcept:
     blank_sensitive(tables, &state.request, copy)
     state.numbering.write_rrn(state.calendar, state.numbering.take(), state.rrn)
     if reverse(state, link, listener.number, copy, state.request.size, state.pan, state.pan_digits,
-               state.rrn, NULL, 0) == POSITION_FAILED:
+               state.rrn, NULL, 0, CAUSE_TERMINAL) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     return REASON_APPROVED

@@ -115,6 +115,8 @@ def presentable(record: Mapping[str, Any]) -> dict[str, Any]:
         shown["kind"] = KINDS[record["kind"]] if record["kind"] < len(KINDS) else record["kind"]
     if "reason" in record:
         shown["reason"] = REASONS[record["reason"]] if record["reason"] < len(REASONS) else record["reason"]
+    if "positions" in record:
+        shown["positions"] = " ".join(map(str, record["positions"]))
     if "message" in record:
         shown["message_bytes"] = len(record["message"])
     return shown
@@ -126,7 +128,7 @@ def _line(shown: Mapping[str, Any]) -> str:
         for name, value in shown.items()
         if name not in ("position", "type", "time") and value not in (None, "")
     )
-    return f"{shown['position']:>12} {shown['time']} {shown['type']:<8} {rest}"
+    return f"{shown['position']:>12} {shown['time']} {shown['type']:<9} {rest}"
 
 
 @contextmanager

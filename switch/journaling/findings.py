@@ -38,7 +38,7 @@ class Findings:
 
     @property
     def open_reversals(self) -> int:
-        """Reversals that no issuer has acknowledged."""
+        """Reversals that no issuer has acknowledged and no operator has closed."""
         return len(self._reversals)
 
     def _take(self, record: dict[str, Any]) -> None:
@@ -51,5 +51,5 @@ class Findings:
         elif sort == "REVERSAL":
             self._reversals.discard(record["replaces"])
             self._reversals.add(position)
-        elif sort == "REVERSED":
+        elif sort in ("REVERSED", "CLOSED"):
             self._reversals.discard(record["reversal"])

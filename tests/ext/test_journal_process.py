@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -57,8 +58,9 @@ def test_killed_at_full_speed(tmp_path):
         records, tail = written(tmp_path)
         assert tail.next_position - 1 >= durable >= wanted, round_number
         assert [record["position"] for record in records] == list(range(1, tail.next_position))
-        stans = [record["stan"] for record in records]
-        assert stans == [position % 1_000_000 for position in range(1, tail.next_position)]
+        stans = [record["stan"] for record in records if record["type"] == "OUTCOME"]
+        jumps = sum(later != earlier + 1 for earlier, later in pairwise(stans))
+        assert jumps <= round_number, "only where a run began"
 
 
 @pytest.fixture

@@ -138,11 +138,11 @@ class TestStore:
         store = Store(config, stats)
         world = World(journal=store.journal)
         replayed = store.recover(world.engine.state)
-        assert (replayed.records, replayed.ended, replayed.resumed) == (3, 1, 0)
+        assert (replayed.records, replayed.ended, replayed.resumed) == (4, 1, 0)
         store.keep_house(world.engine.state)
         text = stats.exposition().decode()
         assert "authswitch_journal_failed{} 0" in text
-        assert "authswitch_journal_position{} 5" in text
+        assert "authswitch_journal_position{} 6" in text
         assert store.journal.low_water == 0 or store.journal.low_water <= 4
         store.journal.stop()
 
@@ -193,11 +193,11 @@ class TestCommand:
         status, output = call("verify", lived / "switch.toml")
         assert status == 0
         assert "the journal is whole\n" in output
-        assert "records: 3" in output
+        assert "records: 4" in output
         status, output = call("verify", lived / "switch.toml", "--json")
         answer = json.loads(output)
         assert (answer["whole"], answer["intent_records"], answer["open_requests"]) == (True, 2, 1)
-        assert (answer["open_reversals"], answer["torn_bytes"], answer["next_position"]) == (0, 0, 4)
+        assert (answer["open_reversals"], answer["torn_bytes"], answer["next_position"]) == (0, 0, 5)
 
     def test_verify_of_a_torn_copy(self, lived):
         shutil.copytree(lived / "journal", lived / "copy")
@@ -225,16 +225,17 @@ class TestCommand:
         status, output = call("dump", lived / "switch.toml")
         lines = output.splitlines()
         assert status == 0
-        assert [line.split()[2] for line in lines] == ["INTENT", "OUTCOME", "INTENT"]
+        assert [line.split()[2] for line in lines] == ["INTENT", "OUTCOME", "INTENT", "DELIVERED"]
         assert "pan=622500******0014" in lines[0]
         assert "kind=purchase" in lines[0]
         assert "reason=approved" in lines[1]
+        assert "positions=2" in lines[3]
         assert CARD not in output
 
     def test_dump_of_some(self, lived):
         _status, output = call("dump", lived / "switch.toml", "--json", "--from", 2)
         shown = [json.loads(line) for line in output.splitlines()]
-        assert [record["position"] for record in shown] == [2, 3]
+        assert [record["position"] for record in shown] == [2, 3, 4]
         assert shown[1]["message_bytes"] > 100
         rrn = shown[1]["rrn"]
         assert len(call("dump", lived / "switch.toml", "--rrn", rrn)[1].splitlines()) == 1

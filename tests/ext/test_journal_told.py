@@ -1,0 +1,172 @@
+"""What the journal says of answers that have left, of late answers and of causes; and the format before it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from switch.disk import ScriptedDisk
+from switch.replay import JournalDamaged, JournalReader
+from tests.ext.journal_world import KEY, JournalWorld, records_of
+from tests.ext.test_journal_files import HEAD, checksum
+from tests.ext.world import purchase, reversal
+
+
+def of_type(world, sort):
+    world.journal.end_turn()
+    world.sync()
+    return [record for record in records_of(world.memory)[0] if record["type"] == sort]
+
+
+def delivered(world):
+    return list(itertools.chain.from_iterable(record["positions"] for record in of_type(world, "DELIVERED")))
+
+
+def paid(world, terminal, issuer, **changes):
+    terminal.send(purchase(world, **changes))
+    asked = issuer.read_one()
+    issuer.answer(asked)
+    return asked
+
+
+@pytest.fixture
+def world():
+    return JournalWorld()
+
+
+def test_answers_that_left_are_named(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    paid(world, terminal, issuer)
+    terminal.read_one()
+    terminal.send(purchase(world, f2="5" * 16))  # no issuer has it: declined
+    terminal.read_one()
+    world.journal.end_turn()
+    assert of_type(world, "DELIVERED") == [], "it may not be with the kernel yet"
+    world.advance(0.25)
+    assert delivered(world) == [record["position"] for record in of_type(world, "OUTCOME")]
+    assert len(of_type(world, "DELIVERED")) == 1
+
+
+def test_an_answer_that_nobody_read_is_not_named(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    paid(world, terminal, issuer)
+    world.sync()
+    terminal.close()
+    world.advance(0.25)
+    assert delivered(world) == []
+    (owed,) = of_type(world, "REVERSAL")
+    assert owed["cause"] == "untold"
+
+
+def test_it_goes_with_what_is_written_anyway(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    paid(world, terminal, issuer)
+    terminal.read_one()
+    world.journal.end_turn()
+    terminal.send(purchase(world))
+    world.journal.end_turn()
+    world.sync()
+    assert [record["type"] for record in records_of(world.memory)[0]] == ["INTENT", "OUTCOME", "INTENT", "DELIVERED"]
+
+
+def test_what_left_last_is_written_at_the_end(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    paid(world, terminal, issuer)
+    terminal.read_one()
+    world.journal.stop()
+    assert [record["type"] for record in records_of(world.memory)[0]][-1] == "DELIVERED"
+
+
+def test_many_answers_in_any_order(world):
+    """More than one record holds, their order mixed by two connections."""
+    terminals = [world.terminal("iso"), world.terminal("iso")]
+    wanted = 5_000
+    for number in range(wanted):
+        terminals[number % 2].send(purchase(world, f2="5" * 16, f11=f"{number + 1:06d}"))
+        if number % 500 == 499:
+            world.journal.commit()
+            for one in terminals:
+                one.read()
+    world.journal.end_turn()
+    world.advance(0.25)
+    found = delivered(world)
+    outcomes = [record["position"] for record in of_type(world, "OUTCOME")]
+    assert len(outcomes) == wanted
+    assert sorted(found) == outcomes
+    assert found != outcomes
+    assert len(of_type(world, "DELIVERED")) > 1
+
+
+def test_links_are_not_terminals(world):
+    issuer = world.issuer()
+    terminal = world.terminal("iso")
+    terminal.send(purchase(world))
+    issuer.read_one()
+    world.advance(0.25)
+    assert delivered(world) == []
+
+
+@pytest.mark.parametrize(("code", "reason"), [("00", 0), ("51", 12)])
+def test_late_answers_are_remembered(world, code, reason):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.advance(15.1)
+    terminal.read_one()
+    issuer.answer(asked, code)
+    (late,) = of_type(world, "LATE")
+    assert (late["intent"], late["reason"]) == (1, reason)
+    assert late["authorization_code"] == ("A1B2C3" if code == "00" else "")
+
+
+def test_causes(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.advance(15.1)
+    terminal.read_one()
+    issuer.answer(issuer.read_one(), "25")
+    issuer.answer(asked)
+    assert [record["cause"] for record in of_type(world, "REVERSAL")] == ["timeout", "late_approval"]
+
+
+def test_causes_of_a_terminal_and_of_a_crash(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    terminal.read_one()
+    terminal.send(reversal(world, request))
+    terminal.read_one()
+    terminal.send(purchase(world))
+    world.sync()
+    after = world.killed()
+    assert [record["cause"] for record in of_type(after, "REVERSAL")] == ["terminal", "restart"]
+
+
+def as_version(content, version):
+    """The segment as a program of another version would have headed it."""
+    *_, nonce, wrapped, tag, _, _ = HEAD.unpack_from(content)
+    key = AESGCM(KEY).decrypt(nonce, wrapped + tag, bytes(content[:56]))
+    head = bytearray(content[: HEAD.size])
+    head[8:12] = version.to_bytes(4, "little")
+    head[68:116] = AESGCM(KEY).encrypt(nonce, key, bytes(head[:56]))
+    head[124:128] = checksum(bytes(head[:124])).to_bytes(4, "little")
+    return head + content[HEAD.size :]
+
+
+def test_earlier_formats_are_read(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    paid(world, terminal, issuer)
+    terminal.read_one()
+    disk = world.memory.copy()
+    (name,) = disk.files
+    disk.files[name] = as_version(disk.files[name], 1)
+    assert [record["type"] for record in records_of(disk)[0]] == ["INTENT", "OUTCOME"]
+    assert JournalWorld(disk, now_s=200.0).replayed.remembered == 1
+    for version in (0, 3):
+        disk.files[name] = as_version(disk.files[name], version)
+        with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 2; use the version of"):
+            JournalReader(ScriptedDisk(disk), KEY)
