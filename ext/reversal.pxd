@@ -1,4 +1,4 @@
-"""The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with growing pauses."""
+"""The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with pauses."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.transaction cimport PAN_MAX

@@ -1,4 +1,4 @@
-"""The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with growing pauses."""
+"""The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with pauses."""
 
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
