@@ -32,11 +32,11 @@ cdef class Channel:
     cdef int64_t waiting_since_ns          # since when the oldest frame waits; 0 when there is none
     cdef int64_t partial_since_ns          # when the pending partial frame began; 0 when there is none
 
-    cdef uint32_t shown                    # frames written and still kept, until the peer acknowledges them
     cdef uint64_t departed                 # frames ever queued: the number of the newest
 
     cdef uint8_t *_out
     cdef uint32_t _size
+    cdef uint32_t _left                    # bytes that have left, of frames that are still kept
     cdef uint32_t _room
     cdef Departure *_departures
     cdef uint32_t _departure_first
@@ -47,10 +47,11 @@ cdef class Channel:
     cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept
     cdef bint withdraw(self, uint64_t number) noexcept
     cdef bint waits_for_journal(self, uint64_t durable) noexcept
-    cdef uint32_t may_leave(self, uint64_t durable, uint32_t *size) noexcept
-    cdef bytes peek(self, uint64_t durable, uint32_t *count)
+    cdef const uint8_t *next_output(self, uint64_t durable, uint32_t *size) noexcept
+    cdef bint has_more_to_send(self) noexcept
+    cdef void note_left(self, uint32_t size) noexcept
+    cdef void settle(self) noexcept
     cdef bytes take(self, uint64_t durable)
-    cdef bytes take_frames(self, uint32_t count)
     cdef uint32_t next_undelivered(self) noexcept
     cdef void _give_back(self) noexcept
     cdef void hang_up(self, str reason) noexcept

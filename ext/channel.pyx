@@ -85,11 +85,13 @@ cdef class Channel:
         cdef uint32_t start = 0
         cdef uint32_t size, i
         cdef Departure *departure
-        if number <= gone + self.shown:
+        if number <= gone:
             return False
         departure = self._departures + self._departure_first + (number - gone - 1)
         if number - gone > 1:
             start = (departure - 1).end
+        if start < self._left:
+            return False
         size = departure.end - start
         memmove(self._out + start, self._out + departure.end, self._size - departure.end)
         self._size -= size
@@ -101,50 +103,49 @@ cdef class Channel:
         """Whether the oldest output may not leave yet, its record not being durable; else the peer does not read."""
         return self._departure_count > 0 and self._departures[self._departure_first].position > durable
 
-    cdef uint32_t may_leave(self, uint64_t durable, uint32_t *size) noexcept:
-        """How many frames have durable journal positions, and how many bytes they are."""
-        cdef uint32_t count = 0
+    cdef const uint8_t *next_output(self, uint64_t durable, uint32_t *size) noexcept:
+        """The bytes that may leave and have not: those of frames whose journal positions are durable."""
+        cdef uint32_t end = self._left
+        cdef uint32_t i
         cdef Departure *departure
-        size[0] = 0
-        while count < self._departure_count:
-            departure = &self._departures[self._departure_first + count]
+        for i in range(self._departure_count):
+            departure = &self._departures[self._departure_first + i]
             if departure.position > durable:
                 break
-            size[0] = departure.end
-            count += 1
-        return count
+            end = departure.end
+        size[0] = end - self._left if end > self._left else 0
+        return self._out + self._left
 
-    cdef bytes peek(self, uint64_t durable, uint32_t *count):
-        """What ``take`` would give, and of how many frames; it stays queued, its approvals untold."""
-        cdef uint32_t size
-        count[0] = self.may_leave(durable, &size)
-        if count[0] == 0:
-            return None
-        return PyBytes_FromStringAndSize(<char *>self._out, size)
+    cdef bint has_more_to_send(self) noexcept:
+        """Whether bytes have not left yet, be it that they must wait for the journal."""
+        return self._size > self._left
 
-    cdef bytes take(self, uint64_t durable):
-        """The bytes whose journal positions are durable, as one object to write at once; None when there are none."""
-        cdef uint32_t size
-        return self.take_frames(self.may_leave(durable, &size))
+    cdef void note_left(self, uint32_t size) noexcept:
+        """So many more bytes have left; their frames are kept, and their approvals untold, until ``settle``."""
+        self._left += size
 
-    cdef bytes take_frames(self, uint32_t count):
-        """The first ``count`` frames; None for none of them."""
+    cdef void settle(self) noexcept:
+        """Drop the frames that have left whole: what they said is told."""
+        cdef uint32_t count = 0
+        cdef uint32_t released = 0
         cdef uint32_t i
-        cdef uint32_t released
         cdef Departure *departure
-        if count == 0:
-            return None
-        released = self._departures[self._departure_first + count - 1].end
-        for i in range(count):
-            departure = &self._departures[self._departure_first + i]
+        while count < self._departure_count:
+            departure = &self._departures[self._departure_first + count]
+            if departure.end > self._left:
+                break
             if departure.outcome != OUTCOME_NONE:
                 self.outcomes.tell(departure.outcome, departure.serial)
             if departure.position and self.journal is not None:
                 self.journal.delivered(<int64_t>departure.position)
-        cdef bytes taken = PyBytes_FromStringAndSize(<char *>self._out, released)
+            released = departure.end
+            count += 1
+        if count == 0:
+            return
         self._departure_first += count
         self._departure_count -= count
         self._size -= released
+        self._left -= released
         if self._departure_count == 0:
             self._departure_first = 0
             self.waiting_since_ns = 0
@@ -154,7 +155,15 @@ cdef class Channel:
             memmove(self._out, self._out + released, self._size)
             for i in range(self._departure_count):
                 self._departures[self._departure_first + i].end -= released
-        return taken if released else None        # nothing but frames that were withdrawn
+
+    cdef bytes take(self, uint64_t durable):
+        """The bytes that may leave, as one object, and as good as gone; None when there are none."""
+        cdef uint32_t size
+        cdef const uint8_t *output = self.next_output(durable, &size)
+        cdef bytes taken = PyBytes_FromStringAndSize(<const char *>output, size) if size else None
+        self.note_left(size)
+        self.settle()
+        return taken
 
     cdef uint32_t next_undelivered(self) noexcept:
         """Drop frames that have not left up to one that told of an approval, and give its outcome; OUTCOME_NONE
@@ -168,6 +177,7 @@ cdef class Channel:
                 return departure.outcome
         self._departure_first = 0
         self._size = 0
+        self._left = 0
         return OUTCOME_NONE
 
     cdef void _give_back(self) noexcept:

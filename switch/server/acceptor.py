@@ -6,11 +6,13 @@ import asyncio
 import errno
 import socket
 import ssl
+from functools import partial
 from typing import Protocol
 
 from switch.config import Address
 from switch.connection import Connection
 from switch.server.notes import Notes
+from switch.tlsstream import TlsStream
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""
@@ -27,8 +29,8 @@ class Host(Protocol):
     def welcome(self, peer: str) -> bool:
         """Whether to take a connection from this IP address; False closes it before anything is read."""
 
-    def receive(self) -> Connection:
-        """The protocol of a connection; its ``on_open`` is called when its handshake is done."""
+    def receive(self, peer: str) -> Connection:
+        """A connection from this IP address; its ``on_open`` is called when its handshake is done."""
 
     def part(self, error: OSError | None) -> None:
         """A connection that was welcome never opened: its handshake failed or took too long; None: we gave it up."""
@@ -63,7 +65,7 @@ class Acceptor:
         self._context = context
         self._handshake_seconds = handshake_seconds
         self._sockets: list[socket.socket] = []
-        self._arriving: dict[Connection, asyncio.Task[None]] = {}
+        self._arriving: dict[Connection, asyncio.TimerHandle] = {}
         self._notes = Notes()
 
     @property
@@ -76,7 +78,7 @@ class Acceptor:
 
     @property
     def arriving(self) -> int:
-        """Connections that were accepted and are not open yet."""
+        """Connections that were accepted and are not open yet: their TLS handshake goes on."""
         return len(self._arriving)
 
     async def start(self) -> None:
@@ -106,12 +108,14 @@ class Acceptor:
             loop.remove_reader(listening)
             listening.close()
         self._sockets.clear()
-        for task in self._arriving.values():
-            task.cancel()
+        for connection in list(self._arriving):
+            self._give_up(connection, None)
 
     def opened(self, connection: Connection) -> None:
-        """The connection is no longer only arriving: to be called by the protocol's ``on_open``."""
-        self._arriving.pop(connection, None)
+        """The connection is no longer only arriving: to be called by its ``on_open``."""
+        timer = self._arriving.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_A_TURN):
@@ -125,7 +129,7 @@ class Acceptor:
                     return
                 continue  # The peer was gone before it was accepted.
             if self._host.welcome(place[0]):
-                self._begin(accepted)
+                self._begin(accepted, place[0])
             else:
                 accepted.close()
 
@@ -141,23 +145,33 @@ class Acceptor:
         if listening in self._sockets:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
-    def _begin(self, accepted: socket.socket) -> None:
+    def _begin(self, accepted: socket.socket, peer: str) -> None:
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = self._host.receive()
-        self._arriving[connection] = asyncio.get_running_loop().create_task(self._open(connection, accepted))
-
-    async def _open(self, connection: Connection, accepted: socket.socket) -> None:
-        failure: OSError | None = None
+        connection = self._host.receive(peer)
+        fd = accepted.detach()
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection,
-                accepted,
-                ssl=self._context,
-                ssl_handshake_timeout=None if self._context is None else self._handshake_seconds,
-            )
+            if self._context is None:
+                connection.open(fd)
+                return
+            handshake = connection.secure(fd, TlsStream(self._context, server_side=True))
         except OSError as error:
-            failure = error
-        finally:
-            if self._arriving.pop(connection, None) is not None:
-                self._host.part(failure)
+            self._host.part(error)
+            return
+        late = TimeoutError("the handshake was not finished")
+        self._arriving[connection] = asyncio.get_running_loop().call_later(
+            self._handshake_seconds, self._give_up, connection, late
+        )
+        handshake.add_done_callback(partial(self._shaken, connection))
+
+    def _shaken(self, connection: Connection, handshake: asyncio.Future[None]) -> None:
+        error = handshake.exception()
+        if isinstance(error, OSError):
+            self._give_up(connection, error)
+
+    def _give_up(self, connection: Connection, error: OSError | None) -> None:
+        timer = self._arriving.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+            connection.abort("handshake failed")
+            self._host.part(error)

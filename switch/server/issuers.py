@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+from functools import partial
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from switch.log import get_logger
 from switch.server.acceptor import Acceptor
 from switch.server.notes import Notes
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
+from switch.tlsstream import TlsStream
 
 log = get_logger(__name__)
 
@@ -82,19 +85,48 @@ class Caller:
             if not lost.done():
                 lost.set_result(reason)
 
-        tls = self._section.tls
-        await asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._reactor, LinkChannel(self._link), None, on_lost),
-            endpoint.host,
-            endpoint.port,
-            ssl=self._context,
-            server_hostname=None if tls is None else tls.server_name or endpoint.host,
-        )
+        connection = Connection(self._reactor, LinkChannel(self._link), None, on_lost)
+        connected = await dial(endpoint)
+        if self._section.tls is None or self._context is None:
+            connection.open(connected.detach())
+            return
+        name = self._section.tls.server_name or endpoint.host
+        tls = TlsStream(self._context, server_side=False, server_hostname=name)
+        try:
+            await connection.secure(connected.detach(), tls)
+        except BaseException:
+            connection.abort("handshake failed")
+            raise
 
     def _pause_seconds(self, failures: int) -> float:
         """Doubled with each failure, and anything from half of it to all of it, so that not everybody calls at once."""
         longest = min(self._section.reconnect_max_ms, self._section.reconnect_min_ms * 2 ** min(failures, 30))
         return random.uniform(longest / 2, longest) / 1000  # noqa: S311
+
+
+async def dial(address: Address) -> socket.socket:
+    """A connected, non-blocking socket; each place that the host's name stands for is tried in turn.
+
+    Raises:
+        OSError: none of them can be reached.
+    """
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"{address.host} stands for no address")
+    for family, kind, protocol, _, place in await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+        connected = socket.socket(family, kind, protocol)
+        try:
+            connected.setblocking(False)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(connected, place)
+        except OSError as error:
+            connected.close()
+            failure = error
+        except BaseException:
+            connected.close()
+            raise
+        else:
+            return connected
+    raise failure
 
 
 REFUSALS = ("issuer refused the sign-on", "issuer did not answer")
@@ -153,9 +185,9 @@ class Receiver:
         self._refuse(peer, refusal)
         return False
 
-    def receive(self) -> Connection:
-        """The protocol of a connection that is welcome."""
-        return Connection(self._reactor, LinkChannel(self._link), self._opened, self._lost)
+    def receive(self, peer: str) -> Connection:
+        """A connection that is welcome."""
+        return Connection(self._reactor, LinkChannel(self._link), partial(self._opened, peer), self._lost)
 
     def part(self, error: OSError | None) -> None:
         """A handshake failed."""
@@ -170,18 +202,17 @@ class Receiver:
     def _arriving(self) -> int:
         return 0 if self._acceptor is None else self._acceptor.arriving
 
-    def _opened(self, connection: Connection) -> str | None:
+    def _opened(self, peer: str, connection: Connection) -> str | None:
         if self._acceptor is not None:
             self._acceptor.opened(connection)
         if self._open >= self._section.connections:
             refusal = "too many connections"
-        elif not self._is_issuer(connection.transport):
+        elif not self._is_issuer(connection):
             refusal = "certificate of somebody else"
         else:
             self._open += 1
             return None
-        place = connection.transport.get_extra_info("peername")
-        self._refuse(place[0] if place else "gone", refusal)
+        self._refuse(peer, refusal)
         return refusal
 
     def _refuse(self, peer: str, reason: str) -> None:
@@ -198,9 +229,9 @@ class Receiver:
         address = ip_address(host)
         return any(address.version == network.version and address in network for network in self._section.peers)
 
-    def _is_issuer(self, transport: asyncio.Transport) -> bool:
+    def _is_issuer(self, connection: Connection) -> bool:
         name = None if self._section.tls is None else self._section.tls.peer_name
         if name is None:
             return True
-        certificate = peer_certificate(transport)
+        certificate = peer_certificate(connection)
         return certificate is not None and bears_name(certificate, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast
 
 from switch.config import Address, ListenerSection
@@ -124,8 +123,8 @@ class TerminalPort:
         self._stats.add(self._refused["limit"])
         return False
 
-    def receive(self) -> Connection:
-        """The protocol of a connection that is welcome."""
+    def receive(self, _peer: str) -> Connection:
+        """A connection that is welcome."""
         return Connection(self._reactor, TerminalChannel(self._listener), self._opened, self._lost)
 
     def part(self, error: OSError | None) -> None:
@@ -142,7 +141,7 @@ class TerminalPort:
         """Take the connection in, or say why not."""
         self._acceptor.opened(connection)
         if self._listener.binds_identity:
-            name = self._identity(connection.transport)
+            name = self._identity(connection)
             if name is None:
                 self._stats.add(self._refused["identity"])
                 return "certificate names nobody"
@@ -158,6 +157,6 @@ class TerminalPort:
             log.debug("terminal connection closed", listener=self.name, reason=reason)
 
     @staticmethod
-    def _identity(transport: asyncio.Transport) -> str | None:
-        certificate = peer_certificate(transport)
+    def _identity(connection: Connection) -> str | None:
+        certificate = peer_certificate(connection)
         return None if certificate is None else common_name(certificate)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from switch.config.models import LinkTls, ListenerTls
+from switch.connection import Connection
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -67,10 +67,9 @@ def calling_link_context(tls: LinkTls) -> ssl.SSLContext:
     return context
 
 
-def peer_certificate(transport: asyncio.Transport) -> x509.Certificate | None:
+def peer_certificate(connection: Connection) -> x509.Certificate | None:
     """The certificate that the other side has shown; None when it showed none, or one that cannot be read."""
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    shown = None if tls is None else tls.getpeercert(binary_form=True)
+    shown = None if connection.tls is None else connection.tls.peer_certificate
     try:
         return None if shown is None else x509.load_der_x509_certificate(shown)
     except (ValueError, x509.InvalidVersion):
