@@ -7,6 +7,9 @@ ARGS ?=
 SEEDS ?= 100000
 START ?= 0
 SECONDS ?= 0
+# Of `make torture`: how often the switch is killed, and the seed of all choices.
+KILLS ?= 50
+SEED ?= 1
 PY := $(VENV)/bin/python
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 DEBUG_LIB := build/debug/lib
@@ -17,7 +20,7 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test simulate nightly defects bench instructions lint format debug coverage sanitize fuzz clean
+.PHONY: help ready setup build run test simulate nightly defects torture bench instructions lint format debug coverage sanitize fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +58,9 @@ nightly: setup build ## The same for four hours, from a seed that no night had b
 
 defects: setup build ## Let the simulator find each deliberate defect, and print how many seeds it needed
 	@$(PY) -m tests.simulation.defects --jobs $(JOBS) $(ARGS)
+
+torture: setup build ## Kill a real switch again and again, and account for every transaction (KILLS=50 SEED=1 SECONDS=0)
+	@$(PY) -m tests.torture --kills $(KILLS) --seed $(SEED) --seconds $(SECONDS) $(ARGS)
 
 bench: setup build ## Measure the parts beside their peers, the switch beside the C relay, and what the journal costs
 	@mkdir -p reports

@@ -171,12 +171,12 @@ class JournalSection(Section):
         None, description="Folder of the journal's files, of this daemon alone. Required with mode files."
     )
     segment_bytes: int = count(
-        67_108_864, "Size of one file; the next one is allocated when it is half full.", least=16_777_216, most=1 << 30
+        67_108_864, "Size of one file; the next one is allocated when it is half full.", least=2_097_152, most=1 << 30
     )
     buffer_bytes: int = count(
         8_388_608,
         "Records that wait for the disk; above half of it no new payment is accepted.",
-        least=4_194_304,
+        least=524_288,
         most=1 << 26,
     )
     retention_days: int = count(

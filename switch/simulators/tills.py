@@ -20,7 +20,7 @@ from switch.simulators import receipts as slips
 from switch.simulators.examining import Question, examine
 from switch.simulators.profile import moment
 from switch.simulators.receipts import FleetCounters, Receipt
-from switch.simulators.scenario import BASED_ON, Flaw, Plan, Planner, Scenario
+from switch.simulators.scenario import BASED_ON, FLAW_REASON, Flaw, Plan, Planner, Scenario
 from switch.simulators.terminals import CONSEQUENCES, TerminalConnection, TerminalIdentity, first_kind
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class Till:
                 self._mac = key
                 counters.working_keys += 1
 
-    async def serve(self, pause_s: float) -> None:
+    async def serve(self) -> None:
         """Take payments, one after the other, until the tills are closed."""
-        while await self._tills.open_after(self._draw.expovariate(1 / pause_s)):
+        while await self._tills.open_after(self._draw.expovariate(1 / self._tills.pause_s)):
             share = self._planner.draw_share()
             standing = self._standing.get(BASED_ON.get(share.kind, ""))
             if share.kind in BASED_ON and standing:
@@ -207,15 +207,19 @@ class Till:
         told = self._told.get((self._profile.request_mti(plan.kind)[1], receipt.stan))
         if told is not None:
             told.is_taken_back = True
+        accepted = REVERSAL_ACCEPTED
+        if plan.flaw is Flaw.UNKNOWN_CARD:
+            # Nobody can have charged this card, and nobody can take anything back.
+            accepted = accepted.union((FLAW_REASON[plan.flaw],))
         while True:
             stan, at = receipt.stan, receipt.at
             if not self._profile.reversal_keeps_stan:
                 stan, at = self._next_stan(), moment()
-            expected = REVERSAL_ACCEPTED.union(REFUSED_FOR_NOW)
+            expected = accepted.union(REFUSED_FOR_NOW)
             question = self._question("reversal", stan, plan.amount_minor, expected)
             answer = await self._ask(question, self._frame(plan, "reversal", stan, at, receipt), 0)
             self._tills.counters.by_kind["reversal"] += 1
-            if answer is not None and answer.reason in REVERSAL_ACCEPTED:
+            if answer is not None and answer.reason in accepted:
                 receipt.state = state
                 return
             await self._rest()
@@ -378,7 +382,8 @@ class Till:
 class Tills:
     """Many tills that share a dialect, a destination and a scenario.
 
-    ``port`` may be changed while they work, as when the switch comes back on another one; 0: nobody is there.
+    ``port`` may be changed while they work, as when the switch comes back on another one; 0: nobody is there. So may
+    ``pause_s``, the mean time between the end of one payment at a till and the beginning of the next.
     """
 
     def __init__(
@@ -396,6 +401,7 @@ class Tills:
         self.host = host
         self.port = port
         self.tls = tls
+        self.pause_s = len(identities) / settings.rate
         self.counters = FleetCounters()
         self.tills = [Till(self, identity) for identity in identities]
         self._closing = asyncio.Event()
@@ -416,8 +422,7 @@ class Tills:
 
         It waits for as long as that takes: who does not believe in the switch sets a limit from outside.
         """
-        pause_s = len(self.tills) / self.settings.rate
-        self._days = [asyncio.create_task(till.serve(pause_s)) for till in self.tills]
+        self._days = [asyncio.create_task(till.serve()) for till in self.tills]
         timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.finish)
         try:
             await asyncio.gather(*self._days)

@@ -44,6 +44,7 @@ class Daemon:
         self.admin_port = None
         self.child = None
         self.end_status = 0  # what it shall end with
+        self.start_seconds = START_SECONDS_MAX
         self._secrets = secrets
         self._environment = environment
         self._text = []
@@ -67,7 +68,7 @@ class Daemon:
         )
         self._reader = asyncio.create_task(self._read())
         try:
-            serving = await self.event("serving", seconds=START_SECONDS_MAX)
+            serving = await self.event("serving", seconds=self.start_seconds)
             self.admin_port = _port(serving["admin"])
             self.ports = {line["listener"]: _port(line["address"]) for line in self.said("listening")}
             self.links = {line["link"]: _port(line["address"]) for line in self.said("waiting for the issuer")}

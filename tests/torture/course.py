@@ -1,0 +1,536 @@
+"""The course of a run: lives of the switch, each ended by a kill, trouble on lines and disk, then the books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from switch.demo.world import FLEETS, ISSUERS, build_world
+from switch.simulators.faults import Fault, FaultRule
+from switch.simulators.issuer import Issuer, IssuerSettings
+from switch.simulators.latency import Latency
+from switch.simulators.receipts import merge_counters, write_receipts
+from switch.simulators.tills import REFUSED_FOR_NOW, Tills, TillSettings
+from tests.system.daemon import Daemon, until
+
+from .books import Comparison
+from .disk import FaultyDisk
+from .line import Line
+from .world import write_switch
+
+JOURNAL_FAILED = "the journal cannot be written"
+NO_ROOM = "No space left on device"
+ISSUER_FAULTS = (
+    Fault.IGNORE,
+    Fault.DROP_ANSWER,
+    Fault.LATE_ANSWER,
+    Fault.DUPLICATE_ANSWER,
+    Fault.WRONG_MAC,
+    Fault.WRONG_STAN,
+    Fault.GARBAGE,
+    Fault.CLOSE_AFTER_RECEIVE,
+    Fault.SLOW_WRITE,
+)
+ISSUER_FAULT = 0.006
+"""How often each of them strikes."""
+
+HASTE_S = 0.002
+FIRST_LIVES = ("serve", "failed_sync", "start", "drain", "full_start", "serve", "failed_write", "full_run")
+"""So that even a short run meets most kinds."""
+
+LIVES = {"serve": 10, "start": 4, "drain": 3, "failed_sync": 2, "failed_write": 1, "full_start": 1, "full_run": 1}
+"""Kinds of lives, and how often each is drawn."""
+
+
+class TortureError(Exception):
+    """The run cannot go on; the text says what the switch did or did not do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run.
+
+    Attributes:
+        kills: How often the switch is killed.
+        seed: Of every choice. What a real machine does in the meantime is not in it.
+        seconds: No new life begins after this time; 0 for no limit.
+        terminals: How many, a third of each fleet.
+        rate: Payments a second that they begin together.
+        slowness: Factor on every wait, for slow machines.
+        lives: Kinds of lives; the first ones in this order, then drawn from them.
+        lying: Let the disk lie about what is durable, and lose it: a run that must find differences.
+    """
+
+    kills: int = 50
+    seed: int = 1
+    seconds: float = 0.0
+    terminals: int = 18
+    rate: float = 120.0
+    slowness: float = 1.0
+    lives: tuple[str, ...] = FIRST_LIVES
+    lying: bool = False
+
+
+class Torture:
+    """One run in a folder of its own.
+
+    Args:
+        settings: The run.
+        folder: Of keys, configuration, logs and what is found in the end.
+        journal: Where the switch keeps its journal; its parent may be a small file system.
+        say: Takes lines for who watches.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, journal: Path, say: Callable[[str], None] = print) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.say = say
+        self.happened = Counter[str]()
+        self.kills = Counter[str]()
+        self.power_losses = 0
+        self.bytes_lost = 0
+        self.differences: list[str] = []
+        self.comparison: Comparison | None = None
+        self.issuers: list[Issuer] = []
+        self.fleets: list[Tills] = []
+        self._draw = Random(f"{settings.seed}/lives")
+        self._weather = Random(f"{settings.seed}/weather")
+        journal.mkdir(parents=True, exist_ok=True)
+        self.disk = FaultyDisk(folder, journal, Random(f"{settings.seed}/disk"))
+        self._world = build_world(folder, settings.terminals)
+        self._terminal_lines = {fleet.name: Line(fleet.name, self.happened) for fleet in FLEETS}
+        self._issuer_lines = {plan.name: Line(plan.name, self.happened) for plan in ISSUERS}
+        self._issuer_faults = tuple(FaultRule(fault=fault, probability=ISSUER_FAULT) for fault in ISSUER_FAULTS)
+        self._is_calm = False
+        self._daemon: Daemon | None = None
+        self._lives = 0
+        self._start_s = 2.0
+        self._begun = time.monotonic()
+
+    # --- the course -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> bool:
+        """The whole course; whether everything agrees in the end."""
+        days: list[asyncio.Task[None]] = []
+        weather: asyncio.Task[None] | None = None
+        try:
+            await self._open()
+            await self._start()
+            await self._within(30, asyncio.gather(*(fleet.start() for fleet in self.fleets)), "terminals sign in")
+            days = [asyncio.create_task(fleet.work()) for fleet in self.fleets]
+            weather = asyncio.create_task(self._blow())
+            await self._torment()
+            weather.cancel()
+            await self._converge(days)
+            await self._compare()
+        except TortureError as error:
+            self.differences.append(str(error))
+        finally:
+            for task in filter(None, (weather, *days)):
+                task.cancel()
+            await asyncio.gather(*filter(None, (weather, *days)), return_exceptions=True)
+            await self._close()
+        self._leave_evidence()
+        return not self.differences
+
+    async def _open(self) -> None:
+        slowness = self.settings.slowness
+        timeout_ms = int(1_200 * slowness)
+        for number, plan in enumerate(ISSUERS):
+            behaviour = IssuerSettings(
+                plan.name,
+                plan.rules,
+                Latency(shape="lognormal", ms=12.0, sigma=1.0),
+                self._issuer_faults,
+                late_ms=2 * timeout_ms,
+                seed=self.settings.seed + number,
+            )
+            issuer = Issuer(self._world.profile(plan.dialect), behaviour, self._world.issuer_macs[plan.name])
+            self.issuers.append(issuer)
+            line = self._issuer_lines[plan.name]
+            line.target = ("127.0.0.1", await issuer.listen(tls=self._world.issuer_tls.get(plan.name)))
+            await line.open()
+        ports = {name: line.port for name, line in self._issuer_lines.items()}
+        write_switch(self._world, self.disk.journal, ports, timeout_ms)
+        for number, fleet in enumerate(FLEETS):
+            identities = self._world.identities[fleet.name]
+            settings = TillSettings(
+                self._world.scenario(fleet, (*REFUSED_FOR_NOW, "original_not_found"), strangers=False),
+                fleet.name,
+                self.settings.rate * len(identities) / self.settings.terminals,
+                patience_ms=(800 * slowness, 2_000 * slowness),
+                connect_ms=3_000 * slowness,
+                reconnect_ms=400,
+                sign_in=fleet.signs_in,
+                seed=self.settings.seed + 100 + number,
+            )
+            port = await self._terminal_lines[fleet.name].open()
+            tls = self._world.fleet_tls.get(fleet.name)
+            profile = self._world.profile(fleet.dialect)
+            self.fleets.append(Tills(profile, settings, identities, host="127.0.0.1", port=port, tls=tls))
+
+    async def _torment(self) -> None:
+        """Life after life, until there were enough kills."""
+        first = list(self.settings.lives)
+        kinds = [kind for kind in LIVES if kind in first]
+        weights = [LIVES[kind] for kind in kinds]
+        while self.kills.total() < self.settings.kills and not self._is_late():
+            kind = first.pop(0) if first else self._draw.choices(kinds, weights)[0]
+            self._lives += 1
+            courses: dict[str, Callable[[], Awaitable[None]]] = {
+                "serve": self._live,
+                "start": self._die_at_the_start,
+                "drain": self._die_in_the_drain,
+                "failed_sync": self._live_until_a_sync_fails,
+                "failed_write": self._live_until_a_write_fails,
+                "full_start": self._start_without_room,
+                "full_run": self._live_until_there_is_no_room,
+            }
+            await courses[kind]()
+            self._tell_progress(kind)
+
+    def _is_late(self) -> bool:
+        seconds = self.settings.seconds
+        return bool(seconds) and time.monotonic() - self._begun > seconds
+
+    def _tell_progress(self, kind: str) -> None:
+        counters = merge_counters(fleet.counters for fleet in self.fleets)
+        self.say(
+            f"{time.monotonic() - self._begun:6.1f} s  life {self._lives}: {kind.replace('_', ' ')}; "
+            f"kills {self.kills.total()}, answered {counters.answered}, repeats {counters.repeats}, "
+            f"wrong {counters.wrong}"
+        )
+
+    # --- lives ----------------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        await self._start()
+        await self._serve()
+        await self._kill("while it served")
+
+    async def _serve(self) -> None:
+        """Work for a while, on a disk that may be slow and write in pieces."""
+        control = self.disk.control
+        control.is_lying = int(self.settings.lying)
+        control.sync_delay_us = self._draw.choice((0, 0, 2_000, 20_000, 200_000, 800_000))
+        control.short_writes = self._draw.choice((0, 3))
+        await asyncio.sleep(self._draw.uniform(0.1, 2.0))
+
+    async def _die_at_the_start(self) -> None:
+        """Kill it before it serves: while it loads, replays, repairs or begins to write."""
+        if self._daemon is not None:
+            await self._kill("while it served")
+        self.disk.control.sync_delay_us = self._draw.choice((0, 50_000, 300_000))
+        daemon = self._new_daemon()
+        starting = asyncio.create_task(daemon.start(ready=False))
+        await asyncio.sleep(self._draw.uniform(0.3, 1.0) * self._start_s)
+        if starting.done():
+            await self._until_started(daemon, starting)
+        await self._kill("while it started")
+        starting.cancel()
+        with contextlib.suppress(AssertionError, asyncio.CancelledError):
+            await starting
+
+    async def _die_in_the_drain(self) -> None:
+        await self._start()
+        await self._serve()
+        daemon = self._running()
+        daemon.signal(signal.SIGTERM)
+        await asyncio.sleep(self._draw.choice((0.0, 0.05, 0.5, 1.5)) * self._draw.random())
+        await self._kill("while it drained", may_have_ended=True)
+
+    async def _live_until_a_sync_fails(self) -> None:
+        await self._start()
+        await self._serve()
+        self.disk.control.failing_syncs = 1
+        await self._expect_no_new_work("Input/output error")
+
+    async def _live_until_a_write_fails(self) -> None:
+        await self._start()
+        await self._serve()
+        self.disk.control.failing_writes = 1
+        await self._expect_no_new_work("Input/output error")
+
+    async def _live_until_there_is_no_room(self) -> None:
+        """Fill its disk while it works: that must be met when half a file is still free for what has begun."""
+        await self._start()
+        self.disk.control.sync_delay_us = 0
+        self.disk.fill()
+        usual = [fleet.pause_s for fleet in self.fleets]
+        for issuer in self.issuers:
+            issuer.faults.clear()
+        for fleet in self.fleets:
+            fleet.pause_s = HASTE_S  # until half a file is full
+        await self._expect_no_new_work(NO_ROOM, 90)
+        for fleet, pause_s in zip(self.fleets, usual, strict=True):
+            fleet.pause_s = pause_s
+        for issuer in self.issuers:
+            for rule in self._issuer_faults:
+                issuer.faults.add(rule)
+        self.disk.empty()
+
+    async def _start_without_room(self) -> None:
+        """Kill it, and let it find no room when it comes back: it must say so and end, for its supervisor to try on."""
+        if self._daemon is None:
+            await self._start()
+        await self._kill("while it served")
+        self.disk.fill()
+        daemon = self._new_daemon()
+        with contextlib.suppress(AssertionError):
+            await daemon.start(ready=False)
+        status = await self._within(20, daemon.ended(60 * self.settings.slowness), "the switch ends without room")
+        if status != 1 or NO_ROOM not in daemon.log:
+            self.differences.append(f"without room the switch ended with status {status}, and said: {daemon.tail}")
+        self.happened["starts without room"] += 1
+        self._ended(daemon)
+        self.disk.empty()
+
+    async def _expect_no_new_work(self, reason: str, seconds: float = 20) -> None:
+        """After a failure of its disk it must say so and take nothing new; its supervisor starts it again."""
+        self._calm_down()
+        daemon = self._running()
+
+        async def says_so() -> bool:
+            status, body = await daemon.get("/readyz")
+            return status == 503 and JOURNAL_FAILED in body and reason in body
+
+        try:
+            await until(says_so, seconds * self.settings.slowness)
+            await daemon.event("the journal cannot be written: no new payment is accepted")
+        except (TimeoutError, OSError, AssertionError) as error:
+            raise TortureError(
+                f"its disk failed ({reason}), and the switch did not say so: {error!r}\n{daemon.tail}"
+            ) from error
+        self.happened[f"journal failures: {reason}"] += 1
+        # What was sent before may still be on its way.
+        await asyncio.sleep(0.3 * self.settings.slowness)
+        before = self._requests_booked()
+        await asyncio.sleep(self._draw.uniform(0.2, 1.0))
+        if self._requests_booked() != before:
+            self.differences.append("after its disk had failed, the switch went on to forward new requests")
+        if self._draw.random() < 0.5:
+            daemon.signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await daemon.ended(1.0)
+        await self._kill("after its disk had failed", may_have_ended=True)
+        self._is_calm = False
+
+    def _requests_booked(self) -> int:
+        return sum(len(issuer.ledger.entries) for issuer in self.issuers)
+
+    # --- the switch -----------------------------------------------------------------------------------------------
+
+    def _new_daemon(self) -> Daemon:
+        self.disk.control.is_lying = 0
+        self._daemon = daemon = Daemon(self._world.config, environment={**os.environ, **self.disk.environment})
+        daemon.start_seconds = 60 * self.settings.slowness
+        return daemon
+
+    def _running(self) -> Daemon:
+        if self._daemon is None:
+            raise AssertionError("the switch is not running")
+        return self._daemon
+
+    async def _start(self) -> None:
+        """Start the switch, unless it runs, and lead the terminals' lines to it.
+
+        Raises:
+            TortureError: It did not start.
+        """
+        if self._daemon is not None:
+            return
+        daemon = self._new_daemon()
+        begun = time.monotonic()
+        await self._until_started(daemon, asyncio.create_task(daemon.start(ready=False)))
+        self._start_s = time.monotonic() - begun
+        for name, line in self._terminal_lines.items():
+            line.target = ("127.0.0.1", daemon.ports[name])
+
+    async def _until_started(self, daemon: Daemon, starting: asyncio.Task[Any]) -> None:
+        try:
+            await starting
+        except AssertionError as error:
+            raise TortureError(f"the switch did not start: {error}") from error
+        for line in daemon.said("journal replayed"):
+            self.happened["requests found open by a replay"] += line["ended"]
+            self.happened["torn tails cut off"] += line["torn_bytes"] > 0
+
+    async def _kill(self, when: str, *, may_have_ended: bool = False) -> None:
+        """SIGKILL; sometimes the machine's power goes with it."""
+        daemon = self._running()
+        for line in self._terminal_lines.values():
+            line.target = None
+        if daemon.child is None or daemon.child.returncode is not None:
+            if not may_have_ended:
+                raise TortureError(f"the switch ended by itself {when}:\n{daemon.tail}")
+        else:
+            daemon.kill()
+            await daemon.child.wait()
+            self.kills[when] += 1
+        if self.settings.lying or self._draw.random() < 0.5:
+            self.power_losses += 1
+            self.bytes_lost += self.disk.lose_power(whole=self.settings.lying)
+        else:
+            self.disk.come_back()
+        self.disk.control.sync_delay_us = 0
+        self.disk.control.short_writes = 0
+        self._ended(daemon)
+
+    def _ended(self, daemon: Daemon) -> None:
+        self._daemon = None
+        logs = self.folder / "logs"
+        logs.mkdir(exist_ok=True)
+        number = len(list(logs.iterdir()))
+        (logs / f"{number:04d}.log").write_text(daemon.log)
+        if "Traceback" in daemon.log:
+            self.differences.append(f"a traceback stands in logs/{number:04d}.log")
+
+    # --- trouble on the lines -------------------------------------------------------------------------------------
+
+    async def _blow(self) -> None:
+        """Something goes wrong on some line, again and again."""
+        draw = self._weather
+        while True:
+            await asyncio.sleep(draw.expovariate(1.5))
+            if self._is_calm:
+                continue
+            line = draw.choice([*self._terminal_lines.values(), *self._issuer_lines.values()])
+            trouble = draw.choice(("reset", "reset", "vanish", "break", "stall"))
+            if trouble == "reset":
+                line.reset_all()
+            elif trouble == "vanish":
+                line.vanish()
+            else:
+                line.break_off() if trouble == "break" else line.stall()
+                asyncio.get_running_loop().call_later(draw.uniform(0.1, 1.5), line.mend)
+
+    def _calm_down(self) -> None:
+        self._is_calm = True
+        for line in (*self._terminal_lines.values(), *self._issuer_lines.values()):
+            line.mend()
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    async def _converge(self, days: list[asyncio.Task[None]]) -> None:
+        """No faults any more: all must come to rest by itself."""
+        self._calm_down()
+        self.disk.heal()
+        for issuer in self.issuers:
+            issuer.faults.clear()
+        await self._start()
+        for fleet in self.fleets:
+            fleet.finish()
+        await self._within(90, asyncio.gather(*days), "terminals know what became of their payments")
+        daemon = self._running()
+
+        async def is_quiet() -> bool:
+            status = await daemon.status()
+            return status["in_flight"] == 0 and status["reversals_waiting"] == 0
+
+        await self._within(90, until(is_quiet, 90 * self.settings.slowness), "nothing is in flight or owed")
+        daemon.signal(signal.SIGTERM)
+        status = await self._within(30, daemon.ended(30 * self.settings.slowness), "the switch drains")
+        if status != 0:
+            self.differences.append(f"the last drain ended with status {status}:\n{daemon.tail}")
+        self._ended(daemon)
+
+    async def _within(self, seconds: float, work: Awaitable[Any], words: str) -> Any:
+        try:
+            async with asyncio.timeout(seconds * self.settings.slowness):
+                return await work
+        except TimeoutError:
+            tail = "" if self._daemon is None else "\n" + self._daemon.tail
+            raise TortureError(f"it never came about that {words}{tail}") from None
+
+    async def _compare(self) -> None:
+        for fleet in self.fleets:
+            await fleet.stop()
+        counters = merge_counters(fleet.counters for fleet in self.fleets)
+        if counters.missing or counters.wrong:
+            self.differences.append(f"answers: {counters.missing} missing, {counters.wrong} wrong")
+            self.differences += counters.problems
+        verified = json.loads(await self._tool("verify"))
+        if not verified["whole"] or verified["open_requests"] or verified["open_reversals"]:
+            self.differences.append(f"the journal: {verified}")
+        records = [json.loads(line) for line in (await self._tool("dump")).splitlines()]
+        receipts = [receipt for fleet in self.fleets for receipt in fleet.receipts]
+        self.comparison = Comparison(receipts, [issuer.ledger for issuer in self.issuers], records)
+        self.differences += self.comparison.differences
+
+    async def _tool(self, command: str) -> str:
+        """What the project's own tool says of the journal."""
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "switch", "journal", command, str(self._world.config), "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, errors = await child.communicate()
+        if child.returncode:
+            raise TortureError(f"journal {command} ended with status {child.returncode}: {errors.decode()}")
+        return out.decode()
+
+    async def _close(self) -> None:
+        if self._daemon is not None and self._daemon.child is not None:
+            daemon = self._daemon
+            daemon.kill()
+            await daemon.child.wait()
+            self._ended(daemon)
+        for fleet in self.fleets:
+            await fleet.stop()
+        for line in (*self._terminal_lines.values(), *self._issuer_lines.values()):
+            await line.close()
+        for issuer in self.issuers:
+            await issuer.stop()
+
+    def _leave_evidence(self) -> None:
+        """Everything that shows what happened."""
+        for fleet in self.fleets:
+            write_receipts(self.folder / f"receipts-{fleet.settings.name}.json", fleet.receipts)
+        for issuer in self.issuers:
+            issuer.ledger.write(self.folder / f"ledger-{issuer.settings.name}.json")
+        (self.folder / "differences.txt").write_text("\n".join(self.differences) + "\n")
+
+    def summary(self) -> list[str]:
+        """What happened, for people."""
+        counters = merge_counters(fleet.counters for fleet in self.fleets)
+        issuers = Counter[str]()
+        for issuer in self.issuers:
+            issuers.update({fault.value: count for fault, count in issuer.faults.struck.items()})
+        own = counters.by_kind["reversal"]
+        lines = [
+            f"kills: {self.kills.total()} ({_words(self.kills)})",
+            f"losses of power with them: {self.power_losses}, {self.bytes_lost:,} unsynchronized bytes lost",
+            f"disk: {_words(Counter(self.disk.counted()))}",
+            f"lines and restarts: {_words(self.happened)}",
+            f"issuers: {_words(issuers)}",
+            f"terminals: {counters.answered:,} answers on {counters.connections:,} connections",
+            f"  {counters.repeats:,} repeats, {counters.given_up:,} payments given up, {own:,} reversals of their own",
+        ]
+        if self.comparison is not None:
+            found = self.comparison
+            lines.append(
+                f"books: {found.receipts:,} receipts, {found.entries:,} entries of ledgers, "
+                f"{found.records.total():,} records of the journal; {found.purchases:,} payments over "
+                f"{_amount(found.charged_minor)} and refunds of {_amount(found.refunded_minor)} stand"
+            )
+        lines.append(f"{len(self.differences)} differences, {time.monotonic() - self._begun:.0f} s")
+        return lines
+
+
+def _words(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common() if count) or "none"
+
+
+def _amount(minor: int) -> str:
+    return f"{minor // 100:,}.{minor % 100:02d}"

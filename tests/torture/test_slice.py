@@ -1,0 +1,115 @@
+"""A slice of ``make torture``: a real switch, killed and let down by its disk; and the proof that it can fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from switch.simulators.ledger import Entry, Identity, Ledger
+from switch.simulators.receipts import Receipt
+
+from .books import Comparison
+from .course import FIRST_LIVES, LIVES, Settings, Torture
+
+SLICE = Settings(kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"))
+
+
+async def torture(settings: Settings, folder: Path) -> Torture:
+    run = Torture(settings, folder, folder / "disk" / "journal")
+    try:
+        await run.run()
+    finally:
+        run.disk.close()
+    return run
+
+
+async def test_a_killed_switch_loses_no_transaction(tmp_path: Path) -> None:
+    run = await torture(SLICE, tmp_path)
+    assert run.differences == [], "\n".join(run.differences)
+    assert run.kills.total() >= SLICE.kills - 1  # one may end by itself, as it was told to
+    assert run.happened["journal failures: Input/output error"] == 1
+    assert run.happened["starts without room"] == 1
+    assert run.comparison is not None
+    assert run.comparison.purchases > 0
+
+
+async def test_a_disk_that_lies_is_found(tmp_path: Path) -> None:
+    """What the switch believed to be durable is gone: its books cannot agree with those of the issuers."""
+    run = await torture(replace(SLICE, kills=1, lives=("serve",), lying=True), tmp_path)
+    assert run.bytes_lost > 0
+    assert any("has no INTENT" in difference for difference in run.differences), run.differences
+
+
+def test_every_kind_of_life_is_met() -> None:
+    assert set(FIRST_LIVES) == set(LIVES)
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------------
+
+INTENT = {"type": "INTENT", "position": 1, "terminal": "T1", "kind": "purchase", "amount_minor": 100, "rrn": "1"}
+OUTCOME = {
+    "type": "OUTCOME",
+    "position": 2,
+    "intent": 1,
+    "approved": True,
+    "rrn": "1",
+    "authorization_code": "A1",
+}
+REVERSAL = {"type": "REVERSAL", "position": 3, "original": 1, "replaces": 0}
+REVERSED = {"type": "REVERSED", "position": 4, "reversal": 3, "original": 1}
+DECLINE = {**OUTCOME, "approved": False}
+
+
+def receipt(state: str = "approved", rrn: str = "1") -> Receipt:
+    return Receipt("purchase", "T1", "M1", "000001", "000001", "", "", 100, "156", rrn, "A1", "00", state)
+
+
+def ledger(*states: str) -> Ledger:
+    book = Ledger("bank")
+    for number, state in enumerate(states):
+        entry = Entry("purchase", f"{number:06d}", "", "1", "T1", "M1", "", 100, "156", "", "", "A1", state)
+        book.add(Identity("2", entry.stan, "", "1", "T1"), entry)
+    return book
+
+
+@pytest.mark.parametrize(
+    ("receipts", "states", "records"),
+    [
+        ([receipt()], ["approved"], [INTENT, OUTCOME]),
+        ([receipt("declined")], ["declined"], [INTENT, DECLINE]),
+        ([receipt("declined")], [], [INTENT, DECLINE]),
+        ([receipt("reversed")], ["reversed"], [INTENT, OUTCOME, REVERSAL, REVERSED]),
+        ([receipt("taken_back", "")], ["reversed"], [INTENT, DECLINE, REVERSAL, REVERSED]),
+        ([receipt("declined", "")], [], []),
+    ],
+)
+def test_books_that_agree(receipts, states, records) -> None:
+    assert Comparison(receipts, [ledger(*states)], records).differences == []
+
+
+@pytest.mark.parametrize(
+    ("receipts", "states", "records", "words"),
+    [
+        ([receipt()], ["approved"], [], "has no INTENT"),
+        ([receipt()], ["approved"], [INTENT], "has 0 outcomes"),
+        ([receipt()], ["approved"], [INTENT, OUTCOME, {**OUTCOME, "position": 9}], "has 2 outcomes"),
+        ([receipt()], ["reversed"], [INTENT, OUTCOME], "stands; its issuer has it as reversed"),
+        ([receipt("declined")], ["approved"], [INTENT, DECLINE], "does not stand; its issuer has it as approved"),
+        ([receipt("reversed")], ["reversed"], [INTENT, OUTCOME, REVERSAL], "was never acknowledged"),
+        ([receipt()], ["approved", "approved"], [INTENT, OUTCOME], "was booked 2 times"),
+        (
+            [receipt()],
+            ["approved"],
+            [INTENT, OUTCOME, {**INTENT, "position": 7}, {**DECLINE, "intent": 7, "position": 8}],
+            "was forwarded 2 times",
+        ),
+        ([], ["approved"], [INTENT, OUTCOME], "has no receipt"),
+        ([receipt("unknown", "")], ["reversed"], [INTENT, DECLINE], "has come to no end"),
+        ([receipt(rrn="2")], ["approved"], [INTENT, OUTCOME], "has RRN and code"),
+    ],
+)
+def test_differences_are_told(receipts, states, records, words) -> None:
+    found = Comparison(receipts, [ledger(*states)], records).differences
+    assert any(words in difference for difference in found), found
