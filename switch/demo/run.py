@@ -259,6 +259,8 @@ class Demo:
     def _interrupt(self) -> None:
         """Ctrl-C: begin nothing more; what is in flight is still answered and reconciled."""
         self._interrupted = True
+        if self._trouble is not None:
+            self._trouble.finish()
         for fleet in self._fleets:
             fleet.finish()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Trouble:
         self._restart = restart
         self._tell = tell
         self._begun = 0.0
+        self._ending = asyncio.Event()
         self.happenings: list[Happening] = []
         self.is_complete = False
         """Whether all of it has happened."""
@@ -68,6 +70,8 @@ class Trouble:
         self._begun = loop.time()
         name = self._issuer.settings.name
         await self._until(seconds * _LINE_BREAKS)
+        if self._ending.is_set():
+            return
         self._issuer.drop_connections()
         await self._issuer.stop()
         self._say(f"the line to {name} breaks")
@@ -75,6 +79,8 @@ class Trouble:
         await self._issuer.listen(port=self._port, tls=self._tls)
         self._say(f"the line to {name} is mended")
         await self._until(seconds * _SWITCH_IS_KILLED)
+        if self._ending.is_set():
+            return
         self._say("the switch is killed (SIGKILL), and started again")
         killed_at = loop.time()
         replayed = await self._restart()
@@ -85,8 +91,15 @@ class Trouble:
         )
         self.is_complete = True
 
+    def finish(self) -> None:
+        """Begin nothing more; what is broken is mended at once."""
+        self._ending.set()
+
     async def _until(self, at_s: float) -> None:
-        await asyncio.sleep(max(0.0, self._begun + at_s - asyncio.get_running_loop().time()))
+        """Wait until so many seconds after the beginning, or until the end is wanted."""
+        left_s = max(0.0, self._begun + at_s - asyncio.get_running_loop().time())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), left_s)
 
     def _say(self, words: str) -> None:
         happening = Happening(asyncio.get_running_loop().time() - self._begun, words)

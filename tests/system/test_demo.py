@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "switch", "demo"]
 
@@ -52,11 +54,12 @@ def test_a_demo_with_faults_accounts_for_every_transaction() -> None:
     assert re.search(r"journal: [0-9,]+ records, whole; [1-9][0-9,]* reversals .* still open: 0", run.stdout)
 
 
-def test_an_interrupted_demo_still_reconciles() -> None:
+@pytest.mark.parametrize("options", [(), ("--faults",)])
+def test_an_interrupted_demo_still_reconciles(options: tuple[str, ...]) -> None:
     """Ctrl-C ends it at once, with its summary; the folder with the keys is gone."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [*COMMAND, "--seconds", "600", "--rate", "100", "--terminals", "6"],
+            [*COMMAND, "--seconds", "600", "--rate", "100", "--terminals", "6", *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -45,6 +45,7 @@ ISSUER_FAULTS = (
 ISSUER_FAULT = 0.006
 """How often each of them strikes."""
 
+SERVING_S_MAX = 3.0
 HASTE_S = 0.002
 FIRST_LIVES = ("serve", "failed_sync", "start", "drain", "full_start", "serve", "failed_write", "full_run")
 """So that even a short run meets most kinds."""
@@ -75,8 +76,8 @@ class Settings:
     kills: int = 50
     seed: int = 1
     seconds: float = 0.0
-    terminals: int = 18
-    rate: float = 120.0
+    terminals: int = 30
+    rate: float = 250.0
     slowness: float = 1.0
     lives: tuple[str, ...] = FIRST_LIVES
     lying: bool = False
@@ -225,7 +226,7 @@ class Torture:
         control.is_lying = int(self.settings.lying)
         control.sync_delay_us = self._draw.choice((0, 0, 2_000, 20_000, 200_000, 800_000))
         control.short_writes = self._draw.choice((0, 3))
-        await asyncio.sleep(self._draw.uniform(0.1, 2.0))
+        await asyncio.sleep(self._draw.uniform(0.1, SERVING_S_MAX))
 
     async def _die_at_the_start(self) -> None:
         """Kill it before it serves: while it loads, replays, repairs or begins to write."""
