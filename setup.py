@@ -27,8 +27,9 @@ SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
 TRACED = DEBUG and not SANITIZERS
 BUILD = Path("build") / os.environ.get("AUTHSWITCH_BUILD", "debug" if DEBUG else "release")
 
-# Modules that call OpenSSL's libcrypto.
-CRYPTO_MODULES = {"commit", "des", "mac", "pin", "replay", "sealing", "segment"}
+# Modules that call OpenSSL's libcrypto, and those that call its libssl as well.
+CRYPTO_MODULES = {"commit", "des", "mac", "pin", "replay", "sealing", "segment", "tls"}
+TLS_MODULES = {"tls"}
 
 RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
 DEBUG_FLAGS = ["-O1", "-g", "-Wno-maybe-uninitialized", "-UNDEBUG"]
@@ -68,7 +69,7 @@ def extension(source: Path) -> Extension:
         f"switch.{source.stem}",
         [str(source.relative_to(ROOT))],
         include_dirs=["ext"],
-        libraries=["crypto"] if source.stem in CRYPTO_MODULES else [],
+        libraries=["ssl"] * (source.stem in TLS_MODULES) + ["crypto"] * (source.stem in CRYPTO_MODULES),
         extra_compile_args=flags,
         extra_link_args=link_flags,
     )

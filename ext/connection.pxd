@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.channel cimport Channel
 from switch.engine cimport Engine
 from switch.sockets cimport epoll_event
-from switch.tlsstream cimport TlsStream
+from switch.tls cimport TlsStream
 
 cdef enum:
     READ_BYTES = 65536        # read from one connection at once
@@ -18,8 +18,8 @@ cdef class Reactor:
     cdef readonly uint32_t slow_consumers        # index of their counter
     cdef int _epoll
     cdef epoll_event _events[EVENTS_A_TURN]
-    cdef uint8_t *_received                      # what a read brings, until it is handled
-    cdef uint8_t *_deciphered                    # the same behind TLS
+    cdef uint8_t *_bytes                         # what a read brings, until it is handled; TLS output on its way
+    cdef uint8_t *_deciphered                    # what a read brings, behind TLS
     cdef set _watched                            # connections in the epoll set, which only borrows them
     cdef list _unfinished                        # connections that go on in the next turn, without an event
     cdef list _gated                             # channels whose output waits for the journal

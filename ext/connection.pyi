@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 from switch.channel import Channel
 from switch.engine import Engine
-from switch.tlsstream import TlsStream
+from switch.tls import TlsStream
 
 TICK_SECONDS: float
 ACKNOWLEDGED_POLL_SECONDS: float

@@ -50,9 +50,9 @@ cdef class Reactor:
         self._gated = []
         self._ended = []
         self._turn_callback = self.turn
-        self._received = <uint8_t *>PyMem_Malloc(READ_BYTES)
+        self._bytes = <uint8_t *>PyMem_Malloc(READ_BYTES)
         self._deciphered = <uint8_t *>PyMem_Malloc(READ_BYTES)
-        if self._received == NULL or self._deciphered == NULL:
+        if self._bytes == NULL or self._deciphered == NULL:
             raise MemoryError
         self._epoll = epoll_create1(EPOLL_CLOEXEC)
         if self._epoll < 0:
@@ -63,7 +63,7 @@ cdef class Reactor:
     def __dealloc__(self):
         if self._epoll >= 0:
             close(self._epoll)
-        PyMem_Free(self._received)
+        PyMem_Free(self._bytes)
         PyMem_Free(self._deciphered)
 
     def start(self):
@@ -326,7 +326,7 @@ cdef class Connection:
         return 0
 
     cdef int _read(self) except -1:
-        cdef uint8_t *received = self.reactor._received
+        cdef uint8_t *received = self.reactor._bytes
         cdef ssize_t size
         if self.tls is not None and self._handshake is None and self.tls.is_behind():
             return self._decipher()
@@ -336,7 +336,7 @@ cdef class Connection:
             self._may_read = size == READ_BYTES or self._reads_to_end
             if self.tls is None:
                 return self._take_in(received, <size_t>size)
-            self.tls.feed(received, size)
+            self.tls.feed(received, <int>size)
             if self._handshake is not None:
                 self._shake_hands()
             return 0 if self._handshake is not None or self._is_cut else self._decipher()
@@ -384,10 +384,6 @@ cdef class Connection:
 
         With TLS there is no half-closed connection: the end of its stream is the end of both.
         """
-        if self._handshake is not None:
-            if not self._handshake.done():
-                self._handshake.set_exception(ConnectionResetError("closed by peer in the handshake"))
-            return self._cut("handshake failed")
         if (self._closing_reason is not None or self.tls is not None
                 or not isinstance(self.channel, TerminalChannel)
                 or (self.channel.in_flight == 0 and self.channel.waiting_bytes == 0)):
@@ -477,16 +473,20 @@ cdef class Connection:
         return 0
 
     cdef int _send_ciphertext(self) except -1:
-        cdef bytes output = self._ciphertext
-        cdef Py_ssize_t sent
-        while not self._is_cut and not self._write_is_paused:
-            if output is None:
-                output = self.tls.take_output()
-                if output is None:
-                    break
-            sent = self._send(<const uint8_t *>output, len(output))
-            output = output[sent:] if sent < len(output) else None
-        self._ciphertext = output
+        cdef const uint8_t *output = self.reactor._bytes
+        cdef Py_ssize_t size, sent
+        if self._write_is_paused:
+            return 0
+        if self._ciphertext is not None:
+            sent = self._send(<const uint8_t *>self._ciphertext, len(self._ciphertext))
+            self._ciphertext = self._ciphertext[sent:] if sent < len(self._ciphertext) else None
+        while self._ciphertext is None and not self._is_cut:
+            size = self.tls.take_output(self.reactor._bytes, READ_BYTES)
+            if size == 0:
+                break
+            sent = self._send(output, size)
+            if sent < size:
+                self._ciphertext = output[sent:size]
         return 0
 
     cdef int _await_acknowledgement(self) except -1:
@@ -559,7 +559,8 @@ cdef class Connection:
 
     cdef void conclude(self) noexcept:
         """The socket is closed, and everybody told."""
-        cdef object on_lost = self._on_lost if self._handshake is None else None
+        cdef object handshake = self._handshake
+        cdef object on_lost = self._on_lost if handshake is None else None
         self.reactor.forget(self)
         close(self._fd)
         self._fd = -1
@@ -567,6 +568,8 @@ cdef class Connection:
         self._ciphertext = None
         self._on_open = self._on_lost = self._handshake = None
         try:
+            if handshake is not None and not handshake.done():
+                handshake.set_exception(ConnectionError(f"the handshake was not finished: {self._closing_reason}"))
             if self._linger is not None:
                 self._linger.cancel()
                 self._linger = None

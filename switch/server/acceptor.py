@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import ssl
 from functools import partial
 from typing import Protocol
 
 from switch.config import Address
 from switch.connection import Connection
 from switch.server.notes import Notes
-from switch.tlsstream import TlsStream
+from switch.tls import TlsContext, TlsStream
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""
@@ -56,7 +55,7 @@ class Acceptor:
         address: Address,
         *,
         backlog: int,
-        context: ssl.SSLContext | None,
+        context: TlsContext | None,
         handshake_seconds: float,
     ) -> None:
         self._host = host
@@ -154,7 +153,7 @@ class Acceptor:
             if self._context is None:
                 connection.open(fd)
                 return
-            handshake = connection.secure(fd, TlsStream(self._context, server_side=True))
+            handshake = connection.secure(fd, TlsStream(self._context))
         except OSError as error:
             self._host.part(error)
             return

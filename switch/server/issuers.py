@@ -17,7 +17,7 @@ from switch.log import get_logger
 from switch.server.acceptor import Acceptor
 from switch.server.notes import Notes
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
-from switch.tlsstream import TlsStream
+from switch.tls import TlsStream
 
 log = get_logger(__name__)
 
@@ -91,7 +91,7 @@ class Caller:
             connection.open(connected.detach())
             return
         name = self._section.tls.server_name or endpoint.host
-        tls = TlsStream(self._context, server_side=False, server_hostname=name)
+        tls = TlsStream(self._context, name)
         try:
             await connection.secure(connected.detach(), tls)
         except BaseException:

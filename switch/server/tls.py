@@ -2,69 +2,57 @@
 
 from __future__ import annotations
 
-import ssl
-
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from switch.config.models import LinkTls, ListenerTls
 from switch.connection import Connection
-
-VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-
-
-def _server_context(minimum_version: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = VERSIONS[minimum_version]
-    # Long-lived connections gain nothing from session tickets: each would cost memory and a handshake message, and the
-    # key of the tickets of TLS 1.2 would undo forward secrecy. The number is that of TLS 1.3, the option is for 1.2.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
-    return context
+from switch.tls import TlsContext
 
 
-def listener_context(tls: ListenerTls) -> ssl.SSLContext:
+def listener_context(tls: ListenerTls) -> TlsContext:
     """The context with which terminals are received.
 
     Raises:
         OSError: a file cannot be read, or certificate and key do not belong together.
     """
-    context = _server_context(tls.minimum_version)
-    context.load_cert_chain(tls.certificate, tls.private_key)
-    if tls.client_ca is not None:
-        context.load_verify_locations(tls.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate == "required" else ssl.CERT_NONE
-    return context
+    return TlsContext(
+        is_server=True,
+        minimum_version=tls.minimum_version,
+        certificate=tls.certificate,
+        private_key=tls.private_key,
+        ca=tls.client_ca,
+        peer_must_prove=tls.client_ca is not None and tls.client_certificate == "required",
+    )
 
 
-def accepting_link_context(tls: LinkTls) -> ssl.SSLContext:
+def accepting_link_context(tls: LinkTls) -> TlsContext:
     """The context of a link on which the issuer calls.
 
     Raises:
         OSError: a file cannot be read, or certificate and key do not belong together.
     """
-    context = _server_context(tls.minimum_version)
-    if tls.certificate is not None:
-        context.load_cert_chain(tls.certificate, tls.private_key)
-    if tls.ca is not None:
-        context.load_verify_locations(tls.ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return _link_context(tls, is_server=True, peer_must_prove=tls.ca is not None)
 
 
-def calling_link_context(tls: LinkTls) -> ssl.SSLContext:
+def calling_link_context(tls: LinkTls) -> TlsContext:
     """The context of a link on which we call.
 
     Raises:
         OSError: a file cannot be read, or certificate and key do not belong together.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = VERSIONS[tls.minimum_version]
-    if tls.ca is not None:
-        context.load_verify_locations(tls.ca)
-    if tls.certificate is not None:
-        context.load_cert_chain(tls.certificate, tls.private_key)
-    return context
+    return _link_context(tls, is_server=False, peer_must_prove=True)
+
+
+def _link_context(tls: LinkTls, *, is_server: bool, peer_must_prove: bool) -> TlsContext:
+    return TlsContext(
+        is_server=is_server,
+        minimum_version=tls.minimum_version,
+        certificate=tls.certificate,
+        private_key=tls.private_key,
+        ca=tls.ca,
+        peer_must_prove=peer_must_prove,
+    )
 
 
 def peer_certificate(connection: Connection) -> x509.Certificate | None:

@@ -124,6 +124,10 @@ class Peer:
             data = self.socket.recv(1 << 20)
         except BlockingIOError:
             return []
+        return self.decode(data)
+
+    def decode(self, data: bytes) -> list[Document]:
+        """The messages that are whole with these bytes."""
         layout = self.dialect.layout
         return [dict(iso8583.decode(message, layout)[0]) for _, message in self._deframer.feed(data)]
 
