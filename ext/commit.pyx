@@ -369,11 +369,17 @@ cdef class JournalFiles(Journal):
         """The first half of ``commit``: seal and write; false when that failed. Not after ``start``."""
         if self._open.size == 0:
             return not self.broken
+        cdef int status
         self._take()
-        return self._write() == 0
+        with nogil:
+            status = self._write()
+        return status == 0
 
     def sync(self):
         """The second half of ``commit``: make durable; false when that failed. Not after ``start``."""
         if self._closed.count == 0:
             return not self.broken
-        return self._sync() == 0
+        cdef int status
+        with nogil:
+            status = self._sync()
+        return status == 0

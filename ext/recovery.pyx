@@ -245,6 +245,8 @@ cdef class Recovery(Visitor):
             self._resume(position)
         for position in self._intents.positions():
             self._end(position)
+            with nogil:
+                pass                     # others may look how far this has come
         for number in range(self.state.duplicates.room if self._originals.count else 0):
             if self._originals.get(self.state.duplicates.at(number).intent):
                 self.state.duplicates.at(number).reversed = True

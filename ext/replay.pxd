@@ -48,6 +48,7 @@ cdef class Tail:
 cdef class JournalReader:
     cdef readonly Disk disk
     cdef readonly list segments
+    cdef readonly int reading                 # number of the segment that a replay has come to
     cdef Sealer _wrapper
     cdef Sealer _sealer
     cdef uint8_t *_data

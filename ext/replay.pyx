@@ -161,7 +161,7 @@ cdef class JournalReader:
         return index
 
     def replay(self, Visitor visitor not None, int first=0):
-        """Read all segments from number ``first`` on; the ``Tail``.
+        """Read all segments from number ``first`` on; the ``Tail``. Other threads get the GIL between batches.
 
         Raises:
             OSError: a file cannot be read.
@@ -171,6 +171,7 @@ cdef class JournalReader:
         tail.next_position = 1
         for number in range(first, len(self.segments)):
             segment = <Segment>self.segments[number]
+            self.reading = number
             if number > first and segment.first_position != tail.next_position:
                 raise JournalDamaged(segment.name, 16, tail.next_position,
                                      f"it begins at position {segment.first_position}: records between are missing",
@@ -209,6 +210,8 @@ cdef class JournalReader:
         cdef uint8_t key[SEAL_KEY_BYTES]
         cdef SegmentHead *head = <SegmentHead *><char *>segment._head
         cdef uint8_t *data
+        cdef uint64_t size = segment.size
+        cdef int64_t count
         cdef int file, status
         if segment.size > self._data_room:
             data = <uint8_t *>realloc(self._data, segment.size)
@@ -218,7 +221,9 @@ cdef class JournalReader:
             self._data_room = segment.size
         file = _well(self.disk.open(segment.name.encode(), False), segment.name)
         try:
-            self._size = _well(self.disk.read(file, self._data, segment.size, 0), segment.name)
+            with nogil:
+                count = self.disk.read(file, self._data, size, 0)
+            self._size = _well(count, segment.name)
         finally:
             self.disk.close(file)
         status = self._wrapper.unseal(head.nonce, <const uint8_t *>head, SEGMENT_SEALED_BYTES, head.wrapped_key,
@@ -251,6 +256,8 @@ cdef class JournalReader:
                 break
             self._read_batch(segment, offset, &head, visitor, tail)
             offset += head.size
+            with nogil:
+                pass
         tail.end = offset
         return 0
 

@@ -222,10 +222,19 @@ class Demo:
         """Hang up and drain the switch; whether it ended well."""
         for fleet in self._fleets:
             await fleet.stop()
+        await self._until_nothing_is_owed()
         status = await self._daemon.drain()
         if status:
             self._console.print(f"the switch ended with status {status}:", *self._daemon.lines, sep="\n", markup=False)
         return status == 0
+
+    async def _until_nothing_is_owed(self) -> None:
+        """Wait for the issuers' acknowledgements: a drain would leave what is in the journal to the next start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CONVERGENCE_S):
+                while not self._status or self._status["reversals_waiting"] or self._status["in_flight"]:
+                    await asyncio.sleep(_LOOK_S)
+                    await self._ask_status()
 
     def _conclude(self, elapsed_s: float) -> bool:
         counters = merge_counters(fleet.counters for fleet in self._fleets)

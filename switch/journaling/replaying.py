@@ -39,8 +39,29 @@ class Replayed:
     torn_bytes: int
 
 
+class Progress:
+    """How far a replay has come, in words, for another thread to tell; nothing before it has begun."""
+
+    def __init__(self) -> None:
+        self.reader: JournalReader | None = None
+        self.recovery: Recovery | None = None
+
+    def __str__(self) -> str:
+        if self.reader is None or self.recovery is None or not self.reader.segments:
+            return ""
+        file = f"file {self.reader.reading + 1} of {len(self.reader.segments)}"
+        return f"the journal is replayed: {file}, {self.recovery.records:,} records read"
+
+
 def replay_into(
-    state: State, journal: JournalFiles, disk: Disk, wrapping_key: bytes, *, segment_bytes: int, window_seconds: float
+    state: State,
+    journal: JournalFiles,
+    disk: Disk,
+    wrapping_key: bytes,
+    *,
+    segment_bytes: int,
+    window_seconds: float,
+    progress: Progress | None = None,
 ) -> Replayed:
     """Fill the tables of a fresh state machine from its journal's files, end what was under way, and begin to write.
 
@@ -53,6 +74,7 @@ def replay_into(
         wrapping_key: Wraps the segments' keys.
         segment_bytes: Size of the segments to come.
         window_seconds: How far back finished requests are needed, their time under way included.
+        progress: Tells how far it has come.
 
     Raises:
         OSError: The disk does not do what it must.
@@ -61,6 +83,8 @@ def replay_into(
     """
     reader = JournalReader(disk, wrapping_key)
     recovery = Recovery(state)
+    if progress is not None:
+        progress.reader, progress.recovery = reader, recovery
     tail = reader.replay(recovery, first_needed(reader, state.calendar.wall_us - int(window_seconds * 1_000_000)))
     reader.repair(tail)
     journal_id = reader.segments[0].journal_id if reader.segments else os.urandom(JOURNAL_ID_BYTES)

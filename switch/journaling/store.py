@@ -12,7 +12,7 @@ from switch.config.models import Config
 from switch.connection import Reactor
 from switch.disk import FileDisk
 from switch.journaling.opening import wrapping_key
-from switch.journaling.replaying import Replayed, replay_into
+from switch.journaling.replaying import Progress, Replayed, replay_into
 from switch.journaling.retention import expired, segment_files
 from switch.keys import load_master_key
 from switch.log import get_logger
@@ -59,6 +59,8 @@ class Store:
         self._disk = self._open_directory()
         self._kept_up_s = self._retained_s = -RETENTION_SECONDS
         self._is_failure_told = False
+        self._is_recovered = False
+        self._progress = Progress()
         self.journal = JournalFiles(config.journal.buffer_bytes, stats)
         self._gauges: tuple[tuple[int, Callable[[], int]], ...] = tuple(
             (stats.gauge(f"authswitch_journal_{name}", text), read)
@@ -89,21 +91,33 @@ class Store:
     def recover(self, state: State) -> Replayed:
         """Read the journal into a fresh state machine, cut what is torn, and begin to write.
 
+        It may take a while, and may run in a thread of its own: ``progress`` tells others of it meanwhile.
+
         Raises:
             JournalError: It is damaged, owes what the configuration cannot pay, or cannot be written.
         """
         state.calendar.set(time.monotonic_ns(), *divmod(time.time_ns() // 1000, 1_000_000))
         try:
-            return replay_into(
+            replayed = replay_into(
                 state,
                 self.journal,
                 self._disk,
                 self._wrapping_key,
                 segment_bytes=self._section.segment_bytes,
                 window_seconds=self._window_s + self._request_s,
+                progress=self._progress,
             )
         except (JournalDamaged, RecoveryFailed, OSError) as error:
             raise JournalError(f"journal {self._section.directory}: {error}") from error
+        finally:
+            self._progress = Progress()  # The other one holds all that was read.
+        self._is_recovered = True
+        return replayed
+
+    @property
+    def progress(self) -> str:
+        """How far the replay has come; empty when there is none."""
+        return str(self._progress)
 
     def start(self, loop: asyncio.AbstractEventLoop, reactor: Reactor) -> None:
         """Commit in a thread from now on; what waits for it leaves when the thread says so."""
@@ -149,11 +163,17 @@ class Store:
         except OSError as error:
             log.warning("old journal segments cannot be removed", reason=str(error))
 
+    @property
+    def keeps(self) -> bool:
+        """Whether what the state machine owes survives its end: it is written down, and can still be made durable."""
+        return not self.journal.broken
+
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make durable what is there, and close the files."""
+        """Make durable what is there, and close the files; nothing is written where the recovery failed."""
         if self.journal.wake >= 0:
             loop.remove_reader(self.journal.wake)
-        self.journal.stop()
+        if self._is_recovered:
+            self.journal.stop()
         self._disk.release()
 
 

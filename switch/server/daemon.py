@@ -69,7 +69,8 @@ class Daemon:
         state = self._engine.state
         reasons = []
         if not self._started:
-            reasons.append("starting")
+            progress = "" if self._store is None else self._store.progress
+            reasons.append(f"starting: {progress}" if progress else "starting")
         if state.draining:
             reasons.append("draining")
         if state.journal.failed:
@@ -127,11 +128,6 @@ class Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         terminals_max = self._terminals_max()
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
-        if self._store is not None:
-            replayed = self._store.recover(self._engine.state)
-            log.info("journal replayed", **asdict(replayed))
-            self._store.start(loop, reactor)
-        reactor.start()
         issuers = [
             issuer_side(section, link, reactor)
             for section, link in zip(self._config.links, self._engine.state.links, strict=True)
@@ -141,9 +137,15 @@ class Daemon:
             TerminalPort(section, listener, reactor, door)
             for section, listener in zip(self._config.listeners, self._engine.state.listeners, strict=True)
         ]
-        housekeeping = asyncio.create_task(self._keep_house())
+        housekeeping: asyncio.Task[None] | None = None
         try:
             await self.admin.start()
+            if self._store is not None:
+                await self._recover(self._store, reactor)
+            if self._drain_wanted.is_set():
+                return True
+            reactor.start()
+            housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
                 await issuer.start()
             for port in self._ports:
@@ -157,11 +159,23 @@ class Daemon:
                 port.close()
             for issuer in issuers:
                 await issuer.stop()
-            housekeeping.cancel()
+            if housekeeping is not None:
+                housekeeping.cancel()
             reactor.stop()
             if self._store is not None:
                 self._store.close(loop)
             await self.admin.stop()
+
+    async def _recover(self, store: Store, reactor: Reactor) -> None:
+        """Replay the journal in a thread, so that the admin side answers meanwhile, and begin to commit.
+
+        Raises:
+            JournalError: it cannot be used.
+        """
+        log.info("replaying the journal", admin=str(self.admin.address))
+        replayed = await asyncio.to_thread(store.recover, self._engine.state)
+        log.info("journal replayed", **asdict(replayed))
+        store.start(asyncio.get_running_loop(), reactor)
 
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
@@ -205,7 +219,10 @@ class Daemon:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     async def _finish(self, reactor: Reactor, issuers: Sequence[IssuerSide]) -> bool:
-        """Take nothing new, wait for what is in flight, untold and owed, sign off; whether all of it was finished."""
+        """Take nothing new, wait for what is in flight and untold, sign off; whether all of it was finished.
+
+        What is owed is waited for only where nobody would know of it later.
+        """
         self._engine.drain()
         for port in self._ports:
             port.close()
@@ -217,6 +234,8 @@ class Daemon:
         done = self._is_done()
         if not done:
             log.error("drained with work left", in_flight=self._engine.in_flight, reversals=self._engine.owed)
+        elif self._engine.owed:
+            log.info("reversals go on after the next start", reversals=self._engine.owed)
         for issuer in issuers:
             await issuer.stop()
         self._engine.sign_off()
@@ -227,7 +246,10 @@ class Daemon:
         return done
 
     def _is_done(self) -> bool:
-        return not (self._engine.in_flight or self._engine.owed or self._engine.state.duplicates.untold)
+        state = self._engine.state
+        requests = sum(link.in_flight - link.reversals.at_issuer for link in state.links)
+        owed = 0 if self._store is not None and self._store.keeps else self._engine.owed
+        return not (requests or owed or state.duplicates.untold)
 
     async def _until_ended(self, done: Callable[[], bool], seconds: float) -> None:
         """Wait until something is done, the time is over, or the end is wanted at once."""

@@ -9,6 +9,7 @@ import resource
 import select
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 
@@ -24,6 +25,8 @@ from tests.ext.journal_writer import FileWorld
 from tests.ext.world import purchase
 
 DEADLINE_SECONDS = 20
+REPLAYED = 10_000
+TURNS_LEAST = 10
 
 
 def written(directory):
@@ -104,6 +107,35 @@ def test_place_of_the_next_batches_was_written(started, tmp_path):
     with (tmp_path / f"{1:020d}.journal").open("rb") as file:
         assert os.lseek(file.fileno(), 0, os.SEEK_HOLE) >= 1 << 20
         assert file.seek(0, os.SEEK_END) == 2 << 20
+
+
+def test_replay_lets_other_threads_work(started, tmp_path):
+    terminal = started.terminal("iso")
+    for number in range(REPLAYED):
+        terminal.send(purchase(started, f2="5" * 16, f11=f"{number:06d}"))
+        if number % 100 == 0:
+            started.journal.end_turn()
+            wait_for(started.journal, number)
+    started.journal.stop()
+    journal = JournalFiles(BUFFER_BYTES, Stats(65_536))
+    world = FileWorld(journal=journal, limits={"duplicate_window_count_max": 100_000})
+    arguments = world.engine.state, journal, FileDisk(str(tmp_path), exclusive=False), KEY
+    replay = threading.Thread(
+        target=replay_into, args=arguments, kwargs={"segment_bytes": 2 << 20, "window_seconds": 60}
+    )
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        replay.start()
+        turns = 0
+        while replay.is_alive():
+            turns += 1
+            time.sleep(0)
+    finally:
+        sys.setswitchinterval(interval)
+    assert journal.durable == REPLAYED
+    assert turns > TURNS_LEAST, "somebody who wants to know how far it has come waits until it is over"
+    journal.stop()
 
 
 def test_stop_commits_what_is_there(started, tmp_path):

@@ -93,6 +93,7 @@ class Installation:
         self.listeners = []
         self.links = []
         self.limits = {}
+        self.journal = {}
         self.routes = dict(ROUTES)
         self.certificates = {}
         self._stans = itertools.count(1)
@@ -149,6 +150,7 @@ class Installation:
                 **self.limits,
             },
             "keys": {"file": self.secrets.key_file, "master_key_file": self.secrets.master_key_file},
+            **({"journal": self.journal} if self.journal else {}),
             "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
             "routes": {"file": "routes.csv"},
             "listener": self.listeners,

@@ -1,0 +1,159 @@
+"""The journal of a real daemon: a drain that leaves to the next start what is written down, and a disk that is full."""
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import string
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import running
+from .daemon import Daemon, until
+from .installation import TERMINALS
+from .terminal import Terminal
+from .unruly import UnrulyIssuer, hold
+
+DISK_BYTES = 24 << 20
+SEGMENT_BYTES = 16 << 20
+REQUESTS_A_ROUND = 20
+FILLING_ROUNDS = 400
+TEXT_FIELDS = (46, 47, 59)
+
+
+@contextlib.asynccontextmanager
+async def one_bank(installation, **link):
+    """An issuer, and an installation that goes to it."""
+    bank = installation.issuer("bank-a", "iso87-ascii", UnrulyIssuer)
+    await bank.listen()
+    installation.listener("pos", "iso87-ascii")
+    installation.link(port=bank.port, **link)
+    try:
+        yield bank
+    finally:
+        await bank.stop()
+
+
+async def is_settled(daemon):
+    return (await daemon.status())["reversals_waiting"] == 0
+
+
+async def test_drain_leaves_written_reversals_to_the_next_start(installation):
+    installation.journal = {"mode": "files", "directory": "journal"}
+    async with one_bank(installation, timeout_ms=200, reversal={"interval_ms": 60_000}) as bank:
+        bank.mangle = hold
+        async with (
+            running(installation) as daemon,
+            await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal,
+        ):
+            assert await terminal.code() == "68"
+            await until(lambda: len(bank.held) == 2)  # the purchase and its reversal
+            daemon.signal()
+            assert await daemon.ended(5) == 0
+            assert daemon.said("reversals go on after the next start", reversals=1)
+            assert not daemon.said("drained with work left")
+        bank.mangle = None
+        bank.held.clear()
+        assert bank.counters.reversals == 1
+        async with running(installation) as daemon:
+            assert daemon.said("journal replayed")[0]["resumed"] == 1
+            await until(lambda: is_settled(daemon))
+        assert bank.counters.reversals == 2
+
+
+async def test_admin_side_answers_while_the_journal_is_read(installation):
+    installation.journal = {"mode": "files", "directory": "journal"}
+    async with one_bank(installation):
+        daemon = Daemon(installation.write(), under=(sys.executable, "-m", "tests.system.held_up"))
+        start = asyncio.create_task(daemon.start())
+        try:
+            await until(lambda: daemon.said("replaying the journal"))
+            daemon.admin_port = int(daemon.said("replaying the journal")[0]["admin"].rpartition(":")[2])
+            assert await daemon.get("/livez") == (200, "live\n")
+            status, reasons = await daemon.get("/readyz")
+            assert status == 503
+            assert "starting: the journal is replayed: file 2 of 3, 1,234 records read" in reasons
+            assert not daemon.said("listening")
+            (installation.folder / "go-on").touch()
+            await start
+        finally:
+            start.cancel()
+            await daemon.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system with room for one file of the journal and a half."""
+    if os.geteuid() != 0:
+        pytest.skip("a small file system can be mounted by root only")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"this machine mounts no small file system: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(draw):
+    """Long texts that cannot be packed, for a request's fields."""
+
+    def change(pieces):
+        for number in TEXT_FIELDS:
+            pieces[number] = b"999" + "".join(draw.choices(string.ascii_letters + string.digits, k=999)).encode()
+
+    return change
+
+
+async def test_full_disk_takes_nothing_new_and_loses_nothing(installation, small_disk):
+    installation.journal = {
+        "mode": "files",
+        "directory": small_disk / "journal",
+        "segment_bytes": SEGMENT_BYTES,
+        "buffer_bytes": 4 << 20,
+    }
+    draw = random.Random(28)
+    change = fill(draw)
+    codes = []
+    async with one_bank(installation) as bank:
+        async with (
+            running(installation) as daemon,
+            await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal,
+        ):
+            for _ in range(FILLING_ROUNDS):
+                terminal.send(
+                    *(
+                        installation.request("iso87-ascii", terminal=TERMINALS[number], change=change)
+                        for number in range(REQUESTS_A_ROUND)
+                    )
+                )
+                codes += [(await terminal.answer()).text(39) for _ in range(REQUESTS_A_ROUND)]
+                if codes[-1] == "96":
+                    break
+            approved = codes.count("00")
+            assert set(codes) == {"00", "96"}, "the disk was never full"
+            assert codes == ["00"] * approved + ["96"] * (len(codes) - approved)
+            status, reasons = await daemon.get("/readyz")
+            assert status == 503
+            assert "the next segment cannot be allocated: No space left on device" in reasons
+            assert await terminal.code() == "96"
+            assert bank.counters.requests == approved
+            assert bank.counters.reversals == 0
+        # What is left has no room for another file: it does not even start there, and goes on where there is some.
+        with pytest.raises(AssertionError, match="No space left on device"):
+            async with running(installation):
+                pass
+        installation.journal["directory"] = installation.folder / "moved"
+        shutil.copytree(small_disk / "journal", installation.folder / "moved")
+        async with (
+            running(installation) as daemon,
+            await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal,
+        ):
+            replayed = daemon.said("journal replayed")[0]
+            assert (replayed["ended"], replayed["torn_bytes"]) == (0, 0)
+            assert replayed["remembered"] >= approved
+            assert await terminal.code() == "00"
