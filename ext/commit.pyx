@@ -38,6 +38,7 @@ cdef extern from *:
 
 
 cdef enum:
+    NAMES_BYTES_MAX = 65536
     TOLD_WAITS_NS = 100_000_000       # at most, for something else that has to be written down
 
 
@@ -48,20 +49,21 @@ cdef class JournalFiles(Journal):
     Args:
         buffer_bytes: Records that wait to be committed, at most; as much again is being committed.
         stats: Where its series are registered.
+        record_bytes_max: No record is larger.
     """
 
-    def __cinit__(self, uint64_t buffer_bytes, Stats stats not None):
+    def __cinit__(self, uint64_t buffer_bytes, Stats stats not None, *, uint64_t record_bytes_max=RECORD_BYTES_MAX):
         self.wake = -1
         self.broken = True
         self.failed = True
         pthread_mutex_init(&self._mutex, NULL)
         pthread_cond_init(&self._work, NULL)
         self.buffer_bytes = buffer_bytes
-        if self.buffer_bytes < 2 * RECORD_BYTES_MAX:
+        if self.buffer_bytes < 2 * record_bytes_max:
             raise ValueError(f"a journal's buffer of {self.buffer_bytes} bytes is too small for two records")
         self._open.records = <uint8_t *>malloc(self.buffer_bytes)
         self._closed.records = <uint8_t *>malloc(self.buffer_bytes)
-        self._names = <uint8_t *>malloc(self.buffer_bytes)
+        self._names = <uint8_t *>malloc(NAMES_BYTES_MAX)
         if self._open.records == NULL or self._closed.records == NULL or self._names == NULL:
             raise MemoryError
         self._stats = stats
@@ -124,7 +126,7 @@ cdef class JournalFiles(Journal):
 
     def set_names(self, bytes names not None, int64_t low_water):
         """For the next segment's beginning: what numbers mean, and the first position that is still needed."""
-        if len(names) > 65536:
+        if len(names) > NAMES_BYTES_MAX:
             raise ValueError("too many names for a segment's beginning")
         pthread_mutex_lock(&self._mutex)
         memcpy(self._names, <const uint8_t *><const char *>names, len(names))

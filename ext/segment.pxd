@@ -22,6 +22,7 @@ cdef class SegmentWriter:
     cdef readonly Disk disk
     cdef readonly uint64_t segment_bytes
     cdef readonly uint64_t batch_room             # of one batch's records, bytes
+    cdef uint64_t _names_room                     # of the names that a segment begins with, bytes
     cdef readonly int stage                       # of the first failure, or STAGE_NONE
     cdef readonly int error                       # its errno
     cdef readonly bint broken                     # nothing can be written any more

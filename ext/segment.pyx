@@ -47,7 +47,8 @@ cdef class SegmentWriter:
                   uint64_t segment_bytes, uint64_t batch_room):
         if len(wrapping_key) != SEAL_KEY_BYTES or len(journal_id) != JOURNAL_ID_BYTES:
             raise ValueError("a journal needs a wrapping key of 32 bytes and an identity of 16")
-        if segment_bytes < 2 * batch_room + NAMES_ROOM + 4096:
+        self._names_room = min(batch_room, <uint64_t>NAMES_ROOM)
+        if segment_bytes < 2 * batch_room + self._names_room + 4096:
             raise ValueError(f"a segment of {segment_bytes} bytes has no room for two batches of {batch_room} bytes")
         self.disk = disk
         self.segment_bytes = segment_bytes
@@ -101,7 +102,7 @@ cdef class SegmentWriter:
 
     cdef void set_names(self, const uint8_t *names, uint32_t size) noexcept nogil:
         """What the next segment begins with."""
-        if size <= NAMES_ROOM:
+        if size <= self._names_room:
             memcpy(self._names, names, size)
             self._names_size = size
 

@@ -69,10 +69,15 @@ class Checker:
         if approved and not payment.is_given_up and not any(one.was_approved for one in self.bookings.get(key, ())):
             self.report("I3", f"{key} was told approved, but no issuer approved it")
 
-    def switch_ended(self) -> None:
-        """The switch is gone. What it was about to tell a terminal that will not ask again, nobody can know."""
-        for payment in self.payments.values():
-            payment.was_sent_approval = True
+    def switch_ended(self, settled_ns: int) -> None:
+        """The switch is gone, after all that it knew at ``settled_ns`` was durable.
+
+        An approval that it has heard of since may be on the disk, but not that its terminal has hung up: nobody can
+        know then whether the terminal was told, unless it asks.
+        """
+        for key, payment in self.payments.items():
+            for booking in self.bookings.get(key, ()):
+                payment.was_sent_approval |= booking.heard_ns is not None and booking.heard_ns >= settled_ns
 
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""
@@ -113,7 +118,7 @@ class Checker:
         return [
             one
             for one in self.bookings.get(key, ())
-            if one.state == APPROVED and (one.was_heard or not one.is_overtaken)
+            if one.state == APPROVED and (one.heard_ns is not None or not one.is_overtaken)
         ]
 
     def compare_journal(self, records: list[dict[str, Any]]) -> None:

@@ -57,7 +57,7 @@ class Booking:
         answer: The message with which it was answered, to be repeated.
         asked_on: The connection on which it was asked for.
         is_overtaken: Whether it was charged though its reversal had come before it.
-        was_heard: Whether the switch that asked has read an answer; what was overtaken it can only learn from that.
+        heard_ns: When the switch that asked has read an answer last; what was overtaken it can only learn from that.
     """
 
     issuer: str
@@ -67,7 +67,7 @@ class Booking:
     answer: bytes
     asked_on: Wire
     is_overtaken: bool = False
-    was_heard: bool = False
+    heard_ns: int | None = None
 
 
 class Issuer:
@@ -315,7 +315,7 @@ class Issuer:
             wire = self.draw.choice(list(self.wires))
         if self.clock.trace is not None:
             self.clock.tell(self.name, f"says {self._outline(frame)}")
-        wire.to_switch(frame, None if booking is None else partial(_heard, booking))
+        wire.to_switch(frame, None if booking is None else partial(self._heard, booking))
 
     def _outline(self, frame: bytes) -> str:
         try:
@@ -323,6 +323,6 @@ class Issuer:
         except ScanError:
             return "what nobody can read"
 
-
-def _heard(booking: Booking, wire: Wire) -> None:
-    booking.was_heard |= wire.life == booking.asked_on.life
+    def _heard(self, booking: Booking, wire: Wire) -> None:
+        if wire.life == booking.asked_on.life:
+            booking.heard_ns = self.clock.now_ns

@@ -41,6 +41,9 @@ JOURNAL_FAULTS = frozenset({"drain", "crash", "power", "slow_disk", "failed_disk
 
 TERMINALS_MAX = 5
 REQUESTS_MAX = 6
+LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
+"""Few runs are long enough for the journal to go on in another file."""
+
 CALM, ROUGH, TERRIBLE = 0.02, 0.12, 0.4
 
 
@@ -70,7 +73,8 @@ class Options:
         draw = Random(f"{seed}/options")
         terminals = tuple(range(draw.randint(1, TERMINALS_MAX)))
         faults = tuple(fault for fault in FAULTS if journal or fault not in JOURNAL_FAULTS)
-        return cls(seed, terminals, draw.randint(1, REQUESTS_MAX), faults, journal, defect)
+        requests = draw.randint(1, REQUESTS_MAX if draw.random() >= LONG_RUNS else LONG_REQUESTS_MAX)
+        return cls(seed, terminals, requests, faults, journal, defect)
 
     @property
     def is_tight(self) -> bool:

@@ -114,6 +114,7 @@ class Plant:
         self.is_up = False
         self.is_draining = False
         self._booted_ns = 0
+        self._settled_ns = 0
         self._is_committing = False
         self._is_broken = False
         self.engine: Engine = self._build()
@@ -194,7 +195,7 @@ class Plant:
             self.storage.disk.calls_left = calls
 
     def _end(self, *, loses_power: bool) -> None:
-        self.checker.switch_ended()
+        self.checker.switch_ended(self._settled_ns)
         self.is_up = self.is_draining = self._is_committing = self._is_broken = False
         self.generation += 1
         for channel, socket in self.sockets.items():
@@ -348,7 +349,9 @@ class Plant:
             self._is_broken = True
             self.clock.tell("switch", f"cannot write its journal: {journal.reason}")
             self.clock.after(self.draw.randrange(100, 4_000) * MS, self._replace_disk, self.generation)
-        if journal.waiting_bytes and not journal.broken:
+        if not journal.waiting_bytes:
+            self._settled_ns = self.clock.now_ns
+        elif not journal.broken:
             self._is_committing = True
             self.clock.after(self.storage.latency_ns(), self._write, self.generation)
 

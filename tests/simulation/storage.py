@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .options import Options
     from .tally import Tally
 
+RECORD_BYTES_MAX = 2_048
+"""Messages are short here, and so are segments: their limits are to be met."""
+
 WRAPPING_KEY = bytes(range(32))
 
 
@@ -37,7 +40,7 @@ class Storage:
 
     def new_journal(self, stats: Stats) -> JournalFiles:
         """A journal that is not begun yet."""
-        self.journal = JournalFiles(self._config.journal.buffer_bytes, stats)
+        self.journal = JournalFiles(self._config.journal.buffer_bytes, stats, record_bytes_max=RECORD_BYTES_MAX)
         return self.journal
 
     def recover(self, state: State) -> None:

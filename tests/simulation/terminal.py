@@ -47,7 +47,7 @@ class Payment:
         told: What the last answer said; None before the first.
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
         is_voided: Whether a void of it was begun.
-        was_sent_approval: Whether an approval has left the switch, for one that was abandoned.
+        was_sent_approval: Whether an approval has left the switch, or may have, for one that was abandoned.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
     """
 

@@ -29,8 +29,8 @@ CARDS = ("6225880000000014", "6225881111111118", "4111111111111111", "5500000000
 """The first two may go to either of two issuers; each of the others has one."""
 
 LINK_TIMEOUT_MS = 2_000
-BUFFER_BYTES = 2 << 18
-SEGMENT_BYTES = 2 * BUFFER_BYTES + (1 << 18)
+BUFFER_BYTES = 16 << 10
+SEGMENT_BYTES = 3 * BUFFER_BYTES + (4 << 10)
 
 
 class Keys:
