@@ -23,7 +23,7 @@ cdef class Recovery(Visitor):
     cdef readonly State state
     cdef PositionTable _intents               # without outcome: KeptRecord
     cdef PositionTable _reversals             # without REVERSED: KeptRecord
-    cdef PositionTable _originals             # positions of INTENTs that a REVERSAL takes back
+    cdef PositionTable _originals             # by positions of INTENTs: the last REVERSAL that takes one back
     cdef list _links                          # by number in the segment: number now, or -1
     cdef list _listeners
     cdef list _link_names                     # of all links that were ever named

@@ -105,7 +105,7 @@ cdef class Recovery(Visitor):
             elif record.reversal.stan:
                 self.state.numbering.skip(record.reversal.stan)
             if record.reversal.original:
-                self._originals.put(record.reversal.original, 1)
+                self._originals.put(record.reversal.original, <uint64_t>record.position)
                 kept = <KeptRecord *>self._intents.get(record.reversal.original)
                 if kept != NULL:
                     kept.is_covered = True
@@ -241,6 +241,8 @@ cdef class Recovery(Visitor):
             RecoveryFailed: the configuration has no place for it, or the journal cannot be written.
         """
         cdef uint32_t number
+        cdef int64_t taken_back
+        cdef Outcome *entry
         for position in self._reversals.positions():
             self._resume(position)
         for position in self._intents.positions():
@@ -248,8 +250,12 @@ cdef class Recovery(Visitor):
             with nogil:
                 pass                     # others may look how far this has come
         for number in range(self.state.duplicates.room if self._originals.count else 0):
-            if self._originals.get(self.state.duplicates.at(number).intent):
-                self.state.duplicates.at(number).reversed = True
+            entry = self.state.duplicates.at(number)
+            taken_back = <int64_t>self._originals.get(entry.intent)
+            if taken_back:
+                # A repeat is told so, not what the OUTCOME said: what it waits for must be of the REVERSAL.
+                entry.reversed = True
+                entry.position = max(entry.position, taken_back)
         if isinstance(self.state.journal, JournalFiles) and not (<JournalFiles>self.state.journal).commit():
             raise RecoveryFailed(f"the journal cannot be written: {(<JournalFiles>self.state.journal).reason}")
 

@@ -49,6 +49,23 @@ def test_answers_that_left_are_named(world):
     assert len(of_type(world, "DELIVERED")) == 1
 
 
+def test_after_a_restart_the_repeat_of_a_reversed_approval_is_not_named_as_that_approval(world):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    world.sync()
+    terminal.close()
+    world.sync()
+    after = world.killed()
+    again = after.terminal("iso")
+    again.send(request)
+    assert again.read_one()["39"] == "68"
+    after.journal.end_turn()
+    after.advance(0.25)
+    assert delivered(after) == [record["position"] for record in of_type(after, "REVERSAL")]
+
+
 def test_an_answer_that_nobody_read_is_not_named(world):
     terminal, issuer = world.terminal("iso"), world.issuer()
     paid(world, terminal, issuer)

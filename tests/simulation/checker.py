@@ -77,7 +77,7 @@ class Checker:
         """
         for key, payment in self.payments.items():
             for booking in self.bookings.get(key, ()):
-                payment.was_sent_approval |= booking.heard_ns is not None and booking.heard_ns >= settled_ns
+                payment.may_have_been_sent |= booking.heard_ns is not None and booking.heard_ns >= settled_ns
 
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""
@@ -103,7 +103,7 @@ class Checker:
             if payment.state == UNKNOWN:
                 self.report("convergence", f"{key}: its terminal still does not know what became of it")
             elif payment.state == ABANDONED:
-                if standing and not payment.was_sent_approval:
+                if standing and not (payment.was_sent_approval or payment.may_have_been_sent):
                     self.report("books", f"{key}: a charge stands, but its terminal was never told (I2)")
             elif payment.state == APPROVED and len(standing) != 1:
                 self.report("books", f"{key}: its terminal was told approved, but {len(standing)} charges stand")
@@ -121,10 +121,16 @@ class Checker:
             if one.state == APPROVED and (one.heard_ns is not None or not one.is_overtaken)
         ]
 
-    def compare_journal(self, records: list[dict[str, Any]]) -> None:
-        """What stands in the journal must be what terminals and issuers know."""
+    def compare_journal(self, records: list[dict[str, Any]], *, was_ended: bool) -> None:
+        """What stands in the journal must be what terminals and issuers know.
+
+        Args:
+            records: All of them.
+            was_ended: Whether the switch has ended in between: who was told before that, it need not have written down.
+        """
         intents = {one["position"]: one for one in records if one["type"] == "INTENT"}
         outcomes = {one["intent"]: one for one in records if one["type"] == "OUTCOME" and one["intent"]}
+        delivered = {position for one in records if one["type"] == "DELIVERED" for position in one["positions"]}
         reversed_originals = {one["original"] for one in records if one["type"] == "REVERSED"}
         for position, intent in intents.items():
             key = Key(intent["terminal"], Kind(intent["kind"]).label, intent["amount_minor"])
@@ -132,6 +138,8 @@ class Checker:
             if outcome is None:
                 self.report("journal", f"{key}: its INTENT at {position} has no OUTCOME")
                 continue
+            if outcome["approved"]:
+                self._compare_delivery(key, outcome["position"] in delivered, was_ended)
             stands = outcome["approved"] and position not in reversed_originals
             is_charged = bool(self._standing(key))
             if stands != is_charged:
@@ -140,6 +148,15 @@ class Checker:
         known = {Key(one["terminal"], Kind(one["kind"]).label, one["amount_minor"]) for one in intents.values()}
         for key in self.bookings.keys() - known:
             self.report("journal", f"{key}: its issuer was asked, but there is no INTENT (I5)")
+
+    def _compare_delivery(self, key: Key, is_delivered: bool, was_ended: bool) -> None:
+        payment = self.payments.get(key)
+        if payment is None:
+            return
+        if is_delivered and not payment.was_sent_approval:
+            self.report("journal", f"{key}: by the journal its approval was delivered, but none has left the switch")
+        elif not is_delivered and payment.was_sent_approval and not was_ended:
+            self.report("journal", f"{key}: its approval has left the switch, but the journal does not know of it")
 
 
 def _words(approved: bool) -> str:

@@ -196,6 +196,7 @@ class Plant:
 
     def _end(self, *, loses_power: bool) -> None:
         self.checker.switch_ended(self._settled_ns)
+        self.tally.endings += 1
         self.is_up = self.is_draining = self._is_committing = self._is_broken = False
         self.generation += 1
         for channel, socket in self.sockets.items():
@@ -217,6 +218,11 @@ class Plant:
     def _started(self, generation: int) -> None:
         if generation == self.generation and not self.is_up:
             self.start()
+
+    def finish(self) -> None:
+        """Stop for good, with all that is known written down."""
+        if self.storage is not None:
+            self.storage.journal.stop()
 
     def drain(self) -> None:
         """Stop in good order, and start again."""
@@ -317,6 +323,8 @@ class Plant:
             for socket in sockets:
                 if socket is not None and socket.is_open:
                     self._flush_one(socket)
+        if self.storage is not None:
+            self.storage.journal.end_turn()
         self._commit_soon()
 
     def _flush_one(self, socket: Socket) -> None:

@@ -154,7 +154,8 @@ class Run:
             )
         self.checker.settle()
         if self.plant.storage is not None and not self.checker.violations:
-            self.checker.compare_journal(self.plant.storage.records())
+            self.plant.finish()
+            self.checker.compare_journal(self.plant.storage.records(), was_ended=self.tally.endings > 0)
 
 
 def execute(options: Options, *, traced: bool = False) -> Result:

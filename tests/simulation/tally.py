@@ -16,6 +16,7 @@ class Tally:
         outcomes: How their receipts ended.
         faults: Kinds of trouble, and how often each happened.
         crashes: How often the switch was killed.
+        endings: How often it was stopped in whatever way, and started again.
         reversals: How many charges were taken back at issuers.
         virtual_seconds: How much time passed in the simulated world.
     """
@@ -25,6 +26,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+    endings: int = 0
     reversals: int = 0
     virtual_seconds: float = 0.0
 
@@ -39,6 +41,7 @@ class Tally:
         self.outcomes += other.outcomes
         self.faults += other.faults
         self.crashes += other.crashes
+        self.endings += other.endings
         self.reversals += other.reversals
         self.virtual_seconds += other.virtual_seconds
 

@@ -47,7 +47,8 @@ class Payment:
         told: What the last answer said; None before the first.
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
         is_voided: Whether a void of it was begun.
-        was_sent_approval: Whether an approval has left the switch, or may have, for one that was abandoned.
+        was_sent_approval: Whether an approval has left the switch.
+        may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
     """
 
@@ -59,6 +60,7 @@ class Payment:
     is_given_up: bool = False
     is_voided: bool = False
     was_sent_approval: bool = False
+    may_have_been_sent: bool = False
     was_refused_unwritten: bool = False
 
 
@@ -211,12 +213,11 @@ class Terminal:
                 self._wake(int((0.1 + self.draw.random()) * SECOND), self._transmit)
                 return
             self._deframer = Deframer(self.profile.framing)
+            self._watch(self.wire)
         exchange.tries += 1
         self.clock.tell(
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
         )
-        if exchange.is_to_be_abandoned:
-            self._watch(self.wire)
         self.wire.to_switch(exchange.frame)
         self._said.append((exchange.payment, exchange.frame))
         if self._happens("duplicate"):
@@ -306,7 +307,7 @@ class Terminal:
             self._conclude()
 
     def _watch(self, wire: Wire) -> None:
-        """Take note of approvals that leave the switch where the terminal itself does not read them."""
+        """Take note of approvals that leave the switch, wherever they go."""
         deframer = Deframer(self.profile.framing)
 
         def see(data: bytes) -> None:
