@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SEEDS_A_TASK = 50
+PROGRESS_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,12 @@ def main() -> int:
     began = time.monotonic()
     whole = Tally()
     failed = 0
+    told = began
     for tally, failures in _results(arguments, wish, began):
         whole.add(tally)
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            print(_progress(arguments, whole, told - began, failed), file=sys.stderr, flush=True)
         for failure in failures:
             if failed < arguments.failures:
                 tell(failure, shrunk=arguments.shrink, traced=arguments.trace)
@@ -101,6 +106,15 @@ def main() -> int:
         print(line)
     print(f"{seconds:.1f} s, {whole.runs / seconds:,.0f} seeds a second, {failed} seeds failed")
     return 1 if failed else 0
+
+
+def _progress(arguments: argparse.Namespace, whole: Tally, seconds: float, failed: int) -> str:
+    """How far a campaign is, in one line."""
+    share = f" of {arguments.seeds:,}" if arguments.seeds else ""
+    return (
+        f"{seconds:,.0f} s: {whole.runs:,}{share} seeds from {arguments.start} on, {whole.runs / seconds:,.0f} a second, "
+        f"{whole.transactions:,} transactions, {whole.crashes:,} crashes, {failed} seeds failed"
+    )
 
 
 def _results(arguments: argparse.Namespace, wish: Wish, began: float) -> Iterator[tuple[Tally, list[Result]]]:
