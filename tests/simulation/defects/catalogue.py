@@ -154,8 +154,8 @@ DEFECTS = (
         (
             Edit(
                 "outcome",
-                "        if approved:\n            reverse_outcome(state, outcome)",
-                "        if approved and not {on}:\n            reverse_outcome(state, outcome)",
+                "        if approved:\n            reverse_outcome(state, outcome, CAUSE_UNTOLD)",
+                "        if approved and not {on}:\n            reverse_outcome(state, outcome, CAUSE_UNTOLD)",
             ),
         ),
     ),
@@ -223,8 +223,8 @@ DEFECTS = (
         (
             Edit(
                 "takeback",
-                "        elif reverse_outcome(state, original) == POSITION_FAILED:",
-                "        elif not {on} and reverse_outcome(state, original) == POSITION_FAILED:",
+                "        elif reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED:",
+                "        elif not {on} and reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED:",
             ),
         ),
     ),
