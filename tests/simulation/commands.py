@@ -112,7 +112,8 @@ def _progress(arguments: argparse.Namespace, whole: Tally, seconds: float, faile
     """How far a campaign is, in one line."""
     share = f" of {arguments.seeds:,}" if arguments.seeds else ""
     return (
-        f"{seconds:,.0f} s: {whole.runs:,}{share} seeds from {arguments.start} on, {whole.runs / seconds:,.0f} a second, "
+        f"{seconds:,.0f} s: {whole.runs:,}{share} seeds from {arguments.start} on, "
+        f"{whole.runs / seconds:,.0f} a second, "
         f"{whole.transactions:,} transactions, {whole.crashes:,} crashes, {failed} seeds failed"
     )
 
