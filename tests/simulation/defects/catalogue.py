@@ -448,8 +448,8 @@ DEFECTS = (
         (
             Edit(
                 "recovery",
-                "            if self._originals.get(self.state.duplicates.at(number).intent):",
-                "            if self._originals.get(self.state.duplicates.at(number).intent) and not {on}:",
+                "            if taken_back:",
+                "            if taken_back and not {on}:",
             ),
         ),
         journal=True,
