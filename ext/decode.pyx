@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_Copy
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
@@ -99,22 +100,31 @@ cdef object _decode_error(str msg, object s, dict doc_dec, dict doc_enc, size_t 
     return DecodeError(msg, s, doc_dec, doc_enc, pos, field, needed, available)
 
 
-cdef str _decoded_text(const FieldSpec *spec, CodePage page, bytes data):
+cdef dict new_entry(Spec spec, int number, const uint8_t *length):
+    cdef uint32_t width = spec.fields[number].length_width
+    cdef uint64_t word = 0
+    if width:
+        memcpy(&word, length, width)
+        if word != spec.entry_lengths[number]:
+            spec.entries[number] = {"len": PyBytes_FromStringAndSize(<const char *>length, width), "data": b""}
+            spec.entry_lengths[number] = word
+    return PyDict_Copy(<dict>spec.entries[number])
+
+
+cdef str _decoded_text(const FieldSpec *spec, CodePage page, const uint8_t *at, uint32_t size):
     """Text of a field; None when its encoding has no character for some byte."""
-    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-    cdef object text
+    cdef str text
     cdef uint8_t *out
     cdef uint8_t high = 0
     cdef uint8_t substituted = 0
-    cdef Py_ssize_t i
+    cdef uint32_t i
     if size == 0:
         return ""
     text = PyUnicode_New(size, 0x7F)
     out = PyUnicode_1BYTE_DATA(text)
     if spec.to_ascii == NULL:
         memcpy(out, at, size)
-        if are_ascii(at, <uint32_t>size):
+        if are_ascii(at, size):
             return text
     else:
         for i in range(size):
@@ -125,13 +135,13 @@ cdef str _decoded_text(const FieldSpec *spec, CodePage page, bytes data):
             return text
     # Beyond ASCII, Python's own codec has the say.
     try:
-        return data.decode(page.name)
+        return PyBytes_FromStringAndSize(<const char *>at, size).decode(page.name)
     except UnicodeError:
         return None
 
 
 cdef object _field_error(Spec spec, int number, const Fault *fault, object s, size_t start, Reader *reader,
-                         dict doc_dec, dict doc_enc, dict entry):
+                         dict doc_dec, dict doc_enc):
     """Error for a field that ``take_field`` refused; ``start`` is where the field began."""
     cdef const FieldSpec *field = &spec.fields[number]
     cdef str key = FIELD_KEYS[number]
@@ -139,6 +149,7 @@ cdef object _field_error(Spec spec, int number, const Fault *fault, object s, si
     cdef size_t position = reader_position(reader)
     width = field.length_width
     unit = "nibbles" if field.counts_nibbles else "bytes"
+    entry = EMPTY_ENTRY.copy()
     doc_dec[key] = ""
     doc_enc[key] = entry
     entry["len"] = bytes(s[start:start + width])
@@ -181,9 +192,8 @@ cdef object _told_length(Spec spec, int number, bytes length):
 
 cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc_dec, dict doc_enc) except -1:
     cdef const FieldSpec *field = &spec.fields[number]
-    cdef str key = FIELD_KEYS[number]
+    cdef str key = <str>FIELD_KEYS[number]
     cdef dict entry
-    cdef bytes data
     cdef str text
     cdef Fault fault
     cdef const uint8_t *at = NULL
@@ -194,16 +204,13 @@ cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc
     cdef int pad
     if not field.defined:
         raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, position, key)
-    entry = EMPTY_ENTRY.copy()
     if take_field(field, reader, &at, &size, &count, &fault) < 0:
-        raise _field_error(spec, number, &fault, s, position, reader, doc_dec, doc_enc, entry)
-    if field.length_width:
-        entry["len"] = PyBytes_FromStringAndSize(<const char *>start, field.length_width)
-    data = PyBytes_FromStringAndSize(<const char *>at, size)
-    entry["data"] = data
+        raise _field_error(spec, number, &fault, s, position, reader, doc_dec, doc_enc)
+    entry = new_entry(spec, number, start)
+    entry["data"] = PyBytes_FromStringAndSize(<const char *>at, size)
     doc_enc[key] = entry
     if field.data_encoding != DATA_BINARY:
-        text = _decoded_text(field, spec.data_pages[number], data)
+        text = _decoded_text(field, <CodePage>spec.data_pages[number], at, size)
         if text is None:
             doc_dec[key] = ""
             raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc,
@@ -246,11 +253,12 @@ cdef bytes _take_fixed(const FieldSpec *field, str key, object s, Reader *reader
 cdef int _decode_type(Spec spec, object s, Reader *reader, dict doc_dec, dict doc_enc) except -1:
     cdef size_t position = reader_position(reader)
     cdef bytes data = _take_fixed(&spec.type_spec, "t", s, reader, doc_dec, doc_enc, False)
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef str text
     if spec.type_spec.data_encoding == DATA_BINARY:
-        text = hex_text(<const uint8_t *>PyBytes_AS_STRING(data), 0, 4)
+        text = hex_text(at, 0, 4)
     else:
-        text = _decoded_text(&spec.type_spec, spec.type_page, data)
+        text = _decoded_text(&spec.type_spec, spec.type_page, at, spec.type_spec.fixed_bytes)
         if text is None:
             raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, "t")
     doc_dec["t"] = text
@@ -271,7 +279,7 @@ cdef int _decode_bitmap(const FieldSpec *field, CodePage page, str key, object s
         text = hex_text(at, 0, 16)
         word = load_be64(at)
     else:
-        text = _decoded_text(field, page, data)
+        text = _decoded_text(field, page, at, field.fixed_bytes)
         if text is None:
             raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, key)
         for i in range(16):

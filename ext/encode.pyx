@@ -5,20 +5,25 @@ Where this differs from pyiso8583 is listed in ``docs/codec-differences.md``.
 
 from __future__ import annotations
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Next
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
 from switch.content cimport hex_value
-from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_dictionary
+from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_dictionary, new_entry
 from switch.spec cimport (
     DATA_BINARY,
     FIELD_HEADER,
     FIELD_KEYS,
     FIELD_MAX,
+    FIELD_SLOTS,
     LENGTH_BCD,
     LENGTH_BINARY,
+    LENGTH_WIDTH_MAX,
     PAD_LEFT,
     PAD_RIGHT,
     CodePage,
@@ -72,6 +77,12 @@ class EncodeError(ValueError):
 
 cdef object _encode_error(str msg, dict doc_dec, dict doc_enc, str field, needed=0, available=0):
     return EncodeError(msg, doc_dec, doc_enc, field, needed, available)
+
+
+cdef object _value_error(str msg, dict doc_dec, dict doc_enc, str field):
+    """Error for a value that has no bytes; the field is then in ``doc_enc`` without any."""
+    doc_enc.setdefault(field, EMPTY_ENTRY.copy())
+    return _encode_error(msg, doc_dec, doc_enc, field)
 
 
 cdef bytes _encoded_text(const FieldSpec *spec, CodePage page, object text):
@@ -134,7 +145,7 @@ cdef bytes _encode_data(const FieldSpec *field, CodePage page, object value, str
     if field.data_encoding != DATA_BINARY:
         data = _encoded_text(field, page, value)
         if data is None:
-            raise _encode_error("Failed to encode field, invalid data", doc_dec, doc_enc, key)
+            raise _value_error("Failed to encode field, invalid data", doc_dec, doc_enc, key)
         count[0] = 2 * PyBytes_GET_SIZE(data) if field.counts_nibbles else PyBytes_GET_SIZE(data)
         return data
     data = None
@@ -147,18 +158,17 @@ cdef bytes _encode_data(const FieldSpec *field, CodePage page, object value, str
                 right_pad = field.pad_nibble
             else:
                 what = "nibble data, specify pad" if field.counts_nibbles else "hex data"
-                raise _encode_error(f"Failed to encode field, odd-length {what}", doc_dec, doc_enc, key)
+                raise _value_error(f"Failed to encode field, odd-length {what}", doc_dec, doc_enc, key)
         if PyUnicode_IS_ASCII(value):
             data = _packed(PyUnicode_1BYTE_DATA(value), size, left_pad, right_pad)
     if data is None:
-        raise _encode_error("Failed to encode field, non-hex data", doc_dec, doc_enc, key)
+        raise _value_error("Failed to encode field, non-hex data", doc_dec, doc_enc, key)
     count[0] = size if field.counts_nibbles else PyBytes_GET_SIZE(data)
     return data
 
 
-cdef bytes _encoded_length(const FieldSpec *field, CodePage page, Py_ssize_t count):
-    """A length as bytes on the wire; None when it does not fit into the width of the length."""
-    cdef uint8_t out[8]
+cdef int _write_length(const FieldSpec *field, Py_ssize_t count, uint8_t *out) noexcept:
+    """Write a length as it stands on the wire; -1 when it does not fit into the width of the length."""
     cdef int i
     cdef Py_ssize_t left = count
     for i in range(field.length_width - 1, -1, -1):
@@ -173,67 +183,76 @@ cdef bytes _encoded_length(const FieldSpec *field, CodePage page, Py_ssize_t cou
             if field.length_from_ascii != NULL:
                 out[i] = field.length_from_ascii[out[i]]
             left //= 10
-    return None if left else PyBytes_FromStringAndSize(<const char *>out, field.length_width)
+    return -1 if left else 0
 
 
-cdef class _Output:
-    """The message as it grows."""
-
-    cdef bytearray data
-    cdef Py_ssize_t used
-
-    def __cinit__(self):
-        self.data = PyByteArray_FromStringAndSize(NULL, FIRST_ROOM)
-        self.used = 0
-
-    cdef int append(self, bytes part) except -1:
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(part)
-        if size > len(self.data) - self.used:
-            PyByteArray_Resize(self.data, 2 * (self.used + size))
-        memcpy(PyByteArray_AS_STRING(self.data) + self.used, PyBytes_AS_STRING(part), size)
-        self.used += size
-        return 0
-
-    cdef bytearray finish(self):
-        PyByteArray_Resize(self.data, self.used)
-        return self.data
+cdef struct Output:
+    # The message as it grows: in ``first``, and where that is too small in memory of its own.
+    uint8_t *data
+    Py_ssize_t used
+    Py_ssize_t room
+    uint8_t first[FIRST_ROOM]
 
 
-cdef int _encode_field(Spec spec, int number, dict doc_dec, dict doc_enc, _Output out) except -1:
-    cdef const FieldSpec *field = &spec.fields[number]
+cdef int _append(Output *out, const void *part, Py_ssize_t size) except -1:
+    cdef Py_ssize_t room = 2 * (out.used + size)
+    cdef uint8_t *larger
+    if size > out.room - out.used:
+        larger = <uint8_t *>(malloc(room) if out.data == out.first else realloc(out.data, room))
+        if larger == NULL:
+            raise MemoryError
+        if out.data == out.first:
+            memcpy(larger, out.first, out.used)
+        out.data = larger
+        out.room = room
+    memcpy(out.data + out.used, part, size)
+    out.used += size
+    return 0
+
+
+cdef object _size_error(const FieldSpec *field, Py_ssize_t count, str key, bytes data, dict doc_dec, dict doc_enc):
+    """Error for data that is too long, or not as long as a fixed field."""
+    doc_enc[key] = {"len": b"", "data": data}
+    unit = "nibbles" if field.counts_nibbles else "bytes"
+    limit = "larger than maximum" if field.length_width else "expecting"
+    return _encode_error(f"Field data is {count} {unit}, {limit} {field.max_length}", doc_dec, doc_enc, key,
+                         field.max_length, count)
+
+
+cdef object _length_error(Spec spec, int number, Py_ssize_t count, bytes data, dict doc_dec, dict doc_enc):
+    """Error for a length that does not fit into its width."""
     cdef str key = FIELD_KEYS[number]
+    cdef bytes length = b""
+    if spec.length_pages[number] is not None:
+        length = str(count).encode((<CodePage>spec.length_pages[number]).name)
+    doc_enc[key] = {"len": length, "data": data}
+    return _encode_error("Failed to encode field length, field length does not fit into configured field size",
+                         doc_dec, doc_enc, key)
+
+
+cdef int _encode_field(Spec spec, int number, object value, dict doc_dec, dict doc_enc, Output *out) except -1:
+    cdef const FieldSpec *field = &spec.fields[number]
+    cdef str key = <str>FIELD_KEYS[number]
     cdef dict entry
     cdef bytes data
-    cdef bytes length
+    cdef uint8_t length[LENGTH_WIDTH_MAX]
     cdef Py_ssize_t count = 0
     if not field.defined:
         raise _encode_error(NO_SPEC, doc_dec, doc_enc, key)
-    entry = EMPTY_ENTRY.copy()
-    doc_enc[key] = entry
-    data = _encode_data(field, spec.data_pages[number], doc_dec[key], key, doc_dec, doc_enc, &count)
+    data = _encode_data(field, spec.data_pages[number], value, key, doc_dec, doc_enc, &count)
+    if count != field.max_length and (field.length_width == 0 or count > field.max_length):
+        raise _size_error(field, count, key, data, doc_dec, doc_enc)
+    if field.length_width:
+        if _write_length(field, count, length) < 0:
+            raise _length_error(spec, number, count, data, doc_dec, doc_enc)
+        _append(out, length, field.length_width)
+    entry = new_entry(spec, number, length)
     entry["data"] = data
-    if field.length_width == 0:
-        if count != field.max_length:
-            unit = "nibbles" if field.counts_nibbles else "bytes"
-            raise _encode_error(f"Field data is {count} {unit}, expecting {field.max_length}", doc_dec, doc_enc, key,
-                                field.max_length, count)
-        return out.append(data)
-    if count > field.max_length:
-        unit = "nibbles" if field.counts_nibbles else "bytes"
-        raise _encode_error(f"Field data is {count} {unit}, larger than maximum {field.max_length}", doc_dec, doc_enc,
-                            key, field.max_length, count)
-    length = _encoded_length(field, spec.length_pages[number], count)
-    if length is None:
-        if spec.length_pages[number] is not None:
-            entry["len"] = str(count).encode((<CodePage>spec.length_pages[number]).name)
-        raise _encode_error("Failed to encode field length, field length does not fit into configured field size",
-                            doc_dec, doc_enc, key)
-    entry["len"] = length
-    out.append(length)
-    return out.append(data)
+    doc_enc[key] = entry
+    return _append(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
-cdef int _encode_type(Spec spec, dict doc_dec, dict doc_enc, _Output out) except -1:
+cdef int _encode_type(Spec spec, dict doc_dec, dict doc_enc, Output *out) except -1:
     cdef Py_ssize_t count = 0
     cdef dict entry
     cdef bytes data
@@ -246,11 +265,11 @@ cdef int _encode_type(Spec spec, dict doc_dec, dict doc_enc, _Output out) except
     if count != spec.type_spec.fixed_bytes:
         raise _encode_error(f"Field data is {count} bytes, expecting {spec.type_spec.fixed_bytes}", doc_dec, doc_enc,
                             "t", spec.type_spec.fixed_bytes, count)
-    return out.append(data)
+    return _append(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
 cdef int _encode_bitmap(const FieldSpec *field, CodePage page, str key, uint64_t bitmap, bint extends, dict doc_dec,
-                        dict doc_enc, _Output out) except -1:
+                        dict doc_enc, Output *out) except -1:
     cdef uint8_t binary[8]
     cdef int i
     cdef Py_ssize_t count = 0
@@ -271,7 +290,7 @@ cdef int _encode_bitmap(const FieldSpec *field, CodePage page, str key, uint64_t
         doc_enc[key] = entry
     data = _encode_data(field, page, text, key, doc_dec, doc_enc, &count)
     entry["data"] = entry["data"] + data if extends else data
-    return out.append(data)
+    return _append(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
 cdef inline int _field_number(object key):
@@ -315,20 +334,77 @@ cdef object _keys_error(dict doc_dec, dict doc_enc):
     return None
 
 
-cdef int _read_keys(dict doc_dec, dict doc_enc, uint64_t *bitmap) except -1:
-    """Set the bits of the fields in a document; keys that are no numbers ("h", "t", the caller's own) are passed."""
+cdef int _read_keys(dict doc_dec, dict doc_enc, uint64_t *found, PyObject **values) except -1:
+    """Set the bits of the fields in a document and take references to their values, by number.
+
+    Keys that are no numbers ("h", "t", the caller's own) are passed.
+    """
+    cdef PyObject *key
+    cdef PyObject *value
+    cdef Py_ssize_t at = 0
+    cdef uint64_t bit
     cdef int number
     cdef bint doubtful = False
-    for key in doc_dec:
-        number = _field_number(key)
+    while PyDict_Next(doc_dec, &at, &key, &value):
+        number = _field_number(<object>key)
         if number > 0:
-            bitmap[(number - 1) >> 6] |= FIRST_BIT >> ((number - 1) & 63)
+            bit = FIRST_BIT >> ((number - 1) & 63)
+            # A key of a class of its own may spell a number that was there before.
+            if not found[(number - 1) >> 6] & bit:
+                found[(number - 1) >> 6] |= bit
+                values[number] = value
+                Py_INCREF(<object>value)
         elif number < 0:
             doubtful = True
     if doubtful:
         error = _keys_error(doc_dec, doc_enc)
         if error is not None:
             raise error
+    return 0
+
+
+cdef void _release(const uint64_t *found, PyObject **values):
+    """Let go of the values that ``_read_keys`` took."""
+    cdef uint64_t bits
+    cdef int word
+    cdef int place
+    for word in range(3):
+        bits = found[word]
+        while bits:
+            place = first_set_bit(bits)
+            bits ^= FIRST_BIT >> place
+            Py_DECREF(<object>values[64 * word + place + 1])
+
+
+cdef int _encode_all(Spec spec, dict document, dict doc_enc, uint64_t *found, PyObject **values,
+                     Output *out) except -1:
+    cdef uint64_t bitmap[3]
+    cdef uint64_t bits
+    cdef int words = 1
+    cdef int word
+    cdef int place
+    if spec.has_header:
+        if "h" not in document:
+            raise _encode_error("Field data is required according to specifications", document, doc_enc, "h")
+        _encode_field(spec, FIELD_HEADER, document["h"], document, doc_enc, out)
+    _encode_type(spec, document, doc_enc, out)
+    _read_keys(document, doc_enc, found, values)
+    memcpy(bitmap, found, sizeof(bitmap))
+    # The first bit of a bitmap says that another one follows.
+    for word in (2, 1):
+        if bitmap[word]:
+            bitmap[word - 1] |= FIRST_BIT
+            words = max(words, word + 1)
+    _encode_bitmap(&spec.bitmap_spec, spec.bitmap_page, "p", bitmap[0], False, document, doc_enc, out)
+    for word in range(1, words):
+        _encode_bitmap(&spec.fields[SECONDARY], spec.data_pages[SECONDARY], "1", bitmap[word], word == 2, document,
+                       doc_enc, out)
+    for word in range(words):
+        bits = bitmap[word] if word == words - 1 else bitmap[word] & ~FIRST_BIT
+        while bits:
+            place = first_set_bit(bits)
+            bits ^= FIRST_BIT >> place
+            _encode_field(spec, 64 * word + place + 1, <object>values[64 * word + place + 1], document, doc_enc, out)
     return 0
 
 
@@ -347,15 +423,12 @@ cpdef tuple encode(object doc_dec, object spec):
         SpecError: The dictionary is wrong.
         TypeError: ``doc_dec`` is no ``dict``.
     """
-    cdef Spec compiled
-    cdef _Output out
     cdef dict document
     cdef dict doc_enc
-    cdef uint64_t bitmap[3]
-    cdef uint64_t bits
-    cdef int words = 1
-    cdef int word
-    cdef int place
+    cdef Spec compiled
+    cdef Output out
+    cdef uint64_t found[3]
+    cdef PyObject *values[FIELD_SLOTS]
     if not isinstance(doc_dec, dict):
         raise TypeError(f"Decoded ISO8583 data must be dict, not {type(doc_dec).__name__}")
     compiled = known_spec(spec)
@@ -363,28 +436,14 @@ cpdef tuple encode(object doc_dec, object spec):
     doc_enc = new_dictionary(len(document) + 1)
     document.pop("1", None)
     document.pop("65", None)
-    out = _Output()
-    if compiled.has_header:
-        if "h" not in document:
-            raise _encode_error("Field data is required according to specifications", document, doc_enc, "h")
-        _encode_field(compiled, FIELD_HEADER, document, doc_enc, out)
-    _encode_type(compiled, document, doc_enc, out)
-    bitmap[0] = bitmap[1] = bitmap[2] = 0
-    _read_keys(document, doc_enc, bitmap)
-    # The first bit of a bitmap says that another one follows.
-    for word in (2, 1):
-        if bitmap[word]:
-            bitmap[word - 1] |= FIRST_BIT
-            words = max(words, word + 1)
-    _encode_bitmap(&compiled.bitmap_spec, compiled.bitmap_page, "p", bitmap[0], False, document, doc_enc, out)
-    for word in range(1, words):
-        _encode_bitmap(&compiled.fields[SECONDARY], compiled.data_pages[SECONDARY], "1", bitmap[word], word == 2,
-                       document, doc_enc, out)
-        bitmap[word - 1] ^= FIRST_BIT
-    for word in range(words):
-        bits = bitmap[word]
-        while bits:
-            place = first_set_bit(bits)
-            bits ^= FIRST_BIT >> place
-            _encode_field(compiled, 64 * word + place + 1, document, doc_enc, out)
-    return out.finish(), doc_enc
+    out.data = out.first
+    out.used = 0
+    out.room = FIRST_ROOM
+    found[0] = found[1] = found[2] = 0
+    try:
+        _encode_all(compiled, document, doc_enc, found, values, &out)
+        return PyByteArray_FromStringAndSize(<const char *>out.data, out.used), doc_enc
+    finally:
+        if out.data != out.first:
+            free(out.data)
+        _release(found, values)

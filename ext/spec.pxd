@@ -98,6 +98,10 @@ cdef class Spec:
     cdef CodePage type_page                 # of "t" and "p"; None where they are binary
     cdef CodePage bitmap_page
     cdef readonly dict source               # the pyiso8583 dictionary that it was compiled from
+    # For decode and encode, the one part that changes: an entry of doc_enc for each field, without data and with the
+    # length that came last, and the bytes of that length as a word. Cards and tracks are nearly always as long.
+    cdef list entries
+    cdef uint64_t entry_lengths[FIELD_SLOTS]
 
 
 cpdef Spec compile_spec(object spec)

@@ -306,7 +306,7 @@ def _is_field(key):
 
 @cython.final
 cdef class Spec:
-    """A compiled specification. Make one with ``compile_spec``; it never changes."""
+    """A compiled specification. Make one with ``compile_spec``; what it says never changes."""
 
     def __init__(self):
         raise TypeError("make a Spec with compile_spec")
@@ -343,6 +343,7 @@ cpdef Spec compile_spec(object spec):
     memset(compiled.fields, 0, sizeof(compiled.fields))
     memset(&compiled.type_spec, 0, sizeof(FieldSpec))
     memset(&compiled.bitmap_spec, 0, sizeof(FieldSpec))
+    memset(compiled.entry_lengths, 0, sizeof(compiled.entry_lengths))
     compiled.source = source
     compiled.data_pages = [None] * FIELD_SLOTS
     compiled.length_pages = [None] * FIELD_SLOTS
@@ -360,6 +361,7 @@ cpdef Spec compile_spec(object spec):
     if problems:
         raise SpecError(problems)
     compiled.has_header = compiled.fields[FIELD_HEADER].max_length > 0
+    compiled.entries = [{"len": bytes(field.length_width), "data": b""} for field in compiled.fields]
     return compiled
 
 
