@@ -3,10 +3,6 @@
 from libc.stdint cimport uint8_t, uint32_t
 from switch.spec cimport Spec
 
-cdef extern from *:
-    # What Cython itself makes a dictionary display of known size with: one that need not grow.
-    dict new_dictionary "__Pyx_PyDict_NewPresized" (Py_ssize_t expected)
-
 cdef dict EMPTY_ENTRY         # of doc_enc; to be copied
 cdef str NO_SPEC              # message for a field that is not in the specification
 

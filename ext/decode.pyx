@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_Copy
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
 from switch.content cimport are_ascii, hex_digit, hex_value, nibble_at, pad_of
 from switch.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
 from switch.scan cimport FAULT_LENGTH_LIMIT, FAULT_TRUNCATED, Fault, take_field
 from switch.spec cimport (
     DATA_BINARY,
+    DOCUMENTS_REMEMBERED,
     FIELD_HEADER,
     FIELD_KEYS,
     LENGTH_BCD,
@@ -25,17 +27,17 @@ from switch.spec cimport (
     PAD_NONE,
     CodePage,
     FieldSpec,
+    RawBitmap,
     Spec,
     known_spec,
 )
 
 cdef extern from "Python.h":
     uint8_t *PyUnicode_1BYTE_DATA(object text)
-    object PyUnicode_New(Py_ssize_t size, uint32_t highest)
+    str PyUnicode_New(Py_ssize_t size, uint32_t highest)
 
 cdef enum:
     SECONDARY = 1
-    FIELDS_EXPECTED = 20          # of most messages, "t" and "p" with them
 
 EMPTY_ENTRY = {"len": b"", "data": b""}
 NO_SPEC = "Field is not defined in specifications"
@@ -100,6 +102,8 @@ cdef object _decode_error(str msg, object s, dict doc_dec, dict doc_enc, size_t 
     return DecodeError(msg, s, doc_dec, doc_enc, pos, field, needed, available)
 
 
+@cython.boundscheck(False)    # ``entries`` has a place for every field's number
+@cython.wraparound(False)
 cdef dict new_entry(Spec spec, int number, const uint8_t *length):
     cdef uint32_t width = spec.fields[number].length_width
     cdef uint64_t word = 0
@@ -111,33 +115,51 @@ cdef dict new_entry(Spec spec, int number, const uint8_t *length):
     return PyDict_Copy(<dict>spec.entries[number])
 
 
-cdef str _decoded_text(const FieldSpec *spec, CodePage page, const uint8_t *at, uint32_t size):
-    """Text of a field; None when its encoding has no character for some byte."""
+cdef inline str _text_as_it_is(const uint8_t *at, uint32_t size):
+    """Text of ASCII characters; None when one is none."""
     cdef str text
+    if size == 0:
+        return ""
+    if not are_ascii(at, size):
+        return None
+    text = PyUnicode_New(size, 0x7F)
+    memcpy(PyUnicode_1BYTE_DATA(text), at, size)
+    return text
+
+
+cdef str _text_by_table(const FieldSpec *spec, const uint8_t *at, uint32_t size):
+    """Text of a code page; None when a character is beyond ASCII or may stand for another."""
+    cdef str text = PyUnicode_New(size, 0x7F)
     cdef uint8_t *out
     cdef uint8_t high = 0
     cdef uint8_t substituted = 0
     cdef uint32_t i
     if size == 0:
-        return ""
-    text = PyUnicode_New(size, 0x7F)
+        return text
     out = PyUnicode_1BYTE_DATA(text)
-    if spec.to_ascii == NULL:
-        memcpy(out, at, size)
-        if are_ascii(at, size):
-            return text
-    else:
-        for i in range(size):
-            out[i] = spec.to_ascii[at[i]]
-            high |= out[i]
-            substituted |= out[i] == 0x1A
-        if not high & 0x80 and not substituted:
-            return text
-    # Beyond ASCII, Python's own codec has the say.
+    for i in range(size):
+        out[i] = spec.to_ascii[at[i]]
+        high |= out[i]
+        substituted |= out[i] == 0x1A
+    return None if high & 0x80 or substituted else text
+
+
+cdef inline str _quick_text(const FieldSpec *spec, const uint8_t *at, uint32_t size):
+    """Text of a field without Python's codec; None when that must have the say."""
+    return _text_as_it_is(at, size) if spec.to_ascii == NULL else _text_by_table(spec, at, size)
+
+
+cdef str _text_by_codec(CodePage page, const uint8_t *at, uint32_t size):
+    """Text as Python's codec has it; None when it has no character for some byte."""
     try:
         return PyBytes_FromStringAndSize(<const char *>at, size).decode(page.name)
     except UnicodeError:
         return None
+
+
+cdef str _decoded_text(const FieldSpec *spec, CodePage page, const uint8_t *at, uint32_t size):
+    cdef str text = _quick_text(spec, at, size)
+    return text if text is not None else _text_by_codec(page, at, size)
 
 
 cdef object _field_error(Spec spec, int number, const Fault *fault, object s, size_t start, Reader *reader,
@@ -190,6 +212,8 @@ cdef object _told_length(Spec spec, int number, bytes length):
     return int(length.decode((<CodePage>spec.length_pages[number]).name))
 
 
+@cython.boundscheck(False)    # a bit of a bitmap is the number of a field
+@cython.wraparound(False)
 cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc_dec, dict doc_enc) except -1:
     cdef const FieldSpec *field = &spec.fields[number]
     cdef str key = <str>FIELD_KEYS[number]
@@ -210,7 +234,9 @@ cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc
     entry["data"] = PyBytes_FromStringAndSize(<const char *>at, size)
     doc_enc[key] = entry
     if field.data_encoding != DATA_BINARY:
-        text = _decoded_text(field, <CodePage>spec.data_pages[number], at, size)
+        text = _quick_text(field, at, size)
+        if text is None:
+            text = _text_by_codec(spec.data_pages[number], at, size)
         if text is None:
             doc_dec[key] = ""
             raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc,
@@ -325,6 +351,25 @@ cdef int _decode_all(Spec spec, object s, Reader *reader, dict doc_dec, dict doc
     return 0
 
 
+cdef int _place_of(Spec spec, Reader reader, RawBitmap *bitmap) noexcept:
+    """Where documents with the message's primary bitmap are remembered; -1 where that cannot be told beforehand."""
+    cdef const uint8_t *at = NULL
+    if spec.has_header or reader_take(&reader, spec.type_spec.fixed_bytes, &at) < 0:
+        return -1
+    if reader_take(&reader, spec.bitmap_spec.fixed_bytes, &at) < 0:
+        return -1
+    bitmap.last = 0
+    memcpy(bitmap, at, spec.bitmap_spec.fixed_bytes)
+    return <int>((bitmap.first ^ bitmap.last) * <uint64_t>0x9E3779B97F4A7C15 >> 32) & (DOCUMENTS_REMEMBERED - 1)
+
+
+cdef int _drop_placeholders(dict document) except -1:
+    """Take the keys out that a message which broke off did not come to."""
+    for key in [key for key, value in document.items() if value is None]:
+        del document[key]
+    return 0
+
+
 cpdef tuple decode(object s, object spec):
     """Decode one message.
 
@@ -344,8 +389,11 @@ cpdef tuple decode(object s, object spec):
     cdef Spec compiled
     cdef Py_buffer view
     cdef Reader reader
-    cdef dict doc_dec = new_dictionary(FIELDS_EXPECTED)
-    cdef dict doc_enc = new_dictionary(FIELDS_EXPECTED)
+    cdef RawBitmap bitmap
+    cdef int place
+    cdef bint known
+    cdef dict doc_dec
+    cdef dict doc_enc
     if not isinstance(s, (bytes, bytearray)):
         raise TypeError(f"Encoded ISO8583 data must be bytes or bytearray, not {type(s).__name__}")
     compiled = known_spec(spec)
@@ -353,7 +401,24 @@ cpdef tuple decode(object s, object spec):
     PyObject_GetBuffer(s, &view, PyBUF_SIMPLE)
     try:
         reader_over(&reader, <const uint8_t *>view.buf, <size_t>view.len)
-        _decode_all(compiled, s, &reader, doc_dec, doc_enc)
+        place = _place_of(compiled, reader, &bitmap)
+        known = place >= 0 and memcmp(&compiled.document_bitmaps[place], &bitmap, sizeof(bitmap)) == 0
+        if known:
+            doc_dec = PyDict_Copy(<dict>compiled.documents[place])
+            doc_enc = PyDict_Copy(<dict>compiled.documents[place])
+        else:
+            doc_dec = {}
+            doc_enc = {}
+        try:
+            _decode_all(compiled, s, &reader, doc_dec, doc_enc)
+        except DecodeError:
+            _drop_placeholders(doc_dec)
+            _drop_placeholders(doc_enc)
+            raise
     finally:
         PyBuffer_Release(&view)
+    # What a secondary bitmap adds does not follow from the primary one.
+    if place >= 0 and not known and "1" not in doc_dec:
+        compiled.documents[place] = dict.fromkeys(doc_dec)
+        compiled.document_bitmaps[place] = bitmap
     return doc_dec, doc_enc

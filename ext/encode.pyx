@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 from switch.bits cimport FIRST_BIT, first_set_bit
 from switch.content cimport hex_value
-from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_dictionary, new_entry
+from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_entry
 from switch.spec cimport (
     DATA_BINARY,
     FIELD_HEADER,
@@ -36,6 +36,10 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object text)
     uint8_t *PyUnicode_1BYTE_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+cdef extern from *:
+    # What Cython itself makes a dictionary display of known size with: one that need not grow.
+    dict new_dictionary "__Pyx_PyDict_NewPresized" (Py_ssize_t expected)
 
 cdef enum:
     FIRST_ROOM = 512              # bytes of a message being encoded, before it grows

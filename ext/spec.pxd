@@ -78,6 +78,15 @@ cdef struct FieldSpec:
     const uint8_t *length_from_ascii
 
 
+cdef enum:
+    DOCUMENTS_REMEMBERED = 8  # of a specification; a power of two
+
+
+cdef struct RawBitmap:        # a primary bitmap as it stands on the wire; a binary one fills only the first half
+    uint64_t first
+    uint64_t last
+
+
 cdef class CodePage:
     """A one-byte text encoding as tables. Made once for each encoding of Python."""
     cdef readonly str name
@@ -98,10 +107,12 @@ cdef class Spec:
     cdef CodePage type_page                 # of "t" and "p"; None where they are binary
     cdef CodePage bitmap_page
     cdef readonly dict source               # the pyiso8583 dictionary that it was compiled from
-    # For decode and encode, the one part that changes: an entry of doc_enc for each field, without data and with the
-    # length that came last, and the bytes of that length as a word. Cards and tracks are nearly always as long.
-    cdef list entries
-    cdef uint64_t entry_lengths[FIELD_SLOTS]
+    # What decode and encode remember of messages, so that dictionaries are copied and not built key by key: keys and
+    # lengths, never data.
+    cdef list entries                       # of doc_enc, by field, with the length that came last
+    cdef uint64_t entry_lengths[FIELD_SLOTS]     # the bytes of that length
+    cdef list documents                     # keys of messages with one bitmap, with None for each value
+    cdef RawBitmap document_bitmaps[DOCUMENTS_REMEMBERED]
 
 
 cpdef Spec compile_spec(object spec)

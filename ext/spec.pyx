@@ -344,6 +344,8 @@ cpdef Spec compile_spec(object spec):
     memset(&compiled.type_spec, 0, sizeof(FieldSpec))
     memset(&compiled.bitmap_spec, 0, sizeof(FieldSpec))
     memset(compiled.entry_lengths, 0, sizeof(compiled.entry_lengths))
+    memset(compiled.document_bitmaps, 0, sizeof(compiled.document_bitmaps))
+    compiled.documents = [{} for _ in range(DOCUMENTS_REMEMBERED)]
     compiled.source = source
     compiled.data_pages = [None] * FIELD_SLOTS
     compiled.length_pages = [None] * FIELD_SLOTS

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import enum
 import gc
 import pickle
 import random
+import sys
 
 import pytest
 from hypothesis import given
@@ -219,6 +222,89 @@ def test_one_letter_beyond_ascii_at_each_place(size):
         assert decode(head + text.encode("cp500"), specs["cp500"])[0]["2"] == text
         with pytest.raises(DecodeError, match="Failed to decode field, invalid data: field 2 pos 12"):
             decode(head + text.encode("latin-1"), specs["ascii"])
+
+
+@dialects
+def test_remembered_keys_make_no_difference(dialect):
+    """A specification that has read the message before gives the same, also where the message breaks off."""
+    whole = MESSAGES[dialect]
+    used = compile_spec(copy.deepcopy(SPECS[dialect]))
+    decode(whole, used)
+    for size in range(len(whole) + 1):
+        fresh = decoded_or_error(whole[:size], compile_spec(copy.deepcopy(SPECS[dialect])))
+        again = decoded_or_error(whole[:size], used)
+        if isinstance(fresh, DecodeError):
+            fresh, again = (fresh.doc_dec, fresh.doc_enc), (again.doc_dec, again.doc_enc)
+        assert again == fresh
+        assert [list(document) for document in again] == [list(document) for document in fresh]
+
+
+@dialects
+def test_a_document_that_is_changed_changes_no_other(dialect):
+    spec = COMPILED[dialect]
+    first = decode(MESSAGES[dialect], spec)
+    expected = copy.deepcopy(first)
+    for one in decode(MESSAGES[dialect], spec):
+        one.clear()
+    for entry in decode(MESSAGES[dialect], spec)[1].values():
+        entry.clear()
+    encode(dict(first[0]), spec)[1]["2"].clear()
+    assert decode(MESSAGES[dialect], spec) == first == expected
+
+
+def test_a_secondary_bitmap_is_not_foretold_by_the_primary_one():
+    spec = COMPILED["ascii"]
+    for field in ("70", "90", "128", "70"):
+        document = {"t": "0800", "11": "000001", field: {"70": "301", "90": "1" * 42, "128": "AABBCCDDEEFF0011"}[field]}
+        written, doc_enc = encode(dict(document), spec)
+        doc_dec, again = decode(written, spec)
+        assert list(doc_dec) == ["t", "p", "1", "11", field]
+        assert again == doc_enc
+
+
+def test_lengths_that_change_from_message_to_message():
+    spec = COMPILED["ascii"]
+    for size in (1, 2, 1, 10, 19, 0, 19):
+        written, doc_enc = encode({"t": "0200", "2": "4" * size}, spec)
+        assert doc_enc["2"] == {"len": b"%02d" % size, "data": b"4" * size}
+        assert decode(written, spec)[1] == doc_enc
+
+
+def test_keys_of_a_class_of_its_own():
+    class Field(enum.StrEnum):
+        PAN = "2"
+        STAN = "11"
+
+    spec = COMPILED["ascii"]
+    written, _ = encode({"t": "0200", Field.PAN: "4111", Field.STAN: "000001"}, spec)
+    assert written == encode({"t": "0200", "2": "4111", "11": "000001"}, spec)[0]
+
+
+def test_a_message_longer_than_the_first_room():
+    spec = compile_spec(
+        ascii_spec()
+        | {
+            str(field): {"data_enc": "ascii", "len_enc": "ascii", "len_type": 4, "max_len": 9999}
+            for field in (48, 60, 61, 62)
+        }
+    )
+    document = {"t": "0200", "48": "a" * 600, "60": "b" * 9999, "61": "c", "62": "d" * 5000}
+    written, _ = encode(dict(document), spec)
+    assert len(written) == 4 + 16 + 4 * 4 + 600 + 9999 + 1 + 5000
+    assert {key: value for key, value in decode(written, spec)[0].items() if key != "p"} == document
+
+
+def test_values_are_let_go():
+    """Neither a document that is written nor one that is refused leaves a reference to a value."""
+    spec = COMPILED["ascii"]
+    for value in ("1" * 12, "1" * 13, None):
+        held = {"t": "0200", "11": "000001", "37": value or ["no text"]}
+        before = sys.getrefcount(held["37"])
+        for _ in range(20):
+            with contextlib.suppress(EncodeError):
+                encode(held, spec)
+        gc.collect()
+        assert sys.getrefcount(held["37"]) < before + 20
 
 
 def test_nothing_is_leaked():
