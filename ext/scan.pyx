@@ -11,7 +11,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from switch.bits cimport FIRST_BIT, first_set_bit
+from switch.bits cimport FIRST_BIT, reversed_bits
 from switch.content cimport (
     ascii_at,
     hex_digit,
@@ -23,7 +23,7 @@ from switch.content cimport (
     text_fits,
     wrong_content,
 )
-from switch.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
+from switch.cursor cimport Reader, load_be64, lowest_bit, reader_over, reader_position, reader_take
 from switch.hexadecimal cimport pack_hex
 from switch.spec cimport (
     CONTENT_HEX,
@@ -181,9 +181,11 @@ cdef inline int _index_field(const FieldSpec *spec, Reader *reader, int field, M
     cdef uint32_t size = 0
     cdef uint32_t count = 0
     cdef int wrong
+    if not spec.defined:
+        return _fail(fault, FAULT_NO_SPEC, field, reader_position(reader), 0, 0)
     if _take(spec, reader, &data, &size, &count, field, fault) < 0:
         return -1
-    if not quickly_agrees(spec, data, size, count):
+    if not quickly_agrees(spec, data, size, count, size + reader.left):
         wrong = wrong_content(spec, data, size, count)
         if wrong >= 0:
             return _fail(fault, FAULT_CONTENT, field, <size_t>(data - reader.start) + <size_t>wrong, 0, 0)
@@ -259,10 +261,8 @@ cdef inline int _read_bitmap(const FieldSpec *spec, Reader *reader, int field, u
 
 cdef int scan_message(Spec spec, const uint8_t *data, size_t size, MessageIndex *index, Fault *fault) noexcept nogil:
     cdef Reader reader
-    cdef const FieldSpec *field_spec
     cdef uint64_t bitmap[3]
     cdef uint64_t bits
-    cdef uint64_t present
     cdef int word
     cdef int words = 1
     cdef int place
@@ -292,21 +292,16 @@ cdef int scan_message(Spec spec, const uint8_t *data, size_t size, MessageIndex 
         words += 1
 
     for word in range(words):
-        bits = bitmap[word]
-        present = 0
+        # From here on the lowest bit is the first field's.
+        bits = reversed_bits(bitmap[word])
+        index.present[word] = bits
         while bits:
-            place = first_set_bit(bits)
-            bits ^= FIRST_BIT >> place
+            place = lowest_bit(bits)
             field = 64 * word + place + 1
-            field_spec = &spec.fields[field]
-            if not field_spec.defined:
-                index.present[word] = present
-                return _fail(fault, FAULT_NO_SPEC, field, reader_position(&reader), 0, 0)
-            if _index_field(field_spec, &reader, field, index, fault) < 0:
-                index.present[word] = present
+            if _index_field(&spec.fields[field], &reader, field, index, fault) < 0:
+                index.present[word] &= (<uint64_t>1 << place) - 1
                 return -1
-            present |= <uint64_t>1 << place
-        index.present[word] = present
+            bits &= bits - 1
     if reader.left:
         return _fail(fault, FAULT_TRAILING, field, reader_position(&reader), 0, reader.left)
     return 0

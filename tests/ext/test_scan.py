@@ -148,17 +148,28 @@ CLASSES = {
 }
 
 
+@pytest.mark.parametrize("behind", [0, 1, 14, 40], ids="{} bytes behind".format)
 @pytest.mark.parametrize("content", CLASSES)
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 25])
-def test_each_character_of_each_class_at_each_place(content, size):
-    spec = one_field(max_len=size, content=content)
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 25, 32, 33])
+def test_each_character_of_each_class_at_each_place(content, size, behind):
+    """Whatever stands behind a field, which a scan may load together with it, is not asked about."""
+    bits = "4000000000000000" if behind == 0 else "6000000000000000"
+    spec = compile_spec(
+        {
+            "t": {"data_enc": "ascii"},
+            "p": {"data_enc": "b"},
+            "2": {"data_enc": "ascii", "len_type": 0, "max_len": size, "content": content},
+            "3": {"data_enc": "b", "len_type": 0, "max_len": behind},
+        }
+    )
     allowed = CLASSES[content]
     good = allowed[:1]
+    head, tail = b"0200" + bytes.fromhex(bits), b"\xff" * behind
     for place in range(size):
-        for character in CHARACTERS:
-            data = only_field_2(good * place + bytes((character,)) + good * (size - place - 1))
+        for character in CHARACTERS if place in (0, size // 2, size - 1) else (ord(good), 0x2F, 0x3A, 0x80, 0xFF):
+            data = head + good * place + bytes((character,)) + good * (size - place - 1) + tail
             if character in allowed:
-                assert scan(data, spec).raw(2) == data[12:]
+                assert scan(data, spec).raw(2) == data[12 : 12 + size]
             else:
                 error = fault(data, spec)
                 assert (error.code, error.position) == ("content", 12 + place)
