@@ -33,6 +33,7 @@ def main() -> int:
         slowness=arguments.slowness,
         lives=tuple(arguments.lives.split(",")),
         lying=arguments.lie,
+        defect=arguments.defect,
     )
     spare_collections()
     folder = Path(tempfile.mkdtemp(prefix="authswitch-torture-"))
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lives", default=",".join(FIRST_LIVES), help=f"kinds of lives: {', '.join(LIVES)}")
     parser.add_argument("--mount", action=argparse.BooleanOptionalAction, default=True, help="on a file system apart")
     parser.add_argument("--lie", action="store_true", help="let the disk lie: a run that must find differences")
+    parser.add_argument("--defect", default="", help="give the switch a deliberate defect: it should find differences")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that went well")
     return parser
 

@@ -22,6 +22,7 @@ from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
 from switch.simulators.receipts import merge_counters, write_receipts
 from switch.simulators.tills import REFUSED_FOR_NOW, Tills, TillSettings
+from tests.simulation.defects.build import ROOT, VARIABLE, build, number_of
 from tests.system.daemon import Daemon, until
 
 from .books import Comparison
@@ -71,6 +72,7 @@ class Settings:
         slowness: Factor on every wait, for slow machines.
         lives: Kinds of lives; the first ones in this order, then drawn from them.
         lying: Let the disk lie about what is durable, and lose it: a run that must find differences.
+        defect: A deliberate defect of the simulation's that the switch has; empty for none.
     """
 
     kills: int = 50
@@ -81,6 +83,7 @@ class Settings:
     slowness: float = 1.0
     lives: tuple[str, ...] = FIRST_LIVES
     lying: bool = False
+    defect: str = ""
 
 
 class Torture:
@@ -118,6 +121,11 @@ class Torture:
         self._lives = 0
         self._start_s = 2.0
         self._begun = time.monotonic()
+        self._environment = {**os.environ, **self.disk.environment}
+        if settings.defect:
+            # The switch is taken from a copy; the driver is not.
+            path = os.pathsep.join(map(str, (build(), ROOT)))
+            self._environment |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": path, VARIABLE: number_of(settings.defect)}
 
     # --- the course -----------------------------------------------------------------------------------------------
 
@@ -334,7 +342,7 @@ class Torture:
 
     def _new_daemon(self) -> Daemon:
         self.disk.control.is_lying = 0
-        self._daemon = daemon = Daemon(self._world.config, environment={**os.environ, **self.disk.environment})
+        self._daemon = daemon = Daemon(self._world.config, environment=self._environment)
         daemon.start_seconds = 60 * self.settings.slowness
         return daemon
 
