@@ -78,6 +78,9 @@ class Checker:
         for key, payment in self.payments.items():
             for booking in self.bookings.get(key, ()):
                 payment.may_have_been_sent |= booking.heard_ns is not None and booking.heard_ns >= settled_ns
+            for booking in self.bookings.get(key, ()):
+                if booking.is_overtaken and booking.heard_ns is not None and booking.heard_ns >= settled_ns:
+                    booking.heard_ns = None  # the next one does not know of it
 
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""

@@ -357,9 +357,11 @@ class Plant:
             self._is_broken = True
             self.clock.tell("switch", f"cannot write its journal: {journal.reason}")
             self.clock.after(self.draw.randrange(100, 4_000) * MS, self._replace_disk, self.generation)
+        if journal.broken:
+            return
         if not journal.waiting_bytes:
             self._settled_ns = self.clock.now_ns
-        elif not journal.broken:
+        else:
             self._is_committing = True
             self.clock.after(self.storage.latency_ns(), self._write, self.generation)
 
