@@ -1,11 +1,12 @@
-"""What the switch owes issuers: reversals of approvals that no terminal was told, sent until they are acknowledged."""
+"""What the switch owes issuers: reversals of approvals that no terminal was told, and advices of payments that they
+were not asked about, sent until they are acknowledged."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.duplicate cimport Outcome
 from switch.link cimport Link, LinkChannel
 from switch.scan cimport MessageIndex
 from switch.state cimport State
-from switch.transaction cimport Transaction
+from switch.transaction cimport NaturalKey, Transaction
 
 
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
@@ -17,12 +18,21 @@ that a terminal of ``listener`` sent for a request that is not known here. ``aut
 issuer has given none; ``original`` is the position of the INTENT that is taken back, or 0; ``cause`` a
 ``ReversalCause``. Its journal position, or POSITION_FAILED."""
 
-cdef bint can_owe(State state) noexcept nogil
-"""Whether the store has room for a reversal of everything that is under way, and one more."""
+cdef bint can_owe(State state, uint32_t more) noexcept nogil
+"""Whether the store has room for a reversal of everything that is under way, and so many more."""
+
+cdef uint32_t find_advice(State state, const NaturalKey *key, const uint8_t *pan, int pan_digits) noexcept nogil
+"""Entry of the store of a terminal's payment that its issuer has not been told of yet, by terminal, STAN and card, of
+the MTI class of ``key`` or of any where that is 0; REVERSAL_NONE when there is none. For payments that the duplicate
+window has forgotten: looks at all advices that are owed."""
+
+cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept
+"""Undo the payment that an advice of the store tells of: cancel the advice (``cause`` is a ``ReversalCause``) if no
+attempt can have left, else store a reversal that waits behind it. The journal position of that, or POSITION_FAILED."""
 
 cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept
-"""Store the reversal of a finished approval, once; its journal position, 0 when there is nothing to reverse, or
-POSITION_FAILED."""
+"""Take back a finished approval, once: by a reversal, or by cancelling the advice that would tell of it (``cause`` is a
+``ReversalCause``). The journal position of that, 0 when there is nothing to take back, or POSITION_FAILED."""
 
 cdef void uncount(State state, Outcome *entry) noexcept nogil
 """Take back what risk control counted for a request that was not approved, or whose approval is reversed."""
@@ -31,9 +41,10 @@ cdef void pay(State state, Link link) noexcept
 """Send what is owed to a link as far as its window and its connections allow."""
 
 cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept
-"""The issuer answered the reversal that transaction ``number``, in no list any more, carries: with one of the codes
-that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when its original
-was not approved behind an attempt; what a terminal takes back is then asked of the next issuer of the card's route."""
+"""The issuer answered the reversal or advice that transaction ``number``, in no list any more, carries: with one of the
+codes that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when its
+original was not approved behind an attempt; what a terminal takes back is then asked of the next issuer of the card's
+route. An advice is ended by every answer but those by which the issuer says that it could not take note."""
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept
 """The attempt that transaction ``number`` carries was not answered."""

@@ -1,4 +1,4 @@
-"""What the switch owes issuers: reversals of approvals that no terminal was told, sent until acknowledged (I2)."""
+"""What the switch owes issuers: reversals and advices, sent until they are acknowledged (I2)."""
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
@@ -9,18 +9,23 @@ from switch.kind cimport KIND_REVERSAL
 from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
-from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE, REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
-from switch.reversal cimport NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reason cimport (
+    REASON_APPROVED, REASON_CUT_OVER, REASON_DUPLICATE, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED,
+    REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+)
+from switch.record cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart, pack_digits, unpack_digits
+from switch.registry cimport Terminal
+from switch.reversal cimport NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport read_number, scan_message
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.transaction cimport TRANSACTION_REVERSAL, Transaction
+from switch.transaction cimport PAN_MAX, TRANSACTION_REVERSAL, NaturalKey, Transaction
 from switch.translate cimport (
     SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN, SLOT_STAN, Composer, fill_slot,
 )
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 cdef enum:
     FIELD_AMOUNT = 4
@@ -28,9 +33,9 @@ cdef enum:
     ORIGINAL_DATA_ROOM = 64
 
 
-cdef bint can_owe(State state) noexcept nogil:
+cdef bint can_owe(State state, uint32_t more) noexcept nogil:
     # All that may yet have to be reversed: what is at issuers, and approvals that wait to leave to their terminals.
-    return state.reversals.in_use + state.transactions.in_use + state.duplicates.untold < state.reversals.room
+    return state.reversals.in_use + state.transactions.in_use + state.duplicates.untold + more <= state.reversals.room
 
 
 cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
@@ -62,21 +67,102 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     if authorization_code != NULL:
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
     reversal.original = original
-    reversal.position = state.journal.reversal(reversal)
+    reversal.position = reversal.leaves_at = state.journal.reversal(reversal)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
     return reversal.position
+
+
+cdef uint32_t _advice_of(State state, uint32_t outcome) noexcept nogil:
+    """Entry of the store of the advice that tells of an outcome; REVERSAL_NONE when none is owed any more."""
+    cdef const Outcome *entry = state.duplicates.at(outcome)
+    cdef const Reversal *advice
+    if entry.advice == 0:
+        return REVERSAL_NONE
+    advice = state.reversals.at(entry.advice - 1)
+    if (advice.state == REVERSAL_FREE or not advice.is_advice or advice.outcome != outcome
+            or advice.outcome_serial != entry.serial):
+        return REVERSAL_NONE
+    return entry.advice - 1
+
+
+cdef uint32_t find_advice(State state, const NaturalKey *key, const uint8_t *pan, int pan_digits) noexcept nogil:
+    cdef const Reversal *advice
+    cdef const RequestPart *request
+    cdef const Terminal *terminal = state.registry.terminal(key.terminal)
+    cdef uint8_t packed[PAN_PACKED_BYTES]
+    cdef uint32_t number
+    if state.reversals.advices == 0:
+        return REVERSAL_NONE
+    pack_digits(pan, pan_digits, packed)
+    for number in range(state.reversals.top):
+        advice = state.reversals.at(number)
+        if advice.state == REVERSAL_FREE or not advice.is_advice:
+            continue
+        request = <const RequestPart *>advice.request
+        if (request.stan == key.stan and memcmp(request.terminal, terminal.id, TERMINAL_BYTES) == 0
+                and (key.message_class == 0 or request.message_class == key.message_class)
+                and (pan_digits == 0 or (request.pan_digits == pan_digits
+                                         and memcmp(request.pan, packed, PAN_PACKED_BYTES) == 0))):
+            return number
+    return REVERSAL_NONE
+
+
+cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
+    cdef Reversal *advice = state.reversals.at(number)
+    cdef const RequestPart *request = <const RequestPart *>advice.request
+    cdef Link link = <Link>state.links[advice.link]
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef int64_t position
+    if advice.follower:
+        return state.reversals.at(advice.follower - 1).position       # taken back before
+    unpack_digits(request.pan, request.pan_digits, pan)
+    if advice.attempts == 0 and not advice.resumed:
+        position = state.journal.cancelled(advice.position, advice.original, cause)
+    else:
+        position = reverse(state, link, NO_LISTENER, advice.source, advice.source_size, pan, request.pan_digits,
+                           advice.rrn, advice.authorization_code if advice.authorization_code[0] else NULL,
+                           advice.original, cause)
+    if position == POSITION_FAILED:
+        return position
+    if advice.stood_in and link.stand_in is not None:
+        link.stand_in.uncount(request.currency, request.amount_minor, pan, request.pan_digits, advice.stored_ns)
+    if advice.attempts == 0 and not advice.resumed:
+        stats_add(state.meters.stats, state.meters.link[link.number].advices_cancelled, 1)
+        _close_advice(state, link, number)
+    else:
+        state.reversals.follow(link.reversals, state.stored_reversal, number)
+    return position
+
+
+cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
+    """The issuer knows of it, or never will."""
+    cdef Reversal *advice = state.reversals.at(number)
+    cdef const RequestPart *request = <const RequestPart *>advice.request
+    if advice.stood_in and link.stand_in is not None:
+        link.stand_in.settle(request.currency, request.amount_minor)
+    link.free_stan(advice.stan)
+    state.reversals.remove(link.reversals, number)
 
 
 cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef int64_t position
+    cdef uint32_t advice
+    cdef Link link
     if entry.position == POSITION_NEVER and not entry.reversed:
         return POSITION_FAILED            # its own outcome could not be written down
     if not entry.approved or entry.reversed or entry.sent_size == 0:
         return 0
-    position = reverse(state, <Link>state.links[entry.link], NO_LISTENER, state.duplicates.sent(outcome),
-                       entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code, entry.intent,
-                       cause)
+    advice = _advice_of(state, outcome)
+    if advice != REVERSAL_NONE:
+        position = take_back_advice(state, advice, cause)
+    else:
+        link = <Link>state.links[entry.link]
+        if entry.stood_in and link.stand_in is not None:
+            link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
+        position = reverse(state, link, NO_LISTENER, state.duplicates.sent(outcome),
+                           entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
+                           entry.intent, cause)
     if position == POSITION_FAILED:
         return position                   # it stands as it was: whoever asks for its reversal again may get it
     entry.reversed = True
@@ -108,7 +194,7 @@ cdef void pay(State state, Link link) noexcept:
             return
         if _send(state, link, channel, number) != 0:
             state.tell("reversal_not_composable", {"link": link.name, "field": state.fault.field})
-            state.reversals.pause(link.reversals, number, state.calendar.now_ns)
+            state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
 
 
 cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out, uint32_t room,
@@ -119,6 +205,8 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
     cdef Composer composer = link.reversal_composer
     cdef DialectTables source_tables = link.tables
     cdef int original_size
+    if reversal.is_advice:
+        return _compose_advice(state, link, reversal, out, room, mac_field)
     if reversal.listener != NO_LISTENER:
         composer = <Composer>link.request_composers[reversal.listener]
         source_tables = (<Listener>state.listeners[reversal.listener]).tables
@@ -142,6 +230,19 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
     return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
 
 
+cdef int _compose_advice(State state, Link link, const Reversal *advice, uint8_t *out, uint32_t room,
+                         int *mac_field) noexcept:
+    """The same of an advice: as it is kept, said again by its MTI after the first attempt."""
+    cdef Composer composer = link.advice_attempt_composer
+    if scan_message(link.tables.spec, advice.source, advice.source_size, &state.sent, &state.fault) != 0:
+        return -1
+    state.clear_slots()
+    # After a restart nobody knows whether one has left that was not written down.
+    state.set_mti(repeat_mti(state.sent.mti) if advice.attempts or advice.resumed else state.sent.mti)
+    mac_field[0] = composer.mac_field
+    return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
+
+
 cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noexcept:
     """Send one attempt, with a transaction that waits for its answer; 0, or -1 when it cannot be composed."""
     cdef Reversal *reversal = state.reversals.at(number)
@@ -152,15 +253,19 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef int total
     cdef Transaction *transaction
     cdef int64_t match
+    cdef uint32_t *held
     cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
     if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
         return -1
     match = link.match_number(&state.sent)
     if not 0 < match < STAN_COUNT:
         return -1
-    if link.reversal_by_number[match] != STAN_FREE:
+    held = link.by_stan if reversal.is_advice else link.reversal_by_number
+    if reversal.is_advice and (match != reversal.stan or held[match] != STAN_HELD):
+        return -1
+    if not reversal.is_advice and held[match] != STAN_FREE:
         # Another reversal with this number is at the issuer: first that one, then this.
-        state.reversals.pause(link.reversals, number, state.calendar.now_ns)
+        state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
         return 0
     if mac_field and link.mac_key.algorithm != MAC_NONE:
         if seal_message(state.macs, link.tables, &link.mac_key, message, &state.sent, mac_field) != 0:
@@ -168,7 +273,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     carrier = state.transactions.open()
     transaction = state.transactions.at(carrier)
     transaction.state = TRANSACTION_REVERSAL
-    transaction.kind = KIND_REVERSAL
+    transaction.kind = reversal.kind if reversal.is_advice else <uint8_t>KIND_REVERSAL
     transaction.link = link.number
     transaction.stan = <uint32_t>match
     transaction.reversal = number
@@ -179,15 +284,18 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
         return -1
     link.note_sent(transaction, &state.sent)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
-    if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.position, OUTCOME_NONE) != 0:
+    if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.leaves_at, OUTCOME_NONE) != 0:
         state.transactions.close(carrier)
         return -1
-    link.reversal_by_number[match] = carrier + 1
+    held[match] = carrier + 1
     channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.waiting, carrier)
     state.reversals.at_issuer(link.reversals, number)
     state.journal.attempt(reversal)
-    stats_add(state.meters.stats, state.meters.link[link.number].reversal_attempts, 1)
+    if reversal.is_advice:
+        stats_add(state.meters.stats, state.meters.link[link.number].advice_attempts, 1)
+    else:
+        stats_add(state.meters.stats, state.meters.link[link.number].reversal_attempts, 1)
     return 0
 
 
@@ -220,6 +328,9 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     cdef Transaction *late
     cdef uint32_t owed = transaction.reversal
     cdef Reversal *reversal = state.reversals.at(owed)
+    if reversal.is_advice:
+        _acknowledge_advice(state, link, number, reason)
+        return
     if reason not in (REASON_APPROVED, REASON_ORIGINAL_NOT_FOUND, REASON_DUPLICATE):
         postpone(state, link, number)
         return
@@ -244,8 +355,29 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     state.transactions.close(number)
 
 
+cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reason) noexcept:
+    cdef uint32_t owed = state.transactions.at(number).reversal
+    cdef Reversal *advice = state.reversals.at(owed)
+    if reason in (REASON_ISSUER_UNAVAILABLE, REASON_SYSTEM_MALFUNCTION, REASON_CUT_OVER, REASON_TIMEOUT,
+                  REASON_MAC_FAILED):
+        postpone(state, link, number)
+        return
+    state.journal.reversed(advice, reason)
+    stats_add(state.meters.stats, state.meters.link[link.number].advices_acknowledged, 1)
+    if reason not in (REASON_APPROVED, REASON_DUPLICATE):
+        # What was told to the terminal stands; the issuer does not pay for it.
+        stats_add(state.meters.stats, state.meters.link[link.number].advices_declined, 1)
+        state.tell("advice_declined", {"link": link.name, "rrn": advice.rrn[:12].decode("ascii", "replace"),
+                                       "reason": reason, "stand_in": bool(advice.stood_in)})
+    _close_advice(state, link, owed)
+    state.transactions.close(number)
+
+
 cdef void postpone(State state, Link link, uint32_t number) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
-    link.reversal_by_number[transaction.stan] = STAN_FREE
-    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns)
+    if state.reversals.at(transaction.reversal).is_advice:
+        link.by_stan[transaction.stan] = STAN_HELD
+    else:
+        link.reversal_by_number[transaction.stan] = STAN_FREE
+    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, state.random())
     state.transactions.close(number)

@@ -40,6 +40,8 @@ cdef struct KindTraits:
     uint8_t money
     uint8_t forwarded         # asked of an issuer; else the switch answers at once
     uint8_t reversible        # an approval that its terminal did not get is reversed
+    uint8_t is_advice         # tells what has happened: answered at once, then the switch's to deliver
+    uint8_t told_as           # the advice that tells an issuer of one approved in its stead; KIND_UNKNOWN: none can be
 
 cdef struct FieldPart:        # a stretch of a field's canonical characters
     uint8_t field

@@ -25,6 +25,8 @@ def _fill_traits():
         traits_of_kind[<int>kind].money = traits.money
         traits_of_kind[<int>kind].forwarded = traits.forwarded
         traits_of_kind[<int>kind].reversible = traits.reversible
+        traits_of_kind[<int>kind].is_advice = traits.is_advice
+        traits_of_kind[<int>kind].told_as = traits.told_as
 
 
 _fill_traits()
@@ -476,7 +478,7 @@ cdef int read_index(Spec spec, bytes message, MessageIndex *index) except -1:
 
 def traits_of(int kind):
     cdef const KindTraits *traits = kind_traits(kind)
-    return traits.money, bool(traits.forwarded), bool(traits.reversible)
+    return traits.money, bool(traits.forwarded), bool(traits.reversible), bool(traits.is_advice), traits.told_as
 
 
 def answer_mti_of(int mti):

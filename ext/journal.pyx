@@ -41,7 +41,7 @@ cdef class Journal:
         return POSITION_FAILED
 
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
-        """CANCELLED: the advice of that position is never sent; ``cause`` is one of ``record.CancelCause``."""
+        """CANCELLED: the advice of that position is never sent; ``cause`` is a ``ReversalCause``."""
         return POSITION_FAILED
 
     cdef void delivered(self, int64_t position) noexcept:

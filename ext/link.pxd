@@ -10,13 +10,14 @@ from switch.pin cimport PinKey
 from switch.reversal cimport ReversalQueue
 from switch.scan cimport MessageIndex
 from switch.spec cimport Spec
+from switch.stand_in cimport StandIn
 from switch.transaction cimport VERIFY_MAX, DeadlineList, Transaction
 from switch.translate cimport Composer
 
 cdef enum:
     STAN_COUNT = NUMBER_COUNT
     STAN_FREE = 0
-    STAN_HELD = 0xFFFFFFFF    # of a reversal between two attempts
+    STAN_HELD = 0xFFFFFFFF    # of a reversal or advice between two attempts
     INSTITUTION_MAX = 11
 
 cdef enum LinkState:
@@ -64,6 +65,10 @@ cdef class Link:
     cdef list answer_composers                # by listener: the link's dialect to its
     cdef list unsigned_answer_composers       # the same without a MAC, for terminals without a MAC key
     cdef Composer reversal_composer           # from the request as it was sent
+    cdef list advice_composers                # by listener: its dialect to the link's
+    cdef Composer advice_attempt_composer     # from the advice as it is kept
+    cdef readonly StandIn stand_in            # what may be approved while it cannot be asked; None: nothing
+    cdef readonly bytes stand_in_mark         # as the dialect marks the advice of that; empty: it does not
     cdef dict network_composers               # by kind: our 0800s
     cdef Composer network_answer_composer     # our answers to the issuer's
 
@@ -77,7 +82,7 @@ cdef class Link:
     cdef DeadlineList network
     cdef readonly ReversalQueue reversals
     cdef readonly uint32_t timeouts_in_a_row
-    cdef uint32_t *by_stan                    # requests: transaction number + 1, STAN_FREE or STAN_HELD
+    cdef uint32_t *by_stan                    # requests and advices: transaction number + 1, STAN_FREE or STAN_HELD
     cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 

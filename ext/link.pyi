@@ -4,6 +4,7 @@ from switch.channel import Channel
 from switch.dialect import DialectTables
 from switch.framing import Framing
 from switch.reversal import ReversalQueue
+from switch.stand_in import StandIn
 from switch.translate import Composer
 
 VERIFY_FIELDS_MAX: int
@@ -37,6 +38,8 @@ class Link:
     channels: list[LinkChannel]
     open_connections: int
     reversals: ReversalQueue
+    stand_in: StandIn | None
+    stand_in_mark: bytes
     timeouts_in_a_row: int
     def __init__(
         self,
@@ -67,13 +70,16 @@ class Link:
     def in_flight(self) -> int: ...
     def set_mac_key(self, algorithm: str, key: bytes, padding: int) -> None: ...
     def set_pin_key(self, pin_format: int, key: bytes) -> None: ...
+    def set_stand_in(self, rule: StandIn, mark: str) -> None: ...
     def set_composers(
         self,
         *,
         requests: list[Composer],
+        advices: list[Composer],
         answers: list[Composer],
         unsigned_answers: list[Composer],
         reversal: Composer,
+        advice_attempt: Composer,
         network: dict[int, Composer],
         network_answer: Composer,
     ) -> None: ...

@@ -100,8 +100,10 @@ cdef class Link:
         self.late = DeadlineList()
         self.network = DeadlineList()
         self.request_composers = []
+        self.advice_composers = []
         self.answer_composers = []
         self.unsigned_answer_composers = []
+        self.stand_in_mark = b""
 
     def __dealloc__(self):
         free(self.by_stan)
@@ -118,22 +120,31 @@ cdef class Link:
         set_pin_key(&self.pin_key, key)
         self.pin_format = pin_format
 
-    def set_composers(self, *, list requests, list answers, list unsigned_answers, Composer reversal, dict network,
-                      Composer network_answer):
+    def set_stand_in(self, StandIn rule not None, str mark):
+        """Let payments be approved by a rule while the link cannot be asked; ``mark`` tells it in their advices."""
+        self.stand_in = rule
+        self.stand_in_mark = mark.encode("ascii")
+
+    def set_composers(self, *, list requests, list advices, list answers, list unsigned_answers, Composer reversal,
+                      Composer advice_attempt, dict network, Composer network_answer):
         """How messages are written.
 
         Args:
             requests: By listener: from its dialect to the link's.
+            advices: The same for advices.
             answers: By listener: from the link's dialect to its.
             unsigned_answers: The same without a MAC, for terminals without a MAC key.
             reversal: From a request as it was sent.
+            advice_attempt: From an advice as it is kept.
             network: By kind: our own network management messages.
             network_answer: Our answers to the issuer's.
         """
         self.request_composers = requests
         self.answer_composers = answers
         self.unsigned_answer_composers = unsigned_answers
+        self.advice_composers = advices
         self.reversal_composer = reversal
+        self.advice_attempt_composer = advice_attempt
         self.network_composers = network
         self.network_answer_composer = network_answer
 

@@ -39,6 +39,11 @@ cdef struct LinkMeters:
     uint32_t reversals
     uint32_t reversal_attempts
     uint32_t reversals_acknowledged
+    uint32_t advices
+    uint32_t advice_attempts
+    uint32_t advices_acknowledged
+    uint32_t advices_declined
+    uint32_t advices_cancelled
 
 
 cdef class Meters:

@@ -35,6 +35,11 @@ LINK_SERIES = (
     ("reversals", "authswitch_reversals_total", "Reversals stored for the issuer."),
     ("reversal_attempts", "authswitch_reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
     ("reversals_acknowledged", "authswitch_reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
+    ("advices", "authswitch_advices_total", "Advices stored for the issuer, of terminals and of stand-in."),
+    ("advice_attempts", "authswitch_advice_attempts_total", "Advices sent to the issuer, repeats included."),
+    ("advices_acknowledged", "authswitch_advices_acknowledged_total", "Advices that the issuer acknowledged."),
+    ("advices_declined", "authswitch_advices_declined_total", "Of these, advices that it acknowledged with a decline."),
+    ("advices_cancelled", "authswitch_advices_cancelled_total", "Advices taken back before they were sent."),
 )
 LIMITS = ("transactions", "duplicates", "reversals", "stans", "late")
 NO_LINK = "none"

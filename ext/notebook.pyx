@@ -8,7 +8,7 @@ from switch.transaction cimport Transaction
 
 from switch.kinds import KINDS
 from switch.reasons import REASONS
-from switch.record import CANCEL_CAUSES
+from switch.record import CAUSES
 
 
 @cython.final
@@ -103,4 +103,4 @@ cdef class Notebook(Journal):
         })
 
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
-        return self._note("cancelled", {"advice": advice, "original": original, "cause": CANCEL_CAUSES[cause]})
+        return self._note("cancelled", {"advice": advice, "original": original, "cause": CAUSES[cause]})

@@ -154,12 +154,16 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
     if entry.position == POSITION_NEVER:
         return                            # nothing may be told that is not written down
     stats_add(state.meters.stats, state.meters.listener[listener.number].repeated, 1)
-    if (entry.approved and entry.reversed) or size == 0:
+    # What a terminal must be told at least once, or it is reversed. An advice stands whether it was told or not.
+    cdef bint told_once = entry.approved and not kind_traits(entry.kind).is_advice
+    if entry.approved and not told_once and size == 0:
+        refuse_at(state, channel, headers, terminal, entry.kind, REASON_APPROVED, entry.position)
+    elif (told_once and entry.reversed) or size == 0:
         # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
         _refuse(state, channel, headers, terminal, entry.kind, REASON_TIMEOUT, entry.position, entry.rrn)
     else:
         memcpy(state.out + offset, state.duplicates.answer(outcome), size)
-        send_answer(state, channel, headers, size, entry.position, outcome if entry.approved else OUTCOME_NONE)
+        send_answer(state, channel, headers, size, entry.position, outcome if told_once else OUTCOME_NONE)
 
 
 cdef void finish_reversal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,

@@ -49,10 +49,6 @@ cdef enum OutcomeFlags:
 cdef enum AdviceFlags:
     ADVICE_STAND_IN = 1       # of an approval by stand-in; else a terminal sent the advice
 
-cdef enum CancelCause:        # why an advice is never sent
-    CANCELLED_UNTOLD = 1      # its terminal could not be told of the approval
-    CANCELLED_TAKEN_BACK      # its terminal took the payment back
-    CANCELLED_VOID            # its OUTCOME could not be written down
 
 cdef packed struct RecordHead:
     uint32_t size             # of the whole record
@@ -147,7 +143,7 @@ cdef packed struct AdvicePart:        # behind a RequestPart
 cdef packed struct CancelledPart:
     int64_t advice
     int64_t original          # position of its first ADVICE
-    uint8_t cause             # CancelCause
+    uint8_t cause             # ReversalCause: CAUSE_UNTOLD, CAUSE_TERMINAL; void are CAUSE_RESTART and CAUSE_UNUSABLE
 
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
@@ -195,6 +191,7 @@ cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outc
 cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcept nogil
 """Read the record at ``data``, all sizes checked; bytes that it takes, or -1 when it is none."""
 
+cdef void pack_digits(const uint8_t *digits, int count, uint8_t *packed) noexcept nogil
 cdef void unpack_digits(const uint8_t *packed, int count, uint8_t *digits) noexcept nogil
 cdef dict describe(const Record *record)
 """The record's parts by name, PAN whole: for callers who mask it."""

@@ -2,7 +2,6 @@ from typing import Final
 
 RECORD_NAMES: Final[dict[int, str]]
 CAUSES: Final[dict[int, str | None]]
-CANCEL_CAUSES: Final[dict[int, str]]
 NAMED_LINK: Final[int]
 NAMED_LISTENER: Final[int]
 NAMED_NUMBER: Final[int]

@@ -24,11 +24,6 @@ RECORD_NAMES = {
     RECORD_ADVICE: "ADVICE",
     RECORD_CANCELLED: "CANCELLED",
 }
-CANCEL_CAUSES = {
-    CANCELLED_UNTOLD: "terminal not told",
-    CANCELLED_TAKEN_BACK: "taken back",
-    CANCELLED_VOID: "outcome not written",
-}
 CAUSES = {
     CAUSE_UNKNOWN: None,
     CAUSE_TIMEOUT: "timeout",
@@ -533,7 +528,7 @@ cdef dict describe(const Record *record):
     elif record.head.type == RECORD_CANCELLED:
         parts["advice"] = record.cancelled.advice
         parts["original"] = record.cancelled.original
-        parts["cause"] = CANCEL_CAUSES.get(record.cancelled.cause, "unknown")
+        parts["cause"] = CAUSES.get(record.cancelled.cause)
     if record.message != NULL:
         parts["message"] = <bytes>record.message[:record.message_size]
     return parts

@@ -5,6 +5,7 @@ within the duplicate window is remembered with its answers; links number on wher
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.link cimport Link
 from switch.positions cimport PositionTable
 from switch.record cimport Record, RequestPart
 from switch.replay cimport Visitor
@@ -12,18 +13,22 @@ from switch.state cimport State
 
 cdef struct KeptRecord:       # a record that may still be needed, with its bytes behind it
     uint32_t size
-    uint32_t attempts         # of a REVERSAL
+    uint32_t attempts         # of a REVERSAL or ADVICE
     int32_t link              # its number now; -1: the configuration has it no more
     int32_t listener
     uint32_t link_name        # place in the list of names
     bint is_covered           # an INTENT whose REVERSAL is there
+    bint is_told              # an ADVICE whose OUTCOME is there
+    uint32_t outcome          # of an ADVICE: its entry of the duplicate window, counted from 1; 0: none
+    uint32_t outcome_serial
 
 
 cdef class Recovery(Visitor):
     cdef readonly State state
     cdef PositionTable _intents               # without outcome: KeptRecord
-    cdef PositionTable _reversals             # without REVERSED: KeptRecord
-    cdef PositionTable _originals             # by positions of INTENTs: the last REVERSAL that takes one back
+    cdef PositionTable _reversals             # REVERSAL and ADVICE without REVERSED: KeptRecord
+    cdef PositionTable _advices               # by position of its first record: entry of the store, counted from 1
+    cdef PositionTable _originals             # by position of INTENT or ADVICE: the last record that takes it back
     cdef list _links                          # by number in the segment: number now, or -1
     cdef list _listeners
     cdef list _link_names                     # of all links that were ever named
@@ -35,17 +40,20 @@ cdef class Recovery(Visitor):
     cdef int64_t _now_us
     cdef readonly uint64_t records
     cdef readonly uint32_t remembered         # outcomes in the duplicate window
-    cdef readonly uint32_t resumed            # reversals that go on
+    cdef readonly uint32_t resumed            # reversals and advices that go on
     cdef readonly uint32_t ended              # requests without outcome
     cdef readonly uint32_t reversed           # of them, those that are reversed now
 
     cdef int _number(self, list numbers, int number) except -2
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
+    cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
-    cdef int _remember(self, const Record *record, const RequestPart *request, int listener, int link,
-                       const uint8_t *sent, uint32_t sent_size) except -1
+    cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
+                            const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept
     cdef int _resume(self, int64_t position) except -1
+    cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1
+    cdef int _void(self, int64_t position, int64_t original) except -1
     cdef int _end(self, int64_t position) except -1
     cdef int _make_room(self) except -1

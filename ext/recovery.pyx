@@ -13,8 +13,9 @@ from switch.link cimport STAN_HELD, Link
 from switch.numbering cimport RRN_SIZE
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
-    FLAG_APPROVED, FLAG_REVERSED, MERCHANT_BYTES, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CLOSED, RECORD_INTENT,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, TERMINAL_BYTES, read_record, unpack_digits,
+    ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE,
+    RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
+    RECORD_REVERSED, TERMINAL_BYTES, RequestPart, read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
@@ -44,6 +45,7 @@ cdef class Recovery(Visitor):
         self.state = state
         self._intents = PositionTable()
         self._reversals = PositionTable()
+        self._advices = PositionTable()
         self._originals = PositionTable()
         self._links = []
         self._listeners = []
@@ -109,6 +111,12 @@ cdef class Recovery(Visitor):
                 kept = <KeptRecord *>self._intents.get(record.reversal.original)
                 if kept != NULL:
                     kept.is_covered = True
+        elif type == RECORD_ADVICE:
+            self._take_advice(record)
+        elif type == RECORD_CANCELLED:
+            self._drop(self._reversals, record.cancelled.advice)
+            if record.cancelled.original:
+                self._originals.put(record.cancelled.original, <uint64_t>record.position)
         elif type == RECORD_ATTEMPT:
             kept = <KeptRecord *>self._reversals.get(record.attempt.reversal)
             if kept != NULL:
@@ -117,6 +125,20 @@ cdef class Recovery(Visitor):
             self._drop(self._reversals, record.reversed.reversal)
         elif type == RECORD_CLOSED:
             self._drop(self._reversals, record.closed.reversal)
+        return 0
+
+    cdef int _take_advice(self, const Record *record) except -1:
+        cdef KeptRecord *kept
+        self._keep(self._reversals, record, record.advice.link, self._number(self._links, record.advice.link),
+                   self._number(self._listeners, record.request.listener))
+        kept = <KeptRecord *>self._reversals.get(record.position)
+        kept.attempts = record.advice.attempts
+        if record.advice.replaces:
+            kept.is_told = True           # its OUTCOME stands before
+            self._drop(self._reversals, record.advice.replaces)
+        else:
+            self._is_numbered = True
+            self.state.numbering.go_on_after(record.advice.rrn)
         return 0
 
     cdef int _number(self, list numbers, int number) except -2:
@@ -134,6 +156,9 @@ cdef class Recovery(Visitor):
         kept.listener = listener
         kept.link_name = self._link_name_at[link_then] if link_then < len(self._link_name_at) else 0
         kept.is_covered = False
+        kept.is_told = False
+        kept.outcome = 0
+        kept.outcome_serial = 0
         # The record's parts stand one after another before its message.
         memcpy(<uint8_t *>kept + sizeof(KeptRecord), record.message + record.message_size - record.head.size,
                record.head.size)
@@ -144,11 +169,21 @@ cdef class Recovery(Visitor):
         free(<void *>table.pop(position))
 
     cdef int _take_outcome(self, const Record *record) except -1:
-        cdef Record intent
+        cdef Record intent, advice
         cdef KeptRecord *kept
         if record.outcome.intent == 0:
-            return self._remember(record, &record.request, self._number(self._listeners, record.request.listener),
-                                  ABSENT, NULL, 0)
+            self._remember(record, &record.request, self._number(self._listeners, record.request.listener), ABSENT,
+                           NULL, 0)
+            return 0
+        kept = <KeptRecord *>self._reversals.get(record.outcome.intent)
+        if kept != NULL:
+            kept.is_told = True
+            if read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &advice) > 0:
+                kept.outcome = 1 + self._remember(record, &advice.request, kept.listener, kept.link, advice.message,
+                                                  advice.message_size)
+                if kept.outcome:
+                    kept.outcome_serial = self.state.duplicates.at(kept.outcome - 1).serial
+            return 0
         kept = <KeptRecord *>self._intents.pop(record.outcome.intent)
         if kept == NULL:
             return 0                 # its INTENT is older than all that matters
@@ -192,19 +227,19 @@ cdef class Recovery(Visitor):
         entry.fingerprint = fingerprint_of(state, request.kind, request.amount_minor)
         return number
 
-    cdef int _remember(self, const Record *record, const RequestPart *request, int listener, int link,
-                       const uint8_t *sent, uint32_t sent_size) except -1:
-        """Put a finished request into the duplicate window, if it is young enough."""
+    cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
+                            const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF:
+        """Put a finished request into the duplicate window, if it is young enough; its entry, or OUTCOME_NONE."""
         cdef State state = self.state
         cdef int64_t age_ns = max((self._now_us - record.head.wall_us) * 1000, 0)
         cdef bint approved = record.outcome.flags & FLAG_APPROVED
         cdef uint32_t number
         cdef Outcome *entry
         if age_ns > state.duplicates.age_max_ns:
-            return 0
+            return OUTCOME_NONE
         number = self._open_entry(request, listener)
         if number == OUTCOME_NONE:
-            return 0
+            return OUTCOME_NONE
         entry = state.duplicates.at(number)
         entry.position = record.position
         entry.intent = record.outcome.intent
@@ -214,13 +249,15 @@ cdef class Recovery(Visitor):
             entry.link = <uint16_t>link
         memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))
         memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
-        if not (approved and link >= 0 and request.kind < KINDS_MAX and kind_traits(request.kind).reversible):
+        entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
+        if not (approved and link >= 0 and request.kind < KINDS_MAX
+                and (kind_traits(request.kind).reversible or kind_traits(request.kind).is_advice)):
             sent_size = 0
         if record.message_size == 0 or state.duplicates.finish(number, record.message, record.message_size, sent,
                                                                sent_size, self._now_ns - age_ns) != 0:
             state.duplicates.finish_without_answer(number, self._now_ns - age_ns)
         self.remembered += 1
-        return 0
+        return number
 
     # --- what is owed ---------------------------------------------------------------------------------------------
 
@@ -273,21 +310,27 @@ cdef class Recovery(Visitor):
         """The link that a record belongs to."""
         if link < 0:
             name = self._link_names[name_at] if name_at < len(self._link_names) else "of unknown name"
-            raise RecoveryFailed(f"link {name} is owed a reversal (journal position {position}), but the configuration "
-                                 "has no such link; bring it back until nothing is owed to it")
+            raise RecoveryFailed(f"link {name} is owed a reversal or an advice (journal position {position}), but the "
+                                 "configuration has no such link; bring it back until nothing is owed to it")
         return self.state.links[link]
 
     cdef int _resume(self, int64_t position) except -1:
-        """A reversal that was not acknowledged goes on, under its own STAN."""
+        """A reversal or advice that was not acknowledged goes on, under its own STAN."""
         cdef Record record
         cdef KeptRecord *kept = <KeptRecord *>self._reversals.get(position)
-        cdef Link link = self._link_of(position, kept.link, kept.link_name)
+        cdef Link link
         cdef Reversal *reversal
         cdef uint32_t number
+        cdef uint64_t behind
+        read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
+        if record.head.type == RECORD_ADVICE and not kept.is_told:
+            return self._void(position, record.advice.original or position)
+        link = self._link_of(position, kept.link, kept.link_name)
+        if record.head.type == RECORD_ADVICE:
+            return self._resume_advice(position, kept, link, &record)
         if kept.listener < 0:
             raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener "
                                  "that the configuration has no more; bring it back until nothing is owed")
-        read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
         number = self.state.reversals.add(link.reversals, link.number, record.message, record.message_size,
                                           self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0))
         if number == REVERSAL_NONE:
@@ -304,8 +347,58 @@ cdef class Recovery(Visitor):
         unpack_digits(record.reversal.pan, record.reversal.pan_digits, reversal.pan)
         memcpy(reversal.rrn, record.reversal.rrn, sizeof(reversal.rrn))
         memcpy(reversal.authorization_code, record.reversal.authorization_code, sizeof(reversal.authorization_code))
+        reversal.resumed = True
         if reversal.stan:
             link.by_stan[reversal.stan] = STAN_HELD
+        behind = self._advices.get(reversal.original) if reversal.original else 0
+        if behind:
+            self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))
+        self.resumed += 1
+        return 0
+
+    cdef int _void(self, int64_t position, int64_t original) except -1:
+        """An advice without OUTCOME: nobody was told, neither its terminal nor its issuer."""
+        self._make_room()
+        if self.state.journal.cancelled(position, original, CAUSE_RESTART) == POSITION_FAILED:
+            raise RecoveryFailed(f"the end of the advice at journal position {position} cannot be written down")
+        return 0
+
+    cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1:
+        cdef State state = self.state
+        cdef int64_t stored_ns = self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0)
+        cdef uint8_t pan[20]
+        cdef Reversal *advice
+        cdef Outcome *entry
+        cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, record.message,
+                                                          record.message_size, &record.request, sizeof(RequestPart),
+                                                          stored_ns)
+        if number == REVERSAL_NONE:
+            raise RecoveryFailed(f"{self._reversals.count} reversals and advices are owed, and limits.reversals_max is "
+                                 f"{state.reversals.room}")
+        advice = state.reversals.at(number)
+        advice.attempts = kept.attempts
+        advice.resumed = True
+        advice.stan = record.advice.stan
+        advice.position = position
+        advice.original = record.advice.original or position
+        advice.listener = NO_LISTENER
+        advice.stood_in = (record.advice.flags & ADVICE_STAND_IN) != 0
+        advice.kind = record.request.kind
+        memcpy(advice.rrn, record.advice.rrn, sizeof(advice.rrn))
+        memcpy(advice.authorization_code, record.advice.authorization_code, sizeof(advice.authorization_code))
+        link.by_stan[advice.stan] = STAN_HELD
+        self._advices.put(advice.original, number + 1)
+        if advice.stood_in:
+            advice.kind = kind_traits(record.request.kind).told_as
+            if link.stand_in is not None:
+                unpack_digits(record.request.pan, record.request.pan_digits, pan)
+                link.stand_in.count(record.request.currency, record.request.amount_minor, pan,
+                                    record.request.pan_digits, False, stored_ns)
+        if kept.outcome and state.duplicates.holds(kept.outcome - 1, kept.outcome_serial):
+            entry = state.duplicates.at(kept.outcome - 1)
+            entry.advice = number + 1
+            advice.outcome = kept.outcome - 1
+            advice.outcome_serial = kept.outcome_serial
         self.resumed += 1
         return 0
 

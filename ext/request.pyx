@@ -6,13 +6,11 @@ The steps follow one another as in the design; each either lets the request pass
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_message
-from switch.calendar cimport write_digits
 from switch.debt cimport can_owe
-from switch.dialect cimport (
-    ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX, DialectTables, is_request, kind_traits, mti_class,
-)
+from switch.advice cimport stand_in_for, take_advice
+from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
-from switch.hexadecimal cimport hex_digit, hex_value
+from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots, fill_pin_slot
 from switch.identity cimport NOT_REFUSED, identify
 from switch.journal cimport POSITION_FAILED
 from switch.kind cimport (
@@ -22,36 +20,30 @@ from switch.kind cimport (
 from switch.link cimport Link, LinkChannel
 from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
-from switch.meters cimport LIMIT_DUPLICATES, LIMIT_LATE, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
+from switch.meters cimport LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
 from switch.network cimport answer_terminal
-from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat, set_rrn
-from switch.pin cimport PIN_FORMAT_NONE
+from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat
 from switch.reason cimport (
     REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
     REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
-    REASON_SECURITY_VIOLATION, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+    REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest, risk_request
-from switch.route cimport ROUTE_NONE, Route
+from switch.route cimport ROUTE_NONE
 from switch.scan cimport has_field, read_number, read_text, scan_message
 from switch.sensitive cimport blank_sensitive, read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.takeback cimport given_up, named_at, take_back
 from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
-from switch.translate cimport (
-    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN,
-    Composer, fill_slot,
-)
+from switch.translate cimport Composer
 
 cdef enum:
-    FIELD_PROCESSING_CODE = 3
     FIELD_AMOUNT = 4
     FIELD_STAN = 11
     FIELD_CURRENCY = 49
     FIELD_PIN = 52
-    PIN_BLOCK_BYTES = 8
     KEY_TEXT_MAX = 64
     STAN_DIGITS = 6
 
@@ -182,12 +174,15 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         return
     position = given_up(state, listener.tables, terminal_number, stan, amount_minor)
     if kind != KIND_REVERSAL and position != POSITION_FAILED:
-        # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now.
-        refuse_at(state, channel, frame.headers, terminal, kind, REASON_TIMEOUT, position)
+        # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now. Of an
+        # advice no issuer is told then, and its terminal need not send it again.
+        refuse_at(state, channel, frame.headers, terminal, kind,
+                  REASON_APPROVED if kind_traits(kind).is_advice else REASON_TIMEOUT, position)
         return
     has_room = not state.draining and _has_room(state)
-    # A reversal that is refused comes again, as the same; a payment that was refused once must never be charged.
-    outcome = _admit(state, &key) if has_room or kind != KIND_REVERSAL else OUTCOME_NONE
+    # A reversal or advice that is refused comes again, as the same; a payment that was refused once must never be
+    # charged.
+    outcome = _admit(state, &key) if has_room or not _comes_again(kind) else OUTCOME_NONE
     refusal = REASON_ISSUER_UNAVAILABLE if state.draining else REASON_SYSTEM_MALFUNCTION
     if outcome == OUTCOME_NONE:
         refuse(state, channel, frame.headers, terminal, kind, refusal)
@@ -223,7 +218,7 @@ cdef bint _has_room(State state) noexcept:
     if state.transactions.in_use == state.transactions.room:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TRANSACTIONS], 1)
         return False
-    if not can_owe(state):
+    if not can_owe(state, 1):
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_REVERSALS], 1)
         return False
     return True
@@ -238,6 +233,10 @@ cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
     if outcome == OUTCOME_NONE:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_DUPLICATES], 1)
     return outcome
+
+
+cdef bint _comes_again(int kind) noexcept nogil:
+    return kind == KIND_REVERSAL or kind_traits(kind).is_advice
 
 
 cdef bint _suits(Listener earlier, Listener listener) noexcept:
@@ -273,58 +272,6 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
     memcpy(transaction.headers, frame.headers, frame.headers_size)
 
 
-cdef Link _choose_link(State state, const Route *route):
-    """A link that can take the request: the lowest priority first, by weight among equals; None when there is none."""
-    cdef int first = 0
-    cdef int last, i
-    cdef uint32_t total, pick
-    while first < route.target_count:
-        total = 0
-        last = first
-        while last < route.target_count and route.target[last].priority == route.target[first].priority:
-            if (<Link>state.links[route.target[last].link]).can_take():
-                total += route.target[last].weight
-            last += 1
-        if total:
-            pick = <uint32_t>(state.random() % total)
-            for i in range(first, last):
-                if not (<Link>state.links[route.target[i].link]).can_take():
-                    continue
-                if pick < route.target[i].weight:
-                    return <Link>state.links[route.target[i].link]
-                pick -= route.target[i].weight
-        first = last
-    for i in range(route.target_count):
-        if (<Link>state.links[route.target[i].link]).is_late():
-            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
-            break
-    return None
-
-
-cdef int _translate_pin(State state, Listener listener, Link link, const Terminal *terminal,
-                        uint8_t *hex_block) noexcept:
-    """The PIN block under the link's key as hex digits; NOT_REFUSED or the reason why it cannot be."""
-    cdef uint8_t text[2 * PIN_BLOCK_BYTES]
-    cdef uint8_t block[PIN_BLOCK_BYTES]
-    cdef int i, high, low
-    if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
-        return REASON_FORMAT_ERROR
-    for i in range(PIN_BLOCK_BYTES):
-        high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
-        if high < 0 or low < 0:
-            return REASON_FORMAT_ERROR
-        block[i] = <uint8_t>(high << 4 | low)
-    if terminal.pin_key.size == 0 or link.pin_key.size == 0 or link.pin_format == PIN_FORMAT_NONE:
-        return REASON_SECURITY_VIOLATION
-    if state.pins.translate(block, &terminal.pin_key, terminal.pin_format, &link.pin_key, link.pin_format,
-                            state.pan, state.pan_digits, block) != 0:
-        return REASON_SECURITY_VIOLATION
-    for i in range(PIN_BLOCK_BYTES):
-        hex_block[2 * i] = hex_digit(block[i] >> 4)
-        hex_block[2 * i + 1] = hex_digit(block[i])
-    return NOT_REFUSED
-
-
 cdef int _forward(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
                   uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor) noexcept:
     """Risk, route, translate, intent, send; NOT_REFUSED or the reason why not."""
@@ -336,6 +283,8 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     cdef int reason, found
     cdef Link link
     if kind == KIND_UNKNOWN or not kind_traits(kind).forwarded:
+        if kind_traits(kind).is_advice:
+            return take_advice(state, channel, frame.headers, terminal, outcome)
         return REASON_INVALID_TRANSACTION
     if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
         return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
@@ -355,9 +304,9 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     if found == ROUTE_NONE:
         reason = REASON_NO_SUCH_ISSUER
     else:
-        link = _choose_link(state, state.routes.route(found))
+        link = choose_link(state, state.routes.route(found))
         if link is None:
-            reason = REASON_ISSUER_UNAVAILABLE
+            reason = stand_in_for(state, channel, frame.headers, terminal, outcome, state.routes.route(found))
         else:
             reason = _send(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor, link)
     if reason != NOT_REFUSED and state.risk is not None:
@@ -368,37 +317,14 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
 cdef int _compose(State state, Listener listener, Link link, const Terminal *terminal, int kind, uint32_t stan,
                   uint32_t offset) noexcept:
     """Write the request in the link's dialect at ``state.out + offset``; its size, or minus a reason, less one."""
-    cdef uint8_t pin[2 * PIN_BLOCK_BYTES]
-    cdef uint8_t processing_code[6]
-    cdef uint8_t kind_code[KIND_CODE_MAX]
-    cdef uint8_t entry_mode[ENTRY_MODE_SIZE_MAX]
+    cdef LinkTexts texts
     cdef int reason, size
     cdef Composer composer = <Composer>link.request_composers[listener.number]
-    state.clear_slots()
-    state.set_mti(<uint32_t>link.tables.kind_mti(kind))
-    write_digits(state.stan_text, 6, stan)
-    fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
-    state.numbering.write_rrn(state.calendar, stan, state.rrn)
-    set_rrn(state, state.rrn)
-    fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
-    # The account types of the terminal's processing code stay; what is asked is written in the link's own way.
-    if (read_text(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, processing_code, 6) == 6
-            and link.tables.kind_processing_code(kind, processing_code) == 2):
-        fill_slot(&state.slots, SLOT_PROCESSING_CODE, processing_code, 6)
-    if link.institution_id:
-        fill_slot(&state.slots, SLOT_FORWARDER, <const uint8_t *><const char *>link.institution_id,
-                  <int>len(link.institution_id))
-    size = link.tables.kind_code(kind, kind_code)
-    if size > 0:
-        fill_slot(&state.slots, SLOT_KIND_CODE, kind_code, size)
-    size = link.tables.entry_mode(listener.tables, &state.request, entry_mode)
-    if size > 0:
-        fill_slot(&state.slots, SLOT_ENTRY_MODE, entry_mode, size)
+    fill_link_slots(state, listener, link, kind, stan, &texts)
     if has_field(&state.request, FIELD_PIN):
-        reason = _translate_pin(state, listener, link, terminal, pin)
+        reason = fill_pin_slot(state, listener, link, terminal, &texts)
         if reason != NOT_REFUSED:
             return -reason - 1
-        fill_slot(&state.slots, SLOT_PIN_BLOCK, pin, sizeof(pin))
     size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
                             &state.composed, &state.fault)
     if size < 0:

@@ -30,6 +30,7 @@ cdef struct Reversal:
     uint8_t level             # of the pause that it is in
     uint8_t cause             # ReversalCause
     uint8_t is_advice         # it tells of a payment; else it takes one back
+    uint8_t kind              # advice: what it is sent as
     uint8_t stood_in          # advice: of an approval by stand-in
     uint8_t resumed           # its record is of an earlier process: attempts that are not counted may have left
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
@@ -39,22 +40,25 @@ cdef struct Reversal:
     uint32_t next
     uint32_t previous         # in its list of those that are ready or paused
     uint32_t source_size
+    uint32_t outcome          # advice: its entry of the duplicate window, as long as that has the serial
+    uint32_t outcome_serial
     uint32_t follower         # advice: the reversal that waits for its end, counted from 1; 0: none
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     int64_t stored_ns
     int64_t due_ns
     int64_t position          # of its record in the journal
     int64_t leaves_at         # journal position that must be durable before an attempt leaves
-    int64_t original          # position of the INTENT or ADVICE that it takes back; 0: not known here. Of an advice:
-                              # of its first record, by which others name it; 0 while that is being written
+    # Position of the INTENT or ADVICE that it takes back; 0: not known here. Of an advice: of its first record, by
+    # which others name it; 0 while that is being written.
+    int64_t original
     int64_t replaces          # position of its record before, when it is written down once more; else 0
     uint16_t listener         # whose terminal sent the source; NO_LISTENER: the source is what the link was sent
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: none is known
-    uint8_t *source           # what attempts are composed from: the request as sent, or the terminal's own reversal,
-                              # or the advice as its link gets it
+    # What attempts are composed from: the request as sent, or the terminal's own reversal, or the advice as kept.
+    uint8_t *source
     uint8_t *request          # advice: the RequestPart of its record, behind the source; else NULL
 
 cdef struct ReversalList:
@@ -81,6 +85,8 @@ cdef class ReversalStore:
     cdef uint32_t _free
     cdef readonly uint32_t room
     cdef readonly uint32_t in_use
+    cdef readonly uint32_t advices            # of them, advices
+    cdef uint32_t top                         # entries from here on were never used
 
     cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
                       int64_t now_ns) noexcept nogil
@@ -91,7 +97,7 @@ cdef class ReversalStore:
     cdef Reversal *at(self, uint32_t number) noexcept nogil
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
     cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil

@@ -10,4 +10,5 @@ class ReversalQueue:
 class ReversalStore:
     room: int
     in_use: int
+    advices: int
     def __init__(self, room: int) -> None: ...

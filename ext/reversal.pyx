@@ -5,6 +5,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.live cimport live
 
+cdef enum:
+    JITTER_PART = 8           # of a pause, at most so much longer: one eighth
+
 
 @cython.final
 cdef class ReversalQueue:
@@ -66,6 +69,7 @@ cdef class ReversalStore:
             advice.request = advice.source + size
             memcpy(advice.request, request, request_size)
             queue.advices += 1
+            self.advices += 1
         return number
 
     cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
@@ -86,6 +90,8 @@ cdef class ReversalStore:
         reversal.source_size = size
         reversal.stored_ns = now_ns
         self.in_use += 1
+        if number >= self.top:
+            self.top = number + 1
         live.reversals += 1
         queue.depth += 1
         self._append(&queue.ready, number)
@@ -113,8 +119,13 @@ cdef class ReversalStore:
         reversal.attempts += 1
         queue.at_issuer += 1
 
-    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
-        """The attempt brought no acknowledgement: wait for the next one."""
+    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil:
+        """The attempt brought no acknowledgement: wait for the next one.
+
+        The pause is up to an eighth longer by ``random``, so that not all that failed together comes again together.
+        What is due later than those behind it in the list holds them up by no more than that.
+        """
+        cdef int64_t pause_ns
         cdef Reversal *reversal = &self._pool[number]
         cdef uint32_t level = reversal.attempts - 1 if reversal.attempts else 0
         if level >= REVERSAL_LEVELS:
@@ -123,7 +134,8 @@ cdef class ReversalStore:
             queue.at_issuer -= 1
         reversal.state = REVERSAL_PAUSED
         reversal.level = <uint8_t>level
-        reversal.due_ns = now_ns + queue._pause_of(level)
+        pause_ns = queue._pause_of(level)
+        reversal.due_ns = now_ns + pause_ns + <int64_t>(random % <uint64_t>(pause_ns // JITTER_PART + 1))
         self._append(&queue.paused[level], number)
 
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
@@ -151,6 +163,7 @@ cdef class ReversalStore:
             self._append(&queue.ready, reversal.follower - 1)
         queue.depth -= 1
         queue.advices -= reversal.is_advice
+        self.advices -= reversal.is_advice
         free(reversal.source)
         live.reversals -= 1
         reversal.source = NULL

@@ -80,6 +80,9 @@ cdef class Risk:
     cdef int check(self, const RiskRequest *request) noexcept nogil
     """REASON_APPROVED and the request counted in its windows, or the reason of the refusal (and not counted)."""
 
+    cdef void count(self, const RiskRequest *request) noexcept nogil
+    """Count a request in its windows, whatever their limits: it has happened."""
+
     cdef void uncount(self, const RiskRequest *request) noexcept nogil
     """Take a counted request back, because it was refused later or reversed. The request must be as it was checked,
     with the time of that check."""

@@ -116,12 +116,15 @@ cdef class Risk:
                     return REASON_AMOUNT_LIMIT
                 if limit.count_max >= 0 and <int64_t>total_count >= limit.count_max:
                     return REASON_COUNT_LIMIT
-        for number in range(self.limit_count):
-            limit = &self._limits[number]
-            if limit.slice_ms and applies(limit, request, kind, known):
-                self.windows.add(keys[limit.scope] ^ limit.salt, request.now_ms, limit.slice_ms, limit.slices,
-                                 amount if limit.amount_max >= 0 else 0)
+        add_to_windows(self, request, kind, keys, known)
         return REASON_APPROVED
+
+    cdef void count(self, const RiskRequest *request) noexcept nogil:
+        cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
+        cdef uint64_t keys[<int>SCOPE_COUNT]
+        cdef bint known[<int>SCOPE_COUNT]
+        identify(self, request, keys, known)
+        add_to_windows(self, request, kind, keys, known)
 
     cdef void uncount(self, const RiskRequest *request) noexcept nogil:
         cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
@@ -158,6 +161,17 @@ cdef inline bint applies(const Limit *limit, const RiskRequest *request, uint64_
                          const bint *known) noexcept nogil:
     return (limit.kinds & kind) != 0 and known[limit.scope] and (
         limit.currency == 0 or limit.currency == request.currency)
+
+
+cdef inline void add_to_windows(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
+                                const bint *known) noexcept nogil:
+    cdef const Limit *limit
+    cdef int number
+    for number in range(risk.limit_count):
+        limit = &risk._limits[number]
+        if limit.slice_ms and applies(limit, request, kind, known):
+            risk.windows.add(keys[limit.scope] ^ limit.salt, request.now_ms, limit.slice_ms, limit.slices,
+                             max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
 
 
 cdef inline void identify(Risk risk, const RiskRequest *request, uint64_t *keys, bint *known) noexcept nogil:

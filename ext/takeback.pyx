@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from switch.debt cimport reverse, reverse_outcome
+from switch.debt cimport find_advice, reverse, reverse_outcome, take_back_advice
 from switch.dialect cimport DialectTables, mti_class
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
@@ -14,7 +14,8 @@ from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.reversal cimport CAUSE_TERMINAL
+from switch.record cimport RequestPart
+from switch.reversal cimport CAUSE_TERMINAL, REVERSAL_NONE
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport read_number, read_text
 from switch.sensitive cimport blank_sensitive
@@ -47,12 +48,18 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
     cdef int64_t amount_minor = read_number(tables.spec, &state.request, FIELD_AMOUNT)
     cdef bint others = False
     cdef Named named
-    cdef uint32_t original
+    cdef uint32_t original, advice
     cdef Outcome *entry
     cdef int reason = REASON_APPROVED
     _read_named(state, tables, &named)
     original = _find_original(state, key, &named, &others)
-    if original == OUTCOME_NONE:
+    advice = _find_advice(state, key, &named) if original == OUTCOME_NONE else REVERSAL_NONE
+    if advice != REVERSAL_NONE:
+        if amount_minor >= 0 and amount_minor != (<const RequestPart *>state.reversals.at(advice).request).amount_minor:
+            reason = REASON_INVALID_AMOUNT
+        elif take_back_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
+            reason = REASON_SYSTEM_MALFUNCTION
+    elif original == OUTCOME_NONE:
         reason = _give_up(state, channel.listener, key.terminal, &named, amount_minor)
         if reason == REASON_APPROVED:
             # What has that number here is another payment: it stays, and no issuer is told to look for it.
@@ -118,6 +125,14 @@ cdef uint32_t _find_original(State state, const NaturalKey *own, const Named *na
         if found != OUTCOME_NONE:
             break
     return found
+
+
+cdef uint32_t _find_advice(State state, const NaturalKey *own, const Named *named) noexcept nogil:
+    """A payment that a reversal names and the duplicate window has forgotten, though its issuer was not told of it."""
+    cdef NaturalKey key = own[0]
+    key.stan = <uint32_t>named.stan
+    key.message_class = named.message_class
+    return find_advice(state, &key, state.pan, state.pan_digits)
 
 
 cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Named *named,

@@ -33,6 +33,7 @@ cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the
     SLOT_KIND_CODE            # what tells a kind beside the processing code: condition code, function code, 60.1
     SLOT_ENTRY_MODE           # field 22 as the destination writes it
     SLOT_FORWARDER            # the forwarding institution's identification code: ours on the link
+    SLOT_STAND_IN             # the link dialect's mark of an approval by stand-in
     SLOT_COUNT
 
 cdef struct SlotValue:

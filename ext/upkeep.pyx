@@ -37,8 +37,8 @@ cdef int64_t lowest_waiting(State state, int64_t lowest):
 def keep_up(State state not None, JournalFiles journal not None, int64_t carry_records=CARRY_RECORDS):
     """Tell the journal what its next segment begins with. Call every few seconds.
 
-    Reversals that are owed for so long that ``carry_records`` records have been written since are written down once
-    more, so that a recovery needs to go back no further; as many at a time as the journal has room for.
+    Reversals and advices that are owed for so long that ``carry_records`` records have been written since are written
+    down once more, so that a recovery needs to go back no further; as many at a time as the journal has room for.
     """
     cdef int64_t lowest = lowest_waiting(state, journal._next_position)
     cdef int64_t carry_below = journal._next_position - carry_records
@@ -55,7 +55,7 @@ def keep_up(State state not None, JournalFiles journal not None, int64_t carry_r
         left -= 1
         if reversal.position < carry_below and journal.accepts():
             reversal.replaces = reversal.position
-            position = journal.reversal(reversal)
+            position = journal.advice(reversal) if reversal.is_advice else journal.reversal(reversal)
             if position != POSITION_FAILED:
                 reversal.position = position
         lowest = min(lowest, reversal.position)

@@ -42,7 +42,7 @@ class Kind(IntEnum):
     COMPLETION = 9, "the purchase that a pre-authorization was for"
     COMPLETION_VOID = 10, "a completion taken back before settlement"
     REVERSAL = 11, "an earlier request undone, because its outcome is unknown or unwanted"
-    ADVICE = 12, "notice of a purchase that was approved without the issuer"
+    ADVICE = 12, "notice of a payment that was approved without the issuer"
     BATCH_UPLOAD = 13, "one transaction of a terminal's batch, for comparison"
     SETTLEMENT = 14, "totals of a terminal's batch"
     SIGN_ON = 15, "start of work, often with new keys"
@@ -50,6 +50,7 @@ class Kind(IntEnum):
     ECHO_TEST = 17, "is the other side there"
     KEY_EXCHANGE = 18, "new working keys"
     CUT_OVER = 19, "a new business day"
+    PREAUTHORIZATION_ADVICE = 20, "notice of a hold that was approved without the issuer"
 
     @property
     def label(self) -> str:
@@ -65,6 +66,10 @@ class KindTraits(NamedTuple):
     """Asked of an issuer; else the switch answers at once and owns what follows."""
     reversible: bool
     """An approval that its terminal did not get is reversed."""
+    is_advice: bool = False
+    """It tells what has happened: taken when it is durable, answered at once, then the switch's to deliver."""
+    told_as: Kind = Kind.UNKNOWN
+    """The advice that tells an issuer of one that was approved in its stead; UNKNOWN where none can be."""
 
 
 _ANSWERED = KindTraits(Money.NONE, forwarded=False, reversible=False)
@@ -74,18 +79,18 @@ _HOLD = KindTraits(Money.NONE, forwarded=True, reversible=True)
 
 TRAITS: dict[Kind, KindTraits] = {
     Kind.UNKNOWN: _ANSWERED,
-    Kind.PURCHASE: _DEBIT,
+    Kind.PURCHASE: _DEBIT._replace(told_as=Kind.ADVICE),
     Kind.CASH_ADVANCE: _DEBIT,
     Kind.REFUND: _CREDIT,
     Kind.VOID: _CREDIT,
     Kind.REFUND_VOID: _DEBIT,
     Kind.BALANCE_INQUIRY: KindTraits(Money.NONE, forwarded=True, reversible=False),
-    Kind.PREAUTHORIZATION: _HOLD,
+    Kind.PREAUTHORIZATION: _HOLD._replace(told_as=Kind.PREAUTHORIZATION_ADVICE),
     Kind.PREAUTHORIZATION_VOID: _HOLD,
     Kind.COMPLETION: _DEBIT,
     Kind.COMPLETION_VOID: _CREDIT,
     Kind.REVERSAL: _ANSWERED,
-    Kind.ADVICE: KindTraits(Money.DEBIT, forwarded=False, reversible=False),
+    Kind.ADVICE: KindTraits(Money.DEBIT, forwarded=False, reversible=False, is_advice=True),
     Kind.BATCH_UPLOAD: _ANSWERED,
     Kind.SETTLEMENT: _ANSWERED,
     Kind.SIGN_ON: _ANSWERED,
@@ -93,6 +98,7 @@ TRAITS: dict[Kind, KindTraits] = {
     Kind.ECHO_TEST: _ANSWERED,
     Kind.KEY_EXCHANGE: _ANSWERED,
     Kind.CUT_OVER: _ANSWERED,
+    Kind.PREAUTHORIZATION_ADVICE: KindTraits(Money.NONE, forwarded=False, reversible=False, is_advice=True),
 }
 
 KINDS: tuple[str, ...] = tuple(kind.label for kind in Kind)

@@ -41,6 +41,7 @@ class Slot(IntEnum):
     KIND_CODE = 18, "what tells a kind beside the processing code: condition code, function code, 60.1"
     ENTRY_MODE = 19, "how the card was read, as the destination's dialect writes it in field 22"
     FORWARDER = 20, "the forwarding institution's identification code on the link, digits"
+    STAND_IN = 21, "in the advice of an approval by stand-in, what the dialect marks it with"
 
     @property
     def label(self) -> str:

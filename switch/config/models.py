@@ -26,12 +26,15 @@ from pydantic import (
 
 from switch.config.problems import Problem
 from switch.link import VERIFY_FIELDS_MAX
+from switch.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
 
 LISTENERS_MAX = 32
 """A terminal's allowed listeners are kept as 32 bits."""
 
 LINKS_MAX = 1024
 HOUR_MS = 3_600_000
+AMOUNT_MAX = 10**15
+"""Of a limit, in the currency's minor unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,13 @@ def _parse_network(value: object) -> IPv4Network | IPv6Network:
         raise ValueError(f'needed an IP address or network such as "10.1.0.0/16", got {value!r}') from error
 
 
+def _ordered(bins: str) -> str:
+    low, dash, high = bins.partition("-")
+    if dash and (len(low) != len(high) or high < low):
+        raise ValueError(f"needed a high end of as many digits as the low one, and not below it, got {bins!r}")
+    return bins
+
+
 BindAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_address)]
 EndpointAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_endpoint)]
 FilePath = Annotated[Path, BeforeValidator(_resolve)]
@@ -112,6 +122,8 @@ Network = Annotated[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], BeforeVal
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
 KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$")]
 InstitutionId = Annotated[str, Field(pattern=r"^[0-9]{1,11}$")]
+BinRange = Annotated[str, Field(pattern=r"^[0-9]{1,19}(-[0-9]{1,19})?$"), AfterValidator(_ordered)]
+Currency = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
 TlsVersion = Literal["1.2", "1.3"]
 
 
@@ -216,7 +228,9 @@ class LimitsSection(Section):
     )
     duplicate_window_seconds: int = count(600, "How long a finished transaction is remembered.", most=7 * 24 * 3600)
     reversals_max: int = count(
-        100_000, "Reversals waiting to be acknowledged; above it no new payment is accepted.", most=10_000_000
+        100_000,
+        "Reversals and advices waiting to be acknowledged; above it no new payment is accepted.",
+        most=10_000_000,
     )
     drain_seconds: int = count(30, "How long a drain waits for what is in flight.", most=3_600)
     statistics_bytes: int = count(4_194_304, "Shared memory for counters and histograms.", least=65_536, most=1 << 30)
@@ -326,12 +340,55 @@ class LinkMatch(Section):
 
 
 class LinkReversal(Section):
-    """How reversals are delivered to an issuer."""
+    """How reversals, and advices, are delivered to an issuer."""
 
-    mti: Literal["0400", "0420"] = Field("0420", description="Request or advice; repeats are 0401 or 0421.")
+    mti: Literal["0400", "0420"] = Field(
+        "0420", description="Reversals as requests or as advices; repeats are 0401 or 0421."
+    )
     interval_ms: int = milliseconds(10_000, "Wait before the first repeat; it doubles with each.", least=100)
     backoff_max_ms: int = milliseconds(600_000, "The longest wait between two repeats.", least=100)
-    window: int = count(16, "Reversals in flight on this link at once.", most=4_096)
+    window: int = count(16, "Reversals and advices in flight on this link at once.", most=4_096)
+
+
+class StandInLimit(Section):
+    """How much is approved in one currency, in its minor units."""
+
+    currency: Currency = Field(description="Numeric ISO 4217 code; payments in a currency without limits are refused.")
+    amount_max: int = Field(ge=1, le=AMOUNT_MAX, description="One payment.")
+    outstanding_max: int = Field(
+        ge=1,
+        le=AMOUNT_MAX,
+        description="All approvals together that the issuer has not been told yet: the most that can be lost.",
+    )
+    card_amount_max: int | None = Field(
+        None, ge=1, le=AMOUNT_MAX, description="One card's approvals within `window_seconds`."
+    )
+    card_count_max: int | None = Field(
+        None, ge=1, le=1_000_000, description="How many approvals one card gets within `window_seconds`."
+    )
+
+
+class LinkStandIn(Section):
+    """Payments that the switch approves itself while no link of their route is up. The acquirer bears the risk."""
+
+    kinds: tuple[Literal["purchase", "preauthorization"], ...] = Field(
+        ("purchase",), strict=False, min_length=1, max_length=2, description="Kinds of transaction that are covered."
+    )
+    bins: tuple[BinRange, ...] = Field(
+        (),
+        strict=False,
+        max_length=1_000,
+        description='First digits of the cards that are covered, such as "622848" or "622840-622849"; none: every card '
+        "that is routed here.",
+    )
+    pin: bool = Field(
+        False, description="Cover payments with a PIN, too, though nobody verifies the PIN while the issuer is away."
+    )
+    window_seconds: int = count(86_400, "Over which one card's approvals are added up.", most=31 * 24 * 3600)
+    cards_max: int = count(100_000, "Cards that are counted at the same time; about 140 bytes each.", most=10_000_000)
+    limits: tuple[StandInLimit, ...] = Field(
+        strict=False, min_length=1, max_length=STAND_IN_LIMITS_MAX, description="One table for each currency."
+    )
 
 
 class LinkTls(Section):
@@ -407,7 +464,10 @@ class LinkSection(Section):
         None, description="Forwarding institution's identification code, field 33; left out when absent."
     )
     match: LinkMatch = Field(LinkMatch(), description="How an answer finds its request.")
-    reversal: LinkReversal = Field(LinkReversal(), description="How reversals are delivered.")
+    reversal: LinkReversal = Field(LinkReversal(), description="How reversals and advices are delivered.")
+    stand_in: LinkStandIn | None = Field(
+        None, description="What is approved while the issuer cannot be asked; without it, nothing."
+    )
     mac: LinkMac | None = Field(None, description="The MAC; without it messages are neither signed nor verified.")
     pin: LinkPin | None = Field(None, description="The PIN block; without it requests with a PIN are refused.")
     tls: LinkTls | None = Field(None, description="TLS; without it the link speaks plain TCP.")

@@ -15,6 +15,7 @@ from switch.config.problems import ConfigError, Problem, errors_among
 from switch.dialects import Dialect, load_dialect
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
 from switch.keys.names import ALGORITHMS, Family
+from switch.kinds import kind_traits
 from switch.mac import KEY_SIZES
 from switch.registrar import load_registry
 from switch.registry import Registry
@@ -147,6 +148,11 @@ def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator
             yield Problem(file, f"link[{link.name}].mac", f"dialect {dialect.name} has no MAC field")
         if link.pin is not None and PIN_FIELD not in dialect.layout:
             yield Problem(file, f"link[{link.name}].pin", f"dialect {dialect.name} has no field {PIN_FIELD}")
+        for kind in () if link.stand_in is None else link.stand_in.kinds:
+            told_as = kind_traits(kind).told_as.label
+            if told_as not in dialect.kinds:
+                reason = f"dialect {dialect.name} has no {told_as} by which the issuer would be told of a {kind}"
+                yield Problem(file, f"link[{link.name}].stand_in.kinds", reason)
         yield from (
             Problem(file, f"link[{link.name}].match.{key}", reason) for key, reason in _match_faults(link, dialect)
         )

@@ -13,7 +13,9 @@ from pydantic.fields import FieldInfo
 from switch.config.models import (
     Address,
     BindAddress,
+    BinRange,
     Config,
+    Currency,
     DialectName,
     EndpointAddress,
     FilePath,
@@ -48,11 +50,16 @@ SORTS: dict[str, object] = {
     "name": Name,
     "name of a key": KeyName,
     "1 to 11 digits": InstitutionId,
+    "3 digits": Currency,
     "path": FilePath,
     "dialect": DialectName,
     "address": BindAddress,
 }
-ITEM_SORTS: dict[str, object] = {"addresses": EndpointAddress, "IP addresses or networks": Network}
+ITEM_SORTS: dict[str, object] = {
+    "BIN ranges": BinRange,
+    "addresses": EndpointAddress,
+    "IP addresses or networks": Network,
+}
 
 
 def reference() -> str:

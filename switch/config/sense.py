@@ -16,6 +16,7 @@ from switch.config.models import (
     KeysSection,
     LimitsSection,
     LinkSection,
+    LinkStandIn,
     ListenerSection,
     RiskSection,
 )
@@ -34,6 +35,8 @@ def check_sense(draft: Draft) -> None:
         key = f"link[{link.name}]"
         _check_link_side(draft, link, key)
         _check_link_times(draft, link, key)
+        if link.stand_in is not None:
+            _check_stand_in(draft, link.stand_in, f"{key}.stand_in")
     _check_journal(draft)
     if draft.knows("risk") and draft.get("risk", RiskSection) is None:
         draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
@@ -54,6 +57,25 @@ def _check_journal(draft: Draft) -> None:
         draft.error(
             "journal.segment_bytes", f"needed at least four times buffer_bytes, which is {journal.buffer_bytes:,}"
         )
+
+
+def _check_stand_in(draft: Draft, rule: LinkStandIn, key: str) -> None:
+    journal = draft.get("journal", JournalSection)
+    if journal is not None and journal.mode == "off":
+        draft.error(key, 'needs journal.mode = "files": what was approved would be lost in a crash')
+    for currency, times in Counter(limit.currency for limit in rule.limits).items():
+        if times > 1:
+            draft.error(f"{key}.limits", f"currency {currency} has {times} tables; each needs one")
+    for limit in rule.limits:
+        place = f"{key}.limits[{limit.currency}]"
+        if limit.amount_max > limit.outstanding_max:
+            draft.error(f"{place}.amount_max", f"{limit.amount_max:,} is above outstanding_max")
+        if limit.card_amount_max is not None and limit.amount_max > limit.card_amount_max:
+            draft.warning(f"{place}.amount_max", f"{limit.amount_max:,} is above card_amount_max, which is met first")
+        if limit.card_amount_max is None and limit.card_count_max is None:
+            draft.warning(place, "neither card_amount_max nor card_count_max: one stolen card may take all of it")
+    if rule.pin:
+        draft.warning(f"{key}.pin", "true: payments are approved with a PIN that nobody has verified")
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from switch.config.problems import Problem
 from switch.dialects.layout import Entry, characters_max, holds_bytes, is_fixed
-from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Subfield
+from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Rule, Subfield
 from switch.dialects.references import place
 from switch.dialects.rules import Origin, parse_rule
 from switch.dialects.source import Source
@@ -52,6 +52,7 @@ def check(source: Source, file: DialectFile, layout: Mapping[str, Entry], keys: 
         *checks.variants(),
         *checks.original_data(),
         *checks.policies(),
+        *checks.stand_in(),
     ]
     return [source.problem(key, reason) for key, reason in found]
 
@@ -176,6 +177,19 @@ class _Checks:
         for name, message in self.file.network.items():
             yield from self._rules("network", message.fields, ("network", name, "fields"))
 
+    def stand_in(self) -> Found:
+        if self.file.stand_in_mark is None:
+            return
+        marked = [
+            number
+            for number, rule in self.file.policy.advice.items()
+            if number in self.layout and Origin("slot", "stand_in") in _origins(rule)
+        ]
+        if not marked:
+            yield ("stand_in_mark",), "no field of policy.advice is compute:stand_in"
+        for number in marked:
+            yield from _constant(self.layout[number], self.file.stand_in_mark, ("stand_in_mark",))
+
     def _rules(self, policy: str, rules: FieldRules, key: Key) -> Found:
         mac_fields = []
         for number, rule in rules.items():
@@ -230,6 +244,14 @@ class _Checks:
     def _whole_field(self, number: str, key: Key) -> Found:
         if number not in self.layout or number == "1":
             yield key, f"this dialect has no field {number}"
+
+
+def _origins(rule: Rule) -> list[Origin]:
+    """Of an advice's field; none where its rule is wrong, which is told elsewhere."""
+    try:
+        return parse_rule(rule, "advice")
+    except ValueError:
+        return []
 
 
 def _constant(entry: Entry, text: str, key: Key) -> Found:

@@ -253,6 +253,8 @@ class Policies(Table):
     """Where the fields of the messages that we compose come from."""
 
     request: FieldRules
+    advice: FieldRules = {}
+    """What is otherwise in an advice than in a request."""
     answer: FieldRules
     reversal: FieldRules
     network_answer: FieldRules
@@ -278,6 +280,8 @@ class DialectFile(Table):
     mti_version: Annotated[int, Field(ge=0, le=9)]
     only: list[Annotated[int, Field(ge=2, le=192)]] | None = None
     sensitive: list[Annotated[int, Field(ge=2, le=192)]]
+    stand_in_mark: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """What ``compute:stand_in`` writes into the advice of an approval by stand-in."""
     encoding: Encoding
     framing: FramingTable
     fields: dict[FieldNumber, FieldOverride] = {}

@@ -15,10 +15,40 @@ from switch.dialects.model import FieldRules
 from switch.dialects.rules import Origin, parse_rule
 from switch.translate import Step
 
+MAC = Origin("slot", "mac")
+
 
 def request_steps(terminal: Dialect, link: Dialect) -> list[Step]:
     """What goes to an issuer: for ``Composer(link.spec, terminal.spec, None, steps)``."""
     return _steps(link, link.file.policy.request, "request", {"request": terminal})
+
+
+def advice_steps(terminal: Dialect, link: Dialect) -> list[Step]:
+    """What tells an issuer of a payment that was approved without it, composed as ``request_steps``.
+
+    Nothing of it is sensitive: it is kept until the issuer has taken note.
+    """
+    return _steps(link, _advice_rules(link), "advice", {"request": terminal})
+
+
+def advice_attempt_steps(link: Dialect) -> list[Step]:
+    """One attempt to deliver an advice: for ``Composer(link.spec, link.spec, None, steps)``, from the advice as kept.
+
+    Only MTI and MAC differ from one attempt to the next.
+    """
+    steps = []
+    for number, rule in sorted((int(number), rule) for number, rule in _advice_rules(link).items()):
+        origins = parse_rule(rule, "advice")
+        if MAC in origins:
+            steps.append(Step(number, MAC.source, MAC.argument))
+        elif origins:
+            steps.append(Step(number, "request", number))
+    return steps
+
+
+def _advice_rules(link: Dialect) -> FieldRules:
+    rules = {**link.file.policy.request, **link.file.policy.advice}
+    return {number: rule for number, rule in rules.items() if int(number) not in link.sensitive}
 
 
 def answer_steps(terminal: Dialect, link: Dialect | None) -> list[Step]:

@@ -34,6 +34,7 @@ MESSAGES = {"forward": "request", "request": "request", "original": "request", "
 
 WORDS = {
     "request": ("forward", "default", "constant", "compute", "drop"),
+    "advice": ("forward", "default", "constant", "compute", "drop"),
     "answer": ("request", "issuer", "constant", "compute", "drop"),
     "reversal": ("original", "constant", "compute", "drop"),
     "network_answer": ("request", "constant", "compute", "drop"),

@@ -68,6 +68,7 @@ def verify(config: ConfigFile, directory: DirectoryOption = None, *, as_json: As
         **{f"{name.lower()}_records": findings.records[name] for name in RECORD_NAMES.values()},
         "open_requests": findings.open_requests,
         "open_reversals": findings.open_reversals,
+        "open_advices": findings.open_advices,
         "torn_bytes": tail.torn_bytes,
     }
     if as_json:

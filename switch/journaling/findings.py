@@ -21,6 +21,7 @@ class Findings:
         self.tail: Tail | None = None
         self._intents: set[int] = set()
         self._reversals: set[int] = set()
+        self._advices: set[int] = set()
 
     def read(self, reader: JournalReader) -> None:
         """Read the whole journal.
@@ -41,6 +42,11 @@ class Findings:
         """Reversals that no issuer has acknowledged and no operator has closed."""
         return len(self._reversals)
 
+    @property
+    def open_advices(self) -> int:
+        """Advices that no issuer has acknowledged, and that were not cancelled."""
+        return len(self._advices)
+
     def _take(self, record: dict[str, Any]) -> None:
         sort, position = record["type"], record["position"]
         self.records[sort] += 1
@@ -53,3 +59,9 @@ class Findings:
             self._reversals.add(position)
         elif sort in ("REVERSED", "CLOSED"):
             self._reversals.discard(record["reversal"])
+            self._advices.discard(record["reversal"])
+        elif sort == "ADVICE":
+            self._advices.discard(record["replaces"])
+            self._advices.add(position)
+        elif sort == "CANCELLED":
+            self._advices.discard(record["advice"])

@@ -6,11 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from switch.config.models import Section
+from switch.config.models import AMOUNT_MAX, Section
 from switch.kinds import Kind
 
-AMOUNT_MAX = 10**15
-"""Of a limit, in the currency's minor unit."""
 WINDOW_SECONDS_MAX = 31 * 24 * 3600
 COUNTED_KINDS = ("purchase", "cash_advance", "preauthorization")
 """What a limit counts unless it says otherwise: what takes a cardholder's money, once."""

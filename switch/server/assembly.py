@@ -9,9 +9,18 @@ from zoneinfo import ZoneInfo
 
 from switch.calendar import Calendar
 from switch.config import Config, LinkSection, ListenerSection
+from switch.config.models import LinkStandIn
 from switch.config.parts import Parts
 from switch.dialects import Dialect
-from switch.dialects.policy import answer_steps, network_answer_steps, network_steps, request_steps, reversal_steps
+from switch.dialects.policy import (
+    advice_attempt_steps,
+    advice_steps,
+    answer_steps,
+    network_answer_steps,
+    network_steps,
+    request_steps,
+    reversal_steps,
+)
 from switch.duplicate import DuplicateWindow
 from switch.engine import Engine
 from switch.journal import Journal, JournalOff
@@ -24,6 +33,8 @@ from switch.numbering import Numbering
 from switch.pin import PIN_FORMATS
 from switch.reasons import REASONS
 from switch.reversal import ReversalQueue, ReversalStore
+from switch.riskcontrol.models import kinds_mask
+from switch.stand_in import StandIn
 from switch.state import State
 from switch.stats import Stats
 from switch.transaction import TransactionTable
@@ -81,6 +92,9 @@ def build_engine(
         _build_link(number, section, dialect, terminals, parts.keys)
         for number, (section, dialect) in enumerate(zip(config.links, issuers, strict=True))
     ]
+    for link, section, dialect in zip(links, config.links, issuers, strict=True):
+        if section.stand_in is not None:
+            link.set_stand_in(_build_stand_in(section.stand_in, section.name, stats), dialect.file.stand_in_mark or "")
     limits = config.limits
     outcomes = limits.duplicate_window_count_max + limits.transactions_in_flight_max
     if calendar is None:
@@ -175,9 +189,14 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
             Composer(dialect.spec, terminal.spec, None, _steps(request_steps(terminal, dialect), signed))
             for terminal in terminals
         ],
+        advices=[
+            Composer(dialect.spec, terminal.spec, None, _steps(advice_steps(terminal, dialect), signed))
+            for terminal in terminals
+        ],
         answers=_answer_composers(terminals, dialect, signed=True),
         unsigned_answers=_answer_composers(terminals, dialect, signed=False),
         reversal=Composer(dialect.spec, dialect.spec, None, _steps(reversal_steps(dialect), signed)),
+        advice_attempt=Composer(dialect.spec, dialect.spec, None, _steps(advice_attempt_steps(dialect), signed)),
         network={
             int(kind): Composer(dialect.spec, None, None, network_steps(dialect, kind.label))
             for kind in NETWORK_KINDS
@@ -186,6 +205,28 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         network_answer=Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
     )
     return link
+
+
+def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:
+    return StandIn(
+        stats,
+        link,
+        kinds=kinds_mask(section.kinds),
+        bins=[(low, high) for low, _, high in (bins.partition("-") for bins in section.bins)],
+        allows_pin=section.pin,
+        window_seconds=section.window_seconds,
+        cards_room=section.cards_max,
+        limits=[
+            (
+                int(limit.currency),
+                limit.amount_max,
+                limit.card_amount_max,
+                limit.card_count_max,
+                limit.outstanding_max,
+            )
+            for limit in section.limits
+        ],
+    )
 
 
 def _answer_composers(terminals: list[Dialect], link: Dialect, *, signed: bool) -> list[Composer]:

@@ -11,8 +11,13 @@ from switch.stats import Stats
 LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
     ("authswitch_link_up", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
     ("authswitch_link_connections", "Connections that are signed on.", lambda link: len(link.channels)),
-    ("authswitch_link_in_flight", "Requests and reversals at the issuer.", lambda link: link.in_flight),
-    ("authswitch_reversals_waiting", "Reversals that are not acknowledged.", lambda link: link.reversals.depth),
+    ("authswitch_link_in_flight", "Requests, reversals and advices at the issuer.", lambda link: link.in_flight),
+    (
+        "authswitch_reversals_waiting",
+        "Reversals that are not acknowledged.",
+        lambda link: link.reversals.depth - link.reversals.advices,
+    ),
+    ("authswitch_advices_waiting", "Advices that are not acknowledged.", lambda link: link.reversals.advices),
 )
 
 
@@ -35,7 +40,7 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
         "Outcomes that made room in the duplicate window before their time.",
         lambda e: e.state.duplicates.forgotten_early,
     ),
-    ("authswitch_reversals_room", "Places in the store of reversals.", lambda e: e.state.reversals.room),
+    ("authswitch_reversals_room", "Places in the store of reversals and advices.", lambda e: e.state.reversals.room),
     ("authswitch_terminals", "Terminals registered.", lambda e: e.state.registry.terminal_count),
     ("authswitch_risk_evictions", "Risk windows given up while they still counted.", _evictions),
     ("authswitch_draining", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),

@@ -1,0 +1,27 @@
+"""Where a terminal's message goes and how it is written there."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from switch.dialect cimport ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX
+from switch.link cimport Link
+from switch.listener cimport Listener
+from switch.registry cimport Terminal
+from switch.route cimport Route
+from switch.state cimport State
+
+cdef struct LinkTexts:        # what slots point to until the message is composed
+    uint8_t processing_code[6]
+    uint8_t kind_code[KIND_CODE_MAX]
+    uint8_t entry_mode[ENTRY_MODE_SIZE_MAX]
+    uint8_t pin_block[16]     # hex digits
+
+
+cdef Link choose_link(State state, const Route *route)
+"""A link that can take the request: the lowest priority first, by weight among equals; None when there is none."""
+
+cdef void fill_link_slots(State state, Listener listener, Link link, int kind, uint32_t stan,
+                          LinkTexts *texts) noexcept
+"""Set the slots of a message of this kind for ``link``, from ``state.request`` and the card ``state.pan``, and its
+reference number, ``state.rrn``: all but the PIN. ``stan`` is a number just taken."""
+
+cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal, LinkTexts *texts) noexcept
+"""Set the slot of the PIN block, under the link's key; NOT_REFUSED or the reason why it cannot be."""

@@ -1,0 +1,97 @@
+"""Where a terminal's message goes and how it is written there."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from switch.calendar cimport write_digits
+from switch.hexadecimal cimport hex_digit, hex_value
+from switch.identity cimport NOT_REFUSED
+from switch.meters cimport LIMIT_LATE
+from switch.outcome cimport set_rrn
+from switch.pin cimport PIN_FORMAT_NONE
+from switch.reason cimport REASON_FORMAT_ERROR, REASON_SECURITY_VIOLATION
+from switch.scan cimport read_text
+from switch.stats cimport stats_add
+from switch.translate cimport (
+    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN,
+    fill_slot,
+)
+
+cdef enum:
+    FIELD_PROCESSING_CODE = 3
+    FIELD_PIN = 52
+    PIN_BLOCK_BYTES = 8
+
+
+cdef Link choose_link(State state, const Route *route):
+    cdef int first = 0
+    cdef int last, i
+    cdef uint32_t total, pick
+    while first < route.target_count:
+        total = 0
+        last = first
+        while last < route.target_count and route.target[last].priority == route.target[first].priority:
+            if (<Link>state.links[route.target[last].link]).can_take():
+                total += route.target[last].weight
+            last += 1
+        if total:
+            pick = <uint32_t>(state.random() % total)
+            for i in range(first, last):
+                if not (<Link>state.links[route.target[i].link]).can_take():
+                    continue
+                if pick < route.target[i].weight:
+                    return <Link>state.links[route.target[i].link]
+                pick -= route.target[i].weight
+        first = last
+    for i in range(route.target_count):
+        if (<Link>state.links[route.target[i].link]).is_late():
+            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
+            break
+    return None
+
+
+cdef void fill_link_slots(State state, Listener listener, Link link, int kind, uint32_t stan,
+                          LinkTexts *texts) noexcept:
+    cdef int size
+    state.clear_slots()
+    state.set_mti(<uint32_t>link.tables.kind_mti(kind))
+    write_digits(state.stan_text, 6, stan)
+    fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
+    state.numbering.write_rrn(state.calendar, stan, state.rrn)
+    set_rrn(state, state.rrn)
+    fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
+    # The account types of the terminal's processing code stay; what is asked is written in the link's own way.
+    if (read_text(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, texts.processing_code, 6) == 6
+            and link.tables.kind_processing_code(kind, texts.processing_code) == 2):
+        fill_slot(&state.slots, SLOT_PROCESSING_CODE, texts.processing_code, 6)
+    if link.institution_id:
+        fill_slot(&state.slots, SLOT_FORWARDER, <const uint8_t *><const char *>link.institution_id,
+                  <int>len(link.institution_id))
+    size = link.tables.kind_code(kind, texts.kind_code)
+    if size > 0:
+        fill_slot(&state.slots, SLOT_KIND_CODE, texts.kind_code, size)
+    size = link.tables.entry_mode(listener.tables, &state.request, texts.entry_mode)
+    if size > 0:
+        fill_slot(&state.slots, SLOT_ENTRY_MODE, texts.entry_mode, size)
+
+
+cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal,
+                       LinkTexts *texts) noexcept:
+    cdef uint8_t text[2 * PIN_BLOCK_BYTES]
+    cdef uint8_t block[PIN_BLOCK_BYTES]
+    cdef int i, high, low
+    if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
+        return REASON_FORMAT_ERROR
+    for i in range(PIN_BLOCK_BYTES):
+        high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
+        if high < 0 or low < 0:
+            return REASON_FORMAT_ERROR
+        block[i] = <uint8_t>(high << 4 | low)
+    if terminal.pin_key.size == 0 or link.pin_key.size == 0 or link.pin_format == PIN_FORMAT_NONE:
+        return REASON_SECURITY_VIOLATION
+    if state.pins.translate(block, &terminal.pin_key, terminal.pin_format, &link.pin_key, link.pin_format,
+                            state.pan, state.pan_digits, block) != 0:
+        return REASON_SECURITY_VIOLATION
+    for i in range(PIN_BLOCK_BYTES):
+        texts.pin_block[2 * i] = hex_digit(block[i] >> 4)
+        texts.pin_block[2 * i + 1] = hex_digit(block[i])
+    fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, sizeof(texts.pin_block))
+    return NOT_REFUSED
