@@ -187,24 +187,25 @@ cdef extern from *:
     bint all_of_first(sixteen_bytes bytes, uint32_t count) noexcept nogil
 
 
-cdef inline sixteen_bytes of_class(sixteen_bytes bytes, int content) noexcept nogil:
-    """All bits of each byte that is an ASCII character of the class."""
+cdef inline void of_class(sixteen_bytes bytes, int content, sixteen_bytes *right) noexcept nogil:
+    """Set all bits of each byte that is an ASCII character of the class, and no bit of the others."""
     cdef sixteen_bytes folded = bytes | <uint8_t>0x20
     if content == CONTENT_N:
-        return in_range(bytes, 0x30, 0x39)
-    if content == CONTENT_ANS:
-        return in_range(bytes, 0x20, 0x7E)
-    if content == CONTENT_AN:
-        return in_range(bytes, 0x30, 0x39) | in_range(folded, 0x61, 0x7A) | in_range(bytes, 0x20, 0x20)
-    if content == CONTENT_A:
-        return in_range(folded, 0x61, 0x7A) | in_range(bytes, 0x20, 0x20)
-    if content == CONTENT_Z:      # 'D' and 'F' differ in one bit
-        return (
+        right[0] = in_range(bytes, 0x30, 0x39)
+    elif content == CONTENT_ANS:
+        right[0] = in_range(bytes, 0x20, 0x7E)
+    elif content == CONTENT_AN:
+        right[0] = in_range(bytes, 0x30, 0x39) | in_range(folded, 0x61, 0x7A) | in_range(bytes, 0x20, 0x20)
+    elif content == CONTENT_A:
+        right[0] = in_range(folded, 0x61, 0x7A) | in_range(bytes, 0x20, 0x20)
+    elif content == CONTENT_Z:    # 'D' and 'F' differ in one bit
+        right[0] = (
             in_range(bytes, 0x30, 0x39)
             | in_range(bytes, 0x3D, 0x3D)
             | in_range(bytes & <uint8_t>0xFD, 0x44, 0x44)
         )
-    return in_range(bytes, 0x30, 0x39) | in_range(folded, 0x61, 0x66)
+    else:
+        right[0] = in_range(bytes, 0x30, 0x39) | in_range(folded, 0x61, 0x66)
 
 
 cdef inline bint field_agrees(const uint8_t *data, uint32_t size, size_t readable, int content,
@@ -215,14 +216,17 @@ cdef inline bint field_agrees(const uint8_t *data, uint32_t size, size_t readabl
     """
     cdef const uint8_t *last = data + size - 16
     cdef sixteen_bytes right
+    cdef sixteen_bytes here
     if size >= 16:
-        right = of_class(load_16(last) ^ flips, content)
+        of_class(load_16(last) ^ flips, content, &right)
         while data < last:
-            right &= of_class(load_16(data) ^ flips, content)
+            of_class(load_16(data) ^ flips, content, &here)
+            right &= here
             data += 16
         return all_of_first(right, 16)
     if readable >= 16:
-        return all_of_first(of_class(load_16(data) ^ flips, content), size)
+        of_class(load_16(data) ^ flips, content, &right)
+        return all_of_first(right, size)
     return ascii_agrees(data, size, content, EACH * flips)
 
 
