@@ -221,7 +221,8 @@ cdef class RangeMap:
         crowded[0] = 0
         with nogil:
             if starts != NULL and heads != NULL:
-                qsort(ranges, count, sizeof(DigitRange), by_low)
+                if count:                 # qsort takes no NULL, even for nothing
+                    qsort(ranges, count, sizeof(DigitRange), by_low)
                 result = sweep(ranges, count, &interner, starts, heads, &intervals, crowded)
                 if result == 0 and crowded[0] == 0:
                     result = keep(self, starts, heads, intervals, &interner)

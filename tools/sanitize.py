@@ -45,7 +45,8 @@ def run(arguments: list[str]) -> int:
         "PYTHONPATH": os.pathsep.join([str(BUILD / "lib"), str(ROOT)]),  # tests start processes of their own
     }
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=slow"]
-    command += ["--timeout=600", *(arguments or TESTS)]
+    # What the sanitizers print must be seen though they end the process: no capturing of file descriptors.
+    command += ["--capture=sys", "--timeout=600", *(arguments or TESTS)]
     return subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False).returncode
 
 
