@@ -243,13 +243,16 @@ class Torture:
         self.disk.control.sync_delay_us = self._draw.choice((0, 50_000, 300_000))
         daemon = self._new_daemon()
         starting = asyncio.create_task(daemon.start(ready=False))
+        await until(lambda: daemon.child is not None or starting.done(), 60 * self.settings.slowness)
         await asyncio.sleep(self._draw.uniform(0.3, 1.0) * self._start_s)
         if starting.done():
             await self._until_started(daemon, starting)
-        await self._kill("while it started")
-        starting.cancel()
-        with contextlib.suppress(AssertionError, asyncio.CancelledError):
-            await starting
+        try:
+            await self._kill("while it started")
+        finally:
+            starting.cancel()
+            with contextlib.suppress(AssertionError, asyncio.CancelledError):
+                await starting
 
     async def _die_in_the_drain(self) -> None:
         await self._start()
