@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from switch.config.problems import ConfigError, Problem
+from switch.problems import ConfigError, Problem
 
 
 def read_data_file(path: str | Path) -> bytes:

@@ -1,11 +1,57 @@
-"""Problems of the data files that an operator writes, collected while a file is read and raised all at once."""
+"""What is wrong with the files that an operator writes: one problem, and all of a file, raised at once.
+
+Compiled modules that read data files import this, so it imports nothing of the package.
+"""
 
 from __future__ import annotations
 
-from switch.config.problems import ConfigError, Problem
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 PROBLEMS_MAX = 100
 """How many problems of one file are listed; of the rest only the number is told."""
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where it stands and why.
+
+    Attributes:
+        file: the file in which it stands.
+        key: dotted path of the key (``link[bank-a].timeout_ms``), a place in a data file (``line 12``), or empty
+            when the file as a whole is meant.
+        reason: what was needed and what was there; safe to log.
+        severity: a warning does not keep the daemon from starting.
+    """
+
+    file: str
+    key: str
+    reason: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.key, self.reason) if part)
+
+    def as_dict(self) -> dict[str, str]:
+        """The problem for JSON."""
+        return asdict(self)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. ``problems`` holds all that is wrong with it, warnings too."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        super().__init__("\n".join(str(problem) for problem in errors))
+
+
+def errors_among(problems: Iterable[Problem]) -> list[Problem]:
+    """Those of the problems that keep the daemon from starting."""
+    return [problem for problem in problems if problem.severity == "error"]
 
 
 class ProblemList:

@@ -2,7 +2,7 @@
 
 from switch.config.loader import load_config, read_config
 from switch.config.models import Address, Config, LinkSection, ListenerSection
-from switch.config.problems import ConfigError, Problem
+from switch.problems import ConfigError, Problem
 
 __all__ = [
     "Address",

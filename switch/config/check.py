@@ -8,7 +8,7 @@ from pathlib import Path
 
 from switch.config.loader import read_config
 from switch.config.parts import read_parts
-from switch.config.problems import Problem, errors_among
+from switch.problems import Problem, errors_among
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TypeVar, cast
 from pydantic import ValidationError
 
 from switch.config.models import Config, LinkSection, ListenerSection, Section
-from switch.config.problems import Problem, errors_among, problems_of
+from switch.config.problems import problems_of
+from switch.problems import Problem, errors_among
 
 SectionType = TypeVar("SectionType", bound=Section)
 

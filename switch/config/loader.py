@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from switch.config.certificates import check_tls
 from switch.config.draft import Draft
 from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection, Section
-from switch.config.problems import ConfigError, Problem, model_within, unknown_key
+from switch.config.problems import model_within, unknown_key
 from switch.config.sense import check_sense
+from switch.problems import ConfigError, Problem
 
 Entry = TypeVar("Entry", ListenerSection, LinkSection)
 

@@ -24,8 +24,8 @@ from pydantic import (
     ValidationInfo,
 )
 
-from switch.config.problems import Problem
 from switch.link import VERIFY_FIELDS_MAX
+from switch.problems import Problem
 from switch.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
 
 LISTENERS_MAX = 32

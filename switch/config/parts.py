@@ -11,12 +11,12 @@ from functools import partial
 from typing import TypeVar
 
 from switch.config.models import Config, LinkSection
-from switch.config.problems import ConfigError, Problem, errors_among
 from switch.dialects import Dialect, load_dialect
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
 from switch.keys.names import ALGORITHMS, Family
 from switch.kinds import kind_traits
 from switch.mac import KEY_SIZES
+from switch.problems import ConfigError, Problem, errors_among
 from switch.registrar import load_registry
 from switch.registry import Registry
 from switch.risk import Risk

@@ -1,56 +1,16 @@
-"""What is wrong with a configuration: one problem, many of them, and pydantic's errors in the operator's words."""
+"""Pydantic's errors about a configuration in the operator's words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-Severity = Literal["error", "warning"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong, where it stands and why.
-
-    Attributes:
-        file: the file in which it stands.
-        key: dotted path of the key (``link[bank-a].timeout_ms``), a place in a data file (``line 12``), or empty
-            when the file as a whole is meant.
-        reason: what was needed and what was there; safe to log.
-        severity: a warning does not keep the daemon from starting.
-    """
-
-    file: str
-    key: str
-    reason: str
-    severity: Severity = "error"
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.key, self.reason) if part)
-
-    def as_dict(self) -> dict[str, str]:
-        """The problem for JSON."""
-        return asdict(self)
-
-
-class ConfigError(Exception):
-    """A configuration that cannot be used. ``problems`` holds all that is wrong with it, warnings too."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        errors = [problem for problem in self.problems if problem.severity == "error"]
-        super().__init__("\n".join(str(problem) for problem in errors))
-
-
-def errors_among(problems: Iterable[Problem]) -> list[Problem]:
-    """Those of the problems that keep the daemon from starting."""
-    return [problem for problem in problems if problem.severity == "error"]
+from switch.problems import Problem
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], file: Path, prefix: str) -> list[Problem]:

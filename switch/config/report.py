@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switch.config.check import Report
-from switch.config.problems import Problem, errors_among
+from switch.problems import Problem, errors_among
 
 WIDTH_OF_FILES = 240
 """Columns where the output is not a terminal, so that a line is seldom broken."""

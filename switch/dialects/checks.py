@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from switch.config.problems import Problem
 from switch.dialects.layout import Entry, characters_max, holds_bytes, is_fixed
 from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Rule, Subfield
 from switch.dialects.references import place
 from switch.dialects.rules import Origin, parse_rule
 from switch.dialects.source import Source
+from switch.problems import Problem
 from switch.reasons import REASONS
 
 CONDITION_FIELD_ROOM = 1024

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from switch.config.problems import Problem, problems_of
+from switch.config.problems import problems_of
 from switch.dialect import DialectTables
 from switch.dialects.checks import check
 from switch.dialects.layout import Entry, Format, fixed_parts, lay_out, parse_format
@@ -27,6 +27,7 @@ from switch.dialects.source import DialectError, Source, read_catalogue, read_so
 from switch.framing import Framing
 from switch.kinds import KINDS, Kind
 from switch.mac import ALGORITHMS
+from switch.problems import Problem
 from switch.reasons import REASONS, Reason
 from switch.spec import Spec, SpecError, compile_spec
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from switch.config.problems import ConfigError, Problem
+from switch.problems import ConfigError, Problem
 
 BUILT_IN = Path(__file__).parent
 CATALOGUES = BUILT_IN / "catalogues"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from switch.config.problems import ConfigError, Problem, problems_of
+from switch.config.problems import problems_of
 from switch.datafile import read_data_file
 from switch.keys import KeySource
-from switch.problems import ProblemList, raise_if_any
+from switch.problems import ConfigError, Problem, ProblemList, raise_if_any
 from switch.registry import Registry
 from switch.risk import BLOCK_REASONS, SECRET_SIZE, Risk
 from switch.riskcontrol.models import BinSection, LimitSection, RiskRules, kinds_mask

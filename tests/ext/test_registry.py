@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.config.problems import ConfigError
 from switch.mac import ALGORITHMS, KEY_SIZES
+from switch.problems import ConfigError
 from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
 
 KINDS = ("unknown", "purchase", "refund")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.config.problems import ConfigError
 from switch.kinds import Kind
+from switch.problems import ConfigError
 from switch.reasons import Reason
 from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.risk import Risk, card_hash, keyed_hash

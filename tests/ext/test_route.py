@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.config.problems import ConfigError
-from switch.problems import PROBLEMS_MAX
+from switch.problems import PROBLEMS_MAX, ConfigError
 from switch.route import COLUMNS, RouteTable, bench_find
 
 LINKS = ("bank-a", "bank-b", "bank-c")

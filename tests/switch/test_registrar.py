@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from switch.config.problems import ConfigError
 from switch.keys import Key, KeyFile
+from switch.problems import ConfigError
 from switch.registrar import load_registry
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"

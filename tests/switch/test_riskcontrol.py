@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from switch.config.problems import ConfigError
 from switch.kinds import Kind
+from switch.problems import ConfigError
 from switch.reasons import Reason
 from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.risk import Risk, card_hash

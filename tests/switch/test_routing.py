@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from switch.config.problems import ConfigError
 from switch.kinds import Kind
+from switch.problems import ConfigError
 from switch.routing import load_routes
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
