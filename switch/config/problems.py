@@ -26,10 +26,17 @@ def problems_of(error: ValidationError, model: type[BaseModel], file: Path, pref
         One problem for each error, in the order of the keys.
     """
     problems = []
-    for details in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for details in errors:
+        if details["type"] == "too_short" and any(_lies_within(other["loc"], details["loc"]) for other in errors):
+            continue  # what is in it is wrong, and was not counted
         path = [step for step in details["loc"] if not str(step).startswith(("function-", "tuple["))]
         problems.append(Problem(str(file), _dotted(prefix, path), _reason(details, model, path)))
     return problems
+
+
+def _lies_within(inner: Sequence[int | str], outer: Sequence[int | str]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def _dotted(prefix: str, path: Sequence[int | str]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from switch.framing import Deframer, FrameError
+from switch.kinds import kind_traits
 from switch.masking import mask_pan
 from switch.scan import ScanError
 from switch.simulators import ledger as books
@@ -405,7 +406,7 @@ class Issuer:
         pan = profile.pan(message)
         amount_minor = int(profile.text(message, 4) or "0")
         original = None
-        if kind == "advice":
+        if kind_traits(kind).is_advice:
             reason = APPROVED
         elif kind in books.VOIDS:
             original = ledger.find_original(profile.original(message))

@@ -18,7 +18,7 @@ COMPLETED = "completed"
 
 DEBITS = frozenset({"purchase", "cash_advance", "completion", "advice"})
 CREDITS = frozenset({"refund"})
-HOLDS = frozenset({"preauthorization"})
+HOLDS = frozenset({"preauthorization", "preauthorization_advice"})
 VOIDS = frozenset({"void", "refund_void", "preauthorization_void", "completion_void"})
 
 

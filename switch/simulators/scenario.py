@@ -46,7 +46,10 @@ BASED_ON = {
 }
 """Kinds that need an approved transaction of another kind before them, on the same terminal."""
 
-FIRST_KINDS = ("purchase", "cash_advance", "refund", "balance_inquiry", "preauthorization")
+ADVICES = ("advice", "preauthorization_advice")
+"""Kinds that the switch accepts without asking: the terminal has approved them by itself."""
+
+FIRST_KINDS = ("purchase", "cash_advance", "refund", "balance_inquiry", "preauthorization", *ADVICES)
 
 
 class Share(BaseModel):
@@ -150,7 +153,9 @@ class Planner:
         if share.kind != "balance_inquiry":
             amount_minor = generator.randint(scenario.amount_min_minor, scenario.amount_max_minor)
         refusal = self._amounts.refusal(amount_minor) if share.kind in AMOUNT_KINDS else None
-        return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, card.expect or refusal))
+        if share.kind not in ADVICES:
+            refusal = card.expect or refusal
+        return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, refusal))
 
     def plan_on(self, share: Share, card: PaymentCard, amount_minor: int) -> Plan:
         """A request that refers to an approved one, for its card and amount."""

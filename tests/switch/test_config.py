@@ -474,3 +474,75 @@ class TestTls:
 
 def test_unknown_key_far_from_all_is_answered_with_all():
     assert unknown_key("zzz", ["bind", "name"]) == "unknown key; known are bind, name"
+
+
+# --- stand-in ---------------------------------------------------------------------------------------------------------
+
+JOURNAL = '[journal]\nmode = "files"\ndirectory = "journal"\n\n[switch]'
+LIMIT = {"currency": '"156"', "amount_max": 100, "outstanding_max": 1000, "card_count_max": 3}
+
+
+def with_stand_in(rule="", journal=True, **changes):
+    limit = {key: value for key, value in {**LIMIT, **changes}.items() if value is not None}
+    table = ", ".join(f"{key} = {value}" for key, value in limit.items())
+    text = with_link(f'endpoints = ["a:1"]\n\n[link.stand_in]\n{rule}\nlimits = [{{ {table} }}]\n')
+    return text.replace("[switch]", JOURNAL, 1) if journal else text
+
+
+def test_stand_in_is_off_unless_configured(write):
+    config = load_config(write(VALID))
+    assert config.links[0].stand_in is None
+
+
+def test_stand_in_as_it_is_meant(write):
+    path = write(with_stand_in('bins = ["6225", "622848-622850"]\nkinds = ["preauthorization"]'))
+    assert found(path) == {}
+    assert not any("stand_in" in key for key in found(path, "warning"))
+    rule = load_config(path).links[1].stand_in
+    assert (rule.kinds, rule.bins, rule.pin) == (("preauthorization",), ("6225", "622848-622850"), False)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "key", "reason"),
+    [
+        ('kinds = ["refund"]', {}, "kinds[0]", "needed 'purchase'"),
+        ("kinds = []", {}, "kinds", "at least 1"),
+        ('bins = ["62284a"]', {}, "bins[0]", "of the form"),
+        ('bins = ["622850-622848"]', {}, "bins[0]", "not below it"),
+        ('bins = ["62285-622899"]', {}, "bins[0]", "as many digits"),
+        ("", {"currency": '"CNY"'}, "limits[0].currency", "of the form"),
+        ("", {"amount_max": None}, "limits[0].amount_max", "required"),
+        ("", {"outstanding_max": None}, "limits[0].outstanding_max", "required"),
+        ("", {"outstanding_max": 99}, "limits[156].amount_max", "above outstanding_max"),
+        ("", {"amount_max": 0}, "limits[0].amount_max", "at least 1"),
+    ],
+)
+def test_stand_in_that_makes_no_sense(write, rule, changes, key, reason):
+    problems = found(write(with_stand_in(rule, **changes)))
+    assert reason in problems[f"link[more].stand_in.{key}"]
+    assert len(problems) == 1
+
+
+def test_stand_in_needs_a_journal(write):
+    assert "journal.mode" in found(write(with_stand_in(journal=False)))["link[more].stand_in"]
+
+
+def test_one_table_a_currency(write):
+    text = with_stand_in().replace(
+        "limits = [", 'limits = [{ currency = "156", amount_max = 1, outstanding_max = 1 }, '
+    )
+    assert "has 2 tables" in found(write(text))["link[more].stand_in.limits"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "key", "reason"),
+    [
+        ("pin = true", {}, "pin", "nobody has verified"),
+        ("", {"card_count_max": None}, "limits[156]", "one stolen card"),
+        ("", {"card_amount_max": 50}, "limits[156].amount_max", "met first"),
+    ],
+)
+def test_stand_in_that_is_doubtful(write, rule, changes, key, reason):
+    path = write(with_stand_in(rule, **changes))
+    assert found(path) == {}
+    assert reason in found(path, "warning")[f"link[more].stand_in.{key}"]

@@ -302,3 +302,19 @@ def test_required_tables_are_told(tmp_path):
     found = problems_of(path)
     assert ("mine.toml", "encoding", "is required") in found
     assert ("mine.toml", "kinds", "is required") in found
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ('extends = "iso87-ascii"\nstand_in_mark = "' + "x" * 65 + '"', "stand_in_mark", "at most 64"),
+        ('extends = "iso93-ascii"\nstand_in_mark = "STIP"', "stand_in_mark", "needed content of class n"),
+        ('extends = "iso93-ascii"\nstand_in_mark = "10"', "stand_in_mark", "needed 4 characters"),
+        ('extends = "iso93-ascii"\n[policy.advice]\n25 = "drop"', "stand_in_mark", "no field of policy.advice"),
+        ('extends = "iso87-ascii"\n[policy.advice]\n60 = "issuer"', "policy.advice.60", "needed one of forward"),
+    ],
+)
+def test_advices_that_make_no_sense(tmp_path, text, key, reason):
+    path = tmp_path / "own.toml"
+    path.write_text(f'description = "Own"\n{text}\n')
+    assert any(found == key and reason in why for _, found, why in problems_of(path)), problems_of(path)

@@ -208,3 +208,12 @@ def test_dialect_without_the_field_that_a_link_needs(sample_configs, field, key,
     found_there = {p.key: p.reason for p in check_config(sample_configs / "production.toml").problems}
     assert reason in found_there[key]
     assert ("listener[concentrator].mac" in found_there) is (field == "64")
+
+
+def test_stand_in_for_a_kind_that_the_dialect_cannot_tell(change):
+    path = change('kinds = ["purchase"]                     #', 'kinds = ["preauthorization"]  #')
+    assert found(path) == []
+    path = change('dialect = "iso87-ascii"\nmode = "connect"', 'dialect = "cup"\nmode = "connect"')
+    ((file, key, reason),) = [problem for problem in found(path) if "stand_in" in problem[1]]
+    assert (file, key) == ("production.toml", "link[bank-a].stand_in.kinds")
+    assert "no preauthorization_advice" in reason
