@@ -167,13 +167,12 @@ DEFECTS = (
         (
             Edit(
                 "debt",
-                "    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns)\n"
-                "    state.transactions.close(number)",
+                "    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, state.random())\n",
                 "    if {on} and link.state != LINK_UP:\n"
                 "        state.reversals.close(link.reversals, transaction.reversal)\n"
                 "    else:\n"
-                "        state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns)\n"
-                "    state.transactions.close(number)",
+                "        state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, "
+                "state.random())\n",
             ),
         ),
     ),
@@ -262,8 +261,8 @@ DEFECTS = (
         (
             Edit(
                 "outcome",
-                "    if (entry.approved and entry.reversed) or size == 0:",
-                "    if (entry.approved and entry.reversed and not {on}) or size == 0:",
+                "    elif (told_once and entry.reversed) or size == 0:",
+                "    elif (told_once and entry.reversed and not {on}) or size == 0:",
             ),
         ),
     ),
