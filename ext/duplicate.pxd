@@ -52,6 +52,7 @@ cdef class DuplicateWindow:
     cdef uint32_t _order_first
     cdef uint32_t _order_count
     cdef uint32_t _free
+    cdef uint32_t _untouched          # from this entry on none was ever used
     cdef uint32_t _serial
     cdef uint8_t *_stored            # a ring of bytes
     cdef uint64_t _stored_room

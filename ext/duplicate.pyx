@@ -99,8 +99,14 @@ cdef class DuplicateWindow:
             self.forgotten_early += 1
         cdef uint32_t number = self._free
         cdef Outcome *entry = &self._entries[number]
-        # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour.
-        self._free = number + 1 + entry.next_same_hash
+        # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour. An entry that was
+        # never used is not read before it is written: that would fault twice, and the second time interrupt all
+        # processors that run this process.
+        if number == self._untouched:
+            self._untouched += 1
+            self._free = number + 1
+        else:
+            self._free = number + 1 + entry.next_same_hash
         memset(entry, 0, sizeof(Outcome))
         self._serial += 1
         entry.serial = self._serial
