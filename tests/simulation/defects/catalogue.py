@@ -167,7 +167,8 @@ DEFECTS = (
         (
             Edit(
                 "debt",
-                "    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, state.random())\n",
+                "    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, "
+                "state.random())\n",
                 "    if {on} and link.state != LINK_UP:\n"
                 "        state.reversals.close(link.reversals, transaction.reversal)\n"
                 "    else:\n"
