@@ -20,7 +20,7 @@ cdef enum:
     MESSAGE_SIZE_MAX_DEFAULT = 4096   # bytes
     MESSAGE_SIZE_LIMIT = 65535        # bytes: what a configuration may ask for; the state machine has room for it twice
     BUFFER_SIZE_LIMIT = 1 << 20       # bytes: of one that is made from Python
-    CHUNK_SIZE_MAX = 1 << 18          # bytes that a transport reads at once
+    CHUNK_SIZE_MAX = 1 << 16          # bytes that are read from a connection at once
     TPDU_SIZE = 5                     # bytes
     VISA_SIZE_MIN = 11                # bytes up to the end of the station addresses
     BUFFER_ROOM_MIN = 64              # bytes
