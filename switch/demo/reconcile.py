@@ -93,7 +93,8 @@ def reconcile(receipts: Iterable[Receipt], ledgers: Iterable[Ledger]) -> Reconci
         result.ledgers_charged_minor += totals.charged_minor
         result.ledgers_refunded_minor += totals.refunded_minor
     unanswered: Counter[tuple[str, int, str]] = Counter()
-    for receipt in receipts:
+    # First those that say which entry is theirs: a refusal that was written down nowhere may bear its number, too.
+    for receipt in sorted(receipts, key=lambda receipt: not receipt.authorization_code):
         if receipt.kind == "reversal":
             # What it did shows in the state of its original.
             continue

@@ -97,6 +97,13 @@ def test_an_rrn_that_came_again_is_told_apart_by_its_amount() -> None:
     assert reconcile(receipts, [ledger(("purchase", "approved", "1", 7))]).agrees
 
 
+def test_a_refusal_takes_no_entry_from_an_approval_with_its_number() -> None:
+    refused = receipt("balance_inquiry", "declined", amount=0)
+    refused.authorization_code = ""
+    receipts = [refused, receipt("balance_inquiry", amount=0)]
+    assert reconcile(receipts, [ledger(("balance_inquiry", "approved", "1", 0))]).agrees
+
+
 def test_only_the_first_differences_are_put_in_words() -> None:
     result = Reconciliation()
     for _ in range(1000):
