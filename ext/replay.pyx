@@ -160,8 +160,10 @@ cdef class JournalReader:
                 index = number
         return index
 
-    def replay(self, Visitor visitor not None, int first=0):
-        """Read all segments from number ``first`` on; the ``Tail``. Other threads get the GIL between batches.
+    def replay(self, Visitor visitor not None, int first=0, object end=None):
+        """Read all segments from number ``first`` on, up to number ``end`` where one is given; the ``Tail``.
+
+        Other threads get the GIL between batches.
 
         Raises:
             OSError: a file cannot be read.
@@ -169,7 +171,7 @@ cdef class JournalReader:
         """
         cdef Tail tail = Tail()
         tail.next_position = 1
-        for number in range(first, len(self.segments)):
+        for number in range(first, len(self.segments) if end is None else min(end, len(self.segments))):
             segment = <Segment>self.segments[number]
             self.reading = number
             if number > first and segment.first_position != tail.next_position:

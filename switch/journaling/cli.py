@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from switch.config import Config, ConfigError, load_config
-from switch.config.report import print_problems
 from switch.journaling.findings import Findings
-from switch.journaling.opening import open_reader
-from switch.keys import KeyFileError, load_master_key
+from switch.journaling.reading import AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.kinds import KINDS
 from switch.masking import mask_pan, mask_text
 from switch.reasons import REASONS
 from switch.record import RECORD_NAMES
-from switch.replay import JournalDamaged, JournalReader, Listing
-
-EXIT_FAILED = 1
-EXIT_ASKED_WRONGLY = 2
+from switch.replay import Listing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,12 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
 )
-
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The daemon's configuration file.")]
-DirectoryOption = Annotated[
-    Path | None, typer.Option("--directory", help="A copy of the journal's folder, instead of CONFIG's.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.callback()
@@ -53,7 +39,7 @@ def verify(config: ConfigFile, directory: DirectoryOption = None, *, as_json: As
     Example: authswitch journal verify configs/production.toml
     """
     findings = Findings()
-    with _reading(config, directory, as_json=as_json) as reader:
+    with reading(load(config), directory, as_json=as_json) as reader:
         findings.read(reader)
         segments = len(reader.segments)
     tail = findings.tail
@@ -102,7 +88,7 @@ def dump(
             shown = presentable(record)
             typer.echo(json.dumps(shown) if as_json else _line(shown))
 
-    with _reading(config, directory, as_json=as_json) as reader:
+    with reading(load(config), directory, as_json=as_json) as reader:
         reader.replay(Listing(show), reader.index_of(first))
 
 
@@ -130,38 +116,3 @@ def _line(shown: Mapping[str, Any]) -> str:
         if name not in ("position", "type", "time") and value not in (None, "")
     )
     return f"{shown['position']:>12} {shown['time']} {shown['type']:<9} {rest}"
-
-
-@contextmanager
-def _reading(config_file: Path, directory: Path | None, *, as_json: bool) -> Iterator[JournalReader]:
-    """A reader of the journal that a configuration names; ends the command in words when it cannot be read."""
-    config = _load(config_file)
-    where = config.journal.directory if directory is None else directory
-    if where is None or config.keys is None:
-        raise typer.BadParameter("this configuration keeps no journal: journal.mode is off")
-    try:
-        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-        yield open_reader(where, master_key)
-    except KeyFileError as error:
-        _fail(str(error))
-    except JournalDamaged as error:
-        if as_json:
-            place = {"file": error.file, "offset": error.offset, "position": error.position}
-            typer.echo(json.dumps({"whole": False, **place, "reason": error.reason, "advice": error.advice}))
-            raise typer.Exit(EXIT_FAILED) from error
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{where}: {error.strerror}")
-
-
-def _load(config_file: Path) -> Config:
-    try:
-        return load_config(config_file)
-    except ConfigError as error:
-        print_problems(error.problems)
-        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"authswitch: {reason}", err=True)
-    raise typer.Exit(EXIT_FAILED)

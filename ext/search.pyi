@@ -1,0 +1,22 @@
+from typing import Any, final
+
+from switch.replay import Visitor
+
+@final
+class Search(Visitor):
+    found: list[list[dict[str, Any]]]
+    is_full: bool
+    looked_at: int
+    def __init__(
+        self,
+        *,
+        rrn: str | None = None,
+        terminal: str | None = None,
+        stan: int = -1,
+        pan_first: str = "",
+        pan_last: str = "",
+        amount_minor: int = -1,
+        from_us: int = 0,
+        to_us: int = 0x7FFFFFFFFFFFFFFF,
+        most: int = 100,
+    ) -> None: ...

@@ -1,0 +1,62 @@
+"""What commands that read the journal have in common: they end in words when it cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from switch.config import Config, ConfigError, load_config
+from switch.config.report import print_problems
+from switch.journaling.opening import open_reader
+from switch.keys import KeyFileError, load_master_key
+from switch.replay import JournalDamaged, JournalReader
+
+EXIT_FAILED = 1
+EXIT_ASKED_WRONGLY = 2
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The daemon's configuration file.")]
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--directory", help="A copy of the journal's folder, instead of CONFIG's.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@contextmanager
+def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterator[JournalReader]:
+    """A reader of the journal that a configuration names; ends the command in words when it cannot be read."""
+    where = config.journal.directory if directory is None else directory
+    if where is None or config.keys is None:
+        raise typer.BadParameter("this configuration keeps no journal: journal.mode is off")
+    try:
+        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
+        yield open_reader(where, master_key)
+    except KeyFileError as error:
+        fail(str(error))
+    except JournalDamaged as error:
+        if as_json:
+            place = {"file": error.file, "offset": error.offset, "position": error.position}
+            typer.echo(json.dumps({"whole": False, **place, "reason": error.reason, "advice": error.advice}))
+            raise typer.Exit(EXIT_FAILED) from error
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or where}: {error.strerror}")
+
+
+def load(config_file: Path) -> Config:
+    """The configuration; ends the command in words when it cannot be used."""
+    try:
+        return load_config(config_file)
+    except ConfigError as error:
+        print_problems(error.problems)
+        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
+
+
+def fail(reason: str) -> NoReturn:
+    """End: what was asked for could not be done."""
+    typer.echo(f"authswitch: {reason}", err=True)
+    raise typer.Exit(EXIT_FAILED)

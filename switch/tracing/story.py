@@ -1,0 +1,226 @@
+"""All that the journal holds of one transaction: how it ended, what is owed for it, whether its terminal was told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from switch.kinds import Kind, KindTraits, Money, kind_traits
+from switch.reasons import Reason
+
+Record = Mapping[str, Any]
+ACCEPTING = frozenset({Reason.APPROVED, Reason.DUPLICATE})
+"""Answers to an advice with which an issuer takes note of it."""
+
+
+@dataclass(slots=True)
+class Debt:
+    """A reversal or an advice that an issuer is owed.
+
+    Attributes:
+        is_advice: It tells of a payment; else it takes one back.
+        link: Whom it is owed.
+        stored_us: When it was written down first.
+        cause: Of a reversal, as ``switch.record.CAUSES`` says it.
+        attempts: How often it was sent.
+        attempted_us: When it was sent last; None when it never was.
+        ended_us: When it was acknowledged, closed or cancelled; None while it is owed.
+        reason: The issuer's, when it was acknowledged.
+        closed_by: The operator who gave it up.
+        why: The operator's reason.
+        cancelled: Why an advice was never sent.
+    """
+
+    is_advice: bool
+    link: str
+    stored_us: int
+    cause: str | None = None
+    attempts: int = 0
+    attempted_us: int | None = None
+    ended_us: int | None = None
+    reason: Reason | None = None
+    closed_by: str | None = None
+    why: str | None = None
+    cancelled: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still owed."""
+        return self.ended_us is None
+
+
+@dataclass(slots=True)
+class Story:
+    """One transaction.
+
+    Args:
+        records: What was written of it, in order, as ``switch.search`` gives it.
+    """
+
+    records: Sequence[Record]
+    first: Record = field(init=False)
+    intent: Record | None = field(init=False, default=None)
+    outcome: Record | None = field(init=False, default=None)
+    taken_back: Record | None = field(init=False, default=None)
+    late: Record | None = field(init=False, default=None)
+    debts: list[Debt] = field(init=False, default_factory=list)
+    told_us: int | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Read the records."""
+        self.first = self.records[0]
+        owed: dict[int, Debt] = {}
+        for record in self.records:
+            READERS.get(record["type"], Story._skip)(self, record, owed)
+
+    def _skip(self, record: Record, owed: dict[int, Debt]) -> None:
+        """A record that says nothing for the verdict."""
+
+    def _take_intent(self, record: Record, _owed: dict[int, Debt]) -> None:
+        self.intent = record
+
+    def _take_outcome(self, record: Record, _owed: dict[int, Debt]) -> None:
+        if record is not self.first and not record["intent"]:
+            self.taken_back = record
+        else:
+            self.outcome = record
+
+    def _take_debt(self, record: Record, owed: dict[int, Debt]) -> None:
+        debt = owed.get(record["replaces"])
+        if debt is None:
+            debt = Debt(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
+            self.debts.append(debt)
+        owed[record["position"]] = debt
+
+    def _take_attempt(self, record: Record, owed: dict[int, Debt]) -> None:
+        if (debt := owed.get(record["reversal"])) is not None:
+            debt.attempts, debt.attempted_us = record["attempts"], record["wall_us"]
+
+    def _take_end(self, record: Record, owed: dict[int, Debt]) -> None:
+        if (debt := owed.get(record["reversal"])) is not None:
+            debt.ended_us = record["wall_us"]
+            debt.reason = reason_of(record) if "reason" in record else None
+            debt.closed_by, debt.why = record.get("operator"), record.get("why")
+
+    def _take_cancellation(self, record: Record, owed: dict[int, Debt]) -> None:
+        if (debt := owed.get(record["advice"])) is not None:
+            debt.ended_us, debt.cancelled = record["wall_us"], record["cause"]
+
+    def _take_delivery(self, record: Record, _owed: dict[int, Debt]) -> None:
+        is_answer = self.outcome is not None and record["answer"] == self.outcome["position"]
+        if is_answer and self.told_us is None:
+            self.told_us = record["wall_us"]
+
+    def _take_late(self, record: Record, _owed: dict[int, Debt]) -> None:
+        self.late = record
+
+    @property
+    def kind(self) -> Kind:
+        """What was asked for."""
+        return Kind(self.first.get("kind", Kind.UNKNOWN))
+
+    @property
+    def traits(self) -> KindTraits:
+        """What is true of its kind."""
+        return kind_traits(self.kind)
+
+    @property
+    def rrn(self) -> str | None:
+        """Its retrieval reference number."""
+        return next((record["rrn"] for record in self.records if record.get("rrn")), None)
+
+    @property
+    def link(self) -> str | None:
+        """The link whose issuer was asked."""
+        return next((record["link"] for record in self.records if record.get("link")), None)
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended as it did; None while it has not ended."""
+        return None if self.outcome is None else reason_of(self.outcome)
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether its outcome is an approval."""
+        return self.outcome is not None and bool(self.outcome["approved"])
+
+    @property
+    def stood_in(self) -> bool:
+        """Whether the switch approved it in the issuer's place."""
+        return self.outcome is not None and bool(self.outcome.get("stand_in"))
+
+    @property
+    def reversals(self) -> list[Debt]:
+        """What was or is owed to take it back."""
+        return [debt for debt in self.debts if not debt.is_advice]
+
+    @property
+    def advice(self) -> Debt | None:
+        """What was or is owed to tell the issuer of it."""
+        return next((debt for debt in self.debts if debt.is_advice), None)
+
+    @property
+    def was_charged_late(self) -> bool:
+        """Whether the issuer approved after the request had ended."""
+        return self.late is not None and reason_of(self.late) in (Reason.APPROVED, Reason.PARTIALLY_APPROVED)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more is certain to follow: it has no outcome, or something is owed."""
+        has_ended = self.outcome is not None or (self.intent is None and self.first["type"] == "REVERSAL")
+        return not has_ended or any(debt.is_open for debt in self.debts)
+
+    @property
+    def ends(self) -> datetime:
+        """When the last of its records was written."""
+        return moment(self.records[-1]["wall_us"])
+
+    @property
+    def amount(self) -> str:
+        """Amount and currency for people."""
+        minor = self.first.get("amount_minor", -1)
+        if minor < 0:
+            return "no amount"
+        currency = self.first["currency"]
+        exponent = EXPONENTS.get(currency, 2)
+        value = f"{minor / 10**exponent:,.{exponent}f}"
+        return f"{value} (currency {currency:03d})" if currency else value
+
+    @property
+    def noun(self) -> str:
+        """What an approval of its kind does to the cardholder's account."""
+        return {Money.DEBIT: "charge", Money.CREDIT: "credit"}.get(self.traits.money, "hold")
+
+
+READERS = {
+    "INTENT": Story._take_intent,
+    "OUTCOME": Story._take_outcome,
+    "REVERSAL": Story._take_debt,
+    "ADVICE": Story._take_debt,
+    "ATTEMPT": Story._take_attempt,
+    "REVERSED": Story._take_end,
+    "CLOSED": Story._take_end,
+    "CANCELLED": Story._take_cancellation,
+    "DELIVERED": Story._take_delivery,
+    "LATE": Story._take_late,
+}
+"""What is done with a record of each type."""
+
+EXPONENTS: Mapping[int, int] = {
+    **dict.fromkeys((108, 152, 174, 262, 324, 352, 392, 410, 548, 600, 646, 704, 800, 940, 950, 952, 953), 0),
+    **dict.fromkeys((48, 368, 400, 414, 434, 512, 788), 3),
+}
+"""Decimals of currencies (ISO 4217, numeric codes) that have not two."""
+
+
+def reason_of(record: Record) -> Reason:
+    """The reason that a record names; a number that this program does not know is a decline without one."""
+    number = record["reason"]
+    return Reason(number) if number in Reason.__members__.values() else Reason.OTHER_DECLINE
+
+
+def moment(wall_us: int) -> datetime:
+    """A record's time."""
+    return datetime.fromtimestamp(wall_us / 1_000_000, UTC)

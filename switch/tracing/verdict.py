@@ -1,0 +1,227 @@
+"""The verdict on one transaction: what became of it, and where the money is now, each in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from switch.kinds import Kind, Money
+from switch.reasons import Reason
+from switch.tracing.story import ACCEPTING, Debt, Story
+
+Shown = Callable[[int | None], str]
+"""Shows a time in microseconds since 1970."""
+
+
+class Code(StrEnum):
+    """What became of a transaction, for programs."""
+
+    UNDER_WAY = "under_way"
+    APPROVED_AND_DELIVERED = "approved_and_delivered"
+    APPROVED_PERHAPS_DELIVERED = "approved_perhaps_delivered"
+    DECLINED = "declined"
+    REFUSED = "refused"
+    NOT_ANSWERED = "not_answered"
+    REVERSED = "reversed"
+    REVERSAL_UNDER_WAY = "reversal_under_way"
+    REVERSAL_CLOSED = "reversal_closed"
+    REVERSAL_MISSING = "reversal_missing"
+    REVERSAL_REQUEST = "reversal_request"
+    STAND_IN_CANCELLED = "stand_in_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a transaction.
+
+    Attributes:
+        code: For programs.
+        words: For people.
+        money: Where the money is now.
+    """
+
+    code: Code
+    words: str
+    money: str
+
+
+CAUSE_WORDS = {
+    None: "it had to be taken back",
+    "timeout": "the issuer did not answer in time",
+    "untold": "the terminal could not be told of the approval",
+    "terminal": "the terminal took it back",
+    "restart": "the switch stopped before it knew the outcome",
+    "late_approval": "the issuer approved after its time-out",
+    "partial_approval": "the issuer approved only a part",
+    "unusable_answer": "the issuer's approval could not be carried through",
+}
+
+
+def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
+    """Judge a transaction by its records.
+
+    Args:
+        story: The transaction.
+        shown: How times are shown.
+        response_code: What the terminal was told in field 39, where that is known.
+    """
+    if story.kind == Kind.REVERSAL:
+        return _of_reversal_request(story, response_code)
+    if story.first["type"] == "REVERSAL":
+        return _of_reversals(story, shown, "reversal of a payment that is not known here")
+    if story.outcome is None:
+        return Verdict(
+            Code.UNDER_WAY,
+            f"under way: the issuer of link {story.link} was asked, and nothing is known yet",
+            f"not known yet; if no answer comes, the {story.noun} is reversed, after a crash at the next start",
+        )
+    if story.reversals:
+        return _of_reversals(story, shown, _ending(story, shown, response_code))
+    if story.is_approved:
+        return _of_approval(story, shown)
+    return _of_decline(story, shown, response_code)
+
+
+def _ending(story: Story, shown: Shown, response_code: str | None) -> str:
+    """How the request itself ended."""
+    told = f", delivered at {shown(story.told_us)}" if story.told_us is not None else ""
+    if story.is_approved:
+        who = "approved by stand-in" if story.stood_in else "approved"
+        return f"{who}{told}"
+    return f"not approved{_because(story, response_code)}{told}"
+
+
+def _because(story: Story, response_code: str | None) -> str:
+    reason = Reason.OTHER_DECLINE if story.reason is None else story.reason
+    code = f"code {response_code}, " if response_code else ""
+    return f" ({code}{reason.label}: {reason.description})"
+
+
+def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:
+    if story.reason == Reason.APPROVED:
+        return Verdict(
+            Code.REVERSAL_REQUEST,
+            "a terminal's own reversal, accepted",
+            "look for the payment that it takes back, which has the same terminal",
+        )
+    return Verdict(
+        Code.REVERSAL_REQUEST,
+        f"a terminal's own reversal, refused{_because(story, response_code)}",
+        "nothing has changed by this request",
+    )
+
+
+def _of_approval(story: Story, shown: Shown) -> Verdict:
+    where = _where_approved(story)
+    who = "approved by stand-in" if story.stood_in else "approved"
+    advice = story.advice
+    if advice is not None and advice.cancelled is not None:
+        return Verdict(
+            Code.STAND_IN_CANCELLED,
+            f"{who}, and taken back before its issuer heard of it ({advice.cancelled})",
+            "nothing was charged, because the advice of it was never sent",
+        )
+    told_of = "" if advice is None else f"; advice {_state_of_advice(advice, shown)}"
+    if advice is not None and advice.closed_by is not None:
+        where = "the issuer was never made to take note of it: the money must be cleared by hand"
+    elif advice is not None and advice.reason is not None and advice.reason not in ACCEPTING:
+        where = f"the issuer declined the advice ({advice.reason.label}): the acquirer bears the amount"
+    if story.told_us is None:
+        return Verdict(
+            Code.APPROVED_PERHAPS_DELIVERED,
+            f"{who}; whether the terminal was told is not known{told_of}",
+            f"{where}, unless the terminal takes it back; ask what its slip says",
+        )
+    return Verdict(
+        Code.APPROVED_AND_DELIVERED, f"{who}, and delivered to the terminal at {shown(story.told_us)}{told_of}", where
+    )
+
+
+def _where_approved(story: Story) -> str:
+    match story.traits.money:
+        case Money.DEBIT:
+            return f"the cardholder was charged {story.amount}, and it is the merchant's at settlement"
+        case Money.CREDIT:
+            return f"the cardholder gets {story.amount} back, which the merchant bears at settlement"
+    if story.kind in (Kind.PREAUTHORIZATION, Kind.PREAUTHORIZATION_VOID):
+        return "the issuer holds, or has let go of, the amount; no money has moved"
+    return "no money moves in a transaction of this kind"
+
+
+def _of_decline(story: Story, shown: Shown, response_code: str | None) -> Verdict:
+    because = _because(story, response_code)
+    told = f"; the terminal was told at {shown(story.told_us)}" if story.told_us is not None else ""
+    if story.intent is None:
+        return Verdict(
+            Code.REFUSED, f"refused by the switch{because}{told}", "nothing was charged, because no issuer was asked"
+        )
+    if story.reason in (Reason.TIMEOUT, Reason.SYSTEM_MALFUNCTION) and story.traits.reversible:
+        return Verdict(
+            Code.REVERSAL_MISSING,
+            f"not approved{because}{told}; no reversal of it is in the part of the journal that was read",
+            "not certain: ask the issuer",
+        )
+    if story.reason == Reason.TIMEOUT:
+        return Verdict(
+            Code.NOT_ANSWERED,
+            f"the issuer did not answer in time{told}",
+            "no money moves in a transaction of this kind",
+        )
+    if story.reason == Reason.ISSUER_UNAVAILABLE:
+        return Verdict(
+            Code.NOT_ANSWERED,
+            f"not approved{because}{told}",
+            "nothing was charged, because the request never left to the issuer, or the issuer said so",
+        )
+    return Verdict(Code.DECLINED, f"declined{because}{told}", "nothing was charged, because the issuer declined")
+
+
+def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
+    """The latest reversal tells; an earlier one that was given up stays given up."""
+    given_up = next((debt for debt in story.reversals if debt.closed_by is not None), None)
+    still_owed = next((debt for debt in story.reversals if debt.is_open), None)
+    debt = still_owed or given_up or story.reversals[-1]
+    cause = CAUSE_WORDS.get(debt.cause, CAUSE_WORDS[None])
+    late = "; the issuer approved after that" if story.was_charged_late and debt.cause != "late_approval" else ""
+    if debt.is_open:
+        attempts = (
+            f"attempt {debt.attempts} at {shown(debt.attempted_us)}"
+            if debt.attempts
+            else "not sent yet, since the link is down or busy"
+        )
+        return Verdict(
+            Code.REVERSAL_UNDER_WAY,
+            f"{ending}{late}; reversal under way since {cause}: {attempts}",
+            f"the {story.noun} may stand at the issuer until the reversal is acknowledged; it is sent until then, and "
+            "the merchant is not credited",
+        )
+    if debt.closed_by is not None:
+        return Verdict(
+            Code.REVERSAL_CLOSED,
+            f"{ending}{late}; the reversal was closed by {debt.closed_by} at {shown(debt.ended_us)} because "
+            f"{debt.why}; the issuer never acknowledged",
+            "at the issuer, if it was charged there: the money must be cleared by hand",
+        )
+    unknown = debt.reason == Reason.ORIGINAL_NOT_FOUND
+    return Verdict(
+        Code.REVERSED,
+        f"{ending}{late}; reversed since {cause}, acknowledged at {shown(debt.ended_us)} after "
+        f"{debt.attempts} attempt{'' if debt.attempts == 1 else 's'}",
+        "nothing was charged, because the issuer knows of no such payment"
+        if unknown
+        else f"the issuer has taken the {story.noun} back: the cardholder is not charged, the merchant not credited"
+        if story.traits.money == Money.DEBIT
+        else f"the issuer has taken the {story.noun} back: it is as if nothing had been asked",
+    )
+
+
+def _state_of_advice(advice: Debt, shown: Shown) -> str:
+    if advice.closed_by is not None:
+        return f"closed by {advice.closed_by} at {shown(advice.ended_us)} because {advice.why}"
+    if advice.is_open:
+        return f"under way, attempt {advice.attempts}" if advice.attempts else "not sent yet"
+    if advice.reason in ACCEPTING:
+        return f"acknowledged at {shown(advice.ended_us)}"
+    label = "without a reason" if advice.reason is None else advice.reason.label
+    return f"declined by the issuer at {shown(advice.ended_us)} ({label})"
