@@ -39,6 +39,7 @@ cdef struct LinkMeters:
     uint32_t reversals
     uint32_t reversal_attempts
     uint32_t reversals_acknowledged
+    uint32_t reversals_closed
     uint32_t advices
     uint32_t advice_attempts
     uint32_t advices_acknowledged

@@ -35,6 +35,7 @@ LINK_SERIES = (
     ("reversals", "authswitch_reversals_total", "Reversals stored for the issuer."),
     ("reversal_attempts", "authswitch_reversal_attempts_total", "Reversals sent to the issuer, repeats included."),
     ("reversals_acknowledged", "authswitch_reversals_acknowledged_total", "Reversals that the issuer acknowledged."),
+    ("reversals_closed", "authswitch_reversals_closed_total", "Reversals and advices that an operator gave up."),
     ("advices", "authswitch_advices_total", "Advices stored for the issuer, of terminals and of stand-in."),
     ("advice_attempts", "authswitch_advice_attempts_total", "Advices sent to the issuer, repeats included."),
     ("advices_acknowledged", "authswitch_advices_acknowledged_total", "Advices that the issuer acknowledged."),

@@ -33,6 +33,7 @@ cdef struct Reversal:
     uint8_t kind              # advice: what it is sent as
     uint8_t stood_in          # advice: of an approval by stand-in
     uint8_t resumed           # its record is of an earlier process: attempts that are not counted may have left
+    uint8_t raised            # an operator was told that it is overdue
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t attempts
@@ -76,6 +77,7 @@ cdef class ReversalQueue:
     cdef readonly uint32_t window
     cdef readonly int64_t pause_ns
     cdef readonly int64_t pause_max_ns
+    cdef readonly int64_t alert_ns                # what is owed for longer than this is overdue
 
     cdef int64_t _pause_of(self, uint32_t level) noexcept nogil
 
@@ -98,6 +100,7 @@ cdef class ReversalStore:
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
+    cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
     cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil

@@ -5,7 +5,10 @@ class ReversalQueue:
     window: int
     pause_ns: int
     pause_max_ns: int
-    def __init__(self, window: int, pause_ms: float, pause_max_ms: float) -> None: ...
+    alert_ns: int
+    def __init__(
+        self, window: int, pause_ms: float, pause_max_ms: float, alert_seconds: float = 3600
+    ) -> None: ...
 
 class ReversalStore:
     room: int

@@ -17,13 +17,15 @@ cdef class ReversalQueue:
         window: Reversals and advices at the issuer at one time, at most.
         pause_ms: Before the second attempt; doubled for each further one.
         pause_max_ms: The longest pause.
+        alert_seconds: What is owed for longer than this is overdue.
     """
 
-    def __cinit__(self, uint32_t window, double pause_ms, double pause_max_ms):
+    def __cinit__(self, uint32_t window, double pause_ms, double pause_max_ms, double alert_seconds=3600):
         cdef int level
         self.window = window
         self.pause_ns = <int64_t>(pause_ms * 1e6)
         self.pause_max_ns = <int64_t>(pause_max_ms * 1e6)
+        self.alert_ns = <int64_t>(alert_seconds * 1e9)
         self.ready.head = self.ready.tail = REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
             self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
@@ -137,6 +139,16 @@ cdef class ReversalStore:
         pause_ns = queue._pause_of(level)
         reversal.due_ns = now_ns + pause_ns + <int64_t>(random % <uint64_t>(pause_ns // JITTER_PART + 1))
         self._append(&queue.paused[level], number)
+
+    cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Make one that is paused ready to be sent; whether it was paused."""
+        cdef Reversal *reversal = &self._pool[number]
+        if reversal.state != REVERSAL_PAUSED:
+            return False
+        self._unlink(&queue.paused[reversal.level], number)
+        reversal.state = REVERSAL_READY
+        self._append(&queue.ready, number)
+        return True
 
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""

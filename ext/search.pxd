@@ -35,3 +35,10 @@ cdef class Search(Visitor):
     cdef int _open(self, const Record *record) except -1
     cdef int _add(self, uint64_t number, const Record *record) except -1
     cdef int _take_delivered(self, const Record *record) except -1
+
+
+cdef class Owing(Visitor):
+    cdef dict _records                        # of what is owed, by position
+    cdef dict _unsaid                         # advices without their OUTCOME
+    cdef dict _links
+    cdef dict _listeners

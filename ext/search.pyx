@@ -178,3 +178,51 @@ cdef class Search(Visitor):
             if left:
                 position = next_delivered(&at, record.message + record.message_size, position)
         return 0
+
+
+@cython.final
+cdef class Owing(Visitor):
+    """Collects what is owed at the end of the journal."""
+
+    def __init__(self):
+        self._records = {}
+        self._unsaid = {}
+        self._links = {}
+        self._listeners = {}
+
+    def owed(self):
+        """The records of what is owed, oldest first, as dicts with whole card numbers; their attempts as they are."""
+        return [self._records[position] for position in sorted(self._records)]
+
+    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+        self._links = links
+        self._listeners = listeners
+        return 0
+
+    cdef int take(self, const Record *record) except -1:
+        cdef int type = record.head.type
+        cdef dict parts
+        if type == RECORD_REVERSAL or type == RECORD_ADVICE:
+            parts = describe(record)
+            for key, names in (("link", self._links), ("listener", self._listeners)):
+                if parts.get(key) is not None:
+                    parts[key] = names.get(parts[key], f"number {parts[key]}")
+            earlier = self._records.pop(parts["replaces"], None)
+            if earlier is not None:
+                parts["wall_us"] = earlier["wall_us"]
+            # An advice counts from its OUTCOME on: without it nobody was told of anything.
+            (self._unsaid if type == RECORD_ADVICE and earlier is None else self._records)[record.position] = parts
+        elif type == RECORD_OUTCOME:
+            parts = self._unsaid.pop(record.outcome.intent, None)
+            if parts is not None:
+                self._records[record.outcome.intent] = parts
+        elif type == RECORD_ATTEMPT:
+            if record.attempt.reversal in self._records:
+                self._records[record.attempt.reversal]["attempts"] = record.attempt.attempts
+        elif type == RECORD_REVERSED:
+            self._records.pop(record.reversed.reversal, None)
+        elif type == RECORD_CLOSED:
+            self._records.pop(record.closed.reversal, None)
+        elif type == RECORD_CANCELLED:
+            self._records.pop(record.cancelled.advice, None)
+        return 0

@@ -28,6 +28,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "encode": ("switch.tools.cli:encode_app", "Write one message from its fields."),
     "keys": ("switch.keys.cli:app", "Make and change the sealed key file."),
     "journal": ("switch.journaling.cli:app", "Read the journal: `verify` it, or `dump` its records."),
+    "reversals": ("switch.reversals.cli:app", "What issuers are owed: `list` it, `retry` it, or `close` one."),
     "trace": ("switch.tracing.cli:app", "Tell the life of one transaction, and where the money is now."),
 }
 """Subcommands that are applications of their own: where, and what they do in one line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
@@ -19,6 +20,7 @@ from switch.config.models import AdminSection, parse_endpoint
 
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 16 << 20
+ERROR_BYTES_MAX = 1024
 
 
 class AdminError(Exception):
@@ -39,6 +41,10 @@ def admin_address(config: Path | None, admin: str | None) -> Address:
     if read is None:
         raise ValueError(f"{config} is not valid: {problems[0]}")
     return read.admin.bind
+
+
+class RefusedError(AdminError):
+    """The daemon answered that it will not do it."""
 
 
 class AdminClient:
@@ -68,16 +74,53 @@ class AdminClient:
         """
         self._ask("POST", "/drain")
 
-    def _ask(self, method: str, path: str) -> Any:
+    def reversals(self, **filters: str) -> dict[str, Any]:
+        """What is owed to issuers, oldest first.
+
+        Raises:
+            AdminError: see there.
+        """
+        query = f"?{urllib.parse.urlencode(filters)}" if filters else ""
+        return self._document("GET", f"/reversals{query}")
+
+    def retry(self, **which: str) -> int:
+        """Have one reversal or advice, or all of a link, sent now; how many were paused.
+
+        Raises:
+            AdminError: see there.
+        """
+        return int(self._document("POST", "/reversals/retry", which).get("retried", 0))
+
+    def close(self, **which: str) -> dict[str, Any]:
+        """Have one given up; what it was.
+
+        Raises:
+            AdminError: see there.
+        """
+        return self._document("POST", "/reversals/close", which)
+
+    def _document(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+        answer = self._ask(method, path, body)
+        if not isinstance(answer, dict):
+            raise AdminError(f"{self._address}: answered something that is no JSON object")
+        return answer
+
+    def _ask(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+        data = b"" if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            f"http://{self._address}{path}", method=method, data=b"" if method == "POST" else None
+            f"http://{self._address}{path}",
+            method=method,
+            data=data if method == "POST" else None,
+            headers={} if body is None else {"Content-Type": "application/json"},
         )
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.loads(response.read(ANSWER_BYTES_MAX))
         except urllib.error.HTTPError as error:
             with error:
-                raise AdminError(f"{self._address}: {method} {path} was answered {error.code} {error.reason}") from None
+                said = error.read(ERROR_BYTES_MAX).decode("utf-8", "replace").strip()
+                answered = f"{error.code} {error.reason}{': ' if said else ''}{said}"
+                raise RefusedError(f"{self._address}: {method} {path} was answered {answered}") from None
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise AdminError(f"{self._address}: no answer from a daemon: {reason}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 
 from aiohttp import web
@@ -52,13 +52,14 @@ class Refusal(asyncio.Protocol):
 
 
 class AdminServer:
-    """Serves ``/metrics``, ``/livez``, ``/readyz``, ``/status`` and ``/drain``.
+    """Serves ``/metrics``, ``/livez``, ``/readyz``, ``/status``, ``/drain`` and what else it is given.
 
     Args:
         stats: the daemon's counters.
         health: the daemon as its operators see it.
         bind: where to listen; port 0 lets the kernel choose.
         connections_max: more connections are closed at once.
+        routes: further paths.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class AdminServer:
         health: Health,
         bind: Address,
         connections_max: int = CONNECTIONS_MAX,
+        routes: Iterable[web.RouteDef] = (),
     ) -> None:
         self._health = health
         self._bind = bind
@@ -87,6 +89,7 @@ class AdminServer:
                 web.get("/readyz", self._readyz),
                 web.get("/status", self._status),
                 web.post("/drain", self._drain),
+                *routes,
             ]
         )
         app.on_response_prepare.append(_set_headers)

@@ -348,6 +348,9 @@ class LinkReversal(Section):
     interval_ms: int = milliseconds(10_000, "Wait before the first repeat; it doubles with each.", least=100)
     backoff_max_ms: int = milliseconds(600_000, "The longest wait between two repeats.", least=100)
     window: int = count(16, "Reversals and advices in flight on this link at once.", most=4_096)
+    alert_seconds: int = count(
+        3_600, "What is owed for longer is overdue: it is logged, counted, and kept all the same.", most=2_592_000
+    )
 
 
 class StandInLimit(Section):

@@ -163,7 +163,12 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         section.name,
         dialect.tables,
         dialect.framing,
-        ReversalQueue(section.reversal.window, section.reversal.interval_ms, section.reversal.backoff_max_ms),
+        ReversalQueue(
+            section.reversal.window,
+            section.reversal.interval_ms,
+            section.reversal.backoff_max_ms,
+            section.reversal.alert_seconds,
+        ),
         match_by=section.match.by,
         verify=list(section.match.verify),
         timeout_ms=section.timeout_ms,

@@ -14,6 +14,7 @@ import uvloop
 
 from switch import __version__
 from switch.admin import AdminServer
+from switch.admin.debts import debt_routes
 from switch.config import Config, load_config
 from switch.config.descriptors import needed_descriptors, terminals_served
 from switch.config.parts import Parts, load_parts
@@ -21,6 +22,7 @@ from switch.connection import Reactor
 from switch.journaling import Store
 from switch.log import configure_logging, get_logger
 from switch.server.assembly import build_engine, utc_offset_seconds
+from switch.server.debts import Debts
 from switch.server.gauges import Gauges
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.notes import Notes
@@ -56,7 +58,8 @@ class Daemon:
         self._drain_wanted = asyncio.Event()
         self._end_wanted = asyncio.Event()
         self._ports: list[TerminalPort] = []
-        self.admin = AdminServer(self._stats, self, config.admin.bind)
+        self._debts = Debts(self._engine, self._stats)
+        self.admin = AdminServer(self._stats, self, config.admin.bind, routes=debt_routes(self._debts))
 
     # --- what the admin side asks ---------------------------------------------------------------------------------
 
@@ -211,6 +214,7 @@ class Daemon:
             try:
                 self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
                 self._gauges.refresh()
+                self._debts.refresh()
                 if self._store is not None:
                     self._store.keep_house(self._engine.state)
             except Exception as error:

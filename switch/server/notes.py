@@ -20,6 +20,7 @@ LEVELS = {
     "reversal_store_full": "error",
     "reversal_without_stan": "error",
     "reversal_not_composable": "error",
+    "reversal_overdue": "error",
     "answer_not_composable": "error",
     "request_not_composable": "error",
 }

@@ -78,7 +78,7 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
 
 WORDS: Mapping[str, Callable[[Record], str]] = {
     "INTENT": lambda r: f"written down, and sent to the issuer as STAN {r['link_stan']:06d}, RRN {r['rrn']}",
-    "ADVICE": lambda r: "advice stored, to be sent when the link is there",
+    "ADVICE": lambda _: "advice stored, to be sent when the link is there",
     "REVERSAL": lambda r: f"reversal stored: {CAUSE_WORDS.get(r.get('cause'), CAUSE_WORDS[None])}",
     "ATTEMPT": lambda r: f"sent to the issuer, attempt {r['attempts']}",
     "REVERSED": lambda r: f"acknowledged by the issuer: {reason_of(r).label}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from switch.currencies import amount_words
 from switch.kinds import Kind, KindTraits, Money, kind_traits
 from switch.reasons import Reason
 
@@ -180,13 +181,7 @@ class Story:
     @property
     def amount(self) -> str:
         """Amount and currency for people."""
-        minor = self.first.get("amount_minor", -1)
-        if minor < 0:
-            return "no amount"
-        currency = self.first["currency"]
-        exponent = EXPONENTS.get(currency, 2)
-        value = f"{minor / 10**exponent:,.{exponent}f}"
-        return f"{value} (currency {currency:03d})" if currency else value
+        return amount_words(self.first.get("amount_minor"), self.first.get("currency"))
 
     @property
     def noun(self) -> str:
@@ -207,12 +202,6 @@ READERS = {
     "LATE": Story._take_late,
 }
 """What is done with a record of each type."""
-
-EXPONENTS: Mapping[int, int] = {
-    **dict.fromkeys((108, 152, 174, 262, 324, 352, 392, 410, 548, 600, 646, 704, 800, 940, 950, 952, 953), 0),
-    **dict.fromkeys((48, 368, 400, 414, 434, 512, 788), 3),
-}
-"""Decimals of currencies (ISO 4217, numeric codes) that have not two."""
 
 
 def reason_of(record: Record) -> Reason:

@@ -71,16 +71,26 @@ def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
     if story.first["type"] == "REVERSAL":
         return _of_reversals(story, shown, "reversal of a payment that is not known here")
     if story.outcome is None:
-        return Verdict(
-            Code.UNDER_WAY,
-            f"under way: the issuer of link {story.link} was asked, and nothing is known yet",
-            f"not known yet; if no answer comes, the {story.noun} is reversed, after a crash at the next start",
-        )
+        return _of_no_outcome(story)
     if story.reversals:
         return _of_reversals(story, shown, _ending(story, shown, response_code))
     if story.is_approved:
         return _of_approval(story, shown)
     return _of_decline(story, shown, response_code)
+
+
+def _of_no_outcome(story: Story) -> Verdict:
+    if story.intent is None:
+        return Verdict(
+            Code.NOT_ANSWERED,
+            "an advice was stored, but the switch stopped before the terminal was told anything",
+            "nothing was charged, because an advice without an outcome is never sent",
+        )
+    return Verdict(
+        Code.UNDER_WAY,
+        f"under way: the issuer of link {story.link} was asked, and nothing is known yet",
+        f"not known yet; if no answer comes, the {story.noun} is reversed, after a crash at the next start",
+    )
 
 
 def _ending(story: Story, shown: Shown, response_code: str | None) -> str:

@@ -1,0 +1,260 @@
+"""What the switch owes issuers, for the operator: listed, sent at once, or given up by name and with a reason."""
+
+import heapq
+
+from libc.stdint cimport int64_t, uint32_t
+from switch.dialect cimport DialectTables
+from switch.journal cimport POSITION_FAILED
+from switch.link cimport LINK_UP, Link
+from switch.listener cimport Listener
+from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
+from switch.record import CAUSES
+from switch.reversal cimport (
+    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_NONE, REVERSAL_PAUSED, Reversal,
+)
+from switch.scan cimport read_number, read_text, scan_message
+from switch.state cimport State
+from switch.stats cimport stats_add
+
+cdef enum:
+    FIELD_AMOUNT = 4
+    FIELD_TERMINAL = 41
+    FIELD_MERCHANT = 42
+    FIELD_CURRENCY = 49
+
+
+class NotOwed(Exception):  # noqa: N818
+    """Nothing that is owed has this reference number; or it cannot be given up just now. The text says which."""
+
+
+cdef str name_of_state(Link link, const Reversal *reversal):
+    if reversal.state == REVERSAL_AT_ISSUER:
+        return "in flight"
+    if reversal.state == REVERSAL_BEHIND:
+        return "behind its advice"
+    if link.state != LINK_UP:
+        return "link down"
+    return "paused" if reversal.state == REVERSAL_PAUSED else "waiting"
+
+
+cdef str text_of(State state, DialectTables tables, int field, int size):
+    cdef unsigned char text[32]
+    cdef int count = read_text(tables.spec, &state.sent, field, text, size)
+    return text[:count].decode("ascii", "replace").strip() if count > 0 else None
+
+
+cdef dict describe_debt(State state, const Reversal *reversal):
+    """One entry of the store; its card number whole, for callers who mask it."""
+    cdef Link link = <Link>state.links[reversal.link]
+    cdef DialectTables tables = link.tables
+    cdef const RequestPart *request = <const RequestPart *>reversal.request
+    cdef int64_t now_ns = state.calendar.now_ns
+    cdef dict parts = {
+        "what": "advice" if reversal.is_advice else "reversal",
+        "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+        "link": link.name,
+        "state": name_of_state(link, reversal),
+        "age_seconds": (now_ns - reversal.stored_ns) / 1e9,
+        "attempts": reversal.attempts,
+        "next_attempt_seconds": None,
+        "overdue": now_ns - reversal.stored_ns > link.reversals.alert_ns,
+        "cause": CAUSES.get(reversal.cause),
+        "stand_in": bool(reversal.stood_in),
+        "pan": reversal.pan[:reversal.pan_digits].decode("ascii", "replace"),
+        "position": reversal.position,
+        "terminal": None,
+        "merchant": None,
+        "amount_minor": None,
+        "currency": None,
+    }
+    if reversal.state == REVERSAL_PAUSED and link.state == LINK_UP:
+        parts["next_attempt_seconds"] = max(reversal.due_ns - now_ns, 0) / 1e9
+    if request != NULL:
+        parts["terminal"] = request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").strip()
+        parts["merchant"] = request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").strip()
+        parts["amount_minor"] = request.amount_minor
+        parts["currency"] = request.currency
+        return parts
+    if reversal.listener != NO_LISTENER:
+        tables = (<Listener>state.listeners[reversal.listener]).tables
+    if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
+        parts["terminal"] = text_of(state, tables, FIELD_TERMINAL, TERMINAL_BYTES)
+        parts["merchant"] = text_of(state, tables, FIELD_MERCHANT, MERCHANT_BYTES)
+        parts["amount_minor"] = max(read_number(tables.spec, &state.sent, FIELD_AMOUNT), 0)
+        parts["currency"] = max(read_number(tables.spec, &state.sent, FIELD_CURRENCY), 0)
+    return parts
+
+
+def list_owed(State state not None, *, str link=None, str what=None, str rrn=None, bint overdue=False,
+              int64_t most=1000):
+    """What is owed, oldest first.
+
+    Args:
+        state: The state machine; its calendar tells ages.
+        link: Only to this link.
+        what: Only ``reversal`` or ``advice``.
+        rrn: Only with this reference number.
+        overdue: Only what is older than the link allows.
+        most: Entries, at most.
+
+    Returns:
+        How many there are, and the oldest of them as dicts with whole card numbers.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef const Reversal *reversal
+    cdef Link owner
+    found = []
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        owner = <Link>state.links[reversal.link]
+        if link is not None and owner.name != link:
+            continue
+        if what is not None and (what == "advice") != bool(reversal.is_advice):
+            continue
+        if overdue and state.calendar.now_ns - reversal.stored_ns <= owner.reversals.alert_ns:
+            continue
+        if rrn is not None and reversal.rrn[:12] != rrn.encode("ascii", "replace"):
+            continue
+        found.append((reversal.stored_ns, number))
+    oldest = heapq.nsmallest(most, found)
+    return len(found), [describe_debt(state, state.reversals.at(number)) for _, number in oldest]
+
+
+cdef uint32_t number_of(State state, str rrn, str what):
+    """The entry with a reference number; REVERSAL_NONE when there is none."""
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef const Reversal *reversal
+    cdef bytes wanted = rrn.encode("ascii", "replace")
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        if reversal.rrn[:12] == wanted and bool(reversal.is_advice) == (what == "advice"):
+            return number
+    return REVERSAL_NONE
+
+
+def retry_owed(State state not None, *, str rrn=None, str what="reversal", str link=None):
+    """Let what is paused be sent as soon as the link's window allows: one entry, or all of a link.
+
+    Returns:
+        How many were paused and are not any more.
+
+    Raises:
+        NotOwed: there is no entry with this reference number.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef int64_t hastened = 0
+    cdef const Reversal *reversal
+    cdef Link owner
+    if rrn is not None:
+        number = number_of(state, rrn, what)
+        if number == REVERSAL_NONE:
+            raise NotOwed(f"no {what} with RRN {rrn} is owed")
+        owner = <Link>state.links[state.reversals.at(number).link]
+        return int(state.reversals.hasten(owner.reversals, number))
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        owner = <Link>state.links[reversal.link]
+        if owner.name == link:
+            hastened += state.reversals.hasten(owner.reversals, number)
+    return hastened
+
+
+def give_up_owed(State state not None, *, str rrn not None, str name not None, str reason not None,
+                 str what="reversal"):
+    """Give up what an issuer has not acknowledged: CLOSED is written down, and nothing more is sent.
+
+    Args:
+        state: The state machine.
+        rrn: Which one.
+        name: Of the operator; up to 255 bytes.
+        reason: The operator's, up to 255 bytes.
+        what: ``reversal`` or ``advice``.
+
+    Returns:
+        The position of its record in the journal, and what was given up.
+
+    Raises:
+        NotOwed: there is no such entry, it is at the issuer just now, or the journal cannot take the record.
+        ValueError: name or reason is missing or too long.
+    """
+    cdef uint32_t number = number_of(state, rrn, what)
+    cdef bytes name_text = name.encode()
+    cdef bytes reason_text = reason.encode()
+    cdef Reversal *reversal
+    cdef Link link
+    cdef int64_t position
+    if not 1 <= len(name_text) <= 255 or not 1 <= len(reason_text) <= 255:
+        raise ValueError("an operator's name and a reason are required, of at most 255 bytes each")
+    if number == REVERSAL_NONE:
+        raise NotOwed(f"no {what} with RRN {rrn} is owed")
+    reversal = state.reversals.at(number)
+    if reversal.state == REVERSAL_AT_ISSUER:
+        raise NotOwed(f"the {what} with RRN {rrn} is at the issuer just now, who may acknowledge it: try again later")
+    link = <Link>state.links[reversal.link]
+    described = describe_debt(state, reversal)
+    position = state.journal.closed(reversal, name_text, reason_text)
+    if position == POSITION_FAILED:
+        raise NotOwed("the journal cannot be written, so nothing is given up")
+    if reversal.late:
+        state.transactions.at(reversal.late - 1).reversal = REVERSAL_NONE
+    if reversal.stan:
+        link.free_stan(reversal.stan)
+    state.reversals.remove(link.reversals, number)
+    stats_add(state.meters.stats, state.meters.link[link.number].reversals_closed, 1)
+    return position, described
+
+
+def note_overdue(State state not None):
+    """How long the oldest entry of each link waits, and how many are older than the link allows; an operator is told
+    of each of these once. Call every few seconds.
+
+    Returns:
+        For each link, in order of their numbers: seconds, and how many.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef int64_t now_ns = state.calendar.now_ns
+    cdef Reversal *reversal
+    cdef Link link
+    oldest = [0.0] * len(state.links)
+    overdue = [0] * len(state.links)
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        link = <Link>state.links[reversal.link]
+        oldest[link.number] = max(oldest[link.number], (now_ns - reversal.stored_ns) / 1e9)
+        if now_ns - reversal.stored_ns <= link.reversals.alert_ns:
+            continue
+        overdue[link.number] += 1
+        if not reversal.raised:
+            reversal.raised = True
+            state.tell("reversal_overdue", {
+                "link": link.name,
+                "what": "advice" if reversal.is_advice else "reversal",
+                "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+                "age_seconds": (now_ns - reversal.stored_ns) // 1_000_000_000,
+                "attempts": reversal.attempts,
+            })
+    return list(zip(oldest, overdue))

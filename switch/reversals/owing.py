@@ -1,0 +1,81 @@
+"""What is owed by the journal alone, when no daemon runs to be asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from switch.codec import DecodeError, decode
+from switch.config import Config
+from switch.dialects import Dialect, load_dialect
+from switch.masking import mask_pan
+from switch.replay import JournalReader
+from switch.search import Owing
+
+AMOUNT, TERMINAL, MERCHANT, CURRENCY = "4", "41", "42", "49"
+
+
+def owing(reader: JournalReader, config: Config) -> list[dict[str, Any]]:
+    """What no issuer has acknowledged and no operator has given up, oldest first, card numbers masked.
+
+    Requests without an outcome are not among it: they become reversals when the daemon starts.
+
+    Raises:
+        OSError: A file cannot be read.
+        JournalDamaged: A place cannot be read.
+    """
+    segments = reader.segments
+    if not segments:
+        return []
+    found = Owing()
+    reader.replay(found, reader.index_of(segments[-1].low_water))
+    opener = _Opener(config)
+    now_us = time.time() * 1_000_000
+    return [_entry(record, opener, config, now_us) for record in found.owed()]
+
+
+class _Opener:
+    """Reads what stands in the messages that attempts are composed from."""
+
+    def __init__(self, config: Config) -> None:
+        self._names = {("link", section.name): section.dialect for section in config.links}
+        self._names |= {("listener", section.name): section.dialect for section in config.listeners}
+        self._loaded: dict[str, Dialect] = {}
+
+    def fields(self, record: Mapping[str, Any]) -> Mapping[str, str]:
+        key = ("link", record["link"]) if record.get("listener") is None else ("listener", record["listener"])
+        name = self._names.get(key)
+        if name is None:
+            return {}
+        if name not in self._loaded:
+            self._loaded[name] = load_dialect(name)
+        try:
+            return decode(record["message"], self._loaded[name].spec)[0]
+        except DecodeError:
+            return {}
+
+
+def _entry(record: Mapping[str, Any], opener: _Opener, config: Config, now_us: float) -> dict[str, Any]:
+    age = max(now_us - record["wall_us"], 0) / 1_000_000
+    alert = next((one.reversal.alert_seconds for one in config.links if one.name == record["link"]), None)
+    fields = {} if "terminal" in record else opener.fields(record)
+    digits = fields.get(AMOUNT, "")
+    return {
+        "what": "advice" if record["type"] == "ADVICE" else "reversal",
+        "rrn": record["rrn"],
+        "link": record["link"],
+        "state": "no daemon",
+        "age_seconds": round(age, 1),
+        "attempts": record["attempts"],
+        "next_attempt_seconds": None,
+        "overdue": alert is not None and age > alert,
+        "cause": record.get("cause"),
+        "stand_in": bool(record.get("stand_in")),
+        "pan": mask_pan(record["pan"]),
+        "position": record["position"],
+        "terminal": record.get("terminal", fields.get(TERMINAL, "").strip() or None),
+        "merchant": record.get("merchant", fields.get(MERCHANT, "").strip() or None),
+        "amount_minor": record.get("amount_minor", int(digits) if digits.isdigit() else None),
+        "currency": record.get("currency", int(fields[CURRENCY]) if fields.get(CURRENCY, "").isdigit() else None),
+    }
