@@ -58,7 +58,7 @@ class Daemon:
         self._drain_wanted = asyncio.Event()
         self._end_wanted = asyncio.Event()
         self._ports: list[TerminalPort] = []
-        self._debts = Debts(self._engine, self._stats)
+        self._debts = Debts(self._engine, self._stats, lambda: self._started)
         self.admin = AdminServer(self._stats, self, config.admin.bind, routes=debt_routes(self._debts))
 
     # --- what the admin side asks ---------------------------------------------------------------------------------

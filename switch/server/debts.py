@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from switch.engine import Engine
@@ -31,10 +31,12 @@ class Debts:
     Args:
         engine: Its state machine.
         stats: Where the gauges are registered.
+        ready: Whether the state machine may be looked at: not while the journal is replayed into it.
     """
 
-    def __init__(self, engine: Engine, stats: Stats) -> None:
+    def __init__(self, engine: Engine, stats: Stats, ready: Callable[[], bool]) -> None:
         self._engine = engine
+        self._ready = ready
         self._stats = stats
         self._refreshed = -REFRESH_SECONDS
         links = engine.state.links
@@ -43,7 +45,7 @@ class Debts:
     def refresh(self) -> None:
         """Set the gauges, and tell of what has become overdue; does something every few seconds only."""
         now = time.monotonic()
-        if now - self._refreshed < REFRESH_SECONDS:
+        if now - self._refreshed < REFRESH_SECONDS or not self._ready():
             return
         self._refreshed = now
         for gauges, (oldest, overdue) in zip(self._gauges, note_overdue(self._engine.state), strict=True):
@@ -54,8 +56,13 @@ class Debts:
         self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int
     ) -> Mapping[str, Any]:
         """What is owed, oldest first, card numbers masked."""
+        self._check_ready()
         count, entries = list_owed(self._engine.state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
         return {"count": count, "owed": [_presentable(entry) for entry in entries]}
+
+    def _check_ready(self) -> None:
+        if not self._ready():
+            raise NotOwed("the journal is being replayed: try again when the daemon is ready")
 
     def retry(self, *, rrn: str | None, what: str, link: str | None) -> int:
         """Send one, or all of a link, as soon as its window allows.
@@ -63,6 +70,7 @@ class Debts:
         Raises:
             NotOwed: There is no such entry, or no such link.
         """
+        self._check_ready()
         names = [known.name for known in self._engine.state.links]
         if rrn is None and link not in names:
             raise NotOwed(f"there is no link {link}; there are {', '.join(names)}")
@@ -75,6 +83,7 @@ class Debts:
             NotOwed: There is no such entry, or it cannot be given up now.
             ValueError: The operator's name or the reason is missing or too long.
         """
+        self._check_ready()
         journal = self._engine.state.journal
         position, entry = give_up_owed(self._engine.state, rrn=rrn, name=operator, reason=reason, what=what)
         log.warning("closed by an operator", rrn=rrn, what=what, link=entry["link"], operator=operator, why=reason)

@@ -18,6 +18,7 @@ from switch.config import Config
 from switch.dialects import Dialect, load_dialect
 from switch.journaling.reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.masking import mask_pan
+from switch.replay import JournalReader
 from switch.tracing.finding import MOST, Found, find
 from switch.tracing.query import (
     Query,
@@ -76,12 +77,12 @@ def trace(
     """
     loaded = load(config)
     zone = ZoneInfo(loaded.switch.timezone)
-    try:
-        query = _query(key, zone, date=date, begins=begins, ends=ends, amount=amount)
-    except QueryError as error:
-        raise typer.BadParameter(str(error)) from error
     window = timedelta(seconds=loaded.limits.duplicate_window_seconds)
     with reading(loaded, directory, as_json=as_json) as reader:
+        try:
+            query = _query(key, _latest(reader), zone, date=date, begins=begins, ends=ends, amount=amount)
+        except QueryError as error:
+            raise typer.BadParameter(str(error)) from error
         found = find(reader, query, window)
     teller = Teller(loaded, zone)
     if as_json:
@@ -97,12 +98,25 @@ def trace(
         raise typer.Exit(EXIT_FAILED)
 
 
+def _latest(reader: JournalReader) -> datetime:
+    """The present, as far as the journal knows it."""
+    now = datetime.now(UTC)
+    return max(now, moment(reader.segments[-1].created_us)) if reader.segments else now
+
+
 def _query(
-    key: str, zone: ZoneInfo, *, date: str | None, begins: str | None, ends: str | None, amount: str | None
+    key: str,
+    now: datetime,
+    zone: ZoneInfo,
+    *,
+    date: str | None,
+    begins: str | None,
+    ends: str | None,
+    amount: str | None,
 ) -> Query:
     first, last = (None, None) if date is None else parse_date(date, zone)
     return narrowed(
-        parse_key(key, datetime.now(UTC)),
+        parse_key(key, now),
         begins=first if begins is None else parse_time(begins, zone),
         ends=last if ends is None else parse_time(ends, zone),
         amount_minor=None if amount is None else parse_amount(amount),
