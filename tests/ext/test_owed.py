@@ -1,0 +1,146 @@
+"""What issuers are owed, as an operator sees and moves it: listed, sent at once, given up, overdue."""
+
+from __future__ import annotations
+
+import pytest
+
+from switch.owed import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
+from tests.ext.world import CARD, purchase
+
+
+def owing(world, terminal, issuer):
+    """A purchase that timed out; its reference number, and its reversal as the issuer got it."""
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.advance(15.1)
+    terminal.read_one()
+    return asked["37"], issuer.read_one()
+
+
+def owing_many(world, terminal, issuer, count):
+    """Purchases that timed out together, whose reversals the issuer has refused; their reference numbers."""
+    for _ in range(count):
+        terminal.send(purchase(world))
+    rrns = [asked["37"] for asked in issuer.read()]
+    world.advance(15.1)
+    for first in issuer.read():
+        issuer.answer(first, "96")
+    return rrns
+
+
+def listed(world, **filters):
+    return list_owed(world.engine.state, **filters)[1]
+
+
+def test_an_entry_says_all(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    rrn, first = owing(world, terminal, issuer)
+    (entry,) = listed(world)
+    assert (entry["what"], entry["rrn"], entry["link"]) == ("reversal", rrn, "bank-a")
+    assert (entry["state"], entry["attempts"], entry["cause"]) == ("in flight", 1, "timeout")
+    assert (entry["amount_minor"], entry["currency"], entry["pan"]) == (1000, 156, CARD)
+    assert entry["terminal"] == first["41"]
+    assert entry["next_attempt_seconds"] is None
+    issuer.answer(first, "96")
+    (entry,) = listed(world)
+    assert entry["state"] == "paused"
+    assert 0 < entry["next_attempt_seconds"] <= world.engine.state.links[0].reversals.pause_ns / 1e9
+    issuer.close()
+    assert listed(world)[0]["state"] == "link down"
+
+
+def test_filters(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    rrns = owing_many(world, terminal, issuer, 3)
+    assert [entry["rrn"] for entry in listed(world)] == rrns, "the oldest comes first"
+    assert list_owed(world.engine.state, most=1)[0] == 3
+    assert [entry["rrn"] for entry in listed(world, most=1)] == rrns[:1]
+    assert [entry["rrn"] for entry in listed(world, rrn=rrns[1])] == rrns[1:2]
+    assert listed(world, link="bank-b") == []
+    assert len(listed(world, link="bank-a")) == 3
+    assert listed(world, what="advice") == []
+    assert listed(world, overdue=True) == []
+
+
+def test_retry_of_one_does_not_wait(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    rrn, first = owing(world, terminal, issuer)
+    assert retry_owed(world.engine.state, rrn=rrn) == 0, "it is at the issuer"
+    issuer.answer(first, "96")
+    world.tick()
+    assert issuer.read() == []
+    assert retry_owed(world.engine.state, rrn=rrn) == 1
+    world.tick()
+    assert issuer.read_one()["t"] == "0421"
+    with pytest.raises(NotOwed, match="no reversal with RRN 000000000000 is owed"):
+        retry_owed(world.engine.state, rrn="000000000000")
+
+
+def test_retry_of_a_link(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    owing_many(world, terminal, issuer, 2)
+    assert retry_owed(world.engine.state, link="bank-b") == 0
+    assert retry_owed(world.engine.state, link="bank-a") == 2
+    world.tick()
+    assert [message["t"] for message in issuer.read()] == ["0421", "0421"]
+
+
+def test_what_is_given_up_is_never_sent_again(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    rrn, first = owing(world, terminal, issuer)
+    state = world.engine.state
+    with pytest.raises(NotOwed, match="at the issuer just now"):
+        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone")
+    issuer.answer(first, "96")
+    for name, reason in (("", "by phone"), ("Mei", ""), ("Mei", "x" * 256)):
+        with pytest.raises(ValueError, match="required"):
+            give_up_owed(state, rrn=rrn, name=name, reason=reason)
+    with pytest.raises(NotOwed, match="no advice with RRN"):
+        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone", what="advice")
+    position, entry = give_up_owed(state, rrn=rrn, name="Mei", reason="by phone")
+    assert world.journal.records[position - 1] == (
+        "closed",
+        {"link": 0, "rrn": rrn, "operator": "Mei", "why": "by phone"},
+    )
+    assert entry["rrn"] == rrn
+    assert world.engine.owed == 0
+    assert world.count("reversals_closed_total") == 1
+    world.advance(60)
+    assert [message for message in issuer.read() if message["t"].startswith("04")] == []
+
+
+def test_an_approval_behind_what_was_given_up_is_reversed(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.advance(15.1)
+    issuer.answer(issuer.read_one(), "96")
+    give_up_owed(world.engine.state, rrn=asked["37"], name="Mei", reason="by phone")
+    issuer.answer(asked)
+    assert [entry["cause"] for entry in listed(world)] == ["late_approval"]
+
+
+def test_nothing_is_given_up_without_its_record(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    rrn, first = owing(world, terminal, issuer)
+    issuer.answer(first, "96")
+    world.journal.fail()
+    with pytest.raises(NotOwed, match="journal cannot be written"):
+        give_up_owed(world.engine.state, rrn=rrn, name="Mei", reason="by phone")
+    assert world.engine.owed == 1
+
+
+def test_what_is_overdue_is_told_once(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    rrn, first = owing(world, terminal, issuer)
+    issuer.answer(first, "96")
+    assert note_overdue(world.engine.state)[0][1] == 0
+    world.now_s += 3601
+    world._set_clock()
+    seconds, count = note_overdue(world.engine.state)[0]
+    assert seconds > 3600
+    assert count == 1
+    note_overdue(world.engine.state)
+    told = [details for event, details in world.notes if event == "reversal_overdue"]
+    assert [(one["rrn"], one["link"], one["what"]) for one in told] == [(rrn, "bank-a", "reversal")]
+    assert listed(world, overdue=True)[0]["overdue"]
