@@ -48,3 +48,6 @@ route. An advice is ended by every answer but those by which the issuer says tha
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept
 """The attempt that transaction ``number`` carries was not answered."""
+
+cdef void give_up(State state, uint32_t number) noexcept
+"""An operator gives up an entry of the store that is not at the issuer; that is written down already."""

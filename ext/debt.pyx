@@ -134,6 +134,19 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
     return position
 
 
+cdef void give_up(State state, uint32_t number) noexcept:
+    cdef Reversal *reversal = state.reversals.at(number)
+    cdef Link link = <Link>state.links[reversal.link]
+    if reversal.is_advice:
+        _close_advice(state, link, number)
+        return
+    if reversal.late:
+        state.transactions.at(reversal.late - 1).reversal = REVERSAL_NONE
+    if reversal.stan:
+        link.free_stan(reversal.stan)
+    state.reversals.remove(link.reversals, number)
+
+
 cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
     """The issuer knows of it, or never will."""
     cdef Reversal *advice = state.reversals.at(number)

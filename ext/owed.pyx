@@ -3,6 +3,7 @@
 import heapq
 
 from libc.stdint cimport int64_t, uint32_t
+from switch.debt cimport give_up
 from switch.dialect cimport DialectTables
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport LINK_UP, Link
@@ -213,11 +214,7 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
     position = state.journal.closed(reversal, name_text, reason_text)
     if position == POSITION_FAILED:
         raise NotOwed("the journal cannot be written, so nothing is given up")
-    if reversal.late:
-        state.transactions.at(reversal.late - 1).reversal = REVERSAL_NONE
-    if reversal.stan:
-        link.free_stan(reversal.stan)
-    state.reversals.remove(link.reversals, number)
+    give_up(state, number)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_closed, 1)
     return position, described
 

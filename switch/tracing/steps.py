@@ -82,7 +82,7 @@ WORDS: Mapping[str, Callable[[Record], str]] = {
     "REVERSAL": lambda r: f"reversal stored: {CAUSE_WORDS.get(r.get('cause'), CAUSE_WORDS[None])}",
     "ATTEMPT": lambda r: f"sent to the issuer, attempt {r['attempts']}",
     "REVERSED": lambda r: f"acknowledged by the issuer: {reason_of(r).label}",
-    "CANCELLED": lambda r: f"advice cancelled before it was sent: {r['cause']}",
+    "CANCELLED": lambda r: f"advice cancelled before it was sent: {CAUSE_WORDS.get(r['cause'])}",
     "CLOSED": lambda r: f"closed by {r['operator']} because {r['why']}; {UNACKNOWLEDGED}",
     "LATE": lambda r: (
         f"the issuer answered after the end: {reason_of(r).label}{_authorization(r)}; the terminal is not told"

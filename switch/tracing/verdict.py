@@ -129,7 +129,7 @@ def _of_approval(story: Story, shown: Shown) -> Verdict:
     if advice is not None and advice.cancelled is not None:
         return Verdict(
             Code.STAND_IN_CANCELLED,
-            f"{who}, and taken back before its issuer heard of it ({advice.cancelled})",
+            f"{who}, and taken back before its issuer heard of it, since {CAUSE_WORDS.get(advice.cancelled)}",
             "nothing was charged, because the advice of it was never sent",
         )
     told_of = "" if advice is None else f"; advice {_state_of_advice(advice, shown)}"
