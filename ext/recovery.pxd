@@ -12,6 +12,7 @@ from switch.replay cimport Visitor
 from switch.state cimport State
 
 cdef struct KeptRecord:       # a record that may still be needed, with its bytes behind it
+    int type
     uint32_t size
     uint32_t attempts         # of a REVERSAL or ADVICE
     int32_t link              # its number now; -1: the configuration has it no more
@@ -52,6 +53,7 @@ cdef class Recovery(Visitor):
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept
+    cdef bint _is_advice(self, int64_t position) noexcept
     cdef int _resume(self, int64_t position) except -1
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1
     cdef int _void(self, int64_t position, int64_t original) except -1

@@ -150,6 +150,7 @@ cdef class Recovery(Visitor):
         cdef KeptRecord *kept = <KeptRecord *>malloc(sizeof(KeptRecord) + record.head.size)
         if kept == NULL:
             raise MemoryError
+        kept.type = record.head.type
         kept.size = record.head.size
         kept.attempts = record.reversal.attempts if record.head.type == RECORD_REVERSAL else 0
         kept.link = link
@@ -280,8 +281,11 @@ cdef class Recovery(Visitor):
         cdef uint32_t number
         cdef int64_t taken_back
         cdef Outcome *entry
-        for position in self._reversals.positions():
-            self._resume(position)
+        # Advices first, so that a reversal finds the one that it follows: an old one may have been written once more.
+        for are_advices in (True, False):
+            for position in self._reversals.positions():
+                if self._is_advice(position) == are_advices:
+                    self._resume(position)
         for position in self._intents.positions():
             self._end(position)
             with nogil:
@@ -313,6 +317,9 @@ cdef class Recovery(Visitor):
             raise RecoveryFailed(f"link {name} is owed a reversal or an advice (journal position {position}), but the "
                                  "configuration has no such link; bring it back until nothing is owed to it")
         return self.state.links[link]
+
+    cdef bint _is_advice(self, int64_t position) noexcept:
+        return (<const KeptRecord *>self._reversals.get(position)).type == RECORD_ADVICE
 
     cdef int _resume(self, int64_t position) except -1:
         """A reversal or advice that was not acknowledged goes on, under its own STAN."""

@@ -163,6 +163,20 @@ def test_reversal_of_what_may_have_been_sent_before_the_crash_follows_it(make):
     third.settle()
 
 
+def test_reversal_follows_an_advice_that_was_written_down_once_more_behind_it():
+    world = JournalWorld(**two_links())
+    request = purchase(world)
+    world.terminal().ask(request)
+    after = world.killed(**two_links())
+    after.terminal().ask(reversal(after, request, f11="000990"))
+    (owed,) = records(after, "REVERSAL")
+    keep_up(after.engine.state, after.journal, after.journal.next_position - owed["position"])
+    after.sync()
+    assert [record["position"] > owed["position"] for record in records(after, "ADVICE")] == [False, True]
+    third = after.killed(**two_links())
+    assert [one["t"] for one in finish(third)] == ["0221", "0420"]
+
+
 def test_answered_before_the_crash_and_reversed_after_it():
     world = JournalWorld(**two_links())
     request = purchase(world)

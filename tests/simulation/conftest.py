@@ -1,6 +1,6 @@
 """What the simulation keeps between runs is made before its tests, and gone after them: other tests see none of it."""
 
-from itertools import count
+from itertools import count, product
 
 import pytest
 
@@ -15,8 +15,8 @@ from tests.simulation.world import the_world
 def kept_between_runs():
     """Fill the simulation's caches, and empty them in the end."""
     before = {name: getattr(assembly, name) for name in (*POLICIES, "Composer")}
-    for is_tight in (False, True):
-        execute(next(options for options in map(Options.drawn, count()) if options.is_tight == is_tight))
+    for world in product((False, True), repeat=2):
+        execute(next(one for one in map(Options.drawn, count()) if (one.is_tight, one.stands_in) == world))
     yield
     for name, original in before.items():
         setattr(assembly, name, original)

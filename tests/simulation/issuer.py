@@ -10,7 +10,7 @@ from switch.framing import Deframer
 from switch.scan import ScanError
 from switch.simulators.messages import answer_mti
 
-from .checker import APPROVED, DECLINED, REVERSED, Key
+from .checker import ADVISED, APPROVED, DECLINED, REVERSED, Key
 from .clock import MS, SECOND
 from .world import LINK_DIALECTS, LINKS
 
@@ -167,11 +167,13 @@ class Issuer:
                     self._take_network(wire, headers, message)
             case "4":
                 self._take_reversal(wire, headers, message)
-            case _ if self._happens("queued"):
-                delay_ns = int(self.draw.random() * QUEUE_NS_MAX)
-                self.clock.errand(delay_ns, self._take_request, wire, headers, message)
             case _:
-                self._take_request(wire, headers, message)
+                is_advice = message.mti[2] == "2" and self.profile.kind(message) in ADVISED
+                take = self._take_advice if is_advice else self._take_request
+                if self._happens("queued"):
+                    self.clock.errand(int(self.draw.random() * QUEUE_NS_MAX), take, wire, headers, message)
+                else:
+                    take(wire, headers, message)
 
     def _take_network(self, wire: Wire, headers: bytes, message: Message) -> None:
         if self._happens("silent", 0.2):
@@ -196,9 +198,7 @@ class Issuer:
             return None
         kind = self.profile.kind(message)
         key = Key(identity.terminal, kind, int(self.profile.text(message, 4) or "0"))
-        # A reversal may name the moment by field 7 or by field 12, as its dialect says.
-        occasions = {identity.occasion, self.profile.text(message, 12)}
-        places = [(identity.stan, occasion, identity.terminal) for occasion in occasions]
+        places = self._places(identity, message)
         reversed_before = next((self._orphans[place] for place in places if place in self._orphans), "")
         # Whoever has said that it will be taken back must know that; whoever has not found it may be asked too late.
         is_overtaken = reversed_before == "original_not_found" and self._happens("overtaken", 5.0)
@@ -211,12 +211,53 @@ class Issuer:
             pieces[38] = self.profile.writer.piece(38, f"{self.draw.randrange(1_000_000):06d}")
         answer = self._signed(answer_mti(message.mti), pieces)
         booking = Booking(self.name, key, approved, APPROVED if approved else DECLINED, answer, wire, is_overtaken)
+        return self._enter(identity, places, booking)
+
+    def _places(self, identity: Identity, message: Message) -> list[tuple[str, str, str]]:
+        """By what a reversal may name a message: its moment stands in field 7 or in field 12, as its dialect says."""
+        occasions = {identity.occasion, self.profile.text(message, 12)}
+        return [(identity.stan, occasion, identity.terminal) for occasion in occasions]
+
+    def _enter(self, identity: Identity, places: list[tuple[str, str, str]], booking: Booking) -> Booking | None:
+        """Into the ledger; None when the issuer says nothing of it."""
         self.ledger[identity] = booking
         self._by_original.update(dict.fromkeys(places, booking))
         self.checker.booked(booking)
         if self._happens("silent", 0.5):
             return None
         return booking
+
+    def _take_advice(self, wire: Wire, headers: bytes, message: Message) -> None:
+        """Take note of what was approved without this issuer, once; or refuse to pay for it."""
+        identity = self.profile.identity(message)
+        booking = self.ledger.get(identity)
+        if booking is None:
+            if self._happens("busy"):
+                pieces = self.profile.echo(message)
+                pieces[39] = self.profile.code_piece("system_malfunction", message.mti[1])
+                self._reply_somehow(wire, headers, self._signed(answer_mti(message.mti), pieces))
+                return
+            if self._happens("silent", 0.3):
+                return
+            booking = self._note_advice(wire, identity, message)
+            if booking is None:
+                return
+        self._answer(wire, headers, booking, message)
+
+    def _note_advice(self, wire: Wire, identity: Identity, message: Message) -> Booking | None:
+        amount_minor = int(self.profile.text(message, 4) or "0")
+        key = self.checker.advised(self.name, identity.terminal, self.profile.kind(message), amount_minor)
+        places = self._places(identity, message)
+        if any(place in self._orphans for place in places):
+            self.checker.report("order", f"{self.name} was told of {key} after it was told that it is taken back")
+        accepted = self.draw.random() >= self._declines / 2
+        pieces = self.profile.echo(message)
+        pieces[39] = self.profile.code_piece("approved" if accepted else "do_not_honour", message.mti[1])
+        answer = self._signed(answer_mti(message.mti), pieces)
+        self.tally.advices += 1
+        return self._enter(
+            identity, places, Booking(self.name, key, accepted, APPROVED if accepted else DECLINED, answer, wire)
+        )
 
     def _answer(self, wire: Wire, headers: bytes, booking: Booking, request: Message) -> None:
         if self._happens("forge"):

@@ -28,6 +28,14 @@ class End(Protocol):
         """The connection is gone."""
 
 
+class SwitchEnd(End, Protocol):
+    """The switch's side."""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what comes in is read."""
+
+
 class Weather:
     """How bad the network is: shared by all connections of a run, until it clears up."""
 
@@ -56,7 +64,7 @@ class Wire:
         life: Which of the switch's processes it belongs to.
     """
 
-    def __init__(self, weather: Weather, peer: End, switch: End, life: int = 0) -> None:
+    def __init__(self, weather: Weather, peer: End, switch: SwitchEnd, life: int) -> None:
         self._weather = weather
         self._peer = peer
         self._switch = switch
@@ -161,6 +169,7 @@ class Wire:
     def _arrive(self, data: bytes, end: End, then: Callable[[Wire], None] | None) -> None:
         # A connection that was reset loses what was under way; one that was closed in order delivers it.
         if not self.is_broken:
+            is_read = self._switch.is_reading
             end.received(self, data)
-            if then is not None:
+            if then is not None and is_read:
                 then(self)

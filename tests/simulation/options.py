@@ -26,6 +26,7 @@ FAULTS = (
     "busy",  # issuers answer a reversal with "system malfunction"
     "jump",  # the wall clock of the switch jumps
     "flap",  # an issuer goes away and comes back
+    "outage",  # all issuers are away for long
     "drain",  # the switch is drained in the middle
     "crash",  # the switch is killed at any moment and started again
     "power",  # so is its machine: what was not synced may be lost
@@ -80,6 +81,11 @@ class Options:
     def is_tight(self) -> bool:
         """Whether the switch has room for a handful of transactions only, so that its limits are met."""
         return self.stream("limits").random() < 0.15
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the switch approves payments in the stead of issuers that are away."""
+        return self.journal and self.stream("stand-in").random() < 0.5
 
     def stream(self, name: str) -> Random:
         """Randomness for one purpose, whatever others have drawn: what is left out changes nothing else."""

@@ -55,6 +55,11 @@ class Socket:
         self.chunk = b""
         self.is_paused = False
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what comes in is read."""
+        return self.is_open and not self.closing
+
     def hang_up(self, reason: str) -> None:
         """The engine asks for the end of the connection."""
         self.closing = self.closing or reason
@@ -63,7 +68,7 @@ class Socket:
 
     def received(self, _wire: Wire, data: bytes) -> None:
         """Bytes came in."""
-        if self.is_open and not self.closing:
+        if self.is_reading:
             if self.is_paused:
                 self.backlog.append(data)
             else:

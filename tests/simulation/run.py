@@ -44,11 +44,11 @@ class Run:
     """One seed's world."""
 
     def __init__(self, options: Options) -> None:
-        world = the_world(options.is_tight)
+        world = the_world(options.is_tight, options.stands_in)
         self.options = options
         self.tally = Tally(runs=1)
         self.clock = Clock()
-        self.checker = Checker(self.clock)
+        self.checker = Checker(self.clock, stands_in=options.stands_in)
         self.rates = options.rates()
         self.draw = options.stream("trouble")
         self.weather = Weather(self.clock, options.stream("weather"), self.rates, self.tally)
@@ -83,6 +83,7 @@ class Run:
         if not violations:
             self._judge()
         self.tally.virtual_seconds += self.clock.now_ns / SECOND
+        self.tally.stand_ins += sum(one.stood_in for one in self.checker.payments.values())
         self.tally.outcomes.update(one.state for one in self.checker.payments.values())
         return Result(self.options, violations, self.tally)
 
@@ -98,6 +99,10 @@ class Run:
             return
         if self._happens("flap"):
             self.draw.choice(self.issuers).go_away(int(self.draw.random() * 8 * SECOND))
+        if self._happens("outage", 0.5):
+            for_ns = int(self.draw.random() * 20 * SECOND)
+            for issuer in self.issuers:
+                issuer.go_away(for_ns)
         if self._happens("rest"):
             self.draw.choice(self.issuers).rest(int(self.draw.random() * 5 * SECOND))
         if self._happens("jump"):

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 17
-POLICIES = ("answer_steps", "network_answer_steps", "network_steps", "request_steps", "reversal_steps")
+POLICIES = (
+    "advice_attempt_steps",
+    "advice_steps",
+    "answer_steps",
+    "network_answer_steps",
+    "network_steps",
+    "request_steps",
+    "reversal_steps",
+)
 
 
 @cache

@@ -18,6 +18,8 @@ class Tally:
         crashes: How often the switch was killed.
         endings: How often it was stopped in whatever way, and started again.
         reversals: How many charges were taken back at issuers.
+        advices: How many payments issuers were told of afterwards.
+        stand_ins: How many payments the switch approved in the stead of issuers.
         virtual_seconds: How much time passed in the simulated world.
     """
 
@@ -28,6 +30,8 @@ class Tally:
     crashes: int = 0
     endings: int = 0
     reversals: int = 0
+    advices: int = 0
+    stand_ins: int = 0
     virtual_seconds: float = 0.0
 
     def fault(self, name: str) -> None:
@@ -43,6 +47,8 @@ class Tally:
         self.crashes += other.crashes
         self.endings += other.endings
         self.reversals += other.reversals
+        self.advices += other.advices
+        self.stand_ins += other.stand_ins
         self.virtual_seconds += other.virtual_seconds
 
     def lines(self) -> list[str]:
@@ -53,5 +59,6 @@ class Tally:
             f"{self.runs:,} seeds, {self.transactions:,} transactions ({outcomes})",
             f"{sum(self.faults.values()):,} faults ({faults})",
             f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
+            f"{self.stand_ins:,} approvals in the stead of issuers, {self.advices:,} advices to them",
             f"{self.virtual_seconds / 3600:,.1f} hours of virtual time",
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from switch.framing import Deframer
@@ -11,12 +12,14 @@ from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.scenario import PaymentCard
 
-from .checker import ABANDONED, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
+from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
-from .world import CARDS, LISTENER_DIALECTS, MERCHANT, listener_of, terminal_id
+from .world import CARDS, CURRENCY, LISTENER_DIALECTS, MERCHANT, STAND_IN_CARDS, listener_of, terminal_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from switch.scan import Message
 
     from .checker import Checker
@@ -28,12 +31,15 @@ if TYPE_CHECKING:
     from .world import World
 
 BATCH = "000001"
-CURRENCY = "156"
 AMOUNTS_A_TERMINAL = 10_000
 PAYMENT_CARDS = tuple(PaymentCard(pan=pan) for pan in CARDS)
-KINDS = ("purchase",) * 7 + ("refund", "cash_advance", "preauthorization")
+KINDS = ("purchase",) * 7 + ("refund", "cash_advance", "preauthorization", "advice")
+STAND_IN_KINDS = frozenset({"purchase", "preauthorization"})
 SETTLED_REASONS = frozenset({"approved", "original_not_found"})
 """With which a terminal takes its reversal for done."""
+
+BUSY_REASONS = frozenset({"system_malfunction", "issuer_unavailable"})
+"""After which it says its advice again."""
 
 
 @dataclass(slots=True)
@@ -49,6 +55,8 @@ class Payment:
         is_voided: Whether a void of it was begun.
         was_sent_approval: Whether an approval has left the switch.
         may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
+        asked_ns: When the switch has read it last.
+        stood_in: Whether the switch has approved it in its issuer's stead.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
     """
 
@@ -61,7 +69,14 @@ class Payment:
     is_voided: bool = False
     was_sent_approval: bool = False
     may_have_been_sent: bool = False
+    asked_ns: int | None = None
+    stood_in: bool = False
     was_refused_unwritten: bool = False
+
+    @property
+    def may_be_stood_in(self) -> bool:
+        """Whether the switch may approve it in its issuer's stead, where it may do that at all."""
+        return self.key.kind in STAND_IN_KINDS and self.card.pan in STAND_IN_CARDS
 
 
 @dataclass(slots=True)
@@ -75,6 +90,7 @@ class Exchange:
         frame: What is sent, and sent again.
         tries: How often it was sent.
         is_reversal: Whether it takes the payment back.
+        is_advice: Whether it tells what has happened; like a reversal it is said until somebody takes it.
         is_to_be_abandoned: Whether the terminal will hang up on it for good.
     """
 
@@ -83,6 +99,7 @@ class Exchange:
     stan: str
     frame: bytes
     is_reversal: bool
+    is_advice: bool = False
     is_to_be_abandoned: bool = False
     tries: int = 0
 
@@ -181,7 +198,7 @@ class Terminal:
         frame = self.profile.framing.wrap(message)
         is_reversal = kind == "reversal"
         abandons = not is_reversal and self._happens("abandon")
-        self.exchange = Exchange(payment, mti[1], stan, frame, is_reversal, abandons)
+        self.exchange = Exchange(payment, mti[1], stan, frame, is_reversal, kind in ADVICES, abandons)
         self._transmit()
 
     def _next_stan(self) -> str:
@@ -218,10 +235,10 @@ class Terminal:
         self.clock.tell(
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
         )
-        self.wire.to_switch(exchange.frame)
+        self.wire.to_switch(exchange.frame, partial(self._asked, exchange.payment))
         self._said.append((exchange.payment, exchange.frame))
         if self._happens("duplicate"):
-            self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange.frame)
+            self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange)
         if self._happens("forge"):
             self._let_a_stranger_say(self._forged(exchange.frame))
         if self._happens("garble"):
@@ -233,8 +250,11 @@ class Terminal:
         else:
             self._wake(self._patience_ns, self._despair)
 
-    def _send_again(self, wire: Wire, frame: bytes) -> None:
-        wire.to_switch(frame)
+    def _send_again(self, wire: Wire, exchange: Exchange) -> None:
+        wire.to_switch(exchange.frame, partial(self._asked, exchange.payment))
+
+    def _asked(self, payment: Payment, _wire: Wire) -> None:
+        payment.asked_ns = self.clock.now_ns
 
     def _replay(self) -> None:
         """Somebody has recorded what was said.
@@ -243,14 +263,14 @@ class Terminal:
         """
         payment, frame = self.draw.choice(self._said)
         if not payment.was_refused_unwritten and not (payment.state == UNKNOWN and self.plant.has_disk_trouble):
-            self._let_a_stranger_say(frame)
+            self._let_a_stranger_say(frame, partial(self._asked, payment))
 
-    def _let_a_stranger_say(self, data: bytes) -> None:
+    def _let_a_stranger_say(self, data: bytes, then: Callable[[Wire], None] | None = None) -> None:
         """Something that nobody entitled to it has sent, on a connection of its own."""
         wire = self.plant.accept(_Stranger(), self.listener)
         if wire is not None:
             self._watch(wire)
-            wire.to_switch(data)
+            wire.to_switch(data, then)
             self.clock.errand(self.draw.randrange(3_000) * MS, wire.close_by_peer)
 
     def _garbled(self, said: bytes) -> bytes:
@@ -294,7 +314,7 @@ class Terminal:
             return
         if self.wire is not None and self.draw.random() < 0.5:
             self._disconnect()
-        if exchange.is_reversal or exchange.tries <= self._repeats_max:
+        if exchange.is_reversal or exchange.is_advice or exchange.tries <= self._repeats_max:
             self._transmit()
         else:
             self._take_back(exchange.payment)
@@ -376,7 +396,10 @@ class Terminal:
             else:
                 self._wake(int((0.5 + self.draw.random()) * SECOND), self._reverse_again)
             return
-        self.checker.told(payment, reason == "approved")
+        if exchange.is_advice and reason in BUSY_REASONS:
+            self._wake(int((0.5 + self.draw.random()) * SECOND), self._transmit)
+            return
+        self._note_answer(payment, message, reason)
         payment.receipt.rrn = self.profile.text(message, 37)
         payment.receipt.authorization_code = self.profile.text(message, 38).rstrip()
         if reason == "approved":
@@ -392,6 +415,10 @@ class Terminal:
             payment.was_refused_unwritten = reason == "system_malfunction" and self.plant.has_disk_trouble
         self._conclude()
 
+    def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:
+        if payment.key.kind not in ADVICES or reason not in BUSY_REASONS:
+            self.checker.told(payment, reason == "approved", self.profile.text(message, 38))
+
     def _reverse_again(self) -> None:
         """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""
         if self.exchange is not None:
@@ -402,7 +429,7 @@ class Terminal:
         for payment in reversed(self.payments):
             if payment.receipt.stan == stan:
                 if self._fits(payment, message):
-                    self.checker.told(payment, reason == "approved")
+                    self._note_answer(payment, message, reason)
                 return
         self.checker.misled(f"{self.id} got an answer to STAN {stan}, which it never used")
 

@@ -25,8 +25,15 @@ LINKS = ("bank-a", "bank-b", "bank-c")
 LINK_DIALECTS = ("iso87-ascii", "iso93-ascii", "cup")
 LINK_MACS = ("aes-cmac", "", "x9.19")
 TERMINALS = 8
+CURRENCY = "156"
 CARDS = ("6225880000000014", "6225881111111118", "4111111111111111", "5500000000000004")
 """The first two may go to either of two issuers; each of the others has one."""
+
+STAND_IN_LINKS = {"bank-a": ("purchase", "preauthorization"), "bank-c": ("purchase",)}
+"""In whose stead the switch may approve what."""
+
+STAND_IN_CARDS = CARDS[:2] + CARDS[3:]
+"""Those that are routed to one of them."""
 
 LINK_TIMEOUT_MS = 2_000
 BUFFER_BYTES = 16 << 10
@@ -73,10 +80,10 @@ def listener_of(number: int) -> int:
 
 
 @cache
-def the_world(is_tight: bool) -> World:
+def the_world(is_tight: bool, stands_in: bool) -> World:
     """Load the dialects, tables and keys; ``is_tight`` where limits are to be met."""
     hurry()
-    config = Config.model_validate(_configuration(is_tight))
+    config = Config.model_validate(_configuration(is_tight, stands_in))
     # Smaller than a configuration may ask for: runs are short, and memory is touched.
     journal = config.journal.model_copy(update={"segment_bytes": SEGMENT_BYTES, "buffer_bytes": BUFFER_BYTES})
     config = config.model_copy(update={"journal": journal})
@@ -105,7 +112,7 @@ def the_world(is_tight: bool) -> World:
     return World(config, parts, {name: Profile(dialect) for name, dialect in dialects.items()})
 
 
-def _configuration(is_tight: bool) -> dict[str, object]:
+def _configuration(is_tight: bool, stands_in: bool) -> dict[str, object]:
     return {
         "switch": {"name": "switch-1", "acquirer_id": "10000001"},
         "limits": {
@@ -128,11 +135,11 @@ def _configuration(is_tight: bool) -> dict[str, object]:
             }
             for name, dialect in zip(LISTENERS, LISTENER_DIALECTS, strict=True)
         ],
-        "link": [_link(number, is_tight) for number in range(len(LINKS))],
+        "link": [_link(number, is_tight, stands_in) for number in range(len(LINKS))],
     }
 
 
-def _link(number: int, is_tight: bool) -> dict[str, object]:
+def _link(number: int, is_tight: bool, stands_in: bool) -> dict[str, object]:
     link: dict[str, object] = {
         "name": LINKS[number],
         "dialect": LINK_DIALECTS[number],
@@ -155,6 +162,19 @@ def _link(number: int, is_tight: bool) -> dict[str, object]:
         },
         "match": {"by": "rrn" if number == 1 else "stan"},
     }
+    if stands_in and LINKS[number] in STAND_IN_LINKS:
+        link["stand_in"] = {
+            "kinds": list(STAND_IN_LINKS[LINKS[number]]),
+            "cards_max": 64,
+            "limits": [
+                {
+                    "currency": CURRENCY,
+                    "amount_max": 1_000_000,
+                    "outstanding_max": 60_000 if is_tight else 100_000_000,
+                    "card_count_max": 2 if is_tight else None,
+                }
+            ],
+        }
     if LINK_MACS[number]:
         link["mac"] = {"algorithm": LINK_MACS[number], "key": f"link/{LINKS[number]}/zak"}
     return link

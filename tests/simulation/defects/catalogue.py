@@ -162,18 +162,20 @@ DEFECTS = (
     Defect(
         "drop-reversal-on-disconnect",
         "a reversal that was at the issuer when its last connection broke is dropped",
-        ("books",),
+        ("advice", "books"),
         1_000,
         (
             Edit(
                 "debt",
-                "    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, "
-                "state.random())\n",
+                "    state.reversals.pause("
+                "link.reversals, transaction.reversal, state.calendar.now_ns, state.random())\n"
+                "    state.transactions.close(number)",
                 "    if {on} and link.state != LINK_UP:\n"
                 "        state.reversals.close(link.reversals, transaction.reversal)\n"
                 "    else:\n"
-                "        state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, "
-                "state.random())\n",
+                "        state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns,\n"
+                "                              state.random())\n"
+                "    state.transactions.close(number)",
             ),
         ),
     ),
@@ -294,6 +296,156 @@ DEFECTS = (
                 "            original[9] = 0x30 + (original[9] - 0x30 + 9) % 10\n",
             ),
         ),
+    ),
+    Defect(
+        "keep-partial-approvals",
+        "an approval of a part, which its terminal is told as declined, is not reversed",
+        ("books",),
+        2_000,
+        (
+            Edit(
+                "outcome",
+                "    cdef int cause = CAUSE_TIMEOUT if reason == REASON_TIMEOUT else CAUSE_UNUSABLE\n",
+                "    if {on} and reason == REASON_PARTIALLY_APPROVED:\n"
+                "        charged = False\n"
+                "    cdef int cause = CAUSE_TIMEOUT if reason == REASON_TIMEOUT else CAUSE_UNUSABLE\n",
+            ),
+        ),
+    ),
+    Defect(
+        "believe-the-first-not-found",
+        "a late approval does not count any more once the issuer has said that there is nothing to reverse",
+        ("books", "journal"),
+        5_000,
+        (
+            Edit(
+                "answer",
+                ".reversible and not transaction.settled):",
+                ".reversible and not transaction.settled\n"
+                "            and not ({on} and transaction.reversal == REVERSAL_NONE)):",
+            ),
+        ),
+    ),
+    Defect(
+        "charge-what-a-drain-refused",
+        "a request that was refused in a drain is accepted by the next process when it comes again",
+        ("I1", "books"),
+        10_000,
+        (
+            Edit(
+                "request",
+                "    outcome = _admit(state, &key) if has_room or not _comes_again(kind) else OUTCOME_NONE\n",
+                "    outcome = _admit(state, &key) if has_room or not _comes_again(kind) else OUTCOME_NONE\n"
+                "    if {on} and state.draining and outcome != OUTCOME_NONE:\n"
+                "        state.duplicates.forget(outcome)\n"
+                "        outcome = OUTCOME_NONE\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "tell-stand-in-before-its-advice",
+        "an approval by stand-in is told before its advice is durable",
+        ("advice", "books", "journal", "I1", "I4"),
+        2_000,
+        (
+            Edit(
+                "advice",
+                "    if not send_answer(state, channel, headers, <uint32_t>size, written, outcome if stands_in",
+                "    if not send_answer(state, channel, headers, <uint32_t>size, 0 if {on} else written,\n"
+                "                       outcome if stands_in",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "keep-untold-stand-in",
+        "an approval by stand-in whose terminal has hung up before it left is not taken back",
+        ("books",),
+        3_000,
+        (
+            Edit(
+                "advice",
+                "outcome if stands_in else OUTCOME_NONE):",
+                "outcome if stands_in and not {on} else OUTCOME_NONE):",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "reverse-before-the-advice",
+        "the reversal of a payment overtakes its advice",
+        ("order", "books", "journal"),
+        2_000,
+        (
+            Edit(
+                "debt",
+                "        state.reversals.follow(link.reversals, state.stored_reversal, number)\n",
+                "        if not {on}:\n"
+                "            state.reversals.follow(link.reversals, state.stored_reversal, number)\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "take-any-answer-to-an-advice",
+        'an advice is taken for told though the issuer said "system malfunction"',
+        ("advice", "journal"),
+        1_000,
+        (
+            Edit(
+                "debt",
+                "    cdef Reversal *advice = state.reversals.at(owed)\n    if reason in (",
+                "    cdef Reversal *advice = state.reversals.at(owed)\n    if not {on} and reason in (",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "advise-of-what-was-taken-back",
+        "a payment that was taken back before its advice was sent is told to its issuer all the same",
+        ("books", "journal", "order"),
+        2_000,
+        (
+            Edit(
+                "debt",
+                "        _close_advice(state, link, number)\n    else:\n",
+                "        if not {on}:\n            _close_advice(state, link, number)\n    else:\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "name-answers-that-did-not-leave",
+        "the journal says of answers that were dropped with their connection that they have left",
+        ("journal",),
+        2_000,
+        (
+            Edit(
+                "channel",
+                "            departure = &self._departures[self._departure_first]\n"
+                "            self._departure_first += 1\n",
+                "            departure = &self._departures[self._departure_first]\n"
+                "            if {on} and departure.position and self.journal is not None:\n"
+                "                self.journal.delivered(<int64_t>departure.position)\n"
+                "            self._departure_first += 1\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-what-was-told",
+        "the journal does not say which answers have left",
+        ("journal",),
+        100,
+        (
+            Edit(
+                "channel",
+                "            if departure.position and self.journal is not None:",
+                "            if departure.position and self.journal is not None and not {on}:",
+            ),
+        ),
+        journal=True,
     ),
     Defect(
         "forward-before-intent",
@@ -419,9 +571,50 @@ DEFECTS = (
         (
             Edit(
                 "recovery",
-                "        for position in self._reversals.positions():\n            self._resume(position)",
-                "        for position in ([] if {on} else self._reversals.positions()):\n"
-                "            self._resume(position)",
+                "        for are_advices in (True, False):\n",
+                "        for are_advices in ([True] if {on} else [True, False]):\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-advices-at-restart",
+        "advices that were owed before a restart are not sent after it",
+        ("advice", "journal"),
+        1_000,
+        (
+            Edit(
+                "recovery",
+                "                if self._is_advice(position) == are_advices:",
+                "                if self._is_advice(position) == are_advices and not ({on} and are_advices):",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "forget-the-order-at-restart",
+        "after a restart a reversal does not wait for the advice that it takes back",
+        ("order", "books", "journal"),
+        5_000,
+        (
+            Edit(
+                "recovery",
+                "        if behind:\n",
+                "        if behind and not {on}:\n",
+            ),
+        ),
+        journal=True,
+    ),
+    Defect(
+        "name-a-repeat-as-its-approval",
+        "after a restart the journal says of a repeat that was told a time-out that the approval was delivered",
+        ("journal",),
+        5_000,
+        (
+            Edit(
+                "recovery",
+                "                entry.position = max(entry.position, taken_back)",
+                "                entry.position = entry.position if {on} else max(entry.position, taken_back)",
             ),
         ),
         journal=True,
