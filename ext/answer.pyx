@@ -45,6 +45,7 @@ cdef void handle_link_message(State state, LinkChannel channel, const Frame *fra
 
 
 cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) noexcept:
+    """Find the request by STAN or RRN; then the MAC and the fields that must agree decide whether this ends it."""
     cdef Link link = channel.link
     cdef int64_t stan = link.match_number(&state.answer)
     cdef uint32_t held = STAN_FREE
@@ -80,6 +81,7 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
 
 cdef void _handle_network(State state, LinkChannel channel, Transaction *transaction, uint32_t number,
                           LinkMeters *meters) noexcept:
+    """The answer to a network management message of ours; it must come on the connection that was asked."""
     cdef uint8_t code[CODE_ROOM]
     cdef Link link = channel.link
     if (mti_class(state.answer.mti) != CLASS_NETWORK or transaction.carrier_slot != channel.slot
@@ -92,6 +94,7 @@ cdef void _handle_network(State state, LinkChannel channel, Transaction *transac
 
 
 cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_t number, LinkMeters *meters) noexcept:
+    """The right answer to a request that waits: its response code ends it."""
     cdef uint8_t code[CODE_ROOM]
     cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
     cdef int reason
@@ -143,6 +146,7 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
 
 
 cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
+    """Forget a request whose late answer is no longer waited for: its STAN and its place are free again."""
     if transaction.reversal != REVERSAL_NONE:
         state.reversals.at(transaction.reversal).late = 0
     state.transactions.remove(link.late, number)

@@ -50,6 +50,7 @@ cdef int identify(State state, TerminalChannel channel, int kind, uint32_t *term
 
 
 cdef bint _certificate_fits(State state, TerminalChannel channel, uint32_t number) noexcept:
+    """Whether the connection's client certificate names this terminal."""
     if channel.certificate_name is None:
         return False
     return state.registry.certificate_is(number, <const uint8_t *><const char *>channel.certificate_name,

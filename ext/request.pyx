@@ -100,6 +100,7 @@ cdef void _handle_unreadable(State state, TerminalChannel channel, const Frame *
 
 cdef bint _mac_is_acceptable(State state, Listener listener, const Terminal *terminal, uint32_t terminal_number,
                              int kind) noexcept:
+    """Whether the request carries the terminal's MAC, or may go without one; a wrong one is counted by terminal."""
     cdef int verdict
     if listener.mac_policy == MAC_POLICY_NONE:
         return True
@@ -115,9 +116,10 @@ cdef bint _mac_is_acceptable(State state, Listener listener, const Terminal *ter
 
 
 cdef uint64_t _fold(uint64_t folded, const uint8_t *text, int count) noexcept nogil:
+    """Take more characters into a hash (FNV-1a)."""
     cdef int i
     for i in range(count):
-        folded = (folded ^ text[i]) * <uint64_t>0x100000001B3          # FNV-1a
+        folded = (folded ^ text[i]) * <uint64_t>0x100000001B3
     return folded
 
 
@@ -236,6 +238,7 @@ cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
 
 
 cdef bint _comes_again(int kind) noexcept nogil:
+    """Whether a terminal repeats what was refused: its reversals and advices tell of what has happened already."""
     return kind == KIND_REVERSAL or kind_traits(kind).is_advice
 
 
@@ -385,6 +388,7 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
 cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, LinkChannel carrier,
                 const Frame *frame, Link link, int kind, uint32_t terminal_number, uint32_t outcome,
                 int64_t amount_minor, uint32_t stan) noexcept:
+    """What the transaction must know to match the answer and to bring it home."""
     transaction.state = TRANSACTION_WAITING
     transaction.kind = <uint8_t>kind
     transaction.link = link.number

@@ -97,6 +97,7 @@ class Step(NamedTuple):
 
 cdef inline bint _is_present(const CompiledStep *step, const MessageIndex **messages,
                              const Slots *slots) noexcept nogil:
+    """Whether the message or slot that a step takes its value from has one."""
     cdef const MessageIndex *message
     if step.source <= FROM_ANSWER:
         message = messages[step.source]
@@ -111,6 +112,7 @@ cdef inline bint _is_present(const CompiledStep *step, const MessageIndex **mess
 
 
 cdef inline void _copy_run(uint8_t *at, const uint8_t *run, const uint8_t *run_end) noexcept nogil:
+    """Copy neighbouring fields that pass as they are, all at once."""
     if run != run_end:
         memcpy(at, run, <size_t>(run_end - run))
 
