@@ -159,10 +159,15 @@ cdef class ReversalStore:
     cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil:
         """Close one that is not at the issuer and shall never be sent again."""
         cdef Reversal *reversal = &self._pool[number]
+        cdef uint32_t advice
         if reversal.state == REVERSAL_READY:
             self._unlink(&queue.ready, number)
         elif reversal.state == REVERSAL_PAUSED:
             self._unlink(&queue.paused[reversal.level], number)
+        elif reversal.state == REVERSAL_BEHIND:
+            for advice in range(self.top):
+                if self._pool[advice].state != REVERSAL_FREE and self._pool[advice].follower == number + 1:
+                    self._pool[advice].follower = 0
         self.close(queue, number)
 
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil:

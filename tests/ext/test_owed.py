@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from switch.owed import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
-from tests.ext.world import CARD, purchase
+from tests.ext.test_engine_stand_in import two_links
+from tests.ext.world import CARD, purchase, reversal
 
 
 def owing(world, terminal, issuer):
@@ -118,6 +119,24 @@ def test_an_approval_behind_what_was_given_up_is_reversed(world):
     give_up_owed(world.engine.state, rrn=asked["37"], name="Mei", reason="by phone")
     issuer.answer(asked)
     assert [entry["cause"] for entry in listed(world)] == ["late_approval"]
+
+
+def test_a_reversal_that_waits_behind_its_advice_is_given_up_alone(make_world):
+    """The advice goes on, and nothing of the other is left to follow it."""
+    world = make_world(**two_links())
+    terminal = world.terminal()
+    paid = purchase(world)
+    terminal.ask(paid)
+    issuer = world.issuer()
+    told = issuer.read_one()
+    assert terminal.ask(reversal(world, paid))["39"] == "00"
+    (waits,) = listed(world, what="reversal")
+    assert waits["state"] == "behind its advice"
+    give_up_owed(world.engine.state, rrn=waits["rrn"], name="Mei", reason="booked by hand")
+    issuer.answer(told)
+    world.tick()
+    assert listed(world) == []
+    assert issuer.read() == []
 
 
 def test_nothing_is_given_up_without_its_record(world):
