@@ -9,6 +9,7 @@ from switch.tls cimport TlsStream
 cdef enum:
     READ_BYTES = 65536        # read from one connection at once
     EVENTS_A_TURN = 256       # connections that are heard in one turn
+    TLS_RECORD_BYTES = 16384  # a record's content at most (RFC 8446, 5.1)
 
 
 cdef class Reactor:

@@ -459,17 +459,19 @@ cdef class Connection:
         return 0
 
     cdef int _send_enciphered(self) except -1:
-        """The same through TLS: frames have left when all bytes of the records that carry them have."""
+        """The same through TLS, one record after the other: of one that has left in part nothing can be read."""
         cdef uint32_t size
         cdef const uint8_t *output
-        if self._ciphertext is None:
-            output = self.channel.next_output(<uint64_t>self.reactor.engine.state.journal.durable, &size)
-            if size:
-                self.tls.write(output, size)
-                self.channel.note_left(size)
         self._send_ciphertext()
-        if self._ciphertext is None and not self._is_cut:
+        while self._ciphertext is None and not self._is_cut:
             self.channel.settle()
+            output = self.channel.next_output(<uint64_t>self.reactor.engine.state.journal.durable, &size)
+            if size == 0:
+                break
+            size = min(size, <uint32_t>TLS_RECORD_BYTES)
+            self.tls.write(output, size)
+            self.channel.note_left(size)
+            self._send_ciphertext()
         return 0
 
     cdef int _send_ciphertext(self) except -1:

@@ -9,7 +9,7 @@ import pytest
 
 from switch.tls import TlsContext, TlsError, TlsStream
 from tests.ext.wire import Wire
-from tests.ext.world import purchase
+from tests.ext.world import link, listener, purchase
 from tests.system.certificates import Authority
 
 NOBODYS_CARD = "4111111111111111"
@@ -92,9 +92,9 @@ class Client:
             return None
 
 
-def secured(wire, authority, context, version=None, receive_bytes=None):
+def secured(wire, authority, context, version=None, receive_bytes=None, ends=None):
     """A terminal over TLS: its far end, and the client's session."""
-    far, near = wire.pair(receive_bytes)
+    far, near = ends or wire.pair(receive_bytes)
     peer, client = wire.terminal_at(far), Client(authority, version)
     handshake = peer.connection.secure(near.detach(), TlsStream(context))
     wire.until(lambda: client.shake(far) and handshake.done())
@@ -162,6 +162,54 @@ def test_what_the_kernel_does_not_take_leaves_later(world, wire, authority, cont
     assert len(answers(peer, client, sent)) == sent
     wire.until(lambda: not peer.channel.waiting_bytes)
     assert not peer.lost
+
+
+def test_approval_in_a_record_that_has_left_was_told_though_a_later_one_has_not(make_world, authority, context):
+    """More output than a record holds, and the terminal dies when it has read the first: what it saw must stand."""
+    room = 400
+    world = make_world(
+        listeners=[listener("iso", "iso87-ascii", requests_in_flight_max=room)],
+        links=[link("bank-a", "iso87-ascii", in_flight_max=room)],
+        routes=["6,,,,,,bank-a:1"],
+        limits={
+            "transactions_in_flight_max": room,
+            "duplicate_window_count_max": 2 * room,
+            "reversals_max": 2 * room,
+        },
+    )
+    with contextlib.closing(Wire(world)) as wire:
+        far, near = wire.pair(4096)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        peer, client = secured(wire, authority, context, ends=(far, near))
+        issuer = wire.issuer()
+        wire.turn()
+        asked = []
+        for _ in range(room // 40):
+            far.sendall(client.encipher(peer.frames(purchase(world) for _ in range(40))))
+            wire.turn(5)
+        wire.until(lambda: asked.extend(issuer.read()) or len(asked) == room)
+        world.syncs = False
+        for one in asked:
+            issuer.answer(one)
+            wire.turn()
+        wire.until(lambda: world.engine.state.duplicates.untold == room)
+        world.sync()
+        wire.reactor.flush_gated()
+        seen = set()
+        for _ in range(20):
+            seen |= {answer["37"] for answer in peer.decode(client.decipher(far) or b"")}
+        assert 0 < len(seen) < room
+        peer.reset()
+        world.syncs = True
+        wire.until(lambda: peer.lost)
+        reversed_ones = set()
+        while world.engine.owed:
+            for one in issuer.read():
+                issuer.answer(one)
+                reversed_ones.add(one["37"])
+            wire.turn()
+        assert reversed_ones
+        assert not seen & reversed_ones
 
 
 def test_connection_is_closed_without_waiting_for_the_peers_word(world, wire, authority, context):
