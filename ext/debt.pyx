@@ -2,7 +2,7 @@
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.dialect cimport DialectTables, repeat_mti
+from switch.dialect cimport DialectTables, kind_traits, repeat_mti
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
@@ -164,9 +164,15 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     cdef Link link
     if entry.position == POSITION_NEVER and not entry.reversed:
         return POSITION_FAILED            # its own outcome could not be written down
-    if not entry.approved or entry.reversed or entry.sent_size == 0:
+    if not entry.approved or entry.reversed:
         return 0
     advice = _advice_of(state, outcome)
+    if advice == REVERSAL_NONE and entry.sent_size == 0:
+        if not (kind_traits(entry.kind).reversible or kind_traits(entry.kind).is_advice):
+            return 0
+        # Of before a restart, and of a link that the configuration has no more: it must not pass for taken back.
+        state.tell("reversal_without_request", {"rrn": entry.rrn[:12].decode("ascii", "replace")})
+        return POSITION_FAILED
     if advice != REVERSAL_NONE:
         position = take_back_advice(state, advice, cause)
     else:

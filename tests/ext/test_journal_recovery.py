@@ -6,7 +6,7 @@ import pytest
 
 from switch.recovery import RecoveryFailed
 from tests.ext.journal_world import JournalWorld, records_of
-from tests.ext.world import CARD, LINKS, purchase, reversal
+from tests.ext.world import CARD, LINKS, change, link, purchase, reversal
 
 
 def asked(world, **changes):
@@ -251,3 +251,20 @@ def test_nothing_secret_is_in_the_files():
     content = b"".join(bytes(file) for file in world.memory.files.values())
     assert CARD.encode() not in content
     assert bytes.fromhex(CARD) not in content
+
+
+def test_approval_of_a_link_that_is_gone_does_not_pass_for_taken_back():
+    world = JournalWorld()
+    terminal, issuer, paid, question = asked(world)
+    issuer.answer(question)
+    assert terminal.read_one()["39"] == "00"
+    after = world.killed(links=[link("bank-z", "iso87-ascii"), LINKS[1]], routes=["6,,,,,,bank-z:1"])
+    taking_back = reversal(after, paid, f11="000990")
+    assert after.terminal("iso").ask(taking_back)["39"] == "96"
+    assert ("reversal_without_request", {"rrn": question["37"]}) in after.notes
+    # With the link back it is taken back after all.
+    third = after.killed()
+    assert third.terminal("iso").ask(change(taking_back, t="0401"))["39"] == "00"
+    sent = third.issuer().read_one()
+    assert (sent["t"], sent["37"]) == ("0420", question["37"])
+    third.settle()
