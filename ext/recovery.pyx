@@ -129,12 +129,17 @@ cdef class Recovery(Visitor):
 
     cdef int _take_advice(self, const Record *record) except -1:
         cdef KeptRecord *kept
+        cdef KeptRecord *before
         self._keep(self._reversals, record, record.advice.link, self._number(self._links, record.advice.link),
                    self._number(self._listeners, record.request.listener))
         kept = <KeptRecord *>self._reversals.get(record.position)
         kept.attempts = record.advice.attempts
         if record.advice.replaces:
             kept.is_told = True           # its OUTCOME stands before
+            before = <KeptRecord *>self._reversals.get(record.advice.replaces)
+            if before != NULL:
+                kept.outcome = before.outcome
+                kept.outcome_serial = before.outcome_serial
             self._drop(self._reversals, record.advice.replaces)
         else:
             self._is_numbered = True

@@ -228,6 +228,31 @@ def test_written_down_once_more_it_keeps_its_name():
     assert {record["original"] for record in records(third, "REVERSED")} == {first["position"]}
 
 
+@pytest.mark.parametrize("make", [purchase, advice])
+@pytest.mark.parametrize("reversed_first", [True, False])
+def test_written_down_once_more_it_stays_before_its_reversal(make, reversed_first):
+    world = JournalWorld(**two_links())
+    request = make(world)
+    world.terminal().ask(request)
+    world = world.killed(**two_links())
+    taking_back = reversal(world, request, f11="000990")
+    if reversed_first:
+        assert world.terminal().ask(taking_back)["39"] == "00"
+    (noted,) = records(world, "ADVICE")
+    keep_up(world.engine.state, world.journal, world.journal.next_position - noted["position"] - 1)
+    world.sync()
+    assert types(world)[-1] == "ADVICE"
+    after = world.killed(**two_links())
+    if not reversed_first:
+        assert after.terminal().ask(taking_back)["39"] == "00"
+    issuer = after.issuer()
+    told = issuer.read_one()
+    assert told["t"] == "0221"
+    issuer.answer(told)
+    assert issuer.read_one()["t"] == "0420"
+    after.settle()
+
+
 def test_link_that_is_gone_keeps_the_switch_from_starting():
     world = JournalWorld(**two_links())
     world.terminal().ask(purchase(world))
