@@ -105,6 +105,16 @@ class Checker:
                 if booking.is_overtaken and booking.heard_ns is not None and booking.heard_ns >= settled_ns:
                     booking.heard_ns = None  # the next one does not know of it
 
+    def given_up(self, terminal: str, amount_minor: int) -> None:
+        """An operator has given up what was owed of a payment; from now on it is the operator's to settle."""
+        for key, payment in self.payments.items():
+            if key.terminal == terminal and key.amount_minor == amount_minor:
+                payment.is_settled_by_hand = True
+
+    def is_settled_by_hand(self, key: Key) -> bool:
+        """Whether an operator has given up what was owed of a payment."""
+        return key in self.payments and self.payments[key].is_settled_by_hand
+
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""
         self.report("I6", what)
@@ -147,6 +157,8 @@ class Checker:
         standing = len(self._standing(key))
         if payment.state == UNKNOWN:
             return "convergence", "its terminal still does not know what became of it"
+        if payment.is_settled_by_hand:
+            return ("books", f"{standing} charges stand") if standing > 1 else None
         if payment.state == ABANDONED:
             was_told = payment.was_sent_approval or payment.may_have_been_sent
             # A terminal's advice tells what has happened, whether anybody waits for an answer or not.
@@ -190,6 +202,8 @@ class Checker:
         for position, asked in (intents | advices).items():
             key = Key(asked["terminal"], Kind(asked["kind"]).label, asked["amount_minor"])
             outcome = outcomes.get(position)
+            if self.is_settled_by_hand(key):
+                continue
             if outcome is None:
                 if position not in cancelled:
                     self.report("journal", f"{key}: its {asked['type']} at {position} has no OUTCOME")

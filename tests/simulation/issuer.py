@@ -248,7 +248,7 @@ class Issuer:
         amount_minor = int(self.profile.text(message, 4) or "0")
         key = self.checker.advised(self.name, identity.terminal, self.profile.kind(message), amount_minor)
         places = self._places(identity, message)
-        if any(place in self._orphans for place in places):
+        if any(place in self._orphans for place in places) and not self.checker.is_settled_by_hand(key):
             self.checker.report("order", f"{self.name} was told of {key} after it was told that it is taken back")
         accepted = self.draw.random() >= self._declines / 2
         pieces = self.profile.echo(message)

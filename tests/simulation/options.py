@@ -27,6 +27,7 @@ FAULTS = (
     "jump",  # the wall clock of the switch jumps
     "flap",  # an issuer goes away and comes back
     "outage",  # all issuers are away for long
+    "operator",  # somebody hastens what is owed, or gives it up
     "drain",  # the switch is drained in the middle
     "crash",  # the switch is killed at any moment and started again
     "power",  # so is its machine: what was not synced may be lost

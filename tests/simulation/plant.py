@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from switch.calendar import Calendar
 from switch.link import LinkChannel
 from switch.listener import TerminalChannel
+from switch.owed import NotOwed, give_up_owed, list_owed, retry_owed
 from switch.recovery import RecoveryFailed
 from switch.replay import JournalDamaged
 from switch.server.assembly import build_engine
@@ -18,6 +19,8 @@ from .network import Wire
 from .storage import Storage
 
 if TYPE_CHECKING:
+    from random import Random
+
     from switch.channel import Channel
     from switch.engine import Engine
 
@@ -223,6 +226,29 @@ class Plant:
     def _started(self, generation: int) -> None:
         if generation == self.generation and not self.is_up:
             self.start()
+
+    def operate(self, draw: Random) -> None:
+        """Somebody looks at what is owed, and has it sent at once or gives it up."""
+        if not self.is_up:
+            return
+        self._set_calendar()
+        state = self.engine.state
+        _, entries = list_owed(state)
+        if not entries:
+            return
+        entry = draw.choice(entries)
+        if draw.random() < 0.6:
+            retry_owed(state, rrn=entry["rrn"], what=entry["what"])
+        elif entry["amount_minor"]:
+            try:
+                give_up_owed(state, rrn=entry["rrn"], name="night", reason="settled by hand", what=entry["what"])
+            except NotOwed as refusal:
+                self.clock.tell("operator", str(refusal))
+            else:
+                self.clock.tell("operator", f"gives up the {entry['what']} of {entry['amount_minor']}")
+                self.tally.given_up += 1
+                self.checker.given_up(entry["terminal"], entry["amount_minor"])
+        self.flush()
 
     def finish(self) -> None:
         """Stop for good, with all that is known written down."""

@@ -60,6 +60,7 @@ class Run:
             Terminal(world, options, self.clock, self.plant, self.checker, self.tally, number)
             for number in options.terminals
         ]
+        self._busy = list(self.terminals)
         self.has_healed = False
         self._steps_to_crash = 0
         self._crash_takes_power = False
@@ -88,7 +89,9 @@ class Run:
         return Result(self.options, violations, self.tally)
 
     def _is_served(self) -> bool:
-        return all(terminal.is_done for terminal in self.terminals)
+        while self._busy and self._busy[-1].is_done:
+            self._busy.pop()
+        return not self._busy
 
     def _is_at_rest(self) -> bool:
         return self.clock.errands == 0 and self._is_served() and self.plant.is_quiet
@@ -107,6 +110,8 @@ class Run:
             self.draw.choice(self.issuers).rest(int(self.draw.random() * 5 * SECOND))
         if self._happens("jump"):
             self.clock.wall_skew_s += self.draw.choice((-7_200, -90, -2, 1, 45, 3_600))
+        if self._happens("operator"):
+            self.plant.operate(self.draw)
         if self.plant.storage is not None:
             self._trouble_the_switch(self.plant.storage)
         self.clock.after(self.draw.randrange(100, 1_000) * MS, self._trouble)

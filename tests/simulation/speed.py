@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 17
 POLICIES = (
+    "_steps",
     "advice_attempt_steps",
     "advice_steps",
     "answer_steps",
@@ -35,19 +36,17 @@ def hurry() -> None:
 
 
 def _key(argument: Any) -> object:
-    if isinstance(argument, list):
-        return tuple(argument)
-    return argument if isinstance(argument, str) else id(argument)
+    return argument if isinstance(argument, (str, bool)) else id(argument)
 
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """By the identity of dialects and specs, which live as long as the world does, and by what steps say."""
+    """By the identity of dialects and specs, which live as long as the world does, and of steps, remembered as well."""
     known: dict[tuple[object, ...], Any] = {}
 
-    def remembering(*arguments: Any) -> Any:
-        key = tuple(_key(one) for one in arguments)
+    def remembering(*arguments: Any, **named: Any) -> Any:
+        key = (*map(_key, arguments), *named.items())
         if key not in known:
-            known[key] = function(*arguments)
+            known[key] = function(*arguments, **named)
         return known[key]
 
     return remembering

@@ -19,6 +19,7 @@ class Tally:
         endings: How often it was stopped in whatever way, and started again.
         reversals: How many charges were taken back at issuers.
         advices: How many payments issuers were told of afterwards.
+        given_up: How many debts an operator gave up.
         stand_ins: How many payments the switch approved in the stead of issuers.
         virtual_seconds: How much time passed in the simulated world.
     """
@@ -31,6 +32,7 @@ class Tally:
     endings: int = 0
     reversals: int = 0
     advices: int = 0
+    given_up: int = 0
     stand_ins: int = 0
     virtual_seconds: float = 0.0
 
@@ -48,6 +50,7 @@ class Tally:
         self.endings += other.endings
         self.reversals += other.reversals
         self.advices += other.advices
+        self.given_up += other.given_up
         self.stand_ins += other.stand_ins
         self.virtual_seconds += other.virtual_seconds
 
@@ -60,5 +63,6 @@ class Tally:
             f"{sum(self.faults.values()):,} faults ({faults})",
             f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
             f"{self.stand_ins:,} approvals in the stead of issuers, {self.advices:,} advices to them",
+            f"{self.given_up:,} reversals and advices given up by operators",
             f"{self.virtual_seconds / 3600:,.1f} hours of virtual time",
         ]

@@ -39,7 +39,7 @@ SETTLED_REASONS = frozenset({"approved", "original_not_found"})
 """With which a terminal takes its reversal for done."""
 
 BUSY_REASONS = frozenset({"system_malfunction", "issuer_unavailable"})
-"""After which it says its advice again."""
+"""After which it says its advice again; with which a switch refuses that cannot write."""
 
 
 @dataclass(slots=True)
@@ -57,6 +57,7 @@ class Payment:
         may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
         asked_ns: When the switch has read it last.
         stood_in: Whether the switch has approved it in its issuer's stead.
+        is_settled_by_hand: Whether an operator has given up what was owed of it: the issuer may know of it or not.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
     """
 
@@ -71,6 +72,7 @@ class Payment:
     may_have_been_sent: bool = False
     asked_ns: int | None = None
     stood_in: bool = False
+    is_settled_by_hand: bool = False
     was_refused_unwritten: bool = False
 
     @property
@@ -412,7 +414,7 @@ class Terminal:
             return
         else:
             payment.state = DECLINED
-            payment.was_refused_unwritten = reason == "system_malfunction" and self.plant.has_disk_trouble
+            payment.was_refused_unwritten = reason in BUSY_REASONS and self.plant.has_disk_trouble
         self._conclude()
 
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:

@@ -329,7 +329,7 @@ DEFECTS = (
     Defect(
         "charge-what-a-drain-refused",
         "a request that was refused in a drain is accepted by the next process when it comes again",
-        ("I1", "books"),
+        ("I1", "advice", "books", "order"),
         10_000,
         (
             Edit(
