@@ -26,6 +26,7 @@ cdef enum:
     CLASS_REVERSAL = 4
     CLASS_NETWORK = 8
     CODE_ROOM = 8
+    RECORDS_SPARE = 4096      # heads and parts of an OUTCOME and a REVERSAL, and what an answer has of its own
 
 
 cdef void handle_link_message(State state, LinkChannel channel, const Frame *frame) noexcept:
@@ -103,6 +104,10 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
         stats_add(state.meters.stats, meters.format_errors, 1)
         state.tell("link_format_error", {"link": link.name, "field": FIELD_RESPONSE_CODE, "byte": 0})
         return
+    if transaction.state != TRANSACTION_REVERSAL and not _can_end(state, transaction, state.answer.size):
+        # It is as if it had not come: the request times out, and is reversed when that can be written down.
+        state.tell("answer_without_room", {"link": link.name, "stan": transaction.stan})
+        return
     reason = link.tables.code_to_reason(code, size)
     stats_add(state.meters.stats, meters.answers, 1)
     stats_observe(state.meters.stats, meters.answer_seconds, <uint64_t>(state.calendar.now_ns - transaction.sent_ns))
@@ -176,13 +181,24 @@ cdef void expire(State state, Link link) noexcept:
         _finish_late(state, link, state.transactions.at(number), number)
 
 
+cdef bint _can_end(State state, const Transaction *transaction, uint64_t answer_size) noexcept:
+    """Whether what a request's end writes down finds room: while the disk stands still more may end than fits."""
+    return state.journal.has_room(<uint64_t>transaction.sent_size + transaction.request_size + answer_size
+                                  + RECORDS_SPARE)
+
+
 cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     """The issuer did not answer in time: the terminal is told so, and what may have been charged is reversed.
 
-    A request that has not left by then never leaves: the issuer was not asked, so nothing is owed to it.
+    A request that has not left by then never leaves: the issuer was not asked, so nothing is owed to it. One whose end
+    cannot be written down just now has not ended: it is looked at again after a further time-out.
     """
     cdef Transaction *transaction = state.transactions.at(number)
     cdef LinkChannel carrier
+    if transaction.state != TRANSACTION_REVERSAL and not _can_end(state, transaction, 0):
+        transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
+        state.transactions.append(link.waiting, number)
+        return
     stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
     link.timeouts_in_a_row += 1
     if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:

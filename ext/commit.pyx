@@ -172,6 +172,9 @@ cdef class JournalFiles(Journal):
         # Half of the buffer is for what has begun: outcomes and reversals must find room when new work no longer does.
         return not self.failed and self._open.size < self.buffer_bytes // 2
 
+    cdef bint has_room(self, uint64_t size) noexcept:
+        return self.broken or self._open.size + size <= self.buffer_bytes
+
     cdef uint8_t *_room(self, uint64_t *room) noexcept:
         """The place of the next record, with the mutex held; ``_append`` gives it back."""
         pthread_mutex_lock(&self._mutex)

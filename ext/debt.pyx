@@ -68,6 +68,13 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
     reversal.original = original
     reversal.position = reversal.leaves_at = state.journal.reversal(reversal)
+    if reversal.position == POSITION_FAILED:
+        # Nothing that is not written down may leave, nor stand in the way of what may.
+        state.stored_reversal = REVERSAL_NONE
+        if stan:
+            link.free_stan(stan)
+        state.reversals.remove(link.reversals, number)
+        return POSITION_FAILED
     stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
     return reversal.position
 

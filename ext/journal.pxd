@@ -25,6 +25,7 @@ cdef class Journal:
 
     cdef void attach(self, Calendar calendar, Registry registry)
     cdef bint accepts(self) noexcept
+    cdef bint has_room(self, uint64_t size) noexcept
     cdef void kick(self) noexcept
     cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept

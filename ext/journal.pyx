@@ -13,6 +13,10 @@ cdef class Journal:
         """Whether new work may begin: there is room to write down all that it may need."""
         return not self.failed
 
+    cdef bint has_room(self, uint64_t size) noexcept:
+        """Whether records of ``size`` bytes find room just now; where nothing can be written any more nobody waits."""
+        return True
+
     cdef void kick(self) noexcept:
         """The loop's turn is over: what was written down in it may be made durable."""
 

@@ -270,8 +270,10 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
         if channel is not None:
             channel.hang_up("answer cannot be composed")
         return
+    if position == POSITION_FAILED:
+        return                            # without an OUTCOME its INTENT stays open, and is reversed after a restart
     written = state.journal.outcome(entry, told, state.out + offset, <uint32_t>size)
-    if written == POSITION_FAILED or position == POSITION_FAILED:
+    if written == POSITION_FAILED:
         return                            # nothing may be told that is not written down
     if written > position:
         position = written

@@ -18,6 +18,7 @@ LEVELS = {
     "housekeeping_failed": "error",
     "cannot_accept": "error",
     "reversal_store_full": "error",
+    "answer_without_room": "error",
     "reversal_without_request": "error",
     "reversal_without_stan": "error",
     "reversal_not_composable": "error",

@@ -268,3 +268,40 @@ def test_approval_of_a_link_that_is_gone_does_not_pass_for_taken_back():
     sent = third.issuer().read_one()
     assert (sent["t"], sent["37"]) == ("0420", question["37"])
     third.settle()
+
+
+def test_more_time_outs_than_the_buffer_holds_are_all_reversed_when_the_disk_is_back():
+    """While the disk stands still nothing is dropped, and what does not fit yet stands in nobody's way."""
+    count, lines = 1600, 30
+    world = JournalWorld(
+        links=[link("bank-a", "iso87-ascii", in_flight_max=count), LINKS[1]],
+        limits={
+            "transactions_in_flight_max": 2 * count,
+            "duplicate_window_count_max": 2 * count,
+            "reversals_max": 2 * count,
+        },
+    )
+    issuer = world.issuer()
+    terminals = [world.terminal("iso") for _ in range(lines)]
+    questions = set()
+    for number in range(count):
+        terminals[number % lines].send(purchase(world))
+        questions |= {question["37"] for question in issuer.read()}
+    assert len(questions) == count
+    world.syncs = False
+    world.advance(16, step=4)
+    assert 0 < world.engine.in_flight < count
+    assert world.journal.refused_full == 0
+    world.syncs = True
+    undone = set()
+    for _ in range(400):
+        for sent in issuer.read():
+            issuer.answer(sent)
+            if sent["t"] != "0800":  # the link was suspended, and is asked whether it is there
+                undone.add(sent["37"])
+        world.advance(1, step=1)
+        if len(undone) == count:
+            break
+    assert undone == questions
+    assert issuer.hung_up is None
+    world.settle()
