@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 60
 WAIT_SECONDS_MAX = 10
 POLL_SECONDS = 0.02
 LINE_BYTES_MAX = 1 << 20
