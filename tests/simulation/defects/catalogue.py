@@ -182,7 +182,7 @@ DEFECTS = (
     Defect(
         "send-reversal-once",
         "a reversal that is not acknowledged is not sent again",
-        ("books",),
+        ("advice", "books"),
         100,
         (
             Edit(
