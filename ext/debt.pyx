@@ -92,7 +92,8 @@ cdef uint32_t _advice_of(State state, uint32_t outcome) noexcept nogil:
     return entry.advice - 1
 
 
-cdef uint32_t find_advice(State state, const NaturalKey *key, const uint8_t *pan, int pan_digits) noexcept nogil:
+cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, const uint8_t *pan,
+                          int pan_digits) noexcept nogil:
     cdef const Reversal *advice
     cdef const RequestPart *request
     cdef const Terminal *terminal = state.registry.terminal(key.terminal)
@@ -108,6 +109,7 @@ cdef uint32_t find_advice(State state, const NaturalKey *key, const uint8_t *pan
         request = <const RequestPart *>advice.request
         if (request.stan == key.stan and memcmp(request.terminal, terminal.id, TERMINAL_BYTES) == 0
                 and (key.message_class == 0 or request.message_class == key.message_class)
+                and (named_at == 0 or request.named_at == 0 or request.named_at == named_at)
                 and (pan_digits == 0 or (request.pan_digits == pan_digits
                                          and memcmp(request.pan, packed, PAN_PACKED_BYTES) == 0))):
             return number

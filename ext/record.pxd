@@ -68,7 +68,8 @@ cdef packed struct RequestPart:
     uint8_t pan[PAN_PACKED_BYTES]     # two digits a byte, the first one high
     uint8_t terminal[TERMINAL_BYTES]
     uint8_t merchant[MERCHANT_BYTES]
-    uint8_t reserved
+    uint8_t named_size        # of what follows: 8; in formats 1 and 2, which end here, 0
+    int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: not known
 
 cdef packed struct IntentPart:
     uint32_t stan             # ours, on the link

@@ -81,6 +81,8 @@ cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outc
     pack_digits(outcome.pan, outcome.pan_digits, part.pan)
     memcpy(part.terminal, terminal.id, TERMINAL_ID_MAX)
     memcpy(part.merchant, registry.merchant(terminal.merchant).id, MERCHANT_ID_MAX)
+    part.named_size = sizeof(part.named_at)
+    part.named_at = outcome.named_at
 
 
 cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
@@ -291,6 +293,20 @@ cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size
     return 0
 
 
+cdef int take_request(const uint8_t **at, uint64_t *left, Record *record) noexcept nogil:
+    """Of any format: it is as one of today's when this returns."""
+    cdef RequestPart *request = &record.request
+    cdef uint64_t named_size = sizeof(request.named_at)
+    record.has_request = True
+    request.named_at = 0
+    if take_part(at, left, request, sizeof(RequestPart) - named_size) != 0:
+        return -1
+    if request.named_size == 0:
+        request.named_size = <uint8_t>named_size
+        return 0
+    return take_part(at, left, &request.named_at, named_size) if request.named_size == named_size else -1
+
+
 cdef int take_message(const uint8_t **at, uint64_t *left, uint32_t size, Record *record) noexcept nogil:
     if left[0] < size:
         return -1
@@ -342,8 +358,7 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         return -1
     left = record.head.size - sizeof(RecordHead)
     if record.head.type == RECORD_INTENT:
-        record.has_request = True
-        status = take_part(&at, &left, &record.request, sizeof(RequestPart))
+        status = take_request(&at, &left, record)
         if status == 0:
             status = take_part(&at, &left, &record.intent, sizeof(IntentPart))
         if status == 0:
@@ -351,8 +366,7 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
     elif record.head.type == RECORD_OUTCOME:
         status = take_part(&at, &left, &record.outcome, sizeof(OutcomePart))
         if status == 0 and record.outcome.intent == 0:
-            record.has_request = True
-            status = take_part(&at, &left, &record.request, sizeof(RequestPart))
+            status = take_request(&at, &left, record)
         if status == 0:
             status = take_message(&at, &left, record.outcome.answer_size, record)
     elif record.head.type == RECORD_REVERSAL:
@@ -377,8 +391,7 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
             status = take_message(&at, &left, <uint32_t>record.closed.operator_size + record.closed.reason_size,
                                   record)
     elif record.head.type == RECORD_ADVICE:
-        record.has_request = True
-        status = take_part(&at, &left, &record.request, sizeof(RequestPart))
+        status = take_request(&at, &left, record)
         if status == 0:
             status = take_part(&at, &left, &record.advice, sizeof(AdvicePart))
         if status == 0:
@@ -469,6 +482,7 @@ cdef dict describe(const Record *record):
         parts["pan"] = digits_of(record.request.pan, record.request.pan_digits)
         parts["terminal"] = record.request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
         parts["merchant"] = record.request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").rstrip()
+        parts["named_at"] = record.request.named_at
     if record.head.type == RECORD_INTENT:
         parts["link"] = record.intent.link
         parts["link_stan"] = record.intent.stan

@@ -226,6 +226,7 @@ cdef class Recovery(Visitor):
         entry.kind = request.kind
         entry.currency = request.currency
         entry.amount_minor = request.amount_minor
+        entry.named_at = request.named_at
         entry.pan_digits = request.pan_digits
         unpack_digits(request.pan, request.pan_digits, entry.pan)
         memcpy(state.pan, entry.pan, request.pan_digits)

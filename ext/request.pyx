@@ -372,6 +372,10 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     position = POSITION_FAILED if total < 0 else state.journal.intent(transaction, state.duplicates.at(outcome))
     if position == POSITION_FAILED or state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:
         state.transactions.close(number)
+        if position != POSITION_FAILED:
+            # The refusal ends this INTENT: nothing is to be reversed, nobody was asked.
+            state.duplicates.at(outcome).intent = position
+            state.duplicates.at(outcome).link = link.number
         return REASON_SYSTEM_MALFUNCTION
     transaction.position = position
     transaction.departure = carrier.departed

@@ -132,7 +132,7 @@ cdef uint32_t _find_advice(State state, const NaturalKey *own, const Named *name
     cdef NaturalKey key = own[0]
     key.stan = <uint32_t>named.stan
     key.message_class = named.message_class
-    return find_advice(state, &key, state.pan, state.pan_digits)
+    return find_advice(state, &key, named.at, state.pan, state.pan_digits)
 
 
 cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Named *named,

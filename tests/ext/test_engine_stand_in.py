@@ -352,6 +352,21 @@ def test_reversal_of_the_terminal_cancels_it(world):
     assert terminal.ask(request)["39"] == "68"
 
 
+def test_reversal_of_another_payment_of_that_number_leaves_it_alone(world):
+    terminal = world.terminal()
+    request = purchase(world)
+    terminal.ask(request)
+    never_came = change(request, f7="0114080000", f13="0114")
+    assert terminal.ask(reversal(world, never_came))["39"] == "25"
+    issuer = world.issuer()
+    world.tick()
+    told = issuer.read_one()
+    assert told["t"] == "0220"
+    issuer.answer(told)
+    assert world.engine.owed == 0
+    assert terminal.ask(request)["39"] == "00"
+
+
 def test_reversal_of_the_terminal_follows_an_advice_that_was_sent(world):
     terminal = world.terminal()
     request = purchase(world)

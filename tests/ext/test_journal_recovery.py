@@ -305,3 +305,42 @@ def test_more_time_outs_than_the_buffer_holds_are_all_reversed_when_the_disk_is_
     assert undone == questions
     assert issuer.hung_up is None
     world.settle()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_reversal_of_a_payment_that_never_came_leaves_another_of_its_number_alone(is_killed):
+    world = JournalWorld()
+    terminal, issuer, request, question = asked(world)
+    issuer.answer(question)
+    assert terminal.read_one()["39"] == "00"
+    never_came = change(request, f7="0114080000", f13="0114")
+    if is_killed:
+        world = world.killed()
+        terminal, issuer = world.terminal("iso"), world.issuer()
+    assert terminal.ask(reversal(world, never_came))["39"] == "25"
+    world.tick()
+    assert issuer.read() == []
+    assert world.engine.owed == 0
+    assert terminal.ask(reversal(world, request))["39"] == "00"
+    world.tick()
+    undone = issuer.read_one()
+    assert (undone["t"], undone["37"]) == ("0420", question["37"])
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_payment_is_not_taken_for_one_of_its_number_that_was_given_up(is_killed):
+    world = JournalWorld()
+    terminal = world.terminal("iso")
+    given_up = purchase(world)
+    assert terminal.ask(reversal(world, given_up))["39"] == "00"
+    if is_killed:
+        world = world.killed()
+        terminal = world.terminal("iso")
+    issuer = world.issuer()
+    issuer.read()
+    terminal.send(change(given_up, f7="0114080000", f13="0114"))
+    question = issuer.read_one()
+    assert question["t"] == "0200"
+    issuer.answer(question)
+    assert terminal.read_one()["39"] == "00"
+    assert terminal.ask(given_up)["39"] == "68"

@@ -1,8 +1,9 @@
-"""What the journal says of answers that have left, of late answers and of causes; and the format before it."""
+"""What the journal says of answers that have left, of late answers and of causes; and the formats before it."""
 
 from __future__ import annotations
 
 import itertools
+import struct
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -10,8 +11,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from switch.disk import ScriptedDisk
 from switch.replay import JournalDamaged, JournalReader
 from tests.ext.journal_world import KEY, JournalWorld, records_of
-from tests.ext.test_journal_files import HEAD, checksum
+from tests.ext.test_journal_files import BATCH, HEAD, checksum, unsealed
 from tests.ext.world import purchase, reversal
+
+RECORD_HEAD_BYTES = 16
+OUTCOME_BYTES = 36
+OLD_REQUEST_BYTES = 62
 
 
 def of_type(world, sort):
@@ -174,16 +179,64 @@ def as_version(content, version):
     return head + content[HEAD.size :]
 
 
-def test_earlier_formats_are_read(world):
+def without_moment(record):
+    """A record as formats 1 and 2 have it: its request ends with a size of 0."""
+    size, sort = struct.unpack_from("<IB", record)
+    behind_outcome = RECORD_HEAD_BYTES + OUTCOME_BYTES
+    request = {1: RECORD_HEAD_BYTES, 9: RECORD_HEAD_BYTES, 2: behind_outcome}.get(sort)
+    if request is None or (sort == 2 and any(record[RECORD_HEAD_BYTES : RECORD_HEAD_BYTES + 8])):
+        return record
+    end = request + OLD_REQUEST_BYTES
+    assert record[end - 1] == 8
+    return struct.pack("<I", size - 8) + record[4 : end - 1] + b"\0" + record[end + 8 :]
+
+
+def of_older_format(content, version):
+    """The segment as a program of format 1 or 2 would have written it."""
+    *_, nonce, wrapped, tag, _, _ = HEAD.unpack_from(content)
+    data_key = AESGCM(AESGCM(KEY).decrypt(nonce, wrapped + tag, bytes(content[:56])))
+    written = bytearray(as_version(content, version)[: HEAD.size])
+    for first, count, kind, clear in unsealed(bytes(content)):
+        body, at = (b"", 0) if kind == 1 else (clear, len(clear))
+        while at < len(clear):
+            size = int.from_bytes(clear[at : at + 4], "little")
+            body += without_moment(clear[at : at + size])
+            at += size
+        whole = -(-(BATCH.size + len(body)) // 8) * 8
+        head = BATCH.pack(0x48435442, whole, first, count, len(body), len(body), kind, 0, 0, bytes(16), 0)
+        sealed = data_key.encrypt(struct.pack("<QI", len(written), 0), body, head[:40])
+        batch = head[:40] + sealed[-16:] + bytes(8) + sealed[:-16]
+        batch += bytes(whole - len(batch))
+        written += batch[:60] + checksum(batch).to_bytes(4, "little") + batch[64:]
+    return written + bytes(len(content) - len(written))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_earlier_formats_are_read(world, version):
     terminal, issuer = world.terminal("iso"), world.issuer()
-    paid(world, terminal, issuer)
-    terminal.read_one()
+    request, declined = purchase(world), purchase(world, f2="5" * 16)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    answers = [terminal.read_one(), terminal.ask(declined)]
+    terminal.send(purchase(world))
+    world.sync()
+    before = records_of(world.memory)[0]
     disk = world.memory.copy()
     (name,) = disk.files
-    disk.files[name] = as_version(disk.files[name], 1)
-    assert [record["type"] for record in records_of(disk)[0]] == ["INTENT", "OUTCOME"]
-    assert JournalWorld(disk, now_s=200.0).replayed.remembered == 1
-    for version in (0, 3):
-        disk.files[name] = as_version(disk.files[name], version)
-        with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 2; use the version of"):
-            JournalReader(ScriptedDisk(disk), KEY)
+    disk.files[name] = of_older_format(disk.files[name], version)
+    moments = {"named_at": 0}
+    assert records_of(disk)[0] == [record | moments if "named_at" in record else record for record in before]
+    after = JournalWorld(disk, now_s=200.0)
+    assert (after.replayed.remembered, after.replayed.ended, after.replayed.reversed) == (2, 1, 1)
+    terminal = after.terminal("iso")
+    assert [terminal.ask(request), terminal.ask(declined)] == answers
+    assert terminal.ask(reversal(after, request))["39"] == "00"
+
+
+@pytest.mark.parametrize("version", [0, 4])
+def test_other_formats_are_told_apart(world, version):
+    disk = world.memory.copy()
+    (name,) = disk.files
+    disk.files[name] = as_version(disk.files[name], version)
+    with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 3; use the version of"):
+        JournalReader(ScriptedDisk(disk), KEY)
