@@ -12,7 +12,7 @@ from switch.meters cimport LinkMeters
 from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
 from switch.outcome cimport finish, read_authorization_code
 from switch.reason cimport (
-    REASON_APPROVED, REASON_FORMAT_ERROR, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
+    REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
 from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE
 from switch.scan cimport read_text, scan_message
@@ -101,8 +101,7 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
     cdef int reason
     if size <= 0:
         # An answer that does not say yes or no is none; the request times out and is reversed.
-        stats_add(state.meters.stats, meters.format_errors, 1)
-        state.tell("link_format_error", {"link": link.name, "field": FIELD_RESPONSE_CODE, "byte": 0})
+        _note_no_code(state, link)
         return
     if transaction.state != TRANSACTION_REVERSAL and not _can_end(state, transaction, state.answer.size):
         # It is as if it had not come: the request times out, and is reversed when that can be written down.
@@ -122,6 +121,11 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
     state.transactions.close(number)
 
 
+cdef void _note_no_code(State state, Link link) noexcept:
+    stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
+    state.tell("link_format_error", {"link": link.name, "field": FIELD_RESPONSE_CODE, "byte": 0})
+
+
 cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
     """A late answer tells its terminal nothing new, but when it approves, the card is charged only from now on.
 
@@ -132,7 +136,12 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
     """
     cdef uint8_t code[CODE_ROOM]
     cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
-    cdef int reason = link.tables.code_to_reason(code, size) if size > 0 else REASON_FORMAT_ERROR
+    cdef int reason
+    if size <= 0:
+        # It does not say whether the card was charged: the answer that does may still come.
+        _note_no_code(state, link)
+        return
+    reason = link.tables.code_to_reason(code, size)
     read_authorization_code(state, link, &state.answer)
     state.journal.late(transaction.position, reason, state.authorization_code)
     if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)

@@ -33,6 +33,17 @@ def test_approval_after_a_reversal_that_was_not_found_is_reversed(world):
     assert terminal.read() == []
 
 
+def test_late_answer_without_a_response_code_does_not_end_the_wait_for_one(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(first, "25")
+    issuer.answer(asked, f39=None)
+    assert world.engine.owed == 0
+    assert world.count("link_format_errors_total") == 1
+    issuer.answer(asked)
+    assert issuer.read_one()["t"] == "0420"
+
+
 def test_approval_while_the_reversal_is_at_the_issuer(world):
     terminal, issuer = world.terminal(), world.issuer()
     asked, first = timed_out(world, terminal, issuer)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .options import FAULTS, Options
 from .run import Result, execute
 from .shrink import shrink
+from .speed import give_back
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def run_some(wish: Wish, seeds: range) -> tuple[Tally, list[Result]]:
         tally.add(result.tally)
         if result.violations:
             failures.append(result)
+    give_back()
     return tally, failures
 
 

@@ -246,13 +246,16 @@ DEFECTS = (
     Defect(
         "answer-wrong-connection",
         "the connection of an answer is found by its place alone, whoever has it now",
-        ("I6",),
+        ("I6", "books", "convergence", "format"),
         1_000,
         (
             Edit(
-                "state",
-                "channel.generation != generation or not channel.is_open",
-                "not channel.is_open or (channel.generation != generation and not ({on} and hasattr(channel, 'bind')))",
+                "outcome",
+                "(transaction.origin_slot, transaction.origin_generation)\n",
+                "(transaction.origin_slot, transaction.origin_generation)\n"
+                "    if {on} and channel is None and transaction.origin_slot < <uint32_t>len(state.channels):\n"
+                "        if isinstance(state.channels[transaction.origin_slot], TerminalChannel):\n"
+                "            channel = <TerminalChannel>state.channels[transaction.origin_slot]\n",
             ),
         ),
     ),
@@ -260,7 +263,7 @@ DEFECTS = (
         "repeat-reversed-approvals",
         "a repeat is told the approval that was reversed because it could not be told",
         ("books",),
-        500,
+        1_000,
         (
             Edit(
                 "outcome",
@@ -480,7 +483,7 @@ DEFECTS = (
         "skip-the-wait-for-sync",
         "what is written counts as durable before it is synchronized",
         ("I1", "I4", "books", "journal"),
-        500,
+        1_000,
         (
             Edit(
                 "commit",
@@ -650,7 +653,7 @@ DEFECTS = (
     Defect(
         "number-anew-at-restart",
         "STANs begin again at 1 after a restart",
-        ("I1", "I3", "I4", "I6", "books", "journal", "convergence"),
+        ("I1", "I3", "I4", "I6", "advice", "books", "journal", "convergence"),
         3_000,
         (
             Edit(
