@@ -21,6 +21,17 @@ WITHOUT_MONEY = {"balance_inquiry"}
 """Kinds that are not taken back, whatever became of them."""
 
 
+APPROVED_VERDICTS = {"approved_and_delivered", "approved_perhaps_delivered"}
+OTHER_VERDICTS = {"declined", "refused", "not_answered", "reversed"}
+VERDICTS = {
+    **dict.fromkeys(STANDING_RECEIPTS, APPROVED_VERDICTS),
+    slips.DECLINED: OTHER_VERDICTS,
+    slips.TAKEN_BACK: OTHER_VERDICTS,
+    slips.REVERSED: {"reversed"},
+}
+"""What ``authswitch trace`` may say of a payment, by the state of its receipt."""
+
+
 class Key(NamedTuple):
     """Tells transactions apart: no terminal uses an amount twice for one kind."""
 
@@ -152,3 +163,21 @@ class Comparison:
 
 def _key(intent: Mapping[str, Any]) -> Key:
     return Key(intent["terminal"], intent["kind"], max(intent["amount_minor"], 0))
+
+
+def compare_trace(receipt: Receipt, transactions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Differences between a receipt and what ``authswitch trace`` finds by the number on it."""
+    key = Key(receipt.terminal, receipt.kind, receipt.amount_minor)
+    found = [
+        one["verdict"]
+        for one in transactions
+        if (one["terminal"], one["kind"], one["amount_minor"]) == (key.terminal, key.kind, key.amount_minor)
+    ]
+    if not found and receipt.state == slips.DECLINED:
+        # What is refused while the journal cannot be written stands nowhere.
+        return []
+    if len(found) != 1:
+        return [f"trace: {key}, RRN {receipt.rrn}, is found {len(found)} times"]
+    if found[0]["code"] not in VERDICTS[receipt.state]:
+        return [f"trace: {key}, RRN {receipt.rrn}, is {found[0]['words']}; its terminal has it as {receipt.state}"]
+    return []

@@ -20,12 +20,12 @@ from switch.demo.world import FLEETS, ISSUERS, build_world
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
-from switch.simulators.receipts import merge_counters, write_receipts
+from switch.simulators.receipts import Receipt, merge_counters, write_receipts
 from switch.simulators.tills import REFUSED_FOR_NOW, Tills, TillSettings
 from tests.simulation.defects.build import ROOT, VARIABLE, build, number_of
 from tests.system.daemon import Daemon, until
 
-from .books import Comparison
+from .books import WITHOUT_MONEY, Comparison, compare_trace
 from .disk import FaultyDisk
 from .line import Line
 from .world import write_switch
@@ -72,6 +72,7 @@ class Settings:
         slowness: Factor on every wait, for slow machines.
         lives: Kinds of lives; the first ones in this order, then drawn from them.
         lying: Let the disk lie about what is durable, and lose it: a run that must find differences.
+        traces: How many payments are looked up by the number on their slip in the end.
         defect: A deliberate defect of the simulation's that the switch has; empty for none.
     """
 
@@ -83,6 +84,7 @@ class Settings:
     slowness: float = 1.0
     lives: tuple[str, ...] = FIRST_LIVES
     lying: bool = False
+    traces: int = 20
     defect: str = ""
 
 
@@ -472,24 +474,35 @@ class Torture:
         if counters.missing or counters.wrong:
             self.differences.append(f"answers: {counters.missing} missing, {counters.wrong} wrong")
             self.differences += counters.problems
-        verified = json.loads(await self._tool("verify"))
+        verified = json.loads(await self._tool("journal verify"))
         if not verified["whole"] or verified["open_requests"] or verified["open_reversals"]:
             self.differences.append(f"the journal: {verified}")
-        records = [json.loads(line) for line in (await self._tool("dump")).splitlines()]
+        records = [json.loads(line) for line in (await self._tool("journal dump")).splitlines()]
         receipts = [receipt for fleet in self.fleets for receipt in fleet.receipts]
         self.comparison = Comparison(receipts, [issuer.ledger for issuer in self.issuers], records)
         self.differences += self.comparison.differences
+        owed = json.loads(await self._tool("reversals list"))
+        if owed["count"]:
+            self.differences.append(f"reversals list: {owed}")
+        await self._trace_some(receipts)
 
-    async def _tool(self, command: str) -> str:
+    async def _trace_some(self, receipts: list[Receipt]) -> None:
+        """Ask for the life of some payments, as somebody with the slip in the hand would."""
+        numbered = [receipt for receipt in receipts if receipt.rrn and receipt.kind not in WITHOUT_MONEY]
+        for receipt in self._draw.sample(numbered, min(len(numbered), self.settings.traces)):
+            found = json.loads(await self._tool("trace", receipt.rrn))["transactions"]
+            self.differences += compare_trace(receipt, found)
+
+    async def _tool(self, command: str, *arguments: str) -> str:
         """What the project's own tool says of the journal."""
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "switch", "journal", command, str(self._world.config), "--json"),
+            *(sys.executable, "-m", "switch", *command.split(), str(self._world.config), *arguments, "--json"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         out, errors = await child.communicate()
-        if child.returncode:
-            raise TortureError(f"journal {command} ended with status {child.returncode}: {errors.decode()}")
+        if child.returncode and not (command == "trace" and out):
+            raise TortureError(f"{command} {arguments} ended with status {child.returncode}: {errors.decode()}")
         return out.decode()
 
     async def _close(self) -> None:

@@ -10,10 +10,10 @@ import pytest
 from switch.simulators.ledger import Entry, Identity, Ledger
 from switch.simulators.receipts import Receipt
 
-from .books import Comparison
+from .books import Comparison, compare_trace
 from .course import FIRST_LIVES, LIVES, Settings, Torture
 
-SLICE = Settings(kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"))
+SLICE = Settings(kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"), traces=3)
 
 
 async def torture(settings: Settings, folder: Path) -> Torture:
@@ -113,3 +113,23 @@ def test_books_that_agree(receipts, states, records) -> None:
 def test_differences_are_told(receipts, states, records, words) -> None:
     found = Comparison(receipts, [ledger(*states)], records).differences
     assert any(words in difference for difference in found), found
+
+
+@pytest.mark.parametrize(
+    ("state", "codes", "words"),
+    [
+        ("approved", ["approved_and_delivered"], None),
+        ("voided", ["approved_perhaps_delivered"], None),
+        ("taken_back", ["reversed"], None),
+        ("approved", ["declined"], "its terminal has it as approved"),
+        ("declined", ["approved_and_delivered"], "its terminal has it as declined"),
+        ("approved", [], "is found 0 times"),
+        ("declined", [], None),
+        ("approved", ["approved_and_delivered"] * 2, "is found 2 times"),
+    ],
+)
+def test_what_trace_says_is_compared(state, codes, words) -> None:
+    facts = {"terminal": "T1", "kind": "purchase", "amount_minor": 100}
+    found = compare_trace(receipt(state), [{**facts, "verdict": {"code": code, "words": code}} for code in codes])
+    assert (words is None) == (found == [])
+    assert words is None or words in found[0]
