@@ -334,7 +334,11 @@ class Terminal:
 
         def see(data: bytes) -> None:
             for _, answer in deframer.feed(data):
-                message = self.profile.scan(answer)
+                try:
+                    message = self.profile.scan(answer)
+                except ScanError as error:
+                    self.checker.report("format", f"a message to {self.id} cannot be read: {error}")
+                    return
                 if message.mti[1] != "4" and self.profile.reason(self.profile.text(message, 39)) == "approved":
                     for payment in self.payments:
                         payment.was_sent_approval |= payment.receipt.stan == message.text(11)
