@@ -11,7 +11,7 @@ cimport cython
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from switch.batch cimport (
-    BATCH_ABSENT, BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, FORMAT_VERSION_MIN,
+    BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, FORMAT_VERSION_MIN,
     JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch,
     open_batch, segment_head_is_whole,
 )
@@ -247,7 +247,7 @@ cdef class JournalReader:
         tail.bytes_read += self._size
         while True:
             fault = check_batch(self._data + offset, self._size - offset, &head)
-            if fault == BATCH_ABSENT and self._last_written(offset) == offset:
+            if fault != BATCH_FINE and self._last_written(offset) == offset:
                 break
             if fault != BATCH_FINE:
                 if not is_last or self._is_followed(offset, tail.next_position):

@@ -232,6 +232,18 @@ def test_damage_in_an_earlier_segment():
         JournalWorld(disk)
 
 
+@pytest.mark.parametrize("unused", [8, 56, 63, 64, 4096])
+def test_room_of_an_earlier_segment_that_was_not_given_back(unused):
+    """What cut it is not durable when the next one is begun: after a loss of power it may be as long as before."""
+    world = lived_world().killed()
+    known = records_of(world.memory)[0]
+    disk = world.memory.copy()
+    first = disk.files[min(disk.files)]
+    del first[content_end(bytes(first)) :]
+    first.extend(bytes(unused))
+    assert records_of(disk)[0] == known
+
+
 def test_missing_segments_and_strange_ones():
     world = lived_world().killed()
     terminal, _ = world.terminal("iso"), world.issuer()
