@@ -26,8 +26,8 @@ from tests.ext.journal_writer import FileWorld
 from tests.ext.world import purchase
 
 DEADLINE_SECONDS = 20
-REPLAYED = 10_000
-TURNS_LEAST = 10
+REPLAYED = 50_000
+TURNS_LEAST = 12
 
 
 def written(directory):
