@@ -469,7 +469,10 @@ cdef class Connection:
             if size == 0:
                 break
             size = min(size, <uint32_t>TLS_RECORD_BYTES)
-            self.tls.write(output, size)
+            try:
+                self.tls.write(output, size)
+            except OSError as error:
+                return self._cut(str(error))
             self.channel.note_left(size)
             self._send_ciphertext()
         return 0
