@@ -25,7 +25,7 @@ cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, 
                           int pan_digits) noexcept nogil
 """Entry of the store of a terminal's payment that its issuer has not been told of yet, by terminal, STAN, card and
 moment, of the MTI class of ``key`` or of any where that is 0; REVERSAL_NONE when there is none. For payments that the
-duplicate window has forgotten: looks at all advices that are owed."""
+duplicate window has forgotten."""
 
 cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept
 """Undo the payment that an advice of the store tells of: cancel the advice (``cause`` is a ``ReversalCause``) if no

@@ -99,13 +99,10 @@ cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, 
     cdef const Terminal *terminal = state.registry.terminal(key.terminal)
     cdef uint8_t packed[PAN_PACKED_BYTES]
     cdef uint32_t number
-    if state.reversals.advices == 0:
-        return REVERSAL_NONE
     pack_digits(pan, pan_digits, packed)
-    for number in range(state.reversals.top):
+    number = state.reversals.first_advice(<const uint8_t *>terminal.id, key.stan)
+    while number != REVERSAL_NONE:
         advice = state.reversals.at(number)
-        if advice.state == REVERSAL_FREE or not advice.is_advice:
-            continue
         request = <const RequestPart *>advice.request
         if (request.stan == key.stan and memcmp(request.terminal, terminal.id, TERMINAL_BYTES) == 0
                 and (key.message_class == 0 or request.message_class == key.message_class)
@@ -113,6 +110,7 @@ cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, 
                 and (pan_digits == 0 or (request.pan_digits == pan_digits
                                          and memcmp(request.pan, packed, PAN_PACKED_BYTES) == 0))):
             return number
+        number = advice.next_advice
     return REVERSAL_NONE
 
 

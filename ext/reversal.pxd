@@ -44,6 +44,7 @@ cdef struct Reversal:
     uint32_t outcome          # advice: its entry of the duplicate window, as long as that has the serial
     uint32_t outcome_serial
     uint32_t follower         # advice: the reversal that waits for its end, counted from 1; 0: none
+    uint32_t next_advice      # advice: the next one of those that share a bucket
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     int64_t stored_ns
     int64_t due_ns
@@ -84,6 +85,8 @@ cdef class ReversalQueue:
 
 cdef class ReversalStore:
     cdef Reversal *_pool
+    cdef uint32_t *_advice_buckets            # by terminal and STAN of the request: the newest, counted from 1
+    cdef uint32_t _advice_mask
     cdef uint32_t _free
     cdef readonly uint32_t room
     cdef readonly uint32_t in_use
@@ -97,6 +100,9 @@ cdef class ReversalStore:
     cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
                         uint32_t extra, int64_t now_ns) noexcept nogil
     cdef Reversal *at(self, uint32_t number) noexcept nogil
+    cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
+    cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
+    cdef void _unchain(self, uint32_t number) noexcept nogil
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil

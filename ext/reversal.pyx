@@ -4,9 +4,12 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.live cimport live
+from switch.record cimport RequestPart
 
 cdef enum:
     JITTER_PART = 8           # of a pause, at most so much longer: one eighth
+    BUCKETS_LEAST = 1024
+    ADVICES_A_BUCKET = 4      # when the store is full of them
 
 
 @cython.final
@@ -42,8 +45,12 @@ cdef class ReversalStore:
     def __cinit__(self, uint32_t room):
         if not 1 <= room <= 10_000_000:
             raise ValueError(f"room for reversals is {room}, must be 1 to 10,000,000")
+        self._advice_mask = BUCKETS_LEAST - 1
+        while self._advice_mask < room // ADVICES_A_BUCKET:
+            self._advice_mask = 2 * self._advice_mask + 1
         self._pool = <Reversal *>calloc(room, sizeof(Reversal))
-        if self._pool == NULL:
+        self._advice_buckets = <uint32_t *>calloc(self._advice_mask + 1, sizeof(uint32_t))
+        if self._pool == NULL or self._advice_buckets == NULL:
             raise MemoryError
         self.room = room
 
@@ -53,6 +60,7 @@ cdef class ReversalStore:
             for number in range(self.room):
                 free(self._pool[number].source)
         free(self._pool)
+        free(self._advice_buckets)
         live.reversals -= self.in_use
 
     cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
@@ -65,11 +73,15 @@ cdef class ReversalStore:
         """Store an advice, with what its record says of the terminal's request; as ``add``."""
         cdef uint32_t number = self._take(queue, link, source, size, request_size, now_ns)
         cdef Reversal *advice
+        cdef uint32_t *bucket
         if number != REVERSAL_NONE:
             advice = &self._pool[number]
             advice.is_advice = True
             advice.request = advice.source + size
             memcpy(advice.request, request, request_size)
+            bucket = self._bucket((<RequestPart *>advice.request).terminal, (<RequestPart *>advice.request).stan)
+            advice.next_advice = bucket[0] - 1
+            bucket[0] = number + 1
             queue.advices += 1
             self.advices += 1
         return number
@@ -101,6 +113,28 @@ cdef class ReversalStore:
 
     cdef Reversal *at(self, uint32_t number) noexcept nogil:
         return &self._pool[number]
+
+    cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
+        """The first of the advices, chained by ``next_advice``, among which are all of this terminal's request;
+        REVERSAL_NONE when there is none."""
+        return self._bucket(terminal, stan)[0] - 1
+
+    cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
+        cdef uint64_t mixed
+        memcpy(&mixed, terminal, sizeof(mixed))
+        mixed = (mixed ^ stan * <uint64_t>0x9E3779B97F4A7C15) * <uint64_t>0xD6E8FEB86659FD93
+        return self._advice_buckets + (<uint32_t>(mixed >> 32) & self._advice_mask)
+
+    cdef void _unchain(self, uint32_t number) noexcept nogil:
+        cdef const RequestPart *request = <const RequestPart *>self._pool[number].request
+        cdef uint32_t *place = self._bucket(request.terminal, request.stan)
+        if place[0] == number + 1:
+            place[0] = self._pool[number].next_advice + 1
+            return
+        place = &self._pool[place[0] - 1].next_advice
+        while place[0] != number:
+            place = &self._pool[place[0]].next_advice
+        place[0] = self._pool[number].next_advice
 
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
         """Take the next that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full."""
@@ -179,8 +213,10 @@ cdef class ReversalStore:
             self._pool[reversal.follower - 1].state = REVERSAL_READY
             self._append(&queue.ready, reversal.follower - 1)
         queue.depth -= 1
-        queue.advices -= reversal.is_advice
-        self.advices -= reversal.is_advice
+        if reversal.is_advice:
+            self._unchain(number)
+            queue.advices -= 1
+            self.advices -= 1
         free(reversal.source)
         live.reversals -= 1
         reversal.source = NULL
