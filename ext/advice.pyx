@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy, memset
-from switch.debt cimport can_owe, reverse_outcome
+from switch.debt cimport can_owe, reverse_untold
 from switch.dialect cimport kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots
@@ -233,5 +233,5 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     if not send_answer(state, channel, headers, <uint32_t>size, written, outcome if stands_in else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[listener.number].undelivered, 1)
         if stands_in:
-            reverse_outcome(state, outcome, CAUSE_UNTOLD)
+            reverse_untold(state, outcome)
     return NOT_REFUSED

@@ -1,6 +1,7 @@
 """An issuer's message, from its bytes to the end of the request that it answers; and what happens when none comes."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from switch.authentication cimport MAC_RIGHT, verify_message
 from switch.debt cimport acknowledge, pay, postpone, reverse
 from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
@@ -149,14 +150,24 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
         if transaction.reversal != REVERSAL_NONE:
             state.reversals.at(transaction.reversal).overtook = state.reversals.at(transaction.reversal).attempts > 0
         else:
-            if reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
-                       transaction.pan_digits, transaction.rrn,
-                       state.authorization_code if state.authorization_code[0] else NULL,
-                       transaction.position, CAUSE_LATE) == POSITION_FAILED:
-                return                    # should the issuer say it once more there may be room
-            state.tell("late_approval_reversed", {"link": link.name, "stan": transaction.stan})
+            memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
+            transaction.unreversed = True
+            if not _reverse_late(state, link, transaction):
+                return                    # it is tried again when the time of late answers is over
     _finish_late(state, link, transaction, number)
     pay(state, link)
+
+
+cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexcept:
+    """Store the reversal of a request that its issuer approved late; False when there is no room for it just now."""
+    if reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
+               transaction.pan_digits, transaction.rrn,
+               transaction.authorization_code if transaction.authorization_code[0] else NULL,
+               transaction.position, CAUSE_LATE) == POSITION_FAILED:
+        return False
+    transaction.unreversed = False
+    state.tell("late_approval_reversed", {"link": link.name, "stan": transaction.stan})
+    return True
 
 
 cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
@@ -168,7 +179,13 @@ cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_
     state.transactions.close(number)
 
 
+cdef void _wait_for_late(State state, Link link, uint32_t number) noexcept:
+    state.transactions.at(number).deadline_ns = state.calendar.now_ns + link.late_ns
+    state.transactions.append(link.late, number)
+
+
 cdef void expire(State state, Link link) noexcept:
+    cdef Transaction *transaction
     cdef uint32_t number
     cdef int64_t now_ns = state.calendar.now_ns
     while True:
@@ -187,7 +204,12 @@ cdef void expire(State state, Link link) noexcept:
         number = link.late.head
         if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
             break
-        _finish_late(state, link, state.transactions.at(number), number)
+        transaction = state.transactions.at(number)
+        if transaction.unreversed and not _reverse_late(state, link, transaction):
+            state.transactions.remove(link.late, number)
+            _wait_for_late(state, link, number)
+            continue
+        _finish_late(state, link, transaction, number)
 
 
 cdef bint _can_end(State state, const Transaction *transaction, uint64_t answer_size) noexcept:
@@ -230,8 +252,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     transaction.reversal = state.stored_reversal
     if transaction.reversal != REVERSAL_NONE:
         state.reversals.at(transaction.reversal).late = number + 1
-    transaction.deadline_ns = state.calendar.now_ns + link.late_ns
-    state.transactions.append(link.late, number)
+    _wait_for_late(state, link, number)
     if link.late.count > link.late_max:
         number = link.late.head
         if state.transactions.at(number).settled:          # its answer could not change anything

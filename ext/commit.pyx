@@ -257,6 +257,7 @@ cdef class JournalFiles(Journal):
         self._told_ripe -= min(self._told_ripe, count)
         memmove(self._told, self._told + count, self._told_count * sizeof(int64_t))
         self._told_since_ns = self.calendar.now_ns
+
     cdef int64_t advice(self, const Reversal *advice) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)

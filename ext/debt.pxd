@@ -35,6 +35,12 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept
 """Take back a finished approval, once: by a reversal, or by cancelling the advice that would tell of it (``cause`` is a
 ``ReversalCause``). The journal position of that, 0 when there is nothing to take back, or POSITION_FAILED."""
 
+cdef void reverse_untold(State state, uint32_t outcome) noexcept
+"""Take back an approval that its terminal will not be told of; later, if it cannot be written down just now."""
+
+cdef void reverse_unreversed(State state) noexcept
+"""Try once more to take back what ``reverse_untold`` could not."""
+
 cdef void uncount(State state, Outcome *entry) noexcept nogil
 """Take back what risk control counted for a request that was not approved, or whose approval is reversed."""
 

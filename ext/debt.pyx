@@ -15,7 +15,7 @@ from switch.reason cimport (
 )
 from switch.record cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart, pack_digits, unpack_digits
 from switch.registry cimport Terminal
-from switch.reversal cimport NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport read_number, scan_message
@@ -184,11 +184,11 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         position = take_back_advice(state, advice, cause)
     else:
         link = <Link>state.links[entry.link]
-        if entry.stood_in and link.stand_in is not None:
-            link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
         position = reverse(state, link, NO_LISTENER, state.duplicates.sent(outcome),
                            entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
                            entry.intent, cause)
+        if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
+            link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
     if position == POSITION_FAILED:
         return position                   # it stands as it was: whoever asks for its reversal again may get it
     entry.reversed = True
@@ -196,6 +196,24 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     if position > entry.position:
         entry.position = position         # a repeat is told so when the reversal is durable
     return position
+
+
+cdef void reverse_untold(State state, uint32_t outcome) noexcept:
+    cdef const Outcome *entry = state.duplicates.at(outcome)
+    if reverse_outcome(state, outcome, CAUSE_UNTOLD) != POSITION_FAILED:
+        return
+    if entry.sent_size or _advice_of(state, outcome) != REVERSAL_NONE:
+        # As if it still were to be told: it is not forgotten meanwhile, and room for its reversal is kept.
+        state.duplicates.will_tell(outcome)
+        state.unreversed.append(outcome)
+
+
+cdef void reverse_unreversed(State state) noexcept:
+    cdef list outcomes = state.unreversed
+    state.unreversed = []
+    for outcome in outcomes:
+        if state.duplicates.fail_to_tell(outcome):       # else a repeat has told it, or may yet
+            reverse_untold(state, outcome)
 
 
 cdef void uncount(State state, Outcome *entry) noexcept nogil:

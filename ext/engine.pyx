@@ -7,7 +7,7 @@ The daemon's I/O layer and the simulator both drive this class: they move the ca
 cimport cython
 from switch.answer cimport expire, handle_link_message
 from switch.duplicate cimport OUTCOME_NONE
-from switch.debt cimport pay, reverse_outcome
+from switch.debt cimport pay, reverse_unreversed, reverse_untold
 from switch.framing cimport FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, Frame
 from switch.kind cimport KIND_ECHO_TEST, KIND_SIGN_ON
 from switch.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON, Link
@@ -15,7 +15,6 @@ from switch.listener cimport Listener
 from switch.meters cimport Meters
 from switch.network cimport begin_link, end_link, give_up, send_network, sign_off_link
 from switch.request cimport handle_request
-from switch.reversal cimport CAUSE_UNTOLD
 from switch.stats cimport stats_add
 from switch.transaction cimport TRANSACTION_NONE
 
@@ -54,7 +53,7 @@ cdef class Engine:
             if outcome == OUTCOME_NONE:
                 break
             if self.state.duplicates.fail_to_tell(outcome):
-                reverse_outcome(self.state, outcome, CAUSE_UNTOLD)
+                reverse_untold(self.state, outcome)
         if isinstance(channel, LinkChannel):
             end_link(self.state, <LinkChannel>channel)
         else:
@@ -148,6 +147,8 @@ cdef class Engine:
     def tick(self):
         """Let time pass: time-outs, owed reversals, echo tests, silent connections. Call every few milliseconds."""
         cdef Link link
+        if self.state.unreversed:
+            reverse_unreversed(self.state)
         for link in self.state.links:
             expire(self.state, link)
             if link.reversals.depth > link.reversals.at_issuer:

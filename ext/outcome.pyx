@@ -1,7 +1,7 @@
 """The end of a request: one answer, written down, stored for repeats, and sent to whom it belongs (I1, I3, I6)."""
 
 from switch.authentication cimport seal_message
-from switch.debt cimport reverse, reverse_outcome, uncount
+from switch.debt cimport reverse, reverse_untold, uncount
 from switch.dialect cimport answer_mti, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
@@ -282,4 +282,4 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
                                           outcome if approved else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[listener.number].undelivered, 1)
         if approved:
-            reverse_outcome(state, outcome, CAUSE_UNTOLD)
+            reverse_untold(state, outcome)

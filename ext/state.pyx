@@ -76,6 +76,7 @@ cdef class State:
         self.free_slots = []
         self.next_generation = 1
         self.dirty = []
+        self.unreversed = []
         self.random_state = (secrets.randbits(64) if seed is None else seed) | 1
         self.fingerprint_secret = secrets.randbits(64) | 1
         self.mac_failures = <uint32_t *>calloc(max(1, registry.terminal_count), sizeof(uint32_t))

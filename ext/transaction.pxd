@@ -39,6 +39,7 @@ cdef struct Transaction:
     uint8_t pan_digits
     uint8_t reversal_wanted           # the terminal's own reversal came while the issuer was being asked
     uint8_t settled                   # late: the issuer acknowledged that it has reversed it
+    uint8_t unreversed                # late: the issuer approved, and its reversal found no room yet
     uint16_t link
     uint16_t listener
     uint32_t next                     # in its list; or the next free one
@@ -65,6 +66,7 @@ cdef struct Transaction:
     uint64_t departure                # number of its frame among those of the carrier
     uint8_t pan[PAN_MAX + 1]          # ASCII digits
     uint8_t rrn[12]
+    uint8_t authorization_code[6]     # late: of the issuer's approval; zeros: none is known
     uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link
     uint8_t headers[FRAME_HEADERS_MAX]
     uint8_t *request                  # the terminal's message, sensitive fields blanked

@@ -1,0 +1,89 @@
+"""While the disk stands still the journal's buffer fills up: what finds no room in it is not forgotten."""
+
+from __future__ import annotations
+
+from tests.ext.journal_world import BUFFER_BYTES, JournalWorld
+from tests.ext.world import LINKS, link, purchase
+
+LIMITS = {"transactions_in_flight_max": 6000, "duplicate_window_count_max": 6000, "reversals_max": 12000}
+
+FREE_BYTES = 5000
+
+
+def still_world(**changes):
+    """A world with room for many, whose disk can stand still."""
+    return JournalWorld(
+        links=[link("bank-a", "iso87-ascii", in_flight_max=3000, **changes), LINKS[1]],
+        limits=LIMITS,
+    )
+
+
+def fill(world, issuer, terminals):
+    """Answer requests while the disk stands still, until the buffer is all but full."""
+    questions = []
+    for number in range(2800):
+        terminals[number % len(terminals)].send(purchase(world))
+        questions += issuer.read()
+    world.syncs = False
+    approved = set()
+    for question in questions:
+        if BUFFER_BYTES - world.journal.waiting_bytes <= FREE_BYTES:
+            break
+        issuer.answer(question)
+        approved.add(question["37"])
+    assert BUFFER_BYTES - world.journal.waiting_bytes <= FREE_BYTES
+    return approved, [question for question in questions if question["37"] not in approved]
+
+
+def undone_when_the_disk_is_back(world, issuer):
+    """RRNs of all that is taken back."""
+    world.syncs = True
+    undone = set()
+    for _ in range(200):
+        for sent in issuer.read():
+            issuer.answer(sent)
+            if sent["t"] in ("0420", "0421"):
+                undone.add(sent["37"])
+        world.advance(1, step=1)
+    return undone
+
+
+def test_terminals_that_leave_with_approvals_untold_get_them_reversed():
+    world = still_world()
+    issuer = world.issuer()
+    terminals = [world.terminal("iso") for _ in range(60)]
+    approved, rest = fill(world, issuer, terminals)
+    assert len(approved) > 500
+    for line in terminals:
+        line.close()
+    refused = world.journal.refused_full
+    assert refused > 100
+    world.advance(2, step=1)
+    undone = undone_when_the_disk_is_back(world, issuer)
+    assert approved <= undone
+    assert undone <= approved | {question["37"] for question in rest}
+    world.settle()
+
+
+def test_late_approvals_without_room_for_their_reversal_get_it_later():
+    world = still_world(timeouts_to_unhealthy=10000)
+    issuer = world.issuer()
+    terminals = [world.terminal("iso") for _ in range(60)]
+    for number in range(40):
+        terminals[number].send(purchase(world))
+    late = issuer.read()
+    world.advance(16, step=1)
+    while world.engine.owed:
+        for sent in issuer.read():
+            issuer.answer(sent, "25")
+    for line in terminals:
+        line.read()
+    approved, _ = fill(world, issuer, terminals)
+    refused = world.journal.refused_full
+    for question in late:
+        issuer.answer(question)
+    assert world.journal.refused_full - refused > 10
+    undone = undone_when_the_disk_is_back(world, issuer)
+    assert {question["37"] for question in late} <= undone
+    assert not approved & undone
+    world.settle()
