@@ -18,7 +18,7 @@ from switch.reason cimport (
 )
 from switch.record cimport RequestPart, fill_request
 from switch.registry cimport Merchant
-from switch.reversal cimport CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_UNUSABLE, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport has_field, read_text

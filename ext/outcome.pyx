@@ -10,7 +10,7 @@ from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
 from switch.reversal cimport (
-    CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
+    CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE, NO_LISTENER,
 )
 from switch.scan cimport read_text
 from switch.state cimport SCRATCH_BYTES
