@@ -11,7 +11,7 @@ from switch.listener cimport Listener
 from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
 from switch.record import CAUSES
 from switch.reversal cimport (
-    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_NONE, REVERSAL_PAUSED, Reversal,
+    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_PAUSED, Reversal,
 )
 from switch.scan cimport read_number, read_text, scan_message
 from switch.state cimport State
@@ -127,12 +127,22 @@ def list_owed(State state not None, *, str link=None, str what=None, str rrn=Non
     return len(found), [describe_debt(state, state.reversals.at(number)) for _, number in oldest]
 
 
-cdef uint32_t number_of(State state, str rrn, str what):
-    """The entry with a reference number; REVERSAL_NONE when there is none."""
+cdef list numbers_of(State state, str rrn, str what, str link):
+    """The entries with a reference number, all of one link.
+
+    A reference number comes back: with the same hour of the same day ten years later, and when a clock that was ahead
+    is set back. So it may stand on two links, and only their operator can say which of these debts is meant.
+
+    Raises:
+        NotOwed: there is none, or there are some on several links.
+    """
     cdef uint32_t number
     cdef uint32_t left = state.reversals.in_use
     cdef const Reversal *reversal
+    cdef Link owner
     cdef bytes wanted = rrn.encode("ascii", "replace")
+    found = []
+    links = set()
     for number in range(state.reversals.room):
         if left == 0:
             break
@@ -140,19 +150,34 @@ cdef uint32_t number_of(State state, str rrn, str what):
         if reversal.state == REVERSAL_FREE:
             continue
         left -= 1
+        owner = <Link>state.links[reversal.link]
+        if link is not None and owner.name != link:
+            continue
         if reversal.rrn[:12] == wanted and bool(reversal.is_advice) == (what == "advice"):
-            return number
-    return REVERSAL_NONE
+            found.append(number)
+            links.add(owner.name)
+    if not found:
+        raise NotOwed(f"no {what} with RRN {rrn} is owed{'' if link is None else f' to {link}'}")
+    if len(links) > 1:
+        raise NotOwed(f"{len(found)} {what}s with RRN {rrn} are owed, to {' and '.join(sorted(links))}: "
+                      "say which with --link")
+    return found
 
 
 def retry_owed(State state not None, *, str rrn=None, str what="reversal", str link=None):
     """Let what is paused be sent as soon as the link's window allows: one entry, or all of a link.
 
+    Args:
+        state: The state machine.
+        rrn: Only with this reference number.
+        what: ``reversal`` or ``advice``; with ``rrn``.
+        link: Only of this link; needed without ``rrn``, and where that stands on several links.
+
     Returns:
         How many were paused and are not any more.
 
     Raises:
-        NotOwed: there is no entry with this reference number.
+        NotOwed: there is no entry with this reference number, or there are some on several links.
     """
     cdef uint32_t number
     cdef uint32_t left = state.reversals.in_use
@@ -160,11 +185,10 @@ def retry_owed(State state not None, *, str rrn=None, str what="reversal", str l
     cdef const Reversal *reversal
     cdef Link owner
     if rrn is not None:
-        number = number_of(state, rrn, what)
-        if number == REVERSAL_NONE:
-            raise NotOwed(f"no {what} with RRN {rrn} is owed")
-        owner = <Link>state.links[state.reversals.at(number).link]
-        return int(state.reversals.hasten(owner.reversals, number))
+        for number in numbers_of(state, rrn, what, link):
+            owner = <Link>state.links[state.reversals.at(number).link]
+            hastened += state.reversals.hasten(owner.reversals, number)
+        return hastened
     for number in range(state.reversals.room):
         if left == 0:
             break
@@ -179,7 +203,7 @@ def retry_owed(State state not None, *, str rrn=None, str what="reversal", str l
 
 
 def give_up_owed(State state not None, *, str rrn not None, str name not None, str reason not None,
-                 str what="reversal"):
+                 str what="reversal", str link=None):
     """Give up what an issuer has not acknowledged: CLOSED is written down, and nothing more is sent.
 
     Args:
@@ -188,34 +212,39 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
         name: Of the operator; up to 255 bytes.
         reason: The operator's, up to 255 bytes.
         what: ``reversal`` or ``advice``.
+        link: Only of this link; needed where the reference number stands on several.
 
     Returns:
         The position of its record in the journal, and what was given up.
 
     Raises:
-        NotOwed: there is no such entry, it is at the issuer just now, or the journal cannot take the record.
+        NotOwed: there is no such entry, or not one alone; it is at the issuer just now, or the journal cannot take the
+            record.
         ValueError: name or reason is missing or too long.
     """
-    cdef uint32_t number = number_of(state, rrn, what)
+    cdef uint32_t number
     cdef bytes name_text = name.encode()
     cdef bytes reason_text = reason.encode()
     cdef Reversal *reversal
-    cdef Link link
+    cdef Link owner
     cdef int64_t position
     if not 1 <= len(name_text) <= 255 or not 1 <= len(reason_text) <= 255:
         raise ValueError("an operator's name and a reason are required, of at most 255 bytes each")
-    if number == REVERSAL_NONE:
-        raise NotOwed(f"no {what} with RRN {rrn} is owed")
+    found = numbers_of(state, rrn, what, link)
+    number = found[0]
     reversal = state.reversals.at(number)
+    owner = <Link>state.links[reversal.link]
+    if len(found) > 1:
+        raise NotOwed(f"{len(found)} {what}s with RRN {rrn} are owed to {owner.name}, and nothing tells them apart: "
+                      "one can be closed when the others are acknowledged")
     if reversal.state == REVERSAL_AT_ISSUER:
         raise NotOwed(f"the {what} with RRN {rrn} is at the issuer just now, who may acknowledge it: try again later")
-    link = <Link>state.links[reversal.link]
     described = describe_debt(state, reversal)
     position = state.journal.closed(reversal, name_text, reason_text)
     if position == POSITION_FAILED:
         raise NotOwed("the journal cannot be written, so nothing is given up")
     give_up(state, number)
-    stats_add(state.meters.stats, state.meters.link[link.number].reversals_closed, 1)
+    stats_add(state.meters.stats, state.meters.link[owner.number].reversals_closed, 1)
     return position, described
 
 

@@ -25,7 +25,7 @@ class DebtDesk(Protocol):
     def retry(self, *, rrn: str | None, what: str, link: str | None) -> int:
         """Send one, or all of a link, at once."""
 
-    async def give_up(self, *, rrn: str, what: str, operator: str, reason: str) -> Mapping[str, Any]:
+    async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
         """Give one up."""
 
 
@@ -73,8 +73,8 @@ async def _list(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
 async def _retry(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
     asked = await _document(request)
     rrn, link = _text(asked, "rrn"), _text(asked, "link")
-    if (rrn is None) == (link is None):
-        raise WrongError("needed rrn or link, one of them")
+    if rrn is None and link is None:
+        raise WrongError("needed rrn or link")
     return {"retried": desk.retry(rrn=rrn, what=_what(_text(asked, "what")), link=link)}
 
 
@@ -86,6 +86,7 @@ async def _close(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
     return await desk.give_up(
         rrn=rrn,
         what=_what(_text(asked, "what")),
+        link=_text(asked, "link"),
         operator=(_text(asked, "operator") or "").strip(),
         reason=(_text(asked, "reason") or "").strip(),
     )

@@ -38,6 +38,9 @@ AdminAddress = Annotated[
     str | None, typer.Option("--admin", metavar="HOST:PORT", help="The daemon's admin address, instead of CONFIG's.")
 ]
 LinkOption = Annotated[str | None, typer.Option("--link", help="Only of this link.")]
+WhichLink = Annotated[
+    str | None, typer.Option("--link", help="Of this link; needed when the RRN stands on several links.")
+]
 WhatOption = Annotated[str, typer.Option("--what", help="reversal or advice.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask back.")]
 
@@ -83,23 +86,27 @@ def list_(
 
 @app.command()
 def retry(
-    rrn: Annotated[str | None, typer.Argument(metavar="RRN", help="Which one; or all of --link.")] = None,
+    rrn: Annotated[str | None, typer.Argument(metavar="RRN", help="Which one; without it, all of --link.")] = None,
     config: ConfigOption = None,
     admin: AdminAddress = None,
     *,
-    link: Annotated[str | None, typer.Option("--link", help="All of this link.")] = None,
+    link: Annotated[
+        str | None,
+        typer.Option("--link", help="All of this link; or, with an RRN that stands on several links, the one of it."),
+    ] = None,
     what: WhatOption = "reversal",
 ) -> None:
     """Send one now, or all of a link, instead of at the end of its pause. The link's window still holds.
 
-    Example: authswitch reversals retry --config /etc/authswitch/switch.toml --link bank-a
+    Examples: authswitch reversals retry --config /etc/authswitch/switch.toml --link bank-a
+
+    authswitch reversals retry 632804000123 --config /etc/authswitch/switch.toml
     """
-    if (rrn is None) == (link is None):
-        raise typer.BadParameter("needed an RRN or --link, one of them")
+    if rrn is None and link is None:
+        raise typer.BadParameter("needed an RRN, or --link, or both")
     _check_what(what)
-    which = {"link": link} if link is not None else {"rrn": rrn or "", "what": what}
     try:
-        count = AdminClient(_address(config, admin)).retry(**{key: value for key, value in which.items() if value})
+        count = AdminClient(_address(config, admin)).retry(**_which(rrn, what, link))
     except AdminError as error:
         fail(str(error))
     typer.echo(f"{count:,} will be sent as soon as the link's window allows")
@@ -115,12 +122,14 @@ def close(
     operator: Annotated[
         str, typer.Option("--operator", help="Your name; it is kept in the journal.", show_default="login name")
     ] = "",
+    link: WhichLink = None,
     what: WhatOption = "reversal",
     yes: Yes = False,
 ) -> None:
     """Give one up: it is never sent again, though the issuer never acknowledged it. Money must then be cleared by hand.
 
-    Who, when and why is written to the journal, and `authswitch trace` shows it.
+    Who, when and why is written to the journal, and `authswitch trace` shows it. When more than one has the RRN nothing
+    is closed, and they are listed: say with --link which is meant.
 
     Example: authswitch reversals close 632804000123 --config /etc/authswitch/switch.toml
     --reason "taken back by bank-a by phone, case 4711" --operator "Mei Lin"
@@ -134,14 +143,18 @@ def close(
             raise typer.BadParameter(f"{name} is longer than {TEXT_BYTES_MAX} bytes")
     client = AdminClient(_address(config, admin))
     try:
-        owed = client.reversals(rrn=rrn, what=what)["owed"]
+        owed = client.reversals(**_which(rrn, what, link))["owed"]
         if not owed:
-            fail(f"no {what} with RRN {rrn} is owed")
-        if not yes:
+            fail(f"no {what} with RRN {rrn} is owed{f' to {link}' if link else ''}")
+        if len(owed) > 1 or not yes:
             _print(owed)
+        links = sorted({entry["link"] for entry in owed})
+        if len(links) > 1:
+            fail(f"{len(owed)} {what}s with RRN {rrn} are owed, to {' and '.join(links)}: say which with --link")
+        if not yes:
             question = f"Close it as {who}? The issuer never acknowledged it: money must then be cleared by hand."
             typer.confirm(question, abort=True)
-        answer = client.close(rrn=rrn, what=what, operator=who, reason=reason.strip())
+        answer = client.close(**_which(rrn, what, links[0]), operator=who, reason=reason.strip())
     except AdminError as error:
         fail(str(error))
     if not answer["durable"]:
@@ -186,6 +199,12 @@ def _address(config: Path | None, admin: str | None) -> Any:
         return admin_address(config, admin)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _which(rrn: str | None, what: str, link: str | None) -> dict[str, str]:
+    """What the daemon is asked for, without what was not said."""
+    said = {"rrn": rrn, "what": None if rrn is None else what, "link": link}
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def _check_what(what: str | None) -> None:

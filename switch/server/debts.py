@@ -64,28 +64,33 @@ class Debts:
         if not self._ready():
             raise NotOwed("the journal is being replayed: try again when the daemon is ready")
 
+    def _check_link(self, link: str | None) -> None:
+        names = [known.name for known in self._engine.state.links]
+        if link is not None and link not in names:
+            raise NotOwed(f"there is no link {link}; there are {', '.join(names)}")
+
     def retry(self, *, rrn: str | None, what: str, link: str | None) -> int:
         """Send one, or all of a link, as soon as its window allows.
 
         Raises:
-            NotOwed: There is no such entry, or no such link.
+            NotOwed: There is no such entry, there are some on several links, or there is no such link.
         """
         self._check_ready()
-        names = [known.name for known in self._engine.state.links]
-        if rrn is None and link not in names:
-            raise NotOwed(f"there is no link {link}; there are {', '.join(names)}")
+        self._check_link(link)
         return retry_owed(self._engine.state, rrn=rrn, what=what, link=link)
 
-    async def give_up(self, *, rrn: str, what: str, operator: str, reason: str) -> Mapping[str, Any]:
+    async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
         """Give one up, and wait until the journal's record of that is durable.
 
         Raises:
-            NotOwed: There is no such entry, or it cannot be given up now.
+            NotOwed: There is no such entry or link, there are some on several links, or it cannot be given up now.
             ValueError: The operator's name or the reason is missing or too long.
         """
         self._check_ready()
-        journal = self._engine.state.journal
-        position, entry = give_up_owed(self._engine.state, rrn=rrn, name=operator, reason=reason, what=what)
+        self._check_link(link)
+        state = self._engine.state
+        journal = state.journal
+        position, entry = give_up_owed(state, rrn=rrn, name=operator, reason=reason, what=what, link=link)
         log.warning("closed by an operator", rrn=rrn, what=what, link=entry["link"], operator=operator, why=reason)
         deadline = time.monotonic() + DURABLE_SECONDS_MAX
         while journal.durable < position and time.monotonic() < deadline:  # noqa: ASYNC110

@@ -6,7 +6,7 @@ import pytest
 
 from switch.owed import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
 from tests.ext.test_engine_stand_in import two_links
-from tests.ext.world import CARD, purchase, reversal
+from tests.ext.world import CARD, START_S, VISA, purchase, reversal
 
 
 def owing(world, terminal, issuer):
@@ -27,6 +27,37 @@ def owing_many(world, terminal, issuer, count):
     for first in issuer.read():
         issuer.answer(first, "96")
     return rrns
+
+
+def refuse_all(issuer):
+    """The issuer acknowledges nothing of what it was sent."""
+    for attempt in issuer.read():
+        issuer.answer(attempt, "96")
+
+
+def owing_twice(world, second="bank-b", card=VISA):
+    """Two reversals of one reference number, refused by their issuers; the number, and both issuers.
+
+    The clock was an hour ahead and is set back, and the numbers within the hour have come round.
+    """
+    terminal, issuer = world.terminal(), world.issuer("bank-a")
+    other = issuer if second == "bank-a" else world.issuer(second)
+    rrn, first = owing(world, terminal, issuer)
+    issuer.answer(first, "96")
+    for _ in range(14):  # until no late answer is waited for, and the STAN is free
+        world.advance(5)
+        refuse_all(issuer)
+    numbering = world.engine.state.numbering
+    world.calendar.set(round(world.now_s * 1e9), START_S + 3600)
+    while numbering.next != int(rrn[6:]):
+        numbering.rrn(world.calendar)
+    world._set_clock()
+    terminal.send(purchase(world, f2=card))
+    assert other.read_one()["37"] == rrn
+    world.advance(15.1)
+    refuse_all(issuer)
+    refuse_all(other)
+    return rrn, issuer, other
 
 
 def listed(world, **filters):
@@ -84,6 +115,40 @@ def test_retry_of_a_link(world):
     assert retry_owed(world.engine.state, link="bank-a") == 2
     world.tick()
     assert [message["t"] for message in issuer.read()] == ["0421", "0421"]
+
+
+def test_one_number_on_two_links(world):
+    """The first of both was hastened, or given up, whichever link was meant."""
+    rrn, issuer, other = owing_twice(world)
+    state = world.engine.state
+    assert [entry["link"] for entry in listed(world, rrn=rrn)] == ["bank-a", "bank-b"]
+    said = f"2 reversals with RRN {rrn} are owed, to bank-a and bank-b: say which with --link"
+    with pytest.raises(NotOwed, match=said):
+        retry_owed(state, rrn=rrn)
+    with pytest.raises(NotOwed, match=said):
+        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone")
+    with pytest.raises(NotOwed, match=f"no reversal with RRN {rrn} is owed to bank-c"):
+        retry_owed(state, rrn=rrn, link="bank-c")
+    with pytest.raises(NotOwed, match="no advice with RRN"):
+        retry_owed(state, rrn=rrn, link="bank-a", what="advice")
+    assert retry_owed(state, rrn=rrn, link="bank-b") == 1
+    world.tick()
+    assert issuer.read() == []
+    assert other.read_one()["t"] == "0421"
+    assert give_up_owed(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")[1]["pan"] == CARD
+    assert [entry["link"] for entry in listed(world)] == ["bank-b"]
+    assert retry_owed(state, rrn=rrn) == 0, "the other is at its issuer, and needs no --link any more"
+
+
+def test_one_number_twice_on_one_link(world):
+    """Both are sent at once, as is right for either; neither is given up in the place of the other."""
+    rrn, issuer, _ = owing_twice(world, "bank-a", CARD)
+    state = world.engine.state
+    with pytest.raises(NotOwed, match=f"2 reversals with RRN {rrn} are owed to bank-a, and nothing tells them apart"):
+        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")
+    assert retry_owed(state, rrn=rrn, link="bank-a") == 2
+    world.tick()
+    assert [attempt["t"] for attempt in issuer.read()] == ["0421", "0421"]
 
 
 def test_what_is_given_up_is_never_sent_again(world):

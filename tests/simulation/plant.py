@@ -237,11 +237,12 @@ class Plant:
         if not entries:
             return
         entry = draw.choice(entries)
+        which = {"rrn": entry["rrn"], "what": entry["what"], "link": entry["link"]}
         if draw.random() < 0.6:
-            retry_owed(state, rrn=entry["rrn"], what=entry["what"])
+            retry_owed(state, **which)
         elif entry["amount_minor"]:
             try:
-                give_up_owed(state, rrn=entry["rrn"], name="night", reason="settled by hand", what=entry["what"])
+                give_up_owed(state, name="night", reason="settled by hand", **which)
             except NotOwed as refusal:
                 self.clock.tell("operator", str(refusal))
             else:

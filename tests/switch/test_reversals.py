@@ -1,0 +1,134 @@
+"""``authswitch reversals`` asks a switch over its admin side for one debt of several that share a reference number."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+
+import aiohttp
+import pytest
+from typer.testing import CliRunner
+
+from switch.admin import AdminServer
+from switch.admin.debts import debt_routes
+from switch.config import Address
+from switch.reversals.cli import app
+from switch.server.debts import Debts
+from tests.ext.test_owed import listed, owing_twice
+from tests.ext.world import World
+from tests.switch.test_admin import Daemon
+
+
+class Desk:
+    """A switch that owes two reversals of one number, with a real admin side while it is asked."""
+
+    def __init__(self):
+        self.world = World()
+        self.rrn, self.issuer, self.other = owing_twice(self.world)
+
+    def asked(self, question):
+        """What a coroutine function learns that is given the admin side's address."""
+
+        async def ask():
+            debts = Debts(self.world.engine, self.world.stats, lambda: True)
+            routes = debt_routes(weakref.proxy(debts))  # aiohttp keeps routes in a cache that is never emptied
+            server = AdminServer(self.world.stats, Daemon(), Address("127.0.0.1", 0), routes=routes)
+            await server.start()
+            asking = asyncio.create_task(question(server.address))
+            while not asking.done():
+                self.world.sync()  # the answer waits for the record of what is closed
+                await asyncio.sleep(0)
+            await server.stop()
+            return asking.result()
+
+        return asyncio.run(ask())
+
+    def run(self, *arguments, answers=""):
+        """The command's exit status, and what it said in one line."""
+
+        def command(address):
+            return asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--admin", str(address)], input=answers)
+
+        result = self.asked(command)
+        return result.exit_code, " ".join(result.output.replace("│", " ").split())
+
+    def links(self):
+        """To which links something is owed."""
+        return [entry["link"] for entry in listed(self.world)]
+
+
+@pytest.fixture
+def desk():
+    one = Desk()
+    yield one
+    one.world.settle()
+
+
+WHY = ("--operator", "Mei Lin", "--reason", "by phone, case 4711")
+
+
+@pytest.mark.parametrize("options", [(), ("--yes",)])
+def test_nothing_is_closed_while_two_may_be_meant(desk, options):
+    status, output = desk.run("close", desk.rrn, *WHY, *options)
+    assert status == 1
+    assert f"2 reversals with RRN {desk.rrn} are owed, to bank-a and bank-b: say which with --link" in output
+    assert "622500******0014" in output, "they are shown"
+    assert "411111******1111" in output
+    assert "Close it" not in output
+    assert desk.links() == ["bank-a", "bank-b"]
+
+
+def test_the_one_of_a_link_is_closed(desk):
+    status, output = desk.run("close", desk.rrn, "--link", "bank-b", *WHY, answers="y\n")
+    assert status == 0, output
+    assert "411111******1111" in output
+    assert "622500******0014" not in output
+    assert "closed by Mei Lin" in output
+    assert desk.links() == ["bank-a"]
+    status, output = desk.run("close", desk.rrn, "--link", "bank-b", *WHY)
+    assert (status, output) == (1, f"authswitch: no reversal with RRN {desk.rrn} is owed to bank-b")
+    status, output = desk.run("close", desk.rrn, *WHY, "--yes")
+    assert status == 0, "one alone needs no --link"
+    assert desk.links() == []
+
+
+def test_retry_sends_neither_until_a_link_is_named(desk):
+    status, output = desk.run("retry", desk.rrn)
+    assert status == 1
+    assert f"2 reversals with RRN {desk.rrn} are owed, to bank-a and bank-b: say which with --link" in output
+    status, output = desk.run("retry", desk.rrn, "--link", "bank-z")
+    assert status == 1
+    assert "there is no link bank-z; there are bank-a, bank-b" in output
+    status, output = desk.run("retry", desk.rrn, "--link", "bank-b")
+    assert (status, output) == (0, "1 will be sent as soon as the link's window allows")
+    desk.world.tick()
+    assert desk.issuer.read() == []
+    assert desk.other.read_one()["t"] == "0421"
+
+
+def test_retry_needs_to_know_what(desk):
+    status, output = desk.run("retry")
+    assert status == 2
+    assert "needed an RRN, or --link, or both" in output
+    status, output = desk.run("retry", "", "--link", "bank-a")
+    assert status == 1, "an empty number is none, and does not stand for all of the link"
+    assert "is owed to bank-a" in output
+
+
+def test_daemon_refuses_by_itself(desk):
+    """Whoever asks it without the command, or while another debt of that number comes to be."""
+    status, output = desk.run("list", "--rrn", desk.rrn)
+    assert (status, output.endswith("2 owed")) == (0, True)
+
+    async def post(address):
+        body = {"rrn": desk.rrn, "operator": "Mei", "reason": "by phone"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://{address}/reversals/close", json=body) as answer,
+        ):
+            return answer.status, await answer.text()
+
+    status, text = desk.asked(post)
+    assert status == 409
+    assert text == f"2 reversals with RRN {desk.rrn} are owed, to bank-a and bank-b: say which with --link\n"
+    assert desk.links() == ["bank-a", "bank-b"]
