@@ -408,3 +408,26 @@ def test_answer_is_stored_for_its_own_listener(make_world):
     request = purchase(world)
     assert world.terminal("iso").ask(request)["39"] == "00"
     assert world.terminal("ebcdic").ask(request)["39"] == "94"
+
+
+def test_reversal_that_finds_no_room_gives_its_card_nothing_back(make_world):
+    """It stands as it was, and may be asked for once more: the card's window must not shrink each time."""
+    world = make_world(limits={"reversals_max": 3, "transactions_in_flight_max": 3}, **two_links())
+    terminal, issuer = world.terminal(), world.issuer()
+    issuer.close()
+    paid = purchase(world)
+    assert terminal.ask(paid)["39"] == "00"
+    issuer = world.issuer()
+    issuer.answer(issuer.read_one())
+    issuer.close()
+    other = "6225000000000022"
+    unknown = [reversal(world, purchase(world, f2=other)) for _ in range(3)]
+    assert [terminal.ask(one)["39"] for one in unknown] == ["00"] * 3
+    assert [terminal.ask(reversal(world, paid))["39"] for _ in range(3)] == ["96"] * 3
+    issuer = world.issuer()
+    for one in issuer.read():
+        issuer.answer(one)
+    issuer.close()
+    assert world.engine.owed == 0
+    assert [terminal.ask(purchase(world))["39"] for _ in range(3)] == ["00", "00", "91"]
+    assert world.count("stand_in_refused_total", limit="card_count") == 1
