@@ -62,6 +62,7 @@ cdef class JournalFiles(Journal):
 
     cdef uint8_t *_room(self, uint64_t *room) noexcept
     cdef int64_t _append(self, int size) noexcept
+    cdef int64_t _stored_us(self, const Reversal *owed) noexcept
     cdef void _write_told(self, uint32_t count) noexcept
     cdef void _forget(self, OpenBatch *batch) noexcept
     cdef bint _take(self) noexcept nogil

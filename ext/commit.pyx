@@ -211,7 +211,7 @@ cdef class JournalFiles(Journal):
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_reversal(out, room, reversal, self.calendar.wall_us))
+        return self._append(write_reversal(out, room, reversal, self._stored_us(reversal)))
 
     cdef int64_t attempt(self, const Reversal *reversal) noexcept:
         cdef uint64_t room
@@ -261,7 +261,11 @@ cdef class JournalFiles(Journal):
     cdef int64_t advice(self, const Reversal *advice) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_advice(out, room, advice, self.calendar.wall_us))
+        return self._append(write_advice(out, room, advice, self._stored_us(advice)))
+
+    cdef int64_t _stored_us(self, const Reversal *owed) noexcept:
+        """When it was stored first: a restart must not make it younger for having been written down once more."""
+        return self.calendar.wall_us - (self.calendar.now_ns - owed.stored_ns) // 1000
 
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
         cdef uint64_t room

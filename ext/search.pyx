@@ -207,11 +207,10 @@ cdef class Owing(Visitor):
             for key, names in (("link", self._links), ("listener", self._listeners)):
                 if parts.get(key) is not None:
                     parts[key] = names.get(parts[key], f"number {parts[key]}")
-            earlier = self._records.pop(parts["replaces"], None)
-            if earlier is not None:
-                parts["wall_us"] = earlier["wall_us"]
-            # An advice counts from its OUTCOME on: without it nobody was told of anything.
-            (self._unsaid if type == RECORD_ADVICE and earlier is None else self._records)[record.position] = parts
+            self._records.pop(parts["replaces"], None)
+            # An advice counts from its OUTCOME on: without it nobody was told of anything. That of one which was written
+            # down once more stands before it, maybe before all that is read.
+            (self._unsaid if type == RECORD_ADVICE and parts["replaces"] == 0 else self._records)[record.position] = parts
         elif type == RECORD_OUTCOME:
             parts = self._unsaid.pop(record.outcome.intent, None)
             if parts is not None:

@@ -8,7 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switch.checksum import checksum
+from switch.disk import ScriptedDisk
+from switch.owed import list_owed
 from switch.recovery import RecoveryFailed
+from switch.replay import JournalReader
+from switch.search import Owing
 from switch.upkeep import keep_up
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.test_engine_advice import advice
@@ -296,3 +300,48 @@ def test_every_step_of_the_way():
         after = world.killed(**CARD_FREE)
         told = [one["4"] for one in finish(after)]
         assert sorted(told) == sorted(set(approved) - set(taken_back))
+
+
+def owed_by_the_journal(world):
+    """What ``authswitch reversals list`` says when no daemon runs."""
+    reader = JournalReader(ScriptedDisk(world.memory), KEY)
+    found = Owing()
+    reader.replay(found, reader.index_of(reader.segments[-1].low_water))
+    return found.owed()
+
+
+@pytest.mark.parametrize("make", [purchase, advice])
+def test_written_down_once_more_it_is_owed_without_what_stood_before(make):
+    world = JournalWorld(**two_links())
+    world.terminal().ask(make(world))
+    (first,) = records(world, "ADVICE")
+    world = world.killed(later_s=1000, **two_links())
+    keep_up(world.engine.state, world.journal, 0)
+    world.sync()
+    world = world.killed(**two_links())
+    (owed,) = owed_by_the_journal(world)
+    assert (owed["original"], owed["rrn"]) == (first["position"], first["rrn"])
+    world.settle()
+
+
+@pytest.mark.parametrize("sort", ["ADVICE", "REVERSAL"])
+def test_written_down_once_more_it_is_as_old_as_it_was(sort):
+    world = JournalWorld(**two_links())
+    request = purchase(world)
+    issuer = world.issuer() if sort == "REVERSAL" else None
+    world.terminal().send(request)
+    if issuer is not None:
+        issuer.read_one()
+        world.advance(20)
+        issuer.close()
+    world.sync()
+    began_us = records(world, sort)[0]["wall_us"]
+    world = world.killed(later_s=4000, **two_links())
+    keep_up(world.engine.state, world.journal, 0)
+    world.sync()
+    assert abs(records(world, sort)[-1]["wall_us"] - began_us) < 1000
+    world = world.killed(later_s=10, **two_links())
+    _, (owed,) = list_owed(world.engine.state)
+    assert owed["age_seconds"] == pytest.approx((world.engine.state.calendar.wall_us - began_us) / 1e6, abs=0.01)
+    assert owed["overdue"]
+    world.settle()
