@@ -160,21 +160,27 @@ cdef class JournalReader:
                 index = number
         return index
 
-    def replay(self, Visitor visitor not None, int first=0, object end=None):
+    def replay(self, Visitor visitor not None, int first=0, object end=None, Tail after=None):
         """Read all segments from number ``first`` on, up to number ``end`` where one is given; the ``Tail``.
 
         Other threads get the GIL between batches.
+
+        Args:
+            visitor: Is given each record.
+            first: Number of the first segment.
+            end: Number of the segment before which to stop; None for the journal's end.
+            after: The tail of what was read before, which the first segment must follow.
 
         Raises:
             OSError: a file cannot be read.
             JournalDamaged: a place cannot be read that is not a torn tail.
         """
         cdef Tail tail = Tail()
-        tail.next_position = 1
+        tail.next_position = 1 if after is None else after.next_position
         for number in range(first, len(self.segments) if end is None else min(end, len(self.segments))):
             segment = <Segment>self.segments[number]
             self.reading = number
-            if number > first and segment.first_position != tail.next_position:
+            if (number > first or after is not None) and segment.first_position != tail.next_position:
                 raise JournalDamaged(segment.name, 16, tail.next_position,
                                      f"it begins at position {segment.first_position}: records between are missing",
                                      ADVICE_DAMAGED)
@@ -228,6 +234,8 @@ cdef class JournalReader:
             self._size = _well(count, segment.name)
         finally:
             self.disk.close(file)
+        if self._size < SEGMENT_HEAD_BYTES:
+            raise JournalDamaged(segment.name, 0, None, "the segment's head is cut short", ADVICE_DAMAGED)
         status = self._wrapper.unseal(head.nonce, <const uint8_t *>head, SEGMENT_SEALED_BYTES, head.wrapped_key,
                                       SEAL_KEY_BYTES, head.key_tag, key)
         if status == 0:
@@ -241,6 +249,7 @@ cdef class JournalReader:
         cdef BatchHead head
         cdef uint64_t offset = SEGMENT_HEAD_BYTES
         cdef uint64_t last
+        cdef uint64_t again = 0           # where the file was read once more
         cdef int fault
         tail.segment = segment.name
         tail.is_empty = True
@@ -250,6 +259,12 @@ cdef class JournalReader:
             if fault != BATCH_FINE and self._last_written(offset) == offset:
                 break
             if fault != BATCH_FINE:
+                if is_last and again != offset and self._is_followed(offset, tail.next_position):
+                    # Beside a daemon that writes, the place may have been read before a batch was written there, and
+                    # what follows it after the next one was.
+                    again = offset
+                    self._load(segment)
+                    continue
                 if not is_last or self._is_followed(offset, tail.next_position):
                     raise JournalDamaged(segment.name, offset, tail.next_position, "the batch here is damaged",
                                          ADVICE_DAMAGED)

@@ -12,7 +12,7 @@ from switch.checksum import checksum
 from switch.commit import JournalFiles
 from switch.disk import ScriptedDisk
 from switch.kinds import Kind
-from switch.replay import JournalDamaged, JournalReader, Visitor
+from switch.replay import JournalDamaged, JournalReader, Listing, Visitor
 from switch.segment import SegmentWriter
 from switch.stats import Stats
 from switch.upkeep import keep_up
@@ -165,13 +165,15 @@ def content_end(content: bytearray) -> int:
     return len(bytes(content).rstrip(b"\0"))
 
 
+def batch_starts(content: bytes) -> list[int]:
+    found = [HEAD.size]
+    while any(content[(at := found[-1] + BATCH.unpack_from(content, found[-1])[1]) : at + 8]):
+        found.append(at)
+    return found
+
+
 def last_batch_start(content: bytes) -> int:
-    at = HEAD.size
-    while True:
-        whole = BATCH.unpack_from(content, at)[1]
-        if not any(content[at + whole : at + whole + 8]):
-            return at
-        at += whole
+    return batch_starts(content)[-1]
 
 
 def test_torn_tail_at_every_byte():
@@ -242,6 +244,49 @@ def test_room_of_an_earlier_segment_that_was_not_given_back(unused):
     del first[content_end(bytes(first)) :]
     first.extend(bytes(unused))
     assert records_of(disk)[0] == known
+
+
+class ReadInBetween(MemoryDisk):
+    """A disk on which the last segment is read while its writer is at work: ``holes`` are not written yet."""
+
+    def __init__(self, content, holes):
+        super().__init__()
+        self.files = {name: bytearray(one) for name, one in content.items()}
+        self.holes = list(holes)
+
+    def read(self, file, size, offset):
+        content = bytearray(super().read(file, size, offset))
+        if self.holes and size > 128 and self.handles[file] is self.files[max(self.files)]:
+            start, end = self.holes.pop(0)
+            content[start:end] = bytes(end - start)
+        return bytes(content)
+
+
+def test_a_batch_that_is_written_while_it_is_read_is_no_damage():
+    world = JournalWorld()
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    for _ in range(4):
+        terminal.send(purchase(world))
+        issuer.answer(issuer.read_one())
+        terminal.read_one()
+        world.sync()
+    known, _ = records_of(world.memory)
+    batches = batch_starts(bytes(last_segment(world.memory)))
+    holes = [(batches[2] + 8, batches[3]), (batches[4], batches[5])]
+    assert records_of(ReadInBetween(world.memory.files, holes))[0] == known
+    lasting = ReadInBetween(world.memory.files, [])
+    last_segment(lasting)[batches[2] + 8 : batches[3]] = bytes(batches[3] - batches[2] - 8)
+    with pytest.raises(JournalDamaged, match="batch here is damaged"):
+        records_of(lasting)
+
+
+@pytest.mark.parametrize("size", [0, 56, 127])
+def test_a_segment_that_is_cut_while_it_is_looked_at(size):
+    world = lived_world()
+    reader = JournalReader(ScriptedDisk(world.memory), KEY)
+    del last_segment(world.memory)[size:]
+    with pytest.raises(JournalDamaged, match="head is cut short"):
+        reader.replay(Listing(lambda _: None))
 
 
 def test_missing_segments_and_strange_ones():
