@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from switch.replay import JournalReader, Segment
+from switch.replay import JournalReader, Segment, Tail
 from switch.search import Search
 from switch.tracing.query import Query
 from switch.tracing.story import Story
@@ -66,10 +66,11 @@ def find(reader: JournalReader, query: Query, window: timedelta) -> Found:
     segments = reader.segments
     first = _first_segment(segments, query.begins)
     ends: datetime | None = None
+    tail: Tail | None = None
     for number in range(first, len(segments)):
         if number > first and _is_enough(search, query, segments[number], window):
             break
-        tail = reader.replay(search, number, number + 1)
+        tail = reader.replay(search, number, number + 1, tail)
         ends = _moment(tail.wall_us) if tail.wall_us else ends
     return Found(
         [Story(records) for records in search.found],

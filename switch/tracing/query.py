@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 RRN = re.compile(r"[0-9]{6}[0-9A-Z]{6}")
 TERMINAL_AND_STAN = re.compile(r"([!-~]{1,8})/([0-9]{1,6})")
 CARD = re.compile(r"([0-9]{0,9})\*+([0-9]{4,10})")
-AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,4})?")
+AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{2,4})?")  # no currency has tenths: 12.5 may stand for 12.50 or for 1.25
+YEARS = range(1970, 9999)
 RRN_SPARE = timedelta(minutes=10)
 """How far a request's record may lie outside of the hour that its reference number tells."""
 
@@ -120,9 +121,11 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime:
         QueryError: It is none.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment: datetime | None = datetime.fromisoformat(text)
     except ValueError:
-        raise QueryError(f"{text!r} is no time; needed one as 2026-11-23T14:05 or 2026-11-23T14:05+08:00") from None
+        moment = None
+    if moment is None or moment.year not in YEARS:
+        raise QueryError(f"{text!r} is no time; needed one as 2026-11-23T14:05 or 2026-11-23T14:05+08:00")
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
 
 
@@ -133,9 +136,11 @@ def parse_date(text: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
         QueryError: It is none.
     """
     try:
-        begins = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone)
+        begins: datetime | None = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone)
     except ValueError:
-        raise QueryError(f"{text!r} is no day; needed one as 2026-11-23") from None
+        begins = None
+    if begins is None or begins.year not in YEARS:
+        raise QueryError(f"{text!r} is no day; needed one as 2026-11-23")
     return begins, (begins.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone)
 
 

@@ -304,6 +304,11 @@ class TestKeys:
             ("*0014", ("--date", "yesterday"), "is no day"),
             ("*0014", ("--from", "noon"), "is no time"),
             ("*0014", ("--amount", "ten"), "is no amount"),
+            ("*0014", ("--amount", "12.5"), "is no amount"),
+            ("*0014", ("--from", "0001-01-01T00:00"), "is no time"),
+            ("*0014", ("--to", "9999-12-31T23:59"), "is no time"),
+            ("*0014", ("--date", "0001-01-01"), "is no day"),
+            ("*0014", ("--date", "9999-12-31"), "is no day"),
             ("*0014", ("--from", "2027-01-15T09:00", "--to", "2027-01-15T08:00"), "must be after"),
         ],
     )
@@ -311,6 +316,22 @@ class TestKeys:
         status, output = lived.run(key, *options)
         assert status == 2
         assert said in " ".join(output.replace("│", " ").split())
+
+    def test_a_part_of_the_journal_is_missing(self, lived):
+        """What is told without it would be wrong: here that nothing takes the payment back."""
+        lived.terminal.send(purchase(lived.world))
+        asked = lived.issuer.read_one()
+        lived.restart()
+        lived.issuer.answer(lived.issuer.read_one())
+        lived.restart()
+        assert lived.verdict(asked["37"])[0]["code"] == "reversed"
+        _, second, last = sorted((lived.folder / "journal").glob("*.journal"))
+        second.rename(lived.folder / "away")
+        status, output = lived.run(asked["37"])
+        assert status == 1
+        assert f"{last.name}: byte 16" in output
+        assert "records between are missing" in output
+        (lived.folder / "away").rename(second)
 
     def test_a_copy(self, lived, tmp_path):
         _, asked = lived.pay()
