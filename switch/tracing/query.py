@@ -12,6 +12,9 @@ TERMINAL_AND_STAN = re.compile(r"([!-~]{1,8})/([0-9]{1,6})")
 CARD = re.compile(r"([0-9]{0,9})\*+([0-9]{4,10})")
 AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{2,4})?")  # no currency has tenths: 12.5 may stand for 12.50 or for 1.25
 YEARS = range(1970, 9999)
+PAN_DIGITS_MIN = 13
+"""With so many digits a key may be a whole card number, whatever stands between them: it is not repeated."""
+
 RRN_SPARE = timedelta(minutes=10)
 """How far a request's record may lie outside of the hour that its reference number tells."""
 
@@ -71,13 +74,13 @@ def parse_key(text: str, now: datetime) -> Query:
     """
     if match := TERMINAL_AND_STAN.fullmatch(text):
         return Query(terminal=match[1], stan=int(match[2]))
+    if sum(map(str.isdigit, text)) >= PAN_DIGITS_MIN:
+        raise QueryError("a whole card number does not belong on a command line: give its last four digits, as *0014")
     if match := CARD.fullmatch(text):
         return Query(pan_first=match[1], pan_last=match[2])
     if RRN.fullmatch(text):
         begins, ends = hour_of_rrn(text, now) or (None, None)
         return Query(rrn=text, begins=begins, ends=ends)
-    if text.isascii() and text.isdigit() and len(text) >= 13:
-        raise QueryError("a whole card number does not belong on a command line: give its last four digits, as *0014")
     raise QueryError(f"{text!r} is no key; needed {KEYS_WANTED}")
 
 

@@ -148,6 +148,11 @@ class Story:
         return self.outcome is not None and bool(self.outcome["approved"])
 
     @property
+    def is_reversed(self) -> bool:
+        """Whether its outcome says that a reversal of it was stored."""
+        return self.outcome is not None and bool(self.outcome["reversed"])
+
+    @property
     def stood_in(self) -> bool:
         """Whether the switch approved it in the issuer's place."""
         return self.outcome is not None and bool(self.outcome.get("stand_in"))
@@ -186,7 +191,17 @@ class Story:
     @property
     def noun(self) -> str:
         """What an approval of its kind does to the cardholder's account."""
+        if self.kind == Kind.UNKNOWN:
+            return "charge"
         return {Money.DEBIT: "charge", Money.CREDIT: "credit"}.get(self.traits.money, "hold")
+
+    @property
+    def nothing(self) -> str:
+        """What it means for the cardholder's account that its issuer did not do it."""
+        if self.traits.money == Money.CREDIT:
+            return "nothing was given back, and what was charged before stands"
+        is_payment = self.traits.money == Money.DEBIT or self.kind == Kind.UNKNOWN
+        return "nothing was charged" if is_payment else "no money has moved"
 
 
 READERS = {

@@ -137,6 +137,8 @@ def _of_approval(story: Story, shown: Shown) -> Verdict:
         where = "the issuer was never made to take note of it: the money must be cleared by hand"
     elif advice is not None and advice.reason is not None and advice.reason not in ACCEPTING:
         where = f"the issuer declined the advice ({advice.reason.label}): the acquirer bears the amount"
+    elif advice is not None and advice.is_open:
+        where = f"the issuer has not taken note yet; {_when_noted(story)}"
     if story.told_us is None:
         return Verdict(
             Code.APPROVED_PERHAPS_DELIVERED,
@@ -146,6 +148,12 @@ def _of_approval(story: Story, shown: Shown) -> Verdict:
     return Verdict(
         Code.APPROVED_AND_DELIVERED, f"{who}, and delivered to the terminal at {shown(story.told_us)}{told_of}", where
     )
+
+
+def _when_noted(story: Story) -> str:
+    if story.traits.money == Money.DEBIT:
+        return f"when it does it charges the cardholder {story.amount}, which is the merchant's at settlement"
+    return "no money has moved"
 
 
 def _where_approved(story: Story) -> str:
@@ -164,9 +172,9 @@ def _of_decline(story: Story, shown: Shown, response_code: str | None) -> Verdic
     told = f"; the terminal was told at {shown(story.told_us)}" if story.told_us is not None else ""
     if story.intent is None:
         return Verdict(
-            Code.REFUSED, f"refused by the switch{because}{told}", "nothing was charged, because no issuer was asked"
+            Code.REFUSED, f"refused by the switch{because}{told}", f"{story.nothing}, because no issuer was asked"
         )
-    if story.reason in (Reason.TIMEOUT, Reason.SYSTEM_MALFUNCTION) and story.traits.reversible:
+    if story.is_reversed or (story.reason == Reason.TIMEOUT and story.traits.reversible):
         return Verdict(
             Code.REVERSAL_MISSING,
             f"not approved{because}{told}; no reversal of it is in the part of the journal that was read",
@@ -178,13 +186,13 @@ def _of_decline(story: Story, shown: Shown, response_code: str | None) -> Verdic
             f"the issuer did not answer in time{told}",
             "no money moves in a transaction of this kind",
         )
-    if story.reason == Reason.ISSUER_UNAVAILABLE:
+    if story.reason in (Reason.ISSUER_UNAVAILABLE, Reason.SYSTEM_MALFUNCTION):
         return Verdict(
             Code.NOT_ANSWERED,
             f"not approved{because}{told}",
-            "nothing was charged, because the request never left to the issuer, or the issuer said so",
+            f"{story.nothing}, because the request never left to the issuer, or the issuer did not approve it",
         )
-    return Verdict(Code.DECLINED, f"declined{because}{told}", "nothing was charged, because the issuer declined")
+    return Verdict(Code.DECLINED, f"declined{because}{told}", f"{story.nothing}, because the issuer declined")
 
 
 def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
@@ -218,7 +226,7 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
         Code.REVERSED,
         f"{ending}{late}; reversed since {cause}, acknowledged at {shown(debt.ended_us)} after "
         f"{debt.attempts} attempt{'' if debt.attempts == 1 else 's'}",
-        "nothing was charged, because the issuer knows of no such payment"
+        f"{story.nothing}, because the issuer knows of no such payment"
         if unknown
         else f"the issuer has taken the {story.noun} back: the cardholder is not charged, the merchant not credited"
         if story.traits.money == Money.DEBIT

@@ -15,10 +15,14 @@ from switch.journaling import replay_into
 from switch.journaling.opening import wrapping_key
 from switch.keys.master import create_master_key
 from switch.owed import give_up_owed
+from switch.replay import JournalReader, Listing
 from switch.stats import Stats
 from switch.tracing import query as queries
 from switch.tracing.cli import app
 from switch.tracing.steps import Step, shortened
+from switch.tracing.story import Story
+from switch.tracing.verdict import verdict
+from tests.ext.test_engine_advice import advice
 from tests.ext.world import CARD, World, purchase, reversal
 from tests.switch.test_journaling import CONFIG
 
@@ -33,7 +37,7 @@ class Lived:
         self.folder = folder
         (folder / "switch.toml").write_text(ISO_CONFIG)
         (folder / "journal").mkdir()
-        self._key = wrapping_key(create_master_key(folder / "master.key"))
+        self.key = wrapping_key(create_master_key(folder / "master.key"))
         self.now_s = 100.0
         self.begin()
 
@@ -46,7 +50,7 @@ class Lived:
         self.world.sync = self.journal.commit
         self.disk = FileDisk(str(self.folder / "journal"), exclusive=True)
         state = self.world.engine.state
-        replay_into(state, self.journal, self.disk, self._key, segment_bytes=SEGMENT_BYTES, window_seconds=3600)
+        replay_into(state, self.journal, self.disk, self.key, segment_bytes=SEGMENT_BYTES, window_seconds=3600)
         self.terminal, self.issuer = self.world.terminal("iso"), self.world.issuer()
 
     def end(self, *, crash=False):
@@ -129,6 +133,44 @@ class TestVerdicts:
             "(code 51, insufficient_funds: not enough money in the account); the terminal was told" in judged["words"]
         )
         assert judged["money"] == "nothing was charged, because the issuer declined"
+
+    @pytest.mark.parametrize("code", ["06", "09", "91", "96"])
+    def test_issuer_cannot_answer(self, lived, code):
+        """It did not approve, so no reversal is owed, and none is missing."""
+        _, asked = lived.pay(code)
+        judged, _ = lived.verdict(asked["37"])
+        assert judged["code"] == "not_answered"
+        assert judged["money"].startswith("nothing was charged, because the request never left")
+
+    def test_declined_refund(self, lived):
+        _, asked = lived.pay("51", f3="200000")
+        judged, one = lived.verdict(asked["37"])
+        assert one["kind"] == "refund"
+        assert judged["money"] == (
+            "nothing was given back, and what was charged before stands, because the issuer declined"
+        )
+
+    def test_reversal_that_is_not_there(self, lived):
+        lived.terminal.send(purchase(lived.world))
+        lived.issuer.read_one()
+        lived.world.advance(15.1)
+        lived.journal.commit()
+        records = []
+        JournalReader(lived.disk, lived.key).replay(Listing(records.append))
+        kept = [record for record in records if record["type"] in ("INTENT", "OUTCOME")]
+        assert verdict(Story(kept), str, "68").code == "reversal_missing"
+
+    def test_advice_before_and_after_the_issuer_has_taken_note(self, lived):
+        lived.issuer.close()
+        answer = lived.terminal.ask(advice(lived.world))
+        lived.settle()
+        judged, _ = lived.verdict(answer["37"])
+        assert judged["code"] == "approved_and_delivered"
+        assert judged["words"].endswith("; advice not sent yet")
+        assert judged["money"].startswith("the issuer has not taken note yet; when it does it charges the cardholder")
+        issuer = lived.world.issuer()
+        issuer.answer(issuer.read_one())
+        assert lived.verdict(answer["37"])[0]["money"].startswith("the cardholder was charged 10.00")
 
     def test_refused_by_the_switch(self, lived):
         lived.terminal.send(purchase(lived.world, f2="5" * 16))
@@ -301,6 +343,8 @@ class TestKeys:
         [
             ("4711", (), "is no key; needed a retrieval"),
             (CARD, (), "a whole card number does not belong"),
+            ("6225 0000 0000 0014", (), "a whole card number does not belong"),
+            ("622500000*0000014", (), "a whole card number does not belong"),
             ("*0014", ("--date", "yesterday"), "is no day"),
             ("*0014", ("--from", "noon"), "is no time"),
             ("*0014", ("--amount", "ten"), "is no amount"),
