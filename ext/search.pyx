@@ -208,9 +208,10 @@ cdef class Owing(Visitor):
                 if parts.get(key) is not None:
                     parts[key] = names.get(parts[key], f"number {parts[key]}")
             self._records.pop(parts["replaces"], None)
-            # An advice counts from its OUTCOME on: without it nobody was told of anything. That of one which was written
+            # An advice counts from its OUTCOME on: without it nobody was told of anything. That of one that was written
             # down once more stands before it, maybe before all that is read.
-            (self._unsaid if type == RECORD_ADVICE and parts["replaces"] == 0 else self._records)[record.position] = parts
+            is_unsaid = type == RECORD_ADVICE and parts["replaces"] == 0
+            (self._unsaid if is_unsaid else self._records)[record.position] = parts
         elif type == RECORD_OUTCOME:
             parts = self._unsaid.pop(record.outcome.intent, None)
             if parts is not None:
