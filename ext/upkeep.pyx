@@ -27,9 +27,9 @@ cdef int64_t lowest_waiting(State state, int64_t lowest):
         number = link.waiting.head
         while number != TRANSACTION_NONE:
             transaction = state.transactions.at(number)
+            # One whose end found no room waits behind younger ones: none can be left out.
             if transaction.state == TRANSACTION_WAITING:
                 lowest = min(lowest, transaction.position)
-                break
             number = transaction.next
     return lowest
 

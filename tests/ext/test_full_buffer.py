@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.ext.journal_world import BUFFER_BYTES, JournalWorld
+from switch.upkeep import keep_up
+from tests.ext.journal_world import BUFFER_BYTES, JournalWorld, records_of
 from tests.ext.world import LINKS, link, purchase
 
 LIMITS = {"transactions_in_flight_max": 6000, "duplicate_window_count_max": 6000, "reversals_max": 12000}
@@ -86,4 +87,28 @@ def test_late_approvals_without_room_for_their_reversal_get_it_later():
     undone = undone_when_the_disk_is_back(world, issuer)
     assert {question["37"] for question in late} <= undone
     assert not approved & undone
+    world.settle()
+
+
+def test_a_recovery_goes_back_to_the_oldest_request_that_could_not_end():
+    """It waits behind younger ones from then on, and after a crash nobody else would take it back."""
+    world = still_world()
+    issuer = world.issuer()
+    terminals = [world.terminal("iso") for _ in range(60)]
+    for number in range(5):
+        terminals[number].send(purchase(world))
+    oldest = {question["37"] for question in issuer.read()}
+    world.advance(10, step=1)
+    fill(world, issuer, terminals)
+    world.advance(6, step=1)
+    keep_up(world.engine.state, world.journal)
+    world.syncs = True
+    world.sync()
+    world.terminal().send(purchase(world))
+    world.sync()
+    records, _ = records_of(world.memory)
+    ended = {record["intent"] for record in records if record["type"] == "OUTCOME"}
+    waiting = [record["position"] for record in records if record.get("rrn") in oldest and record["type"] == "INTENT"]
+    assert world.journal.low_water == min(set(waiting) - ended)
+    undone_when_the_disk_is_back(world, issuer)
     world.settle()
