@@ -3,6 +3,7 @@
 import sys
 
 from libc.string cimport memcpy, memset
+from switch.numbering cimport NUMBER_COUNT
 from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
 from switch.reversal cimport (
     CAUSE_LATE, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNKNOWN, CAUSE_UNTOLD,
@@ -402,7 +403,10 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         return -1
     if record.has_request and record.request.pan_digits > 19:
         return -1
-    if record.head.type == RECORD_REVERSAL and record.reversal.pan_digits > 19:
+    if record.head.type == RECORD_REVERSAL and (record.reversal.pan_digits > 19
+                                                or record.reversal.stan >= <uint32_t>NUMBER_COUNT):
+        return -1
+    if record.head.type == RECORD_ADVICE and record.advice.stan >= <uint32_t>NUMBER_COUNT:
         return -1
     return <int>record.head.size
 

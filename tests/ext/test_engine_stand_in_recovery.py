@@ -11,7 +11,7 @@ from switch.checksum import checksum
 from switch.disk import ScriptedDisk
 from switch.owed import list_owed
 from switch.recovery import RecoveryFailed
-from switch.replay import JournalReader
+from switch.replay import JournalDamaged, JournalReader
 from switch.search import Owing
 from switch.upkeep import keep_up
 from tests.ext.journal_world import KEY, JournalWorld, records_of
@@ -69,21 +69,38 @@ def test_what_was_told_is_owed_after_a_crash(make, power):
     third.settle()
 
 
-def cut_last_batch(content: bytearray) -> None:
-    """Leave of a segment's last batch only the first record, sealed anew: as if power was lost before the others."""
+def cut_last_batch(content: bytearray, stan: int | None = None) -> None:
+    """Leave of a segment's last batch only the first record, sealed anew: as if power was lost before the others.
+
+    ``stan`` is put into the place of the advice's STAN.
+    """
     _, _, _, _, _, _, _, nonce, wrapped, tag, _, _ = HEAD.unpack_from(content)
     sealer = AESGCM(AESGCM(KEY).decrypt(nonce, wrapped + tag, bytes(content[:56])))
     at = last_batch_start(bytes(content))
     magic, whole, first, _, _, _, kind, _, wall, _, _ = BATCH.unpack_from(content, at)
     (_, _, _, clear) = unsealed(bytes(content))[-1]
-    record = clear[: int.from_bytes(clear[:4], "little")]
+    record = bytearray(clear[: int.from_bytes(clear[:4], "little")])
+    if stan is not None:
+        record[102:106] = stan.to_bytes(4, "little")
     size = -(-(64 + len(record)) // 8) * 8
     head = BATCH.pack(magic, size, first, 1, len(record), len(record), kind, 0, wall, bytes(16), 0)
-    sealed = sealer.encrypt(struct.pack("<QI", at, 0), record, head[:40])
+    sealed = sealer.encrypt(struct.pack("<QI", at, 0), bytes(record), head[:40])
     body = head[:40] + sealed[-16:] + bytes(8) + sealed[:-16] + bytes(size - 64 - len(record))
     content[at : at + max(whole, size)] = (body[:60] + checksum(body).to_bytes(4, "little") + body[64:]).ljust(
         whole, b"\0"
     )
+
+
+@pytest.mark.parametrize("stan", [999_999, 1_000_000, 0xFFFFFFFF])
+def test_a_number_beyond_all_stans_is_not_read(stan):
+    world = JournalWorld(**two_links())
+    world.terminal().ask(purchase(world))
+    cut_last_batch(last_segment(world.memory), stan)
+    if stan < 1_000_000:
+        assert records(world, "ADVICE")[0]["link_stan"] == stan
+        return
+    with pytest.raises(JournalDamaged, match="record here cannot be read"):
+        records_of(world.memory)
 
 
 @pytest.mark.parametrize("make", [purchase, advice])
