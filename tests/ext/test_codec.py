@@ -203,6 +203,34 @@ def test_text_as_python_writes_it(value, encoding):
     assert decode(written, spec)[0]["2"] == value
 
 
+@pytest.mark.parametrize("encoding", ["b", "bcd", "ascii", "cp500"])
+@pytest.mark.parametrize("width", range(1, 9))
+def test_lengths_of_every_width(encoding, width):
+    """Up to the widest: a length that came last is remembered in a word of eight bytes."""
+    spec = {
+        "t": {"data_enc": "ascii"},
+        "p": {"data_enc": "b"},
+        "2": {"data_enc": "ascii", "len_enc": encoding, "len_type": width, "max_len": 9},
+        "192": {"data_enc": "ascii", "len_enc": encoding, "len_type": width, "max_len": 9},
+        "1": {"data_enc": "b"},
+    }
+    compiled = compile_spec(spec)
+    for first, last in (("ab", "x"), ("abc", ""), ("ab", "x"), ("", "123456789")):
+        written, doc_enc = encode({"t": "0200", "p": "", "2": first, "192": last}, compiled)
+        lengths = [
+            size.to_bytes(width, "big")
+            if encoding == "b"
+            else bytes.fromhex(f"{size:0{2 * width}d}")
+            if encoding == "bcd"
+            else f"{size:0{width}d}".encode(encoding)
+            for size in (len(first), len(last))
+        ]
+        assert [doc_enc[key]["len"] for key in ("2", "192")] == lengths
+        doc_dec, again_enc = decode(written, compiled)
+        assert (doc_dec["2"], doc_dec["192"]) == (first, last)
+        assert again_enc == doc_enc
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 9, 16, 17])
 def test_one_letter_beyond_ascii_at_each_place(size):
     specs = {
