@@ -70,10 +70,10 @@ def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
         return _of_reversal_request(story, response_code)
     if story.first["type"] == "REVERSAL":
         return _of_reversals(story, shown, "reversal of a payment that is not known here")
-    if story.outcome is None:
-        return _of_no_outcome(story)
     if story.reversals:
         return _of_reversals(story, shown, _ending(story, shown, response_code))
+    if story.outcome is None:
+        return _of_no_outcome(story)
     if story.is_approved:
         return _of_approval(story, shown)
     return _of_decline(story, shown, response_code)
@@ -95,6 +95,8 @@ def _of_no_outcome(story: Story) -> Verdict:
 
 def _ending(story: Story, shown: Shown, response_code: str | None) -> str:
     """How the request itself ended."""
+    if story.outcome is None:
+        return "no outcome is written down, and nothing was told"
     told = f", delivered at {shown(story.told_us)}" if story.told_us is not None else ""
     if story.is_approved:
         who = "approved by stand-in" if story.stood_in else "approved"

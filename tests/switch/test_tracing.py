@@ -150,7 +150,7 @@ class TestVerdicts:
             "nothing was given back, and what was charged before stands, because the issuer declined"
         )
 
-    def test_reversal_that_is_not_there(self, lived):
+    def test_reversal_or_outcome_that_is_not_there(self, lived):
         lived.terminal.send(purchase(lived.world))
         lived.issuer.read_one()
         lived.world.advance(15.1)
@@ -159,6 +159,10 @@ class TestVerdicts:
         JournalReader(lived.disk, lived.key).replay(Listing(records.append))
         kept = [record for record in records if record["type"] in ("INTENT", "OUTCOME")]
         assert verdict(Story(kept), str, "68").code == "reversal_missing"
+        without_outcome = [record for record in records if record["type"] != "OUTCOME"]
+        judged = verdict(Story(without_outcome), str, None)
+        assert judged.code == "reversal_under_way"
+        assert judged.words.startswith("no outcome is written down, and nothing was told; reversal under way since")
 
     def test_advice_before_and_after_the_issuer_has_taken_note(self, lived):
         lived.issuer.close()
