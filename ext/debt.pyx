@@ -204,15 +204,15 @@ cdef void reverse_untold(State state, uint32_t outcome) noexcept:
         return
     if entry.sent_size or _advice_of(state, outcome) != REVERSAL_NONE:
         # As if it still were to be told: it is not forgotten meanwhile, and room for its reversal is kept.
-        state.duplicates.will_tell(outcome)
-        state.unreversed.append(outcome)
+        state.unreversed.append((outcome, state.duplicates.will_tell(outcome)))
 
 
 cdef void reverse_unreversed(State state) noexcept:
     cdef list outcomes = state.unreversed
     state.unreversed = []
-    for outcome in outcomes:
-        if state.duplicates.fail_to_tell(outcome):       # else a repeat has told it, or may yet
+    for outcome, serial in outcomes:
+        # Else a repeat has told it, or may yet; what was told may have been forgotten since, its place another's.
+        if state.duplicates.holds(outcome, serial) and state.duplicates.fail_to_tell(outcome):
             reverse_untold(state, outcome)
 
 

@@ -57,7 +57,7 @@ cdef class State:
     cdef uint32_t next_generation
     cdef readonly list dirty                  # channels with output that has not been looked at
     cdef uint32_t *mac_failures               # by terminal
-    cdef list unreversed                      # outcomes: never told, and no room yet to write down their reversal
+    cdef list unreversed                      # outcomes, with serials: never told, and no room yet for their reversal
 
     # Scratch space of the message that is being handled. One thread, one message at a time.
     cdef MessageIndex request                 # the terminal's
