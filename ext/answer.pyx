@@ -152,8 +152,8 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
         else:
             memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
             transaction.unreversed = True
-            if not _reverse_late(state, link, transaction):
-                return                    # it is tried again when the time of late answers is over
+    if transaction.unreversed and not _reverse_late(state, link, transaction):
+        return                            # tried again when the time of late answers is over, whatever else is said
     _finish_late(state, link, transaction, number)
     pay(state, link)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from switch.upkeep import keep_up
 from tests.ext.journal_world import BUFFER_BYTES, JournalWorld, records_of
 from tests.ext.world import LINKS, link, purchase
@@ -92,7 +94,8 @@ def test_an_approval_that_a_repeat_has_told_makes_room_for_others():
     world.settle()
 
 
-def test_late_approvals_without_room_for_their_reversal_get_it_later():
+@pytest.mark.parametrize("said_again", [None, "00", "05"])
+def test_late_approvals_without_room_for_their_reversal_get_it_later(said_again):
     world = still_world(timeouts_to_unhealthy=10000)
     issuer = world.issuer()
     terminals = [world.terminal("iso") for _ in range(60)]
@@ -109,6 +112,8 @@ def test_late_approvals_without_room_for_their_reversal_get_it_later():
     refused = world.journal.refused_full
     for question in late:
         issuer.answer(question)
+    for question in late if said_again else ():
+        issuer.answer(question, said_again)
     assert world.journal.refused_full - refused > 10
     undone = undone_when_the_disk_is_back(world, issuer)
     assert {question["37"] for question in late} <= undone
