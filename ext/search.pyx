@@ -111,7 +111,10 @@ cdef class Search(Visitor):
         elif type == RECORD_ADVICE:
             self._add(self._of.get(record.advice.replaces), record)
         elif type == RECORD_CANCELLED:
-            self._add(self._of.get(record.cancelled.advice), record)
+            number = self._of.get(record.cancelled.advice)
+            self._add(number, record)
+            if record.cancelled.cause == CAUSE_TERMINAL:
+                self._taken_back = number
         return 0
 
     cdef bint _matches(self, const RequestPart *request, const uint8_t *rrn, int64_t wall_us) noexcept nogil:

@@ -176,6 +176,19 @@ class TestVerdicts:
         issuer.answer(issuer.read_one())
         assert lived.verdict(answer["37"])[0]["money"].startswith("the cardholder was charged 10.00")
 
+    def test_terminal_took_an_advice_back_before_it_was_sent(self, lived):
+        lived.issuer.close()
+        request = advice(lived.world)
+        answer = lived.terminal.ask(request)
+        lived.terminal.ask(reversal(lived.world, request, f11="000990"))
+        lived.settle()
+        judged, one = lived.verdict(answer["37"])
+        assert judged["code"] == "stand_in_cancelled"
+        assert judged["words"].startswith("approved, and taken back before its issuer heard of it")
+        words = [step["words"] for step in one["steps"]]
+        assert "the terminal asked to take it back: accepted" in words
+        assert "answer to its reversal left to the terminal" in words
+
     def test_refused_by_the_switch(self, lived):
         lived.terminal.send(purchase(lived.world, f2="5" * 16))
         answer = lived.terminal.read_one()
