@@ -237,6 +237,12 @@ def remove(context: typer.Context, name: Name) -> None:
     typer.echo(f"{name}: removed")
 
 
+JOURNAL_STAYS = (
+    "the journal stays sealed under the old one: keep that as long as the journal, and do not start on it with the new "
+    "one; docs/keys.md says how to change over"
+)
+
+
 @app.command("change-master-key")
 def change_master_key(
     context: typer.Context,
@@ -244,11 +250,14 @@ def change_master_key(
 ) -> None:
     """Seal the key file under a new master key, which is written to a new file. The old one opens it no longer.
 
+    The journal stays sealed under the old one: docs/keys.md says in which order to change it.
+
     Example: authswitch keys --config switch.toml change-master-key --new-master-key-file /etc/authswitch/master-2.key
     """
     with _opened(context) as file, _failing_in_words():
         file.save(create_master_key(new_file))
     typer.echo(f"sealed under the master key in {new_file}; name it in the configuration")
+    typer.echo(JOURNAL_STAYS)
 
 
 def _place(config: Path | None, file: Path | None, master_key_file: Path | None, master_key_env: str | None) -> Place:

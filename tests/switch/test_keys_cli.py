@@ -257,7 +257,9 @@ def test_new_master_key_opens_the_file_and_the_old_one_does_not(ceremony):
     ceremony.run("generate", "link/a/zak")
     before = ceremony.key("link/a/zak")
     new = ceremony.folder / "master-2.key"
-    assert str(new) in ceremony.run("change-master-key", "--new-master-key-file", str(new))
+    said = ceremony.run("change-master-key", "--new-master-key-file", str(new))
+    assert str(new) in said
+    assert "the journal stays sealed under the old one: keep that" in said
     assert "this master key does not open it" in ceremony.run("list", status=1)
     ceremony.master = new
     assert ceremony.key("link/a/zak") == before
