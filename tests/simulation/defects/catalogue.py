@@ -154,8 +154,8 @@ DEFECTS = (
         (
             Edit(
                 "outcome",
-                "        if approved:\n            reverse_outcome(state, outcome, CAUSE_UNTOLD)",
-                "        if approved and not {on}:\n            reverse_outcome(state, outcome, CAUSE_UNTOLD)",
+                "        if approved:\n            reverse_untold(state, outcome)",
+                "        if approved and not {on}:\n            reverse_untold(state, outcome)",
             ),
         ),
     ),
