@@ -288,6 +288,8 @@ cdef class JournalFiles(Journal):
 
     # --- the committer's side -------------------------------------------------------------------------------------
 
+    # A traced line needs the GIL, and whoever holds that may wait for the mutex.
+    @cython.linetrace(False)
     cdef bint _take(self) noexcept nogil:
         """Take the open buffer; whether there was anything in it. The mutex is held."""
         cdef uint8_t *emptied = self._closed.records
@@ -337,6 +339,7 @@ cdef class JournalFiles(Journal):
         if self.wake >= 0:
             write(self.wake, &one, sizeof(one))
 
+    @cython.linetrace(False)
     cdef void _work_on(self) noexcept nogil:
         """The committing thread: take, write, make durable, tell, until told to stop."""
         cdef timespec began, ended

@@ -100,6 +100,7 @@ cdef class SegmentWriter:
             self._prepared = -1
         self.broken = True
 
+    @cython.linetrace(False)                 # who calls it holds a mutex
     cdef void set_names(self, const uint8_t *names, uint32_t size) noexcept nogil:
         """What the next segment begins with."""
         if size <= self._names_room:
