@@ -59,7 +59,8 @@ def any_value(entry, dice):
 
 
 def meaning(value, entry):
-    """What a value says, whatever its dialect: no filling zeros and blanks, no sign byte, one separator."""
+    """What a value says, whatever its dialect: no filling zeros and blanks, no sign byte, one separator,
+    digits of bytes in one case."""
     content = entry.get("content", "any")
     if content == "x+n":
         if entry["data_enc"] == "b":
@@ -69,6 +70,8 @@ def meaning(value, entry):
         return value.lstrip("0")
     if content == "z":
         return value.replace("=", "D")
+    if content == "hex":
+        return value.upper()
     return value.rstrip(" ") if content in ("a", "an", "ans", "any") else value
 
 
