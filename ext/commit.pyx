@@ -28,6 +28,13 @@ cdef extern from "pthread.h" nogil:
 cdef extern from "unistd.h" nogil:
     ssize_t write(int file, const void *data, size_t size)
 
+cdef extern from "sched.h" nogil:
+    int SCHED_BATCH, SCHED_OTHER
+    struct sched_param:
+        int sched_priority
+    int sched_getscheduler(int thread)
+    int sched_setscheduler(int thread, int policy, const sched_param *parameters)
+
 cdef extern from "sys/prctl.h" nogil:
     int PR_SET_NAME
     int prctl(int option, const char *name, unsigned long, unsigned long, unsigned long)
@@ -36,32 +43,7 @@ cdef extern from *:
     """
     #define publish_position(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
     #define publish_flag(place) __atomic_store_n((place), 1, __ATOMIC_RELEASE)
-
-    #include <string.h>
-    #include <sys/syscall.h>
-    #include <unistd.h>
-
-    /* Linux' sched_setattr(2), of which libc tells nothing. */
-    struct thread_schedule {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t slice_ns, deadline_ns, period_ns;
-    };
-
-    static void prefer_short_slices(void)
-    {
-        struct thread_schedule schedule;
-        memset(&schedule, 0, sizeof(schedule));
-        if (syscall(SYS_sched_getattr, 0, &schedule, sizeof(schedule), 0) == 0) {
-            schedule.size = sizeof(schedule);
-            schedule.slice_ns = 100000;
-            (void)syscall(SYS_sched_setattr, 0, &schedule, 0);      /* only a hint, and new in Linux 6.12 */
-        }
-    }
     """
-    void prefer_short_slices() nogil
     void publish_position(int64_t *place, int64_t value) nogil
     void publish_flag(bint *place) nogil
 
@@ -345,8 +327,11 @@ cdef class JournalFiles(Journal):
         cdef timespec began, ended
         cdef bint stopping = False
         cdef bint taken
-        # It wakes often and works shortly: with a short slice it need not wait until somebody else's is over.
-        prefer_short_slices()
+        cdef sched_param ordinary
+        # It wakes often. Pushing aside whoever runs then, who may be about to fill the batch, makes batches small.
+        ordinary.sched_priority = 0
+        if sched_getscheduler(0) == SCHED_OTHER:
+            sched_setscheduler(0, SCHED_BATCH, &ordinary)
         prctl(PR_SET_NAME, b"journal", 0, 0, 0)
         while not stopping and not self.broken:
             pthread_mutex_lock(&self._mutex)

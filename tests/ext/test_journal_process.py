@@ -101,8 +101,9 @@ def test_thread_commits_and_tells(started, tmp_path):
     assert len(terminal.carry()) == 50
     records, _ = written(tmp_path)
     assert len(records) == 50
-    threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
-    assert threads.count("journal") == 1, "top -H does not tell which thread it is"
+    threads = [path.parent.name for path in Path("/proc/self/task").glob("*/comm") if "journal" in path.read_text()]
+    assert len(threads) == 1, "top -H does not tell which thread it is"
+    assert os.sched_getscheduler(int(threads[0])) == os.SCHED_BATCH
 
 
 def test_place_of_the_next_batches_was_written(started, tmp_path):
