@@ -14,9 +14,10 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
                      const uint8_t *authorization_code,
                      int64_t original, int cause) noexcept
 """Store a reversal for ``link``: of the request ``source`` as it was sent to it (``listener`` is NO_LISTENER), or one
-that a terminal of ``listener`` sent for a request that is not known here. ``authorization_code`` is NULL when the
-issuer has given none; ``original`` is the position of the INTENT that is taken back, or 0; ``cause`` a
-``ReversalCause``. Its journal position, or POSITION_FAILED."""
+that a terminal of ``listener`` sent for a request that is not known here: that has no reference number yet, ``rrn`` is
+NULL, and it is given one of its own. ``authorization_code`` is NULL when the issuer has given none; ``original`` is the
+position of the INTENT that is taken back, or 0; ``cause`` a ``ReversalCause``. Its journal position, or
+POSITION_FAILED."""
 
 cdef bint can_owe(State state, uint32_t more) noexcept nogil
 """Whether the store has room for a reversal of everything that is under way, and so many more."""

@@ -61,9 +61,10 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     reversal.listener = listener
     reversal.pan_digits = <uint8_t>pan_digits
     memcpy(reversal.pan, pan, pan_digits)
-    memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
-    if listener != NO_LISTENER:
-        write_digits(reversal.rrn + 6, 6, stan)        # as in every request: its answer may be matched by it
+    if rrn == NULL:
+        state.numbering.write_rrn(state.calendar, stan, reversal.rrn)      # its answer may be matched by it
+    else:
+        memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
     if authorization_code != NULL:
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
     reversal.original = original
@@ -363,7 +364,7 @@ cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept
         if route.target[target - 1].link == link.number:
             following = <Link>state.links[route.target[target].link]
             return reverse(state, following, reversal.listener, reversal.source, reversal.source_size, reversal.pan,
-                           reversal.pan_digits, reversal.rrn, NULL, 0, reversal.cause)
+                           reversal.pan_digits, NULL, NULL, 0, reversal.cause)
     return 0
 
 

@@ -199,8 +199,7 @@ cdef int _reverse_unknown(State state, Listener listener) noexcept:
     link = <Link>state.links[state.routes.route(found).target[0].link]
     memcpy(copy, state.request.data, state.request.size)
     blank_sensitive(tables, &state.request, copy)
-    state.numbering.write_rrn(state.calendar, state.numbering.take(), state.rrn)
     if reverse(state, link, listener.number, copy, state.request.size, state.pan, state.pan_digits,
-               state.rrn, NULL, 0, CAUSE_TERMINAL) == POSITION_FAILED:
+               NULL, NULL, 0, CAUSE_TERMINAL) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     return REASON_APPROVED

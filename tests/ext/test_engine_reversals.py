@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from switch.numbering import number_of
 from tests.ext.world import CARD, ONE_ROUTE, VISA, change, link, purchase, reversal
 
 
@@ -200,6 +201,18 @@ def test_reversal_of_an_unknown_request_goes_where_the_card_belongs(world, bank)
     assert world.engine.owed == 0
     world.advance(1)
     assert issuer.read() == []
+
+
+def test_reversal_of_an_unknown_request_has_a_number_of_its_own(world):
+    """In the second million of an hour, too: the first payment of that hour may still be owed under its number."""
+    terminal, issuer = world.terminal(), world.issuer()
+    numbering = world.engine.state.numbering
+    given = {numbering.rrn(world.calendar) for _ in range(1_000_000)}
+    assert terminal.ask(reversal(world, purchase(world)))["39"] == "00"
+    world.tick()
+    passed_on = issuer.read_one()
+    assert number_of(passed_on["37"]) == int(passed_on["11"])
+    assert passed_on["37"] not in given
 
 
 def test_reversal_of_an_unknown_request_of_an_unknown_card(world):
