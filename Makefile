@@ -13,6 +13,12 @@ SEED ?= 1
 PY := $(VENV)/bin/python
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 DEBUG_LIB := build/debug/lib
+# Of `make coverage`: what is measured, and what tries each byte, bit or call by itself, for hours where lines are traced.
+COVERED := tests/ext tests/switch
+EXHAUSTIVE := tests/ext/test_engine_properties.py \
+    tests/ext/test_scan.py::test_each_character_of_each_class_at_each_place \
+    $(addprefix tests/ext/test_journal_files.py::, test_torn_tail_at_every_byte test_bit_flips_are_detected_everywhere \
+        test_any_sectors_of_the_last_batch_may_be_lost test_crash_at_every_call_of_the_disk)
 # Python must take the package from the debug build, not from the working directory.
 ON_DEBUG := PYTHONSAFEPATH=1 PYTHONPATH=$(DEBUG_LIB):$(CURDIR)
 
@@ -88,7 +94,8 @@ debug: setup ## Compile with line tracing, assertions and bounds checks, into bu
 
 coverage: debug ## Run the tests on the debug build and report the coverage of Python and Cython lines
 	@status=0; export $(ON_DEBUG):tools; \
-	$(PY) -m coverage run -m pytest $(ARGS) || status=1; \
+	$(PY) -m coverage run -m pytest --hypothesis-profile=slow \
+	    $(or $(ARGS),$(COVERED) $(addprefix --deselect ,$(EXHAUSTIVE))) || status=1; \
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage report || status=1; \
 	exit $$status
 

@@ -344,3 +344,36 @@ def test_payment_is_not_taken_for_one_of_its_number_that_was_given_up(is_killed)
     issuer.answer(question)
     assert terminal.read_one()["39"] == "00"
     assert terminal.ask(given_up)["39"] == "68"
+
+
+def test_thousands_of_open_requests_and_debts_are_taken_up_again():
+    """More than the tables of a recovery have room for at first, and twice: they grow, and lose nothing."""
+    count, lines = 3000, 60
+    limits = {
+        "transactions_in_flight_max": 2 * count,
+        "duplicate_window_count_max": 2 * count,
+        "reversals_max": 4 * count,
+    }
+    links = [link("bank-a", "iso87-ascii", in_flight_max=count), LINKS[1]]
+    world = JournalWorld(links=links, limits=limits)
+    issuer = world.issuer()
+    terminals = [world.terminal("iso") for _ in range(lines)]
+    questions = set()
+    for number in range(count):
+        terminals[number % lines].send(purchase(world))
+        questions |= {question["37"] for question in issuer.read()}
+    assert len(questions) == count
+    world.sync()
+    after = world.killed(links=links, limits=limits)
+    assert (after.replayed.ended, after.replayed.reversed) == (count, count)
+    third = after.killed(links=links, limits=limits)
+    assert (third.replayed.ended, third.replayed.resumed) == (0, count)
+    issuer = third.issuer()
+    undone = set()
+    while third.engine.owed:
+        for sent in issuer.read():
+            issuer.answer(sent)
+            undone.add(sent["37"])
+        third.tick()
+    assert undone == questions
+    third.settle()
