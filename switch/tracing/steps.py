@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from switch.reasons import Reason
-from switch.tracing.story import Record, Story, reason_of
+from switch.tracing.story import ACCEPTING, Record, Story, reason_of
 from switch.tracing.verdict import CAUSE_WORDS
 
 UNACKNOWLEDGED = "the issuer never acknowledged: money must be cleared by hand"
@@ -73,22 +73,27 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
     elif sort == "DELIVERED":
         yield listener, f"{_left(story, record)} left to the terminal"
     else:
-        yield link, WORDS[sort](record)
+        debt = story.owed.get(record.get("reversal", 0))
+        yield link, WORDS[sort](record, "advice" if debt is not None and debt.is_advice else "reversal")
 
 
-WORDS: Mapping[str, Callable[[Record], str]] = {
-    "INTENT": lambda r: f"written down, and sent to the issuer as STAN {r['link_stan']:06d}, RRN {r['rrn']}",
-    "ADVICE": lambda _: "advice stored, to be sent when the link is there",
-    "REVERSAL": lambda r: f"reversal stored: {CAUSE_WORDS.get(r.get('cause'), CAUSE_WORDS[None])}",
-    "ATTEMPT": lambda r: f"sent to the issuer, attempt {r['attempts']}",
-    "REVERSED": lambda r: f"acknowledged by the issuer: {reason_of(r).label}",
-    "CANCELLED": lambda r: f"advice cancelled before it was sent: {CAUSE_WORDS.get(r['cause'])}",
-    "CLOSED": lambda r: f"closed by {r['operator']} because {r['why']}; {UNACKNOWLEDGED}",
-    "LATE": lambda r: (
+WORDS: Mapping[str, Callable[[Record, str], str]] = {
+    "INTENT": lambda r, _: f"written down, and sent to the issuer as STAN {r['link_stan']:06d}, RRN {r['rrn']}",
+    "ADVICE": lambda *_: "advice stored, to be sent when the link is there",
+    "REVERSAL": lambda r, _: f"reversal stored: {CAUSE_WORDS.get(r.get('cause'), CAUSE_WORDS[None])}",
+    "ATTEMPT": lambda r, what: f"{what} sent to the issuer, attempt {r['attempts']}",
+    "REVERSED": lambda r, what: f"{what} {_taken(r, what)} by the issuer: {reason_of(r).label}",
+    "CANCELLED": lambda r, _: f"advice cancelled before it was sent: {CAUSE_WORDS.get(r['cause'])}",
+    "CLOSED": lambda r, what: f"{what} closed by {r['operator']} because {r['why']}; {UNACKNOWLEDGED}",
+    "LATE": lambda r, _: (
         f"the issuer answered after the end: {reason_of(r).label}{_authorization(r)}; the terminal is not told"
     ),
 }
-"""What happened, for types of records that need nothing else for it."""
+"""What happened, by record and what it speaks of, reversal or advice; for types that need nothing else for it."""
+
+
+def _taken(record: Record, what: str) -> str:
+    return "declined" if what == "advice" and reason_of(record) not in ACCEPTING else "acknowledged"
 
 
 def _authorization(record: Record) -> str:
@@ -121,8 +126,8 @@ def _outcome(
     code = f", code {response_code}" if response_code else ""
     reason = reason_of(record)
     if record["approved"]:
-        who = "approved by stand-in" if record.get("stand_in") else "approved"
-        yield link, f"{who}{_authorization(record)}"
+        # Where an advice is owed the issuer has not been asked.
+        yield listener if story.told_by_advice else link, f"{story.approval}{_authorization(record)}"
     elif record is story.first:
         yield listener, f"answered by the switch itself{code}: {reason.label}"
     else:

@@ -58,6 +58,10 @@ class Story:
 
     Args:
         records: What was written of it, in order, as ``switch.search`` gives it.
+
+    Attributes:
+        debts: What is or was owed for it, oldest first.
+        owed: The same by the position of each record that it was written down with.
     """
 
     records: Sequence[Record]
@@ -67,54 +71,54 @@ class Story:
     taken_back: Record | None = field(init=False, default=None)
     late: Record | None = field(init=False, default=None)
     debts: list[Debt] = field(init=False, default_factory=list)
+    owed: dict[int, Debt] = field(init=False, default_factory=dict)
     told_us: int | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Read the records."""
         self.first = self.records[0]
-        owed: dict[int, Debt] = {}
         for record in self.records:
-            READERS.get(record["type"], Story._skip)(self, record, owed)
+            READERS.get(record["type"], Story._skip)(self, record)
 
-    def _skip(self, record: Record, owed: dict[int, Debt]) -> None:
+    def _skip(self, record: Record) -> None:
         """A record that says nothing for the verdict."""
 
-    def _take_intent(self, record: Record, _owed: dict[int, Debt]) -> None:
+    def _take_intent(self, record: Record) -> None:
         self.intent = record
 
-    def _take_outcome(self, record: Record, _owed: dict[int, Debt]) -> None:
+    def _take_outcome(self, record: Record) -> None:
         if record is not self.first and not record["intent"]:
             self.taken_back = record
         else:
             self.outcome = record
 
-    def _take_debt(self, record: Record, owed: dict[int, Debt]) -> None:
-        debt = owed.get(record["replaces"])
+    def _take_debt(self, record: Record) -> None:
+        debt = self.owed.get(record["replaces"])
         if debt is None:
             debt = Debt(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
             self.debts.append(debt)
-        owed[record["position"]] = debt
+        self.owed[record["position"]] = debt
 
-    def _take_attempt(self, record: Record, owed: dict[int, Debt]) -> None:
-        if (debt := owed.get(record["reversal"])) is not None:
+    def _take_attempt(self, record: Record) -> None:
+        if (debt := self.owed.get(record["reversal"])) is not None:
             debt.attempts, debt.attempted_us = record["attempts"], record["wall_us"]
 
-    def _take_end(self, record: Record, owed: dict[int, Debt]) -> None:
-        if (debt := owed.get(record["reversal"])) is not None:
+    def _take_end(self, record: Record) -> None:
+        if (debt := self.owed.get(record["reversal"])) is not None:
             debt.ended_us = record["wall_us"]
             debt.reason = reason_of(record) if "reason" in record else None
             debt.closed_by, debt.why = record.get("operator"), record.get("why")
 
-    def _take_cancellation(self, record: Record, owed: dict[int, Debt]) -> None:
-        if (debt := owed.get(record["advice"])) is not None:
+    def _take_cancellation(self, record: Record) -> None:
+        if (debt := self.owed.get(record["advice"])) is not None:
             debt.ended_us, debt.cancelled = record["wall_us"], record["cause"]
 
-    def _take_delivery(self, record: Record, _owed: dict[int, Debt]) -> None:
+    def _take_delivery(self, record: Record) -> None:
         is_answer = self.outcome is not None and record["answer"] == self.outcome["position"]
         if is_answer and self.told_us is None:
             self.told_us = record["wall_us"]
 
-    def _take_late(self, record: Record, _owed: dict[int, Debt]) -> None:
+    def _take_late(self, record: Record) -> None:
         self.late = record
 
     @property
@@ -156,6 +160,23 @@ class Story:
     def stood_in(self) -> bool:
         """Whether the switch approved it in the issuer's place."""
         return self.outcome is not None and bool(self.outcome.get("stand_in"))
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether it holds an amount, or lets go of one, and moves no money."""
+        return self.kind in (Kind.PREAUTHORIZATION, Kind.PREAUTHORIZATION_VOID, Kind.PREAUTHORIZATION_ADVICE)
+
+    @property
+    def told_by_advice(self) -> bool:
+        """Whether the issuer was not asked, but is told of it."""
+        return self.stood_in or self.traits.is_advice
+
+    @property
+    def approval(self) -> str:
+        """Who approved it, in words."""
+        if self.stood_in:
+            return "approved by stand-in"
+        return "approved by the terminal" if self.traits.is_advice else "approved"
 
     @property
     def reversals(self) -> list[Debt]:

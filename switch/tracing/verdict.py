@@ -99,8 +99,7 @@ def _ending(story: Story, shown: Shown, response_code: str | None) -> str:
         return "no outcome is written down, and nothing was told"
     told = f", delivered at {shown(story.told_us)}" if story.told_us is not None else ""
     if story.is_approved:
-        who = "approved by stand-in" if story.stood_in else "approved"
-        return f"{who}{told}"
+        return f"{story.approval}{told}"
     return f"not approved{_because(story, response_code)}{told}"
 
 
@@ -126,7 +125,7 @@ def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:
 
 def _of_approval(story: Story, shown: Shown) -> Verdict:
     where = _where_approved(story)
-    who = "approved by stand-in" if story.stood_in else "approved"
+    who = story.approval
     advice = story.advice
     if advice is not None and advice.cancelled is not None:
         return Verdict(
@@ -136,9 +135,10 @@ def _of_approval(story: Story, shown: Shown) -> Verdict:
         )
     told_of = "" if advice is None else f"; advice {_state_of_advice(advice, shown)}"
     if advice is not None and advice.closed_by is not None:
-        where = "the issuer was never made to take note of it: the money must be cleared by hand"
+        where = f"the issuer was never made to take note of it: {_unnoted(story, 'the money must be cleared by hand')}"
     elif advice is not None and advice.reason is not None and advice.reason not in ACCEPTING:
-        where = f"the issuer declined the advice ({advice.reason.label}): the acquirer bears the amount"
+        bearer = _unnoted(story, "the acquirer bears the amount")
+        where = f"the issuer declined the advice ({advice.reason.label}): {bearer}"
     elif advice is not None and advice.is_open:
         where = f"the issuer has not taken note yet; {_when_noted(story)}"
     if story.told_us is None:
@@ -150,6 +150,11 @@ def _of_approval(story: Story, shown: Shown) -> Verdict:
     return Verdict(
         Code.APPROVED_AND_DELIVERED, f"{who}, and delivered to the terminal at {shown(story.told_us)}{told_of}", where
     )
+
+
+def _unnoted(story: Story, money: str) -> str:
+    """What follows from an advice that its issuer does not take note of: ``money`` where it moves any."""
+    return "nothing is held, and no money has moved" if story.is_hold else money
 
 
 def _when_noted(story: Story) -> str:
@@ -164,7 +169,7 @@ def _where_approved(story: Story) -> str:
             return f"the cardholder was charged {story.amount}, and it is the merchant's at settlement"
         case Money.CREDIT:
             return f"the cardholder gets {story.amount} back, which the merchant bears at settlement"
-    if story.kind in (Kind.PREAUTHORIZATION, Kind.PREAUTHORIZATION_VOID):
+    if story.is_hold:
         return "the issuer holds, or has let go of, the amount; no money has moved"
     return "no money moves in a transaction of this kind"
 
@@ -205,10 +210,12 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
     cause = CAUSE_WORDS.get(debt.cause, CAUSE_WORDS[None])
     late = "; the issuer approved after that" if story.was_charged_late and debt.cause != "late_approval" else ""
     if debt.is_open:
+        goes_first = story.advice is not None and story.advice.is_open
+        waits_for = "its advice goes first" if goes_first else "the link is down or busy"
         attempts = (
             f"attempt {debt.attempts} at {shown(debt.attempted_us)}"
             if debt.attempts
-            else "not sent yet, since the link is down or busy"
+            else f"not sent yet, since {waits_for}"
         )
         return Verdict(
             Code.REVERSAL_UNDER_WAY,

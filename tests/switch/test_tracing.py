@@ -33,8 +33,9 @@ ISO_CONFIG = CONFIG.replace('name = "pos"', 'name = "iso"').replace('dialect = "
 class Lived:
     """A switch with a journal on files, and what can be asked of that journal."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, **options):
         self.folder = folder
+        self.options = options
         (folder / "switch.toml").write_text(ISO_CONFIG)
         (folder / "journal").mkdir()
         self.key = wrapping_key(create_master_key(folder / "master.key"))
@@ -44,7 +45,7 @@ class Lived:
     def begin(self):
         """A process starts."""
         self.journal = JournalFiles(1 << 20, Stats(65_536))
-        self.world = World(journal=self.journal)
+        self.world = World(journal=self.journal, **self.options)
         self.world.now_s = self.now_s
         self.world._set_clock()
         self.world.sync = self.journal.commit
@@ -184,7 +185,7 @@ class TestVerdicts:
         lived.settle()
         judged, one = lived.verdict(answer["37"])
         assert judged["code"] == "stand_in_cancelled"
-        assert judged["words"].startswith("approved, and taken back before its issuer heard of it")
+        assert judged["words"].startswith("approved by the terminal, and taken back before its issuer heard of it")
         words = [step["words"] for step in one["steps"]]
         assert "the terminal asked to take it back: accepted" in words
         assert "answer to its reversal left to the terminal" in words
