@@ -10,7 +10,7 @@ from switch.journaling import Replayed, replay_into
 from switch.replay import JournalReader, Listing, Tail
 from switch.stats import Stats
 from tests.ext.memory_disk import MemoryDisk
-from tests.ext.world import World
+from tests.ext.world import Document, IssuerLine, TerminalLine, World, purchase
 
 KEY = bytes(range(32))
 SEGMENT_BYTES = 2 << 20
@@ -57,3 +57,13 @@ def records_of(memory: MemoryDisk) -> tuple[list[dict[str, Any]], Tail]:
     records: list[dict[str, Any]] = []
     tail = JournalReader(ScriptedDisk(memory), KEY).replay(Listing(records.append))
     return records, tail
+
+
+def ask_in_crowds(world: World, issuer: IssuerLine, terminals: list[TerminalLine], count: int) -> list[Document]:
+    """Have terminals send purchases in turn, which stay unanswered: what the issuer is asked."""
+    questions: list[Document] = []
+    for number in range(count):
+        terminals[number % len(terminals)].send(purchase(world))
+        questions += issuer.read()
+    assert len(questions) == count
+    return questions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.upkeep import keep_up
-from tests.ext.journal_world import BUFFER_BYTES, JournalWorld, records_of
+from tests.ext.journal_world import BUFFER_BYTES, JournalWorld, ask_in_crowds, records_of
 from tests.ext.world import LINKS, link, purchase
 
 LIMITS = {"transactions_in_flight_max": 6000, "duplicate_window_count_max": 6000, "reversals_max": 12000}
@@ -23,10 +23,7 @@ def still_world(limits=LIMITS, **changes):
 
 def fill(world, issuer, terminals):
     """Answer requests while the disk stands still, until the buffer is all but full."""
-    questions = []
-    for number in range(2800):
-        terminals[number % len(terminals)].send(purchase(world))
-        questions += issuer.read()
+    questions = ask_in_crowds(world, issuer, terminals, 2800)
     world.syncs = False
     approved = set()
     for question in questions:

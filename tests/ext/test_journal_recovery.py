@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.recovery import RecoveryFailed
-from tests.ext.journal_world import JournalWorld, records_of
+from tests.ext.journal_world import JournalWorld, ask_in_crowds, records_of
 from tests.ext.world import CARD, LINKS, change, link, purchase, reversal
 
 
@@ -283,10 +283,7 @@ def test_more_time_outs_than_the_buffer_holds_are_all_reversed_when_the_disk_is_
     )
     issuer = world.issuer()
     terminals = [world.terminal("iso") for _ in range(lines)]
-    questions = set()
-    for number in range(count):
-        terminals[number % lines].send(purchase(world))
-        questions |= {question["37"] for question in issuer.read()}
+    questions = {question["37"] for question in ask_in_crowds(world, issuer, terminals, count)}
     assert len(questions) == count
     world.syncs = False
     world.advance(16, step=4)
@@ -358,10 +355,7 @@ def test_thousands_of_open_requests_and_debts_are_taken_up_again():
     world = JournalWorld(links=links, limits=limits)
     issuer = world.issuer()
     terminals = [world.terminal("iso") for _ in range(lines)]
-    questions = set()
-    for number in range(count):
-        terminals[number % lines].send(purchase(world))
-        questions |= {question["37"] for question in issuer.read()}
+    questions = {question["37"] for question in ask_in_crowds(world, issuer, terminals, count)}
     assert len(questions) == count
     world.sync()
     after = world.killed(links=links, limits=limits)

@@ -1,7 +1,6 @@
 """The journal of a real daemon: a drain that leaves to the next start what is written down, and a disk that is full."""
 
 import asyncio
-import contextlib
 import os
 import random
 import shutil
@@ -15,26 +14,13 @@ from .conftest import running
 from .daemon import Daemon, until
 from .installation import TERMINALS
 from .terminal import Terminal
-from .unruly import UnrulyIssuer, hold
+from .unruly import hold, one_bank
 
 DISK_BYTES = 24 << 20
 SEGMENT_BYTES = 16 << 20
 REQUESTS_A_ROUND = 20
 FILLING_ROUNDS = 400
 TEXT_FIELDS = (46, 47, 59)
-
-
-@contextlib.asynccontextmanager
-async def one_bank(installation, **link):
-    """An issuer, and an installation that goes to it."""
-    bank = installation.issuer("bank-a", "iso87-ascii", UnrulyIssuer)
-    await bank.listen()
-    installation.listener("pos", "iso87-ascii")
-    installation.link(port=bank.port, **link)
-    try:
-        yield bank
-    finally:
-        await bank.stop()
 
 
 async def is_settled(daemon):

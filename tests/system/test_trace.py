@@ -1,29 +1,22 @@
 """What an operator asks of a real daemon and its journal: the life of a payment, and what issuers are owed."""
 
 import asyncio
-import contextlib
 import json
 import sys
+
+import pytest
 
 from .conftest import running
 from .daemon import Daemon, until
 from .installation import TERMINALS
 from .terminal import Terminal
-from .unruly import UnrulyIssuer, hold
+from .unruly import hold, one_bank
 
 
-@contextlib.asynccontextmanager
-async def one_bank(installation, **link):
-    """An issuer, and an installation with a journal that goes to it."""
+@pytest.fixture(autouse=True)
+def journal(installation):
+    """Every daemon here has one."""
     installation.journal = {"mode": "files", "directory": "journal"}
-    bank = installation.issuer("bank-a", "iso87-ascii", UnrulyIssuer)
-    await bank.listen()
-    installation.listener("pos", "iso87-ascii")
-    installation.link(port=bank.port, **link)
-    try:
-        yield bank
-    finally:
-        await bank.stop()
 
 
 async def authswitch(*arguments):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from switch.simulators.issuer import Issuer
 from switch.simulators.messages import answer_mti
@@ -61,6 +62,19 @@ class UnrulyIssuer(Issuer):
     def under_stan_of(self, exchange, other):
         """The answer to one request under the STAN of another, with a right MAC."""
         return self._compose(exchange.message, exchange.decision, stan=self.profile.text(other.message, 11))
+
+
+@contextlib.asynccontextmanager
+async def one_bank(installation, **link):
+    """An issuer, and an installation that goes to it."""
+    bank = installation.issuer("bank-a", "iso87-ascii", UnrulyIssuer)
+    await bank.listen()
+    installation.listener("pos", "iso87-ascii")
+    installation.link(port=bank.port, **link)
+    try:
+        yield bank
+    finally:
+        await bank.stop()
 
 
 def hold(issuer, exchange, answer):
