@@ -11,6 +11,7 @@ from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.link cimport LINK_UP, STAN_HELD, Link
 from switch.listener cimport Listener
 from switch.meters cimport LIMIT_REVERSALS, LIMIT_STANS
+from switch.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
 from switch.outcome cimport compose_own_answer, refuse, send_answer, set_reason, set_rrn
 from switch.reason cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
@@ -133,7 +134,7 @@ cdef int _compose_advice(State state, Listener listener, Link link, int kind, in
         fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, state.authorization_code, AUTHORIZATION_CODE_SIZE)
     size = composer.compose(&state.request, NULL, &state.slots, state.aside, SCRATCH_BYTES, NULL, &state.fault)
     if size < 0:
-        state.tell("advice_not_composable", {"link": link.name, "field": state.fault.field})
+        state.tell(NOTE_ADVICE_NOT_COMPOSABLE, link.number, state.fault.field)
     return size
 
 

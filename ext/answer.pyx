@@ -11,6 +11,11 @@ from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HE
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LinkMeters
 from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
+from switch.note_queue cimport (
+    NOTE_ANSWER_WITHOUT_ROOM, NOTE_LATE_APPROVAL_REVERSED, NOTE_LINK_FORMAT_ERROR, NOTE_LINK_LATE_ANSWER,
+    NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
+    NOTE_LINK_UNMATCHED_ANSWER,
+)
 from switch.outcome cimport finish, read_authorization_code
 from switch.reason cimport (
     REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
@@ -36,14 +41,14 @@ cdef void handle_link_message(State state, LinkChannel channel, const Frame *fra
     cdef LinkMeters *meters = &state.meters.link[link.number]
     if scan_message(tables.spec, frame.message, frame.message_size, &state.answer, &state.fault) != 0:
         stats_add(state.meters.stats, meters.format_errors, 1)
-        state.tell("link_format_error", {"link": link.name, "field": state.fault.field, "byte": state.fault.position})
+        state.tell(NOTE_LINK_FORMAT_ERROR, link.number, state.fault.field, state.fault.position)
     elif is_answer(state.answer.mti):
         _handle_answer(state, channel, meters)
     elif mti_class(state.answer.mti) == CLASS_NETWORK:
         answer_issuer(state, channel, frame.headers)
     else:
         stats_add(state.meters.stats, meters.unexpected, 1)
-        state.tell("link_unexpected_message", {"link": link.name, "mti": state.answer.mti})
+        state.tell(NOTE_LINK_UNEXPECTED_MESSAGE, link.number, state.answer.mti)
 
 
 cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) noexcept:
@@ -56,7 +61,7 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
         held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
     if held == STAN_FREE or held == STAN_HELD:
         stats_add(state.meters.stats, meters.unmatched, 1)
-        state.tell("link_unmatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
+        state.tell(NOTE_LINK_UNMATCHED_ANSWER, link.number, stan, state.answer.mti)
         return
     transaction = state.transactions.at(held - 1)
     if transaction.state == TRANSACTION_NETWORK:
@@ -66,16 +71,16 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
         if verify_message(state.macs, link.tables, &link.mac_key, &state.answer) != MAC_RIGHT:
             # Anybody may have written it: it ends nothing. The request times out and is reversed.
             stats_add(state.meters.stats, meters.mac_failures, 1)
-            state.tell("link_mac_failure", {"link": link.name, "stan": stan})
+            state.tell(NOTE_LINK_MAC_FAILURE, link.number, stan)
             return
     if (first_mti(state.answer.mti) != answer_mti(transaction.sent_mti)
             or not link.repeats(transaction, &state.answer)):
         stats_add(state.meters.stats, meters.mismatched, 1)
-        state.tell("link_mismatched_answer", {"link": link.name, "stan": stan, "mti": state.answer.mti})
+        state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, stan, state.answer.mti)
         return
     if transaction.state == TRANSACTION_LATE:
         stats_add(state.meters.stats, meters.late, 1)
-        state.tell("link_late_answer", {"link": link.name, "stan": stan})
+        state.tell(NOTE_LINK_LATE_ANSWER, link.number, stan)
         _take_late(state, link, transaction, held - 1)
         return
     _take_answer(state, link, transaction, held - 1, meters)
@@ -106,7 +111,7 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
         return
     if transaction.state != TRANSACTION_REVERSAL and not _can_end(state, transaction, state.answer.size):
         # It is as if it had not come: the request times out, and is reversed when that can be written down.
-        state.tell("answer_without_room", {"link": link.name, "stan": transaction.stan})
+        state.tell(NOTE_ANSWER_WITHOUT_ROOM, link.number, transaction.stan)
         return
     reason = link.tables.code_to_reason(code, size)
     stats_add(state.meters.stats, meters.answers, 1)
@@ -124,7 +129,7 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
 
 cdef void _note_no_code(State state, Link link) noexcept:
     stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
-    state.tell("link_format_error", {"link": link.name, "field": FIELD_RESPONSE_CODE, "byte": 0})
+    state.tell(NOTE_LINK_FORMAT_ERROR, link.number, FIELD_RESPONSE_CODE)
 
 
 cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
@@ -166,7 +171,7 @@ cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexce
                transaction.position, CAUSE_LATE) == POSITION_FAILED:
         return False
     transaction.unreversed = False
-    state.tell("late_approval_reversed", {"link": link.name, "stan": transaction.stan})
+    state.tell(NOTE_LATE_APPROVAL_REVERSED, link.number, transaction.stan)
     return True
 
 
@@ -234,7 +239,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     link.timeouts_in_a_row += 1
     if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:
         link.state = LINK_SUSPENDED
-        state.tell("link_suspended", {"link": link.name, "timeouts": link.timeouts_in_a_row})
+        state.tell(NOTE_LINK_SUSPENDED, link.number, link.timeouts_in_a_row)
         for channel in list(link.channels):
             send_network(state, <LinkChannel>channel, KIND_ECHO_TEST)        # is the issuer there?
     if transaction.state == TRANSACTION_REVERSAL:

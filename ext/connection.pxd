@@ -33,7 +33,7 @@ cdef class Reactor:
     cdef int watch(self, Connection connection) except -1
     cdef void forget(self, Connection connection)
     cdef void turn_soon(self)
-    cdef void end_turn(self)
+    cdef void end_turn(self) noexcept
     cdef void flush_dirty(self)
     cdef void flush_channels(self, list channels)
 

@@ -77,6 +77,7 @@ cdef class Reactor:
         for connection in list(self._watched):
             connection.abort("the switch ends")
         self.end_turn()
+        self.engine.state.deliver_notes()
         self.loop.remove_reader(self._epoll)
         if self._timer is not None:
             self._timer.cancel()
@@ -97,14 +98,16 @@ cdef class Reactor:
         for connection in unfinished:
             connection.go_on()
         self.end_turn()
+        self.engine.state.deliver_notes()
 
     def _tick(self):
         self._timer = self.loop.call_later(TICK_SECONDS, self._tick)
         self.engine.state.calendar.set_from_clock()
-        self.engine.tick()
+        self.engine.pass_time()
         self.end_turn()
+        self.engine.state.deliver_notes()
 
-    cdef void end_turn(self):
+    cdef void end_turn(self) noexcept:
         """Write what may leave, and close what has ended; nothing is closed before all who were ready were heard."""
         cdef list ended
         cdef Connection connection
@@ -250,7 +253,7 @@ cdef class Connection:
         self.channel.owner = self
         self._was_open = True
         self.reactor.engine.state.calendar.set_from_clock()
-        self.reactor.engine.open(self.channel)
+        self.reactor.engine.begin(self.channel)
         return 0
 
     cdef int _shake_hands(self) except -1:
@@ -579,7 +582,7 @@ cdef class Connection:
                 self._linger.cancel()
                 self._linger = None
             if self.channel.owner is self:
-                self.reactor.engine.close(self.channel)
+                self.reactor.engine.end(self.channel)
                 self.channel.owner = None
             if on_lost is not None:
                 on_lost(self, self._closing_reason)

@@ -9,6 +9,10 @@ from switch.kind cimport KIND_REVERSAL
 from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
+from switch.note_queue cimport (
+    NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_STORE_FULL, NOTE_REVERSAL_WITHOUT_REQUEST,
+    NOTE_REVERSAL_WITHOUT_STAN,
+)
 from switch.reason cimport (
     REASON_APPROVED, REASON_CUT_OVER, REASON_DUPLICATE, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED,
     REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
@@ -46,12 +50,12 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     if listener != NO_LISTENER or not link.reversals_keep_stan:
         stan = link.take_stan(state.numbering)
         if stan == 0:
-            state.tell("reversal_without_stan", {"link": link.name})
+            state.tell(NOTE_REVERSAL_WITHOUT_STAN, link.number)
             return POSITION_FAILED
     cdef uint32_t number = state.reversals.add(link.reversals, link.number, source, source_size, state.calendar.now_ns)
     state.stored_reversal = number
     if number == REVERSAL_NONE:
-        state.tell("reversal_store_full", {"link": link.name})
+        state.tell(NOTE_REVERSAL_STORE_FULL, link.number)
         return POSITION_FAILED
     if stan:
         link.by_stan[stan] = STAN_HELD
@@ -179,7 +183,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         if not (kind_traits(entry.kind).reversible or kind_traits(entry.kind).is_advice):
             return 0
         # Of before a restart, and of a link that the configuration has no more: it must not pass for taken back.
-        state.tell("reversal_without_request", {"rrn": entry.rrn[:12].decode("ascii", "replace")})
+        state.tell_of(NOTE_REVERSAL_WITHOUT_REQUEST, -1, entry.rrn)
         return POSITION_FAILED
     if advice != REVERSAL_NONE:
         position = take_back_advice(state, advice, cause)
@@ -238,7 +242,7 @@ cdef void pay(State state, Link link) noexcept:
         if number == REVERSAL_NONE:
             return
         if _send(state, link, channel, number) != 0:
-            state.tell("reversal_not_composable", {"link": link.name, "field": state.fault.field})
+            state.tell(NOTE_REVERSAL_NOT_COMPOSABLE, link.number, state.fault.field)
             state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
 
 
@@ -412,8 +416,7 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
     if reason not in (REASON_APPROVED, REASON_DUPLICATE):
         # What was told to the terminal stands; the issuer does not pay for it.
         stats_add(state.meters.stats, state.meters.link[link.number].advices_declined, 1)
-        state.tell("advice_declined", {"link": link.name, "rrn": advice.rrn[:12].decode("ascii", "replace"),
-                                       "reason": reason, "stand_in": bool(advice.stood_in)})
+        state.tell_of(NOTE_ADVICE_DECLINED, link.number, advice.rrn, reason, advice.stood_in)
     _close_advice(state, link, owed)
     state.transactions.close(number)
 

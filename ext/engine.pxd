@@ -20,6 +20,9 @@ cdef class Engine:
     cdef int64_t _next_sweep_ns
     cdef Py_ssize_t _next_slot             # of the round of limits that is under way; 0 between two rounds
 
+    cdef int begin(self, Channel channel) except -1
+    cdef void end(self, Channel channel) noexcept
+    cdef void pass_time(self) noexcept
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)
     cdef void _note_partial(self, Channel channel) noexcept

@@ -14,6 +14,7 @@ from switch.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON, Link
 from switch.listener cimport Listener
 from switch.meters cimport Meters
 from switch.network cimport begin_link, end_link, give_up, send_network, sign_off_link
+from switch.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.request cimport handle_request
 from switch.stats cimport stats_add
 from switch.transaction cimport TRANSACTION_NONE
@@ -35,14 +36,25 @@ cdef class Engine:
 
     def open(self, Channel channel):
         """A connection stands."""
+        self.begin(channel)
+        self.state.deliver_notes()
+
+    cdef int begin(self, Channel channel) except -1:
+        """The same, of a driver that delivers the notes when its turn ends."""
         self.state.enlist(channel)
         if isinstance(channel, LinkChannel):
             begin_link(self.state, <LinkChannel>channel)
         else:
             (<TerminalChannel>channel).listener.connections += 1
+        return 0
 
     def close(self, Channel channel):
         """A connection is gone: approvals that it was not told yet are reversed."""
+        self.end(channel)
+        self.state.deliver_notes()
+
+    cdef void end(self, Channel channel) noexcept:
+        """The same, of a driver that delivers the notes when its turn ends."""
         cdef uint32_t outcome
         if not channel.is_open:
             return
@@ -68,6 +80,7 @@ cdef class Engine:
         cdef int progress = self.receive(channel, start, len(data))
         if progress != PROGRESS_DONE and channel.stream.end() != 0:
             self._refuse_frame(channel, FRAME_NO_MEMORY)
+        self.state.deliver_notes()
         return progress
 
     def take(self, Channel channel):
@@ -136,16 +149,21 @@ cdef class Engine:
         if isinstance(channel, LinkChannel):
             link = (<LinkChannel>channel).link
             stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
-            self.state.tell("frame_error", {"link": link.name, "status": status})
+            self.state.tell(NOTE_LINK_FRAME_ERROR, link.number, status)
             give_up(self.state, <LinkChannel>channel, "frame cannot be read")
         else:
             listener = (<TerminalChannel>channel).listener
             stats_add(meters.stats, meters.listener[listener.number].frame_errors, 1)
-            self.state.tell("frame_error", {"listener": listener.name, "status": status})
+            self.state.tell(NOTE_FRAME_ERROR, listener.number, status)
             channel.hang_up("frame cannot be read")
 
     def tick(self):
         """Let time pass: time-outs, owed reversals, echo tests, silent connections. Call every few milliseconds."""
+        self.pass_time()
+        self.state.deliver_notes()
+
+    cdef void pass_time(self) noexcept:
+        """The same, of a driver that delivers the notes when its turn ends."""
         cdef Link link
         if self.state.unreversed:
             reverse_unreversed(self.state)
@@ -229,12 +247,14 @@ cdef class Engine:
         for channel in list(self.state.channels):
             if isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes:
                 (<Channel>channel).hang_up("draining")
+        self.state.deliver_notes()
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
         for channel in list(self.state.channels):
             if isinstance(channel, LinkChannel):
                 sign_off_link(self.state, <LinkChannel>channel)
+        self.state.deliver_notes()
 
     @property
     def in_flight(self):

@@ -62,7 +62,7 @@ cdef class Meters:
 
     cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept
     cdef size_t _place(self, int listener, int link, int kind, int reason) noexcept nogil
-    cdef int _register_transaction(self, int listener, int link, int kind, int reason) except -1
+    cdef void _register_transaction(self, int listener, int link, int kind, int reason) noexcept
 
 cdef enum:                                # limits, in the order of refused_at_limit
     LIMIT_TRANSACTIONS

@@ -5,7 +5,6 @@ from switch.stats cimport STATS_DISCARD, stats_add, stats_observe
 
 from switch.kinds import KINDS
 from switch.reasons import REASONS
-from switch.stats import StatsError
 
 LISTENER_SERIES = (
     ("requests", "authswitch_requests_total", "Messages received from terminals."),
@@ -112,20 +111,19 @@ cdef class Meters:
         stats_add(self.stats, self._transactions[place], 1)
         stats_observe(self.stats, self._durations[place], duration_ns)
 
-    cdef int _register_transaction(self, int listener, int link, int kind, int reason) except -1:
+    cdef void _register_transaction(self, int listener, int link, int kind, int reason) noexcept:
         cdef size_t place = self._place(listener, link, kind, reason)
-        labels = {
-            "listener": self.listener_names[listener],
-            "link": NO_LINK if link < 0 else self.link_names[link],
-            "kind": KINDS[kind],
-            "response_code": self._codes[listener][reason],
-            "reason": REASONS[reason],
-        }
         try:
+            labels = {
+                "listener": self.listener_names[listener],
+                "link": NO_LINK if link < 0 else self.link_names[link],
+                "kind": KINDS[kind],
+                "response_code": self._codes[listener][reason],
+                "reason": REASONS[reason],
+            }
             self._transactions[place] = self.stats.counter(
                 "authswitch_transactions_total", "Final outcomes of terminals' requests.", labels)
             self._durations[place] = self.stats.histogram(
                 "authswitch_transaction_seconds", "From a terminal's request to its answer.", labels)
-        except StatsError:
-            self.uncounted += 1
-        return 0
+        except Exception:
+            self.uncounted += 1               # no room in the shared counters, or no memory: the payment goes on

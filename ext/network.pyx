@@ -14,6 +14,10 @@ from switch.link cimport (
 )
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
+from switch.note_queue cimport (
+    NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED, NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE,
+    NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
+)
 from switch.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
 from switch.pin cimport SIGN_IN_KEYS_MAX, sign_in_keys
 from switch.reason cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SYSTEM_MALFUNCTION
@@ -63,7 +67,7 @@ cdef void _take_into_use(State state, LinkChannel channel) noexcept:
     if link.state != LINK_UP:
         link.state = LINK_UP
         link.timeouts_in_a_row = 0
-        state.tell("link_up", {"link": link.name})
+        state.tell(NOTE_LINK_UP, link.number)
     pay(state, link)
 
 
@@ -73,7 +77,7 @@ cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
         link.channels.remove(channel)
     if not link.channels and link.state != LINK_DOWN:
         link.state = LINK_DOWN
-        state.tell("link_down", {"link": link.name})
+        state.tell(NOTE_LINK_DOWN, link.number)
 
 
 cdef void give_up(State state, LinkChannel channel, str reason) noexcept:
@@ -132,7 +136,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     if channel.network_transaction != TRANSACTION_NONE:
         return
     if composer is None:
-        state.tell("network_message_unknown", {"link": link.name, "kind": kind})
+        state.tell(NOTE_NETWORK_MESSAGE_UNKNOWN, link.number, kind)
         give_up(state, channel, "the dialect has no such network management message")
         return
     stan = link.take_stan(state.numbering)
@@ -157,7 +161,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     size = _seal(state, link, composer, offset, size)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
-        state.tell("network_message_not_composable", {"link": link.name, "field": state.fault.field})
+        state.tell(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number, state.fault.field)
         state.transactions.close(number)
         give_up(state, channel, "network management message cannot be composed")
         return
@@ -178,7 +182,7 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
         channel.hang_up("signed off")
     elif reason != REASON_APPROVED:
         stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
-        state.tell("network_message_refused", {"link": link.name, "kind": kind, "reason": reason})
+        state.tell(NOTE_NETWORK_MESSAGE_REFUSED, link.number, kind, reason)
         refused = "issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test"
         give_up(state, channel, refused)
     elif channel.phase == PHASE_SIGNING_OFF:
@@ -194,7 +198,7 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
     link.free_stan(transaction.stan)
     state.transactions.close(number)
     stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
-    state.tell("network_message_not_answered", {"link": link.name, "kind": kind})
+    state.tell(NOTE_NETWORK_MESSAGE_NOT_ANSWERED, link.number, kind)
     if channel is not None:
         channel.network_transaction = TRANSACTION_NONE
         give_up(state, channel, "issuer did not answer")
@@ -223,7 +227,7 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
     link.framing.reply_headers(headers, reply)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, reply, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
-        state.tell("network_message_not_composable", {"link": link.name, "field": state.fault.field})
+        state.tell(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number, state.fault.field)
         return
     channel.last_sent_ns = state.calendar.now_ns
     if kind == KIND_SIGN_OFF:

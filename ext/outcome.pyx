@@ -8,6 +8,7 @@ from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
+from switch.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
 from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
 from switch.reversal cimport (
     CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE, NO_LISTENER,
@@ -193,7 +194,7 @@ cdef int _compose_final(State state, Transaction *transaction, Listener listener
         size = compose_answer(state, listener, composers[transaction.listener], terminal, answer, offset)
         if size >= 0:
             return size
-        state.tell("answer_not_composable", {"link": link.name, "field": state.fault.field})
+        state.tell(NOTE_ANSWER_NOT_COMPOSABLE, link.number, state.fault.field)
         reason[0] = REASON_SYSTEM_MALFUNCTION
     set_reason(state, listener, reason[0])
     return compose_own_answer(state, listener, terminal, offset)
@@ -266,7 +267,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     # The request as it was sent is kept with an approval that may yet have to be reversed.
     _store(state, outcome, state.out + offset, size, transaction.sent, sent_size if approved else 0)
     if size < 0:
-        state.tell("answer_not_composable", {"link": link.name, "field": state.fault.field})
+        state.tell(NOTE_ANSWER_NOT_COMPOSABLE, link.number, state.fault.field)
         if channel is not None:
             channel.hang_up("answer cannot be composed")
         return

@@ -8,6 +8,7 @@ from switch.dialect cimport DialectTables
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
+from switch.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
 from switch.record import CAUSES
 from switch.reversal cimport (
@@ -276,11 +277,7 @@ def note_overdue(State state not None):
         overdue[link.number] += 1
         if not reversal.raised:
             reversal.raised = True
-            state.tell("reversal_overdue", {
-                "link": link.name,
-                "what": "advice" if reversal.is_advice else "reversal",
-                "rrn": reversal.rrn[:12].decode("ascii", "replace"),
-                "age_seconds": (now_ns - reversal.stored_ns) // 1_000_000_000,
-                "attempts": reversal.attempts,
-            })
+            state.tell_of(NOTE_REVERSAL_OVERDUE, link.number, reversal.rrn, reversal.is_advice,
+                          (now_ns - reversal.stored_ns) // 1_000_000_000, reversal.attempts)
+    state.deliver_notes()
     return list(zip(oldest, overdue))

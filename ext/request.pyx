@@ -22,6 +22,7 @@ from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
 from switch.network cimport answer_terminal
+from switch.note_queue cimport NOTE_FORMAT_ERROR, NOTE_REQUEST_NOT_COMPOSABLE
 from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat
 from switch.reason cimport (
     REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
@@ -86,8 +87,8 @@ cdef void _handle_unreadable(State state, TerminalChannel channel, const Frame *
     """Answer a message that cannot be scanned where its MTI and STAN could be read; else the connection is closed."""
     cdef Listener listener = channel.listener
     stats_add(state.meters.stats, state.meters.listener[listener.number].format_errors, 1)
-    state.tell("format_error", {"listener": listener.name, "field": state.fault.field, "byte": state.fault.position,
-                                "needed": state.fault.needed, "available": state.fault.available})
+    state.tell(NOTE_FORMAT_ERROR, listener.number, state.fault.field, state.fault.position, state.fault.needed,
+               state.fault.available)
     if state.request.mti == 0 or not is_request(state.request.mti) or not has_field(&state.request, FIELD_STAN):
         channel.hang_up("message cannot be read")
         return
@@ -331,7 +332,7 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
                             &state.composed, &state.fault)
     if size < 0:
-        state.tell("request_not_composable", {"link": link.name, "field": state.fault.field})
+        state.tell(NOTE_REQUEST_NOT_COMPOSABLE, link.number, state.fault.field)
         return -REASON_FORMAT_ERROR - 1
     if composer.mac_field and link.mac_key.algorithm != MAC_NONE:
         if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,

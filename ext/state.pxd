@@ -14,6 +14,7 @@ from switch.link cimport Link, LinkChannel
 from switch.listener cimport Listener, TerminalChannel
 from switch.mac cimport MacEngine, MacKey
 from switch.meters cimport Meters
+from switch.note_queue cimport NoteEvent, NoteQueue
 from switch.numbering cimport Numbering
 from switch.pin cimport PinTranslator
 from switch.registry cimport Registry, Terminal
@@ -46,7 +47,7 @@ cdef class State:
     cdef const uint8_t *acquirer_text         # the same
     cdef int acquirer_digits
     cdef readonly bint draining
-    cdef object note                          # called with (event, details) on what an operator should read
+    cdef NoteQueue notes                      # what an operator should read
     cdef MacEngine macs
     cdef PinTranslator pins
     cdef uint64_t random_state
@@ -77,7 +78,11 @@ cdef class State:
     cdef int pan_digits
 
     cdef uint64_t random(self) noexcept nogil
-    cdef void tell(self, str event, dict details)
+    cdef void tell(self, NoteEvent event, int place, int64_t first=*, int64_t second=*, int64_t third=*,
+                   int64_t fourth=*) noexcept nogil
+    cdef void tell_of(self, NoteEvent event, int place, const uint8_t *rrn, int64_t first=*, int64_t second=*,
+                      int64_t third=*) noexcept nogil
+    cdef int deliver_notes(self) except -1
     cdef void enlist(self, Channel channel)
     cdef void delist(self, Channel channel)
     cdef void wake(self, Channel channel)

@@ -36,7 +36,8 @@ cdef class State:
         transactions, duplicates, reversals: Bounded tables.
         numbering: STANs and reference numbers.
         acquirer_id: The acquiring institution's identification code, digits (field 32).
-        note: Called with an event's name and a dict of details for the log; never with card data or keys.
+        note: Called with an event's name and a dict of details for the log, between two steps; never with card data or
+            keys. What it raises is counted, and changes nothing.
         seed: Of the choices among links of equal priority; None for one that nobody knows.
     """
 
@@ -69,7 +70,7 @@ cdef class State:
         self.acquirer_id = acquirer_id.encode("ascii")
         self.acquirer_text = <const uint8_t *><const char *>self.acquirer_id
         self.acquirer_digits = len(self.acquirer_id)
-        self.note = note
+        self.notes = NoteQueue(note, meters.stats, meters.listener_names, meters.link_names)
         self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
         self.pins = PinTranslator()
         self.channels = []
@@ -112,8 +113,25 @@ cdef class State:
         self.random_state ^= self.random_state >> 27
         return self.random_state * <uint64_t>0x2545F4914F6CDD1D
 
-    cdef void tell(self, str event, dict details):
-        self.note(event, details)
+    cdef void tell(self, NoteEvent event, int place, int64_t first=0, int64_t second=0, int64_t third=0,
+                   int64_t fourth=0) noexcept nogil:
+        """Note what an operator should read: it is delivered when no step is under way, and changes nothing.
+
+        Args:
+            event: Which one; ``note_queue`` says in ``EVENTS`` what place and numbers mean.
+            place: The number of its link or listener.
+            first, second, third, fourth: Its numbers.
+        """
+        self.notes.add(event, place, first, second, third, fourth, NULL)
+
+    cdef void tell_of(self, NoteEvent event, int place, const uint8_t *rrn, int64_t first=0, int64_t second=0,
+                      int64_t third=0) noexcept nogil:
+        """The same of one transaction, whose reference number has 12 bytes."""
+        self.notes.add(event, place, first, second, third, 0, rrn)
+
+    cdef int deliver_notes(self) except -1:
+        """Call the callback with what was noted; for whoever drives the state machine, between two steps."""
+        return 0 if self.notes.is_empty() else self.notes.deliver()
 
     cdef void enlist(self, Channel channel):
         """Give a channel its slot; from here on answers can find it."""

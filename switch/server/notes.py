@@ -41,16 +41,19 @@ class Notes:
         self._clock = clock
         self._second: dict[str, int] = {}
         self._count: dict[str, int] = {}
+        self._held_back: dict[str, int] = {}
 
     def __call__(self, event: str, details: dict[str, Any]) -> None:
         """Log one event."""
         second = int(self._clock())
         if self._second.get(event) != second:
-            held_back = self._count.get(event, 0) - EVENTS_A_SECOND
-            if held_back > 0:
-                details = {**details, "held_back": held_back}
             self._second[event] = second
+            held_back = self._held_back.pop(event, 0)
+            if held_back:
+                details = {**details, "held_back": held_back + details.get("held_back", 0)}
             self._count[event] = 0
         self._count[event] += 1
-        if self._count[event] <= EVENTS_A_SECOND:
+        if self._count[event] > EVENTS_A_SECOND:
+            self._held_back[event] = self._held_back.get(event, 0) + 1 + details.get("held_back", 0)
+        else:
             getattr(self._log, LEVELS.get(event, "warning"))(event.replace("_", " "), **details)

@@ -30,7 +30,7 @@ from switch.notebook import Notebook
 from switch.registry import Registry
 from switch.risk import Risk
 from switch.route import RouteTable
-from switch.server.assembly import build_engine
+from switch.server.assembly import Note, build_engine
 from switch.stats import Stats
 
 Document = dict[str, str]
@@ -302,6 +302,7 @@ class World:
         limits: Mapping[str, int] | None = None,
         journal: Journal | None = None,
         risk: Risk | None = None,
+        note: Note | None = None,
         seed: int = 7,
     ) -> None:
         self.config = Config.model_validate(
@@ -331,7 +332,7 @@ class World:
             self.config,
             self._parts(list(routes), risk),
             self.stats,
-            lambda event, details: self.notes.append((event, details)),
+            (lambda event, details: self.notes.append((event, details))) if note is None else note,
             journal=self.journal,
             calendar=self.calendar,
             seed=seed,

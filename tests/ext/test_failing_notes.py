@@ -1,0 +1,335 @@
+"""A log that raises at every word: each transaction ends as with one that works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switch.note_queue import EVENTS
+from switch.owed import note_overdue
+from tests.ext.world import CARD, LISTENERS, ROUTES, VISA, Document, IssuerLine, World, change, link, purchase
+
+LINKS = (
+    link("bank-a", "iso87-ascii", timeouts_to_unhealthy=2, reversal={"alert_seconds": 20}),
+    link("bank-b", "iso87-binary", mac=False, sign_on=True),
+)
+
+
+class LogError(Exception):
+    """What a log says that cannot write."""
+
+
+class Day:
+    """One world and all that its parties hear; what happens is said by the names of scenes."""
+
+    def __init__(self, note: Callable[[str, dict[str, Any]], None] | None = None) -> None:
+        self.heard: list[tuple[str, Document]] = []
+        self.world = World(links=LINKS, limits={"reversals_max": 6}, note=note)
+        self.banks: dict[str, IssuerLine] = {}
+        self.seen()
+
+    def bank(self, name: str = "bank-a") -> IssuerLine:
+        """A connection to an issuer, signed on."""
+        line = self.banks.get(name)
+        if line is None or not line.channel.is_open or line.hung_up:
+            line = self.banks[name] = self.world.issuer(name)
+            if name == "bank-b":
+                self.answered(line, {})
+        return line
+
+    def read(self, line: Any, who: str) -> list[Document]:
+        """What a party hears, kept for the comparison."""
+        documents: list[Document] = line.read()
+        self.heard += [(who, document) for document in documents]
+        return documents
+
+    def answered(self, line: IssuerLine, changes: Mapping[str, str | None], **how: Any) -> None:
+        """Answer whatever an issuer is asked."""
+        for asked in self.read(line, "issuer"):
+            if int(asked["t"][2]) % 2 == 0 and line.channel.is_open:
+                line.answer(asked, **changes, **how)
+        self.read(line, "issuer")
+
+    def pay(self, changes: Mapping[str, str | None] | None = None, card: str = CARD, **how: Any) -> None:
+        """A purchase and its answer; without changes the issuer is silent."""
+        bank = self.bank("bank-a" if card == CARD else "bank-b")
+        terminal = self.world.terminal()
+        terminal.send(purchase(self.world, f2=card))
+        if changes is not None:
+            self.answered(bank, changes, **how)
+        self.read(terminal, "terminal")
+        self.world.advance(1)
+        terminal.close()
+
+    def seen(self) -> dict[str, Any]:
+        """All that there is to compare, but for what counts the notes themselves."""
+        state = self.world.engine.state
+        metrics = self.world.stats.exposition().decode().splitlines()
+        return {
+            "heard": self.heard,
+            "records": self.world.journal.records,
+            "links": [(one.state_name, one.in_flight, one.reversals.depth) for one in state.links],
+            "places": (state.transactions.in_use, state.reversals.in_use, state.duplicates.in_use),
+            "metrics": [line for line in metrics if not line.startswith("authswitch_notes_failed_total")],
+        }
+
+
+def silent_issuer(day: Day) -> None:
+    """Time-outs suspend the link."""
+    bank, terminal = day.bank(), day.world.terminal()
+    for _ in range(3):
+        terminal.send(purchase(day.world))
+    day.read(bank, "issuer")
+    day.world.advance(16)
+    day.read(terminal, "terminal")
+    terminal.close()
+    day.answered(bank, {})
+
+
+def late_approval(day: Day) -> None:
+    """The approval comes after the time-out, and after the reversal was acknowledged as not found."""
+    bank, terminal = day.bank(), day.world.terminal()
+    terminal.send(purchase(day.world))
+    asked = day.read(bank, "issuer")
+    day.world.advance(16)
+    for reversal in day.read(bank, "issuer"):
+        if reversal["t"][1] == "4":
+            bank.answer(reversal, "25")
+    for request in asked:
+        if request["t"] == "0200":
+            bank.answer(request)
+    day.answered(bank, {})
+    day.read(terminal, "terminal")
+    terminal.close()
+
+
+def issuer_speaks_out_of_turn(day: Day) -> None:
+    """A request of the issuer's own, an answer to nothing, and a message that cannot be read."""
+    bank = day.bank()
+    document = {"t": "0200", "3": "000000", "4": "000000000100", "11": "999999", "39": "00"}
+    bank.send(document)
+    bank.send(change(document, t="0210"))
+    bank.feed(bank.frame(b"0210Z"))
+    day.read(bank, "issuer")
+
+
+def terminal_is_unreadable(day: Day) -> None:
+    """A field outside its class, then a frame without end."""
+    terminal = day.world.terminal()
+    request = terminal.encode(purchase(day.world))
+    terminal.feed(terminal.frame(request[:-20]))
+    day.read(terminal, "terminal")
+    terminal.feed(b"\xff" * 64)
+    day.read(terminal, "terminal")
+    terminal.close()
+
+
+def link_breaks(day: Day) -> None:
+    """The issuer's framing ends the connection, with a request under way."""
+    bank, terminal = day.bank(), day.world.terminal()
+    terminal.send(purchase(day.world))
+    day.read(bank, "issuer")
+    bank.feed(b"\xff" * 64)
+    day.read(bank, "issuer")
+    bank.close()
+    day.world.advance(16)
+    day.read(terminal, "terminal")
+    terminal.close()
+
+
+def sign_on_fails(day: Day) -> None:
+    """Refused once, not answered once."""
+    for is_refused in (True, False):
+        line = day.world.issuer("bank-b")
+        for asked in day.read(line, "issuer"):
+            if is_refused:
+                line.answer(asked, "05")
+        day.world.advance(30)
+        line.close()
+
+
+def untold_without_room(day: Day) -> None:
+    """So many time-outs that no reversal finds room, then approvals that nobody is told of."""
+    bank = day.bank()
+    bank.close()
+    for _ in range(5):
+        bank = day.world.issuer("bank-a")
+        terminal = day.world.terminal()
+        terminal.send(purchase(day.world))
+        day.read(bank, "issuer")
+        bank.close()
+        day.world.advance(16)
+        day.read(terminal, "terminal")
+        terminal.close()
+    day.world.advance(30)
+    note_overdue(day.world.engine.state)
+    day.answered(day.bank(), {})
+
+
+def told_afterwards(day: Day) -> None:
+    """An advice that its issuer declines."""
+    bank, terminal = day.bank(), day.world.terminal()
+    terminal.send(purchase(day.world, t="0220", f37=None, f38="123456"))
+    day.read(terminal, "terminal")
+    day.world.tick()
+    for asked in day.read(bank, "issuer"):
+        if int(asked["t"][2]) % 2 == 0:
+            bank.answer(asked, "05")
+    terminal.close()
+
+
+def taken_back(day: Day) -> None:
+    """An approval that does not reach its terminal."""
+    bank, terminal = day.bank(), day.world.terminal()
+    terminal.send(purchase(day.world))
+    asked = day.read(bank, "issuer")
+    terminal.close()
+    for request in asked:
+        if int(request["t"][2]) % 2 == 0 and bank.channel.is_open:
+            bank.answer(request)
+    day.answered(bank, {})
+
+
+SCENES: dict[str, Callable[[Day], None]] = {
+    "approved": lambda day: day.pay({}),
+    "approved by another issuer": lambda day: day.pay({}, VISA),
+    "declined": lambda day: day.pay({"code": "05"}),
+    "no code": lambda day: day.pay({"f39": None}),
+    "another amount": lambda day: day.pay({"f4": "000000000001"}),
+    "wrong MAC": lambda day: day.pay({}, mac=False),
+    "silent": lambda day: day.pay(),
+    "silent issuer": silent_issuer,
+    "late approval": late_approval,
+    "issuer speaks out of turn": issuer_speaks_out_of_turn,
+    "terminal is unreadable": terminal_is_unreadable,
+    "link breaks": link_breaks,
+    "sign-on fails": sign_on_fails,
+    "untold without room": untold_without_room,
+    "told afterwards": told_afterwards,
+    "taken back": taken_back,
+    "time passes": lambda day: day.world.advance(20),
+}
+
+NOT_STAGED = {
+    "request_not_composable",
+    "answer_not_composable",
+    "advice_not_composable",
+    "reversal_not_composable",
+    "network_message_not_composable",
+    "network_message_unknown",
+    "answer_without_room",
+    "reversal_store_full",
+    "reversal_without_stan",
+    "reversal_without_request",
+}
+"""For these a configuration that ``check`` refuses, a full table, a disk that stands still or a restart is needed."""
+
+
+def failing(event: str, details: dict[str, Any]) -> None:
+    """A note that always raises."""
+    raise LogError(event)
+
+
+def test_the_scenes_tell_of_everything():
+    told: set[str] = set()
+    for scene in SCENES.values():
+        day = Day()
+        scene(day)
+        told |= {name for name, _ in day.world.notes}
+    assert {name for name, _, _ in EVENTS} - told <= NOT_STAGED
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(sorted(SCENES)), min_size=1, max_size=6), st.sets(st.integers(0, 40)))
+def test_a_log_that_raises_changes_nothing(names: list[str], working: set[int]):
+    calls = 0
+
+    def moody(event: str, details: dict[str, Any]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls not in working:
+            raise LogError(event)
+
+    well, ill = Day(), Day(moody)
+    for name in names:
+        SCENES[name](well)
+        SCENES[name](ill)
+        assert ill.seen() == well.seen()
+    assert ill.world.count("notes_failed_total") == calls - len(working & set(range(1, calls + 1)))
+    assert well.world.count("notes_failed_total") == 0
+    for day in (well, ill):
+        day.world.settle()
+    assert ill.seen() == well.seen()
+
+
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_each_scene_ends_with_a_log_that_always_raises(name: str):
+    well, ill = Day(), Day(failing)
+    for day in (well, ill):
+        SCENES[name](day)
+        day.world.settle()
+    assert ill.seen() == well.seen()
+    assert ill.world.count("notes_failed_total") == len(well.world.notes)
+
+
+def test_time_out_with_a_log_that_always_raises():
+    world = World(note=failing)
+    terminal, issuer = world.terminal(), world.issuer()
+    for _ in range(6):
+        terminal.send(purchase(world))
+    assert len(issuer.read()) == 6
+    world.advance(16)
+    assert [answer["39"] for answer in terminal.read()] == ["68"] * 6
+    assert world.link("bank-a").state_name == "suspended"
+    issuer.answer(issuer.read_one())
+    assert [request["t"] for request in issuer.read()] == ["0420"] * 6
+    assert world.link("bank-a").state_name == "up"
+    assert world.count("notes_failed_total") == 3
+    world.settle()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_leaves_between_two_steps(error: type[BaseException]):
+    stops = True
+
+    def interrupted(event: str, details: dict[str, Any]) -> None:
+        if stops:
+            raise error
+
+    world = World(links=LINKS, routes=ROUTES, listeners=LISTENERS, note=interrupted)
+    with pytest.raises(error):
+        world.issuer()
+    stops = False
+    assert world.link("bank-a").state_name == "up"
+    bank = world.lines[0]
+    terminal = world.terminal()
+    terminal.send(purchase(world))
+    assert isinstance(bank, IssuerLine)
+    bank.answer(bank.read_one())
+    assert terminal.read_one()["39"] == "00"
+
+
+def test_a_flood_is_counted_and_pushes_nothing_else_out():
+    world = World()
+    terminal, bank = world.terminal(), world.issuer()
+    flood = [bank.frame(bank.encode({"t": "0210", "11": f"{number:06d}", "39": "00"})) for number in range(1, 51)]
+    bank.feed(b"".join(flood) + b"\xff" * 64)
+    told = world.told("link_unmatched_answer")
+    assert [details["stan"] for details in told] == list(range(1, 17))
+    assert [details.get("held_back") for details in told] == [34] + [None] * 15
+    assert len(world.told("frame_error")) == 1
+    assert world.count("notes_held_back_total") == 34
+    terminal.close()
+
+
+def test_a_note_may_drive_the_state_machine_on():
+    world = World(note=lambda event, details: world.engine.tick())
+    terminal, bank = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    bank.answer(bank.read_one())
+    assert terminal.read_one()["39"] == "00"
+    assert world.count("notes_failed_total") == 0
