@@ -62,7 +62,7 @@ simulate: setup build ## Try to break what must always hold, on virtual time (SE
 nightly: setup build ## The same for four hours, from a seed that no night had before
 	@$(PY) -m tests.simulation --seeds 0 --start $$(($$(date +%s) * 1000)) --seconds 14400 --jobs $(JOBS) $(ARGS)
 
-defects: setup build ## Let the simulator find each deliberate defect, and print how many seeds it needed
+defects: setup build ## Let simulation and tests find each deliberate defect, and print who did (ARGS="saf NAME" for some)
 	@$(PY) -m tests.simulation.defects --jobs $(JOBS) $(ARGS)
 
 torture: setup build ## Kill a real switch again and again, and account for every transaction (KILLS=50 SEED=1 SECONDS=0)

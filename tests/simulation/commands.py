@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from .defects.build import is_compiled_in, run_where_compiled_in, switch_on
 from .options import FAULTS, Options
 from .run import Result, execute
 from .shrink import shrink
@@ -81,6 +82,10 @@ def tell(failure: Result, *, shrunk: bool, traced: bool) -> None:
 def main() -> int:
     """Run what the command line asks for; 0 when nothing was violated, 1 when something was."""
     arguments = _parser().parse_args()
+    if arguments.defect and not is_compiled_in():
+        return run_where_compiled_in("tests.simulation", sys.argv[1:])
+    if arguments.defect:
+        switch_on(arguments.defect)
     wish = Wish(
         arguments.journal,
         arguments.defect,

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 
-from .build import ROOT, build
+from .build import run_where_compiled_in
 
-
-def main() -> int:
-    """Run ``hunt`` where the defects are compiled in."""
-    lib = build()
-    environment = {**os.environ, "PYTHONPATH": f"{lib}:{ROOT}", "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-m", "tests.simulation.defects.hunt", *sys.argv[1:]]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-
-
-sys.exit(main())
+sys.exit(run_where_compiled_in("tests.simulation.defects.hunt", sys.argv[1:]))

@@ -1,122 +1,160 @@
 """``python -m tests.simulation.defects.build``: a copy of the package in which every defect can be switched on.
 
-Only the sources that a defect sits in are compiled again, and without optimisation; the rest is taken from the build
-that is imported.
+Only the sources that a defect sits in are compiled again, without optimisation, and only when they have changed; the
+rest is taken from the build that is imported.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
 
 import switch.answer
 
-from .catalogue import CONDITION, DEFECTS
+from .catalogue import load
+from .weaving import with_question, woven
 
 ROOT = Path(__file__).resolve().parents[3]
+SOURCES = ROOT / "ext"
 TREE = ROOT / "build" / "defects"
 VARIABLE = "AUTHSWITCH_DEFECT"
-"""Names the defect that is on, by its number counted from 1."""
+"""Names the defect that is on when a process begins, by its number counted from 1."""
 
-SWITCH = f'''"""Which deliberate defect is on."""
+CCACHE = Path("/usr/lib/ccache")
 
-cdef extern from *:
-    """
-    #include <stdlib.h>
-    static int defect_is_on(int number) {{
-        const char *chosen = getenv("{VARIABLE}");
-        return chosen != NULL && atoi(chosen) == number;
-    }}
-    """
-    bint defect_is_on(int number) nogil
+QUESTION = """# Which deliberate defect is on.
+
+cdef int chosen
+
+
+cdef inline bint defect_is_on(int number) noexcept nogil:
+    return chosen == number
+"""
+
+CHOICE = f'''"""Which deliberate defect is on."""
+
+import os
+
+chosen = int(os.environ.get("{VARIABLE}") or 0)
+
+
+def choose(int number):
+    """Switch one on, by its number counted from 1; 0: none."""
+    global chosen
+    chosen = number
 '''
-
-
-class StaleDefectError(Exception):
-    """A defect's place is not in the sources any more, or more than once."""
 
 
 def number_of(name: str) -> str:
     """The value of the environment's variable that switches a defect on."""
-    return str([defect.name for defect in DEFECTS].index(name) + 1)
+    return str(list(load()).index(name) + 1)
 
 
 def changed_sources() -> dict[str, str]:
     """Sources by module name, with every defect in its place.
 
     Raises:
-        StaleDefectError: An edit does not fit the sources.
+        CatalogueError: A defect does not fit the sources.
     """
-    sources: dict[str, str] = {}
-    for number, defect in enumerate(DEFECTS, 1):
-        for edit in defect.edits:
-            if edit.module not in sources:
-                sources[edit.module] = (ROOT / "ext" / f"{edit.module}.pyx").read_text()
-            if (found := sources[edit.module].count(edit.old)) != 1:
-                raise StaleDefectError(f"{defect.name}: its place stands {found} times in ext/{edit.module}.pyx")
-            condition = f"defect_is_on({number})"
-            sources[edit.module] = sources[edit.module].replace(edit.old, edit.new.replace(CONDITION, condition))
-    return {module: _with_switch(text) for module, text in sources.items()}
-
-
-def _with_switch(text: str) -> str:
-    """Import the switch behind the module's docstring."""
-    end = text.index('"""', 3) + 3
-    return f"{text[:end]}\n\nfrom switch.defect cimport defect_is_on\n{text[end:]}"
-
-
-def fingerprint() -> str:
-    """Of everything that the copy is made from."""
-    digest = sha256()
-    for path in sorted((ROOT / "ext").glob("*.p*")):
-        digest.update(path.read_bytes())
-    for module, text in sorted(changed_sources().items()):
-        digest.update(module.encode() + text.encode())
-    return digest.hexdigest()
+    sources = {path.stem: path.read_text() for path in sorted(SOURCES.rglob("*.pyx"))}
+    return {module: with_question(text) for module, text in woven(sources, load().values()).items()}
 
 
 def build() -> Path:
     """Bring the copy up to date; the folder that Python must look in first."""
-    stamp = TREE / "built"
-    wanted = fingerprint()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        _copy()
-        _compile(changed_sources())
-        stamp.write_text(wanted)
+    texts = {**changed_sources(), "defect": CHOICE}
+    stage, lib = TREE / "stage" / "switch", TREE / "lib" / "switch"
+    stage.mkdir(parents=True, exist_ok=True)
+    (stage / "__init__.pxd").touch()
+    for path in SOURCES.rglob("*.pxd"):
+        _write(stage / path.name, path.read_text())
+    _write(stage / "defect.pxd", QUESTION)
+    declarations = sha256(b"".join(path.read_bytes() for path in sorted(stage.glob("*.pxd")))).hexdigest()
+    stamps = {module: sha256((declarations + text).encode()).hexdigest() for module, text in texts.items()}
+    _copy(lib, set(texts))
+    stale = {module for module, stamp in stamps.items() if _stamp_of(module) != stamp}
+    if stale:
+        for module in stale:
+            _write(stage / f"{module}.pyx", texts[module])
+        _compile(stale)
+        for module in stale:
+            (TREE / f"{module}.stamp").write_text(stamps[module])
     return TREE / "lib"
 
 
-def _copy() -> None:
-    shutil.rmtree(TREE, ignore_errors=True)
-    shutil.copytree(ROOT / "ext", TREE / "stage" / "switch")
+def is_compiled_in() -> bool:
+    """Whether the package that is imported is the copy."""
+    return TREE in Path(switch.answer.__file__).parents
+
+
+def switch_on(name: str) -> None:
+    """Let one defect be on from now on in this process and its children; an empty name: none."""
+    from switch.defect import choose  # type: ignore[import-not-found]
+
+    number = number_of(name) if name else "0"
+    os.environ[VARIABLE] = number
+    choose(int(number))
+
+
+def run_where_compiled_in(module: str, arguments: list[str]) -> int:
+    """Run a module of the tests with the copy in the place of the package; its exit status."""
+    environment = {**os.environ, "PYTHONPATH": f"{build()}:{ROOT}", "PYTHONSAFEPATH": "1"}
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment, check=False).returncode
+
+
+def _stamp_of(module: str) -> str:
+    path = TREE / f"{module}.stamp"
+    return path.read_text() if path.exists() and any((TREE / "lib" / "switch").glob(f"{module}.*.so")) else ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Unless that is what stands there: what has not changed need not be compiled again."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def _copy(lib: Path, own: set[str]) -> None:
+    """Everything that is not compiled here, as it is now."""
+    kept = {path: TREE / path.name for path in lib.glob("*.so") if path.name.partition(".")[0] in own}
+    for path, aside in kept.items():
+        path.replace(aside)
+    shutil.rmtree(lib, ignore_errors=True)
+    package = Path(switch.answer.__file__).parent
+    if is_compiled_in():
+        raise RuntimeError("the copy is not made from itself")
     shutil.copytree(
-        Path(switch.answer.__file__).parent, TREE / "lib" / "switch", ignore=shutil.ignore_patterns("__pycache__")
+        package,
+        lib,
+        copy_function=shutil.copy2,
+        ignore=lambda _, names: [
+            name for name in names if name == "__pycache__" or (name.endswith(".so") and name.partition(".")[0] in own)
+        ],
     )
-    (TREE / "stage" / "switch" / "defect.pxd").write_text(SWITCH)
+    for path, aside in kept.items():
+        aside.replace(path)
 
 
-def _compile(sources: dict[str, str]) -> None:
+def _compile(modules: set[str]) -> None:
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
+    if CCACHE.is_dir() and str(CCACHE) not in os.environ["PATH"]:
+        os.environ["PATH"] = f"{CCACHE}:{os.environ['PATH']}"
     stage = TREE / "stage"
-    for module, text in sources.items():
-        (stage / "switch" / f"{module}.pyx").write_text(text)
-        for built in (TREE / "lib" / "switch").glob(f"{module}.*.so"):
-            built.unlink()
     extensions = [
         Extension(
             f"switch.{module}",
             [str(stage / "switch" / f"{module}.pyx")],
-            include_dirs=[str(stage / "switch")],
-            libraries=["crypto"],
+            include_dirs=[str(SOURCES)],
+            libraries=["ssl", "crypto"],
             extra_compile_args=["-O0", "-w"],
         )
-        for module in sorted(sources)
+        for module in sorted(modules)
     ]
     jobs = os.cpu_count() or 1
     compiled = cythonize(
@@ -126,11 +164,13 @@ def _compile(sources: dict[str, str]) -> None:
         compiler_directives={"language_level": 3, "binding": False, "initializedcheck": False},
         nthreads=jobs,
         quiet=True,
+        force=True,
     )
     command = build_ext(Distribution({"ext_modules": compiled}))
     command.build_lib = str(TREE / "lib")
     command.build_temp = str(TREE / "temp")
     command.parallel = jobs
+    command.force = True
     command.ensure_finalized()
     command.run()
 

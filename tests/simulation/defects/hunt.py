@@ -1,21 +1,26 @@
-"""Looks for the first seed that finds each defect. Runs only where the defects are compiled in: see ``__main__``."""
+"""Looks for who finds each defect. Runs only where the defects are compiled in: see ``__main__``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
-import switch.answer
 from tests.simulation.options import Options
 from tests.simulation.run import execute
 
-from .build import TREE, VARIABLE, number_of
-from .catalogue import BY_NAME, DEFECTS, Defect
+from .build import ROOT, VARIABLE, is_compiled_in, number_of, switch_on
+from .catalogue import Defect, load
+
+ENOUGH_FAILED = 1
+"""pytest's exit status when tests have failed; others mean that they were not run."""
+
+TEST_SECONDS_MAX = 300
 
 
 @dataclass(frozen=True)
@@ -24,59 +29,108 @@ class Catch:
 
     Attributes:
         name: The defect.
-        seeds: How many seeds it took; 0: it was not found.
+        seeds: How many seeds the simulation took; 0: it did not find it, or was not asked.
         invariant: What the failing seed broke first.
-        is_expected: Whether it was found in time, and broke what it should.
+        tests: Those named tests that failed.
+        is_expected: Whether all who should find it did, in time and for what it breaks.
     """
 
     name: str
-    seeds: int
-    invariant: str
-    is_expected: bool
+    seeds: int = 0
+    invariant: str = ""
+    tests: tuple[str, ...] = ()
+    is_expected: bool = False
 
 
-def hunt(name: str) -> Catch:
-    """Run seeds from 0 on with one defect until it shows, or has had its chance."""
-    defect = BY_NAME[name]
-    os.environ[VARIABLE] = number_of(name)
+def hunt(name: str, *, with_tests: bool = True, seeds: int = 0) -> Catch:
+    """Let everybody who should find a defect look for it.
+
+    Args:
+        name: The defect.
+        with_tests: Whether the named tests are run as well.
+        seeds: How many to try at most, whatever the catalogue says; 0: so many as it says.
+    """
+    defect = load()[name]
+    catch = _simulate(defect, seeds or defect.seeds)
+    if with_tests:
+        failed = tuple(test for test in defect.tests if _fails(defect, test))
+        catch = replace(catch, tests=failed, is_expected=catch.is_expected and failed == defect.tests)
+    return catch
+
+
+def _simulate(defect: Defect, seeds: int) -> Catch:
+    """Run seeds from 0 on until the defect shows, or has had its chance."""
+    switch_on(defect.name)
     try:
-        for seed in range(defect.seeds):
-            result = execute(Options.drawn(seed, journal=defect.journal))
+        for seed in range(seeds):
+            result = execute(Options.drawn(seed, journal=defect.has_journal))
             if result.violations:
-                first = result.violations[0].invariant
-                return Catch(name, seed + 1, first, bool(result.invariants & set(defect.invariants)))
+                is_expected = bool(result.invariants & set(defect.invariants))
+                return Catch(defect.name, seed + 1, result.violations[0].invariant, is_expected=is_expected)
     finally:
-        del os.environ[VARIABLE]
-    return Catch(name, 0, "", is_expected=False)
+        switch_on("")
+    return Catch(defect.name, is_expected=not defect.seeds)
+
+
+def _fails(defect: Defect, test: str) -> bool:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: number_of(defect.name)},
+        capture_output=True,
+        timeout=TEST_SECONDS_MAX,
+        check=False,
+    )
+    return run.returncode == ENOUGH_FAILED
 
 
 def row(defect: Defect, catch: Catch) -> str:
     """One line of the table in the docs."""
-    found = f"{catch.seeds}" if catch.seeds else "not found"
-    return f"| {defect.name} | {defect.what} | {catch.invariant} | {found} | {defect.seeds:,} |"
+    seeds = f"{catch.seeds:,}" if catch.seeds else "not found" if defect.seeds else "-"
+    tests = ", ".join(f"`{test.rpartition('::')[2]}`" for test in catch.tests) or ("not found" if defect.tests else "-")
+    return f"| {defect.name} | {defect.what} | {catch.invariant or '-'} | {seeds} | {tests} |"
+
+
+HEADER = "| defect | what is wrong | broken | seeds needed | test |\n| --- | --- | --- | ---: | --- |"
 
 
 def main() -> int:
-    """Hunt all defects, or those that are named; 0 when each was found in time."""
+    """Hunt all defects, or those that are named; 0 when each was found by all who should find it."""
     parser = argparse.ArgumentParser("defects", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="defects; all when none is named")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="defects or areas; all when none is named")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--seeds", type=int, default=0, help="try so many, whatever the catalogue says")
+    parser.add_argument("--tests", action=argparse.BooleanOptionalAction, default=True, help="run the named tests too")
     arguments = parser.parse_args()
-    if TREE not in Path(switch.answer.__file__).parents:
+    if not is_compiled_in():
         parser.error("run it as `make defects`: here no defect is compiled in")
-    if unknown := set(arguments.names) - set(BY_NAME):
+    known = load()
+    areas = {defect.area for defect in known.values()}
+    if unknown := set(arguments.names) - set(known) - areas:
         parser.error(f"there is no defect {', '.join(sorted(unknown))}")
-    names = arguments.names or [defect.name for defect in DEFECTS]
+    wanted = set(arguments.names)
+    defects = [one for one in known.values() if not wanted or one.name in wanted or one.area in wanted]
+    look = partial(hunt, with_tests=arguments.tests, seeds=arguments.seeds)
+    catches = []
+    if not arguments.json:
+        print(HEADER, flush=True)
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        catches = list(pool.map(hunt, names))
+        for defect, catch in zip(defects, pool.map(look, [one.name for one in defects]), strict=True):
+            catches.append(catch)
+            if not arguments.json:
+                print(row(defect, catch), flush=True)
     if arguments.json:
         print(json.dumps([asdict(catch) for catch in catches]))
-    else:
-        print("| defect | what is wrong | broken | seeds needed | at most |\n| --- | --- | --- | --- | --- |")
-        for catch in catches:
-            print(row(BY_NAME[catch.name], catch))
-    return 0 if all(catch.is_expected for catch in catches) else 1
+        return 0 if all(catch.is_expected for catch in catches) else 1
+    by_simulation = sum(1 for catch in catches if catch.seeds)
+    by_both = sum(1 for catch in catches if catch.seeds and catch.tests)
+    by_test = sum(1 for catch in catches if catch.tests)
+    print(f"\n{len(catches)} defects: {by_simulation} found by simulation, {by_test} by a test, {by_both} by both")
+    missed = [catch.name for catch in catches if not catch.is_expected]
+    if missed:
+        print(f"not found as they should be: {', '.join(missed)}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The simulator finds deliberate defects; ``make defects`` hunts all of them, here a quick few."""
+"""Each deliberate defect fits the sources, compiles, and is found; ``make defects`` hunts all, here a quick few."""
 
 from __future__ import annotations
 
@@ -8,37 +8,128 @@ import sys
 
 import pytest
 
-from .build import ROOT, changed_sources
-from .catalogue import CONDITION, DEFECTS
+from .build import ROOT, build, changed_sources
+from .catalogue import CatalogueError, Defect, Hunk, load, parse
+from .weaving import CONDITION, woven
 
 QUICK_SEEDS = 100
+ENOUGH = 44
+LINES_MAX = 600
+
+SOURCE = """cdef int look(int size) nogil:
+    cdef int found = 0
+    if size > 3 and size < 9:
+        found = 1
+        found += size
+    return found
+"""
 
 
-def test_every_defect_has_its_place_in_the_sources():
-    for text in changed_sources().values():
+def planted(*hunks: str) -> str:
+    defects = [
+        Defect(f"number-{number}", "here", "wrong", (Hunk("", tuple(hunk.splitlines())),), tests=("a",))
+        for number, hunk in enumerate(hunks, 1)
+    ]
+    return woven({"look": SOURCE}, defects)["look"]
+
+
+def test_a_condition_for_another():
+    text = planted("-if size > 3 and size < 9:\n+if size > 3:")
+    assert "    if ((size > 3) if defect_is_on(1) else (size > 3 and size < 9)):\n        found = 1\n" in text
+
+
+def test_lines_that_are_left_out_added_or_others():
+    text = planted("-    found += size", "     found = 1\n+    size = 4", "-return found\n+return 7")
+    assert "        found = 1\n        if defect_is_on(2):\n            size = 4\n" in text
+    assert "        if not defect_is_on(1):\n            found += size\n" in text
+    assert "    if defect_is_on(3):\n        return 7\n    else:\n        return found\n" in text
+
+
+def test_several_in_one_place():
+    line = "-if size > 3 and size < 9:\n"
+    outer = (
+        "    if ((size > 3) if defect_is_on(1) else (((size < 9) if defect_is_on(2) else (size > 3 and size < 9)))):\n"
+    )
+    assert outer in planted(f"{line}+if size > 3:", f"{line}+if size < 9:")
+    text = planted("-found = 1\n-found += size\n+found = 3", "-found += size")
+    assert "        if defect_is_on(1):\n            found = 3\n        else:\n            found = 1\n" in text
+    assert "            if not defect_is_on(2):\n                found += size\n" in text
+
+
+def test_the_question_within_a_line():
+    text = planted("-return found\n+return 0 if {on} else found")
+    assert "    return 0 if defect_is_on(1) else found\n" in text
+
+
+@pytest.mark.parametrize(
+    ("hunks", "problem"),
+    [
+        (("-return lost",), "nowhere"),
+        (("-found = 1\n-found += size\n+found = 3", "-found += size\n-return found\n+return 1"), "overlap"),
+        (("-return found\n+return {on}", "-return found\n+return 1"), "as well"),
+    ],
+)
+def test_what_does_not_fit_is_told(hunks, problem):
+    with pytest.raises(CatalogueError, match=problem):
+        planted(*hunks)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("words\n", "begins with"),
+        ("=== Name\nwrong\ntest: a\n@@\n+x\n", "other characters"),
+        ("=== name\ntest: a\n@@\n+x\n", "does not say what is wrong"),
+        ("=== name\nwrong\ntest: a\n@@\n x\n", "changes nothing"),
+        ("=== name\nwrong\ntest: a\n", "changes nothing"),
+        ("=== name\nwrong\nseeds: many\nbreaks: I1\n@@\n+x\n", "seeds are"),
+        ("=== name\nwrong\nseeds: 10\n@@\n+x\n", "belong together"),
+        ("=== name\nwrong\n@@\n+x\n", "who finds it"),
+        ("=== name\nwrong\ntest: a\n@@\nx\n", "begins with a blank"),
+    ],
+)
+def test_a_file_of_another_form_is_told(text, problem):
+    with pytest.raises(CatalogueError, match=problem):
+        parse(text, "here")
+
+
+@pytest.mark.timeout(600)
+def test_every_defect_has_its_place_in_the_sources_and_compiles():
+    sources = changed_sources()
+    assert sources
+    for text in sources.values():
         assert CONDITION not in text
-        assert "from switch.defect cimport defect_is_on" in text
+    assert build().is_dir()
 
 
-def test_there_are_enough_and_each_has_a_name_of_its_own():
-    assert len(DEFECTS) >= 20
-    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS)
+def test_there_are_enough_and_no_file_is_long():
+    assert len(load()) >= ENOUGH
+    for path in (ROOT / "tests" / "simulation" / "defects" / "catalogue").iterdir():
+        assert len(path.read_text().splitlines()) < LINES_MAX, path.name
 
 
-def test_the_docs_list_each_with_its_seeds():
+def test_named_tests_are_there():
+    for defect in load().values():
+        for test in defect.tests:
+            path, _, name = test.partition("::")
+            assert f"def {name.rpartition('::')[2].partition('[')[0]}(" in (ROOT / path).read_text(), test
+
+
+def test_the_docs_list_each():
     page = (ROOT / "docs" / "fault-simulation.md").read_text()
-    for defect in DEFECTS:
-        assert any(
-            line.startswith(f"| {defect.name} |") and line.endswith(f"| {defect.seeds:,} |")
-            for line in page.splitlines()
-        ), defect.name
+    missing = [
+        defect.name
+        for defect in load().values()
+        if not any(line.startswith(f"| {defect.name} | {defect.what} |") for line in page.splitlines())
+    ]
+    assert not missing
 
 
 @pytest.mark.timeout(600)
 def test_quick_ones_are_found_in_time():
-    names = [defect.name for defect in DEFECTS if defect.seeds <= QUICK_SEEDS]
+    names = [defect.name for defect in load().values() if 0 < defect.seeds <= QUICK_SEEDS]
     hunt = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.defects", "--json", *names],
+        [sys.executable, "-m", "tests.simulation.defects", "--json", "--no-tests", *names],
         cwd=ROOT,
         capture_output=True,
         text=True,
