@@ -8,8 +8,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES, SEAL_TAG_BYTES, Sealer
 
 cdef enum:
-    FORMAT_VERSION = 3
-    FORMAT_VERSION_MIN = 1            # the oldest that is read: without DELIVERED, LATE, CLOSED, causes and moments
+    FORMAT_VERSION = 4
+    # The oldest that is read: without DELIVERED, LATE, CLOSED, causes, moments and references to originals.
+    FORMAT_VERSION_MIN = 1
     SEGMENT_HEAD_BYTES = 128
     SEGMENT_SEALED_BYTES = 56         # of the head, authenticated together with the wrapped key
     BATCH_HEAD_BYTES = 64

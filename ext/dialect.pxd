@@ -41,6 +41,7 @@ cdef struct KindTraits:
     uint8_t forwarded         # asked of an issuer; else the switch answers at once
     uint8_t reversible        # an approval that its terminal did not get is reversed
     uint8_t is_advice         # tells what has happened: answered at once, then the switch's to deliver
+    uint32_t refers_to        # bit n: its original may be of kind n; 0: it has none
     uint8_t told_as           # the advice that tells an issuer of one approved in its stead; KIND_UNKNOWN: none can be
 
 cdef struct FieldPart:        # a stretch of a field's canonical characters

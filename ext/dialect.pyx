@@ -9,7 +9,7 @@ from switch.reason cimport REASON_COUNT, REASON_OTHER_DECLINE
 from switch.scan cimport Fault, fault_error, has_field, read_text, scan_message
 from switch.spec cimport FIELD_MAX
 
-from switch.kinds import TRAITS
+from switch.kinds import TRAITS, Kind
 
 cdef enum:
     MTI_MAX = 9999
@@ -27,6 +27,7 @@ def _fill_traits():
         traits_of_kind[<int>kind].reversible = traits.reversible
         traits_of_kind[<int>kind].is_advice = traits.is_advice
         traits_of_kind[<int>kind].told_as = traits.told_as
+        traits_of_kind[<int>kind].refers_to = sum(1 << original for original in traits.refers_to)
 
 
 _fill_traits()
@@ -478,7 +479,8 @@ cdef int read_index(Spec spec, bytes message, MessageIndex *index) except -1:
 
 def traits_of(int kind):
     cdef const KindTraits *traits = kind_traits(kind)
-    return traits.money, bool(traits.forwarded), bool(traits.reversible), bool(traits.is_advice), traits.told_as
+    return (traits.money, bool(traits.forwarded), bool(traits.reversible), bool(traits.is_advice), traits.told_as,
+            tuple(Kind(original) for original in range(KIND_COUNT) if traits.refers_to >> original & 1))
 
 
 def answer_mti_of(int mti):

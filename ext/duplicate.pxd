@@ -19,6 +19,7 @@ cdef struct Outcome:
     int64_t intent            # position of its INTENT or ADVICE in the journal; 0: there is none
     int64_t asked_ns          # when risk control counted it and an issuer was asked; 0: nothing is counted
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: it has none
+    int64_t refers_to         # position of the INTENT or ADVICE of its original; 0: it refers to none that is known
     int64_t amount_minor
     uint64_t stored_at        # position in the ring of stored bytes
     uint32_t answer_size

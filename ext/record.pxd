@@ -68,8 +68,9 @@ cdef packed struct RequestPart:
     uint8_t pan[PAN_PACKED_BYTES]     # two digits a byte, the first one high
     uint8_t terminal[TERMINAL_BYTES]
     uint8_t merchant[MERCHANT_BYTES]
-    uint8_t named_size        # of what follows: 8; in formats 1 and 2, which end here, 0
+    uint8_t named_size        # of what follows: 16; in format 3, which ends with ``named_at``, 8; before, 0
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: not known
+    int64_t refers_to         # position of the INTENT or ADVICE of its original; 0: none that is known
 
 cdef packed struct IntentPart:
     uint32_t stan             # ours, on the link
@@ -142,9 +143,10 @@ cdef packed struct AdvicePart:        # behind a RequestPart
     uint32_t source_size      # the advice as the link gets it, without MAC, follows
 
 cdef packed struct CancelledPart:
-    int64_t advice
-    int64_t original          # position of its first ADVICE
-    uint8_t cause             # ReversalCause: CAUSE_UNTOLD, CAUSE_TERMINAL; void are CAUSE_RESTART and CAUSE_UNUSABLE
+    int64_t advice            # or a REVERSAL, whose original was found
+    int64_t original          # position of its first ADVICE; or of what the REVERSAL would take back
+    # ReversalCause: CAUSE_UNTOLD, CAUSE_TERMINAL; void: CAUSE_RESTART and CAUSE_UNUSABLE; of a REVERSAL CAUSE_SETTLED
+    uint8_t cause
 
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position

@@ -6,8 +6,8 @@ from libc.string cimport memcpy, memset
 from switch.numbering cimport NUMBER_COUNT
 from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
 from switch.reversal cimport (
-    CAUSE_LATE, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNKNOWN, CAUSE_UNTOLD,
-    CAUSE_UNUSABLE, NO_LISTENER,
+    CAUSE_LATE, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNKNOWN,
+    CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
 )
 
 if sys.byteorder != "little":
@@ -34,6 +34,7 @@ CAUSES = {
     CAUSE_LATE: "late_approval",
     CAUSE_PARTIAL: "partial_approval",
     CAUSE_UNUSABLE: "unusable_answer",
+    CAUSE_SETTLED: "settled",
 }
 
 cdef enum:
@@ -82,8 +83,9 @@ cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outc
     pack_digits(outcome.pan, outcome.pan_digits, part.pan)
     memcpy(part.terminal, terminal.id, TERMINAL_ID_MAX)
     memcpy(part.merchant, registry.merchant(terminal.merchant).id, MERCHANT_ID_MAX)
-    part.named_size = sizeof(part.named_at)
+    part.named_size = sizeof(part.named_at) + sizeof(part.refers_to)
     part.named_at = outcome.named_at
+    part.refers_to = outcome.refers_to
 
 
 cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
@@ -297,15 +299,17 @@ cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size
 cdef int take_request(const uint8_t **at, uint64_t *left, Record *record) noexcept nogil:
     """Of any format: it is as one of today's when this returns."""
     cdef RequestPart *request = &record.request
-    cdef uint64_t named_size = sizeof(request.named_at)
+    cdef uint64_t named_size = sizeof(request.named_at) + sizeof(request.refers_to)
+    cdef uint64_t written_size
     record.has_request = True
-    request.named_at = 0
+    request.named_at = request.refers_to = 0
     if take_part(at, left, request, sizeof(RequestPart) - named_size) != 0:
         return -1
-    if request.named_size == 0:
-        request.named_size = <uint8_t>named_size
-        return 0
-    return take_part(at, left, &request.named_at, named_size) if request.named_size == named_size else -1
+    written_size = request.named_size
+    if written_size not in (0, sizeof(request.named_at), named_size):
+        return -1
+    request.named_size = <uint8_t>named_size
+    return take_part(at, left, &request.named_at, written_size)
 
 
 cdef int take_message(const uint8_t **at, uint64_t *left, uint32_t size, Record *record) noexcept nogil:
@@ -487,6 +491,7 @@ cdef dict describe(const Record *record):
         parts["terminal"] = record.request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
         parts["merchant"] = record.request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").rstrip()
         parts["named_at"] = record.request.named_at
+        parts["refers_to"] = record.request.refers_to
     if record.head.type == RECORD_INTENT:
         parts["link"] = record.intent.link
         parts["link_stan"] = record.intent.stan

@@ -227,6 +227,7 @@ cdef class Recovery(Visitor):
         entry.currency = request.currency
         entry.amount_minor = request.amount_minor
         entry.named_at = request.named_at
+        entry.refers_to = request.refers_to
         entry.pan_digits = request.pan_digits
         unpack_digits(request.pan, request.pan_digits, entry.pan)
         memcpy(state.pan, entry.pan, request.pan_digits)

@@ -70,25 +70,29 @@ class KindTraits(NamedTuple):
     """It tells what has happened: taken when it is durable, answered at once, then the switch's to deliver."""
     told_as: Kind = Kind.UNKNOWN
     """The advice that tells an issuer of one that was approved in its stead; UNKNOWN where none can be."""
+    refers_to: tuple[Kind, ...] = ()
+    """Of which kinds its original may be; none where it has no original."""
 
 
 _ANSWERED = KindTraits(Money.NONE, forwarded=False, reversible=False)
 _DEBIT = KindTraits(Money.DEBIT, forwarded=True, reversible=True)
 _CREDIT = KindTraits(Money.CREDIT, forwarded=True, reversible=True)
 _HOLD = KindTraits(Money.NONE, forwarded=True, reversible=True)
+_SALES = (Kind.PURCHASE, Kind.CASH_ADVANCE, Kind.COMPLETION, Kind.ADVICE)
+_HOLDS = (Kind.PREAUTHORIZATION, Kind.PREAUTHORIZATION_ADVICE)
 
 TRAITS: dict[Kind, KindTraits] = {
     Kind.UNKNOWN: _ANSWERED,
     Kind.PURCHASE: _DEBIT._replace(told_as=Kind.ADVICE),
     Kind.CASH_ADVANCE: _DEBIT,
-    Kind.REFUND: _CREDIT,
-    Kind.VOID: _CREDIT,
-    Kind.REFUND_VOID: _DEBIT,
+    Kind.REFUND: _CREDIT._replace(refers_to=_SALES),
+    Kind.VOID: _CREDIT._replace(refers_to=_SALES),
+    Kind.REFUND_VOID: _DEBIT._replace(refers_to=(Kind.REFUND,)),
     Kind.BALANCE_INQUIRY: KindTraits(Money.NONE, forwarded=True, reversible=False),
     Kind.PREAUTHORIZATION: _HOLD._replace(told_as=Kind.PREAUTHORIZATION_ADVICE),
-    Kind.PREAUTHORIZATION_VOID: _HOLD,
-    Kind.COMPLETION: _DEBIT,
-    Kind.COMPLETION_VOID: _CREDIT,
+    Kind.PREAUTHORIZATION_VOID: _HOLD._replace(refers_to=_HOLDS),
+    Kind.COMPLETION: _DEBIT._replace(refers_to=_HOLDS),
+    Kind.COMPLETION_VOID: _CREDIT._replace(refers_to=(Kind.PURCHASE, Kind.COMPLETION)),
     Kind.REVERSAL: _ANSWERED,
     Kind.ADVICE: KindTraits(Money.DEBIT, forwarded=False, reversible=False, is_advice=True),
     Kind.BATCH_UPLOAD: _ANSWERED,

@@ -55,6 +55,7 @@ CAUSE_WORDS = {
     "late_approval": "the issuer approved after its time-out",
     "partial_approval": "the issuer approved only a part",
     "unusable_answer": "the issuer's approval could not be carried through",
+    "settled": "its original was found, and is taken back by itself where it stands",
 }
 
 

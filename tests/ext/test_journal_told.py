@@ -179,20 +179,22 @@ def as_version(content, version):
     return head + content[HEAD.size :]
 
 
-def without_moment(record):
-    """A record as formats 1 and 2 have it: its request ends with a size of 0."""
+def as_of(version, record):
+    """A record of an older format: its request says nothing of its original, up to 2 nothing of its moment either."""
     size, sort = struct.unpack_from("<IB", record)
     behind_outcome = RECORD_HEAD_BYTES + OUTCOME_BYTES
     request = {1: RECORD_HEAD_BYTES, 9: RECORD_HEAD_BYTES, 2: behind_outcome}.get(sort)
     if request is None or (sort == 2 and any(record[RECORD_HEAD_BYTES : RECORD_HEAD_BYTES + 8])):
         return record
     end = request + OLD_REQUEST_BYTES
-    assert record[end - 1] == 8
-    return struct.pack("<I", size - 8) + record[4 : end - 1] + b"\0" + record[end + 8 :]
+    assert record[end - 1] == 16
+    kept = 8 if version == 3 else 0
+    shorter = struct.pack("<I", size - 16 + kept) + record[4 : end - 1] + bytes([kept])
+    return shorter + record[end : end + kept] + record[end + 16 :]
 
 
 def of_older_format(content, version):
-    """The segment as a program of format 1 or 2 would have written it."""
+    """The segment as a program of an older format would have written it."""
     *_, nonce, wrapped, tag, _, _ = HEAD.unpack_from(content)
     data_key = AESGCM(AESGCM(KEY).decrypt(nonce, wrapped + tag, bytes(content[:56])))
     written = bytearray(as_version(content, version)[: HEAD.size])
@@ -200,7 +202,7 @@ def of_older_format(content, version):
         body, at = (b"", 0) if kind == 1 else (clear, len(clear))
         while at < len(clear):
             size = int.from_bytes(clear[at : at + 4], "little")
-            body += without_moment(clear[at : at + size])
+            body += as_of(version, clear[at : at + size])
             at += size
         whole = -(-(BATCH.size + len(body)) // 8) * 8
         head = BATCH.pack(0x48435442, whole, first, count, len(body), len(body), kind, 0, 0, bytes(16), 0)
@@ -211,7 +213,7 @@ def of_older_format(content, version):
     return written + bytes(len(content) - len(written))
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_earlier_formats_are_read(world, version):
     terminal, issuer = world.terminal("iso"), world.issuer()
     request, declined = purchase(world), purchase(world, f2="5" * 16)
@@ -224,7 +226,7 @@ def test_earlier_formats_are_read(world, version):
     disk = world.memory.copy()
     (name,) = disk.files
     disk.files[name] = of_older_format(disk.files[name], version)
-    moments = {"named_at": 0}
+    moments = {"refers_to": 0} if version == 3 else {"refers_to": 0, "named_at": 0}
     assert records_of(disk)[0] == [record | moments if "named_at" in record else record for record in before]
     after = JournalWorld(disk, now_s=200.0)
     assert (after.replayed.remembered, after.replayed.ended, after.replayed.reversed) == (2, 1, 1)
@@ -233,10 +235,10 @@ def test_earlier_formats_are_read(world, version):
     assert terminal.ask(reversal(after, request))["39"] == "00"
 
 
-@pytest.mark.parametrize("version", [0, 4])
+@pytest.mark.parametrize("version", [0, 5])
 def test_other_formats_are_told_apart(world, version):
     disk = world.memory.copy()
     (name,) = disk.files
     disk.files[name] = as_version(disk.files[name], version)
-    with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 3; use the version of"):
+    with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 4; use the version of"):
         JournalReader(ScriptedDisk(disk), KEY)
