@@ -7,6 +7,9 @@ ARGS ?=
 SEEDS ?= 100000
 START ?= 0
 SECONDS ?= 0
+# Of `make bench`: which suites of parts, and what the journal's measurement is passed on.
+SUITES ?= bench
+JOURNAL_ARGS ?=
 # Of `make torture`: how often the switch is killed, and the seed of all choices.
 KILLS ?= 50
 SEED ?= 1
@@ -26,10 +29,10 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test simulate nightly defects torture bench instructions lint format debug coverage sanitize fuzz clean
+.PHONY: help ready setup build run test simulate nightly defects torture bench instructions lint format debug coverage sanitize fuzz package clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ready: ## Install what building and running need, and no more
 	@tools/setup run
@@ -70,11 +73,11 @@ torture: setup build ## Kill a real switch again and again, and account for ever
 
 bench: setup build ## Measure the parts beside their peers, the switch beside the C relay, and what the journal costs
 	@mkdir -p reports
-	@$(PY) -m pytest bench --benchmark-only --benchmark-group-by=group --benchmark-sort=median \
+	@$(PY) -m pytest $(SUITES) --benchmark-only --benchmark-group-by=group --benchmark-sort=mean \
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
 	@$(MAKE) --no-print-directory --directory bench/floor
 	@$(PY) -m bench.whole $(ARGS)
-	@$(PY) -m bench.journal
+	@$(PY) -m bench.journal $(JOURNAL_ARGS)
 
 instructions: setup build ## Count the instructions of one transaction by function, under callgrind (ARGS="--scale")
 	@$(PY) -m bench.instructions $(ARGS)
@@ -102,9 +105,15 @@ coverage: debug ## Run the tests on the debug build and report the coverage of P
 sanitize: setup ## Run the tests on a debug build under AddressSanitizer and UBSan (ARGS="tests/ext -k scan" for some)
 	@$(PY) tools/sanitize.py $(ARGS)
 
-# TARGET: framing, scan, translation, mac, authentication, machine or all. It needs clang, which nothing else does.
+# TARGET: framing, scan, translation, mac, authentication, machine or all. Only this needs clang.
 fuzz: setup ## Fuzz for a time, guided by coverage (TARGET=scan SECONDS=3600)
+	@tools/setup fuzz
 	@$(PY) -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60) $(ARGS)
+
+package: setup build ## Build a wheel and a source package into dist/
+	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@$(PY) -c 'from setuptools import build_meta; build_meta.build_sdist("dist")' >/dev/null
+	@ls dist
 
 clean: ## Remove everything that was built; the virtual environment stays
 	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage* htmlcov

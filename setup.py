@@ -1,4 +1,4 @@
-"""Build of the compiled hot path: every ``ext/NAME.pyx`` becomes ``switch.NAME``.
+"""Build of the compiled hot path: every ``ext/NAME.pyx`` becomes ``switch.NAME``. The samples go into the package, too.
 
 Two kinds of build:
 
@@ -6,11 +6,13 @@ Two kinds of build:
 - debug (``AUTHSWITCH_DEBUG=1``): line tracing, bounds checks and C assertions, for coverage and fault hunting.
   ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers in the place of line tracing, which is slow.
 
-``AUTHSWITCH_COMPILE=0`` compiles nothing, to install a package whose modules were built in place.
+``AUTHSWITCH_COMPILE=0`` compiles nothing, to install a package whose modules were built in place;
+``AUTHSWITCH_MODULES="live framing"`` only these, for a quick look at what needs no others.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from pathlib import Path
@@ -18,10 +20,13 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 SOURCES = ROOT / "ext"
+SAMPLES = ROOT / "configs"
 COMPILES = os.environ.get("AUTHSWITCH_COMPILE") != "0"
+MODULES = os.environ.get("AUTHSWITCH_MODULES", "").split() or sorted(source.stem for source in SOURCES.glob("*.pyx"))
 DEBUG = os.environ.get("AUTHSWITCH_DEBUG") == "1"
 SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
 TRACED = DEBUG and not SANITIZERS
@@ -76,10 +81,18 @@ def extension(source: Path) -> Extension:
 
 
 class BuildExtensions(build_ext):
-    """Also lays the type stubs beside the compiled modules, and takes away modules whose source is gone."""
+    """Uses all cores, lays the type stubs beside the compiled modules, and takes away modules whose source is gone."""
+
+    parallel: int | None
+
+    def finalize_options(self) -> None:
+        """Compile as many modules at a time as there are cores, where nothing else was asked for (as by pip)."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:
         """Compile, copy the stubs, and remove what Python would still import though it is no longer built."""
+        self.translate()
         super().run()
         package = (Path() if self.inplace else Path(self.build_lib)) / "switch"
         for stub in SOURCES.glob("*.pyi"):
@@ -88,19 +101,43 @@ class BuildExtensions(build_ext):
             if not (SOURCES / built.name.partition(".")[0]).with_suffix(".pyx").exists():
                 built.unlink()
 
+    def translate(self) -> None:
+        """Let Cython write each module's C file. Not before: a source package and metadata want none."""
+        translated = cythonize(
+            copy.deepcopy(self.extensions),
+            include_path=[str(stage_package())],
+            build_dir=str(BUILD / "c"),
+            compiler_directives=DIRECTIVES,
+            nthreads=os.cpu_count() or 1,
+        )
+        sources = {extension.name: extension.sources for extension in translated}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
 
-def extensions() -> list[Extension]:
-    """All compiled modules; none where they were built in place before and only the package is to be installed."""
-    if not COMPILES:
-        return []
-    modules: list[Extension] = cythonize(
-        [extension(source) for source in sorted(SOURCES.glob("*.pyx"))],
-        include_path=[str(stage_package())],
-        build_dir=str(BUILD / "c"),
-        compiler_directives=DIRECTIVES,
-        nthreads=os.cpu_count() or 1,
-    )
-    return modules
+
+class BuildPackage(build_py):
+    """Also lays the sample configurations into the package, from which ``authswitch init`` takes them."""
+
+    def run(self) -> None:
+        """Copy the Python files, then the samples without what a machine made for itself."""
+        super().run()
+        if not self.editable_mode:
+            self.remove_what_is_gone()
+            ignored = shutil.ignore_patterns("secrets", "journal")
+            target = Path(self.build_lib) / "switch" / "samples" / "configs"
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(SAMPLES, target, ignore=ignored)
+
+    def remove_what_is_gone(self) -> None:
+        """Take away what an earlier build left in the build folder; compiled modules are looked at above."""
+        laid = {Path(path).resolve() for path in self.get_outputs(include_bytecode=False)}
+        for path in Path(self.build_lib).rglob("*"):
+            if path.is_file() and path.suffix not in {".so", ".pyi"} and path.resolve() not in laid:
+                path.unlink()
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+# Nothing to compile where the modules were built in place before and only the package is to be installed.
+setup(
+    ext_modules=[extension(SOURCES / f"{module}.pyx") for module in MODULES] if COMPILES else [],
+    cmdclass={"build_ext": BuildExtensions, "build_py": BuildPackage},
+)

@@ -45,20 +45,21 @@ def main() -> int:
     parser.add_argument("--scale", action="store_true", help="compare with many connections, terminals and ranges")
     parser.add_argument("--mac", default="aes-cmac", help="aes-cmac, x9.19 or none")
     parser.add_argument("--rows", type=int, default=ROWS, help="functions in the table")
+    parser.add_argument("--transactions", type=int, default=TRANSACTIONS, help="how many are counted")
     parser.add_argument("--carry", nargs=4, metavar="X", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.carry:
         library, *shape = options.carry
-        carry(ctypes.CDLL(library), options.mac, *map(int, shape))
+        carry(ctypes.CDLL(library), options, *map(int, shape))
         return 0
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     with tempfile.TemporaryDirectory(prefix="authswitch-callgrind-") as name:
         folder = Path(name)
         library = build_library(folder)
         if options.scale:
-            console.print(scale_table(folder, library, options.mac))
+            console.print(scale_table(folder, library, options))
         else:
-            console.print(function_table(count(folder, library, options.mac, (CONNECTIONS, 0, 1)), options.rows))
+            console.print(function_table(count(folder, library, options, (CONNECTIONS, 0, 1)), options))
     return 0
 
 
@@ -70,25 +71,27 @@ def build_library(folder: Path) -> Path:
     return library
 
 
-def carry(callgrind: ctypes.CDLL, mac: str, connections: int, terminals: int, ranges: int) -> None:
+def carry(callgrind: ctypes.CDLL, options: argparse.Namespace, connections: int, terminals: int, ranges: int) -> None:
     """Carry purchases: first one of each connection, uncounted, then those that count."""
     with tempfile.TemporaryDirectory(prefix="authswitch-callgrind-") as name:
-        load = EngineLoad(
-            Path(name), connections, terminals=terminals, ranges=ranges, mac=None if mac == "none" else mac
-        )
+        mac = None if options.mac == "none" else options.mac
+        load = EngineLoad(Path(name), connections, terminals=terminals, ranges=ranges, mac=mac)
         load.run(max(connections, CONNECTIONS))
         callgrind.callgrind_start()
-        load.run(TRANSACTIONS)
+        load.run(options.transactions)
         callgrind.callgrind_stop()
 
 
-def count(folder: Path, library: Path, mac: str, shape: tuple[int, int, int]) -> Counter[tuple[str, str]]:
+def count(
+    folder: Path, library: Path, options: argparse.Namespace, shape: tuple[int, int, int]
+) -> Counter[tuple[str, str]]:
     """Run under callgrind; instructions by library and function, for all transactions together."""
     out = folder / "callgrind.out"
     out.unlink(missing_ok=True)
     toggles = [f"--toggle-collect=__pyx_pw_6switch_6engine_6Engine_*{name}" for name in ENTRANCES]
     command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", *toggles]
-    command += [sys.executable, "-m", "bench.instructions", "--mac", mac]
+    command += [sys.executable, "-m", "bench.instructions", "--mac", options.mac]
+    command += ["--transactions", str(options.transactions)]
     command += ["--carry", str(library), *map(str, shape)]
     subprocess.run(command, check=True, cwd=ROOT)
     return read_costs(out)
@@ -127,7 +130,7 @@ def named(text: str, known: dict[str, str]) -> str:
     return known.get(number, text)
 
 
-def function_table(costs: Counter[tuple[str, str]], rows: int) -> Table:
+def function_table(costs: Counter[tuple[str, str]], options: argparse.Namespace) -> Table:
     """One row for each of the costliest functions."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("instructions", justify="right")
@@ -135,9 +138,11 @@ def function_table(costs: Counter[tuple[str, str]], rows: int) -> Table:
     table.add_column("function")
     table.add_column("library")
     total = costs.total()
-    for (library, function), cost in costs.most_common(rows):
-        table.add_row(f"{cost / TRANSACTIONS:,.0f}", f"{cost / total:.1%}", plain(function), library.partition(".")[0])
-    table.add_row(f"{total / TRANSACTIONS:,.0f}", "100%", "one transaction", "", style="bold")
+    for (library, function), cost in costs.most_common(options.rows):
+        table.add_row(
+            f"{cost / options.transactions:,.0f}", f"{cost / total:.1%}", plain(function), library.partition(".")[0]
+        )
+    table.add_row(f"{total / options.transactions:,.0f}", "100%", "one transaction", "", style="bold")
     return table
 
 
@@ -154,16 +159,16 @@ def plain(function: str) -> str:
     return ".".join([*parts, rest])
 
 
-def scale_table(folder: Path, library: Path, mac: str) -> Table:
+def scale_table(folder: Path, library: Path, options: argparse.Namespace) -> Table:
     """One row for each shape."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     table.add_column("instructions", justify="right")
     table.add_column(f"against {CONNECTIONS} connections", justify="right")
-    reference = count(folder, library, mac, (CONNECTIONS, 0, 1)).total()
+    reference = count(folder, library, options, (CONNECTIONS, 0, 1)).total()
     for name, shape in SHAPES.items():
-        total = count(folder, library, mac, shape).total()
-        table.add_row(name, f"{total / TRANSACTIONS:,.0f}", f"{total / reference - 1:+.1%}")
+        total = count(folder, library, options, shape).total()
+        table.add_row(name, f"{total / options.transactions:,.0f}", f"{total / reference - 1:+.1%}")
     return table
 
 

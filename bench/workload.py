@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from switch.demo.certificates import LOOPBACK_NAMES, Authority
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
+from switch.samples.certificates import LOOPBACK_NAMES, Authority
 
 MERCHANT = "898000000000001"
 KEY_ALGORITHMS = {"aes-cmac": "aes-128", "x9.19": "3des-2key"}

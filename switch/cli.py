@@ -67,6 +67,31 @@ def root(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Is made, or is empty.")],
+    sample: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="minimal, loopback, or production, which has every key."),
+    ] = "minimal",
+) -> None:
+    """Make a folder with a configuration that works, and new keys and certificates for it.
+
+    It ends with what to type next. The keys are for trying out: real ones come from a key ceremony (authswitch keys).
+
+    Example: authswitch init trial --sample production
+    """
+    from switch.samples.cli import make
+    from switch.samples.copying import sample_names
+
+    if sample not in sample_names():
+        raise typer.BadParameter(f"{sample}; known are {', '.join(sample_names())}", param_hint="--sample")
+    try:
+        make(folder, sample)
+    except OSError as error:
+        fail(f"cannot write the sample: {error}")
+
+
+@app.command()
 def serve(config: ConfigFile) -> None:
     """Run the daemon. SIGTERM drains it; a second one ends it at once.
 

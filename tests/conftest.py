@@ -1,9 +1,7 @@
 """Fixtures that many tests share: counters of leaks, and a copy of the sample configurations with keys of its own."""
 
 import gc
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,12 +18,11 @@ settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCh
 @pytest.fixture(scope="session")
 def sample_configs(tmp_path_factory):
     """The folder ``configs``, complete: made once, not to be changed."""
+    from switch.samples.secrets import write_secrets  # compiled modules that a partial build does not have
+
     folder = tmp_path_factory.mktemp("sample") / "configs"
     shutil.copytree(ROOT / "configs", folder, ignore=shutil.ignore_patterns("secrets"))
-    script = ROOT / "tools" / "sample_secrets.py"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(script), str(folder / "secrets")])
-        runpy.run_path(str(script), run_name="__main__")
+    write_secrets(folder / "secrets", folder)
     return folder
 
 

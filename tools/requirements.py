@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def direct_requirements(purpose: str) -> list[str]:
-    """The pinned requirements of ``pyproject.toml`` for a purpose, ``run`` or ``test``."""
+    """The pinned requirements of ``pyproject.toml`` for a purpose: ``run``, or any that tests belong to."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted: list[str] = document["build-system"]["requires"] + document["project"]["dependencies"]
-    if purpose == "test":
+    if purpose != "run":
         wanted += document["project"]["optional-dependencies"]["dev"]
     return list(dict.fromkeys(wanted))
 

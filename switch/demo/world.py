@@ -7,10 +7,10 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from switch.demo.certificates import LOOPBACK_NAMES, Authority
 from switch.dialects import load_dialect
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
+from switch.samples.certificates import LOOPBACK_NAMES, Authority
 from switch.simulators.profile import MacSetting, Profile
 from switch.simulators.rules import Card, Rules
 from switch.simulators.scenario import Flaw, PaymentCard, Scenario, Share

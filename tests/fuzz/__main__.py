@@ -29,7 +29,7 @@ INPUT_BYTES_MAX = {"machine": 1024, "authentication": 1024}
 def build() -> None:
     """Compile what has changed."""
     if shutil.which("clang") is None:
-        sys.exit("clang is needed (Debian: apt-get install clang)")
+        sys.exit("clang is needed: tools/setup fuzz installs it")
     flags = {"AUTHSWITCH_DEBUG": "1", "AUTHSWITCH_BUILD": "fuzz", "AUTHSWITCH_SANITIZE": f"fuzzer-no-link,{SANITIZERS}"}
     command = [sys.executable, "setup.py", "-q", "build", "--build-base", str(BUILD), "--build-lib", str(BUILD / "lib")]
     subprocess.run([*command, "--parallel", "2"], cwd=ROOT, env=os.environ | flags | {"CC": "clang"}, check=True)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 
-from tests.fuzz.machine import fuzz_authentication, fuzz_machine
-from tests.fuzz.parsers import fuzz_framing, fuzz_mac, fuzz_scan, fuzz_translation
-
-TARGETS: Mapping[str, Callable[[memoryview], None]] = {
-    "framing": fuzz_framing,
-    "scan": fuzz_scan,
-    "translation": fuzz_translation,
-    "mac": fuzz_mac,
-    "authentication": fuzz_authentication,
-    "machine": fuzz_machine,
+PLACES = {
+    "framing": "tests.fuzz.framing:fuzz_framing",
+    "scan": "tests.fuzz.parsers:fuzz_scan",
+    "translation": "tests.fuzz.parsers:fuzz_translation",
+    "mac": "tests.fuzz.parsers:fuzz_mac",
+    "authentication": "tests.fuzz.machine:fuzz_authentication",
+    "machine": "tests.fuzz.machine:fuzz_machine",
 }
+"""Module and function of each target."""
+
+
+class Targets(Mapping[str, Callable[[memoryview], None]]):
+    """The functions, imported when they are asked for: one can be fuzzed without the modules of the others."""
+
+    def __getitem__(self, name: str) -> Callable[[memoryview], None]:
+        module, _, function = PLACES[name].partition(":")
+        target: Callable[[memoryview], None] = getattr(import_module(module), function)
+        return target
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PLACES)
+
+    def __len__(self) -> int:
+        return len(PLACES)
+
+
+TARGETS = Targets()

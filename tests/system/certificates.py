@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from switch.demo import certificates
+from switch.samples import certificates
 
 
 class Authority(certificates.Authority):

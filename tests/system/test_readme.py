@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -20,21 +19,22 @@ COMMANDS = [
     line
     for block in re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    if line.startswith(("authswitch ", "python "))
+    if line.startswith("authswitch ")
 ]
 DEADLINE_SECONDS = 30
 
 
 class Newcomer:
-    """Types commands in a copy of ``configs``, on ports that are free."""
+    """Types commands in an empty folder, on ports that are free."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {str(port): str(free_port()) for port in (5830, 7001, 9583)}
         self.background: list[subprocess.Popen[str]] = []
-        ignored = shutil.ignore_patterns("secrets")
-        shutil.copytree(ROOT / "configs", folder / "configs", ignore=ignored)
-        config = folder / "configs" / "minimal.toml"
+
+    def gives_the_switch_free_ports(self) -> None:
+        """Change the configuration that was made, as its user would where the ports are taken."""
+        config = self.folder / "trial" / "switch.toml"
         admin = f'\n[admin]\nbind = "127.0.0.1:{self.ports["9583"]}"\n\n[keys]\n'
         config.write_text(self._on_free_ports(config.read_text()).replace("\n[keys]\n", admin))
 
@@ -43,10 +43,7 @@ class Newcomer:
 
     def _words(self, start: str) -> list[str]:
         command = next(line for line in COMMANDS if line.startswith(start))
-        words = shlex.split(self._on_free_ports(command))
-        if words[0] == "authswitch":
-            return [sys.executable, "-m", "switch", *words[1:]]
-        return [sys.executable, str(ROOT / words[1]), str(self.folder / "configs" / "secrets")]
+        return [sys.executable, "-m", "switch", *shlex.split(self._on_free_ports(command))[1:]]
 
     def _environment(self) -> dict[str, str]:
         paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
@@ -91,8 +88,9 @@ def test_a_message_and_back(newcomer):
 
 
 def test_first_purchase(newcomer):
-    made = newcomer.types("python tools/sample_secrets.py")
+    made = newcomer.types("authswitch init")
     assert made.returncode == 0, made.stderr
+    newcomer.gives_the_switch_free_ports()
     checked = newcomer.types("authswitch check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

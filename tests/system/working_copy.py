@@ -1,0 +1,67 @@
+"""A copy of the source tree in which things may be built, with what is compiled already: nothing compiles twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import switch
+
+ROOT = Path(__file__).parents[2]
+VENV = Path(sys.prefix)
+LIBRARY = Path("build") / f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}" / "switch"
+
+
+def listed_files() -> list[str]:
+    """The files of the tree that belong to the project, by git; paths from the root."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    named = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return sorted(name for name in named if (ROOT / name).is_file())
+
+
+def copy_tree(folder: Path) -> Path:
+    """Copy the project's files, with their times."""
+    for name in listed_files():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    return folder
+
+
+def lay_compiled(folder: Path, *places: Path) -> None:
+    """Give a tree the C files and the compiled modules of this one, as if it had been built there.
+
+    Args:
+        folder: The tree.
+        places: Where the modules go; where a build for a package expects them, when there are none.
+    """
+    shutil.copytree(ROOT / "build" / "release" / "c", folder / "build" / "release" / "c")
+    for place in places or (LIBRARY,):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        for module in Path(switch.__file__).parent.glob("*.so"):
+            shutil.copy2(module, folder / place / module.name)
+
+
+def plain_environment() -> dict[str, str]:
+    """This environment without what would let a child find the package of the source tree."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+
+
+def run(*command: object, folder: Path, timeout_seconds: float = 100, check: bool = True) -> str:
+    """Run a command in a folder; what it printed."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_seconds,
+        check=False,
+    )
+    assert not check or result.returncode == 0, result.stdout
+    return result.stdout
