@@ -50,6 +50,9 @@ cdef class JournalFiles(Journal):
     cdef int64_t _told_since_ns
     cdef pthread_mutex_t _mutex
     cdef pthread_cond_t _work
+    cdef readonly bint is_held                # ``_closed`` waits for room on the disk: nothing of it was written
+    cdef readonly str condemned               # why the directory is not to be written any more; empty: it is
+    cdef bint _is_retry_wanted
     cdef bint _is_kicked
     cdef bint _is_waiting
     cdef bint _is_stopping
@@ -67,6 +70,7 @@ cdef class JournalFiles(Journal):
     cdef void _forget(self, OpenBatch *batch) noexcept
     cdef bint _take(self) noexcept nogil
     cdef int _write(self) noexcept nogil
+    cdef bint _try_again(self) noexcept nogil
     cdef int _sync(self) noexcept nogil
     cdef void _give_up(self) noexcept nogil
     cdef void _tell(self) noexcept nogil

@@ -13,6 +13,7 @@ from switch.record cimport (
     DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed, write_delivered,
     write_intent, write_late, write_outcome, write_reversal, write_reversed,
 )
+from switch.segment cimport STAGE_GONE, WRITE_WAITS
 from switch.stats cimport stats_add, stats_observe
 
 cdef extern from "pthread.h" nogil:
@@ -42,10 +43,10 @@ cdef extern from "sys/prctl.h" nogil:
 cdef extern from *:
     """
     #define publish_position(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
-    #define publish_flag(place) __atomic_store_n((place), 1, __ATOMIC_RELEASE)
+    #define publish_flag(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
     """
     void publish_position(int64_t *place, int64_t value) nogil
-    void publish_flag(bint *place) nogil
+    void publish_flag(bint *place, bint value) nogil
 
 
 cdef enum:
@@ -67,6 +68,7 @@ cdef class JournalFiles(Journal):
         self.wake = -1
         self.broken = True
         self.failed = True
+        self.condemned = ""
         pthread_mutex_init(&self._mutex, NULL)
         pthread_cond_init(&self._work, NULL)
         self.buffer_bytes = buffer_bytes
@@ -128,7 +130,14 @@ cdef class JournalFiles(Journal):
     @property
     def reason(self):
         """Why nothing new may begin, in words; empty while it may."""
-        return "" if self.writer is None else self.writer.reason
+        return self.condemned or ("" if self.writer is None else self.writer.reason)
+
+    @property
+    def lost(self):
+        """Why nobody would find the journal any more, in words; empty while it is where it belongs."""
+        if self.condemned:
+            return self.condemned
+        return self.writer.reason if self.writer is not None and self.writer.stage == STAGE_GONE else ""
 
     @property
     def low_water(self):
@@ -292,8 +301,13 @@ cdef class JournalFiles(Journal):
 
     cdef int _write(self) noexcept nogil:
         cdef uint64_t written = self.writer.written
-        if self.writer.write(self._closed.records, <uint32_t>self._closed.size, self._closed.first_position,
-                             self._closed.count, self._closed.wall_us) != 0:
+        cdef int status = self.writer.write(self._closed.records, <uint32_t>self._closed.size,
+                                            self._closed.first_position, self._closed.count, self._closed.wall_us)
+        self.is_held = status == WRITE_WAITS
+        if self.is_held:
+            publish_flag(&self.failed, True)
+            return -1
+        if status != 0:
             self._give_up()
             return -1
         stats_add(self._stats, self._bytes_counter, self.writer.written - written)
@@ -303,18 +317,27 @@ cdef class JournalFiles(Journal):
         if self.writer.sync() != 0:
             self._give_up()
             return -1
+        if self.broken:
+            return -1                     # condemned meanwhile: nobody would find it
         publish_position(&self.durable, self._closed.first_position + self._closed.count - 1)
         stats_add(self._stats, self._records_counter, self._closed.count)
         stats_add(self._stats, self._batches_counter, 1)
         self._closed.count = 0
         if self.writer.prepare() != 0:
             # What has begun can still be finished in what is left of this segment.
-            publish_flag(&self.failed)
+            publish_flag(&self.failed, True)
         return 0
 
+    cdef bint _try_again(self) noexcept nogil:
+        """Look whether there is room on the disk now; whether new work may begin again."""
+        if self.broken or self.writer.try_again() != 0:
+            return False
+        publish_flag(&self.failed, False)
+        return True
+
     cdef void _give_up(self) noexcept nogil:
-        publish_flag(&self.broken)
-        publish_flag(&self.failed)
+        publish_flag(&self.broken, True)
+        publish_flag(&self.failed, True)
 
     cdef void _tell(self) noexcept nogil:
         cdef uint64_t one = 1
@@ -325,24 +348,30 @@ cdef class JournalFiles(Journal):
     cdef void _work_on(self) noexcept nogil:
         """The committing thread: take, write, make durable, tell, until told to stop."""
         cdef timespec began, ended
-        cdef bint stopping = False
-        cdef bint taken
+        cdef bint stopping, taken, trying
         cdef sched_param ordinary
         # It wakes often. Pushing aside whoever runs then, who may be about to fill the batch, makes batches small.
         ordinary.sched_priority = 0
         if sched_getscheduler(0) == SCHED_OTHER:
             sched_setscheduler(0, SCHED_BATCH, &ordinary)
         prctl(PR_SET_NAME, b"journal", 0, 0, 0)
-        while not stopping and not self.broken:
+        while not self.broken:
             pthread_mutex_lock(&self._mutex)
-            while not self._is_stopping and not (self._is_kicked and self._open.size):
+            while not (self.broken or self._is_stopping or self._is_retry_wanted) and (
+                    self.is_held or not (self._is_kicked and self._open.size)):
                 self._is_waiting = True
                 pthread_cond_wait(&self._work, &self._mutex)
             self._is_waiting = False
             stopping = self._is_stopping
-            taken = self._take()
+            trying = self._is_retry_wanted or (stopping and self.is_held)
+            self._is_retry_wanted = False
+            taken = not self.broken and (self.is_held or self._take())
             pthread_mutex_unlock(&self._mutex)
+            if trying and self._try_again():
+                self._tell()
             if not taken:
+                if stopping:
+                    break
                 continue
             clock_gettime(CLOCK_MONOTONIC, &began)
             if self._write() == 0:
@@ -351,6 +380,8 @@ cdef class JournalFiles(Journal):
             stats_observe(self._stats, self._commit_seconds, <uint64_t>(
                 (ended.tv_sec - began.tv_sec) * 1_000_000_000 + ended.tv_nsec - began.tv_nsec))
             self._tell()
+            if stopping and self.is_held:
+                break
             # What came meanwhile has waited long enough.
             pthread_mutex_lock(&self._mutex)
             self._is_kicked = True
@@ -367,6 +398,29 @@ cdef class JournalFiles(Journal):
     def _run(self):
         with nogil:
             self._work_on()
+
+    def try_again(self):
+        """Where there was no room for the next segment, look once more: nothing but an allocation has failed.
+
+        Call it about once a second while ``failed`` and not ``broken``. With ``start`` the thread does it.
+        """
+        if self._thread is None:
+            with nogil:
+                self._try_again()
+            return
+        pthread_mutex_lock(&self._mutex)
+        self._is_retry_wanted = True
+        pthread_cond_signal(&self._work)
+        pthread_mutex_unlock(&self._mutex)
+
+    def condemn(self, str reason not None):
+        """Nothing may be written any more, and nobody is told what waits: the directory is not what it was."""
+        self.condemned = reason
+        self._give_up()
+        self._tell()
+        pthread_mutex_lock(&self._mutex)
+        pthread_cond_signal(&self._work)
+        pthread_mutex_unlock(&self._mutex)
 
     def end_turn(self):
         """The loop's turn is over, for callers in Python: the thread may commit what is there."""
@@ -397,18 +451,17 @@ cdef class JournalFiles(Journal):
 
     def write(self):
         """The first half of ``commit``: seal and write; false when that failed. Not after ``start``."""
-        if self._open.size == 0:
+        if not self.is_held and not self._take():
             return not self.broken
         cdef int status
-        self._take()
         with nogil:
             status = self._write()
         return status == 0
 
     def sync(self):
         """The second half of ``commit``: make durable; false when that failed. Not after ``start``."""
-        if self._closed.count == 0:
-            return not self.broken
+        if self.is_held or self._closed.count == 0:
+            return not (self.broken or self.is_held)
         cdef int status
         with nogil:
             status = self._sync()

@@ -22,7 +22,7 @@ cdef class Disk:
     """Write zeros where zeros are, if that makes what is written there later cheaper; by default nothing."""
     cdef int truncate(self, int file, uint64_t size) noexcept nogil
     cdef int sync(self, int file) noexcept nogil
-    """What was written to the file is durable when this gives 0."""
+    """What was written to the file is durable when this gives 0; -ESTALE when the file has no name any more."""
     cdef int rename(self, const char *old, const char *new) noexcept nogil
     cdef int remove(self, const char *name) noexcept nogil
     cdef int sync_directory(self) noexcept nogil

@@ -3,9 +3,10 @@
 import os
 
 cimport cython
-from libc.errno cimport EINTR, EIO, errno
+from libc.errno cimport EINTR, EIO, ESTALE, errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
+from posix.stat cimport fstat, struct_stat
 
 cdef extern from "sys/types.h" nogil:
     ctypedef long off_t
@@ -129,6 +130,33 @@ cdef class FileDisk(Disk):
         room = os.fstatvfs(self._directory)
         return room.f_bavail * room.f_frsize
 
+    def files(self):
+        """Inode of each file by its name."""
+        with os.scandir(self._directory) as entries:
+            return {entry.name: entry.inode() for entry in entries}
+
+    def changed_ns(self):
+        """When a name was last made, changed or removed, in nanoseconds since 1970."""
+        return os.fstat(self._directory).st_mtime_ns
+
+    def unlink(self, str name not None):
+        """Remove a file, for callers in Python."""
+        os.unlink(name, dir_fd=self._directory)
+
+    def open_file(self, str name not None):
+        """A file to read, for callers in Python."""
+        return os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory), "rb", buffering=0)
+
+    def lost(self):
+        """Why the path does not lead to this directory any more, in words; empty while it does."""
+        try:
+            found, held = os.stat(self.path), os.fstat(self._directory)
+        except OSError as error:
+            return f"{self.path} cannot be found: {error.strerror}"
+        if (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino):
+            return f"{self.path} is another directory than at the start"
+        return ""
+
     cdef int create(self, const char *name, uint64_t size) noexcept nogil:
         cdef int status
         cdef int file = openat(self._directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, <mode_t>FILE_MODE)
@@ -196,7 +224,10 @@ cdef class FileDisk(Disk):
         return -errno if ftruncate(file, <off_t>size) != 0 else 0
 
     cdef int sync(self, int file) noexcept nogil:
-        return -errno if fdatasync(file) != 0 else 0
+        cdef struct_stat status
+        if fdatasync(file) != 0 or fstat(file, &status) != 0:
+            return -errno
+        return -ESTALE if status.st_nlink == 0 else 0
 
     cdef int rename(self, const char *old, const char *new) noexcept nogil:
         return -errno if renameat(self._directory, old, self._directory, new) != 0 else 0

@@ -16,6 +16,10 @@ cdef enum WriterStage:        # what failed
     STAGE_WRITE
     STAGE_SYNC
     STAGE_SEAL
+    STAGE_GONE                # the file has no name any more: nobody would find what was written
+
+cdef enum:
+    WRITE_WAITS = 1           # nothing was written: there is no room for the next segment just now
 
 
 cdef class SegmentWriter:
@@ -45,8 +49,10 @@ cdef class SegmentWriter:
                    int64_t wall_us) noexcept nogil
     cdef int sync(self) noexcept nogil
     cdef int prepare(self) noexcept nogil
+    cdef int try_again(self) noexcept nogil
     cdef void set_names(self, const uint8_t *names, uint32_t size) noexcept nogil
     cdef int _fail(self, int stage, int status) noexcept nogil
+    cdef bint _may_try_again(self) noexcept nogil
     cdef int _prepare(self) noexcept nogil
     cdef int _rotate(self, int64_t first_position, int64_t wall_us) noexcept nogil
     cdef int _put_batch(self, int kind, const uint8_t *records, uint32_t size, int64_t first_position,

@@ -3,6 +3,7 @@
 import os
 
 cimport cython
+from libc.errno cimport EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, ESTALE
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -28,6 +29,7 @@ STAGES = {
     STAGE_WRITE: "a batch cannot be written",
     STAGE_SYNC: "a batch cannot be made durable",
     STAGE_SEAL: "a batch cannot be sealed",
+    STAGE_GONE: "the segment was removed while it was written",
 }
 
 
@@ -117,12 +119,18 @@ cdef class SegmentWriter:
 
     cdef int write(self, const uint8_t *records, uint32_t size, int64_t first_position, uint32_t count,
                    int64_t wall_us) noexcept nogil:
-        """Seal and write one batch, in a new segment when this one has no room; 0 or -1. ``sync`` must follow."""
+        """Seal and write one batch, in a new segment when this one has no room; 0, -1 or WRITE_WAITS.
+
+        ``sync`` must follow. WRITE_WAITS leaves everything as it was: the same batch may be given once more later.
+        """
         if self.broken:
             return -1
-        if self._offset + batch_size(size) > self.segment_bytes and self._rotate(first_position, wall_us) != 0:
-            self.broken = True
-            return -1
+        if self._offset + batch_size(size) > self.segment_bytes:
+            if self._prepared < 0 and (self.stage or self._prepare() != 0) and self._may_try_again():
+                return WRITE_WAITS
+            if self._rotate(first_position, wall_us) != 0:
+                self.broken = True
+                return -1
         return self._put_batch(BATCH_RECORDS, records, size, first_position, count, wall_us)
 
     cdef int sync(self) noexcept nogil:
@@ -131,13 +139,29 @@ cdef class SegmentWriter:
             return -1
         cdef int status = self.disk.sync(self._file)
         if status < 0:
-            return self._fail(STAGE_SYNC, status)
+            return self._fail(STAGE_GONE if status == -ESTALE else STAGE_SYNC, status)
         return 0
 
     cdef int prepare(self) noexcept nogil:
         """Allocate the next segment when this one is half full; 0 or -1. A failure leaves what is begun its room."""
         if self.broken or self._prepared >= 0 or self.stage or self._offset < self.segment_bytes // 2:
             return 0
+        return self._prepare()
+
+    cdef bint _may_try_again(self) noexcept nogil:
+        """Whether what failed is an allocation for want of room: no record was touched by it."""
+        return (self.stage == STAGE_ALLOCATE and not self.broken
+                and self.error in (ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM))
+
+    cdef int try_again(self) noexcept nogil:
+        """Allocate the next segment once more where there was no room for it; 0, or -1 when there is none yet.
+
+        Nothing else is ever tried again.
+        """
+        if not self._may_try_again():
+            return -1
+        self.stage = STAGE_NONE
+        self.error = 0
         return self._prepare()
 
     cdef int _prepare(self) noexcept nogil:

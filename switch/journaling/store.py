@@ -24,6 +24,7 @@ from switch.upkeep import keep_up
 
 KEEP_UP_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
+TRY_AGAIN_SECONDS = 1.0
 DAY_SECONDS = 86_400
 AGE_MIN_SECONDS = 3_600
 """Files that were written in the last hour, and a window of repeats before it, are never removed."""
@@ -58,6 +59,7 @@ class Store:
         self._wrapping_key = wrapping_key(_master_key(config))
         self._disk = self._open_directory()
         self._kept_up_s = self._retained_s = -RETENTION_SECONDS
+        self._tried_s = 0.0
         self._is_failure_told = False
         self._is_recovered = False
         self._progress = Progress()
@@ -135,15 +137,24 @@ class Store:
         now = time.monotonic()
         for index, read in self._gauges:
             self._stats.set(index, read())
-        if self.journal.failed and not self._is_failure_told:
-            self._is_failure_told = True
-            log.error("the journal cannot be written: no new payment is accepted", reason=self.journal.reason)
+        self._watch_failure(now)
         if now - self._kept_up_s >= KEEP_UP_SECONDS:
             self._kept_up_s = now
             keep_up(state, self.journal)
         if now - self._retained_s >= RETENTION_SECONDS:
             self._retained_s = now
             self._retain()
+
+    def _watch_failure(self, now_s: float) -> None:
+        """Say that nothing can be written, once; look each second whether a full disk has room again."""
+        if self.journal.failed and not self._is_failure_told:
+            log.error("the journal cannot be written: no new payment is accepted", reason=self.journal.reason)
+        elif self._is_failure_told and not self.journal.failed:
+            log.warning("the journal can be written again: payments are accepted")
+        self._is_failure_told = self.journal.failed
+        if self.journal.failed and now_s - self._tried_s >= TRY_AGAIN_SECONDS:
+            self._tried_s = now_s
+            self.journal.try_again()
 
     def _retain(self) -> None:
         if self._section.directory is None:
@@ -166,7 +177,7 @@ class Store:
     @property
     def keeps(self) -> bool:
         """Whether what the state machine owes survives its end: it is written down, and can still be made durable."""
-        return not self.journal.broken
+        return not (self.journal.broken or self.journal.is_held)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make durable what is there, and close the files; nothing is written where the recovery failed."""

@@ -20,6 +20,7 @@ class MemoryDisk:
         self.error = errno.EIO
         self.torn = None  # the failing write leaves so many bytes
         self.room = None
+        self.full = errno.ENOSPC  # how it says that there is no room
 
     def _call(self, what):
         self.calls.append(what)
@@ -35,7 +36,7 @@ class MemoryDisk:
     def create(self, name, size):
         self._call("create")
         if self.room is not None and size > self.room:
-            raise OSError(errno.ENOSPC, "full")
+            raise OSError(self.full, os.strerror(self.full))
         if name in self.files:
             raise FileExistsError(errno.EEXIST, "exists")
         self.files[name] = bytearray(size)

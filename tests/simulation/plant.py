@@ -391,16 +391,25 @@ class Plant:
             self.clock.after(self.draw.randrange(100, 4_000) * MS, self._replace_disk, self.generation)
         if journal.broken:
             return
-        if not journal.waiting_bytes:
+        if not journal.waiting_bytes and not journal.is_held:
             self._settled_ns = self.clock.now_ns
         else:
             self._is_committing = True
             self.clock.after(self.storage.latency_ns(), self._write, self.generation)
 
     def _replace_disk(self, generation: int) -> None:
-        if generation == self.generation and self.is_up:
-            self.storage.heal()
-            self._end(loses_power=False)
+        if generation != self.generation or not self.is_up:
+            return
+        self.storage.heal()
+        journal = self.storage.journal
+        if not journal.broken and self.draw.random() < 0.5:
+            journal.try_again()  # the disk was only full, and there is room again: the daemon looks every second
+            if not journal.failed:
+                self.clock.tell("switch", "has room for its journal again")
+                self._is_broken = False
+                self._commit_soon()
+                return
+        self._end(loses_power=False)
 
     def _write(self, generation: int) -> None:
         if generation != self.generation:
@@ -446,5 +455,7 @@ class Plant:
     def is_quiet(self) -> bool:
         """Whether nothing is in flight, nothing is owed and nothing waits for the disk."""
         if not self.is_up or self.is_draining or self._is_broken or self._is_committing:
+            return False
+        if self.storage is not None and self.storage.journal.is_held:
             return False
         return self.engine.in_flight == 0 and self.engine.owed == 0

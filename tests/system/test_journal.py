@@ -95,31 +95,59 @@ def fill(draw):
     return change
 
 
-async def test_full_disk_takes_nothing_new_and_loses_nothing(installation, small_disk):
-    installation.journal = {
+async def fill_the_disk(installation, terminal):
+    """Purchases until one is refused: the codes that were told."""
+    change = fill(random.Random(28))
+    codes = []
+    for _ in range(FILLING_ROUNDS):
+        terminal.send(
+            *(
+                installation.request("iso87-ascii", terminal=TERMINALS[number], change=change)
+                for number in range(REQUESTS_A_ROUND)
+            )
+        )
+        codes += [(await terminal.answer()).text(39) for _ in range(REQUESTS_A_ROUND)]
+        if codes[-1] == "96":
+            break
+    return codes
+
+
+def small_journal(folder):
+    return {
         "mode": "files",
-        "directory": small_disk / "journal",
+        "directory": folder / "journal",
         "segment_bytes": SEGMENT_BYTES,
         "buffer_bytes": 4 << 20,
     }
-    draw = random.Random(28)
-    change = fill(draw)
-    codes = []
+
+
+async def test_full_disk_with_room_again_needs_no_restart(installation, small_disk):
+    installation.journal = small_journal(small_disk)
+    async with (
+        one_bank(installation) as bank,
+        running(installation) as daemon,
+        await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal,
+    ):
+        approved = (await fill_the_disk(installation, terminal)).count("00")
+        assert await terminal.code() == "96"
+        assert not await daemon.is_ready()
+        grow = ["mount", "-o", f"remount,size={4 * DISK_BYTES}", str(small_disk)]
+        await asyncio.to_thread(subprocess.run, grow, check=True)
+        await daemon.event("the journal can be written again: payments are accepted")
+        await until(daemon.is_ready)
+        assert await terminal.code() == "00"
+        assert await daemon.metric("authswitch_journal_failed") == 0
+        assert bank.counters.requests == approved + 1
+
+
+async def test_full_disk_takes_nothing_new_and_loses_nothing(installation, small_disk):
+    installation.journal = small_journal(small_disk)
     async with one_bank(installation) as bank:
         async with (
             running(installation) as daemon,
             await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal,
         ):
-            for _ in range(FILLING_ROUNDS):
-                terminal.send(
-                    *(
-                        installation.request("iso87-ascii", terminal=TERMINALS[number], change=change)
-                        for number in range(REQUESTS_A_ROUND)
-                    )
-                )
-                codes += [(await terminal.answer()).text(39) for _ in range(REQUESTS_A_ROUND)]
-                if codes[-1] == "96":
-                    break
+            codes = await fill_the_disk(installation, terminal)
             approved = codes.count("00")
             assert set(codes) == {"00", "96"}, "the disk was never full"
             assert codes == ["00"] * approved + ["96"] * (len(codes) - approved)
