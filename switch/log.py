@@ -9,6 +9,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from switch.log_writer import LINES_MAX, LogWriter, out_of
 from switch.masking import mask_pan, mask_text
 
 WITHHELD = "[withheld]"
@@ -54,14 +55,23 @@ TOO_DEEP = "[nested too deep]"
 
 
 def configure_logging(
-    form: Literal["json", "console"] = "json", level: str = "info", stream: TextIO | None = None
-) -> None:
+    form: Literal["json", "console"] = "json",
+    level: str = "info",
+    stream: TextIO | None = None,
+    lines_max: int = LINES_MAX,
+) -> LogWriter:
     """Set up logging for the whole process; loggers of the standard library go the same way.
+
+    No call of a logger waits for the stream, and none raises.
 
     Args:
         form: one JSON object a line, or text for people (coloured on a terminal).
         level: the least level that is shown.
         stream: where to; standard error when absent.
+        lines_max: lines that may wait for the stream; what finds no room is dropped and counted.
+
+    Returns:
+        What writes the lines; the process ends with its ``finish``.
     """
     target = sys.stderr if stream is None else stream
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -80,10 +90,10 @@ def configure_logging(
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time")
-    handler = logging.StreamHandler(target)
+    handler = LogWriter(out_of(target), lines_max)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(("dropped",)), *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -93,9 +103,23 @@ def configure_logging(
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=_unfailing(structlog.make_filtering_bound_logger(threshold), handler),
         cache_logger_on_first_use=False,
     )
+    return handler
+
+
+def _unfailing(base: type[Any], writer: LogWriter) -> type[Any]:
+    """A logger whose calls do not raise: what cannot be put into words is dropped and counted."""
+
+    class Unfailing(base):  # type: ignore[misc]
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(method_name, event, **values)
+            except Exception:
+                writer.drop()
+
+    return Unfailing
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

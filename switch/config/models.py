@@ -169,6 +169,12 @@ class LogSection(Section):
 
     format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is shown.")
+    waiting_lines_max: int = count(
+        10_000,
+        "Lines that may wait for whoever reads the log; more are dropped and counted, and payments go on.",
+        least=100,
+        most=1_000_000,
+    )
 
 
 class JournalSection(Section):

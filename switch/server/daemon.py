@@ -21,17 +21,26 @@ from switch.config.parts import Parts, load_parts
 from switch.connection import Reactor
 from switch.journaling import Store
 from switch.log import configure_logging, get_logger
+from switch.log_writer import LogWriter
 from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.debts import Debts
 from switch.server.gauges import Gauges
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.notes import Notes
-from switch.server.process import protect_memory, raise_descriptor_limit
+from switch.server.process import (
+    protect_memory,
+    raise_descriptor_limit,
+    silence_standard_error,
+    watch_for_broken_steps,
+)
 from switch.server.terminals import Door, TerminalPort
 from switch.stats import Stats
 
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
+LOG_SECONDS = 2.0
+"""How long the end of the process waits for whoever reads the log."""
+
 ABANDON_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
@@ -44,16 +53,17 @@ class Daemon:
     Args:
         config: The configuration.
         parts: What it names, loaded.
+        log_writer: What writes the log.
     """
 
-    def __init__(self, config: Config, parts: Parts) -> None:
+    def __init__(self, config: Config, parts: Parts, log_writer: LogWriter) -> None:
         self._config = config
         self._stats = Stats(config.limits.statistics_bytes)
         self._notes = Notes()
         self._store = Store(config, self._stats) if config.journal.mode == "files" else None
         journal = None if self._store is None else self._store.journal
         self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)
-        self._gauges = Gauges(self._engine, self._stats)
+        self._gauges = Gauges(self._engine, self._stats, log_writer)
         self._started = False
         self._drain_wanted = asyncio.Event()
         self._end_wanted = asyncio.Event()
@@ -211,16 +221,20 @@ class Daemon:
 
     async def _keep_house(self) -> None:
         while True:
-            try:
-                self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
-                self._gauges.refresh()
-                self._debts.refresh()
-                if self._store is not None:
-                    self._store.keep_house(self._engine.state)
-            except Exception as error:
-                # Gauges that stand still are better than a switch that does, and the next round may do better.
-                self._notes("housekeeping_failed", {"reason": f"{type(error).__name__}: {error}"})
+            for chore in (self._keep_calendar, self._keep_journal, self._gauges.refresh, self._debts.refresh):
+                try:
+                    chore()
+                except Exception as error:
+                    # Gauges that stand still are better than a switch that does, and the next round may do better.
+                    self._notes("housekeeping_failed", {"reason": f"{type(error).__name__}: {error}"})
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    def _keep_calendar(self) -> None:
+        self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
+
+    def _keep_journal(self) -> None:
+        if self._store is not None:
+            self._store.keep_house(self._engine.state)
 
     async def _finish(self, reactor: Reactor, issuers: Sequence[IssuerSide]) -> bool:
         """Take nothing new, wait for what is in flight and untold, sign off; whether all of it was finished.
@@ -275,11 +289,16 @@ def serve(path: str | Path) -> bool:
         OSError: an address cannot be had.
     """
     config = load_config(path)
-    configure_logging(config.log.format, config.log.level)
-    protect_memory()
-    parts = load_parts(config)
+    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
+    watch_for_broken_steps(log_writer)
+    try:
+        protect_memory()
+        parts = load_parts(config)
 
-    async def run() -> bool:
-        return await Daemon(config, parts).run()
+        async def run() -> bool:
+            return await Daemon(config, parts, log_writer).run()
 
-    return uvloop.run(run())
+        return uvloop.run(run())
+    finally:
+        if not log_writer.finish(LOG_SECONDS):
+            silence_standard_error()

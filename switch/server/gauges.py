@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from switch.engine import Engine
 from switch.link import Link
+from switch.log_writer import LogWriter
 from switch.stats import Stats
 
 LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
@@ -47,12 +48,31 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
 )
 
 
-class Gauges:
-    """Registers the gauges; ``refresh`` sets them."""
+LOG_GAUGES: tuple[tuple[str, str, Callable[[LogWriter], int]], ...] = (
+    ("authswitch_log_lines_waiting", "Log lines that have not been written yet.", lambda writer: writer.waiting),
+    (
+        "authswitch_log_stuck_seconds",
+        "For how long whoever reads the log has not taken what is being written.",
+        lambda writer: int(writer.stuck_seconds),
+    ),
+)
 
-    def __init__(self, engine: Engine, stats: Stats) -> None:
+
+class Gauges:
+    """Registers the gauges; ``refresh`` sets them.
+
+    Args:
+        engine: The state machine.
+        stats: The shared counters.
+        log_writer: What writes the log.
+    """
+
+    def __init__(self, engine: Engine, stats: Stats, log_writer: LogWriter) -> None:
         self._engine = engine
         self._stats = stats
+        self._log_writer = log_writer
+        self._dropped = stats.counter("authswitch_log_lines_dropped_total", "Log lines that were not written.")
+        self._of_log = [(stats.gauge(name, text), read) for name, text, read in LOG_GAUGES]
         self._of_engine = [(stats.gauge(name, text), read) for name, text, read in ENGINE_GAUGES]
         self._of_links = [
             (stats.gauge(name, text, {"link": link.name}), link, read)
@@ -62,6 +82,9 @@ class Gauges:
 
     def refresh(self) -> None:
         """Set every gauge to what is true now."""
+        self._stats.set(self._dropped, self._log_writer.dropped)
+        for index, read_log in self._of_log:
+            self._stats.set(index, read_log(self._log_writer))
         for index, read in self._of_engine:
             self._stats.set(index, read(self._engine))
         for index, link, read_link in self._of_links:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
+import os
 import resource
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from switch.log import get_logger
+from switch.log_writer import LogWriter
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 PR_SET_DUMPABLE = 4
+STEP_PREFIX = "switch."
+EXIT_BROKEN_STEP = 70
+LAST_WORDS_SECONDS = 2.0
+STANDARD_ERROR = 2
+log = get_logger(__name__)
 
 
 def raise_descriptor_limit(needed: int) -> int:
@@ -34,3 +50,37 @@ def protect_memory() -> None:
     # A handler of core files that the kernel pipes them to does not look at the limit, only at this.
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the process cannot be kept out of core files")
+
+
+def watch_for_broken_steps(log_writer: LogWriter) -> None:
+    """End the process at once when a compiled step raises; send what Python says on standard error to the log.
+
+    A step of the state machine raises nothing, unless memory runs out or it has a mistake; and what it has left half
+    done cannot be gone on with: a payment without its answer, an approval without its reversal. A crash is what the
+    journal is for: what was asked and has no outcome is reversed by the next start.
+    """
+
+    def on_unraisable(raised: UnraisableHookArgs) -> None:
+        where = raised.object
+        error = f"{raised.exc_type.__name__}: {raised.exc_value}"
+        if not isinstance(where, str) or not where.startswith(STEP_PREFIX):
+            log.error("error that nobody could be told of", where=type(where).__name__, error=error)
+            return
+        log.critical("a step was broken off: the process ends", where=where, error=error)
+        log_writer.finish(LAST_WORDS_SECONDS)
+        os._exit(EXIT_BROKEN_STEP)
+
+    def on_thread(raised: threading.ExceptHookArgs) -> None:
+        name = None if raised.thread is None else raised.thread.name
+        log.error("a thread ended", thread=name, exc_info=raised.exc_value)
+
+    sys.unraisablehook = on_unraisable
+    threading.excepthook = on_thread
+    logging.captureWarnings(True)
+
+
+def silence_standard_error() -> None:
+    """Let nothing more be said on standard error: it is full, and the end of the process must not wait for it."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, STANDARD_ERROR)
+    os.close(null)

@@ -11,9 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switch.log import SECRET_KEYS, configure_logging, get_logger, withhold_secrets
+from switch.log_writer import LogWriter
 
 PAN = "4111111111111111"
 MASKED = "411111******1111"
+
+
+class Written(io.StringIO):
+    """What was logged; reading it ends the log."""
+
+    writer: LogWriter
+
+    def getvalue(self):
+        assert self.writer.finish(10)
+        return super().getvalue()
 
 
 @pytest.fixture
@@ -23,8 +34,8 @@ def logging_to():
     handlers, level = root.handlers[:], root.level
 
     def configure(form="json", level="info"):
-        stream = io.StringIO()
-        configure_logging(form, level, stream)
+        stream = Written()
+        stream.writer = configure_logging(form, level, stream)
         return stream
 
     yield configure

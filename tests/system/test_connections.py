@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import resource
 import socket
 
@@ -9,6 +10,7 @@ import pytest_asyncio
 
 from switch.config import load_config
 from switch.config.parts import load_parts
+from switch.log_writer import LogWriter, StreamOut
 from switch.server.daemon import Daemon
 
 from .conftest import running
@@ -189,7 +191,7 @@ async def test_housekeeping_outlives_its_mistakes(installation, monkeypatch):
     installation.listener()
     installation.link(port=7001)
     config = load_config(installation.write())
-    daemon = Daemon(config, load_parts(config))
+    daemon = Daemon(config, load_parts(config), LogWriter(StreamOut(io.StringIO())))
     rounds = []
 
     class Gauges:
