@@ -18,6 +18,8 @@ cdef class Disk:
     """As many bytes as there are, at most ``size``; how many."""
     cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil
     """All of the bytes, or an error."""
+    cdef int64_t write_some(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil
+    """As many of the bytes as are taken at once; how many."""
     cdef int fill(self, int file, uint64_t offset, uint64_t size) noexcept nogil
     """Write zeros where zeros are, if that makes what is written there later cheaper; by default nothing."""
     cdef int truncate(self, int file, uint64_t size) noexcept nogil

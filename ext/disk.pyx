@@ -59,6 +59,18 @@ cdef class Disk:
         return -EIO
 
     cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
+        cdef uint64_t done = 0
+        cdef int64_t count
+        while done < size:
+            count = self.write_some(file, data + done, size - done, offset + done)
+            if count == -EINTR:
+                continue
+            if count <= 0:
+                return <int>count if count else -EIO
+            done += <uint64_t>count
+        return 0
+
+    cdef int64_t write_some(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
         return -EIO
 
     cdef int fill(self, int file, uint64_t offset, uint64_t size) noexcept nogil:
@@ -194,17 +206,9 @@ cdef class FileDisk(Disk):
             done += <uint64_t>count
         return <int64_t>done
 
-    cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
-        cdef uint64_t done = 0
-        cdef ssize_t count
-        while done < size:
-            count = pwrite(file, data + done, size - done, <off_t>(offset + done))
-            if count < 0:
-                if errno == EINTR:
-                    continue
-                return -errno
-            done += <uint64_t>count
-        return 0
+    cdef int64_t write_some(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept nogil:
+        cdef ssize_t count = pwrite(file, data, size, <off_t>offset)
+        return -errno if count < 0 else count
 
     cdef int fill(self, int file, uint64_t offset, uint64_t size) noexcept nogil:
         # What was only allocated is marked as unwritten. The first write there changes the mark, and making that
@@ -304,10 +308,10 @@ cdef class ScriptedDisk(Disk):
         except Exception as error:
             return failure(error)
 
-    cdef int write(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept with gil:
+    cdef int64_t write_some(self, int file, const uint8_t *data, uint64_t size, uint64_t offset) noexcept with gil:
         try:
-            self._script.write(file, (<const char *>data)[:size], offset)
-            return 0
+            taken = self._script.write(file, (<const char *>data)[:size], offset)
+            return <int64_t>size if taken is None else taken
         except Exception as error:
             return failure(error)
 

@@ -88,6 +88,19 @@ cdef class Engine:
         channel.is_dirty = False
         return channel.take(<uint64_t>self.state.journal.durable)
 
+    def offer(self, Channel channel):
+        """The output that may leave a channel now, as bytes that have not left; ``note_left`` says how many did. For
+        callers in Python whose peers do not take all at once."""
+        cdef uint32_t size
+        cdef const uint8_t *output = channel.next_output(<uint64_t>self.state.journal.durable, &size)
+        channel.is_dirty = False
+        return (<const char *>output)[:size] if size else b""
+
+    def note_left(self, Channel channel, uint32_t size):
+        """So many bytes of what was offered have left."""
+        channel.note_left(size)
+        channel.settle()
+
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size):
         """Take what arrived on a channel; ``data`` must stay until PROGRESS_DONE. A ``Progress``."""
         cdef int progress

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from switch.kinds import Kind
-from switch.reasons import REASONS
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -18,9 +15,6 @@ ADVISED = {"advice": ("advice", "purchase"), "preauthorization_advice": ("preaut
 
 ADVICES = frozenset({"advice"})
 """Kinds by which a terminal says what has happened."""
-
-TAKEN = frozenset({REASONS.index("approved"), REASONS.index("duplicate")})
-"""With which an issuer takes note of an advice."""
 
 STAND_IN_CODE = "SI"
 """Authorization codes of the switch begin so; those of issuers are digits."""
@@ -64,6 +58,7 @@ class Checker:
         self.violations: list[Violation] = []
         self.payments: dict[Key, Payment] = {}
         self.bookings: dict[Key, list[Booking]] = {}
+        self._numbered: dict[str, Key] = {}
 
     def report(self, invariant: str, what: str) -> None:
         """Something was seen that must never be."""
@@ -75,9 +70,19 @@ class Checker:
         """A terminal sends a transaction for the first time."""
         self.payments[key] = payment
 
-    def told(self, payment: Payment, approved: bool, code: str) -> None:
-        """A terminal was given an answer that it may believe, with an authorization code where there is one."""
+    def told(self, payment: Payment, approved: bool, code: str, rrn: str) -> None:
+        """A terminal was given an answer that it may believe.
+
+        Args:
+            payment: To what.
+            approved: What it says.
+            code: The authorization code; empty where there is none.
+            rrn: The retrieval reference number.
+        """
         key = payment.key
+        if not approved and code:
+            self.report("fields", f"{key} was told not approved, with authorization code {code}")
+        self._number(rrn, key, approved)
         if approved and code.startswith(STAND_IN_CODE):
             payment.stood_in = True
             if not self._stands_in or not payment.may_be_stood_in:
@@ -87,8 +92,18 @@ class Checker:
         payment.told = approved
         if not approved or payment.is_given_up or payment.stood_in or key.kind in ADVICES:
             return
-        if not any(one.was_approved for one in self.bookings.get(key, ())):
+        bookings = [one for one in self.bookings.get(key, ()) if one.was_approved]
+        if not bookings:
             self.report("I3", f"{key} was told approved, but no issuer approved it")
+        elif code not in {one.code for one in bookings}:
+            self.report("fields", f"{key} was told authorization code {code}; its issuer gave another one")
+        elif rrn not in {one.rrn for one in bookings}:
+            self.report("fields", f"{key} was told reference number {rrn}; its issuer knows another one")
+
+    def _number(self, rrn: str, key: Key, approved: bool) -> None:
+        """No reference number that stands for money may ever stand for something else."""
+        if approved and self._numbered.setdefault(rrn, key) != key:
+            self.report("fields", f"{key} was told reference number {rrn}, which {self._numbered[rrn]} has")
 
     def switch_ended(self, settled_ns: int) -> None:
         """The switch is gone, after all that it knew at ``settled_ns`` was durable.
@@ -126,6 +141,7 @@ class Checker:
         others = self.bookings.setdefault(booking.key, [])
         if booking.key not in self.payments:
             self.report("I6", f"{booking.issuer} was asked for {booking.key}, which no terminal has begun")
+        self._number(booking.rrn, booking.key, approved=True)
         if others:
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, which {others[0].issuer} knows already")
         others.append(booking)
@@ -149,12 +165,12 @@ class Checker:
             if (problem := self._problem(key, payment)) is not None:
                 self.report(problem[0], f"{key}: {problem[1]}")
         for key in self.bookings:
-            if key not in self.payments and self._standing(key):
+            if key not in self.payments and self.standing(key):
                 self.report("books", f"{key}: charged, but no terminal knows of it")
 
     def _problem(self, key: Key, payment: Payment) -> tuple[str, str] | None:
         """What is wrong with a payment, by receipt and ledgers: the invariant, and words."""
-        standing = len(self._standing(key))
+        standing = len(self.standing(key))
         if payment.state == UNKNOWN:
             return "convergence", "its terminal still does not know what became of it"
         if payment.is_settled_by_hand:
@@ -175,64 +191,13 @@ class Checker:
             return "books", f"its terminal was told approved, but {standing} charges stand"
         return None
 
-    def _standing(self, key: Key) -> list[Booking]:
+    def standing(self, key: Key) -> list[Booking]:
         """Charges that stand. Of one that came after its own reversal nobody can know who has not heard of it."""
         return [
             one
             for one in self.bookings.get(key, ())
             if one.state == APPROVED and (one.heard_ns is not None or not one.is_overtaken)
         ]
-
-    def compare_journal(self, records: list[dict[str, Any]], *, was_ended: bool) -> None:
-        """What stands in the journal must be what terminals and issuers know.
-
-        Args:
-            records: All of them.
-            was_ended: Whether the switch has ended in between: who was told before that, it need not have written down.
-        """
-        intents = {one["position"]: one for one in records if one["type"] == "INTENT"}
-        advices = {one["position"]: one for one in records if one["type"] == "ADVICE" and not one["original"]}
-        outcomes = {one["intent"]: one for one in records if one["type"] == "OUTCOME" and one["intent"]}
-        delivered = {position for one in records if one["type"] == "DELIVERED" for position in one["positions"]}
-        all_advices = {one["position"] for one in records if one["type"] == "ADVICE"}
-        ended = [one for one in records if one["type"] == "REVERSED"]
-        taken_back = {one["original"] for one in ended if one["reversal"] not in all_advices}
-        taken_note = {one["original"]: one["reason"] for one in ended if one["reversal"] in all_advices}
-        cancelled = {one["original"] for one in records if one["type"] == "CANCELLED"}
-        for position, asked in (intents | advices).items():
-            key = Key(asked["terminal"], Kind(asked["kind"]).label, asked["amount_minor"])
-            outcome = outcomes.get(position)
-            if self.is_settled_by_hand(key):
-                continue
-            if outcome is None:
-                if position not in cancelled:
-                    self.report("journal", f"{key}: its {asked['type']} at {position} has no OUTCOME")
-                continue
-            if outcome["approved"]:
-                self._compare_delivery(key, outcome["position"] in delivered, was_ended)
-            stands = outcome["approved"] and position not in taken_back and position not in cancelled
-            if position in advices and position not in cancelled:
-                if position not in taken_note:
-                    self.report("journal", f"{key}: its ADVICE at {position} was neither acknowledged nor cancelled")
-                    continue
-                stands = stands and taken_note[position] in TAKEN
-            is_charged = bool(self._standing(key))
-            if stands != is_charged:
-                words = "approved" if stands else "not approved, or reversed"
-                self.report("journal", f"{key}: by the journal it is {words}; by its issuer the opposite")
-        intents |= advices
-        known = {Key(one["terminal"], Kind(one["kind"]).label, one["amount_minor"]) for one in intents.values()}
-        for key in self.bookings.keys() - known:
-            self.report("journal", f"{key}: its issuer was asked, but there is no INTENT (I5)")
-
-    def _compare_delivery(self, key: Key, is_delivered: bool, was_ended: bool) -> None:
-        payment = self.payments.get(key)
-        if payment is None:
-            return
-        if is_delivered and not payment.was_sent_approval:
-            self.report("journal", f"{key}: by the journal its approval was delivered, but none has left the switch")
-        elif not is_delivered and payment.was_sent_approval and not was_ended:
-            self.report("journal", f"{key}: its approval has left the switch, but the journal does not know of it")
 
 
 def _words(approved: bool) -> str:

@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 SECTOR = 512
@@ -52,11 +53,13 @@ class SimulatedDisk:
     Attributes:
         is_off: Nothing works until ``restart``.
         calls_left: The process is killed in the middle of the call after so many; None: it is not.
+        is_short: Whether a write of so many bytes is cut short.
         sync_fails, write_fails, is_full: Faults that are switched on.
     """
 
-    def __init__(self, draw: Random) -> None:
+    def __init__(self, draw: Random, is_short: Callable[[int], bool]) -> None:
         self._draw = draw
+        self.is_short = is_short
         self._rotten: tuple[Inode, int, int] | None = None
         self._names: dict[str, Inode] = {}
         self._durable_names: dict[str, Inode] = {}
@@ -103,9 +106,11 @@ class SimulatedDisk:
         wanted = max(min(size, inode.size - offset), 0)
         return bytes(inode.data[offset : offset + wanted]).ljust(wanted, b"\0")
 
-    def write(self, file: int, data: bytes, offset: int) -> None:
-        """Into the cache."""
+    def write(self, file: int, data: bytes, offset: int) -> int:
+        """Into the cache; how many bytes were taken."""
         inode = self._handles.get(file)
+        if self.is_short(len(data)):
+            data = data[: self._draw.randrange(1, len(data))]
         if self.write_fails and not self.is_off:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         try:
@@ -117,6 +122,7 @@ class SimulatedDisk:
         if inode is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._put(inode, data, offset)
+        return len(data)
 
     def truncate(self, file: int, size: int) -> None:
         """Cut a file; as everywhere here, what is cut is read as zeros."""

@@ -10,9 +10,10 @@ from switch.framing import Deframer
 from switch.scan import ScanError
 from switch.simulators.messages import answer_mti
 
+from .cards import SENSITIVE
 from .checker import ADVISED, APPROVED, DECLINED, REVERSED, Key
 from .clock import MS, SECOND
-from .world import LINK_DIALECTS, LINKS
+from .world import CURRENCY, LINK_DIALECTS, LINKS
 
 if TYPE_CHECKING:
     from switch.scan import Message
@@ -57,6 +58,8 @@ class Booking:
         answer: The message with which it was answered, to be repeated.
         asked_on: The connection on which it was asked for.
         is_overtaken: Whether it was charged though its reversal had come before it.
+        code: Its authorization code; empty when it was declined.
+        rrn: Its retrieval reference number.
         heard_ns: When the switch that asked has read an answer last; what was overtaken it can only learn from that.
     """
 
@@ -66,6 +69,8 @@ class Booking:
     state: str
     answer: bytes
     asked_on: Wire
+    code: str
+    rrn: str
     is_overtaken: bool = False
     heard_ns: int | None = None
 
@@ -84,6 +89,7 @@ class Issuer:
         self.rates = options.rates()
         self.profile = world.profiles[LINK_DIALECTS[number]]
         self.mac = world.link_mac(number)
+        self._pin_key = world.link_pin_key(number)
         self.is_reachable = True
         self.wires: dict[Wire, Deframer] = {}
         self.ledger: dict[Identity, Booking] = {}
@@ -207,10 +213,13 @@ class Issuer:
         pieces[39] = self.profile.code_piece("approved" if approved else "do_not_honour", message.mti[1])
         if approved and self._happens("partial", 0.3):
             pieces[39] = self.profile.writer.piece(39, PARTLY_APPROVED.get(self.profile.dialect.name, "10"))
-        if approved:
-            pieces[38] = self.profile.writer.piece(38, f"{self.draw.randrange(1_000_000):06d}")
+        code = f"{self.draw.randrange(1_000_000):06d}" if approved else ""
+        if code:
+            pieces[38] = self.profile.writer.piece(38, code)
         answer = self._signed(answer_mti(message.mti), pieces)
-        booking = Booking(self.name, key, approved, APPROVED if approved else DECLINED, answer, wire, is_overtaken)
+        state = APPROVED if approved else DECLINED
+        booking = Booking(self.name, key, approved, state, answer, wire, code, identity.rrn, is_overtaken)
+        self._compare(key, message, is_advice=False)
         return self._enter(identity, places, booking)
 
     def _places(self, identity: Identity, message: Message) -> list[tuple[str, str, str]]:
@@ -255,9 +264,24 @@ class Issuer:
         pieces[39] = self.profile.code_piece("approved" if accepted else "do_not_honour", message.mti[1])
         answer = self._signed(answer_mti(message.mti), pieces)
         self.tally.advices += 1
-        return self._enter(
-            identity, places, Booking(self.name, key, accepted, APPROVED if accepted else DECLINED, answer, wire)
-        )
+        self._compare(key, message, is_advice=True)
+        code = self.profile.text(message, 38)
+        state = APPROVED if accepted else DECLINED
+        booking = Booking(self.name, key, accepted, state, answer, wire, code, identity.rrn)
+        return self._enter(identity, places, booking)
+
+    def _compare(self, key: Key, message: Message, *, is_advice: bool) -> None:
+        """What comes must be what the terminal has read of the card, without its secrets in what comes afterwards."""
+        payment = self.checker.payments.get(key)
+        if payment is None:
+            return
+        if is_advice and any(number in message for number in SENSITIVE):
+            self.checker.report("I9", f"{self.name} was told a secret of the card of {key} afterwards")
+        kind = "advice" if is_advice else key.kind
+        if difference := payment.card.difference(message, self.profile, kind, self._pin_key):
+            self.checker.report("fields", f"{self.name} was asked for {key} with {difference}")
+        if self.profile.text(message, 49) != CURRENCY:
+            self.checker.report("fields", f"{self.name} was asked for {key} in another currency")
 
     def _answer(self, wire: Wire, headers: bytes, booking: Booking, request: Message) -> None:
         if self._happens("forge"):
@@ -291,13 +315,29 @@ class Issuer:
         """Undo what a reversal names; remember it when it is not here, so that it is refused if it still comes."""
         original = self.profile.original(message)
         place = (original.stan, original.occasion, original.terminal)
+        if any(number in message for number in SENSITIVE):
+            self.checker.report("I9", f"{self.name} was told a secret of a card in a reversal")
         booking = self._by_original.get(place)
+        if booking is not None:
+            self._compare_reversal(booking, message)
         if booking is None or booking.key.amount_minor != int(self.profile.text(message, 4) or "0"):
             return self._orphans.setdefault(place, self.draw.choice(("original_not_found", "approved")))
         if booking.state == APPROVED:
             booking.state = REVERSED
             self.tally.reversals += 1
         return "approved"
+
+    def _compare_reversal(self, booking: Booking, message: Message) -> None:
+        """What takes a payment back must name it by all that it says of it."""
+        payment = self.checker.payments.get(booking.key)
+        text = self.profile.text
+        if payment is not None and self.profile.pan(message) != payment.card.pan:
+            self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with another card number")
+        code, rrn = text(message, 38).strip(), text(message, 37).strip()
+        if code.strip("0") and code != booking.code:
+            self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with authorization code {code}")
+        if rrn and rrn != booking.rrn:
+            self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with reference number {rrn}")
 
     def _forge(self, wire: Wire, headers: bytes, request: Message, reason: str) -> None:
         """An answer that the issuer never gave, the opposite of its own: it must not be believed."""

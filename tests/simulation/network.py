@@ -47,11 +47,23 @@ class Weather:
         self.delay = rates["delay"]
         self.reset = rates["reset"]
         self.half_open = rates["half_open"]
+        self.short_send = rates["short_send"]
+        self.failed_send = rates["failed_send"]
         self.latency_ns = draw.choice((0, 1, 5, 40)) * MS
+
+    def taken(self, size: int) -> int:
+        """How many of so many bytes the kernel takes; -1: it says that the peer is gone."""
+        if self.failed_send and self.draw.random() < self.failed_send * 0.3:
+            self.tally.fault("failed_send")
+            return -1
+        if self.short_send and self.draw.random() < self.short_send:
+            self.tally.fault("short_send")
+            return self.draw.randrange(size)
+        return size
 
     def clear_up(self) -> None:
         """From now on nothing goes wrong."""
-        self.fragment = self.delay = self.reset = self.half_open = 0.0
+        self.fragment = self.delay = self.reset = self.half_open = self.short_send = self.failed_send = 0.0
 
 
 class Wire:

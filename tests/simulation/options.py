@@ -11,12 +11,15 @@ FAULTS = (
     "delay",  # a direction of a connection stands still for seconds
     "reset",  # a connection breaks, with all that was under way on it
     "half_open",  # a peer vanishes; the other side learns nothing of it
+    "short_send",  # the kernel takes a part of what is sent, and the rest later, or never
+    "failed_send",  # it takes nothing, for the peer is gone
     "duplicate",  # messages come twice, in both directions
     "late",  # issuers answer after everybody has given up
     "silent",  # issuers book a request, or not, and say nothing
     "reorder",  # issuers answer in another order, and on another connection
     "abandon",  # terminals hang up and never come back to what they have begun
     "forge",  # messages that nobody entitled to it has sent
+    "reuse",  # terminals use a number and moment twice, for another amount
     "replay",  # somebody sends once more what a terminal has said before
     "garble",  # messages that cannot be read, or that nobody asked for
     "queued",  # issuers take a request up seconds after it came: its reversal may be done by then
@@ -27,18 +30,22 @@ FAULTS = (
     "jump",  # the wall clock of the switch jumps
     "flap",  # an issuer goes away and comes back
     "outage",  # all issuers are away for long
+    "failing_notes",  # what is told the log raises an error
     "operator",  # somebody hastens what is owed, or gives it up
     "drain",  # the switch is drained in the middle
     "crash",  # the switch is killed at any moment and started again
     "power",  # so is its machine: what was not synced may be lost
     "slow_disk",  # fdatasync takes long
     "failed_disk",  # a write or fdatasync fails
+    "short_write",  # the disk takes a part of what is written, and the rest when it is asked again
     "full_disk",  # there is no room left
     "bit_rot",  # what was written is not what is read
 )
 """Kinds of trouble; each has a rate of its own in each run."""
 
-JOURNAL_FAULTS = frozenset({"drain", "crash", "power", "slow_disk", "failed_disk", "full_disk", "bit_rot"})
+JOURNAL_FAULTS = frozenset(
+    {"drain", "crash", "power", "slow_disk", "failed_disk", "short_write", "full_disk", "bit_rot"}
+)
 """Those that only a switch with a journal can outlive."""
 
 TERMINALS_MAX = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 from switch.calendar import Calendar
@@ -41,6 +42,9 @@ DRAIN_NS_MAX = 3 * SECOND
 SEEN_TO = 0.4
 """How likely it is that somebody sees to the disk before a switch that did not start is started again."""
 
+BROKEN_SHORT = 0.3
+"""How likely a connection that has taken a part of what was sent breaks before the rest."""
+
 STATISTICS_BYTES = 262_144
 
 
@@ -57,6 +61,7 @@ class Socket:
         self.backlog: list[bytes] = []
         self.chunk = b""
         self.is_paused = False
+        self.has_no_room = False
 
     @property
     def is_reading(self) -> bool:
@@ -113,6 +118,8 @@ class Plant:
         self.tally = tally
         self.options = options
         self.draw = options.stream("plant")
+        self.draw_notes = options.stream("notes")
+        self._failing_notes = options.rates()["failing_notes"]
         self.tick_ns = self.draw.choice((10, 50, 100, 250)) * MS
         self.storage = Storage(world.config, options, tally) if options.journal else None
         self.touched: dict[Socket, None] = {}
@@ -143,6 +150,9 @@ class Plant:
 
     def _note(self, event: str, details: dict[str, Any]) -> None:
         self.clock.tell("switch", f"notes {event} {details}")
+        if self._failing_notes and self.draw_notes.random() < self._failing_notes:
+            self.tally.fault("failing_notes")
+            raise OSError(errno.EIO, "the log is gone")
 
     def _set_calendar(self) -> None:
         self.calendar.set(self.clock.now_ns - self._booted_ns, self.clock.switch_second)
@@ -294,6 +304,7 @@ class Plant:
     def calm_down(self) -> None:
         """Trouble is over; so there is no need any more to look at the clock so often."""
         self.tick_ns = max(self.tick_ns, 100 * MS)
+        self._failing_notes = 0.0
         if self.storage is not None:
             self.storage.calm_down()
 
@@ -360,9 +371,9 @@ class Plant:
         self._commit_soon()
 
     def _flush_one(self, socket: Socket) -> None:
-        output = self.engine.take(socket.channel)
-        if output is not None:
-            socket.wire.to_peer(output)
+        self._send(socket)
+        if not socket.is_open:
+            return
         if socket.channel.waiting_bytes:
             self.gated[socket] = None
         if socket.closing:
@@ -371,6 +382,35 @@ class Plant:
                 self.clock.after(0, self.close, socket)
         elif socket.is_paused:
             self.clock.after(0, self._go_on, socket)
+
+    def _send(self, socket: Socket) -> None:
+        """Hand the kernel what may leave: it takes all of it, a part, or says that nobody is there any more."""
+        if socket.has_no_room:
+            return
+        output = self.engine.offer(socket.channel)
+        if not output:
+            return
+        taken = self.weather.taken(len(output))
+        if taken < 0:
+            self.engine.note_left(socket.channel, 0)
+            socket.wire.break_off()
+            self.close(socket)
+            return
+        self.engine.note_left(socket.channel, taken)
+        if taken:
+            socket.wire.to_peer(output[:taken])
+        if taken < len(output):
+            socket.has_no_room = True
+            if self.draw.random() < BROKEN_SHORT:
+                self.clock.after(self.draw.randrange(500) * MS, socket.wire.break_off)
+            self.clock.after(self.draw.choice((0, 5, 200, 3_000)) * MS, self._has_room, socket)
+
+    def _has_room(self, socket: Socket) -> None:
+        socket.has_no_room = False
+        if socket.is_open:
+            self.touched[socket] = None
+            self._set_calendar()
+            self.flush()
 
     def _go_on(self, socket: Socket) -> None:
         if socket.is_open and not socket.closing and socket.is_paused:

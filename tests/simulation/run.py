@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock
 from .issuer import Issuer
+from .journal_checker import JournalChecker
 from .network import Weather
 from .plant import Plant
 from .tally import Tally
@@ -165,7 +166,8 @@ class Run:
         self.checker.settle()
         if self.plant.storage is not None and not self.checker.violations:
             self.plant.finish()
-            self.checker.compare_journal(self.plant.storage.records(), was_ended=self.tally.endings > 0)
+            records = self.plant.storage.records()
+            JournalChecker(self.checker, records, was_ended=self.tally.endings > 0).compare()
 
 
 def execute(options: Options, *, traced: bool = False) -> Result:

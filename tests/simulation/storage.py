@@ -35,7 +35,8 @@ class Storage:
         self._draw = options.stream("storage")
         self._latency_ns = self._draw.choice((100_000, MS, 10 * MS))
         self._rate_slow = options.rates()["slow_disk"]
-        self.disk = SimulatedDisk(options.stream("disk"))
+        self._rate_short = options.rates()["short_write"]
+        self.disk = SimulatedDisk(options.stream("disk"), self._is_short)
         self.has_had_trouble = False
 
     def new_journal(self, stats: Stats) -> JournalFiles:
@@ -66,7 +67,7 @@ class Storage:
 
     def calm_down(self) -> None:
         """From now on it is quick and sound."""
-        self._rate_slow = 0.0
+        self._rate_slow = self._rate_short = 0.0
         self.disk.calls_left = None
         self.heal()
 
@@ -79,6 +80,12 @@ class Storage:
             self.disk.sync_fails = True
         else:
             self.disk.write_fails = True
+
+    def _is_short(self, size: int) -> bool:
+        if self._rate_short and size > 1 and self._draw.random() < self._rate_short:
+            self._tally.fault("short_write")
+            return True
+        return False
 
     def latency_ns(self) -> int:
         """How long the next call takes."""

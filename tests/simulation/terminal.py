@@ -10,12 +10,12 @@ from switch.framing import Deframer
 from switch.scan import ScanError
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
-from switch.simulators.scenario import PaymentCard
 
+from .cards import CARDS, Presented, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
-from .world import CARDS, CURRENCY, LISTENER_DIALECTS, MERCHANT, STAND_IN_CARDS, listener_of, terminal_id
+from .world import CURRENCY, LISTENER_DIALECTS, MERCHANT, STAND_IN_PREFIXES, listener_of, terminal_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 BATCH = "000001"
 AMOUNTS_A_TERMINAL = 10_000
-PAYMENT_CARDS = tuple(PaymentCard(pan=pan) for pan in CARDS)
 KINDS = ("purchase",) * 7 + ("refund", "cash_advance", "preauthorization", "advice")
 STAND_IN_KINDS = frozenset({"purchase", "preauthorization"})
 SETTLED_REASONS = frozenset({"approved", "original_not_found"})
@@ -48,7 +47,7 @@ class Payment:
 
     Attributes:
         receipt: What its printer would print.
-        card: With what was paid.
+        card: With what was paid, as it was read.
         state: ``unknown`` until it is ``approved``, ``declined`` or ``reversed``.
         told: What the last answer said; None before the first.
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
@@ -59,11 +58,13 @@ class Payment:
         stood_in: Whether the switch has approved it in its issuer's stead.
         is_settled_by_hand: Whether an operator has given up what was owed of it: the issuer may know of it or not.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
+        is_reuse: Whether another payment has its number and moment: it is repeated until it is answered, as nothing
+            could take it back.
     """
 
     key: Key
     receipt: Receipt
-    card: PaymentCard
+    card: Presented
     state: str = UNKNOWN
     told: bool | None = None
     is_given_up: bool = False
@@ -74,11 +75,12 @@ class Payment:
     stood_in: bool = False
     is_settled_by_hand: bool = False
     was_refused_unwritten: bool = False
+    is_reuse: bool = False
 
     @property
     def may_be_stood_in(self) -> bool:
         """Whether the switch may approve it in its issuer's stead, where it may do that at all."""
-        return self.key.kind in STAND_IN_KINDS and self.card.pan in STAND_IN_CARDS
+        return self.key.kind in STAND_IN_KINDS and self.card.pan.startswith(STAND_IN_PREFIXES) and not self.card.pin
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Exchange:
         payment: Whose.
         mti_class: Second digit of its MTI.
         stan: Its field 11.
-        frame: What is sent, and sent again.
+        message: What is sent, and sent again.
         tries: How often it was sent.
         is_reversal: Whether it takes the payment back.
         is_advice: Whether it tells what has happened; like a reversal it is said until somebody takes it.
@@ -99,7 +101,7 @@ class Exchange:
     payment: Payment
     mti_class: str
     stan: str
-    frame: bytes
+    message: bytes
     is_reversal: bool
     is_advice: bool = False
     is_to_be_abandoned: bool = False
@@ -117,6 +119,8 @@ class Terminal:
         self.listener = listener_of(number)
         self.profile = world.profiles[LISTENER_DIALECTS[self.listener]]
         self.mac = world.terminal_mac(self.id, self.listener)
+        self._has_moment = self.profile.dialect.file.natural_key.fields == ["12", "13"]
+        self._pin_key = world.terminal_pin_key(self.id)
         self.clock = clock
         self.plant = plant
         self.checker = checker
@@ -129,6 +133,8 @@ class Terminal:
         self.exchange: Exchange | None = None
         self.wire: Wire | None = None
         self._deframer: Deframer | None = None
+        # What was asked on the present connection, by what its answers must repeat: amounts and the headers of answers.
+        self._asked_here: dict[tuple[str, str], set[tuple[int, bytes]]] = {}
         self._stan = self.draw.choice((0, 41, 999_990))
         self._timer = 0
         draw = self.draw
@@ -168,15 +174,32 @@ class Terminal:
             self._begin("void", original.card, original.key.amount_minor, original.receipt)
         else:
             amount_minor = (self.number + 1) * AMOUNTS_A_TERMINAL + len(self.payments) + 1
-            self._begin(self.draw.choice(KINDS), self.draw.choice(PAYMENT_CARDS), amount_minor, None)
+            if self.payments and self._happens("reuse") and self._may_be_reused(self.payments[-1]):
+                self._begin(
+                    self.payments[-1].key.kind, self.payments[-1].card, amount_minor, None, again=self.payments[-1]
+                )
+            else:
+                card = present(self.draw, self.draw.choice(CARDS))
+                self._begin(self.draw.choice(KINDS), card, amount_minor, None)
 
-    def _begin(self, kind: str, card: PaymentCard, amount_minor: int, original: Receipt | None) -> None:
+    @staticmethod
+    def _may_be_reused(payment: Payment) -> bool:
+        """Whether the switch must know its number and moment: so that another amount under them is refused."""
+        return payment.key.kind == "purchase" and payment.state == APPROVED and not payment.stood_in
+
+    def _begin(
+        self, kind: str, card: Presented, amount_minor: int, original: Receipt | None, again: Payment | None = None
+    ) -> None:
         key = Key(self.id, kind, amount_minor)
-        stan, at = self._next_stan(), moment(self.clock.second)
+        if again is None:
+            stan, at = self._next_stan(), moment(self.clock.second)
+        else:
+            stan, at = again.receipt.stan, again.receipt.at
+            self._disconnect()
         receipt = Receipt(
             kind, self.id, MERCHANT, BATCH, stan, at, card.pan, amount_minor, CURRENCY, "", "", "", UNKNOWN
         )
-        payment = Payment(key, receipt, card)
+        payment = Payment(key, receipt, card, is_reuse=again is not None)
         self.payments.append(payment)
         self.tally.transactions += 1
         self.checker.began(key, payment)
@@ -189,18 +212,18 @@ class Terminal:
             merchant=MERCHANT,
             batch=BATCH,
             stan=stan,
-            card=payment.card,
+            card=payment.card.card,
             amount_minor=payment.key.amount_minor,
             currency=CURRENCY,
             at=at,
             original=original,
         )
+        payment.card.put_into(pieces, self.profile, kind, self._pin_key)
         mti = self.profile.request_mti(kind)
         message = self.profile.signed(mti, pieces, self.mac)
-        frame = self.profile.framing.wrap(message)
         is_reversal = kind == "reversal"
-        abandons = not is_reversal and self._happens("abandon")
-        self.exchange = Exchange(payment, mti[1], stan, frame, is_reversal, kind in ADVICES, abandons)
+        abandons = not is_reversal and not payment.is_reuse and self._happens("abandon")
+        self.exchange = Exchange(payment, mti[1], stan, message, is_reversal, kind in ADVICES, abandons)
         self._transmit()
 
     def _next_stan(self) -> str:
@@ -232,19 +255,21 @@ class Terminal:
                 self._wake(int((0.1 + self.draw.random()) * SECOND), self._transmit)
                 return
             self._deframer = Deframer(self.profile.framing)
+            self._asked_here.clear()
             self._watch(self.wire)
         exchange.tries += 1
+        frame = self._framed(exchange)
         self.clock.tell(
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
         )
-        self.wire.to_switch(exchange.frame, partial(self._asked, exchange.payment))
-        self._said.append((exchange.payment, exchange.frame))
+        self.wire.to_switch(frame, partial(self._asked, exchange.payment))
+        self._said.append((exchange.payment, frame))
         if self._happens("duplicate"):
-            self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange)
+            self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange, frame)
         if self._happens("forge"):
-            self._let_a_stranger_say(self._forged(exchange.frame))
+            self._let_a_stranger_say(self._forged(frame))
         if self._happens("garble"):
-            self._let_a_stranger_say(self._garbled(exchange.frame))
+            self._let_a_stranger_say(self._garbled(frame))
         if self._happens("replay"):
             self.clock.errand(int(self.draw.random() * 10 * SECOND), self._replay)
         if exchange.is_to_be_abandoned:
@@ -252,8 +277,16 @@ class Terminal:
         else:
             self._wake(self._patience_ns, self._despair)
 
-    def _send_again(self, wire: Wire, exchange: Exchange) -> None:
-        wire.to_switch(exchange.frame, partial(self._asked, exchange.payment))
+    def _framed(self, exchange: Exchange) -> bytes:
+        """A frame with headers of its own for each try; its answer must have those that belong to them."""
+        framing = self.profile.framing
+        headers = self.draw.randbytes(framing.headers_size)
+        asked = self._asked_here.setdefault((exchange.mti_class, exchange.stan), set())
+        asked.add((exchange.payment.key.amount_minor, framing.reply_headers_for(headers)))
+        return framing.wrap(exchange.message, headers)
+
+    def _send_again(self, wire: Wire, exchange: Exchange, frame: bytes) -> None:
+        wire.to_switch(frame, partial(self._asked, exchange.payment))
 
     def _asked(self, payment: Payment, _wire: Wire) -> None:
         payment.asked_ns = self.clock.now_ns
@@ -316,7 +349,8 @@ class Terminal:
             return
         if self.wire is not None and self.draw.random() < 0.5:
             self._disconnect()
-        if exchange.is_reversal or exchange.is_advice or exchange.tries <= self._repeats_max:
+        is_said_on = exchange.is_reversal or exchange.is_advice or exchange.payment.is_reuse
+        if is_said_on or exchange.tries <= self._repeats_max:
             self._transmit()
         else:
             self._take_back(exchange.payment)
@@ -341,7 +375,8 @@ class Terminal:
                     return
                 if message.mti[1] != "4" and self.profile.reason(self.profile.text(message, 39)) == "approved":
                     for payment in self.payments:
-                        payment.was_sent_approval |= payment.receipt.stan == message.text(11)
+                        if payment.receipt.stan == message.text(11) and self._amount_fits(payment, message):
+                            payment.was_sent_approval = True
 
         wire.witness = see
 
@@ -362,10 +397,10 @@ class Terminal:
     def received(self, wire: Wire, data: bytes) -> None:
         """Bytes came in; those of a connection that was given up are not read."""
         if wire is self.wire and self._deframer is not None:
-            for _, message in self._deframer.feed(data):
-                self._take(message)
+            for headers, message in self._deframer.feed(data):
+                self._take(headers, message)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, headers: bytes, data: bytes) -> None:
         try:
             message = self.profile.scan(data)
         except ScanError as error:
@@ -384,6 +419,11 @@ class Terminal:
             return
         if reason == "approved" and not has_right_mac:
             self.checker.report("MAC", f"{self.id} got an approval of {stan} without a MAC")
+            return
+        asked = self._asked_here.get((message.mti[1], stan), set())
+        amount = int(text(message, 4) or "0")
+        if (headers not in {one for _, one in asked}) or (amount and amount not in {one for one, _ in asked}):
+            self.checker.misled(f"{self.id} got an answer to {stan} that nobody has asked for on this connection")
             return
         exchange = self.exchange
         if exchange is not None and stan == exchange.stan and message.mti[1] == exchange.mti_class:
@@ -410,10 +450,10 @@ class Terminal:
         payment.receipt.authorization_code = self.profile.text(message, 38).rstrip()
         if reason == "approved":
             payment.state = APPROVED
-            if self.draw.random() < self._reverses_approvals:
+            if self.draw.random() < self._reverses_approvals and not payment.is_reuse:
                 self._take_back(payment)
                 return
-        elif reason == "timeout" and self._doubts_timeouts:
+        elif reason == "timeout" and self._doubts_timeouts and not payment.is_reuse:
             self._take_back(payment)
             return
         else:
@@ -422,8 +462,9 @@ class Terminal:
         self._conclude()
 
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:
+        text = self.profile.text
         if payment.key.kind not in ADVICES or reason not in BUSY_REASONS:
-            self.checker.told(payment, reason == "approved", self.profile.text(message, 38))
+            self.checker.told(payment, reason == "approved", text(message, 38).strip(), text(message, 37).strip())
 
     def _reverse_again(self) -> None:
         """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""
@@ -433,18 +474,31 @@ class Terminal:
     def _take_late_answer(self, stan: str, message: Message, reason: str) -> None:
         """An answer that is not waited for any more: it must still agree with what was said before."""
         for payment in reversed(self.payments):
-            if payment.receipt.stan == stan:
+            if payment.receipt.stan == stan and (self._amount_fits(payment, message) or not payment.is_reuse):
                 if self._fits(payment, message):
                     self._note_answer(payment, message, reason)
                 return
         self.checker.misled(f"{self.id} got an answer to STAN {stan}, which it never used")
 
     def _fits(self, payment: Payment, message: Message) -> bool:
-        amount = self.profile.text(message, 4)
-        if amount and int(amount) != payment.key.amount_minor:
-            self.checker.misled(f"{self.id} got an answer over {amount} to its STAN {payment.receipt.stan}")
+        """Whether an answer says again what was asked: amount, card, and moment where its dialect repeats it."""
+        text = self.profile.text
+        if not self._amount_fits(payment, message):
+            self.checker.misled(f"{self.id} got an answer over {text(message, 4)} to its STAN {payment.receipt.stan}")
             return False
+        receipt = payment.receipt
+        wanted = {2: payment.card.pan, 49: CURRENCY}
+        if self._has_moment and message.mti[1] != "4":
+            wanted |= {12: receipt.at[6:], 13: receipt.at[2:6]}
+        for number, value in wanted.items():
+            if number in message and text(message, number) != value:
+                self.checker.misled(f"{self.id} got another field {number} in the answer to its STAN {receipt.stan}")
+                return False
         return True
+
+    def _amount_fits(self, payment: Payment, message: Message) -> bool:
+        amount = self.profile.text(message, 4)
+        return not amount or int(amount) == payment.key.amount_minor
 
     def _conclude(self) -> None:
         self._timer += 1

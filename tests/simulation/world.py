@@ -26,14 +26,11 @@ LINK_DIALECTS = ("iso87-ascii", "iso93-ascii", "cup")
 LINK_MACS = ("aes-cmac", "", "x9.19")
 TERMINALS = 8
 CURRENCY = "156"
-CARDS = ("6225880000000014", "6225881111111118", "4111111111111111", "5500000000000004")
-"""The first two may go to either of two issuers; each of the others has one."""
-
 STAND_IN_LINKS = {"bank-a": ("purchase", "preauthorization"), "bank-c": ("purchase",)}
 """In whose stead the switch may approve what."""
 
-STAND_IN_CARDS = CARDS[:2] + CARDS[3:]
-"""Those that are routed to one of them."""
+STAND_IN_PREFIXES = ("6", "5")
+"""Of those that are routed to one of them."""
 
 LINK_TIMEOUT_MS = 2_000
 BUFFER_BYTES = 16 << 10
@@ -64,6 +61,14 @@ class World:
         """With what a terminal signs."""
         return MacSetting(LISTENER_MACS[listener], Keys().get(f"terminal/{terminal_id}/tak"))
 
+    def terminal_pin_key(self, terminal_id: str) -> bytes:
+        """Under what a terminal enciphers PINs."""
+        return Keys().get(f"terminal/{terminal_id}/tpk")
+
+    def link_pin_key(self, link: int) -> bytes:
+        """Under what an issuer gets PINs."""
+        return Keys().get(f"link/{LINKS[link]}/zpk")
+
     def link_mac(self, link: int) -> MacSetting | None:
         """With what an issuer signs."""
         return MacSetting(LINK_MACS[link], Keys().get(f"link/{LINKS[link]}/zak")) if LINK_MACS[link] else None
@@ -93,7 +98,7 @@ def the_world(is_tight: bool, stands_in: bool) -> World:
         merchants, terminals, routes = (Path(folder, name) for name in ("merchants.csv", "terminals.csv", "routes.csv"))
         merchants.write_text(f"id,name,state,category,kinds\n{MERCHANT},Harbour Bookshop,active,5942,\n")
         rows = [
-            f"{terminal_id(number)},{MERCHANT},active,,,{LISTENER_MACS[listener_of(number)]},none,"
+            f"{terminal_id(number)},{MERCHANT},active,,,{LISTENER_MACS[listener_of(number)]},iso-0,"
             for number in range(TERMINALS)
         ]
         header = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
@@ -160,6 +165,7 @@ def _link(number: int, is_tight: bool, stands_in: bool) -> dict[str, object]:
             "window": 4,
             "mti": "0420" if number != 2 else "0400",
         },
+        "pin": {"format": "iso-0", "key": f"link/{LINKS[number]}/zpk"},
         "match": {"by": "rrn" if number == 1 else "stan"},
     }
     if stands_in and LINKS[number] in STAND_IN_LINKS:

@@ -1,0 +1,124 @@
+"""What stands in the journal, compared with terminals and issuers, record by record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from switch.kinds import Kind
+from switch.reasons import REASONS
+
+from .checker import Key
+
+if TYPE_CHECKING:
+    from .checker import Checker
+
+TAKEN = frozenset({REASONS.index("approved"), REASONS.index("duplicate")})
+"""With which an issuer takes note of an advice."""
+
+
+class JournalChecker:
+    """Compares one journal.
+
+    Args:
+        checker: Knows what terminals and issuers know, and is told what differs.
+        records: All of the journal.
+        was_ended: Whether the switch has ended in between: who was told before that, it need not have written down.
+    """
+
+    def __init__(self, checker: Checker, records: list[dict[str, Any]], *, was_ended: bool) -> None:
+        self.checker = checker
+        self._was_ended = was_ended
+        self._asked = {
+            one["position"]: one
+            for one in records
+            if one["type"] == "INTENT" or (one["type"] == "ADVICE" and not one["original"])
+        }
+        self._outcomes = {one["intent"]: one for one in records if one["type"] == "OUTCOME" and one["intent"]}
+        self._reversals = [one for one in records if one["type"] == "REVERSAL" and one["original"] in self._asked]
+        self._delivered = {position for one in records if one["type"] == "DELIVERED" for position in one["positions"]}
+        advices = {one["position"] for one in records if one["type"] == "ADVICE"}
+        ended = [one for one in records if one["type"] == "REVERSED"]
+        self._taken_back = {one["original"] for one in ended if one["reversal"] not in advices}
+        self._taken_note = {one["original"]: one["reason"] for one in ended if one["reversal"] in advices}
+        self._cancelled = {one["original"] for one in records if one["type"] == "CANCELLED"}
+
+    def compare(self) -> None:
+        """Report what is otherwise than terminals and issuers know it."""
+        for position, asked in self._asked.items():
+            key = _key(asked)
+            outcome = self._outcomes.get(position)
+            self._compare_fields(key, asked, outcome)
+            if not self.checker.is_settled_by_hand(key):
+                self._compare_end(key, asked, outcome)
+        for reversal in self._reversals:
+            position = reversal["original"]
+            self._compare_reversal(reversal, self._asked[position], self._outcomes.get(position))
+        for key in self.checker.bookings.keys() - {_key(asked) for asked in self._asked.values()}:
+            self.checker.report("journal", f"{key}: its issuer was asked, but there is no INTENT (I5)")
+
+    def _compare_end(self, key: Key, asked: dict[str, Any], outcome: dict[str, Any] | None) -> None:
+        """What became of a payment."""
+        position = asked["position"]
+        if outcome is None:
+            if position not in self._cancelled:
+                self.checker.report("journal", f"{key}: its {asked['type']} at {position} has no OUTCOME")
+            return
+        if outcome["approved"]:
+            self._compare_delivery(key, outcome["position"] in self._delivered)
+        stands = outcome["approved"] and position not in self._taken_back and position not in self._cancelled
+        if asked["type"] == "ADVICE" and position not in self._cancelled:
+            if position not in self._taken_note:
+                what = "was neither acknowledged nor cancelled"
+                self.checker.report("journal", f"{key}: its ADVICE at {position} {what}")
+                return
+            stands = stands and self._taken_note[position] in TAKEN
+        if stands != bool(self.checker.standing(key)):
+            words = "approved" if stands else "not approved, or reversed"
+            self.checker.report("journal", f"{key}: by the journal it is {words}; by its issuer the opposite")
+
+    def _compare_fields(self, key: Key, asked: dict[str, Any], outcome: dict[str, Any] | None) -> None:
+        """What stands in the journal of a payment: its terminal's card and number, its issuer's numbers."""
+        payment = self.checker.payments.get(key)
+        if payment is None:
+            return
+        found = {"card number": (asked["pan"], payment.card.pan), "STAN": (asked["stan"], int(payment.receipt.stan))}
+        booking = next(iter(self.checker.bookings.get(key, ())), None)
+        if booking is not None:
+            found["reference number"] = (asked["rrn"], booking.rrn)
+        if outcome is not None:
+            found["reference number of its OUTCOME"] = (outcome.get("rrn", ""), asked["rrn"])
+            if outcome["approved"] and booking is not None:
+                found["authorization code"] = (outcome["authorization_code"].strip(), booking.code.strip())
+        for name, (is_there, wanted) in found.items():
+            if is_there != wanted:
+                self.checker.report("journal", f"{key}: at {asked['position']} stands another {name}, {is_there}")
+
+    def _compare_reversal(
+        self, reversal: dict[str, Any], asked: dict[str, Any], outcome: dict[str, Any] | None
+    ) -> None:
+        """What is to be taken back must be named as it was asked for."""
+        wanted = {"pan": asked["pan"], "rrn": asked["rrn"], "link": asked["link"]}
+        if outcome is not None and reversal["authorization_code"]:
+            wanted["authorization_code"] = outcome["authorization_code"]
+        for name, value in wanted.items():
+            if reversal[name] != value:
+                self.checker.report(
+                    "journal", f"the REVERSAL at {reversal['position']} has another {name} than its original"
+                )
+
+    def _compare_delivery(self, key: Key, is_delivered: bool) -> None:
+        payment = self.checker.payments.get(key)
+        if payment is None:
+            return
+        if is_delivered and not payment.was_sent_approval:
+            self.checker.report(
+                "journal", f"{key}: by the journal its approval was delivered, but none has left the switch"
+            )
+        elif not is_delivered and payment.was_sent_approval and not self._was_ended:
+            self.checker.report(
+                "journal", f"{key}: its approval has left the switch, but the journal does not know of it"
+            )
+
+
+def _key(asked: dict[str, Any]) -> Key:
+    return Key(asked["terminal"], Kind(asked["kind"]).label, asked["amount_minor"])
