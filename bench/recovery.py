@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bench.workload import MERCHANT, Ports, luhn_digit, prepare, purchase, terminal_id
+from bench.workload import BUSY_WINDOW_SECONDS, MERCHANT, Ports, luhn_digit, prepare, purchase, terminal_id
 from switch.checksum import checksum
 from switch.commit import JournalFiles
 from switch.config import load_config
@@ -66,6 +66,7 @@ def recover(folder: Path, directory: Path, open_requests: int) -> tuple[Replayed
     """Start behind the journal; what was done and the seconds that it took."""
     workload = prepare(folder, Ports(1, 2, 3), TERMINALS, None, tls=False)
     text = workload.config.read_text().replace("[limits]", f"[limits]\nreversals_max = {open_requests + 100_000}")
+    text = text.replace(f"duplicate_window_seconds = {BUSY_WINDOW_SECONDS}", "duplicate_window_seconds = 600")
     workload.config.write_text(text)
     config = load_config(workload.config)
     stats = Stats(config.limits.statistics_bytes)

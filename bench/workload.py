@@ -18,6 +18,8 @@ LINK_KEY = "link/issuer/zak"
 MAC_DIGITS = 16
 SEED = 8583
 FIRST_BIN = 622588000
+BUSY_WINDOW_SECONDS = 5
+"""Of the duplicate window: at full speed it holds what the default number of places has room for."""
 """Nine digits of which all cards of the first million terminals begin."""
 
 
@@ -180,6 +182,8 @@ level = "warning"
 
 [limits]
 connections_max = {min(terminals + 100, 1_000_000)}
+duplicate_window_seconds = {BUSY_WINDOW_SECONDS}
+terminal_share_percent = 100
 
 {keys}
 [registry]
@@ -202,4 +206,5 @@ name = "issuer"
 dialect = "iso87-ascii"
 endpoints = ["127.0.0.1:{ports.issuer}"]
 in_flight_max = 100_000
+timeout_ms = 4_000
 {link_mac}"""

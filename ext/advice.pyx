@@ -199,7 +199,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     if source_size < 0:
         return REASON_FORMAT_ERROR
     size = _compose_yes(state, listener, terminal, stands_in, offset)
-    if size < 0 or not state.duplicates.make_room(<uint64_t>size + source_size):
+    if size < 0 or not state.duplicates.has_room(outcome, <uint64_t>size + source_size):
         return REASON_SYSTEM_MALFUNCTION
     number = _store(state, entry, outcome, link, <uint32_t>source_size, stan, told_as, stands_in)
     if number == REVERSAL_NONE:

@@ -5,6 +5,12 @@ from switch.transaction cimport PAN_MAX, NaturalKey
 
 cdef enum:
     OUTCOME_NONE = 0xFFFFFFFF
+    PLACE_BYTES = 512         # of stored messages in one place; an outcome with more of them takes several
+
+cdef enum Admission:
+    ADMITTED
+    ADMISSION_FULL            # all places are taken
+    ADMISSION_SHARE           # its terminal holds as many as it may
 
 cdef enum OutcomeState:
     OUTCOME_FREE
@@ -23,7 +29,12 @@ cdef struct Outcome:
     int64_t amount_minor
     uint64_t stored_at        # position in the ring of stored bytes
     uint32_t answer_size
+    uint32_t places           # taken; none when it is brief
     uint32_t next_same_hash
+    uint32_t next             # of its list, finished after it
+    uint32_t previous
+    uint32_t next_own         # brief: its terminal's, finished after it; the newest one's is the oldest
+    uint32_t own_count        # brief, the newest of its terminal: how many these are
     uint32_t serial           # tells a reused entry from the outcome that it held before
     uint32_t transaction      # while in flight
     uint16_t link             # that approved it
@@ -31,6 +42,8 @@ cdef struct Outcome:
     uint16_t currency         # ISO 4217, numeric; 0: the request named none
     uint8_t state
     uint8_t kind
+    uint8_t brief             # nothing of it is at an issuer: its answer is not stored, but composed anew
+    uint8_t reason            # brief: what its answer says
     uint8_t approved          # the issuer, or the stand-in rule, said so
     uint8_t reversed          # a reversal of it has been stored
     uint8_t told              # the approval has left to its terminal
@@ -44,14 +57,23 @@ cdef struct Outcome:
     uint32_t advice           # what tells its issuer of it: entry of the store plus 1, if still owed; 0: none
 
 
+cdef struct OutcomeList:      # finished outcomes, oldest first
+    uint32_t head
+    uint32_t tail
+    uint32_t count
+
+
 cdef class DuplicateWindow:
-    """Bounded in count, in age and in bytes of stored answers; the oldest finished outcomes make room."""
+    """Bounded in count, in age and in bytes. What an issuer was asked is kept until its time is over: where no place is
+    left, or a terminal holds its share, nothing new is admitted. What the switch refused by itself has room of its own,
+    in which the oldest make room, a terminal's own ones first."""
     cdef Outcome *_entries
     cdef uint32_t *_buckets
     cdef uint32_t _bucket_mask
-    cdef uint32_t *_order             # finished outcomes, oldest first: a ring
-    cdef uint32_t _order_first
-    cdef uint32_t _order_count
+    cdef OutcomeList _kept
+    cdef OutcomeList _brief
+    cdef uint32_t *_held              # by terminal: places
+    cdef uint32_t *_newest_brief      # by terminal: entry, counted from 1
     cdef uint32_t _free
     cdef uint32_t _untouched          # from this entry on none was ever used
     cdef uint32_t _serial
@@ -59,31 +81,45 @@ cdef class DuplicateWindow:
     cdef uint64_t _stored_room
     cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do
     cdef uint64_t _secret[2]
-    cdef readonly uint32_t room
-    cdef readonly uint32_t in_use
+    cdef readonly uint32_t room               # places
+    cdef readonly uint32_t held               # of them, taken
+    cdef readonly uint32_t brief_room
+    cdef readonly uint32_t brief_share        # of it, for one terminal
+    cdef readonly uint32_t share_percent      # of the places that are free, for one terminal
+    cdef readonly uint32_t in_use             # outcomes, brief ones included
     cdef readonly uint32_t untold     # approvals that wait to leave to their terminals
     cdef readonly int64_t age_max_ns
-    cdef readonly uint64_t forgotten_early     # outcomes that made room before their time
+    cdef readonly uint64_t forgotten_early     # outcomes that a recovery found no place for
+    cdef readonly uint64_t brief_forgotten_early       # brief ones that made room before their time
 
     cdef uint32_t find(self, const NaturalKey *key) noexcept nogil
     cdef uint32_t find_named(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
                              bint *others) noexcept nogil
-    cdef uint32_t open(self, const NaturalKey *key) noexcept nogil
+    cdef int admits(self, uint32_t terminal, uint64_t size) noexcept nogil
+    cdef uint32_t open(self, const NaturalKey *key, uint64_t size) noexcept nogil
+    cdef uint32_t open_brief(self, const NaturalKey *key) noexcept nogil
+    cdef uint32_t reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil
     cdef Outcome *at(self, uint32_t number) noexcept nogil
+    cdef bint has_room(self, uint32_t number, uint64_t size) noexcept nogil
     cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil
+    cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void finish_brief(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil
     cdef const uint8_t *sent(self, uint32_t number) noexcept nogil
-    cdef uint64_t _start_of(self, uint64_t size) noexcept nogil
-    cdef bint make_room(self, uint64_t size) noexcept nogil
-    cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil
     cdef void forget(self, uint32_t number) noexcept nogil
     cdef uint32_t will_tell(self, uint32_t number) noexcept nogil
     cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
+    cdef uint64_t _start_of(self, uint64_t size) noexcept nogil
+    cdef uint32_t _take(self, const NaturalKey *key) noexcept nogil
+    cdef void _hold(self, Outcome *entry, uint32_t places) noexcept nogil
     cdef bint _forget_oldest(self) noexcept nogil
-    cdef void _append(self, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void _make_room_for_brief(self, uint32_t terminal) noexcept nogil
+    cdef void _forget_brief(self, uint32_t number) noexcept nogil
+    cdef void _finish(self, uint32_t number, OutcomeList *finished, int64_t now_ns) noexcept nogil
+    cdef void _remove(self, OutcomeList *finished, uint32_t number) noexcept nogil
     cdef void _unlink(self, uint32_t number) noexcept nogil
     cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil

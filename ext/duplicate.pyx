@@ -8,32 +8,57 @@ from libc.string cimport memcmp, memcpy, memset
 from switch.transaction cimport TRANSACTION_NONE
 
 
+cdef enum:
+    SHARE_LEAST = 2           # places that a terminal may hold, however few are free
+    EXPIRED_A_CALL = 4096     # outcomes that one call forgets, at most: no message waits for it
+    STORED_SPARE_BYTES = 1 << 18      # stored bytes end before the ring does, by less than one outcome's
+
+
+cdef inline uint32_t places_for(uint64_t size) noexcept nogil:
+    """Places of an outcome whose stored messages have so many bytes."""
+    return <uint32_t>((max(size, <uint64_t>1) + PLACE_BYTES - 1) // PLACE_BYTES)
+
+
 @cython.final
 cdef class DuplicateWindow:
     """Outcomes by natural key.
 
     Args:
-        room: Outcomes at most, those in flight included.
-        stored_bytes: Bytes of stored answers, and of approved requests as they went to their link, at most.
+        room: Places, those of outcomes in flight included. One place has 512 bytes for a stored answer and for an
+            approved request as it went to its link; what is longer takes several.
+        brief_room: Outcomes that no issuer had a part in, at most.
+        terminals: Numbers of terminals are below this.
         age_max_seconds: A finished outcome older than this is forgotten.
+        share_percent: Of the places that are free, so many percent at most are one terminal's; and so many of
+            ``brief_room``. At 100 nothing is kept for others.
     """
 
-    def __cinit__(self, uint32_t room, uint64_t stored_bytes, double age_max_seconds):
-        if not 1 <= room <= 50_000_000:
-            raise ValueError(f"room for outcomes is {room}, must be 1 to 50,000,000")
+    def __cinit__(self, uint32_t room, uint32_t brief_room, uint32_t terminals, double age_max_seconds,
+                  uint32_t share_percent=100):
+        cdef uint64_t entries = <uint64_t>room + brief_room
         cdef uint32_t buckets = 16
-        while buckets < room:
+        if not 1 <= room <= 50_000_000 or not 1 <= brief_room <= 50_000_000:
+            raise ValueError(f"room for outcomes is {room} and {brief_room}, must be 1 to 50,000,000")
+        if not 1 <= share_percent <= 100:
+            raise ValueError(f"one terminal's share is {share_percent} percent, must be 1 to 100")
+        while buckets < entries:
             buckets *= 2
-        self._entries = <Outcome *>calloc(room, sizeof(Outcome))
-        self._order = <uint32_t *>malloc(<size_t>room * sizeof(uint32_t))
+        self._stored_room = <uint64_t>room * PLACE_BYTES + STORED_SPARE_BYTES
+        self._entries = <Outcome *>calloc(entries, sizeof(Outcome))
         self._buckets = <uint32_t *>malloc(<size_t>buckets * sizeof(uint32_t))
-        self._stored = <uint8_t *>malloc(stored_bytes)
-        if self._entries == NULL or self._order == NULL or self._buckets == NULL or self._stored == NULL:
+        self._stored = <uint8_t *>malloc(self._stored_room)
+        self._held = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
+        self._newest_brief = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
+        if (self._entries == NULL or self._buckets == NULL or self._stored == NULL or self._held == NULL
+                or self._newest_brief == NULL):
             raise MemoryError
         memset(self._buckets, 0xFF, <size_t>buckets * sizeof(uint32_t))
         self._bucket_mask = buckets - 1
-        self._stored_room = stored_bytes
+        self._kept.head = self._kept.tail = self._brief.head = self._brief.tail = OUTCOME_NONE
         self.room = room
+        self.brief_room = brief_room
+        self.brief_share = max(<uint32_t>1, <uint32_t>(<uint64_t>brief_room * share_percent // 100))
+        self.share_percent = share_percent
         self.age_max_ns = <int64_t>(age_max_seconds * 1e9)
         secret = secrets.token_bytes(16)
         self._secret[0] = int.from_bytes(secret[:8], "big")
@@ -41,9 +66,15 @@ cdef class DuplicateWindow:
 
     def __dealloc__(self):
         free(self._entries)
-        free(self._order)
         free(self._buckets)
         free(self._stored)
+        free(self._held)
+        free(self._newest_brief)
+
+    @property
+    def brief(self):
+        """Outcomes that no issuer had a part in."""
+        return self._brief.count
 
     cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
         # Two rounds of a keyed multiply-and-fold: terminals choose their STANs, but must not choose the place.
@@ -91,12 +122,53 @@ cdef class DuplicateWindow:
             number = entry.next_same_hash
         return found
 
-    cdef uint32_t open(self, const NaturalKey *key) noexcept nogil:
-        """A new outcome in flight; OUTCOME_NONE when all the room is taken by what must not be forgotten."""
-        if self.in_use == self.room:
+    cdef int admits(self, uint32_t terminal, uint64_t size) noexcept nogil:
+        """Whether a terminal's new outcome, with messages of about ``size`` bytes to store, finds its places.
+
+        A terminal may hold a part of what is free, not of all: the more terminals flood, the less each of them gets,
+        and something is left for the others.
+        """
+        cdef uint64_t places = places_for(size)
+        cdef uint64_t free_places = self.room - self.held
+        cdef uint64_t share = max(free_places * self.share_percent // 100, <uint64_t>SHARE_LEAST)
+        if places > free_places:
+            return ADMISSION_FULL
+        if self.share_percent < 100 and self._held[terminal] and self._held[terminal] + places > share:
+            return ADMISSION_SHARE
+        return ADMITTED
+
+    cdef uint32_t open(self, const NaturalKey *key, uint64_t size) noexcept nogil:
+        """A new outcome in flight; OUTCOME_NONE when it is not admitted."""
+        cdef uint32_t number
+        if self.admits(key.terminal, size) != ADMITTED:
+            return OUTCOME_NONE
+        number = self._take(key)
+        self._hold(&self._entries[number], places_for(size))
+        return number
+
+    cdef uint32_t open_brief(self, const NaturalKey *key) noexcept nogil:
+        """A new outcome that no issuer has a part in: there always is room, old ones of its terminal go first."""
+        cdef uint32_t number
+        self._make_room_for_brief(key.terminal)
+        number = self._take(key)
+        self._entries[number].brief = True
+        return number
+
+    cdef uint32_t reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil:
+        """An outcome of before a restart: where no place is free the oldest makes room, which is counted; OUTCOME_NONE
+        when all the room together is too small."""
+        cdef uint64_t places = places_for(size)
+        cdef uint32_t number
+        while places > self.room - self.held:
             if not self._forget_oldest():
                 return OUTCOME_NONE
             self.forgotten_early += 1
+        number = self._take(key)
+        self._hold(&self._entries[number], <uint32_t>places)
+        return number
+
+    cdef uint32_t _take(self, const NaturalKey *key) noexcept nogil:
+        """An entry for a key, in no list yet."""
         cdef uint32_t number = self._free
         cdef Outcome *entry = &self._entries[number]
         # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour. An entry that was
@@ -119,8 +191,23 @@ cdef class DuplicateWindow:
         self.in_use += 1
         return number
 
+    cdef void _hold(self, Outcome *entry, uint32_t places) noexcept nogil:
+        """Take or give back places, until the entry has so many."""
+        self.held += places - entry.places
+        self._held[entry.key.terminal] += places - entry.places
+        entry.places = places
+
     cdef Outcome *at(self, uint32_t number) noexcept nogil:
         return &self._entries[number]
+
+    cdef bint has_room(self, uint32_t number, uint64_t size) noexcept nogil:
+        """Whether so many bytes can be stored with an outcome that was opened."""
+        cdef uint64_t places = places_for(size)
+        cdef uint64_t end
+        if places > self._entries[number].places and places - self._entries[number].places > self.room - self.held:
+            return False
+        end = self._start_of(size) + size
+        return self._kept.count == 0 or end - self._entries[self._kept.head].stored_at <= self._stored_room
 
     cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil:
@@ -130,7 +217,7 @@ cdef class DuplicateWindow:
         """
         cdef Outcome *entry = &self._entries[number]
         cdef uint32_t size = answer_size + sent_size
-        if not self.make_room(size):
+        if not self.has_room(number, size):
             return -1
         cdef uint64_t start = self._start_of(size)
         cdef uint64_t offset = start % self._stored_room
@@ -141,7 +228,8 @@ cdef class DuplicateWindow:
         entry.stored_at = start
         entry.answer_size = answer_size
         entry.sent_size = sent_size
-        self._append(number, now_ns)
+        self._hold(entry, places_for(size))
+        self._finish(number, &self._kept, now_ns)
         return 0
 
     cdef uint64_t _start_of(self, uint64_t size) noexcept nogil:
@@ -151,30 +239,84 @@ cdef class DuplicateWindow:
             return self._stored_end + self._stored_room - offset
         return self._stored_end
 
-    cdef bint make_room(self, uint64_t size) noexcept nogil:
-        """Forget old outcomes until ``size`` bytes can be stored; False when what must be kept is in the way."""
-        cdef uint64_t end
-        if size > self._stored_room:
-            return False
-        end = self._start_of(size) + size
-        while self._order_count and end - self._entries[self._order[self._order_first]].stored_at > self._stored_room:
-            if not self._forget_oldest():
-                return False
-            self.forgotten_early += 1
-        return True
-
     cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil:
         """Finish an outcome whose answer cannot be stored: a repeat of it is known as one, and that is all."""
         self._entries[number].stored_at = self._stored_end
-        self._append(number, now_ns)
+        self._hold(&self._entries[number], 1)
+        self._finish(number, &self._kept, now_ns)
 
-    cdef void _append(self, uint32_t number, int64_t now_ns) noexcept nogil:
+    cdef void finish_brief(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil:
+        """Finish an outcome that no issuer had a part in: it gives its places back, and is one of the brief ones."""
+        cdef Outcome *entry = &self._entries[number]
+        cdef Outcome *newest
+        cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
+        if not entry.brief:
+            self._make_room_for_brief(entry.key.terminal)
+            self._hold(entry, 0)
+            entry.brief = True
+        entry.reason = <uint8_t>reason
+        if place[0] == 0:
+            entry.next_own = number
+            entry.own_count = 1
+        else:
+            newest = &self._entries[place[0] - 1]
+            entry.next_own = newest.next_own
+            newest.next_own = number
+            entry.own_count = newest.own_count + 1
+        place[0] = number + 1
+        self._finish(number, &self._brief, now_ns)
+
+    cdef void _make_room_for_brief(self, uint32_t terminal) noexcept nogil:
+        """Forget the terminal's oldest brief outcome if it has its share of them, else the oldest of all if there are
+        as many as there may be."""
+        cdef uint32_t newest = self._newest_brief[terminal]
+        if newest and self._entries[newest - 1].own_count >= self.brief_share:
+            self._forget_brief(self._entries[newest - 1].next_own)
+        elif self._brief.count == self.brief_room:
+            self._forget_brief(self._brief.head)
+        else:
+            return
+        self.brief_forgotten_early += 1
+
+    cdef void _forget_brief(self, uint32_t number) noexcept nogil:
+        """Forget a brief outcome that is the oldest of its terminal."""
+        cdef Outcome *entry = &self._entries[number]
+        cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
+        cdef Outcome *newest = &self._entries[place[0] - 1]
+        if newest.own_count == 1:
+            place[0] = 0
+        else:
+            newest.next_own = entry.next_own
+            newest.own_count -= 1
+        self._remove(&self._brief, number)
+        self._unlink(number)
+
+    cdef void _finish(self, uint32_t number, OutcomeList *finished, int64_t now_ns) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]
         entry.finished_ns = now_ns
         entry.state = OUTCOME_FINISHED
         entry.transaction = TRANSACTION_NONE
-        self._order[(self._order_first + self._order_count) % self.room] = number
-        self._order_count += 1
+        entry.next = OUTCOME_NONE
+        entry.previous = finished.tail
+        if finished.tail == OUTCOME_NONE:
+            finished.head = number
+        else:
+            self._entries[finished.tail].next = number
+        finished.tail = number
+        finished.count += 1
+
+    cdef void _remove(self, OutcomeList *finished, uint32_t number) noexcept nogil:
+        cdef uint32_t next = self._entries[number].next
+        cdef uint32_t previous = self._entries[number].previous
+        if previous == OUTCOME_NONE:
+            finished.head = next
+        else:
+            self._entries[previous].next = next
+        if next == OUTCOME_NONE:
+            finished.tail = previous
+        else:
+            self._entries[next].previous = previous
+        finished.count -= 1
 
     cdef void forget(self, uint32_t number) noexcept nogil:
         """Forget an outcome that is in flight, as if its request had not come."""
@@ -221,22 +363,24 @@ cdef class DuplicateWindow:
         return self.answer(number) + self._entries[number].answer_size
 
     cdef void expire(self, int64_t now_ns) noexcept nogil:
-        """Forget finished outcomes that are older than the window."""
-        while self._order_count:
-            if now_ns - self._entries[self._order[self._order_first]].finished_ns <= self.age_max_ns:
-                return
+        """Forget finished outcomes that are older than the window, some at a time."""
+        cdef int _
+        for _ in range(EXPIRED_A_CALL):
+            if self._kept.count == 0 or now_ns - self._entries[self._kept.head].finished_ns <= self.age_max_ns:
+                break
             if not self._forget_oldest():
-                return
+                break
+        for _ in range(EXPIRED_A_CALL):
+            if self._brief.count == 0 or now_ns - self._entries[self._brief.head].finished_ns <= self.age_max_ns:
+                break
+            self._forget_brief(self._brief.head)
 
     cdef bint _forget_oldest(self) noexcept nogil:
         """Forget the oldest finished outcome; False when there is none, or its approval has yet to be told."""
-        if self._order_count == 0:
+        cdef uint32_t number = self._kept.head
+        if number == OUTCOME_NONE or (self._entries[number].queued and not self._entries[number].told):
             return False
-        cdef uint32_t number = self._order[self._order_first]
-        if self._entries[number].queued and not self._entries[number].told:
-            return False
-        self._order_first = (self._order_first + 1) % self.room
-        self._order_count -= 1
+        self._remove(&self._kept, number)
         self._unlink(number)
         return True
 
@@ -246,6 +390,7 @@ cdef class DuplicateWindow:
         while place[0] != number:
             place = &self._entries[place[0]].next_same_hash
         place[0] = entry.next_same_hash
+        self._hold(entry, 0)
         entry.state = OUTCOME_FREE
         entry.next_same_hash = self._free - number - 1
         self._free = number

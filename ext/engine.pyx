@@ -180,13 +180,13 @@ cdef class Engine:
         cdef Link link
         if self.state.unreversed:
             reverse_unreversed(self.state)
+        self.state.duplicates.expire(self.state.calendar.now_ns)
         for link in self.state.links:
             expire(self.state, link)
             if link.reversals.depth > link.reversals.at_issuer:
                 pay(self.state, link)
         if self._next_slot == 0 and self.state.calendar.now_ns >= self._next_sweep_ns:
             self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
-            self.state.duplicates.expire(self.state.calendar.now_ns)
             self._sweep()
         elif self._next_slot:
             self._sweep()

@@ -10,6 +10,15 @@ cdef enum:
     METER_LINKS_MAX = 1024
 
 
+cdef enum:                                # limits, in the order of refused_at_limit
+    LIMIT_TRANSACTIONS
+    LIMIT_DUPLICATES
+    LIMIT_REVERSALS
+    LIMIT_STANS
+    LIMIT_LATE
+    LIMIT_TERMINAL_DUPLICATES
+    LIMIT_COUNT
+
 cdef struct ListenerMeters:
     uint32_t requests
     uint32_t answers
@@ -54,7 +63,7 @@ cdef class Meters:
     cdef list _codes                      # by listener: response codes by reason
     cdef ListenerMeters listener[METER_LISTENERS_MAX]
     cdef LinkMeters *link
-    cdef uint32_t refused_at_limit[5]     # by limit
+    cdef uint32_t refused_at_limit[LIMIT_COUNT]     # by limit
     cdef uint32_t *_transactions          # by listener, link (the last one: none), kind, reason: counter
     cdef uint32_t *_durations             # the same: histogram
     cdef uint32_t _link_count
@@ -63,10 +72,3 @@ cdef class Meters:
     cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept
     cdef size_t _place(self, int listener, int link, int kind, int reason) noexcept nogil
     cdef void _register_transaction(self, int listener, int link, int kind, int reason) noexcept
-
-cdef enum:                                # limits, in the order of refused_at_limit
-    LIMIT_TRANSACTIONS
-    LIMIT_DUPLICATES
-    LIMIT_REVERSALS
-    LIMIT_STANS
-    LIMIT_LATE

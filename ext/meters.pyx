@@ -41,7 +41,7 @@ LINK_SERIES = (
     ("advices_declined", "authswitch_advices_declined_total", "Of these, advices that it acknowledged with a decline."),
     ("advices_cancelled", "authswitch_advices_cancelled_total", "Advices taken back before they were sent."),
 )
-LIMITS = ("transactions", "duplicates", "reversals", "stans", "late")
+LIMITS = ("transactions", "duplicates", "reversals", "stans", "late", "terminal_duplicates")
 NO_LINK = "none"
 
 

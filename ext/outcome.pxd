@@ -40,7 +40,7 @@ cdef void refuse_at(State state, TerminalChannel channel, const uint8_t *headers
 
 cdef void finish_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                         int kind, int reason, uint32_t outcome) noexcept
-"""Answer ``state.request`` at once and store the answer: a final outcome that no issuer had a part in."""
+"""Answer ``state.request`` at once and remember what was said: a final outcome that no issuer had a part in."""
 
 cdef void finish_reversal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                           int reason, uint32_t outcome) noexcept

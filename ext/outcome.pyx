@@ -92,19 +92,22 @@ cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, c
 
 cdef void refuse_at(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
                     int reason, int64_t position) noexcept:
-    _refuse(state, channel, headers, terminal, kind, reason, position, NULL)
+    state.meters.transaction(channel.listener.number, NO_LINK, kind, reason, 0)
+    _say(state, channel, headers, terminal, reason, position, NULL)
 
 
-cdef void _refuse(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,
-                  int reason, int64_t position, const uint8_t *rrn) noexcept:
-    """Say no, under a retrieval reference number that is known already, or a new one."""
+cdef void _say(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int reason,
+               int64_t position, const uint8_t *rrn) noexcept:
+    """Answer in the switch's own words, under a retrieval reference number that is known already, or a new one."""
     cdef Listener listener = channel.listener
     cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
-    prepare_answer(state, listener, reason)
-    if rrn != NULL and rrn[0] != 0:
+    if rrn == NULL or rrn[0] == 0:
+        prepare_answer(state, listener, reason)
+    else:
+        state.clear_slots()
+        set_reason(state, listener, reason)
         set_rrn(state, rrn)
     cdef int size = compose_own_answer(state, listener, terminal, <uint32_t>offset)
-    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
         channel.hang_up("no answer can be written to an unreadable request")
         return
@@ -125,7 +128,7 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     cdef int64_t position
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef int size = compose_own_answer(state, listener, terminal, offset)
-    _store(state, outcome, state.out + offset, size, NULL, 0)
+    state.duplicates.finish_brief(outcome, reason, state.calendar.now_ns)
     entry.position = POSITION_NEVER
     memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
@@ -157,11 +160,13 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
     stats_add(state.meters.stats, state.meters.listener[listener.number].repeated, 1)
     # What a terminal must be told at least once, or it is reversed. An advice stands whether it was told or not.
     cdef bint told_once = entry.approved and not kind_traits(entry.kind).is_advice
-    if entry.approved and not told_once and size == 0:
-        refuse_at(state, channel, headers, terminal, entry.kind, REASON_APPROVED, entry.position)
+    if entry.brief:
+        _say(state, channel, headers, terminal, entry.reason, entry.position, entry.rrn)
+    elif entry.approved and not told_once and size == 0:
+        _say(state, channel, headers, terminal, REASON_APPROVED, entry.position, entry.rrn)
     elif (told_once and entry.reversed) or size == 0:
         # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
-        _refuse(state, channel, headers, terminal, entry.kind, REASON_TIMEOUT, entry.position, entry.rrn)
+        _say(state, channel, headers, terminal, REASON_TIMEOUT, entry.position, entry.rrn)
     else:
         memcpy(state.out + offset, state.duplicates.answer(outcome), size)
         send_answer(state, channel, headers, size, entry.position, outcome if told_once else OUTCOME_NONE)
@@ -236,7 +241,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     cdef int size = _compose_final(state, transaction, listener, link, terminal, &told, code, code_size, answer, offset)
     cdef bint approved = told == REASON_APPROVED and size >= 0
     cdef uint32_t sent_size = transaction.sent_size if reversible else 0
-    if approved and not state.duplicates.make_room(<uint64_t>size + sent_size):
+    if approved and not state.duplicates.has_room(outcome, <uint64_t>size + sent_size):
         # An approval that cannot be kept until its terminal has it could not be reversed: it is not told.
         told = REASON_SYSTEM_MALFUNCTION
         size = _compose_final(state, transaction, listener, link, terminal, &told, NULL, 0, NULL, offset)

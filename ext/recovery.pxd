@@ -52,7 +52,7 @@ cdef class Recovery(Visitor):
     cdef int _take_outcome(self, const Record *record) except -1
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
-    cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept
+    cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept
     cdef bint _is_advice(self, int64_t position) noexcept
     cdef int _resume(self, int64_t position) except -1
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1

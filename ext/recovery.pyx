@@ -21,6 +21,7 @@ from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.segment cimport SegmentWriter
+from switch.takeback cimport CLASS_GIVEN_UP
 from switch.transaction cimport NaturalKey
 from switch.upkeep cimport names_of
 
@@ -202,7 +203,7 @@ cdef class Recovery(Visitor):
 
     # --- the duplicate window -------------------------------------------------------------------------------------
 
-    cdef uint32_t _open_entry(self, const RequestPart *request, int listener) noexcept:
+    cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept:
         """An entry for a request as it stands in the journal; OUTCOME_NONE when its terminal is not here any more."""
         cdef NaturalKey key
         cdef State state = self.state
@@ -218,7 +219,7 @@ cdef class Recovery(Visitor):
         key.terminal = terminal
         key.stan = request.stan
         key.message_class = request.message_class
-        number = state.duplicates.open(&key)
+        number = state.duplicates.open_brief(&key) if is_brief else state.duplicates.reopen(&key, size)
         if number == OUTCOME_NONE:
             return OUTCOME_NONE
         entry = state.duplicates.at(number)
@@ -241,11 +242,15 @@ cdef class Recovery(Visitor):
         cdef State state = self.state
         cdef int64_t age_ns = max((self._now_us - record.head.wall_us) * 1000, 0)
         cdef bint approved = record.outcome.flags & FLAG_APPROVED
+        cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_GIVEN_UP
         cdef uint32_t number
         cdef Outcome *entry
         if age_ns > state.duplicates.age_max_ns:
             return OUTCOME_NONE
-        number = self._open_entry(request, listener)
+        if not (approved and link >= 0 and request.kind < KINDS_MAX
+                and (kind_traits(request.kind).reversible or kind_traits(request.kind).is_advice)):
+            sent_size = 0
+        number = self._open_entry(request, listener, <uint64_t>record.message_size + sent_size, is_brief)
         if number == OUTCOME_NONE:
             return OUTCOME_NONE
         entry = state.duplicates.at(number)
@@ -258,11 +263,10 @@ cdef class Recovery(Visitor):
         memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))
         memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
         entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
-        if not (approved and link >= 0 and request.kind < KINDS_MAX
-                and (kind_traits(request.kind).reversible or kind_traits(request.kind).is_advice)):
-            sent_size = 0
-        if record.message_size == 0 or state.duplicates.finish(number, record.message, record.message_size, sent,
-                                                               sent_size, self._now_ns - age_ns) != 0:
+        if is_brief:
+            state.duplicates.finish_brief(number, record.outcome.reason, self._now_ns - age_ns)
+        elif record.message_size == 0 or state.duplicates.finish(number, record.message, record.message_size, sent,
+                                                                 sent_size, self._now_ns - age_ns) != 0:
             state.duplicates.finish_without_answer(number, self._now_ns - age_ns)
         self.remembered += 1
         return number
@@ -440,7 +444,7 @@ cdef class Recovery(Visitor):
                     raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
                                          "stored: see limits.reversals_max, and room on the disk")
                 self.reversed += 1
-        number = self._open_entry(&record.request, kept.listener)
+        number = self._open_entry(&record.request, kept.listener, 0, False)
         if number != OUTCOME_NONE:
             entry = state.duplicates.at(number)
             entry.reversed = told.reversed

@@ -9,7 +9,7 @@ from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_m
 from switch.debt cimport can_owe
 from switch.advice cimport stand_in_for, take_advice
 from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
-from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
+from switch.duplicate cimport ADMISSION_FULL, OUTCOME_FINISHED, OUTCOME_NONE, Outcome
 from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots, fill_pin_slot
 from switch.identity cimport NOT_REFUSED, identify
 from switch.journal cimport POSITION_FAILED
@@ -20,7 +20,9 @@ from switch.kind cimport (
 from switch.link cimport Link, LinkChannel
 from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
-from switch.meters cimport LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS
+from switch.meters cimport (
+    LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TRANSACTIONS,
+)
 from switch.network cimport answer_terminal
 from switch.note_queue cimport NOTE_FORMAT_ERROR, NOTE_REQUEST_NOT_COMPOSABLE
 from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat
@@ -46,6 +48,7 @@ cdef enum:
     FIELD_CURRENCY = 49
     FIELD_PIN = 52
     KEY_TEXT_MAX = 64
+    ANSWER_BYTES_MORE = 128   # in the answer and in the request as sent, above what the terminal's request has twice
     STAN_DIGITS = 6
 
 
@@ -161,8 +164,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     cdef uint32_t outcome
     cdef uint64_t fingerprint
     cdef int64_t position
-    cdef bint has_room
-    cdef int refusal
+    cdef int reason
     cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
     cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
     if stan < 0:
@@ -182,22 +184,20 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         refuse_at(state, channel, frame.headers, terminal, kind,
                   REASON_APPROVED if kind_traits(kind).is_advice else REASON_TIMEOUT, position)
         return
-    has_room = not state.draining and _has_room(state)
-    # A reversal or advice that is refused comes again, as the same; a payment that was refused once must never be
+    reason = _admit(state, &key, kind, &outcome)
+    # A reversal or advice that is refused comes again, as the same; a payment that was refused once must not be
     # charged.
-    outcome = _admit(state, &key) if has_room or not _comes_again(kind) else OUTCOME_NONE
-    refusal = REASON_ISSUER_UNAVAILABLE if state.draining else REASON_SYSTEM_MALFUNCTION
+    if reason != NOT_REFUSED and (_comes_again(kind) or not state.journal.accepts()):
+        refuse(state, channel, frame.headers, terminal, kind, reason)
+        return
     if outcome == OUTCOME_NONE:
-        refuse(state, channel, frame.headers, terminal, kind, refusal)
-        return
+        outcome = state.duplicates.open_brief(&key)
     _describe(state, state.duplicates.at(outcome), listener, kind, fingerprint, amount_minor)
-    if not has_room:
-        finish_unsent(state, channel, frame.headers, terminal, kind, refusal, outcome)
-        return
-    if kind == KIND_REVERSAL:
+    if reason == NOT_REFUSED and kind == KIND_REVERSAL:
         take_back(state, channel, frame.headers, terminal, outcome)
         return
-    cdef int reason = _forward(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor)
+    if reason == NOT_REFUSED:
+        reason = _forward(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor)
     if reason != NOT_REFUSED:
         finish_unsent(state, channel, frame.headers, terminal, kind, reason, outcome)
 
@@ -227,15 +227,27 @@ cdef bint _has_room(State state) noexcept:
     return True
 
 
-cdef uint32_t _admit(State state, const NaturalKey *key) noexcept:
-    """An entry of the duplicate window for a new request; OUTCOME_NONE when it has none, or nothing can be written."""
-    cdef uint32_t outcome
-    if not state.journal.accepts():
-        return OUTCOME_NONE
-    outcome = state.duplicates.open(key)
-    if outcome == OUTCOME_NONE:
-        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_DUPLICATES], 1)
-    return outcome
+cdef int _admit(State state, const NaturalKey *key, int kind, uint32_t *outcome) noexcept:
+    """Find a new request its entry of the duplicate window; NOT_REFUSED, or the reason why there is none.
+
+    A terminal's reversal is given none here: it needs no place among what issuers are asked.
+    """
+    cdef uint64_t size = 2 * state.request.size + ANSWER_BYTES_MORE
+    cdef int limit
+    outcome[0] = OUTCOME_NONE
+    if state.draining:
+        return REASON_ISSUER_UNAVAILABLE
+    if not _has_room(state) or not state.journal.accepts():
+        return REASON_SYSTEM_MALFUNCTION
+    if kind == KIND_REVERSAL:
+        return NOT_REFUSED
+    outcome[0] = state.duplicates.open(key, size)
+    if outcome[0] != OUTCOME_NONE:
+        return NOT_REFUSED
+    limit = (LIMIT_DUPLICATES if state.duplicates.admits(key.terminal, size) == ADMISSION_FULL
+             else LIMIT_TERMINAL_DUPLICATES)
+    stats_add(state.meters.stats, state.meters.refused_at_limit[limit], 1)
+    return REASON_SYSTEM_MALFUNCTION
 
 
 cdef bint _comes_again(int kind) noexcept nogil:

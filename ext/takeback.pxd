@@ -6,6 +6,9 @@ from switch.listener cimport TerminalChannel
 from switch.registry cimport Terminal
 from switch.state cimport State
 
+cdef enum:
+    CLASS_GIVEN_UP = 10           # no MTI has it: what a reversal named before it came
+
 
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                     uint32_t outcome) noexcept

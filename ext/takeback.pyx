@@ -32,7 +32,6 @@ cdef enum:
     ORIGINAL_TIME_PART = 2
     CLASS_AUTHORIZATION = 1
     CLASS_FINANCIAL = 2
-    CLASS_GIVEN_UP = 10           # no MTI has it: what a reversal named before it came
 
 
 cdef struct Named:            # what a reversal says of its original
@@ -149,7 +148,7 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     key._padding = 0
     if state.duplicates.find(&key) != OUTCOME_NONE:
         return REASON_APPROVED
-    number = state.duplicates.open(&key)
+    number = state.duplicates.open(&key, 0)
     if number == OUTCOME_NONE:
         return REASON_SYSTEM_MALFUNCTION
     entry = state.duplicates.at(number)

@@ -224,7 +224,22 @@ class LimitsSection(Section):
         most=1 << 26,
     )
     duplicate_window_count_max: int = count(
-        1_000_000, "Finished transactions remembered to answer a repeated request.", most=50_000_000
+        1_000_000,
+        "Finished transactions remembered to answer a repeated request, with 512 bytes of messages each; above it new "
+        "requests are told 96.",
+        most=49_000_000,
+    )
+    terminal_share_percent: int = count(
+        25,
+        "Of the places that are free in the duplicate window, so much at most is one terminal's; above it that "
+        "terminal is told 96. 100: nothing is kept for others.",
+        most=100,
+    )
+    refusals_kept_max: int = count(
+        100_000,
+        "Requests that the switch itself has refused, remembered to answer their repeats; a terminal has its share, "
+        "and above it its oldest make room.",
+        most=10_000_000,
     )
     requests_per_second: int = count(
         0,

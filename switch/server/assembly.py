@@ -40,12 +40,6 @@ from switch.stats import Stats
 from switch.transaction import TransactionTable
 from switch.translate import Composer, Step
 
-STORED_BYTES_AN_OUTCOME = 512
-"""Of stored answers and approved requests; the oldest make room when they are larger on average."""
-
-STORED_BYTES_LEAST = 1 << 20
-"""Room for several of the longest messages, however small the window."""
-
 LATE_MS = 60_000
 """How long after a time-out a late answer is known as such."""
 
@@ -96,7 +90,6 @@ def build_engine(
         if section.stand_in is not None:
             link.set_stand_in(_build_stand_in(section.stand_in, section.name, stats), dialect.file.stand_in_mark or "")
     limits = config.limits
-    outcomes = limits.duplicate_window_count_max + limits.transactions_in_flight_max
     if calendar is None:
         calendar = Calendar(utc_offset_seconds(config.switch.timezone))
     return Engine(
@@ -115,9 +108,11 @@ def build_engine(
             links=links,
             transactions=TransactionTable(limits.transactions_in_flight_max),
             duplicates=DuplicateWindow(
-                outcomes,
-                max(STORED_BYTES_LEAST, limits.duplicate_window_count_max * STORED_BYTES_AN_OUTCOME),
+                limits.duplicate_window_count_max + limits.transactions_in_flight_max,
+                limits.refusals_kept_max,
+                parts.registry.terminal_count,
                 limits.duplicate_window_seconds,
+                limits.terminal_share_percent,
             ),
             reversals=ReversalStore(limits.reversals_max),
             numbering=Numbering(),

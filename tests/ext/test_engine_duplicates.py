@@ -152,62 +152,34 @@ def test_finished_requests_are_forgotten_after_the_window(make_world):
     assert issuer.read_one()["t"] == "0200"
 
 
-def test_oldest_make_room_for_new_ones(make_world):
-    world = make_world(limits={"duplicate_window_count_max": 4, "transactions_in_flight_max": 4})
-    terminal, issuer = world.terminal(), world.issuer()
-    requests = [purchase(world) for _ in range(20)]
-    for request in requests:
-        terminal.send(request)
-        issuer.answer(issuer.read_one())
-        assert terminal.read_one()["39"] == "00"
-    duplicates = world.engine.state.duplicates
-    assert duplicates.in_use <= duplicates.room == 8
-    assert terminal.ask(requests[-1])["39"] == "00"
-    terminal.send(requests[0])
-    assert len(issuer.read()) == 1
-
-
 def test_approval_that_waits_to_leave_is_not_forgotten(make_world):
-    world = make_world(limits={"duplicate_window_count_max": 2, "transactions_in_flight_max": 2})
+    world = make_world(limits={"duplicate_window_seconds": 3})
     slow, quick, issuer = world.terminal(), world.terminal(), world.issuer()
     slow.send(purchase(world))
     issuer.answer(issuer.read_one(), f38="SLOW01")
-    codes = []
-    for _ in range(8):
-        quick.send(purchase(world))
-        for asked in issuer.read():
-            issuer.answer(asked)
-        codes.append(quick.read_one()["39"])
-    assert codes == ["00"] * 3 + ["96"] * 5
-    assert world.count("refused_at_limit_total", limit="duplicates") == 5
+    world.advance(5, step=1)
+    quick.send(purchase(world))
+    issuer.answer(issuer.read_one())
+    assert quick.read_one()["39"] == "00"
     slow.close()
     world.tick()
     taken_back = issuer.read_one()
     assert (taken_back["t"], taken_back["38"]) == ("0420", "SLOW01")
-    quick.send(purchase(world))
-    assert issuer.read_one()["t"] == "0200"
 
 
 def test_approval_that_cannot_be_kept_is_not_told(make_world):
-    world = make_world(limits={"duplicate_window_count_max": 2_000})
-    slow, quick, issuer = world.terminal(), world.terminal(), world.issuer()
-    long_fields = {f"f{number}": "X" * 999 for number in (46, 47, 48)}
-    slow.send(purchase(world))
-    issuer.answer(issuer.read_one(), f38="SLOW01")
-    for _ in range(400):  # until a mebibyte is stored behind the approval that does not leave
-        request = purchase(world, **long_fields)
-        quick.send(request)
-        issuer.answer(issuer.read_one())
-        if (code := quick.read_one()["39"]) != "00":
-            break
-    assert code == "96"
+    world = make_world(limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2})
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one(), f62="I" * 999, f63="J" * 999)
+    assert terminal.read_one()["39"] == "96"
     world.tick()
     assert issuer.read_one()["t"] == "0420"
-    assert quick.ask(request)["39"] == "68"  # neither could the refusal be stored: not approved, that is all
-    assert slow.read_one()["39"] == "00"
-    quick.send(purchase(world, **long_fields))
+    assert terminal.ask(request)["39"] == "96"
+    terminal.send(purchase(world))
     issuer.answer(issuer.read_one())
-    assert quick.read_one()["39"] == "00"
+    assert terminal.read_one()["39"] == "00"
 
 
 def test_repeat_that_was_told_is_not_reversed_with_the_first(world):

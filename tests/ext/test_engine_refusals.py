@@ -315,7 +315,7 @@ def test_no_payment_is_taken_that_could_not_be_reversed(make_world):
 
 
 def test_duplicate_window_is_full_of_requests_under_way(make_world):
-    world = make_world(limits={"transactions_in_flight_max": 4, "duplicate_window_count_max": 1})
+    world = make_world(limits={"transactions_in_flight_max": 4, "duplicate_window_count_max": 4})
     terminal, issuer = world.terminal(), world.issuer()
     requests = [purchase(world) for _ in range(4)]
     for request in requests:

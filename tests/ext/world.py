@@ -310,7 +310,8 @@ class World:
                 "switch": {"name": "test", "acquirer_id": "10000001"},
                 "limits": {
                     "transactions_in_flight_max": 64,
-                    "duplicate_window_count_max": 256,
+                    "duplicate_window_count_max": 1_000,
+                    "terminal_share_percent": 100,
                     "reversals_max": 256,
                     **(limits or {}),
                 },

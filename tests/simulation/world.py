@@ -122,7 +122,7 @@ def _configuration(is_tight: bool, stands_in: bool) -> dict[str, object]:
         "switch": {"name": "switch-1", "acquirer_id": "10000001"},
         "limits": {
             "transactions_in_flight_max": 6 if is_tight else 256,
-            "duplicate_window_count_max": 1024,
+            "duplicate_window_count_max": 8192,
             "duplicate_window_seconds": 7 * 24 * 3600,  # clocks jump, and what matters here is not its age
             "reversals_max": 8 if is_tight else 512,
             "statistics_bytes": 262_144,

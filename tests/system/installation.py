@@ -143,7 +143,7 @@ class Installation:
             "log": {"level": "debug"},
             "limits": {
                 "transactions_in_flight_max": 10_000,
-                "duplicate_window_count_max": 10_000,
+                "duplicate_window_count_max": 200_000,
                 "reversals_max": 1_000,
                 "connections_max": 15_000,
                 "drain_seconds": 15,
