@@ -151,9 +151,27 @@ cdef class FileDisk(Disk):
         """When a name was last made, changed or removed, in nanoseconds since 1970."""
         return os.fstat(self._directory).st_mtime_ns
 
+    def sizes(self):
+        """Size of each file by its name; what vanishes meanwhile is left out."""
+        found = {}
+        for name in os.listdir(self._directory):
+            try:
+                found[name] = os.stat(name, dir_fd=self._directory).st_size
+            except FileNotFoundError:
+                continue
+        return found
+
     def unlink(self, str name not None):
         """Remove a file, for callers in Python."""
         os.unlink(name, dir_fd=self._directory)
+
+    def put(self, str name not None, bytes content not None):
+        """Write a small file as a whole, or not at all; for callers in Python. It is not made durable."""
+        new = f"{name}.new"
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE, dir_fd=self._directory)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content)
+        os.rename(new, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def open_file(self, str name not None):
         """A file to read, for callers in Python."""

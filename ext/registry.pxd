@@ -46,7 +46,7 @@ cdef struct Texts:            # short texts one after another, each behind its l
 
 
 cdef class Registry:
-    """Tables in C, looked up by identifier. Immutable; a reload builds a new one."""
+    """Tables in C, looked up by identifier. Immutable."""
     cdef readonly uint32_t terminal_count
     cdef readonly uint32_t merchant_count
     cdef Terminal *_terminals            # in memory that a crash dump leaves out; wiped when the registry goes

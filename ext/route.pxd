@@ -29,7 +29,7 @@ cdef struct Rule:             # what narrows a range; shared by all ranges that 
 
 
 cdef class RouteTable:
-    """Immutable; a reload builds a new one."""
+    """Immutable."""
     cdef RangeMap _ranges
     cdef Rule *_rules
     cdef CurrencySet *_currencies

@@ -204,7 +204,14 @@ class JournalSection(Section):
         None,
         ge=1 << 26,
         le=1 << 50,
-        description="All files together; above it the oldest are removed, unless something in them is still open.",
+        description="All files together; above it the oldest are removed, unless something in them is still open or "
+        "they are younger than `originals_days`.",
+    )
+    originals_days: int = count(
+        30,
+        "Files whose last record is younger are never removed: the originals of reversals, voids and refunds are in "
+        "them.",
+        most=3_660,
     )
 
 

@@ -53,6 +53,13 @@ def _check_journal(draft: Draft) -> None:
         draft.error("journal.directory", 'is required with mode "files"')
     if draft.knows("keys") and draft.get("keys", KeysSection) is None:
         draft.error("keys", "is required, since the journal is sealed under the master key")
+    if journal.retention_days < journal.originals_days:
+        draft.error("journal.retention_days", f"{journal.retention_days} is below originals_days")
+    elif journal.retention_bytes is not None and journal.retention_days == journal.originals_days:
+        draft.warning(
+            "journal.retention_bytes",
+            "has no effect: retention_days equals originals_days, so what is older goes and what is younger stays",
+        )
     if journal.segment_bytes < 4 * journal.buffer_bytes:
         draft.error(
             "journal.segment_bytes", f"needed at least four times buffer_bytes, which is {journal.buffer_bytes:,}"

@@ -11,9 +11,9 @@ from switch.commit import JournalFiles
 from switch.config.models import Config
 from switch.connection import Reactor
 from switch.disk import FileDisk
+from switch.journaling.keeping import Keeper, Rules
 from switch.journaling.opening import wrapping_key
 from switch.journaling.replaying import Progress, Replayed, replay_into
-from switch.journaling.retention import expired, segment_files
 from switch.keys import load_master_key
 from switch.log import get_logger
 from switch.recovery import RecoveryFailed
@@ -23,11 +23,10 @@ from switch.stats import Stats
 from switch.upkeep import keep_up
 
 KEEP_UP_SECONDS = 5.0
-RETENTION_SECONDS = 60.0
 TRY_AGAIN_SECONDS = 1.0
 DAY_SECONDS = 86_400
 AGE_MIN_SECONDS = 3_600
-"""Files that were written in the last hour, and a window of repeats before it, are never removed."""
+"""How much longer than the window of repeats files are kept at least."""
 
 REQUEST_SPARE_SECONDS = 60.0
 """How much longer than its time-out a request may have been under way, when the time-out has been changed since."""
@@ -58,12 +57,18 @@ class Store:
         self._stats = stats
         self._wrapping_key = wrapping_key(_master_key(config))
         self._disk = self._open_directory()
-        self._kept_up_s = self._retained_s = -RETENTION_SECONDS
+        self._kept_up_s = -KEEP_UP_SECONDS
         self._tried_s = 0.0
         self._is_failure_told = False
         self._is_recovered = False
         self._progress = Progress()
         self.journal = JournalFiles(config.journal.buffer_bytes, stats)
+        rules = Rules(
+            age_min_s=max(self._window_s + AGE_MIN_SECONDS, self._section.originals_days * DAY_SECONDS),
+            age_max_s=self._section.retention_days * DAY_SECONDS,
+            bytes_max=self._section.retention_bytes,
+        )
+        self._keeper = Keeper(self.journal, self._disk, rules, stats)
         self._gauges: tuple[tuple[int, Callable[[], int]], ...] = tuple(
             (stats.gauge(f"authswitch_journal_{name}", text), read)
             for name, text, read in (
@@ -114,6 +119,8 @@ class Store:
         finally:
             self._progress = Progress()  # The other one holds all that was read.
         self._is_recovered = True
+        if not replayed.position:
+            log.warning("a new journal begins: nothing is known of any earlier payment", directory=self._disk.path)
         return replayed
 
     @property
@@ -121,19 +128,28 @@ class Store:
         """How far the replay has come; empty when there is none."""
         return str(self._progress)
 
-    def start(self, loop: asyncio.AbstractEventLoop, reactor: Reactor) -> None:
-        """Commit in a thread from now on; what waits for it leaves when the thread says so."""
-        self.journal.start()
-        loop.add_reader(self.journal.wake, self._on_durable, reactor)
+    def start(self, loop: asyncio.AbstractEventLoop, reactor: Reactor, on_lost: Callable[[str], None]) -> None:
+        """Commit in a thread from now on; what waits for it leaves when the thread says so.
 
-    def _on_durable(self, reactor: Reactor) -> None:
+        Args:
+            loop: Hears what the thread says.
+            reactor: Where answers wait.
+            on_lost: Called with the reason, once or more, when the directory or a segment is gone or replaced.
+        """
+        self.journal.start()
+        loop.add_reader(self.journal.wake, self._on_durable, reactor, on_lost)
+        self._keeper.start()
+
+    def _on_durable(self, reactor: Reactor, on_lost: Callable[[str], None]) -> None:
         os.eventfd_read(self.journal.wake)
+        if self.journal.lost:
+            on_lost(self.journal.lost)
         reactor.flush_gated()
 
     # --- while it runs --------------------------------------------------------------------------------------------
 
     def keep_house(self, state: State) -> None:
-        """Gauges, what the next segment begins with, retention; to be called a few times a second."""
+        """Gauges, what the next segment begins with, a full disk; to be called a few times a second."""
         now = time.monotonic()
         for index, read in self._gauges:
             self._stats.set(index, read())
@@ -141,9 +157,6 @@ class Store:
         if now - self._kept_up_s >= KEEP_UP_SECONDS:
             self._kept_up_s = now
             keep_up(state, self.journal)
-        if now - self._retained_s >= RETENTION_SECONDS:
-            self._retained_s = now
-            self._retain()
 
     def _watch_failure(self, now_s: float) -> None:
         """Say that nothing can be written, once; look each second whether a full disk has room again."""
@@ -156,24 +169,6 @@ class Store:
             self._tried_s = now_s
             self.journal.try_again()
 
-    def _retain(self) -> None:
-        if self._section.directory is None:
-            return
-        try:
-            files = segment_files(self._section.directory)
-            for file in expired(
-                files,
-                low_water=self.journal.low_water,
-                now_s=time.time(),
-                age_s=self._section.retention_days * DAY_SECONDS,
-                age_min_s=self._window_s + AGE_MIN_SECONDS,
-                bytes_max=self._section.retention_bytes,
-            ):
-                file.path.unlink()
-                log.info("journal segment removed", file=file.path.name, size=file.size)
-        except OSError as error:
-            log.warning("old journal segments cannot be removed", reason=str(error))
-
     @property
     def keeps(self) -> bool:
         """Whether what the state machine owes survives its end: it is written down, and can still be made durable."""
@@ -183,6 +178,7 @@ class Store:
         """Make durable what is there, and close the files; nothing is written where the recovery failed."""
         if self.journal.wake >= 0:
             loop.remove_reader(self.journal.wake)
+        self._keeper.stop()
         if self._is_recovered:
             self.journal.stop()
         self._disk.release()

@@ -37,7 +37,7 @@ def kinds_mask(names: tuple[str, ...]) -> int:
 class LimitSection(Section):
     """One limit. At least one of the three maxima is needed; amounts need a currency."""
 
-    name: str = Field(min_length=1, max_length=64, description="Unique; a reload keeps the counts of the same name.")
+    name: str = Field(min_length=1, max_length=64, description="Unique.")
     per: Literal["card", "terminal", "merchant"] = Field(description="Whose requests are counted together.")
     kinds: tuple[KindName, ...] = Field(COUNTED_KINDS, description="Which kinds are counted and limited.")
     currency: Digits3 | None = Field(None, description="Numeric ISO 4217 code; without it the limit holds in any.")

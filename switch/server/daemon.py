@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +32,7 @@ from switch.server.process import (
     silence_standard_error,
     watch_for_broken_steps,
 )
+from switch.server.signals import Signals, ignore_until_heard
 from switch.server.terminals import Door, TerminalPort
 from switch.stats import Stats
 
@@ -64,9 +64,11 @@ class Daemon:
         journal = None if self._store is None else self._store.journal
         self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)
         self._gauges = Gauges(self._engine, self._stats, log_writer)
+        self._stands_in = any(link.stand_in is not None for link in config.links)
         self._started = False
         self._drain_wanted = asyncio.Event()
         self._end_wanted = asyncio.Event()
+        self._is_journal_lost = False
         self._ports: list[TerminalPort] = []
         self._debts = Debts(self._engine, self._stats, lambda: self._started)
         self.admin = AdminServer(self._stats, self, config.admin.bind, routes=debt_routes(self._debts))
@@ -78,7 +80,10 @@ class Daemon:
         return True
 
     def unready_reasons(self) -> Sequence[str]:
-        """Why a load balancer should send nobody here."""
+        """Why a load balancer should send nobody here: which condition of answering as configured fails.
+
+        With stand-in payments are answered while no link is up.
+        """
         state = self._engine.state
         reasons = []
         if not self._started:
@@ -89,8 +94,9 @@ class Daemon:
         if state.journal.failed:
             why = "" if self._store is None else self._store.journal.reason
             reasons.append(f"the journal cannot be written: {why}" if why else "the journal cannot be written")
-        if all(link.state_name != "up" for link in state.links):
-            reasons.append("no link is up")
+        if not (self._stands_in or any(link.state_name == "up" for link in state.links)):
+            states = ", ".join(f"{link.name} is {link.state_name}" for link in state.links)
+            reasons.append(f"no link is up, and none has stand-in: {states}")
         return reasons
 
     def status(self) -> Mapping[str, Any]:
@@ -125,20 +131,19 @@ class Daemon:
         return [{"terminal": terminal, "requests": count} for terminal, count in worst]
 
     def drain(self) -> None:
-        """Finish what is in flight and end; asked a second time by signal, end at once."""
+        """Finish what is in flight and end."""
         self._drain_wanted.set()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> bool:
-        """Serve until drained; False when something was left that could not be finished in time.
+        """Serve until drained; False when something was left that could not be finished, or the journal was lost.
 
         Raises:
             OSError: an address cannot be had.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
+        Signals(self.drain, self._end_wanted.set).listen(loop)
         terminals_max = self._terminals_max()
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
         issuers = [
@@ -188,7 +193,15 @@ class Daemon:
         log.info("replaying the journal", admin=str(self.admin.address))
         replayed = await asyncio.to_thread(store.recover, self._engine.state)
         log.info("journal replayed", **asdict(replayed))
-        store.start(asyncio.get_running_loop(), reactor)
+        store.start(asyncio.get_running_loop(), reactor, self._on_journal_lost)
+
+    def _on_journal_lost(self, reason: str) -> None:
+        """Nobody would find what is written from now on: nothing more is accepted, and the process ends."""
+        if not self._is_journal_lost:
+            self._is_journal_lost = True
+            log.error("the journal is lost: ending, and no answer that waits for it is told", reason=reason)
+            self._end_wanted.set()
+            self.drain()
 
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
@@ -210,14 +223,6 @@ class Daemon:
             if isinstance(issuer, Receiver):
                 log.info("waiting for the issuer", link=issuer.name, address=str(issuer.address))
         log.info("serving", admin=str(self.admin.address), version=__version__)
-
-    def _on_signal(self, number: signal.Signals) -> None:
-        if self._drain_wanted.is_set():
-            log.warning("ending at once", signal=signal.Signals(number).name)
-            self._end_wanted.set()
-            return
-        log.info("draining", signal=signal.Signals(number).name)
-        self.drain()
 
     async def _keep_house(self) -> None:
         while True:
@@ -261,7 +266,7 @@ class Daemon:
         links = self._engine.state.links
         await self._until_ended(lambda: not any(link.open_connections for link in links), SIGN_OFF_SECONDS)
         log.info("drained")
-        return done
+        return done and not self._is_journal_lost
 
     def _is_done(self) -> bool:
         state = self._engine.state
@@ -282,12 +287,13 @@ def serve(path: str | Path) -> bool:
     """Run the daemon with a configuration file until it has drained.
 
     Returns:
-        False when something was in flight or owed that could not be finished in time.
+        False when something was in flight or owed that could not be finished in time, or the journal was lost.
 
     Raises:
         ConfigError: the configuration, or something that it names, cannot be used.
         OSError: an address cannot be had.
     """
+    ignore_until_heard()
     config = load_config(path)
     log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
     watch_for_broken_steps(log_writer)

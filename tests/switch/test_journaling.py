@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +14,6 @@ from switch.disk import FileDisk
 from switch.journaling import JournalError, Store, replay_into
 from switch.journaling.cli import app, presentable
 from switch.journaling.opening import wrapping_key
-from switch.journaling.retention import SegmentFile, expired, segment_files
 from switch.keys.master import create_master_key
 from switch.stats import Stats
 from tests.ext.world import CARD, World, purchase
@@ -121,10 +118,10 @@ class TestStore:
         assert first.journal.failed, "it takes no records before it has been recovered"
 
     def test_damage_is_told_with_advice(self, lived):
-        (segment,) = segment_files(lived / "journal")
-        content = bytearray(segment.path.read_bytes())
+        (segment,) = segment_paths(lived / "journal")
+        content = bytearray(segment.read_bytes())
         content[300] ^= 1
-        segment.path.write_bytes(content)
+        segment.write_bytes(content)
         config, _ = read_config(lived / "switch.toml")
         stats = Stats(1 << 20)
         store = Store(config, stats)
@@ -147,45 +144,8 @@ class TestStore:
         store.journal.stop()
 
 
-def files(*sizes_and_ages):
-    first, made = 1, []
-    for size, age in sizes_and_ages:
-        made.append(SegmentFile(os.devnull, first, size, 1_000_000 - age))
-        first += 100
-    return made
-
-
-class TestRetention:
-    LIMITS: ClassVar = {"now_s": 1_000_000, "age_s": 5_000, "age_min_s": 1_000, "bytes_max": None, "low_water": 10_000}
-
-    def gone(self, some, **changes):
-        return [file.first_position for file in expired(some, **{**self.LIMITS, **changes})]
-
-    def test_by_age(self):
-        assert self.gone(files((10, 9_000), (10, 6_000), (10, 4_000), (10, 10), (10, 0))) == [1, 101]
-
-    def test_by_size(self):
-        some = files((10, 4_000), (10, 3_000), (10, 2_000), (10, 1_500), (10, 0))
-        assert self.gone(some, bytes_max=30) == [1, 101]
-        assert self.gone(some, bytes_max=1) == [1, 101, 201]
-
-    def test_nothing_young(self):
-        assert self.gone(files((10, 900), (10, 800), (10, 700), (10, 0)), bytes_max=1) == []
-
-    def test_nothing_open(self):
-        some = files((10, 9_000), (10, 9_000), (10, 9_000), (10, 9_000), (10, 0))
-        assert self.gone(some, low_water=0) == []
-        assert self.gone(some, low_water=150) == [1]
-        assert self.gone(some, low_water=201) == [1, 101]
-
-    @pytest.mark.parametrize("count", [0, 1, 2])
-    def test_the_newest_stay(self, count):
-        assert self.gone(files(*[(10, 9_000)] * count), bytes_max=1) == []
-
-    def test_files_of_a_directory(self, lived):
-        (lived / "journal" / "notes.txt").write_text("mine")
-        (found,) = segment_files(lived / "journal")
-        assert (found.first_position, found.size) == (1, found.path.stat().st_size)
+def segment_paths(folder):
+    return sorted(folder.glob("*.journal"))
 
 
 class TestCommand:
@@ -201,18 +161,18 @@ class TestCommand:
 
     def test_verify_of_a_torn_copy(self, lived):
         shutil.copytree(lived / "journal", lived / "copy")
-        (segment,) = segment_files(lived / "copy")
-        segment.path.write_bytes(segment.path.read_bytes()[:-20])
+        (segment,) = segment_paths(lived / "copy")
+        segment.write_bytes(segment.read_bytes()[:-20])
         status, output = call("verify", lived / "switch.toml", "--directory", lived / "copy")
         assert status == 0
         assert "whole but for its torn tail" in output
         assert "records: 2" in output
 
     def test_verify_of_a_damaged_journal(self, lived):
-        (segment,) = segment_files(lived / "journal")
-        content = bytearray(segment.path.read_bytes())
+        (segment,) = segment_paths(lived / "journal")
+        content = bytearray(segment.read_bytes())
         content[300] ^= 1
-        segment.path.write_bytes(content)
+        segment.write_bytes(content)
         status, output = call("verify", lived / "switch.toml")
         assert status == 1
         assert "position 1: the batch here is damaged" in output

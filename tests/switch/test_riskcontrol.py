@@ -81,7 +81,7 @@ def test_the_clocks_of_the_machine_are_used(load) -> None:
     assert abs(offset_ms - (time.time() - time.monotonic()) * 1000) < 5_000
 
 
-def test_a_reload_goes_on_counting(load) -> None:
+def test_new_rules_go_on_counting(load) -> None:
     limit = '[[limits]]\nname = "a"\nper = "card"\nwindow_seconds = 60\ncount_max = '
     first = load(limit + "2")
     assert [buy(first), buy(first)] == [Reason.APPROVED] * 2

@@ -46,6 +46,7 @@ async def test_line_is_cut_and_the_daemon_restarted_in_between(installation, end
         assert await terminal.code(amount_minor=100) == "00"
         await bank.stop()
         await until(lambda: is_down(daemon))
+        assert await daemon.get("/readyz") == (200, "ready\n"), "it answers as configured: nobody may be sent away"
         request = installation.request("iso87-ascii", amount_minor=12_345)
         answer = await terminal.ask(request)
         assert (answer.text(39), answer.text(38)[:2]) == ("00", "SI")
@@ -57,7 +58,7 @@ async def test_line_is_cut_and_the_daemon_restarted_in_between(installation, end
     await daemon.ended()
     assert [entry.amount_minor for entry in bank.ledger.entries] == [100]
 
-    daemon = await daemon_of(installation).start(ready=False)
+    daemon = await daemon_of(installation).start()
     try:
         assert await daemon.metric("authswitch_stand_in_outstanding", link="bank-a") == 12_345
         async with await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal:

@@ -1,0 +1,82 @@
+"""What the daemon does at each signal: drain, or go on and say so. None that it can catch ends it unheard."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+
+from switch.log import get_logger
+
+DRAINING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+PASSED_OVER = (
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+    signal.SIGSTKFLT,
+    signal.SIGXCPU,
+)
+"""They would end the process by default. SIGPIPE and SIGXFSZ are ignored by Python; a write tells of both."""
+
+AGAIN_SECONDS = 1.0
+"""A signal that comes to the process and to its group comes twice: only later ones are meant as a second."""
+
+MEANINGS = {signal.SIGHUP: "there is no reload: a changed configuration needs a drain and a start"}
+
+log = get_logger(__name__)
+
+
+class Signals:
+    """Ears for the signals of one daemon.
+
+    Args:
+        drain: Called at the first that drains.
+        end: Called at a later one.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, drain: Callable[[], None], end: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._drain = drain
+        self._end = end
+        self._clock = clock
+        self._first_s: float | None = None
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear all of them in a loop."""
+        for number in DRAINING:
+            loop.add_signal_handler(number, self.heard, number)
+        for number in PASSED_OVER:
+            loop.add_signal_handler(number, self.passed_over, number)
+
+    def heard(self, number: signal.Signals) -> None:
+        """One that drains: the first begins, a later one ends at once."""
+        name = signal.Signals(number).name
+        if self._first_s is None:
+            self._first_s = self._clock()
+            log.info("draining", signal=name)
+            self._drain()
+        elif self._clock() - self._first_s < AGAIN_SECONDS:
+            log.info("signal taken for the same as before", signal=name)
+        else:
+            log.warning("ending at once", signal=name)
+            self._end()
+
+    def passed_over(self, number: signal.Signals) -> None:
+        """One that means nothing here."""
+        log.warning(
+            "signal ignored", signal=signal.Signals(number).name, reason=MEANINGS.get(number, "it means nothing here")
+        )
+
+
+def ignore_until_heard() -> None:
+    """Let none of those that mean nothing end the process while it starts."""
+    for number in PASSED_OVER:
+        signal.signal(number, signal.SIG_IGN)
