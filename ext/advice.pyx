@@ -212,9 +212,9 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     entry.position = POSITION_NEVER
     memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
     memcpy(entry.authorization_code, state.authorization_code, sizeof(entry.authorization_code))
-    state.duplicates.finish(outcome, state.out + offset, <uint32_t>size, state.aside, <uint32_t>source_size,
+    state.duplicates.finish(outcome, state.stored_answer, state.stored_size, state.aside, <uint32_t>source_size,
                             state.calendar.now_ns)
-    written = state.journal.outcome(entry, REASON_APPROVED, state.out + offset, <uint32_t>size)
+    written = state.journal.outcome(entry, REASON_APPROVED, state.stored_answer, state.stored_size)
     if written == POSITION_FAILED:
         # Nothing may be told that is not written down, neither to the terminal nor to the issuer.
         entry.approved = False

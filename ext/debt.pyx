@@ -328,10 +328,11 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     transaction.reversal = number
     transaction.sent_ns = state.calendar.now_ns
     transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
-    if state.transactions.keep_messages(carrier, NULL, message, <uint32_t>size) != 0:
+    if state.transactions.keep_messages(carrier, None, NULL, NULL, link.tables.spec, &state.sent,
+                                        link.tables.unkept) != 0:
         state.transactions.close(carrier)
         return -1
-    link.note_sent(transaction, &state.sent)
+    link.note_sent(transaction, &state.sent, link.tables.unkept)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.leaves_at, OUTCOME_NONE) != 0:
         state.transactions.close(carrier)

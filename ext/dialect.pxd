@@ -134,7 +134,7 @@ cdef class DialectTables:
     cdef readonly uint8_t mac_field_count    # else these fields, in this order
     cdef uint8_t mac_fields[MAC_FIELDS_MAX]  # NO_FIELD: the MTI
     cdef readonly uint64_t mac_kinds         # bit n: messages of kind n carry a MAC
-    cdef uint64_t sensitive[3]               # bit as in MessageIndex.present: never stored, never shown
+    cdef uint64_t unkept[3]                  # bit as in MessageIndex.present: no copy that is kept has them
 
     cdef readonly uint8_t original_field     # where data of the original go in a reversal; NO_FIELD: nowhere
     cdef uint8_t original_part_count
@@ -192,8 +192,6 @@ cdef class DialectTables:
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil
     """128 or 64, whichever the message has; NO_FIELD when it carries no MAC."""
-
-    cdef bint is_sensitive(self, int field) noexcept nogil
 
     cdef int original_data(self, const MessageIndex *original, uint8_t *out, int room) noexcept nogil
     """Write what names ``original``, a message of this dialect, in its reversal, as ASCII characters; how many, 0

@@ -41,7 +41,7 @@ class DialectTables:
         entry_modes: tuple[int, Sequence[str], Sequence[tuple[str, int]]],
         natural_key: Sequence[tuple[int, int, int]],
         mac: MacTable,
-        sensitive: Iterable[int],
+        unkept: Iterable[int],
         original_field: int,
         original_parts: Sequence[tuple[int, int, int]],
     ) -> None: ...

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from switch.kept cimport fill_fields
 from switch.kind cimport KIND_COUNT, KIND_UNKNOWN
 from switch.reason cimport REASON_COUNT, REASON_OTHER_DECLINE
 from switch.scan cimport Fault, fault_error, has_field, read_text, scan_message
@@ -237,7 +238,7 @@ cdef class DialectTables:
         entry_modes: The field that says how a card was read (0: none), its text by mode, and (pattern, mode) pairs.
         natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
         mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
-        sensitive: Numbers of fields that are never stored or shown.
+        unkept: Numbers of fields that no copy may have which is kept.
         original_field: Where a reversal names its original; 0 when it does not.
         original_parts: How: (field, size, length digits), field 0 being the MTI.
 
@@ -249,7 +250,7 @@ cdef class DialectTables:
         self._reasons = NULL
 
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
-                 kind_codes, entry_modes, natural_key, mac, sensitive, int original_field, original_parts):
+                 kind_codes, entry_modes, natural_key, mac, unkept, int original_field, original_parts):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -263,10 +264,7 @@ cdef class DialectTables:
         fill_entry_modes(self, entry_modes)
         fill_natural_key(self, natural_key)
         fill_mac(self, mac)
-        memset(self.sensitive, 0, sizeof(self.sensitive))
-        for number in sensitive:
-            field = a_field(number)
-            self.sensitive[(<int>field - 1) >> 6] |= <uint64_t>1 << ((<int>field - 1) & 63)
+        fill_fields(self.unkept, unkept)
         self.original_field = original_field
         self.original_part_count = within("parts of the original's data", len(original_parts), ORIGINAL_PARTS_MAX)
         for place, (field, size, length_digits) in enumerate(original_parts):
@@ -370,11 +368,6 @@ cdef class DialectTables:
         if has_field(message, 128):
             return 128
         return 64 if has_field(message, 64) else NO_FIELD
-
-    cdef bint is_sensitive(self, int field) noexcept nogil:
-        if field < 1 or field > FIELD_MAX:
-            return False
-        return (self.sensitive[(field - 1) >> 6] >> ((field - 1) & 63)) & 1
 
     cdef int original_data(self, const MessageIndex *original, uint8_t *out, int room) noexcept nogil:
         cdef const OriginalPart *part

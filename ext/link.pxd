@@ -92,5 +92,6 @@ cdef class Link:
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
-    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent) noexcept nogil
+    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
+                        const uint64_t *unkept) noexcept nogil
     cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from switch.framing cimport FrameStream
+from switch.kept cimport kept_offset
 from switch.mac cimport MAC_NONE, set_mac_key
 from switch.numbering cimport RRN_SIZE, number_of_rrn
 from switch.pin cimport set_pin_key
@@ -197,14 +198,16 @@ cdef class Link:
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
         self.by_stan[stan] = STAN_FREE
 
-    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent) noexcept nogil:
-        """Note what an answer to the message sent must repeat: of its kept copy only this is looked at again."""
+    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
+                        const uint64_t *unkept) noexcept nogil:
+        """Note what an answer to the message sent must repeat: of its kept copy, which is without the fields of
+        ``unkept``, only this is looked at again."""
         cdef int i, field
         transaction.sent_mti = sent.mti
         for i in range(self.verify_count):
             field = self.verify[i]
-            if has_field(sent, field):
-                transaction.repeated[i].offset = sent.offset[field]
+            if has_field(sent, field) and not (unkept[(field - 1) >> 6] >> ((field - 1) & 63)) & 1:
+                transaction.repeated[i].offset = kept_offset(self.tables.spec, sent, unkept, field)
                 transaction.repeated[i].length = sent.length[field]
 
     cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil:

@@ -16,6 +16,7 @@ cdef class Listener:
     cdef readonly uint16_t number             # in order of the configuration
     cdef readonly str name
     cdef readonly DialectTables tables
+    cdef uint64_t request_unkept[3]           # fields of a request that are not kept until it is answered
     cdef readonly Framing framing
     cdef readonly uint8_t mac_policy
     cdef readonly bint binds_identity         # terminals are who their certificate says

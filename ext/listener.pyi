@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 from switch.channel import Channel
 from switch.dialect import DialectTables
 from switch.framing import Framing
@@ -32,6 +34,7 @@ class Listener:
         network_answer_composer: Composer,
         *,
         mac_policy: str,
+        unkept: Iterable[int],
         binds_identity: bool,
         first_message_timeout_ms: int,
         idle_timeout_ms: int,

@@ -1,6 +1,7 @@
 """The terminal side: what a listener expects of those who speak to it, and one terminal connection."""
 
 from switch.framing cimport FrameStream
+from switch.kept cimport fill_fields
 
 MAC_POLICIES = {"none": MAC_POLICY_NONE, "optional": MAC_POLICY_OPTIONAL, "required": MAC_POLICY_REQUIRED}
 
@@ -17,6 +18,7 @@ cdef class Listener:
         unsigned_answer_composer: The same without a MAC, for those whom no key belongs to.
         network_answer_composer: Composes answers to sign-on, echo test and their like.
         mac_policy: ``none``, ``optional`` or ``required``.
+        unkept: Numbers of the fields of a request that are not kept until it is answered.
         binds_identity: Whether field 41 or 42 must be what the client's certificate says.
         first_message_timeout_ms: Silence after which a connection is closed that never sent a whole frame.
         idle_timeout_ms: Silence after which a connection is closed; 0 for none.
@@ -27,11 +29,12 @@ cdef class Listener:
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, Composer answer_composer,
                  Composer unsigned_answer_composer, Composer network_answer_composer, *, str mac_policy,
-                 bint binds_identity, int64_t first_message_timeout_ms, int64_t idle_timeout_ms,
+                 unkept, bint binds_identity, int64_t first_message_timeout_ms, int64_t idle_timeout_ms,
                  int64_t partial_timeout_ms, uint32_t in_flight_max, uint32_t connections_max):
         self.number = number
         self.name = name
         self.tables = tables
+        fill_fields(self.request_unkept, unkept)
         self.framing = framing
         self.answer_composer = answer_composer
         self.unsigned_answer_composer = unsigned_answer_composer

@@ -5,6 +5,7 @@ from switch.debt cimport reverse, reverse_untold, uncount
 from switch.dialect cimport answer_mti, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
+from switch.kept cimport has_any_of, keep_copy
 from switch.kind cimport KIND_REVERSAL
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
@@ -13,7 +14,8 @@ from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SY
 from switch.reversal cimport (
     CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE, NO_LISTENER,
 )
-from switch.scan cimport read_text
+from switch.scan cimport read_text, scan_message
+from switch.sensitive cimport unkept_of_answer
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport Transaction
@@ -54,14 +56,21 @@ cdef int compose_own_answer(State state, Listener listener, const Terminal *term
 cdef int compose_answer(State state, Listener listener, object composer, const Terminal *terminal,
                         const MessageIndex *answer, uint32_t offset) noexcept:
     cdef Composer compiled = <Composer>composer
+    cdef uint64_t unkept[3]
     state.set_mti(answer_mti(state.request.mti))
     cdef int size = compiled.compose(&state.request, answer, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
                                      &state.composed, &state.fault)
-    if size < 0 or compiled.mac_field == 0:
+    if size < 0:
         return size
-    if seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, &state.composed,
-                    compiled.mac_field) != 0:
+    if compiled.mac_field and seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset,
+                                           &state.composed, compiled.mac_field) != 0:
         return -1
+    state.stored_answer = state.out + offset
+    state.stored_size = <uint32_t>size
+    if has_any_of(&state.composed, compiled.unkept):
+        unkept_of_answer(listener.tables, &state.composed, compiled.unkept, unkept)
+        state.stored_answer = state.kept
+        state.stored_size = keep_copy(listener.tables.spec, &state.composed, unkept, state.kept)
     return size
 
 
@@ -135,18 +144,32 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     if size < 0:
         channel.hang_up("answer cannot be composed")
         return
-    position = state.journal.outcome(entry, reason, state.out + offset, <uint32_t>size)
+    position = state.journal.outcome(entry, reason, state.stored_answer, state.stored_size)
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
     if position != POSITION_FAILED:
         send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
 
 
-cdef void _store(State state, uint32_t outcome, const uint8_t *answer, int size, const uint8_t *sent,
-                 uint32_t sent_size) noexcept nogil:
-    """Finish an outcome and store its answer; without one where there is none (``size`` is -1) or no room for it."""
-    if size < 0 or state.duplicates.finish(outcome, answer, <uint32_t>size, sent, sent_size,
+cdef void _store(State state, uint32_t outcome, int size, const uint8_t *sent, uint32_t sent_size) noexcept nogil:
+    """Finish an outcome and store the answer that was composed last; without one where there is none (``size`` is -1)
+    or no room for it."""
+    if size < 0 or state.duplicates.finish(outcome, state.stored_answer, state.stored_size, sent, sent_size,
                                            state.calendar.now_ns) != 0:
         state.duplicates.finish_without_answer(outcome, state.calendar.now_ns)
+
+
+cdef void _seal_again(State state, Listener listener, const Terminal *terminal, uint32_t offset,
+                      uint32_t size) noexcept:
+    """A stored answer at ``state.out + offset`` may be without some of its fields, and its terminal may have another
+    key since: its MAC is made anew."""
+    cdef int mac_field
+    if not has_mac_key(listener, terminal):
+        return
+    if scan_message(listener.tables.spec, state.out + offset, size, &state.composed, &state.fault) != 0:
+        return                            # of a dialect that the listener no longer speaks: told as it was
+    mac_field = listener.tables.mac_field_of(&state.composed)
+    if mac_field:
+        seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, &state.composed, mac_field)
 
 
 cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
@@ -169,6 +192,7 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
         _say(state, channel, headers, terminal, REASON_TIMEOUT, entry.position, entry.rrn)
     else:
         memcpy(state.out + offset, state.duplicates.answer(outcome), size)
+        _seal_again(state, listener, terminal, <uint32_t>offset, size)
         send_answer(state, channel, headers, size, entry.position, outcome if told_once else OUTCOME_NONE)
 
 
@@ -270,7 +294,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     state.meters.transaction(transaction.listener, transaction.link, transaction.kind, told,
                              <uint64_t>(state.calendar.now_ns - transaction.received_ns))
     # The request as it was sent is kept with an approval that may yet have to be reversed.
-    _store(state, outcome, state.out + offset, size, transaction.sent, sent_size if approved else 0)
+    _store(state, outcome, size, transaction.sent, sent_size if approved else 0)
     if size < 0:
         state.tell(NOTE_ANSWER_NOT_COMPOSABLE, link.number, state.fault.field)
         if channel is not None:
@@ -278,7 +302,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
         return
     if position == POSITION_FAILED:
         return                            # without an OUTCOME its INTENT stays open, and is reversed after a restart
-    written = state.journal.outcome(entry, told, state.out + offset, <uint32_t>size)
+    written = state.journal.outcome(entry, told, state.stored_answer, state.stored_size)
     if written == POSITION_FAILED:
         return                            # nothing may be told that is not written down
     if written > position:

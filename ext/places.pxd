@@ -7,7 +7,7 @@ thousand, so it keeps one entry for each field that the message really has.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.cursor cimport lowest_bit
 from switch.scan cimport MessageIndex
-from switch.spec cimport FIELD_HEADER
+from switch.spec cimport FIELD_HEADER, Spec
 
 cdef struct FieldPlace:
     uint32_t offset
@@ -19,26 +19,42 @@ cdef extern from *:
     int count_bits "__builtin_popcountll"(unsigned long long bits) noexcept nogil
 
 
-cdef inline uint32_t places_of(const MessageIndex *index) noexcept nogil:
-    """How many entries an index takes."""
-    return (<uint32_t>count_bits(index.present[0]) + <uint32_t>count_bits(index.present[1])
-            + <uint32_t>count_bits(index.present[2]) + (index.length[<int>FIELD_HEADER] > 0))
+cdef inline uint32_t places_of(const MessageIndex *index, const uint64_t *unkept) noexcept nogil:
+    """How many entries an index takes without the fields of a set."""
+    return (<uint32_t>count_bits(index.present[0] & ~unkept[0]) + <uint32_t>count_bits(index.present[1] & ~unkept[1])
+            + <uint32_t>count_bits(index.present[2] & ~unkept[2]) + (index.length[<int>FIELD_HEADER] > 0))
 
 
-cdef inline void keep_places(const MessageIndex *index, FieldPlace *places) noexcept nogil:
-    """Write the entries of an index: as many as ``places_of`` says."""
+cdef inline void keep_places(Spec spec, const MessageIndex *index, const uint64_t *unkept,
+                             FieldPlace *places) noexcept nogil:
+    """Write the entries of an index, for a copy of its message without the fields of a set (``switch.kept``): as many
+    as ``places_of`` says."""
+    cdef FieldPlace *end = places
     cdef int word, field
     cdef uint64_t left
     if index.length[<int>FIELD_HEADER] > 0:
-        keep_place(index, FIELD_HEADER, places)
-        places += 1
+        keep_place(index, FIELD_HEADER, end)
+        end += 1
     for word in range(3):
-        left = index.present[word]
+        left = index.present[word] & ~unkept[word]
         while left:
             field = word * 64 + lowest_bit(left) + 1
             left &= left - 1
-            keep_place(index, field, places)
-            places += 1
+            keep_place(index, field, end)
+            end += 1
+    for word in range(3):
+        left = index.present[word] & unkept[word]
+        while left:
+            field = word * 64 + lowest_bit(left) + 1
+            left &= left - 1
+            move_places(places, end, field, spec.fields[field].length_width + index.length[field])
+
+
+cdef inline void move_places(const FieldPlace *places, FieldPlace *end, uint16_t field, uint32_t size) noexcept nogil:
+    """All that stands behind a field is nearer to the start by its size when it is gone."""
+    while end != places and (end - 1).field > field:
+        end -= 1
+        end.offset -= size
 
 
 cdef inline void keep_place(const MessageIndex *index, int field, FieldPlace *place) noexcept nogil:

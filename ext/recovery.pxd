@@ -5,6 +5,7 @@ within the duplicate window is remembered with its answers; links number on wher
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.dialect cimport DialectTables
 from switch.link cimport Link
 from switch.positions cimport PositionTable
 from switch.record cimport Record, RequestPart
@@ -36,6 +37,7 @@ cdef class Recovery(Visitor):
     cdef list _link_name_at                   # by number in the segment: place in _link_names
     cdef dict _link_numbers                   # by name: now
     cdef dict _listener_numbers
+    cdef dict _lenient                        # by specification: its lenient form
     cdef bint _is_numbered                    # the sequence of numbers goes on
     cdef int64_t _now_ns
     cdef int64_t _now_us
@@ -59,3 +61,5 @@ cdef class Recovery(Visitor):
     cdef int _void(self, int64_t position, int64_t original) except -1
     cdef int _end(self, int64_t position) except -1
     cdef int _make_room(self) except -1
+    cdef const uint8_t *_mended(self, DialectTables tables, const uint8_t *message, uint32_t *size, uint8_t *out,
+                                bint is_answer) except *

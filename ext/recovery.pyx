@@ -1,7 +1,7 @@
 """After a crash or a stop: the journal read back into the state machine's tables, before anybody connects."""
 
 cimport cython
-from libc.stdint cimport uint16_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.commit cimport JournalFiles
@@ -9,7 +9,9 @@ from switch.debt cimport reverse
 from switch.dialect cimport kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED
+from switch.kept cimport lenient_form, mend_copy
 from switch.link cimport STAN_HELD, Link
+from switch.listener cimport Listener
 from switch.numbering cimport RRN_SIZE
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
@@ -20,7 +22,11 @@ from switch.record cimport (
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.scan cimport scan_message
 from switch.segment cimport SegmentWriter
+from switch.sensitive cimport unkept_of_answer
+from switch.spec cimport Spec
+from switch.state cimport SCRATCH_BYTES
 from switch.takeback cimport CLASS_GIVEN_UP
 from switch.transaction cimport NaturalKey
 from switch.upkeep cimport names_of
@@ -54,6 +60,7 @@ cdef class Recovery(Visitor):
         self._link_name_at = []
         self._link_numbers = {link.name: link.number for link in state.links}
         self._listener_numbers = {listener.name: listener.number for listener in state.listeners}
+        self._lenient = {}
         self._now_ns = state.calendar.now_ns
         self._now_us = state.calendar.wall_us
 
@@ -201,6 +208,25 @@ cdef class Recovery(Visitor):
             free(kept)
         return 0
 
+    cdef const uint8_t *_mended(self, DialectTables tables, const uint8_t *message, uint32_t *size,
+                                uint8_t *out, bint is_answer) except *:
+        """A message as it is kept today, in ``out``: earlier versions overwrote sensitive fields, with what cannot be
+        read in all of them, and kept private ones. What cannot be read even so stays as it is."""
+        cdef int mended
+        cdef uint64_t unkept[3]
+        if size[0] == 0 or size[0] > SCRATCH_BYTES:
+            return message
+        if tables.spec not in self._lenient:
+            self._lenient[tables.spec] = lenient_form(tables.spec)
+        memcpy(unkept, tables.unkept, sizeof(unkept))
+        if is_answer and scan_message(tables.spec, message, size[0], &self.state.answer, &self.state.fault) == 0:
+            unkept_of_answer(tables, &self.state.answer, tables.unkept, unkept)
+        mended = mend_copy(tables.spec, <Spec>self._lenient[tables.spec], unkept, message, size[0], out, self.state.out)
+        if mended < 0:
+            return message
+        size[0] = <uint32_t>mended
+        return out
+
     # --- the duplicate window -------------------------------------------------------------------------------------
 
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept:
@@ -242,6 +268,8 @@ cdef class Recovery(Visitor):
         cdef State state = self.state
         cdef int64_t age_ns = max((self._now_us - record.head.wall_us) * 1000, 0)
         cdef bint approved = record.outcome.flags & FLAG_APPROVED
+        cdef const uint8_t *answer
+        cdef uint32_t answer_size = record.message_size
         cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_GIVEN_UP
         cdef uint32_t number
         cdef Outcome *entry
@@ -265,8 +293,14 @@ cdef class Recovery(Visitor):
         entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
         if is_brief:
             state.duplicates.finish_brief(number, record.outcome.reason, self._now_ns - age_ns)
-        elif record.message_size == 0 or state.duplicates.finish(number, record.message, record.message_size, sent,
-                                                                 sent_size, self._now_ns - age_ns) != 0:
+            self.remembered += 1
+            return number
+        if sent_size:
+            sent = self._mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
+        answer = self._mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size, state.kept,
+                              True)
+        if answer_size == 0 or state.duplicates.finish(number, answer, answer_size, sent, sent_size,
+                                                       self._now_ns - age_ns) != 0:
             state.duplicates.finish_without_answer(number, self._now_ns - age_ns)
         self.remembered += 1
         return number
@@ -338,9 +372,12 @@ cdef class Recovery(Visitor):
         cdef KeptRecord *kept = <KeptRecord *>self._reversals.get(position)
         cdef Link link
         cdef Reversal *reversal
+        cdef const uint8_t *source
+        cdef uint32_t source_size
         cdef uint32_t number
         cdef uint64_t behind
         read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
+        source_size = record.message_size
         if record.head.type == RECORD_ADVICE and not kept.is_told:
             return self._void(position, record.advice.original or position)
         link = self._link_of(position, kept.link, kept.link_name)
@@ -349,7 +386,10 @@ cdef class Recovery(Visitor):
         if kept.listener < 0:
             raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener "
                                  "that the configuration has no more; bring it back until nothing is owed")
-        number = self.state.reversals.add(link.reversals, link.number, record.message, record.message_size,
+        source = self._mended(link.tables if kept.listener == NO_LISTENER
+                              else (<Listener>self.state.listeners[kept.listener]).tables,
+                              record.message, &source_size, self.state.aside, False)
+        number = self.state.reversals.add(link.reversals, link.number, source, source_size,
                                           self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0))
         if number == REVERSAL_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals are owed, and limits.reversals_max is "
@@ -387,9 +427,10 @@ cdef class Recovery(Visitor):
         cdef uint8_t pan[20]
         cdef Reversal *advice
         cdef Outcome *entry
-        cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, record.message,
-                                                          record.message_size, &record.request, sizeof(RequestPart),
-                                                          stored_ns)
+        cdef uint32_t source_size = record.message_size
+        cdef const uint8_t *source = self._mended(link.tables, record.message, &source_size, state.aside, False)
+        cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, source, source_size,
+                                                          &record.request, sizeof(RequestPart), stored_ns)
         if number == REVERSAL_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals and advices are owed, and limits.reversals_max is "
                                  f"{state.reversals.room}")
@@ -428,17 +469,21 @@ cdef class Recovery(Visitor):
         cdef uint8_t pan[20]
         cdef uint32_t number
         cdef Outcome *entry = &told
+        cdef const uint8_t *sent
+        cdef uint32_t sent_size
         cdef Link link
         cdef KeptRecord *kept = <KeptRecord *>self._intents.get(position)
         self._make_room()
         read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
+        sent_size = record.message_size
         memset(&told, 0, sizeof(Outcome))
         unpack_digits(record.request.pan, record.request.pan_digits, pan)
         if record.request.kind < KINDS_MAX and kind_traits(record.request.kind).reversible:
             told.reversed = True
             if not kept.is_covered:
                 link = self._link_of(position, kept.link, kept.link_name)
-                if reverse(state, link, NO_LISTENER, record.message, record.message_size, pan,
+                sent = self._mended(link.tables, record.message, &sent_size, state.aside, False)
+                if reverse(state, link, NO_LISTENER, sent, sent_size, pan,
                            record.request.pan_digits, record.intent.rrn, NULL, position,
                            CAUSE_RESTART) == POSITION_FAILED:
                     raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "

@@ -35,7 +35,7 @@ from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport has_field, read_number, read_text, scan_message
-from switch.sensitive cimport blank_sensitive, read_pan
+from switch.sensitive cimport read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.takeback cimport given_up, named_at, take_back
@@ -363,6 +363,7 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     cdef uint32_t number
     cdef int size, total
     cdef int64_t position
+    cdef const uint64_t *unkept
     cdef Transaction *transaction
     if carrier is None:
         return REASON_ISSUER_UNAVAILABLE
@@ -373,14 +374,14 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     if size < 0:
         return -size - 1
     number = state.transactions.open()
-    if state.transactions.keep_messages(number, &state.request, state.out + offset, <uint32_t>size) != 0:
+    unkept = (<Composer>link.request_composers[listener.number]).unkept
+    if state.transactions.keep_messages(number, listener.tables.spec, &state.request, listener.request_unkept,
+                                        link.tables.spec, &state.composed, unkept) != 0:
         state.transactions.close(number)
         return REASON_SYSTEM_MALFUNCTION
     transaction = state.transactions.at(number)
     _fill(state, transaction, channel, carrier, frame, link, kind, terminal_number, outcome, amount_minor, stan)
-    blank_sensitive(listener.tables, &state.request, transaction.request)
-    blank_sensitive(link.tables, &state.composed, transaction.sent)
-    link.note_sent(transaction, &state.composed)
+    link.note_sent(transaction, &state.composed, unkept)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
     position = POSITION_FAILED if total < 0 else state.journal.intent(transaction, state.duplicates.at(outcome))
     if position == POSITION_FAILED or state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:

@@ -68,7 +68,10 @@ cdef class State:
     cdef Slots slots
     cdef Fault fault
     cdef uint8_t *out
-    cdef uint8_t *aside                       # a copy of the terminal's message, its sensitive fields blanked
+    cdef uint8_t *aside                       # a message that is composed or copied to be kept
+    cdef uint8_t *kept                        # the terminal's answer, where it is kept otherwise than it is told
+    cdef const uint8_t *stored_answer         # what is kept of the answer that was composed last
+    cdef uint32_t stored_size
     cdef uint8_t rrn[12]
     cdef uint8_t stan_text[6]
     cdef uint8_t mti_text[4]

@@ -45,7 +45,8 @@ cdef class State:
         live.states += 1
         self.out = <uint8_t *>malloc(SCRATCH_BYTES)
         self.aside = <uint8_t *>malloc(SCRATCH_BYTES)
-        if self.out == NULL or self.aside == NULL:
+        self.kept = <uint8_t *>malloc(SCRATCH_BYTES)
+        if self.out == NULL or self.aside == NULL or self.kept == NULL:
             raise MemoryError
 
     def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
@@ -88,6 +89,7 @@ cdef class State:
         live.states -= 1
         free(self.out)
         free(self.aside)
+        free(self.kept)
         free(self.mac_failures)
 
     @property

@@ -6,6 +6,7 @@ from switch.debt cimport find_advice, reverse, reverse_outcome, take_back_advice
 from switch.dialect cimport DialectTables, mti_class
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
+from switch.kept cimport keep_copy
 from switch.kind cimport KIND_REVERSAL
 from switch.link cimport Link
 from switch.listener cimport Listener
@@ -18,7 +19,6 @@ from switch.record cimport RequestPart
 from switch.reversal cimport CAUSE_TERMINAL, REVERSAL_NONE
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport read_number, read_text
-from switch.sensitive cimport blank_sensitive
 from switch.transaction cimport NaturalKey
 
 cdef enum:
@@ -186,6 +186,7 @@ cdef int _reverse_unknown(State state, Listener listener) noexcept:
     """A reversal whose original is not known here goes where the card's route says: the issuer may know it."""
     cdef DialectTables tables = listener.tables
     cdef uint8_t *copy = state.aside
+    cdef uint32_t size
     cdef Link link
     cdef int found
     cdef int64_t currency = read_number(tables.spec, &state.request, FIELD_CURRENCY)
@@ -196,9 +197,8 @@ cdef int _reverse_unknown(State state, Listener listener) noexcept:
     if found == ROUTE_NONE:
         return REASON_NO_SUCH_ISSUER
     link = <Link>state.links[state.routes.route(found).target[0].link]
-    memcpy(copy, state.request.data, state.request.size)
-    blank_sensitive(tables, &state.request, copy)
-    if reverse(state, link, listener.number, copy, state.request.size, state.pan, state.pan_digits,
-               NULL, NULL, 0, CAUSE_TERMINAL) == POSITION_FAILED:
+    size = keep_copy(tables.spec, &state.request, tables.unkept, copy)
+    if reverse(state, link, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL, 0,
+               CAUSE_TERMINAL) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     return REASON_APPROVED

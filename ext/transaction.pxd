@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.framing cimport FRAME_HEADERS_MAX
 from switch.places cimport FieldPlace
 from switch.scan cimport MessageIndex
+from switch.spec cimport Spec
 
 cdef enum:
     TRANSACTION_NONE = 0xFFFFFFFF
@@ -69,9 +70,9 @@ cdef struct Transaction:
     uint8_t authorization_code[6]     # late: of the issuer's approval; zeros: none is known
     uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link
     uint8_t headers[FRAME_HEADERS_MAX]
-    uint8_t *request                  # the terminal's message, sensitive fields blanked
+    uint8_t *request                  # the terminal's message, without the fields that are not kept
     FieldPlace *places                # the request's index
-    uint8_t *sent                     # the message as it went to the link, sensitive fields blanked
+    uint8_t *sent                     # the message as it went to the link, without the fields that are not kept
     uint8_t *apart                    # allocation for a pair that is longer than a block
 
 
@@ -91,8 +92,9 @@ cdef class TransactionTable:
 
     cdef uint32_t open(self) noexcept nogil
     cdef Transaction *at(self, uint32_t number) noexcept nogil
-    cdef int keep_messages(self, uint32_t number, const MessageIndex *request, const uint8_t *sent,
-                           uint32_t sent_size) noexcept nogil
+    cdef int keep_messages(self, uint32_t number, Spec request_spec, const MessageIndex *request,
+                           const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
+                           const uint64_t *sent_unkept) noexcept nogil
     cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil
     cdef void drop_messages(self, uint32_t number) noexcept nogil
     cdef void close(self, uint32_t number) noexcept nogil

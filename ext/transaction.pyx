@@ -2,9 +2,13 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
+from switch.kept cimport keep_copy
 from switch.live cimport live
 from switch.places cimport keep_places, places_of, recall_places
+
+cdef extern from "string.h" nogil:
+    void explicit_bzero(void *at, size_t size)
 
 
 @cython.final
@@ -62,15 +66,15 @@ cdef class TransactionTable:
         """The transaction of a number that ``open`` gave."""
         return &self._pool[number]
 
-    cdef int keep_messages(self, uint32_t number, const MessageIndex *request, const uint8_t *sent,
-                           uint32_t sent_size) noexcept nogil:
-        """Copy both messages, and the request's index, into the transaction's block; 0, or -1 when memory is short.
-        ``request`` is NULL for a message that no terminal asked for."""
+    cdef int keep_messages(self, uint32_t number, Spec request_spec, const MessageIndex *request,
+                           const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
+                           const uint64_t *sent_unkept) noexcept nogil:
+        """Copy both messages without the fields that are not kept, and the request's index, into the transaction's
+        block; 0, or -1 when memory is short. ``request`` is NULL for a message that no terminal asked for."""
         cdef Transaction *transaction = &self._pool[number]
-        cdef uint32_t place_count = 0 if request == NULL else places_of(request)
+        cdef uint32_t place_count = 0 if request == NULL else places_of(request, request_unkept)
         cdef size_t places_size = place_count * sizeof(FieldPlace)
-        cdef size_t request_size = 0 if request == NULL else request.size
-        cdef size_t size = places_size + request_size + sent_size
+        cdef size_t size = places_size + sent.size + (0 if request == NULL else request.size)
         cdef uint8_t *block = self._blocks + <size_t>number * TRANSACTION_BLOCK_BYTES
         if size > TRANSACTION_BLOCK_BYTES:
             block = <uint8_t *>malloc(size)
@@ -81,14 +85,13 @@ cdef class TransactionTable:
         transaction.places = <FieldPlace *>block
         transaction.place_count = place_count
         transaction.request = block + places_size
-        transaction.request_size = <uint32_t>request_size
-        transaction.sent = transaction.request + request_size
-        transaction.sent_size = sent_size
+        transaction.request_size = 0
         if request != NULL:
             transaction.request_mti = request.mti
-            keep_places(request, transaction.places)
-            memcpy(transaction.request, request.data, request_size)
-        memcpy(transaction.sent, sent, sent_size)
+            keep_places(request_spec, request, request_unkept, transaction.places)
+            transaction.request_size = keep_copy(request_spec, request, request_unkept, transaction.request)
+        transaction.sent = transaction.request + transaction.request_size
+        transaction.sent_size = keep_copy(sent_spec, sent, sent_unkept, transaction.sent)
         return 0
 
     cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil:
@@ -101,6 +104,9 @@ cdef class TransactionTable:
     cdef void drop_messages(self, uint32_t number) noexcept nogil:
         """Give the messages up, as when only a late answer is waited for."""
         cdef Transaction *transaction = &self._pool[number]
+        # The request may hold what its answer repeats and nobody may keep any longer.
+        if transaction.request_size:
+            explicit_bzero(transaction.request, transaction.request_size)
         if transaction.apart != NULL:
             free(transaction.apart)
             live.message_blocks -= 1

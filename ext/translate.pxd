@@ -66,6 +66,7 @@ cdef class Composer:
     of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value
     as ``available``."""
 
+    cdef uint64_t unkept[3]            # fields of what it writes that no copy may keep, as in switch.kept
     cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
     cdef readonly int mac_size         # bytes of its data on the wire
 

@@ -50,8 +50,11 @@ class Composer:
         request: Spec | None,
         answer: Spec | None,
         steps: Iterable[tuple[int, str, object]],
+        unkept: Iterable[int] = (),
     ) -> None:
         """Compile the steps, given in any order of fields.
+
+        ``unkept`` are fields of what is composed that no copy of it may keep.
 
         The MTI comes from slot ``mti``. The slot ``mac`` is a place filled with zeros (digits where the field is text);
         it must be the last field, and is always there.

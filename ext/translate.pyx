@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 
 from switch.bits cimport FIRST_BIT, reversed_bits
 from switch.cursor cimport Writer, writer_over, writer_reserve, writer_size
+from switch.kept cimport fill_fields
 from switch.live cimport live
 from switch.scan cimport (
     FAULT_NONE,
@@ -119,12 +120,13 @@ cdef inline void _copy_run(uint8_t *at, const uint8_t *run, const uint8_t *run_e
 
 @cython.final
 cdef class Composer:
-    def __init__(self, Spec destination not None, Spec request, Spec answer, steps):
+    def __init__(self, Spec destination not None, Spec request, Spec answer, steps, unkept=()):
         if self._steps != NULL:
             raise TypeError("a composer is compiled once")
         self.destination = destination
         self.request = request
         self.answer = answer
+        fill_fields(self.unkept, unkept)
         self._wires = []
         self._type_spec = &destination.type_spec
         self._bitmap_spec = &destination.bitmap_spec

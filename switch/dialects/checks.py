@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from switch.dialects.layout import Entry, characters_max, holds_bytes, is_fixed
 from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Rule, Subfield
+from switch.dialects.private import secret_fields
 from switch.dialects.references import place
 from switch.dialects.rules import Origin, parse_rule
 from switch.dialects.source import Source
@@ -31,7 +32,13 @@ CONTENT_PATTERNS = {
 }
 
 
-def check(source: Source, file: DialectFile, layout: Mapping[str, Entry], keys: Mapping[int, str]) -> list[Problem]:
+def check(
+    source: Source,
+    file: DialectFile,
+    layout: Mapping[str, Entry],
+    keys: Mapping[int, str],
+    unkept: frozenset[int],
+) -> list[Problem]:
     """All that does not fit together.
 
     Args:
@@ -39,10 +46,12 @@ def check(source: Source, file: DialectFile, layout: Mapping[str, Entry], keys: 
         file: The tables, each well formed in itself.
         layout: The fields as they lie on the wire.
         keys: Key of each field, by number.
+        unkept: Fields that no copy has which is kept.
     """
-    checks = _Checks(file, layout, keys)
+    checks = _Checks(file, layout, keys, unkept)
     found = [
         *checks.field_keys(),
+        *checks.secrets(),
         *checks.response_codes(),
         *checks.kinds(),
         *checks.entry_modes(),
@@ -60,8 +69,11 @@ def check(source: Source, file: DialectFile, layout: Mapping[str, Entry], keys: 
 class _Checks:
     """One dialect's tables, looked at from each side."""
 
-    def __init__(self, file: DialectFile, layout: Mapping[str, Entry], keys: Mapping[int, str]) -> None:
+    def __init__(
+        self, file: DialectFile, layout: Mapping[str, Entry], keys: Mapping[int, str], unkept: frozenset[int]
+    ) -> None:
         self.file = file
+        self.unkept = unkept
         self.layout = layout
         self.keys = keys
 
@@ -70,6 +82,13 @@ class _Checks:
             if count > 1:
                 numbers = ", ".join(str(number) for number, other in self.keys.items() if other == key)
                 yield ("fields",), f"the key {key!r} stands for more than one field: {numbers}"
+
+    def secrets(self) -> Found:
+        for number, what in secret_fields(self.keys).items():
+            if number not in self.file.sensitive:
+                yield ("sensitive",), f"field {number} is missing: it holds {what}"
+            elif number in self.file.harmless:
+                yield ("harmless",), f"field {number} cannot be harmless: it holds {what}"
 
     def response_codes(self) -> Found:
         codes = self.file.response_codes
@@ -218,8 +237,15 @@ class _Checks:
         elif origin.source == "request" and policy in ("reversal", "network_answer"):
             if origin.argument and origin.argument not in self.keys.values():
                 yield key, f"this dialect has no field of the key {origin.argument!r}"
-            if policy == "reversal" and int(number) in self.file.never_kept:
-                yield key, "is sensitive and never kept, so no reversal can have it"
+            source = next((field for field, name in self.keys.items() if name == origin.argument), int(number))
+            if policy == "reversal" and source in self.file.sensitive:
+                yield key, f"field {source} is sensitive and never kept, so no reversal can have it"
+            elif policy == "reversal" and source in self.unkept:
+                yield key, f"field {source} is private and not kept, so no reversal can have it; see harmless"
+        elif origin.source == "request" and policy == "answer":
+            source = next((field for field, name in self.keys.items() if name == origin.argument), int(number))
+            if source in self.file.sensitive:
+                yield key, f"field {source} is sensitive and not kept until the answer comes: no answer can repeat it"
 
     def _condition(self, key: Key, reference: str, text: str) -> Found:
         problems = list(self._reference(reference, key))

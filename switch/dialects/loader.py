@@ -22,6 +22,7 @@ from switch.dialects.model import (
     MacRules,
     ResponseCodes,
 )
+from switch.dialects.private import unkept_fields
 from switch.dialects.references import conditions, kind_code, place
 from switch.dialects.source import DialectError, Source, read_catalogue, read_source
 from switch.framing import Framing
@@ -51,6 +52,8 @@ class Dialect:
         meanings: key and description of each field, by number.
         spec: the layout compiled.
         framing: the framing compiled.
+        unkept: numbers of the fields that no copy of a message has which is kept: the sensitive ones, and private ones
+            that the dialect does not call harmless.
         tables: what the hot path asks of a dialect.
     """
 
@@ -60,6 +63,7 @@ class Dialect:
     meanings: Mapping[int, FieldMeaning]
     spec: Spec
     framing: Framing
+    unkept: frozenset[int]
     tables: DialectTables = field(repr=False)
 
     @property
@@ -84,8 +88,8 @@ class Dialect:
 
     @cached_property
     def sensitive(self) -> frozenset[int]:
-        """Numbers of the fields that are never stored or shown."""
-        return frozenset(self.file.never_kept)
+        """Numbers of the fields that are never kept and never shown."""
+        return frozenset(self.file.sensitive)
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
@@ -113,11 +117,13 @@ def load_dialect(name_or_path: str | Path) -> Dialect:
     layout, meanings = _lay_out_fields(source, file, catalogue, problems)
     spec = _compile_spec(source, layout, problems)
     framing = _compile_framing(source, file, problems)
-    problems.extend(check(source, file, layout, {number: meaning.key for number, meaning in meanings.items()}))
+    unkept = unkept_fields(file, meanings, catalogue)
+    keys = {number: meaning.key for number, meaning in meanings.items()}
+    problems.extend(check(source, file, layout, keys, unkept))
     if problems or spec is None or framing is None:
         raise DialectError(problems)
-    tables = DialectTables(name=source.name, spec=spec, **_table_arguments(file, layout))
-    return Dialect(source.name, file, layout, meanings, spec, framing, tables)
+    tables = DialectTables(name=source.name, spec=spec, **_table_arguments(file, layout, unkept))
+    return Dialect(source.name, file, layout, meanings, spec, framing, unkept, tables)
 
 
 def _placed(source: Source, problems: list[Problem]) -> list[Problem]:
@@ -175,7 +181,7 @@ def _compile_framing(source: Source, file: DialectFile, problems: list[Problem])
         return None
 
 
-def _table_arguments(file: DialectFile, layout: Mapping[str, Entry]) -> dict[str, Any]:
+def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: frozenset[int]) -> dict[str, Any]:
     """The keyword arguments of ``DialectTables`` beside name and specification."""
     return {
         "mti_version": file.mti_version,
@@ -199,7 +205,7 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry]) -> dict[str
             "fields": None if file.mac.coverage == "up-to-mac" else [_number(name) for name in file.mac.coverage],
             "kinds": [Kind[kind.upper()] for kind in file.mac.kinds],
         },
-        "sensitive": file.never_kept,
+        "unkept": unkept,
         "original_field": 0 if file.original_data is None else file.original_data.field,
         "original_parts": []
         if file.original_data is None

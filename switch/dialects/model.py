@@ -267,10 +267,6 @@ class NetworkMessage(Table):
     fields: FieldRules
 
 
-ALWAYS_SENSITIVE = (35, 36, 45, 52)
-"""Track 2, 3 and 1 and the PIN block, in every version of ISO 8583: no file can forget them."""
-
-
 class DialectFile(Table):
     """A dialect as its files say, all that it extends included."""
 
@@ -280,6 +276,9 @@ class DialectFile(Table):
     mti_version: Annotated[int, Field(ge=0, le=9)]
     only: list[Annotated[int, Field(ge=2, le=192)]] | None = None
     sensitive: list[Annotated[int, Field(ge=2, le=192)]]
+    """Fields that are never kept and never shown."""
+    harmless: list[Annotated[int, Field(ge=2, le=192)]] = []
+    """Private fields that may be kept: the dialect vouches that nothing sensitive is in them."""
     stand_in_mark: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     """What ``compute:stand_in`` writes into the advice of an approval by stand-in."""
     encoding: Encoding
@@ -296,8 +295,3 @@ class DialectFile(Table):
     policy: Policies
     original_data: OriginalData | None = None
     network: dict[Literal["sign_on", "sign_off", "echo_test", "key_exchange", "cut_over"], NetworkMessage] = {}
-
-    @property
-    def never_kept(self) -> list[int]:
-        """Numbers of the fields that are never stored or shown: what the file lists, and card data in any case."""
-        return sorted({*self.sensitive, *ALWAYS_SENSITIVE})

@@ -7,7 +7,7 @@ a family and never from one family to another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from switch.dialects.layout import Entry, characters_max, holds_bytes
 from switch.dialects.loader import Dialect
@@ -26,9 +26,13 @@ def request_steps(terminal: Dialect, link: Dialect) -> list[Step]:
 def advice_steps(terminal: Dialect, link: Dialect) -> list[Step]:
     """What tells an issuer of a payment that was approved without it, composed as ``request_steps``.
 
-    Nothing of it is sensitive: it is kept until the issuer has taken note.
+    Nothing of it comes from a field that may not be kept: it is kept itself until the issuer has taken note.
     """
-    return _steps(link, _advice_rules(link), "advice", {"request": terminal})
+    return [
+        step
+        for step in _steps(link, _advice_rules(link), "advice", {"request": terminal})
+        if step.source != "request" or not (step.field in link.unkept or step.argument in terminal.unkept)
+    ]
 
 
 def advice_attempt_steps(link: Dialect) -> list[Step]:
@@ -65,6 +69,26 @@ def answer_steps(terminal: Dialect, link: Dialect | None) -> list[Step]:
 def reversal_steps(link: Dialect) -> list[Step]:
     """A reversal of a request: for ``Composer(link.spec, link.spec, None, steps)``, the original being the request."""
     return _steps(link, link.file.policy.reversal, "reversal", {"request": link})
+
+
+def tainted_fields(
+    destination: frozenset[int], steps: Iterable[Step], sources: Mapping[str, frozenset[int]]
+) -> list[int]:
+    """Fields of what a policy composes that no copy may keep: its own, and those that may come from such a field.
+
+    Args:
+        destination: Unkept fields of the dialect that is composed.
+        steps: Of the policy.
+        sources: Unkept fields of the messages that values come from, by the steps' name of the message.
+    """
+    carried = {step.field for step in steps if step.argument in sources.get(step.source, ())}
+    return sorted(destination | carried)
+
+
+def request_unkept(dialect: Dialect) -> list[int]:
+    """Fields of a request that are not even kept until it is answered: sensitive ones, and what no answer repeats."""
+    repeated = {step.argument for step in answer_steps(dialect, None) if step.source == "request"}
+    return sorted(dialect.sensitive | {number for number in dialect.unkept if number not in repeated})
 
 
 def network_steps(dialect: Dialect, kind: str) -> list[Step]:

@@ -19,7 +19,9 @@ from switch.dialects.policy import (
     network_answer_steps,
     network_steps,
     request_steps,
+    request_unkept,
     reversal_steps,
+    tainted_fields,
 )
 from switch.duplicate import DuplicateWindow
 from switch.engine import Engine
@@ -139,9 +141,10 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         section.name,
         dialect.tables,
         dialect.framing,
-        Composer(dialect.spec, dialect.spec, None, answer_steps(dialect, None)),
-        Composer(dialect.spec, dialect.spec, None, _steps(answer_steps(dialect, None), signed=False)),
+        _answer_composer(dialect, None, signed=True),
+        _answer_composer(dialect, None, signed=False),
         Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
+        unkept=request_unkept(dialect),
         mac_policy=section.mac,
         binds_identity=binds_identity,
         first_message_timeout_ms=section.first_message_timeout_ms,
@@ -185,16 +188,13 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
     signed = section.mac is not None
     link.set_composers(
-        requests=[
-            Composer(dialect.spec, terminal.spec, None, _steps(request_steps(terminal, dialect), signed))
-            for terminal in terminals
-        ],
+        requests=[_request_composer(terminal, dialect, signed=signed) for terminal in terminals],
         advices=[
             Composer(dialect.spec, terminal.spec, None, _steps(advice_steps(terminal, dialect), signed))
             for terminal in terminals
         ],
-        answers=_answer_composers(terminals, dialect, signed=True),
-        unsigned_answers=_answer_composers(terminals, dialect, signed=False),
+        answers=[_answer_composer(terminal, dialect, signed=True) for terminal in terminals],
+        unsigned_answers=[_answer_composer(terminal, dialect, signed=False) for terminal in terminals],
         reversal=Composer(dialect.spec, dialect.spec, None, _steps(reversal_steps(dialect), signed)),
         advice_attempt=Composer(dialect.spec, dialect.spec, None, _steps(advice_attempt_steps(dialect), signed)),
         network={
@@ -229,11 +229,17 @@ def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:
     )
 
 
-def _answer_composers(terminals: list[Dialect], link: Dialect, *, signed: bool) -> list[Composer]:
-    return [
-        Composer(terminal.spec, terminal.spec, link.spec, _steps(answer_steps(terminal, link), signed))
-        for terminal in terminals
-    ]
+def _request_composer(terminal: Dialect, link: Dialect, *, signed: bool) -> Composer:
+    steps = request_steps(terminal, link)
+    unkept = tainted_fields(link.unkept, steps, {"request": terminal.unkept})
+    return Composer(link.spec, terminal.spec, None, _steps(steps, signed), unkept)
+
+
+def _answer_composer(terminal: Dialect, link: Dialect | None, *, signed: bool) -> Composer:
+    steps = answer_steps(terminal, link)
+    sources = {"request": terminal.unkept, "answer": frozenset() if link is None else link.unkept}
+    unkept = tainted_fields(terminal.unkept, steps, sources)
+    return Composer(terminal.spec, terminal.spec, None if link is None else link.spec, _steps(steps, signed), unkept)
 
 
 def _steps(steps: list[Step], signed: bool) -> list[Step]:

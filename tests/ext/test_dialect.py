@@ -239,7 +239,7 @@ ARGUMENTS = {
     "entry_modes": (0, [], []),
     "natural_key": [],
     "mac": {"algorithm": 0, "padding": 0, "form": 0, "size": 16, "fields": [0, 3], "kinds": []},
-    "sensitive": [35],
+    "unkept": [35],
     "original_field": 0,
     "original_parts": [],
 }
@@ -278,7 +278,7 @@ def test_tables_take_a_list_of_fields_for_the_mac():
         {"entry_modes": (22, ["000"], [("000", 1)])},
         {"natural_key": [(12, 0, 0)] * 9},
         {"natural_key": [(193, 0, 0)]},
-        {"sensitive": [1]},
+        {"unkept": [1]},
         {"mac": ARGUMENTS["mac"] | {"kinds": [64]}},
         {"mac": ARGUMENTS["mac"] | {"fields": [3] * 65}},
         {"original_parts": [(11, 6, 0)] * 9},

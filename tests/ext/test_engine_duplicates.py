@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import OTHER_MERCHANT, VISA, change, listener, purchase, reversal
+from tests.ext.world import OTHER_MERCHANT, VISA, change, harmless_sides, listener, purchase, reversal
 
 
 def test_repeat_of_a_finished_request_gets_the_stored_answer(world):
@@ -167,8 +167,10 @@ def test_approval_that_waits_to_leave_is_not_forgotten(make_world):
     assert (taken_back["t"], taken_back["38"]) == ("0420", "SLOW01")
 
 
-def test_approval_that_cannot_be_kept_is_not_told(make_world):
-    world = make_world(limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2})
+def test_approval_that_cannot_be_kept_is_not_told(make_world, tmp_path):
+    world = make_world(
+        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
+    )
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)
     terminal.send(request)

@@ -9,7 +9,7 @@ import pytest
 from switch.duplicate import DuplicateWindow
 from switch.reversal import ReversalQueue, ReversalStore
 from switch.transaction import TransactionTable
-from tests.ext.world import ONE_ROUTE, link, purchase
+from tests.ext.world import ONE_ROUTE, harmless_sides, link, purchase
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,11 @@ def test_pauses_of_a_queue():
     assert (queue.depth, queue.at_issuer) == (0, 0)
 
 
-def test_stored_answers_survive_the_end_of_the_ring(make_world):
+def test_stored_answers_survive_the_end_of_the_ring(make_world, tmp_path):
     """Answers of any size, more than the ring holds, over and over: what is remembered is what was told."""
-    world = make_world(limits={"duplicate_window_count_max": 1_500, "duplicate_window_seconds": 100})
+    world = make_world(
+        limits={"duplicate_window_count_max": 1_500, "duplicate_window_seconds": 100}, **harmless_sides(tmp_path)
+    )
     terminal, issuer = world.terminal(), world.issuer()
     dice = random.Random(4)
     told = []

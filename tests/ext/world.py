@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import iso8583
@@ -121,6 +122,19 @@ def link(name: str, dialect_name: str, *, mac: bool = True, **changes: Any) -> d
     if mac:
         section["mac"] = {"algorithm": "x9.19", "key": f"link/{name}/zak"}
     return section | changes
+
+
+def harmless_dialect(folder: Path, extends: str = "iso87-ascii") -> str:
+    """The file of a dialect that vouches for its private fields, so that they are kept."""
+    path = folder / f"{extends}-harmless.toml"
+    path.write_text(f'extends = "{extends}"\nharmless = [46, 47, 48, 59, 62, 63]\n')
+    return str(path)
+
+
+def harmless_sides(folder: Path) -> dict[str, Any]:
+    """A listener and a link whose private fields are kept."""
+    path = harmless_dialect(folder)
+    return {"listeners": [listener("iso", path)], "links": [link("bank-a", path)], "routes": ONE_ROUTE}
 
 
 LISTENERS = (listener("cup", "cup"), listener("iso", "iso87-ascii"))

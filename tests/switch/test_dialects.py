@@ -175,11 +175,53 @@ def test_a_dialect_extends_a_file_beside_it(example):
     assert not is_fixed(dialect.layout["126"])
 
 
-def test_card_data_is_sensitive_whatever_a_file_says(example):
+@pytest.mark.parametrize("listed", ["[]", "[48]"])
+def test_a_file_that_leaves_card_data_out_of_sensitive_is_refused(example, listed):
     child = example.parent / "careless.toml"
-    child.write_text('extends = "./north-bank.toml"\nsensitive = [48]\n')
+    child.write_text(f'extends = "./north-bank.toml"\nsensitive = {listed}\nharmless = []\n')
+    with pytest.raises(DialectError) as refused:
+        load_dialect(child)
+    assert [(problem.key, problem.reason.partition(" ")[2][:2]) for problem in refused.value.problems] == [
+        ("sensitive", number) for number in ("35", "36", "45", "52", "55")
+    ]
+    assert "field 35 is missing: it holds track 2" in str(refused.value)
+
+
+def test_what_is_track_data_by_its_key_is_sensitive_wherever_it_stands(example):
+    child = example.parent / "moved.toml"
+    child.write_text('extends = "./north-bank.toml"\nfields.120 = { key = "track_2" }\nfields.35 = { key = "other" }\n')
+    with pytest.raises(DialectError, match="field 120 is missing: it holds track 2"):
+        load_dialect(child)
+
+
+def test_card_data_cannot_be_called_harmless(example):
+    child = example.parent / "careless.toml"
+    child.write_text('extends = "./north-bank.toml"\nharmless = [45, 48]\n')
+    with pytest.raises(DialectError, match="harmless: field 45 cannot be harmless: it holds track 1"):
+        load_dialect(child)
+
+
+@pytest.mark.parametrize("name", [*dialect_names()])
+def test_private_fields_are_not_kept_unless_somebody_vouches_for_them(name):
+    dialect = load_dialect(name)
+    private = {
+        48,
+        *range(120, 128),
+        *((62, 63) if name != "cup" else (48, 56, 57, 58, 59, 62)),
+    } & dialect.meanings.keys()
+    assert dialect.unkept >= private | dialect.sensitive
+    kept = {2, 3, 4, 7, 11, 12, 14, 22, 25, 32, 37, 38, 39, 41, 42, 43, 49, 54, 90, 102}
+    assert not dialect.unkept & kept
+    if name == "cup":
+        assert not dialect.unkept & {44, 53, 60, 61, 63}
+
+
+def test_what_a_dialect_calls_harmless_is_kept_and_what_it_redefines_is_not(example):
+    child = example.parent / "mine.toml"
+    child.write_text('extends = "iso87-ascii"\nharmless = [48]\nfields.102 = { key = "security_code" }\n')
     dialect = load_dialect(child)
-    assert dialect.sensitive == {35, 36, 45, 48, 52}
+    assert 48 not in dialect.unkept
+    assert {47, 102} <= dialect.unkept
 
 
 def test_all_mistakes_are_told_at_once_each_with_its_file(example, tmp_path):
