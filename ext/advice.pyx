@@ -134,7 +134,8 @@ cdef int _compose_advice(State state, Listener listener, Link link, int kind, in
         fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, state.authorization_code, AUTHORIZATION_CODE_SIZE)
     size = composer.compose(&state.request, NULL, &state.slots, state.aside, SCRATCH_BYTES, NULL, &state.fault)
     if size < 0:
-        state.tell(NOTE_ADVICE_NOT_COMPOSABLE, link.number, state.fault.field)
+        state.keep_fault(True)
+        state.tell_fault(NOTE_ADVICE_NOT_COMPOSABLE, link.number)
     return size
 
 
@@ -214,7 +215,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     memcpy(entry.authorization_code, state.authorization_code, sizeof(entry.authorization_code))
     state.duplicates.finish(outcome, state.stored_answer, state.stored_size, state.aside, <uint32_t>source_size,
                             state.calendar.now_ns)
-    written = state.journal.outcome(entry, REASON_APPROVED, state.stored_answer, state.stored_size)
+    written = state.journal.outcome(entry, REASON_APPROVED, state.stored_answer, state.stored_size, NULL)
     if written == POSITION_FAILED:
         # Nothing may be told that is not written down, neither to the terminal nor to the issuer.
         entry.approved = False

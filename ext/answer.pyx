@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from switch.authentication cimport MAC_RIGHT, verify_message
+from switch.authentication cimport MAC_RIGHT, mac_fault, verify_message
 from switch.debt cimport acknowledge, pay, postpone, reverse
 from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
 from switch.journal cimport POSITION_FAILED
@@ -14,14 +14,14 @@ from switch.network cimport answer_issuer, handle_network_answer, handle_network
 from switch.note_queue cimport (
     NOTE_ANSWER_WITHOUT_ROOM, NOTE_LATE_APPROVAL_REVERSED, NOTE_LINK_FORMAT_ERROR, NOTE_LINK_LATE_ANSWER,
     NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
-    NOTE_LINK_UNMATCHED_ANSWER,
+    NOTE_LINK_UNKNOWN_CODE, NOTE_LINK_UNMATCHED_ANSWER,
 )
 from switch.outcome cimport finish, read_authorization_code
 from switch.reason cimport (
-    REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
+    REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
 from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE
-from switch.scan cimport read_text, scan_message
+from switch.scan cimport FAULT_MISSING, fault_at, read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
@@ -32,6 +32,7 @@ cdef enum:
     CLASS_REVERSAL = 4
     CLASS_NETWORK = 8
     CODE_ROOM = 8
+    UNKNOWN_CODE_SHOWN = 4
     RECORDS_SPARE = 4096      # heads and parts of an OUTCOME and a REVERSAL, and what an answer has of its own
 
 
@@ -41,7 +42,7 @@ cdef void handle_link_message(State state, LinkChannel channel, const Frame *fra
     cdef LinkMeters *meters = &state.meters.link[link.number]
     if scan_message(tables.spec, frame.message, frame.message_size, &state.answer, &state.fault) != 0:
         stats_add(state.meters.stats, meters.format_errors, 1)
-        state.tell(NOTE_LINK_FORMAT_ERROR, link.number, state.fault.field, state.fault.position)
+        state.tell_fault(NOTE_LINK_FORMAT_ERROR, link.number)
     elif is_answer(state.answer.mti):
         _handle_answer(state, channel, meters)
     elif mti_class(state.answer.mti) == CLASS_NETWORK:
@@ -56,6 +57,7 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
     cdef Link link = channel.link
     cdef int64_t stan = link.match_number(&state.answer)
     cdef uint32_t held = STAN_FREE
+    cdef int verdict
     cdef Transaction *transaction
     if 0 < stan < STAN_COUNT:
         held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
@@ -68,10 +70,12 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
         _handle_network(state, channel, transaction, held - 1, meters)
         return
     if link.mac_key.algorithm != MAC_NONE:
-        if verify_message(state.macs, link.tables, &link.mac_key, &state.answer) != MAC_RIGHT:
+        verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
+        if verdict != MAC_RIGHT:
             # Anybody may have written it: it ends nothing. The request times out and is reversed.
             stats_add(state.meters.stats, meters.mac_failures, 1)
-            state.tell(NOTE_LINK_MAC_FAILURE, link.number, stan)
+            mac_fault(link.tables, &state.answer, verdict, &state.fault)
+            state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number, NULL, stan)
             return
     if (first_mti(state.answer.mti) != answer_mti(transaction.sent_mti)
             or not link.repeats(transaction, &state.answer)):
@@ -94,10 +98,11 @@ cdef void _handle_network(State state, LinkChannel channel, Transaction *transac
     if (mti_class(state.answer.mti) != CLASS_NETWORK or transaction.carrier_slot != channel.slot
             or transaction.carrier_generation != channel.generation):
         stats_add(state.meters.stats, meters.mismatched, 1)
+        state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, transaction.stan, state.answer.mti)
         return
     cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
     state.transactions.remove(link.network, number)
-    handle_network_answer(state, channel, number, link.tables.code_to_reason(code, size if size > 0 else 0))
+    handle_network_answer(state, channel, number, _reason_for(state, link, code, size if size > 0 else 0))
 
 
 cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_t number, LinkMeters *meters) noexcept:
@@ -113,7 +118,7 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
         # It is as if it had not come: the request times out, and is reversed when that can be written down.
         state.tell(NOTE_ANSWER_WITHOUT_ROOM, link.number, transaction.stan)
         return
-    reason = link.tables.code_to_reason(code, size)
+    reason = _reason_for(state, link, code, size)
     stats_add(state.meters.stats, meters.answers, 1)
     stats_observe(state.meters.stats, meters.answer_seconds, <uint64_t>(state.calendar.now_ns - transaction.sent_ns))
     link.timeouts_in_a_row = 0
@@ -129,7 +134,17 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
 
 cdef void _note_no_code(State state, Link link) noexcept:
     stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
-    state.tell(NOTE_LINK_FORMAT_ERROR, link.number, FIELD_RESPONSE_CODE)
+    fault_at(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, FAULT_MISSING, &state.fault)
+    state.tell_fault(NOTE_LINK_FORMAT_ERROR, link.number)
+
+
+cdef int _reason_for(State state, Link link, const uint8_t *code, int size) noexcept:
+    """The reason that an issuer's response code gives. One that the dialect does not list is told and counted."""
+    cdef int reason = link.tables.code_to_reason(code, size)
+    if reason == REASON_OTHER_DECLINE and not link.tables.lists_code(code, size):
+        stats_add(state.meters.stats, state.meters.link[link.number].unknown_codes, 1)
+        state.tell_text(NOTE_LINK_UNKNOWN_CODE, link.number, code, min(size, <int>UNKNOWN_CODE_SHOWN), state.answer.mti)
+    return reason
 
 
 cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
@@ -147,7 +162,7 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
         # It does not say whether the card was charged: the answer that does may still come.
         _note_no_code(state, link)
         return
-    reason = link.tables.code_to_reason(code, size)
+    reason = _reason_for(state, link, code, size)
     read_authorization_code(state, link, &state.answer)
     state.journal.late(transaction.position, reason, state.authorization_code)
     if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)

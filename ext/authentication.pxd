@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.dialect cimport DialectTables
 from switch.mac cimport MacEngine, MacKey
-from switch.scan cimport MessageIndex
+from switch.scan cimport Fault, MessageIndex
 
 cdef enum Authenticity:
     MAC_RIGHT = 1
@@ -15,6 +15,9 @@ cdef enum Authenticity:
 cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
                         const MessageIndex *message) noexcept nogil
 """Whether a scanned message carries the right MAC: an ``Authenticity``."""
+
+cdef void mac_fault(DialectTables tables, const MessageIndex *message, int verdict, Fault *fault) noexcept nogil
+"""Fill a fault for what ``verify_message`` found, at the byte where the MAC stands or would stand."""
 
 cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message,
                       const MessageIndex *composed, int mac_field) noexcept nogil

@@ -4,11 +4,12 @@ from libc.string cimport memcpy
 from switch.dialect cimport MAC_FIELDS_MAX, MAC_FORM_HEX, NO_FIELD
 from switch.hexadecimal cimport read_hex, write_hex
 from switch.mac cimport MAC_SIZE_MAX, MacPart
-from switch.scan cimport has_field
+from switch.scan cimport FAULT_MAC_ABSENT, FAULT_MAC_KEY, FAULT_MAC_WRONG, fault_at, has_field
 from switch.spec cimport DATA_BINARY, FIELD_HEADER
 
 cdef enum:
     FIELD_MAC_FIRST = 64      # of a message without a secondary bitmap
+    FIELD_MAC_SECOND = 128
 
 
 cdef int _gather(DialectTables tables, const MessageIndex *message, int mac_field, MacPart *parts) noexcept nogil:
@@ -74,6 +75,18 @@ cdef int verify_message(MacEngine macs, DialectTables tables, const MacKey *key,
             return MAC_WRONG
         mac = binary
     return macs.verify(key, parts, count, mac, <int>size)
+
+
+cdef void mac_fault(DialectTables tables, const MessageIndex *message, int verdict, Fault *fault) noexcept nogil:
+    cdef int code = FAULT_MAC_KEY
+    cdef int field = tables.mac_field_of(message)
+    if verdict == MAC_WRONG:
+        code = FAULT_MAC_WRONG
+    elif verdict == MAC_ABSENT:
+        code = FAULT_MAC_ABSENT
+    if field == NO_FIELD:
+        field = FIELD_MAC_SECOND if message.present[1] | message.present[2] else FIELD_MAC_FIRST
+    fault_at(tables.spec, message, field, code, fault)
 
 
 cdef int seal_message(MacEngine macs, DialectTables tables, const MacKey *key, uint8_t *message,

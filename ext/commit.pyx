@@ -7,7 +7,7 @@ cimport cython
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-from switch.journal cimport POSITION_FAILED
+from switch.journal cimport POSITION_FAILED, Detail
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.record cimport (
     DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed, write_delivered,
@@ -193,10 +193,11 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *out = self._room(&room)
         return self._append(write_intent(out, room, self.registry, transaction, outcome, self.calendar.wall_us))
 
-    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
+                         const Detail *detail) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_outcome(out, room, self.registry, outcome, reason, answer, size,
+        return self._append(write_outcome(out, room, self.registry, outcome, reason, answer, size, detail,
                                           self.calendar.wall_us))
 
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:

@@ -32,6 +32,18 @@ from switch.spec cimport (
     FieldSpec,
 )
 
+cdef enum Character:          # what stands where it must not; ``switch.faults.CHARACTERS`` words it
+    CHARACTER_OTHER
+    CHARACTER_DIGIT
+    CHARACTER_LETTER
+    CHARACTER_BLANK
+    CHARACTER_PUNCTUATION
+    CHARACTER_CONTROL
+    CHARACTER_BEYOND          # ASCII
+    CHARACTER_NIBBLE          # packed, above 9
+    CHARACTER_PAD             # a pad nibble other than the specification's
+    CHARACTER_VALUE_SHIFT = 8
+
 cdef extern from *:
     """
     #define EACH 0x0101010101010101ULL    /* a byte times this stands in every byte of a word */
@@ -48,6 +60,11 @@ cdef bint page_agrees(const FieldSpec *spec, const uint8_t *data, uint32_t size)
 
 cdef int wrong_content(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count) noexcept nogil
 """Offset of the first byte that a field must not hold; -1 when there is none. Thorough, for what is seldom."""
+
+cdef uint32_t wrong_character(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count,
+                              int wrong) noexcept nogil
+"""The sort of the character at the offset that ``wrong_content`` gave: a ``Character``, and from bit 8 on its value
+where that may be told."""
 
 cdef bint text_fits(const FieldSpec *spec, const uint8_t *text, uint32_t count) noexcept nogil
 """Whether ASCII characters may stand in a field, as far as its encoding and its class say."""

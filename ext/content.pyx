@@ -106,6 +106,29 @@ cdef int wrong_content(const FieldSpec *spec, const uint8_t *data, uint32_t size
     return _wrong_nibbles(spec, data, size, pad)
 
 
+cdef uint32_t wrong_character(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count,
+                              int wrong) noexcept nogil:
+    cdef uint32_t character
+    cdef uint8_t bits
+    if spec.data_encoding == DATA_BINARY:
+        if pad_of(spec, data, size, count) < 0:
+            return CHARACTER_PAD
+        # Of digits only a nibble above 9 is wrong; of a sign so may be a digit.
+        return CHARACTER_DIGIT if nibble_at(data + wrong, 0) <= 9 and nibble_at(data + wrong, 1) <= 9 \
+            else CHARACTER_NIBBLE
+    character = ascii_at(spec, data + wrong)
+    bits = CLASS_BITS[character]
+    if character >= 0x80:
+        return CHARACTER_BEYOND | <uint32_t>data[wrong] << CHARACTER_VALUE_SHIFT
+    if not bits & (1 << CONTENT_ANS):
+        return CHARACTER_CONTROL | <uint32_t>data[wrong] << CHARACTER_VALUE_SHIFT
+    if character == 0x20:
+        return CHARACTER_BLANK
+    if bits & (1 << CONTENT_N):
+        return CHARACTER_DIGIT
+    return CHARACTER_LETTER if bits & (1 << CONTENT_A) else CHARACTER_PUNCTUATION
+
+
 cdef bint text_fits(const FieldSpec *spec, const uint8_t *text, uint32_t count) noexcept nogil:
     cdef FieldSpec as_ascii
     cdef uint32_t i

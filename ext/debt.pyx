@@ -242,7 +242,7 @@ cdef void pay(State state, Link link) noexcept:
         if number == REVERSAL_NONE:
             return
         if _send(state, link, channel, number) != 0:
-            state.tell(NOTE_REVERSAL_NOT_COMPOSABLE, link.number, state.fault.field)
+            state.tell_fault(NOTE_REVERSAL_NOT_COMPOSABLE, link.number)
             state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
 
 

@@ -172,6 +172,8 @@ cdef class DialectTables:
     cdef int code_to_reason(self, const uint8_t *code, int size) noexcept nogil
     """Reason for a code in ASCII; REASON_OTHER_DECLINE when the dialect does not list it."""
 
+    cdef bint lists_code(self, const uint8_t *code, int size) noexcept nogil
+
     cdef int answer_code(self, DialectTables issuer, const uint8_t *code, int size, uint8_t *out) noexcept nogil
     """What this dialect writes for an issuer's code: the same where both share a code set and the code is listed,
     else the code of its reason. Characters written."""

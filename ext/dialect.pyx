@@ -312,22 +312,17 @@ cdef class DialectTables:
         memcpy(out, self._accepted[mti_class(mti)], self.code_size)
         return self.code_size
 
+    cdef bint lists_code(self, const uint8_t *code, int size) noexcept nogil:
+        cdef int number = code_number(code, size) if size == self.code_size else -1
+        return number >= 0 and self._reasons[number] != REASON_COUNT
+
     cdef int code_to_reason(self, const uint8_t *code, int size) noexcept nogil:
-        cdef int number
-        if size != self.code_size:
-            return REASON_OTHER_DECLINE
-        number = code_number(code, size)
-        if number < 0 or self._reasons[number] == REASON_COUNT:
-            return REASON_OTHER_DECLINE
-        return self._reasons[number]
+        return self._reasons[code_number(code, size)] if self.lists_code(code, size) else REASON_OTHER_DECLINE
 
     cdef int answer_code(self, DialectTables issuer, const uint8_t *code, int size, uint8_t *out) noexcept nogil:
-        cdef int number
-        if self.code_set_number == issuer.code_set_number:
-            number = code_number(code, size) if size == self.code_size else -1
-            if number >= 0 and self._reasons[number] != REASON_COUNT:
-                memcpy(out, code, size)
-                return size
+        if self.code_set_number == issuer.code_set_number and self.lists_code(code, size):
+            memcpy(out, code, size)
+            return size
         return self.reason_to_code(issuer.code_to_reason(code, size), out)
 
     cdef int kind_mti(self, int kind) noexcept nogil:

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.channel cimport Channel
+from switch.framing cimport Frame
 from switch.link cimport LinkChannel
 from switch.listener cimport TerminalChannel
 from switch.state cimport State
@@ -26,7 +27,7 @@ cdef class Engine:
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)
     cdef void _note_partial(self, Channel channel) noexcept
-    cdef void _refuse_frame(self, Channel channel, int status)
+    cdef void _refuse_frame(self, Channel channel, int status, const Frame *frame)
     cdef void _sweep(self)
     cdef void _sweep_terminal(self, TerminalChannel channel)
     cdef void _sweep_link(self, LinkChannel channel)

@@ -77,9 +77,13 @@ cdef class Engine:
         What is left of ``data`` is kept: go on with ``feed(channel, b"")``.
         """
         cdef const uint8_t *start = data
+        cdef Frame frame
         cdef int progress = self.receive(channel, start, len(data))
         if progress != PROGRESS_DONE and channel.stream.end() != 0:
-            self._refuse_frame(channel, FRAME_NO_MEMORY)
+            frame.position = 0
+            frame.needed = len(data)
+            frame.available = 0
+            self._refuse_frame(channel, FRAME_NO_MEMORY, &frame)
         self.state.deliver_notes()
         return progress
 
@@ -144,7 +148,10 @@ cdef class Engine:
                 self._note_partial(channel)
                 return PROGRESS_DONE
             else:
-                self._refuse_frame(channel, status)
+                if status == FRAME_INCOMPLETE:                 # what there is of it could not be kept
+                    frame.position = frame.available = 0
+                    frame.needed = frame.total
+                self._refuse_frame(channel, FRAME_NO_MEMORY if status == FRAME_INCOMPLETE else status, &frame)
                 return PROGRESS_DONE
         return PROGRESS_MORE
 
@@ -154,7 +161,7 @@ cdef class Engine:
         elif channel.partial_since_ns == 0:
             channel.partial_since_ns = self.state.calendar.now_ns
 
-    cdef void _refuse_frame(self, Channel channel, int status):
+    cdef void _refuse_frame(self, Channel channel, int status, const Frame *frame):
         """The stream cannot be read further: there is no telling where the next message would begin."""
         cdef Meters meters = self.state.meters
         cdef Link link
@@ -162,12 +169,14 @@ cdef class Engine:
         if isinstance(channel, LinkChannel):
             link = (<LinkChannel>channel).link
             stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
-            self.state.tell(NOTE_LINK_FRAME_ERROR, link.number, status)
+            self.state.tell(NOTE_LINK_FRAME_ERROR, link.number, status, frame.position, <int64_t>frame.needed,
+                            <int64_t>frame.available)
             give_up(self.state, <LinkChannel>channel, "frame cannot be read")
         else:
             listener = (<TerminalChannel>channel).listener
             stats_add(meters.stats, meters.listener[listener.number].frame_errors, 1)
-            self.state.tell(NOTE_FRAME_ERROR, listener.number, status)
+            self.state.tell(NOTE_FRAME_ERROR, listener.number, status, frame.position, <int64_t>frame.needed,
+                            <int64_t>frame.available)
             channel.hang_up("frame cannot be read")
 
     def tick(self):

@@ -23,5 +23,8 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
 """Set the slots of a message of this kind for ``link``, from ``state.request`` and the card ``state.pan``, and its
 reference number, ``state.rrn``: all but the PIN. ``stan`` is a number just taken."""
 
+cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil
+"""Whether both sides have what a PIN block needs: keys, and the link a format."""
+
 cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal, LinkTexts *texts) noexcept
 """Set the slot of the PIN block, under the link's key; NOT_REFUSED or the reason why it cannot be."""

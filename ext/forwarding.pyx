@@ -73,6 +73,10 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
         fill_slot(&state.slots, SLOT_ENTRY_MODE, texts.entry_mode, size)
 
 
+cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
+    return terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
+
+
 cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal,
                        LinkTexts *texts) noexcept:
     cdef uint8_t text[2 * PIN_BLOCK_BYTES]
@@ -85,7 +89,7 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal
         if high < 0 or low < 0:
             return REASON_FORMAT_ERROR
         block[i] = <uint8_t>(high << 4 | low)
-    if terminal.pin_key.size == 0 or link.pin_key.size == 0 or link.pin_format == PIN_FORMAT_NONE:
+    if not can_translate_pin(link, terminal):
         return REASON_SECURITY_VIOLATION
     if state.pins.translate(block, &terminal.pin_key, terminal.pin_format, &link.pin_key, link.pin_format,
                             state.pan, state.pan_digits, block) != 0:

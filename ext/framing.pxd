@@ -27,6 +27,9 @@ cdef struct Frame:
     uint64_t needed           # after a refusal: what the rule asks for (a size in bytes, or a byte's value)
     uint64_t available        # after a refusal: what was there
 
+cdef str frame_words(int status, uint32_t position, uint64_t needed, uint64_t available)
+"""Why a frame is refused, in one line that holds no byte of it; as ``FrameError`` says it."""
+
 cdef enum FrameLength:
     FRAME_LENGTH_BINARY_BE
     FRAME_LENGTH_BINARY_LE

@@ -114,6 +114,15 @@ cdef dict STATUS_TEXTS = {
 }
 
 
+def _words(status, position, needed, available):
+    detail = STATUS_TEXTS[status].format(needed=needed, available=available)
+    return f"frame refused ({status}) at byte {position}: {detail}"
+
+
+cdef str frame_words(int status, uint32_t position, uint64_t needed, uint64_t available):
+    return _words(STATUS_NAMES[status], position, needed, available)
+
+
 class FrameError(ValueError):
     """A stream, or a message, that the framing refuses. Its text holds no byte of any message."""
 
@@ -123,8 +132,7 @@ class FrameError(ValueError):
         self.needed = needed
         self.available = available
         self.frames = []
-        detail = STATUS_TEXTS[status].format(needed=needed, available=available)
-        super().__init__(f"frame refused ({status}) at byte {position}: {detail}")
+        super().__init__(_words(status, position, needed, available))
 
     def __reduce__(self):
         return FrameError, (self.status, self.position, self.needed, self.available)

@@ -1,10 +1,15 @@
 """Who speaks: terminal (41) and merchant (42) registered, active, allowed here, and who the certificate says."""
 
 from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memset
 from switch.dialect cimport mti_class
 from switch.listener cimport Listener
+from switch.note_queue cimport (
+    NOTE_TERMINAL_REFUSED, STRANGER_CERTIFICATE, STRANGER_LISTENER, STRANGER_MERCHANT, STRANGER_MERCHANT_CLOSED,
+    STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
+)
 from switch.reason cimport REASON_UNKNOWN_MERCHANT, REASON_UNKNOWN_TERMINAL
-from switch.registry cimport PARTY_ACTIVE, TERMINAL_NONE, Terminal
+from switch.registry cimport MERCHANT_ID_MAX, PARTY_ACTIVE, TERMINAL_ID_MAX, TERMINAL_NONE, Terminal
 from switch.scan cimport has_field, read_text
 
 cdef enum:
@@ -29,24 +34,46 @@ cdef int identify(State state, TerminalChannel channel, int kind, uint32_t *term
         merchant_number = state.registry.find_merchant(merchant_id, size)
     if not merchant_may_lack:
         if merchant_number == TERMINAL_NONE or state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
-            return REASON_UNKNOWN_MERCHANT
+            return _refused(state, channel, REASON_UNKNOWN_MERCHANT,
+                            STRANGER_MERCHANT if merchant_number == TERMINAL_NONE else STRANGER_MERCHANT_CLOSED)
     size = read_text(listener.tables.spec, &state.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
     if size > 0:
         number = state.registry.find_terminal(terminal_id, size)
     if number == TERMINAL_NONE:
-        return REASON_UNKNOWN_TERMINAL
+        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL)
     terminal = state.registry.terminal(number)
     if merchant_may_lack:
         merchant_number = terminal.merchant
         if state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
-            return REASON_UNKNOWN_MERCHANT
-    if (terminal.merchant != merchant_number or terminal.state != PARTY_ACTIVE
-            or not (terminal.listeners_allowed >> listener.number) & 1):
-        return REASON_UNKNOWN_TERMINAL
+            return _refused(state, channel, REASON_UNKNOWN_MERCHANT, STRANGER_MERCHANT_CLOSED)
+    if terminal.merchant != merchant_number:
+        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_OTHER_MERCHANT)
+    if terminal.state != PARTY_ACTIVE:
+        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL_CLOSED)
+    if not (terminal.listeners_allowed >> listener.number) & 1:
+        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_LISTENER)
     if listener.binds_identity and not _certificate_fits(state, channel, number):
-        return REASON_UNKNOWN_TERMINAL
+        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_CERTIFICATE)
     terminal_number[0] = number
     return NOT_REFUSED
+
+
+cdef void _say(State state, Listener listener, int field, uint8_t *out, int room) noexcept nogil:
+    """What a request says in a field that is no secret, cut at ``room`` characters."""
+    cdef uint8_t text[ID_ROOM]
+    cdef int size = read_text(listener.tables.spec, &state.request, field, text, ID_ROOM)
+    if size > 0:
+        memcpy(out, text, min(size, room))
+
+
+cdef int _refused(State state, TerminalChannel channel, int reason, Stranger why) noexcept:
+    """Tell why somebody is not who may speak here; ``reason``, for a caller to hand on."""
+    cdef uint8_t said[TERMINAL_ID_MAX + MERCHANT_ID_MAX]
+    memset(said, 0, sizeof(said))
+    _say(state, channel.listener, FIELD_TERMINAL, said, TERMINAL_ID_MAX)
+    _say(state, channel.listener, FIELD_MERCHANT, said + TERMINAL_ID_MAX, MERCHANT_ID_MAX)
+    state.tell_text(NOTE_TERMINAL_REFUSED, channel.listener.number, said, sizeof(said), why)
+    return reason
 
 
 cdef bint _certificate_fits(State state, TerminalChannel channel, uint32_t number) noexcept:

@@ -9,6 +9,7 @@ from switch.calendar cimport Calendar
 from switch.duplicate cimport Outcome
 from switch.registry cimport Registry
 from switch.reversal cimport Reversal
+from switch.scan cimport Fault
 from switch.transaction cimport Transaction
 
 cdef enum:
@@ -16,6 +17,12 @@ cdef enum:
 
 cdef extern from "stdint.h":
     const int64_t POSITION_NEVER "INT64_MAX"      # what waits for it never leaves
+
+
+cdef struct Detail:           # why a request was not approved, where its reason does not say all
+    uint8_t code[4]           # the issuer's response code; zeros: none
+    bint of_link              # whose message the fault is in, and so in whose dialect: the link's, else the listener's
+    Fault fault               # FAULT_NONE: none
 
 
 cdef class Journal:
@@ -28,7 +35,8 @@ cdef class Journal:
     cdef bint has_room(self, uint64_t size) noexcept
     cdef void kick(self) noexcept
     cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept
-    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
+                         const Detail *detail) noexcept
     cdef int64_t reversal(self, const Reversal *reversal) noexcept
     cdef int64_t attempt(self, const Reversal *reversal) noexcept
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept

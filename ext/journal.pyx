@@ -24,8 +24,9 @@ cdef class Journal:
         """INTENT: the issuer is about to be asked; ``outcome`` is the request's entry of the duplicate window."""
         return POSITION_FAILED
 
-    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
-        """OUTCOME: the terminal is about to be told ``answer``."""
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
+                         const Detail *detail) noexcept:
+        """OUTCOME: the terminal is about to be told ``answer``; ``detail`` says more on the reason, NULL nothing."""
         return POSITION_FAILED
 
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:
@@ -67,7 +68,8 @@ cdef class JournalOff(Journal):
     cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept:
         return 0
 
-    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
+                         const Detail *detail) noexcept:
         return 0
 
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:

@@ -44,6 +44,7 @@ cdef struct LinkMeters:
     uint32_t format_errors
     uint32_t frame_errors
     uint32_t unexpected
+    uint32_t unknown_codes        # answers with a response code that the dialect does not list
     uint32_t network_failures     # sign-ons and echo tests refused or not answered
     uint32_t reversals
     uint32_t reversal_attempts

@@ -30,6 +30,8 @@ LINK_SERIES = (
     ("format_errors", "authswitch_link_format_errors_total", "Issuer's messages that could not be read."),
     ("frame_errors", "authswitch_link_frame_errors_total", "Link connections closed because their framing broke."),
     ("unexpected", "authswitch_link_unexpected_messages_total", "Issuer's messages that the switch has no use for."),
+    ("unknown_codes", "authswitch_link_unknown_codes_total",
+     "Answers with a response code that the dialect does not list: taken for a decline."),
     ("network_failures", "authswitch_link_network_failures_total", "Sign-ons and echo tests refused or not answered."),
     ("reversals", "authswitch_reversals_total", "Reversals stored for the issuer."),
     ("reversal_attempts", "authswitch_reversal_attempts_total", "Reversals sent to the issuer, repeats included."),

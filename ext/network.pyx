@@ -15,7 +15,7 @@ from switch.link cimport (
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport (
-    NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED, NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE,
+    NOTE_ANSWER_NOT_COMPOSABLE, NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED, NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE,
     NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
 )
 from switch.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
@@ -52,6 +52,7 @@ cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *h
     size = compose_answer(state, listener, listener.network_answer_composer, terminal, NULL, <uint32_t>offset)
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("answer cannot be composed")
         return
     send_answer(state, channel, headers, <uint32_t>size, 0, OUTCOME_NONE)
@@ -161,7 +162,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     size = _seal(state, link, composer, offset, size)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
-        state.tell(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number, state.fault.field)
+        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
         state.transactions.close(number)
         give_up(state, channel, "network management message cannot be composed")
         return
@@ -227,7 +228,7 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
     link.framing.reply_headers(headers, reply)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, reply, <uint32_t>size) if size > 0 else -1
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
-        state.tell(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number, state.fault.field)
+        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
         return
     channel.last_sent_ns = state.calendar.now_ns
     if kind == KIND_SIGN_OFF:

@@ -7,7 +7,9 @@ taken at the start, and whoever drives the state machine delivers them between t
 
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
+from switch.framing cimport frame_words
+from switch.scan cimport fault_details
 from switch.stats cimport stats_add
 
 from switch.kinds import KINDS
@@ -30,37 +32,68 @@ def _entry(value):
     return "advice" if value else "reversal"
 
 
-LISTENER, LINK, NOWHERE = "listener", "link", None
-EVENTS = (                                    # name, where, values with their types
-    ("frame_error", LISTENER, (("status", int),)),
-    ("format_error", LISTENER, (("field", int), ("byte", int), ("needed", int), ("available", int))),
-    ("request_not_composable", LINK, (("field", int),)),
-    ("answer_not_composable", LINK, (("field", int),)),
-    ("advice_not_composable", LINK, (("field", int),)),
-    ("frame_error", LINK, (("status", int),)),
-    ("link_format_error", LINK, (("field", int), ("byte", int))),
-    ("link_unexpected_message", LINK, (("mti", _mti),)),
-    ("link_unmatched_answer", LINK, (("stan", int), ("mti", _mti))),
-    ("link_mac_failure", LINK, (("stan", int),)),
-    ("link_mismatched_answer", LINK, (("stan", int), ("mti", _mti))),
-    ("link_late_answer", LINK, (("stan", int),)),
-    ("answer_without_room", LINK, (("stan", int),)),
-    ("late_approval_reversed", LINK, (("stan", int),)),
-    ("link_suspended", LINK, (("timeouts", int),)),
-    ("link_up", LINK, ()),
-    ("link_down", LINK, ()),
-    ("network_message_unknown", LINK, (("kind", _kind),)),
-    ("network_message_not_composable", LINK, (("field", int),)),
-    ("network_message_refused", LINK, (("kind", _kind), ("reason", _reason))),
-    ("network_message_not_answered", LINK, (("kind", _kind),)),
-    ("reversal_without_stan", LINK, ()),
-    ("reversal_store_full", LINK, ()),
-    ("reversal_without_request", NOWHERE, ()),
-    ("reversal_not_composable", LINK, (("field", int),)),
-    ("reversal_overdue", LINK, (("what", _entry), ("age_seconds", int), ("attempts", int))),
-    ("advice_declined", LINK, (("reason", _reason), ("stand_in", bool))),
+STRANGERS = (
+    "merchant not registered",
+    "merchant closed",
+    "terminal not registered",
+    "terminal closed",
+    "terminal of another merchant",
+    "terminal not allowed on this listener",
+    "the certificate is not this terminal's",
 )
-"""What is told, in the order of ``NoteEvent``: the event, what its place is, and how its numbers are shown."""
+
+
+def _stranger(value):
+    return STRANGERS[value]
+
+
+def _frame(details):
+    """The numbers of a refused frame in words."""
+    numbers = [details.pop(name) for name, _ in FRAME]
+    details["reason"] = frame_words(numbers[0], numbers[1], numbers[2], numbers[3])
+
+
+FRAME = (("status", int), ("byte", int), ("needed", int), ("available", int))
+TERMINAL = (("terminal", 8),)
+PARTIES = (*TERMINAL, ("merchant", 15))
+LISTENER, LINK, NOWHERE = "listener", "link", None
+EVENTS = (                                    # name, where, values with their types, texts with their sizes
+    ("frame_error", LISTENER, FRAME, ()),
+    ("format_error", LISTENER, (), TERMINAL),
+    ("mac_failure", LISTENER, (), TERMINAL),
+    ("pin_not_translatable", LISTENER, (), TERMINAL),
+    ("request_refused", LISTENER, (), TERMINAL),
+    ("conflicting_repeat", LISTENER, (), TERMINAL),
+    ("unexpected_message", LISTENER, (("mti", _mti),), ()),
+    ("terminal_refused", LISTENER, (("reason", _stranger),), PARTIES),
+    ("request_not_composable", LINK, (), ()),
+    ("answer_not_composable", LISTENER, (), ()),
+    ("advice_not_composable", LINK, (), ()),
+    ("frame_error", LINK, FRAME, ()),
+    ("link_format_error", LINK, (), ()),
+    ("link_unexpected_message", LINK, (("mti", _mti),), ()),
+    ("link_unmatched_answer", LINK, (("stan", int), ("mti", _mti)), ()),
+    ("link_mac_failure", LINK, (("stan", int),), ()),
+    ("link_mismatched_answer", LINK, (("stan", int), ("mti", _mti)), ()),
+    ("link_unknown_code", LINK, (("mti", _mti),), (("code", 4),)),
+    ("link_late_answer", LINK, (("stan", int),), ()),
+    ("answer_without_room", LINK, (("stan", int),), ()),
+    ("late_approval_reversed", LINK, (("stan", int),), ()),
+    ("link_suspended", LINK, (("timeouts", int),), ()),
+    ("link_up", LINK, (), ()),
+    ("link_down", LINK, (), ()),
+    ("network_message_unknown", LINK, (("kind", _kind),), ()),
+    ("network_message_not_composable", LINK, (), ()),
+    ("network_message_refused", LINK, (("kind", _kind), ("reason", _reason)), ()),
+    ("network_message_not_answered", LINK, (("kind", _kind),), ()),
+    ("reversal_without_stan", LINK, (), ()),
+    ("reversal_store_full", LINK, (), ()),
+    ("reversal_without_request", NOWHERE, (), ()),
+    ("reversal_not_composable", LINK, (), ()),
+    ("reversal_overdue", LINK, (("what", _entry), ("age_seconds", int), ("attempts", int)), ()),
+    ("advice_declined", LINK, (("reason", _reason), ("stand_in", bool)), ()),
+)
+"""What is told, in the order of ``NoteEvent``: the event, what its place is, and how its numbers and texts are shown."""
 
 
 @cython.final
@@ -72,6 +105,7 @@ cdef class NoteQueue:
             and goes no further, but for what ends a program (``KeyboardInterrupt``), which leaves ``deliver``.
         stats: The shared counters.
         listeners, links: Their names, by number.
+        dialects: Names of their dialects, by ``listener`` and ``link``, then by number.
     """
 
     def __cinit__(self):
@@ -79,13 +113,14 @@ cdef class NoteQueue:
         if self._notes == NULL:
             raise MemoryError
 
-    def __init__(self, object callback not None, Stats stats, list listeners, list links):
+    def __init__(self, object callback not None, Stats stats, list listeners, list links, dict dialects):
         if len(EVENTS) != NOTE_EVENT_COUNT:
             raise AssertionError("EVENTS and NoteEvent do not agree")
         self.callback = callback
         self._stats = stats
         self._listeners = listeners
         self._links = links
+        self._dialects = dialects
         self._failed = stats.counter(
             "authswitch_notes_failed_total", "Notes for the log that were lost because writing them raised an error.")
         self._held_back = stats.counter(
@@ -94,15 +129,16 @@ cdef class NoteQueue:
     def __dealloc__(self):
         free(self._notes)
 
-    cdef void add(self, NoteEvent event, int place, int64_t first, int64_t second, int64_t third, int64_t fourth,
-                  const uint8_t *rrn) noexcept nogil:
-        """Keep a note; only count it when so many of its event wait."""
+    cdef Note *add(self, NoteEvent event, int place, int64_t first, int64_t second, int64_t third, int64_t fourth,
+                   const uint8_t *rrn) noexcept nogil:
+        """Keep a note, to which a fault and texts may be added; only count it, and NULL, when so many of its event
+        wait."""
         cdef Note *note
         cdef uint32_t number = <uint32_t>event
         self._of_event[number] += 1
         if self._of_event[number] > NOTES_KEPT:
             stats_add(self._stats, self._held_back, 1)
-            return
+            return NULL
         note = self._notes + self._count
         self._count += 1
         note.event = number
@@ -114,6 +150,9 @@ cdef class NoteQueue:
         note.has_rrn = rrn != NULL
         if rrn != NULL:
             memcpy(note.rrn, rrn, NOTE_RRN_BYTES)
+        note.has_fault = False
+        memset(note.text, 0, NOTE_TEXT_BYTES)
+        return note
 
     cdef bint is_empty(self) noexcept nogil:
         return self._count == 0
@@ -154,16 +193,25 @@ cdef class NoteQueue:
         cdef dict details = {}
         cdef int i = 0
         cdef uint32_t more = self._of_event[note.event]
-        _, where, values = EVENTS[note.event]
-        if where == LINK:
-            details[LINK] = self._links[note.place]
-        elif where == LISTENER:
-            details[LISTENER] = self._listeners[note.place]
+        cdef int at = 0
+        _, where, values, texts = EVENTS[note.event]
+        if where is not NOWHERE:
+            details[where] = (self._links if where == LINK else self._listeners)[note.place]
         if note.has_rrn:
             details["rrn"] = note.rrn[:NOTE_RRN_BYTES].decode("ascii", "replace")
         for name, shown in values:
             details[name] = shown(note.value[i])
             i += 1
+        for name, size in texts:
+            if note.text[at]:
+                details[name] = note.text[at:at + size].decode("ascii", "replace").rstrip("\0 ")
+            at += size
+        if note.has_fault:
+            details["dialect"] = self._dialects[where][note.place]
+            details.update(fault_details(&note.fault))
+        if values is FRAME:
+            details["dialect"] = self._dialects[where][note.place]
+            _frame(details)
         if more > NOTES_KEPT:
             details["held_back"] = more - NOTES_KEPT
             self._of_event[note.event] = NOTES_KEPT

@@ -2,7 +2,7 @@
 
 cimport cython
 from switch.duplicate cimport Outcome
-from switch.journal cimport POSITION_FAILED, Journal
+from switch.journal cimport POSITION_FAILED, Detail, Journal
 from switch.reversal cimport Reversal
 from switch.transaction cimport Transaction
 
@@ -50,7 +50,8 @@ cdef class Notebook(Journal):
             "sent": transaction.sent[:transaction.sent_size],
         })
 
-    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size) noexcept:
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
+                         const Detail *detail) noexcept:
         return self._note("outcome", {
             "stan": outcome.key.stan,
             "kind": KINDS[outcome.kind],

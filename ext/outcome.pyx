@@ -118,6 +118,7 @@ cdef void _say(State state, TerminalChannel channel, const uint8_t *headers, con
         set_rrn(state, rrn)
     cdef int size = compose_own_answer(state, listener, terminal, <uint32_t>offset)
     if size < 0:
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("no answer can be written to an unreadable request")
         return
     send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
@@ -142,9 +143,10 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("answer cannot be composed")
         return
-    position = state.journal.outcome(entry, reason, state.stored_answer, state.stored_size)
+    position = state.journal.outcome(entry, reason, state.stored_answer, state.stored_size, state.take_detail())
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
     if position != POSITION_FAILED:
         send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
@@ -223,7 +225,8 @@ cdef int _compose_final(State state, Transaction *transaction, Listener listener
         size = compose_answer(state, listener, composers[transaction.listener], terminal, answer, offset)
         if size >= 0:
             return size
-        state.tell(NOTE_ANSWER_NOT_COMPOSABLE, link.number, state.fault.field)
+        state.keep_fault(False)
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         reason[0] = REASON_SYSTEM_MALFUNCTION
     set_reason(state, listener, reason[0])
     return compose_own_answer(state, listener, terminal, offset)
@@ -252,6 +255,9 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     cdef int cause = CAUSE_TIMEOUT if reason == REASON_TIMEOUT else CAUSE_UNUSABLE
     cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef TerminalChannel channel
+    state.has_detail = False
+    if code != NULL and reason != REASON_APPROVED:
+        state.note_code(code, code_size)
     if transaction.reversal_wanted and reason == REASON_APPROVED:
         cause = CAUSE_TERMINAL
         reason = REASON_TIMEOUT          # the terminal has given it up: it is reversed, and never told as approved
@@ -296,13 +302,13 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     # The request as it was sent is kept with an approval that may yet have to be reversed.
     _store(state, outcome, size, transaction.sent, sent_size if approved else 0)
     if size < 0:
-        state.tell(NOTE_ANSWER_NOT_COMPOSABLE, link.number, state.fault.field)
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         if channel is not None:
             channel.hang_up("answer cannot be composed")
         return
     if position == POSITION_FAILED:
         return                            # without an OUTCOME its INTENT stays open, and is reversed after a restart
-    written = state.journal.outcome(entry, told, state.stored_answer, state.stored_size)
+    written = state.journal.outcome(entry, told, state.stored_answer, state.stored_size, state.take_detail())
     if written == POSITION_FAILED:
         return                            # nothing may be told that is not written down
     if written > position:

@@ -14,8 +14,9 @@ REVERSED, n from the last ATTEMPT. An ADVICE that was written once more has ``re
 has; requests, OUTCOMEs and REVERSALs go on to name the first one.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int16_t, int64_t
 from switch.duplicate cimport Outcome
+from switch.journal cimport Detail
 from switch.registry cimport Registry
 from switch.reversal cimport Reversal
 from switch.transaction cimport NaturalKey, Transaction
@@ -45,6 +46,7 @@ cdef enum OutcomeFlags:
     FLAG_APPROVED = 1
     FLAG_REVERSED = 2         # a reversal of it is stored
     FLAG_STAND_IN = 4         # the stand-in rule of the link approved it, no issuer
+    FLAG_DETAIL = 8           # a DetailPart precedes the answer
 
 cdef enum AdviceFlags:
     ADVICE_STAND_IN = 1       # of an approval by stand-in; else a terminal sent the advice
@@ -88,6 +90,15 @@ cdef packed struct OutcomePart:
     uint8_t authorization_code[6]     # zeros: none
     uint8_t reserved[2]
     uint32_t answer_size      # the answer as the terminal gets it follows
+
+cdef packed struct DetailPart:        # behind the RequestPart where there is one
+    uint8_t code[4]           # the issuer's response code; zeros: none
+    uint8_t fault             # FaultCode; FAULT_NONE: none
+    uint8_t of_link           # the fault is in the link's message, else in the listener's
+    int16_t field             # FIELD_TYPE and the like below 1
+    uint32_t position         # byte, from the start of the message
+    uint32_t needed
+    uint32_t available
 
 cdef packed struct ReversalPart:
     int64_t original          # position of the INTENT that it takes back; 0: not known here
@@ -155,6 +166,8 @@ cdef struct Record:           # one record, read: the parts that its type has
     RequestPart request
     IntentPart intent
     OutcomePart outcome
+    bint has_detail
+    DetailPart detail
     ReversalPart reversal
     AttemptPart attempt
     ReversedPart reversed
@@ -170,7 +183,7 @@ cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Tran
                       const Outcome *outcome, int64_t wall_us) noexcept nogil
 """Each writes one record and gives its size, or -1 when there is less room."""
 cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Outcome *outcome, int reason,
-                       const uint8_t *answer, uint32_t size, int64_t wall_us) noexcept nogil
+                       const uint8_t *answer, uint32_t size, const Detail *detail, int64_t wall_us) noexcept nogil
 cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
 cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
 cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, int reason,

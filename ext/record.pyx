@@ -9,6 +9,7 @@ from switch.reversal cimport (
     CAUSE_LATE, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNKNOWN,
     CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
 )
+from switch.scan cimport Fault, fault_details
 
 if sys.byteorder != "little":
     raise ImportError("the journal's records are little-endian structures; this machine is not")
@@ -111,12 +112,16 @@ cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Tran
 
 
 cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Outcome *outcome, int reason,
-                       const uint8_t *answer, uint32_t answer_size, int64_t wall_us) noexcept nogil:
+                       const uint8_t *answer, uint32_t answer_size, const Detail *detail,
+                       int64_t wall_us) noexcept nogil:
     cdef RequestPart request
     cdef OutcomePart part
+    cdef DetailPart more
     cdef uint64_t size = sizeof(RecordHead) + sizeof(OutcomePart) + answer_size
     if outcome.intent == 0:
         size += sizeof(RequestPart)
+    if detail != NULL:
+        size += sizeof(DetailPart)
     if size > room or size > RECORD_BYTES_MAX:
         return -1
     put_head(out, RECORD_OUTCOME, size, wall_us)
@@ -126,7 +131,7 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
     part.link = outcome.link
     part.reason = <uint8_t>reason
     part.flags = ((FLAG_APPROVED if outcome.approved else 0) | (FLAG_REVERSED if outcome.reversed else 0)
-                  | (FLAG_STAND_IN if outcome.stood_in else 0))
+                  | (FLAG_STAND_IN if outcome.stood_in else 0) | (FLAG_DETAIL if detail != NULL else 0))
     memcpy(part.rrn, outcome.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, outcome.authorization_code, sizeof(part.authorization_code))
     part.answer_size = answer_size
@@ -136,6 +141,16 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
         fill_request(&request, registry, outcome)
         memcpy(out, &request, sizeof(RequestPart))
         out += sizeof(RequestPart)
+    if detail != NULL:
+        memcpy(more.code, detail.code, sizeof(more.code))
+        more.fault = <uint8_t>detail.fault.code
+        more.of_link = detail.of_link
+        more.field = <int16_t>detail.fault.field
+        more.position = detail.fault.position
+        more.needed = detail.fault.needed
+        more.available = detail.fault.available
+        memcpy(out, &more, sizeof(DetailPart))
+        out += sizeof(DetailPart)
     if answer_size:
         memcpy(out, answer, answer_size)
     return <int>size
@@ -372,6 +387,9 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         status = take_part(&at, &left, &record.outcome, sizeof(OutcomePart))
         if status == 0 and record.outcome.intent == 0:
             status = take_request(&at, &left, record)
+        record.has_detail = record.outcome.flags & FLAG_DETAIL
+        if status == 0 and record.has_detail:
+            status = take_part(&at, &left, &record.detail, sizeof(DetailPart))
         if status == 0:
             status = take_message(&at, &left, record.outcome.answer_size, record)
     elif record.head.type == RECORD_REVERSAL:
@@ -473,6 +491,19 @@ cdef list positions_of(const Record *record):
     return found
 
 
+cdef dict describe_detail(const DetailPart *detail):
+    cdef dict parts = {}
+    cdef Fault fault
+    if detail.code[0]:
+        parts["issuer_code"] = detail.code[:4].decode("ascii", "replace").strip("\0")
+    if detail.fault:
+        fault.code, fault.field = detail.fault, detail.field
+        fault.position, fault.needed, fault.available = detail.position, detail.needed, detail.available
+        parts["fault"] = fault_details(&fault)
+        parts["fault"]["of_link"] = bool(detail.of_link)
+    return parts
+
+
 cdef dict describe(const Record *record):
     cdef dict parts = {
         "position": record.position,
@@ -508,6 +539,8 @@ cdef dict describe(const Record *record):
         if record.outcome.rrn[0]:
             parts["rrn"] = record.outcome.rrn[:12].decode("ascii", "replace")
         parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")
+        if record.has_detail:
+            parts.update(describe_detail(&record.detail))
     elif record.head.type == RECORD_REVERSAL:
         parts["original"] = record.reversal.original
         parts["replaces"] = record.reversal.replaces

@@ -498,7 +498,7 @@ cdef class Recovery(Visitor):
         memcpy(entry.rrn, record.intent.rrn, sizeof(entry.rrn))
         if number != OUTCOME_NONE:
             state.duplicates.finish_without_answer(number, self._now_ns)
-        entry.position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0)
+        entry.position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0, NULL)
         if entry.position == POSITION_FAILED:
             raise RecoveryFailed(f"the outcome of the request at journal position {position} cannot be written down")
         self.ended += 1

@@ -5,12 +5,12 @@ The steps follow one another as in the design; each either lets the request pass
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
-from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, seal_message, verify_message
+from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, seal_message, verify_message
 from switch.debt cimport can_owe
 from switch.advice cimport stand_in_for, take_advice
 from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
 from switch.duplicate cimport ADMISSION_FULL, OUTCOME_FINISHED, OUTCOME_NONE, Outcome
-from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots, fill_pin_slot
+from switch.forwarding cimport LinkTexts, can_translate_pin, choose_link, fill_link_slots, fill_pin_slot
 from switch.identity cimport NOT_REFUSED, identify
 from switch.journal cimport POSITION_FAILED
 from switch.kind cimport (
@@ -24,7 +24,10 @@ from switch.meters cimport (
     LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TRANSACTIONS,
 )
 from switch.network cimport answer_terminal
-from switch.note_queue cimport NOTE_FORMAT_ERROR, NOTE_REQUEST_NOT_COMPOSABLE
+from switch.note_queue cimport (
+    NOTE_CONFLICTING_REPEAT, NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE,
+    NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED, NOTE_UNEXPECTED_MESSAGE, NoteEvent,
+)
 from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat
 from switch.reason cimport (
     REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
@@ -34,7 +37,10 @@ from switch.reason cimport (
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE
-from switch.scan cimport has_field, read_number, read_text, scan_message
+from switch.scan cimport (
+    FAULT_AMOUNT, FAULT_CONFLICT, FAULT_KIND, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field, read_number,
+    read_text, scan_message,
+)
 from switch.sensitive cimport read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
@@ -43,13 +49,14 @@ from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport Composer
 
 cdef enum:
+    FIELD_PAN = 2
+    FIELD_PROCESSING_CODE = 3
     FIELD_AMOUNT = 4
     FIELD_STAN = 11
     FIELD_CURRENCY = 49
     FIELD_PIN = 52
     KEY_TEXT_MAX = 64
     ANSWER_BYTES_MORE = 128   # in the answer and in the request as sent, above what the terminal's request has twice
-    STAN_DIGITS = 6
 
 
 cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept:
@@ -59,17 +66,16 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
     cdef uint32_t terminal_number = TERMINAL_NONE
     cdef int kind, reason
     stats_add(state.meters.stats, state.meters.listener[listener.number].requests, 1)
+    state.has_detail = False
     if scan_message(tables.spec, frame.message, frame.message_size, &state.request, &state.fault) != 0:
         _handle_unreadable(state, channel, frame)
         return
     if not is_request(state.request.mti):
         stats_add(state.meters.stats, state.meters.listener[listener.number].unexpected, 1)
+        state.tell(NOTE_UNEXPECTED_MESSAGE, listener.number, state.request.mti)
         return
     if not has_field(&state.request, FIELD_STAN):
-        state.fault.field = FIELD_STAN
-        state.fault.position = frame.message_size
-        state.fault.needed = STAN_DIGITS
-        state.fault.available = 0
+        fault_at(tables.spec, &state.request, FIELD_STAN, FAULT_MISSING, &state.fault)
         _handle_unreadable(state, channel, frame)
         return
     kind = tables.classify(&state.request)
@@ -90,8 +96,7 @@ cdef void _handle_unreadable(State state, TerminalChannel channel, const Frame *
     """Answer a message that cannot be scanned where its MTI and STAN could be read; else the connection is closed."""
     cdef Listener listener = channel.listener
     stats_add(state.meters.stats, state.meters.listener[listener.number].format_errors, 1)
-    state.tell(NOTE_FORMAT_ERROR, listener.number, state.fault.field, state.fault.position, state.fault.needed,
-               state.fault.available)
+    state.tell_fault(NOTE_FORMAT_ERROR, listener.number)
     if state.request.mti == 0 or not is_request(state.request.mti) or not has_field(&state.request, FIELD_STAN):
         channel.hang_up("message cannot be read")
         return
@@ -114,9 +119,29 @@ cdef bint _mac_is_acceptable(State state, Listener listener, const Terminal *ter
     if verdict == MAC_ABSENT:
         if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> kind) & 1:
             return True
+    mac_fault(listener.tables, &state.request, verdict, &state.fault)
+    _tell_fault(state, NOTE_MAC_FAILURE, listener, terminal)
     stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
     state.mac_failures[terminal_number] += 1
     return False
+
+
+cdef void _tell_fault(State state, NoteEvent event, Listener listener, const Terminal *terminal) noexcept nogil:
+    """Tell what is wrong with a request that can be read; its OUTCOME, if it gets one, says so too."""
+    state.keep_fault(False)
+    state.tell_fault(event, listener.number, terminal.id)
+
+
+cdef void _tell_field(State state, NoteEvent event, Listener listener, const Terminal *terminal, int field,
+                      int code) noexcept nogil:
+    fault_at(listener.tables.spec, &state.request, field, code, &state.fault)
+    _tell_fault(state, event, listener, terminal)
+
+
+cdef void _lack(State state, Listener listener, const Terminal *terminal, int field) noexcept:
+    """Tell that a request lacks a field that is needed, or that it says nothing."""
+    stats_add(state.meters.stats, state.meters.listener[listener.number].format_errors, 1)
+    _tell_field(state, NOTE_FORMAT_ERROR, listener, terminal, field, FAULT_MISSING)
 
 
 cdef uint64_t _fold(uint64_t folded, const uint8_t *text, int count) noexcept nogil:
@@ -168,6 +193,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
     cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
     if stan < 0:
+        _lack(state, listener, terminal, FIELD_STAN)
         refuse(state, channel, frame.headers, terminal, kind, REASON_FORMAT_ERROR)
         return
     state.pan_digits = read_pan(listener.tables.spec, &state.request, state.pan)
@@ -270,6 +296,7 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
     cdef TerminalChannel earlier
     if entry.fingerprint != fingerprint or not _suits(<Listener>state.listeners[entry.listener], listener):
         stats_add(state.meters.stats, state.meters.listener[listener.number].conflicting, 1)
+        _tell_field(state, NOTE_CONFLICTING_REPEAT, listener, terminal, FIELD_STAN, FAULT_CONFLICT)
         refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)
         return
     if entry.state == OUTCOME_FINISHED:
@@ -301,12 +328,15 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     if kind == KIND_UNKNOWN or not kind_traits(kind).forwarded:
         if kind_traits(kind).is_advice:
             return take_advice(state, channel, frame.headers, terminal, outcome)
+        _tell_field(state, NOTE_REQUEST_REFUSED, listener, terminal, FIELD_PROCESSING_CODE, FAULT_KIND)
         return REASON_INVALID_TRANSACTION
     if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
         return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
     if state.pan_digits == 0:
+        _lack(state, listener, terminal, FIELD_PAN)
         return REASON_FORMAT_ERROR
     if (kind_traits(kind).money or kind == KIND_PREAUTHORIZATION) and amount_minor <= 0:
+        _tell_field(state, NOTE_REQUEST_REFUSED, listener, terminal, FIELD_AMOUNT, FAULT_AMOUNT)
         return REASON_INVALID_AMOUNT
     if currency < 0:
         currency = 0
@@ -340,11 +370,14 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     if has_field(&state.request, FIELD_PIN):
         reason = fill_pin_slot(state, listener, link, terminal, &texts)
         if reason != NOT_REFUSED:
+            _tell_field(state, NOTE_PIN_NOT_TRANSLATABLE, listener, terminal, FIELD_PIN,
+                        FAULT_PIN if can_translate_pin(link, terminal) else FAULT_PIN_KEY)
             return -reason - 1
     size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
                             &state.composed, &state.fault)
     if size < 0:
-        state.tell(NOTE_REQUEST_NOT_COMPOSABLE, link.number, state.fault.field)
+        state.keep_fault(True)
+        state.tell_fault(NOTE_REQUEST_NOT_COMPOSABLE, link.number)
         return -REASON_FORMAT_ERROR - 1
     if composer.mac_field and link.mac_key.algorithm != MAC_NONE:
         if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,

@@ -16,13 +16,26 @@ cdef enum FaultCode:
     FAULT_TRAILING            # bytes after the last field
     FAULT_ROOM                # the output buffer is too small (composing)
     FAULT_VALUE               # a value that the destination field cannot hold (composing)
+    FAULT_MISSING             # a field that is needed and absent
+    FAULT_MAC_WRONG
+    FAULT_MAC_ABSENT
+    FAULT_MAC_KEY             # no key to verify it with
+    FAULT_PIN                 # a PIN block that does not open
+    FAULT_PIN_KEY             # no key to open it, or to close it again
+    FAULT_KIND                # no kind of the dialect is asked for so
+    FAULT_AMOUNT              # none, or nothing
+    FAULT_CONFLICT            # the number of another request
+    FAULT_UNWRITABLE          # nothing is wrong with one field: the message cannot be made, or not be framed
+
+cdef extern from "stdint.h":
+    const uint32_t NO_BYTE "UINT32_MAX"      # position of a fault that stands nowhere
 
 cdef struct Fault:
     int code
     int field                 # number; FIELD_HEADER, FIELD_TYPE, FIELD_BITMAP for the others
     uint32_t position         # byte offset from the start of the message
-    uint32_t needed           # FAULT_LENGTH_LIMIT: the maximum; FAULT_CONTENT and the like: 0
-    uint32_t available        # FAULT_LENGTH_LIMIT: what the message says; FAULT_TRAILING: bytes left over
+    uint32_t needed           # FAULT_LENGTH_LIMIT: the maximum; FAULT_CONTENT: the class
+    uint32_t available        # FAULT_LENGTH_LIMIT: the length told; FAULT_TRAILING: bytes left; FAULT_CONTENT: the sort
 
 cdef struct MessageIndex:
     const uint8_t *data       # the message; borrowed
@@ -61,3 +74,9 @@ cdef int take_field(const FieldSpec *spec, Reader *reader, const uint8_t **data,
 
 cdef object fault_error(const Fault *fault)
 """The ``ScanError`` that tells of a fault."""
+
+cdef dict fault_details(const Fault *fault)
+"""A fault as ``State.tell`` takes it: ``switch.faults`` words it."""
+
+cdef void fault_at(Spec spec, const MessageIndex *index, int field, int code, Fault *fault) noexcept nogil
+"""Fill a fault for a field of a scanned message: at the byte where it stands, or would stand."""

@@ -21,6 +21,7 @@ from switch.content cimport (
     pad_of,
     quickly_agrees,
     text_fits,
+    wrong_character,
     wrong_content,
 )
 from switch.cursor cimport Reader, load_be64, lowest_bit, reader_over, reader_position, reader_take
@@ -45,38 +46,13 @@ from switch.spec cimport (
     compile_spec,
 )
 
+from switch.faults import FAULT_NAMES, fault_words
+
 cdef enum:
     READ_NUMBER_DIGITS_MAX = 18
     SECONDARY_BITMAP = 1
     TERTIARY_BITMAP = 65
 
-# Names of the FaultCode values, for errors and metrics.
-FAULT_NAMES = (
-    "none",
-    "truncated",
-    "length_digits",
-    "length_limit",
-    "content",
-    "bitmap_digits",
-    "type_digits",
-    "no_spec",
-    "trailing",
-    "room",
-    "value",
-)
-_FAULT_TEXTS = (
-    "no fault",
-    "need {needed} bytes, have {available}",
-    "the length is not a number",
-    "the length is {available}, above the maximum of {needed}",
-    "a character outside the field's content class",
-    "the bitmap is not made of hex digits",
-    "the message type is not four digits",
-    "the bit is set, but the specification has no such field",
-    "{available} bytes after the last field",
-    "need room for {needed} bytes, have {available}",
-    "a value that the field cannot hold",
-)
 _PART_KEYS = {FIELD_TYPE: "t", FIELD_BITMAP: "p"}
 
 
@@ -87,13 +63,13 @@ class ScanError(ValueError):
         code: What is wrong, one of ``FAULT_NAMES``.
         field: Key of the field: ``"2"`` to ``"192"``, or ``"h"``, ``"t"``, ``"p"``, ``"1"``.
         position: Byte offset from the start of the message.
-        needed: Bytes that were needed; the maximum where a length is above it; else 0.
-        available: Bytes that were there; the length where it is above the maximum; else 0.
+        needed: Bytes that were needed; the maximum where a length is above it; of ``content`` the class; else 0.
+        available: Bytes that were there; the length where it is above the maximum; of ``content`` the sort of the
+            character; else 0.
     """
 
     def __init__(self, code, field, position, needed=0, available=0):
-        text = _FAULT_TEXTS[FAULT_NAMES.index(code)].format(needed=needed, available=available)
-        super().__init__(f"field {field}: {text}, at byte {position}")
+        super().__init__(fault_words(code, field, position, needed, available))
         self.code = code
         self.field = field
         self.position = position
@@ -107,6 +83,30 @@ class ScanError(ValueError):
 cdef object fault_error(const Fault *fault):
     field = FIELD_KEYS[fault.field] if fault.field >= 0 else _PART_KEYS[fault.field]
     return ScanError(FAULT_NAMES[fault.code], field, fault.position, fault.needed, fault.available)
+
+
+cdef dict fault_details(const Fault *fault):
+    return {
+        "fault": FAULT_NAMES[fault.code] if fault.code < len(FAULT_NAMES) else "unwritable",
+        "field": fault.field if fault.field > 0 else _PART_KEYS.get(fault.field, "h"),
+        "byte": None if fault.position == NO_BYTE else fault.position,
+        "needed": fault.needed,
+        "available": fault.available,
+    }
+
+
+cdef void fault_at(Spec spec, const MessageIndex *index, int field, int code, Fault *fault) noexcept nogil:
+    cdef int later
+    cdef uint32_t place = index.size
+    for later in range(field, FIELD_SLOTS):
+        if has_field(index, later):
+            place = index.offset[later] - spec.fields[later].length_width
+            break
+    fault.code = code
+    fault.field = field
+    fault.position = place
+    fault.needed = 0
+    fault.available = 0
 
 
 # --- the scan ----------------------------------------------------------------------------------------------------
@@ -188,7 +188,8 @@ cdef inline int _index_field(const FieldSpec *spec, Reader *reader, int field, M
     if not quickly_agrees(spec, data, size, count, size + reader.left):
         wrong = wrong_content(spec, data, size, count)
         if wrong >= 0:
-            return _fail(fault, FAULT_CONTENT, field, <size_t>(data - reader.start) + <size_t>wrong, 0, 0)
+            return _fail(fault, FAULT_CONTENT, field, <size_t>(data - reader.start) + <size_t>wrong, spec.content,
+                         wrong_character(spec, data, size, count, wrong))
     index.offset[field] = <uint32_t>(data - reader.start)
     index.length[field] = size
     index.count[field] = <uint16_t>count
@@ -206,7 +207,8 @@ cdef int _index_header(const FieldSpec *spec, Reader *reader, MessageIndex *inde
         return -1
     wrong = wrong_content(spec, data, size, count)
     if wrong >= 0:
-        return _fail(fault, FAULT_CONTENT, FIELD_HEADER, <size_t>wrong, 0, 0)
+        return _fail(fault, FAULT_CONTENT, FIELD_HEADER, <size_t>(data - reader.start) + <size_t>wrong, spec.content,
+                     wrong_character(spec, data, size, count, wrong))
     index.offset[FIELD_HEADER] = <uint32_t>(data - reader.start)
     index.length[FIELD_HEADER] = size
     index.count[FIELD_HEADER] = <uint16_t>count

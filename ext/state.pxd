@@ -9,7 +9,7 @@ from switch.channel cimport Channel
 from switch.dialect cimport DialectTables
 from switch.duplicate cimport DuplicateWindow
 from switch.framing cimport Framing
-from switch.journal cimport Journal
+from switch.journal cimport Detail, Journal
 from switch.link cimport Link, LinkChannel
 from switch.listener cimport Listener, TerminalChannel
 from switch.mac cimport MacEngine, MacKey
@@ -67,6 +67,8 @@ cdef class State:
     cdef MessageIndex sent                    # what the issuer was asked
     cdef Slots slots
     cdef Fault fault
+    cdef Detail detail                        # of the next OUTCOME, when ``has_detail``
+    cdef bint has_detail
     cdef uint8_t *out
     cdef uint8_t *aside                       # a message that is composed or copied to be kept
     cdef uint8_t *kept                        # the terminal's answer, where it is kept otherwise than it is told
@@ -85,7 +87,12 @@ cdef class State:
                    int64_t fourth=*) noexcept nogil
     cdef void tell_of(self, NoteEvent event, int place, const uint8_t *rrn, int64_t first=*, int64_t second=*,
                       int64_t third=*) noexcept nogil
+    cdef void tell_fault(self, NoteEvent event, int place, const uint8_t *terminal=*, int64_t first=*) noexcept nogil
+    cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size, int64_t first) noexcept nogil
     cdef int deliver_notes(self) except -1
+    cdef void keep_fault(self, bint of_link) noexcept nogil
+    cdef void note_code(self, const uint8_t *code, int size) noexcept nogil
+    cdef const Detail *take_detail(self) noexcept nogil
     cdef void enlist(self, Channel channel)
     cdef void delist(self, Channel channel)
     cdef void wake(self, Channel channel)

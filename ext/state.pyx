@@ -7,6 +7,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
 from switch.live cimport live
+from switch.note_queue cimport NOTE_TEXT_BYTES, Note
+from switch.registry cimport TERMINAL_ID_MAX
 from switch.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
     SLOT_TRANSMISSION_TIME,
@@ -71,7 +73,10 @@ cdef class State:
         self.acquirer_id = acquirer_id.encode("ascii")
         self.acquirer_text = <const uint8_t *><const char *>self.acquirer_id
         self.acquirer_digits = len(self.acquirer_id)
-        self.notes = NoteQueue(note, meters.stats, meters.listener_names, meters.link_names)
+        self.notes = NoteQueue(note, meters.stats, meters.listener_names, meters.link_names, {
+            "listener": [(<Listener>listener).tables.name for listener in listeners],
+            "link": [(<Link>link).tables.name for link in links],
+        })
         self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
         self.pins = PinTranslator()
         self.channels = []
@@ -134,6 +139,45 @@ cdef class State:
     cdef int deliver_notes(self) except -1:
         """Call the callback with what was noted; for whoever drives the state machine, between two steps."""
         return 0 if self.notes.is_empty() else self.notes.deliver()
+
+    cdef void tell_fault(self, NoteEvent event, int place, const uint8_t *terminal=NULL,
+                         int64_t first=0) noexcept nogil:
+        """The same of ``fault``: in a message of, or to, this link or listener; ``terminal`` is whose it is."""
+        cdef Note *note = self.notes.add(event, place, first, 0, 0, 0, NULL)
+        if note == NULL:
+            return
+        note.has_fault = True
+        note.fault = self.fault
+        if terminal != NULL:
+            memcpy(note.text, terminal, TERMINAL_ID_MAX)
+
+    cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size,
+                        int64_t first) noexcept nogil:
+        """The same with texts that are no secrets, of the sizes that ``EVENTS`` says."""
+        cdef Note *note = self.notes.add(event, place, first, 0, 0, 0, NULL)
+        if note != NULL:
+            memcpy(note.text, text, min(size, <int>NOTE_TEXT_BYTES))
+
+    cdef void keep_fault(self, bint of_link) noexcept nogil:
+        """The next OUTCOME says ``fault``: in a link's message, or in a listener's."""
+        if not self.has_detail:
+            memset(&self.detail, 0, sizeof(Detail))
+        self.detail.of_link = of_link
+        self.detail.fault = self.fault
+        self.has_detail = True
+
+    cdef void note_code(self, const uint8_t *code, int size) noexcept nogil:
+        """The next OUTCOME says an issuer's response code."""
+        memset(&self.detail, 0, sizeof(Detail))
+        memcpy(self.detail.code, code, min(<size_t>size, sizeof(self.detail.code)))
+        self.has_detail = True
+
+    cdef const Detail *take_detail(self) noexcept nogil:
+        """What the OUTCOME that is written now says besides; NULL: nothing. Only one says it."""
+        if not self.has_detail:
+            return NULL
+        self.has_detail = False
+        return &self.detail
 
     cdef void enlist(self, Channel channel):
         """Give a channel its slot; from here on answers can find it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from switch.keys.wrapping import unwrap_key, wrap_key
 COMPONENTS_MAX = 9
 ALGORITHM_DEFAULT = "3des-2key"
 CHECK_VALUE_DIGITS_MIN = 4
+TRIES_MAX = 5
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -135,7 +136,8 @@ def import_key(
     """Take in a key from clear components, or from its form encrypted under a TMK or ZMK, as hex.
 
     On a terminal each is asked for without showing it; else each is a line of standard input. Clear components are
-    XORed. The check value of each component and of the key is shown.
+    XORed. The length and the check value of each component are shown when it is typed, and one that cannot be is asked
+    for again. Without --kcv the key's check value is shown, and has to be confirmed.
 
     Example: authswitch keys --config switch.toml import link/bank-a/zmk --components 3 --kcv 08D7B4
     """
@@ -144,14 +146,18 @@ def import_key(
         if under is None:
             value = _combined(algorithm, components)
         else:
-            (wrapped,) = _read_hex(["encrypted key"])
+            (wrapped,) = _read_hex(["encrypted key"], lambda *_: None)
             with _asked_wrongly():
                 value = unwrap_key(file.get(under), algorithm, wrapped)
         if check is not None:
             _compare_check(algorithm, value, check)
         key = Key(name, usage_found, algorithm, value)
         file.put(key, replace=replace)
-        if _on_terminal() and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
+        if (
+            check is None
+            and _on_terminal()
+            and not typer.confirm(f"check value {key.check_value}: is it the right one?")
+        ):
             _fail("nothing was changed")
     _tell(key)
 
@@ -295,12 +301,14 @@ def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
 
 def _combined(algorithm: str, count: int) -> bytes:
     """The key of components that are asked for."""
-    components = _read_hex([f"component {number}" for number in range(1, count + 1)])
     size = check_algorithm(algorithm).size
-    for number, component in enumerate(components, 1):
+
+    def tell(name: str, component: bytes) -> None:
         if len(component) != size:
-            _fail(f"component {number} has {len(component)} bytes; a key of algorithm {algorithm} has {size}")
-        typer.echo(f"component {number}: kcv {check_value(algorithm, component)}")
+            raise SecretError(f"{name} has {len(component)} bytes; a key of algorithm {algorithm} has {size}")
+        typer.echo(f"{name}: {size} bytes, kcv {check_value(algorithm, component)}")
+
+    components = _read_hex([f"component {number}" for number in range(1, count + 1)], tell)
     value = combine_components(components)
     weak = check_algorithm(algorithm).family == "des" and any(
         is_weak_des_key(value[at : at + 8]) for at in range(0, size, 8)
@@ -310,20 +318,43 @@ def _combined(algorithm: str, count: int) -> bytes:
     return value
 
 
-def _read_hex(what: list[str]) -> list[bytes]:
+class SecretError(ValueError):
+    """A secret that cannot be what it should be, in words that hold nothing of it."""
+
+
+Tell = Callable[[str, bytes], None]
+"""Tells of a secret that was given, by what it is; or raises ``SecretError``."""
+
+
+def _read_hex(what: list[str], tell: Tell) -> list[bytes]:
     """As many secrets in hex as are named: asked for on a terminal, else lines of standard input."""
     if _on_terminal():
-        lines = [str(typer.prompt(one, hide_input=True)) for one in what]
-    else:
-        lines = [line for line in sys.stdin.read(65_536).splitlines() if line.strip()]
-        if len(lines) != len(what):
-            _fail(f"needed {len(what)} lines of standard input ({', '.join(what)}), not {len(lines)}")
-    found = []
-    for one, line in zip(what, lines, strict=True):
+        return [_ask_hex(one, tell) for one in what]
+    lines = [line for line in sys.stdin.read(65_536).splitlines() if line.strip()]
+    if len(lines) != len(what):
+        _fail(f"needed {len(what)} lines of standard input ({', '.join(what)}), not {len(lines)}")
+    try:
+        return [_from_hex(one, line, tell) for one, line in zip(what, lines, strict=True)]
+    except SecretError as error:
+        _fail(str(error))
+
+
+def _ask_hex(what: str, tell: Tell) -> bytes:
+    """One secret of a person, who may mistype it, and is told before the next one is asked for."""
+    for left in reversed(range(TRIES_MAX)):
         try:
-            found.append(bytes.fromhex(line))
-        except ValueError:
-            _fail(f"{one} is not written in pairs of hex digits")
+            return _from_hex(what, str(typer.prompt(what, hide_input=True)), tell)
+        except SecretError as error:
+            typer.echo(f"{error}{': once more' if left else ''}", err=True)
+    return _fail(f"{what} was not taken {TRIES_MAX} times; nothing was changed")
+
+
+def _from_hex(what: str, line: str, tell: Tell) -> bytes:
+    try:
+        found = bytes.fromhex(line)
+    except ValueError as error:
+        raise SecretError(f"{what} is not written in pairs of hex digits") from error
+    tell(what, found)
     return found
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from switch.faults import with_reason
 from switch.log import get_logger
 
 EVENTS_A_SECOND = 10
@@ -55,5 +56,6 @@ class Notes:
         self._count[event] += 1
         if self._count[event] > EVENTS_A_SECOND:
             self._held_back[event] = self._held_back.get(event, 0) + 1 + details.get("held_back", 0)
-        else:
-            getattr(self._log, LEVELS.get(event, "warning"))(event.replace("_", " "), **details)
+            return
+        told = with_reason(details) if "fault" in details else details
+        getattr(self._log, LEVELS.get(event, "warning"))(event.replace("_", " "), **told)

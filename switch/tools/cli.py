@@ -14,12 +14,15 @@ from rich.text import Text
 
 from switch.codec import EncodeError, encode
 from switch.dialects import Dialect, DialectError, dialect_names, load_dialect
+from switch.faults import of_dialect
 from switch.framing import FrameError
+from switch.scan import ScanError
 from switch.tools.opened import OpenedMessage, Part, open_message
 from switch.tools.reading import (
     Frame,
     InputError,
     Notation,
+    as_given,
     from_bytes,
     messages_in,
     read_given,
@@ -67,7 +70,7 @@ def decode_command(
 ) -> None:
     """Show the fields of one message; card numbers are masked.
 
-    Exit status 1 when the message cannot be read: the fields before the fault are shown all the same.
+    Exit status 1 when the switch could not read the message: what can be shown of it is shown all the same.
 
     Example: authswitch decode -d cup 0057600501000061310031110808000020...
     """
@@ -102,21 +105,24 @@ def encode_command(
 ) -> None:
     """Write one message from its fields. Binary fields are given as hex digits; the bitmap makes itself.
 
-    Exit status 1 when a field cannot hold its value.
+    Exit status 1 when a field cannot hold its value, 2 when a key is no field of the dialect.
 
     Example: authswitch encode -d cup --frame '{"t": "0820", "11": "000001", "60": "00000001301"}'
     """
     chosen = _load(dialect)
     try:
-        fields = to_document(read_given(document, file))
-        given_headers = None if headers is None else to_bytes(headers.encode("utf-8"), Notation.HEX)
+        fields = to_document(read_given(document, file), chosen)
+        given_headers = None if headers is None else to_bytes(as_given(headers), Notation.HEX)
     except InputError as error:
         _fail(str(error), EXIT_ASKED_WRONGLY)
     try:
         data = bytes(encode({"h": "", **fields}, chosen.spec)[0])
+        chosen.tables.kind_of(data)  # what is written can be read
         written = chosen.framing.wrap(data, given_headers) if frame else data
     except EncodeError as error:
-        _fail(error.safe_message, EXIT_FAILED)
+        _fail(of_dialect(chosen.name, error.safe_message), EXIT_FAILED)
+    except ScanError as error:
+        _fail(of_dialect(chosen.name, str(error)), EXIT_FAILED)
     except FrameError as error:
         _fail(str(error), EXIT_FAILED)
     except ValueError as error:

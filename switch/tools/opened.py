@@ -20,8 +20,10 @@ from switch.dialects import Dialect
 from switch.dialects.layout import is_fixed
 from switch.dialects.model import Subfield, Variant
 from switch.dialects.references import place
+from switch.faults import of_dialect
 from switch.kinds import Kind
 from switch.masking import mask_pan, mask_text
+from switch.scan import ScanError
 from switch.tools.tlv import NAME_TAGS, PAN_TAGS, SECRET_TAGS, TAG_NAMES, Tlv, TlvError, parse_tlv
 
 TYPE = "t"
@@ -73,7 +75,7 @@ class OpenedMessage:
 def open_message(
     message: bytes, dialect: Dialect, headers: bytes = b"", *, show_sensitive: bool = False
 ) -> OpenedMessage:
-    """Open a message; where it cannot be read to its end, ``error`` says why and the fields before are there.
+    """Open a message; where the daemon could not read it, ``error`` says why, and what can be shown of it is there.
 
     Args:
         message: Its bytes, without the frame.
@@ -82,14 +84,18 @@ def open_message(
         show_sensitive: Show what may be shown of sensitive data when asked for.
     """
     error = ""
+    kind = Kind.UNKNOWN.label
+    try:
+        # What the daemon says: it reads more strictly than the decoder does, which shows what there is all the same.
+        kind = Kind(dialect.tables.kind_of(message)).label
+    except ScanError as refused:
+        error = of_dialect(dialect.name, str(refused))
     try:
         document, wire = decode(message, dialect.spec)
-        kind = Kind(dialect.tables.kind_of(message)).label
     except DecodeError as refused:
         document, wire = refused.doc_dec, refused.doc_enc
         document.pop(refused.field, None)  # what there is of it
-        kind = Kind.UNKNOWN.label
-        error = refused.safe_message
+        error = error or of_dialect(dialect.name, refused.safe_message)
     opener = _Opener(dialect, document, show_sensitive=show_sensitive)
     return OpenedMessage(
         dialect=dialect.name,
@@ -192,7 +198,7 @@ class _Opener:
             if not text:
                 return
             if subfield.encoding is not None:
-                text = text.encode("latin-1").decode(subfield.encoding, "replace")
+                text = text.encode("latin-1", "replace").decode(subfield.encoding, "replace")
             if subfield.secret and not self.show_sensitive:
                 text = "*" * len(text)
             yield Part(subfield.name, subfield.desc, text if self.show_sensitive else mask_text(text))
@@ -202,6 +208,8 @@ class _Opener:
             yield from map(self._data_object, parse_tlv(bytes.fromhex(digits)))
         except TlvError as error:
             yield Part("55", "is no BER-TLV", str(error))
+        except ValueError:
+            yield Part("55", "is no BER-TLV", "it is not made of bytes")
 
     def _data_object(self, item: Tlv) -> Part:
         description = TAG_NAMES.get(item.tag, "")

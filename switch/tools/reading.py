@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,7 +53,12 @@ def read_given(text: str | None, path: Path | None) -> bytes:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
     if text is None or text == STANDARD_INPUT:
         return sys.stdin.buffer.read()
-    return text.encode("utf-8")
+    return as_given(text)
+
+
+def as_given(text: str) -> bytes:
+    """The bytes of an argument of the command line, which need not be text."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def to_bytes(given: bytes, notation: Notation) -> bytes:
@@ -125,19 +131,57 @@ def messages_in(data: bytes, dialect: Dialect, frame: Frame) -> list[tuple[bytes
     return [(b"", data)]
 
 
-def to_document(given: bytes) -> dict[str, str]:
+def to_document(given: bytes, dialect: Dialect) -> dict[str, str]:
     """The fields of a message, from JSON such as ``{"t": "0800", "11": "000001"}``.
 
     Raises:
-        InputError: It is something else.
+        InputError: It is something else, or has keys that are no fields of the dialect; all of them are told.
     """
     try:
-        document = json.loads(given)
+        pairs = json.loads(given, object_pairs_hook=_Pairs)
+    except RecursionError as error:
+        raise InputError("needed a JSON object of fields, not one that is nested so deep") from error
     except ValueError as error:
         raise InputError(f"needed JSON: {error}") from error
-    if not isinstance(document, dict):
+    if not isinstance(pairs, _Pairs):
         raise InputError("needed a JSON object of fields")
-    for name, value in document.items():
-        if not isinstance(value, str):
-            raise InputError(f"field {name}: needed a string")
-    return document
+    names = Counter(name for name, _ in pairs)
+    wrong = [f"key {json.dumps(name)} stands there {count} times" for name, count in names.items() if count > 1]
+    wrong += filter(None, (_wrong_key(name, dialect) for name in names))
+    wrong += [f"field {name}: needed a string" for name, value in pairs if not isinstance(value, str)]
+    if wrong:
+        raise InputError("; ".join(wrong))
+    return dict(pairs)
+
+
+class _Pairs(list[tuple[str, str]]):
+    """A JSON object as it was written, keys that come twice among them."""
+
+
+def _wrong_key(name: str, dialect: Dialect) -> str:
+    """Why a key is no field of the dialect; empty when it is one."""
+    if name in _keys(dialect):
+        return ""
+    return f"key {json.dumps(name)}{_why_not(name, dialect)}"
+
+
+def _keys(dialect: Dialect) -> set[str]:
+    has_header = bool(dialect.layout.get("h", {}).get("max_len"))
+    return (
+        {name for name in dialect.layout if name.isdecimal() and name != "1"} | {"t"} | ({"h"} if has_header else set())
+    )
+
+
+def _why_not(name: str, dialect: Dialect) -> str:
+    number = next((str(number) for number, meaning in dialect.meanings.items() if meaning.key == name), "")
+    number = number or name.lstrip("Ff").lstrip("0")
+    whole, dot, _ = name.partition(".")
+    if name in ("p", "1"):
+        return ": the bitmap makes itself"
+    if number != name and number in dialect.layout:
+        return f': fields are given by number, this one as "{number}"'
+    if dot and whole in dialect.layout:
+        return f': a part of a field cannot be given alone, give field "{whole}" whole'
+    if name.isdecimal():
+        return f": dialect {dialect.name} has no such field"
+    return ': unknown; keys are "t" and the numbers of fields'

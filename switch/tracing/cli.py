@@ -85,6 +85,8 @@ def trace(
             raise typer.BadParameter(str(error)) from error
         found = find(reader, query, window)
     teller = Teller(loaded, zone)
+    for story in found.stories:
+        story.dialects = teller.dialects
     if as_json:
         typer.echo(json.dumps(_document(found, query, teller), ensure_ascii=False))
     elif not found.stories:
@@ -138,10 +140,16 @@ class Teller:
     Args:
         config: Of the switch: dialects of its listeners.
         zone: In which times are shown.
+
+    Attributes:
+        dialects: Of listeners and links by their place, as a ``Story`` takes them.
     """
 
     def __init__(self, config: Config, zone: ZoneInfo) -> None:
         self._dialect_of = {section.name: section.dialect for section in config.listeners}
+        self.dialects = {f"listener {section.name}": section.dialect for section in config.listeners} | {
+            f"link {section.name}": section.dialect for section in config.links
+        }
         self._loaded: dict[str, Dialect] = {}
         self._zone = zone
         self._console = Console(highlight=False)

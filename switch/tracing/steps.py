@@ -125,10 +125,11 @@ def _outcome(
         return
     code = f", code {response_code}" if response_code else ""
     reason = reason_of(record)
+    detail = story.detail(response_code)
     if record["approved"]:
         # Where an advice is owed the issuer has not been asked.
         yield listener if story.told_by_advice else link, f"{story.approval}{_authorization(record)}"
     elif record is story.first:
-        yield listener, f"answered by the switch itself{code}: {reason.label}"
+        yield listener, f"answered by the switch itself{code}: {reason.label}{detail}"
     else:
-        yield link, f"not approved{code}: {reason.label} ({reason.description})"
+        yield link, f"not approved{code}: {reason.label} ({reason.description}){detail}"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from switch.currencies import amount_words
+from switch.faults import fault_words, of_dialect
 from switch.kinds import Kind, KindTraits, Money, kind_traits
 from switch.reasons import Reason
 
@@ -58,6 +59,7 @@ class Story:
 
     Args:
         records: What was written of it, in order, as ``switch.search`` gives it.
+        dialects: Of listeners and links by their place, such as ``link bank-a``; where it is not known it is not told.
 
     Attributes:
         debts: What is or was owed for it, oldest first.
@@ -65,6 +67,7 @@ class Story:
     """
 
     records: Sequence[Record]
+    dialects: Mapping[str, str] = field(default_factory=dict)
     first: Record = field(init=False)
     intent: Record | None = field(init=False, default=None)
     outcome: Record | None = field(init=False, default=None)
@@ -145,6 +148,23 @@ class Story:
     def reason(self) -> Reason | None:
         """Why it ended as it did; None while it has not ended."""
         return None if self.outcome is None else reason_of(self.outcome)
+
+    def detail(self, response_code: str | None) -> str:
+        """More on why it was not approved, behind a semicolon where there is something.
+
+        That is the issuer's own code where it is not what the terminal was told, and what was wrong with a message.
+        """
+        outcome = self.outcome or {}
+        told = []
+        code = outcome.get("issuer_code")
+        if code and code != response_code:
+            unlisted = ", which its dialect does not list" if self.reason == Reason.OTHER_DECLINE else ""
+            told.append(f"the issuer's code is {code}{unlisted}")
+        if fault := outcome.get("fault"):
+            place = f"link {self.link}" if fault["of_link"] else f"listener {self.first.get('listener')}"
+            words = fault_words(*(fault[key] for key in ("fault", "field", "byte", "needed", "available")))
+            told.append(f"{place}, {of_dialect(self.dialects.get(place, ''), words)}")
+        return "".join(f"; {words}" for words in told)
 
     @property
     def is_approved(self) -> bool:

@@ -107,7 +107,7 @@ def _ending(story: Story, shown: Shown, response_code: str | None) -> str:
 def _because(story: Story, response_code: str | None) -> str:
     reason = Reason.OTHER_DECLINE if story.reason is None else story.reason
     code = f"code {response_code}, " if response_code else ""
-    return f" ({code}{reason.label}: {reason.description})"
+    return f" ({code}{reason.label}: {reason.description}{story.detail(response_code)})"
 
 
 def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:

@@ -122,17 +122,17 @@ def test_message_of_a_wrong_class_is_told_by_position():
     whole[place] = ord("*")
     error = fault(whole, COMPILED["ascii"])
     assert (error.code, error.field, error.position) == ("content", "37", place)
-    assert str(error) == f"field 37: a character outside the field's content class, at byte {place}"
+    assert str(error) == f"field 37: needs letters, digits and blanks, has a punctuation mark, at byte {place}"
 
 
 def test_what_was_needed_and_what_was_there_is_told():
-    assert str(fault(MESSAGES["ascii"][:-69], COMPILED["ascii"])) == "field 37: need 12 bytes, have 9, at byte 147"
+    assert str(fault(MESSAGES["ascii"][:-69], COMPILED["ascii"])) == "field 37: needs 12 bytes, has 9, at byte 147"
 
 
 def test_errors_travel_between_processes():
     error = fault(b"0200", COMPILED["ascii"])
     again = pickle.loads(pickle.dumps(error))
-    assert str(again) == str(error) == "field p: need 16 bytes, have 0, at byte 4"
+    assert str(again) == str(error) == "field p: needs 16 bytes, has 0, at byte 4"
     assert vars(again) == vars(error)
 
 

@@ -116,7 +116,7 @@ def test_components_make_a_key(ceremony):
     output = ceremony.run("import", "link/bank-a/zmk", "--kcv", "40D522", stdin="\n".join(COMPONENTS) + "\n")
     assert ceremony.key("link/bank-a/zmk") == Key("link/bank-a/zmk", "zmk", "3des-2key", COMBINED)
     for number, component in enumerate(COMPONENTS, 1):
-        assert f"component {number}: kcv {check_value('3des-2key', bytes.fromhex(component))}" in output
+        assert f"component {number}: 16 bytes, kcv {check_value('3des-2key', bytes.fromhex(component))}" in output
         assert component not in output
     assert output.endswith("link/bank-a/zmk: zmk, 3des-2key, kcv 40D522")
     assert COMBINED.hex() not in output.lower()
@@ -298,3 +298,31 @@ def test_help_has_an_example(command):
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "Example: authswitch keys" in result.output
+
+
+def test_each_component_is_told_when_it_is_typed(ceremony, monkeypatch):
+    monkeypatch.setattr("switch.keys.cli._on_terminal", lambda: True)
+    wrong = (COMPONENTS[0][:-2], "hello")
+    typed = "\n".join((*wrong, *COMPONENTS)) + "\n"
+    output = ceremony.run("import", "link/a/zmk", "--kcv", "40D522", stdin=typed)
+    places = [
+        output.index(told)
+        for told in (
+            "component 1 has 15 bytes; a key of algorithm 3des-2key has 16: once more",
+            "component 1 is not written in pairs of hex digits: once more",
+            f"component 1: 16 bytes, kcv {check_value('3des-2key', bytes.fromhex(COMPONENTS[0]))}",
+            f"component 2: 16 bytes, kcv {check_value('3des-2key', bytes.fromhex(COMPONENTS[1]))}",
+            "link/a/zmk: zmk, 3des-2key, kcv 40D522",
+        )
+    ]
+    assert places == sorted(places)
+    assert output.index("kcv", places[2]) < output.index("component 2", places[2]), "told before the next is asked for"
+    assert "right one" not in output, "a right check value asks nothing more"
+    assert ceremony.key("link/a/zmk").value == COMBINED
+
+
+def test_who_never_types_a_component_changes_nothing(ceremony, monkeypatch):
+    monkeypatch.setattr("switch.keys.cli._on_terminal", lambda: True)
+    output = ceremony.run("import", "link/a/zmk", stdin="hello\n" * 9, status=1)
+    assert "component 1 was not taken 5 times; nothing was changed" in output
+    assert ceremony.run("list") == "name usage algorithm kcv"

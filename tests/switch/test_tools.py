@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from switch.codec import encode
-from switch.dialects import load_dialect
+from switch.dialects import dialect_names, load_dialect
 from switch.tools.cli import decode_app, encode_app
 from switch.tools.opened import open_message
+from switch.tools.reading import Notation, from_bytes
 from switch.tools.tlv import Tlv, TlvError, parse_tlv
 
 CUP_MESSAGES = json.loads((Path(__file__).parents[1] / "vectors/messages_cup.json").read_text())["messages"]
@@ -50,6 +51,90 @@ def decoded(document, *options, dialect="iso87-ascii"):
     result = run(decode_app, "-d", dialect, "--json", *options, message)
     assert result.exit_code == 0, result.output
     return {field["field"]: field for field in json.loads(result.stdout)["fields"]}, result.stdout
+
+
+DIALECTS = {name: load_dialect(name) for name in dialect_names()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["30323030303030303030303030303830303030305445524D00303031"],
+            "iso87-ascii: field 41: needs printable characters, has a control character (0x00), at byte 24",
+        ),
+        (
+            ["-d", "cup", "--frame", "no", "020000000000008000003136363838303100"],
+            "cup: field 41: needs printable characters, has a control character (0x00), at byte 17",
+        ),
+    ],
+)
+def test_character_outside_its_class_ends_in_words(arguments, error):
+    result = run(decode_app, *arguments)
+    assert (result.exit_code, result.stderr) == (1, f"authswitch: {error}\n")
+    assert isinstance(result.exception, SystemExit)
+
+
+@st.composite
+def damaged_messages(draw):
+    """A dialect, and a message of it that was cut, changed, or made up."""
+    name = draw(st.sampled_from(sorted(DIALECTS)))
+    dialect = DIALECTS[name]
+    document = {"t": "0200", "3": "000000", "11": "000077", "41": "10000001", "2": PAN, "35": TRACK.replace("=", "D")}
+    message = bytearray(encode({"h": "", **document}, dialect.spec)[0])
+    if draw(st.booleans()):
+        message = bytearray(dialect.framing.wrap(bytes(message)))
+    for _ in range(draw(st.integers(0, 4))):
+        message[draw(st.integers(0, len(message) - 1))] = draw(st.integers(0, 255))
+    if draw(st.booleans()):
+        del message[draw(st.integers(1, len(message))) :]
+    return name, draw(st.one_of(st.just(bytes(message)), st.binary(max_size=80)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    damaged_messages(),
+    st.sampled_from(["hex", "base64", "text", "raw"]),
+    st.sampled_from(["auto", "yes", "no"]),
+    st.lists(st.sampled_from(["--json", "--show-sensitive"]), unique=True),
+    st.booleans(),
+)
+def test_any_bytes_end_in_words(message, notation, frame, options, as_written):
+    name, data = message
+    written = from_bytes(data, Notation(notation)) if as_written else data
+    result = run(decode_app, "-d", name, "--in", notation, "--frame", frame, *options, given=written)
+    assert result.exit_code in (0, 1, 2)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert (result.exit_code == 0) == (not result.stderr)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(sorted(DIALECTS)),
+    st.one_of(
+        st.text(),
+        st.binary().map(lambda data: data.decode("utf-8", "surrogateescape")),
+        st.dictionaries(
+            st.one_of(st.sampled_from(["t", "h", "p", "2", "3.1", "F4", "pan", "55", "90", "128"]), st.text()),
+            st.one_of(st.text(), st.none(), st.integers(), st.just("0200"), st.just("000000")),
+        ).map(json.dumps),
+    ),
+)
+def test_any_document_ends_in_words(name, document):
+    given = document.encode("utf-8", "surrogateescape") if is_utf8(document) else b"\xff"
+    result = run(encode_app, "-d", name, given=given)
+    assert result.exit_code in (0, 1, 2)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    if result.exit_code == 0:
+        assert run(decode_app, "-d", name, result.stdout).exit_code == 0, "what is written can be read"
+
+
+def is_utf8(text):
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
@@ -241,7 +326,19 @@ def test_encode_writes_what_decode_reads():
     ("arguments", "status", "reason"),
     [
         (['{"t": "0800", "11": "1"}'], 1, "field 11"),
-        (['{"t": "0800", "200": "1"}'], 1, "200"),
+        (['{"t": "0800", "200": "1"}'], 2, 'key "200": dialect iso87-ascii has no such field'),
+        (['{"t": "0800", "pan": "1"}'], 2, 'key "pan": fields are given by number, this one as "2"'),
+        (['{"t": "0800", "3.1": "00"}'], 2, 'key "3.1": a part of a field cannot be given alone, give field "3" whole'),
+        (['{"t": "0800", "F4": "1"}'], 2, 'key "F4": fields are given by number, this one as "4"'),
+        (['{"t": "0800", "04": "1"}'], 2, 'key "04": fields are given by number, this one as "4"'),
+        (['{"t": "0800", "p": "00"}'], 2, 'key "p": the bitmap makes itself'),
+        (['{"t": "0800", "h": "00"}'], 2, 'key "h": unknown'),
+        (['{"t": "0800", "\\ud800": "x", "é": "y"}'], 2, 'key "\\ud800": unknown'),
+        (['{"t": "0800", "x": "1", "pan": "1"}'], 2, '; key "pan"'),
+        (['{"t": "0800", "11": "1", "11": "2"}'], 2, 'key "11" stands there 2 times'),
+        (["[" * 100_000], 2, "needed"),
+        (['{"t": "0800", "11": "00000A"}'], 1, "iso87-ascii: field 11: needs digits, has a letter, at byte 25"),
+        (['{"t": "0800", "11": "\\ud800"}'], 1, "field 11"),
         (['{"t": "0800", "11": 1}'], 2, "field 11: needed a string"),
         (["[]"], 2, "needed a JSON object"),
         (["{"], 2, "needed JSON"),

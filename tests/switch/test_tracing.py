@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from switch.commit import JournalFiles
 from switch.disk import FileDisk
+from switch.faults import with_reason
 from switch.journaling import replay_into
 from switch.journaling.opening import wrapping_key
 from switch.keys.master import create_master_key
@@ -437,3 +438,26 @@ def test_reference_numbers_without_a_time(rrn):
 def test_days_follow_the_clock_of_the_zone():
     begins, ends = queries.parse_date("2026-10-25", ZoneInfo("Europe/Berlin"))
     assert (ends.astimezone(UTC) - begins.astimezone(UTC)).total_seconds() == 25 * 3600
+
+
+def test_unknown_code_of_an_issuer_is_told(lived):
+    _, asked = lived.pay("Z9")
+    judged, one = lived.verdict(asked["37"])
+    assert judged["code"] == "declined"
+    assert "the issuer's code is Z9, which its dialect does not list" in judged["words"]
+    assert any("the issuer's code is Z9" in step["words"] for step in one["steps"])
+    _, asked = lived.pay("51")
+    judged, _ = lived.verdict(asked["37"])
+    assert "the issuer's code" not in judged["words"], "it is what the terminal was told"
+    lived.end()
+
+
+def test_what_was_wrong_with_a_request_is_told_as_in_the_log(lived):
+    request = purchase(lived.world, f2=None, f35=None)
+    answer = lived.terminal.ask(request)
+    lived.settle()
+    judged, _ = lived.verdict(answer["37"])
+    line = with_reason(lived.world.told("format_error")[0])
+    assert f"listener iso, iso87-ascii: {line['reason']}" in judged["words"]
+    assert "field 2: is needed, and is not there, at byte " in line["reason"]
+    lived.end()
