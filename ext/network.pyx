@@ -15,8 +15,8 @@ from switch.link cimport (
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport (
-    NOTE_ANSWER_NOT_COMPOSABLE, NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED, NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE,
-    NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
+    NOTE_ANSWER_NOT_COMPOSABLE, NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
+    NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
 )
 from switch.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
 from switch.pin cimport SIGN_IN_KEYS_MAX, sign_in_keys

@@ -64,7 +64,7 @@ cdef struct Note:
     uint8_t rrn[NOTE_RRN_BYTES]
     bint has_fault
     Fault fault
-    uint8_t text[NOTE_TEXT_BYTES] # texts of fixed sizes, one behind the other: EVENTS says which
+    uint8_t text[NOTE_TEXT_BYTES]  # texts of fixed sizes, one behind the other: EVENTS says which
 
 
 cdef class NoteQueue:

@@ -93,7 +93,8 @@ EVENTS = (                                    # name, where, values with their t
     ("reversal_overdue", LINK, (("what", _entry), ("age_seconds", int), ("attempts", int)), ()),
     ("advice_declined", LINK, (("reason", _reason), ("stand_in", bool)), ()),
 )
-"""What is told, in the order of ``NoteEvent``: the event, what its place is, and how its numbers and texts are shown."""
+"""What is told, in the order of ``NoteEvent``: the event, what its place is, and how its
+numbers and texts are shown."""
 
 
 @cython.final
