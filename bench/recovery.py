@@ -26,8 +26,8 @@ from switch.config.parts import load_parts
 from switch.disk import FileDisk
 from switch.journaling import Replayed, replay_into
 from switch.kinds import Kind
+from switch.names import write_names
 from switch.packing import packed
-from switch.record import write_names
 from switch.server.assembly import build_engine
 from switch.stats import Stats
 

@@ -8,7 +8,7 @@ from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots
 from switch.identity cimport NOT_REFUSED
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
-from switch.link cimport LINK_UP, STAN_HELD, Link
+from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
 from switch.meters cimport LIMIT_REVERSALS, LIMIT_STANS
 from switch.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
@@ -176,7 +176,7 @@ cdef uint32_t _store(State state, Outcome *entry, uint32_t outcome, Link link, u
         state.reversals.remove(link.reversals, number)
         return REVERSAL_NONE
     advice.position = advice.original = position
-    link.by_stan[stan] = STAN_HELD
+    link.hold_stan(stan)
     return number
 
 
@@ -222,7 +222,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
         entry.advice = 0
         state.journal.cancelled(entry.intent, entry.intent, CAUSE_UNUSABLE)
         state.reversals.remove(link.reversals, number)
-        link.free_stan(stan)
+        link.release_stan(stan)
         return NOT_REFUSED
     entry.position = written
     state.reversals.at(number).leaves_at = written

@@ -7,7 +7,7 @@ from switch.debt cimport acknowledge, pay, postpone, reverse
 from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
 from switch.journal cimport POSITION_FAILED
 from switch.kind cimport KIND_ECHO_TEST
-from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
+from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LinkMeters
 from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
@@ -61,7 +61,7 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
     cdef Transaction *transaction
     if 0 < stan < STAN_COUNT:
         held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
-    if held == STAN_FREE or held == STAN_HELD:
+    if held == STAN_FREE:
         stats_add(state.meters.stats, meters.unmatched, 1)
         state.tell(NOTE_LINK_UNMATCHED_ANSWER, link.number, stan, state.answer.mti)
         return

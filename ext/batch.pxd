@@ -9,7 +9,7 @@ from switch.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES, SEAL_TAG_BYTES, Se
 
 cdef enum:
     FORMAT_VERSION = 4
-    # The oldest that is read: without DELIVERED, LATE, CLOSED, causes, moments and references to originals.
+    # The oldest that is read: without DELIVERED, LATE, CLOSED, causes, moments, references to originals, and NUMBERS.
     FORMAT_VERSION_MIN = 1
     SEGMENT_HEAD_BYTES = 128
     SEGMENT_SEALED_BYTES = 56         # of the head, authenticated together with the wrapped key

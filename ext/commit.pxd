@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.calendar cimport Calendar
 from switch.duplicate cimport Outcome
 from switch.journal cimport Journal
+from switch.numbering cimport NumberBlock
 from switch.record cimport DELIVERED_MAX
 from switch.registry cimport Registry
 from switch.reversal cimport Reversal

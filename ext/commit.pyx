@@ -11,7 +11,7 @@ from switch.journal cimport POSITION_FAILED, Detail
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.record cimport (
     DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed, write_delivered,
-    write_intent, write_late, write_outcome, write_reversal, write_reversed,
+    write_intent, write_late, write_numbers, write_outcome, write_reversal, write_reversed, write_unfound,
 )
 from switch.segment cimport STAGE_GONE, WRITE_WAITS
 from switch.stats cimport stats_add, stats_observe
@@ -263,6 +263,16 @@ cdef class JournalFiles(Journal):
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_cancelled(out, room, advice, original, cause, self.calendar.wall_us))
+
+    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_unfound(out, room, reversal, self.calendar.now_ns, self.calendar.wall_us))
+
+    cdef int64_t numbers(self, const NumberBlock *block) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_numbers(out, room, block, self.calendar.wall_us))
 
     cdef void kick(self) noexcept:
         # What left in an earlier turn is with the kernel by now. It goes with what is written down anyway, and only

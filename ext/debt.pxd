@@ -4,6 +4,7 @@ were not asked about, sent until they are acknowledged."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.duplicate cimport Outcome
 from switch.link cimport Link, LinkChannel
+from switch.reversal cimport Reversal
 from switch.scan cimport MessageIndex
 from switch.state cimport State
 from switch.transaction cimport NaturalKey, Transaction
@@ -18,6 +19,9 @@ that a terminal of ``listener`` sent for a request that is not known here: that 
 NULL, and it is given one of its own. ``authorization_code`` is NULL when the issuer has given none; ``original`` is the
 position of the INTENT that is taken back, or 0; ``cause`` a ``ReversalCause``. Its journal position, or
 POSITION_FAILED."""
+
+cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept
+"""Until a reversal of the store ends nobody else gets its STAN, nor that of the request that it takes back."""
 
 cdef bint can_owe(State state, uint32_t more) noexcept nogil
 """Whether the store has room for a reversal of everything that is under way, and so many more."""
@@ -50,9 +54,10 @@ cdef void pay(State state, Link link) noexcept
 
 cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept
 """The issuer answered the reversal or advice that transaction ``number``, in no list any more, carries: with one of the
-codes that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when its
-original was not approved behind an attempt; what a terminal takes back is then asked of the next issuer of the card's
-route. An advice is ended by every answer but those by which the issuer says that it could not take note."""
+codes that end it nothing is owed any more, else it is sent again later. "Original not found" ends it only when the
+attempt was sent after the last moment at which the original could be booked (``bookable_until_ns``), and the original
+was not approved behind it; what a terminal takes back is then asked of the next issuer of the card's route. An advice
+is ended by every answer but those by which the issuer says that it could not take note."""
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept
 """The attempt that transaction ``number`` carries was not answered."""

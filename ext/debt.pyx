@@ -6,7 +6,7 @@ from switch.dialect cimport DialectTables, kind_traits, repeat_mti
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
-from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE, STAN_HELD
+from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport (
@@ -33,6 +33,7 @@ from libc.string cimport memcmp, memcpy
 
 cdef enum:
     FIELD_AMOUNT = 4
+    FIELD_STAN = 11
     FIELD_CURRENCY = 49
     ORIGINAL_DATA_ROOM = 64
 
@@ -57,12 +58,13 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     if number == REVERSAL_NONE:
         state.tell(NOTE_REVERSAL_STORE_FULL, link.number)
         return POSITION_FAILED
-    if stan:
-        link.by_stan[stan] = STAN_HELD
     cdef Reversal *reversal = state.reversals.at(number)
     reversal.stan = stan
     reversal.cause = <uint8_t>cause
     reversal.listener = listener
+    if listener == NO_LISTENER:
+        reversal.bookable_until_ns = state.calendar.now_ns + link.reversals.horizon_ns
+    hold_stans(state, link, reversal)
     reversal.pan_digits = <uint8_t>pan_digits
     memcpy(reversal.pan, pan, pan_digits)
     if rrn == NULL:
@@ -76,12 +78,26 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
     if reversal.position == POSITION_FAILED:
         # Nothing that is not written down may leave, nor stand in the way of what may.
         state.stored_reversal = REVERSAL_NONE
-        if stan:
-            link.free_stan(stan)
+        _release_stans(link, reversal)
         state.reversals.remove(link.reversals, number)
         return POSITION_FAILED
     stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
     return reversal.position
+
+
+cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept:
+    cdef int64_t original = -1
+    if (reversal.listener == NO_LISTENER and scan_message(link.tables.spec, reversal.source, reversal.source_size,
+                                                          &state.sent, &state.fault) == 0):
+        original = read_number(link.tables.spec, &state.sent, FIELD_STAN)
+    reversal.original_stan = <uint32_t>original if 0 < original < STAN_COUNT else 0
+    link.hold_stan(reversal.stan)
+    link.hold_stan(reversal.original_stan)
+
+
+cdef void _release_stans(Link link, const Reversal *reversal) noexcept nogil:
+    link.release_stan(reversal.stan)
+    link.release_stan(reversal.original_stan)
 
 
 cdef uint32_t _advice_of(State state, uint32_t outcome) noexcept nogil:
@@ -154,8 +170,7 @@ cdef void give_up(State state, uint32_t number) noexcept:
         return
     if reversal.late:
         state.transactions.at(reversal.late - 1).reversal = REVERSAL_NONE
-    if reversal.stan:
-        link.free_stan(reversal.stan)
+    _release_stans(link, reversal)
     state.reversals.remove(link.reversals, number)
 
 
@@ -166,6 +181,7 @@ cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
     if advice.stood_in and link.stand_in is not None:
         link.stand_in.settle(request.currency, request.amount_minor)
     link.free_stan(advice.stan)
+    _release_stans(link, advice)
     state.reversals.remove(link.reversals, number)
 
 
@@ -310,7 +326,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     if not 0 < match < STAN_COUNT:
         return -1
     held = link.by_stan if reversal.is_advice else link.reversal_by_number
-    if reversal.is_advice and (match != reversal.stan or held[match] != STAN_HELD):
+    if reversal.is_advice and (match != reversal.stan or held[match] != STAN_FREE):
         return -1
     if not reversal.is_advice and held[match] != STAN_FREE:
         # Another reversal with this number is at the issuer: first that one, then this.
@@ -385,8 +401,9 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
         postpone(state, link, number)
         return
     if reason == REASON_ORIGINAL_NOT_FOUND:
-        if reversal.overtook:
+        if reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns:
             reversal.overtook = False
+            _note_unfound(state, link, reversal)
             postpone(state, link, number)
             return
         if reversal.listener != NO_LISTENER and _pass_on(state, link, reversal) == POSITION_FAILED:
@@ -398,11 +415,19 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
         late.settled = reason != REASON_ORIGINAL_NOT_FOUND
     state.journal.reversed(reversal, reason)
     link.reversal_by_number[transaction.stan] = STAN_FREE
-    if state.reversals.at(owed).stan:
-        link.free_stan(state.reversals.at(owed).stan)
+    _release_stans(link, reversal)
     state.reversals.close(link.reversals, owed)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_acknowledged, 1)
+    if reason == REASON_ORIGINAL_NOT_FOUND:
+        stats_add(state.meters.stats, state.meters.link[link.number].reversals_not_found, 1)
     state.transactions.close(number)
+
+
+cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:
+    """Its original may still be on its way to the issuer: what it has not found now it may book later."""
+    reversal.unfound += 1
+    state.journal.unfound(reversal)
+    stats_add(state.meters.stats, state.meters.link[link.number].reversals_unfound, 1)
 
 
 cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reason) noexcept:
@@ -425,7 +450,7 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
 cdef void postpone(State state, Link link, uint32_t number) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
     if state.reversals.at(transaction.reversal).is_advice:
-        link.by_stan[transaction.stan] = STAN_HELD
+        link.free_stan(transaction.stan)
     else:
         link.reversal_by_number[transaction.stan] = STAN_FREE
     state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, state.random())

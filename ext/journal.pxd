@@ -7,6 +7,7 @@ reached its position. Position 0 waits for nothing.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.calendar cimport Calendar
 from switch.duplicate cimport Outcome
+from switch.numbering cimport NumberBlock
 from switch.registry cimport Registry
 from switch.reversal cimport Reversal
 from switch.scan cimport Fault
@@ -45,6 +46,8 @@ cdef class Journal:
     cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept
     cdef int64_t advice(self, const Reversal *advice) noexcept
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept
+    cdef int64_t unfound(self, const Reversal *reversal) noexcept
+    cdef int64_t numbers(self, const NumberBlock *block) noexcept
 
 
 cdef class JournalOff(Journal):

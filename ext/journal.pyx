@@ -49,6 +49,14 @@ cdef class Journal:
         """CANCELLED: the advice of that position is never sent; ``cause`` is a ``ReversalCause``."""
         return POSITION_FAILED
 
+    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+        """UNFOUND: the issuer does not know what the reversal takes back, and will be asked again."""
+        return POSITION_FAILED
+
+    cdef int64_t numbers(self, const NumberBlock *block) noexcept:
+        """NUMBERS: once it is durable, numbers of this block may be given."""
+        return POSITION_FAILED
+
     cdef void delivered(self, int64_t position) noexcept:
         """DELIVERED: the answer that waited for ``position`` has left to its terminal. Nothing waits for it."""
 
@@ -91,4 +99,10 @@ cdef class JournalOff(Journal):
         return 0
 
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
+        return 0
+
+    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+        return 0
+
+    cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         return 0

@@ -17,7 +17,6 @@ from switch.translate cimport Composer
 cdef enum:
     STAN_COUNT = NUMBER_COUNT
     STAN_FREE = 0
-    STAN_HELD = 0xFFFFFFFF    # of a reversal or advice between two attempts
     INSTITUTION_MAX = 11
 
 cdef enum LinkState:
@@ -82,7 +81,8 @@ cdef class Link:
     cdef DeadlineList network
     cdef readonly ReversalQueue reversals
     cdef readonly uint32_t timeouts_in_a_row
-    cdef uint32_t *by_stan                    # requests and advices: transaction number + 1, STAN_FREE or STAN_HELD
+    cdef uint32_t *by_stan                    # requests and advices at the issuer: transaction number + 1, or STAN_FREE
+    cdef uint16_t *stan_holds                 # how many entries of the store keep a STAN from being given again
     cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 
@@ -92,6 +92,8 @@ cdef class Link:
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
+    cdef void hold_stan(self, uint32_t stan) noexcept nogil
+    cdef void release_stan(self, uint32_t stan) noexcept nogil
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
                         const uint64_t *unkept) noexcept nogil
     cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil

@@ -16,6 +16,7 @@ cdef extern from "string.h" nogil:
     void explicit_bzero(void *at, size_t size)
 
 cdef enum:
+    STAN_HOLDS_MAX = 0xFFFF   # what so many hold is held for good
     FIELD_STAN = 11
     FIELD_RRN = 37
     CLASS_NETWORK = 8
@@ -63,7 +64,8 @@ cdef class Link:
     def __cinit__(self):
         self.by_stan = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
         self.reversal_by_number = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
-        if self.by_stan == NULL or self.reversal_by_number == NULL:
+        self.stan_holds = <uint16_t *>calloc(STAN_COUNT, sizeof(uint16_t))
+        if self.by_stan == NULL or self.reversal_by_number == NULL or self.stan_holds == NULL:
             raise MemoryError
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
@@ -109,6 +111,7 @@ cdef class Link:
     def __dealloc__(self):
         free(self.by_stan)
         free(self.reversal_by_number)
+        free(self.stan_holds)
         explicit_bzero(&self.mac_key, sizeof(MacKey))
         explicit_bzero(&self.pin_key, sizeof(PinKey))
 
@@ -181,7 +184,7 @@ cdef class Link:
         cdef uint32_t stan, _
         for _ in range(<uint32_t>STAN_COUNT):
             stan = numbering.take()
-            if self.by_stan[stan] == STAN_FREE:
+            if self.by_stan[stan] == STAN_FREE and self.stan_holds[stan] == 0:
                 return stan
         return 0
 
@@ -196,7 +199,18 @@ cdef class Link:
         return number_of_rrn(rrn)
 
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
+        """Nothing with this STAN is at the issuer any more, nor is its answer waited for."""
         self.by_stan[stan] = STAN_FREE
+
+    cdef void hold_stan(self, uint32_t stan) noexcept nogil:
+        """Give a STAN to nobody else while something of the store bears or names it; 0 is none."""
+        if stan and self.stan_holds[stan] != STAN_HOLDS_MAX:
+            self.stan_holds[stan] += 1
+
+    cdef void release_stan(self, uint32_t stan) noexcept nogil:
+        """The end of one ``hold_stan``."""
+        if stan and 0 < self.stan_holds[stan] < STAN_HOLDS_MAX:
+            self.stan_holds[stan] -= 1
 
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
                         const uint64_t *unkept) noexcept nogil:

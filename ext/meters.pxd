@@ -49,6 +49,8 @@ cdef struct LinkMeters:
     uint32_t reversals
     uint32_t reversal_attempts
     uint32_t reversals_acknowledged
+    uint32_t reversals_unfound
+    uint32_t reversals_not_found
     uint32_t reversals_closed
     uint32_t advices
     uint32_t advice_attempts

@@ -3,6 +3,7 @@
 cimport cython
 from switch.duplicate cimport Outcome
 from switch.journal cimport POSITION_FAILED, Detail, Journal
+from switch.numbering cimport NumberBlock
 from switch.reversal cimport Reversal
 from switch.transaction cimport Transaction
 
@@ -105,3 +106,14 @@ cdef class Notebook(Journal):
 
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
         return self._note("cancelled", {"advice": advice, "original": original, "cause": CAUSES[cause]})
+
+    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+        return self._note("unfound", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "times": reversal.unfound,
+        })
+
+    cdef int64_t numbers(self, const NumberBlock *block) noexcept:
+        """Numbers are no record here: what is reserved may be given at once."""
+        return POSITION_FAILED if self.failed else 0

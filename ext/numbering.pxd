@@ -3,12 +3,19 @@
 One sequence serves all links and the switch's own answers, so that within an hour no two transactions get one RRN.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.calendar cimport Calendar
 
 cdef enum:
     NUMBER_COUNT = 1_000_000      # six digits; 000000 is never used
     RRN_SIZE = 12
+
+
+cdef struct NumberBlock:      # what is written down before any number of it is given
+    uint64_t end              # the first number that does not belong to it
+    int32_t day_max           # days since 1970: no reference number bears a later date, of this block or before
+    int32_t day_floor         # nor an earlier one, from this block on
+    uint16_t instance
 
 
 cdef class Numbering:

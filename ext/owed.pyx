@@ -36,7 +36,17 @@ cdef str name_of_state(Link link, const Reversal *reversal):
         return "behind its advice"
     if link.state != LINK_UP:
         return "link down"
-    return "paused" if reversal.state == REVERSAL_PAUSED else "waiting"
+    if reversal.state == REVERSAL_PAUSED:
+        return "not found yet" if reversal.unfound else "paused"
+    return "waiting"
+
+
+cdef bint is_overdue(Link link, const Reversal *reversal, int64_t now_ns) noexcept nogil:
+    """Whether it is owed for longer than the link allows. What the issuer has looked for and did not find is not, as
+    long as it is asked again only because the original may still be booked."""
+    if reversal.unfound and now_ns < reversal.bookable_until_ns:
+        return False
+    return now_ns - reversal.stored_ns > link.reversals.alert_ns
 
 
 cdef str text_of(State state, DialectTables tables, int field, int size):
@@ -59,7 +69,9 @@ cdef dict describe_debt(State state, const Reversal *reversal):
         "age_seconds": (now_ns - reversal.stored_ns) / 1e9,
         "attempts": reversal.attempts,
         "next_attempt_seconds": None,
-        "overdue": now_ns - reversal.stored_ns > link.reversals.alert_ns,
+        "not_found": reversal.unfound,
+        "bookable_seconds": max(reversal.bookable_until_ns - now_ns, 0) / 1e9,
+        "overdue": is_overdue(link, reversal, now_ns),
         "cause": CAUSES.get(reversal.cause),
         "stand_in": bool(reversal.stood_in),
         "pan": reversal.pan[:reversal.pan_digits].decode("ascii", "replace"),
@@ -119,7 +131,7 @@ def list_owed(State state not None, *, str link=None, str what=None, str rrn=Non
             continue
         if what is not None and (what == "advice") != bool(reversal.is_advice):
             continue
-        if overdue and state.calendar.now_ns - reversal.stored_ns <= owner.reversals.alert_ns:
+        if overdue and not is_overdue(owner, reversal, state.calendar.now_ns):
             continue
         if rrn is not None and reversal.rrn[:12] != rrn.encode("ascii", "replace"):
             continue
@@ -272,7 +284,7 @@ def note_overdue(State state not None):
         left -= 1
         link = <Link>state.links[reversal.link]
         oldest[link.number] = max(oldest[link.number], (now_ns - reversal.stored_ns) / 1e9)
-        if now_ns - reversal.stored_ns <= link.reversals.alert_ns:
+        if not is_overdue(link, reversal, now_ns):
             continue
         overdue[link.number] += 1
         if not reversal.raised:

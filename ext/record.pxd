@@ -14,9 +14,10 @@ REVERSED, n from the last ATTEMPT. An ADVICE that was written once more has ``re
 has; requests, OUTCOMEs and REVERSALs go on to name the first one.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int16_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int16_t, int32_t, int64_t
 from switch.duplicate cimport Outcome
 from switch.journal cimport Detail
+from switch.numbering cimport NumberBlock
 from switch.registry cimport Registry
 from switch.reversal cimport Reversal
 from switch.transaction cimport NaturalKey, Transaction
@@ -40,6 +41,8 @@ cdef enum RecordType:
     RECORD_CLOSED
     RECORD_ADVICE = 9
     RECORD_CANCELLED
+    RECORD_UNFOUND
+    RECORD_NUMBERS
     RECORD_TYPE_END
 
 cdef enum OutcomeFlags:
@@ -159,6 +162,20 @@ cdef packed struct CancelledPart:
     # ReversalCause: CAUSE_UNTOLD, CAUSE_TERMINAL; void: CAUSE_RESTART and CAUSE_UNUSABLE; of a REVERSAL CAUSE_SETTLED
     uint8_t cause
 
+cdef packed struct UnfoundPart:       # the issuer does not know the original, which may still be booked
+    int64_t reversal
+    int64_t original
+    uint32_t times            # this one included
+    uint32_t left_s           # for so long the original may still be booked
+    uint8_t reserved[8]
+
+cdef packed struct NumbersPart:       # written ahead: what is given before the next NUMBERS stays below
+    uint64_t reserved_to      # the first number that may not be given yet
+    int32_t day_max           # no later day stands in a reference number so far; days since 1970
+    int32_t day_floor         # nor an earlier one from here on
+    uint16_t instance         # whose numbers they are
+    uint8_t reserved[6]
+
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
     RecordHead head
@@ -176,6 +193,8 @@ cdef struct Record:           # one record, read: the parts that its type has
     ClosedPart closed
     AdvicePart advice
     CancelledPart cancelled
+    UnfoundPart unfound
+    NumbersPart numbers
     const uint8_t *message    # sent message, answer, source, or what else follows the parts
     uint32_t message_size
 
@@ -191,6 +210,9 @@ cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, i
 cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil
 cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
                          int64_t wall_us) noexcept nogil
+cdef int write_unfound(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t now_ns,
+                       int64_t wall_us) noexcept nogil
+cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, int64_t wall_us) noexcept nogil
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,

@@ -25,6 +25,8 @@ RECORD_NAMES = {
     RECORD_CLOSED: "CLOSED",
     RECORD_ADVICE: "ADVICE",
     RECORD_CANCELLED: "CANCELLED",
+    RECORD_UNFOUND: "UNFOUND",
+    RECORD_NUMBERS: "NUMBERS",
 }
 CAUSES = {
     CAUSE_UNKNOWN: None,
@@ -40,10 +42,7 @@ CAUSES = {
 
 cdef enum:
     STEP_BYTES_MAX = 10       # 64 bits, 7 a byte
-
-NAMED_LINK = 1
-NAMED_LISTENER = 2
-NAMED_NUMBER = 3
+    NS_A_SECOND = 1_000_000_000
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -300,6 +299,35 @@ cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t or
     return sizeof(RecordHead) + sizeof(CancelledPart)
 
 
+cdef int write_unfound(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t now_ns,
+                       int64_t wall_us) noexcept nogil:
+    cdef UnfoundPart part
+    if room < sizeof(RecordHead) + sizeof(UnfoundPart):
+        return -1
+    put_head(out, RECORD_UNFOUND, sizeof(RecordHead) + sizeof(UnfoundPart), wall_us)
+    memset(&part, 0, sizeof(UnfoundPart))
+    part.reversal = reversal.position
+    part.original = reversal.original
+    part.times = reversal.unfound
+    part.left_s = <uint32_t>max((reversal.bookable_until_ns - now_ns) // NS_A_SECOND, 0)
+    memcpy(out + sizeof(RecordHead), &part, sizeof(UnfoundPart))
+    return sizeof(RecordHead) + sizeof(UnfoundPart)
+
+
+cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, int64_t wall_us) noexcept nogil:
+    cdef NumbersPart part
+    if room < sizeof(RecordHead) + sizeof(NumbersPart):
+        return -1
+    put_head(out, RECORD_NUMBERS, sizeof(RecordHead) + sizeof(NumbersPart), wall_us)
+    memset(&part, 0, sizeof(NumbersPart))
+    part.reserved_to = block.end
+    part.day_max = block.day_max
+    part.day_floor = block.day_floor
+    part.instance = block.instance
+    memcpy(out + sizeof(RecordHead), &part, sizeof(NumbersPart))
+    return sizeof(RecordHead) + sizeof(NumbersPart)
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size) noexcept nogil:
@@ -421,6 +449,10 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
             status = take_message(&at, &left, record.advice.source_size, record)
     elif record.head.type == RECORD_CANCELLED:
         status = take_part(&at, &left, &record.cancelled, sizeof(CancelledPart))
+    elif record.head.type == RECORD_UNFOUND:
+        status = take_part(&at, &left, &record.unfound, sizeof(UnfoundPart))
+    elif record.head.type == RECORD_NUMBERS:
+        status = take_part(&at, &left, &record.numbers, sizeof(NumbersPart))
     if status != 0 or left != 0:
         return -1
     if record.has_request and record.request.pan_digits > 19:
@@ -431,45 +463,6 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
     if record.head.type == RECORD_ADVICE and record.advice.stan >= <uint32_t>NUMBER_COUNT:
         return -1
     return <int>record.head.size
-
-
-# --- names --------------------------------------------------------------------------------------------------------
-
-def write_names(list links not None, list listeners not None, str rrn not None):
-    """What the numbers of links and listeners mean: the content of a batch of names.
-
-    Args:
-        links: Names, in order of their numbers.
-        listeners: The same.
-        rrn: The last retrieval reference number that was given.
-    """
-    written = bytearray()
-    entries = [(NAMED_LINK, number, name) for number, name in enumerate(links)]
-    entries += [(NAMED_LISTENER, number, name) for number, name in enumerate(listeners)]
-    entries.append((NAMED_NUMBER, 0, rrn))
-    for kind, number, name in entries:
-        text = name.encode()
-        written += bytes((kind, len(text))) + number.to_bytes(2, "little") + text
-    return bytes(written)
-
-
-def read_names(bytes content not None):
-    """The other way round: names of links by number, of listeners by number, and the reference number.
-
-    Raises:
-        ValueError: it is no batch of names.
-    """
-    found = {NAMED_LINK: {}, NAMED_LISTENER: {}, NAMED_NUMBER: {0: ""}}
-    at = 0
-    while at < len(content):
-        if at + 4 > len(content) or at + 4 + content[at + 1] > len(content):
-            raise ValueError("the batch of names is cut short")
-        if content[at] not in found:
-            raise ValueError(f"the batch of names has an entry of unknown kind {content[at]}")
-        number = int.from_bytes(content[at + 2:at + 4], "little")
-        found[content[at]][number] = content[at + 4:at + 4 + content[at + 1]].decode()
-        at += 4 + content[at + 1]
-    return found[NAMED_LINK], found[NAMED_LISTENER], found[NAMED_NUMBER][0]
 
 
 # --- for people ---------------------------------------------------------------------------------------------------
@@ -585,6 +578,14 @@ cdef dict describe(const Record *record):
         parts["advice"] = record.cancelled.advice
         parts["original"] = record.cancelled.original
         parts["cause"] = CAUSES.get(record.cancelled.cause)
+    elif record.head.type == RECORD_UNFOUND:
+        parts["reversal"] = record.unfound.reversal
+        parts["original"] = record.unfound.original
+        parts["times"] = record.unfound.times
+        parts["left_seconds"] = record.unfound.left_s
+    elif record.head.type == RECORD_NUMBERS:
+        parts["reserved_to"] = record.numbers.reserved_to
+        parts["instance"] = record.numbers.instance
     if record.message != NULL:
         parts["message"] = <bytes>record.message[:record.message_size]
     return parts

@@ -16,6 +16,7 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     int type
     uint32_t size
     uint32_t attempts         # of a REVERSAL or ADVICE
+    uint32_t unfound          # how often its issuer did not find what it takes back
     int32_t link              # its number now; -1: the configuration has it no more
     int32_t listener
     uint32_t link_name        # place in the list of names
@@ -50,6 +51,7 @@ cdef class Recovery(Visitor):
     cdef int _number(self, list numbers, int number) except -2
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
+    cdef void _go_on_unfound(self, const Record *record) noexcept
     cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,

@@ -5,19 +5,19 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.commit cimport JournalFiles
-from switch.debt cimport reverse
+from switch.debt cimport hold_stans, reverse
 from switch.dialect cimport kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED
 from switch.kept cimport lenient_form, mend_copy
-from switch.link cimport STAN_HELD, Link
+from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.numbering cimport RRN_SIZE
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE,
     RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
-    RECORD_REVERSED, TERMINAL_BYTES, RequestPart, read_record, unpack_digits,
+    RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
@@ -111,6 +111,7 @@ cdef class Recovery(Visitor):
                        self._number(self._listeners, record.reversal.listener)
                        if record.reversal.listener != NO_LISTENER else NO_LISTENER)
             if record.reversal.replaces:
+                self._go_on_unfound(record)
                 self._drop(self._reversals, record.reversal.replaces)
             elif record.reversal.stan:
                 self.state.numbering.skip(record.reversal.stan)
@@ -133,7 +134,17 @@ cdef class Recovery(Visitor):
             self._drop(self._reversals, record.reversed.reversal)
         elif type == RECORD_CLOSED:
             self._drop(self._reversals, record.closed.reversal)
+        elif type == RECORD_UNFOUND:
+            kept = <KeptRecord *>self._reversals.get(record.unfound.reversal)
+            if kept != NULL:
+                kept.unfound = record.unfound.times
         return 0
+
+    cdef void _go_on_unfound(self, const Record *record) noexcept:
+        """A REVERSAL that was written once more has been looked for as often as before."""
+        cdef const KeptRecord *before = <const KeptRecord *>self._reversals.get(record.reversal.replaces)
+        if before != NULL:
+            (<KeptRecord *>self._reversals.get(record.position)).unfound = before.unfound
 
     cdef int _take_advice(self, const Record *record) except -1:
         cdef KeptRecord *kept
@@ -166,6 +177,7 @@ cdef class Recovery(Visitor):
         kept.type = record.head.type
         kept.size = record.head.size
         kept.attempts = record.reversal.attempts if record.head.type == RECORD_REVERSAL else 0
+        kept.unfound = 0
         kept.link = link
         kept.listener = listener
         kept.link_name = self._link_name_at[link_then] if link_then < len(self._link_name_at) else 0
@@ -406,8 +418,11 @@ cdef class Recovery(Visitor):
         memcpy(reversal.rrn, record.reversal.rrn, sizeof(reversal.rrn))
         memcpy(reversal.authorization_code, record.reversal.authorization_code, sizeof(reversal.authorization_code))
         reversal.resumed = True
-        if reversal.stan:
-            link.by_stan[reversal.stan] = STAN_HELD
+        reversal.unfound = kept.unfound
+        hold_stans(self.state, link, reversal)
+        if reversal.listener == NO_LISTENER:
+            # By no clock is it known how long the switch was down: its original has all of its time again.
+            reversal.bookable_until_ns = self._now_ns + link.reversals.horizon_ns
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
             self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))
@@ -445,7 +460,7 @@ cdef class Recovery(Visitor):
         advice.kind = record.request.kind
         memcpy(advice.rrn, record.advice.rrn, sizeof(advice.rrn))
         memcpy(advice.authorization_code, record.advice.authorization_code, sizeof(advice.authorization_code))
-        link.by_stan[advice.stan] = STAN_HELD
+        link.hold_stan(advice.stan)
         self._advices.put(advice.original, number + 1)
         if advice.stood_in:
             advice.kind = kind_traits(record.request.kind).told_as

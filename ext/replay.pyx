@@ -18,7 +18,7 @@ from switch.batch cimport (
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.packing cimport unpack
 from switch.record cimport describe, read_record
-from switch.record import read_names
+from switch.names import read_names
 from switch.sealing cimport SEAL_KEY_BYTES
 
 SEGMENT_NAME = re.compile(r"[0-9]{20}\.journal")

@@ -39,6 +39,8 @@ cdef struct Reversal:
     uint16_t link
     uint32_t attempts
     uint32_t stan             # the same in every attempt; 0: its original's
+    uint32_t original_stan    # of the request that it takes back, as the link knows it; 0: not known, or an advice
+    uint32_t unfound          # how often its issuer has not found the original, which did not end it
     uint32_t next
     uint32_t previous         # in its list of those that are ready or paused
     uint32_t source_size
@@ -49,6 +51,8 @@ cdef struct Reversal:
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     int64_t stored_ns
     int64_t due_ns
+    # Until then its original may still be booked: what is not found in an attempt sent before may yet be charged.
+    int64_t bookable_until_ns
     int64_t position          # of its record in the journal
     int64_t leaves_at         # journal position that must be durable before an attempt leaves
     # Position of the INTENT or ADVICE that it takes back; 0: not known here. Of an advice: of its first record, by
@@ -80,6 +84,7 @@ cdef class ReversalQueue:
     cdef readonly int64_t pause_ns
     cdef readonly int64_t pause_max_ns
     cdef readonly int64_t alert_ns                # what is owed for longer than this is overdue
+    cdef readonly int64_t horizon_ns              # how long a request may be on its way until the issuer books it
 
     cdef int64_t _pause_of(self, uint32_t level) noexcept nogil
 

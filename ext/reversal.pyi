@@ -6,7 +6,15 @@ class ReversalQueue:
     pause_ns: int
     pause_max_ns: int
     alert_ns: int
-    def __init__(self, window: int, pause_ms: float, pause_max_ms: float, alert_seconds: float = 3600) -> None: ...
+    horizon_ns: int
+    def __init__(
+        self,
+        window: int,
+        pause_ms: float,
+        pause_max_ms: float,
+        alert_seconds: float = 3600,
+        horizon_seconds: float = 0,
+    ) -> None: ...
 
 class ReversalStore:
     room: int

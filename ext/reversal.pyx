@@ -21,14 +21,17 @@ cdef class ReversalQueue:
         pause_ms: Before the second attempt; doubled for each further one.
         pause_max_ms: The longest pause.
         alert_seconds: What is owed for longer than this is overdue.
+        horizon_seconds: How long a request that was given up may still be booked by the issuer.
     """
 
-    def __cinit__(self, uint32_t window, double pause_ms, double pause_max_ms, double alert_seconds=3600):
+    def __cinit__(self, uint32_t window, double pause_ms, double pause_max_ms, double alert_seconds=3600,
+                  double horizon_seconds=0):
         cdef int level
         self.window = window
         self.pause_ns = <int64_t>(pause_ms * 1e6)
         self.pause_max_ns = <int64_t>(pause_max_ms * 1e6)
         self.alert_ns = <int64_t>(alert_seconds * 1e9)
+        self.horizon_ns = <int64_t>(horizon_seconds * 1e9)
         self.ready.head = self.ready.tail = REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
             self.paused[level].head = self.paused[level].tail = REVERSAL_NONE

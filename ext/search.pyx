@@ -5,7 +5,7 @@ from libc.string cimport memcmp, memcpy
 from switch.kind cimport KIND_REVERSAL
 from switch.record cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, describe, next_delivered,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, describe, next_delivered,
 )
 from switch.reversal cimport CAUSE_TERMINAL
 
@@ -102,6 +102,8 @@ cdef class Search(Visitor):
             self._add(self._of.get(record.attempt.reversal), record)
         elif type == RECORD_REVERSED:
             self._add(self._of.get(record.reversed.reversal), record)
+        elif type == RECORD_UNFOUND:
+            self._add(self._of.get(record.unfound.reversal), record)
         elif type == RECORD_DELIVERED:
             self._take_delivered(record)
         elif type == RECORD_LATE:
@@ -210,7 +212,7 @@ cdef class Owing(Visitor):
             for key, names in (("link", self._links), ("listener", self._listeners)):
                 if parts.get(key) is not None:
                     parts[key] = names.get(parts[key], f"number {parts[key]}")
-            self._records.pop(parts["replaces"], None)
+            parts["not_found"] = self._records.pop(parts["replaces"], {}).get("not_found", 0)
             # An advice counts from its OUTCOME on: without it nobody was told of anything. That of one that was written
             # down once more stands before it, maybe before all that is read.
             is_unsaid = type == RECORD_ADVICE and parts["replaces"] == 0
@@ -222,6 +224,9 @@ cdef class Owing(Visitor):
         elif type == RECORD_ATTEMPT:
             if record.attempt.reversal in self._records:
                 self._records[record.attempt.reversal]["attempts"] = record.attempt.attempts
+        elif type == RECORD_UNFOUND:
+            if record.unfound.reversal in self._records:
+                self._records[record.unfound.reversal]["not_found"] = record.unfound.times
         elif type == RECORD_REVERSED:
             self._records.pop(record.reversed.reversal, None)
         elif type == RECORD_CLOSED:

@@ -5,7 +5,7 @@ from switch.commit cimport JournalFiles
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport Link
 from switch.numbering cimport RRN_SIZE
-from switch.record import write_names
+from switch.names import write_names
 from switch.reversal cimport REVERSAL_FREE, Reversal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 

@@ -376,6 +376,13 @@ class LinkReversal(Section):
     interval_ms: int = milliseconds(10_000, "Wait before the first repeat; it doubles with each.", least=100)
     backoff_max_ms: int = milliseconds(600_000, "The longest wait between two repeats.", least=100)
     window: int = count(16, "Reversals and advices in flight on this link at once.", most=4_096)
+    booking_horizon_seconds: int = count(
+        1_800,
+        "How long a request that was given up may still reach the issuer and be booked: until then a reversal that is "
+        'answered with "original not found" (25) is sent again. 0: such an answer is believed at once.',
+        least=0,
+        most=604_800,
+    )
     alert_seconds: int = count(
         3_600, "What is owed for longer is overdue: it is logged, counted, and kept all the same.", most=2_592_000
     )

@@ -269,6 +269,12 @@ def _check_link_times(draft: Draft, link: LinkSection, key: str) -> None:
         draft.error(f"{key}.reconnect_min_ms", f"{link.reconnect_min_ms:,} is above reconnect_max_ms")
     if link.reversal.interval_ms > link.reversal.backoff_max_ms:
         draft.error(f"{key}.reversal.interval_ms", f"{link.reversal.interval_ms:,} is above backoff_max_ms")
+    if link.reversal.booking_horizon_seconds * 1000 < link.timeout_ms:
+        draft.warning(
+            f"{key}.reversal.booking_horizon_seconds",
+            "is shorter than timeout_ms: a charge that the issuer books after it has answered a reversal with "
+            '"original not found" stands',
+        )
     if link.reversal.window > link.in_flight_max:
         draft.error(f"{key}.reversal.window", f"{link.reversal.window:,} is above in_flight_max")
     quiet_ms = link.echo_interval_ms + link.echo_timeout_ms

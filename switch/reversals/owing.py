@@ -69,6 +69,8 @@ def _entry(record: Mapping[str, Any], opener: _Opener, config: Config, now_us: f
         "age_seconds": round(age, 1),
         "attempts": record["attempts"],
         "next_attempt_seconds": None,
+        "not_found": record["not_found"],
+        "bookable_seconds": None,
         "overdue": alert is not None and age > alert,
         "cause": record.get("cause"),
         "stand_in": bool(record.get("stand_in")),

@@ -166,6 +166,7 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
             section.reversal.interval_ms,
             section.reversal.backoff_max_ms,
             section.reversal.alert_seconds,
+            section.reversal.booking_horizon_seconds,
         ),
         match_by=section.match.by,
         verify=list(section.match.verify),

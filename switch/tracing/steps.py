@@ -83,6 +83,7 @@ WORDS: Mapping[str, Callable[[Record, str], str]] = {
     "REVERSAL": lambda r, _: f"reversal stored: {CAUSE_WORDS.get(r.get('cause'), CAUSE_WORDS[None])}",
     "ATTEMPT": lambda r, what: f"{what} sent to the issuer, attempt {r['attempts']}",
     "REVERSED": lambda r, what: f"{what} {_taken(r, what)} by the issuer: {reason_of(r).label}",
+    "UNFOUND": lambda r, what: f"the issuer does not know the original{_asked_again(r, what)}",
     "CANCELLED": lambda r, _: f"advice cancelled before it was sent: {CAUSE_WORDS.get(r['cause'])}",
     "CLOSED": lambda r, what: f"{what} closed by {r['operator']} because {r['why']}; {UNACKNOWLEDGED}",
     "LATE": lambda r, _: (
@@ -94,6 +95,12 @@ WORDS: Mapping[str, Callable[[Record, str], str]] = {
 
 def _taken(record: Record, what: str) -> str:
     return "declined" if what == "advice" and reason_of(record) not in ACCEPTING else "acknowledged"
+
+
+def _asked_again(record: Record, what: str) -> str:
+    left = record["left_seconds"]
+    until = f", which it may still book for {left:,} s" if left else ""
+    return f"{until}: the {what} is sent again"
 
 
 def _authorization(record: Record) -> str:

@@ -28,6 +28,7 @@ class Debt:
         cause: Of a reversal, as ``switch.record.CAUSES`` says it.
         attempts: How often it was sent.
         attempted_us: When it was sent last; None when it never was.
+        not_found: How often its issuer did not know the original, which did not end it.
         ended_us: When it was acknowledged, closed or cancelled; None while it is owed.
         reason: The issuer's, when it was acknowledged.
         closed_by: The operator who gave it up.
@@ -41,6 +42,7 @@ class Debt:
     cause: str | None = None
     attempts: int = 0
     attempted_us: int | None = None
+    not_found: int = 0
     ended_us: int | None = None
     reason: Reason | None = None
     closed_by: str | None = None
@@ -111,6 +113,10 @@ class Story:
             debt.ended_us = record["wall_us"]
             debt.reason = reason_of(record) if "reason" in record else None
             debt.closed_by, debt.why = record.get("operator"), record.get("why")
+
+    def _take_unfound(self, record: Record) -> None:
+        if (debt := self.owed.get(record["reversal"])) is not None:
+            debt.not_found = record["times"]
 
     def _take_cancellation(self, record: Record) -> None:
         if (debt := self.owed.get(record["advice"])) is not None:
@@ -252,6 +258,7 @@ READERS = {
     "ADVICE": Story._take_debt,
     "ATTEMPT": Story._take_attempt,
     "REVERSED": Story._take_end,
+    "UNFOUND": Story._take_unfound,
     "CLOSED": Story._take_end,
     "CANCELLED": Story._take_cancellation,
     "DELIVERED": Story._take_delivery,

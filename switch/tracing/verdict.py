@@ -218,9 +218,14 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
             if debt.attempts
             else f"not sent yet, since {waits_for}"
         )
+        unfound = (
+            ", which the issuer did not find yet: it is asked again as long as it may still book it"
+            if debt.not_found
+            else ""
+        )
         return Verdict(
             Code.REVERSAL_UNDER_WAY,
-            f"{ending}{late}; reversal under way since {cause}: {attempts}",
+            f"{ending}{late}; reversal under way since {cause}: {attempts}{unfound}",
             f"the {story.noun} may stand at the issuer until the reversal is acknowledged; it is sent until then, and "
             "the merchant is not credited",
         )

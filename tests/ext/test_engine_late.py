@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import link, purchase
+from tests.ext.world import LINKS_AT_ONCE, link, purchase
+
+
+@pytest.fixture
+def world(make_world):
+    """The usual world, whose issuers are believed at once when they do not find an original."""
+    return make_world(links=LINKS_AT_ONCE)
 
 
 def timed_out(world, terminal, issuer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.numbering import number_of
-from tests.ext.world import CARD, ONE_ROUTE, VISA, change, link, purchase, reversal
+from tests.ext.world import CARD, LINKS_AT_ONCE, ONE_ROUTE, VISA, change, link, purchase, reversal
 
 
 def approve(world, terminal, issuer, **changes):
@@ -307,7 +307,8 @@ def test_reversal_is_repeated_with_growing_pauses(make_world, mti, repeated):
 
 
 @pytest.mark.parametrize("code", ["00", "25", "94", "21"])
-def test_codes_that_end_a_reversal(world, code):
+def test_codes_that_end_a_reversal(make_world, code):
+    world = make_world(links=LINKS_AT_ONCE)
     terminal, issuer = world.terminal(), world.issuer()
     _, taken_back = owed_reversal(world, terminal, issuer)
     issuer.answer(taken_back, code)

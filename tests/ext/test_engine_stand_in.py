@@ -380,7 +380,7 @@ def test_reversal_of_the_terminal_follows_an_advice_that_was_sent(world):
     world.tick()
     undone = issuer.read_one()
     assert undone["t"] == "0420"
-    issuer.answer(undone, "25")
+    issuer.answer(undone)
     assert world.engine.owed == 0
     assert len(world.told("advice_declined")) == 1
 

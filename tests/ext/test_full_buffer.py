@@ -6,7 +6,7 @@ import pytest
 
 from switch.upkeep import keep_up
 from tests.ext.journal_world import BUFFER_BYTES, JournalWorld, ask_in_crowds, records_of
-from tests.ext.world import LINKS, link, purchase
+from tests.ext.world import AT_ONCE, LINKS, link, purchase
 
 LIMITS = {"transactions_in_flight_max": 6000, "duplicate_window_count_max": 6000, "reversals_max": 12000}
 
@@ -88,7 +88,7 @@ def test_an_approval_that_a_repeat_has_told_is_not_reversed_when_there_is_room_a
 
 @pytest.mark.parametrize("said_again", [None, "00", "05"])
 def test_late_approvals_without_room_for_their_reversal_get_it_later(said_again):
-    world = still_world(timeouts_to_unhealthy=10000)
+    world = still_world(timeouts_to_unhealthy=10000, reversal=AT_ONCE)
     issuer = world.issuer()
     terminals = [world.terminal("iso") for _ in range(60)]
     for number in range(40):

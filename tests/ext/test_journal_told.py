@@ -12,7 +12,7 @@ from switch.disk import ScriptedDisk
 from switch.replay import JournalDamaged, JournalReader
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.test_journal_files import BATCH, HEAD, checksum, unsealed
-from tests.ext.world import purchase, reversal
+from tests.ext.world import LINKS_AT_ONCE, purchase, reversal
 
 RECORD_HEAD_BYTES = 16
 OUTCOME_BYTES = 36
@@ -143,7 +143,8 @@ def test_late_answers_are_remembered(world, code, reason):
     assert late["authorization_code"] == ("A1B2C3" if code == "00" else "")
 
 
-def test_causes(world):
+def test_causes():
+    world = JournalWorld(links=LINKS_AT_ONCE)
     terminal, issuer = world.terminal("iso"), world.issuer()
     terminal.send(purchase(world))
     asked = issuer.read_one()

@@ -139,6 +139,10 @@ def harmless_sides(folder: Path) -> dict[str, Any]:
 
 LISTENERS = (listener("cup", "cup"), listener("iso", "iso87-ascii"))
 LINKS = (link("bank-a", "iso87-ascii"), link("bank-b", "iso87-binary", mac=False))
+AT_ONCE = {"booking_horizon_seconds": 0}
+"""Of a link's reversals: that an original is not known is believed at once."""
+
+LINKS_AT_ONCE = tuple({**one, "reversal": AT_ONCE} for one in LINKS)
 
 
 def seal(document: Mapping[str, str], spoken: Dialect, algorithm: str, key: bytes) -> bytes:

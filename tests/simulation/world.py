@@ -33,6 +33,9 @@ STAND_IN_PREFIXES = ("6", "5")
 """Of those that are routed to one of them."""
 
 LINK_TIMEOUT_MS = 2_000
+BOOKING_HORIZON_S = 10
+"""Longer than any issuer of this world lets a request wait before it books it."""
+
 BUFFER_BYTES = 16 << 10
 SEGMENT_BYTES = 3 * BUFFER_BYTES + (4 << 10)
 
@@ -163,6 +166,7 @@ def _link(number: int, is_tight: bool, stands_in: bool) -> dict[str, object]:
             "interval_ms": 500,
             "backoff_max_ms": 4_000,
             "window": 4,
+            "booking_horizon_seconds": BOOKING_HORIZON_S,
             "mti": "0420" if number != 2 else "0400",
         },
         "pin": {"format": "iso-0", "key": f"link/{LINKS[number]}/zpk"},

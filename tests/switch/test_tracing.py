@@ -224,8 +224,20 @@ class TestVerdicts:
         asked = lived.issuer.read_one()
         lived.world.advance(15.1)
         lived.issuer.answer(lived.issuer.read_one(), "25")
-        judged, _ = lived.verdict(asked["37"])
+        judged, one = lived.verdict(asked["37"])
+        assert judged["code"] == "reversal_under_way"
+        assert "which the issuer did not find yet: it is asked again" in judged["words"]
+        unfound = next(step for step in one["steps"] if step["record"] == "UNFOUND")
+        assert unfound["words"] == (
+            "the issuer does not know the original, which it may still book for 1,799 s: the reversal is sent again"
+        )
+        while lived.world.engine.owed:
+            lived.world.advance(5, step=5)
+            for attempt in lived.issuer.read():
+                lived.issuer.answer(attempt, "25")
+        judged, one = lived.verdict(asked["37"])
         assert judged["money"] == "nothing was charged, because the issuer knows of no such payment"
+        assert one["steps"][-1]["words"] == "reversal acknowledged by the issuer: original_not_found"
 
     def test_late_approval(self, lived):
         lived.terminal.send(purchase(lived.world))
@@ -236,7 +248,7 @@ class TestVerdicts:
         lived.issuer.answer(asked)
         judged, one = lived.verdict(asked["37"])
         assert judged["code"] == "reversal_under_way"
-        assert "reversal under way since the issuer approved after its time-out" in judged["words"]
+        assert "; the issuer approved after that; reversal under way since" in judged["words"]
         late = next(step for step in one["steps"] if step["record"] == "LATE")
         assert late["words"].startswith("the issuer answered after the end: approved, authorization code A1B2C3")
 

@@ -1,0 +1,1 @@
+"""What the numbers of links and listeners mean: the batch with which each segment of the journal begins."""
