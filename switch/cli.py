@@ -16,7 +16,7 @@ import typer
 from switch import __version__
 
 if TYPE_CHECKING:
-    from switch.config import Address
+    from switch.admin.client import AdminClient
 
 EXIT_FAILED = 1
 EXIT_ASKED_WRONGLY = 2
@@ -44,7 +44,8 @@ app = typer.Typer(
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 AdminAddress = Annotated[
-    str | None, typer.Option("--admin", metavar="HOST:PORT", help="The daemon's admin address, instead of CONFIG's.")
+    str | None,
+    typer.Option("--admin", metavar="ADDRESS", help="HOST:PORT or unix:PATH, instead of CONFIG's."),
 ]
 MaybeConfigFile = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="The configuration file that the daemon was started with.")
@@ -141,10 +142,10 @@ def status(config: MaybeConfigFile = None, admin: AdminAddress = None, *, as_jso
 
     Example: authswitch status /etc/authswitch/switch.toml
     """
-    from switch.admin.client import AdminClient, AdminError, admin_address, print_status
+    from switch.admin.client import AdminError, client_for, print_status
 
     try:
-        answer = AdminClient(_address(admin_address, config, admin)).status()
+        answer = _client(client_for, config, admin).status()
     except AdminError as error:
         fail(str(error))
     print_status(answer, as_json=as_json)
@@ -156,20 +157,25 @@ def status(config: MaybeConfigFile = None, admin: AdminAddress = None, *, as_jso
 def drain(config: MaybeConfigFile = None, admin: AdminAddress = None) -> None:
     """Tell the running daemon to finish what is in flight, sign off and end.
 
+    With CONFIG it must be the one that runs with it: whoever else answers is asked nothing, and the exit status is 1.
+
     Example: authswitch drain --admin 127.0.0.1:9583
     """
-    from switch.admin.client import AdminClient, AdminError, admin_address
+    from switch.admin.client import AdminError, client_for
 
-    address = _address(admin_address, config, admin)
+    client = _client(client_for, config, admin)
     try:
-        AdminClient(address).drain()
+        client.drain()
     except AdminError as error:
         fail(str(error))
-    typer.echo(f"draining: {address} accepts nothing new and ends when nothing is in flight")
+    who = client.address if client.answered is None else f"{client.answered} at {client.address}"
+    typer.echo(f"draining: {who} accepts nothing new and ends when nothing is in flight")
 
 
-def _address(find: Callable[[Path | None, str | None], Address], config: Path | None, admin: str | None) -> Address:
-    """The admin address by what was asked; a wrong configuration or address is a wrong question."""
+def _client(
+    find: Callable[[Path | None, str | None], AdminClient], config: Path | None, admin: str | None
+) -> AdminClient:
+    """The daemon that is meant by what was asked; a wrong configuration or address is a wrong question."""
     try:
         return find(config, admin)
     except ValueError as error:

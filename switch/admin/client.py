@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import urllib.error
+import socket
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from switch.config import Address, read_config
-from switch.config.models import AdminSection, parse_endpoint
+from switch.admin.identity import Identity, Wanted, read_instance
+from switch.config import Address, Config, read_config
+from switch.config.models import AdminSection, UnixAddress, parse_admin
 
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 16 << 20
@@ -27,33 +27,71 @@ class AdminError(Exception):
     """The daemon did not answer, or not with what was asked for."""
 
 
-def admin_address(config: Path | None, admin: str | None) -> Address:
-    """Where the daemon's admin side is: as said, else by its configuration, else the default.
-
-    Raises:
-        ValueError: the address or the configuration cannot be read.
-    """
-    if admin is not None:
-        return parse_endpoint(admin)
-    if config is None:
-        return AdminSection().bind
-    read, problems = read_config(config)
-    if read is None:
-        raise ValueError(f"{config} is not valid: {problems[0]}")
-    return read.admin.bind
-
-
 class RefusedError(AdminError):
     """The daemon answered that it will not do it."""
 
 
-class AdminClient:
-    """Asks one daemon."""
+class StrangerError(RefusedError):
+    """Another daemon answers than the one that is meant. Nothing was done."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        # No proxy of the environment may stand between us and loopback.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+def client_for(config: Path | None, admin: str | None) -> AdminClient:
+    """A client of the daemon that a command means.
+
+    Args:
+        config: The configuration that it was started with: where it is, and who. None: whoever answers is meant.
+        admin: Where it is, instead of what the configuration says.
+
+    Raises:
+        ValueError: the address or the configuration cannot be read.
+    """
+    address = None if admin is None else parse_admin(admin, None)
+    if isinstance(address, Address) and address.port == 0:
+        raise ValueError("needed a port to connect to, got port 0")
+    if config is None:
+        return AdminClient(AdminSection().bind if address is None else address)
+    read, problems = read_config(config)
+    if read is None:
+        raise ValueError(f"{config} is not valid: {problems[0]}")
+    return AdminClient(read.admin.bind if address is None else address, wanted_of(read, elsewhere=address is not None))
+
+
+def wanted_of(config: Config, *, elsewhere: bool) -> Wanted:
+    """Whom a configuration means, as far as this machine can know.
+
+    Args:
+        config: The configuration.
+        elsewhere: It may be at an address of another machine.
+
+    Raises:
+        ValueError: Nobody runs with its journal.
+    """
+    folder = config.journal.directory if config.journal.mode == "files" else None
+    source = str(config.file)
+    path = None if folder is not None or elsewhere else str(config.file.resolve())
+    if folder is None or not folder.is_dir():
+        return Wanted(config.switch.name, None, path, source)
+    try:
+        return Wanted(config.switch.name, read_instance(folder), None, source)
+    except PermissionError:
+        return Wanted(config.switch.name, None, None, source)
+    except OSError:
+        return Wanted(config.switch.name, "", None, f"{source}, of whose journal no daemon runs")
+
+
+class AdminClient:
+    """Asks one daemon.
+
+    Args:
+        address: Where it is.
+        wanted: Who it must be; None: whoever answers.
+    """
+
+    def __init__(self, address: Address | UnixAddress, wanted: Wanted | None = None) -> None:
+        self.address = address
+        self._wanted = wanted
+        self.answered: Identity | None = None
+        """Who gave the last answer, where it says so."""
 
     def status(self) -> dict[str, Any]:
         """What the daemon is doing.
@@ -61,10 +99,7 @@ class AdminClient:
         Raises:
             AdminError: see there.
         """
-        answer = self._ask("GET", "/status")
-        if not isinstance(answer, dict):
-            raise AdminError(f"{self._address}: answered something that is not a status")
-        return answer
+        return self._document("GET", "/status")
 
     def drain(self) -> None:
         """Begin the drain.
@@ -102,28 +137,73 @@ class AdminClient:
     def _document(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
         answer = self._ask(method, path, body)
         if not isinstance(answer, dict):
-            raise AdminError(f"{self._address}: answered something that is no JSON object")
+            raise AdminError(f"{self.address}: answered something that is no JSON object")
         return answer
 
     def _ask(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
-        data = b"" if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"http://{self._address}{path}",
-            method=method,
-            data=data if method == "POST" else None,
-            headers={} if body is None else {"Content-Type": "application/json"},
-        )
+        if method != "GET" and self._wanted is not None:
+            # One that is too old to look whom a question names must not be asked to do anything.
+            self._exchange("GET", "/livez", None)
+        status, reason, said = self._exchange(method, path, body)
+        if status >= 400:
+            text = said[:ERROR_BYTES_MAX].decode("utf-8", "replace").strip()
+            answered = f"{status} {reason}{': ' if text else ''}{text}"
+            raise RefusedError(f"{self.address}: {method} {path} was answered {answered}")
         try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-                return json.loads(response.read(ANSWER_BYTES_MAX))
-        except urllib.error.HTTPError as error:
-            with error:
-                said = error.read(ERROR_BYTES_MAX).decode("utf-8", "replace").strip()
-                answered = f"{error.code} {error.reason}{': ' if said else ''}{said}"
-                raise RefusedError(f"{self._address}: {method} {path} was answered {answered}") from None
+            return json.loads(said)
+        except ValueError as error:
+            raise AdminError(f"{self.address}: no answer from a daemon: {error}") from error
+
+    def _exchange(self, method: str, path: str, body: Mapping[str, str] | None) -> tuple[int, str, bytes]:
+        """Ask one thing of whom we mean: status, its words, and the body."""
+        headers = {"Connection": "close", **({} if self._wanted is None else self._wanted.headers())}
+        data = None
+        if method != "GET":
+            data = b"" if body is None else json.dumps(body).encode()
+            headers |= {} if body is None else {"Content-Type": "application/json"}
+        connection = _connection(self.address)
+        try:
+            connection.request(method, path, body=data, headers=headers)
+            with connection.getresponse() as response:
+                self._look_who(response)
+                return response.status, response.reason, response.read(ANSWER_BYTES_MAX)
         except (OSError, HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise AdminError(f"{self._address}: no answer from a daemon: {reason}") from error
+            raise AdminError(f"{self.address}: no answer from a daemon: {error}") from error
+        finally:
+            connection.close()
+
+    def _look_who(self, response: HTTPResponse) -> None:
+        self.answered = Identity.of_headers({name.title(): value for name, value in response.headers.items()})
+        if self._wanted is None:
+            return
+        if self.answered is None:
+            raise StrangerError(
+                f"{self.address}: who answers does not say who it is, so it is not asked; needed {self._wanted}"
+            )
+        own = self.answered.headers()
+        if any(own[header] != value for header, value in self._wanted.headers().items()):
+            raise StrangerError(f"{self.address}: {self.answered} answers, not {self._wanted}; it was asked nothing")
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, address: UnixAddress) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
+        self._address = address
+
+    def connect(self) -> None:
+        """Connect to the path."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_SECONDS)
+        self.sock.connect(str(self._address.path))
+
+
+def _connection(address: Address | UnixAddress) -> HTTPConnection:
+    """No proxy of the environment stands between."""
+    if isinstance(address, UnixAddress):
+        return UnixConnection(address)
+    return HTTPConnection(address.host, address.port, timeout=TIMEOUT_SECONDS)
 
 
 def print_status(status: Mapping[str, Any], *, as_json: bool) -> None:

@@ -1,7 +1,8 @@
 """The HTTP side for operators: metrics, health, status and drain.
 
-It listens on loopback unless the configuration says otherwise. It knows no passwords: whoever reaches it may drain the
-daemon. Web pages opened in a browser on the same machine must not, so requests that a page can make are refused.
+It listens on loopback, or on a Unix socket, unless the configuration says otherwise. It knows no passwords: whoever
+reaches it may drain the daemon. Web pages opened in a browser on the same machine must not, so requests that a page can
+make are refused; and so is what names another daemon.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 from aiohttp import web
@@ -18,14 +19,18 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from switch import __version__
 from switch.admin.health import Health
+from switch.admin.identity import Identity, is_meant
 from switch.admin.inventory import BuildCollector
-from switch.config.models import Address
+from switch.admin.sockets import LocalPeer, UnixSocket
+from switch.config.models import Address, UnixAddress
 from switch.config.sense import is_loopback
+from switch.log import get_logger
 from switch.stats import Stats
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONNECTIONS_MAX = 32
+BACKLOG = 64
 CONNECTION_SECONDS_MAX = 60
 """Connections older than this are closed: scrapers connect again, and nobody can keep the places taken."""
 KEEP_ALIVE_SECONDS = 20
@@ -33,6 +38,8 @@ BODY_BYTES_MAX = 1024
 LINE_BYTES_MAX = 2048
 HEADERS_MAX = 32
 STOP_SECONDS = 1.0
+
+log = get_logger(__name__)
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -60,40 +67,55 @@ class AdminServer:
         bind: where to listen; port 0 lets the kernel choose.
         connections_max: more connections are closed at once.
         routes: further paths.
+        identity: whose it is; questions that name somebody else are refused.
+        scrape_bind: a second address, for what changes nothing: ``/metrics``, ``/livez`` and ``/readyz``.
     """
 
     def __init__(
         self,
         stats: Stats,
         health: Health,
-        bind: Address,
+        bind: Address | UnixAddress,
+        *,
         connections_max: int = CONNECTIONS_MAX,
         routes: Iterable[web.RouteDef] = (),
+        identity: Identity | None = None,
+        scrape_bind: Address | None = None,
     ) -> None:
         self._health = health
         self._bind = bind
-        self._loopback = is_loopback(bind.host)
+        self._scrape_bind = scrape_bind
+        self._identity = identity
+        self._headers = {**HEADERS, **({} if identity is None else identity.headers())}
         self._connections_max = connections_max
         self._started = time.monotonic()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._socket: UnixSocket | None = None
         self._stats = stats
         self._registry = CollectorRegistry()
         self._registry.register(BuildCollector())
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-        app = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES_MAX)
-        app.add_routes(
-            [
-                web.get("/metrics", self._metrics),
-                web.get("/livez", self._livez),
-                web.get("/readyz", self._readyz),
-                web.get("/status", self._status),
-                web.post("/drain", self._drain),
-                *routes,
-            ]
-        )
-        app.on_response_prepare.append(_set_headers)
-        self._runner = web.AppRunner(
+        looks = [
+            web.get("/metrics", self._metrics),
+            web.get("/livez", self._livez),
+            web.get("/readyz", self._readyz),
+        ]
+        acts = [web.get("/status", self._status), web.post("/drain", self._drain), *routes]
+        self._runner = self._new_runner([*looks, *acts], bind)
+        self._scraped = None if scrape_bind is None else self._new_runner(looks, scrape_bind)
+
+    def _new_runner(self, routes: Iterable[web.RouteDef], bind: Address | UnixAddress) -> web.AppRunner:
+        is_direct_only = isinstance(bind, UnixAddress) or is_loopback(bind.host)
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard(request, handler, is_direct_only=is_direct_only)
+
+        app = web.Application(middlewares=[guard], client_max_size=BODY_BYTES_MAX)
+        app.add_routes(routes)
+        app.on_response_prepare.append(self._set_headers)
+        return web.AppRunner(
             app,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
@@ -104,12 +126,14 @@ class AdminServer:
         )
 
     @property
-    def address(self) -> Address:
+    def address(self) -> Address | UnixAddress:
         """Where it really listens, once it was started."""
-        if self._server is None:
-            return self._bind
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return Address(host, port)
+        return self._bind if isinstance(self._bind, UnixAddress) else _listening(self._bind, self._servers[:1])
+
+    @property
+    def scrape_address(self) -> Address | None:
+        """Where it really answers what changes nothing, once it was started."""
+        return None if self._scrape_bind is None else _listening(self._scrape_bind, self._servers[1:])
 
     async def start(self) -> None:
         """Listen.
@@ -119,21 +143,38 @@ class AdminServer:
         """
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, self._bind.host, self._bind.port, backlog=64)
+        if isinstance(self._bind, UnixAddress):
+            self._socket = UnixSocket(self._bind.path)
+            self._servers.append(await loop.create_unix_server(self._accept_local, sock=self._socket.socket))
+        else:
+            self._servers.append(await self._listen(self._bind, self._runner))
+        if self._scraped is not None and self._scrape_bind is not None:
+            await self._scraped.setup()
+            self._servers.append(await self._listen(self._scrape_bind, self._scraped))
+
+    async def _listen(self, bind: Address, runner: web.AppRunner) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: self._accept(runner), bind.host, bind.port, backlog=BACKLOG)
 
     async def stop(self) -> None:
         """Stop listening and close what is open; requests under way get a second."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
         await self._runner.cleanup()
-        self._server = None
+        if self._scraped is not None:
+            await self._scraped.cleanup()
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _guard(self, request: web.Request, handler: Handler, *, is_direct_only: bool) -> web.StreamResponse:
         """Refuse what a web page in an operator's browser could send, and answer errors in one plain line."""
         if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return web.Response(status=403, text="requests from web pages are refused\n")
-        if self._loopback and not _is_direct(request.host):
+        if self._identity is not None and not is_meant(request.headers, self._identity):
+            return web.Response(status=421, text=f"this is {self._identity}: another one was meant\n")
+        if is_direct_only and not _is_direct(request.host):
             return web.Response(status=403, text="the Host header must be an IP address or localhost\n")
         if request.body_exists and (request.content_length or 0) > BODY_BYTES_MAX:
             return web.Response(status=413, text=f"needed at most {BODY_BYTES_MAX} bytes\n")
@@ -143,8 +184,14 @@ class AdminServer:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
 
-    def _accept(self) -> asyncio.Protocol:
-        server = self._runner.server
+    def _accept_local(self) -> asyncio.Protocol:
+        return LocalPeer(
+            lambda: self._accept(self._runner),
+            lambda user: log.warning("admin connection of another user refused", user=user),
+        )
+
+    def _accept(self, runner: web.AppRunner) -> asyncio.Protocol:
+        server = runner.server
         if server is None or len(server.connections) >= self._connections_max:
             return Refusal()
         protocol: asyncio.Protocol = server()
@@ -182,6 +229,17 @@ class AdminServer:
         self._health.drain()
         return _json({"draining": True}, status=202)
 
+    async def _set_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(self._headers)
+
+
+def _listening(bind: Address, servers: Sequence[asyncio.Server]) -> Address:
+    """The address of the first server, or what is to be bound when there is none."""
+    if not servers:
+        return bind
+    host, port = servers[0].sockets[0].getsockname()[:2]
+    return Address(host, port)
+
 
 def _json(value: object, status: int = 200) -> web.Response:
     return web.Response(
@@ -205,7 +263,3 @@ def _is_direct(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)

@@ -48,6 +48,20 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """The path of a Unix socket."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{UNIX}{self.path}"
+
+
+UNIX = "unix:"
+UNIX_PATH_BYTES_MAX = 107
+"""That a socket's address has room for."""
+
 ADDRESS = re.compile(r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<plain>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -71,6 +85,21 @@ def parse_endpoint(value: object) -> Address:
     if address.port == 0:
         raise ValueError("needed a port to connect to, got port 0")
     return address
+
+
+def parse_admin(value: object, info: ValidationInfo | None) -> Address | UnixAddress:
+    """Read ``unix:PATH``, relative to the folder of the configuration file, or an address as ``parse_address`` does.
+
+    Raises:
+        ValueError: it is something else, or the path is too long for a socket.
+    """
+    if isinstance(value, UnixAddress) or not (isinstance(value, str) and value.startswith(UNIX)):
+        return value if isinstance(value, UnixAddress) else parse_address(value)
+    folder = {} if info is None else info.context or {}
+    path = Path(folder.get("folder", Path()), value.removeprefix(UNIX))
+    if value == UNIX or len(str(path).encode()) > UNIX_PATH_BYTES_MAX:
+        raise ValueError(f"needed the path of a socket, of at most {UNIX_PATH_BYTES_MAX} bytes, got {value!r}")
+    return UnixAddress(path)
 
 
 def _resolve(value: object, info: ValidationInfo) -> Path:
@@ -115,6 +144,7 @@ def _ordered(bins: str) -> str:
 
 
 BindAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_address)]
+AdminAddress = Annotated[InstanceOf[Address] | InstanceOf[UnixAddress], BeforeValidator(parse_admin)]
 EndpointAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_endpoint)]
 FilePath = Annotated[Path, BeforeValidator(_resolve)]
 DialectName = Annotated[str, BeforeValidator(_resolve_dialect)]
@@ -156,7 +186,15 @@ class SwitchSection(Section):
 class AdminSection(Section):
     """The HTTP side for operators: metrics, health, status, drain."""
 
-    bind: BindAddress = Field(Address("127.0.0.1", 9583), description="Address that it listens on.")
+    bind: AdminAddress = Field(
+        Address("127.0.0.1", 9583),
+        description="Address that it listens on; or `unix:` and a path: a socket that its own user and root may use.",
+    )
+    scrape_bind: BindAddress | None = Field(
+        None,
+        description="A second address, which answers /metrics, /livez and /readyz and nothing else: for Prometheus and "
+        "a load balancer, where `bind` is a Unix socket.",
+    )
     allow_remote: bool = Field(
         False,
         description="Accept an address that is not loopback. Nobody is asked for a password there: "

@@ -105,12 +105,20 @@ def _check_names(draft: Draft) -> None:
 def _bound(draft: Draft) -> Iterator[tuple[str, Address]]:
     admin = draft.get("admin", AdminSection)
     if admin is not None:
-        yield "admin.bind", admin.bind
+        yield from _admin_addresses(admin)
     for listener in draft.listeners:
         yield f"listener[{listener.name}].bind", listener.bind
     for link in draft.links:
         if link.bind is not None:
             yield f"link[{link.name}].bind", link.bind
+
+
+def _admin_addresses(admin: AdminSection) -> Iterator[tuple[str, Address]]:
+    """Where the admin side listens on TCP."""
+    if isinstance(admin.bind, Address):
+        yield "admin.bind", admin.bind
+    if admin.scrape_bind is not None:
+        yield "admin.scrape_bind", admin.scrape_bind
 
 
 def _is_any(host: str) -> bool:
@@ -135,8 +143,9 @@ def _check_addresses(draft: Draft) -> None:
 
 def _check_admin(draft: Draft) -> None:
     admin = draft.get("admin", AdminSection)
-    if admin is not None and not is_loopback(admin.bind.host) and not admin.allow_remote:
-        draft.error("admin.bind", f"{admin.bind} is not loopback; set admin.allow_remote = true if that is meant")
+    for key, address in [] if admin is None or admin.allow_remote else _admin_addresses(admin):
+        if not is_loopback(address.host):
+            draft.error(key, f"{address} is not loopback; set admin.allow_remote = true if that is meant")
 
 
 def _check_keys(draft: Draft) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from switch.admin.client import AdminClient, AdminError, RefusedError, admin_address
+from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
 from switch.currencies import amount_words
 from switch.journaling.reading import AsJson, DirectoryOption, fail, load, reading
 from switch.reversals.owing import owing
@@ -35,7 +35,8 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="CONFIG", help="The daemon's configuration file.")
 ]
 AdminAddress = Annotated[
-    str | None, typer.Option("--admin", metavar="HOST:PORT", help="The daemon's admin address, instead of CONFIG's.")
+    str | None,
+    typer.Option("--admin", metavar="ADDRESS", help="HOST:PORT or unix:PATH, instead of CONFIG's."),
 ]
 LinkOption = Annotated[str | None, typer.Option("--link", help="Only of this link.")]
 WhichLink = Annotated[
@@ -106,7 +107,7 @@ def retry(
         raise typer.BadParameter("needed an RRN, or --link, or both")
     _check_what(what)
     try:
-        count = AdminClient(_address(config, admin)).retry(**_which(rrn, what, link))
+        count = _client(config, admin).retry(**_which(rrn, what, link))
     except AdminError as error:
         fail(str(error))
     typer.echo(f"{count:,} will be sent as soon as the link's window allows")
@@ -141,7 +142,7 @@ def close(
     for name, text in (("--reason", reason.strip()), ("--operator", who)):
         if len(text.encode()) > TEXT_BYTES_MAX:
             raise typer.BadParameter(f"{name} is longer than {TEXT_BYTES_MAX} bytes")
-    client = AdminClient(_address(config, admin))
+    client = _client(config, admin)
     try:
         owed = client.reversals(**_which(rrn, what, link))["owed"]
         if not owed:
@@ -171,7 +172,7 @@ def _listed(
     """What is owed, and who says so: the daemon, or the journal."""
     if directory is None:
         try:
-            return AdminClient(_address(config, admin)).reversals(**filters), "daemon"
+            return _client(config, admin).reversals(**filters), "daemon"
         except RefusedError as error:
             fail(str(error))
         except AdminError as error:
@@ -194,9 +195,9 @@ def _is_wanted(entry: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
     return all(entry[key] == filters[key] for key in ("link", "what", "rrn") if key in filters)
 
 
-def _address(config: Path | None, admin: str | None) -> Any:
+def _client(config: Path | None, admin: str | None) -> AdminClient:
     try:
-        return admin_address(config, admin)
+        return client_for(config, admin)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -14,6 +14,7 @@ import uvloop
 from switch import __version__
 from switch.admin import AdminServer
 from switch.admin.debts import debt_routes
+from switch.admin.identity import Identity, remove_identity, write_identity
 from switch.config import Config, load_config
 from switch.config.descriptors import needed_descriptors, terminals_served
 from switch.config.parts import Parts, load_parts
@@ -71,7 +72,15 @@ class Daemon:
         self._is_journal_lost = False
         self._ports: list[TerminalPort] = []
         self._debts = Debts(self._engine, self._stats, lambda: self._started)
-        self.admin = AdminServer(self._stats, self, config.admin.bind, routes=debt_routes(self._debts))
+        self._identity = Identity.new(config.switch.name, config.file)
+        self.admin = AdminServer(
+            self._stats,
+            self,
+            config.admin.bind,
+            routes=debt_routes(self._debts),
+            identity=self._identity,
+            scrape_bind=config.admin.scrape_bind,
+        )
 
     # --- what the admin side asks ---------------------------------------------------------------------------------
 
@@ -104,6 +113,8 @@ class Daemon:
         state = self._engine.state
         return {
             "name": self._config.switch.name,
+            "instance": self._identity.instance,
+            "configuration": self._identity.configuration,
             "version": __version__,
             "journal": self._config.journal.mode,
             "in_flight": self._engine.in_flight,
@@ -158,6 +169,7 @@ class Daemon:
         housekeeping: asyncio.Task[None] | None = None
         try:
             await self.admin.start()
+            self._say_who(runs=True)
             if self._store is not None:
                 await self._recover(self._store, reactor)
             if self._drain_wanted.is_set():
@@ -182,6 +194,7 @@ class Daemon:
             reactor.stop()
             if self._store is not None:
                 self._store.close(loop)
+            self._say_who(runs=False)
             await self.admin.stop()
 
     async def _recover(self, store: Store, reactor: Reactor) -> None:
@@ -203,6 +216,16 @@ class Daemon:
             self._end_wanted.set()
             self.drain()
 
+    def _say_who(self, *, runs: bool) -> None:
+        """Leave in the journal's folder who runs with it, for commands, or take that away.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        folder = self._config.journal.directory
+        if self._store is not None and folder is not None:
+            (write_identity if runs else remove_identity)(folder, self._identity)
+
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
         limits, links = self._config.limits, self._config.links
@@ -222,7 +245,14 @@ class Daemon:
         for issuer in issuers:
             if isinstance(issuer, Receiver):
                 log.info("waiting for the issuer", link=issuer.name, address=str(issuer.address))
-        log.info("serving", admin=str(self.admin.address), version=__version__)
+        scraped = self.admin.scrape_address
+        log.info(
+            "serving",
+            admin=str(self.admin.address),
+            **({} if scraped is None else {"scraped": str(scraped)}),
+            instance=self._identity.instance,
+            version=__version__,
+        )
 
     async def _keep_house(self) -> None:
         while True:

@@ -194,7 +194,9 @@ def test_address_comes_from_the_configuration(daemon, sample_configs, tmp_path):
         text = text.replace(f'"{place}', f'"{sample_configs}/{place}')
     path = tmp_path / "switch.toml"
     path.write_text(text + f'\n[admin]\nbind = "{daemon.address}"\n')
-    assert call("status", path)[0] == 0
+    status, output = call("status", path)
+    assert status == 1
+    assert f"{daemon.address}: who answers does not say who it is" in " ".join(output.split())
     path.write_text("")
     status, output = call("status", path)
     assert status == 2
@@ -218,7 +220,7 @@ def test_nobody_answers(name, unused_tcp_port):
     ("answer", "words"),
     [
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", "was answered 500 Oh"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "is not a status"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "something that is no JSON object"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", "no answer from a daemon"),
         (b"0210", "no answer from a daemon"),
     ],

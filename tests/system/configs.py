@@ -16,7 +16,8 @@ def on_free_ports(config, endpoints):
     for address, port in endpoints.items():
         assert address in text
         text = text.replace(f'"{address}"', f'"127.0.0.1:{port}"')
-    text = re.sub(r'(?m)^bind = "127\.0\.0\.1:[0-9]+"', 'bind = "127.0.0.1:0"', text)
+    text = re.sub(r'(?m)^(scrape_)?bind = "127\.0\.0\.1:[0-9]+"', r'\1bind = "127.0.0.1:0"', text)
+    text = re.sub(r'(?m)^bind = "unix:[^"]+"', 'bind = "unix:admin.sock"', text)
     text = text.replace('format = "console"', 'format = "json"')
     if "[admin]" not in text:
         text += '\n[admin]\nbind = "127.0.0.1:0"\n'

@@ -41,7 +41,8 @@ class Daemon:
         self.lines = []
         self.ports = {}
         self.links = {}
-        self.admin_port = None
+        self.admin = ""
+        self.admin_port = None  # of what answers /metrics, /livez and /readyz
         self.child = None
         self.end_status = 0  # what it shall end with
         self.start_seconds = START_SECONDS_MAX
@@ -69,7 +70,8 @@ class Daemon:
         self._reader = asyncio.create_task(self._read())
         try:
             serving = await self.event("serving", seconds=self.start_seconds)
-            self.admin_port = _port(serving["admin"])
+            self.admin = serving["admin"]
+            self.admin_port = _port(serving.get("scraped", self.admin))
             self.ports = {line["listener"]: _port(line["address"]) for line in self.said("listening")}
             self.links = {line["link"]: _port(line["address"]) for line in self.said("waiting for the issuer")}
             if ready:
@@ -134,7 +136,10 @@ class Daemon:
 
     async def get(self, path, method="GET"):
         """Status and body of an answer of the admin side."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
+        if self.admin.startswith("unix:"):
+            reader, writer = await asyncio.open_unix_connection(self.admin.removeprefix("unix:"))
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
         try:
             writer.write(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
