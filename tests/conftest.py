@@ -1,7 +1,9 @@
 """Fixtures that many tests share: counters of leaks, and a copy of the sample configurations with keys of its own."""
 
 import gc
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from hypothesis import HealthCheck, settings
 from switch.live import live_counts
 
 ROOT = Path(__file__).parents[1]
+
+# What commands keep from run to run (numbers of simulated terminals) belongs to nobody's home here.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="authswitch-tests-")
 
 # For builds that are slow, and would look as if the tests were: --hypothesis-profile=slow
 settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])

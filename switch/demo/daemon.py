@@ -39,6 +39,11 @@ class Daemon:
         self.replayed: dict[str, Any] = {}
         """What it found in its journal when it started."""
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process."""
+        return None if self._process is None else self._process.pid
+
     async def start(self, timeout_s: float = 30.0) -> None:
         """Start it, and wait until it serves.
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import tempfile
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +16,19 @@ from rich.live import Live
 
 from switch.admin.client import AdminClient, AdminError
 from switch.config.models import parse_address
+from switch.demo.added import Added
 from switch.demo.daemon import Daemon, DaemonError
+from switch.demo.figures import Figures, ask_figures, processor_time
+from switch.demo.picture import HEIGHT_MIN, WIDTH_MIN, picture
 from switch.demo.reconcile import reconcile
 from switch.demo.trouble import Trouble
-from switch.demo.view import Moment, line, picture, print_summary
+from switch.demo.view import Moment, line, print_summary
 from switch.demo.world import FLEETS, ISSUERS, World, build_world, write_config
 from switch.journaling.findings import Findings
 from switch.journaling.opening import open_reader
 from switch.keys import load_master_key
 from switch.replay import JournalDamaged
+from switch.simulators.crew import Crew
 from switch.simulators.fleet import Fleet, FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
@@ -42,6 +47,9 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.25
 _LINE_S = 1.0
+_FIGURES_EVERY = 4
+"""Looks for one question after the switch's metrics, which are many."""
+_RATES_KEPT = 400
 _READY_S = 10.0
 _TOLERATED = ("timeout", "issuer_unavailable")
 _TOLERATED_IN_TROUBLE = (*_TOLERATED, "system_malfunction")
@@ -81,6 +89,15 @@ class Demo:
         self._daemon = Daemon(self._world.config)
         self._trouble: Trouble | None = None
         self._status: dict[str, Any] = {}
+        self._figures = Figures()
+        self._figures_before = Figures()
+        """Of the processes that were killed."""
+        self._idle_s = 0.0
+        """Processor time that the switch had used when it began to serve."""
+        self._added = Added()
+        self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
+        self._begun = 0.0
+        self._worked_s = 0.0
         self._interrupted = False
 
     async def run(self) -> bool:
@@ -94,17 +111,23 @@ class Demo:
             loop.add_signal_handler(number, self._interrupt)
         try:
             await self._start()
-            begun = loop.time()
+            self._idle_s = processor_time(self._daemon.pid)
+            self._begun = loop.time()
             await self._work()
-            elapsed_s = loop.time() - begun
+            elapsed_s = self._worked_s
+            await self._ask_figures()
             healthy = await self._end()
             return self._conclude(elapsed_s) and healthy
         finally:
-            for fleet in self._fleets:
-                await fleet.stop()
-            await self._daemon.kill()
-            for issuer in self.issuers:
-                await issuer.stop()
+            async with contextlib.AsyncExitStack() as left:
+                for issuer in self.issuers:
+                    left.push_async_callback(issuer.stop)
+                left.push_async_callback(self._kill)
+                for fleet in self._fleets:
+                    left.push_async_callback(fleet.stop)
+
+    async def _kill(self) -> None:
+        await self._daemon.kill()
 
     async def _start(self) -> None:
         world = self._world
@@ -114,6 +137,7 @@ class Demo:
         for number, plan in enumerate(ISSUERS):
             behaviour = IssuerSettings(plan.name, plan.rules, latency, settings.faults, seed=settings.seed + number)
             issuer = Issuer(world.profile(plan.dialect), behaviour, world.issuer_macs[plan.name])
+            issuer.on_answer = self._added.issuer_took
             self.issuers.append(issuer)
             ports[plan.name] = await issuer.listen(tls=world.issuer_tls.get(plan.name))
         write_config(world, ports, _LINK_TIMEOUT_MS_IN_TROUBLE if settings.trouble else settings.link_timeout_ms)
@@ -122,6 +146,7 @@ class Demo:
         for number, fleet in enumerate(FLEETS):
             if world.identities[fleet.name]:
                 self._fleets.append(self._fleet(fleet, settings.seed + 100 + number))
+                self._fleets[-1].on_answer = self._added.terminal_waited
         if settings.trouble:
             first = ISSUERS[0].name
             self._trouble = Trouble(
@@ -150,10 +175,12 @@ class Demo:
         """Kill the switch, and start it again as a supervisor would; terminals learn where it is."""
         await self._daemon.kill()
         self._status = {}
+        self._figures_before, self._figures = self._figures_before + self._figures, Figures()
         for fleet in self._fleets:
             fleet.port = 0
         self._daemon = Daemon(self._world.config)
         await self._daemon.start()
+        self._idle_s = processor_time(self._daemon.pid)
         for fleet in self._fleets:
             fleet.host, fleet.port = self._daemon.listeners[fleet.settings.name]
         return self._daemon.replayed
@@ -172,51 +199,102 @@ class Demo:
             raise DaemonError("the links did not come up:\n" + "\n".join(self._daemon.lines)) from error
 
     async def _ask_status(self) -> None:
-        client = AdminClient(parse_address(self._daemon.admin))
-        with contextlib.suppress(AdminError):
-            self._status = await asyncio.to_thread(client.status)
+        """Ask the switch what it does; while it is not there nothing is known of it."""
+        daemon = self._daemon
+        if not daemon.admin:
+            return
+        try:
+            status = await asyncio.to_thread(AdminClient(parse_address(daemon.admin)).status)
+        except AdminError:
+            status = {}
+        if daemon is self._daemon:
+            self._status = status
+
+    async def _ask_figures(self) -> None:
+        """Ask the switch for its times; while it is not there those of the last look stand."""
+        daemon = self._daemon
+        if not daemon.admin:
+            return
+        with contextlib.suppress(OSError):
+            figures = await asyncio.to_thread(ask_figures, daemon.admin, daemon.pid, self._idle_s)
+            if daemon is self._daemon:
+                self._figures = figures
 
     async def _work(self) -> None:
-        watcher = asyncio.create_task(self._watch())
+        """Let terminals work while somebody watches; what fails in any of it ends the demo, and is raised."""
         if self._interrupted:
             return
         seconds = self._settings.seconds
-        course = None if self._trouble is None else asyncio.create_task(self._trouble.take_its_course(seconds))
+        failed = asyncio.Event()
+        crew = Crew(failed.set)
+        over = asyncio.Event()
+        watcher = crew.spawn(self._watch(over))
+        course = None if self._trouble is None else crew.spawn(self._trouble.take_its_course(seconds))
+        broken = asyncio.ensure_future(failed.wait())
+        work = asyncio.gather(*(fleet.work(seconds) for fleet in self._fleets))
         try:
-            async with asyncio.timeout(None if course is None else seconds + _CONVERGENCE_S):
-                await asyncio.gather(*(fleet.work(seconds) for fleet in self._fleets))
-            if course is not None:
-                await course
-        except TimeoutError:
-            self._console.print("terminals still do not know what became of their payments", markup=False)
+            limit_s = None if course is None else seconds + _CONVERGENCE_S
+            done, _ = await asyncio.wait((work, broken), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if work in done and course is not None:
+                await asyncio.wait((course, broken), return_when=asyncio.FIRST_COMPLETED)
+            self._worked_s = asyncio.get_running_loop().time() - self._begun
+            if not failed.is_set():
+                await self._until_nothing_is_owed()
+            over.set()
+            await asyncio.wait((watcher, broken), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            tasks = [watcher] if course is None else [watcher, course]
-            for task in tasks:
+            for task in (work, broken):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(work, broken, return_exceptions=True)
+            await crew.put_away()
+        if isinstance(ends[0], Exception):
+            raise ends[0]
+        if not done:
+            self._console.print("terminals still do not know what became of their payments", markup=False)
 
-    async def _watch(self) -> None:
-        """Show what goes on, until cancelled."""
+    async def _watch(self, over: asyncio.Event) -> None:
+        """Show what goes on, to the end: a screen on a terminal that can draw and has room, else lines."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         looked_at, seen = begun, 0
-        drawing = self._console.is_terminal
-        live = Live(console=self._console, auto_refresh=False, transient=True) if drawing else contextlib.nullcontext()
+        console = self._console
+        drawing = console.is_terminal and not console.is_dumb_terminal
+        drawing = drawing and console.width >= WIDTH_MIN and console.height >= HEIGHT_MIN
+        live = Live(console=console, auto_refresh=False, screen=True) if drawing else contextlib.nullcontext()
+        looks = 0
         with live:
-            while True:
-                await asyncio.sleep(_LOOK_S if drawing else _LINE_S)
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), _LOOK_S if drawing else _LINE_S)
                 await self._ask_status()
+                if looks % _FIGURES_EVERY == 0 or not drawing:
+                    await self._ask_figures()
+                looks += 1
                 now = loop.time()
-                counters = merge_counters(fleet.counters for fleet in self._fleets)
-                rate = (counters.answered - seen) / (now - looked_at)
-                looked_at, seen = now, counters.answered
-                by_fleet = {fleet.settings.name: fleet.counters for fleet in self._fleets}
-                happenings = () if self._trouble is None else tuple(self._trouble.happenings)
-                moment = Moment(now - begun, self._settings.seconds, rate, counters, by_fleet, self._status, happenings)
+                answered = sum(fleet.counters.answered for fleet in self._fleets)
+                self._rates.append((answered - seen) / (now - looked_at))
+                looked_at, seen = now, answered
+                moment = self._moment(now - begun)
                 if isinstance(live, Live):
-                    live.update(picture(moment), refresh=True)
+                    live.update(picture(moment, console.width, console.height), refresh=True)
                 else:
-                    self._console.print(line(moment), markup=False, soft_wrap=True)
+                    console.print(line(moment), markup=False, soft_wrap=True)
+
+    def _moment(self, elapsed_s: float) -> Moment:
+        """All that is known now."""
+        return Moment(
+            elapsed_s,
+            self._settings.seconds,
+            self._rates[-1] if self._rates else 0.0,
+            merge_counters(fleet.counters for fleet in self._fleets),
+            {fleet.settings.name: fleet.counters for fleet in self._fleets},
+            self._status,
+            () if self._trouble is None else tuple(self._trouble.happenings),
+            tuple(self._rates),
+            [answer for issuer in self.issuers for answer in issuer.counters.answer_us],
+            tuple(self._added.last_us),
+            self._figures_before + self._figures,
+        )
 
     async def _end(self) -> bool:
         """Hang up and drain the switch; whether it ended well."""
@@ -237,12 +315,13 @@ class Demo:
                     await self._ask_status()
 
     def _conclude(self, elapsed_s: float) -> bool:
-        counters = merge_counters(fleet.counters for fleet in self._fleets)
+        moment = self._moment(elapsed_s)
+        counters = moment.counters
         ledgers = [issuer.ledger for issuer in self.issuers]
         result = reconcile((receipt for fleet in self._fleets for receipt in fleet.receipts), ledgers)
         for happening in () if self._trouble is None else self._trouble.happenings:
-            self._console.print(str(happening), markup=False, soft_wrap=True)
-        print_summary(self._console, counters, ledgers, result, elapsed_s)
+            self._console.print(str(happening), markup=False, soft_wrap=not self._console.is_terminal)
+        print_summary(self._console, moment, ledgers, result)
         well = result.agrees and not counters.missing and not counters.wrong and counters.answered > 0
         if self._trouble is not None:
             well = self._nothing_is_open() and (self._trouble.is_complete or self._interrupted) and well
@@ -255,13 +334,15 @@ class Demo:
         try:
             findings.read(open_reader(folder / "journal", load_master_key(folder / "master.key", None)))
         except (OSError, JournalDamaged) as error:
-            self._console.print(f"the journal cannot be read: {error}", markup=False, soft_wrap=True)
+            self._console.print(
+                f"the journal cannot be read: {error}", markup=False, soft_wrap=not self._console.is_terminal
+            )
             return False
         still_open = findings.open_requests + findings.open_reversals
         self._console.print(
             f"journal: {findings.records.total():,} records, whole; {findings.records['REVERSED']:,} reversals "
             f"acknowledged by issuers; still open: {still_open:,}",
-            soft_wrap=True,
+            soft_wrap=not self._console.is_terminal,
         )
         return still_open == 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +24,7 @@ class Happening(NamedTuple):
 
     at_s: float
     words: str
+    sort: Literal["bad", "good"] = "bad"
 
     def __str__(self) -> str:
         """As a line of plain text."""
@@ -77,7 +78,7 @@ class Trouble:
         self._say(f"the line to {name} breaks")
         await self._until(min(seconds * _LINE_IS_BACK, loop.time() - self._begun + _OUTAGE_S_MAX))
         await self._issuer.listen(port=self._port, tls=self._tls)
-        self._say(f"the line to {name} is mended")
+        self._say(f"the line to {name} is mended", "good")
         await self._until(seconds * _SWITCH_IS_KILLED)
         if self._ending.is_set():
             return
@@ -87,7 +88,8 @@ class Trouble:
         self._say(
             f"the switch serves again after {loop.time() - killed_at:.1f} s: {replayed.get('records', 0):,} records "
             f"replayed, {replayed.get('remembered', 0):,} outcomes remembered, {replayed.get('ended', 0):,} payments "
-            f"found under way, {replayed.get('reversed', 0) + replayed.get('resumed', 0):,} of all to be reversed"
+            f"found under way, {replayed.get('reversed', 0) + replayed.get('resumed', 0):,} of all to be reversed",
+            "good",
         )
         self.is_complete = True
 
@@ -101,7 +103,7 @@ class Trouble:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), left_s)
 
-    def _say(self, words: str) -> None:
-        happening = Happening(asyncio.get_running_loop().time() - self._begun, words)
+    def _say(self, words: str, sort: Literal["bad", "good"] = "bad") -> None:
+        happening = Happening(asyncio.get_running_loop().time() - self._begun, words, sort)
         self.happenings.append(happening)
         self._tell(happening)

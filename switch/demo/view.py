@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
-from rich.panel import Panel
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from switch.simulators.receipts import FleetCounters, quantiles_us
+from switch.demo.figures import Figures
+from switch.simulators.receipts import FleetCounters, duration, quantiles_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from rich.console import RenderableType
 
     from switch.demo.reconcile import Reconciliation
     from switch.demo.trouble import Happening
@@ -37,6 +34,14 @@ class Moment:
     """What the switch says of itself."""
     happenings: Sequence[Happening] = ()
     """What went wrong so far, on purpose."""
+    rates: Sequence[float] = ()
+    """Answers a second at each look so far, the last ones."""
+    issuer_us: Sequence[float] = ()
+    """How long the issuers took for their last answers, by their own clock, in microseconds."""
+    added_us: Sequence[float] = ()
+    """What stood between terminal and issuer in the last requests, less the issuer's time, in microseconds."""
+    figures: Figures = field(default_factory=Figures)
+    """Times by the switch's own statistics."""
 
     @property
     def links(self) -> Sequence[Mapping[str, Any]]:
@@ -50,47 +55,27 @@ def line(moment: Moment) -> str:
     counters = moment.counters
     links = " ".join(f"{link['name']}={link['state']}/{link['in_flight']}" for link in moment.links)
     return (
-        f"{moment.elapsed_s:5.1f} s  {moment.rate:7.0f}/s  {_latency(counters)}  links {links or '-'}  "
+        f"{moment.elapsed_s:5.1f} s  {moment.rate:7.0f}/s  {_whose_time(moment)}  links {links or '-'}  "
         f"answered {counters.answered}  approved {counters.by_reason['approved']}  "
         f"missing {counters.missing}  wrong {counters.wrong}"
     )
 
 
-def picture(moment: Moment) -> RenderableType:
-    """One look for a terminal that can draw."""
-    counters = moment.counters
-    head = Table.grid(padding=(0, 3))
-    head.add_row(
-        _fact("time", f"{moment.elapsed_s:.0f} of {moment.seconds:.0f} s"),
-        _fact("rate", f"{moment.rate:,.0f}/s"),
-        _fact("latency", _latency(counters)),
-    )
-    counts = Table.grid(padding=(0, 3))
-    counts.add_row(
-        _fact("answered", f"{counters.answered:,}"),
-        _fact("in flight", str(counters.in_flight)),
-        _fact("missing", str(counters.missing), bad=counters.missing > 0),
-        _fact("wrong", str(counters.wrong), bad=counters.wrong > 0),
-    )
-    side_by_side = Table.grid(padding=(0, 3))
-    sides = Group(_links_table(moment.links), Text(), _fleets_table(moment.fleets))
-    side_by_side.add_row(sides, _outcomes_table(counters))
-    told = [Text(str(happening), "yellow") for happening in moment.happenings]
-    return Panel(Group(head, counts, Text(), side_by_side, *told), title="authswitch demo", title_align="left")
-
-
-def print_summary(
-    console: Console,
-    counters: FleetCounters,
-    ledgers: Sequence[Ledger],
-    result: Reconciliation,
-    elapsed_s: float,
-) -> None:
+def print_summary(console: Console, moment: Moment, ledgers: Sequence[Ledger], result: Reconciliation) -> None:
     """The end: totals, outcomes, money, and what is wrong."""
+    counters = moment.counters
     console.print()
     console.print(
-        f"{counters.answered:,} requests answered in {elapsed_s:.1f} s "
-        f"({counters.answered / max(elapsed_s, 0.001):,.0f}/s), {_latency(counters)}"
+        f"{counters.answered:,} requests answered in {moment.elapsed_s:.1f} s "
+        f"({counters.answered / max(moment.elapsed_s, 0.001):,.0f}/s), {_latency(counters)}",
+        soft_wrap=not console.is_terminal,
+    )
+    issuers, added, figures = halfway(moment.issuer_us), halfway(moment.added_us), moment.figures
+    console.print(
+        f"the simulated issuers took p50 {shown_us(issuers[0])}  p99 {shown_us(issuers[1])} of that; the switch added "
+        f"p50 {shown_us(added[0])}  p99 {shown_us(added[1])}: on average two writes to its journal of "
+        f"{shown_us(figures.write_us)} each, {shown_us(figures.work_us)} of processor time, and the sockets",
+        soft_wrap=not console.is_terminal,
     )
     console.print(_outcomes_table(counters))
     money = Table(box=None, padding=(0, 2, 0, 0), title="money", title_justify="left")
@@ -111,54 +96,44 @@ def print_summary(
         console.print(
             f"terminals sent {counters.repeats:,} requests again, and gave {counters.given_up:,} payments up that were "
             "not answered",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
         )
     verdict = "every one agrees" if result.agrees else f"{result.difference_count:,} DIFFERENCES"
     console.print(f"reconciled {result.receipts:,} receipts with {result.entries:,} entries of ledgers: {verdict}")
     for words in (*counters.problems, *result.differences):
-        console.print(f"  {words}", markup=False, soft_wrap=True)
+        console.print(f"  {words}", markup=False, soft_wrap=not console.is_terminal)
     console.print(f"missing answers: {counters.missing:,}  wrong answers: {counters.wrong:,}")
     if result.agrees:
         console.print(
             f"{result.standing:,} payments over {_amount(result.charged_minor)} stand, and all of that money is "
             "accounted for",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
         )
 
 
-def _fact(name: str, value: str, *, bad: bool = False) -> Text:
-    return Text.assemble((f"{name} ", "dim"), (value, "bold red" if bad else "bold"))
+def shown_us(microseconds: float | None) -> str:
+    """A time, or that there is none."""
+    return "-" if microseconds is None else duration(microseconds)
+
+
+def halfway(times: Sequence[float]) -> tuple[float | None, float | None]:
+    """Median and 99th percentile of times; None where there are none."""
+    if not times:
+        return None, None
+    found = sorted(times)
+    return found[len(found) // 2], found[min(len(found) - 1, len(found) * 99 // 100)]
 
 
 def _latency(counters: FleetCounters) -> str:
     found = quantiles_us(counters.latency_us)
-    if not found:
-        return "p50 -  p99 -"
-    return f"p50 {found['p50'] / 1000:.2f} ms  p99 {found['p99'] / 1000:.2f} ms"
+    return f"p50 {shown_us(found.get('p50'))}  p99 {shown_us(found.get('p99'))}"
 
 
-def _links_table(links: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), title="links", title_justify="left")
-    for heading in ("link", "dialect", "state", "in flight"):
-        table.add_column(heading, header_style="dim", no_wrap=True)
-    for link in links:
-        state = str(link["state"])
-        table.add_row(
-            str(link["name"]),
-            str(link.get("dialect", "")),
-            Text(state, "green" if state == "up" else "red"),
-            str(link["in_flight"]),
-        )
-    return table
-
-
-def _fleets_table(fleets: Mapping[str, FleetCounters]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), title="terminals", title_justify="left")
-    for heading in ("fleet", "connections", "answered"):
-        table.add_column(heading, header_style="dim", no_wrap=True)
-    for name, counters in fleets.items():
-        table.add_row(name, str(counters.connections), f"{counters.answered:,}")
-    return table
+def _whose_time(moment: Moment) -> str:
+    """Latency, and what of it is the issuers' and the switch's."""
+    issuers, _ = halfway(moment.issuer_us)
+    added, _ = halfway(moment.added_us)
+    return f"{_latency(moment.counters)} (issuers p50 {shown_us(issuers)}, switch adds p50 {shown_us(added)})"
 
 
 def _outcomes_table(counters: FleetCounters) -> Table:

@@ -18,8 +18,9 @@ from switch.simulators.faults import FaultRule, parse_fault
 from switch.simulators.fleet import Fleet, FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency, parse_latency
+from switch.simulators.numbers import Numbers, default_file
 from switch.simulators.profile import Profile
-from switch.simulators.receipts import FleetCounters, quantiles_us, write_receipts
+from switch.simulators.receipts import FleetCounters, duration, quantiles_us, write_receipts
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario
 from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, spare_collections, terminal_tls
@@ -197,10 +198,13 @@ def terminals(  # noqa: PLR0917 - options
     receipts: Annotated[Path | None, typer.Option(help="Write the receipts here at the end, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     seed: Seed = 1,
+    stan_file: Annotated[
+        Path | None, typer.Option(help="Where the last numbers are kept, for the next run to go on.")
+    ] = None,
 ) -> None:
     """Be terminals: make requests by a scenario, check every answer, keep receipts.
 
-    Exit status 1 when an answer was missing or wrong.
+    Exit status 1 when an answer was missing or wrong. The numbers of requests (STAN) go on where the run before ended.
 
     Example: authswitch simulate terminals 127.0.0.1:5830 --dialect cup --terminals 200 --rate 500 --seconds 30
     --sign-in --registry terminals.csv --keys keys.sealed --master-key-file master.key
@@ -216,6 +220,7 @@ def terminals(  # noqa: PLR0917 - options
             mac = key_source.mac(mac_key, mac_algorithm)
             names = [f"{first_id + number:08d}" for number in range(count)]
             identities = [TerminalIdentity(name, merchant, mac, None, tls_of(name)) for name in names]
+        numbers = Numbers(stan_file or default_file(), f"{address.host}:{address.port}")
         settings = FleetSettings(
             read_model(scenario, Scenario) if scenario else Scenario(cards=(PaymentCard(pan="6225000000000014"),)),
             rate=rate,
@@ -227,6 +232,7 @@ def terminals(  # noqa: PLR0917 - options
             keep_receipts=receipts is not None,
             server_name=server_name,
             seed=seed,
+            first_stan=numbers.first,
         )
         profile = Profile(load_dialect(dialect))
     except (ValueError, OSError, ConfigError) as error:
@@ -239,7 +245,10 @@ def terminals(  # noqa: PLR0917 - options
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, fleet.finish)
-        counters = await fleet.run(seconds, requests)
+        try:
+            counters = await fleet.run(seconds, requests)
+        finally:
+            numbers.used(fleet.numbers_used)
         if receipts is not None:
             write_receipts(receipts, fleet.receipts)
         return counters
@@ -268,11 +277,11 @@ def _print_counters(counters: FleetCounters, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(counters.document(), indent=2))
         return
-    latency = ", ".join(f"{name} {value / 1000:.3f}" for name, value in quantiles_us(counters.latency_us).items())
+    latency = ", ".join(f"{name} {duration(value)}" for name, value in quantiles_us(counters.latency_us).items())
     typer.echo(
         f"sent {counters.sent}, answered {counters.answered}, missing {counters.missing}, wrong {counters.wrong}"
     )
-    typer.echo(f"latency in ms: {latency or '-'}")
+    typer.echo(f"latency: {latency or '-'}")
     for (code, reason), number in counters.by_code.most_common():
         typer.echo(f"  {code}  {reason.replace('_', ' '):<32} {number:>10}")
     for problem in counters.problems:

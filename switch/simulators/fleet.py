@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from switch.simulators.crew import Crew
 from switch.simulators.receipts import FleetCounters, Receipt
 from switch.simulators.scenario import Planner, Scenario
 from switch.simulators.terminals import Terminal, TerminalIdentity
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Coroutine, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from switch.simulators.profile import Profile
     from switch.simulators.terminals import Pending
@@ -58,6 +59,8 @@ class FleetSettings:
     connecting_max: int = 64
     """Connections that are being made at once, at the start."""
     seed: int = 1
+    first_stan: int = 0
+    """Terminals begin with numbers not far above it."""
 
 
 class Fleet:
@@ -83,8 +86,10 @@ class Fleet:
         self.planner = Planner(settings.scenario, self.generator)
         self.timeout_s = settings.timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time
+        self.now = time.perf_counter  # finer than the clock of the loop, which counts milliseconds
         self.terminals = [Terminal(self, identity) for identity in identities]
+        self.on_answer: Callable[[str, float], None] | None = None
+        """Called with an answer's retrieval reference number and the microseconds since its request was sent."""
         self._open_loop = settings.rate is not None
         self._free: deque[Terminal] = deque()
         self._due: deque[float] = deque()
@@ -93,7 +98,12 @@ class Fleet:
         self._left: int | None = None
         self._running = False
         self._idle = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._crew = Crew(self._give_up)
+
+    @property
+    def numbers_used(self) -> int:
+        """System trace audit numbers that the busiest terminal has used."""
+        return max((terminal.numbers_used for terminal in self.terminals), default=0)
 
     @property
     def receipts(self) -> list[Receipt]:
@@ -122,7 +132,7 @@ class Fleet:
             TimeoutError: A terminal's sign-in was not answered.
         """
         gate = asyncio.Semaphore(self.settings.connecting_max)
-        self._spawn(self._expire())
+        self._crew.spawn(self._expire())
 
         async def bring_up(terminal: Terminal) -> None:
             async with gate:
@@ -157,14 +167,23 @@ class Fleet:
         self._settle()
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Close all connections.
+
+        Raises:
+            Exception: What went wrong in a task of the fleet.
+        """
         self._running = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        closed = [future for terminal in self.terminals for future in terminal.close()]
-        if closed:
-            await asyncio.wait(closed, timeout=2)
+        try:
+            await self._crew.put_away()
+        finally:
+            closed = [future for terminal in self.terminals for future in terminal.close()]
+            if closed:
+                await asyncio.wait(closed, timeout=2)
+
+    def _give_up(self) -> None:
+        """Something of ours failed: nothing more can be waited for."""
+        self._running = False
+        self._idle.set()
 
     # What terminals call
 
@@ -184,7 +203,7 @@ class Fleet:
     def disconnected(self, terminal: Terminal) -> None:
         """A connection has ended: make another one as long as there is work for it."""
         if self._running and not self.settings.one_shot:
-            self._spawn(self._bring_back(terminal))
+            self._crew.spawn(self._bring_back(terminal))
 
     # What comes next
 
@@ -234,7 +253,7 @@ class Fleet:
             self._busy += 1
             connection = terminal.connection
             if self.settings.one_shot:
-                self._spawn(self._begin_one_shot(terminal, planned_at))
+                self._crew.spawn(self._begin_one_shot(terminal, planned_at))
             elif connection is not None:
                 terminal.begin(planned_at, connection)
         self._settle()
@@ -288,8 +307,3 @@ class Fleet:
         """Wake who waits for the end, when nothing is to be done any more."""
         if not self._may_begin and not self._due and self._busy == 0:
             self._idle.set()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

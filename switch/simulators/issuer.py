@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections import Counter
+import time
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +19,7 @@ from switch.kinds import kind_traits
 from switch.masking import mask_pan
 from switch.scan import ScanError
 from switch.simulators import ledger as books
+from switch.simulators.crew import Crew
 from switch.simulators.faults import UNBOOKED, Fault, FaultPlan, FaultRule
 from switch.simulators.latency import Latency
 from switch.simulators.messages import answer_mti
@@ -25,11 +27,13 @@ from switch.simulators.rules import APPROVED, Decider, Rules
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from switch.scan import Message
     from switch.simulators.profile import MacSetting, Profile
 
 _TRICKLE_S = 0.001
+_ANSWERS_KEPT = 4096
 _RECONNECT_S = 0.2
 _NETWORK = "8"
 _REVERSAL = "4"
@@ -57,6 +61,8 @@ class IssuerCounters:
     """By reason."""
     echoes_sent: int = 0
     echoes_answered: int = 0
+    answer_us: deque[float] = field(default_factory=lambda: deque(maxlen=_ANSWERS_KEPT))
+    """How long each of the last answers took here, in microseconds, from the request to its sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,9 @@ class Issuer:
         self.faults = FaultPlan(settings.faults, self._random)
         self._connections: set[IssuerConnection] = set()
         self._server: asyncio.Server | None = None
-        self._callers: list[asyncio.Task[None]] = []
+        self._callers = Crew()
+        self.on_answer: Callable[[str, float], None] | None = None
+        """Called with the retrieval reference number and the microseconds that the answer took here."""
         self._serial = 0
         self._own_stan = 0
         self._own_requests: set[str] = set()
@@ -197,16 +205,22 @@ class Issuer:
 
     def call(self, host: str, port: int, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> None:
         """Keep one connection to the acquirer, made from here; again after 0.2 s whenever it ends."""
-        self._callers.append(asyncio.get_running_loop().create_task(self._keep_calling(host, port, tls, server_name)))
+        self._callers.spawn(self._keep_calling(host, port, tls, server_name))
 
     async def stop(self) -> None:
-        """Stop listening and calling, and close all connections."""
+        """Stop listening and calling, and close all connections.
+
+        Raises:
+            Exception: What went wrong while it called.
+        """
         if self._server is not None:
             self._server.close()
-        for caller in self._callers:
-            caller.cancel()
-        await asyncio.gather(*self._callers, return_exceptions=True)
-        self._callers.clear()
+        try:
+            await self._callers.put_away()
+        finally:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
         connections = list(self._connections)
         for connection in connections:
             connection.close()
@@ -330,9 +344,16 @@ class Issuer:
         delay_s = exchange.delay_s + later_s
         frame = self.profile.framing.wrap(answer, exchange.headers)
         if delay_s > 0:
-            asyncio.get_running_loop().call_later(delay_s, exchange.connection.send, frame)
+            asyncio.get_running_loop().call_later(delay_s, self._send, exchange, frame)
         else:
-            exchange.connection.send(frame)
+            self._send(exchange, frame)
+
+    def _send(self, exchange: _Exchange, frame: bytes) -> None:
+        took_us = (time.perf_counter() - exchange.received_at) * 1e6
+        self.counters.answer_us.append(took_us)
+        if self.on_answer is not None:
+            self.on_answer(self.profile.text(exchange.message, 37), took_us)
+        exchange.connection.send(frame)
 
     def _compose(self, message: Message, decision: _Decision, stan: str = "", mac: MacSetting | None = None) -> bytes:
         """The answer to a request, signed where the request was."""
@@ -506,3 +527,4 @@ class _Exchange:
     message: Message
     decision: _Decision
     delay_s: float
+    received_at: float = field(default_factory=time.perf_counter)

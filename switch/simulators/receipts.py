@@ -182,6 +182,13 @@ def quantiles_us(histogram: HdrHistogram) -> dict[str, float]:
     return {**quantiles, "max": float(histogram.get_max_value())}
 
 
+def duration(microseconds: float) -> str:
+    """A time for people: below a millisecond in microseconds."""
+    if microseconds < 999.5:
+        return f"{microseconds:.0f} µs"
+    return f"{microseconds / 1000:.2f} ms" if microseconds < 100_000 else f"{microseconds / 1_000_000:.2f} s"
+
+
 def merge_counters(parts: Iterable[FleetCounters]) -> FleetCounters:
     """Counters of several fleets as one."""
     whole = FleetCounters()

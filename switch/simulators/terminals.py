@@ -15,6 +15,7 @@ from switch.masking import mask_pan
 from switch.scan import ScanError
 from switch.simulators import receipts as slips
 from switch.simulators.examining import Question, examine
+from switch.simulators.numbers import SPREAD, STAN_COUNT
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.scenario import BASED_ON, Flaw
@@ -161,7 +162,8 @@ class Terminal:
         """Requests that it could have in flight, were it connected."""
         self.fleet = fleet
         self._profile = fleet.profile
-        self._stan = fleet.generator.randrange(1000)
+        self._stan = (fleet.settings.first_stan + fleet.generator.randrange(SPREAD)) % STAN_COUNT
+        self.numbers_used = 0
         self._pending: dict[str, Pending] = {}
         self._answered: deque[str] = deque(maxlen=_ANSWERED_KEPT_MAX)
         self._standing: dict[str, deque[tuple[Receipt, Plan]]] = {}
@@ -296,7 +298,8 @@ class Terminal:
         return profile.signed(mti, pieces, mac)
 
     def _next_stan(self) -> str:
-        self._stan = self._stan % 999_999 + 1
+        self._stan = self._stan % STAN_COUNT + 1
+        self.numbers_used += 1
         return f"{self._stan:06d}"
 
     # Answers
@@ -334,6 +337,8 @@ class Terminal:
         now = self.fleet.now()
         counters.latency_us.record_value(max(1, int((now - pending.planned_at) * 1e6)))
         counters.service_us.record_value(max(1, int((now - pending.sent_at) * 1e6)))
+        if self.fleet.on_answer is not None:
+            self.fleet.on_answer(self._profile.text(message, 37), (now - pending.sent_at) * 1e6)
         self._check(pending, pending.plan, message, data)
         self._finish(pending)
         if self.fleet.settings.one_shot:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +26,7 @@ from switch.simulators.terminals import CONSEQUENCES, TerminalConnection, Termin
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from switch.scan import Message
     from switch.simulators.profile import Profile
@@ -81,6 +82,7 @@ class _Asked:
     question: Question
     answer: asyncio.Future[Answer]
     begun_at: float
+    repeats: int = 0
 
 
 @dataclass(slots=True)
@@ -274,7 +276,7 @@ class Till:
         loop = asyncio.get_running_loop()
         counters = self._tills.counters
         key = (question.mti[1], question.stan)
-        asked = self._asked[key] = _Asked(question, loop.create_future(), loop.time())
+        asked = self._asked[key] = _Asked(question, loop.create_future(), time.perf_counter())
         self._remember(key, question)
         counters.sent += 1
         sent = 0
@@ -283,6 +285,7 @@ class Till:
                 connection = await self._connected()
                 connection.send(frame)
                 counters.repeats += sent > 0
+                asked.repeats = sent
                 sent += 1
                 waited: set[asyncio.Future[Any]] = {asked.answer, connection.closed}
                 await asyncio.wait(waited, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
@@ -356,8 +359,10 @@ class Till:
         told.is_approved = is_approved
         if asked is not None and not late:
             counters.answered += 1
-            elapsed_us = (asyncio.get_running_loop().time() - asked.begun_at) * 1e6
+            elapsed_us = (time.perf_counter() - asked.begun_at) * 1e6
             counters.latency_us.record_value(min(slips.LATENCY_MAX_US, max(1, int(elapsed_us))))
+            if self._tills.on_answer is not None and not asked.repeats:
+                self._tills.on_answer(profile.text(message, 37), elapsed_us)
             asked.answer.set_result(Answer(message, reason, code))
 
     def _remember(self, key: tuple[str, str], question: Question) -> None:
@@ -404,6 +409,8 @@ class Tills:
         self.pause_s = len(identities) / settings.rate
         self.counters = FleetCounters()
         self.tills = [Till(self, identity) for identity in identities]
+        self.on_answer: Callable[[str, float], None] | None = None
+        """Called with an answer's retrieval reference number and the microseconds since its request was sent."""
         self._closing = asyncio.Event()
         self._days: list[asyncio.Task[None]] = []
 
@@ -444,12 +451,19 @@ class Tills:
         return False
 
     async def stop(self) -> None:
-        """Hang up; what is still without an end is missing."""
+        """Hang up; what is still without an end is missing.
+
+        Raises:
+            Exception: What went wrong in a till.
+        """
         self.finish()
         for day in self._days:
             day.cancel()
-        await asyncio.gather(*self._days, return_exceptions=True)
+        ends = await asyncio.gather(*self._days, return_exceptions=True)
         self.counters.missing += sum(receipt.state == slips.UNKNOWN for receipt in self.receipts)
         self._days.clear()
         for till in self.tills:
             till.hang_up()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
