@@ -331,6 +331,41 @@ cdef bint begin_table(RowReader *reader, Row *row, const uint8_t[::1] data, colu
     return True
 
 
+cdef int tell_row(problems, const Row *row, columns, error, checks) except -1:
+    """Report every cell of a row that cannot be used: the one that is known, and what the others' checks say."""
+    cdef dict found = {error.cell: error}
+    for check, arguments in checks:
+        try:
+            check(*arguments)
+        except _CellError as other:
+            found.setdefault(other.cell, other)
+    for cell in sorted(found):
+        problems.at(row.line, row.cells[<int>cell].begin - row.begin + 1, f"{columns[cell]}: {found[cell].reason}")
+    return 0
+
+
+def _merchant_checks(cells, kind_names):
+    return (
+        (_merchant_name, (cells[1],)),
+        (_chosen, (2, cells[2], STATES, "state")),
+        (_category, (cells[3],)),
+        (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
+    )
+
+
+def _merchant_name(text):
+    name = _unquoted(1, text).encode()
+    if not 0 < len(name) <= TEXT_MAX:
+        raise _CellError(1, f"a name of 1 to {TEXT_MAX} bytes is needed")
+    return name
+
+
+def _category(text):
+    if len(text) != 4 or not (text.isascii() and text.isdecimal()):
+        raise _CellError(3, f"{text!r} is not a merchant category code (ISO 18245) of 4 digits")
+    return int(text)
+
+
 cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) except -1:
     cdef RowReader reader
     cdef Row row
@@ -361,20 +396,18 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
                 earlier = registry.find_merchant(merchant.id, MERCHANT_ID_MAX)
                 if earlier != <uint32_t>TERMINAL_NONE:
                     raise _CellError(0, f"this merchant is on line {lines[earlier]} already")
-                name = _unquoted(1, cell_text(start, row.cells[1])).encode()
-                if not 0 < len(name) <= TEXT_MAX:
-                    raise _CellError(1, f"a name of 1 to {TEXT_MAX} bytes is needed")
-                category = cell_text(start, row.cells[3])
-                if len(category) != 4 or not (category.isascii() and category.isdecimal()):
-                    raise _CellError(3, f"{category!r} is not a merchant category code (ISO 18245) of 4 digits")
-                merchant.category = int(category)
+                name = _merchant_name(cell_text(start, row.cells[1]))
+                merchant.category = _category(cell_text(start, row.cells[3]))
                 merchant.state = _chosen(2, cell_text(start, row.cells[2]), STATES, "state")
                 merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind",
                                                KINDS_MAX)
             except _CellError as error:
-                problems.at(row.line, row.cells[<int>error.cell].begin - row.begin + 1,
-                            f"{MERCHANT_COLUMNS[error.cell]}: {error.reason}")
-                continue
+                tell_row(problems, &row, MERCHANT_COLUMNS, error, _merchant_checks(
+                    [cell_text(start, row.cells[place]) for place in range(len(MERCHANT_COLUMNS))],
+                    registry.kind_names))
+                if error.cell == 0:
+                    continue
+                name = b""                # it is known all the same, so that its terminals are not wrong as well
             registry._names[registry.merchant_count] = keep_text(&registry._texts, name)
             lines[registry.merchant_count] = row.line
             index_put(&registry._merchant_index, merchant_key(merchant.id), registry.merchant_count)
@@ -389,11 +422,19 @@ cdef str cells_reason(int count, int needed):
     return f"{'too many' if count > needed else count} cells; needed are {needed}"
 
 
-cdef bytes checked_key(keys, str name, sizes, int cell):
+cpdef bytes checked_key(keys, str name, sizes, int cell):
     """A key by name; None when there is none. Raise _CellError when its size is none of ``sizes``."""
     cdef bytes key = keys.get(name)
     if key is not None and len(key) not in sizes:
         raise _CellError(cell, f"key {name} has {len(key)} bytes; needed are {' or '.join(map(str, sizes))}")
+    return key
+
+
+cpdef bytes needed_key(keys, str name, sizes, int cell, str why):
+    """A key that must be there."""
+    cdef bytes key = checked_key(keys, name, sizes, cell)
+    if key is None:
+        raise _CellError(cell, f"no key {name}, which {why} needs")
     return key
 
 
@@ -403,18 +444,11 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
     terminal.mac_key.algorithm = profile[3]
     terminal.mac_key.padding = MAC_PADDING_1
     if profile[3]:
-        name = f"terminal/{id}/tak"
-        key = checked_key(keys, name, profile[5], 5)
-        if key is None:
-            raise _CellError(5, f"no key {name}, which {ALGORITHMS[profile[3]]} needs")
+        key = needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]])
         terminal.mac_key.size = len(key)
         memcpy(terminal.mac_key.key, <const char *>key, len(key))
     if terminal.pin_format != PIN_FORMAT_NONE:
-        name = f"terminal/{id}/tpk"
-        key = checked_key(keys, name, PIN_KEY_SIZES, 6)
-        if key is None:
-            raise _CellError(6, f"no key {name}, which a PIN format needs")
-        copy_key(&terminal.pin_key, key)
+        copy_key(&terminal.pin_key, needed_key(keys, f"terminal/{id}/tpk", PIN_KEY_SIZES, 6, "a PIN format"))
     key = checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
     if key is not None:
         copy_key(&terminal.master_key, key)
@@ -425,6 +459,38 @@ cdef int copy_key(PinKey *target, bytes key) except -1:
     target.size = len(key)
     memcpy(target.key, <const char *>key, len(key))
     return 0
+
+
+def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
+    checks = [
+        (_known_merchant, (has_merchant, cells[1])),
+        (_chosen, (2, cells[2], STATES, "state")),
+        (_mask, (3, cells[3], listener_names, "listener", LISTENERS_MAX)),
+        (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
+        (_chosen, (5, cells[5], ALGORITHMS, "MAC algorithm")),
+        (_chosen, (6, cells[6], PIN_FORMATS, "PIN format")),
+        (_certificate, (cells[7],)),
+    ]
+    algorithm, pin_format = cells[5:7]
+    if algorithm in ALGORITHMS and ALGORITHMS.index(algorithm):
+        checks.append((needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm)))
+    if pin_format in PIN_FORMATS and PIN_FORMATS.index(pin_format) != PIN_FORMAT_NONE:
+        checks.append((needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES, 6, "a PIN format")))
+    checks.append((checked_key, (keys, f"terminal/{cells[0]}/tmk", PIN_KEY_SIZES, 0)))
+    return checks
+
+
+def _known_merchant(is_known, text):
+    if not is_known:
+        raise _CellError(1, f"unknown merchant {text!r}")
+
+
+def _certificate(text):
+    """The name in a certificate, as bytes; none where the cell is empty."""
+    certificate = _unquoted(7, text).encode() if text else b""
+    if len(certificate) > TEXT_MAX:
+        raise _CellError(7, f"a certificate name has at most {TEXT_MAX} bytes")
+    return certificate
 
 
 def _profile(cells, listener_names, kind_names):
@@ -484,7 +550,7 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 index = registry.find_merchant(start + row.cells[1].begin,
                                                <int>min(row.cells[1].end - row.cells[1].begin, 1000))
                 if index == <uint32_t>TERMINAL_NONE:
-                    raise _CellError(1, f"unknown merchant {cell_text(start, row.cells[1])!r}")
+                    _known_merchant(False, cell_text(start, row.cells[1]))
                 terminal.merchant = index
                 shared = start[row.cells[2].begin:row.cells[6].end]
                 profile = profiles.get(shared)
@@ -500,12 +566,13 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 attach_keys(terminal, keys, id, profile)
                 certificate = b""
                 if row.cells[7].end > row.cells[7].begin:
-                    certificate = _unquoted(7, cell_text(start, row.cells[7])).encode()
-                    if len(certificate) > TEXT_MAX:
-                        raise _CellError(7, f"a certificate name has at most {TEXT_MAX} bytes")
+                    certificate = _certificate(cell_text(start, row.cells[7]))
             except _CellError as error:
-                problems.at(row.line, row.cells[<int>error.cell].begin - row.begin + 1,
-                            f"{TERMINAL_COLUMNS[error.cell]}: {error.reason}")
+                index = registry.find_merchant(start + row.cells[1].begin,
+                                               <int>min(row.cells[1].end - row.cells[1].begin, 1000))
+                tell_row(problems, &row, TERMINAL_COLUMNS, error, _terminal_checks(
+                    [cell_text(start, row.cells[place]) for place in range(len(TERMINAL_COLUMNS))],
+                    index != <uint32_t>TERMINAL_NONE, keys, registry.listener_names, registry.kind_names))
                 # The next row is read into the same place; no key may be left in it.
                 memset(terminal, 0, sizeof(Terminal))
                 continue

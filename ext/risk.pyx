@@ -320,11 +320,12 @@ cdef int take_countries(Risk risk, const uint8_t[::1] data, problems) except -1:
                                &ranges[count])
             if wrong is not None:
                 problems.at(row.line, wrong[0] - row.begin + 1, wrong[1])
-                continue
             code = start[row.cells[2].begin:row.cells[2].end]
             if len(code) != 3 or not code.isdigit():
                 problems.at(row.line, row.cells[2].begin - row.begin + 1,
                             "a country is a numeric ISO 3166-1 code of 3 digits")
+                continue
+            if wrong is not None:
                 continue
             ranges[count].value = int(code)
             ranges[count].order = row.line

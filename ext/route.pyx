@@ -37,6 +37,23 @@ class _CellError(ValueError):
         self.reason = reason
 
 
+class _RowError(ValueError):
+    """A row of which some cells cannot be used."""
+
+    def __init__(self, cells) -> None:
+        super().__init__("; ".join(map(str, cells)))
+        self.cells = cells
+
+
+def _attempt(errors, read, *arguments):
+    """What was read of a cell; None, and the error kept, when it cannot be used."""
+    try:
+        return read(*arguments)
+    except _CellError as error:
+        errors.append(error)
+        return None
+
+
 def _parts(cell, text):
     """The parts of a cell between ``|``, each with where it begins."""
     offset = 0
@@ -235,18 +252,21 @@ class _Loader:
 
     def rule(self, cells):
         """Index of the rule that the cells from ``kinds`` on stand for."""
-        kinds = _read_kinds(cells[0], self.kind_names)
-        codes = _read_currencies(cells[1])
-        amount_min = _read_amount(4, cells[2], 0 if cells[3] else -1)
-        amount_max = _read_amount(5, cells[3], INT64_MAX)
-        if amount_max < amount_min:
-            raise _CellError(5, 0, "amount_max is below amount_min")
-        targets = _read_links(cells[4], self.link_names)
+        errors = []
+        kinds = _attempt(errors, _read_kinds, cells[0], self.kind_names)
+        codes = _attempt(errors, _read_currencies, cells[1])
+        amount_min = _attempt(errors, _read_amount, 4, cells[2], 0 if cells[3] else -1)
+        amount_max = _attempt(errors, _read_amount, 5, cells[3], INT64_MAX)
+        if amount_min is not None and amount_max is not None and amount_max < amount_min:
+            errors.append(_CellError(5, 0, "amount_max is below amount_min"))
+        targets = _attempt(errors, _read_links, cells[4], self.link_names)
+        if errors:
+            raise _RowError(errors)
         rule = (kinds, self.currencies.setdefault(codes, len(self.currencies)) if codes else -1, amount_min, amount_max,
                 self.routes.setdefault(targets, len(self.routes)))
         number = self.rules.setdefault(rule, len(self.rules))
         if number >= RULES_MAX:
-            raise _CellError(2, 0, f"more than {RULES_MAX} different rules")
+            raise _RowError([_CellError(2, 0, f"more than {RULES_MAX} different rules")])
         return number
 
 
@@ -292,9 +312,10 @@ cdef uint32_t read_rows(const uint8_t[::1] data, loader, DigitRange **ranges) ex
                      for place in range(FIRST_SHARED, COLUMN_COUNT)]
             try:
                 rule = rules[shared] = loader.rule(cells)
-            except _CellError as error:
-                problems.at(row.line, row.cells[error.cell].begin - row.begin + error.offset + 1,
-                            f"{COLUMNS[error.cell]}: {error.reason}")
+            except _RowError as wrong:
+                for error in wrong.cells:
+                    problems.at(row.line, row.cells[error.cell].begin - row.begin + error.offset + 1,
+                                f"{COLUMNS[error.cell]}: {error.reason}")
                 continue
         out.value = (<uint32_t>rule << DIGIT_BITS) | <uint32_t>(row.cells[0].end - row.cells[0].begin)
         out.order = row.line

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from switch import __version__
+from switch.helping import HELP_NAMES, plain
 
 if TYPE_CHECKING:
     from switch.admin.client import AdminClient
@@ -37,7 +38,7 @@ app = typer.Typer(
     name="authswitch",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they would show the values of variables
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP_NAMES},
     add_completion=False,
 )
 
@@ -193,7 +194,7 @@ def _delegate(name: str, target: str, summary: str) -> None:
 
     def run(context: typer.Context) -> None:
         module, attribute = target.split(":")
-        command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        command = plain(typer.main.get_command(getattr(importlib.import_module(module), attribute)))
         command.main(args=context.args, prog_name=f"authswitch {name}")
 
     app.command(
@@ -215,4 +216,4 @@ for _name, (_target, _summary) in ELSEWHERE.items():
 
 def main() -> None:
     """Entry point of the command."""
-    app(prog_name="authswitch")
+    plain(typer.main.get_command(app)).main(prog_name="authswitch")

@@ -25,19 +25,27 @@ class Problem:
             when the file as a whole is meant.
         reason: what was needed and what was there; safe to log.
         severity: a warning does not keep the daemon from starting.
+        line: of the key in the file, counted from 1; 0 where it is not known.
     """
 
     file: str
     key: str
     reason: str
     severity: Severity = "error"
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """The file, with the line where that is known."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.key, self.reason) if part)
+        return ": ".join(part for part in (self.place, self.key, self.reason) if part)
 
-    def as_dict(self) -> dict[str, str]:
-        """The problem for JSON."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, str | int]:
+        """The problem for JSON; without a line where that is not known."""
+        told = asdict(self)
+        return told if self.line else {name: value for name, value in told.items() if name != "line"}
 
 
 class ConfigError(Exception):

@@ -27,7 +27,7 @@ def print_problems(problems: Sequence[Problem], stream: TextIO | None = None) ->
         table.add_column(heading, overflow="fold")
     for problem in sorted(problems, key=lambda problem: problem.severity):
         style = "red" if problem.severity == "error" else "yellow"
-        cells = (problem.severity, problem.file, problem.key, problem.reason)
+        cells = (problem.severity, problem.place, problem.key, problem.reason)
         table.add_row(*(Text(cell, style=style if place == 0 else "") for place, cell in enumerate(cells)))
     console.print(table)
 

@@ -4,7 +4,8 @@ A dialect is a file: fields and their encoding, framing, MAC rules, response cod
 and network management. ``docs/dialects.md`` says how to add one.
 """
 
-from switch.dialects.loader import Dialect, FieldMeaning, load_dialect
+from switch.dialects.building import FieldMeaning
+from switch.dialects.loader import Dialect, load_dialect
 from switch.dialects.source import DialectError, dialect_names
 
 __all__ = ["Dialect", "DialectError", "FieldMeaning", "dialect_names", "load_dialect"]

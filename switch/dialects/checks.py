@@ -11,8 +11,6 @@ from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Rule, Su
 from switch.dialects.private import secret_fields
 from switch.dialects.references import place
 from switch.dialects.rules import Origin, parse_rule
-from switch.dialects.source import Source
-from switch.problems import Problem
 from switch.reasons import REASONS
 
 CONDITION_FIELD_ROOM = 1024
@@ -33,23 +31,18 @@ CONTENT_PATTERNS = {
 
 
 def check(
-    source: Source,
-    file: DialectFile,
-    layout: Mapping[str, Entry],
-    keys: Mapping[int, str],
-    unkept: frozenset[int],
-) -> list[Problem]:
-    """All that does not fit together.
+    file: DialectFile, layout: Mapping[str, Entry], keys: Mapping[int, str], unkept: frozenset[int]
+) -> list[tuple[Key, str]]:
+    """All that does not fit together: keys, and what is wrong with their values.
 
     Args:
-        source: The files, for the places of problems.
         file: The tables, each well formed in itself.
         layout: The fields as they lie on the wire.
         keys: Key of each field, by number.
         unkept: Fields that no copy has which is kept.
     """
     checks = _Checks(file, layout, keys, unkept)
-    found = [
+    return [
         *checks.field_keys(),
         *checks.secrets(),
         *checks.response_codes(),
@@ -63,7 +56,6 @@ def check(
         *checks.policies(),
         *checks.stand_in(),
     ]
-    return [source.problem(key, reason) for key, reason in found]
 
 
 class _Checks:
@@ -110,10 +102,14 @@ class _Checks:
     def kinds(self) -> Found:
         if self.file.kind_code is not None:
             yield from self._reference(self.file.kind_code.field, ("kind_code", "field"))
+        version = self.file.mti_version
+        versions = {int(entry.mti[0]) for entries in self.file.kinds.values() for entry in entries}
+        if versions and version not in versions:
+            yield ("mti_version",), f"no MTI of kinds begins with {version}"
         for kind, entries in self.file.kinds.items():
             key = ("kinds", kind)
             for entry in entries:
-                if int(entry.mti[0]) != self.file.mti_version:
+                if int(entry.mti[0]) != version and version in versions:
                     yield key, f"the MTI {entry.mti} does not begin with mti_version {self.file.mti_version}"
                 if int(entry.mti[2]) % 2 or int(entry.mti[3]) % 2:
                     yield key, f"the MTI {entry.mti} is that of an answer or a repeat"

@@ -10,35 +10,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from switch.config.problems import problems_of
 from switch.dialect import DialectTables
-from switch.dialects.checks import check
-from switch.dialects.layout import Entry, Format, fixed_parts, lay_out, parse_format
-from switch.dialects.model import (
-    ENTRY_MODES,
-    DialectFile,
-    FieldOverride,
-    KindEntry,
-    MacRules,
-    ResponseCodes,
-)
-from switch.dialects.private import unkept_fields
+from switch.dialects.building import FieldMeaning, build
+from switch.dialects.causes import explain
+from switch.dialects.layout import Entry
+from switch.dialects.model import ENTRY_MODES, DialectFile, KindEntry, MacRules, ResponseCodes
 from switch.dialects.references import conditions, kind_code, place
-from switch.dialects.source import DialectError, Source, read_catalogue, read_source
+from switch.dialects.source import DialectError, read_source
 from switch.framing import Framing
 from switch.kinds import KINDS, Kind
 from switch.mac import ALGORITHMS
-from switch.problems import Problem
 from switch.reasons import REASONS, Reason
-from switch.spec import Spec, SpecError, compile_spec
-
-
-@dataclass(frozen=True)
-class FieldMeaning:
-    """What a field is called in this dialect."""
-
-    key: str
-    description: str
+from switch.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -108,77 +91,15 @@ def load_dialect(name_or_path: str | Path) -> Dialect:
         DialectError: Something is wrong; the error lists all of it, with file, key and reason.
     """
     source = read_source(name_or_path)
-    catalogue = read_catalogue(source)
     try:
         file = DialectFile.model_validate(source.tables)
-    except ValidationError as error:
-        raise DialectError(_placed(source, problems_of(error, DialectFile, source.file, ""))) from error
-    problems: list[Problem] = []
-    layout, meanings = _lay_out_fields(source, file, catalogue, problems)
-    spec = _compile_spec(source, layout, problems)
-    framing = _compile_framing(source, file, problems)
-    unkept = unkept_fields(file, meanings, catalogue)
-    keys = {number: meaning.key for number, meaning in meanings.items()}
-    problems.extend(check(source, file, layout, keys, unkept))
-    if problems or spec is None or framing is None:
-        raise DialectError(problems)
-    tables = DialectTables(name=source.name, spec=spec, **_table_arguments(file, layout, unkept))
-    return Dialect(source.name, file, layout, meanings, spec, framing, unkept, tables)
-
-
-def _placed(source: Source, problems: list[Problem]) -> list[Problem]:
-    """The same problems, each with the file in which its key stands."""
-    placed = []
-    for problem in problems:
-        key = tuple(problem.key.replace("[", ".").replace("]", "").split("."))
-        placed.append(Problem(source.origin(key), problem.key, problem.reason))
-    return placed
-
-
-def _lay_out_fields(
-    source: Source, file: DialectFile, catalogue: Mapping[str, tuple[str, str, str]], problems: list[Problem]
-) -> tuple[dict[str, Entry], dict[int, FieldMeaning]]:
-    """The dialect's specification and the meaning of its fields."""
-    layout = fixed_parts(file.encoding)
-    meanings: dict[int, FieldMeaning] = {}
-    numbers = sorted({int(number) for number in (*catalogue, *file.fields)} if file.only is None else set(file.only))
-    for number in numbers:
-        data_format, key, description = catalogue.get(str(number), (None, f"field_{number}", f"Field {number}"))
-        override = file.fields.get(str(number), FieldOverride())
-        entry: Entry = {}
-        try:
-            chosen = override.format or data_format
-            if chosen is not None:
-                entry = lay_out(parse_format(chosen), file.encoding)
-        except ValueError as error:
-            problems.append(source.problem(("fields", str(number), "format"), str(error)))
-            entry = lay_out(Format("ans", 3, 999), file.encoding)
-        entry |= override.model_dump(exclude_none=True, exclude={"format", "key"})
-        entry.setdefault("desc", description)
-        layout[str(number)] = {name: value for name, value in entry.items() if value != ""}
-        meanings[number] = FieldMeaning(override.key or key, entry["desc"])
-    if max(numbers, default=0) <= 64:
-        del layout["1"]
-    return layout, meanings
-
-
-def _compile_spec(source: Source, layout: Mapping[str, Entry], problems: list[Problem]) -> Spec | None:
-    try:
-        return compile_spec(layout)
-    except SpecError as error:
-        for problem in error.problems:
-            key = ("fields", problem.field, problem.key) if problem.key else ("fields", problem.field)
-            problems.append(source.problem(key, problem.reason))
-        return None
-
-
-def _compile_framing(source: Source, file: DialectFile, problems: list[Problem]) -> Framing | None:
-    try:
-        return Framing(file.framing.model_dump(exclude_none=True))
-    except ValueError as error:
-        key, _, reason = str(error).partition(": ")
-        problems.append(source.problem(tuple(key.split(".")), reason))
-        return None
+        built, found = build(file)
+    except ValidationError:
+        built = None
+    if built is None or found:
+        raise DialectError(explain(source))
+    tables = DialectTables(name=source.name, spec=built.spec, **_table_arguments(file, built.layout, built.unkept))
+    return Dialect(source.name, file, built.layout, built.meanings, built.spec, built.framing, built.unkept, tables)
 
 
 def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: frozenset[int]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -10,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from switch.kinds import KINDS
 from switch.mac import ALGORITHMS
 from switch.reasons import REASONS
+from switch.spec import CodePage
 
 
 class Table(BaseModel):
@@ -21,10 +24,22 @@ class Table(BaseModel):
 def _one_of(known: tuple[str, ...], what: str) -> AfterValidator:
     def check(value: str) -> str:
         if value not in known:
-            raise ValueError(f"needed {what}, one of {', '.join(known)}, got {value!r}")
+            near = get_close_matches(value, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise ValueError(f"needed {what}, got {value!r}{hint}")
         return value
 
     return AfterValidator(check)
+
+
+CATALOGUES = Path(__file__).parent / "catalogues"
+
+
+def _catalogue(name: str) -> str:
+    known = sorted(path.stem for path in CATALOGUES.glob("*.toml"))
+    if name not in known:
+        raise ValueError(f"needed a catalogue, one of {', '.join(known)}, got {name!r}")
+    return name
 
 
 def _text_encoding(name: str) -> str:
@@ -35,12 +50,18 @@ def _text_encoding(name: str) -> str:
     return name
 
 
+def _one_byte_encoding(name: str) -> str:
+    _text_encoding(name)
+    CodePage(name)
+    return name
+
+
 def _numeric_encoding(name: str) -> str:
-    return name if name == "bcd" else _text_encoding(name)
+    return name if name == "bcd" else _one_byte_encoding(name)
 
 
 def _length_encoding(name: str) -> str:
-    return name if name in ("bcd", "binary") else _text_encoding(name)
+    return name if name in ("bcd", "binary") else _one_byte_encoding(name)
 
 
 ENTRY_MODES = (
@@ -84,7 +105,7 @@ class Encoding(Table):
     mti: Annotated[str, AfterValidator(_numeric_encoding)]
     bitmap: Literal["hex", "binary"]
     numeric: Annotated[str, AfterValidator(_numeric_encoding)]
-    text: Annotated[str, AfterValidator(_text_encoding)]
+    text: Annotated[str, AfterValidator(_one_byte_encoding)]
     binary: Literal["hex", "binary"]
     length: Annotated[str, AfterValidator(_length_encoding)]
     fixed_pad: Pad = Pad(side="left", nibble="0")
@@ -271,7 +292,7 @@ class DialectFile(Table):
     """A dialect as its files say, all that it extends included."""
 
     description: str
-    catalogue: str
+    catalogue: Annotated[str, AfterValidator(_catalogue)]
     family: str
     mti_version: Annotated[int, Field(ge=0, le=9)]
     only: list[Annotated[int, Field(ge=2, le=192)]] | None = None

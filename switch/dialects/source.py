@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from switch.dialects.model import CATALOGUES
+from switch.lines import key_lines
 from switch.problems import ConfigError, Problem
 
 BUILT_IN = Path(__file__).parent
-CATALOGUES = BUILT_IN / "catalogues"
 
 Path_ = tuple[str, ...]
 
@@ -28,6 +32,10 @@ class Source:
     file: Path
     tables: dict[str, Any]
     origins: dict[Path_, Path] = field(default_factory=dict)
+    parent: Source | None = None
+    """What it extends, as it is without this file."""
+    own: list[Path_] = field(default_factory=list)
+    """Keys of the values that this file itself sets."""
 
     def origin(self, key: Path_) -> str:
         """The file in which a key stands, or the table where it is missing."""
@@ -37,7 +45,26 @@ class Source:
 
     def problem(self, key: Path_, reason: str) -> Problem:
         """One thing that is wrong with the value of a key."""
-        return Problem(self.origin(key), ".".join(key), reason)
+        file = self.origin(key)
+        return Problem(file, ".".join(key), reason, line=line_of(file, key))
+
+    def sets(self, key: Path_) -> bool:
+        """Whether this file itself says something at this key, or of what it stands in."""
+        return any(own == key[: len(own)] for own in self.own)
+
+    def without(self, own: Path_) -> Source:
+        """The same source as if this file did not set one of its values."""
+        changed = Source(self.name, self.file, deepcopy(self.tables), self.origins, self.parent, self.own)
+        into: Any = changed.tables
+        before: Any = {} if self.parent is None else self.parent.tables
+        for step in own[:-1]:
+            into = into[step]
+            before = before.get(step, {}) if isinstance(before, dict) else {}
+        if isinstance(before, dict) and own[-1] in before:
+            into[own[-1]] = deepcopy(before[own[-1]])
+        else:
+            del into[own[-1]]
+        return changed
 
 
 def dialect_names() -> list[str]:
@@ -57,18 +84,10 @@ def read_source(name_or_path: str | Path) -> Source:
     return _read(_locate(str(name_or_path), Path.cwd(), str(name_or_path), ""), ())
 
 
-def read_catalogue(source: Source) -> dict[str, tuple[str, str, str]]:
-    """The data elements of the standard that the dialect is a form of: format, key and description by number.
-
-    Raises:
-        DialectError: There is no such catalogue.
-    """
-    name = source.tables.get("catalogue", "")
-    known = sorted(path.stem for path in CATALOGUES.glob("*.toml"))
-    if name not in known:
-        reason = f"needed a catalogue, one of {', '.join(known)}, got {name!r}"
-        raise DialectError([source.problem(("catalogue",), reason)])
-    fields = _load(CATALOGUES / f"{name}.toml", str(source.file), "catalogue")["fields"]
+@lru_cache(maxsize=8)
+def read_catalogue(name: str) -> dict[str, tuple[str, str, str]]:
+    """The data elements of a standard: format, key and description by number."""
+    fields = _load(CATALOGUES / f"{name}.toml", name, "catalogue")["fields"]
     return {number: (entry[0], entry[1], entry[2]) for number, entry in fields.items()}
 
 
@@ -104,8 +123,9 @@ def _read(path: Path, extending: tuple[Path, ...], file: str = "", key: str = ""
         raise DialectError([Problem(str(path), "extends", "needed the name or the path of a dialect")])
     else:
         base = _locate(parent, path.parent, str(path), "extends")
-        source = _read(base, (*extending, path.resolve()), str(path), "extends")
-        source.name, source.file = path.stem, path
+        below = _read(base, (*extending, path.resolve()), str(path), "extends")
+        source = Source(path.stem, path, deepcopy(below.tables), dict(below.origins), below)
+    source.own = list(_values(tables, ()))
     _join(source, source.tables, tables, path, ())
     return source
 
@@ -120,6 +140,31 @@ def _join(source: Source, into: dict[str, Any], tables: dict[str, Any], path: Pa
         else:
             into[name] = value
             _note(source, value, path, here)
+
+
+def _values(tables: dict[str, Any], key: Path_) -> Iterator[Path_]:
+    """Keys of all that is no table."""
+    for name, value in tables.items():
+        if isinstance(value, dict) and value:
+            yield from _values(value, (*key, name))
+        else:
+            yield (*key, name)
+
+
+def line_of(file: str, key: Path_) -> int:
+    """The line of a key, or of the table where it is missing; 0 where neither stands in the file."""
+    lines = _lines_of(file)
+    while key and key not in lines:
+        key = key[:-1]
+    return lines.get(key, 0)
+
+
+@lru_cache(maxsize=32)
+def _lines_of(file: str) -> dict[Path_, int]:
+    try:
+        return key_lines(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return {}
 
 
 def _note(source: Source, value: object, path: Path, key: Path_) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from switch import __version__
 from switch.admin import AdminServer
-from switch.cli import ELSEWHERE, app
+from switch.cli import ELSEWHERE, app, main
 from switch.config import Address
 from switch.stats import Stats
 
@@ -86,6 +86,33 @@ def test_every_subcommand_has_help(name):
     assert status == 0
     assert f"authswitch {name}" in output or f"root {name}" in output
     assert "Usage" in output
+
+
+COMMANDS = [
+    "",
+    *SUBCOMMANDS,
+    "simulate issuer",
+    "simulate terminals",
+    "keys import",
+    "journal verify",
+    "journal dump",
+    "reversals list",
+    "reversals close",
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_asked_for_in_two_ways_and_flags_have_no_type(name, monkeypatch, capsys):
+    shown = []
+    for option in ("-h", "--help"):
+        monkeypatch.setattr(sys, "argv", ["authswitch", *name.split(), option])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "Usage" in shown[0]
+    assert "bool" not in shown[0].lower()
 
 
 @pytest.mark.parametrize("name", ["serve", "check", "status", "drain"])

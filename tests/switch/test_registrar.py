@@ -55,3 +55,30 @@ def test_keys_come_from_a_key_file(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"merchants\.csv: cannot be read: No such file"):
         load_registry(tmp_path / "merchants.csv", tmp_path / "terminals.csv", AnyKey(), ["pos"])
+
+
+class NoKey:
+    def get(self, _name: str) -> bytes | None:
+        return None
+
+
+def test_every_cell_of_a_row_that_is_wrong_is_told(tmp_path: Path) -> None:
+    """And a merchant whose other cells are wrong is known all the same: its terminals are not wrong for that."""
+    merchants, terminals = tmp_path / "merchants.csv", tmp_path / "terminals.csv"
+    merchants.write_text("id,name,state,category,kinds\n898000000000001,,open,12,barter\n898000000000002,B,odd,5411,\n")
+    terminals.write_text(
+        "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate\n"
+        "10000001,898000000000001,open,nowhere,barter,rot13,iso-9,\n"
+        "10000002,898000000000009,active,pos,,x9.19,iso-0,\n"
+        "10000003,898000000000002,active,pos,,none,none,\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_registry(merchants, terminals, NoKey(), ["pos"])
+    problems = caught.value.problems
+    found = [(Path(one.file).stem, one.key.partition(",")[0], one.reason.partition(":")[0]) for one in problems]
+    assert found == [
+        *(("merchants", "line 2", column) for column in ("name", "state", "category", "kinds")),
+        ("merchants", "line 3", "state"),
+        *(("terminals", "line 2", column) for column in ("state", "listeners", "kinds", "mac_algorithm", "pin_format")),
+        *(("terminals", "line 3", column) for column in ("merchant", "mac_algorithm", "pin_format")),
+    ]

@@ -62,3 +62,16 @@ def test_problems_name_the_file(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{file}: line 2, column 8: links: unknown link 'bank-z'; configured are bank-a, bank-b, scheme"
     )
+
+
+def test_every_cell_of_a_row_that_is_wrong_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "routes.csv"
+    row = "4x,,barter,99,x,1,bank-z\n"
+    file.write_text("low,high,kinds,currencies,amount_min,amount_max,links\n" + row + "5,,,,9,1,bank-a\n" + row)
+    with pytest.raises(ConfigError) as caught:
+        load_routes(file, LINKS)
+    lines = [(one.key.partition(",")[0], one.reason.partition(":")[0]) for one in caught.value.problems]
+    columns = ("kinds", "currencies", "amount_min", "links")
+    for number in (2, 4):
+        assert [column for line, column in lines if line == f"line {number}"][1:] == list(columns)
+    assert [column for line, column in lines if line == "line 3"] == ["amount_max"]

@@ -1,0 +1,29 @@
+"""Help of all commands alike: asked for with -h as well as --help, and without a type where an option is a flag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HELP_NAMES = ["-h", "--help"]
+
+
+def plain(command: Any) -> Any:
+    """A command of typer, and all below it, with such a help."""
+    command.context_settings.setdefault("help_option_names", HELP_NAMES)
+    for parameter in command.params:
+        _hide_type(parameter)
+    make_option = command.get_help_option
+
+    def help_option(context: Any) -> Any:
+        return _hide_type(make_option(context))
+
+    command.get_help_option = help_option
+    for inner in getattr(command, "commands", {}).values():
+        plain(inner)
+    return command
+
+
+def _hide_type(parameter: Any) -> Any:
+    if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+        parameter.metavar = ""
+    return parameter
