@@ -422,7 +422,7 @@ cdef str cells_reason(int count, int needed):
     return f"{'too many' if count > needed else count} cells; needed are {needed}"
 
 
-cpdef bytes checked_key(keys, str name, sizes, int cell):
+cpdef bytes _checked_key(keys, str name, sizes, int cell):
     """A key by name; None when there is none. Raise _CellError when its size is none of ``sizes``."""
     cdef bytes key = keys.get(name)
     if key is not None and len(key) not in sizes:
@@ -430,9 +430,9 @@ cpdef bytes checked_key(keys, str name, sizes, int cell):
     return key
 
 
-cpdef bytes needed_key(keys, str name, sizes, int cell, str why):
+cpdef bytes _needed_key(keys, str name, sizes, int cell, str why):
     """A key that must be there."""
-    cdef bytes key = checked_key(keys, name, sizes, cell)
+    cdef bytes key = _checked_key(keys, name, sizes, cell)
     if key is None:
         raise _CellError(cell, f"no key {name}, which {why} needs")
     return key
@@ -444,12 +444,12 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
     terminal.mac_key.algorithm = profile[3]
     terminal.mac_key.padding = MAC_PADDING_1
     if profile[3]:
-        key = needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]])
+        key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]])
         terminal.mac_key.size = len(key)
         memcpy(terminal.mac_key.key, <const char *>key, len(key))
     if terminal.pin_format != PIN_FORMAT_NONE:
-        copy_key(&terminal.pin_key, needed_key(keys, f"terminal/{id}/tpk", PIN_KEY_SIZES, 6, "a PIN format"))
-    key = checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
+        copy_key(&terminal.pin_key, _needed_key(keys, f"terminal/{id}/tpk", PIN_KEY_SIZES, 6, "a PIN format"))
+    key = _checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
     if key is not None:
         copy_key(&terminal.master_key, key)
     return 0
@@ -473,10 +473,10 @@ def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
     ]
     algorithm, pin_format = cells[5:7]
     if algorithm in ALGORITHMS and ALGORITHMS.index(algorithm):
-        checks.append((needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm)))
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm)))
     if pin_format in PIN_FORMATS and PIN_FORMATS.index(pin_format) != PIN_FORMAT_NONE:
-        checks.append((needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES, 6, "a PIN format")))
-    checks.append((checked_key, (keys, f"terminal/{cells[0]}/tmk", PIN_KEY_SIZES, 0)))
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES, 6, "a PIN format")))
+    checks.append((_checked_key, (keys, f"terminal/{cells[0]}/tmk", PIN_KEY_SIZES, 0)))
     return checks
 
 

@@ -8,6 +8,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+_WRITES = "authswitch_journal_sync_seconds"
+_ANSWERS = "authswitch_answers_total"
 _SAMPLE = re.compile(r"(?P<name>authswitch_\w+)(?:\{[^}]*\})? (?P<value>\S+)")
 
 
@@ -49,8 +51,7 @@ class Figures:
 
 def read_figures(exposition: str, processor_s: float = 0.0) -> Figures:
     """Sum up what an exposition of the switch says."""
-    sums = {"authswitch_journal_sync_seconds_count": 0.0, "authswitch_journal_sync_seconds_sum": 0.0}
-    sums["authswitch_answers_total"] = 0.0
+    sums = {f"{_WRITES}_count": 0.0, f"{_WRITES}_sum": 0.0, _ANSWERS: 0.0}
     for line in exposition.splitlines():
         match = _SAMPLE.match(line)
         if match is not None and match["name"] in sums:
