@@ -31,7 +31,8 @@ class JournalWorld(World):
     def __init__(self, disk: MemoryDisk | None = None, *, now_s: float = 100.0, begins: bool = True, **changes: Any):
         self.memory = MemoryDisk() if disk is None else disk
         self.disk = ScriptedDisk(self.memory)
-        super().__init__(journal=JournalFiles(BUFFER_BYTES, Stats(65_536)), **changes)
+        changes.setdefault("journal", JournalFiles(BUFFER_BYTES, Stats(65_536)))
+        super().__init__(**changes)
         self.now_s = now_s
         self._set_clock()
         self.replayed: Replayed | None = self.begin() if begins else None
