@@ -22,10 +22,11 @@ from switch.registry cimport Terminal
 from switch.reversal cimport CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
-from switch.scan cimport read_number, scan_message
+from switch.scan cimport FAULT_VALUE, read_number, scan_message
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport PAN_MAX, TRANSACTION_REVERSAL, NaturalKey, Transaction
+from switch.transcode cimport fail
 from switch.translate cimport (
     SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN, SLOT_STAN, Composer, fill_slot,
 )
@@ -34,6 +35,7 @@ from libc.string cimport memcmp, memcpy
 cdef enum:
     FIELD_AMOUNT = 4
     FIELD_STAN = 11
+    FIELD_RRN = 37
     FIELD_CURRENCY = 49
     ORIGINAL_DATA_ROOM = 64
 
@@ -258,8 +260,17 @@ cdef void pay(State state, Link link) noexcept:
         if number == REVERSAL_NONE:
             return
         if _send(state, link, channel, number) != 0:
-            state.tell_fault(NOTE_REVERSAL_NOT_COMPOSABLE, link.number)
             state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
+
+
+cdef int _refuse_to_send(State state, Link link, Reversal *reversal) noexcept:
+    """An attempt cannot be composed, as ``state.fault`` says: an operator is told, and it is listed as such until one
+    can; -1."""
+    if not reversal.unsendable:
+        state.tell_fault(NOTE_REVERSAL_NOT_COMPOSABLE, link.number)
+    reversal.unsendable = True
+    reversal.fault_field = <short>state.fault.field
+    return -1
 
 
 cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out, uint32_t room,
@@ -309,7 +320,7 @@ cdef int _compose_advice(State state, Link link, const Reversal *advice, uint8_t
 
 
 cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noexcept:
-    """Send one attempt, with a transaction that waits for its answer; 0, or -1 when it cannot be composed."""
+    """Send one attempt, with a transaction that waits for its answer; 0, or -1 when it cannot leave."""
     cdef Reversal *reversal = state.reversals.at(number)
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef uint8_t *message = state.out + offset
@@ -321,10 +332,12 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef uint32_t *held
     cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
     if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
-        return -1
+        return _refuse_to_send(state, link, reversal)
     match = link.match_number(&state.sent)
     if not 0 < match < STAN_COUNT:
-        return -1
+        fail(&state.fault, FAULT_VALUE, FIELD_RRN if link.match_by_rrn else FIELD_STAN, 0, 0, 0)
+        return _refuse_to_send(state, link, reversal)
+    reversal.unsendable = False
     held = link.by_stan if reversal.is_advice else link.reversal_by_number
     if reversal.is_advice and (match != reversal.stan or held[match] != STAN_FREE):
         return -1

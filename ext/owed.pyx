@@ -14,7 +14,7 @@ from switch.record import CAUSES
 from switch.reversal cimport (
     NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_PAUSED, Reversal,
 )
-from switch.scan cimport read_number, read_text, scan_message
+from switch.scan cimport fault_key, read_number, read_text, scan_message
 from switch.state cimport State
 from switch.stats cimport stats_add
 
@@ -34,6 +34,8 @@ cdef str name_of_state(Link link, const Reversal *reversal):
         return "in flight"
     if reversal.state == REVERSAL_BEHIND:
         return "behind its advice"
+    if reversal.unsendable:
+        return "not composable"
     if link.state != LINK_UP:
         return "link down"
     if reversal.state == REVERSAL_PAUSED:
@@ -72,6 +74,7 @@ cdef dict describe_debt(State state, const Reversal *reversal):
         "not_found": reversal.unfound,
         "bookable_seconds": max(reversal.bookable_until_ns - now_ns, 0) / 1e9,
         "overdue": is_overdue(link, reversal, now_ns),
+        "fault": f"field {fault_key(reversal.fault_field)}" if reversal.unsendable else None,
         "cause": CAUSES.get(reversal.cause),
         "stand_in": bool(reversal.stood_in),
         "pan": reversal.pan[:reversal.pan_digits].decode("ascii", "replace"),
@@ -262,11 +265,11 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
 
 
 def note_overdue(State state not None):
-    """How long the oldest entry of each link waits, and how many are older than the link allows; an operator is told
-    of each of these once. Call every few seconds.
+    """How long the oldest entry of each link waits, how many are older than the link allows, of which an operator is
+    told once each, and of how many no attempt can be composed. Call every few seconds.
 
     Returns:
-        For each link, in order of their numbers: seconds, and how many.
+        For each link, in order of their numbers: seconds, how many are overdue, and how many not composable.
     """
     cdef uint32_t number
     cdef uint32_t left = state.reversals.in_use
@@ -275,6 +278,7 @@ def note_overdue(State state not None):
     cdef Link link
     oldest = [0.0] * len(state.links)
     overdue = [0] * len(state.links)
+    unsendable = [0] * len(state.links)
     for number in range(state.reversals.room):
         if left == 0:
             break
@@ -283,6 +287,7 @@ def note_overdue(State state not None):
             continue
         left -= 1
         link = <Link>state.links[reversal.link]
+        unsendable[link.number] += reversal.unsendable
         oldest[link.number] = max(oldest[link.number], (now_ns - reversal.stored_ns) / 1e9)
         if not is_overdue(link, reversal, now_ns):
             continue
@@ -292,4 +297,4 @@ def note_overdue(State state not None):
             state.tell_of(NOTE_REVERSAL_OVERDUE, link.number, reversal.rrn, reversal.is_advice,
                           (now_ns - reversal.stored_ns) // 1_000_000_000, reversal.attempts)
     state.deliver_notes()
-    return list(zip(oldest, overdue))
+    return list(zip(oldest, overdue, unsendable))

@@ -1,6 +1,6 @@
 """The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with pauses."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, int16_t, uint32_t, uint64_t, int64_t
 from switch.transaction cimport PAN_MAX
 
 cdef enum:
@@ -35,6 +35,7 @@ cdef struct Reversal:
     uint8_t stood_in          # advice: of an approval by stand-in
     uint8_t resumed           # its record is of an earlier process: attempts that are not counted may have left
     uint8_t raised            # an operator was told that it is overdue
+    uint8_t unsendable        # the last attempt could not be composed
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t attempts
@@ -48,6 +49,7 @@ cdef struct Reversal:
     uint32_t outcome_serial
     uint32_t follower         # advice: the reversal that waits for its end, counted from 1; 0: none
     uint32_t next_advice      # advice: the next one of those that share a bucket
+    int16_t fault_field       # of what is unsendable: the field that is at fault
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     int64_t stored_ns
     int64_t due_ns

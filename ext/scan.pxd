@@ -72,6 +72,9 @@ cdef int take_field(const FieldSpec *spec, Reader *reader, const uint8_t **data,
 """Read one field's length and step over its data: ``size`` bytes, ``count`` in the field's own unit. 0, or -1 with
 ``fault`` filled but for the field's number; the reader then stands at the length, or at the data that is cut off."""
 
+cdef str fault_key(int field)
+"""The key of a fault's field: its number, or ``h``, ``t`` or ``p``."""
+
 cdef object fault_error(const Fault *fault)
 """The ``ScanError`` that tells of a fault."""
 

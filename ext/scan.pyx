@@ -80,9 +80,12 @@ class ScanError(ValueError):
         return type(self), (self.code, self.field, self.position, self.needed, self.available)
 
 
+cdef str fault_key(int field):
+    return FIELD_KEYS[field] if field >= 0 else _PART_KEYS[field]
+
+
 cdef object fault_error(const Fault *fault):
-    field = FIELD_KEYS[fault.field] if fault.field >= 0 else _PART_KEYS[fault.field]
-    return ScanError(FAULT_NAMES[fault.code], field, fault.position, fault.needed, fault.available)
+    return ScanError(FAULT_NAMES[fault.code], fault_key(fault.field), fault.position, fault.needed, fault.available)
 
 
 cdef dict fault_details(const Fault *fault):

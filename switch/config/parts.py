@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from switch.config.models import Config, LinkSection
 from switch.dialects import Dialect, load_dialect
+from switch.dialects.attempts import Attempts
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
 from switch.keys.names import ALGORITHMS, Family
 from switch.kinds import kind_traits
@@ -84,6 +85,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
     problems: list[Problem] = []
     dialects = _load_dialects(config, problems)
     problems += _check_dialects(config, dialects)
+    problems += _check_attempts(config, dialects)
     routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
     if routes is not None:
         problems += _check_routes(config, routes)
@@ -158,6 +160,20 @@ def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator
         )
 
 
+def _check_attempts(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Whether what terminals may ask of each link can be reversed, and told of afterwards."""
+    for link in config.links:
+        if link.dialect not in dialects:
+            continue
+        attempts = Attempts(dialects[link.dialect], int(link.reversal.mti), config.switch.acquirer_id)
+        for listener in config.listeners:
+            if listener.dialect not in dialects:
+                continue
+            for fault in attempts.faults_of(dialects[listener.dialect]):
+                reason = f"dialect {attempts.link.name}, for requests of listener {listener.name}: {fault}"
+                yield Problem(str(config.file), f"link[{link.name}].dialect", reason)
+
+
 def _match_faults(link: LinkSection, dialect: Dialect) -> Iterator[tuple[str, str]]:
     """Fields that answers are matched by and are not there: key in ``match``, and reason."""
     field = MATCH_FIELDS[link.match.by]
@@ -167,6 +183,8 @@ def _match_faults(link: LinkSection, dialect: Dialect) -> Iterator[tuple[str, st
     for place, number in enumerate(link.match.verify):
         if str(number) not in dialect.layout:
             yield f"verify[{place}]", f"dialect {dialect.name} has no field {number}"
+        elif number in dialect.unkept:
+            yield f"verify[{place}]", f"field {number} is not kept until the answer comes (see sensitive and harmless)"
 
 
 def _has_mac(dialect: Dialect) -> bool:

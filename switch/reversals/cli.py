@@ -235,7 +235,7 @@ def _print(entries: Sequence[Mapping[str, Any]]) -> None:
             amount_words(entry["amount_minor"], entry["currency"]),
             entry["pan"] or "-",
             entry["terminal"] or "-",
-            entry["cause"] or ("stand_in" if entry["stand_in"] else "-"),
+            entry["fault"] or entry["cause"] or ("stand_in" if entry["stand_in"] else "-"),
         )
         table.add_row(*map(Text, cells))
     console.print(table)

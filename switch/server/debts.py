@@ -20,6 +20,7 @@ DURABLE_POLL_SECONDS = 0.005
 GAUGES = (
     ("authswitch_reversals_oldest_seconds", "Age of the oldest reversal or advice that is not acknowledged."),
     ("authswitch_reversals_overdue", "Reversals and advices that are owed for longer than the link allows."),
+    ("authswitch_reversals_not_composable", "Reversals and advices of which no attempt can be composed."),
 )
 
 log = get_logger(__name__)
@@ -48,9 +49,9 @@ class Debts:
         if now - self._refreshed < REFRESH_SECONDS or not self._ready():
             return
         self._refreshed = now
-        for gauges, (oldest, overdue) in zip(self._gauges, note_overdue(self._engine.state), strict=True):
-            self._stats.set(gauges[0], round(oldest))
-            self._stats.set(gauges[1], overdue)
+        for gauges, (oldest, *counts) in zip(self._gauges, note_overdue(self._engine.state), strict=True):
+            for gauge, value in zip(gauges, (round(oldest), *counts), strict=True):
+                self._stats.set(gauge, value)
 
     def listed(
         self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int

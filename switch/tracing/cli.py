@@ -19,6 +19,7 @@ from switch.dialects import Dialect, load_dialect
 from switch.journaling.reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.masking import mask_pan
 from switch.replay import JournalReader
+from switch.reversals.owing import Opener
 from switch.tracing.finding import MOST, Found, find
 from switch.tracing.query import (
     Query,
@@ -146,6 +147,7 @@ class Teller:
     """
 
     def __init__(self, config: Config, zone: ZoneInfo) -> None:
+        self._opener = Opener(config)
         self._dialect_of = {section.name: section.dialect for section in config.listeners}
         self.dialects = {f"listener {section.name}": section.dialect for section in config.listeners} | {
             f"link {section.name}": section.dialect for section in config.links
@@ -162,6 +164,9 @@ class Teller:
 
     def judge(self, story: Story) -> Verdict:
         """What became of it."""
+        for debt in story.debts:
+            if debt.is_open and debt.written is not None:
+                debt.fault = self._opener.fault(debt.written)
         return verdict(story, self.shown, self.response_code(story))
 
     def response_code(self, story: Story) -> str | None:

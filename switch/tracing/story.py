@@ -34,6 +34,8 @@ class Debt:
         closed_by: The operator who gave it up.
         why: The operator's reason.
         cancelled: Why an advice was never sent.
+        written: The record that attempts are composed from.
+        fault: Why none can be; None while nothing is known against it.
     """
 
     is_advice: bool
@@ -48,6 +50,8 @@ class Debt:
     closed_by: str | None = None
     why: str | None = None
     cancelled: str | None = None
+    written: Record | None = None
+    fault: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -102,6 +106,7 @@ class Story:
         if debt is None:
             debt = Debt(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
             self.debts.append(debt)
+        debt.written = record
         self.owed[record["position"]] = debt
 
     def _take_attempt(self, record: Record) -> None:

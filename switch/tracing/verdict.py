@@ -211,6 +211,13 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
     cause = CAUSE_WORDS.get(debt.cause, CAUSE_WORDS[None])
     late = "; the issuer approved after that" if story.was_charged_late and debt.cause != "late_approval" else ""
     if debt.is_open:
+        if debt.fault is not None:
+            return Verdict(
+                Code.REVERSAL_UNDER_WAY,
+                f"{ending}{late}; the reversal is owed since {cause}, but it cannot be sent: {debt.fault} cannot be "
+                f"written in the dialect of link {debt.link}",
+                f"the {story.noun} may stand at the issuer, and nothing is sent until the dialect is mended",
+            )
         goes_first = story.advice is not None and story.advice.is_open
         waits_for = "its advice goes first" if goes_first else "the link is down or busy"
         attempts = (
@@ -252,6 +259,8 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
 def _state_of_advice(advice: Debt, shown: Shown) -> str:
     if advice.closed_by is not None:
         return f"closed by {advice.closed_by} at {shown(advice.ended_us)} because {advice.why}"
+    if advice.is_open and advice.fault is not None:
+        return f"cannot be sent: {advice.fault} cannot be written in the dialect of link {advice.link}"
     if advice.is_open:
         return f"under way, attempt {advice.attempts}" if advice.attempts else "not sent yet"
     if advice.reason in ACCEPTING:

@@ -210,7 +210,7 @@ def test_what_is_overdue_is_told_once(world):
     assert note_overdue(world.engine.state)[0][1] == 0
     world.now_s += 3601
     world._set_clock()
-    seconds, count = note_overdue(world.engine.state)[0]
+    seconds, count, _ = note_overdue(world.engine.state)[0]
     assert seconds > 3600
     assert count == 1
     note_overdue(world.engine.state)

@@ -217,3 +217,21 @@ def test_stand_in_for_a_kind_that_the_dialect_cannot_tell(change):
     ((file, key, reason),) = [problem for problem in found(path) if "stand_in" in problem[1]]
     assert (file, key) == ("production.toml", "link[bank-a].stand_in.kinds")
     assert "no preauthorization_advice" in reason
+
+
+@pytest.mark.parametrize(
+    ("broken", "field", "what"),
+    [
+        ('policy.reversal.37 = "compute:original_data"', "policy.reversal.37", "reversal"),
+        ('fields.90 = { format = "n30" }', "policy.reversal.90", "reversal"),
+        ('policy.advice.38 = "compute:pan"', "policy.advice.38", "advice"),
+        ('fields.38 = { format = "n4" }', "policy.reversal.38", "reversal"),
+    ],
+)
+def test_reversals_and_advices_are_composed_for_every_listener_and_link(configs, change, broken, field, what):
+    (configs / "broken.toml").write_text(f'extends = "iso87-binary"\n{broken}\n')
+    path = change('dialect = "iso87-binary"', 'dialect = "./broken.toml"')
+    problems = [(file, key, reason) for file, key, reason in found(path) if field in reason]
+    assert problems, found(path)
+    assert all(file == path.name and key.endswith(".dialect") for file, key, _ in problems)
+    assert any(f"({what})" in reason for *_, reason in problems)
