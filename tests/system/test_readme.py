@@ -87,24 +87,30 @@ def test_a_message_and_back(newcomer):
     assert "6225880000000017" not in decoded.stdout
 
 
-def test_first_purchase(newcomer):
+def test_first_purchase_and_the_same_again(newcomer):
+    """Each command is typed twice; only ``init`` refuses the second time, and changes nothing."""
     made = newcomer.types("authswitch init")
     assert made.returncode == 0, made.stderr
     newcomer.gives_the_switch_free_ports()
-    checked = newcomer.types("authswitch check")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for _ in range(2):
+        checked = newcomer.types("authswitch check")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    again = newcomer.types("authswitch init")
+    assert again.returncode != 0
+    assert "trial" in again.stderr
 
     newcomer.opens_a_window("authswitch simulate issuer")
-    switch = newcomer.opens_a_window("authswitch serve")
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while (status := newcomer.types("authswitch status")).returncode != 0:
-        assert switch.poll() is None, (newcomer.folder / "window-1.log").read_text()
-        assert time.monotonic() < deadline, status.stdout + status.stderr
-
-    bought = newcomer.types("authswitch simulate terminals")
-    assert bought.returncode == 0, bought.stdout + bought.stderr
-    assert "answered 20, missing 0, wrong 0" in bought.stdout
-
-    drained = newcomer.types("authswitch drain")
-    assert drained.returncode == 0, drained.stdout + drained.stderr
-    assert switch.wait(DEADLINE_SECONDS) == 0
+    for _ in range(2):
+        switch = newcomer.opens_a_window("authswitch serve")
+        log = newcomer.folder / f"window-{len(newcomer.background) - 1}.log"
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (status := newcomer.types("authswitch status")).returncode != 0:
+            assert switch.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, status.stdout + status.stderr
+        for _ in range(2):
+            bought = newcomer.types("authswitch simulate terminals")
+            assert bought.returncode == 0, bought.stdout + bought.stderr
+            assert "answered 20, missing 0, wrong 0" in bought.stdout
+        drained = newcomer.types("authswitch drain")
+        assert drained.returncode == 0, drained.stdout + drained.stderr
+        assert switch.wait(DEADLINE_SECONDS) == 0
