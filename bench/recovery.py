@@ -25,6 +25,7 @@ from switch.config import load_config
 from switch.config.parts import load_parts
 from switch.disk import FileDisk
 from switch.journaling import Replayed, replay_into
+from switch.journaling.boot import since_boot_ns
 from switch.kinds import Kind
 from switch.names import write_names
 from switch.packing import packed
@@ -72,7 +73,7 @@ def recover(folder: Path, directory: Path, open_requests: int) -> tuple[Replayed
     stats = Stats(config.limits.statistics_bytes)
     journal = JournalFiles(config.journal.buffer_bytes, stats)
     engine = build_engine(config, load_parts(config), stats, lambda _event, _details: None, journal=journal)
-    engine.state.calendar.set(time.monotonic_ns(), int(time.time()))
+    engine.state.calendar.set(since_boot_ns(), int(time.time()))
     before = time.perf_counter()
     replayed = replay_into(
         engine.state,

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy, memset
-from switch.debt cimport can_owe, reverse_untold
+from switch.allowance cimport can_advise
+from switch.debt cimport reverse_untold
 from switch.dialect cimport kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots
@@ -10,7 +11,7 @@ from switch.identity cimport NOT_REFUSED
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
-from switch.meters cimport LIMIT_REVERSALS, LIMIT_STANS
+from switch.meters cimport LIMIT_STANS
 from switch.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
 from switch.outcome cimport compose_own_answer, refuse, send_answer, set_reason, set_rrn
 from switch.reason cimport (
@@ -158,8 +159,8 @@ cdef uint32_t _store(State state, Outcome *entry, uint32_t outcome, Link link, u
     cdef uint32_t number
     cdef int64_t position
     fill_request(&request, state.registry, entry)
-    number = state.reversals.add_advice(link.reversals, link.number, state.aside, source_size, &request,
-                                        sizeof(RequestPart), state.calendar.now_ns)
+    number = state.reversals.add_advice(link.reversals, link.number, entry.key.terminal, state.aside, source_size,
+                                        &request, sizeof(RequestPart), state.calendar.now_ns)
     if number == REVERSAL_NONE:
         return REVERSAL_NONE
     advice = state.reversals.at(number)
@@ -189,8 +190,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     cdef uint32_t stan, number
     cdef int source_size, size
     cdef int64_t written
-    if not can_owe(state, 2):              # the advice, and its reversal
-        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_REVERSALS], 1)
+    if not can_advise(state, link, entry.key.terminal):
         return REASON_SYSTEM_MALFUNCTION
     stan = link.take_stan(state.numbering)
     if stan == 0:

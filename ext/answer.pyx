@@ -180,7 +180,7 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
 
 cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexcept:
     """Store the reversal of a request that its issuer approved late; False when there is no room for it just now."""
-    if reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
+    if reverse(state, link, transaction.terminal, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
                transaction.pan_digits, transaction.rrn,
                transaction.authorization_code if transaction.authorization_code[0] else NULL,
                transaction.position, CAUSE_LATE) == POSITION_FAILED:

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 
 
 cdef class Calendar:
-    cdef readonly int64_t now_ns              # monotonic: for deadlines and durations
+    cdef readonly int64_t now_ns              # since the machine was started: for deadlines and durations
     cdef readonly int64_t wall_s              # seconds since 1970, UTC: for what messages say
     cdef readonly int64_t wall_us             # the same moment in microseconds: for the journal
     cdef readonly int64_t local_offset_s      # of the acquirer's time zone; its owner keeps it true

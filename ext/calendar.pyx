@@ -2,10 +2,11 @@
 
 cimport cython
 from libc.string cimport memcpy
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport clock_gettime, timespec
 
 cdef extern from "time.h" nogil:
     enum:
+        CLOCK_BOOTTIME
         CLOCK_REALTIME_COARSE
     struct tm:
         int tm_sec
@@ -59,7 +60,7 @@ cdef class Calendar:
     cdef void set_from_clock(self) noexcept nogil:
         """Move to what the system's clocks say."""
         cdef timespec moment
-        clock_gettime(CLOCK_MONOTONIC, &moment)
+        clock_gettime(CLOCK_BOOTTIME, &moment)               # goes on while the machine sleeps
         cdef int64_t now_ns = <int64_t>moment.tv_sec * 1_000_000_000 + moment.tv_nsec
         clock_gettime(CLOCK_REALTIME_COARSE, &moment)        # a few milliseconds late, and much cheaper
         self.set_time(now_ns, moment.tv_sec)

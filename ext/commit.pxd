@@ -38,6 +38,8 @@ cdef class JournalFiles(Journal):
     cdef readonly uint64_t refused_full       # records that found no room
     cdef readonly int wake                    # an eventfd, readable when ``durable`` or ``failed`` has moved; -1: none
     cdef readonly bint broken                 # nothing can be written: not yet, or not any more
+    cdef readonly str boot                    # which start of which machine the calendar counts from
+    cdef readonly int64_t elapsed_offset_ns   # from the calendar's time to the journal's own
     cdef OpenBatch _open                      # the loop's
     cdef OpenBatch _closed                    # the committer's
     cdef int64_t _next_position
@@ -66,6 +68,8 @@ cdef class JournalFiles(Journal):
 
     cdef uint8_t *_room(self, uint64_t *room) noexcept
     cdef int64_t _append(self, int size) noexcept
+    cdef int64_t _append_of(self, int size, int64_t moment_ns) noexcept
+    cdef void set_clock(self, str boot, int64_t elapsed_offset_ns)
     cdef int64_t _stored_us(self, const Reversal *owed) noexcept
     cdef void _write_told(self, uint32_t count) noexcept
     cdef void _forget(self, OpenBatch *batch) noexcept

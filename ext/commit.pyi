@@ -12,6 +12,8 @@ class JournalFiles(Journal):
     registry: Registry | None
     calendar: Calendar | None
     buffer_bytes: int
+    boot: str
+    elapsed_offset_ns: int
     refused_full: int
     wake: int
     broken: bool

@@ -7,11 +7,13 @@ cimport cython
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from switch.elapsed cimport stamp_record
 from switch.journal cimport POSITION_FAILED, Detail
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.record cimport (
-    DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed, write_delivered,
-    write_intent, write_late, write_numbers, write_outcome, write_reversal, write_reversed, write_unfound,
+    DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed,
+    write_delivered, write_intent, write_late, write_numbers, write_outcome, write_reversal, write_reversed,
+    write_unfound,
 )
 from switch.segment cimport STAGE_GONE, WRITE_WAITS
 from switch.stats cimport stats_add, stats_observe
@@ -66,6 +68,7 @@ cdef class JournalFiles(Journal):
 
     def __cinit__(self, uint64_t buffer_bytes, Stats stats not None, *, uint64_t record_bytes_max=RECORD_BYTES_MAX):
         self.wake = -1
+        self.boot = ""
         self.broken = True
         self.failed = True
         self.condemned = ""
@@ -155,6 +158,11 @@ cdef class JournalFiles(Journal):
         self._low_water_from = self._next_position
         pthread_mutex_unlock(&self._mutex)
 
+    cdef void set_clock(self, str boot, int64_t elapsed_offset_ns):
+        """How the journal's own time follows from the calendar's."""
+        self.boot = boot
+        self.elapsed_offset_ns = elapsed_offset_ns
+
     cdef void attach(self, Calendar calendar, Registry registry):
         self.calendar = calendar
         self.registry = registry
@@ -174,10 +182,15 @@ cdef class JournalFiles(Journal):
 
     cdef int64_t _append(self, int size) noexcept:
         """Count the record of ``size`` bytes that was written at ``_room``'s place; its position."""
+        return self._append_of(size, self.calendar.now_ns)
+
+    cdef int64_t _append_of(self, int size, int64_t moment_ns) noexcept:
+        """The same for a record of what was at an earlier moment."""
         cdef int64_t position = POSITION_FAILED
         if size < 0:
             self.refused_full += 1
         elif not self.broken:
+            stamp_record(self._open.records + self._open.size, moment_ns + self.elapsed_offset_ns)
             position = self._next_position
             self._next_position += 1
             self._open.size += <uint64_t>size
@@ -203,7 +216,7 @@ cdef class JournalFiles(Journal):
     cdef int64_t reversal(self, const Reversal *reversal) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_reversal(out, room, reversal, self._stored_us(reversal)))
+        return self._append_of(write_reversal(out, room, reversal, self._stored_us(reversal)), reversal.stored_ns)
 
     cdef int64_t attempt(self, const Reversal *reversal) noexcept:
         cdef uint64_t room
@@ -253,7 +266,7 @@ cdef class JournalFiles(Journal):
     cdef int64_t advice(self, const Reversal *advice) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_advice(out, room, advice, self._stored_us(advice)))
+        return self._append_of(write_advice(out, room, advice, self._stored_us(advice)), advice.stored_ns)
 
     cdef int64_t _stored_us(self, const Reversal *owed) noexcept:
         """When it was stored first: a restart must not make it younger for having been written down once more."""

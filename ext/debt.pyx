@@ -40,12 +40,8 @@ cdef enum:
     ORIGINAL_DATA_ROOM = 64
 
 
-cdef bint can_owe(State state, uint32_t more) noexcept nogil:
-    # All that may yet have to be reversed: what is at issuers, and approvals that wait to leave to their terminals.
-    return state.reversals.in_use + state.transactions.in_use + state.duplicates.untold + more <= state.reversals.room
-
-
-cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source, uint32_t source_size,
+cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
+                     const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
                      const uint8_t *authorization_code,
                      int64_t original, int cause) noexcept:
@@ -55,7 +51,8 @@ cdef int64_t reverse(State state, Link link, int listener, const uint8_t *source
         if stan == 0:
             state.tell(NOTE_REVERSAL_WITHOUT_STAN, link.number)
             return POSITION_FAILED
-    cdef uint32_t number = state.reversals.add(link.reversals, link.number, source, source_size, state.calendar.now_ns)
+    cdef uint32_t number = state.reversals.add(link.reversals, link.number, terminal, listener != NO_LISTENER, source,
+                                               source_size, state.calendar.now_ns)
     state.stored_reversal = number
     if number == REVERSAL_NONE:
         state.tell(NOTE_REVERSAL_STORE_FULL, link.number)
@@ -149,9 +146,9 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
     if advice.attempts == 0 and not advice.resumed:
         position = state.journal.cancelled(advice.position, advice.original, cause)
     else:
-        position = reverse(state, link, NO_LISTENER, advice.source, advice.source_size, pan, request.pan_digits,
-                           advice.rrn, advice.authorization_code if advice.authorization_code[0] else NULL,
-                           advice.original, cause)
+        position = reverse(state, link, advice.terminal, NO_LISTENER, advice.source, advice.source_size, pan,
+                           request.pan_digits, advice.rrn,
+                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original, cause)
     if position == POSITION_FAILED:
         return position
     if advice.stood_in and link.stand_in is not None:
@@ -207,7 +204,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         position = take_back_advice(state, advice, cause)
     else:
         link = <Link>state.links[entry.link]
-        position = reverse(state, link, NO_LISTENER, state.duplicates.sent(outcome),
+        position = reverse(state, link, entry.key.terminal, NO_LISTENER, state.duplicates.sent(outcome),
                            entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
                            entry.intent, cause)
         if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
@@ -397,8 +394,8 @@ cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept
     for target in range(<int>route.target_count - 1, 0, -1):
         if route.target[target - 1].link == link.number:
             following = <Link>state.links[route.target[target].link]
-            return reverse(state, following, reversal.listener, reversal.source, reversal.source_size, reversal.pan,
-                           reversal.pan_digits, NULL, NULL, 0, reversal.cause)
+            return reverse(state, following, reversal.terminal, reversal.listener, reversal.source,
+                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, reversal.cause)
     return 0
 
 

@@ -113,6 +113,8 @@ cdef class DuplicateWindow:
     cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
+    cdef void shift(self, int64_t by_ns) noexcept nogil
+    cdef void _shift(self, const OutcomeList *finished, int64_t by_ns) noexcept nogil
     cdef uint64_t _start_of(self, uint64_t size) noexcept nogil
     cdef uint32_t _take(self, const NaturalKey *key) noexcept nogil
     cdef void _hold(self, Outcome *entry, uint32_t places) noexcept nogil

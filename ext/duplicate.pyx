@@ -375,6 +375,17 @@ cdef class DuplicateWindow:
                 break
             self._forget_brief(self._brief.head)
 
+    cdef void shift(self, int64_t by_ns) noexcept nogil:
+        """Count the time of what is finished from another beginning."""
+        self._shift(&self._kept, by_ns)
+        self._shift(&self._brief, by_ns)
+
+    cdef void _shift(self, const OutcomeList *finished, int64_t by_ns) noexcept nogil:
+        cdef uint32_t number = finished.head
+        while number != OUTCOME_NONE:
+            self._entries[number].finished_ns += by_ns
+            number = self._entries[number].next
+
     cdef bint _forget_oldest(self) noexcept nogil:
         """Forget the oldest finished outcome; False when there is none, or its approval has yet to be told."""
         cdef uint32_t number = self._kept.head

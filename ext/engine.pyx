@@ -5,6 +5,7 @@ The daemon's I/O layer and the simulator both drive this class: they move the ca
 """
 
 cimport cython
+from switch.allowance cimport can_owe
 from switch.answer cimport expire, handle_link_message
 from switch.duplicate cimport OUTCOME_NONE
 from switch.debt cimport pay, reverse_unreversed, reverse_untold
@@ -282,6 +283,19 @@ cdef class Engine:
     def in_flight(self):
         """Requests and reversals that wait for an issuer."""
         return sum([(<Link>link).waiting.count for link in self.state.links])
+
+    @property
+    def full_tables(self):
+        """What is full just now, so that no payment can be accepted: names of limits."""
+        cdef State state = self.state
+        full = []
+        if state.transactions.in_use == state.transactions.room:
+            full.append("transactions_in_flight_max")
+        if state.duplicates.held == state.duplicates.room:
+            full.append("duplicate_window_count_max")
+        if not can_owe(state, 1):
+            full.append("reversals_max")
+        return full
 
     @property
     def owed(self):

@@ -1,10 +1,11 @@
 """Where a terminal's message goes and how it is written there."""
 
 from libc.stdint cimport uint8_t, uint32_t
+from switch.allowance cimport link_can_owe
 from switch.calendar cimport write_digits
 from switch.hexadecimal cimport hex_digit, hex_value
 from switch.identity cimport NOT_REFUSED
-from switch.meters cimport LIMIT_LATE
+from switch.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
 from switch.outcome cimport set_rrn
 from switch.pin cimport PIN_FORMAT_NONE
 from switch.reason cimport REASON_FORMAT_ERROR, REASON_SECURITY_VIOLATION
@@ -21,7 +22,12 @@ cdef enum:
     PIN_BLOCK_BYTES = 8
 
 
+cdef bint _may_take(State state, Link link) noexcept:
+    return link.can_take() and link_can_owe(state, link, 1)
+
+
 cdef Link choose_link(State state, const Route *route):
+    cdef Link link
     cdef int first = 0
     cdef int last, i
     cdef uint32_t total, pick
@@ -29,21 +35,25 @@ cdef Link choose_link(State state, const Route *route):
         total = 0
         last = first
         while last < route.target_count and route.target[last].priority == route.target[first].priority:
-            if (<Link>state.links[route.target[last].link]).can_take():
+            if _may_take(state, <Link>state.links[route.target[last].link]):
                 total += route.target[last].weight
             last += 1
         if total:
             pick = <uint32_t>(state.random() % total)
             for i in range(first, last):
-                if not (<Link>state.links[route.target[i].link]).can_take():
+                if not _may_take(state, <Link>state.links[route.target[i].link]):
                     continue
                 if pick < route.target[i].weight:
                     return <Link>state.links[route.target[i].link]
                 pick -= route.target[i].weight
         first = last
     for i in range(route.target_count):
-        if (<Link>state.links[route.target[i].link]).is_late():
+        link = <Link>state.links[route.target[i].link]
+        if link.is_late():
             stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
+            break
+        if link.can_take():
+            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LINK_REVERSALS], 1)
             break
     return None
 

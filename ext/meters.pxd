@@ -17,6 +17,9 @@ cdef enum:                                # limits, in the order of refused_at_l
     LIMIT_STANS
     LIMIT_LATE
     LIMIT_TERMINAL_DUPLICATES
+    LIMIT_LINK_REVERSALS
+    LIMIT_TERMINAL_REVERSALS
+    LIMIT_UNKNOWN_REVERSALS
     LIMIT_COUNT
 
 cdef struct ListenerMeters:

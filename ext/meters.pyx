@@ -47,7 +47,8 @@ LINK_SERIES = (
     ("advices_declined", "authswitch_advices_declined_total", "Of these, advices that it acknowledged with a decline."),
     ("advices_cancelled", "authswitch_advices_cancelled_total", "Advices taken back before they were sent."),
 )
-LIMITS = ("transactions", "duplicates", "reversals", "stans", "late", "terminal_duplicates")
+LIMITS = ("transactions", "duplicates", "reversals", "stans", "late", "terminal_duplicates", "link_reversals",
+          "terminal_reversals", "unknown_reversals")
 NO_LINK = "none"
 
 

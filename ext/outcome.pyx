@@ -286,8 +286,8 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     entry.approved = approved
     entry.position = POSITION_NEVER
     if charged and not approved:
-        position = reverse(state, link, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
-                           transaction.pan_digits, transaction.rrn,
+        position = reverse(state, link, transaction.terminal, NO_LISTENER, transaction.sent, transaction.sent_size,
+                           transaction.pan, transaction.pan_digits, transaction.rrn,
                            entry.authorization_code if entry.authorization_code[0] else NULL,
                            transaction.position, cause)
         entry.reversed = position != POSITION_FAILED

@@ -58,8 +58,8 @@ cdef enum AdviceFlags:
 cdef packed struct RecordHead:
     uint32_t size             # of the whole record
     uint8_t type
-    uint8_t reserved[3]
-    int64_t wall_us           # since 1970
+    uint8_t elapsed[3]        # the journal's own time, as ``stamp_record`` writes it; zeros: not known
+    int64_t wall_us           # since 1970, as the machine's clock had it
 
 cdef packed struct RequestPart:
     uint64_t occasion

@@ -19,6 +19,7 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     uint32_t unfound          # how often its issuer did not find what it takes back
     int32_t link              # its number now; -1: the configuration has it no more
     int32_t listener
+    int64_t elapsed_ns        # by the journal's own time
     uint32_t link_name        # place in the list of names
     bint is_covered           # an INTENT whose REVERSAL is there
     bint is_told              # an ADVICE whose OUTCOME is there
@@ -42,12 +43,20 @@ cdef class Recovery(Visitor):
     cdef bint _is_numbered                    # the sequence of numbers goes on
     cdef int64_t _now_ns
     cdef int64_t _now_us
+    cdef bint _has_clock
+    cdef str _boot                            # what the journal's own time went by last
+    cdef int64_t _offset_ns
+    cdef int64_t _elapsed_ns                  # the journal's own time, as far as the replay has come
+    cdef int64_t _record_ns                   # of the record that is read
+    cdef int64_t _shift_ns                    # from the journal's own time to the calendar's
     cdef readonly uint64_t records
     cdef readonly uint32_t remembered         # outcomes in the duplicate window
     cdef readonly uint32_t resumed            # reversals and advices that go on
     cdef readonly uint32_t ended              # requests without outcome
     cdef readonly uint32_t reversed           # of them, those that are reversed now
 
+    cdef int _settle_clock(self, str boot) except -1
+    cdef int64_t _stored_ns(self, const KeptRecord *kept, int64_t wall_us) noexcept
     cdef int _number(self, list numbers, int number) except -2
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
@@ -58,6 +67,8 @@ cdef class Recovery(Visitor):
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept
     cdef bint _is_advice(self, int64_t position) noexcept
+    cdef uint32_t _terminal_of(self, Link link, const KeptRecord *kept, const uint8_t *source,
+                               uint32_t size) noexcept
     cdef int _resume(self, int64_t position) except -1
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1
     cdef int _void(self, int64_t position, int64_t original) except -1

@@ -6,8 +6,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.commit cimport JournalFiles
 from switch.debt cimport hold_stans, reverse
-from switch.dialect cimport kind_traits
+from switch.dialect cimport DialectTables, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
+from switch.elapsed cimport ELAPSED_SHIFT, elapsed_of
 from switch.journal cimport POSITION_FAILED
 from switch.kept cimport lenient_form, mend_copy
 from switch.link cimport Link
@@ -22,7 +23,7 @@ from switch.record cimport (
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
-from switch.scan cimport scan_message
+from switch.scan cimport read_text, scan_message
 from switch.segment cimport SegmentWriter
 from switch.sensitive cimport unkept_of_answer
 from switch.spec cimport Spec
@@ -33,6 +34,8 @@ from switch.upkeep cimport names_of
 
 cdef enum:
     ABSENT = -1
+    FIELD_TERMINAL = 41
+    SLACK_TICKS = 2           # that a record's time may be ahead, for being written in ticks
     KINDS_MAX = 64
 
 
@@ -92,11 +95,22 @@ cdef class Recovery(Visitor):
             self.state.numbering.go_on_after(<const uint8_t *><const char *>text)
         return 0
 
+    cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
+        self._has_clock = True
+        self._boot = boot
+        self._offset_ns = offset_ns
+        self._elapsed_ns = max(self._elapsed_ns, elapsed_ns)
+        return 0
+
     cdef int take(self, const Record *record) except -1:
         cdef KeptRecord *kept
         cdef int type = record.head.type
         cdef int link
         self.records += 1
+        self._record_ns = elapsed_of(&record.head, self._elapsed_ns)
+        if self._record_ns < 0:              # of a version that wrote down no time but the wall clock's
+            self._record_ns = max(self._elapsed_ns, record.head.wall_us * 1000)
+        self._elapsed_ns = max(self._elapsed_ns, self._record_ns)
         if type == RECORD_INTENT:
             link = self._number(self._links, record.intent.link)
             self._keep(self._intents, record, record.intent.link, link,
@@ -178,6 +192,7 @@ cdef class Recovery(Visitor):
         kept.size = record.head.size
         kept.attempts = record.reversal.attempts if record.head.type == RECORD_REVERSAL else 0
         kept.unfound = 0
+        kept.elapsed_ns = self._record_ns
         kept.link = link
         kept.listener = listener
         kept.link_name = self._link_name_at[link_then] if link_then < len(self._link_name_at) else 0
@@ -276,17 +291,16 @@ cdef class Recovery(Visitor):
 
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF:
-        """Put a finished request into the duplicate window, if it is young enough; its entry, or OUTCOME_NONE."""
+        """Put a finished request into the duplicate window, whose time is the journal's own meanwhile; its entry, or
+        OUTCOME_NONE."""
         cdef State state = self.state
-        cdef int64_t age_ns = max((self._now_us - record.head.wall_us) * 1000, 0)
         cdef bint approved = record.outcome.flags & FLAG_APPROVED
         cdef const uint8_t *answer
         cdef uint32_t answer_size = record.message_size
         cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_GIVEN_UP
         cdef uint32_t number
         cdef Outcome *entry
-        if age_ns > state.duplicates.age_max_ns:
-            return OUTCOME_NONE
+        state.duplicates.expire(self._elapsed_ns)
         if not (approved and link >= 0 and request.kind < KINDS_MAX
                 and (kind_traits(request.kind).reversible or kind_traits(request.kind).is_advice)):
             sent_size = 0
@@ -304,29 +318,64 @@ cdef class Recovery(Visitor):
         memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
         entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
         if is_brief:
-            state.duplicates.finish_brief(number, record.outcome.reason, self._now_ns - age_ns)
-            self.remembered += 1
+            state.duplicates.finish_brief(number, record.outcome.reason, self._record_ns)
             return number
         if sent_size:
             sent = self._mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
         answer = self._mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size, state.kept,
                               True)
         if answer_size == 0 or state.duplicates.finish(number, answer, answer_size, sent, sent_size,
-                                                       self._now_ns - age_ns) != 0:
-            state.duplicates.finish_without_answer(number, self._now_ns - age_ns)
-        self.remembered += 1
+                                                       self._record_ns) != 0:
+            state.duplicates.finish_without_answer(number, self._record_ns)
         return number
 
     # --- what is owed ---------------------------------------------------------------------------------------------
 
-    def begin(self, SegmentWriter writer not None, int64_t next_position):
+    cdef int _settle_clock(self, str boot) except -1:
+        """Find out how much time went by since the last record.
+
+        Within one start of the machine its clock tells. Else nobody knows: wall clocks may have been set. None is
+        counted then, so that nothing is forgotten before its time.
+        """
+        cdef State state = self.state
+        cdef int64_t elapsed_ns = self._elapsed_ns
+        cdef int64_t slack_ns = <int64_t>SLACK_TICKS << ELAPSED_SHIFT
+        cdef uint32_t before = 0
+        if not self._has_clock:
+            elapsed_ns = max(elapsed_ns, self._now_us * 1000)
+        elif self._boot == boot and boot and self._now_ns + self._offset_ns >= elapsed_ns - slack_ns:
+            elapsed_ns = self._now_ns + self._offset_ns
+        self._shift_ns = self._now_ns - elapsed_ns
+        state.duplicates.shift(self._shift_ns)
+        while before != state.duplicates.in_use:
+            before = state.duplicates.in_use
+            state.duplicates.expire(self._now_ns)
+        self.remembered = state.duplicates.in_use
+        (<JournalFiles?>state.journal).set_clock(boot, -self._shift_ns)
+        return 0
+
+    cdef int64_t _stored_ns(self, const KeptRecord *kept, int64_t wall_us) noexcept:
+        """When something was stored that is owed, by the calendar; to the microsecond where the wall clock agrees."""
+        cdef int64_t stored_ns = kept.elapsed_ns + self._shift_ns
+        cdef int64_t by_wall_ns = self._now_ns - (self._now_us - wall_us) * 1000
+        if abs(by_wall_ns - stored_ns) <= (<int64_t>SLACK_TICKS << ELAPSED_SHIFT):
+            stored_ns = by_wall_ns
+        return min(stored_ns, self._now_ns)
+
+    def begin(self, SegmentWriter writer not None, int64_t next_position, str boot not None):
         """Begin the journal behind what was read; its first segment tells what numbers mean now.
+
+        Args:
+            writer: The journal's end.
+            next_position: Of the first record to come.
+            boot: Which start of which machine the calendar counts from; empty where that is not known.
 
         Raises:
             OSError: it cannot be written.
         """
+        self._settle_clock(boot)
         writer.low_water = min([next_position] + self._reversals.positions()[:1] + self._intents.positions()[:1])
-        writer.begin(next_position, self._now_us, names_of(self.state))
+        writer.begin(next_position, self._now_us, names_of(self.state, <JournalFiles>self.state.journal))
         (<JournalFiles?>self.state.journal).begin(writer, next_position)
 
     def finish(self):
@@ -378,6 +427,20 @@ cdef class Recovery(Visitor):
     cdef bint _is_advice(self, int64_t position) noexcept:
         return (<const KeptRecord *>self._reversals.get(position)).type == RECORD_ADVICE
 
+    cdef uint32_t _terminal_of(self, Link link, const KeptRecord *kept, const uint8_t *source,
+                               uint32_t size) noexcept:
+        """Whose request a REVERSAL takes back, as its message says; TERMINAL_NONE when it does not."""
+        cdef uint8_t text[TERMINAL_BYTES]
+        cdef State state = self.state
+        cdef DialectTables tables = link.tables
+        cdef int length
+        if kept.listener != NO_LISTENER:
+            tables = (<Listener>state.listeners[kept.listener]).tables
+        if scan_message(tables.spec, source, size, &state.sent, &state.fault) != 0:
+            return TERMINAL_NONE
+        length = read_text(tables.spec, &state.sent, FIELD_TERMINAL, text, TERMINAL_BYTES)
+        return TERMINAL_NONE if length <= 0 else state.registry.find_terminal(text, length)
+
     cdef int _resume(self, int64_t position) except -1:
         """A reversal or advice that was not acknowledged goes on, under its own STAN."""
         cdef Record record
@@ -401,8 +464,10 @@ cdef class Recovery(Visitor):
         source = self._mended(link.tables if kept.listener == NO_LISTENER
                               else (<Listener>self.state.listeners[kept.listener]).tables,
                               record.message, &source_size, self.state.aside, False)
-        number = self.state.reversals.add(link.reversals, link.number, source, source_size,
-                                          self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0))
+        number = self.state.reversals.add(link.reversals, link.number,
+                                          self._terminal_of(link, kept, source, source_size),
+                                          kept.listener != NO_LISTENER, source, source_size,
+                                          self._stored_ns(kept, record.head.wall_us))
         if number == REVERSAL_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals are owed, and limits.reversals_max is "
                                  f"{self.state.reversals.room}")
@@ -438,13 +503,14 @@ cdef class Recovery(Visitor):
 
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1:
         cdef State state = self.state
-        cdef int64_t stored_ns = self._now_ns - max((self._now_us - record.head.wall_us) * 1000, 0)
+        cdef int64_t stored_ns = self._stored_ns(kept, record.head.wall_us)
         cdef uint8_t pan[20]
         cdef Reversal *advice
         cdef Outcome *entry
         cdef uint32_t source_size = record.message_size
         cdef const uint8_t *source = self._mended(link.tables, record.message, &source_size, state.aside, False)
-        cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, source, source_size,
+        cdef uint32_t terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
+        cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, terminal, source, source_size,
                                                           &record.request, sizeof(RequestPart), stored_ns)
         if number == REVERSAL_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals and advices are owed, and limits.reversals_max is "
@@ -482,7 +548,7 @@ cdef class Recovery(Visitor):
         cdef Record record
         cdef Outcome told
         cdef uint8_t pan[20]
-        cdef uint32_t number
+        cdef uint32_t number, terminal
         cdef Outcome *entry = &told
         cdef const uint8_t *sent
         cdef uint32_t sent_size
@@ -497,8 +563,9 @@ cdef class Recovery(Visitor):
             told.reversed = True
             if not kept.is_covered:
                 link = self._link_of(position, kept.link, kept.link_name)
+                terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
                 sent = self._mended(link.tables, record.message, &sent_size, state.aside, False)
-                if reverse(state, link, NO_LISTENER, sent, sent_size, pan,
+                if reverse(state, link, terminal, NO_LISTENER, sent, sent_size, pan,
                            record.request.pan_digits, record.intent.rrn, NULL, position,
                            CAUSE_RESTART) == POSITION_FAILED:
                     raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "

@@ -10,6 +10,8 @@ from switch.sealing cimport Sealer
 cdef class Visitor:
     """What is done with what is read."""
     cdef int take(self, const Record *record) except -1
+    cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1
+    """Before ``take_names``, where the segment has it: what the journal's own time goes by, as ``write_names`` says."""
     cdef int take_names(self, dict links, dict listeners, str rrn) except -1
     """At the beginning of each segment, before its records: names of links and of listeners by their numbers, and the
     last reference number that was given."""
@@ -59,7 +61,10 @@ cdef class JournalReader:
     cdef uint8_t *_unpacked
     cdef uint64_t _unpacked_room
 
-    cdef int _load(self, Segment segment) except -1
+    cdef int _load(self, Segment segment, uint64_t most=*) except -1
+    cdef bytes _names_of(self, Segment segment)
+    cdef const uint8_t *_content(self, Segment segment, uint64_t offset, const BatchHead *head,
+                                 int64_t position) except NULL
     cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1
     cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
                          Tail tail) except -1

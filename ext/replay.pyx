@@ -21,6 +21,10 @@ from switch.record cimport describe, read_record
 from switch.names import read_names
 from switch.sealing cimport SEAL_KEY_BYTES
 
+cdef enum:
+    NAMES_BYTES_MAX = 1 << 18             # with the head of their batch
+    FILE_BYTES_MAX = 0x7FFFFFFFFFFFFFFF
+
 SEGMENT_NAME = re.compile(r"[0-9]{20}\.journal")
 ADVICE_DAMAGED = (
     "the disk or somebody changed it after it was durable: keep a copy of the directory, see with `authswitch journal "
@@ -54,6 +58,9 @@ cdef class Visitor:
     """What is done with what is read; this one does nothing."""
 
     cdef int take(self, const Record *record) except -1:
+        return 0
+
+    cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
         return 0
 
     cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
@@ -213,20 +220,35 @@ cdef class JournalReader:
             _well(self.disk.remove(b"next.segment"), "next.segment")
         _well(self.disk.sync_directory(), "directory")
 
-    cdef int _load(self, Segment segment) except -1:
-        """Read the whole file and unwrap its key."""
+    def clock_of(self, int number):
+        """What the journal's own time goes by where segment ``number`` begins, as ``read_names`` gives it; None where
+        that is not known."""
+        cdef bytes names = self._names_of(<Segment>self.segments[number])
+        return None if names is None else read_names(names)[3]
+
+    cdef bytes _names_of(self, Segment segment):
+        """The batch of names that a segment begins with; None where it is not whole."""
+        cdef BatchHead head
+        self._load(segment, SEGMENT_HEAD_BYTES + NAMES_BYTES_MAX)
+        if (check_batch(self._data + SEGMENT_HEAD_BYTES, self._size - SEGMENT_HEAD_BYTES, &head) != BATCH_FINE
+                or head.kind != BATCH_NAMES):
+            return None
+        return self._content(segment, SEGMENT_HEAD_BYTES, &head, segment.first_position)[:head.clear_size]
+
+    cdef int _load(self, Segment segment, uint64_t most=FILE_BYTES_MAX) except -1:
+        """Read the file, or ``most`` bytes of it, and unwrap its key."""
         cdef uint8_t key[SEAL_KEY_BYTES]
         cdef SegmentHead *head = <SegmentHead *><char *>segment._head
         cdef uint8_t *data
-        cdef uint64_t size = segment.size
+        cdef uint64_t size = min(segment.size, most)
         cdef int64_t count
         cdef int file, status
-        if segment.size > self._data_room:
-            data = <uint8_t *>realloc(self._data, segment.size)
+        if size > self._data_room:
+            data = <uint8_t *>realloc(self._data, size)
             if data == NULL:
                 raise MemoryError
             self._data = data
-            self._data_room = segment.size
+            self._data_room = size
         file = _well(self.disk.open(segment.name.encode(), False), segment.name)
         try:
             with nogil:
@@ -278,16 +300,14 @@ cdef class JournalReader:
         tail.end = offset
         return 0
 
-    cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
-                         Tail tail) except -1:
-        cdef Record record
+    cdef const uint8_t *_content(self, Segment segment, uint64_t offset, const BatchHead *head,
+                                 int64_t position) except NULL:
+        """The ``clear_size`` bytes of a batch, unsealed and unpacked."""
         cdef const uint8_t *clear
-        cdef uint64_t at = 0
-        cdef uint32_t number
         cdef int size
         grow(&self._clear, &self._clear_room, head.sealed_size)
         if open_batch(self._data + offset, head, self._sealer, offset, self._clear) != BATCH_FINE:
-            raise JournalDamaged(segment.name, offset, tail.next_position,
+            raise JournalDamaged(segment.name, offset, position,
                                  "the batch's seal does not fit, though its checksum does: somebody changed it",
                                  ADVICE_DAMAGED)
         clear = self._clear
@@ -297,14 +317,25 @@ cdef class JournalReader:
             clear = self._unpacked
             size = unpack(self._clear, head.sealed_size, self._unpacked, head.clear_size)
         if size != 0:
-            raise JournalDamaged(segment.name, offset, tail.next_position,
+            raise JournalDamaged(segment.name, offset, position,
                                  f"the batch cannot be unpacked (packing {head.packing})",
                                  "use the version of authswitch that wrote it")
+        return clear
+
+    cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
+                         Tail tail) except -1:
+        cdef Record record
+        cdef const uint8_t *clear = self._content(segment, offset, head, tail.next_position)
+        cdef uint64_t at = 0
+        cdef uint32_t number
+        cdef int size
         if head.first_position != tail.next_position:
             raise JournalDamaged(segment.name, offset, tail.next_position,
                                  f"the batch begins at position {head.first_position}", ADVICE_DAMAGED)
         if head.kind == BATCH_NAMES:
-            links, listeners, rrn = read_names((<const char *>clear)[:head.clear_size])
+            links, listeners, rrn, clock = read_names((<const char *>clear)[:head.clear_size])
+            if clock is not None:
+                visitor.take_clock(clock[0], clock[1], clock[2])
             visitor.take_names(links, listeners, rrn)
             return 0
         for number in range(head.count):

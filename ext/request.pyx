@@ -5,8 +5,8 @@ The steps follow one another as in the design; each either lets the request pass
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
+from switch.allowance cimport can_owe
 from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, seal_message, verify_message
-from switch.debt cimport can_owe
 from switch.advice cimport stand_in_for, take_advice
 from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
 from switch.duplicate cimport ADMISSION_FULL, OUTCOME_FINISHED, OUTCOME_NONE, Outcome
@@ -256,17 +256,20 @@ cdef bint _has_room(State state) noexcept:
 cdef int _admit(State state, const NaturalKey *key, int kind, uint32_t *outcome) noexcept:
     """Find a new request its entry of the duplicate window; NOT_REFUSED, or the reason why there is none.
 
-    A terminal's reversal is given none here: it needs no place among what issuers are asked.
+    A terminal's reversal is given none here: it needs no place among what issuers are asked, and whether there is room
+    to owe it depends on what it takes back.
     """
     cdef uint64_t size = 2 * state.request.size + ANSWER_BYTES_MORE
     cdef int limit
     outcome[0] = OUTCOME_NONE
     if state.draining:
         return REASON_ISSUER_UNAVAILABLE
-    if not _has_room(state) or not state.journal.accepts():
+    if not state.journal.accepts():
         return REASON_SYSTEM_MALFUNCTION
     if kind == KIND_REVERSAL:
         return NOT_REFUSED
+    if not _has_room(state):
+        return REASON_SYSTEM_MALFUNCTION
     outcome[0] = state.duplicates.open(key, size)
     if outcome[0] != OUTCOME_NONE:
         return NOT_REFUSED

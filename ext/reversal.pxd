@@ -7,6 +7,7 @@ cdef enum:
     REVERSAL_NONE = 0xFFFFFFFF
     REVERSAL_LEVELS = 16      # doublings of the pause between attempts, at most
     NO_LISTENER = 0xFFFF
+    READY_LANES = 32          # among which the terminals of a queue are spread
 
 cdef enum ReversalState:
     REVERSAL_FREE
@@ -36,8 +37,10 @@ cdef struct Reversal:
     uint8_t resumed           # its record is of an earlier process: attempts that are not counted may have left
     uint8_t raised            # an operator was told that it is overdue
     uint8_t unsendable        # the last attempt could not be composed
+    uint8_t is_stranger       # a terminal's own, of a request that is not known here
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
+    uint32_t terminal         # registry index of whose request it is; TERMINAL_NONE: not registered any more
     uint32_t attempts
     uint32_t stan             # the same in every attempt; 0: its original's
     uint32_t original_stan    # of the request that it takes back, as the link knows it; 0: not known, or an advice
@@ -75,19 +78,30 @@ cdef struct ReversalList:
     uint32_t tail
 
 
+cdef struct ReadyLanes:       # what is ready, by terminal: lanes take turns, so that none waits for all of another's
+    ReversalList lane[READY_LANES]
+    uint32_t filled           # bit n: there is something in lane n
+    uint32_t turn             # the lane that was last
+
+
 cdef class ReversalQueue:
     """What one link is owed."""
-    cdef ReversalList ready
+    cdef ReadyLanes ready                         # of requests that are known here
+    cdef ReadyLanes strangers_ready
+    cdef uint32_t _picks
     cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
     cdef readonly uint32_t depth                  # all that are not acknowledged
     cdef readonly uint32_t advices                # of them, advices
+    cdef readonly uint32_t strangers              # of them, reversals of what is not known here
     cdef readonly uint32_t at_issuer
+    cdef readonly uint32_t strangers_at_issuer
     cdef readonly uint32_t window
     cdef readonly int64_t pause_ns
     cdef readonly int64_t pause_max_ns
     cdef readonly int64_t alert_ns                # what is owed for longer than this is overdue
     cdef readonly int64_t horizon_ns              # how long a request may be on its way until the issuer books it
 
+    cdef ReadyLanes *_next_lanes(self) noexcept nogil
     cdef int64_t _pause_of(self, uint32_t level) noexcept nogil
 
 
@@ -99,14 +113,20 @@ cdef class ReversalStore:
     cdef readonly uint32_t room
     cdef readonly uint32_t in_use
     cdef readonly uint32_t advices            # of them, advices
+    cdef readonly uint32_t strangers          # of them, reversals of what is not known here
+    cdef readonly uint32_t all_at_issuer      # of every link
+    cdef uint32_t *asked_by                   # by terminal: advices and strangers
+    cdef uint32_t _terminals
     cdef uint32_t top                         # entries from here on were never used
 
-    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
-                      int64_t now_ns) noexcept nogil
-    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
-                             const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil
-    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
-                        uint32_t extra, int64_t now_ns) noexcept nogil
+    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                      const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil
+    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
+                             uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil
+    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                        const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil
+    cdef uint32_t asked(self, uint32_t terminal) noexcept nogil
+    cdef void _count(self, const Reversal *reversal, int more) noexcept nogil
     cdef Reversal *at(self, uint32_t number) noexcept nogil
     cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
     cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
@@ -118,6 +138,8 @@ cdef class ReversalStore:
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
     cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void _make_ready(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void _unready(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil
     cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil
-    cdef uint32_t _pop(self, ReversalList *reversals) noexcept nogil
     cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil

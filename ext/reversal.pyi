@@ -1,7 +1,9 @@
 class ReversalQueue:
     depth: int
     advices: int
+    strangers: int
     at_issuer: int
+    strangers_at_issuer: int
     window: int
     pause_ns: int
     pause_max_ns: int
@@ -20,4 +22,6 @@ class ReversalStore:
     room: int
     in_use: int
     advices: int
-    def __init__(self, room: int) -> None: ...
+    strangers: int
+    all_at_issuer: int
+    def __init__(self, room: int, terminals: int = 0) -> None: ...

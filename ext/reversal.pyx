@@ -10,6 +10,8 @@ cdef enum:
     JITTER_PART = 8           # of a pause, at most so much longer: one eighth
     BUCKETS_LEAST = 1024
     ADVICES_A_BUCKET = 4      # when the store is full of them
+    DUE_A_CALL = 8            # of equal pauses, that get in line again at one time
+    STRANGERS_PICK = 4        # one pick in so many is a stranger's first
 
 
 @cython.final
@@ -26,15 +28,29 @@ cdef class ReversalQueue:
 
     def __cinit__(self, uint32_t window, double pause_ms, double pause_max_ms, double alert_seconds=3600,
                   double horizon_seconds=0):
-        cdef int level
+        cdef int level, lane
         self.window = window
         self.pause_ns = <int64_t>(pause_ms * 1e6)
         self.pause_max_ns = <int64_t>(pause_max_ms * 1e6)
         self.alert_ns = <int64_t>(alert_seconds * 1e9)
         self.horizon_ns = <int64_t>(horizon_seconds * 1e9)
-        self.ready.head = self.ready.tail = REVERSAL_NONE
+        for lane in range(READY_LANES):
+            self.ready.lane[lane].head = self.ready.lane[lane].tail = REVERSAL_NONE
+            self.strangers_ready.lane[lane].head = self.strangers_ready.lane[lane].tail = REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
             self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
+
+    cdef ReadyLanes *_next_lanes(self) noexcept nogil:
+        """Whose turn it is; NULL when nobody's. Reversals of what is not known here get half of the window at most, and
+        the first place in one pick of some: nobody who asks for them holds up those that we owe."""
+        cdef bint are_strangers = self.strangers_ready.filled and (
+            self.strangers_at_issuer < max(self.window // 2, <uint32_t>1))
+        if self.ready.filled == 0 and not are_strangers:
+            return NULL
+        self._picks += 1
+        if self.ready.filled and not (are_strangers and self._picks % STRANGERS_PICK == 0):
+            return &self.ready
+        return &self.strangers_ready
 
     cdef int64_t _pause_of(self, uint32_t level) noexcept nogil:
         cdef int64_t pause_ns = self.pause_ns << level
@@ -43,9 +59,14 @@ cdef class ReversalQueue:
 
 @cython.final
 cdef class ReversalStore:
-    """All that is owed, of every link, in a pool of fixed size."""
+    """All that is owed, of every link, in a pool of fixed size.
 
-    def __cinit__(self, uint32_t room):
+    Args:
+        room: Places.
+        terminals: Numbers of terminals are below this.
+    """
+
+    def __cinit__(self, uint32_t room, uint32_t terminals=0):
         if not 1 <= room <= 10_000_000:
             raise ValueError(f"room for reversals is {room}, must be 1 to 10,000,000")
         self._advice_mask = BUCKETS_LEAST - 1
@@ -53,8 +74,10 @@ cdef class ReversalStore:
             self._advice_mask = 2 * self._advice_mask + 1
         self._pool = <Reversal *>calloc(room, sizeof(Reversal))
         self._advice_buckets = <uint32_t *>calloc(self._advice_mask + 1, sizeof(uint32_t))
-        if self._pool == NULL or self._advice_buckets == NULL:
+        self.asked_by = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
+        if self._pool == NULL or self._advice_buckets == NULL or self.asked_by == NULL:
             raise MemoryError
+        self._terminals = terminals
         self.room = room
 
     def __dealloc__(self):
@@ -64,17 +87,23 @@ cdef class ReversalStore:
                 free(self._pool[number].source)
         free(self._pool)
         free(self._advice_buckets)
+        free(self.asked_by)
         live.reversals -= self.in_use
 
-    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
-                      int64_t now_ns) noexcept nogil:
+    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                      const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil:
         """Store a reversal, ready to be sent; REVERSAL_NONE when the store is full or memory is short."""
-        return self._take(queue, link, source, size, 0, now_ns)
+        cdef uint32_t number = self._take(queue, link, terminal, is_stranger, source, size, 0, now_ns)
+        if number != REVERSAL_NONE and is_stranger:
+            queue.strangers += 1
+            self.strangers += 1
+            self._count(&self._pool[number], 1)
+        return number
 
-    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
-                             const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil:
+    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
+                             uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil:
         """Store an advice, with what its record says of the terminal's request; as ``add``."""
-        cdef uint32_t number = self._take(queue, link, source, size, request_size, now_ns)
+        cdef uint32_t number = self._take(queue, link, terminal, False, source, size, request_size, now_ns)
         cdef Reversal *advice
         cdef uint32_t *bucket
         if number != REVERSAL_NONE:
@@ -87,10 +116,19 @@ cdef class ReversalStore:
             bucket[0] = number + 1
             queue.advices += 1
             self.advices += 1
+            self._count(advice, 1)
         return number
 
-    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, const uint8_t *source, uint32_t size,
-                        uint32_t extra, int64_t now_ns) noexcept nogil:
+    cdef uint32_t asked(self, uint32_t terminal) noexcept nogil:
+        """How many advices, and reversals of what is not known here, are owed because this terminal asked for them."""
+        return self.asked_by[terminal] if terminal < self._terminals else 0
+
+    cdef void _count(self, const Reversal *reversal, int more) noexcept nogil:
+        if reversal.terminal < self._terminals:
+            self.asked_by[reversal.terminal] += <uint32_t>more
+
+    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                        const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil:
         if self.in_use == self.room:
             return REVERSAL_NONE
         cdef uint8_t *copy = <uint8_t *>malloc(<size_t>size + extra)
@@ -101,8 +139,9 @@ cdef class ReversalStore:
         cdef Reversal *reversal = &self._pool[number]
         self._free = number + 1 + reversal.next      # zeroed memory chains itself, as in the transaction pool
         memset(reversal, 0, sizeof(Reversal))
-        reversal.state = REVERSAL_READY
         reversal.link = link
+        reversal.terminal = terminal
+        reversal.is_stranger = is_stranger
         reversal.source = copy
         reversal.source_size = size
         reversal.stored_ns = now_ns
@@ -111,7 +150,7 @@ cdef class ReversalStore:
             self.top = number + 1
         live.reversals += 1
         queue.depth += 1
-        self._append(&queue.ready, number)
+        self._make_ready(queue, number)
         return number
 
     cdef Reversal *at(self, uint32_t number) noexcept nogil:
@@ -140,16 +179,24 @@ cdef class ReversalStore:
         place[0] = self._pool[number].next_advice
 
     cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
-        """Take the next that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full."""
-        cdef int level
+        """Take the next that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full.
+
+        What is due again gets in line behind what its terminal is owed besides.
+        """
+        cdef int level, _
         cdef uint32_t number
+        cdef ReadyLanes *lanes
         if queue.at_issuer >= queue.window:
             return REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
-            number = queue.paused[level].head
-            if number != REVERSAL_NONE and self._pool[number].due_ns <= now_ns:
-                return self._pop(&queue.paused[level])
-        return self._pop(&queue.ready)
+            for _ in range(DUE_A_CALL):
+                number = queue.paused[level].head
+                if number == REVERSAL_NONE or self._pool[number].due_ns > now_ns:
+                    break
+                self._unlink(&queue.paused[level], number)
+                self._make_ready(queue, number)
+        lanes = queue._next_lanes()
+        return REVERSAL_NONE if lanes == NULL else self._pop_ready(lanes)
 
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil:
         """It has been sent."""
@@ -157,6 +204,8 @@ cdef class ReversalStore:
         reversal.state = REVERSAL_AT_ISSUER
         reversal.attempts += 1
         queue.at_issuer += 1
+        self.all_at_issuer += 1
+        queue.strangers_at_issuer += reversal.is_stranger
 
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil:
         """The attempt brought no acknowledgement: wait for the next one.
@@ -171,6 +220,8 @@ cdef class ReversalStore:
             level = REVERSAL_LEVELS - 1
         if reversal.state == REVERSAL_AT_ISSUER:
             queue.at_issuer -= 1
+            self.all_at_issuer -= 1
+            queue.strangers_at_issuer -= reversal.is_stranger
         reversal.state = REVERSAL_PAUSED
         reversal.level = <uint8_t>level
         pause_ns = queue._pause_of(level)
@@ -183,13 +234,12 @@ cdef class ReversalStore:
         if reversal.state != REVERSAL_PAUSED:
             return False
         self._unlink(&queue.paused[reversal.level], number)
-        reversal.state = REVERSAL_READY
-        self._append(&queue.ready, number)
+        self._make_ready(queue, number)
         return True
 
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""
-        self._unlink(&queue.ready, number)
+        self._unready(queue, number)
         self._pool[number].state = REVERSAL_BEHIND
         self._pool[advice].follower = number + 1
 
@@ -198,7 +248,7 @@ cdef class ReversalStore:
         cdef Reversal *reversal = &self._pool[number]
         cdef uint32_t advice
         if reversal.state == REVERSAL_READY:
-            self._unlink(&queue.ready, number)
+            self._unready(queue, number)
         elif reversal.state == REVERSAL_PAUSED:
             self._unlink(&queue.paused[reversal.level], number)
         elif reversal.state == REVERSAL_BEHIND:
@@ -212,14 +262,20 @@ cdef class ReversalStore:
         cdef Reversal *reversal = &self._pool[number]
         if reversal.state == REVERSAL_AT_ISSUER:
             queue.at_issuer -= 1
+            self.all_at_issuer -= 1
+            queue.strangers_at_issuer -= reversal.is_stranger
         if reversal.follower:
-            self._pool[reversal.follower - 1].state = REVERSAL_READY
-            self._append(&queue.ready, reversal.follower - 1)
+            self._make_ready(queue, reversal.follower - 1)
         queue.depth -= 1
+        if reversal.is_stranger:
+            queue.strangers -= 1
+            self.strangers -= 1
+            self._count(reversal, -1)
         if reversal.is_advice:
             self._unchain(number)
             queue.advices -= 1
             self.advices -= 1
+            self._count(reversal, -1)
         free(reversal.source)
         live.reversals -= 1
         reversal.source = NULL
@@ -227,6 +283,40 @@ cdef class ReversalStore:
         reversal.next = self._free - number - 1
         self._free = number
         self.in_use -= 1
+
+    cdef void _make_ready(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Put one at the end of its terminal's lane."""
+        cdef Reversal *reversal = &self._pool[number]
+        cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
+        cdef uint32_t lane = reversal.terminal % READY_LANES
+        reversal.state = REVERSAL_READY
+        self._append(&lanes.lane[lane], number)
+        lanes.filled |= <uint32_t>1 << lane
+
+    cdef void _unready(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Take one that is ready out of its lane."""
+        cdef Reversal *reversal = &self._pool[number]
+        cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
+        cdef uint32_t lane = reversal.terminal % READY_LANES
+        self._unlink(&lanes.lane[lane], number)
+        if lanes.lane[lane].head == REVERSAL_NONE:
+            lanes.filled &= ~(<uint32_t>1 << lane)
+
+    cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil:
+        """The first one of the lane that comes next; one is filled."""
+        cdef uint32_t lane = lanes.turn
+        cdef uint32_t number
+        cdef int _
+        for _ in range(READY_LANES):
+            lane = (lane + 1) % READY_LANES
+            if lanes.filled >> lane & 1:
+                break
+        lanes.turn = lane
+        number = lanes.lane[lane].head
+        self._unlink(&lanes.lane[lane], number)
+        if lanes.lane[lane].head == REVERSAL_NONE:
+            lanes.filled &= ~(<uint32_t>1 << lane)
+        return number
 
     cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil:
         self._pool[number].next = REVERSAL_NONE
@@ -236,12 +326,6 @@ cdef class ReversalStore:
         else:
             self._pool[reversals.tail].next = number
         reversals.tail = number
-
-    cdef uint32_t _pop(self, ReversalList *reversals) noexcept nogil:
-        cdef uint32_t number = reversals.head
-        if number != REVERSAL_NONE:
-            self._unlink(reversals, number)
-        return number
 
     cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil:
         cdef uint32_t next = self._pool[number].next

@@ -38,6 +38,7 @@ cdef class State:
     cdef readonly Meters meters
     cdef readonly list listeners
     cdef readonly list links
+    cdef uint32_t link_count
     cdef readonly TransactionTable transactions
     cdef readonly DuplicateWindow duplicates
     cdef readonly ReversalStore reversals

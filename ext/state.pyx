@@ -64,6 +64,7 @@ cdef class State:
         self.meters = meters
         self.listeners = listeners
         self.links = links
+        self.link_count = <uint32_t>len(links)
         for link in links:
             (<Link>link).late_max = max(1, transactions.room // LATE_SHARES)
         self.transactions = transactions

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+from switch.allowance cimport can_pass_on, can_take_back
 from switch.debt cimport find_advice, reverse, reverse_outcome, take_back_advice
 from switch.dialect cimport DialectTables, mti_class
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
@@ -56,20 +57,23 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
     if advice != REVERSAL_NONE:
         if amount_minor >= 0 and amount_minor != (<const RequestPart *>state.reversals.at(advice).request).amount_minor:
             reason = REASON_INVALID_AMOUNT
-        elif take_back_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
+        elif (not can_take_back(state)
+                or take_back_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
     elif original == OUTCOME_NONE:
         reason = _give_up(state, channel.listener, key.terminal, &named, amount_minor)
         if reason == REASON_APPROVED:
             # What has that number here is another payment: it stays, and no issuer is told to look for it.
-            reason = REASON_ORIGINAL_NOT_FOUND if others else _reverse_unknown(state, channel.listener)
+            reason = (REASON_ORIGINAL_NOT_FOUND if others
+                      else _reverse_unknown(state, channel.listener, key.terminal))
     else:
         entry = state.duplicates.at(original)
         if amount_minor >= 0 and entry.amount_minor > 0 and amount_minor != entry.amount_minor:
             reason = REASON_INVALID_AMOUNT
         elif entry.state == OUTCOME_IN_FLIGHT:
             state.transactions.at(entry.transaction).reversal_wanted = True
-        elif reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED:
+        elif ((entry.approved and not entry.reversed and not can_take_back(state))
+                or reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
     finish_reversal(state, channel, headers, terminal, reason, outcome)
 
@@ -182,7 +186,7 @@ cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_numbe
     return state.duplicates.at(number).position
 
 
-cdef int _reverse_unknown(State state, Listener listener) noexcept:
+cdef int _reverse_unknown(State state, Listener listener, uint32_t terminal_number) noexcept:
     """A reversal whose original is not known here goes where the card's route says: the issuer may know it."""
     cdef DialectTables tables = listener.tables
     cdef uint8_t *copy = state.aside
@@ -197,8 +201,10 @@ cdef int _reverse_unknown(State state, Listener listener) noexcept:
     if found == ROUTE_NONE:
         return REASON_NO_SUCH_ISSUER
     link = <Link>state.links[state.routes.route(found).target[0].link]
+    if not can_pass_on(state, link, terminal_number):
+        return REASON_SYSTEM_MALFUNCTION
     size = keep_copy(tables.spec, &state.request, tables.unkept, copy)
-    if reverse(state, link, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL, 0,
-               CAUSE_TERMINAL) == POSITION_FAILED:
+    if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
+               0, CAUSE_TERMINAL) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     return REASON_APPROVED

@@ -1,11 +1,12 @@
 """What keeps a recovery short: the lowest position that is still needed, and old debts written down once more."""
 
 from libc.stdint cimport int64_t
+from switch.commit cimport JournalFiles
 from switch.state cimport State
 
 
 cdef int64_t lowest_waiting(State state, int64_t lowest)
 """The position of the oldest request at any issuer, if it is below ``lowest``."""
 
-cdef bytes names_of(State state)
+cdef bytes names_of(State state, JournalFiles journal)
 """What the numbers of links and listeners mean, for the beginning of a segment."""

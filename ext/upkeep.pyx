@@ -12,11 +12,12 @@ from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transacti
 CARRY_RECORDS = 4_000_000
 
 
-cdef bytes names_of(State state):
+cdef bytes names_of(State state, JournalFiles journal):
     cdef uint8_t rrn[RRN_SIZE]
     cdef bint has_last = state.numbering.last_rrn(rrn)
     return write_names([link.name for link in state.links], [listener.name for listener in state.listeners],
-                       rrn[:RRN_SIZE].decode("ascii") if has_last else "")
+                       rrn[:RRN_SIZE].decode("ascii") if has_last else "",
+                       (journal.boot, journal.elapsed_offset_ns, state.calendar.now_ns + journal.elapsed_offset_ns))
 
 
 cdef int64_t lowest_waiting(State state, int64_t lowest):
@@ -59,4 +60,4 @@ def keep_up(State state not None, JournalFiles journal not None, int64_t carry_r
             if position != POSITION_FAILED:
                 reversal.position = position
         lowest = min(lowest, reversal.position)
-    journal.set_names(names_of(state), lowest)
+    journal.set_names(names_of(state, journal), lowest)

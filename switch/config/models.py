@@ -276,8 +276,8 @@ class LimitsSection(Section):
     )
     terminal_share_percent: int = count(
         25,
-        "Of the places that are free in the duplicate window, so much at most is one terminal's; above it that "
-        "terminal is told 96. 100: nothing is kept for others.",
+        "Of the places that are free in the duplicate window and in the store of reversals, so much at most is one "
+        "terminal's; above it that terminal is told 96. 100: nothing is kept for others.",
         most=100,
     )
     refusals_kept_max: int = count(
@@ -295,7 +295,7 @@ class LimitsSection(Section):
     duplicate_window_seconds: int = count(600, "How long a finished transaction is remembered.", most=7 * 24 * 3600)
     reversals_max: int = count(
         100_000,
-        "Reversals and advices waiting to be acknowledged; above it no new payment is accepted.",
+        "Reversals and advices waiting to be acknowledged; above seven eighths of it no new payment is accepted.",
         most=10_000_000,
     )
     drain_seconds: int = count(30, "How long a drain waits for what is in flight.", most=3_600)

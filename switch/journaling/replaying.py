@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from switch.commit import JournalFiles
 from switch.disk import Disk
+from switch.journaling.boot import boot_identity
 from switch.recovery import Recovery
 from switch.replay import JournalReader, Segment
 from switch.segment import SegmentWriter
@@ -14,6 +15,7 @@ from switch.state import State
 from switch.upkeep import keep_up
 
 JOURNAL_ID_BYTES = 16
+NS_A_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def replay_into(
     segment_bytes: int,
     window_seconds: float,
     progress: Progress | None = None,
+    boot: str | None = None,
 ) -> Replayed:
     """Fill the tables of a fresh state machine from its journal's files, end what was under way, and begin to write.
 
@@ -75,6 +78,7 @@ def replay_into(
         segment_bytes: Size of the segments to come.
         window_seconds: How far back finished requests are needed, their time under way included.
         progress: Tells how far it has come.
+        boot: Which start of which machine the calendar counts from; by default this machine's last one.
 
     Raises:
         OSError: The disk does not do what it must.
@@ -85,11 +89,12 @@ def replay_into(
     recovery = Recovery(state)
     if progress is not None:
         progress.reader, progress.recovery = reader, recovery
-    tail = reader.replay(recovery, first_needed(reader, state.calendar.wall_us - int(window_seconds * 1_000_000)))
+    boot = boot_identity() if boot is None else boot
+    tail = reader.replay(recovery, first_needed(reader, state.calendar.now_ns, boot, int(window_seconds * NS_A_SECOND)))
     reader.repair(tail)
     journal_id = reader.segments[0].journal_id if reader.segments else os.urandom(JOURNAL_ID_BYTES)
     writer = SegmentWriter(disk, wrapping_key, journal_id, segment_bytes=segment_bytes, batch_room=journal.buffer_bytes)
-    recovery.begin(writer, tail.next_position)
+    recovery.begin(writer, tail.next_position, boot)
     recovery.finish()
     keep_up(state, journal)
     return Replayed(
@@ -103,10 +108,32 @@ def replay_into(
     )
 
 
-def first_needed(reader: JournalReader, window_begins_us: int) -> int:
-    """The number of the segment from which to read: of what is open, and of the duplicate window."""
+def first_needed(reader: JournalReader, now_ns: int, boot: str, window_ns: int) -> int:
+    """The number of the segment from which to read: of what is open, and of the duplicate window.
+
+    Args:
+        reader: The journal.
+        now_ns: The calendar's time.
+        boot: Which start of which machine that counts from.
+        window_ns: How far back finished requests are needed, by the journal's own time.
+    """
     segments: list[Segment] = reader.segments
     if not segments:
         return 0
-    young = next((n for n, s in enumerate(segments) if s.created_us > window_begins_us), len(segments))
-    return min(reader.index_of(segments[-1].low_water), max(young - 1, 0))
+    number = len(segments) - 1
+    begins_ns, clock_boot, offset_ns = _beginning(reader, number)
+    ends_ns = max(begins_ns, now_ns + offset_ns) if boot and boot == clock_boot else begins_ns
+    while number > 0 and begins_ns > ends_ns - window_ns:
+        number -= 1
+        begins_ns, _, _ = _beginning(reader, number)
+    return min(reader.index_of(segments[-1].low_water), number)
+
+
+def _beginning(reader: JournalReader, number: int) -> tuple[int, str, int]:
+    """When a segment begins by the journal's own time, and what that goes by; by the wall clock where nothing tells."""
+    clock = reader.clock_of(number)
+    if clock is None:
+        segment: Segment = reader.segments[number]
+        return segment.created_us * 1000, "", 0
+    boot, offset_ns, begins_ns = clock
+    return begins_ns, boot, offset_ns

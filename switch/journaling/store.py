@@ -11,6 +11,7 @@ from switch.commit import JournalFiles
 from switch.config.models import Config
 from switch.connection import Reactor
 from switch.disk import FileDisk
+from switch.journaling.boot import since_boot_ns
 from switch.journaling.keeping import Keeper, Rules
 from switch.journaling.opening import wrapping_key
 from switch.journaling.replaying import Progress, Replayed, replay_into
@@ -103,7 +104,7 @@ class Store:
         Raises:
             JournalError: It is damaged, owes what the configuration cannot pay, or cannot be written.
         """
-        state.calendar.set(time.monotonic_ns(), *divmod(time.time_ns() // 1000, 1_000_000))
+        state.calendar.set(since_boot_ns(), *divmod(time.time_ns() // 1000, 1_000_000))
         try:
             replayed = replay_into(
                 state,

@@ -63,8 +63,8 @@ def load_risk(
         registry: Where terminals and merchants are looked up.
         previous: Rules that these replace; their counts go on as far as limits keep name, scope, currency and window,
             unless the size of the table of windows or the key of the card hash has changed.
-        clock_offset_ms: What turns the hot path's monotonic clock into Unix time, for windows that begin at midnight;
-            by default it is found from this machine's clocks.
+        clock_offset_ms: What turns the hot path's clock, which counts from the machine's start, into Unix time, for
+            windows that begin at midnight; by default it is found from this machine's clocks.
 
     Raises:
         ConfigError: A file cannot be used; tells every problem, with its key, or line and column.
@@ -76,7 +76,7 @@ def load_risk(
     raise_if_any(problems)
     cards = _read_cards(path.parent / rules.cards.table) if rules.cards else []
     if clock_offset_ms is None:
-        clock_offset_ms = int((time.time() - time.monotonic()) * 1000)
+        clock_offset_ms = int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000)
     clock_offset_ms += rules.utc_offset_ms
     if previous is not None and previous.windows.room == rules.windows_max:
         windows = previous.windows

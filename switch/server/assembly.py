@@ -116,7 +116,7 @@ def build_engine(
                 limits.duplicate_window_seconds,
                 limits.terminal_share_percent,
             ),
-            reversals=ReversalStore(limits.reversals_max),
+            reversals=ReversalStore(limits.reversals_max, parts.registry.terminal_count),
             numbering=Numbering(),
             acquirer_id=config.switch.acquirer_id,
             note=note,

@@ -106,6 +106,7 @@ class Daemon:
         if not (self._stands_in or any(link.state_name == "up" for link in state.links)):
             states = ", ".join(f"{link.name} is {link.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
+        reasons += [f"no payment is accepted: limits.{name} is reached" for name in self._engine.full_tables]
         return reasons
 
     def status(self) -> Mapping[str, Any]:

@@ -24,23 +24,42 @@ class JournalWorld(World):
     Args:
         disk: What an earlier world has left; by default an empty one.
         begins: Start the journal at once; a test that looks at the start says False.
+        boot: Which start of which machine its clock counts from.
+        wall_ahead_s: How far its wall clock is ahead of the truth.
     """
 
     journal: JournalFiles
 
-    def __init__(self, disk: MemoryDisk | None = None, *, now_s: float = 100.0, begins: bool = True, **changes: Any):
+    def __init__(
+        self,
+        disk: MemoryDisk | None = None,
+        *,
+        now_s: float = 100.0,
+        begins: bool = True,
+        boot: str = "first start",
+        wall_ahead_s: int = 0,
+        **changes: Any,
+    ):
         self.memory = MemoryDisk() if disk is None else disk
         self.disk = ScriptedDisk(self.memory)
         changes.setdefault("journal", JournalFiles(BUFFER_BYTES, Stats(65_536)))
         super().__init__(**changes)
         self.now_s = now_s
+        self.boot = boot
+        self.wall_ahead_s = wall_ahead_s
         self._set_clock()
         self.replayed: Replayed | None = self.begin() if begins else None
 
     def begin(self, segment_bytes: int = SEGMENT_BYTES) -> Replayed:
         """Recover, and begin to write."""
         return replay_into(
-            self.engine.state, self.journal, self.disk, KEY, segment_bytes=segment_bytes, window_seconds=WINDOW_SECONDS
+            self.engine.state,
+            self.journal,
+            self.disk,
+            KEY,
+            segment_bytes=segment_bytes,
+            window_seconds=WINDOW_SECONDS,
+            boot=self.boot,
         )
 
     def sync(self) -> None:
@@ -50,7 +69,7 @@ class JournalWorld(World):
     def killed(self, *, later_s: float = 1.0, power: bool = False, **changes: Any) -> JournalWorld:
         """The world after the process was killed, or after the loss of power, started again on the same disk."""
         disk = self.memory.after_power_loss() if power else self.memory.copy()
-        return JournalWorld(disk, now_s=self.now_s + later_s, **changes)
+        return JournalWorld(disk, **{"now_s": self.now_s + later_s, "boot": self.boot} | changes)
 
 
 def records_of(memory: MemoryDisk) -> tuple[list[dict[str, Any]], Tail]:

@@ -79,7 +79,7 @@ def test_batch_tells_cup_payments_of_one_number_apart(world):
 def test_refusal_that_may_pass_is_not_kept():
     world = World(limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 1})
     slow, terminal, issuer = world.terminal(), world.terminal(), world.issuer()
-    slow.send(purchase(world))  # under way, it takes all of the places
+    slow.send(purchase(world, f48="X" * 80))  # under way, it takes all of the places
     unknown = reversal(world, purchase(world))
     assert terminal.ask(unknown)["39"] == "96"
     issuer.answer(issuer.read_one())

@@ -30,14 +30,14 @@ def started(disk):
     writer = SegmentWriter(
         ScriptedDisk(disk), WRAPPING_KEY, bytes(16), segment_bytes=4 * BUFFER_BYTES, batch_room=BUFFER_BYTES
     )
-    recovery.begin(writer, tail.next_position)
+    recovery.begin(writer, tail.next_position, "first start")
     recovery.finish()
     return world, recovery
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_was_recovered_from_the_cache_is_durable_before_anything_follows(seed):
-    disk = SimulatedDisk(Random(seed))
+    disk = SimulatedDisk(Random(seed), lambda _: False)
     world, _ = started(disk)
     world.issuer("bank-a")
     world.terminal("iso").send(purchase(world))

@@ -346,6 +346,7 @@ class World:
         self.lines: list[Line] = []
         self.journal = Notebook() if journal is None else journal
         self.syncs = True  # a test that looks at what waits for the disk says False
+        self.wall_ahead_s = 0  # of the truth
         self._set_clock()
         self.engine: Engine = build_engine(
             self.config,
@@ -409,7 +410,7 @@ class World:
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _set_clock(self) -> None:
-        self.calendar.set(round(self.now_s * 1e9), START_S + int(self.now_s))
+        self.calendar.set(round(self.now_s * 1e9), START_S + int(self.now_s) + self.wall_ahead_s)
 
     def advance(self, seconds: float, step: float = 0.25) -> None:
         """Let time pass, in steps in which the engine looks at its deadlines."""

@@ -177,7 +177,7 @@ class Plant:
         if self.storage is None:
             return True
         try:
-            self.storage.recover(self.engine.state)
+            self.storage.recover(self.engine.state, f"start {self._booted_ns}")
         except JournalDamaged as damage:
             if not self.storage.disk.has_rotted:
                 self.checker.report("recovery", f"the journal was refused though nothing had changed it: {damage}")

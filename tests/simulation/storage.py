@@ -44,7 +44,7 @@ class Storage:
         self.journal = JournalFiles(self._config.journal.buffer_bytes, stats, record_bytes_max=RECORD_BYTES_MAX)
         return self.journal
 
-    def recover(self, state: State) -> None:
+    def recover(self, state: State, boot: str) -> None:
         """Read it back into a fresh state machine and begin to write, as the daemon does when it starts."""
         replay_into(
             state,
@@ -53,6 +53,7 @@ class Storage:
             WRAPPING_KEY,
             segment_bytes=self._config.journal.segment_bytes,
             window_seconds=self._config.limits.duplicate_window_seconds,
+            boot=boot,
         )
 
     def restart(self, *, loses_power: bool) -> None:
