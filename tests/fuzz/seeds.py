@@ -13,7 +13,8 @@ import iso8583
 
 from tests.ext.test_translate_dialects import any_message
 from tests.ext.world import CUP_TAK, ISO_TAK, World, purchase, reversal, seal
-from tests.fuzz.parsers import DIALECTS, FRAMINGS, LAYOUTS
+from tests.fuzz.framing import FRAMINGS
+from tests.fuzz.parsers import DIALECTS, LAYOUTS
 
 CORPUS = Path(__file__).parent / "corpus"
 PURCHASE = {
