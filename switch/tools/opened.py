@@ -6,7 +6,9 @@ What is shown of sensitive data:
 - working keys in a sign-in answer (encrypted as they are) and the cardholder's name only when asked for;
 - track data, PIN blocks and what else the dialect calls sensitive never, however asked: only how long they are; field
   55 is opened, and the same holds for its data objects;
-- what looks like a card number in a field of free content as a card number.
+- what looks like a card number in a field of free content as a card number, and track 1 or 2 as far as its card number;
+- in a private field for which the dialect does not vouch (``harmless``) no number of three digits or more, unless asked
+  for, since any may be a security code; bytes of which nothing is known not at all.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from typing import Any
 
 from switch.codec import DecodeError, decode
 from switch.dialects import Dialect
-from switch.dialects.layout import is_fixed
+from switch.dialects.layout import holds_bytes, is_fixed
 from switch.dialects.model import Subfield, Variant
 from switch.dialects.references import place
 from switch.faults import of_dialect
 from switch.kinds import Kind
-from switch.masking import mask_pan, mask_text
+from switch.masking import mask_pan, mask_private, mask_text, mask_track, nested_bitmap
 from switch.scan import ScanError
 from switch.tools.tlv import NAME_TAGS, PAN_TAGS, SECRET_TAGS, TAG_NAMES, Tlv, TlvError, parse_tlv
 
@@ -145,9 +147,31 @@ class _Opener:
             return self._pan(value)
         if int(name) in self.dialect.sensitive:
             return "" if opened else never_shown(len(value))
-        if name in self.dialect.file.variants:
-            return "" if opened else self._text_or_bytes(value)
-        return value if self.show_sensitive or self._is_structured(name, key) else mask_text(value)
+        if opened and (name in self.dialect.file.variants or self._is_unknown(name)):
+            return ""
+        if self._holds_keys(name):
+            return value if self.show_sensitive else hidden(len(value))
+        if name in self.dialect.file.variants or (self._is_unknown(name) and holds_bytes(self.dialect.layout[name])):
+            return self._text_or_bytes(name, value)
+        return value if self._is_structured(name, key) else self._free(name, value)
+
+    def _is_unknown(self, name: str) -> bool:
+        """Whether nobody says what is in a field."""
+        return int(name) in self.dialect.unkept
+
+    def _holds_keys(self, name: str) -> bool:
+        """Whether keys may be in a field of this message, in whatever form."""
+        variants = self.dialect.file.variants.get(name, ())
+        return any(
+            variant.mti == self.document.get(TYPE) and any(part.secret for part in variant.parts)
+            for variant in variants
+        )
+
+    def _free(self, name: str | None, text: str) -> str:
+        """A text that may hold anything."""
+        if self.show_sensitive:
+            return mask_track(text)
+        return mask_private(text) if name is not None and self._is_unknown(name) else mask_text(text)
 
     def _is_structured(self, name: str, key: str) -> bool:
         """Whether a field has no room for a card number, however many digits it has."""
@@ -157,10 +181,14 @@ class _Opener:
     def _pan(self, digits: str) -> str:
         return digits if self.show_sensitive else mask_pan(digits)
 
-    def _text_or_bytes(self, digits: str) -> str:
+    def _text_or_bytes(self, name: str, digits: str) -> str:
         text = bytes.fromhex(digits).decode("latin-1")
-        shown = text if text.isascii() and text.isprintable() else digits
-        return shown if self.show_sensitive else mask_text(shown)
+        if text.isascii() and text.isprintable():
+            return self._free(name, text)
+        if self.show_sensitive:
+            return mask_track(digits)
+        bitmap = nested_bitmap(digits)
+        return f"{bitmap} {hidden(len(digits) - len(bitmap))}" if bitmap else hidden(len(digits))
 
     def _meaning(self, key: str, value: str) -> str:
         if key != "response_code":
@@ -172,11 +200,13 @@ class _Opener:
         if key == ICC_DATA:
             yield from self._data_objects(value)
         elif name in self.dialect.file.subfields:
-            yield from self._subfields(self.dialect.file.subfields[name], value)
+            yield from self._subfields(name, self.dialect.file.subfields[name], value)
+        elif self._is_unknown(name) and int(name) not in self.dialect.sensitive:
+            yield from self._hidden_objects(value)
         for variant in self.dialect.file.variants.get(name, ()):
             if self._applies(variant, value):
                 yield from self._subfields(
-                    [part.model_copy(update={"size": 2 * part.size}) for part in variant.parts], value
+                    None, [part.model_copy(update={"size": 2 * part.size}) for part in variant.parts], value
                 )
                 return
 
@@ -189,7 +219,8 @@ class _Opener:
                 return False
         return True
 
-    def _subfields(self, subfields: list[Subfield], value: str) -> Iterator[Part]:
+    def _subfields(self, name: str | None, subfields: list[Subfield], value: str) -> Iterator[Part]:
+        """Parts of a field; ``name`` is None where the dialect says what is in each of them."""
         at = 0
         for subfield in subfields:
             end = at + subfield.size if subfield.size else len(value)
@@ -201,7 +232,16 @@ class _Opener:
                 text = text.encode("latin-1", "replace").decode(subfield.encoding, "replace")
             if subfield.secret and not self.show_sensitive:
                 text = "*" * len(text)
-            yield Part(subfield.name, subfield.desc, text if self.show_sensitive else mask_text(text))
+            yield Part(subfield.name, subfield.desc, self._free(name, text))
+
+    def _hidden_objects(self, value: str) -> Iterator[Part]:
+        """Data objects of a private field that turns out to be BER-TLV of known tags alone: their secrets are known."""
+        try:
+            items = parse_tlv(bytes.fromhex(value))
+        except ValueError:
+            return
+        if items and all(item.tag in TAG_NAMES for item in items):
+            yield from map(self._data_object, items)
 
     def _data_objects(self, digits: str) -> Iterator[Part]:
         try:
@@ -228,6 +268,11 @@ class _Opener:
 def never_shown(characters: int) -> str:
     """What stands in the place of data that are never shown."""
     return f"({characters} characters, never shown)"
+
+
+def hidden(characters: int) -> str:
+    """What stands in the place of data that are shown only when asked for."""
+    return f"({characters} characters, shown when asked for)"
 
 
 def _order(wire: Mapping[str, object]) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.masking import mask_pan, mask_text, passes_luhn
+from switch.masking import mask_pan, mask_private, mask_text, mask_track, passes_luhn
 
 
 def with_check_digit(digits):
@@ -64,3 +64,27 @@ def test_track_2_is_masked_to_its_end(separator):
 )
 def test_other_text_is_left_alone(text):
     assert mask_text(text) == text
+
+
+@given(pans, st.text("ABCDEFGHIJ/ ", min_size=2, max_size=26), st.sampled_from(["%B", "B", ""]))
+def test_track_1_is_masked_whole_but_for_its_card_number(pan, name, before):
+    masked = mask_text(f"{before}{pan}^{name}^25121010000000000123?")
+    assert masked == before + mask_pan(pan) + "*" * (len(name) + 23)
+
+
+@given(pans, st.sampled_from(["=", "D"]), st.text("0123456789", min_size=4, max_size=20))
+def test_nobody_sees_what_follows_a_card_number_in_a_track(pan, separator, rest):
+    assert mask_track(f";{pan}{separator}{rest}?") == f";{pan}*" + "*" * len(rest) + "?"
+
+
+@given(st.text("ABC =;:", max_size=6), st.text("0123456789", min_size=3, max_size=12), st.text("xyz ", max_size=5))
+def test_no_number_of_a_private_field_is_shown(before, digits, behind):
+    assert digits not in mask_private(before + digits + behind)
+    assert len(mask_private(before + digits + behind)) == len(before + digits + behind)
+
+
+@given(st.integers(0, 40), st.text("123456789", min_size=13, max_size=19))
+def test_a_bitmap_before_a_card_number_never_shows_more_of_it_than_a_mask(zeros, pan):
+    shown = mask_private("0" * zeros + pan)
+    assert pan[:7] not in shown
+    assert pan[-7:] not in shown

@@ -227,9 +227,9 @@ def test_the_keys_of_a_sign_in_answer_are_opened_and_hidden():
 def test_field_62_is_text_where_it_is_no_keys():
     request = json.loads(run(decode_app, "-d", "cup", "--json", CUP_MESSAGES[0]["hex"]).stdout)
     fields = {field["field"]: field for field in request["fields"]}
-    assert fields["62"]["value"] == "Sequence No12306099999906"
+    assert fields["62"]["value"] == "Sequence No**************"
     other = open_message(write({"t": "0810", "60": "00000519003", "62": "00FF" * 4}, CUP), CUP)
-    assert other.fields[-1].value == "00FF" * 4
+    assert other.fields[-1].value == "(16 characters, shown when asked for)"  # keys of a size that nobody has told
 
 
 def test_subfields_and_remarks_of_cup():
@@ -407,3 +407,67 @@ def test_an_object_cut_anywhere_is_refused_or_shorter():
     for size in range(len(data)):
         found = parsed(data[:size])
         assert found <= size if isinstance(found, int) else found == whole[: len(found)]
+
+
+# --- private fields --------------------------------------------------------------------------------------------------
+
+TRACK_1 = f"B{PAN}^DOE/JANE^25121010000000000123"
+PRIVATE = {
+    "tag": "CVV2 123",
+    "tag and length": "9203123",
+    "behind an expiration date": "2512 123",
+    "joined to it": "2512123",
+    "four digits": "CID=1234;",
+    "track 1": f"%{TRACK_1}?",
+    "track 2": f";{TRACK}?",
+    "track 2 without Luhn": "4111111111111112=251210112345",
+    "in a list": "01 09 123 02",
+}
+
+
+@pytest.mark.parametrize("number", ["48", "60", "63", "120", "126", "127"])
+@pytest.mark.parametrize("case", PRIVATE)
+def test_codes_and_tracks_in_private_fields_are_masked(number, case):
+    fields, text = decoded(PURCHASE | {number: PRIVATE[case]})
+    for secret in (PAN, "123", "1234", "2512", "JANE", "DOE", "251210112345"):
+        if secret in PRIVATE[case]:
+            assert secret not in fields[number]["value"]
+    assert "DOE" not in text
+
+
+@pytest.mark.parametrize("case", [case for case in PRIVATE if "track" in case])
+def test_tracks_in_private_fields_are_not_shown_when_asked_for(case):
+    fields, _ = decoded(PURCHASE | {"48": PRIVATE[case]}, "--show-sensitive")
+    assert fields["48"]["value"].lstrip("%;B").startswith("4111111111")
+    for secret in ("DOE", "2512"):
+        assert secret not in fields["48"]["value"]
+
+
+def test_data_objects_in_a_private_field_are_opened_as_those_of_field_55():
+    fields, text = decoded(PURCHASE | {"48": f"5A08{PAN}5F20044A414E455711{PAN}D25121010000012345"})
+    parts = {part["name"]: part["value"] for part in fields["48"]["parts"]}
+    assert parts["5A"] == "411111******1111"
+    assert "never shown" in parts["57"]
+    for secret in (PAN, "4A414E45", "D2512"):
+        assert secret not in text
+
+
+def test_a_nested_bitmap_is_no_card_number():
+    bitmap = "8000004000000001"
+    fields, _ = decoded(PURCHASE | {"127": f"{bitmap}16{PAN}"})
+    assert fields["127"]["value"] == bitmap + "*" * 18
+    card, _ = decoded(PURCHASE | {"127": f"{PAN}2512"})
+    assert PAN not in card["127"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("code", "size"), [("001", 24), ("001", 40), ("003", 40), ("004", 60), ("004", 84), ("004", 12)]
+)
+def test_keys_in_a_sign_in_answer_are_masked_whatever_their_size(code, size):
+    keys = bytes(range(0x41, 0x41 + size)).hex().upper()
+    document = {"t": "0810", "11": "000001", "39": "00", "60": f"00000001{code}", "62": keys}
+    _, text = decoded(document, dialect="cup")
+    assert keys[:16] not in text
+    assert bytes(range(0x41, 0x49)).decode() not in text
+    shown, _ = decoded(document, "--show-sensitive", dialect="cup")
+    assert keys[:16] in json.dumps(shown["62"])
