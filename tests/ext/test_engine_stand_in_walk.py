@@ -14,7 +14,9 @@ from tests.ext.world import IssuerLine, link, purchase, reversal
 STEPS = 60
 RULE = limits(card_amount_max=None, card_count_max=None, outstanding_max=10**9)
 SHAPE = {
-    "links": [link("bank-a", "iso87-ascii", stand_in=RULE, reversal={"interval_ms": 500})],
+    "links": [
+        link("bank-a", "iso87-ascii", stand_in=RULE, reversal={"interval_ms": 500, "booking_horizon_seconds": 60})
+    ],
     "routes": ["6,,,,,,bank-a:1"],
 }
 
