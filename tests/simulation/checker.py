@@ -127,8 +127,9 @@ class Checker:
                 payment.is_settled_by_hand = True
 
     def is_settled_by_hand(self, key: Key) -> bool:
-        """Whether an operator has given up what was owed of a payment."""
-        return key in self.payments and self.payments[key].is_settled_by_hand
+        """Whether an operator has given up what was owed of a payment, or the switch may have forgotten it."""
+        payment = self.payments.get(key)
+        return payment is not None and (payment.is_settled_by_hand or payment.is_out_of_window)
 
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""
@@ -142,7 +143,10 @@ class Checker:
         if booking.key not in self.payments:
             self.report("I6", f"{booking.issuer} was asked for {booking.key}, which no terminal has begun")
         self._number(booking.rrn, booking.key, approved=True)
-        if others:
+        payment = self.payments.get(booking.key)
+        if payment is not None and payment.is_reuse:
+            self.report("I4", f"{booking.issuer} was asked for {booking.key}, whose number another payment has")
+        if others and not self.is_settled_by_hand(booking.key):
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, which {others[0].issuer} knows already")
         others.append(booking)
 
@@ -173,8 +177,9 @@ class Checker:
         standing = len(self.standing(key))
         if payment.state == UNKNOWN:
             return "convergence", "its terminal still does not know what became of it"
-        if payment.is_settled_by_hand:
-            return ("books", f"{standing} charges stand") if standing > 1 else None
+        if self.is_settled_by_hand(key):
+            is_double = standing > 1 and not payment.is_out_of_window
+            return ("books", f"{standing} charges stand") if is_double else None
         if payment.state == ABANDONED:
             was_told = payment.was_sent_approval or payment.may_have_been_sent
             # A terminal's advice tells what has happened, whether anybody waits for an answer or not.

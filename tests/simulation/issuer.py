@@ -13,7 +13,7 @@ from switch.simulators.messages import answer_mti
 from .cards import SENSITIVE
 from .checker import ADVISED, APPROVED, DECLINED, REVERSED, Key
 from .clock import MS, SECOND
-from .world import CURRENCY, LINK_DIALECTS, LINKS
+from .world import CURRENCY, LINKS
 
 if TYPE_CHECKING:
     from switch.scan import Message
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 LATE_NS_MAX = 8 * SECOND
 QUEUE_NS_MAX = 8 * SECOND
-PARTLY_APPROVED = {"iso93-ascii": "002"}
-"""Response code of an approval of less than was asked for; 10 in the dialects of 1987."""
+PARTLY_APPROVED = {"iso93": "002"}
+"""Response code of an approval of less than was asked for, by the dialect's family; 10 in those of 1987."""
+
+BUSY = ("system_malfunction", "issuer_unavailable", "cut_over", "mac_failed")
+"""With which an issuer refuses an advice for now."""
 
 
 def outline(message: Message) -> str:
@@ -87,16 +90,18 @@ class Issuer:
         self.tally = tally
         self.draw = options.stream(f"issuer/{number}")
         self.rates = options.rates()
-        self.profile = world.profiles[LINK_DIALECTS[number]]
+        self.profile = world.link_profile(number)
         self.mac = world.link_mac(number)
         self._pin_key = world.link_pin_key(number)
         self.is_reachable = True
         self.wires: dict[Wire, Deframer] = {}
+        self._signed_on: set[Wire] = set()
         self.ledger: dict[Identity, Booking] = {}
         self._by_original: dict[tuple[str, str, str], Booking] = {}
         # Reversals that came before their requests, and what was answered to them.
         self._orphans: dict[tuple[str, str, str], str] = {}
         self._stan = 0
+        self._said: dict[tuple[Wire, str], str] = {}
         self._overhead = self.profile.framing.overhead
         self._declines = self.draw.choice((0.0, 0.1, 0.3))
         self._hesitation_ns = self.draw.choice((0, 5, 50, 300)) * MS
@@ -110,13 +115,14 @@ class Issuer:
     def lost(self, wire: Wire) -> None:
         """A connection is gone."""
         self.wires.pop(wire, None)
+        self._signed_on.discard(wire)
 
     def received(self, wire: Wire, data: bytes) -> None:
         """Bytes came in."""
         deframer = self.wires.get(wire)
         if deframer is not None:
             for headers, message in deframer.feed(data):
-                self._take(wire, headers, message)
+                self._take(wire, headers, message, is_new=True)
                 if self._happens("duplicate", 0.5):
                     self.clock.errand(self.draw.choice((0, 300, 4_000)) * MS, self._take, wire, headers, message)
 
@@ -130,13 +136,16 @@ class Issuer:
 
     def rest(self, for_ns: int) -> None:
         """Sign off on a connection, and on again later."""
-        if self.wires:
-            wire = self.draw.choice(list(self.wires))
+        if wires := [wire for wire in self.wires if wire in self._signed_on]:
+            wire = self.draw.choice(wires)
             self._manage(wire, "sign_off")
             self.clock.errand(for_ns, self._manage, wire, "sign_on")
 
     def _manage(self, wire: Wire, kind: str) -> None:
         self._stan += 1
+        self._said[wire, f"{self._stan:06d}"] = kind
+        if kind == "sign_on":
+            self._signed_on.add(wire)
         self.clock.tell(self.name, f"says {kind}")
         wire.to_switch(self.profile.framing.wrap(self.profile.network_request(kind, f"{self._stan:06d}")))
 
@@ -157,7 +166,7 @@ class Issuer:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _take(self, wire: Wire, headers: bytes, data: bytes) -> None:
+    def _take(self, wire: Wire, headers: bytes, data: bytes, *, is_new: bool = False) -> None:
         try:
             message = self.profile.scan(data)
         except ScanError as error:
@@ -167,6 +176,8 @@ class Issuer:
         if self.mac is not None and message.mti[1] != "8" and not self.profile.mac_is_right(message, data, self.mac):
             self.checker.report("MAC", f"{self.name} got a {message.mti} with a wrong MAC")
             return
+        if is_new:
+            self._look_whether_signed_on(wire, message)
         match message.mti[1]:
             case "8":
                 if message.mti[2] == "0" or message.mti[2] == "2":
@@ -181,9 +192,18 @@ class Issuer:
                 else:
                     take(wire, headers, message)
 
+    def _look_whether_signed_on(self, wire: Wire, message: Message) -> None:
+        """Nothing may be asked on a connection before its sign-on was answered, nor while its issuer is signed off."""
+        if message.mti[1] != "8":
+            if wire not in self._signed_on:
+                self.checker.report("order", f"{self.name} was asked on a connection that is not signed on")
+        elif message.mti[2] in "13" and self._said.pop((wire, self.profile.text(message, 11)), "") == "sign_off":
+            self._signed_on.discard(wire)  # it has heard our sign-off, and heeds it from then on
+
     def _take_network(self, wire: Wire, headers: bytes, message: Message) -> None:
         if self._happens("silent", 0.2):
             return
+        self._signed_on.add(wire)
         pieces = self.profile.echo(message, network=True)
         pieces[39] = self.profile.code_piece("approved", "8")
         self._reply(wire, headers, self.profile.writer.message(answer_mti(message.mti), pieces), self._hesitation())
@@ -211,8 +231,8 @@ class Issuer:
         approved = (not reversed_before or is_overtaken) and self.draw.random() >= self._declines
         pieces = self.profile.echo(message)
         pieces[39] = self.profile.code_piece("approved" if approved else "do_not_honour", message.mti[1])
-        if approved and self._happens("partial", 0.3):
-            pieces[39] = self.profile.writer.piece(39, PARTLY_APPROVED.get(self.profile.dialect.name, "10"))
+        if approved and self._happens("partial"):
+            pieces[39] = self.profile.writer.piece(39, PARTLY_APPROVED.get(self.profile.dialect.name[:5], "10"))
         code = f"{self.draw.randrange(1_000_000):06d}" if approved else ""
         if code:
             pieces[38] = self.profile.writer.piece(38, code)
@@ -243,7 +263,7 @@ class Issuer:
         if booking is None:
             if self._happens("busy"):
                 pieces = self.profile.echo(message)
-                pieces[39] = self.profile.code_piece("system_malfunction", message.mti[1])
+                pieces[39] = self.profile.code_piece(self.draw.choice(BUSY), message.mti[1])
                 self._reply_somehow(wire, headers, self._signed(answer_mti(message.mti), pieces))
                 return
             if self._happens("silent", 0.3):
@@ -362,6 +382,11 @@ class Issuer:
             case 0:
                 garbled = self.draw.randbytes(self.draw.randrange(1, 200))
             case 1:  # neither yes nor no
+                garbled = self._signed(answer_mti(request.mti), pieces)
+            case 2 if self.draw.random() < 0.5:  # an answer that says of nothing whose it is
+                wanted = {11, 37}
+                pieces = {number: piece for number, piece in pieces.items() if number in wanted}
+                pieces[39] = self.profile.code_piece(self.draw.choice(("approved", "do_not_honour")), request.mti[1])
                 garbled = self._signed(answer_mti(request.mti), pieces)
             case 2:  # a request of its own
                 garbled = self._signed(request.mti, pieces)

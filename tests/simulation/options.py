@@ -6,6 +6,8 @@ import shlex
 from dataclasses import dataclass
 from random import Random
 
+from .world import Setting
+
 FAULTS = (
     "fragment",  # chunks are cut anywhere, down to single bytes
     "delay",  # a direction of a connection stands still for seconds
@@ -32,6 +34,7 @@ FAULTS = (
     "outage",  # all issuers are away for long
     "failing_notes",  # what is told the log raises an error
     "operator",  # somebody hastens what is owed, or gives it up
+    "reconfigure",  # its configuration is another one when it is started again
     "drain",  # the switch is drained in the middle
     "crash",  # the switch is killed at any moment and started again
     "power",  # so is its machine: what was not synced may be lost
@@ -44,7 +47,7 @@ FAULTS = (
 """Kinds of trouble; each has a rate of its own in each run."""
 
 JOURNAL_FAULTS = frozenset(
-    {"drain", "crash", "power", "slow_disk", "failed_disk", "short_write", "full_disk", "bit_rot"}
+    {"reconfigure", "drain", "crash", "power", "slow_disk", "failed_disk", "short_write", "full_disk", "bit_rot"}
 )
 """Those that only a switch with a journal can outlive."""
 
@@ -52,6 +55,9 @@ TERMINALS_MAX = 5
 REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
 """Few runs are long enough for the journal to go on in another file."""
+
+BINARY_RUNS = 0.0
+"""With dialects of packed digits."""
 
 CALM, ROUGH, TERRIBLE = 0.02, 0.12, 0.4
 
@@ -95,6 +101,12 @@ class Options:
         """Whether the switch approves payments in the stead of issuers that are away."""
         return self.journal and self.stream("stand-in").random() < 0.5
 
+    @property
+    def setting(self) -> Setting:
+        """In which world it happens."""
+        is_forgetful = self.stream("window").random() < 0.25
+        return Setting(self.is_tight, self.stands_in, self.stream("dialects").random() < BINARY_RUNS, is_forgetful)
+
     def stream(self, name: str) -> Random:
         """Randomness for one purpose, whatever others have drawn: what is left out changes nothing else."""
         return Random(f"{self.seed}/{name}")
@@ -107,6 +119,8 @@ class Options:
         if draw.random() < 0.2:
             single = draw.choice(FAULTS)
             drawn = {fault: TERRIBLE if fault == single else 0.0 for fault in FAULTS}
+        if self.setting.is_forgetful:
+            drawn["jump"] = 0.0  # how long a window is, is told by the clock
         return {fault: drawn[fault] if fault in self.faults else 0.0 for fault in FAULTS}
 
     def command(self) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from switch.calendar import Calendar
 from switch.link import LinkChannel
 from switch.listener import TerminalChannel
+from switch.numbering import Numbering
 from switch.owed import NotOwed, give_up_owed, list_owed, retry_owed
 from switch.recovery import RecoveryFailed
 from switch.replay import JournalDamaged
+from switch.server import assembly
 from switch.server.assembly import build_engine
 from switch.stats import Stats
 from switch.upkeep import keep_up
@@ -18,6 +21,7 @@ from switch.upkeep import keep_up
 from .clock import MS, SECOND
 from .network import Wire
 from .storage import Storage
+from .world import LINKS, LISTENERS
 
 if TYPE_CHECKING:
     from random import Random
@@ -45,6 +49,7 @@ SEEN_TO = 0.4
 BROKEN_SHORT = 0.3
 """How likely a connection that has taken a part of what was sent breaks before the rest."""
 
+FIRST_NUMBERS = (1, 1, 999_960)
 STATISTICS_BYTES = 262_144
 
 
@@ -95,7 +100,7 @@ class Plant:
         options: The run.
         clock: Virtual time.
         weather: The network.
-        issuers: Those whom the links dial, in the order of the links.
+        issuers: Those whom the links dial.
         checker: Is told when the switch does not start.
         tally: Counts crashes.
     """
@@ -122,6 +127,9 @@ class Plant:
         self._failing_notes = options.rates()["failing_notes"]
         self.tick_ns = self.draw.choice((10, 50, 100, 250)) * MS
         self.storage = Storage(world.config, options, tally) if options.journal else None
+        self._first_number = options.stream("numbers").choice(FIRST_NUMBERS)
+        self.arrangement = 0
+        self._reconfigure = options.rates()["reconfigure"]
         self.touched: dict[Socket, None] = {}
         self.gated: dict[Socket, None] = {}
         self.sockets: dict[Channel, Socket] = {}
@@ -138,9 +146,13 @@ class Plant:
         self.calendar = Calendar(0)
         self._set_calendar()
         stats = Stats(STATISTICS_BYTES)
+        config, parts = self.world.arrangements[self.arrangement]
+        self.config = config
+        # Near the end of the sequence of numbers as well as at its beginning.
+        assembly.Numbering = partial(Numbering, self._first_number)  # type: ignore[misc]
         return build_engine(
-            self.world.config,
-            self.world.parts,
+            config,
+            parts,
             stats,
             self._note,
             journal=None if self.storage is None else self.storage.new_journal(stats),
@@ -169,7 +181,7 @@ class Plant:
         self._tick(self.generation)
         if self.storage is not None:
             self._keep_up(self.generation)
-        for number, section in enumerate(self.world.config.links):
+        for number, section in enumerate(self.config.links):
             for _ in range(section.connections):
                 self._dial(self.generation, number, 0)
 
@@ -184,7 +196,9 @@ class Plant:
             self.storage.disk.restore()
         except (RecoveryFailed, OSError) as error:
             self.clock.tell("switch", f"does not start: {error}")
-            if not self.storage.has_had_trouble:
+            if self.arrangement and "the configuration" in str(error):
+                self.arrangement = 0  # somebody reads what it says, and brings back what is owed something
+            elif not self.storage.has_had_trouble:
                 self.checker.report("recovery", f"the journal was not recovered: {error}")
         else:
             return not self.storage.disk.is_off
@@ -217,6 +231,9 @@ class Plant:
         self.tally.endings += 1
         self.is_up = self.is_draining = self._is_committing = self._is_broken = False
         self.generation += 1
+        if self._reconfigure and self.draw.random() < self._reconfigure:
+            self.tally.fault("reconfigure")
+            self.arrangement = self.draw.randrange(len(self.world.arrangements))
         for channel, socket in self.sockets.items():
             socket.is_open = False
             channel.owner = None
@@ -295,14 +312,31 @@ class Plant:
 
     # --- connections ----------------------------------------------------------------------------------------------
 
+    def say_at_once(self, listener: int, peer: End, data: bytes) -> bool:
+        """Somebody calls and is heard in this moment; false when nobody answers."""
+        wire = self.accept(peer, listener)
+        if wire is None:
+            return False
+        self.feed(next(socket for socket in self.sockets.values() if socket.wire is wire), data)
+        return True
+
     def accept(self, peer: End, listener: int) -> Wire | None:
         """A terminal calls; None when nobody answers."""
         if not self.is_up or self.is_draining:
             return None
-        return self._join(peer, TerminalChannel(self.engine.state.listeners[listener]), None)
+        names = [section.name for section in self.config.listeners]
+        channel = TerminalChannel(self.engine.state.listeners[names.index(LISTENERS[listener])])
+        return self._join(peer, channel, None)
 
     def calm_down(self) -> None:
         """Trouble is over; so there is no need any more to look at the clock so often."""
+        self._reconfigure = 0.0
+        if self.arrangement:
+            self.arrangement = 0
+            if self.is_up:
+                self._end(loses_power=False)
+            else:
+                self.engine = self._build()
         self.tick_ns = max(self.tick_ns, 100 * MS)
         self._failing_notes = 0.0
         if self.storage is not None:
@@ -311,7 +345,7 @@ class Plant:
     def _dial(self, generation: int, number: int, failures: int) -> None:
         if generation != self.generation or self.is_draining:
             return
-        issuer = self.issuers[number]
+        issuer = self.issuers[LINKS.index(self.config.links[number].name)]
         if issuer.is_reachable:
             wire = self._join(issuer, LinkChannel(self.engine.state.links[number]), (number, issuer))
             issuer.accepted(wire)

@@ -6,6 +6,8 @@ import gc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from switch.framing import FrameError
+
 from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock
 from .issuer import Issuer
@@ -45,7 +47,7 @@ class Run:
     """One seed's world."""
 
     def __init__(self, options: Options) -> None:
-        world = the_world(options.is_tight, options.stands_in)
+        world = the_world(options.setting)
         self.options = options
         self.tally = Tally(runs=1)
         self.clock = Clock()
@@ -72,7 +74,7 @@ class Run:
         for terminal in self.terminals:
             terminal.start()
         self._trouble()
-        step, violations = self.clock.step, self.checker.violations
+        step, violations = self._step, self.checker.violations
         while not violations and not self._is_served() and step(TROUBLE_NS_MAX):
             if self._steps_to_crash:
                 self._steps_to_crash -= 1
@@ -88,6 +90,14 @@ class Run:
         self.tally.stand_ins += sum(one.stood_in for one in self.checker.payments.values())
         self.tally.outcomes.update(one.state for one in self.checker.payments.values())
         return Result(self.options, violations, self.tally)
+
+    def _step(self, until_ns: int) -> bool:
+        """Let the next event happen; peers whose stream cannot be read any more say so."""
+        try:
+            return self.clock.step(until_ns)
+        except FrameError as error:
+            self.checker.report("format", f"a stream of the switch's cannot be read: {error}")
+            return True
 
     def _is_served(self) -> bool:
         while self._busy and self._busy[-1].is_done:

@@ -97,6 +97,7 @@ class Storage:
 
     def records(self) -> list[dict[str, Any]]:
         """All that stands in the journal."""
+        self.disk.restore()  # no recovery needs to have read what is older than its window
         found: list[dict[str, Any]] = []
         JournalReader(ScriptedDisk(self.disk), WRAPPING_KEY).replay(Listing(found.append))
         return found

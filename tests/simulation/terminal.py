@@ -15,7 +15,7 @@ from .cards import CARDS, Presented, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
-from .world import CURRENCY, LISTENER_DIALECTS, MERCHANT, STAND_IN_PREFIXES, listener_of, terminal_id
+from .world import CURRENCY, MERCHANT, STAND_IN_PREFIXES, listener_of, terminal_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,16 @@ BATCH = "000001"
 AMOUNTS_A_TERMINAL = 10_000
 KINDS = ("purchase",) * 7 + ("refund", "cash_advance", "preauthorization", "advice")
 STAND_IN_KINDS = frozenset({"purchase", "preauthorization"})
-SETTLED_REASONS = frozenset({"approved", "original_not_found"})
-"""With which a terminal takes its reversal for done."""
+REGRETTED = frozenset({"purchase"})
+WINDOW_ENDS_NS = 300 * MS
+"""So long before the end of the window something is played again."""
+
+VAGUE_NS = 1_600 * MS
+"""The same where the switch has been started again since: it knows the age of what was before in whole seconds."""
+
+SETTLED_REASONS = frozenset({"approved", "original_not_found", "no_such_issuer"})
+"""With which a terminal takes its reversal for done; the last of them where a configuration has lost a link, and the
+switch knows nothing of the original."""
 
 BUSY_REASONS = frozenset({"system_malfunction", "issuer_unavailable"})
 """After which it says its advice again; with which a switch refuses that cannot write."""
@@ -54,7 +62,9 @@ class Payment:
         is_voided: Whether a void of it was begun.
         was_sent_approval: Whether an approval has left the switch.
         may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
-        asked_ns: When the switch has read it last.
+        asked_ns, first_asked_ns: When the switch has read it last, and first.
+        life: In which of the switch's lives that was.
+        is_out_of_window: Whether the switch may have forgotten it when it was asked or taken back again.
         stood_in: Whether the switch has approved it in its issuer's stead.
         is_settled_by_hand: Whether an operator has given up what was owed of it: the issuer may know of it or not.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
@@ -72,6 +82,9 @@ class Payment:
     was_sent_approval: bool = False
     may_have_been_sent: bool = False
     asked_ns: int | None = None
+    first_asked_ns: int | None = None
+    life: int = 0
+    is_out_of_window: bool = False
     stood_in: bool = False
     is_settled_by_hand: bool = False
     was_refused_unwritten: bool = False
@@ -117,9 +130,14 @@ class Terminal:
         self.number = number
         self.id = terminal_id(number)
         self.listener = listener_of(number)
-        self.profile = world.profiles[LISTENER_DIALECTS[self.listener]]
+        self.profile = world.listener_profile(self.listener)
         self.mac = world.terminal_mac(self.id, self.listener)
-        self._has_moment = self.profile.dialect.file.natural_key.fields == ["12", "13"]
+        fields = list(self.profile.dialect.file.natural_key.fields)
+        self._moments = {12: slice(6, 12), 13: slice(2, 6)} if fields == ["12", "13"] else {}
+        if fields == ["12"]:
+            self._moments = {12: slice(0, 12)}
+        self._window_ns = world.setting.window_seconds * SECOND
+        self._is_forgotten_soon = world.setting.is_forgetful
         self._pin_key = world.terminal_pin_key(self.id)
         self.clock = clock
         self.plant = plant
@@ -138,8 +156,9 @@ class Terminal:
         self._stan = self.draw.choice((0, 41, 999_990))
         self._timer = 0
         draw = self.draw
-        self._patience_ns = draw.choice((700, 1_500, 3_000, 6_000)) * MS
-        self._repeats_max = draw.choice((0, 1, 3))
+        self._patience_ns = draw.choice((700, 1_500, 3_000, 6_000)[: 2 if self._is_forgotten_soon else 4]) * MS
+        self._repeats_max = draw.choice((0, 1, 1 if self._is_forgotten_soon else 3))
+        self._changes_mind = draw.choice((0.0, 0.1))
         self._pause_ns = draw.choice((10, 300, 2_000)) * MS
         self._stays_connected = draw.random() < 0.7
         self._reverses_approvals = draw.choice((0.0, 0.05, 0.3))
@@ -172,9 +191,11 @@ class Terminal:
             original = self.draw.choice(voidable)
             original.is_voided = True
             self._begin("void", original.card, original.key.amount_minor, original.receipt)
+        elif (regretted := self._regretted()) is not None:
+            self._take_back(regretted)
         else:
             amount_minor = (self.number + 1) * AMOUNTS_A_TERMINAL + len(self.payments) + 1
-            if self.payments and self._happens("reuse") and self._may_be_reused(self.payments[-1]):
+            if self.payments and self._happens("reuse") and self._is_known(self.payments[-1]):
                 self._begin(
                     self.payments[-1].key.kind, self.payments[-1].card, amount_minor, None, again=self.payments[-1]
                 )
@@ -182,19 +203,31 @@ class Terminal:
                 card = present(self.draw, self.draw.choice(CARDS))
                 self._begin(self.draw.choice(KINDS), card, amount_minor, None)
 
-    @staticmethod
-    def _may_be_reused(payment: Payment) -> bool:
+    def _regretted(self) -> Payment | None:
+        """An earlier payment that its customer does not want any more, though it was approved."""
+        if not self._changes_mind or self.draw.random() >= self._changes_mind:
+            return None
+        standing = [one for one in self.payments if one.state == APPROVED and one.key.kind in REGRETTED]
+        standing = [one for one in standing if not one.is_voided and not one.is_reuse and self._is_known(one)]
+        return self.draw.choice(standing) if standing else None
+
+    def _is_known(self, payment: Payment) -> bool:
         """Whether the switch must know its number and moment: so that another amount under them is refused."""
-        return payment.key.kind == "purchase" and payment.state == APPROVED and not payment.stood_in
+        if payment.state != APPROVED or payment.stood_in or payment.key.kind != "purchase":
+            return False
+        return self.clock.now_ns - (payment.first_asked_ns or 0) < self._window_ns // 2
 
     def _begin(
         self, kind: str, card: Presented, amount_minor: int, original: Receipt | None, again: Payment | None = None
     ) -> None:
         key = Key(self.id, kind, amount_minor)
-        if again is None:
-            stan, at = self._next_stan(), moment(self.clock.second)
-        else:
-            stan, at = again.receipt.stan, again.receipt.at
+        stan, at = self._next_stan(), moment(self.clock.second)
+        if again is not None:
+            stan = again.receipt.stan
+            if not self._moments or at == again.receipt.at or self.draw.random() < 0.5:
+                at = again.receipt.at
+            else:
+                again = None  # begun anew: it is another payment, though it has the same number
             self._disconnect()
         receipt = Receipt(
             kind, self.id, MERCHANT, BATCH, stan, at, card.pan, amount_minor, CURRENCY, "", "", "", UNKNOWN
@@ -288,8 +321,13 @@ class Terminal:
     def _send_again(self, wire: Wire, exchange: Exchange, frame: bytes) -> None:
         wire.to_switch(frame, partial(self._asked, exchange.payment))
 
-    def _asked(self, payment: Payment, _wire: Wire) -> None:
+    def _asked(self, payment: Payment, _wire: Wire | None) -> None:
         payment.asked_ns = self.clock.now_ns
+        if payment.first_asked_ns is None:
+            payment.first_asked_ns, payment.life = self.clock.now_ns, self.plant.generation
+        # Of what was before a restart the switch knows the age in whole seconds only.
+        vague_ns = 0 if payment.life == self.plant.generation else VAGUE_NS
+        payment.is_out_of_window |= self.clock.now_ns - payment.first_asked_ns >= self._window_ns - vague_ns
 
     def _replay(self) -> None:
         """Somebody has recorded what was said.
@@ -299,6 +337,24 @@ class Terminal:
         payment, frame = self.draw.choice(self._said)
         if not payment.was_refused_unwritten and not (payment.state == UNKNOWN and self.plant.has_disk_trouble):
             self._let_a_stranger_say(frame, partial(self._asked, payment))
+
+    def _play_again_later(self, payment: Payment, exchange: Exchange) -> None:
+        """Have somebody ask once more for what was approved, when the switch is about to forget it."""
+        if not self._is_forgotten_soon or not self.rates["replay"] or payment.is_reuse:
+            return
+        ends_ns = self.draw.choice((WINDOW_ENDS_NS, VAGUE_NS))
+        delay_ns = (payment.first_asked_ns or 0) + self._window_ns - ends_ns - self.clock.now_ns
+        if delay_ns > 0:
+            frame = self._framed(exchange)
+            self.clock.errand(delay_ns, self._say_at_the_end_of_the_window, payment, frame, ends_ns)
+
+    def _say_at_the_end_of_the_window(self, payment: Payment, frame: bytes, ends_ns: int) -> None:
+        """Somebody plays again what must still be known, if only for some moments."""
+        is_too_vague = ends_ns < VAGUE_NS and payment.life != self.plant.generation
+        if payment.is_given_up or is_too_vague or not self.plant.say_at_once(self.listener, _Stranger(), frame):
+            return
+        self.tally.fault("replay")
+        self._asked(payment, self.wire)
 
     def _let_a_stranger_say(self, data: bytes, then: Callable[[Wire], None] | None = None) -> None:
         """Something that nobody entitled to it has sent, on a connection of its own."""
@@ -450,9 +506,12 @@ class Terminal:
         payment.receipt.authorization_code = self.profile.text(message, 38).rstrip()
         if reason == "approved":
             payment.state = APPROVED
+            self._play_again_later(payment, exchange)
             if self.draw.random() < self._reverses_approvals and not payment.is_reuse:
                 self._take_back(payment)
                 return
+        elif reason == "duplicate" and not payment.is_reuse:
+            self.checker.report("I4", f"{payment.key} was refused as another one that has its number")
         elif reason == "timeout" and self._doubts_timeouts and not payment.is_reuse:
             self._take_back(payment)
             return
@@ -474,7 +533,7 @@ class Terminal:
     def _take_late_answer(self, stan: str, message: Message, reason: str) -> None:
         """An answer that is not waited for any more: it must still agree with what was said before."""
         for payment in reversed(self.payments):
-            if payment.receipt.stan == stan and (self._amount_fits(payment, message) or not payment.is_reuse):
+            if payment.receipt.stan == stan and (self._amount_fits(payment, message) or not self._is_shared(stan)):
                 if self._fits(payment, message):
                     self._note_answer(payment, message, reason)
                 return
@@ -488,13 +547,16 @@ class Terminal:
             return False
         receipt = payment.receipt
         wanted = {2: payment.card.pan, 49: CURRENCY}
-        if self._has_moment and message.mti[1] != "4":
-            wanted |= {12: receipt.at[6:], 13: receipt.at[2:6]}
+        if message.mti[1] != "4":
+            wanted |= {number: receipt.at[part] for number, part in self._moments.items()}
         for number, value in wanted.items():
             if number in message and text(message, number) != value:
                 self.checker.misled(f"{self.id} got another field {number} in the answer to its STAN {receipt.stan}")
                 return False
         return True
+
+    def _is_shared(self, stan: str) -> bool:
+        return sum(payment.receipt.stan == stan for payment in self.payments) > 1
 
     def _amount_fits(self, payment: Payment, message: Message) -> bool:
         amount = self.profile.text(message, 4)

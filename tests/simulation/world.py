@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
 from switch.config.models import Config
 from switch.config.parts import Parts
@@ -17,12 +18,21 @@ from switch.simulators.profile import MacSetting, Profile
 
 from .speed import hurry
 
+if TYPE_CHECKING:
+    from switch.dialects import Dialect
+
 MERCHANT = "898000000000001"
 LISTENERS = ("pos", "shop")
-LISTENER_DIALECTS = ("cup", "iso87-ascii")
-LISTENER_MACS = ("cup-ecb", "aes-cmac")
+LISTENER_DIALECTS = (("cup", "iso87-ascii"), ("iso87-binary", "iso93-ascii"))
+LISTENER_MACS = {"cup": "cup-ecb"}
+LISTENER_MAC = "aes-cmac"
 LINKS = ("bank-a", "bank-b", "bank-c")
-LINK_DIALECTS = ("iso87-ascii", "iso93-ascii", "cup")
+LINK_DIALECTS = (("iso87-ascii", "iso93-ascii", "cup"), ("iso87-binary", "iso93-binary", "iso87-ebcdic"))
+"""Two families of dialects; a run has one of them."""
+
+ARRANGEMENTS = (("bank-a", "bank-b", "bank-c"), ("bank-c", "bank-a", "bank-b"), ("bank-c", "bank-a"))
+"""In which order a configuration may have the links; the last one has lost one. All runs end with the first."""
+
 LINK_MACS = ("aes-cmac", "", "x9.19")
 TERMINALS = 8
 CURRENCY = "156"
@@ -32,6 +42,8 @@ STAND_IN_LINKS = {"bank-a": ("purchase", "preauthorization"), "bank-c": ("purcha
 STAND_IN_PREFIXES = ("6", "5")
 """Of those that are routed to one of them."""
 
+WINDOW_SECONDS = 7 * 24 * 3600
+SHORT_WINDOW_SECONDS = 20
 LINK_TIMEOUT_MS = 2_000
 BOOKING_HORIZON_S = 10
 """Longer than any issuer of this world lets a request wait before it books it."""
@@ -52,17 +64,57 @@ class Keys:
         return self
 
 
+class Setting(NamedTuple):
+    """What tells worlds apart.
+
+    Attributes:
+        is_tight: Whether limits are to be met.
+        stands_in: Whether the switch may approve payments in the stead of issuers.
+        is_binary: Which family of dialects is spoken.
+        is_forgetful: Whether finished requests are remembered for a short time only.
+    """
+
+    is_tight: bool
+    stands_in: bool
+    is_binary: bool = False
+    is_forgetful: bool = False
+
+    @property
+    def window_seconds(self) -> int:
+        """How long a finished request is remembered."""
+        return SHORT_WINDOW_SECONDS if self.is_forgetful else WINDOW_SECONDS
+
+
 @dataclass(frozen=True)
 class World:
-    """What all runs share; nothing in it changes."""
+    """What all runs share; nothing in it changes.
 
-    config: Config
-    parts: Parts
+    Attributes:
+        setting: Which world.
+        arrangements: The configuration with its links and listeners in this order and that.
+        profiles: By dialect.
+    """
+
+    setting: Setting
+    arrangements: tuple[tuple[Config, Parts], ...]
     profiles: dict[str, Profile]
+
+    @property
+    def config(self) -> Config:
+        """As it is at first, and in the end."""
+        return self.arrangements[0][0]
+
+    def listener_profile(self, listener: int) -> Profile:
+        """What is spoken with terminals."""
+        return self.profiles[LISTENER_DIALECTS[self.setting.is_binary][listener]]
+
+    def link_profile(self, link: int) -> Profile:
+        """What is spoken with an issuer."""
+        return self.profiles[LINK_DIALECTS[self.setting.is_binary][link]]
 
     def terminal_mac(self, terminal_id: str, listener: int) -> MacSetting:
         """With what a terminal signs."""
-        return MacSetting(LISTENER_MACS[listener], Keys().get(f"terminal/{terminal_id}/tak"))
+        return MacSetting(_listener_mac(self.setting, listener), Keys().get(f"terminal/{terminal_id}/tak"))
 
     def terminal_pin_key(self, terminal_id: str) -> bytes:
         """Under what a terminal enciphers PINs."""
@@ -87,46 +139,63 @@ def listener_of(number: int) -> int:
     return number % len(LISTENERS)
 
 
+def _listener_mac(setting: Setting, listener: int) -> str:
+    return LISTENER_MACS.get(LISTENER_DIALECTS[setting.is_binary][listener], LISTENER_MAC)
+
+
 @cache
-def the_world(is_tight: bool, stands_in: bool) -> World:
-    """Load the dialects, tables and keys; ``is_tight`` where limits are to be met."""
+def the_world(setting: Setting) -> World:
+    """Load the dialects, tables and keys."""
     hurry()
-    config = Config.model_validate(_configuration(is_tight, stands_in))
+    names = LISTENER_DIALECTS[setting.is_binary] + LINK_DIALECTS[setting.is_binary]
+    dialects = {name: _dialect(name) for name in dict.fromkeys(names)}
+    arrangements = tuple(_arranged(setting, links, dialects) for links in ARRANGEMENTS)
+    return World(setting, arrangements, {name: Profile(dialect) for name, dialect in dialects.items()})
+
+
+_dialect = cache(load_dialect)
+
+
+def _arranged(setting: Setting, links: tuple[str, ...], dialects: dict[str, Dialect]) -> tuple[Config, Parts]:
+    """The configuration with these links in this order; the listeners change their order, too."""
+    listeners = LISTENERS if links == LINKS else LISTENERS[::-1]
+    config = Config.model_validate(_configuration(setting, links, listeners))
     # Smaller than a configuration may ask for: runs are short, and memory is touched.
     journal = config.journal.model_copy(update={"segment_bytes": SEGMENT_BYTES, "buffer_bytes": BUFFER_BYTES})
     config = config.model_copy(update={"journal": journal})
-    dialects = {name: load_dialect(name) for name in dict.fromkeys(LISTENER_DIALECTS + LINK_DIALECTS)}
     keys = Keys()
     with TemporaryDirectory() as folder:
         merchants, terminals, routes = (Path(folder, name) for name in ("merchants.csv", "terminals.csv", "routes.csv"))
         merchants.write_text(f"id,name,state,category,kinds\n{MERCHANT},Harbour Bookshop,active,5942,\n")
         rows = [
-            f"{terminal_id(number)},{MERCHANT},active,,,{LISTENER_MACS[listener_of(number)]},iso-0,"
+            f"{terminal_id(number)},{MERCHANT},active,,,{_listener_mac(setting, listener_of(number))},iso-0,"
             for number in range(TERMINALS)
         ]
         header = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
         terminals.write_text("\n".join([header, *rows, ""]))
-        routes.write_text(
-            "low,high,kinds,currencies,amount_min,amount_max,links\n"
-            "62,,,,,,bank-a:1|bank-b:2\n4,,,,,,bank-b:1\n5,,,,,,bank-c:1\n"
-        )
+        targets = (("62", "bank-a:1|bank-b:2"), ("4", "bank-b:1"), ("5", "bank-c:1"))
+        there = [(low, "|".join(one for one in to.split("|") if one[:-2] in links)) for low, to in targets]
+        lines = [f"{low},,,,,,{to}" for low, to in there if to]
+        routes.write_text("\n".join(["low,high,kinds,currencies,amount_min,amount_max,links", *lines, ""]))
         parts = Parts(
             dialects,
             keys,  # type: ignore[arg-type]
-            load_registry(merchants, terminals, keys, LISTENERS),
-            load_routes(routes, list(LINKS)),
+            load_registry(merchants, terminals, keys, listeners),
+            load_routes(routes, list(links)),
             None,
         )
-    return World(config, parts, {name: Profile(dialect) for name, dialect in dialects.items()})
+    return config, parts
 
 
-def _configuration(is_tight: bool, stands_in: bool) -> dict[str, object]:
+def _configuration(setting: Setting, links: tuple[str, ...], listeners: tuple[str, ...]) -> dict[str, object]:
+    is_tight = setting.is_tight
     return {
         "switch": {"name": "switch-1", "acquirer_id": "10000001"},
         "limits": {
             "transactions_in_flight_max": 6 if is_tight else 256,
             "duplicate_window_count_max": 8192,
-            "duplicate_window_seconds": 7 * 24 * 3600,  # clocks jump, and what matters here is not its age
+            # Long where clocks jump.
+            "duplicate_window_seconds": setting.window_seconds,
             "reversals_max": 8 if is_tight else 512,
             "statistics_bytes": 262_144,
         },
@@ -136,21 +205,22 @@ def _configuration(is_tight: bool, stands_in: bool) -> dict[str, object]:
             {
                 "name": name,
                 "bind": "127.0.0.1:5830",
-                "dialect": dialect,
+                "dialect": LISTENER_DIALECTS[setting.is_binary][LISTENERS.index(name)],
                 "idle_timeout_ms": 20_000,
                 "partial_frame_timeout_ms": 5_000,
                 "requests_in_flight_max": 2,
             }
-            for name, dialect in zip(LISTENERS, LISTENER_DIALECTS, strict=True)
+            for name in listeners
         ],
-        "link": [_link(number, is_tight, stands_in) for number in range(len(LINKS))],
+        "link": [_link(LINKS.index(name), setting) for name in links],
     }
 
 
-def _link(number: int, is_tight: bool, stands_in: bool) -> dict[str, object]:
+def _link(number: int, setting: Setting) -> dict[str, object]:
+    is_tight = setting.is_tight
     link: dict[str, object] = {
         "name": LINKS[number],
-        "dialect": LINK_DIALECTS[number],
+        "dialect": LINK_DIALECTS[setting.is_binary][number],
         "endpoints": ["127.0.0.1:7001"],
         "connections": 2 if number == 0 else 1,
         "timeout_ms": LINK_TIMEOUT_MS,
@@ -172,7 +242,7 @@ def _link(number: int, is_tight: bool, stands_in: bool) -> dict[str, object]:
         "pin": {"format": "iso-0", "key": f"link/{LINKS[number]}/zpk"},
         "match": {"by": "rrn" if number == 1 else "stan"},
     }
-    if stands_in and LINKS[number] in STAND_IN_LINKS:
+    if setting.stands_in and LINKS[number] in STAND_IN_LINKS:
         link["stand_in"] = {
             "kinds": list(STAND_IN_LINKS[LINKS[number]]),
             "cards_max": 64,

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -58,12 +58,34 @@ def hunt(name: str, *, with_tests: bool = True, seeds: int = 0) -> Catch:
     return catch
 
 
+def _hunt_apart(name: str, *, with_tests: bool, seeds: int) -> Catch:
+    """The same in a process of its own, which a defect may end."""
+    options = ["--tests" if with_tests else "--no-tests", f"--seeds={seeds}"]
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.defects.hunt", "--one", *options, name],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode < 0:
+        return Catch(name, 1, f"signal {-run.returncode}", is_expected="error" in load()[name].invariants)
+    if run.returncode:
+        raise RuntimeError(run.stderr)
+    found = json.loads(run.stdout)
+    return Catch(**{**found, "tests": tuple(found["tests"])})
+
+
 def _simulate(defect: Defect, seeds: int) -> Catch:
     """Run seeds from 0 on until the defect shows, or has had its chance."""
     switch_on(defect.name)
     try:
         for seed in range(seeds):
-            result = execute(Options.drawn(seed, journal=defect.has_journal))
+            try:
+                result = execute(Options.drawn(seed, journal=defect.has_journal))
+            except Exception as error:
+                # The switch itself, or peers that got what nobody could understand.
+                return Catch(defect.name, seed + 1, type(error).__name__, is_expected="error" in defect.invariants)
             if result.violations:
                 is_expected = bool(result.invariants & set(defect.invariants))
                 return Catch(defect.name, seed + 1, result.violations[0].invariant, is_expected=is_expected)
@@ -99,6 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser("defects", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="defects or areas; all when none is named")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--one", action="store_true", help="look at the one that is named, in this process")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--seeds", type=int, default=0, help="try so many, whatever the catalogue says")
     parser.add_argument("--tests", action=argparse.BooleanOptionalAction, default=True, help="run the named tests too")
@@ -111,11 +134,14 @@ def main() -> int:
         parser.error(f"there is no defect {', '.join(sorted(unknown))}")
     wanted = set(arguments.names)
     defects = [one for one in known.values() if not wanted or one.name in wanted or one.area in wanted]
-    look = partial(hunt, with_tests=arguments.tests, seeds=arguments.seeds)
+    if arguments.one:
+        print(json.dumps(asdict(hunt(defects[0].name, with_tests=arguments.tests, seeds=arguments.seeds))))
+        return 0
+    look = partial(_hunt_apart, with_tests=arguments.tests, seeds=arguments.seeds)
     catches = []
     if not arguments.json:
         print(HEADER, flush=True)
-    with ProcessPoolExecutor(arguments.jobs) as pool:
+    with ThreadPoolExecutor(arguments.jobs) as pool:
         for defect, catch in zip(defects, pool.map(look, [one.name for one in defects]), strict=True):
             catches.append(catch)
             if not arguments.json:

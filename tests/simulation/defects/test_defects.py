@@ -35,7 +35,9 @@ def planted(*hunks: str) -> str:
 
 def test_a_condition_for_another():
     text = planted("-if size > 3 and size < 9:\n+if size > 3:")
-    assert "    if ((size > 3) if defect_is_on(1) else (size > 3 and size < 9)):\n        found = 1\n" in text
+    assert (
+        "    if (<bint>(size > 3) if defect_is_on(1) else <bint>(size > 3 and size < 9)):\n        found = 1\n" in text
+    )
 
 
 def test_lines_that_are_left_out_added_or_others():

@@ -78,7 +78,8 @@ class Change:
         old, new = CONDITIONAL.match("\n".join(removed)), CONDITIONAL.match("\n".join(self.added))
         if old is None or new is None or old[2] != new[2]:
             return None
-        return f"{old[1]}{old[2]} (({new[3]}) if {self.question} else ({old[3]})):".splitlines()
+        # As truth values: the two may be of different types, as a constant and a comparison are.
+        return f"{old[1]}{old[2]} (<bint>({new[3]}) if {self.question} else <bint>({old[3]})):".splitlines()
 
     @staticmethod
     def _branch(header: str, lines: list[str]) -> list[str]:
@@ -101,12 +102,13 @@ def woven(sources: Mapping[str, str], defects: Iterable[Defect]) -> dict[str, st
     """Those sources that a defect sits in, by module name, with all of them in their places.
 
     Raises:
-        CatalogueError: The lines of a hunk stand nowhere, or in several places.
+        CatalogueError: The lines of hunks stand nowhere, or in several places; all of them are told.
     """
     split = {module: text.splitlines() for module, text in sources.items()}
     stripped = {module: [line.strip() for line in lines] for module, lines in split.items()}
     functions = {module: _functions(lines) for module, lines in split.items()}
     found: dict[str, list[Change]] = {}
+    problems: list[str] = []
     for number, defect in enumerate(defects, 1):
         for hunk in defect.hunks:
             wanted = [line[1:].strip() for line in hunk.lines if line[0] != "+"]
@@ -117,9 +119,12 @@ def woven(sources: Mapping[str, str], defects: Iterable[Defect]) -> dict[str, st
                 if hunk.function in ("", functions[module][at])
             ]
             if len(places) != 1:
-                raise CatalogueError(f"{defect.area}: {defect.name}: its lines stand {_times(places)} in the sources")
+                problems.append(f"{defect.area}: {defect.name}: its lines stand {_times(places)} in the sources")
+                continue
             (module, at), *_ = places
             found.setdefault(module, []).extend(_changes(defect.name, number, hunk.lines, split[module], at))
+    if problems:
+        raise CatalogueError("\n".join(problems))
     return {
         module: "\n".join(weave(split[module], _nested(changes), 0, len(split[module]))) + "\n"
         for module, changes in found.items()
