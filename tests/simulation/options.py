@@ -56,7 +56,7 @@ REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
 """Few runs are long enough for the journal to go on in another file."""
 
-BINARY_RUNS = 0.0
+BINARY_RUNS = 0.3
 """With dialects of packed digits."""
 
 CALM, ROUGH, TERRIBLE = 0.02, 0.12, 0.4

@@ -41,7 +41,7 @@ def give_back() -> None:
 
 
 def _key(argument: Any) -> object:
-    return argument if isinstance(argument, (str, bool)) else id(argument)
+    return argument if isinstance(argument, (str, bool, frozenset)) else id(argument)
 
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
