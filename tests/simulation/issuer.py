@@ -96,6 +96,8 @@ class Issuer:
         self.is_reachable = True
         self.wires: dict[Wire, Deframer] = {}
         self._signed_on: set[Wire] = set()
+        # Those that its dialect tells from a refusal.
+        self._busy = [reason for reason in BUSY if self.profile.reason(self.profile.code(reason)) == reason]
         self.ledger: dict[Identity, Booking] = {}
         self._by_original: dict[tuple[str, str, str], Booking] = {}
         # Reversals that came before their requests, and what was answered to them.
@@ -144,8 +146,6 @@ class Issuer:
     def _manage(self, wire: Wire, kind: str) -> None:
         self._stan += 1
         self._said[wire, f"{self._stan:06d}"] = kind
-        if kind == "sign_on":
-            self._signed_on.add(wire)
         self.clock.tell(self.name, f"says {kind}")
         wire.to_switch(self.profile.framing.wrap(self.profile.network_request(kind, f"{self._stan:06d}")))
 
@@ -197,16 +197,21 @@ class Issuer:
         if message.mti[1] != "8":
             if wire not in self._signed_on:
                 self.checker.report("order", f"{self.name} was asked on a connection that is not signed on")
-        elif message.mti[2] in "13" and self._said.pop((wire, self.profile.text(message, 11)), "") == "sign_off":
-            self._signed_on.discard(wire)  # it has heard our sign-off, and heeds it from then on
+        elif message.mti[2] in "13":
+            said = self._said.pop((wire, self.profile.text(message, 11)), "")
+            if said == "sign_off":
+                self._signed_on.discard(wire)  # from here on it heeds that
+            elif said == "sign_on":
+                self._signed_on.add(wire)
 
     def _take_network(self, wire: Wire, headers: bytes, message: Message) -> None:
         if self._happens("silent", 0.2):
             return
-        self._signed_on.add(wire)
         pieces = self.profile.echo(message, network=True)
         pieces[39] = self.profile.code_piece("approved", "8")
-        self._reply(wire, headers, self.profile.writer.message(answer_mti(message.mti), pieces), self._hesitation())
+        delay_ns = self._hesitation()
+        self._reply(wire, headers, self.profile.writer.message(answer_mti(message.mti), pieces), delay_ns)
+        self.clock.errand(delay_ns, self._signed_on.add, wire)
 
     def _take_request(self, wire: Wire, headers: bytes, message: Message) -> None:
         identity = self.profile.identity(message)
@@ -263,7 +268,7 @@ class Issuer:
         if booking is None:
             if self._happens("busy"):
                 pieces = self.profile.echo(message)
-                pieces[39] = self.profile.code_piece(self.draw.choice(BUSY), message.mti[1])
+                pieces[39] = self.profile.code_piece(self.draw.choice(self._busy), message.mti[1])
                 self._reply_somehow(wire, headers, self._signed(answer_mti(message.mti), pieces))
                 return
             if self._happens("silent", 0.3):
