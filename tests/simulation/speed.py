@@ -41,7 +41,9 @@ def give_back() -> None:
 
 
 def _key(argument: Any) -> object:
-    return argument if isinstance(argument, (str, bool, frozenset)) else id(argument)
+    if isinstance(argument, (list, frozenset)) and all(isinstance(one, int) for one in argument):
+        return tuple(argument)  # numbers of fields
+    return argument if isinstance(argument, (str, bool)) else id(argument)
 
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
