@@ -21,6 +21,8 @@ ENOUGH_FAILED = 1
 """pytest's exit status when tests have failed; others mean that they were not run."""
 
 TEST_SECONDS_MAX = 300
+HUNT_SECONDS_MAX = int(os.environ.get("HUNT_SECONDS_MAX", "3600"))
+"""A defect may make the switch run in circles: that is noticed, too."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,14 @@ def hunt(name: str, *, with_tests: bool = True, seeds: int = 0) -> Catch:
 def _hunt_apart(name: str, *, with_tests: bool, seeds: int) -> Catch:
     """The same in a process of its own, which a defect may end."""
     options = ["--tests" if with_tests else "--no-tests", f"--seeds={seeds}"]
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.defects.hunt", "--one", *options, name],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "tests.simulation.defects.hunt", "--one", *options, name]
+    is_expected = "error" in load()[name].invariants
+    try:
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HUNT_SECONDS_MAX, check=False)
+    except subprocess.TimeoutExpired:
+        return Catch(name, 1, "it never ends", is_expected=is_expected)
     if run.returncode < 0:
-        return Catch(name, 1, f"signal {-run.returncode}", is_expected="error" in load()[name].invariants)
+        return Catch(name, 1, f"signal {-run.returncode}", is_expected=is_expected)
     if run.returncode:
         raise RuntimeError(run.stderr)
     found = json.loads(run.stdout)

@@ -49,9 +49,8 @@ def test_lines_that_are_left_out_added_or_others():
 
 def test_several_in_one_place():
     line = "-if size > 3 and size < 9:\n"
-    outer = (
-        "    if ((size > 3) if defect_is_on(1) else (((size < 9) if defect_is_on(2) else (size > 3 and size < 9)))):\n"
-    )
+    inner = "(<bint>(size < 9) if defect_is_on(2) else <bint>(size > 3 and size < 9))"
+    outer = f"    if (<bint>(size > 3) if defect_is_on(1) else <bint>({inner})):\n"
     assert outer in planted(f"{line}+if size > 3:", f"{line}+if size < 9:")
     text = planted("-found = 1\n-found += size\n+found = 3", "-found += size")
     assert "        if defect_is_on(1):\n            found = 3\n        else:\n            found = 1\n" in text
