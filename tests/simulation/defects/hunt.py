@@ -21,7 +21,7 @@ ENOUGH_FAILED = 1
 """pytest's exit status when tests have failed; others mean that they were not run."""
 
 TEST_SECONDS_MAX = 300
-HUNT_SECONDS_MAX = int(os.environ.get("HUNT_SECONDS_MAX", "3600"))
+HUNT_SECONDS_MAX = int(os.environ.get("HUNT_SECONDS_MAX", "1800"))
 """A defect may make the switch run in circles: that is noticed, too."""
 
 
