@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
+
+import pytest
 
 from tests.simulation.options import Options
 from tests.simulation.run import execute
 
-from .build import ROOT, VARIABLE, is_compiled_in, number_of, switch_on
+from .build import ROOT, is_compiled_in, switch_on
 from .catalogue import Defect, load
 
-ENOUGH_FAILED = 1
+FORK = multiprocessing.get_context("fork")
+WARM_SEEDS = 30
+HAS_FAILED = 1
 """pytest's exit status when tests have failed; others mean that they were not run."""
 
-TEST_SECONDS_MAX = 300
-HUNT_SECONDS_MAX = int(os.environ.get("HUNT_SECONDS_MAX", "1800"))
+TEST_SECONDS_MAX = 120
+HUNT_SECONDS_MAX = 1_800
 """A defect may make the switch run in circles: that is noticed, too."""
 
 
@@ -61,20 +66,26 @@ def hunt(name: str, *, with_tests: bool = True, seeds: int = 0) -> Catch:
 
 
 def _hunt_apart(name: str, *, with_tests: bool, seeds: int) -> Catch:
-    """The same in a process of its own, which a defect may end."""
-    options = ["--tests" if with_tests else "--no-tests", f"--seeds={seeds}"]
-    command = [sys.executable, "-m", "tests.simulation.defects.hunt", "--one", *options, name]
+    """The same in a process of its own, which a defect may end, or make go in circles."""
     is_expected = "error" in load()[name].invariants
+    receiver, sender = FORK.Pipe(duplex=False)
+
+    def look() -> None:
+        sender.send(hunt(name, with_tests=with_tests, seeds=seeds))
+
+    process = FORK.Process(target=look)
+    process.start()
+    sender.close()
     try:
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HUNT_SECONDS_MAX, check=False)
-    except subprocess.TimeoutExpired:
-        return Catch(name, 1, "it never ends", is_expected=is_expected)
-    if run.returncode < 0:
-        return Catch(name, 1, f"signal {-run.returncode}", is_expected=is_expected)
-    if run.returncode:
-        raise RuntimeError(run.stderr)
-    found = json.loads(run.stdout)
-    return Catch(**{**found, "tests": tuple(found["tests"])})
+        if receiver.poll(HUNT_SECONDS_MAX):
+            return receiver.recv()  # type: ignore[no-any-return]
+    except EOFError:
+        process.join()
+        return Catch(name, 1, f"its process ends ({process.exitcode})", is_expected=is_expected)
+    finally:
+        process.kill()
+        process.join()
+    return Catch(name, 1, "it never ends", is_expected=is_expected)
 
 
 def _simulate(defect: Defect, seeds: int) -> Catch:
@@ -96,15 +107,24 @@ def _simulate(defect: Defect, seeds: int) -> Catch:
 
 
 def _fails(defect: Defect, test: str) -> bool:
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test],
-        cwd=ROOT,
-        env={**os.environ, VARIABLE: number_of(defect.name)},
-        capture_output=True,
-        timeout=TEST_SECONDS_MAX,
-        check=False,
-    )
-    return run.returncode == ENOUGH_FAILED
+    """Whether a test fails with the defect; in one more process, as it may do to it what it likes."""
+
+    def run() -> None:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
+            os.chdir(ROOT)
+            switch_on(defect.name)
+            os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:logging", test]))
+
+    process = FORK.Process(target=run)
+    process.start()
+    process.join(TEST_SECONDS_MAX)
+    status = process.exitcode
+    process.kill()
+    process.join()
+    # What ends its process, or never ends, is noticed as well.
+    return status is None or status < 0 or status == HAS_FAILED
 
 
 def row(defect: Defect, catch: Catch) -> str:
@@ -122,7 +142,6 @@ def main() -> int:
     parser = argparse.ArgumentParser("defects", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="defects or areas; all when none is named")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--one", action="store_true", help="look at the one that is named, in this process")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--seeds", type=int, default=0, help="try so many, whatever the catalogue says")
     parser.add_argument("--tests", action=argparse.BooleanOptionalAction, default=True, help="run the named tests too")
@@ -135,9 +154,8 @@ def main() -> int:
         parser.error(f"there is no defect {', '.join(sorted(unknown))}")
     wanted = set(arguments.names)
     defects = [one for one in known.values() if not wanted or one.name in wanted or one.area in wanted]
-    if arguments.one:
-        print(json.dumps(asdict(hunt(defects[0].name, with_tests=arguments.tests, seeds=arguments.seeds))))
-        return 0
+    for options in map(Options.drawn, range(WARM_SEEDS)):
+        execute(options)  # what all have in common is made once
     look = partial(_hunt_apart, with_tests=arguments.tests, seeds=arguments.seeds)
     catches = []
     if not arguments.json:
