@@ -46,6 +46,8 @@ REQUEST = struct.Struct("<QIHHHBBq10s8s15sx")
 INTENT = struct.Struct("<IH12s10sI")
 OUTCOME = struct.Struct("<qHBB12s6s2xI")
 
+NUMBERS = {"reserved_to": 1, "day_max": 0, "day_floor": 0, "stan": 0, "instance": 0}
+
 
 def main() -> None:
     """Write a journal, replay it, and print what it took."""
@@ -145,7 +147,7 @@ def write_segment(directory: Path, journal_id: bytes, batches: list[tuple[int, i
     head += AESGCM(KEY).encrypt(nonce, data_key, head[:56]) + bytes(8)
     content = bytearray(head + checksum(head).to_bytes(4, "little"))
     sealer = AESGCM(data_key)
-    names = write_names(["issuer"], ["pos"], "632805000000")
+    names = write_names(["issuer"], ["pos"], NUMBERS)
     for position, count, wall_us, clear in [(first, 0, time_us, names), *batches]:
         block = packed(clear)
         size = len(clear if block is None else block)

@@ -11,7 +11,7 @@ from switch.identity cimport NOT_REFUSED
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
-from switch.meters cimport LIMIT_STANS
+from switch.meters cimport LIMIT_NUMBERS, LIMIT_STANS
 from switch.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
 from switch.outcome cimport compose_own_answer, refuse, send_answer, set_reason, set_rrn
 from switch.reason cimport (
@@ -194,7 +194,8 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
         return REASON_SYSTEM_MALFUNCTION
     stan = link.take_stan(state.numbering)
     if stan == 0:
-        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_STANS], 1)
+        stats_add(state.meters.stats, state.meters.refused_at_limit[
+            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
         return REASON_ISSUER_UNAVAILABLE
     source_size = _compose_advice(state, listener, link, entry.kind, told_as, stan, stands_in)
     if source_size < 0:

@@ -55,7 +55,7 @@ cdef void handle_link_message(State state, LinkChannel channel, const Frame *fra
 cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) noexcept:
     """Find the request by STAN or RRN; then the MAC and the fields that must agree decide whether this ends it."""
     cdef Link link = channel.link
-    cdef int64_t stan = link.match_number(&state.answer)
+    cdef int64_t stan = link.match_number(state.numbering, &state.answer)
     cdef uint32_t held = STAN_FREE
     cdef int verdict
     cdef Transaction *transaction

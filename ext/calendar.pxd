@@ -12,7 +12,6 @@ cdef class Calendar:
     cdef uint8_t local_time[6]                # hhmmss (field 12)
     cdef uint8_t local_date[4]                # MMDD (field 13)
     cdef uint8_t local_date_time[12]          # YYMMDDhhmmss (field 12 of ISO 8583:1993)
-    cdef uint8_t rrn_prefix[6]                # YDDDhh, UTC: last digit of the year, day of the year, hour
 
     cdef void set_time(self, int64_t now_ns, int64_t wall_s) noexcept nogil
     cdef void set_from_clock(self) noexcept nogil

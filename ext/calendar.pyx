@@ -54,7 +54,6 @@ cdef class Calendar:
             "local_time": self.local_time[:6].decode(),
             "local_date": self.local_date[:4].decode(),
             "local_date_time": self.local_date_time[:12].decode(),
-            "rrn_prefix": self.rrn_prefix[:6].decode(),
         }
 
     cdef void set_from_clock(self) noexcept nogil:
@@ -84,9 +83,6 @@ cdef class Calendar:
         write_digits(self.transmission_time + 4, 2, utc.tm_hour)
         write_digits(self.transmission_time + 6, 2, utc.tm_min)
         write_digits(self.transmission_time + 8, 2, utc.tm_sec)
-        write_digits(self.rrn_prefix, 1, utc.tm_year % 10)
-        write_digits(self.rrn_prefix + 1, 3, utc.tm_yday + 1)
-        write_digits(self.rrn_prefix + 4, 2, utc.tm_hour)
         write_digits(self.local_date_time, 2, local.tm_year % 100)
         write_digits(self.local_date_time + 2, 2, local.tm_mon + 1)
         write_digits(self.local_date_time + 4, 2, local.tm_mday)

@@ -67,7 +67,7 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
     reversal.pan_digits = <uint8_t>pan_digits
     memcpy(reversal.pan, pan, pan_digits)
     if rrn == NULL:
-        state.numbering.write_rrn(state.calendar, stan, reversal.rrn)      # its answer may be matched by it
+        state.numbering.write_rrn(reversal.rrn)                            # its answer may be matched by it
     else:
         memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
     if authorization_code != NULL:
@@ -179,7 +179,6 @@ cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
     cdef const RequestPart *request = <const RequestPart *>advice.request
     if advice.stood_in and link.stand_in is not None:
         link.stand_in.settle(request.currency, request.amount_minor)
-    link.free_stan(advice.stan)
     _release_stans(link, advice)
     state.reversals.remove(link.reversals, number)
 
@@ -330,16 +329,14 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
     if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
         return _refuse_to_send(state, link, reversal)
-    match = link.match_number(&state.sent)
+    match = link.match_number(state.numbering, &state.sent)
     if not 0 < match < STAN_COUNT:
         fail(&state.fault, FAULT_VALUE, FIELD_RRN if link.match_by_rrn else FIELD_STAN, 0, 0, 0)
         return _refuse_to_send(state, link, reversal)
     reversal.unsendable = False
     held = link.by_stan if reversal.is_advice else link.reversal_by_number
-    if reversal.is_advice and (match != reversal.stan or held[match] != STAN_FREE):
-        return -1
-    if not reversal.is_advice and held[match] != STAN_FREE:
-        # Another reversal with this number is at the issuer: first that one, then this.
+    if held[match] != STAN_FREE:
+        # Something else with this number is at the issuer: first that, then this.
         state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
         return 0
     if mac_field and link.mac_key.algorithm != MAC_NONE:
@@ -352,6 +349,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     transaction.link = link.number
     transaction.stan = <uint32_t>match
     transaction.reversal = number
+    memcpy(transaction.rrn, reversal.rrn, sizeof(transaction.rrn))
     transaction.sent_ns = state.calendar.now_ns
     transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
     if state.transactions.keep_messages(carrier, None, NULL, NULL, link.tables.spec, &state.sent,
@@ -447,6 +445,7 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
                   REASON_MAC_FAILED):
         postpone(state, link, number)
         return
+    link.free_stan(state.transactions.at(number).stan)
     state.journal.reversed(advice, reason)
     stats_add(state.meters.stats, state.meters.link[link.number].advices_acknowledged, 1)
     if reason not in (REASON_APPROVED, REASON_DUPLICATE):

@@ -42,6 +42,7 @@ cdef class Engine:
 
     cdef int begin(self, Channel channel) except -1:
         """The same, of a driver that delivers the notes when its turn ends."""
+        self.state.reserve_numbers()
         self.state.enlist(channel)
         if isinstance(channel, LinkChannel):
             begin_link(self.state, <LinkChannel>channel)
@@ -188,6 +189,7 @@ cdef class Engine:
     cdef void pass_time(self) noexcept:
         """The same, of a driver that delivers the notes when its turn ends."""
         cdef Link link
+        self.state.reserve_numbers()
         if self.state.unreversed:
             reverse_unreversed(self.state)
         self.state.duplicates.expire(self.state.calendar.now_ns)

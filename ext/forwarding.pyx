@@ -65,7 +65,7 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
     state.set_mti(<uint32_t>link.tables.kind_mti(kind))
     write_digits(state.stan_text, 6, stan)
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
-    state.numbering.write_rrn(state.calendar, stan, state.rrn)
+    state.numbering.write_rrn(state.rrn)
     set_rrn(state, state.rrn)
     fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
     # The account types of the terminal's processing code stay; what is asked is written in the link's own way.

@@ -90,7 +90,7 @@ cdef class Link:
     cdef bint is_late(self) noexcept
     cdef LinkChannel next_channel(self)
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
-    cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil
+    cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
     cdef void hold_stan(self, uint32_t stan) noexcept nogil
     cdef void release_stan(self, uint32_t stan) noexcept nogil

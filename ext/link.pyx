@@ -6,7 +6,7 @@ from libc.string cimport memcmp
 from switch.framing cimport FrameStream
 from switch.kept cimport kept_offset
 from switch.mac cimport MAC_NONE, set_mac_key
-from switch.numbering cimport RRN_SIZE, number_of_rrn
+from switch.numbering cimport RRN_SIZE
 from switch.pin cimport set_pin_key
 from switch.dialect cimport mti_class
 from switch.scan cimport has_field, read_number, read_text
@@ -180,23 +180,26 @@ cdef class Link:
         return <LinkChannel>self.channels[self._turn % count]
 
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
-        """The next STAN that nothing in flight, late or owed on this link holds; 0 when every one is held."""
+        """The next STAN that nothing in flight, late or owed on this link holds; 0 when every one is held, or no number
+        may be given just now."""
         cdef uint32_t stan, _
-        for _ in range(<uint32_t>STAN_COUNT):
+        for _ in range(numbering.stan_count):
             stan = numbering.take()
+            if stan == 0:
+                return 0
             if self.by_stan[stan] == STAN_FREE and self.stan_holds[stan] == 0:
                 return stan
         return 0
 
-    cdef int64_t match_number(self, const MessageIndex *message) noexcept nogil:
-        """The number by which a message and its answer are matched: the STAN, or the STAN that its RRN was made of; -1
+    cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil:
+        """The number by which a message and its answer are matched: the STAN, or the STAN that goes with its RRN; -1
         when it has none. Network management messages carry no RRN and always go by STAN."""
         cdef uint8_t rrn[RRN_SIZE]
         if not self.match_by_rrn or mti_class(message.mti) == CLASS_NETWORK:
             return read_number(self.tables.spec, message, FIELD_STAN)
         if read_text(self.tables.spec, message, FIELD_RRN, rrn, RRN_SIZE) != RRN_SIZE:
             return -1
-        return number_of_rrn(rrn)
+        return numbering.stan_of(rrn)
 
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
         """Nothing with this STAN is at the issuer any more, nor is its answer waited for."""
@@ -228,6 +231,10 @@ cdef class Link:
         """Whether an answer repeats what it must of the message that was sent (same dialect: compared as bytes)."""
         cdef int i, field
         cdef const Stretch *stretch
+        cdef uint8_t rrn[RRN_SIZE]
+        if self.match_by_rrn and (read_text(self.tables.spec, answer, FIELD_RRN, rrn, RRN_SIZE) != RRN_SIZE
+                                  or memcmp(rrn, transaction.rrn, RRN_SIZE) != 0):
+            return False                  # other reference numbers lead to the same STAN
         # An answer that repeats nothing of its request could be anybody's.
         cdef bint is_ours = self.verify_count == 0
         for i in range(self.verify_count):

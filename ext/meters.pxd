@@ -20,6 +20,7 @@ cdef enum:                                # limits, in the order of refused_at_l
     LIMIT_LINK_REVERSALS
     LIMIT_TERMINAL_REVERSALS
     LIMIT_UNKNOWN_REVERSALS
+    LIMIT_NUMBERS
     LIMIT_COUNT
 
 cdef struct ListenerMeters:

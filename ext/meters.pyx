@@ -48,7 +48,7 @@ LINK_SERIES = (
     ("advices_cancelled", "authswitch_advices_cancelled_total", "Advices taken back before they were sent."),
 )
 LIMITS = ("transactions", "duplicates", "reversals", "stans", "late", "terminal_duplicates", "link_reversals",
-          "terminal_reversals", "unknown_reversals")
+          "terminal_reversals", "unknown_reversals", "numbers")
 NO_LINK = "none"
 
 

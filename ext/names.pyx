@@ -2,24 +2,27 @@
 
 NAMED_LINK = 1
 NAMED_LISTENER = 2
-NAMED_NUMBER = 3
+NAMED_NUMBER = 3                  # of older versions: the last reference number
 NAMED_CLOCK = 4
+NAMED_RESERVED = 5
+RESERVED_KEYS = ("reserved_to", "day_max", "day_floor", "stan")
 
 
-def write_names(list links not None, list listeners not None, str rrn not None, tuple clock=None):
+def write_names(list links not None, list listeners not None, dict numbers not None, tuple clock=None):
     """What the numbers of links and listeners mean: the content of a batch of names.
 
     Args:
         links: Names, in order of their numbers.
         listeners: The same.
-        rrn: The last retrieval reference number that was given.
+        numbers: What is reserved: ``reserved_to``, ``day_max`` and ``day_floor`` as in NUMBERS, ``stan`` the last one
+            that was given, and the ``instance``.
         clock: What the journal's own time goes by: which start of which machine, what must be added to the nanoseconds
             since then, and the time now, in nanoseconds.
     """
     written = bytearray()
     entries = [(NAMED_LINK, number, name) for number, name in enumerate(links)]
     entries += [(NAMED_LISTENER, number, name) for number, name in enumerate(listeners)]
-    entries.append((NAMED_NUMBER, 0, rrn))
+    entries.append((NAMED_RESERVED, numbers["instance"], " ".join(str(numbers[key]) for key in RESERVED_KEYS)))
     entries += [(NAMED_CLOCK, number, str(part)) for number, part in enumerate(clock or ())]
     for kind, number, name in entries:
         text = name.encode()
@@ -28,13 +31,15 @@ def write_names(list links not None, list listeners not None, str rrn not None, 
 
 
 def read_names(bytes content not None):
-    """The other way round: names of links by number, of listeners by number, the reference number, and the clock, or
-    None.
+    """The other way round: names of links by number, of listeners by number, what is known of numbers, and the clock,
+    or None.
+
+    Older versions wrote no more of numbers than the last reference number: of that only ``stan`` is known.
 
     Raises:
         ValueError: it is no batch of names.
     """
-    found = {NAMED_LINK: {}, NAMED_LISTENER: {}, NAMED_NUMBER: {0: ""}, NAMED_CLOCK: {}}
+    found = {NAMED_LINK: {}, NAMED_LISTENER: {}, NAMED_NUMBER: {}, NAMED_CLOCK: {}, NAMED_RESERVED: {}}
     at = 0
     while at < len(content):
         if at + 4 > len(content) or at + 4 + content[at + 1] > len(content):
@@ -50,4 +55,14 @@ def read_names(bytes content not None):
             clock = (found[NAMED_CLOCK][0], int(found[NAMED_CLOCK][1]), int(found[NAMED_CLOCK][2]))
         except KeyError:
             raise ValueError("the batch of names has half a clock") from None
-    return found[NAMED_LINK], found[NAMED_LISTENER], found[NAMED_NUMBER][0], clock
+    return found[NAMED_LINK], found[NAMED_LISTENER], _numbers(found[NAMED_NUMBER], found[NAMED_RESERVED]), clock
+
+
+def _numbers(last, reserved):
+    for instance, text in reserved.items():
+        parts = [int(part) for part in text.split(" ")]
+        if len(parts) != len(RESERVED_KEYS):
+            raise ValueError(f"the batch of names has {len(parts)} parts of what is reserved")
+        return {"instance": instance, **dict(zip(RESERVED_KEYS, parts))}
+    rrn = last.get(0, "")
+    return {"stan": int(rrn[-6:])} if rrn[-6:].isdecimal() else {}

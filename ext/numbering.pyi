@@ -1,12 +1,26 @@
-from typing import final
+from typing import Final, final
 
-from switch.calendar import Calendar
+INSTANCES_MAX: Final[int]
+BLOCK_NUMBERS: Final[int]
 
 @final
 class Numbering:
+    instance: int
+    instances: int
+    stan_first: int
+    stan_count: int
     next: int
-    turns: int
-    def __init__(self, first: int = 1) -> None: ...
-    def rrn(self, calendar: Calendar) -> str: ...
-
-def number_of(rrn: str) -> int: ...
+    limit: int
+    ceiling: int
+    position: int
+    day: int
+    learned_instance: int
+    def __init__(self, instance: int = 0, instances: int = 1) -> None: ...
+    @property
+    def next_stan(self) -> int: ...
+    @property
+    def span(self) -> int: ...
+    def begin_behind(self, number: int) -> None: ...
+    def begin_by_clock(self, wall_us: int) -> None: ...
+    def reserve(self, wall_s: int) -> bool: ...
+    def rrn(self) -> str: ...

@@ -17,6 +17,7 @@ from switch.reversal cimport (
 from switch.scan cimport read_text, scan_message
 from switch.sensitive cimport unkept_of_answer
 from switch.state cimport SCRATCH_BYTES
+from switch.meters cimport LIMIT_NUMBERS
 from switch.stats cimport stats_add
 from switch.transaction cimport Transaction
 from switch.translate cimport SLOT_AUTHORIZATION_CODE, SLOT_RESPONSE_CODE, SLOT_RRN, Composer, fill_slot
@@ -90,8 +91,12 @@ cdef bint send_answer(State state, TerminalChannel channel, const uint8_t *heade
 cdef void prepare_answer(State state, Listener listener, int reason) noexcept:
     state.clear_slots()
     set_reason(state, listener, reason)
-    state.numbering.write_rrn(state.calendar, state.numbering.take(), state.rrn)
-    set_rrn(state, state.rrn)
+    if state.numbering.take():
+        state.numbering.write_rrn(state.rrn)
+        set_rrn(state, state.rrn)
+    else:
+        memset(state.rrn, 0, sizeof(state.rrn))      # none may be promised just now: the answer goes without
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_NUMBERS], 1)
 
 
 cdef void refuse(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal, int kind,

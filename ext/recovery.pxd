@@ -4,7 +4,7 @@ A request without an outcome is ended and reversed; reversals that no issuer ack
 within the duplicate window is remembered with its answers; links number on where they were.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.dialect cimport DialectTables
 from switch.link cimport Link
 from switch.positions cimport PositionTable
@@ -40,7 +40,6 @@ cdef class Recovery(Visitor):
     cdef dict _link_numbers                   # by name: now
     cdef dict _listener_numbers
     cdef dict _lenient                        # by specification: its lenient form
-    cdef bint _is_numbered                    # the sequence of numbers goes on
     cdef int64_t _now_ns
     cdef int64_t _now_us
     cdef bint _has_clock

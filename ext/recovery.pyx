@@ -13,12 +13,12 @@ from switch.journal cimport POSITION_FAILED
 from switch.kept cimport lenient_form, mend_copy
 from switch.link cimport Link
 from switch.listener cimport Listener
-from switch.numbering cimport RRN_SIZE
+from switch.numbering cimport NumberBlock, Numbering
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE,
-    RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
-    RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, read_record, unpack_digits,
+    RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_NUMBERS, RECORD_OUTCOME,
+    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
@@ -36,6 +36,7 @@ cdef enum:
     ABSENT = -1
     FIELD_TERMINAL = 41
     SLACK_TICKS = 2           # that a record's time may be ahead, for being written in ticks
+    US_A_SECOND = 1_000_000
     KINDS_MAX = 64
 
 
@@ -76,9 +77,8 @@ cdef class Recovery(Visitor):
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         """What numbers mean from here on, and where numbering goes on when nothing later tells."""
-        cdef bytes text
         self._links = [ABSENT] * (max(links, default=-1) + 1)
         self._link_name_at = [0] * len(self._links)
         self._listeners = [ABSENT] * (max(listeners, default=-1) + 1)
@@ -89,10 +89,7 @@ cdef class Recovery(Visitor):
             self._link_name_at[number] = self._link_names.index(name)
         for number, name in listeners.items():
             self._listeners[number] = self._listener_numbers.get(name, ABSENT)
-        if not self._is_numbered and len(rrn) == RRN_SIZE:
-            self._is_numbered = True
-            text = rrn.encode("ascii")
-            self.state.numbering.go_on_after(<const uint8_t *><const char *>text)
+        self.state.numbering.learn_names(numbers)
         return 0
 
     cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
@@ -115,8 +112,7 @@ cdef class Recovery(Visitor):
             link = self._number(self._links, record.intent.link)
             self._keep(self._intents, record, record.intent.link, link,
                        self._number(self._listeners, record.request.listener))
-            self._is_numbered = True
-            self.state.numbering.go_on_after(record.intent.rrn)
+            self.state.numbering.learn_stan(record.intent.stan)
         elif type == RECORD_OUTCOME:
             self._take_outcome(record)
         elif type == RECORD_REVERSAL:
@@ -128,7 +124,7 @@ cdef class Recovery(Visitor):
                 self._go_on_unfound(record)
                 self._drop(self._reversals, record.reversal.replaces)
             elif record.reversal.stan:
-                self.state.numbering.skip(record.reversal.stan)
+                self.state.numbering.learn_stan(record.reversal.stan)
             if record.reversal.original:
                 self._originals.put(record.reversal.original, <uint64_t>record.position)
                 kept = <KeptRecord *>self._intents.get(record.reversal.original)
@@ -148,6 +144,9 @@ cdef class Recovery(Visitor):
             self._drop(self._reversals, record.reversed.reversal)
         elif type == RECORD_CLOSED:
             self._drop(self._reversals, record.closed.reversal)
+        elif type == RECORD_NUMBERS:
+            self.state.numbering.learn(record.numbers.reserved_to, record.numbers.day_max, record.numbers.day_floor,
+                                       record.numbers.instance)
         elif type == RECORD_UNFOUND:
             kept = <KeptRecord *>self._reversals.get(record.unfound.reversal)
             if kept != NULL:
@@ -175,8 +174,7 @@ cdef class Recovery(Visitor):
                 kept.outcome_serial = before.outcome_serial
             self._drop(self._reversals, record.advice.replaces)
         else:
-            self._is_numbered = True
-            self.state.numbering.go_on_after(record.advice.rrn)
+            self.state.numbering.learn_stan(record.advice.stan)
         return 0
 
     cdef int _number(self, list numbers, int number) except -2:
@@ -372,11 +370,22 @@ cdef class Recovery(Visitor):
 
         Raises:
             OSError: it cannot be written.
+            RecoveryFailed: its reference numbers are those of another instance.
         """
+        cdef Numbering numbering = self.state.numbering
+        cdef NumberBlock block
+        if numbering.learned_instance not in (-1, numbering.instance):
+            raise RecoveryFailed(f"its reference numbers are those of instance {numbering.learned_instance}, and "
+                                 f"switch.instance is {numbering.instance}: set it back, or drain this switch until "
+                                 "nothing is owed and begin the other instance with a directory of its own")
         self._settle_clock(boot)
+        numbering.go_on(self._now_us)
+        if numbering.wants(self._now_us // US_A_SECOND, &block):
+            numbering.ask(&block, 0)
         writer.low_water = min([next_position] + self._reversals.positions()[:1] + self._intents.positions()[:1])
         writer.begin(next_position, self._now_us, names_of(self.state, <JournalFiles>self.state.journal))
         (<JournalFiles?>self.state.journal).begin(writer, next_position)
+        numbering.grant(self._now_us // US_A_SECOND)      # it stands at the beginning of the segment, durable
 
     def finish(self):
         """Resume what is owed, and end what was under way; all of it is durable when this returns.
@@ -486,8 +495,7 @@ cdef class Recovery(Visitor):
         reversal.unfound = kept.unfound
         hold_stans(self.state, link, reversal)
         if reversal.listener == NO_LISTENER:
-            # By no clock is it known how long the switch was down: its original has all of its time again.
-            reversal.bookable_until_ns = self._now_ns + link.reversals.horizon_ns
+            reversal.bookable_until_ns = reversal.stored_ns + link.reversals.horizon_ns
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
             self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))

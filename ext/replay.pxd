@@ -12,9 +12,9 @@ cdef class Visitor:
     cdef int take(self, const Record *record) except -1
     cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1
     """Before ``take_names``, where the segment has it: what the journal's own time goes by, as ``write_names`` says."""
-    cdef int take_names(self, dict links, dict listeners, str rrn) except -1
-    """At the beginning of each segment, before its records: names of links and of listeners by their numbers, and the
-    last reference number that was given."""
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1
+    """At the beginning of each segment, before its records: names of links and of listeners by their numbers, and
+    what is known of numbers, as ``switch.names.read_names`` gives it."""
 
 
 cdef class Listing(Visitor):

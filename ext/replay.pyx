@@ -63,7 +63,7 @@ cdef class Visitor:
     cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
         return 0
 
-    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         return 0
 
 
@@ -82,7 +82,7 @@ cdef class Listing(Visitor):
         self._callback(parts)
         return 0
 
-    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         self._links = links
         self._listeners = listeners
         return 0
@@ -333,10 +333,10 @@ cdef class JournalReader:
             raise JournalDamaged(segment.name, offset, tail.next_position,
                                  f"the batch begins at position {head.first_position}", ADVICE_DAMAGED)
         if head.kind == BATCH_NAMES:
-            links, listeners, rrn, clock = read_names((<const char *>clear)[:head.clear_size])
+            links, listeners, numbers, clock = read_names((<const char *>clear)[:head.clear_size])
             if clock is not None:
                 visitor.take_clock(clock[0], clock[1], clock[2])
-            visitor.take_names(links, listeners, rrn)
+            visitor.take_names(links, listeners, numbers)
             return 0
         for number in range(head.count):
             size = read_record(clear + at, head.clear_size - at, &record)

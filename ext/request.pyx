@@ -21,7 +21,7 @@ from switch.link cimport Link, LinkChannel
 from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
 from switch.meters cimport (
-    LIMIT_DUPLICATES, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TRANSACTIONS,
+    LIMIT_DUPLICATES, LIMIT_NUMBERS, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TRANSACTIONS,
 )
 from switch.network cimport answer_terminal
 from switch.note_queue cimport (
@@ -404,7 +404,8 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     if carrier is None:
         return REASON_ISSUER_UNAVAILABLE
     if stan == 0:
-        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_STANS], 1)
+        stats_add(state.meters.stats, state.meters.refused_at_limit[
+            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
         return REASON_ISSUER_UNAVAILABLE
     size = _compose(state, listener, link, terminal, kind, stan, offset)
     if size < 0:

@@ -64,7 +64,7 @@ cdef class Search(Visitor):
         text = pan_last.encode("ascii")
         memcpy(self._last, <const uint8_t *><const char *>text, self._last_count)
 
-    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         self._links = links
         self._listeners = listeners
         return 0
@@ -199,7 +199,7 @@ cdef class Owing(Visitor):
         """The records of what is owed, oldest first, as dicts with whole card numbers; their attempts as they are."""
         return [self._records[position] for position in sorted(self._records)]
 
-    cdef int take_names(self, dict links, dict listeners, str rrn) except -1:
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         self._links = links
         self._listeners = listeners
         return 0

@@ -84,6 +84,7 @@ cdef class State:
     cdef int pan_digits
 
     cdef uint64_t random(self) noexcept nogil
+    cdef void reserve_numbers(self) noexcept
     cdef void tell(self, NoteEvent event, int place, int64_t first=*, int64_t second=*, int64_t third=*,
                    int64_t fourth=*) noexcept nogil
     cdef void tell_of(self, NoteEvent event, int place, const uint8_t *rrn, int64_t first=*, int64_t second=*,

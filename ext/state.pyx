@@ -6,8 +6,10 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
+from switch.journal cimport POSITION_FAILED
 from switch.live cimport live
 from switch.note_queue cimport NOTE_TEXT_BYTES, Note
+from switch.numbering cimport NumberBlock
 from switch.registry cimport TERMINAL_ID_MAX
 from switch.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
@@ -179,6 +181,20 @@ cdef class State:
             return NULL
         self.has_detail = False
         return &self.detail
+
+    cdef void reserve_numbers(self) noexcept:
+        """Have numbers written down ahead of their use; to be called every few milliseconds."""
+        cdef Numbering numbering = self.numbering
+        cdef NumberBlock block
+        cdef int64_t position
+        if numbering.next == 0:
+            numbering.begin(self.calendar.wall_us)
+        if numbering.wants(self.calendar.wall_s, &block):
+            position = self.journal.numbers(&block)
+            if position != POSITION_FAILED:
+                numbering.ask(&block, position)
+        if 0 <= numbering.position <= self.journal.durable:
+            numbering.grant(self.calendar.wall_s)
 
     cdef void enlist(self, Channel channel):
         """Give a channel its slot; from here on answers can find it."""

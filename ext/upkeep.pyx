@@ -1,10 +1,10 @@
 """What keeps a recovery short: the lowest position that is still needed, and old debts written down once more."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from switch.commit cimport JournalFiles
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport Link
-from switch.numbering cimport RRN_SIZE
+from switch.numbering cimport NumberBlock
 from switch.names import write_names
 from switch.reversal cimport REVERSAL_FREE, Reversal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
@@ -13,10 +13,16 @@ CARRY_RECORDS = 4_000_000
 
 
 cdef bytes names_of(State state, JournalFiles journal):
-    cdef uint8_t rrn[RRN_SIZE]
-    cdef bint has_last = state.numbering.last_rrn(rrn)
-    return write_names([link.name for link in state.links], [listener.name for listener in state.listeners],
-                       rrn[:RRN_SIZE].decode("ascii") if has_last else "",
+    cdef NumberBlock block
+    state.numbering.newest(&block)
+    numbers = {
+        "reserved_to": block.end,
+        "day_max": block.day_max,
+        "day_floor": block.day_floor,
+        "stan": state.numbering.last_stan(),
+        "instance": block.instance,
+    }
+    return write_names([link.name for link in state.links], [listener.name for listener in state.listeners], numbers,
                        (journal.boot, journal.elapsed_offset_ns, state.calendar.now_ns + journal.elapsed_offset_ns))
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from switch.link import VERIFY_FIELDS_MAX
+from switch.numbering import INSTANCES_MAX
 from switch.problems import Problem
 from switch.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
 
@@ -180,6 +181,19 @@ class SwitchSection(Section):
     acquirer_id: InstitutionId = Field(description="Acquiring institution's identification code, field 32.")
     timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
         "UTC", description="Time zone of local dates and times (fields 12 and 13), by its name in the IANA database."
+    )
+    instance: int = count(
+        0,
+        "Which of several switches with one `acquirer_id` this is, counted from 0: its reference numbers bear it, and "
+        "its STANs are a part of their own. The journal remembers it.",
+        least=0,
+        most=INSTANCES_MAX - 1,
+    )
+    instances: int = count(1, "How many such switches there are; the same for all of them.", most=INSTANCES_MAX)
+    numbers_file: FilePath | None = Field(
+        None,
+        description="File that keeps the highest number which was reserved, for when the journal is gone or off; by "
+        "default the journal's directory with `.numbers` behind its name, and none with the journal off.",
     )
 
 

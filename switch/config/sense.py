@@ -19,12 +19,16 @@ from switch.config.models import (
     LinkStandIn,
     ListenerSection,
     RiskSection,
+    SwitchSection,
 )
+
+STANS = 999_999
 
 
 def check_sense(draft: Draft) -> None:
     """Check what no model can check by itself, among those parts of the draft that are valid."""
     _check_names(draft)
+    _check_instance(draft)
     _check_addresses(draft)
     _check_admin(draft)
     _check_keys(draft)
@@ -42,12 +46,31 @@ def check_sense(draft: Draft) -> None:
         draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
 
 
+def _check_instance(draft: Draft) -> None:
+    switch = draft.get("switch", SwitchSection)
+    if switch is None:
+        return
+    if switch.instance >= switch.instances:
+        draft.error("switch.instance", f"{switch.instance} is not below switch.instances, which is {switch.instances}")
+    stans = STANS // switch.instances
+    for link in draft.links:
+        if link.in_flight_max > stans:
+            draft.error(
+                f"link[{link.name}].in_flight_max",
+                f"{link.in_flight_max:,} is above the {stans:,} STANs that each of {switch.instances} instances has",
+            )
+
+
 def _check_journal(draft: Draft) -> None:
     journal = draft.get("journal", JournalSection)
     if journal is None:
         return
     if journal.mode == "off":
-        draft.warning("journal.mode", "off: what is in flight and not yet reversed is lost in a crash")
+        draft.warning(
+            "journal.mode",
+            "off: what is in flight and not yet reversed is lost in a crash; without switch.numbers_file a restart may "
+            "give reference numbers again",
+        )
         return
     if journal.directory is None:
         draft.error("journal.directory", 'is required with mode "files"')

@@ -117,7 +117,7 @@ def build_engine(
                 limits.terminal_share_percent,
             ),
             reversals=ReversalStore(limits.reversals_max, parts.registry.terminal_count),
-            numbering=Numbering(),
+            numbering=Numbering(config.switch.instance, config.switch.instances),
             acquirer_id=config.switch.acquirer_id,
             note=note,
             seed=seed,

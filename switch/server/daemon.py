@@ -20,6 +20,7 @@ from switch.config.descriptors import needed_descriptors, terminals_served
 from switch.config.parts import Parts, load_parts
 from switch.connection import Reactor
 from switch.journaling import Store
+from switch.journaling.numbers import numbers_keeper
 from switch.log import configure_logging, get_logger
 from switch.log_writer import LogWriter
 from switch.server.assembly import build_engine, utc_offset_seconds
@@ -66,6 +67,7 @@ class Daemon:
         self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)
         self._gauges = Gauges(self._engine, self._stats, log_writer)
         self._stands_in = any(link.stand_in is not None for link in config.links)
+        self._numbers = numbers_keeper(config, self._engine.state.numbering, self._stats)
         self._started = False
         self._drain_wanted = asyncio.Event()
         self._end_wanted = asyncio.Event()
@@ -171,8 +173,10 @@ class Daemon:
         try:
             await self.admin.start()
             self._say_who(runs=True)
+            self._numbers.begin()
             if self._store is not None:
                 await self._recover(self._store, reactor)
+            self._numbers.open()
             if self._drain_wanted.is_set():
                 return True
             reactor.start()
@@ -256,8 +260,10 @@ class Daemon:
         )
 
     async def _keep_house(self) -> None:
+        keepers = (self._keep_calendar, self._keep_journal, self._numbers.keep)
+        chores = (*keepers, self._gauges.refresh, self._debts.refresh)
         while True:
-            for chore in (self._keep_calendar, self._keep_journal, self._gauges.refresh, self._debts.refresh):
+            for chore in chores:
                 try:
                     chore()
                 except Exception as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-RRN = re.compile(r"[0-9]{6}[0-9A-Z]{6}")
+RRN = re.compile(r"[0-9]{4}[0-9A-Z]{8}")
 TERMINAL_AND_STAN = re.compile(r"([!-~]{1,8})/([0-9]{1,6})")
 CARD = re.compile(r"([0-9]{0,9})\*+([0-9]{4,10})")
 AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{2,4})?")  # no currency has tenths: 12.5 may stand for 12.50 or for 1.25
@@ -79,7 +79,7 @@ def parse_key(text: str, now: datetime) -> Query:
     if match := CARD.fullmatch(text):
         return Query(pan_first=match[1], pan_last=match[2])
     if RRN.fullmatch(text):
-        begins, ends = hour_of_rrn(text, now) or (None, None)
+        begins, ends = day_of_rrn(text, now) or (None, None)
         return Query(rrn=text, begins=begins, ends=ends)
     raise QueryError(f"{text!r} is no key; needed {KEYS_WANTED}")
 
@@ -101,20 +101,21 @@ def narrowed(query: Query, *, begins: datetime | None, ends: datetime | None, am
     return changed
 
 
-def hour_of_rrn(rrn: str, now: datetime) -> tuple[datetime, datetime] | None:
-    """Between which times a request with this number came: it begins with YDDDhh, in UTC. None where that is no time.
+def day_of_rrn(rrn: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """Between which times a request with this number came: it begins with YDDD, in UTC.
 
-    The year is the latest one with that last digit.
+    None where that is no day, or one to come: then the clock has been ahead. The year is the latest one with that last
+    digit.
     """
-    day, hour = int(rrn[1:4]), int(rrn[4:6])
+    day = int(rrn[1:4])
     year = now.year + (1 if now.month == 12 else 0)
     year -= (year - int(rrn[0])) % 10
-    begins = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour)
+    begins = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=day - 1)
     if begins > now + timedelta(days=1):
-        begins = datetime(year - 10, 1, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour)
-    if not 1 <= day <= 366 or hour > 23:
+        begins = datetime(year - 10, 1, 1, tzinfo=UTC) + timedelta(days=day - 1)
+    if not 1 <= day <= 366 or begins > now:
         return None
-    return begins - RRN_SPARE, begins + timedelta(hours=1) + RRN_SPARE
+    return begins - RRN_SPARE, begins + timedelta(days=1) + RRN_SPARE
 
 
 def parse_time(text: str, zone: ZoneInfo) -> datetime:

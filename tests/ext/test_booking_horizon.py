@@ -82,10 +82,10 @@ def test_over_restarts():
     issuer.answer(attempt, "25")
     world.sync()
     for times in (1, 2):
-        world = world.killed(later_s=10_000)
+        world = world.killed(later_s=60)
         (entry,) = list_owed(world.engine.state)[1]
         assert (entry["rrn"], entry["not_found"]) == (asked["37"], times)
-        assert entry["bookable_seconds"] == HORIZON_S
+        assert HORIZON_S - 200 < entry["bookable_seconds"] < HORIZON_S
         issuer = world.issuer()
         attempt = next_attempt(world, issuer)
         assert attempt["90"][4:10] == asked["11"]
@@ -134,9 +134,7 @@ class TestStans:
 
     def taken(self, world, issuer, stan):
         """Whether a new purchase gets the STAN, when its turn has come."""
-        numbering = world.engine.state.numbering
-        while numbering.next != stan:
-            numbering.rrn(world.calendar)
+        world.skip_to_stan(stan)
         terminal = world.terminal()
         terminal.send(purchase(world))
         asked = issuer.read_one()
@@ -166,9 +164,7 @@ class TestStans:
         terminal, issuer = world.terminal("iso"), world.issuer()
         world.sync()
         issuer.read()
-        numbering = world.engine.state.numbering
-        while numbering.next != int(asked["11"]):
-            numbering.rrn(world.calendar)
+        world.skip_to_stan(int(asked["11"]))
         terminal.send(purchase(world, f11="000777"))
         world.sync()
         assert int(issuer.read_one()["11"]) == int(asked["11"]) + 2, "the next one is the reversal's own"

@@ -27,7 +27,6 @@ def expected(moment, offset_s):
         "local_time": f"{local:%H%M%S}",
         "local_date": f"{local:%m%d}",
         "local_date_time": f"{local:%y%m%d%H%M%S}",
-        "rrn_prefix": f"{moment:%Y}"[3] + f"{moment:%j%H}",
     }
 
 

@@ -196,17 +196,26 @@ def as_of(version, record):
 
 def of_older_format(content, version):
     """The segment as a program of an older format would have written it."""
+    return rewritten(content, version, lambda record: as_of(version, record))
+
+
+def rewritten(content, version, change, appended=b""):
+    """The segment with each record changed, and one record more at its end."""
     *_, nonce, wrapped, tag, _, _ = HEAD.unpack_from(content)
     data_key = AESGCM(AESGCM(KEY).decrypt(nonce, wrapped + tag, bytes(content[:56])))
     written = bytearray(as_version(content, version)[: HEAD.size])
-    for first, count, kind, clear in unsealed(bytes(content)):
+    batches = unsealed(bytes(content))
+    for first, count, kind, clear in batches:
         body, at = (b"", 0) if kind == 1 else (clear, len(clear))
         while at < len(clear):
             size = int.from_bytes(clear[at : at + 4], "little")
-            body += as_of(version, clear[at : at + size])
+            body += change(clear[at : at + size])
             at += size
+        if appended and first == batches[-1][0] and kind == 1:
+            body += appended
         whole = -(-(BATCH.size + len(body)) // 8) * 8
-        head = BATCH.pack(0x48435442, whole, first, count, len(body), len(body), kind, 0, 0, bytes(16), 0)
+        records = count + bool(appended and first == batches[-1][0] and kind == 1)
+        head = BATCH.pack(0x48435442, whole, first, records, len(body), len(body), kind, 0, 0, bytes(16), 0)
         sealed = data_key.encrypt(struct.pack("<QI", len(written), 0), body, head[:40])
         batch = head[:40] + sealed[-16:] + bytes(8) + sealed[:-16]
         batch += bytes(whole - len(batch))

@@ -322,10 +322,11 @@ class World:
         risk: Risk | None = None,
         note: Note | None = None,
         seed: int = 7,
+        switch: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = Config.model_validate(
             {
-                "switch": {"name": "test", "acquirer_id": "10000001"},
+                "switch": {"name": "test", "acquirer_id": "10000001", **(switch or {})},
                 "limits": {
                     "transactions_in_flight_max": 64,
                     "duplicate_window_count_max": 1_000,
@@ -420,6 +421,16 @@ class World:
             left -= step
             self._set_clock()
             self.engine.tick()
+
+    def skip_to_stan(self, stan: int) -> None:
+        """Use up numbers until the next one has this STAN."""
+        numbering = self.engine.state.numbering
+        while numbering.next_stan != stan:
+            if numbering.next == numbering.limit:
+                self.engine.tick()
+                self.sync()
+                self.engine.tick()
+            numbering.rrn()
 
     def tick(self) -> None:
         """Let the engine look at what is due, a moment later."""

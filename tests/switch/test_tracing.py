@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -367,7 +367,7 @@ class TestKeys:
         assert "no transaction with card *4321; searched were 1 requests, in what was written from 2027-01-15" in output
         status, output = lived.run("701508999999")
         assert status == 1
-        assert "RRN 701508999999, from 2027-01-15" in output
+        assert "RRN 701508999999, from 2027-01-14" in output
 
     @pytest.mark.parametrize(
         ("key", "options", "said"),
@@ -431,20 +431,22 @@ def test_attempts_are_shortened_for_people():
 @pytest.mark.parametrize(
     ("now", "rrn", "begins"),
     [
-        (datetime(2026, 11, 23, tzinfo=UTC), "632704000123", datetime(2026, 11, 23, 3, 50, tzinfo=UTC)),
-        (datetime(2026, 1, 1, 1, tzinfo=UTC), "536523000123", datetime(2025, 12, 31, 22, 50, tzinfo=UTC)),
-        (datetime(2026, 11, 23, tzinfo=UTC), "700108000001", datetime(2017, 1, 1, 7, 50, tzinfo=UTC)),
+        (datetime(2026, 11, 23, tzinfo=UTC), "632704000123", datetime(2026, 11, 22, 23, 50, tzinfo=UTC)),
+        (datetime(2026, 1, 1, 1, tzinfo=UTC), "5365V3Z00123", datetime(2025, 12, 30, 23, 50, tzinfo=UTC)),
+        (datetime(2026, 11, 23, tzinfo=UTC), "700108000001", datetime(2016, 12, 31, 23, 50, tzinfo=UTC)),
     ],
 )
-def test_hour_of_a_reference_number(now, rrn, begins):
-    found = queries.hour_of_rrn(rrn, now)
+def test_day_of_a_reference_number(now, rrn, begins):
+    found = queries.day_of_rrn(rrn, now)
     assert found is not None
     assert found[0] == begins
+    assert found[1] - begins == timedelta(days=1, minutes=20)
 
 
-@pytest.mark.parametrize("rrn", ["600008000001", "636708000001", "632824000001"])
-def test_reference_numbers_without_a_time(rrn):
-    assert queries.hour_of_rrn(rrn, datetime(2026, 11, 23, tzinfo=UTC)) is None
+@pytest.mark.parametrize("rrn", ["600008000001", "636708000001", "632808000001"])
+def test_reference_numbers_without_a_day(rrn):
+    """Day 0, day 367, and tomorrow."""
+    assert queries.day_of_rrn(rrn, datetime(2026, 11, 23, tzinfo=UTC)) is None
 
 
 def test_days_follow_the_clock_of_the_zone():
