@@ -223,6 +223,8 @@ cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, con
 cdef int64_t next_delivered(const uint8_t **at, const uint8_t *end, int64_t before) noexcept nogil
 """The position that follows ``before`` in a DELIVERED record, and the place behind it; 0 when there is none."""
 
+cdef list positions_of(const Record *record)
+
 cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outcome) noexcept nogil
 """What a record says of a terminal's request."""
 

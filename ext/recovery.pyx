@@ -17,8 +17,9 @@ from switch.numbering cimport NumberBlock, Numbering
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE,
-    RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_NUMBERS, RECORD_OUTCOME,
-    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, read_record, unpack_digits,
+    RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_NUMBERS,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, positions_of,
+    read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
@@ -58,6 +59,7 @@ cdef class Recovery(Visitor):
         self._reversals = PositionTable()
         self._advices = PositionTable()
         self._originals = PositionTable()
+        self._untold = PositionTable()
         self._links = []
         self._listeners = []
         self._link_names = []
@@ -101,6 +103,7 @@ cdef class Recovery(Visitor):
 
     cdef int take(self, const Record *record) except -1:
         cdef KeptRecord *kept
+        cdef Outcome *approval
         cdef int type = record.head.type
         cdef int link
         self.records += 1
@@ -151,6 +154,11 @@ cdef class Recovery(Visitor):
             kept = <KeptRecord *>self._reversals.get(record.unfound.reversal)
             if kept != NULL:
                 kept.unfound = record.unfound.times
+        elif type == RECORD_DELIVERED:
+            for position in positions_of(record):
+                approval = <Outcome *>self._untold.pop(position)
+                if approval != NULL and approval.position == position:
+                    approval.told = True          # it stands, though a repeat may be lost
         return 0
 
     cdef void _go_on_unfound(self, const Record *record) noexcept:
@@ -310,6 +318,8 @@ cdef class Recovery(Visitor):
         entry.intent = record.outcome.intent
         entry.approved = approved
         entry.reversed = (record.outcome.flags & FLAG_REVERSED) != 0
+        if approved:
+            self._untold.put(record.position, <uint64_t>entry)
         if link >= 0:
             entry.link = <uint16_t>link
         memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))

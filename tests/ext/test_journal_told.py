@@ -71,6 +71,35 @@ def test_after_a_restart_the_repeat_of_a_reversed_approval_is_not_named_as_that_
     assert delivered(after) == [record["position"] for record in of_type(after, "REVERSAL")]
 
 
+@pytest.mark.parametrize("was_told", [True, False])
+@pytest.mark.parametrize("restarts", [0, 1, 2])
+def test_what_was_told_before_stands_though_its_repeat_is_lost(world, was_told, restarts):
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    world.sync()
+    if was_told:
+        assert terminal.read_one()["39"] == "00"
+    world.advance(0.25)
+    world.journal.end_turn()
+    world.advance(0.25)
+    world.journal.end_turn()
+    world.sync()
+    for _ in range(restarts):
+        world = world.killed()
+    again = world.terminal("iso")
+    again.send(request)
+    again.close()
+    if not restarts:
+        terminal.close()
+    world.sync()
+    assert world.engine.owed == (0 if was_told else 1)
+    again = world.terminal("iso")
+    again.send(request)
+    assert again.read_one()["39"] == ("00" if was_told else "68")
+
+
 def test_an_answer_that_nobody_read_is_not_named(world):
     terminal, issuer = world.terminal("iso"), world.issuer()
     paid(world, terminal, issuer)
