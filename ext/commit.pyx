@@ -53,6 +53,7 @@ cdef extern from *:
 
 cdef enum:
     NAMES_BYTES_MAX = 65536
+    STAMP_AGE_MAX_NS = 7_776_000_000_000_000      # 90 days: a stamp that is 104 days old would be read as one to come
     TOLD_WAITS_NS = 100_000_000       # at most, for something else that has to be written down
 
 
@@ -185,11 +186,12 @@ cdef class JournalFiles(Journal):
         return self._append_of(size, self.calendar.now_ns)
 
     cdef int64_t _append_of(self, int size, int64_t moment_ns) noexcept:
-        """The same for a record of what was at an earlier moment."""
+        """The same for a record of what was at an earlier moment; the oldest are written as of 90 days ago."""
         cdef int64_t position = POSITION_FAILED
         if size < 0:
             self.refused_full += 1
         elif not self.broken:
+            moment_ns = max(moment_ns, self.calendar.now_ns - <int64_t>STAMP_AGE_MAX_NS)
             stamp_record(self._open.records + self._open.size, moment_ns + self.elapsed_offset_ns)
             position = self._next_position
             self._next_position += 1

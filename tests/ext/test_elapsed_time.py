@@ -20,7 +20,8 @@ def paid(world):
     line, issuer = world.terminal(), world.issuer()
     request = purchase(world)
     line.send(request)
-    issuer.answer(issuer.read_one())
+    (question,) = [one for one in issuer.read() if one["t"] == "0200"]
+    issuer.answer(question)
     line.read_one()
     told = line.raw[-1]
     world.sync()
@@ -90,6 +91,24 @@ def test_a_clock_that_went_back_within_one_start_is_not_believed():
     world = JournalWorld(now_s=10_000.0)
     request, told = paid(world)
     assert is_remembered(world.killed(now_s=50.0), request, told)
+
+
+def test_a_debt_of_months_that_is_written_once_more_ages_nothing_else():
+    world = JournalWorld()
+    line, issuer = world.terminal(), world.issuer()
+    line.send(purchase(world))
+    issuer.read()
+    world.advance(16, step=1)
+    issuer.close()
+    line.close()
+    world.sync()
+    world.advance(200 * DAY_S, step=50 * DAY_S)
+    keep_up(world.engine.state, world.journal, carry_records=0)
+    request, told = paid(world)
+    again = world.killed()
+    assert again.engine.owed == 1
+    assert list_owed(again.engine.state)[1][0]["age_seconds"] > 80 * DAY_S
+    assert is_remembered(again, request, told)
 
 
 def test_age_of_what_is_owed_goes_by_elapsed_time():
