@@ -60,7 +60,6 @@ cdef class Recovery(Visitor):
     cdef int _number(self, list numbers, int number) except -2
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
-    cdef void _go_on_unfound(self, const Record *record) noexcept
     cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,

@@ -102,7 +102,7 @@ cdef class Recovery(Visitor):
         return 0
 
     cdef int take(self, const Record *record) except -1:
-        cdef KeptRecord *kept
+        cdef KeptRecord *kept, *before
         cdef Outcome *approval
         cdef int type = record.head.type
         cdef int link
@@ -124,7 +124,9 @@ cdef class Recovery(Visitor):
                        self._number(self._listeners, record.reversal.listener)
                        if record.reversal.listener != NO_LISTENER else NO_LISTENER)
             if record.reversal.replaces:
-                self._go_on_unfound(record)
+                kept = <KeptRecord *>self._reversals.get(record.position)
+                before = <KeptRecord *>self._reversals.get(record.reversal.replaces)
+                kept.unfound = before.unfound if before != NULL else 0        # looked for as often as before
                 self._drop(self._reversals, record.reversal.replaces)
             elif record.reversal.stan:
                 self.state.numbering.learn_stan(record.reversal.stan)
@@ -157,15 +159,9 @@ cdef class Recovery(Visitor):
         elif type == RECORD_DELIVERED:
             for position in positions_of(record):
                 approval = <Outcome *>self._untold.pop(position)
-                if approval != NULL and approval.position == position:
-                    approval.told = True          # it stands, though a repeat may be lost
+                if approval != NULL and approval.position == position:        # else the window has forgotten it
+                    approval.told = True
         return 0
-
-    cdef void _go_on_unfound(self, const Record *record) noexcept:
-        """A REVERSAL that was written once more has been looked for as often as before."""
-        cdef const KeptRecord *before = <const KeptRecord *>self._reversals.get(record.reversal.replaces)
-        if before != NULL:
-            (<KeptRecord *>self._reversals.get(record.position)).unfound = before.unfound
 
     cdef int _take_advice(self, const Record *record) except -1:
         cdef KeptRecord *kept
@@ -446,8 +442,7 @@ cdef class Recovery(Visitor):
     cdef bint _is_advice(self, int64_t position) noexcept:
         return (<const KeptRecord *>self._reversals.get(position)).type == RECORD_ADVICE
 
-    cdef uint32_t _terminal_of(self, Link link, const KeptRecord *kept, const uint8_t *source,
-                               uint32_t size) noexcept:
+    cdef uint32_t _terminal_of(self, Link link, const KeptRecord *kept, const uint8_t *source, uint32_t size) noexcept:
         """Whose request a REVERSAL takes back, as its message says; TERMINAL_NONE when it does not."""
         cdef uint8_t text[TERMINAL_BYTES]
         cdef State state = self.state
