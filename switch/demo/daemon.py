@@ -44,7 +44,7 @@ class Daemon:
         """Of its process."""
         return None if self._process is None else self._process.pid
 
-    async def start(self, timeout_s: float = 30.0) -> None:
+    async def start(self, timeout_s: float = 120.0) -> None:
         """Start it, and wait until it serves.
 
         Raises:
@@ -71,8 +71,10 @@ class Daemon:
         await asyncio.wait({serving, self._reader}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if not self._serving.is_set():
             serving.cancel()
+            slow = not self._reader.done()
             await self.kill()
-            raise DaemonError("the switch did not start:\n" + "\n".join(self.lines))
+            words = f"the switch did not start within {timeout_s:g} s" if slow else "the switch did not start"
+            raise DaemonError("\n".join((f"{words}:", *self.lines)))
 
     async def drain(self, timeout_s: float = 30.0) -> int:
         """Ask it to finish what is in flight and end; its exit status.

@@ -57,7 +57,8 @@ _LATENCY = Latency(shape="lognormal", ms=2.0, sigma=0.5)
 _LATENCY_IN_TROUBLE = Latency(shape="lognormal", ms=30.0, sigma=0.8)
 """Long enough that something is always under way when something breaks."""
 _LINK_TIMEOUT_MS_IN_TROUBLE = 2_000
-_CONVERGENCE_S = 60.0
+CONVERGENCE_S = 60.0
+"""How long the end waits for what is owed to issuers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ class Demo:
         broken = asyncio.ensure_future(failed.wait())
         work = asyncio.gather(*(fleet.work(seconds) for fleet in self._fleets))
         try:
-            limit_s = None if course is None else seconds + _CONVERGENCE_S
+            limit_s = None if course is None else seconds + CONVERGENCE_S
             done, _ = await asyncio.wait((work, broken), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if work in done and course is not None:
                 await asyncio.wait((course, broken), return_when=asyncio.FIRST_COMPLETED)
@@ -309,7 +310,7 @@ class Demo:
     async def _until_nothing_is_owed(self) -> None:
         """Wait for the issuers' acknowledgements: a drain would leave what is in the journal to the next start."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CONVERGENCE_S):
+            async with asyncio.timeout(CONVERGENCE_S):
                 while not self._status or self._status["reversals_waiting"] or self._status["in_flight"]:
                     await asyncio.sleep(_LOOK_S)
                     await self._ask_status()
@@ -344,6 +345,12 @@ class Demo:
             f"acknowledged by issuers; still open: {still_open:,}",
             soft_wrap=not self._console.is_terminal,
         )
+        if still_open:
+            self._console.print(
+                f"not well: {still_open:,} requests and reversals have not come to their end within "
+                f"{CONVERGENCE_S:.0f} s",
+                soft_wrap=not self._console.is_terminal,
+            )
         return still_open == 0
 
     def _interrupt(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -180,6 +181,8 @@ def build_world(folder: Path, terminals: int) -> World:
 def write_config(world: World, issuer_ports: Mapping[str, int], link_timeout_ms: int = 5_000) -> None:
     """Write the switch's configuration; its own ports are left to the kernel."""
     parts = [_SWITCH]
+    # No queue stands between the switch and these issuers: what is not booked by then never will be.
+    horizon_seconds = math.ceil(2 * link_timeout_ms / 1000)
     for fleet in FLEETS:
         parts.append(
             f'[[listener]]\nname = "{fleet.name}"\nbind = "127.0.0.1:0"\ndialect = "{fleet.dialect}"\n'
@@ -193,7 +196,8 @@ def write_config(world: World, issuer_ports: Mapping[str, int], link_timeout_ms:
         parts.append(
             f'[[link]]\nname = "{plan.name}"\ndialect = "{plan.dialect}"\n'
             f'endpoints = ["127.0.0.1:{issuer_ports[plan.name]}"]\nconnections = 2\ntimeout_ms = {link_timeout_ms}\n'
-            f"reconnect_min_ms = 100\nreversal = {{ interval_ms = {2 * link_timeout_ms} }}\n"
+            f"reconnect_min_ms = 100\n"
+            f"reversal = {{ interval_ms = {2 * link_timeout_ms}, booking_horizon_seconds = {horizon_seconds} }}\n"
             f'mac = {{ algorithm = "{plan.algorithm}", key = "link/{plan.name}/zak" }}\n'
         )
         if plan.tls:

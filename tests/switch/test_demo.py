@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from switch.config.check import check_config
+from switch.config.loader import load_config
+from switch.demo.daemon import Daemon, DaemonError
 from switch.demo.reconcile import Reconciliation, reconcile
+from switch.demo.run import CONVERGENCE_S
 from switch.demo.world import FLEETS, ISSUERS, build_world, sample_pan, write_config
 from switch.keys import KeyFile, load_master_key
 from switch.masking import passes_luhn
@@ -116,6 +119,36 @@ def test_card_numbers_have_their_check_digit() -> None:
     pans = [sample_pan("622500", number) for number in range(50)]
     assert all(passes_luhn(pan) and len(pan) == 16 for pan in pans)
     assert len(set(pans)) == 50
+
+
+@pytest.mark.parametrize("link_timeout_ms", [500, 2_000, 5_000])
+def test_every_reversal_of_the_demo_can_end_while_it_waits(tmp_path: Path, link_timeout_ms: int) -> None:
+    """An original that no issuer ever got is looked for until the horizon; then one more attempt ends it."""
+    world = build_world(tmp_path, 3)
+    write_config(world, {plan.name: 7000 + number for number, plan in enumerate(ISSUERS)}, link_timeout_ms)
+    links = load_config(world.config).links
+    assert len(links) == len(ISSUERS)
+    for link in links:
+        horizon_s = link.reversal.booking_horizon_seconds
+        assert horizon_s * 1000 >= link.timeout_ms
+        sent_at_s, pause_s = 0.0, link.reversal.interval_ms / 1000
+        while sent_at_s <= horizon_s:
+            sent_at_s, pause_s = sent_at_s + pause_s, 2 * pause_s
+        assert sent_at_s < CONVERGENCE_S / 1.5
+
+
+async def test_a_start_that_takes_too_long_says_so(tmp_path: Path) -> None:
+    world = build_world(tmp_path, 3)
+    write_config(world, {plan.name: 7000 + number for number, plan in enumerate(ISSUERS)})
+    with pytest.raises(DaemonError, match=r"did not start within 0\.01 s"):
+        await Daemon(world.config).start(timeout_s=0.01)
+
+
+async def test_a_start_that_is_refused_says_why_and_no_time(tmp_path: Path) -> None:
+    config = tmp_path / "switch.toml"
+    config.write_text("")
+    with pytest.raises(DaemonError, match=r"did not start:\n(.|\n)*is required"):
+        await Daemon(config).start()
 
 
 def test_the_world_is_one_that_the_switch_accepts(tmp_path: Path) -> None:
