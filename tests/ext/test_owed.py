@@ -10,11 +10,13 @@ from switch.owed import NotOwed, give_up_owed, list_owed, note_overdue, retry_ow
 from tests.ext.journal_world import JournalWorld
 from tests.ext.test_engine_stand_in import two_links
 from tests.ext.test_journal_told import rewritten
-from tests.ext.world import CARD, link, purchase, reversal
+from tests.ext.world import CARD, VISA, link, purchase, reversal
 
 REVERSAL = 3
 BEFORE_STAN = 16 + 16
 """Bytes of a REVERSAL before its STAN."""
+
+BEFORE_CARD = BEFORE_STAN + 13
 
 
 def owing(world, terminal, issuer):
@@ -60,6 +62,7 @@ def owing_twice(second):
     (twin,) = [record for record in seen if record[4] == REVERSAL]
     stan, attempts, owner = struct.unpack_from("<IIH", twin, BEFORE_STAN)
     twin = twin[:BEFORE_STAN] + struct.pack("<IIH", stan + 1_000, attempts, second) + twin[BEFORE_STAN + 10 :]
+    twin = twin[:BEFORE_CARD] + bytes.fromhex(f"{VISA}0000") + twin[BEFORE_CARD + 10 :]
     assert owner == 0
     disk.files[name] = rewritten(disk.files[name], 4, bytes, twin)
     world = JournalWorld(disk, now_s=200.0, links=links)

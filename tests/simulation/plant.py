@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from switch.calendar import Calendar
 from switch.link import LinkChannel
 from switch.listener import TerminalChannel
-from switch.numbering import Numbering
+from switch.numbering import BLOCK_NUMBERS, Numbering
 from switch.owed import NotOwed, give_up_owed, list_owed, retry_owed
 from switch.recovery import RecoveryFailed
 from switch.replay import JournalDamaged
@@ -49,8 +49,17 @@ SEEN_TO = 0.4
 BROKEN_SHORT = 0.3
 """How likely a connection that has taken a part of what was sent breaks before the rest."""
 
-FIRST_NUMBERS = (1, 1, 999_960)
+FIRST_NUMBERS = (1, 999_960, 36**7 - BLOCK_NUMBERS - 40)
+"""At the beginning, before the end of the STANs, and before reference numbers begin a new round."""
+
 STATISTICS_BYTES = 262_144
+
+
+def numbering_from(first: int, instance: int, instances: int) -> Numbering:
+    """One that gives no number below the first."""
+    numbering = Numbering(instance, instances)
+    numbering.begin_behind(first)
+    return numbering
 
 
 class Socket:
@@ -148,8 +157,7 @@ class Plant:
         stats = Stats(STATISTICS_BYTES)
         config, parts = self.world.arrangements[self.arrangement]
         self.config = config
-        # Near the end of the sequence of numbers as well as at its beginning.
-        assembly.Numbering = partial(Numbering, self._first_number)  # type: ignore[misc]
+        assembly.Numbering = partial(numbering_from, self._first_number)  # type: ignore[misc]
         return build_engine(
             config,
             parts,

@@ -15,7 +15,6 @@ from switch.config import Address
 from switch.reversals.cli import app
 from switch.server.debts import Debts
 from tests.ext.test_owed import listed, owing_twice
-from tests.ext.world import World
 from tests.switch.test_admin import Daemon
 
 
@@ -23,8 +22,7 @@ class Desk:
     """A switch that owes two reversals of one number, with a real admin side while it is asked."""
 
     def __init__(self):
-        self.world = World()
-        self.rrn, self.issuer, self.other = owing_twice(self.world)
+        self.world, self.rrn, self.issuer, self.other = owing_twice(1)
 
     def asked(self, question):
         """What a coroutine function learns that is given the admin side's address."""
