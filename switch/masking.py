@@ -16,6 +16,7 @@ _TRACK_2 = re.compile(r"(?P<pan>\d{12,})(?P<rest>[=D]\d+)", re.ASCII)
 
 # Not the first and last digits of what is masked already.
 _DIGITS = re.compile(r"(?<![\d*])\d{3,}(?![\d*])", re.ASCII)
+_JOINED = re.compile(r"\d(?:[ -]?\d)*(?:[=D]\d+)?", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 BITMAP_DIGITS = 16
 BITMAP_DIGITS_SET_MAX = 5
@@ -61,7 +62,11 @@ def mask_private(text: str) -> str:
     first sixteen hex digits of some fields, is shown.
     """
     bitmap = nested_bitmap(text)
-    return bitmap + _DIGITS.sub(_stars, mask_text(text[len(bitmap) :]))
+    behind = text[len(bitmap) :]
+    # Digits that go on behind what looks like a bitmap may be the rest of a number that begins in it.
+    joined = _JOINED.match(behind) if bitmap else None
+    hidden = "*" * joined.end() if joined else ""
+    return bitmap + hidden + _DIGITS.sub(_stars, mask_text(behind[len(hidden) :]))
 
 
 def nested_bitmap(text: str) -> str:

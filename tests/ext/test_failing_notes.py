@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from switch.note_queue import EVENTS
 from switch.owed import note_overdue
-from tests.ext.world import CARD, LISTENERS, ROUTES, VISA, Document, IssuerLine, World, change, link, purchase
+from tests.ext.world import AT_ONCE, CARD, LISTENERS, ROUTES, VISA, Document, IssuerLine, World, change, link, purchase
 
 LINKS = (
-    link("bank-a", "iso87-ascii", timeouts_to_unhealthy=2, reversal={"alert_seconds": 20}),
+    link("bank-a", "iso87-ascii", timeouts_to_unhealthy=2, reversal={"alert_seconds": 20, **AT_ONCE}),
     link("bank-b", "iso87-binary", mac=False, sign_on=True),
 )
 
