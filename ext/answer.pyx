@@ -7,7 +7,7 @@ from switch.debt cimport acknowledge, pay, postpone, reverse
 from switch.dialect cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
 from switch.journal cimport POSITION_FAILED
 from switch.kind cimport KIND_ECHO_TEST
-from switch.link cimport LINK_SUSPENDED, LINK_UP, STAN_COUNT, STAN_FREE
+from switch.link cimport LINK_SUSPENDED, LINK_UP, MISMATCH_NONE, MISMATCH_NOTHING, STAN_COUNT, STAN_FREE
 from switch.mac cimport MAC_NONE
 from switch.meters cimport LinkMeters
 from switch.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
@@ -18,13 +18,14 @@ from switch.note_queue cimport (
 )
 from switch.outcome cimport finish, read_authorization_code
 from switch.reason cimport (
-    REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
+    REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE,
+    REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
 from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE
 from switch.scan cimport FAULT_MISSING, fault_at, read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
-    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
+    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, TRANSACTION_WAITING, Transaction,
 )
 
 cdef enum:
@@ -58,6 +59,9 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
     cdef int64_t stan = link.match_number(state.numbering, &state.answer)
     cdef uint32_t held = STAN_FREE
     cdef int verdict
+    cdef uint8_t code[CODE_ROOM]
+    cdef int size, mismatch
+    cdef int reason = REASON_OTHER_DECLINE
     cdef Transaction *transaction
     if 0 < stan < STAN_COUNT:
         held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
@@ -77,17 +81,35 @@ cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) n
             mac_fault(link.tables, &state.answer, verdict, &state.fault)
             state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number, NULL, stan)
             return
-    if (first_mti(state.answer.mti) != answer_mti(transaction.sent_mti)
-            or not link.repeats(transaction, &state.answer)):
+    size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
+    if size > 0:
+        reason = link.tables.code_to_reason(code, size)
+    if first_mti(state.answer.mti) != answer_mti(transaction.sent_mti):
+        mismatch = MISMATCH_NOTHING
+    else:
+        mismatch = link.mismatch(transaction, &state.answer, reason)
+    if mismatch != MISMATCH_NONE:
+        # It ends nothing: the right answer may still come.
+        transaction.mismatch = <uint8_t>mismatch
         stats_add(state.meters.stats, meters.mismatched, 1)
-        state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, stan, state.answer.mti)
+        state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, stan, state.answer.mti, mismatch)
         return
+    if size <= 0:
+        # An answer that does not say yes or no is none; the request times out and is reversed.
+        _note_no_code(state, link)
+        return
+    if reason == REASON_OTHER_DECLINE:
+        reason = _reason_for(state, link, code, size)
     if transaction.state == TRANSACTION_LATE:
         stats_add(state.meters.stats, meters.late, 1)
         state.tell(NOTE_LINK_LATE_ANSWER, link.number, stan)
-        _take_late(state, link, transaction, held - 1)
+        _take_late(state, link, transaction, held - 1, reason)
         return
-    _take_answer(state, link, transaction, held - 1, meters)
+    if transaction.state == TRANSACTION_WAITING and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
+        reason = link.extent(transaction, &state.answer, reason)
+        if reason == REASON_APPROVED and link.tables.code_to_reason(code, size) != REASON_APPROVED:
+            size = link.tables.reason_to_code(REASON_APPROVED, code)     # a part that is the whole
+    _take_answer(state, link, transaction, held - 1, meters, reason, code, size)
 
 
 cdef void _handle_network(State state, LinkChannel channel, Transaction *transaction, uint32_t number,
@@ -105,20 +127,13 @@ cdef void _handle_network(State state, LinkChannel channel, Transaction *transac
     handle_network_answer(state, channel, number, _reason_for(state, link, code, size if size > 0 else 0))
 
 
-cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_t number, LinkMeters *meters) noexcept:
+cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_t number, LinkMeters *meters,
+                       int reason, const uint8_t *code, int size) noexcept:
     """The right answer to a request that waits: its response code ends it."""
-    cdef uint8_t code[CODE_ROOM]
-    cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
-    cdef int reason
-    if size <= 0:
-        # An answer that does not say yes or no is none; the request times out and is reversed.
-        _note_no_code(state, link)
-        return
     if transaction.state != TRANSACTION_REVERSAL and not _can_end(state, transaction, state.answer.size):
         # It is as if it had not come: the request times out, and is reversed when that can be written down.
         state.tell(NOTE_ANSWER_WITHOUT_ROOM, link.number, transaction.stan)
         return
-    reason = _reason_for(state, link, code, size)
     stats_add(state.meters.stats, meters.answers, 1)
     stats_observe(state.meters.stats, meters.answer_seconds, <uint64_t>(state.calendar.now_ns - transaction.sent_ns))
     link.timeouts_in_a_row = 0
@@ -147,7 +162,7 @@ cdef int _reason_for(State state, Link link, const uint8_t *code, int size) noex
     return reason
 
 
-cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
+cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number, int reason) noexcept:
     """A late answer tells its terminal nothing new, but when it approves, the card is charged only from now on.
 
     A reversal that the issuer has carried out settles it. One that it did not find has overtaken its original and took
@@ -155,14 +170,6 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
     sent, "not found" counts only for its next attempt; if it is owed and has not been sent, nothing is to be done; if
     none is owed any more, a new one is stored.
     """
-    cdef uint8_t code[CODE_ROOM]
-    cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
-    cdef int reason
-    if size <= 0:
-        # It does not say whether the card was charged: the answer that does may still come.
-        _note_no_code(state, link)
-        return
-    reason = _reason_for(state, link, code, size)
     read_authorization_code(state, link, &state.answer)
     state.journal.late(transaction.position, reason, state.authorization_code)
     if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
@@ -170,6 +177,7 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
         if transaction.reversal != REVERSAL_NONE:
             state.reversals.at(transaction.reversal).overtook = state.reversals.at(transaction.reversal).attempts > 0
         else:
+            link.keep_part(transaction, &state.answer)
             memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
             transaction.unreversed = True
     if transaction.unreversed and not _reverse_late(state, link, transaction):
@@ -250,8 +258,12 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
         transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
         state.transactions.append(link.waiting, number)
         return
-    stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
-    link.timeouts_in_a_row += 1
+    if transaction.mismatch:
+        # The issuer is there, and an echo test would only say so: the link goes on, and its operator is told.
+        stats_add(state.meters.stats, state.meters.link[link.number].mismatched_requests, 1)
+    else:
+        stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
+        link.timeouts_in_a_row += 1
     if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:
         link.state = LINK_SUSPENDED
         state.tell(NOTE_LINK_SUSPENDED, link.number, link.timeouts_in_a_row)
@@ -267,7 +279,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
         state.transactions.close(number)
         return
     state.stored_reversal = REVERSAL_NONE
-    finish(state, number, REASON_TIMEOUT, NULL, 0, NULL)
+    finish(state, number, REASON_ANSWER_MISMATCHED if transaction.mismatch else REASON_TIMEOUT, NULL, 0, NULL)
     transaction.state = TRANSACTION_LATE
     transaction.reversal = state.stored_reversal
     if transaction.reversal != REVERSAL_NONE:

@@ -140,6 +140,12 @@ cdef class DialectTables:
     cdef uint8_t original_part_count
     cdef OriginalPart original_part[ORIGINAL_PARTS_MAX]
 
+    cdef readonly bint partial_reversed      # a reversal of a part has the approved amount; else the requested one
+    cdef uint8_t _partial_field              # where terminals say that they can take a part; NO_FIELD: nowhere
+    cdef uint8_t _partial_start
+    cdef uint8_t _partial_size
+    cdef uint8_t _partial_text[CONDITION_TEXT_MAX]
+
     cdef uint8_t _codes[REASON_COUNT][RESPONSE_CODE_MAX]
     cdef uint8_t _accepted[10][RESPONSE_CODE_MAX]    # by class of the MTI
     cdef uint8_t _kind_codes[KIND_COUNT][KIND_CODE_MAX]
@@ -191,6 +197,9 @@ cdef class DialectTables:
     cdef int entry_mode(self, DialectTables terminal, const MessageIndex *request, uint8_t *out) noexcept nogil
     """Write how the card of a terminal's request was read, as this dialect says it in field 22, for SLOT_ENTRY_MODE;
     how many characters, 0 when either dialect or the request does not say it."""
+
+    cdef bint takes_part(self, const MessageIndex *request) noexcept nogil
+    """Whether a terminal's request says that it can take the approval of a part of its amount."""
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil
     """128 or 64, whichever the message has; NO_FIELD when it carries no MAC."""

@@ -26,6 +26,7 @@ class DialectTables:
     mac_field_count: int
     mac_kinds: int
     original_field: int
+    partial_reversed: bool
     def __init__(
         self,
         *,
@@ -44,6 +45,8 @@ class DialectTables:
         unkept: Iterable[int],
         original_field: int,
         original_parts: Sequence[tuple[int, int, int]],
+        partial_mark: tuple[int, int, str] = (0, 0, ""),
+        partial_reversed: bool = True,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:
         """Kind of a message of this dialect; ``ScanError`` when it cannot be read."""

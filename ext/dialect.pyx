@@ -194,6 +194,19 @@ cdef int condition_slot(DialectTables tables, int field) except -1:
     return slot
 
 
+cdef int fill_partial_mark(DialectTables tables, partial_mark) except -1:
+    """Where, and with what, a terminal says that it can take the approval of a part."""
+    field, start, value = partial_mark
+    cdef bytes text = value.encode("ascii")
+    if not field:
+        return 0
+    tables._partial_field = a_field(field)
+    tables._partial_start = start
+    tables._partial_size = within("characters of the mark of partial approval", len(text), CONDITION_TEXT_MAX)
+    memcpy(tables._partial_text, <const uint8_t *>text, len(text))
+    return 0
+
+
 cdef int fill_natural_key(DialectTables tables, natural_key) except -1:
     """Parts beside terminal, merchant, class and STAN."""
     tables.natural_key_count = within("parts of the natural key", len(natural_key), NATURAL_KEY_MAX)
@@ -236,6 +249,9 @@ cdef class DialectTables:
             (field, start, text). The first of each kind is the one that we write.
         kind_codes: What tells each kind beside those when we write it, in the order of ``switch.kinds``.
         entry_modes: The field that says how a card was read (0: none), its text by mode, and (pattern, mode) pairs.
+        partial_mark: Field, place and characters with which a terminal's request says that it can take the approval of
+            a part; field 0 where none can.
+        partial_reversed: Whether the reversal of a part names the approved amount, not the requested one.
         natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
         mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
         unkept: Numbers of fields that no copy may have which is kept.
@@ -250,7 +266,8 @@ cdef class DialectTables:
         self._reasons = NULL
 
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
-                 kind_codes, entry_modes, natural_key, mac, unkept, int original_field, original_parts):
+                 kind_codes, entry_modes, natural_key, mac, unkept, int original_field, original_parts,
+                 partial_mark=(0, 0, ""), bint partial_reversed=True):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -263,6 +280,8 @@ cdef class DialectTables:
         fill_kind_codes(self, kind_codes)
         fill_entry_modes(self, entry_modes)
         fill_natural_key(self, natural_key)
+        fill_partial_mark(self, partial_mark)
+        self.partial_reversed = partial_reversed
         fill_mac(self, mac)
         fill_fields(self.unkept, unkept)
         self.original_field = original_field
@@ -301,6 +320,15 @@ cdef class DialectTables:
             else:
                 return row.kind
         return KIND_UNKNOWN
+
+    cdef bint takes_part(self, const MessageIndex *request) noexcept nogil:
+        cdef uint8_t text[CONDITION_FIELD_ROOM]
+        if self._partial_field == NO_FIELD:
+            return False
+        if read_text(self.spec, request, self._partial_field, text, CONDITION_FIELD_ROOM) < (
+                <int>self._partial_start + self._partial_size):
+            return False
+        return memcmp(text + self._partial_start, self._partial_text, self._partial_size) == 0
 
     cdef int reason_to_code(self, int reason, uint8_t *out) noexcept nogil:
         if reason < 0 or reason >= REASON_COUNT:

@@ -27,6 +27,7 @@ cdef struct Outcome:
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: it has none
     int64_t refers_to         # position of the INTENT or ADVICE of its original; 0: it refers to none that is known
     int64_t amount_minor
+    int64_t approved_minor    # the part of it that the issuer approved; 0: all, or nothing
     uint64_t stored_at        # position in the ring of stored bytes
     uint32_t answer_size
     uint32_t places           # taken; none when it is brief
@@ -48,6 +49,7 @@ cdef struct Outcome:
     uint8_t reversed          # a reversal of it has been stored
     uint8_t told              # the approval has left to its terminal
     uint8_t stood_in          # the stand-in rule of its link approved it
+    uint8_t mismatch          # field by which an answer was not to it; 0: none came
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]

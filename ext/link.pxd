@@ -31,6 +31,11 @@ cdef enum LinkPhase:          # of one connection
     PHASE_RESTING             # the issuer has signed off: no work until it signs on again
 
 
+cdef enum Mismatch:
+    MISMATCH_NONE = 0         # else the field that does not agree
+    MISMATCH_NOTHING = 255    # the answer repeats none of the fields that are verified
+
+
 cdef class LinkChannel(Channel):
     cdef readonly Link link
     cdef readonly uint8_t phase
@@ -50,6 +55,9 @@ cdef class Link:
     cdef readonly bint match_by_rrn
     cdef uint8_t verify_count
     cdef uint8_t verify[VERIFY_MAX]           # fields that an answer must repeat where it has them
+    cdef bint required[VERIFY_MAX]            # of these, fields that it must have
+    cdef bint verifies_amount
+    cdef readonly bint partial_approval       # an approval of a part is passed on to terminals that can take it
     cdef readonly int64_t timeout_ns
     cdef readonly int64_t late_ns             # how long after a time-out a late answer is known as such
     cdef readonly int64_t echo_interval_ns
@@ -96,4 +104,8 @@ cdef class Link:
     cdef void release_stan(self, uint32_t stan) noexcept nogil
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
                         const uint64_t *unkept) noexcept nogil
-    cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil
+    cdef int mismatch(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil
+    cdef int extent(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil
+    cdef void keep_part(self, Transaction *transaction, const MessageIndex *answer) noexcept nogil
+    cdef bint _amount_agrees(self, const Transaction *transaction, const MessageIndex *answer,
+                             int reason) noexcept nogil

@@ -22,6 +22,7 @@ class Link:
     tables: DialectTables
     framing: Framing
     match_by_rrn: bool
+    partial_approval: bool
     timeout_ns: int
     late_ns: int
     echo_interval_ns: int
@@ -51,6 +52,8 @@ class Link:
         *,
         match_by: str,
         verify: list[int],
+        required: list[int],
+        partial_approval: bool,
         timeout_ms: int,
         late_ms: int,
         echo_interval_ms: int,

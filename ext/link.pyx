@@ -2,21 +2,23 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 from switch.framing cimport FrameStream
 from switch.kept cimport kept_offset
 from switch.mac cimport MAC_NONE, set_mac_key
 from switch.numbering cimport RRN_SIZE
 from switch.pin cimport set_pin_key
 from switch.dialect cimport mti_class
+from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.scan cimport has_field, read_number, read_text
-from switch.transaction cimport TRANSACTION_NONE, Stretch
+from switch.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *at, size_t size)
 
 cdef enum:
     STAN_HOLDS_MAX = 0xFFFF   # what so many hold is held for good
+    FIELD_AMOUNT = 4
     FIELD_STAN = 11
     FIELD_RRN = 37
     CLASS_NETWORK = 8
@@ -47,6 +49,8 @@ cdef class Link:
         reversals: Reversals owed to it.
         match_by: ``stan`` or ``rrn``: the field by which an answer is matched.
         verify: Fields that an answer must repeat, where it has them, to be the answer.
+        required: Of these, fields that it must have.
+        partial_approval: Whether the approval of a part is passed on to terminals that can take it.
         timeout_ms: How long a request may take.
         late_ms: How long after that a late answer is known as such, and its STAN not used again.
         echo_interval_ms: Silence after which an echo test is sent; 0 for none.
@@ -69,7 +73,8 @@ cdef class Link:
             raise MemoryError
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
-                 str match_by, list verify, int64_t timeout_ms, int64_t late_ms, int64_t echo_interval_ms,
+                 str match_by, list verify, list required, bint partial_approval, int64_t timeout_ms,
+                 int64_t late_ms, int64_t echo_interval_ms,
                  int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
                  uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan,
                  str institution_id=""):
@@ -84,6 +89,9 @@ cdef class Link:
         self.verify_count = len(verify)
         for i, field in enumerate(verify):
             self.verify[i] = field
+            self.required[i] = field in required
+        self.verifies_amount = FIELD_AMOUNT in verify
+        self.partial_approval = partial_approval
         self.timeout_ns = timeout_ms * 1_000_000
         self.late_ns = late_ms * 1_000_000
         self.echo_interval_ns = echo_interval_ms * 1_000_000
@@ -221,14 +229,18 @@ cdef class Link:
         ``unkept``, only this is looked at again."""
         cdef int i, field
         transaction.sent_mti = sent.mti
+        if has_field(sent, FIELD_AMOUNT):
+            transaction.amount.offset = kept_offset(self.tables.spec, sent, unkept, FIELD_AMOUNT)
+            transaction.amount.length = sent.length[FIELD_AMOUNT]
         for i in range(self.verify_count):
             field = self.verify[i]
             if has_field(sent, field) and not (unkept[(field - 1) >> 6] >> ((field - 1) & 63)) & 1:
                 transaction.repeated[i].offset = kept_offset(self.tables.spec, sent, unkept, field)
                 transaction.repeated[i].length = sent.length[field]
 
-    cdef bint repeats(self, const Transaction *transaction, const MessageIndex *answer) noexcept nogil:
-        """Whether an answer repeats what it must of the message that was sent (same dialect: compared as bytes)."""
+    cdef int mismatch(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil:
+        """The field by which an answer is not that to the message sent (same dialect: compared as bytes), or another
+        ``Mismatch``. ``reason`` is what its response code says."""
         cdef int i, field
         cdef const Stretch *stretch
         cdef uint8_t rrn[RRN_SIZE]
@@ -240,11 +252,61 @@ cdef class Link:
         for i in range(self.verify_count):
             field = self.verify[i]
             stretch = &transaction.repeated[i]
-            if stretch.offset == 0 or not has_field(answer, field):
+            if stretch.offset == 0:
                 continue
-            if answer.length[field] != stretch.length:
-                return False
-            if memcmp(answer.data + answer.offset[field], transaction.sent + stretch.offset, stretch.length) != 0:
-                return False
-            is_ours = True
-        return is_ours
+            if not has_field(answer, field):
+                if self.required[i]:
+                    return field
+                continue
+            if (answer.length[field] == stretch.length
+                    and memcmp(answer.data + answer.offset[field], transaction.sent + stretch.offset,
+                               stretch.length) == 0):
+                is_ours = True
+            elif field != FIELD_AMOUNT:
+                return field
+        if not self._amount_agrees(transaction, answer, reason):
+            return FIELD_AMOUNT
+        return MISMATCH_NONE if is_ours else MISMATCH_NOTHING
+
+    cdef bint _amount_agrees(self, const Transaction *transaction, const MessageIndex *answer,
+                             int reason) noexcept nogil:
+        """Whether the amount of an answer may stand: more than was asked is never approved, less only as a part."""
+        cdef const Stretch *asked = &transaction.amount
+        cdef int order
+        if asked.offset == 0 or not has_field(answer, FIELD_AMOUNT) or transaction.state == TRANSACTION_LATE:
+            return True                   # whatever is approved late is taken back
+        if answer.length[FIELD_AMOUNT] != asked.length:
+            return False
+        # Digits of one width and one encoding: their bytes have the order of the amounts.
+        order = memcmp(answer.data + answer.offset[FIELD_AMOUNT], transaction.sent + asked.offset, asked.length)
+        if order == 0:
+            return True
+        if transaction.state == TRANSACTION_REVERSAL:
+            return not self.verifies_amount
+        if reason == REASON_PARTIALLY_APPROVED:
+            return order < 0 and read_number(self.tables.spec, answer, FIELD_AMOUNT) > 0
+        if reason == REASON_APPROVED:
+            return order < 0 and not self.verifies_amount
+        # Who declines may say that nothing was approved.
+        return not self.verifies_amount or read_number(self.tables.spec, answer, FIELD_AMOUNT) == 0
+
+    cdef int extent(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil:
+        """What an approval approves by its amount: REASON_APPROVED all, REASON_PARTIALLY_APPROVED a part, or one that
+        it does not tell. The amount agrees with the request's."""
+        cdef const Stretch *asked = &transaction.amount
+        if asked.offset == 0 or not has_field(answer, FIELD_AMOUNT):
+            return reason
+        if memcmp(answer.data + answer.offset[FIELD_AMOUNT], transaction.sent + asked.offset, asked.length) == 0:
+            return REASON_APPROVED
+        return REASON_PARTIALLY_APPROVED
+
+    cdef void keep_part(self, Transaction *transaction, const MessageIndex *answer) noexcept nogil:
+        """Put the amount that an issuer approved, where it is less than the requested one, into what is kept of the
+        message sent: so that a reversal names it, where the dialect wants it so."""
+        cdef const Stretch *asked = &transaction.amount
+        if (not self.tables.partial_reversed or asked.offset == 0 or not has_field(answer, FIELD_AMOUNT)
+                or answer.length[FIELD_AMOUNT] != asked.length
+                or read_number(self.tables.spec, answer, FIELD_AMOUNT) <= 0):
+            return
+        if memcmp(answer.data + answer.offset[FIELD_AMOUNT], transaction.sent + asked.offset, asked.length) < 0:
+            memcpy(transaction.sent + asked.offset, answer.data + answer.offset[FIELD_AMOUNT], asked.length)

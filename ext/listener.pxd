@@ -12,6 +12,12 @@ cdef enum MacPolicy:
     MAC_POLICY_REQUIRED
 
 
+cdef enum PartialPolicy:      # who is told of the approval of a part
+    PARTIAL_NEVER
+    PARTIAL_MARKED            # terminals that say in their request that they can take it
+    PARTIAL_ALWAYS
+
+
 cdef class Listener:
     cdef readonly uint16_t number             # in order of the configuration
     cdef readonly str name
@@ -19,6 +25,7 @@ cdef class Listener:
     cdef uint64_t request_unkept[3]           # fields of a request that are not kept until it is answered
     cdef readonly Framing framing
     cdef readonly uint8_t mac_policy
+    cdef readonly uint8_t partial_policy
     cdef readonly bint binds_identity         # terminals are who their certificate says
     cdef readonly int64_t first_message_timeout_ns
     cdef readonly int64_t idle_timeout_ns     # 0: none

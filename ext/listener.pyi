@@ -6,6 +6,7 @@ from switch.framing import Framing
 from switch.translate import Composer
 
 MAC_POLICIES: dict[str, int]
+PARTIAL_POLICIES: dict[str, int]
 
 class Listener:
     number: int
@@ -13,6 +14,7 @@ class Listener:
     tables: DialectTables
     framing: Framing
     mac_policy: int
+    partial_policy: int
     binds_identity: bool
     first_message_timeout_ns: int
     idle_timeout_ns: int
@@ -35,6 +37,7 @@ class Listener:
         *,
         mac_policy: str,
         unkept: Iterable[int],
+        partial_approval: str,
         binds_identity: bool,
         first_message_timeout_ms: int,
         idle_timeout_ms: int,

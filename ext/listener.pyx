@@ -5,6 +5,8 @@ from switch.kept cimport fill_fields
 
 MAC_POLICIES = {"none": MAC_POLICY_NONE, "optional": MAC_POLICY_OPTIONAL, "required": MAC_POLICY_REQUIRED}
 
+PARTIAL_POLICIES = {"never": PARTIAL_NEVER, "marked": PARTIAL_MARKED, "always": PARTIAL_ALWAYS}
+
 
 cdef class Listener:
     """One listening address: dialect, MAC policy and limits.
@@ -19,6 +21,8 @@ cdef class Listener:
         network_answer_composer: Composes answers to sign-on, echo test and their like.
         mac_policy: ``none``, ``optional`` or ``required``.
         unkept: Numbers of the fields of a request that are not kept until it is answered.
+        partial_approval: Who is told of the approval of a part: ``never`` anybody, ``marked``: terminals whose request
+            says that they can take it, or ``always`` everybody.
         binds_identity: Whether field 41 or 42 must be what the client's certificate says.
         first_message_timeout_ms: Silence after which a connection is closed that never sent a whole frame.
         idle_timeout_ms: Silence after which a connection is closed; 0 for none.
@@ -29,7 +33,8 @@ cdef class Listener:
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, Composer answer_composer,
                  Composer unsigned_answer_composer, Composer network_answer_composer, *, str mac_policy,
-                 unkept, bint binds_identity, int64_t first_message_timeout_ms, int64_t idle_timeout_ms,
+                 unkept, str partial_approval, bint binds_identity, int64_t first_message_timeout_ms,
+                 int64_t idle_timeout_ms,
                  int64_t partial_timeout_ms, uint32_t in_flight_max, uint32_t connections_max):
         self.number = number
         self.name = name
@@ -40,6 +45,7 @@ cdef class Listener:
         self.unsigned_answer_composer = unsigned_answer_composer
         self.network_answer_composer = network_answer_composer
         self.mac_policy = MAC_POLICIES[mac_policy]
+        self.partial_policy = PARTIAL_POLICIES[partial_approval]
         self.binds_identity = binds_identity
         self.first_message_timeout_ns = first_message_timeout_ms * 1_000_000
         self.idle_timeout_ns = idle_timeout_ms * 1_000_000

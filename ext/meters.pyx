@@ -26,6 +26,11 @@ LINK_SERIES = (
     ("late", "authswitch_link_late_answers_total", "Answers that came after their request had timed out."),
     ("unmatched", "authswitch_link_unmatched_answers_total", "Answers that belong to no request."),
     ("mismatched", "authswitch_link_mismatched_answers_total", "Answers with a number of ours, for another request."),
+    (
+        "mismatched_requests",
+        "authswitch_link_mismatched_requests_total",
+        "Requests and reversals that got no other answer in time than mismatched ones; they count as no time-outs.",
+    ),
     ("mac_failures", "authswitch_link_mac_failures_total", "Answers whose MAC was wrong or missing."),
     ("format_errors", "authswitch_link_format_errors_total", "Issuer's messages that could not be read."),
     ("frame_errors", "authswitch_link_frame_errors_total", "Link connections closed because their framing broke."),

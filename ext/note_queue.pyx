@@ -9,6 +9,7 @@ cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from switch.framing cimport frame_words
+from switch.link cimport MISMATCH_NOTHING
 from switch.scan cimport fault_details
 from switch.stats cimport stats_add
 
@@ -26,6 +27,10 @@ def _kind(value):
 
 def _reason(value):
     return REASONS[value]
+
+
+def _mismatch(value):
+    return {0: "connection", MISMATCH_NOTHING: "none repeated"}.get(value, value)
 
 
 def _entry(value):
@@ -74,7 +79,7 @@ EVENTS = (                                    # name, where, values with their t
     ("link_unexpected_message", LINK, (("mti", _mti),), ()),
     ("link_unmatched_answer", LINK, (("stan", int), ("mti", _mti)), ()),
     ("link_mac_failure", LINK, (("stan", int),), ()),
-    ("link_mismatched_answer", LINK, (("stan", int), ("mti", _mti)), ()),
+    ("link_mismatched_answer", LINK, (("stan", int), ("mti", _mti), ("field", _mismatch)), ()),
     ("link_unknown_code", LINK, (("mti", _mti),), (("code", 4),)),
     ("link_late_answer", LINK, (("stan", int),), ()),
     ("answer_without_room", LINK, (("stan", int),), ()),

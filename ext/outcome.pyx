@@ -2,19 +2,22 @@
 
 from switch.authentication cimport seal_message
 from switch.debt cimport reverse, reverse_untold, uncount
-from switch.dialect cimport answer_mti, kind_traits
+from switch.dialect cimport RESPONSE_CODE_MAX, answer_mti, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kept cimport has_any_of, keep_copy
 from switch.kind cimport KIND_REVERSAL
-from switch.listener cimport MAC_POLICY_NONE
+from switch.listener cimport MAC_POLICY_NONE, PARTIAL_ALWAYS, PARTIAL_NEVER
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
-from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
-from switch.reversal cimport (
-    CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE, NO_LISTENER,
+from switch.reason cimport (
+    REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_PARTIALLY_APPROVED,
+    REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.scan cimport read_text, scan_message
+from switch.reversal cimport (
+    CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE, NO_LISTENER,
+)
+from switch.scan cimport read_number, read_text, scan_message
 from switch.sensitive cimport unkept_of_answer
 from switch.state cimport SCRATCH_BYTES
 from switch.meters cimport LIMIT_NUMBERS
@@ -24,6 +27,7 @@ from switch.translate cimport SLOT_AUTHORIZATION_CODE, SLOT_RESPONSE_CODE, SLOT_
 from libc.string cimport memcpy, memset
 
 cdef enum:
+    FIELD_AMOUNT = 4
     FIELD_AUTHORIZATION_CODE = 38
     AUTHORIZATION_CODE_SIZE = 6
 
@@ -244,6 +248,16 @@ cdef void read_authorization_code(State state, Link link, const MessageIndex *an
         memset(state.authorization_code, 0, AUTHORIZATION_CODE_SIZE)
 
 
+cdef bint _carries_part(State state, Listener listener, Link link, const Transaction *transaction) noexcept:
+    """Whether the approval of a part may be told: the link, the listener and the terminal must be able to take it."""
+    if not link.partial_approval or listener.partial_policy == PARTIAL_NEVER:
+        return False
+    if listener.partial_policy == PARTIAL_ALWAYS:
+        return True
+    state.transactions.recall_request(transaction, &state.request)
+    return listener.tables.takes_part(&state.request)
+
+
 cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, int code_size,
                  const MessageIndex *answer) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
@@ -254,27 +268,39 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     cdef uint32_t outcome = transaction.outcome
     cdef bint reversible = kind_traits(transaction.kind).reversible
     # Whether the cardholder may have been charged: the issuer said so, or nobody knows.
-    cdef bint charged = reversible and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT)
+    cdef bint charged = reversible and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
+                                                  REASON_ANSWER_MISMATCHED)
     cdef int64_t position = 0
     cdef int64_t written
+    cdef int64_t part = 0
+    cdef uint8_t part_code[RESPONSE_CODE_MAX]
     cdef int cause = CAUSE_TIMEOUT if reason == REASON_TIMEOUT else CAUSE_UNUSABLE
     cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef TerminalChannel channel
     state.has_detail = False
     if code != NULL and reason != REASON_APPROVED:
         state.note_code(code, code_size)
-    if transaction.reversal_wanted and reason == REASON_APPROVED:
+    if reason == REASON_PARTIALLY_APPROVED:
+        part = max(read_number(link.tables.spec, answer, FIELD_AMOUNT), 0)     # 0: it does not tell
+        link.keep_part(transaction, answer)
+    elif reason == REASON_ANSWER_MISMATCHED:
+        cause = CAUSE_MISMATCH
+    if transaction.reversal_wanted and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
         cause = CAUSE_TERMINAL
         reason = REASON_TIMEOUT          # the terminal has given it up: it is reversed, and never told as approved
         code = NULL
-    elif reason == REASON_PARTIALLY_APPROVED:
+    elif reason == REASON_PARTIALLY_APPROVED and (part == 0 or not _carries_part(state, listener, link, transaction)):
         cause = CAUSE_PARTIAL
+        reason = REASON_PARTIAL_NOT_ACCEPTED
         code = NULL                      # the terminal would take it for the whole amount
+    elif reason == REASON_PARTIALLY_APPROVED:
+        code = part_code                 # its own may say that all was approved
+        code_size = link.tables.reason_to_code(reason, part_code)
     read_authorization_code(state, link, answer)
     memcpy(entry.authorization_code, state.authorization_code, AUTHORIZATION_CODE_SIZE)
     cdef int told = reason
     cdef int size = _compose_final(state, transaction, listener, link, terminal, &told, code, code_size, answer, offset)
-    cdef bint approved = told == REASON_APPROVED and size >= 0
+    cdef bint approved = told in (REASON_APPROVED, REASON_PARTIALLY_APPROVED) and size >= 0
     cdef uint32_t sent_size = transaction.sent_size if reversible else 0
     if approved and not state.duplicates.has_room(outcome, <uint64_t>size + sent_size):
         # An approval that cannot be kept until its terminal has it could not be reversed: it is not told.
@@ -284,6 +310,8 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     entry.kind = transaction.kind
     entry.link = transaction.link
     entry.amount_minor = transaction.amount_minor
+    entry.approved_minor = part
+    entry.mismatch = transaction.mismatch if reason == REASON_ANSWER_MISMATCHED else 0
     entry.pan_digits = transaction.pan_digits
     memcpy(entry.pan, transaction.pan, sizeof(entry.pan))
     memcpy(entry.rrn, transaction.rrn, sizeof(entry.rrn))

@@ -35,6 +35,8 @@ cdef enum Reason:
     REASON_UNKNOWN_TERMINAL
     REASON_TIMEOUT
     REASON_MAC_FAILED
-    REASON_PARTIALLY_APPROVED     # for less than was asked: reversed, since no dialect carries the lesser amount on
+    REASON_PARTIALLY_APPROVED     # for less than was asked: an approval, where its terminal can take it
     REASON_OTHER_DECLINE          # an issuer's code that its dialect does not list
+    REASON_PARTIAL_NOT_ACCEPTED   # the issuer approved a part, which cannot be carried through: reversed
+    REASON_ANSWER_MISMATCHED      # the issuer's answers were not to this request: reversed, as after a time-out
     REASON_COUNT

@@ -91,8 +91,9 @@ cdef packed struct OutcomePart:
     uint8_t flags
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: none
-    uint8_t reserved[2]
-    uint32_t answer_size      # the answer as the terminal gets it follows
+    uint8_t mismatch          # field by which an answer was not to it, MISMATCH_NOTHING for none that it repeats; 0
+    uint8_t approved_size     # 8: the approved amount, which is a part of the requested one, follows; 0
+    uint32_t answer_size      # the answer as the terminal gets it follows, behind what else there is
 
 cdef packed struct DetailPart:        # behind the RequestPart where there is one
     uint8_t code[4]           # the issuer's response code; zeros: none
@@ -185,6 +186,7 @@ cdef struct Record:           # one record, read: the parts that its type has
     OutcomePart outcome
     bint has_detail
     DetailPart detail
+    int64_t approved_minor    # of an OUTCOME; 0: all that was asked, or nothing
     ReversalPart reversal
     AttemptPart attempt
     ReversedPart reversed

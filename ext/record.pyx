@@ -6,8 +6,8 @@ from libc.string cimport memcpy, memset
 from switch.numbering cimport NUMBER_COUNT
 from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
 from switch.reversal cimport (
-    CAUSE_LATE, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNKNOWN,
-    CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
+    CAUSE_LATE, CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_TIMEOUT,
+    CAUSE_UNKNOWN, CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
 )
 from switch.scan cimport Fault, fault_details
 
@@ -38,6 +38,7 @@ CAUSES = {
     CAUSE_PARTIAL: "partial_approval",
     CAUSE_UNUSABLE: "unusable_answer",
     CAUSE_SETTLED: "settled",
+    CAUSE_MISMATCH: "mismatched_answer",
 }
 
 cdef enum:
@@ -117,6 +118,8 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
     cdef OutcomePart part
     cdef DetailPart more
     cdef uint64_t size = sizeof(RecordHead) + sizeof(OutcomePart) + answer_size
+    if outcome.approved_minor:
+        size += sizeof(int64_t)
     if outcome.intent == 0:
         size += sizeof(RequestPart)
     if detail != NULL:
@@ -133,9 +136,14 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
                   | (FLAG_STAND_IN if outcome.stood_in else 0) | (FLAG_DETAIL if detail != NULL else 0))
     memcpy(part.rrn, outcome.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, outcome.authorization_code, sizeof(part.authorization_code))
+    part.mismatch = outcome.mismatch
+    part.approved_size = sizeof(int64_t) if outcome.approved_minor else 0
     part.answer_size = answer_size
     memcpy(out, &part, sizeof(OutcomePart))
     out += sizeof(OutcomePart)
+    if outcome.approved_minor:
+        memcpy(out, &outcome.approved_minor, sizeof(int64_t))
+        out += sizeof(int64_t)
     if outcome.intent == 0:
         fill_request(&request, registry, outcome)
         memcpy(out, &request, sizeof(RequestPart))
@@ -413,6 +421,11 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
             status = take_message(&at, &left, record.intent.sent_size, record)
     elif record.head.type == RECORD_OUTCOME:
         status = take_part(&at, &left, &record.outcome, sizeof(OutcomePart))
+        record.approved_minor = 0
+        if status == 0 and record.outcome.approved_size:
+            status = -1
+            if record.outcome.approved_size == sizeof(int64_t):
+                status = take_part(&at, &left, &record.approved_minor, sizeof(int64_t))
         if status == 0 and record.outcome.intent == 0:
             status = take_request(&at, &left, record)
         record.has_detail = record.outcome.flags & FLAG_DETAIL
@@ -529,6 +542,10 @@ cdef dict describe(const Record *record):
         parts["stand_in"] = bool(record.outcome.flags & FLAG_STAND_IN)
         if record.outcome.intent:
             parts["link"] = record.outcome.link
+        if record.approved_minor:
+            parts["approved_minor"] = record.approved_minor
+        if record.outcome.mismatch:
+            parts["mismatch"] = record.outcome.mismatch
         if record.outcome.rrn[0]:
             parts["rrn"] = record.outcome.rrn[:12].decode("ascii", "replace")
         parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")

@@ -62,6 +62,7 @@ cdef class Recovery(Visitor):
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
     cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
+    cdef const uint8_t *_with_part(self, Link link, const uint8_t *sent, uint32_t size, int64_t approved_minor)
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept

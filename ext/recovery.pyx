@@ -1,9 +1,10 @@
 """After a crash or a stop: the journal read back into the state machine's tables, before anybody connects."""
 
 cimport cython
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
+from switch.calendar cimport write_digits
 from switch.commit cimport JournalFiles
 from switch.debt cimport hold_stans, reverse
 from switch.dialect cimport DialectTables, kind_traits
@@ -24,7 +25,7 @@ from switch.record cimport (
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
-from switch.scan cimport read_text, scan_message
+from switch.scan cimport patch_text, read_text, scan_message
 from switch.segment cimport SegmentWriter
 from switch.sensitive cimport unkept_of_answer
 from switch.spec cimport Spec
@@ -38,6 +39,8 @@ cdef enum:
     FIELD_TERMINAL = 41
     SLACK_TICKS = 2           # that a record's time may be ahead, for being written in ticks
     US_A_SECOND = 1_000_000
+    FIELD_AMOUNT = 4
+    AMOUNT_DIGITS = 12
     KINDS_MAX = 64
 
 
@@ -321,17 +324,34 @@ cdef class Recovery(Visitor):
         memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))
         memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
         entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
+        entry.approved_minor = record.approved_minor
+        entry.mismatch = record.outcome.mismatch
         if is_brief:
             state.duplicates.finish_brief(number, record.outcome.reason, self._record_ns)
             return number
         if sent_size:
             sent = self._mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
+            if record.approved_minor:
+                sent = self._with_part(<Link>state.links[link], sent, sent_size, record.approved_minor)
         answer = self._mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size, state.kept,
                               True)
         if answer_size == 0 or state.duplicates.finish(number, answer, answer_size, sent, sent_size,
                                                        self._record_ns) != 0:
             state.duplicates.finish_without_answer(number, self._record_ns)
         return number
+
+    cdef const uint8_t *_with_part(self, Link link, const uint8_t *sent, uint32_t size, int64_t approved_minor):
+        """What an issuer was sent, with the amount of which it approved a part, as a reversal names it."""
+        cdef State state = self.state
+        cdef uint8_t digits[AMOUNT_DIGITS]
+        if not link.tables.partial_reversed or size > SCRATCH_BYTES:
+            return sent
+        if sent != state.aside:
+            memcpy(state.aside, sent, size)
+        write_digits(digits, AMOUNT_DIGITS, <uint64_t>approved_minor)
+        if scan_message(link.tables.spec, state.aside, size, &state.sent, &state.fault) == 0:
+            patch_text(link.tables.spec, &state.sent, state.aside, FIELD_AMOUNT, digits, AMOUNT_DIGITS)
+        return state.aside
 
     # --- what is owed ---------------------------------------------------------------------------------------------
 

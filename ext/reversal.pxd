@@ -26,6 +26,7 @@ cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
     CAUSE_PARTIAL             # the issuer approved a part, which cannot be carried through
     CAUSE_UNUSABLE            # no answer could be made of the issuer's approval, or none be kept
     CAUSE_SETTLED             # of CANCELLED: its original was found, and what takes that back, if anything, is another
+    CAUSE_MISMATCH            # the issuer's answers were not to it, by a field that must agree
 
 cdef struct Reversal:
     uint8_t state

@@ -68,7 +68,8 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
                       else _reverse_unknown(state, channel.listener, key.terminal))
     else:
         entry = state.duplicates.at(original)
-        if amount_minor >= 0 and entry.amount_minor > 0 and amount_minor != entry.amount_minor:
+        if (amount_minor >= 0 and entry.amount_minor > 0
+                and amount_minor not in (entry.amount_minor, entry.approved_minor)):
             reason = REASON_INVALID_AMOUNT
         elif entry.state == OUTCOME_IN_FLIGHT:
             state.transactions.at(entry.transaction).reversal_wanted = True

@@ -40,6 +40,7 @@ cdef struct Transaction:
     uint8_t pan_digits
     uint8_t reversal_wanted           # the terminal's own reversal came while the issuer was being asked
     uint8_t settled                   # late: the issuer acknowledged that it has reversed it
+    uint8_t mismatch                  # field by which an answer was not to it; MISMATCH_NOTHING; 0: none came
     uint8_t unreversed                # late: the issuer approved, and its reversal found no room yet
     uint16_t link
     uint16_t listener
@@ -58,6 +59,7 @@ cdef struct Transaction:
     uint32_t place_count
     uint32_t sent_size
     uint32_t sent_mti
+    Stretch amount                    # field 4 of the sent message
     Stretch repeated[VERIFY_MAX]      # in the sent message: what the answer must repeat, as the link says
     int64_t deadline_ns
     int64_t received_ns

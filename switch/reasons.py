@@ -51,14 +51,19 @@ class Reason(IntEnum):
     UNKNOWN_TERMINAL = 28, "terminal not registered, or not allowed here"
     TIMEOUT = 29, "the issuer did not answer in time"
     MAC_FAILED = 30, "message authentication code missing or wrong"
-    PARTIALLY_APPROVED = 31, "approved for less than was asked, and therefore taken back"
+    PARTIALLY_APPROVED = 31, "approved for less than was asked"
     OTHER_DECLINE = 32, "declined with a code that the dialect does not list"
+    PARTIAL_NOT_ACCEPTED = 33, "approved for less than was asked, which the terminal cannot take, and taken back"
+    ANSWER_MISMATCHED = 34, "the issuer's answer was to another request, by a field that must agree"
 
     @property
     def label(self) -> str:
         """The name in lower case, as dialect files and metrics write it."""
         return self.name.lower()
 
+
+FALLBACKS = {"partial_not_accepted": "do_not_honour", "answer_mismatched": "timeout"}
+"""Reasons for which a dialect may write no code of their own: that of the other is written."""
 
 REASONS: tuple[str, ...] = tuple(reason.label for reason in Reason)
 """Names by number."""

@@ -375,6 +375,11 @@ class ListenerSection(Section):
         description="required: a request without a right MAC is refused; optional: it may carry none, but a wrong one "
         "is refused; none: MACs are not looked at.",
     )
+    partial_approval: Literal["never", "marked", "always"] = Field(
+        "marked",
+        description="Who is told when an issuer approves a part of the amount: terminals whose request says that they "
+        "can take it (CUP 60.6), all terminals of this listener, or none. Of the others it is declined and reversed.",
+    )
     first_message_timeout_ms: int = milliseconds(
         30_000, "A new connection on which no whole message came for so long is closed.", least=100
     )
@@ -411,11 +416,19 @@ class LinkMatch(Section):
     """How an answer finds its request."""
 
     by: Literal["stan", "rrn"] = Field("stan", description="Look up by field 11 or by field 37, as we sent it.")
-    verify: tuple[Annotated[int, Field(ge=2, le=192)], ...] = Field(
-        (41, 4, 7),
+    verify: tuple[Annotated[int, Field(ge=2, le=192)], ...] | None = Field(
+        None,
         strict=False,
         max_length=VERIFY_FIELDS_MAX,
-        description="Fields that must be the same in the answer where it carries them; else the answer is no match.",
+        description="Fields that must be the same in the answer where it carries them, and one of which it must carry; "
+        "else the answer is no match. Of field 4 see `partial_approval`. Default: what the dialect's issuers repeat, "
+        "`[11, 41, 4]` in those that come with the switch.",
+    )
+    required: tuple[Annotated[int, Field(ge=2, le=192)], ...] = Field(
+        (),
+        strict=False,
+        max_length=VERIFY_FIELDS_MAX,
+        description="Fields of `verify` that an answer must carry where its request does; without one it is no match.",
     )
 
 
@@ -532,6 +545,11 @@ class LinkSection(Section):
         "Wait for an answer; then the terminal is told of the time-out and a reversal follows.",
         least=10,
         most=600_000,
+    )
+    partial_approval: bool = Field(
+        False,
+        description="Pass on that the issuer approved a part of the amount, to terminals that can take it (see "
+        "`listener.partial_approval`). Otherwise such a payment is declined, and reversed.",
     )
     in_flight_max: int = count(
         5_000, "Requests that wait for an answer on this link; above it the next link is asked.", most=900_000

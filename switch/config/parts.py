@@ -180,11 +180,15 @@ def _match_faults(link: LinkSection, dialect: Dialect) -> Iterator[tuple[str, st
     for policy, rules in (("request", dialect.file.policy.request), ("reversal", dialect.file.policy.reversal)):
         if field not in rules:
             yield "by", f"answers are matched by field {field}, and policy.{policy} of {dialect.name} does not send it"
-    for place, number in enumerate(link.match.verify):
+    for place, number in enumerate(link.match.verify or ()):
         if str(number) not in dialect.layout:
             yield f"verify[{place}]", f"dialect {dialect.name} has no field {number}"
         elif number in dialect.unkept:
             yield f"verify[{place}]", f"field {number} is not kept until the answer comes (see sensitive and harmless)"
+    verified = dialect.file.verify if link.match.verify is None else link.match.verify
+    for place, number in enumerate(link.match.required):
+        if number not in verified:
+            yield f"required[{place}]", f"field {number} is not among those that are verified"
 
 
 def _has_mac(dialect: Dialect) -> bool:

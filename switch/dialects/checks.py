@@ -11,7 +11,7 @@ from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Rule, Su
 from switch.dialects.private import secret_fields
 from switch.dialects.references import place
 from switch.dialects.rules import Origin, parse_rule
-from switch.reasons import REASONS
+from switch.reasons import FALLBACKS, REASONS
 
 CONDITION_FIELD_ROOM = 1024
 """Characters that a field may have at most for conditions to look into it; as in ``ext/dialect.pxd``."""
@@ -49,6 +49,7 @@ def check(
         *checks.kinds(),
         *checks.entry_modes(),
         *checks.natural_key(),
+        *checks.partial_approval(),
         *checks.mac(),
         *checks.subfields(),
         *checks.variants(),
@@ -85,8 +86,14 @@ class _Checks:
     def response_codes(self) -> Found:
         codes = self.file.response_codes
         for name in REASONS:
-            if name not in codes.write:
+            if name not in codes.write and name not in FALLBACKS:
                 yield ("response_codes", "write", name), "is required"
+        partly = codes.write.get("partially_approved", "")
+        if codes.read.get(partly, ("partially_approved", ""))[0] != "partially_approved":
+            yield (
+                ("response_codes", "write", "partially_approved"),
+                f"{partly} is no approval of a part: a terminal that is told so must know that it is charged",
+            )
         if "39" not in self.layout:
             yield ("fields", "39"), "is required: answers need a response code"
             return
@@ -139,6 +146,14 @@ class _Checks:
     def natural_key(self) -> Found:
         for reference in self.file.natural_key.fields:
             yield from self._reference(reference, ("natural_key", "fields"))
+
+    def partial_approval(self) -> Found:
+        mark = self.file.partial_approval
+        if mark.field is not None:
+            yield from self._condition(("partial_approval", "field"), mark.field, mark.value)
+        for number in self.file.verify:
+            if str(number) not in self.layout:
+                yield ("verify",), f"this dialect has no field {number}"
 
     def mac(self) -> Found:
         rules = self.file.mac

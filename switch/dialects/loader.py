@@ -107,7 +107,7 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: fro
     return {
         "mti_version": file.mti_version,
         "code_set": file.response_codes.set,
-        "codes": [file.response_codes.write[name] for name in REASONS],
+        "codes": [file.response_codes.written(name) for name in REASONS],
         "reasons": {code: Reason[name.upper()] for code, (name, _) in file.response_codes.read.items()},
         "accepted": {int(number): code for number, code in file.response_codes.accepted.items()},
         "kinds": [
@@ -117,6 +117,8 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: fro
         ],
         "kind_codes": [kind_code(file, kind) for kind in KINDS],
         "entry_modes": _entry_modes(file),
+        "partial_mark": _partial_mark(file),
+        "partial_reversed": file.partial_approval.reversal_amount == "approved",
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
             "algorithm": ALGORITHMS.index(file.mac.algorithm),
@@ -132,6 +134,15 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: fro
         if file.original_data is None
         else [(_number(part.field), part.size, part.length_digits) for part in file.original_data.parts],
     }
+
+
+def _partial_mark(file: DialectFile) -> tuple[int, int, str]:
+    """Field, place and characters with which a terminal says that it can take a part; field 0: it cannot say so."""
+    mark = file.partial_approval
+    if mark.field is None:
+        return 0, 0, ""
+    at = place(file, mark.field)
+    return at.field, at.start, mark.value
 
 
 def _entry_modes(file: DialectFile) -> tuple[int, list[str], list[tuple[str, int]]]:

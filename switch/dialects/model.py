@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from switch.kinds import KINDS
 from switch.mac import ALGORITHMS
-from switch.reasons import REASONS
+from switch.reasons import FALLBACKS, REASONS
 from switch.spec import CodePage
 
 
@@ -207,6 +207,10 @@ class ResponseCodes(Table):
     read: dict[ResponseCode, Annotated[tuple[ReasonName, str], Field(strict=False)]]
     accepted: dict[Annotated[str, Field(pattern=r"^[1-8]$")], ResponseCode] = {}
 
+    def written(self, reason: str) -> str:
+        """The code that says a reason."""
+        return self.write[reason if reason in self.write else FALLBACKS[reason]]
+
 
 class KindEntry(Table):
     """One way to write a kind, or to know it."""
@@ -249,6 +253,17 @@ class Variant(Table):
     where: dict[FieldReference, str] = {}
     bytes: int | None = None
     parts: list[Subfield]
+
+
+class PartialApproval(Table):
+    """How a terminal says that it can take the approval of a part, and what a reversal of one says."""
+
+    field: FieldReference | None = None
+    """Where a terminal's request says it; None: the dialect has no place for that."""
+    value: str = "1"
+    """What stands there when it can."""
+    reversal_amount: Literal["approved", "requested"] = "approved"
+    """The amount in field 4 of a reversal."""
 
 
 class OriginalPart(Table):
@@ -309,6 +324,9 @@ class DialectFile(Table):
     variants: dict[FieldNumber, list[Variant]] = {}
     mac: MacRules
     natural_key: NaturalKey
+    verify: list[Annotated[int, Field(ge=2, le=192)]] = [11, 41, 4]
+    """What a link verifies unless its configuration says otherwise: fields that issuers repeat in their answers."""
+    partial_approval: PartialApproval = PartialApproval()
     response_codes: ResponseCodes
     kind_code: KindCode | None = None
     entry_modes: EntryModes | None = None

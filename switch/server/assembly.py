@@ -127,7 +127,7 @@ def build_engine(
 
 def _codes(dialect: Dialect) -> list[str]:
     """The response code of each reason, by the reason's number."""
-    return [dialect.response_codes.write[reason] for reason in REASONS]
+    return [dialect.response_codes.written(reason) for reason in REASONS]
 
 
 def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> Listener:
@@ -146,6 +146,7 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
         unkept=request_unkept(dialect),
         mac_policy=section.mac,
+        partial_approval=section.partial_approval,
         binds_identity=binds_identity,
         first_message_timeout_ms=section.first_message_timeout_ms,
         idle_timeout_ms=section.idle_timeout_ms,
@@ -153,6 +154,13 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         in_flight_max=section.requests_in_flight_max,
         connections_max=section.connections_max,
     )
+
+
+def verified_fields(section: LinkSection, dialect: Dialect) -> list[int]:
+    """The fields that a link's answers must repeat; the one that finds the request says nothing more about it."""
+    fields = dialect.file.verify if section.match.verify is None else section.match.verify
+    found_by = {"stan": 11, "rrn": 37}[section.match.by]
+    return [field for field in fields if field != found_by]
 
 
 def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: list[Dialect], keys: KeySource) -> Link:
@@ -169,7 +177,9 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
             section.reversal.booking_horizon_seconds,
         ),
         match_by=section.match.by,
-        verify=list(section.match.verify),
+        verify=verified_fields(section, dialect),
+        required=list(section.match.required),
+        partial_approval=section.partial_approval,
         timeout_ms=section.timeout_ms,
         late_ms=LATE_MS,
         echo_interval_ms=section.echo_interval_ms,

@@ -175,8 +175,8 @@ class Profile:
         """The response code for a reason, in answers of a message class (second digit of the MTI)."""
         codes = self.dialect.response_codes
         if reason == "approved":
-            return codes.accepted.get(category, codes.write[reason])
-        return codes.write[reason]
+            return codes.accepted.get(category, codes.written(reason))
+        return codes.written(reason)
 
     def code_piece(self, reason: str, category: str = "2") -> bytes:
         """Field 39 for a reason."""

@@ -118,9 +118,8 @@ def _left(story: Story, record: Record) -> str:
 
 
 def _request(story: Story, record: Record) -> str:
-    return (
-        f"{story.kind.label} of {story.amount} accepted from terminal {record['terminal']}, STAN {record['stan']:06d}"
-    )
+    asked = f"{story.kind.label} of {story.amount_asked}"
+    return f"{asked} accepted from terminal {record['terminal']}, STAN {record['stan']:06d}"
 
 
 def _outcome(
@@ -139,4 +138,4 @@ def _outcome(
     elif record is story.first:
         yield listener, f"answered by the switch itself{code}: {reason.label}{detail}"
     else:
-        yield link, f"not approved{code}: {reason.label} ({reason.description}){detail}"
+        yield link, f"not approved{code}: {reason.label} ({reason.description}{story.mismatch}){detail}"

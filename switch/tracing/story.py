@@ -207,6 +207,8 @@ class Story:
         """Who approved it, in words."""
         if self.stood_in:
             return "approved by stand-in"
+        if self.outcome is not None and self.outcome.get("approved_minor"):
+            return f"approved in part, {self.amount} of {self.amount_asked},"
         return "approved by the terminal" if self.traits.is_advice else "approved"
 
     @property
@@ -237,8 +239,22 @@ class Story:
 
     @property
     def amount(self) -> str:
-        """Amount and currency for people."""
+        """Amount and currency for people: what was asked for, or the part of it that was approved."""
+        approved = None if self.outcome is None else self.outcome.get("approved_minor")
+        return amount_words(approved or self.first.get("amount_minor"), self.first.get("currency"))
+
+    @property
+    def amount_asked(self) -> str:
+        """The amount that was asked for."""
         return amount_words(self.first.get("amount_minor"), self.first.get("currency"))
+
+    @property
+    def mismatch(self) -> str:
+        """By which field the issuer's answers were not to this request, in words that follow a reason."""
+        field = None if self.outcome is None else self.outcome.get("mismatch")
+        if not field:
+            return ""
+        return ", repeated none of the fields that are verified" if field == NOTHING_REPEATED else f", field {field}"
 
     @property
     def noun(self) -> str:
@@ -255,6 +271,9 @@ class Story:
         is_payment = self.traits.money == Money.DEBIT or self.kind == Kind.UNKNOWN
         return "nothing was charged" if is_payment else "no money has moved"
 
+
+NOTHING_REPEATED = 255
+"""In place of a field's number."""
 
 READERS = {
     "INTENT": Story._take_intent,

@@ -46,6 +46,9 @@ class Verdict:
     money: str
 
 
+UNANSWERED = (Reason.TIMEOUT, Reason.ANSWER_MISMATCHED)
+"""Reasons with which nobody knows what the issuer did."""
+
 CAUSE_WORDS = {
     None: "it had to be taken back",
     "timeout": "the issuer did not answer in time",
@@ -55,6 +58,7 @@ CAUSE_WORDS = {
     "late_approval": "the issuer approved after its time-out",
     "partial_approval": "the issuer approved only a part",
     "unusable_answer": "the issuer's approval could not be carried through",
+    "mismatched_answer": "the issuer's answer did not agree with the request",
     "settled": "its original was found, and is taken back by itself where it stands",
 }
 
@@ -107,7 +111,7 @@ def _ending(story: Story, shown: Shown, response_code: str | None) -> str:
 def _because(story: Story, response_code: str | None) -> str:
     reason = Reason.OTHER_DECLINE if story.reason is None else story.reason
     code = f"code {response_code}, " if response_code else ""
-    return f" ({code}{reason.label}: {reason.description}{story.detail(response_code)})"
+    return f" ({code}{reason.label}: {reason.description}{story.mismatch}{story.detail(response_code)})"
 
 
 def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:
@@ -182,16 +186,19 @@ def _of_decline(story: Story, shown: Shown, response_code: str | None) -> Verdic
         return Verdict(
             Code.REFUSED, f"refused by the switch{because}{told}", f"{story.nothing}, because no issuer was asked"
         )
-    if story.is_reversed or (story.reason == Reason.TIMEOUT and story.traits.reversible):
+    if story.is_reversed or (story.reason in UNANSWERED and story.traits.reversible):
         return Verdict(
             Code.REVERSAL_MISSING,
             f"not approved{because}{told}; no reversal of it is in the part of the journal that was read",
             "not certain: ask the issuer",
         )
-    if story.reason == Reason.TIMEOUT:
+    if story.reason in UNANSWERED:
+        what = "the issuer did not answer in time"
+        if story.reason == Reason.ANSWER_MISMATCHED:
+            what = f"the issuer's answer did not agree with the request{story.mismatch}"
         return Verdict(
             Code.NOT_ANSWERED,
-            f"the issuer did not answer in time{told}",
+            f"{what}{told}",
             "no money moves in a transaction of this kind",
         )
     if story.reason in (Reason.ISSUER_UNAVAILABLE, Reason.SYSTEM_MALFUNCTION):

@@ -61,6 +61,7 @@ class Booking:
         answer: The message with which it was answered, to be repeated.
         asked_on: The connection on which it was asked for.
         is_overtaken: Whether it was charged though its reversal had come before it.
+        part: The amount that was approved, where that is less than what was asked for.
         code: Its authorization code; empty when it was declined.
         rrn: Its retrieval reference number.
         heard_ns: When the switch that asked has read an answer last; what was overtaken it can only learn from that.
@@ -75,6 +76,7 @@ class Booking:
     code: str
     rrn: str
     is_overtaken: bool = False
+    part: int = 0
     heard_ns: int | None = None
 
 
@@ -236,14 +238,20 @@ class Issuer:
         approved = (not reversed_before or is_overtaken) and self.draw.random() >= self._declines
         pieces = self.profile.echo(message)
         pieces[39] = self.profile.code_piece("approved" if approved else "do_not_honour", message.mti[1])
+        part = 0
         if approved and self._happens("partial"):
+            part = self.draw.randrange(1, key.amount_minor) if key.amount_minor > 1 else 0
+            if part:
+                pieces[4] = self.profile.writer.piece(4, f"{part:012d}")
+            else:
+                pieces.pop(4, None)
             pieces[39] = self.profile.writer.piece(39, PARTLY_APPROVED.get(self.profile.dialect.name[:5], "10"))
         code = f"{self.draw.randrange(1_000_000):06d}" if approved else ""
         if code:
             pieces[38] = self.profile.writer.piece(38, code)
         answer = self._signed(answer_mti(message.mti), pieces)
         state = APPROVED if approved else DECLINED
-        booking = Booking(self.name, key, approved, state, answer, wire, code, identity.rrn, is_overtaken)
+        booking = Booking(self.name, key, approved, state, answer, wire, code, identity.rrn, is_overtaken, part)
         self._compare(key, message, is_advice=False)
         return self._enter(identity, places, booking)
 
@@ -345,7 +353,8 @@ class Issuer:
         booking = self._by_original.get(place)
         if booking is not None:
             self._compare_reversal(booking, message)
-        if booking is None or booking.key.amount_minor != int(self.profile.text(message, 4) or "0"):
+        amount_minor = int(self.profile.text(message, 4) or "0")
+        if booking is None or amount_minor not in (booking.key.amount_minor, booking.part):
             return self._orphans.setdefault(place, self.draw.choice(("original_not_found", "approved")))
         if booking.state == APPROVED:
             booking.state = REVERSED
