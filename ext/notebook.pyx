@@ -9,7 +9,7 @@ from switch.transaction cimport Transaction
 
 from switch.kinds import KINDS
 from switch.reasons import REASONS
-from switch.record import CAUSES
+from switch.reversal import CAUSES
 
 
 @cython.final

@@ -10,7 +10,7 @@ from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
 from switch.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
-from switch.record import CAUSES
+from switch.reversal import CAUSES
 from switch.reversal cimport (
     NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_PAUSED, Reversal,
 )

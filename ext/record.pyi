@@ -1,4 +1,3 @@
 from typing import Final
 
 RECORD_NAMES: Final[dict[int, str]]
-CAUSES: Final[dict[int, str | None]]

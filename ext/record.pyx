@@ -5,11 +5,10 @@ import sys
 from libc.string cimport memcpy, memset
 from switch.numbering cimport NUMBER_COUNT
 from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
-from switch.reversal cimport (
-    CAUSE_LATE, CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_RESTART, CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_TIMEOUT,
-    CAUSE_UNKNOWN, CAUSE_UNTOLD, CAUSE_UNUSABLE, NO_LISTENER,
-)
+from switch.reversal cimport NO_LISTENER
 from switch.scan cimport Fault, fault_details
+
+from switch.reversal import CAUSES
 
 if sys.byteorder != "little":
     raise ImportError("the journal's records are little-endian structures; this machine is not")
@@ -27,18 +26,6 @@ RECORD_NAMES = {
     RECORD_CANCELLED: "CANCELLED",
     RECORD_UNFOUND: "UNFOUND",
     RECORD_NUMBERS: "NUMBERS",
-}
-CAUSES = {
-    CAUSE_UNKNOWN: None,
-    CAUSE_TIMEOUT: "timeout",
-    CAUSE_UNTOLD: "untold",
-    CAUSE_TERMINAL: "terminal",
-    CAUSE_RESTART: "restart",
-    CAUSE_LATE: "late_approval",
-    CAUSE_PARTIAL: "partial_approval",
-    CAUSE_UNUSABLE: "unusable_answer",
-    CAUSE_SETTLED: "settled",
-    CAUSE_MISMATCH: "mismatched_answer",
 }
 
 cdef enum:

@@ -7,6 +7,7 @@ within the duplicate window is remembered with its answers; links number on wher
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.dialect cimport DialectTables
 from switch.link cimport Link
+from switch.mending cimport Mender
 from switch.positions cimport PositionTable
 from switch.record cimport Record, RequestPart
 from switch.replay cimport Visitor
@@ -40,7 +41,7 @@ cdef class Recovery(Visitor):
     cdef list _link_name_at                   # by number in the segment: place in _link_names
     cdef dict _link_numbers                   # by name: now
     cdef dict _listener_numbers
-    cdef dict _lenient                        # by specification: its lenient form
+    cdef Mender _copies
     cdef int64_t _now_ns
     cdef int64_t _now_us
     cdef bint _has_clock
@@ -62,7 +63,6 @@ cdef class Recovery(Visitor):
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
     cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
-    cdef const uint8_t *_with_part(self, Link link, const uint8_t *sent, uint32_t size, int64_t approved_minor)
     cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept
@@ -74,5 +74,3 @@ cdef class Recovery(Visitor):
     cdef int _void(self, int64_t position, int64_t original) except -1
     cdef int _end(self, int64_t position) except -1
     cdef int _make_room(self) except -1
-    cdef const uint8_t *_mended(self, DialectTables tables, const uint8_t *message, uint32_t *size, uint8_t *out,
-                                bint is_answer) except *

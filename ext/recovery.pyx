@@ -1,19 +1,18 @@
 """After a crash or a stop: the journal read back into the state machine's tables, before anybody connects."""
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from switch.calendar cimport write_digits
 from switch.commit cimport JournalFiles
 from switch.debt cimport hold_stans, reverse
 from switch.dialect cimport DialectTables, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.elapsed cimport ELAPSED_SHIFT, elapsed_of
 from switch.journal cimport POSITION_FAILED
-from switch.kept cimport lenient_form, mend_copy
 from switch.link cimport Link
 from switch.listener cimport Listener
+from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
@@ -25,11 +24,8 @@ from switch.record cimport (
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
-from switch.scan cimport patch_text, read_text, scan_message
+from switch.scan cimport read_text, scan_message
 from switch.segment cimport SegmentWriter
-from switch.sensitive cimport unkept_of_answer
-from switch.spec cimport Spec
-from switch.state cimport SCRATCH_BYTES
 from switch.takeback cimport CLASS_GIVEN_UP
 from switch.transaction cimport NaturalKey
 from switch.upkeep cimport names_of
@@ -39,8 +35,6 @@ cdef enum:
     FIELD_TERMINAL = 41
     SLACK_TICKS = 2           # that a record's time may be ahead, for being written in ticks
     US_A_SECOND = 1_000_000
-    FIELD_AMOUNT = 4
-    AMOUNT_DIGITS = 12
     KINDS_MAX = 64
 
 
@@ -69,7 +63,7 @@ cdef class Recovery(Visitor):
         self._link_name_at = []
         self._link_numbers = {link.name: link.number for link in state.links}
         self._listener_numbers = {listener.name: listener.number for listener in state.listeners}
-        self._lenient = {}
+        self._copies = Mender(state)
         self._now_ns = state.calendar.now_ns
         self._now_us = state.calendar.wall_us
 
@@ -240,25 +234,6 @@ cdef class Recovery(Visitor):
             free(kept)
         return 0
 
-    cdef const uint8_t *_mended(self, DialectTables tables, const uint8_t *message, uint32_t *size,
-                                uint8_t *out, bint is_answer) except *:
-        """A message as it is kept today, in ``out``: earlier versions overwrote sensitive fields, with what cannot be
-        read in all of them, and kept private ones. What cannot be read even so stays as it is."""
-        cdef int mended
-        cdef uint64_t unkept[3]
-        if size[0] == 0 or size[0] > SCRATCH_BYTES:
-            return message
-        if tables.spec not in self._lenient:
-            self._lenient[tables.spec] = lenient_form(tables.spec)
-        memcpy(unkept, tables.unkept, sizeof(unkept))
-        if is_answer and scan_message(tables.spec, message, size[0], &self.state.answer, &self.state.fault) == 0:
-            unkept_of_answer(tables, &self.state.answer, tables.unkept, unkept)
-        mended = mend_copy(tables.spec, <Spec>self._lenient[tables.spec], unkept, message, size[0], out, self.state.out)
-        if mended < 0:
-            return message
-        size[0] = <uint32_t>mended
-        return out
-
     # --- the duplicate window -------------------------------------------------------------------------------------
 
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept:
@@ -330,28 +305,15 @@ cdef class Recovery(Visitor):
             state.duplicates.finish_brief(number, record.outcome.reason, self._record_ns)
             return number
         if sent_size:
-            sent = self._mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
+            sent = self._copies.mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
             if record.approved_minor:
-                sent = self._with_part(<Link>state.links[link], sent, sent_size, record.approved_minor)
-        answer = self._mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size, state.kept,
-                              True)
+                sent = self._copies.with_part((<Link>state.links[link]).tables, sent, sent_size, record.approved_minor)
+        answer = self._copies.mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size,
+                                     state.kept, True)
         if answer_size == 0 or state.duplicates.finish(number, answer, answer_size, sent, sent_size,
                                                        self._record_ns) != 0:
             state.duplicates.finish_without_answer(number, self._record_ns)
         return number
-
-    cdef const uint8_t *_with_part(self, Link link, const uint8_t *sent, uint32_t size, int64_t approved_minor):
-        """What an issuer was sent, with the amount of which it approved a part, as a reversal names it."""
-        cdef State state = self.state
-        cdef uint8_t digits[AMOUNT_DIGITS]
-        if not link.tables.partial_reversed or size > SCRATCH_BYTES:
-            return sent
-        if sent != state.aside:
-            memcpy(state.aside, sent, size)
-        write_digits(digits, AMOUNT_DIGITS, <uint64_t>approved_minor)
-        if scan_message(link.tables.spec, state.aside, size, &state.sent, &state.fault) == 0:
-            patch_text(link.tables.spec, &state.sent, state.aside, FIELD_AMOUNT, digits, AMOUNT_DIGITS)
-        return state.aside
 
     # --- what is owed ---------------------------------------------------------------------------------------------
 
@@ -495,9 +457,9 @@ cdef class Recovery(Visitor):
         if kept.listener < 0:
             raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener "
                                  "that the configuration has no more; bring it back until nothing is owed")
-        source = self._mended(link.tables if kept.listener == NO_LISTENER
-                              else (<Listener>self.state.listeners[kept.listener]).tables,
-                              record.message, &source_size, self.state.aside, False)
+        source = self._copies.mended(link.tables if kept.listener == NO_LISTENER
+                                     else (<Listener>self.state.listeners[kept.listener]).tables,
+                                     record.message, &source_size, self.state.aside, False)
         number = self.state.reversals.add(link.reversals, link.number,
                                           self._terminal_of(link, kept, source, source_size),
                                           kept.listener != NO_LISTENER, source, source_size,
@@ -541,7 +503,7 @@ cdef class Recovery(Visitor):
         cdef Reversal *advice
         cdef Outcome *entry
         cdef uint32_t source_size = record.message_size
-        cdef const uint8_t *source = self._mended(link.tables, record.message, &source_size, state.aside, False)
+        cdef const uint8_t *source = self._copies.mended(link.tables, record.message, &source_size, state.aside, False)
         cdef uint32_t terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
         cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, terminal, source, source_size,
                                                           &record.request, sizeof(RequestPart), stored_ns)
@@ -597,7 +559,7 @@ cdef class Recovery(Visitor):
             if not kept.is_covered:
                 link = self._link_of(position, kept.link, kept.link_name)
                 terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
-                sent = self._mended(link.tables, record.message, &sent_size, state.aside, False)
+                sent = self._copies.mended(link.tables, record.message, &sent_size, state.aside, False)
                 if reverse(state, link, terminal, NO_LISTENER, sent, sent_size, pan,
                            record.request.pan_digits, record.intent.rrn, NULL, position,
                            CAUSE_RESTART) == POSITION_FAILED:

@@ -1,3 +1,7 @@
+from typing import Final
+
+CAUSES: Final[dict[int, str | None]]
+
 class ReversalQueue:
     depth: int
     advices: int

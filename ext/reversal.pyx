@@ -13,6 +13,19 @@ cdef enum:
     DUE_A_CALL = 8            # of equal pauses, that get in line again at one time
     STRANGERS_PICK = 4        # one pick in so many is a stranger's first
 
+CAUSES = {
+    CAUSE_UNKNOWN: None,
+    CAUSE_TIMEOUT: "timeout",
+    CAUSE_UNTOLD: "untold",
+    CAUSE_TERMINAL: "terminal",
+    CAUSE_RESTART: "restart",
+    CAUSE_LATE: "late_approval",
+    CAUSE_PARTIAL: "partial_approval",
+    CAUSE_UNUSABLE: "unusable_answer",
+    CAUSE_SETTLED: "settled",
+    CAUSE_MISMATCH: "mismatched_answer",
+}
+
 
 @cython.final
 cdef class ReversalQueue:

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from switch.admin.identity import Identity, Wanted, read_instance
 from switch.config import Address, Config, read_config
-from switch.config.models import AdminSection, UnixAddress, parse_admin
+from switch.config.addresses import UnixAddress, parse_admin
+from switch.config.models import AdminSection
 
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 16 << 20

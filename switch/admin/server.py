@@ -22,7 +22,7 @@ from switch.admin.health import Health
 from switch.admin.identity import Identity, is_meant
 from switch.admin.inventory import BuildCollector
 from switch.admin.sockets import LocalPeer, UnixSocket
-from switch.config.models import Address, UnixAddress
+from switch.config.addresses import Address, UnixAddress
 from switch.config.sense import is_loopback
 from switch.log import get_logger
 from switch.stats import Stats

@@ -1,7 +1,8 @@
 """The configuration of the daemon: one TOML file, read and checked in one go."""
 
+from switch.config.addresses import Address
 from switch.config.loader import load_config, read_config
-from switch.config.models import Address, Config, LinkSection, ListenerSection
+from switch.config.models import Config, LinkSection, ListenerSection
 from switch.problems import ConfigError, Problem
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Literal, get_args, get_origin
 from annotated_types import Ge, Le, MaxLen
 from pydantic.fields import FieldInfo
 
+from switch.config.addresses import Address
 from switch.config.models import (
-    Address,
     BindAddress,
     BinRange,
     Config,

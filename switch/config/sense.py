@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from switch.config.addresses import Address
 from switch.config.descriptors import needed_descriptors, terminals_served
 from switch.config.draft import Draft
 from switch.config.models import (
-    Address,
     AdminSection,
     JournalSection,
     KeysSection,

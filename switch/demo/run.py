@@ -15,7 +15,7 @@ import uvloop
 from rich.live import Live
 
 from switch.admin.client import AdminClient, AdminError
-from switch.config.models import parse_address
+from switch.config.addresses import parse_address
 from switch.demo.added import Added
 from switch.demo.daemon import Daemon, DaemonError
 from switch.demo.figures import Figures, ask_figures, processor_time

@@ -12,7 +12,7 @@ import typer
 import uvloop
 
 from switch.config import ConfigError
-from switch.config.models import Address, parse_address
+from switch.config.addresses import Address, parse_address
 from switch.dialects import load_dialect
 from switch.simulators.faults import FaultRule, parse_fault
 from switch.simulators.fleet import Fleet, FleetSettings

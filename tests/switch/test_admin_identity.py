@@ -24,7 +24,7 @@ from switch.admin.identity import FILE_NAME, Identity, Wanted, read_instance, re
 from switch.admin.sockets import UnixSocket
 from switch.cli import app
 from switch.config import Address
-from switch.config.models import UnixAddress
+from switch.config.addresses import UnixAddress
 from switch.reversals.cli import app as reversals
 from switch.stats import Stats
 from tests.switch.test_admin import Daemon

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from switch.config import Address, ConfigError, load_config, read_config
-from switch.config.models import parse_address, parse_endpoint
+from switch.config.addresses import parse_address, parse_endpoint
 from switch.config.problems import unknown_key
 
 VALID = """
