@@ -246,7 +246,7 @@ cdef class Link:
         cdef uint8_t rrn[RRN_SIZE]
         if self.match_by_rrn and (read_text(self.tables.spec, answer, FIELD_RRN, rrn, RRN_SIZE) != RRN_SIZE
                                   or memcmp(rrn, transaction.rrn, RRN_SIZE) != 0):
-            return False                  # other reference numbers lead to the same STAN
+            return FIELD_RRN              # other reference numbers lead to the same STAN
         # An answer that repeats nothing of its request could be anybody's.
         cdef bint is_ours = self.verify_count == 0
         for i in range(self.verify_count):
