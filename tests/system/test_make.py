@@ -24,7 +24,7 @@ SLICES = {
     "build": [],
     "run": ["ARGS=--seconds 1 --rate 50 --terminals 5"],
     "simulate": ["SEEDS=5"],
-    "nightly": ["ARGS=--seconds 1 --jobs 1"],
+    "nightly": ["ARGS=--seconds 1 --jobs 1 --start 0"],
     "torture": ["KILLS=1", "SECONDS=1", "ARGS=--lives serve"],
     "bench": [
         "SUITES=bench/bench_framing.py --benchmark-min-rounds=1 --benchmark-max-time=0.01",
