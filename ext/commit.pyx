@@ -73,6 +73,7 @@ cdef class JournalFiles(Journal):
         self.broken = True
         self.failed = True
         self.condemned = ""
+        self.is_searched = True
         pthread_mutex_init(&self._mutex, NULL)
         pthread_cond_init(&self._work, NULL)
         self.buffer_bytes = buffer_bytes
@@ -174,6 +175,9 @@ cdef class JournalFiles(Journal):
 
     cdef bint has_room(self, uint64_t size) noexcept:
         return self.broken or self._open.size + size <= self.buffer_bytes
+
+    cdef int64_t newest(self) noexcept:
+        return self._next_position - 1
 
     cdef uint8_t *_room(self, uint64_t *room) noexcept:
         """The place of the next record, with the mutex held; ``_append`` gives it back."""

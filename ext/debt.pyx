@@ -2,7 +2,7 @@
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.dialect cimport DialectTables, kind_traits, repeat_mti
+from switch.dialect cimport RESPONSE_CODE_MAX, DialectTables, kind_traits, repeat_mti
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
@@ -10,25 +10,27 @@ from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE
 from switch.listener cimport Listener
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport (
-    NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_STORE_FULL, NOTE_REVERSAL_WITHOUT_REQUEST,
-    NOTE_REVERSAL_WITHOUT_STAN,
+    NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND, NOTE_REVERSAL_STORE_FULL,
+    NOTE_REVERSAL_WITHOUT_REQUEST, NOTE_REVERSAL_WITHOUT_STAN,
 )
+from switch.numbering cimport RRN_SIZE
 from switch.reason cimport (
     REASON_APPROVED, REASON_CUT_OVER, REASON_DUPLICATE, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED,
     REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
 from switch.record cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart, pack_digits, unpack_digits
 from switch.registry cimport Terminal
-from switch.reversal cimport CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
-from switch.scan cimport FAULT_VALUE, read_number, scan_message
+from switch.scan cimport FAULT_VALUE, read_number, read_text, scan_message
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport PAN_MAX, TRANSACTION_REVERSAL, NaturalKey, Transaction
 from switch.transcode cimport fail
 from switch.translate cimport (
-    SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN, SLOT_STAN, Composer, fill_slot,
+    SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN,
+    SLOT_SAID_RRN, SLOT_STAN, Composer, fill_slot,
 )
 from libc.string cimport memcmp, memcpy
 
@@ -36,6 +38,7 @@ cdef enum:
     FIELD_AMOUNT = 4
     FIELD_STAN = 11
     FIELD_RRN = 37
+    FIELD_RESPONSE_CODE = 39
     FIELD_CURRENCY = 49
     ORIGINAL_DATA_ROOM = 64
 
@@ -276,19 +279,25 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
     cdef uint32_t mti = link.reversal_mti
     cdef Composer composer = link.reversal_composer
     cdef DialectTables source_tables = link.tables
-    cdef int original_size
+    cdef uint8_t said_rrn[RRN_SIZE]
+    cdef uint8_t said_code[RESPONSE_CODE_MAX]
+    cdef int original_size, code_size, said_size
     if reversal.is_advice:
         return _compose_advice(state, link, reversal, out, room, mac_field)
     if reversal.listener != NO_LISTENER:
-        composer = <Composer>link.request_composers[reversal.listener]
+        composer = <Composer>link.takeback_composers[reversal.listener]
         source_tables = (<Listener>state.listeners[reversal.listener]).tables
     if scan_message(source_tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) != 0:
         return -1
     state.clear_slots()
     if reversal.listener == NO_LISTENER:
-        original_size = link.tables.original_data(&state.sent, original, ORIGINAL_DATA_ROOM)
+        original_size = link.tables.original_data(&link.tables.original, &state.sent, NULL, original,
+                                                  ORIGINAL_DATA_ROOM)
         if original_size > 0:
             fill_slot(&state.slots, SLOT_ORIGINAL_DATA, original, original_size)
+    elif (read_text(source_tables.spec, &state.sent, FIELD_RRN, said_rrn, sizeof(said_rrn)) == sizeof(said_rrn)
+            and not link.match_by_rrn):
+        fill_slot(&state.slots, SLOT_SAID_RRN, said_rrn, sizeof(said_rrn))
     fill_slot(&state.slots, SLOT_PAN, reversal.pan, reversal.pan_digits)
     fill_slot(&state.slots, SLOT_RRN, reversal.rrn, 12)
     if reversal.stan:
@@ -296,7 +305,12 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
         fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
     if reversal.authorization_code[0]:
         fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, reversal.authorization_code, 6)
-    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, link.tables.reason_to_code(REASON_TIMEOUT, state.code))
+    code_size = link.tables.reason_to_code(REASON_TIMEOUT, state.code)
+    if reversal.listener != NO_LISTENER:
+        said_size = read_text(source_tables.spec, &state.sent, FIELD_RESPONSE_CODE, said_code, sizeof(said_code))
+        if said_size > 0:
+            code_size = link.tables.answer_code(source_tables, said_code, said_size, state.code)
+    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, code_size)
     state.set_mti(repeat_mti(mti) if reversal.attempts else mti)
     mac_field[0] = composer.mac_field
     return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
@@ -402,6 +416,8 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     cdef Transaction *late
     cdef uint32_t owed = transaction.reversal
     cdef Reversal *reversal = state.reversals.at(owed)
+    cdef int64_t passed_on
+    cdef bint is_kept
     if reversal.is_advice:
         _acknowledge_advice(state, link, number, reason)
         return
@@ -409,14 +425,23 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
         postpone(state, link, number)
         return
     if reason == REASON_ORIGINAL_NOT_FOUND:
+        if reversal.cause == CAUSE_TERMINAL and reversal.unfound == 0:
+            # Its terminal was told that it is taken back: somebody must see to it.
+            state.tell_of(NOTE_REVERSAL_NOT_FOUND, link.number, reversal.rrn, reversal.attempts)
+            stats_add(state.meters.stats, state.meters.link[link.number].promises_unfound, 1)
         if reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns:
             reversal.overtook = False
             _note_unfound(state, link, reversal)
             postpone(state, link, number)
             return
-        if reversal.listener != NO_LISTENER and _pass_on(state, link, reversal) == POSITION_FAILED:
-            postpone(state, link, number)
-            return
+        if reversal.listener != NO_LISTENER:
+            passed_on = _pass_on(state, link, reversal)
+            is_kept = state.calendar.now_ns - reversal.stored_ns < link.reversals.horizon_ns
+            if passed_on == 0 and is_kept:
+                _note_unfound(state, link, reversal)      # nobody else can be asked: it is kept, and asked again
+            if passed_on == POSITION_FAILED or (passed_on == 0 and is_kept):
+                postpone(state, link, number)
+                return
     if reversal.late:
         late = state.transactions.at(reversal.late - 1)
         late.reversal = REVERSAL_NONE

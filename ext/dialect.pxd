@@ -67,8 +67,14 @@ cdef struct EntryPattern:
 
 cdef struct OriginalPart:     # of the data that name an original (field 90 in 1987, 56 in 1993)
     uint8_t field             # NO_FIELD: the MTI
+    uint8_t start             # of the field's characters, which are taken from here on
     uint8_t size              # right-justified, zero filled to this size; 0: as long as it is
     uint8_t length_digits     # of a decimal length written before it
+
+cdef struct OriginalForm:     # how an original is named
+    uint8_t field             # NO_FIELD: nowhere
+    uint8_t part_count
+    OriginalPart part[ORIGINAL_PARTS_MAX]
 
 
 cdef inline uint32_t mti_class(uint32_t mti) noexcept nogil:
@@ -136,9 +142,8 @@ cdef class DialectTables:
     cdef readonly uint64_t mac_kinds         # bit n: messages of kind n carry a MAC
     cdef uint64_t unkept[3]                  # bit as in MessageIndex.present: no copy that is kept has them
 
-    cdef readonly uint8_t original_field     # where data of the original go in a reversal; NO_FIELD: nowhere
-    cdef uint8_t original_part_count
-    cdef OriginalPart original_part[ORIGINAL_PARTS_MAX]
+    cdef OriginalForm original               # by a reversal
+    cdef OriginalForm reference              # by a void, a refund or a completion
 
     cdef readonly bint partial_reversed      # a reversal of a part has the approved amount; else the requested one
     cdef uint8_t _partial_field              # where terminals say that they can take a part; NO_FIELD: nowhere
@@ -204,6 +209,7 @@ cdef class DialectTables:
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil
     """128 or 64, whichever the message has; NO_FIELD when it carries no MAC."""
 
-    cdef int original_data(self, const MessageIndex *original, uint8_t *out, int room) noexcept nogil
-    """Write what names ``original``, a message of this dialect, in its reversal, as ASCII characters; how many, 0
-    when the dialect names originals otherwise, -1 when ``room`` is too small."""
+    cdef int original_data(self, const OriginalForm *form, const MessageIndex *original, const uint8_t *date,
+                           uint8_t *out, int room) noexcept nogil
+    """Write what names ``original``, a message of this dialect, as ASCII characters; how many, 0 when the dialect names
+    originals otherwise, -1 when ``room`` is too small. ``date`` is its local date (MMDD, or NULL), if it says none."""

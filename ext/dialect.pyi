@@ -25,7 +25,10 @@ class DialectTables:
     mac_all_up_to: bool
     mac_field_count: int
     mac_kinds: int
-    original_field: int
+    @property
+    def original_field(self) -> int: ...
+    @property
+    def reference_field(self) -> int: ...
     partial_reversed: bool
     def __init__(
         self,
@@ -43,8 +46,8 @@ class DialectTables:
         natural_key: Sequence[tuple[int, int, int]],
         mac: MacTable,
         unkept: Iterable[int],
-        original_field: int,
-        original_parts: Sequence[tuple[int, int, int]],
+        original: tuple[int, Sequence[tuple[int, int, int, int]]],
+        reference: tuple[int, Sequence[tuple[int, int, int, int]]],
         partial_mark: tuple[int, int, str] = (0, 0, ""),
         partial_reversed: bool = True,
     ) -> None: ...
@@ -59,7 +62,9 @@ class DialectTables:
     def kind_code_of(self, kind: int) -> str: ...
     def entry_mode_of(self, terminal: DialectTables, request: bytes) -> str: ...
     def mac_field_in(self, message: bytes) -> int: ...
-    def original_data_of(self, original: bytes, room: int = 128) -> str: ...
+    def original_data_of(
+        self, original: bytes, room: int = 128, date: str | None = None, by_reference: bool = False
+    ) -> str: ...
 
 def traits_of(kind: int) -> tuple[int, bool, bool, bool, int, tuple[int, ...]]:
     """The traits of a kind, as the hot path has them."""

@@ -14,6 +14,9 @@ from switch.kinds import TRAITS, Kind
 
 cdef enum:
     MTI_MAX = 9999
+    FIELD_DATE = 13
+    DATE_DIGITS = 4
+    PART_FIELD_ROOM = 256     # characters of a field of which only a part names an original
 
 # Numbers of the code sets seen so far, so that the hot path compares numbers.
 cdef dict code_set_numbers = {}
@@ -232,6 +235,39 @@ cdef int fill_mac(DialectTables tables, mac) except -1:
         tables.mac_kinds |= <uint64_t>1 << within("kind", kind, KIND_COUNT - 1)
 
 
+cdef int read_part(Spec spec, const MessageIndex *message, const OriginalPart *part, uint8_t *out,
+                   int room) noexcept nogil:
+    """What a message says at a part's place: so many characters; 0 when it has none, -1 when there is no room."""
+    cdef uint8_t text[PART_FIELD_ROOM]
+    cdef int used
+    if part.start == 0:
+        used = read_text(spec, message, part.field, out, room)
+        return 0 if used == -1 else -1 if used < 0 else used
+    used = read_text(spec, message, part.field, text, PART_FIELD_ROOM)
+    if used <= part.start:
+        return 0
+    used -= part.start
+    if part.size and used > part.size:
+        used = part.size
+    if used > room:
+        return -1
+    memcpy(out, text + part.start, used)
+    return used
+
+
+cdef int fill_form(OriginalForm *form, named) except -1:
+    """Where and how an original is named."""
+    field, parts = named
+    form.field = a_field(field) if field else NO_FIELD
+    form.part_count = within("parts of the original's data", len(parts), ORIGINAL_PARTS_MAX)
+    for place, (number, start, size, length_digits) in enumerate(parts):
+        form.part[<int>place].field = a_field(number) if number else NO_FIELD
+        form.part[<int>place].start = start
+        form.part[<int>place].size = size
+        form.part[<int>place].length_digits = length_digits
+    return 0
+
+
 @cython.final
 @cython.no_gc
 cdef class DialectTables:
@@ -255,8 +291,9 @@ cdef class DialectTables:
         natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
         mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
         unkept: Numbers of fields that no copy may have which is kept.
-        original_field: Where a reversal names its original; 0 when it does not.
-        original_parts: How: (field, size, length digits), field 0 being the MTI.
+        original: Where and how a reversal names its original: a field, 0 when it does not, and parts of it as (field,
+            start, size, length digits), field 0 being the MTI.
+        reference: The same for a void, a refund or a completion.
 
     Raises:
         ValueError: A table is larger than its place here, or a value outside its range.
@@ -266,7 +303,7 @@ cdef class DialectTables:
         self._reasons = NULL
 
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
-                 kind_codes, entry_modes, natural_key, mac, unkept, int original_field, original_parts,
+                 kind_codes, entry_modes, natural_key, mac, unkept, original, reference,
                  partial_mark=(0, 0, ""), bint partial_reversed=True):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
@@ -284,12 +321,8 @@ cdef class DialectTables:
         self.partial_reversed = partial_reversed
         fill_mac(self, mac)
         fill_fields(self.unkept, unkept)
-        self.original_field = original_field
-        self.original_part_count = within("parts of the original's data", len(original_parts), ORIGINAL_PARTS_MAX)
-        for place, (field, size, length_digits) in enumerate(original_parts):
-            self.original_part[<int>place].field = a_field(field) if field else NO_FIELD
-            self.original_part[<int>place].size = size
-            self.original_part[<int>place].length_digits = length_digits
+        fill_form(&self.original, original)
+        fill_form(&self.reference, reference)
 
     def __dealloc__(self):
         free(self._reasons)
@@ -392,12 +425,13 @@ cdef class DialectTables:
             return 128
         return 64 if has_field(message, 64) else NO_FIELD
 
-    cdef int original_data(self, const MessageIndex *original, uint8_t *out, int room) noexcept nogil:
+    cdef int original_data(self, const OriginalForm *form, const MessageIndex *original, const uint8_t *date,
+                           uint8_t *out, int room) noexcept nogil:
         cdef const OriginalPart *part
         cdef uint32_t mti
         cdef int place, start, filled, used, value, digit, at = 0
-        for place in range(self.original_part_count):
-            part = &self.original_part[place]
+        for place in range(form.part_count):
+            part = &form.part[place]
             start = at + part.length_digits
             if start + max(4, <int>part.size) > room:
                 return -1
@@ -408,11 +442,12 @@ cdef class DialectTables:
                     out[start + 3 - digit] = c'0' + mti % 10
                     mti //= 10
             else:
-                used = read_text(self.spec, original, part.field, &out[start], room - start)
-                if used == -1:
-                    used = 0
-                elif used < 0:
+                used = read_part(self.spec, original, part, &out[start], room - start)
+                if used < 0:
                     return -1
+                if used == 0 and part.field == FIELD_DATE and date != NULL:
+                    used = DATE_DIGITS
+                    memcpy(&out[start], date, DATE_DIGITS)
             if part.size:
                 if used > part.size:
                     return -1
@@ -474,12 +509,22 @@ cdef class DialectTables:
         read_index(self.spec, message, &index)
         return self.mac_field_of(&index)
 
-    def original_data_of(self, bytes original not None, int room=128):
+    @property
+    def original_field(self):
+        return self.original.field
+
+    @property
+    def reference_field(self):
+        return self.reference.field
+
+    def original_data_of(self, bytes original not None, int room=128, str date=None, bint by_reference=False):
         cdef MessageIndex index
         cdef uint8_t out[128]
         cdef int size
+        cdef bytes day = b"" if date is None else date.encode("ascii")
         read_index(self.spec, original, &index)
-        size = self.original_data(&index, out, min(room, 128))
+        size = self.original_data(&self.reference if by_reference else &self.original, &index,
+                                  <const uint8_t *><const char *>day if date else NULL, out, min(room, 128))
         if size < 0:
             raise ValueError("the data of the original are longer than their room")
         return out[:size].decode("ascii")

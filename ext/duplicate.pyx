@@ -122,6 +122,15 @@ cdef class DuplicateWindow:
             number = entry.next_same_hash
         return found
 
+    cdef uint32_t first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
+        """The newest of the outcomes, chained by ``next_same_hash``, among which are all of such a request;
+        OUTCOME_NONE when there is none."""
+        return self._buckets[self._bucket(terminal, stan, message_class)]
+
+    cdef uint32_t touched(self) noexcept nogil:
+        """All outcomes have numbers below this; some may be free."""
+        return self._untouched
+
     cdef int admits(self, uint32_t terminal, uint64_t size) noexcept nogil:
         """Whether a terminal's new outcome, with messages of about ``size`` bytes to store, finds its places.
 

@@ -24,6 +24,7 @@ cdef class Engine:
     cdef int begin(self, Channel channel) except -1
     cdef void end(self, Channel channel) noexcept
     cdef void pass_time(self) noexcept
+    cdef void _seek(self) noexcept
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)
     cdef void _note_partial(self, Channel channel) noexcept

@@ -16,9 +16,14 @@ from switch.listener cimport Listener
 from switch.meters cimport Meters
 from switch.network cimport begin_link, end_link, give_up, send_network, sign_off_link
 from switch.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
-from switch.request cimport handle_request
+from switch.originals cimport WANTED_BY_REVERSAL, Original, Wanted
+from switch.recalling cimport recall
+from switch.request cimport handle_request, resume_request
+from switch.reversal cimport REVERSAL_SOUGHT, Reversal
+from switch.seeking cimport take_wanted, wanted_by_request
 from switch.stats cimport stats_add
-from switch.transaction cimport TRANSACTION_NONE
+from switch.takeback cimport recall_reversal, settle_reversal
+from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
 
 cdef enum:
     SWEEP_INTERVAL_NS = 250_000_000       # between two rounds in which the limits of all connections are looked at
@@ -193,6 +198,7 @@ cdef class Engine:
         if self.state.unreversed:
             reverse_unreversed(self.state)
         self.state.duplicates.expire(self.state.calendar.now_ns)
+        self._seek()
         for link in self.state.links:
             expire(self.state, link)
             if link.reversals.depth > link.reversals.at_issuer:
@@ -261,6 +267,54 @@ cdef class Engine:
         elif channel.phase == PHASE_READY and link.echo_interval_ns and quiet_ns > link.echo_interval_ns:
             send_network(self.state, channel, KIND_ECHO_TEST)
 
+    # --- originals ------------------------------------------------------------------------------------------------
+
+    def take_wanted(self):
+        """Originals that have to be looked up: each is answered by ``settle``, whatever comes of it."""
+        return take_wanted(self.state)
+
+    def settle(self, Wanted wanted not None, Original original, bint is_certain=True):
+        """What a look-up has brought.
+
+        Args:
+            wanted: As ``take_wanted`` gave it.
+            original: What was found; None: nothing.
+            is_certain: Whether nothing means that there is no such original; else it could not be looked up.
+        """
+        cdef const Transaction *transaction
+        cdef const Reversal *reversal
+        if wanted.by == WANTED_BY_REVERSAL:
+            reversal = self.state.reversals.at(wanted.number)
+            if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
+                settle_reversal(self.state, wanted.number, original)
+        else:
+            transaction = self.state.transactions.at(wanted.number)
+            if transaction.state == TRANSACTION_SEEKING and transaction.departure == wanted.serial:
+                resume_request(self.state, wanted.number, original, is_certain)
+        self.state.deliver_notes()
+
+    cdef void _seek(self) noexcept:
+        """Requests that have waited too long go on without their original; and where nobody reads the journal back,
+        originals are looked for in memory: one at a time, since that goes through all of it."""
+        cdef State state = self.state
+        cdef uint32_t number = state.inquiries.waiting.head
+        cdef Link link
+        cdef Wanted wanted
+        while number != <uint32_t>TRANSACTION_NONE:
+            if state.transactions.at(number).deadline_ns > state.calendar.now_ns:
+                break
+            resume_request(state, number, None, False)
+            number = state.inquiries.waiting.head
+        if state.journal.is_searched:
+            return
+        for link in state.links:
+            recall_reversal(state, link)
+        if number == <uint32_t>TRANSACTION_NONE:
+            return
+        if state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+            wanted = wanted_by_request(state, number)
+            resume_request(state, number, recall(state, &wanted.naming), True)
+
     # --- drain ----------------------------------------------------------------------------------------------------
 
     def drain(self):
@@ -283,8 +337,8 @@ cdef class Engine:
 
     @property
     def in_flight(self):
-        """Requests and reversals that wait for an issuer."""
-        return sum([(<Link>link).waiting.count for link in self.state.links])
+        """Requests and reversals that wait for an issuer, and requests that wait for their original."""
+        return sum([(<Link>link).waiting.count for link in self.state.links]) + self.state.inquiries.waiting.count
 
     @property
     def full_tables(self):

@@ -13,6 +13,7 @@ cdef struct LinkTexts:        # what slots point to until the message is compose
     uint8_t kind_code[KIND_CODE_MAX]
     uint8_t entry_mode[ENTRY_MODE_SIZE_MAX]
     uint8_t pin_block[16]     # hex digits
+    uint8_t said_rrn[12]
 
 
 cdef Link choose_link(State state, const Route *route)

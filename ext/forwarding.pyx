@@ -6,18 +6,21 @@ from switch.calendar cimport write_digits
 from switch.hexadecimal cimport hex_digit, hex_value
 from switch.identity cimport NOT_REFUSED
 from switch.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
+from switch.originals cimport Referred
 from switch.outcome cimport set_rrn
 from switch.pin cimport PIN_FORMAT_NONE
 from switch.reason cimport REASON_FORMAT_ERROR, REASON_SECURITY_VIOLATION
 from switch.scan cimport read_text
 from switch.stats cimport stats_add
 from switch.translate cimport (
-    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_STAN,
+    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
+    SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
     fill_slot,
 )
 
 cdef enum:
     FIELD_PROCESSING_CODE = 3
+    FIELD_RRN = 37
     FIELD_PIN = 52
     PIN_BLOCK_BYTES = 8
 
@@ -78,6 +81,8 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
     size = link.tables.kind_code(kind, texts.kind_code)
     if size > 0:
         fill_slot(&state.slots, SLOT_KIND_CODE, texts.kind_code, size)
+    if state.inquiries.referred.refers:
+        _fill_reference(state, listener, link, texts)
     size = link.tables.entry_mode(listener.tables, &state.request, texts.entry_mode)
     if size > 0:
         fill_slot(&state.slots, SLOT_ENTRY_MODE, texts.entry_mode, size)
@@ -85,6 +90,34 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
 
 cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
     return terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
+
+
+cdef bint _may_be_ours(const uint8_t *rrn) noexcept nogil:
+    """Whether a reference number begins as ours do: a digit of the year, and the day of it."""
+    cdef int day = 0
+    cdef int i
+    for i in range(4):
+        if not 0x30 <= rrn[i] <= 0x39:
+            return False
+        if i:
+            day = day * 10 + rrn[i] - 0x30
+    return 1 <= day <= 366
+
+
+cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *texts) noexcept nogil:
+    """What names the original of the request, where it is known; else the reference number that its terminal says."""
+    cdef const Referred *referred = &state.inquiries.referred
+    if referred.is_known:
+        fill_slot(&state.slots, SLOT_ORIGINAL_RRN, referred.rrn, sizeof(referred.rrn))
+        if referred.size:
+            fill_slot(&state.slots, SLOT_ORIGINAL_DATA, referred.data, referred.size)
+        if referred.authorization_code[0]:
+            fill_slot(&state.slots, SLOT_ORIGINAL_AUTHORIZATION_CODE, referred.authorization_code,
+                      sizeof(referred.authorization_code))
+    elif not link.match_by_rrn and read_text(listener.tables.spec, &state.request, FIELD_RRN, texts.said_rrn,
+                                             sizeof(texts.said_rrn)) == sizeof(texts.said_rrn):
+        if _may_be_ours(texts.said_rrn):          # else it is the terminal's own
+            fill_slot(&state.slots, SLOT_SAID_RRN, texts.said_rrn, sizeof(texts.said_rrn))
 
 
 cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal,

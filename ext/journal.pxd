@@ -30,10 +30,12 @@ cdef class Journal:
     """Base of every journal. Each method returns the record's position, or POSITION_FAILED."""
     cdef readonly int64_t durable
     cdef readonly bint failed
+    cdef readonly bint is_searched        # somebody reads it back to find originals; else memory must do
 
     cdef void attach(self, Calendar calendar, Registry registry)
     cdef bint accepts(self) noexcept
     cdef bint has_room(self, uint64_t size) noexcept
+    cdef int64_t newest(self) noexcept
     cdef void kick(self) noexcept
     cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
@@ -52,3 +54,5 @@ cdef class Journal:
 
 cdef class JournalOff(Journal):
     """Writes nothing, so nothing waits and nothing survives a crash. For trials and measurements only."""
+    cdef int64_t _written
+    cdef int64_t _count(self) noexcept

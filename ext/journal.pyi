@@ -1,5 +1,6 @@
 class Journal:
     durable: int
     failed: bool
+    is_searched: bool
 
 class JournalOff(Journal): ...

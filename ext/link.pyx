@@ -112,6 +112,8 @@ cdef class Link:
         self.network = DeadlineList()
         self.request_composers = []
         self.advice_composers = []
+        self.reference_composers = []
+        self.takeback_composers = []
         self.answer_composers = []
         self.unsigned_answer_composers = []
         self.stand_in_mark = b""
@@ -137,13 +139,16 @@ cdef class Link:
         self.stand_in = rule
         self.stand_in_mark = mark.encode("ascii")
 
-    def set_composers(self, *, list requests, list advices, list answers, list unsigned_answers, Composer reversal,
+    def set_composers(self, *, list requests, list references, list advices, list takebacks,
+                      list answers, list unsigned_answers, Composer reversal,
                       Composer advice_attempt, dict network, Composer network_answer):
         """How messages are written.
 
         Args:
             requests: By listener: from its dialect to the link's.
+            references: The same for requests that name their original.
             advices: The same for advices.
+            takebacks: The same for reversals whose original is not known.
             answers: By listener: from the link's dialect to its.
             unsigned_answers: The same without a MAC, for terminals without a MAC key.
             reversal: From a request as it was sent.
@@ -152,6 +157,8 @@ cdef class Link:
             network_answer: Our answers to the issuer's.
         """
         self.request_composers = requests
+        self.reference_composers = references
+        self.takeback_composers = takebacks
         self.answer_composers = answers
         self.unsigned_answer_composers = unsigned_answers
         self.advice_composers = advices

@@ -21,6 +21,7 @@ cdef enum:                                # limits, in the order of refused_at_l
     LIMIT_TERMINAL_REVERSALS
     LIMIT_UNKNOWN_REVERSALS
     LIMIT_NUMBERS
+    LIMIT_ORIGINALS
     LIMIT_COUNT
 
 cdef struct ListenerMeters:
@@ -57,6 +58,7 @@ cdef struct LinkMeters:
     uint32_t reversals_unfound
     uint32_t reversals_not_found
     uint32_t reversals_closed
+    uint32_t promises_unfound         # reversals that a terminal was promised
     uint32_t advices
     uint32_t advice_attempts
     uint32_t advices_acknowledged
@@ -72,6 +74,7 @@ cdef class Meters:
     cdef ListenerMeters listener[METER_LISTENERS_MAX]
     cdef LinkMeters *link
     cdef uint32_t refused_at_limit[LIMIT_COUNT]     # by limit
+    cdef uint32_t originals[3]            # looked up: by what came of it
     cdef uint32_t *_transactions          # by listener, link (the last one: none), kind, reason: counter
     cdef uint32_t *_durations             # the same: histogram
     cdef uint32_t _link_count
@@ -80,3 +83,8 @@ cdef class Meters:
     cdef void transaction(self, int listener, int link, int kind, int reason, uint64_t duration_ns) noexcept
     cdef size_t _place(self, int listener, int link, int kind, int reason) noexcept nogil
     cdef void _register_transaction(self, int listener, int link, int kind, int reason) noexcept
+
+cdef enum:                                # what came of a look-up, in the order of originals
+    ORIGINAL_FOUND
+    ORIGINAL_NOT_FOUND
+    ORIGINAL_UNCERTAIN

@@ -45,6 +45,8 @@ LINK_SERIES = (
      "Answers that the original is not known, while it could still be booked: the reversal is sent again."),
     ("reversals_not_found", "authswitch_reversals_not_found_total",
      "Of the acknowledged, reversals whose original the issuer finally did not know."),
+    ("promises_unfound", "authswitch_promised_reversals_not_found_total",
+     "Reversals that a terminal was promised, and whose original the issuer did not find at first."),
     ("reversals_closed", "authswitch_reversals_closed_total", "Reversals and advices that an operator gave up."),
     ("advices", "authswitch_advices_total", "Advices stored for the issuer, of terminals and of stand-in."),
     ("advice_attempts", "authswitch_advice_attempts_total", "Advices sent to the issuer, repeats included."),
@@ -53,7 +55,8 @@ LINK_SERIES = (
     ("advices_cancelled", "authswitch_advices_cancelled_total", "Advices taken back before they were sent."),
 )
 LIMITS = ("transactions", "duplicates", "reversals", "stans", "late", "terminal_duplicates", "link_reversals",
-          "terminal_reversals", "unknown_reversals", "numbers")
+          "terminal_reversals", "unknown_reversals", "numbers", "originals")
+ORIGINALS = ("found", "not_found", "uncertain")
 NO_LINK = "none"
 
 
@@ -94,6 +97,11 @@ cdef class Meters:
         for number, limit in enumerate(LIMITS):
             self.refused_at_limit[number] = stats.counter(
                 "authswitch_refused_at_limit_total", "Requests refused because a table was full.", {"limit": limit})
+
+        for number, result in enumerate(ORIGINALS):
+            self.originals[number] = stats.counter(
+                "authswitch_originals_looked_up_total", "Look-ups of what a request or reversal refers to.",
+                {"result": result})
 
     def __dealloc__(self):
         free(self.link)

@@ -45,6 +45,8 @@ cdef enum NoteEvent:              # in the order of EVENTS
     NOTE_REVERSAL_NOT_COMPOSABLE
     NOTE_REVERSAL_OVERDUE
     NOTE_ADVICE_DECLINED
+    NOTE_REVERSAL_WITHOUT_LINK
+    NOTE_REVERSAL_NOT_FOUND
     NOTE_EVENT_COUNT
 
 cdef enum Stranger:               # why somebody is not who may speak here, in the order of STRANGERS

@@ -97,6 +97,8 @@ EVENTS = (                                    # name, where, values with their t
     ("reversal_not_composable", LINK, (), ()),
     ("reversal_overdue", LINK, (("what", _entry), ("age_seconds", int), ("attempts", int)), ()),
     ("advice_declined", LINK, (("reason", _reason), ("stand_in", bool)), ()),
+    ("reversal_without_link", NOWHERE, (), ()),
+    ("reversal_not_found", LINK, (("attempts", int),), ()),
 )
 """What is told, in the order of ``NoteEvent``: the event, what its place is, and how its
 numbers and texts are shown."""

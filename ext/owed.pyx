@@ -12,7 +12,7 @@ from switch.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
 from switch.reversal import CAUSES
 from switch.reversal cimport (
-    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_PAUSED, Reversal,
+    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_PAUSED, REVERSAL_SOUGHT, Reversal,
 )
 from switch.scan cimport fault_key, read_number, read_text, scan_message
 from switch.state cimport State
@@ -36,6 +36,8 @@ cdef str name_of_state(Link link, const Reversal *reversal):
         return "behind its advice"
     if reversal.unsendable:
         return "not composable"
+    if reversal.state == REVERSAL_SOUGHT:
+        return "original looked up"
     if link.state != LINK_UP:
         return "link down"
     if reversal.state == REVERSAL_PAUSED:

@@ -16,10 +16,10 @@ from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
 from switch.reason cimport REASON_TIMEOUT
 from switch.record cimport (
-    ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE,
-    RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_NUMBERS,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, positions_of,
-    read_record, unpack_digits,
+    ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE, RECORD_ATTEMPT,
+    RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_NUMBERS, RECORD_OUTCOME,
+    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, positions_of, read_record,
+    unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
@@ -243,9 +243,8 @@ cdef class Recovery(Visitor):
         cdef uint32_t terminal = state.registry.find_terminal(request.terminal, TERMINAL_BYTES)
         cdef uint32_t number
         cdef Outcome *entry
-        if terminal == TERMINAL_NONE or listener < 0:
-            return OUTCOME_NONE
-        if state.registry.find_merchant(request.merchant, MERCHANT_BYTES) != state.registry.terminal(terminal).merchant:
+        if terminal == TERMINAL_NONE or listener < 0 or state.registry.terminal(terminal).merchant != (
+                state.registry.find_merchant(request.merchant, MERCHANT_BYTES)):
             return OUTCOME_NONE
         memset(&key, 0, sizeof(NaturalKey))
         key.occasion = request.occasion
@@ -444,8 +443,7 @@ cdef class Recovery(Visitor):
         cdef Link link
         cdef Reversal *reversal
         cdef const uint8_t *source
-        cdef uint32_t source_size
-        cdef uint32_t number
+        cdef uint32_t source_size, number
         cdef uint64_t behind
         read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
         source_size = record.message_size
@@ -483,6 +481,8 @@ cdef class Recovery(Visitor):
         hold_stans(self.state, link, reversal)
         if reversal.listener == NO_LISTENER:
             reversal.bookable_until_ns = reversal.stored_ns + link.reversals.horizon_ns
+        elif reversal.original == 0 and reversal.attempts == 0:
+            self.state.reversals.seek(link.reversals, number)
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
             self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))

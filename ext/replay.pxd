@@ -50,7 +50,11 @@ cdef class Tail:
 cdef class JournalReader:
     cdef readonly Disk disk
     cdef readonly list segments
+    cdef readonly bytes index_secret          # under which an index of a segment hashes what it holds
     cdef readonly int reading                 # number of the segment that a replay has come to
+    cdef readonly uint64_t batch_offset       # of the record that a visitor is given: where its batch stands
+    cdef readonly uint32_t batch_record       # and which record of that it is
+    cdef str _unwrapped                       # the segment whose key the sealer has
     cdef Sealer _wrapper
     cdef Sealer _sealer
     cdef uint8_t *_data
@@ -63,10 +67,12 @@ cdef class JournalReader:
 
     cdef int _load(self, Segment segment, uint64_t most=*) except -1
     cdef bytes _names_of(self, Segment segment)
-    cdef const uint8_t *_content(self, Segment segment, uint64_t offset, const BatchHead *head,
+    cdef const uint8_t *_content(self, Segment segment, const uint8_t *batch, uint64_t offset, const BatchHead *head,
                                  int64_t position) except NULL
     cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1
-    cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
-                         Tail tail) except -1
+    cdef int _unwrap(self, Segment segment) except -1
+    cdef int _load_batch(self, Segment segment, int file, uint64_t offset, BatchHead *head) except -1
+    cdef int _read_batch(self, Segment segment, const uint8_t *batch, uint64_t offset, const BatchHead *head,
+                         Visitor visitor, Tail tail) except -1
     cdef bint _is_followed(self, uint64_t offset, int64_t position) noexcept nogil
     cdef uint64_t _last_written(self, uint64_t offset) noexcept nogil

@@ -4,6 +4,7 @@ Only the last batch of the last segment may be torn: each batch is durable befor
 place that something whole follows was therefore damaged later, and nobody may go on as if it had not been there.
 """
 
+import hashlib
 import os
 import re
 
@@ -11,7 +12,8 @@ cimport cython
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from switch.batch cimport (
-    BATCH_ALIGNMENT, BATCH_FINE, BATCH_MAGIC, BATCH_NAMES, FORMAT_VERSION, FORMAT_VERSION_MIN,
+    BATCH_ALIGNMENT, BATCH_BYTES_MAX, BATCH_FINE, BATCH_HEAD_BYTES, BATCH_MAGIC, BATCH_NAMES,
+    FORMAT_VERSION, FORMAT_VERSION_MIN,
     JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch,
     open_batch, segment_head_is_whole,
 )
@@ -118,7 +120,20 @@ cdef class JournalReader:
         self._wrapper = Sealer()
         self._wrapper.set_key(wrapping_key)
         self._sealer = Sealer()
-        self.segments = [self._look_at(name) for name in sorted(disk.names()) if SEGMENT_NAME.fullmatch(name)]
+        self.index_secret = hashlib.blake2b(wrapping_key, digest_size=16, person=b"originals").digest()
+        self.segments = []
+        self.look_again()
+
+    def look_again(self):
+        """See which segments there are now.
+
+        Raises:
+            OSError: The directory cannot be read.
+            JournalDamaged: A segment's head is damaged, or segments are missing between others.
+        """
+        known = {segment.name: segment for segment in self.segments}
+        self.segments = [known.get(name) or self._look_at(name)
+                         for name in sorted(self.disk.names()) if SEGMENT_NAME.fullmatch(name)]
         for earlier, later in zip(self.segments, self.segments[1:]):
             if earlier.journal_id != later.journal_id:
                 raise JournalDamaged(later.name, 40, None, f"it belongs to another journal than {earlier.name}",
@@ -233,16 +248,78 @@ cdef class JournalReader:
         if (check_batch(self._data + SEGMENT_HEAD_BYTES, self._size - SEGMENT_HEAD_BYTES, &head) != BATCH_FINE
                 or head.kind != BATCH_NAMES):
             return None
-        return self._content(segment, SEGMENT_HEAD_BYTES, &head, segment.first_position)[:head.clear_size]
+        return self._content(segment, self._data + SEGMENT_HEAD_BYTES, SEGMENT_HEAD_BYTES, &head,
+                             segment.first_position)[:head.clear_size]
+
+    def read_on(self, Segment segment not None, uint64_t offset, int64_t next_position, Visitor visitor not None):
+        """Read the batches that stand at a place of a segment and behind it, as far as they are whole; where the next
+        one will stand, and its first position. For a segment that somebody else may be writing.
+
+        Raises:
+            OSError: The file cannot be read.
+            JournalDamaged: A batch is whole, but is not what it must be.
+        """
+        cdef BatchHead head
+        cdef Tail tail = Tail()
+        cdef int file = _well(self.disk.open(segment.name.encode(), False), segment.name)
+        tail.next_position = next_position
+        try:
+            self._unwrap(segment)
+            while self._load_batch(segment, file, offset, &head):
+                self._read_batch(segment, self._data, offset, &head, visitor, tail)
+                offset += head.size
+        finally:
+            self.disk.close(file)
+        return offset, tail.next_position
+
+    def read_at(self, Segment segment not None, uint64_t offset, Visitor visitor not None):
+        """Read the batch at a place of a segment.
+
+        Raises:
+            OSError: The file cannot be read.
+            JournalDamaged: No whole batch stands there, or it is not what it must be.
+        """
+        cdef BatchHead head
+        cdef Tail tail = Tail()
+        cdef int file = _well(self.disk.open(segment.name.encode(), False), segment.name)
+        try:
+            self._unwrap(segment)
+            if not self._load_batch(segment, file, offset, &head):
+                raise JournalDamaged(segment.name, offset, None, "the batch here is damaged", ADVICE_DAMAGED)
+            tail.next_position = head.first_position
+            self._read_batch(segment, self._data, offset, &head, visitor, tail)
+        finally:
+            self.disk.close(file)
+
+    def read_names_of(self, Segment segment not None, Visitor visitor not None):
+        """Read the names with which a segment begins; raises as ``read_at``."""
+        self.read_at(segment, SEGMENT_HEAD_BYTES, visitor)
+
+    cdef int _load_batch(self, Segment segment, int file, uint64_t offset, BatchHead *head) except -1:
+        """Read one batch into the buffer; whether a whole one stands there."""
+        cdef int64_t count
+        cdef uint64_t size = BATCH_HEAD_BYTES
+        grow(&self._data, &self._data_room, size)
+        with nogil:
+            count = self.disk.read(file, self._data, size, offset)
+        if _well(count, segment.name) < <int64_t>size:
+            return False
+        memcpy(head, self._data, sizeof(BatchHead))
+        if head.magic != BATCH_MAGIC or not BATCH_HEAD_BYTES <= head.size <= <uint64_t>BATCH_BYTES_MAX:
+            return False
+        size = head.size
+        grow(&self._data, &self._data_room, size)
+        with nogil:
+            count = self.disk.read(file, self._data, size, offset)
+        return (_well(count, segment.name) == <int64_t>size
+                and check_batch(self._data, size, head) == BATCH_FINE)
 
     cdef int _load(self, Segment segment, uint64_t most=FILE_BYTES_MAX) except -1:
         """Read the file, or ``most`` bytes of it, and unwrap its key."""
-        cdef uint8_t key[SEAL_KEY_BYTES]
-        cdef SegmentHead *head = <SegmentHead *><char *>segment._head
         cdef uint8_t *data
         cdef uint64_t size = min(segment.size, most)
         cdef int64_t count
-        cdef int file, status
+        cdef int file
         if size > self._data_room:
             data = <uint8_t *>realloc(self._data, size)
             if data == NULL:
@@ -258,6 +335,16 @@ cdef class JournalReader:
             self.disk.close(file)
         if self._size < SEGMENT_HEAD_BYTES:
             raise JournalDamaged(segment.name, 0, None, "the segment's head is cut short", ADVICE_DAMAGED)
+        return self._unwrap(segment)
+
+    cdef int _unwrap(self, Segment segment) except -1:
+        """Give the sealer the segment's key."""
+        cdef uint8_t key[SEAL_KEY_BYTES]
+        cdef SegmentHead *head = <SegmentHead *><char *>segment._head
+        cdef int status
+        if self._unwrapped == segment.name:
+            return 0
+        self._unwrapped = None
         status = self._wrapper.unseal(head.nonce, <const uint8_t *>head, SEGMENT_SEALED_BYTES, head.wrapped_key,
                                       SEAL_KEY_BYTES, head.key_tag, key)
         if status == 0:
@@ -265,6 +352,7 @@ cdef class JournalReader:
         OPENSSL_cleanse(key, SEAL_KEY_BYTES)
         if status != 0:
             raise JournalDamaged(segment.name, 56, None, "the master key does not open it", ADVICE_KEY)
+        self._unwrapped = segment.name
         return 0
 
     cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1:
@@ -293,20 +381,22 @@ cdef class JournalReader:
                 last = self._last_written(offset)
                 tail.torn_bytes = last - offset
                 break
-            self._read_batch(segment, offset, &head, visitor, tail)
+            self._read_batch(segment, self._data + offset, offset, &head, visitor, tail)
             offset += head.size
             with nogil:
                 pass
         tail.end = offset
         return 0
 
-    cdef const uint8_t *_content(self, Segment segment, uint64_t offset, const BatchHead *head,
+    cdef const uint8_t *_content(self, Segment segment, const uint8_t *batch, uint64_t offset, const BatchHead *head,
                                  int64_t position) except NULL:
         """The ``clear_size`` bytes of a batch, unsealed and unpacked."""
         cdef const uint8_t *clear
-        cdef int size
+        cdef int size, status
         grow(&self._clear, &self._clear_room, head.sealed_size)
-        if open_batch(self._data + offset, head, self._sealer, offset, self._clear) != BATCH_FINE:
+        with nogil:
+            status = open_batch(batch, head, self._sealer, offset, self._clear)
+        if status != BATCH_FINE:
             raise JournalDamaged(segment.name, offset, position,
                                  "the batch's seal does not fit, though its checksum does: somebody changed it",
                                  ADVICE_DAMAGED)
@@ -315,17 +405,18 @@ cdef class JournalReader:
         if head.packing == PACKING_LZ4:
             grow(&self._unpacked, &self._unpacked_room, head.clear_size)
             clear = self._unpacked
-            size = unpack(self._clear, head.sealed_size, self._unpacked, head.clear_size)
+            with nogil:
+                size = unpack(self._clear, head.sealed_size, self._unpacked, head.clear_size)
         if size != 0:
             raise JournalDamaged(segment.name, offset, position,
                                  f"the batch cannot be unpacked (packing {head.packing})",
                                  "use the version of authswitch that wrote it")
         return clear
 
-    cdef int _read_batch(self, Segment segment, uint64_t offset, const BatchHead *head, Visitor visitor,
-                         Tail tail) except -1:
+    cdef int _read_batch(self, Segment segment, const uint8_t *batch, uint64_t offset, const BatchHead *head,
+                         Visitor visitor, Tail tail) except -1:
         cdef Record record
-        cdef const uint8_t *clear = self._content(segment, offset, head, tail.next_position)
+        cdef const uint8_t *clear = self._content(segment, batch, offset, head, tail.next_position)
         cdef uint64_t at = 0
         cdef uint32_t number
         cdef int size
@@ -338,6 +429,7 @@ cdef class JournalReader:
                 visitor.take_clock(clock[0], clock[1], clock[2])
             visitor.take_names(links, listeners, numbers)
             return 0
+        self.batch_offset = offset
         for number in range(head.count):
             size = read_record(clear + at, head.clear_size - at, &record)
             if size < 0:
@@ -345,6 +437,7 @@ cdef class JournalReader:
                                      "the record here cannot be read, though its batch is whole",
                                      "use the version of authswitch that wrote it")
             record.position = head.first_position + number
+            self.batch_record = number
             visitor.take(&record)
             at += <uint64_t>size
         tail.batches += 1

@@ -22,30 +22,35 @@ from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
 from switch.meters cimport (
     LIMIT_DUPLICATES, LIMIT_NUMBERS, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TRANSACTIONS,
+    ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN,
 )
+from switch.naming cimport Naming, fold, moment_of, occasion_of, read_naming
 from switch.network cimport answer_terminal
 from switch.note_queue cimport (
     NOTE_CONFLICTING_REPEAT, NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE,
     NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED, NOTE_UNEXPECTED_MESSAGE, NoteEvent,
 )
-from switch.outcome cimport finish_unsent, refuse, refuse_at, repeat
+from switch.originals cimport Original
+from switch.outcome cimport finish_reversal, finish_unsent, refuse, refuse_at, repeat
 from switch.reason cimport (
     REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
     REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
+from switch.recalling cimport recall
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest, risk_request
-from switch.route cimport ROUTE_NONE
+from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport (
     FAULT_AMOUNT, FAULT_CONFLICT, FAULT_KIND, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field, read_number,
-    read_text, scan_message,
+    scan_message,
 )
+from switch.seeking cimport ask_again, refer, stop_waiting, wait_for_original
 from switch.sensitive cimport read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.takeback cimport given_up, named_at, take_back
-from switch.transaction cimport TRANSACTION_WAITING, NaturalKey, Transaction
+from switch.takeback cimport given_up, take_back, take_back_found
+from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport Composer
 
 cdef enum:
@@ -55,7 +60,6 @@ cdef enum:
     FIELD_STAN = 11
     FIELD_CURRENCY = 49
     FIELD_PIN = 52
-    KEY_TEXT_MAX = 64
     ANSWER_BYTES_MORE = 128   # in the answer and in the request as sent, above what the terminal's request has twice
 
 
@@ -144,31 +148,10 @@ cdef void _lack(State state, Listener listener, const Terminal *terminal, int fi
     _tell_field(state, NOTE_FORMAT_ERROR, listener, terminal, field, FAULT_MISSING)
 
 
-cdef uint64_t _fold(uint64_t folded, const uint8_t *text, int count) noexcept nogil:
-    """Take more characters into a hash (FNV-1a)."""
-    cdef int i
-    for i in range(count):
-        folded = (folded ^ text[i]) * <uint64_t>0x100000001B3
-    return folded
-
-
 cdef void _natural_key(State state, Listener listener, uint32_t terminal_number, int64_t stan,
                        NaturalKey *key) noexcept nogil:
     """The dialect's profile says which fields tell two requests with one STAN apart."""
-    cdef uint8_t text[KEY_TEXT_MAX]
-    cdef uint64_t occasion = <uint64_t>0xCBF29CE484222325
-    cdef int i, count, start, size
-    for i in range(listener.tables.natural_key_count):
-        count = read_text(listener.tables.spec, &state.request, listener.tables.natural_key[i].field, text,
-                          KEY_TEXT_MAX)
-        start = listener.tables.natural_key[i].start
-        if count <= start:
-            continue
-        size = listener.tables.natural_key[i].size
-        if size == 0 or start + size > count:
-            size = count - start
-        occasion = _fold(occasion, text + start, size)
-    key.occasion = occasion
+    key.occasion = occasion_of(listener.tables, &state.request)
     key.terminal = terminal_number
     key.stan = <uint32_t>stan
     key.message_class = mti_class(state.request.mti)
@@ -176,7 +159,7 @@ cdef void _natural_key(State state, Listener listener, uint32_t terminal_number,
 
 
 cdef uint64_t fingerprint_of(State state, int kind, int64_t amount_minor) noexcept nogil:
-    cdef uint64_t folded = _fold(state.fingerprint_secret, state.pan, state.pan_digits)
+    cdef uint64_t folded = fold(state.fingerprint_secret, state.pan, state.pan_digits)
     folded = (folded ^ <uint64_t>amount_minor) * <uint64_t>0x9E3779B97F4A7C15
     return (folded ^ (folded >> 31) ^ <uint64_t>kind) * <uint64_t>0x9E3779B97F4A7C15
 
@@ -197,6 +180,8 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         refuse(state, channel, frame.headers, terminal, kind, REASON_FORMAT_ERROR)
         return
     state.pan_digits = read_pan(listener.tables.spec, &state.request, state.pan)
+    state.inquiries.referred.is_answered = state.inquiries.referred.refers = False
+    state.inquiries.referred.is_known = False
     _natural_key(state, listener, terminal_number, stan, &key)
     fingerprint = fingerprint_of(state, kind, amount_minor)
     outcome = state.duplicates.find(&key)
@@ -223,7 +208,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         take_back(state, channel, frame.headers, terminal, outcome)
         return
     if reason == NOT_REFUSED:
-        reason = _forward(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor)
+        reason = _forward(state, channel, frame.headers, terminal, terminal_number, kind, outcome, amount_minor)
     if reason != NOT_REFUSED:
         finish_unsent(state, channel, frame.headers, terminal, kind, reason, outcome)
 
@@ -232,7 +217,7 @@ cdef void _describe(State state, Outcome *entry, Listener listener, int kind, ui
                     int64_t amount_minor) noexcept:
     """What the journal and repeats need to know of the request."""
     cdef int64_t currency = read_number(listener.tables.spec, &state.request, FIELD_CURRENCY)
-    entry.named_at = named_at(state, listener.tables)
+    entry.named_at = moment_of(listener.tables, &state.request)
     entry.fingerprint = fingerprint
     entry.listener = listener.number
     entry.kind = <uint8_t>kind
@@ -318,7 +303,7 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
     memcpy(transaction.headers, frame.headers, frame.headers_size)
 
 
-cdef int _forward(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
+cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                   uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor) noexcept:
     """Risk, route, translate, intent, send; NOT_REFUSED or the reason why not."""
     cdef Listener listener = channel.listener
@@ -330,7 +315,7 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     cdef Link link
     if kind == KIND_UNKNOWN or not kind_traits(kind).forwarded:
         if kind_traits(kind).is_advice:
-            return take_advice(state, channel, frame.headers, terminal, outcome)
+            return take_advice(state, channel, headers, terminal, outcome)
         _tell_field(state, NOTE_REQUEST_REFUSED, listener, terminal, FIELD_PROCESSING_CODE, FAULT_KIND)
         return REASON_INVALID_TRANSACTION
     if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
@@ -341,6 +326,13 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     if (kind_traits(kind).money or kind == KIND_PREAUTHORIZATION) and amount_minor <= 0:
         _tell_field(state, NOTE_REQUEST_REFUSED, listener, terminal, FIELD_AMOUNT, FAULT_AMOUNT)
         return REASON_INVALID_AMOUNT
+    if kind_traits(kind).refers_to and not state.inquiries.referred.is_answered:
+        if state.journal.is_searched or not state.inquiries.may_scan(state.calendar.now_ns,
+                                                                     state.duplicates.touched()):
+            return wait_for_original(state, channel, headers, terminal_number, kind, outcome, amount_minor)
+        reason = _recall(state, tables, kind, outcome, amount_minor)
+        if reason != NOT_REFUSED:
+            return reason
     if currency < 0:
         currency = 0
     if state.risk is not None:
@@ -353,14 +345,92 @@ cdef int _forward(State state, TerminalChannel channel, const Frame *frame, cons
     if found == ROUTE_NONE:
         reason = REASON_NO_SUCH_ISSUER
     else:
-        link = choose_link(state, state.routes.route(found))
+        link = _link_for(state, state.routes.route(found))
         if link is None:
-            reason = stand_in_for(state, channel, frame.headers, terminal, outcome, state.routes.route(found))
+            reason = stand_in_for(state, channel, headers, terminal, outcome, state.routes.route(found))
         else:
-            reason = _send(state, channel, frame, terminal, terminal_number, kind, outcome, amount_minor, link)
+            reason = _send(state, channel, headers, terminal, terminal_number, kind, outcome, amount_minor, link)
     if reason != NOT_REFUSED and state.risk is not None:
         state.risk.uncount(&risked)
     return reason
+
+
+cdef Link _link_for(State state, const Route *route):
+    """Whom to ask: the issuer who knows the original, where there is one, else as the route says."""
+    cdef Link link
+    if not state.inquiries.referred.is_known:
+        return choose_link(state, route)
+    link = <Link>state.links[state.inquiries.referred.link]
+    return link if link.can_take() else None
+
+
+cdef int _recall(State state, DialectTables tables, int kind, uint32_t outcome, int64_t amount_minor) noexcept:
+    """Look the original up in memory, where no journal is read back; NOT_REFUSED or why it may not refer to it."""
+    cdef Naming naming
+    read_naming(state.registry, tables, &state.request, &state.duplicates.at(outcome).key, kind, state.pan,
+                state.pan_digits, &naming)
+    naming.wall_s = state.calendar.wall_s
+    return _refer(state, kind, outcome, amount_minor, recall(state, &naming), True)
+
+
+cdef int _refer(State state, int kind, uint32_t outcome, int64_t amount_minor, Original original,
+                bint is_certain) noexcept:
+    """Let a request refer to its original; NOT_REFUSED or why not."""
+    cdef int reason = refer(state, kind, amount_minor, original, is_certain)
+    cdef int result = ORIGINAL_FOUND
+    if original is None:
+        result = ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN
+    stats_add(state.meters.stats, state.meters.originals[result], 1)
+    state.duplicates.at(outcome).refers_to = state.inquiries.referred.position
+    return reason
+
+
+cdef void resume_request(State state, uint32_t number, Original original, bint is_certain) noexcept:
+    cdef Transaction *transaction = state.transactions.at(number)
+    cdef const Terminal *terminal = state.registry.terminal(transaction.terminal)
+    cdef TerminalChannel channel
+    cdef uint32_t outcome = transaction.outcome
+    cdef int kind = transaction.kind
+    cdef int reason
+    if original is not None and state.inquiries.is_outdated(transaction.position, original.position):
+        ask_again(state, number)
+        return
+    channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
+    stop_waiting(state, number)
+    if channel is None or not state.journal.accepts():
+        # Nobody was asked, and its terminal is told nothing: if it comes again it is new.
+        state.duplicates.forget(outcome)
+        if channel is not None:
+            channel.hang_up("journal cannot be written")
+        state.transactions.close(number)
+        return
+    state.transactions.recall_request(transaction, &state.request)
+    state.pan_digits = transaction.pan_digits
+    memcpy(state.pan, transaction.pan, sizeof(transaction.pan))
+    if kind == KIND_REVERSAL:
+        if original is None and not is_certain:
+            reason = REASON_SYSTEM_MALFUNCTION
+        else:
+            reason = take_back_found(state, original, transaction.amount_minor)
+        finish_reversal(state, channel, transaction.headers, terminal, reason, outcome)
+    else:
+        reason = REASON_TIMEOUT           # its terminal has taken it back meanwhile: no issuer hears of it
+        if not transaction.reversal_wanted:
+            reason = _refer(state, kind, outcome, transaction.amount_minor, original, is_certain)
+            if reason == NOT_REFUSED:
+                reason = _forward(state, channel, transaction.headers, terminal, transaction.terminal, kind, outcome,
+                                  transaction.amount_minor)
+        if reason != NOT_REFUSED:
+            finish_unsent(state, channel, transaction.headers, terminal, kind, reason, outcome)
+    state.transactions.close(number)        # which wipes the PIN block and the tracks in it
+
+
+cdef Composer _composer_for(State state, Listener listener, Link link):
+    """How the request is written: with what names its original, where that is known or the terminal says something."""
+    if state.inquiries.referred.refers and (
+            state.inquiries.referred.is_known or has_field(&state.request, listener.tables.reference.field)):
+        return <Composer>link.reference_composers[listener.number]
+    return <Composer>link.request_composers[listener.number]
 
 
 cdef int _compose(State state, Listener listener, Link link, const Terminal *terminal, int kind, uint32_t stan,
@@ -368,7 +438,7 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     """Write the request in the link's dialect at ``state.out + offset``; its size, or minus a reason, less one."""
     cdef LinkTexts texts
     cdef int reason, size
-    cdef Composer composer = <Composer>link.request_composers[listener.number]
+    cdef Composer composer = _composer_for(state, listener, link)
     fill_link_slots(state, listener, link, kind, stan, &texts)
     if has_field(&state.request, FIELD_PIN):
         reason = fill_pin_slot(state, listener, link, terminal, &texts)
@@ -389,7 +459,7 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     return size
 
 
-cdef int _send(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
+cdef int _send(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor, Link link) noexcept:
     """Translate, write the intent down, and queue the request on a connection of the link."""
     cdef Listener listener = channel.listener
@@ -411,13 +481,15 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
     if size < 0:
         return -size - 1
     number = state.transactions.open()
-    unkept = (<Composer>link.request_composers[listener.number]).unkept
+    if number == TRANSACTION_NONE:
+        return REASON_SYSTEM_MALFUNCTION
+    unkept = _composer_for(state, listener, link).unkept
     if state.transactions.keep_messages(number, listener.tables.spec, &state.request, listener.request_unkept,
                                         link.tables.spec, &state.composed, unkept) != 0:
         state.transactions.close(number)
         return REASON_SYSTEM_MALFUNCTION
     transaction = state.transactions.at(number)
-    _fill(state, transaction, channel, carrier, frame, link, kind, terminal_number, outcome, amount_minor, stan)
+    _fill(state, transaction, channel, carrier, headers, link, kind, terminal_number, outcome, amount_minor, stan)
     link.note_sent(transaction, &state.composed, unkept)
     total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
     position = POSITION_FAILED if total < 0 else state.journal.intent(transaction, state.duplicates.at(outcome))
@@ -429,6 +501,8 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
             state.duplicates.at(outcome).link = link.number
         return REASON_SYSTEM_MALFUNCTION
     transaction.position = position
+    if state.duplicates.at(outcome).refers_to:
+        state.inquiries.note_reference(position, state.duplicates.at(outcome).refers_to)
     transaction.departure = carrier.departed
     state.duplicates.at(outcome).asked_ns = state.calendar.now_ns
     link.by_stan[stan] = number + 1
@@ -441,7 +515,7 @@ cdef int _send(State state, TerminalChannel channel, const Frame *frame, const T
 
 
 cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, LinkChannel carrier,
-                const Frame *frame, Link link, int kind, uint32_t terminal_number, uint32_t outcome,
+                const uint8_t *headers, Link link, int kind, uint32_t terminal_number, uint32_t outcome,
                 int64_t amount_minor, uint32_t stan) noexcept:
     """What the transaction must know to match the answer and to bring it home."""
     transaction.state = TRANSACTION_WAITING
@@ -463,4 +537,4 @@ cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, 
     memcpy(transaction.pan, state.pan, sizeof(transaction.pan))
     memcpy(transaction.rrn, state.rrn, sizeof(transaction.rrn))
     memcpy(transaction.transmission_time, state.calendar.transmission_time, 10)
-    memcpy(transaction.headers, frame.headers, frame.headers_size)
+    memcpy(transaction.headers, headers, channel.listener.framing.headers_size)

@@ -14,6 +14,7 @@ cdef enum ReversalState:
     REVERSAL_READY            # to be sent as soon as the link's window allows
     REVERSAL_AT_ISSUER
     REVERSAL_PAUSED           # waits for its next attempt
+    REVERSAL_SOUGHT           # a terminal's own: its original is looked up first
     REVERSAL_BEHIND           # waits until the advice that it takes back is acknowledged
 
 cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
@@ -55,6 +56,7 @@ cdef struct Reversal:
     uint32_t next_advice      # advice: the next one of those that share a bucket
     int16_t fault_field       # of what is unsendable: the field that is at fault
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
+    uint64_t inquiry          # sought: its number, 0 as long as nobody was asked
     int64_t stored_ns
     int64_t due_ns
     # Until then its original may still be booked: what is not found in an attempt sent before may yet be charged.
@@ -90,6 +92,7 @@ cdef class ReversalQueue:
     cdef ReadyLanes ready                         # of requests that are known here
     cdef ReadyLanes strangers_ready
     cdef uint32_t _picks
+    cdef ReversalList sought                      # those of which nobody was asked yet
     cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
     cdef readonly uint32_t depth                  # all that are not acknowledged
     cdef readonly uint32_t advices                # of them, advices
@@ -136,6 +139,9 @@ cdef class ReversalStore:
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
     cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void seek(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil
+    cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
     cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil

@@ -50,6 +50,7 @@ cdef class ReversalQueue:
         for lane in range(READY_LANES):
             self.ready.lane[lane].head = self.ready.lane[lane].tail = REVERSAL_NONE
             self.strangers_ready.lane[lane].head = self.strangers_ready.lane[lane].tail = REVERSAL_NONE
+        self.sought.head = self.sought.tail = REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
             self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
 
@@ -250,6 +251,25 @@ cdef class ReversalStore:
         self._make_ready(queue, number)
         return True
 
+    cdef void seek(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up."""
+        if self._pool[number].state == REVERSAL_READY:
+            self._unready(queue, number)
+        self._pool[number].state = REVERSAL_SOUGHT
+        self._pool[number].inquiry = 0
+        self._append(&queue.sought, number)
+
+    cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil:
+        """Take the next one of which nobody was asked out of its list; REVERSAL_NONE when there is none."""
+        cdef uint32_t number = queue.sought.head
+        if number != REVERSAL_NONE:
+            self._unlink(&queue.sought, number)
+        return number
+
+    cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""
+        self._make_ready(queue, number)
+
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""
         self._unready(queue, number)
@@ -264,6 +284,8 @@ cdef class ReversalStore:
             self._unready(queue, number)
         elif reversal.state == REVERSAL_PAUSED:
             self._unlink(&queue.paused[reversal.level], number)
+        elif reversal.state == REVERSAL_SOUGHT and reversal.inquiry == 0:
+            self._unlink(&queue.sought, number)
         elif reversal.state == REVERSAL_BEHIND:
             for advice in range(self.top):
                 if self._pool[advice].state != REVERSAL_FREE and self._pool[advice].follower == number + 1:

@@ -11,6 +11,8 @@ cdef enum:
 
 cdef class Search(Visitor):
     cdef readonly list found                  # of transactions, each a list of its records
+    cdef readonly set referring               # places in ``found`` of those that only refer to one that was looked for
+    cdef int64_t _position                    # of the one transaction that is looked for; 0: any
     cdef readonly bint is_full                # there were more than were wanted
     cdef readonly int64_t looked_at           # requests among which was searched
     cdef int64_t _most
@@ -31,6 +33,7 @@ cdef class Search(Visitor):
     cdef dict _links
     cdef dict _listeners
 
+    cdef int _take_request(self, const Record *record, const uint8_t *rrn) except -1
     cdef bint _matches(self, const RequestPart *request, const uint8_t *rrn, int64_t wall_us) noexcept nogil
     cdef int _open(self, const Record *record) except -1
     cdef int _add(self, uint64_t number, const Record *record) except -1

@@ -7,6 +7,7 @@ class Search(Visitor):
     found: list[list[dict[str, Any]]]
     is_full: bool
     looked_at: int
+    referring: set[int]
     def __init__(
         self,
         *,
@@ -18,6 +19,7 @@ class Search(Visitor):
         amount_minor: int = -1,
         from_us: int = 0,
         to_us: int = 0x7FFFFFFFFFFFFFFF,
+        position: int = 0,
         most: int = 100,
     ) -> None: ...
 

@@ -27,13 +27,17 @@ cdef class Search(Visitor):
         amount_minor: Field 4.
         from_us: The request came then, or later; microseconds since 1970.
         to_us: The request came before.
+        position: The transaction begins with the record of this position.
         most: So many transactions are collected; ``is_full`` tells that there are more.
     """
 
     def __init__(self, *, str rrn=None, str terminal=None, int64_t stan=-1, str pan_first="", str pan_last="",
-                 int64_t amount_minor=-1, int64_t from_us=0, int64_t to_us=0x7FFFFFFFFFFFFFFF, int64_t most=100):
+                 int64_t amount_minor=-1, int64_t from_us=0, int64_t to_us=0x7FFFFFFFFFFFFFFF,
+                 int64_t position=0, int64_t most=100):
         cdef bytes text
         self.found = []
+        self.referring = set()
+        self._position = position
         self._of = PositionTable()
         self._links = {}
         self._listeners = {}
@@ -75,16 +79,14 @@ cdef class Search(Visitor):
         cdef uint64_t taken_back = self._taken_back
         self._taken_back = 0
         if type == RECORD_INTENT:
-            if self._matches(&record.request, record.intent.rrn, record.head.wall_us):
-                self._open(record)
+            self._take_request(record, record.intent.rrn)
         elif type == RECORD_OUTCOME and record.outcome.intent == 0:
             if taken_back and record.request.kind == KIND_REVERSAL:
                 self._add(taken_back, record)        # the terminal's request, which was written down behind its effect
-            elif self._matches(&record.request, record.outcome.rrn, record.head.wall_us):
+            elif self._position == 0 and self._matches(&record.request, record.outcome.rrn, record.head.wall_us):
                 self._open(record)
         elif type == RECORD_ADVICE and record.advice.replaces == 0:
-            if self._matches(&record.request, record.advice.rrn, record.head.wall_us):
-                self._open(record)
+            self._take_request(record, record.advice.rrn)
         elif self._of.count == 0 and type != RECORD_REVERSAL:
             return 0
         elif type == RECORD_OUTCOME:
@@ -117,6 +119,20 @@ cdef class Search(Visitor):
             self._add(number, record)
             if record.cancelled.cause == CAUSE_TERMINAL:
                 self._taken_back = number
+        return 0
+
+    cdef int _take_request(self, const Record *record, const uint8_t *rrn) except -1:
+        """A request: one that was looked for, or one that refers to such a one."""
+        cdef uint64_t original = self._of.get(record.request.refers_to) if record.request.refers_to else 0
+        if self._position:
+            if record.position == self._position:
+                self._open(record)
+        elif self._matches(&record.request, rrn, record.head.wall_us):
+            self._open(record)
+            return 0
+        if original and not self.is_full and self._of.get(record.position) == 0:
+            self._open(record)
+            self.referring.add(len(self.found) - 1)
         return 0
 
     cdef bint _matches(self, const RequestPart *request, const uint8_t *rrn, int64_t wall_us) noexcept nogil:

@@ -16,6 +16,7 @@ from switch.mac cimport MacEngine, MacKey
 from switch.meters cimport Meters
 from switch.note_queue cimport NoteEvent, NoteQueue
 from switch.numbering cimport Numbering
+from switch.originals cimport Inquiries
 from switch.pin cimport PinTranslator
 from switch.registry cimport Registry, Terminal
 from switch.reversal cimport ReversalStore
@@ -42,6 +43,7 @@ cdef class State:
     cdef readonly TransactionTable transactions
     cdef readonly DuplicateWindow duplicates
     cdef readonly ReversalStore reversals
+    cdef readonly Inquiries inquiries
     cdef uint32_t stored_reversal             # entry that was added last; REVERSAL_NONE when that failed
     cdef readonly Numbering numbering
     cdef readonly bytes acquirer_id           # ASCII digits, field 32

@@ -9,6 +9,7 @@ from switch.link import Link
 from switch.listener import Listener
 from switch.meters import Meters
 from switch.numbering import Numbering
+from switch.originals import Inquiries
 from switch.registry import Registry
 from switch.reversal import ReversalStore
 from switch.risk import Risk
@@ -28,6 +29,7 @@ class State:
     transactions: TransactionTable
     duplicates: DuplicateWindow
     reversals: ReversalStore
+    inquiries: Inquiries
     numbering: Numbering
     acquirer_id: bytes
     draining: bool
@@ -46,6 +48,7 @@ class State:
         transactions: TransactionTable,
         duplicates: DuplicateWindow,
         reversals: ReversalStore,
+        inquiries: Inquiries,
         numbering: Numbering,
         acquirer_id: str,
         note: Callable[[str, dict[str, Any]], None],

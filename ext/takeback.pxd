@@ -1,8 +1,14 @@
-"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver."""
+"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver.
+
+An original that memory does not know for sure is looked up in the journal after the reversal was accepted and before it
+is sent (``seeking``). What is not found there either is passed on to the card's issuer with all that the terminal said.
+"""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.dialect cimport DialectTables
+from switch.link cimport Link
 from switch.listener cimport TerminalChannel
+from switch.originals cimport Original
 from switch.registry cimport Terminal
 from switch.state cimport State
 
@@ -14,9 +20,15 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
                     uint32_t outcome) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
-cdef int64_t named_at(State state, DialectTables tables) noexcept nogil
-"""Date and time by which a reversal of ``state.request`` would name it, their digits as a number; 0 when it has none or
-the dialect does not name originals by them."""
+cdef void settle_reversal(State state, uint32_t number, Original original) noexcept
+"""The original of a reversal of the store was looked up (None: it is not known): send what takes that back."""
+
+cdef void recall_reversal(State state, Link link) noexcept
+"""Where nobody reads the journal back: look the original of the next reversal of a link up in memory, if there is time
+for that now."""
+
+cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept
+"""The same of a reversal that waited with its answer; REASON_APPROVED, or why it is refused."""
 
 cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_number, int64_t stan,
                       int64_t amount_minor) noexcept nogil

@@ -3,152 +3,160 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.allowance cimport can_pass_on, can_take_back
-from switch.debt cimport find_advice, reverse, reverse_outcome, take_back_advice
-from switch.dialect cimport DialectTables, mti_class
+from switch.debt cimport find_advice, give_up, pay, reverse, reverse_outcome, take_back_advice
+from switch.dialect cimport DialectTables
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
+from switch.identity cimport NOT_REFUSED
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kept cimport keep_copy
 from switch.kind cimport KIND_REVERSAL
 from switch.link cimport Link
 from switch.listener cimport Listener
+from switch.mending cimport Mender
+from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND
+from switch.naming cimport LIKE_EXACT, Candidate, Naming, likeness, moment_of, read_naming
+from switch.note_queue cimport NOTE_REVERSAL_WITHOUT_LINK
+from switch.originals cimport Wanted
 from switch.outcome cimport finish_reversal
 from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.record cimport RequestPart
-from switch.reversal cimport CAUSE_TERMINAL, REVERSAL_NONE
+from switch.recalling cimport describe_candidate, recall
+from switch.record cimport TERMINAL_BYTES, RequestPart, unpack_digits
+from switch.registry cimport TERMINAL_NONE
+from switch.reversal cimport CAUSE_SETTLED, CAUSE_TERMINAL, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.route cimport ROUTE_NONE
-from switch.scan cimport read_number, read_text
-from switch.transaction cimport NaturalKey
+from switch.scan cimport read_number, scan_message
+from switch.seeking cimport link_named, wait_for_original, wanted_by_reversal
+from switch.stats cimport stats_add
+from switch.transaction cimport PAN_MAX, TRANSACTION_SEEKING, NaturalKey
 
 cdef enum:
     FIELD_AMOUNT = 4
-    FIELD_STAN = 11
     FIELD_CURRENCY = 49
-    ORIGINAL_ROOM = 64
-    ORIGINAL_STAN_AT = 4          # fields 90 (1987) and 56 (1993) begin with MTI and STAN of the original,
-    ORIGINAL_STAN_DIGITS = 6
-    ORIGINAL_AT = 10              # and then have its date and time: field 7 in 1987, field 12 in 1993
-    ORIGINAL_TIME_PART = 2
     CLASS_AUTHORIZATION = 1
     CLASS_FINANCIAL = 2
-
-
-cdef struct Named:            # what a reversal says of its original
-    int64_t stan
-    int64_t at                # date and time, their digits as a number; 0: it does not say
-    uint32_t message_class    # 0: it does not say
+    WAITS = -2                    # beside the reasons: its answer waits for the look-up
 
 
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                     uint32_t outcome) noexcept:
     cdef const NaturalKey *key = &state.duplicates.at(outcome).key
-    cdef DialectTables tables = channel.listener.tables
-    cdef int64_t amount_minor = read_number(tables.spec, &state.request, FIELD_AMOUNT)
-    cdef bint others = False
-    cdef Named named
+    cdef Naming naming
     cdef uint32_t original, advice
     cdef Outcome *entry
     cdef int reason = REASON_APPROVED
-    _read_named(state, tables, &named)
-    original = _find_original(state, key, &named, &others)
-    advice = _find_advice(state, key, &named) if original == OUTCOME_NONE else REVERSAL_NONE
+    read_naming(state.registry, channel.listener.tables, &state.request, key, KIND_REVERSAL, state.pan,
+                state.pan_digits, &naming)
+    naming.wall_s = state.calendar.wall_s
+    original = _find_original(state, key, &naming)
+    advice = _find_advice(state, key, &naming) if original == OUTCOME_NONE else REVERSAL_NONE
     if advice != REVERSAL_NONE:
-        if amount_minor >= 0 and amount_minor != (<const RequestPart *>state.reversals.at(advice).request).amount_minor:
+        if _differs(&naming, (<const RequestPart *>state.reversals.at(advice).request).amount_minor):
             reason = REASON_INVALID_AMOUNT
         elif (not can_take_back(state)
                 or take_back_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
     elif original == OUTCOME_NONE:
-        reason = _give_up(state, channel.listener, key.terminal, &named, amount_minor)
+        reason = _give_up(state, channel.listener, key.terminal, &naming)
         if reason == REASON_APPROVED:
-            # What has that number here is another payment: it stays, and no issuer is told to look for it.
-            reason = (REASON_ORIGINAL_NOT_FOUND if others
-                      else _reverse_unknown(state, channel.listener, key.terminal))
+            reason = _accept_unknown(state, channel, headers, key.terminal, outcome, &naming)
     else:
         entry = state.duplicates.at(original)
-        if (amount_minor >= 0 and entry.amount_minor > 0
-                and amount_minor not in (entry.amount_minor, entry.approved_minor)):
+        if _differs(&naming, entry.amount_minor) and naming.amount_minor != entry.approved_minor:
             reason = REASON_INVALID_AMOUNT
         elif entry.state == OUTCOME_IN_FLIGHT:
             state.transactions.at(entry.transaction).reversal_wanted = True
+            if state.transactions.at(entry.transaction).state == TRANSACTION_SEEKING:
+                # Nothing of it is written down yet: a crash, or its line's end, must not make it new.
+                reason = _give_up(state, channel.listener, key.terminal, &naming)
         elif ((entry.approved and not entry.reversed and not can_take_back(state))
                 or reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
-    finish_reversal(state, channel, headers, terminal, reason, outcome)
+    if reason != WAITS:
+        finish_reversal(state, channel, headers, terminal, reason, outcome)
 
 
-cdef int64_t _number_at(const uint8_t *text, int start, int size) noexcept nogil:
-    cdef int64_t number = 0
-    cdef int i
-    for i in range(start, start + size):
-        number = number * 10 + (text[i] - 0x30)
-    return number
+cdef bint _differs(const Naming *naming, int64_t amount_minor) noexcept nogil:
+    """Whether a reversal is of another amount than its original."""
+    return naming.amount_minor >= 0 and amount_minor > 0 and naming.amount_minor != amount_minor
 
 
-cdef void _read_named(State state, DialectTables tables, Named *named) noexcept nogil:
-    """From the original data elements where the dialect has them and the reversal too, else its own STAN."""
-    cdef uint8_t text[ORIGINAL_ROOM]
-    cdef int size
-    cdef int count = -1
-    named.at = 0
-    named.message_class = 0
-    if tables.original_field:
-        count = read_text(tables.spec, &state.request, tables.original_field, text, ORIGINAL_ROOM)
-    if count < ORIGINAL_AT:
-        named.stan = read_number(tables.spec, &state.request, FIELD_STAN)
-        return
-    named.stan = _number_at(text, ORIGINAL_STAN_AT, ORIGINAL_STAN_DIGITS)
-    named.message_class = mti_class(<uint32_t>_number_at(text, 0, ORIGINAL_STAN_AT))
-    if tables.original_part_count > ORIGINAL_TIME_PART:
-        size = tables.original_part[ORIGINAL_TIME_PART].size
-        if count >= ORIGINAL_AT + size:
-            named.at = _number_at(text, ORIGINAL_AT, size)
+# --- finding ----------------------------------------------------------------------------------------------------------
 
-
-cdef int64_t named_at(State state, DialectTables tables) noexcept nogil:
-    cdef int64_t number
-    if tables.original_part_count <= ORIGINAL_TIME_PART:
-        return 0
-    number = read_number(tables.spec, &state.request, tables.original_part[ORIGINAL_TIME_PART].field)
-    return number if number > 0 else 0
-
-
-cdef uint32_t _find_original(State state, const NaturalKey *own, const Named *named, bint *others) noexcept nogil:
-    """The outcome that a reversal names; of the MTI class that it tells, else a payment before an authorization."""
-    cdef NaturalKey key = own[0]
+cdef uint32_t _find_original(State state, const NaturalKey *own, const Naming *naming) noexcept nogil:
+    """The outcome of the duplicate window that is named for sure; OUTCOME_NONE when there is none."""
+    cdef Candidate candidate
+    cdef const Outcome *entry
+    cdef uint32_t number, message_class
     cdef uint32_t found = OUTCOME_NONE
-    cdef uint32_t message_class
-    key.stan = <uint32_t>named.stan
+    cdef int best = LIKE_EXACT - 1
+    cdef int like
     for message_class in range(CLASS_FINANCIAL, CLASS_AUTHORIZATION - 1, -1):
-        if named.message_class in (CLASS_FINANCIAL, CLASS_AUTHORIZATION) and named.message_class != message_class:
-            continue
-        key.message_class = message_class
-        found = state.duplicates.find_named(&key, named.at, state.pan, state.pan_digits, others)
-        if found != OUTCOME_NONE:
-            break
+        number = state.duplicates.first_of(own.terminal, naming.stan, message_class)
+        while number != OUTCOME_NONE:
+            entry = state.duplicates.at(number)
+            if (entry.key.stan == naming.stan and entry.key.terminal == own.terminal
+                    and entry.key.message_class == message_class):
+                describe_candidate(state, entry, &candidate)
+                like = likeness(naming, &candidate)
+                if like > best:               # chains are newest first
+                    best = like
+                    found = number
+            number = entry.next_same_hash
     return found
 
 
-cdef uint32_t _find_advice(State state, const NaturalKey *own, const Named *named) noexcept nogil:
+cdef uint32_t _find_advice(State state, const NaturalKey *own, const Naming *naming) noexcept nogil:
     """A payment that a reversal names and the duplicate window has forgotten, though its issuer was not told of it."""
     cdef NaturalKey key = own[0]
-    key.stan = <uint32_t>named.stan
-    key.message_class = named.message_class
-    return find_advice(state, &key, named.at, state.pan, state.pan_digits)
+    key.stan = naming.stan
+    key.message_class = naming.message_class
+    return find_advice(state, &key, naming.named_at, naming.pan, naming.pan_digits)
 
 
-cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Named *named,
-                  int64_t amount_minor) noexcept:
+cdef uint32_t _find_advice_at(State state, Original original) noexcept nogil:
+    """The advice of the store that tells of an original; REVERSAL_NONE when none is owed."""
+    cdef uint32_t number = state.reversals.first_advice(original.request.terminal, original.request.stan)
+    while number != REVERSAL_NONE and state.reversals.at(number).original != original.position:
+        number = state.reversals.at(number).next_advice
+    return number
+
+
+cdef uint32_t _find_outcome_at(State state, Original original) noexcept nogil:
+    """The entry of the duplicate window of an original; OUTCOME_NONE when that has forgotten it."""
+    cdef NaturalKey key
+    cdef uint32_t number
+    key.terminal = state.registry.find_terminal(original.request.terminal, TERMINAL_BYTES)
+    if key.terminal == <uint32_t>TERMINAL_NONE:
+        return OUTCOME_NONE
+    key.stan = original.request.stan
+    key.message_class = original.request.message_class
+    key.occasion = original.request.occasion
+    key._padding = 0
+    number = state.duplicates.find(&key)
+    if number == OUTCOME_NONE:
+        return OUTCOME_NONE
+    if state.duplicates.at(number).state == OUTCOME_IN_FLIGHT:
+        if state.transactions.at(state.duplicates.at(number).transaction).position != original.position:
+            return OUTCOME_NONE
+    elif state.duplicates.at(number).intent != original.position:
+        return OUTCOME_NONE
+    return number
+
+
+# --- accepting --------------------------------------------------------------------------------------------------------
+
+cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Naming *naming) noexcept:
     """Remember that a request was reversed before it came, if it still is to come; REASON_APPROVED or why not."""
     cdef NaturalKey key
     cdef uint32_t number
     cdef Outcome *entry
     cdef int64_t position
-    key.occasion = <uint64_t>named.at
+    key.occasion = <uint64_t>naming.named_at
     key.terminal = terminal_number
-    key.stan = <uint32_t>named.stan
+    key.stan = naming.stan
     key.message_class = CLASS_GIVEN_UP
     key._padding = 0
     if state.duplicates.find(&key) != OUTCOME_NONE:
@@ -159,10 +167,10 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     entry = state.duplicates.at(number)
     entry.kind = KIND_REVERSAL
     entry.listener = listener.number
-    entry.amount_minor = amount_minor
-    entry.named_at = named.at
-    entry.pan_digits = <uint8_t>state.pan_digits
-    memcpy(entry.pan, state.pan, state.pan_digits)
+    entry.amount_minor = naming.amount_minor
+    entry.named_at = naming.named_at
+    entry.pan_digits = naming.pan_digits
+    memcpy(entry.pan, naming.pan, naming.pan_digits)
     state.duplicates.finish_without_answer(number, state.calendar.now_ns)
     position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0, NULL)
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
@@ -174,7 +182,7 @@ cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_numbe
     cdef NaturalKey key
     cdef bint others = False
     cdef uint32_t number
-    key.occasion = <uint64_t>named_at(state, tables)
+    key.occasion = <uint64_t>moment_of(tables, &state.request)
     key.terminal = terminal_number
     key.stan = <uint32_t>stan
     key.message_class = CLASS_GIVEN_UP
@@ -187,20 +195,27 @@ cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_numbe
     return state.duplicates.at(number).position
 
 
-cdef int _reverse_unknown(State state, Listener listener, uint32_t terminal_number) noexcept:
-    """A reversal whose original is not known here goes where the card's route says: the issuer may know it."""
+cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
+                         uint32_t outcome, const Naming *naming) noexcept:
+    """Take a reversal whose original memory does not know: it is looked up before it is sent. Without an issuer to
+    whom it could be passed on if that brings nothing, its answer waits for the look-up."""
+    cdef Listener listener = channel.listener
     cdef DialectTables tables = listener.tables
     cdef uint8_t *copy = state.aside
     cdef uint32_t size
     cdef Link link
-    cdef int found
+    cdef int found = ROUTE_NONE
+    cdef int reason
     cdef int64_t currency = read_number(tables.spec, &state.request, FIELD_CURRENCY)
-    if state.pan_digits == 0:
-        return REASON_ORIGINAL_NOT_FOUND
-    found = state.routes.find(state.pan, state.pan_digits, KIND_REVERSAL, <int>currency if currency > 0 else 0,
-                              read_number(tables.spec, &state.request, FIELD_AMOUNT))
+    if state.pan_digits:
+        found = state.routes.find(state.pan, state.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
+                                  naming.amount_minor)
     if found == ROUTE_NONE:
-        return REASON_NO_SUCH_ISSUER
+        if not state.journal.is_searched:
+            return take_back_found(state, recall(state, naming), naming.amount_minor)
+        reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome,
+                                   naming.amount_minor)
+        return WAITS if reason == NOT_REFUSED else reason
     link = <Link>state.links[state.routes.route(found).target[0].link]
     if not can_pass_on(state, link, terminal_number):
         return REASON_SYSTEM_MALFUNCTION
@@ -208,4 +223,89 @@ cdef int _reverse_unknown(State state, Listener listener, uint32_t terminal_numb
     if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
                0, CAUSE_TERMINAL) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
+    state.reversals.seek(link.reversals, state.stored_reversal)
+    if not state.journal.is_searched:
+        recall_reversal(state, link)
     return REASON_APPROVED
+
+
+# --- when it was looked up --------------------------------------------------------------------------------------------
+
+cdef int64_t _take_back_original(State state, Original original) noexcept:
+    """Take an original back, wherever it is known; the journal position of that, 0 when there is nothing to take back,
+    or POSITION_FAILED."""
+    cdef uint32_t number = _find_outcome_at(state, original)
+    cdef uint32_t size = <uint32_t>len(original.message)
+    cdef const uint8_t *source
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef Mender mender
+    cdef Link link
+    if number != OUTCOME_NONE:
+        if state.duplicates.at(number).state == OUTCOME_IN_FLIGHT:
+            state.transactions.at(state.duplicates.at(number).transaction).reversal_wanted = True
+            return 0
+        return reverse_outcome(state, number, CAUSE_TERMINAL)
+    if not original.stands():
+        return 0
+    number = _find_advice_at(state, original)
+    if number != REVERSAL_NONE:
+        return take_back_advice(state, number, CAUSE_TERMINAL)
+    link = <Link>link_named(state, original.link)
+    if link is None:
+        # It must not pass for taken back; the operator brings the link back, or settles it by hand.
+        state.tell_of(NOTE_REVERSAL_WITHOUT_LINK, -1, original.rrn)
+        return POSITION_FAILED
+    unpack_digits(original.request.pan, original.request.pan_digits, pan)
+    mender = Mender(state)
+    source = mender.mended(link.tables, <const uint8_t *><const char *>original.message, &size, state.aside, False)
+    if original.approved_minor:
+        source = mender.with_part(link.tables, source, size, original.approved_minor)
+    return reverse(state, link, state.registry.find_terminal(original.request.terminal, TERMINAL_BYTES), NO_LISTENER,
+                   source, size, pan, original.request.pan_digits, original.rrn,
+                   original.authorization_code if original.authorization_code[0] else NULL, original.position,
+                   CAUSE_TERMINAL)
+
+
+cdef void settle_reversal(State state, uint32_t number, Original original) noexcept:
+    cdef Reversal *reversal = state.reversals.at(number)
+    cdef Link link = <Link>state.links[reversal.link]
+    cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
+    cdef int64_t amount_minor = -1
+    if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
+        amount_minor = read_number(tables.spec, &state.sent, FIELD_AMOUNT)
+    if original is not None and amount_minor >= 0 and amount_minor not in (original.request.amount_minor,
+                                                                           original.worth()):
+        original = None                   # it cannot be the whole of it: its issuer is asked in the terminal's words
+    if original is None:
+        stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND], 1)
+        state.reversals.release(link.reversals, number)
+        pay(state, link)
+        return
+    if (_take_back_original(state, original) == POSITION_FAILED
+            or state.journal.cancelled(reversal.position, original.position, CAUSE_SETTLED) == POSITION_FAILED):
+        state.reversals.seek(link.reversals, number)          # nothing could be stored just now: once more, later
+        return
+    stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
+    give_up(state, number)
+    for link in state.links:
+        if link.reversals.depth > link.reversals.at_issuer:
+            pay(state, link)
+
+
+cdef void recall_reversal(State state, Link link) noexcept:
+    cdef Wanted wanted
+    if (link.reversals.sought.head == <uint32_t>REVERSAL_NONE
+            or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
+        return
+    wanted = wanted_by_reversal(state, state.reversals.next_sought(link.reversals))
+    settle_reversal(state, wanted.number, recall(state, &wanted.naming))
+
+
+cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept:
+    if original is None:
+        stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND], 1)
+        return REASON_NO_SUCH_ISSUER if state.pan_digits else REASON_ORIGINAL_NOT_FOUND
+    stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
+    if amount_minor >= 0 and amount_minor not in (original.request.amount_minor, original.worth()):
+        return REASON_INVALID_AMOUNT
+    return REASON_SYSTEM_MALFUNCTION if _take_back_original(state, original) == POSITION_FAILED else REASON_APPROVED

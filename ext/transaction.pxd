@@ -22,6 +22,7 @@ cdef enum TransactionState:
     TRANSACTION_LATE                  # ended by time-out; kept to take back a late approval, its STAN out of use
     TRANSACTION_NETWORK               # one of our own 0800s
     TRANSACTION_REVERSAL              # a stored reversal or advice that is at the issuer now
+    TRANSACTION_SEEKING               # its original is being looked up; no issuer has been asked
 
 cdef struct NaturalKey:
     uint64_t occasion                 # local date and time, or batch number, as the dialect's profile says; else 0
@@ -41,6 +42,7 @@ cdef struct Transaction:
     uint8_t reversal_wanted           # the terminal's own reversal came while the issuer was being asked
     uint8_t settled                   # late: the issuer acknowledged that it has reversed it
     uint8_t mismatch                  # field by which an answer was not to it; MISMATCH_NOTHING; 0: none came
+    uint8_t is_asked                  # seeking: whoever looks originals up has been asked
     uint8_t unreversed                # late: the issuer approved, and its reversal found no room yet
     uint16_t link
     uint16_t listener
@@ -65,8 +67,8 @@ cdef struct Transaction:
     int64_t received_ns
     int64_t sent_ns
     int64_t amount_minor
-    int64_t position                  # of its INTENT in the journal
-    uint64_t departure                # number of its frame among those of the carrier
+    int64_t position                  # of its INTENT in the journal; seeking: what the answer must know of it
+    uint64_t departure                # number of its frame among those of the carrier; seeking: of its inquiry
     uint8_t pan[PAN_MAX + 1]          # ASCII digits
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # late: of the issuer's approval; zeros: none is known

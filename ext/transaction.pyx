@@ -70,11 +70,12 @@ cdef class TransactionTable:
                            const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
                            const uint64_t *sent_unkept) noexcept nogil:
         """Copy both messages without the fields that are not kept, and the request's index, into the transaction's
-        block; 0, or -1 when memory is short. ``request`` is NULL for a message that no terminal asked for."""
+        block; 0, or -1 when memory is short. ``request`` is NULL for a message that no terminal asked for,
+        ``sent`` for one that was not sent."""
         cdef Transaction *transaction = &self._pool[number]
         cdef uint32_t place_count = 0 if request == NULL else places_of(request, request_unkept)
         cdef size_t places_size = place_count * sizeof(FieldPlace)
-        cdef size_t size = places_size + sent.size + (0 if request == NULL else request.size)
+        cdef size_t size = places_size + (0 if sent == NULL else sent.size) + (0 if request == NULL else request.size)
         cdef uint8_t *block = self._blocks + <size_t>number * TRANSACTION_BLOCK_BYTES
         if size > TRANSACTION_BLOCK_BYTES:
             block = <uint8_t *>malloc(size)
@@ -91,7 +92,7 @@ cdef class TransactionTable:
             keep_places(request_spec, request, request_unkept, transaction.places)
             transaction.request_size = keep_copy(request_spec, request, request_unkept, transaction.request)
         transaction.sent = transaction.request + transaction.request_size
-        transaction.sent_size = keep_copy(sent_spec, sent, sent_unkept, transaction.sent)
+        transaction.sent_size = 0 if sent == NULL else keep_copy(sent_spec, sent, sent_unkept, transaction.sent)
         return 0
 
     cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil:

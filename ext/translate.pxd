@@ -34,6 +34,9 @@ cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the
     SLOT_ENTRY_MODE           # field 22 as the destination writes it
     SLOT_FORWARDER            # the forwarding institution's identification code: ours on the link
     SLOT_STAND_IN             # the link dialect's mark of an approval by stand-in
+    SLOT_ORIGINAL_RRN         # the original's, as its issuer knows it
+    SLOT_ORIGINAL_AUTHORIZATION_CODE
+    SLOT_SAID_RRN             # the terminal's field 37, where it names an original that is not known
     SLOT_COUNT
 
 cdef struct SlotValue:

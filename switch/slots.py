@@ -32,7 +32,7 @@ class Slot(IntEnum):
     AUTHORIZATION_CODE = 9, "six characters"
     ACQUIRER = 10, "the acquiring institution's identification code, digits"
     PIN_BLOCK = 11, "sixteen hex digits, under the destination's key"
-    ORIGINAL_DATA = 12, "what names the original in a reversal, as the destination's dialect writes it"
+    ORIGINAL_DATA = 12, "what names the original, as the destination's dialect writes it"
     NETWORK_CODE = 13, "three digits"
     KEYS = 14, "hex digits: working keys under the receiver's master key"
     PAN = 15, "digits"
@@ -42,6 +42,9 @@ class Slot(IntEnum):
     ENTRY_MODE = 19, "how the card was read, as the destination's dialect writes it in field 22"
     FORWARDER = 20, "the forwarding institution's identification code on the link, digits"
     STAND_IN = 21, "in the advice of an approval by stand-in, what the dialect marks it with"
+    ORIGINAL_RRN = 22, "twelve characters: the original's reference number, as its issuer knows it"
+    ORIGINAL_AUTHORIZATION_CODE = 23, "the original's authorization code, six characters"
+    SAID_RRN = 24, "twelve characters: the reference number by which a terminal names an original that is not known"
 
     @property
     def label(self) -> str:

@@ -7,8 +7,9 @@ from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
-from switch.config.models import Config, LinkSection, ListenerSection, Section
+from switch.config.models import Config, LinkSection, ListenerSection
 from switch.config.problems import problems_of
+from switch.config.sections import Section
 from switch.problems import Problem, errors_among
 
 SectionType = TypeVar("SectionType", bound=Section)

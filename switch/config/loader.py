@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from switch.config.certificates import check_tls
 from switch.config.draft import Draft
-from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection, Section
+from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection
 from switch.config.problems import model_within, unknown_key
+from switch.config.sections import Section
 from switch.config.sense import check_sense
 from switch.problems import ConfigError, Problem
 

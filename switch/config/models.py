@@ -13,9 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     InstanceOf,
     PrivateAttr,
@@ -23,6 +21,7 @@ from pydantic import (
 )
 
 from switch.config.addresses import Address, UnixAddress, parse_address, parse_admin, parse_endpoint
+from switch.config.sections import HOUR_MS, OriginalsSection, Section, count, milliseconds
 from switch.link import VERIFY_FIELDS_MAX
 from switch.numbering import INSTANCES_MAX
 from switch.problems import Problem
@@ -32,7 +31,6 @@ LISTENERS_MAX = 32
 """A terminal's allowed listeners are kept as 32 bits."""
 
 LINKS_MAX = 1024
-HOUR_MS = 3_600_000
 AMOUNT_MAX = 10**15
 """Of a limit, in the currency's minor unit."""
 
@@ -90,22 +88,6 @@ InstitutionId = Annotated[str, Field(pattern=r"^[0-9]{1,11}$")]
 BinRange = Annotated[str, Field(pattern=r"^[0-9]{1,19}(-[0-9]{1,19})?$"), AfterValidator(_ordered)]
 Currency = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
 TlsVersion = Literal["1.2", "1.3"]
-
-
-def milliseconds(default: int, description: str, *, least: int = 1, most: int = 24 * HOUR_MS) -> int:
-    """A duration in milliseconds, with its limits."""
-    return Field(default, ge=least, le=most, description=description)
-
-
-def count(default: int, description: str, *, least: int = 1, most: int) -> int:
-    """A number of things or bytes, with its limits."""
-    return Field(default, ge=least, le=most, description=description)
-
-
-class Section(BaseModel):
-    """A table of the configuration: no type is guessed, no unknown key is passed over, nothing changes afterwards."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class SwitchSection(Section):
@@ -523,6 +505,7 @@ class Config(Section):
     log: LogSection = Field(LogSection(), description="Logs.")
     journal: JournalSection = Field(JournalSection(), description="Journal.")
     limits: LimitsSection = Field(LimitsSection(), description="Limits of the whole daemon.")
+    originals: OriginalsSection = Field(OriginalsSection(), description="What refers to an earlier payment.")
     keys: KeysSection | None = Field(None, description="Keys; needed as soon as anything is signed or has a PIN.")
     registry: RegistrySection = Field(description="Merchants and terminals.")
     routes: RoutesSection = Field(description="Routes.")

@@ -23,9 +23,9 @@ from switch.config.models import (
     KeyName,
     Name,
     Network,
-    Section,
 )
 from switch.config.problems import model_within
+from switch.config.sections import Section
 
 INTRODUCTION = """# Configuration
 

@@ -193,17 +193,33 @@ class _Checks:
                     yield from self._reference(reference, ("variants", number))
 
     def original_data(self) -> Found:
-        data = self.file.original_data
-        if data is None:
-            return
-        yield from self._whole_field(str(data.field), ("original_data", "field"))
-        for part in data.parts:
-            if part.field != "mti":
-                yield from self._whole_field(part.field, ("original_data", "parts"))
+        for name, data in (("original_data", self.file.original_data), ("reference", self.file.reference)):
+            if data is None:
+                continue
+            yield from self._whole_field(str(data.field), (name, "field"))
+            for part in data.parts:
+                if part.field != "mti":
+                    yield from self._reference(part.field, (name, "parts"))
 
     def policies(self) -> Found:
         for name, rules in self.file.policy:
             yield from self._rules(name, rules, ("policy", name))
+        is_well = _has_its_mac(self.file.policy.request)  # else that is told already
+        for name in ("advice", "reference", "takeback"):
+            rules = {**self.file.policy.request, **getattr(self.file.policy, name)}
+            if is_well and not _has_its_mac(rules):
+                yield (
+                    ("policy", name),
+                    f"with policy.request, the MAC of this message belongs in field {_last_field(rules)} alone",
+                )
+        if self.file.reference is None and self.file.original_data is None:
+            for name in ("request", "reference"):
+                for number, rule in getattr(self.file.policy, name).items():
+                    if Origin("slot", "original_data") in _origins(rule, name):
+                        yield (
+                            ("policy", name, number),
+                            "compute:original_data writes nothing: neither original_data nor reference says how",
+                        )
         for name, message in self.file.network.items():
             yield from self._rules("network", message.fields, ("network", name, "fields"))
 
@@ -235,7 +251,7 @@ class _Checks:
                 yield from self._origin(policy, number, origin, here)
             if Origin("slot", "mac") in origins:
                 mac_fields.append(number)
-        last = "128" if any(int(number) > 64 and rule != "drop" for number, rule in rules.items()) else "64"
+        last = _last_field(rules)
         for number in mac_fields:
             if number != last:
                 yield (*key, number), f"the MAC of this message belongs in field {last}"
@@ -283,10 +299,21 @@ class _Checks:
             yield key, f"this dialect has no field {number}"
 
 
-def _origins(rule: Rule) -> list[Origin]:
-    """Of an advice's field; none where its rule is wrong, which is told elsewhere."""
+def _last_field(rules: FieldRules) -> str:
+    """Which field holds the MAC of a message with these rules."""
+    return "128" if any(int(number) > 64 and rule != "drop" for number, rule in rules.items()) else "64"
+
+
+def _has_its_mac(rules: FieldRules) -> bool:
+    """Whether the MAC of a message with these rules, if it has one, stands where it belongs and nowhere else."""
+    macs = [number for number, rule in rules.items() if Origin("slot", "mac") in _origins(rule)]
+    return macs in ([], [_last_field(rules)])
+
+
+def _origins(rule: Rule, policy: str = "advice") -> list[Origin]:
+    """Where a field comes from; nowhere where its rule is wrong, which is told elsewhere."""
     try:
-        return parse_rule(rule, "advice")
+        return parse_rule(rule, policy)
     except ValueError:
         return []
 

@@ -14,8 +14,8 @@ from switch.dialect import DialectTables
 from switch.dialects.building import FieldMeaning, build
 from switch.dialects.causes import explain
 from switch.dialects.layout import Entry
-from switch.dialects.model import ENTRY_MODES, DialectFile, KindEntry, MacRules, ResponseCodes
-from switch.dialects.references import conditions, kind_code, place
+from switch.dialects.model import ENTRY_MODES, DialectFile, KindEntry, MacRules, OriginalData, ResponseCodes
+from switch.dialects.references import Place, conditions, kind_code, place
 from switch.dialects.source import DialectError, read_source
 from switch.framing import Framing
 from switch.kinds import KINDS, Kind
@@ -129,11 +129,20 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: fro
             "kinds": [Kind[kind.upper()] for kind in file.mac.kinds],
         },
         "unkept": unkept,
-        "original_field": 0 if file.original_data is None else file.original_data.field,
-        "original_parts": []
-        if file.original_data is None
-        else [(_number(part.field), part.size, part.length_digits) for part in file.original_data.parts],
+        "original": _original_form(file, file.original_data),
+        "reference": _original_form(file, file.reference or file.original_data),
     }
+
+
+def _original_form(file: DialectFile, data: OriginalData | None) -> tuple[int, list[tuple[int, int, int, int]]]:
+    """Field and parts by which an original is named; 0 where it is not."""
+    if data is None:
+        return 0, []
+    parts = []
+    for part in data.parts:
+        at = Place(0, 0, 0) if part.field == "mti" else place(file, part.field)
+        parts.append((at.field, at.start, part.size or at.size, part.length_digits))
+    return data.field, parts
 
 
 def _partial_mark(file: DialectFile) -> tuple[int, int, str]:

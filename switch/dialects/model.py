@@ -291,6 +291,10 @@ class Policies(Table):
     request: FieldRules
     advice: FieldRules = {}
     """What is otherwise in an advice than in a request."""
+    reference: FieldRules = {}
+    """What is otherwise in a request that refers to an original: void, refund, completion."""
+    takeback: FieldRules = {}
+    """What is otherwise in a terminal's reversal that is passed on because its original is not known."""
     answer: FieldRules
     reversal: FieldRules
     network_answer: FieldRules
@@ -333,4 +337,6 @@ class DialectFile(Table):
     kinds: dict[KindName, Annotated[list[KindEntry], Field(min_length=1)]]
     policy: Policies
     original_data: OriginalData | None = None
+    reference: OriginalData | None = None
+    """The same of voids, refunds and completions, where that is otherwise than in reversals."""
     network: dict[Literal["sign_on", "sign_off", "echo_test", "key_exchange", "cut_over"], NetworkMessage] = {}

@@ -35,6 +35,22 @@ def advice_steps(terminal: Dialect, link: Dialect) -> list[Step]:
     ]
 
 
+def reference_steps(terminal: Dialect, link: Dialect) -> list[Step]:
+    """A request that refers to an original (void, refund, completion), composed as ``request_steps``."""
+    rules = {**link.file.policy.request, **link.file.policy.reference}
+    return _steps(link, rules, "reference", {"request": terminal})
+
+
+def takeback_steps(terminal: Dialect, link: Dialect) -> list[Step]:
+    """A terminal's own reversal whose original is not known, with all that it says: composed as ``request_steps``.
+
+    Nothing of it is sensitive: it is kept until the issuer has acknowledged it.
+    """
+    rules = {**link.file.policy.request, **link.file.policy.takeback}
+    rules = {number: rule for number, rule in rules.items() if int(number) not in link.sensitive}
+    return _steps(link, rules, "takeback", {"request": terminal})
+
+
 def advice_attempt_steps(link: Dialect) -> list[Step]:
     """One attempt to deliver an advice: for ``Composer(link.spec, link.spec, None, steps)``, from the advice as kept.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from switch.journaling.ages import Ages
 from switch.journaling.elapsed import Moment
 from switch.journaling.retention import SegmentFile, Segments, expired, needed_from
 from switch.log import get_logger
+from switch.placing import index_name
 from switch.replay import SEGMENT_NAME
 from switch.stats import Stats
 
@@ -185,6 +187,8 @@ class Keeper:
             last_s = self._segments.last_record_s(file.name)
             self._leaving.add(file.name)
             self._disk.unlink(file.name)
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.unlink(index_name(file.name))
             self._stats.add(self._removed[reason], 1)
             log.info(
                 "journal segment removed",

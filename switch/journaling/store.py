@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from switch.commit import JournalFiles
 from switch.config.models import Config
@@ -123,6 +124,16 @@ class Store:
         if not replayed.position:
             log.warning("a new journal begins: nothing is known of any earlier payment", directory=self._disk.path)
         return replayed
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return Path(self._disk.path)
+
+    @property
+    def wrapping_key(self) -> bytes:
+        """Wraps the segments' keys."""
+        return self._wrapping_key
 
     @property
     def progress(self) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from switch.config.models import AMOUNT_MAX, Section
+from switch.config.models import AMOUNT_MAX
+from switch.config.sections import Section
 from switch.kinds import Kind
 
 WINDOW_SECONDS_MAX = 31 * 24 * 3600

@@ -18,10 +18,12 @@ from switch.dialects.policy import (
     answer_steps,
     network_answer_steps,
     network_steps,
+    reference_steps,
     request_steps,
     request_unkept,
     reversal_steps,
     tainted_fields,
+    takeback_steps,
 )
 from switch.duplicate import DuplicateWindow
 from switch.engine import Engine
@@ -32,6 +34,7 @@ from switch.link import Link
 from switch.listener import Listener
 from switch.meters import Meters
 from switch.numbering import Numbering
+from switch.originals import Inquiries
 from switch.pin import PIN_FORMATS
 from switch.reasons import REASONS
 from switch.reversal import ReversalQueue, ReversalStore
@@ -117,6 +120,13 @@ def build_engine(
                 limits.terminal_share_percent,
             ),
             reversals=ReversalStore(limits.reversals_max, parts.registry.terminal_count),
+            inquiries=Inquiries(
+                room=config.originals.waiting_max,
+                patience_ms=config.originals.timeout_ms,
+                refuses_unknown=config.originals.not_found == "refuse",
+                refuses_excess=config.originals.excess == "refuse",
+                completion_percent=config.originals.completion_percent_max,
+            ),
             numbering=Numbering(config.switch.instance, config.switch.instances),
             acquirer_id=config.switch.acquirer_id,
             note=note,
@@ -199,11 +209,10 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
     signed = section.mac is not None
     link.set_composers(
-        requests=[_request_composer(terminal, dialect, signed=signed) for terminal in terminals],
-        advices=[
-            Composer(dialect.spec, terminal.spec, None, _steps(advice_steps(terminal, dialect), signed))
-            for terminal in terminals
-        ],
+        requests=[_request_composer(request_steps, terminal, dialect, signed=signed) for terminal in terminals],
+        references=[_request_composer(reference_steps, terminal, dialect, signed=signed) for terminal in terminals],
+        advices=[_request_composer(advice_steps, terminal, dialect, signed=signed) for terminal in terminals],
+        takebacks=[_request_composer(takeback_steps, terminal, dialect, signed=signed) for terminal in terminals],
         answers=[_answer_composer(terminal, dialect, signed=True) for terminal in terminals],
         unsigned_answers=[_answer_composer(terminal, dialect, signed=False) for terminal in terminals],
         reversal=Composer(dialect.spec, dialect.spec, None, _steps(reversal_steps(dialect), signed)),
@@ -240,8 +249,11 @@ def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:
     )
 
 
-def _request_composer(terminal: Dialect, link: Dialect, *, signed: bool) -> Composer:
-    steps = request_steps(terminal, link)
+def _request_composer(
+    steps_of: Callable[[Dialect, Dialect], list[Step]], terminal: Dialect, link: Dialect, *, signed: bool
+) -> Composer:
+    """For messages of terminals to a link."""
+    steps = steps_of(terminal, link)
     unkept = tainted_fields(link.unkept, steps, {"request": terminal.unkept})
     return Composer(link.spec, terminal.spec, None, _steps(steps, signed), unkept)
 

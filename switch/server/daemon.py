@@ -34,6 +34,7 @@ from switch.server.process import (
     silence_standard_error,
     watch_for_broken_steps,
 )
+from switch.server.seeking import Seeker
 from switch.server.signals import Signals, ignore_until_heard
 from switch.server.terminals import Door, TerminalPort
 from switch.stats import Stats
@@ -65,6 +66,17 @@ class Daemon:
         self._store = Store(config, self._stats) if config.journal.mode == "files" else None
         journal = None if self._store is None else self._store.journal
         self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)
+        self._seeker = (
+            None
+            if self._store is None
+            else Seeker(
+                self._engine,
+                self._store.directory,
+                self._store.wrapping_key,
+                config.journal.originals_days,
+                self._stats,
+            )
+        )
         self._gauges = Gauges(self._engine, self._stats, log_writer)
         self._stands_in = any(link.stand_in is not None for link in config.links)
         self._numbers = numbers_keeper(config, self._engine.state.numbering, self._stats)
@@ -197,8 +209,7 @@ class Daemon:
             if housekeeping is not None:
                 housekeeping.cancel()
             reactor.stop()
-            if self._store is not None:
-                self._store.close(loop)
+            self._close_journal(loop)
             self._say_who(runs=False)
             await self.admin.stop()
 
@@ -212,6 +223,8 @@ class Daemon:
         replayed = await asyncio.to_thread(store.recover, self._engine.state)
         log.info("journal replayed", **asdict(replayed))
         store.start(asyncio.get_running_loop(), reactor, self._on_journal_lost)
+        if self._seeker is not None:
+            self._seeker.start(asyncio.get_running_loop(), reactor)
 
     def _on_journal_lost(self, reason: str) -> None:
         """Nobody would find what is written from now on: nothing more is accepted, and the process ends."""
@@ -230,6 +243,12 @@ class Daemon:
         folder = self._config.journal.directory
         if self._store is not None and folder is not None:
             (write_identity if runs else remove_identity)(folder, self._identity)
+
+    def _close_journal(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._seeker is not None:
+            self._seeker.stop()
+        if self._store is not None:
+            self._store.close(loop)
 
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
@@ -275,6 +294,8 @@ class Daemon:
         self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))
 
     def _keep_journal(self) -> None:
+        if self._seeker is not None:
+            self._seeker.refresh()
         if self._store is not None:
             self._store.keep_house(self._engine.state)
 
@@ -308,6 +329,7 @@ class Daemon:
     def _is_done(self) -> bool:
         state = self._engine.state
         requests = sum(link.in_flight - link.reversals.at_issuer for link in state.links)
+        requests += state.inquiries.waiting.count
         owed = 0 if self._store is not None and self._store.keeps else self._engine.owed
         return not (requests or owed or state.duplicates.untold)
 

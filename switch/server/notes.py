@@ -24,6 +24,8 @@ LEVELS = {
     "reversal_without_stan": "error",
     "reversal_not_composable": "error",
     "reversal_overdue": "error",
+    "reversal_not_found": "error",
+    "reversal_without_link": "error",
     "answer_not_composable": "error",
     "request_not_composable": "error",
 }

@@ -31,6 +31,7 @@ from switch.tracing.query import (
     parse_time,
     shown_time,
 )
+from switch.tracing.references import title
 from switch.tracing.steps import shortened, steps
 from switch.tracing.story import Story, moment
 from switch.tracing.verdict import Verdict, verdict
@@ -227,6 +228,8 @@ class Teller:
             "rrn": story.rrn,
             "listener": first.get("listener"),
             "link": story.link,
+            **({"original": title(story.original)} if story.original is not None else {}),
+            **({"referred_to_by": "; ".join(map(title, story.references))} if story.references else {}),
         }
 
 

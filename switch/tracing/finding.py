@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from switch.placing import SegmentIndex
 from switch.replay import JournalReader, Segment, Tail
 from switch.search import Search
 from switch.tracing.query import Query
@@ -23,7 +24,8 @@ class Found:
     """What was found.
 
     Attributes:
-        stories: One for each transaction, oldest first.
+        stories: One for each transaction that was looked for, oldest first; each knows what refers to it, and to what
+            it refers itself.
         looked_at: Requests among which was searched.
         begins: Of the first segment that was read; None when there is none.
         ends: When the last batch that was read was written.
@@ -65,20 +67,59 @@ def find(reader: JournalReader, query: Query, window: timedelta) -> Found:
     )
     segments = reader.segments
     first = _first_segment(segments, query.begins)
-    ends: datetime | None = None
-    tail: Tail | None = None
-    for number in range(first, len(segments)):
-        if number > first and _is_enough(search, query, segments[number], window):
-            break
-        tail = reader.replay(search, number, number + 1, tail)
-        ends = _moment(tail.wall_us) if tail.wall_us else ends
+    ends = _read(reader, search, first, lambda number: _is_enough(search, query, segments[number], window))
+    stories = [Story(records) for records in search.found]
+    _relate(stories)
+    for story in stories:
+        if story.original is None and story.refers_to:
+            _find_original(reader, story)
     return Found(
-        [Story(records) for records in search.found],
+        [story for number, story in enumerate(stories) if number not in search.referring],
         search.looked_at,
         _moment(segments[first].created_us) if segments else None,
         ends,
         search.is_full,
     )
+
+
+def _read(reader: JournalReader, search: Search, first: int, is_enough: Callable[[int], bool]) -> datetime | None:
+    """Read from a segment on. Where it is enough, only what has more of what was found: indexes say that."""
+    ends: datetime | None = None
+    tail: Tail | None = None
+    for number in range(first, len(reader.segments)):
+        if number > first and is_enough(number) and not _has_more(reader, reader.segments[number], search):
+            tail = None
+            continue
+        tail = reader.replay(search, number, number + 1, tail)
+        ends = _moment(tail.wall_us) if tail.wall_us else ends
+    return ends
+
+
+def _has_more(reader: JournalReader, segment: Segment, search: Search) -> bool:
+    """Whether something in a segment may speak of what was found."""
+    index = SegmentIndex(reader, segment)
+    return not index.open_file() or any(index.holds(records[0]["position"]) for records in search.found)
+
+
+def _relate(stories: Sequence[Story]) -> None:
+    """Let those that refer to one another know it."""
+    by_position = {story.first["position"]: story for story in stories}
+    for story in stories:
+        original = by_position.get(story.refers_to)
+        if original is not None and story not in original.references:
+            story.original = original
+            original.references.append(story)
+
+
+def _find_original(reader: JournalReader, story: Story) -> None:
+    """Look for what a transaction refers to, by its place, and for what else refers to that."""
+    first = reader.index_of(story.refers_to)
+    if not reader.segments or reader.segments[first].first_position > story.refers_to:
+        return  # its segment has been removed
+    search = Search(position=story.refers_to, most=MOST)
+    _read(reader, search, first, lambda _number: bool(search.found))
+    stories = [Story(records) for records in search.found]
+    _relate([story if one.first["position"] == story.first["position"] else one for one in stories])
 
 
 def _first_segment(segments: Sequence[Segment], begins: datetime | None) -> int:

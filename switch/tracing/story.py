@@ -59,7 +59,7 @@ class Debt:
         return self.ended_us is None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Story:
     """One transaction.
 
@@ -70,6 +70,8 @@ class Story:
     Attributes:
         debts: What is or was owed for it, oldest first.
         owed: The same by the position of each record that it was written down with.
+        original: The transaction that it refers to, where that was found.
+        references: What refers to it, oldest first.
     """
 
     records: Sequence[Record]
@@ -82,6 +84,9 @@ class Story:
     debts: list[Debt] = field(init=False, default_factory=list)
     owed: dict[int, Debt] = field(init=False, default_factory=dict)
     told_us: int | None = field(init=False, default=None)
+    settled_by: Record | None = field(init=False, default=None)
+    original: Story | None = field(init=False, default=None, repr=False, compare=False)
+    references: list[Story] = field(init=False, default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the records."""
@@ -126,6 +131,8 @@ class Story:
     def _take_cancellation(self, record: Record) -> None:
         if (debt := self.owed.get(record["advice"])) is not None:
             debt.ended_us, debt.cancelled = record["wall_us"], record["cause"]
+            if record["cause"] == "settled":
+                self.settled_by = record
 
     def _take_delivery(self, record: Record) -> None:
         is_answer = self.outcome is not None and record["answer"] == self.outcome["position"]
@@ -134,6 +141,18 @@ class Story:
 
     def _take_late(self, record: Record) -> None:
         self.late = record
+
+    @property
+    def refers_to(self) -> int:
+        """Position of what it refers to; 0 when that is nothing, or not known."""
+        if self.settled_by is not None:
+            return int(self.settled_by["original"])
+        return int(self.first.get("refers_to", 0))
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was approved, and nothing has taken it back."""
+        return self.is_approved and not self.reversals and not (self.advice is not None and self.advice.cancelled)
 
     @property
     def kind(self) -> Kind:

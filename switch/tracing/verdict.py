@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from switch.kinds import Kind, Money
 from switch.reasons import Reason
+from switch.tracing.references import effect, origin, title
 from switch.tracing.story import ACCEPTING, Debt, Story
 
 Shown = Callable[[int | None], str]
@@ -29,6 +30,11 @@ class Code(StrEnum):
     REVERSAL_MISSING = "reversal_missing"
     REVERSAL_REQUEST = "reversal_request"
     STAND_IN_CANCELLED = "stand_in_cancelled"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+    PARTLY_REFUNDED = "partly_refunded"
+    COMPLETED = "completed"
+    ORIGINAL_FOUND = "original_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
     if story.kind == Kind.REVERSAL:
         return _of_reversal_request(story, response_code)
     if story.first["type"] == "REVERSAL":
-        return _of_reversals(story, shown, "reversal of a payment that is not known here")
+        return _of_reversal_alone(story, shown)
     if story.reversals:
         return _of_reversals(story, shown, _ending(story, shown, response_code))
     if story.outcome is None:
@@ -82,6 +88,18 @@ def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
     if story.is_approved:
         return _of_approval(story, shown)
     return _of_decline(story, shown, response_code)
+
+
+def _of_reversal_alone(story: Story, shown: Shown) -> Verdict:
+    """A terminal's reversal whose original was not known when it was accepted."""
+    if story.settled_by is None:
+        return _of_reversals(story, shown, "reversal of a payment that is not known here")
+    what = "" if story.original is None else f": the {title(story.original)}"
+    return Verdict(
+        Code.ORIGINAL_FOUND,
+        f"a terminal's own reversal, accepted; its original was found{what}",
+        "look at its original, which is taken back where it stands",
+    )
 
 
 def _of_no_outcome(story: Story) -> Verdict:
@@ -146,14 +164,20 @@ def _of_approval(story: Story, shown: Shown) -> Verdict:
         where = f"the issuer declined the advice ({advice.reason.label}): {bearer}"
     elif advice is not None and advice.is_open:
         where = f"the issuer has not taken note yet; {_when_noted(story)}"
+    after = effect(story, shown)
+    told_of += f"; {after.words}" if after.words else ""
+    where = after.money or where
+    who = f"{who} {of}" if (of := origin(story)) else who
     if story.told_us is None:
         return Verdict(
-            Code.APPROVED_PERHAPS_DELIVERED,
+            Code(after.code or Code.APPROVED_PERHAPS_DELIVERED),
             f"{who}; whether the terminal was told is not known{told_of}",
             f"{where}, unless the terminal takes it back; ask what its slip says",
         )
     return Verdict(
-        Code.APPROVED_AND_DELIVERED, f"{who}, and delivered to the terminal at {shown(story.told_us)}{told_of}", where
+        Code(after.code or Code.APPROVED_AND_DELIVERED),
+        f"{who}, and delivered to the terminal at {shown(story.told_us)}{told_of}",
+        where,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from switch.commit import JournalFiles
 from switch.disk import ScriptedDisk
+from switch.finding import Finder
 from switch.journaling import Replayed, replay_into
 from switch.replay import JournalReader, Listing, Tail
 from switch.stats import Stats
@@ -16,6 +17,8 @@ KEY = bytes(range(32))
 SEGMENT_BYTES = 2 << 20
 BUFFER_BYTES = 512 << 10
 WINDOW_SECONDS = 3600
+DAYS = 30
+ZONE_SECONDS = 8 * 3600
 
 
 class JournalWorld(World):
@@ -26,6 +29,7 @@ class JournalWorld(World):
         begins: Start the journal at once; a test that looks at the start says False.
         boot: Which start of which machine its clock counts from.
         wall_ahead_s: How far its wall clock is ahead of the truth.
+        files: Keep the indexes of sealed segments in files.
     """
 
     journal: JournalFiles
@@ -38,8 +42,12 @@ class JournalWorld(World):
         begins: bool = True,
         boot: str = "first start",
         wall_ahead_s: int = 0,
+        files: bool = True,
         **changes: Any,
     ):
+        self.files = files
+        self.finder: Finder | None = None
+        self.is_sought = True  # a test that looks at what waits for a look-up says False
         self.memory = MemoryDisk() if disk is None else disk
         self.disk = ScriptedDisk(self.memory)
         changes.setdefault("journal", JournalFiles(BUFFER_BYTES, Stats(65_536)))
@@ -65,6 +73,27 @@ class JournalWorld(World):
     def sync(self) -> None:
         """What was written becomes durable, if the disk does it."""
         self.journal.commit()
+
+    def seek(self) -> int:
+        """Look originals up as the daemon's thread does; how many were wanted."""
+        if self.syncs:
+            self.sync()
+        wanted = self.engine.take_wanted()
+        if wanted:
+            if self.finder is None:
+                self.finder = Finder(ScriptedDisk(self.memory), KEY, days=DAYS, files=self.files)
+            self.finder.refresh()
+        for one in wanted:
+            assert self.finder is not None
+            assert self.finder.position >= one.asked_at
+            self.engine.settle(one, self.finder.find(one, ZONE_SECONDS))
+        return len(wanted)
+
+    def advance(self, seconds: float, step: float = 0.25) -> None:
+        """Let time pass, after originals that are wanted were looked up."""
+        while self.is_sought and not self.journal.broken and self.seek():
+            pass
+        super().advance(seconds, step)
 
     def killed(self, *, later_s: float = 1.0, power: bool = False, **changes: Any) -> JournalWorld:
         """The world after the process was killed, or after the loss of power, started again on the same disk."""

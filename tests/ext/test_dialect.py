@@ -240,8 +240,8 @@ ARGUMENTS = {
     "natural_key": [],
     "mac": {"algorithm": 0, "padding": 0, "form": 0, "size": 16, "fields": [0, 3], "kinds": []},
     "unkept": [35],
-    "original_field": 0,
-    "original_parts": [],
+    "original": (0, []),
+    "reference": (0, []),
 }
 
 
@@ -281,7 +281,7 @@ def test_tables_take_a_list_of_fields_for_the_mac():
         {"unkept": [1]},
         {"mac": ARGUMENTS["mac"] | {"kinds": [64]}},
         {"mac": ARGUMENTS["mac"] | {"fields": [3] * 65}},
-        {"original_parts": [(11, 6, 0)] * 9},
+        {"original": (90, [(11, 0, 6, 0)] * 9)},
     ],
 )
 def test_tables_have_limits(wrong):

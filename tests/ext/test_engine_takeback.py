@@ -31,9 +31,10 @@ def test_original_is_of_the_class_that_is_named(world):
         issuer.answer(taken_back)
 
 
-@pytest.mark.parametrize("changes", [{"f2": OTHER_CARD}, {"f7": "0114080000"}, {"t": "0100"}])
+@pytest.mark.parametrize("changes", [{"f2": OTHER_CARD}, {"f7": "0114080000"}])
 @pytest.mark.parametrize("finished", [True, False])
 def test_another_payment_is_left_alone(world, changes, finished):
+    """Its issuer may know what is meant: it is asked in the terminal's words."""
     terminal, issuer = world.terminal(), world.issuer()
     paid = purchase(world)
     terminal.send(paid)
@@ -41,16 +42,35 @@ def test_another_payment_is_left_alone(world, changes, finished):
     if finished:
         issuer.answer(asked)
         terminal.read_one()
-    answer = terminal.ask(reversal(world, change(paid, **changes)))
-    assert answer["39"] == ("00" if "t" in changes else "25")
+    taken_back = reversal(world, change(paid, **changes))
+    answer = terminal.ask(taken_back)
+    assert answer["39"] == "00"
     if not finished:
         issuer.answer(asked)
         assert terminal.read_one()["39"] == "00"
     world.tick()
-    for passed_on in issuer.read():
-        assert "38" not in passed_on
-        issuer.answer(passed_on, "25")
+    passed_on = issuer.read_one()
+    assert (passed_on["2"], passed_on["90"]) == (taken_back["2"], taken_back["90"])
+    assert "38" not in passed_on
+    issuer.answer(passed_on, "25")
     assert terminal.ask(paid)["39"] == "00"
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_wrong_class_is_no_other_payment(world, finished):
+    terminal, issuer = world.terminal(), world.issuer()
+    paid = purchase(world)
+    terminal.send(paid)
+    asked = issuer.read_one()
+    if finished:
+        issuer.answer(asked)
+        terminal.read_one()
+    assert terminal.ask(reversal(world, change(paid, t="0100")))["39"] == "00"
+    if not finished:
+        issuer.answer(asked)
+        assert terminal.read_one()["39"] == "68"
+    world.tick()
+    assert issuer.read_one()["90"][:10] == asked["t"] + asked["11"]
 
 
 def test_older_payment_of_a_number_is_found_by_its_moment(world):
@@ -109,8 +129,12 @@ def test_unknown_original_is_asked_of_the_next_issuer(make_world, code):
         passed_on = second.read_one()
         assert (passed_on["t"], passed_on["2"]) == ("0420", CARD)
         second.answer(passed_on, "25")
+        # Nobody else can be asked, and the terminal was promised it: it is told to somebody, and kept.
+        world.tick()
+        assert [details["link"] for details in world.told("reversal_not_found")] == ["bank-a", "bank-b"]
+        assert world.count("promised_reversals_not_found_total", link="bank-b") == 1
     world.tick()
-    assert world.engine.owed == 0
+    assert world.engine.owed == (code == "25")
     assert first.read() == second.read() == []
 
 

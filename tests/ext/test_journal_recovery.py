@@ -6,7 +6,7 @@ import pytest
 
 from switch.recovery import RecoveryFailed
 from tests.ext.journal_world import JournalWorld, ask_in_crowds, records_of
-from tests.ext.world import CARD, LINKS, change, link, purchase, reversal
+from tests.ext.world import CARD, LINKS, change, link, original_data, purchase, reversal
 
 
 def asked(world, **changes):
@@ -314,9 +314,11 @@ def test_reversal_of_a_payment_that_never_came_leaves_another_of_its_number_alon
     if is_killed:
         world = world.killed()
         terminal, issuer = world.terminal("iso"), world.issuer()
-    assert terminal.ask(reversal(world, never_came))["39"] == "25"
+    assert terminal.ask(reversal(world, never_came))["39"] == "00"
     world.tick()
-    assert issuer.read() == []
+    passed_on = issuer.read_one()
+    assert passed_on["90"] == original_data(never_came)
+    issuer.answer(passed_on)
     assert world.engine.owed == 0
     assert terminal.ask(reversal(world, request))["39"] == "00"
     world.tick()

@@ -97,7 +97,7 @@ class Checker:
             self.report("I3", f"{key} was told approved, but no issuer approved it")
         elif code not in {one.code for one in bookings}:
             self.report("fields", f"{key} was told authorization code {code}; its issuer gave another one")
-        elif rrn not in {one.rrn for one in bookings}:
+        elif not {rrn, ""} & {one.rrn for one in bookings}:
             self.report("fields", f"{key} was told reference number {rrn}; its issuer knows another one")
 
     def _number(self, rrn: str, key: Key, approved: bool) -> None:
@@ -142,7 +142,8 @@ class Checker:
         others = self.bookings.setdefault(booking.key, [])
         if booking.key not in self.payments:
             self.report("I6", f"{booking.issuer} was asked for {booking.key}, which no terminal has begun")
-        self._number(booking.rrn, booking.key, approved=True)
+        if booking.rrn:
+            self._number(booking.rrn, booking.key, approved=True)
         payment = self.payments.get(booking.key)
         if payment is not None and payment.is_reuse:
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, whose number another payment has")

@@ -173,6 +173,18 @@ class SimulatedDisk:
         """Enough, or nothing."""
         return 0 if self.is_full else 1 << 40
 
+    # --- for somebody who only reads beside it ---------------------------------------------------------------------
+
+    def content(self, name: str) -> bytes:
+        """What a reader sees of a file.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        if name not in self._names:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return bytes(self._names[name].data)
+
     def _open(self, inode: Inode) -> int:
         handle = next(self._next_handle)
         self._handles[handle] = inode

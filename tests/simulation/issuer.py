@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from switch.framing import Deframer
+from switch.kinds import kind_traits
 from switch.scan import ScanError
 from switch.simulators.messages import answer_mti
 
@@ -63,7 +64,7 @@ class Booking:
         is_overtaken: Whether it was charged though its reversal had come before it.
         part: The amount that was approved, where that is less than what was asked for.
         code: Its authorization code; empty when it was declined.
-        rrn: Its retrieval reference number.
+        rrn: Its retrieval reference number; empty where it was given none of its own.
         heard_ns: When the switch that asked has read an answer last; what was overtaken it can only learn from that.
     """
 
@@ -251,7 +252,10 @@ class Issuer:
             pieces[38] = self.profile.writer.piece(38, code)
         answer = self._signed(answer_mti(message.mti), pieces)
         state = APPROVED if approved else DECLINED
-        booking = Booking(self.name, key, approved, state, answer, wire, code, identity.rrn, is_overtaken, part)
+        # Where a void names its original by field 37, that is not a number of its own.
+        names_original = "compute:original_rrn" in self.profile.dialect.file.policy.reference.get("37", ())
+        rrn = "" if names_original and kind_traits(kind).refers_to else identity.rrn
+        booking = Booking(self.name, key, approved, state, answer, wire, code, rrn, is_overtaken, part)
         self._compare(key, message, is_advice=False)
         return self._enter(identity, places, booking)
 
@@ -370,7 +374,7 @@ class Issuer:
         code, rrn = text(message, 38).strip(), text(message, 37).strip()
         if code.strip("0") and code != booking.code:
             self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with authorization code {code}")
-        if rrn and rrn != booking.rrn:
+        if rrn and booking.rrn and rrn != booking.rrn:
             self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with reference number {rrn}")
 
     def _forge(self, wire: Wire, headers: bytes, request: Message, reason: str) -> None:

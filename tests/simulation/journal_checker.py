@@ -88,7 +88,7 @@ class JournalChecker:
         found = {"card number": (asked["pan"], payment.card.pan), "STAN": (asked["stan"], int(payment.receipt.stan))}
         booking = next(iter(self.checker.bookings.get(key, ())), None)
         if booking is not None:
-            found["reference number"] = (asked["rrn"], booking.rrn)
+            found["reference number"] = (asked["rrn"], booking.rrn or asked["rrn"])
         if outcome is not None:
             found["reference number of its OUTCOME"] = (outcome.get("rrn", ""), asked["rrn"])
             if outcome["approved"] and booking is not None:

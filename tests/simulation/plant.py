@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from switch.channel import Channel
     from switch.engine import Engine
+    from switch.originals import Wanted
 
     from .checker import Checker
     from .clock import Clock
@@ -42,6 +43,7 @@ KEEP_UP_NS = 2 * SECOND
 CARRY_RECORDS = 20
 """Debts older than so many records are written down once more: few, so that it happens within a run."""
 
+LOOK_UP_NS_MAX = 2 * SECOND
 DRAIN_NS_MAX = 3 * SECOND
 SEEN_TO = 0.4
 """How likely it is that somebody sees to the disk before a switch that did not start is started again."""
@@ -531,7 +533,18 @@ class Plant:
         self._set_calendar()
         self.engine.tick()
         self.flush()
+        if self.storage is not None:
+            for wanted in self.engine.take_wanted():
+                self.clock.errand(int(self.draw.random() * LOOK_UP_NS_MAX), self._look_up, generation, wanted)
         self.clock.after(self.tick_ns, self._tick, generation)
+
+    def _look_up(self, generation: int, wanted: Wanted) -> None:
+        """What the thread that reads the journal does: beside the switch, and in its own time."""
+        if generation == self.generation and self.is_up:
+            original, is_certain = self.storage.look_up(wanted)
+            self._set_calendar()
+            self.engine.settle(wanted, original, is_certain)
+            self.flush()
 
     @property
     def is_quiet(self) -> bool:

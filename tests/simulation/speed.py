@@ -20,8 +20,10 @@ POLICIES = (
     "answer_steps",
     "network_answer_steps",
     "network_steps",
+    "reference_steps",
     "request_steps",
     "reversal_steps",
+    "takeback_steps",
 )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from switch.commit import JournalFiles
 from switch.disk import ScriptedDisk
+from switch.finding import Finder
 from switch.journaling.replaying import replay_into
-from switch.replay import JournalReader, Listing
+from switch.replay import JournalDamaged, JournalReader, Listing
 
 from .clock import MS, SECOND
-from .disk import SimulatedDisk
+from .disk import SEEN_ZEROS, SimulatedDisk
 
 if TYPE_CHECKING:
     from switch.config import Config
+    from switch.originals import Original, Wanted
     from switch.state import State
     from switch.stats import Stats
 
@@ -24,6 +27,38 @@ RECORD_BYTES_MAX = 2_048
 """Messages are short here, and so are segments: their limits are to be met."""
 
 WRAPPING_KEY = bytes(range(32))
+
+
+class Glance:
+    """The disk for a thread that only reads: none of its calls is one in which the process ends."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        self._disk = disk
+        self._handles: dict[int, str] = {}
+        self._next_handle = count(3)
+
+    def names(self) -> list[str]:
+        """Of all files."""
+        return self._disk.names()
+
+    def open(self, name: str, writable: bool) -> int:
+        """A handle of a file that is there."""
+        self._disk.content(name)
+        handle = next(self._next_handle)
+        self._handles[handle] = name
+        return handle
+
+    def close(self, file: int) -> None:
+        """Give a handle back."""
+        self._handles.pop(file, None)
+
+    def size(self, file: int) -> int:
+        """Bytes that were written, and some zeros."""
+        return len(self._disk.content(self._handles[file])) + SEEN_ZEROS
+
+    def read(self, file: int, size: int, offset: int) -> bytes:
+        """What is there."""
+        return self._disk.content(self._handles[file])[offset : offset + size].ljust(size, b"\0")
 
 
 class Storage:
@@ -55,6 +90,14 @@ class Storage:
             window_seconds=self._config.limits.duplicate_window_seconds,
             boot=boot,
         )
+
+    def look_up(self, wanted: Wanted) -> tuple[Original | None, bool]:
+        """The original that is wanted, and whether none means that there is none."""
+        try:
+            finder = Finder(ScriptedDisk(Glance(self.disk)), WRAPPING_KEY, days=30, files=False)
+            return finder.find(wanted), not finder.damaged
+        except (OSError, JournalDamaged):
+            return None, False
 
     def restart(self, *, loses_power: bool) -> None:
         """The process is gone, perhaps with its machine."""

@@ -80,6 +80,8 @@ class Lived:
         """A payment that the issuer answers; what the issuer was asked."""
         request = purchase(self.world, **changes)
         self.terminal.send(request)
+        for wanted in self.world.engine.take_wanted():
+            self.world.engine.settle(wanted, None)
         asked = self.issuer.read_one()
         self.issuer.answer(asked, code)
         self.terminal.read_one()

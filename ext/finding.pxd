@@ -1,0 +1,36 @@
+"""Finds originals in the journal: which transaction is meant, and what has become of it."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
+from switch.disk cimport Disk
+from switch.naming cimport Naming
+from switch.originals cimport Original, Wanted
+from switch.placing cimport SegmentIndex
+from switch.record cimport Record
+from switch.replay cimport JournalReader, Visitor
+from switch.siphash cimport SipKey
+
+
+cdef class Finder:
+    cdef readonly JournalReader reader
+    cdef readonly bint files              # indexes of sealed segments are kept in files
+    cdef readonly int64_t reach_us        # how far back is looked
+    cdef readonly uint64_t damaged        # segments that could not be read
+    cdef SipKey _key
+    cdef list _indexes                    # of all segments that could be read, oldest first
+    cdef dict _names                      # by segment: links by number
+    cdef set _unreadable                  # names of segments
+    cdef int64_t _offset_s                # of local time, for dates
+
+    cdef object _look_for(self, const Naming *naming)
+    cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number)
+    cdef int _complete(self, Original original, int first) except -1
+    cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1
+
+
+cdef class Picker(Visitor):
+    """Takes one record of a batch."""
+    cdef uint32_t number
+    cdef bint is_found
+    cdef Record record
+    cdef bytes message
+    cdef dict links

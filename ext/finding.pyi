@@ -1,0 +1,23 @@
+from typing import final
+
+from switch.disk import Disk
+from switch.originals import Original, Wanted
+from switch.replay import JournalReader
+
+@final
+class Finder:
+    reader: JournalReader
+    files: bool
+    reach_us: int
+    damaged: int
+    def __init__(self, disk: Disk, wrapping_key: bytes, *, days: float, files: bool = True) -> None: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def unindexed(self) -> int: ...
+    def refresh(self) -> None: ...
+    def index_one(self) -> bool: ...
+    def find(self, wanted: Wanted, local_offset_s: int = 0) -> Original | None: ...
+
+@final
+class Picker: ...

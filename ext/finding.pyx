@@ -1,0 +1,315 @@
+"""Finds originals in the journal: which transaction is meant, and what has become of it.
+
+It reads beside whoever writes, in a thread of its own. What it knows of a segment that is sealed is in an index beside
+it (``placing``); the segment that is being written is read on before each look-up.
+"""
+
+cimport cython
+from libc.string cimport memcpy
+from switch.kind cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
+from switch.naming cimport LIKE_NOT, Candidate, date_of, likeness
+from switch.originals cimport Choice
+from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_rrn
+from switch.record cimport (
+    FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, unpack_digits,
+)
+from switch.replay cimport Segment
+from switch.reversal cimport CAUSE_SETTLED
+from switch.siphash cimport SipKey
+
+from switch.replay import JournalDamaged
+
+cdef enum:
+    PAN_ROOM = 20
+    CANDIDATES_MAX = 64       # of one key that are looked at, the newest; more share a number that says nothing
+    VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
+
+DAY_US = 86_400_000_000
+
+
+@cython.final
+cdef class Picker(Visitor):
+
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
+        self.links = links
+        return 0
+
+    cdef int take(self, const Record *record) except -1:
+        if self.number == 0 and not self.is_found:
+            self.is_found = True
+            self.record = record[0]
+            self.message = (<const char *>record.message)[:record.message_size] if record.message != NULL else b""
+            self.record.message = NULL
+        elif self.number:
+            self.number -= 1
+        return 0
+
+
+cdef bint _takes_back(const Record *record, int64_t position) noexcept nogil:
+    """Whether a CANCELLED says that an advice, first written down there, was never sent."""
+    return record.cancelled.original == position and record.cancelled.cause != CAUSE_SETTLED
+
+
+@cython.final
+cdef class Finder:
+    """The journal of one directory. Not for use by two threads at once.
+
+    Args:
+        disk: The directory, or another hold on it.
+        wrapping_key: 32 bytes; the key that wraps the segments' keys.
+        days: How far back an original is looked for.
+        files: Keep the indexes of sealed segments in files beside them, instead of in memory.
+    """
+
+    def __init__(self, Disk disk not None, bytes wrapping_key not None, *, double days, bint files=True):
+        self.reader = JournalReader(disk, wrapping_key)
+        self.files = files
+        self.reach_us = <int64_t>(days * DAY_US)
+        memcpy(&self._key, <const char *>self.reader.index_secret, sizeof(SipKey))
+        self._indexes = []
+        self._names = {}
+        self._unreadable = set()
+        self.refresh()
+
+    # --- what it knows --------------------------------------------------------------------------------------------
+
+    @property
+    def position(self):
+        """Of the last record that it has read."""
+        return (<SegmentIndex>self._indexes[-1]).next_position - 1 if self._indexes else 0
+
+    @property
+    def unindexed(self):
+        """Sealed segments within reach whose index is not made yet."""
+        return sum([not self._is_complete(number) for number in range(self._first_in_reach(), len(self._indexes) - 1)])
+
+    def refresh(self):
+        """See which segments there are, and read on in the last one.
+
+        Raises:
+            OSError: The directory or the last segment cannot be read.
+            JournalDamaged: A segment's head, or a whole batch of the last segment, cannot be read.
+        """
+        cdef SegmentIndex index
+        cdef dict known = {(<SegmentIndex>index).segment.name: index for index in self._indexes}
+        cdef Segment segment
+        self.reader.look_again()
+        self._indexes = []
+        for segment in self.reader.segments:
+            index = known.get(segment.name)
+            if index is None:
+                index = SegmentIndex(self.reader, segment)
+                if self.files:
+                    index.open_file()
+            self._indexes.append(index)
+        self._names = {name: names for name, names in self._names.items() if name in known}
+        if self._indexes:
+            # The last one is being written. What others lack of theirs is read when it is needed.
+            self._read_on(self._indexes[-1])
+
+    def index_one(self):
+        """Make the index of one sealed segment within reach, the newest that has none; whether there was one."""
+        cdef int number
+        for number in range(len(self._indexes) - 2, self._first_in_reach() - 1, -1):
+            if not self._is_complete(number):
+                self._index(number)
+                return True
+        return False
+
+    def _first_in_reach(self):
+        """Number of the first segment in which an original may stand."""
+        cdef int number
+        if not self._indexes:
+            return 0
+        newest_us = (<SegmentIndex>self._indexes[-1]).segment.created_us
+        for number in range(len(self._indexes) - 1, 0, -1):
+            if (<SegmentIndex>self._indexes[number]).segment.created_us < newest_us - self.reach_us:
+                return number
+        return 0
+
+    def _is_complete(self, int number):
+        """Whether the index of a sealed segment holds all of it."""
+        cdef SegmentIndex index = self._indexes[number]
+        return (index.segment.name in self._unreadable or number + 1 < len(self._indexes) and index.next_position
+                == (<SegmentIndex>self._indexes[number + 1]).segment.first_position)
+
+    def _read_on(self, SegmentIndex index not None):
+        if index.segment.name in self._unreadable:
+            return
+        try:
+            index.read_on()
+        except JournalDamaged:
+            self._unreadable.add(index.segment.name)
+            self.damaged += 1
+            raise
+
+    def _index(self, int number):
+        """Read a sealed segment to its end, and keep its index."""
+        cdef SegmentIndex index = self._indexes[number]
+        if not index.is_filed:
+            self._read_on(index)
+        if not self._is_complete(number) and index.segment.name not in self._unreadable:
+            # Something in it cannot be read. What stands before that is found all the same.
+            self._unreadable.add(index.segment.name)
+            self.damaged += 1
+        elif self.files and not index.is_filed:
+            index.write_file()
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def find(self, Wanted wanted not None, int64_t local_offset_s=0):
+        """The original that is wanted, with all that the journal knows of it; None when there is none, or more than one
+        may be meant.
+
+        Args:
+            wanted: What is asked; the journal must have been read (``refresh``) up to its ``asked_at``.
+            local_offset_s: Of the acquirer's time zone, for dates without a time.
+
+        Raises:
+            OSError: A file cannot be read.
+            JournalDamaged: A record that is wanted cannot be read.
+        """
+        self._offset_s = local_offset_s
+        for number in range(self._first_in_reach(), len(self._indexes) - 1):
+            if not self._is_complete(number):
+                self._index(number)
+        return self._look_for(&wanted.naming)
+
+    cdef object _look_for(self, const Naming *naming):
+        cdef SegmentIndex index
+        cdef Choice choice = Choice()
+        cdef Candidate candidate
+        cdef Original original
+        cdef uint8_t pan[PAN_ROOM]
+        cdef int like, number
+        cdef list keys = [key_of_number(&self._key, naming.terminal, naming.stan)]
+        cdef set seen = set()
+        cdef int first = self._first_in_reach()
+        if naming.rrn[0]:
+            keys.append(key_of_rrn(&self._key, naming.rrn))
+        if not naming.says and naming.is_whole and naming.pan_digits and naming.amount_minor >= 0:
+            keys.append(key_of_card(&self._key, naming.terminal, naming.pan, naming.pan_digits, naming.amount_minor))
+        for key in keys:
+            left = CANDIDATES_MAX
+            for number in range(len(self._indexes) - 1, first - 1, -1):
+                index = self._indexes[number]
+                for offset, record in reversed(index.places_of(key)):
+                    if left == 0 or (number, offset, record) in seen:
+                        continue
+                    left -= 1
+                    seen.add((number, offset, record))
+                    original = self._open(index, offset, record)
+                    if original is None or original.wall_us < naming.wall_s * 1_000_000 - self.reach_us:
+                        continue
+                    unpack_digits(original.request.pan, original.request.pan_digits, pan)
+                    candidate.terminal = original.request.terminal
+                    candidate.merchant = original.request.merchant
+                    candidate.rrn = original.rrn
+                    candidate.pan = pan
+                    candidate.pan_digits = original.request.pan_digits
+                    candidate.kind = original.request.kind
+                    candidate.stan = original.request.stan
+                    candidate.message_class = original.request.message_class
+                    candidate.date = date_of(original.wall_us // 1_000_000 + self._offset_s)
+                    candidate.named_at = original.request.named_at
+                    candidate.occasion = original.request.occasion
+                    candidate.wall_s = original.wall_us // 1_000_000
+                    candidate.amount_minor = original.request.amount_minor
+                    like = likeness(naming, &candidate)
+                    if like != LIKE_NOT:
+                        self._complete(original, number)
+                        choice.offer(original, like, original.stands(), original.position)
+        return choice.chosen()
+
+    cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number):
+        """The transaction that begins with a record; None when it is no INTENT or ADVICE."""
+        cdef Picker picker = self._pick(index, offset, number)
+        cdef Record *record = &picker.record
+        cdef Original original
+        if not picker.is_found or record.head.type not in (RECORD_INTENT, RECORD_ADVICE):
+            return None
+        original = Original.__new__(Original)
+        original.request = record.request
+        original.position = record.position
+        original.wall_us = record.head.wall_us
+        original.message = picker.message
+        original.is_advice = record.head.type == RECORD_ADVICE
+        if original.is_advice:
+            memcpy(original.rrn, record.advice.rrn, sizeof(original.rrn))
+            memcpy(original.authorization_code, record.advice.authorization_code, 6)
+        else:
+            memcpy(original.rrn, record.intent.rrn, sizeof(original.rrn))
+        original.link = self._links_of(index).get(
+            record.advice.link if original.is_advice else record.intent.link, "")
+        return original
+
+    def _pick(self, SegmentIndex index not None, uint64_t offset, uint32_t number):
+        cdef Picker picker = Picker()
+        picker.number = number
+        self.reader.read_at(index.segment, offset, picker)
+        return picker
+
+    def _links_of(self, SegmentIndex index not None):
+        """What the numbers of links mean in a segment."""
+        names = self._names.get(index.segment.name)
+        if names is None:
+            picker = Picker()
+            self.reader.read_names_of(index.segment, picker)
+            names = self._names[index.segment.name] = (<Picker>picker).links or {}
+        return names
+
+    cdef int _complete(self, Original original, int first) except -1:
+        """Add what became of it, and what refers to it."""
+        cdef SegmentIndex index
+        cdef Picker picker
+        cdef Record *record
+        cdef uint64_t key = key_of_position(&self._key, original.position)
+        cdef int number
+        for number in range(first, len(self._indexes)):
+            index = self._indexes[number]
+            for offset, place in index.places_of(key):
+                picker = self._pick(index, offset, place)
+                record = &picker.record
+                if not picker.is_found:
+                    continue
+                if record.head.type == RECORD_OUTCOME and record.outcome.intent == original.position:
+                    original.has_ended = True
+                    original.is_approved = record.outcome.flags & FLAG_APPROVED != 0
+                    original.approved_minor = record.approved_minor
+                    memcpy(original.authorization_code, record.outcome.authorization_code, 6)
+                elif record.head.type == RECORD_REVERSAL and record.reversal.original == original.position:
+                    original.is_taken_back = True
+                elif record.head.type == RECORD_CANCELLED and _takes_back(record, original.position):
+                    original.is_taken_back = True
+                elif (record.head.type in (RECORD_INTENT, RECORD_ADVICE)
+                        and record.request.refers_to == original.position
+                        and self._reference_stands(record.position, record.request.kind, number)):
+                    original.count(record.request.kind, record.request.amount_minor)
+        return 0
+
+    cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1:
+        """Whether something that refers to an original was approved, or may still be, and was not undone."""
+        cdef SegmentIndex index
+        cdef Picker picker
+        cdef Record *record
+        cdef uint64_t key = key_of_position(&self._key, position)
+        cdef int number
+        for number in range(first, len(self._indexes)):
+            index = self._indexes[number]
+            for offset, place in index.places_of(key):
+                picker = self._pick(index, offset, place)
+                record = &picker.record
+                if not picker.is_found:
+                    continue
+                if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
+                    if not record.outcome.flags & FLAG_APPROVED:
+                        return False
+                elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
+                    return False
+                elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
+                    return False
+                elif (record.head.type == RECORD_INTENT and record.request.refers_to == position
+                        and VOIDS >> record.request.kind & 1 and not VOIDS >> kind & 1
+                        and self._reference_stands(record.position, record.request.kind, number)):
+                    return False
+        return True

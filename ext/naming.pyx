@@ -1,0 +1,237 @@
+"""What a message says of its original, and how much a transaction is like what it says."""
+
+from libc.string cimport memcmp, memcpy, memset
+from switch.dialect cimport NO_FIELD, FieldPart, OriginalForm, OriginalPart, kind_traits, mti_class
+from switch.kind cimport KIND_COUNT, KIND_REVERSAL
+from switch.registry cimport Terminal
+from switch.scan cimport read_number, read_text
+
+cdef enum:
+    FIELD_PROCESSING_CODE = 3
+    FIELD_AMOUNT = 4
+    FIELD_MOMENT = 7              # date and time in field 90; field 56 has the next one
+    FIELD_LOCAL_MOMENT = 12
+    FIELD_DATE = 13
+    FIELD_STAN = 11
+    FIELD_RRN = 37
+    PROCESSING_CODE_DIGITS = 6
+    KEY_TEXT_MAX = 64
+    ORIGINAL_ROOM = 64
+    MOMENT_DIGITS_MIN = 10
+    DAY_SECONDS = 86_400
+    ZONES_APART_SECONDS = 14 * 3_600
+    ALIKE_SECONDS = 900           # a terminal that gives no name takes back what it has just done
+
+# Of a leap year, before each month.
+cdef int[12] DAYS_BEFORE = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335]
+cdef uint64_t NO_OCCASION = <uint64_t>0xCBF29CE484222325      # FNV-1a of nothing
+
+
+cdef uint64_t fold(uint64_t folded, const uint8_t *text, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        folded = (folded ^ text[i]) * <uint64_t>0x100000001B3
+    return folded
+
+
+cdef uint32_t date_of(int64_t wall_s) noexcept nogil:
+    """MMDD of a moment, UTC (Hinnant's days to civil)."""
+    cdef int64_t days = wall_s // 86_400 + 719_468
+    cdef int64_t era = days // 146_097
+    cdef int64_t day_of_era = days - era * 146_097
+    cdef int64_t year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524
+                                - day_of_era // 146_096) // 365
+    cdef int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    cdef int64_t month = (5 * day_of_year + 2) // 153
+    cdef int64_t day = day_of_year - (153 * month + 2) // 5 + 1
+    return <uint32_t>((month + 3 if month < 10 else month - 9) * 100 + day)
+
+
+cdef uint64_t occasion_of(DialectTables tables, const MessageIndex *message) noexcept nogil:
+    cdef uint8_t text[KEY_TEXT_MAX]
+    cdef uint64_t occasion = NO_OCCASION
+    cdef const FieldPart *part
+    cdef int i, count, size
+    for i in range(tables.natural_key_count):
+        part = &tables.natural_key[i]
+        count = read_text(tables.spec, message, part.field, text, KEY_TEXT_MAX)
+        if count <= part.start:
+            continue
+        size = part.size
+        if size == 0 or part.start + size > count:
+            size = count - part.start
+        occasion = fold(occasion, text + part.start, size)
+    return occasion
+
+
+cdef int64_t _number_at(const uint8_t *text, int size) noexcept nogil:
+    """Decimal digits as a number; 0 where one of them is none."""
+    cdef int64_t number = 0
+    cdef int i
+    for i in range(size):
+        if not 0x30 <= text[i] <= 0x39:
+            return 0
+        number = number * 10 + (text[i] - 0x30)
+    return number
+
+
+cdef bint _is_moment(const OriginalPart *part) noexcept nogil:
+    return part.field in (FIELD_MOMENT, FIELD_LOCAL_MOMENT) and part.size >= MOMENT_DIGITS_MIN
+
+
+cdef int64_t moment_of(DialectTables tables, const MessageIndex *message) noexcept nogil:
+    cdef int64_t number
+    cdef int i
+    for i in range(tables.original.part_count):
+        if _is_moment(&tables.original.part[i]):
+            number = read_number(tables.spec, message, tables.original.part[i].field)
+            return number if number > 0 else 0
+    return 0
+
+
+cdef bint _read_form(DialectTables tables, const MessageIndex *message, const OriginalForm *form,
+                     Naming *naming) noexcept nogil:
+    """Take what original data elements say; whether there are any that name a STAN."""
+    cdef uint8_t text[ORIGINAL_ROOM]
+    cdef const OriginalPart *part
+    cdef const FieldPart *key = &tables.natural_key[0]
+    cdef int64_t stan = 0, number
+    cdef int count, i, size, at = 0
+    if form.field == NO_FIELD:
+        return False
+    count = read_text(tables.spec, message, form.field, text, ORIGINAL_ROOM)
+    for i in range(form.part_count):
+        part = &form.part[i]
+        size = part.size
+        if part.field == NO_FIELD:
+            size = 4
+        elif part.length_digits:
+            if at + part.length_digits > count:
+                break
+            size = <int>_number_at(text + at, part.length_digits)
+            at += part.length_digits
+        if size == 0 or at + size > count:
+            break
+        number = _number_at(text + at, size)
+        if part.field == NO_FIELD:
+            naming.message_class = mti_class(<uint32_t>number)
+        elif part.field == FIELD_STAN:
+            stan = number
+        elif part.field == FIELD_DATE:
+            naming.date = <uint32_t>number
+        elif _is_moment(part):
+            naming.named_at = number
+        elif tables.natural_key_count == 1 and part.field == key.field and part.start == key.start and number:
+            naming.occasion = fold(NO_OCCASION, text + at, size)
+        at += size
+    if stan <= 0:
+        return False
+    naming.stan = <uint32_t>stan
+    naming.says = True
+    return True
+
+
+cdef void _name_kinds_of_reversal(DialectTables tables, const MessageIndex *message, Naming *naming) noexcept nogil:
+    """What can be reversed; likely is what is written with the processing code of the reversal."""
+    cdef uint8_t said[PROCESSING_CODE_DIGITS]
+    cdef uint8_t written[2]
+    cdef int kind
+    cdef bint has_code = read_text(tables.spec, message, FIELD_PROCESSING_CODE, said,
+                                   PROCESSING_CODE_DIGITS) == PROCESSING_CODE_DIGITS
+    for kind in range(<int>KIND_COUNT):
+        if not (kind_traits(kind).reversible or kind_traits(kind).is_advice):
+            continue
+        naming.kinds |= <uint32_t>1 << kind
+        if not has_code or tables.kind_processing_code(kind, written) != 2 or memcmp(said, written, 2) == 0:
+            naming.likely_kinds |= <uint32_t>1 << kind
+
+
+cdef void read_naming(Registry registry, DialectTables tables, const MessageIndex *message, const NaturalKey *key,
+                      int kind, const uint8_t *pan, int pan_digits, Naming *naming) noexcept nogil:
+    cdef const Terminal *terminal = registry.terminal(key.terminal)
+    memset(naming, 0, sizeof(Naming))
+    memcpy(naming.terminal, terminal.id, TERMINAL_BYTES)
+    memcpy(naming.merchant, registry.merchant(terminal.merchant).id, MERCHANT_BYTES)
+    naming.is_whole = kind == KIND_REVERSAL
+    if naming.is_whole:
+        _name_kinds_of_reversal(tables, message, naming)
+    else:
+        naming.kinds = naming.likely_kinds = kind_traits(kind).refers_to
+    naming.stan = key.stan
+    naming.occasion = key.occasion
+    naming.amount_minor = read_number(tables.spec, message, FIELD_AMOUNT)
+    naming.pan_digits = <uint8_t>pan_digits
+    memcpy(naming.pan, pan, pan_digits)
+    if read_text(tables.spec, message, FIELD_RRN, naming.rrn, NAMED_RRN_BYTES) != NAMED_RRN_BYTES:
+        memset(naming.rrn, 0, NAMED_RRN_BYTES)
+    if naming.is_whole and tables.original.field == NO_FIELD:
+        naming.says = True            # in this dialect a reversal has the STAN of its original: that is the name
+    else:
+        _read_form(tables, message, &tables.original if naming.is_whole else &tables.reference, naming)
+
+
+cdef int64_t _second_of_year(int64_t moment) noexcept nogil:
+    """Of MMDDhhmmss, with a year before it or not; in a leap year, which is wrong by a day at most from March on."""
+    cdef int month = <int>(moment // 100_000_000 % 100)
+    cdef int64_t days = moment // 1_000_000 % 100
+    if 1 <= month <= 12:
+        days += DAYS_BEFORE[month - 1]
+    return days * DAY_SECONDS + moment // 10_000 % 100 * 3_600 + moment // 100 % 100 * 60 + moment % 100
+
+
+cdef bint _are_near(uint32_t one, uint32_t other) noexcept nogil:
+    """Whether two dates, MMDD, are the same day or neighbours: the clocks of two sides may stand on two of them."""
+    cdef int64_t apart = _second_of_year(<int64_t>one * 1_000_000) - _second_of_year(<int64_t>other * 1_000_000)
+    if apart < 0:
+        apart = -apart
+    return apart <= 2 * DAY_SECONDS or apart >= 364 * DAY_SECONDS
+
+
+cdef bint _may_be_the_same(int64_t one, int64_t other) noexcept nogil:
+    """Whether two moments may be one, told by clocks of different zones: what lies a day apart may not."""
+    cdef int64_t apart = _second_of_year(one) - _second_of_year(other)
+    if apart < 0:
+        apart = -apart
+    if apart > 183 * DAY_SECONDS:
+        apart = 366 * DAY_SECONDS - apart
+    return apart <= ZONES_APART_SECONDS
+
+
+cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil:
+    cdef bint knows_card = naming.pan_digits and candidate.pan_digits
+    cdef bint same_amount = naming.amount_minor >= 0 and naming.amount_minor == candidate.amount_minor
+    cdef bint other_amount = naming.amount_minor >= 0 and candidate.amount_minor > 0 and not same_amount
+    cdef bint same_terminal = memcmp(naming.terminal, candidate.terminal, TERMINAL_BYTES) == 0
+    cdef bint is_likely = naming.likely_kinds >> candidate.kind & 1
+    cdef int best = LIKE_NOT
+    cdef int found
+    if not naming.kinds >> candidate.kind & 1 or memcmp(naming.merchant, candidate.merchant, MERCHANT_BYTES) != 0:
+        return LIKE_NOT
+    if knows_card and (naming.pan_digits != candidate.pan_digits
+                       or memcmp(naming.pan, candidate.pan, naming.pan_digits) != 0):
+        return LIKE_NOT
+    # A reversal of a void may carry the reference number of the sale that the void was of: the sale is not meant.
+    if (naming.rrn[0] and is_likely and candidate.rrn != NULL
+            and memcmp(naming.rrn, candidate.rrn, NAMED_RRN_BYTES) == 0
+            and (same_amount or (knows_card and not (naming.is_whole and other_amount)))):
+        best = LIKE_EXACT
+    if same_terminal and naming.stan == candidate.stan:
+        if naming.named_at and candidate.named_at:
+            found = LIKE_EXACT + 10 if naming.named_at == candidate.named_at else (
+                LIKE_LOOSE if _may_be_the_same(naming.named_at, candidate.named_at) else LIKE_NOT)
+        elif naming.occasion == candidate.occasion and naming.occasion != NO_OCCASION:
+            found = LIKE_EXACT + 5
+        elif naming.date and candidate.date:
+            found = LIKE_EXACT + 2 if _are_near(naming.date, candidate.date) else LIKE_NOT
+        else:
+            found = LIKE_LOOSE
+        if found == LIKE_LOOSE and (not is_likely or naming.is_whole and other_amount
+                                    or not (naming.says or knows_card and same_amount)):
+            found = LIKE_NOT
+        if found:
+            found += 2 * knows_card + 2 * same_amount + (naming.message_class == candidate.message_class)
+        best = max(best, found)
+    if (best == LIKE_NOT and is_likely and not naming.says and naming.is_whole and same_terminal and knows_card
+            and same_amount and 0 <= naming.wall_s - candidate.wall_s <= ALIKE_SECONDS):
+        best = LIKE_ALIKE
+    return best

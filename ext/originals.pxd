@@ -1,0 +1,103 @@
+"""What is asked of the journal (``Wanted``), what it knows (``Original``), and the choice among what may be meant."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.naming cimport Naming
+from switch.record cimport RequestPart
+from switch.transaction cimport DeadlineList
+
+cdef enum WantedBy:
+    WANTED_BY_REVERSAL        # an entry of the store of what is owed
+    WANTED_BY_REQUEST         # a transaction that waits for it
+
+cdef enum:
+    RECENT_MAX = 64
+    REFERENCE_ROOM = 64       # characters of what names an original
+
+cdef struct Reference:        # a request that refers to an original, written down a short while ago
+    int64_t position
+    int64_t original
+
+cdef struct Referred:         # what the request that is being handled refers to
+    bint is_answered          # it was looked for
+    bint refers               # its kind has an original
+    bint is_known
+    int64_t position
+    uint16_t link             # whose issuer knows it
+    uint8_t size              # of ``data``
+    uint8_t data[REFERENCE_ROOM]      # as its link's dialect names it
+    uint8_t rrn[12]
+    uint8_t authorization_code[6]     # zeros: none
+
+
+cdef class Inquiries:
+    """What waits for an original to be looked up, and what follows when it is found or not."""
+    cdef readonly uint32_t room               # requests that may wait at one time
+    cdef readonly int64_t patience_ns         # a request waits no longer
+    cdef readonly bint refuses_unknown        # what refers to an original that is not found
+    cdef readonly bint refuses_excess         # what goes beyond its original
+    cdef readonly int64_t completion_percent  # of a hold, that its completions may come to
+    cdef readonly DeadlineList waiting        # transactions of requests
+    cdef readonly uint64_t serial             # of the last inquiry
+    cdef Referred referred
+    cdef Reference _recent[RECENT_MAX]
+    cdef uint64_t _recent_count
+
+    cdef int64_t _scanned_until_ns            # when what memory was gone through for is paid
+    cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil
+    """Whether memory may be gone through now, ``entries`` of it; it takes no more than a tenth of the time for long."""
+    cdef uint64_t next_serial(self) noexcept nogil
+    cdef void note_reference(self, int64_t position, int64_t original) noexcept nogil
+    """A request that refers to ``original`` was written down."""
+    cdef bint is_outdated(self, int64_t asked_at, int64_t original) noexcept nogil
+    """Whether something that refers to ``original`` may have been written down behind ``asked_at``."""
+
+
+cdef class Wanted:
+    """A look-up: made by the state machine, answered by whoever drives it."""
+    cdef Naming naming
+    cdef readonly int64_t asked_at        # the answer must know the journal up to this position
+    cdef int by                   # WantedBy
+    cdef uint32_t number          # of the entry or transaction
+    cdef uint64_t serial          # of the inquiry: tells a reused entry from the one that asked
+
+
+cdef class Original:
+    """A transaction that others refer to, with what has become of it."""
+    cdef RequestPart request
+    cdef readonly int64_t position        # of its INTENT or ADVICE
+    cdef readonly int64_t wall_us
+    cdef readonly str link                # its name
+    cdef readonly bytes message           # as the link got it
+    cdef uint8_t rrn[12]
+    cdef uint8_t authorization_code[6]    # zeros: the issuer gave none
+    cdef readonly int64_t approved_minor  # the part of it that the issuer approved; 0: all, or nothing
+    cdef readonly bint is_advice          # its issuer was not asked, but is told of it
+    cdef readonly bint has_ended
+    cdef readonly bint is_approved
+    cdef readonly bint is_taken_back      # a reversal of it is, or was, owed
+    # What refers to it, and stands or may yet stand:
+    cdef readonly uint32_t voids
+    cdef readonly uint32_t completions
+    cdef readonly int64_t completed_minor
+    cdef readonly int64_t refunded_minor
+
+    cdef void count(self, int kind, int64_t amount_minor) noexcept nogil
+    """Something of this kind and amount refers to it, and stands."""
+
+    cdef int64_t worth(self) noexcept nogil
+    """What was approved of it."""
+
+    cdef bint stands(self) noexcept nogil
+    """Whether it was approved, or may still be, and nothing has taken it back."""
+
+
+cdef class Choice:
+    """The best of the candidates that were offered: of the same likeness the newest where nobody else can be meant,
+    else the only one that stands."""
+    cdef object _best             # whatever stands for it
+    cdef int _likeness
+    cdef int64_t _order
+    cdef uint32_t _standing       # of the best sort, if that is not exact
+
+    cdef int offer(self, object candidate, int likeness, bint stands, int64_t order) except -1
+    cdef object chosen(self)

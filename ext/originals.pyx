@@ -1,0 +1,113 @@
+"""What is asked of the journal, what it knows, and the choice among what may be meant."""
+
+cimport cython
+from switch.kind cimport (
+    KIND_COMPLETION, KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND, KIND_REFUND_VOID, KIND_VOID,
+)
+from switch.naming cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
+
+
+cdef enum:
+    ENTRY_SCAN_NS = 50
+    SCAN_SHARE = 10           # one part in so many of the time
+    SCANS_AHEAD_NS = 1_000_000_000
+
+
+@cython.final
+cdef class Inquiries:
+    """Empty when it is made.
+
+    Args:
+        room: Requests that may wait for their original at one time.
+        patience_ms: How long one waits at most.
+        refuses_unknown: Refuse a request whose original is not found, instead of sending it as its terminal says it.
+        refuses_excess: Refuse a request that goes beyond its original.
+        completion_percent: How much of a hold its completions may come to.
+    """
+
+    def __init__(self, *, uint32_t room=1_000, double patience_ms=5_000, bint refuses_unknown=False,
+                 bint refuses_excess=True, int64_t completion_percent=115):
+        self.room = room
+        self.patience_ns = <int64_t>(patience_ms * 1e6)
+        self.refuses_unknown = refuses_unknown
+        self.refuses_excess = refuses_excess
+        self.completion_percent = completion_percent
+        self.waiting = DeadlineList()
+
+    cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil:
+        if self._scanned_until_ns > now_ns + SCANS_AHEAD_NS:
+            return False
+        self._scanned_until_ns = max(self._scanned_until_ns, now_ns) + entries * ENTRY_SCAN_NS * SCAN_SHARE
+        return True
+
+    cdef uint64_t next_serial(self) noexcept nogil:
+        self.serial += 1
+        return self.serial
+
+    cdef void note_reference(self, int64_t position, int64_t original) noexcept nogil:
+        self._recent[self._recent_count % RECENT_MAX].position = position
+        self._recent[self._recent_count % RECENT_MAX].original = original
+        self._recent_count += 1
+
+    cdef bint is_outdated(self, int64_t asked_at, int64_t original) noexcept nogil:
+        cdef uint64_t kept = min(self._recent_count, <uint64_t>RECENT_MAX)
+        cdef const Reference *reference
+        cdef uint64_t i
+        if kept == RECENT_MAX and self._recent[self._recent_count % RECENT_MAX].position > asked_at:
+            return True                   # there were so many that some are not known any more
+        for i in range(kept):
+            reference = &self._recent[i]
+            if reference.original == original and reference.position > asked_at:
+                return True
+        return False
+
+
+@cython.final
+cdef class Wanted:
+    """A look-up that waits for its answer."""
+
+
+@cython.final
+cdef class Original:
+    """Made by whoever finds it."""
+
+    cdef void count(self, int kind, int64_t amount_minor) noexcept nogil:
+        if kind == KIND_REFUND:
+            self.refunded_minor += amount_minor
+        elif kind == KIND_COMPLETION:
+            self.completions += 1
+            self.completed_minor += amount_minor
+        elif kind in (KIND_VOID, KIND_REFUND_VOID, KIND_PREAUTHORIZATION_VOID, KIND_COMPLETION_VOID):
+            self.voids += 1
+
+    cdef int64_t worth(self) noexcept nogil:
+        return self.approved_minor if self.approved_minor else self.request.amount_minor
+
+    cdef bint stands(self) noexcept nogil:
+        return not self.is_taken_back and (self.is_approved or not self.has_ended)
+
+
+@cython.final
+cdef class Choice:
+    """Empty when it is made."""
+
+    cdef int offer(self, object candidate, int likeness, bint stands, int64_t order) except -1:
+        # What is only loosely alike, and does not stand, is not what is meant: the issuer may know better.
+        if likeness == LIKE_NOT or (likeness < LIKE_EXACT and not stands):
+            return 0
+        if likeness < LIKE_EXACT and self._best is not None and self._likeness < LIKE_EXACT:
+            if (likeness >= LIKE_LOOSE) == (self._likeness >= LIKE_LOOSE):
+                self._standing += 1
+        if self._best is None or likeness > self._likeness or (likeness == self._likeness and order > self._order):
+            if self._best is None or (likeness >= LIKE_LOOSE) != (self._likeness >= LIKE_LOOSE):
+                self._standing = 1
+            self._best = candidate
+            self._likeness = likeness
+            self._order = order
+        return 0
+
+    cdef object chosen(self):
+        """None when there is none, or more than one may be meant."""
+        if self._best is None or (self._likeness < LIKE_EXACT and self._standing > 1):
+            return None
+        return self._best

@@ -1,0 +1,50 @@
+"""Where the records of originals stand: an index of each segment of the journal, by what may be asked for.
+
+An index has an entry for each of: terminal and STAN of a request; its reference number; terminal, card and amount; and
+the position of a transaction, for each record that says what became of it. Keys are hashes under a key of the journal.
+A sealed segment's index is a file beside it, sorted; that of the segment which is being written is in memory.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
+from switch.disk cimport Disk
+from switch.record cimport Record, RequestPart
+from switch.replay cimport JournalReader, Segment, Visitor
+from switch.siphash cimport SipKey
+
+cdef packed struct Place:
+    uint64_t key
+    uint32_t batch            # offset in the segment, in units of BATCH_ALIGNMENT
+    uint32_t record           # which of the batch
+
+
+cdef uint64_t key_of_number(const SipKey *secret, const uint8_t *terminal, uint32_t stan) noexcept nogil
+cdef uint64_t key_of_rrn(const SipKey *secret, const uint8_t *rrn) noexcept nogil
+cdef uint64_t key_of_card(const SipKey *secret, const uint8_t *terminal, const uint8_t *pan, int pan_digits,
+                          int64_t amount_minor) noexcept nogil
+"""``pan`` in ASCII digits."""
+cdef uint64_t key_of_position(const SipKey *secret, int64_t position) noexcept nogil
+
+
+cdef class SegmentIndex(Visitor):
+    """The index of one segment, filled as it is read."""
+    cdef readonly Segment segment
+    cdef Disk disk
+    cdef JournalReader reader
+    cdef SipKey _secret
+    cdef readonly uint64_t count
+    cdef readonly bint is_filed           # its places are in the file, not in memory
+    cdef readonly uint64_t read_to        # offset in the segment up to which it was read
+    cdef readonly int64_t next_position   # of the next record that it will read
+    cdef Place *_places                   # in the order of the records
+    cdef uint32_t *_next                  # of the same bucket, counted from 1
+    cdef uint32_t *_heads
+    cdef uint64_t _room
+    cdef uint64_t _mask
+
+    cdef int _put(self, uint64_t key) except -1
+    cdef int _put_request(self, const RequestPart *request, const uint8_t *rrn) except -1
+    cdef int _grow(self) except -1
+    cdef int _give_back(self) noexcept
+    cdef int _read_places(self, int file, Place *places, uint64_t first, uint64_t count) except -1
+    cdef list places_of(self, uint64_t key)
+    """(batch offset, record number) of each record with this key, oldest first."""

@@ -1,0 +1,14 @@
+"""Finds originals in memory, where no journal is read back: among the outcomes that the duplicate window knows."""
+
+from switch.duplicate cimport Outcome
+from switch.naming cimport Candidate, Naming
+from switch.originals cimport Original
+from switch.state cimport State
+
+
+cdef void describe_candidate(State state, const Outcome *entry, Candidate *candidate) noexcept nogil
+"""A transaction of the duplicate window as something that may be meant. What ``candidate`` points to is borrowed."""
+
+cdef Original recall(State state, const Naming *naming)
+"""The original that is named; None when there is none, or more than one may be meant. It goes through the whole
+window."""

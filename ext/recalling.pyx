@@ -1,0 +1,94 @@
+"""Finds originals in memory, where no journal is read back: among the outcomes that the duplicate window knows."""
+
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy
+from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT
+from switch.link cimport Link
+from switch.naming cimport LIKE_NOT, likeness
+from switch.originals cimport Choice
+from switch.record cimport fill_request
+from switch.registry cimport Terminal
+from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
+
+
+cdef void describe_candidate(State state, const Outcome *entry, Candidate *candidate) noexcept nogil:
+    cdef const Terminal *terminal = state.registry.terminal(entry.key.terminal)
+    cdef int64_t since_ns = entry.finished_ns if entry.finished_ns else entry.asked_ns
+    candidate.terminal = terminal.id
+    candidate.merchant = state.registry.merchant(terminal.merchant).id
+    candidate.rrn = entry.rrn
+    candidate.pan = entry.pan
+    candidate.pan_digits = entry.pan_digits
+    candidate.kind = entry.kind
+    candidate.stan = entry.key.stan
+    candidate.message_class = entry.key.message_class
+    candidate.date = 0
+    candidate.named_at = entry.named_at
+    candidate.occasion = entry.key.occasion
+    candidate.wall_s = state.calendar.wall_s
+    if since_ns:
+        candidate.wall_s -= (state.calendar.now_ns - since_ns) // 1_000_000_000
+    candidate.amount_minor = entry.amount_minor
+
+
+cdef bint _stands(const Outcome *entry) noexcept nogil:
+    return not entry.reversed and (entry.approved or entry.state == OUTCOME_IN_FLIGHT)
+
+
+cdef Original _original_of(State state, uint32_t number):
+    """An entry of the window as an original; None when no issuer had a part in it."""
+    cdef Outcome *entry = state.duplicates.at(number)
+    cdef Outcome *other
+    cdef const Transaction *transaction
+    cdef Candidate candidate
+    cdef Original original = Original.__new__(Original)
+    cdef uint32_t i
+    fill_request(&original.request, state.registry, entry)
+    memcpy(original.rrn, entry.rrn, sizeof(original.rrn))
+    memcpy(original.authorization_code, entry.authorization_code, sizeof(original.authorization_code))
+    original.position = entry.intent
+    original.link = (<Link>state.links[entry.link]).name
+    original.message = b""
+    describe_candidate(state, entry, &candidate)
+    original.wall_us = candidate.wall_s * 1_000_000
+    if entry.state == OUTCOME_IN_FLIGHT:
+        if entry.transaction == TRANSACTION_NONE:
+            return None
+        transaction = state.transactions.at(entry.transaction)
+        if transaction.state == TRANSACTION_SEEKING:
+            return None
+        original.position = transaction.position
+        original.link = (<Link>state.links[transaction.link]).name
+        memcpy(original.rrn, transaction.rrn, sizeof(original.rrn))
+    elif entry.sent_size:
+        original.message = (<const char *>state.duplicates.sent(number))[:entry.sent_size]
+    if original.position == 0:
+        return None
+    original.has_ended = entry.state == OUTCOME_FINISHED
+    original.is_approved = entry.approved
+    original.approved_minor = entry.approved_minor
+    original.is_taken_back = entry.reversed
+    for i in range(state.duplicates.touched()):
+        other = state.duplicates.at(i)
+        if other.state != OUTCOME_FREE and other.refers_to == original.position and _stands(other):
+            original.count(other.kind, other.amount_minor)
+    return original
+
+
+cdef Original recall(State state, const Naming *naming):
+    cdef Choice choice = Choice()
+    cdef Candidate candidate
+    cdef const Outcome *entry
+    cdef uint32_t number
+    cdef int like
+    cdef object chosen
+    for number in range(state.duplicates.touched()):
+        entry = state.duplicates.at(number)
+        if entry.state == OUTCOME_FREE or not naming.kinds >> entry.kind & 1:
+            continue
+        describe_candidate(state, entry, &candidate)
+        like = likeness(naming, &candidate)
+        if like != LIKE_NOT:
+            choice.offer(number, like, _stands(entry), entry.serial)
+    chosen = choice.chosen()
+    return None if chosen is None else _original_of(state, <uint32_t>chosen)

@@ -1,0 +1,141 @@
+"""Look-ups of originals for the state machine: a thread reads the journal, and the loop hears what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from pathlib import Path
+
+from switch.connection import Reactor
+from switch.disk import FileDisk
+from switch.engine import Engine
+from switch.finding import Finder
+from switch.log import get_logger
+from switch.originals import Original, Wanted
+from switch.replay import JournalDamaged
+from switch.stats import Stats
+
+POLL_SECONDS = 0.01
+IDLE_SECONDS = 1.0
+"""After so long without a question the thread looks whether a segment lacks its index."""
+
+STOP_SECONDS = 5.0
+log = get_logger(__name__)
+
+
+class Seeker:
+    """Answers what the state machine wants to know of the journal. The loop never waits for it.
+
+    Args:
+        engine: The state machine.
+        directory: Of the journal.
+        wrapping_key: Wraps the segments' keys.
+        days: How far back originals are looked for.
+        stats: Where series are registered.
+    """
+
+    def __init__(self, engine: Engine, directory: Path, wrapping_key: bytes, days: int, stats: Stats) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._wrapping_key = wrapping_key
+        self._days = days
+        self._stats = stats
+        self._waiting_gauge = stats.gauge(
+            "authswitch_originals_waiting", "Requests that wait for their original to be looked up."
+        )
+        self._unindexed_gauge = stats.gauge(
+            "authswitch_originals_unindexed_segments", "Journal segments whose index of originals is not made yet."
+        )
+        self._damaged_gauge = stats.gauge(
+            "authswitch_originals_unreadable_segments", "Journal segments in which no original can be found."
+        )
+        self._questions: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._finder: Finder | None = None
+        self._unindexed = self._damaged = 0
+        self._told = ""
+
+    # --- the loop's side ------------------------------------------------------------------------------------------
+
+    def start(self, loop: asyncio.AbstractEventLoop, reactor: Reactor) -> None:
+        """Begin to answer."""
+        self._loop, self._reactor = loop, reactor
+        self._thread = threading.Thread(target=self._run, name="originals", daemon=True)
+        self._thread.start()
+        self._poll()
+
+    def stop(self) -> None:
+        """Answer no more. What was not answered is looked up after the next start."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._thread is not None:
+            self._questions.put(None)
+            self._thread.join(STOP_SECONDS)
+            self._thread = None
+
+    def refresh(self) -> None:
+        """Bring the gauges up to date; to be called a few times a second."""
+        self._stats.set(self._waiting_gauge, self._engine.state.inquiries.waiting.count)
+        self._stats.set(self._unindexed_gauge, self._unindexed)
+        self._stats.set(self._damaged_gauge, self._damaged)
+
+    def _poll(self) -> None:
+        for wanted in self._engine.take_wanted():
+            self._questions.put(wanted)
+        self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
+
+    def _settle(self, wanted: Wanted, original: Original | None, is_certain: bool) -> None:
+        if self._timer is not None:
+            self._engine.settle(wanted, original, is_certain)
+            self._reactor.flush()
+
+    # --- the thread's side ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                wanted = self._questions.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._index_one()
+                continue
+            if wanted is None:
+                return
+            original, is_certain = self._look_for(wanted)
+            try:
+                self._loop.call_soon_threadsafe(self._settle, wanted, original, is_certain)
+            except RuntimeError:  # The loop has ended.
+                return
+
+    def _look_for(self, wanted: Wanted) -> tuple[Original | None, bool]:
+        try:
+            finder = self._refreshed()
+            original = finder.find(wanted, self._engine.state.calendar.local_offset_s)
+        except (OSError, JournalDamaged, MemoryError) as error:
+            self._tell(f"{type(error).__name__}: {error}")
+            return None, False
+        return original, finder.position >= wanted.asked_at and not finder.damaged
+
+    def _index_one(self) -> None:
+        """Prepare for questions, by the index of one sealed segment that has none."""
+        try:
+            self._refreshed().index_one()
+        except (OSError, JournalDamaged, MemoryError) as error:
+            self._tell(f"{type(error).__name__}: {error}")
+
+    def _refreshed(self) -> Finder:
+        if self._finder is None:
+            disk = FileDisk(str(self._directory), exclusive=False)
+            self._finder = Finder(disk, self._wrapping_key, days=self._days)
+        else:
+            self._finder.refresh()
+        self._unindexed, self._damaged = self._finder.unindexed, self._finder.damaged
+        return self._finder
+
+    def _tell(self, reason: str) -> None:
+        """Say once what is wrong, and once more when it is something else."""
+        if reason != self._told:
+            self._told = reason
+            log.warning("the journal cannot be searched for originals", reason=reason)

@@ -1,0 +1,103 @@
+"""What refers to a transaction, and to what it refers itself: voids, refunds and completions, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from switch.currencies import amount_words
+from switch.kinds import Kind
+from switch.tracing.story import Story
+
+VOIDS = (Kind.VOID, Kind.REFUND_VOID, Kind.PREAUTHORIZATION_VOID, Kind.COMPLETION_VOID)
+Shown = Callable[[int | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What has become of an approved transaction by what refers to it.
+
+    Attributes:
+        code: ``voided``, ``refunded``, ``partly_refunded`` or ``completed``; empty where nothing changes it.
+        words: For people; empty when nothing refers to it.
+        money: Where the money is now, where that is otherwise than without it.
+    """
+
+    code: str = ""
+    words: str = ""
+    money: str = ""
+
+
+def title(story: Story) -> str:
+    """A transaction in a few words."""
+    return f"{story.kind.label.replace('_', ' ')} of {story.amount}, RRN {story.rrn or 'unknown'}"
+
+
+def _is_undone(story: Story) -> bool:
+    return any(one.kind in VOIDS and one.stands for one in story.references)
+
+
+def _fate(story: Story) -> str:
+    if story.reversals:
+        return "reversed"
+    if story.outcome is None:
+        return "under way"
+    if not story.is_approved:
+        return "not approved"
+    return "voided" if _is_undone(story) else "approved"
+
+
+def effect(story: Story, shown: Shown) -> Effect:
+    """What refers to a transaction has done to it.
+
+    Args:
+        story: The transaction, approved and not reversed.
+        shown: How times are shown.
+    """
+    if not story.references:
+        return Effect()
+    words = "; ".join(
+        f"{title(one)}, {_fate(one)}" + (f" at {shown(one.outcome['wall_us'])}" if one.outcome is not None else "")
+        for one in story.references
+    )
+    standing = [one for one in story.references if one.stands and not _is_undone(one)]
+    if any(one.kind in VOIDS for one in standing):
+        return Effect("voided", words, _voided(story))
+    refunded = sum(one.first["amount_minor"] for one in standing if one.kind == Kind.REFUND)
+    completed = sum(one.first["amount_minor"] for one in standing if one.kind == Kind.COMPLETION)
+    currency = story.first.get("currency")
+    if refunded >= story.first["amount_minor"] > 0:
+        return Effect(
+            "refunded",
+            words,
+            f"it was refunded: the cardholder gets all of {story.amount} back, and the merchant bears it",
+        )
+    if refunded:
+        left = amount_words(story.first["amount_minor"] - refunded, currency)
+        return Effect(
+            "partly_refunded",
+            words,
+            f"the cardholder was charged {story.amount} and gets {amount_words(refunded, currency)} back; {left} is "
+            "the merchant's at settlement",
+        )
+    if completed:
+        return Effect(
+            "completed",
+            words,
+            f"the hold was completed: the cardholder was charged {amount_words(completed, currency)}, and it is the "
+            "merchant's at settlement",
+        )
+    return Effect("", words)
+
+
+def _voided(story: Story) -> str:
+    if story.is_hold:
+        return "the hold was voided: nothing is held any more, and no money has moved"
+    if story.kind == Kind.REFUND:
+        return "the refund was voided: the cardholder does not get it, and what was charged before stands"
+    return f"it was voided: the cardholder gets {story.amount} back, and the merchant is not credited"
+
+
+def origin(story: Story) -> str:
+    """To what a transaction refers, in words; empty when that is nothing, or not known."""
+    return "" if story.original is None else f"of the {title(story.original)}"

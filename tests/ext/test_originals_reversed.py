@@ -1,0 +1,234 @@
+"""A terminal's own reversal names its original as its issuer knows it, however late it comes, in whatever way."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ext.seeking_world import (
+    DIALECTS,
+    ORIGINAL_FIELD,
+    approve,
+    bought,
+    names,
+    original_data_of,
+    taking_back,
+    world_of,
+)
+from tests.ext.world import VISA, change, link
+
+LATER_S = 700  # than the duplicate window reaches
+
+
+def unnamed(world, request, told):
+    return taking_back(world, request, named=False)
+
+
+def by_original_data(world, request, told):
+    return taking_back(world, request)
+
+
+def by_reference_number(world, request, told):
+    return taking_back(world, request, named=False, f37=told["37"], f11="000999")
+
+
+def by_wrong_class(world, request, told):
+    spoken = world.config.listeners[0].dialect
+    field = f"f{ORIGINAL_FIELD[spoken]}"
+    mti = request["t"][0] + "100"
+    return taking_back(world, request, **{field: original_data_of(request, spoken, mti=mti)})
+
+
+def by_another_time(world, request, told):
+    spoken = world.config.listeners[0].dialect
+    field = f"f{ORIGINAL_FIELD[spoken]}"
+    moment = "270115080000" if spoken.startswith("iso93") else "0115000000"
+    return taking_back(world, request, **{field: original_data_of(request, spoken, moment=moment)})
+
+
+def by_zeros(world, request, told):
+    spoken = world.config.listeners[0].dialect
+    field = f"f{ORIGINAL_FIELD[spoken]}"
+    moment = "0" * (12 if spoken.startswith("iso93") else 10)
+    return taking_back(world, request, **{field: original_data_of(request, spoken, mti="0000", moment=moment)})
+
+
+WAYS = [by_original_data, by_reference_number, unnamed, by_wrong_class, by_another_time, by_zeros]
+CUP_WAYS = [by_original_data, by_reference_number]
+
+
+@pytest.mark.parametrize("later_s", [1, LATER_S])
+@pytest.mark.parametrize("issuer", DIALECTS)
+@pytest.mark.parametrize(
+    ("terminals", "way"),
+    [(spoken, way) for spoken in DIALECTS for way in (CUP_WAYS if spoken == "cup" else WAYS)],
+)
+def test_reversal_names_its_original_as_its_issuer_knows_it(terminals, way, issuer, later_s):
+    world = world_of(terminals, issuer)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, told = approve(world, terminal, bank, request)
+    terminal = world.later(later_s)
+    answer = terminal.ask(way(world, request, told))
+    assert answer["39"] == ("400" if terminals.startswith("iso93") else "00")
+    world.tick()
+    taken_back = bank.read_one()
+    assert names(taken_back, asked, issuer)
+    assert taken_back["38"] == "A1B2C3"
+    bank.answer(taken_back)
+    world.tick()
+    assert world.engine.owed == 0
+
+
+@pytest.mark.parametrize("crash", ["", "kill", "power"])
+@pytest.mark.parametrize("files", [True, False])
+def test_original_is_found_over_restarts_and_segments(crash, files):
+    world = world_of("iso87-ascii", "iso87-ascii", files=files)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, _ = approve(world, terminal, bank, request)
+    terminal = world.later(LATER_S)
+    for day in range(0 if crash == "power" else 3):  # what this disk had before a restart is not safe from power
+        world = world.killed(later_s=9 * 86_400)
+        terminal, bank = world.terminal("pos"), world.issuer()
+        approve(world, terminal, bank, bought(world, f11=f"{900 + day:06d}"))
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    if crash:
+        world = world.killed(power=crash == "power")
+        bank = world.issuer()
+    world.tick()
+    taken_back = bank.read_one()
+    assert names(taken_back, asked, "iso87-ascii")
+    bank.answer(taken_back)
+    world.tick()
+    assert world.engine.owed == 0
+
+
+def test_reversal_is_not_sent_before_its_original_was_looked_up():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    approve(world, terminal, bank, request)
+    terminal = world.later(LATER_S)
+    world.is_sought = False
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    world.advance(30)
+    assert bank.read() == []
+    assert world.engine.owed == 1
+    world.is_sought = True
+    world.tick()
+    assert bank.read_one()["90"][:4] == "0200"
+
+
+def test_what_was_reversed_or_declined_is_not_reversed_again():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request, declined = bought(world), bought(world)
+    approve(world, terminal, bank, request)
+    terminal.send(declined)
+    bank.answer(bank.read_one(), "51")
+    terminal.read_one()
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    world.tick()
+    bank.answer(bank.read_one())
+    terminal = world.later(LATER_S)
+    for one in (request, declined):
+        assert terminal.ask(taking_back(world, one))["39"] == "00"
+    world.tick()
+    assert bank.read() == []
+    assert world.engine.owed == 0
+
+
+def test_another_payment_of_the_same_card_and_amount_is_not_taken_for_the_original():
+    """Without a name, of two payments that are alike neither can be meant for sure: the issuer is asked."""
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    first, second = bought(world), bought(world)
+    for request in (first, second):
+        approve(world, terminal, bank, request)
+    assert terminal.ask(taking_back(world, first, named=False))["39"] == "00"
+    world.tick()
+    passed_on = bank.read_one()
+    assert "90" not in passed_on
+    assert {name: passed_on[name] for name in ("2", "3", "4")} == {name: first[name] for name in ("2", "3", "4")}
+    assert terminal.ask(first)["39"] == terminal.ask(second)["39"] == "00"
+
+
+@pytest.mark.parametrize("issuer", DIALECTS)
+def test_unknown_original_is_passed_on_with_all_that_is_said(issuer):
+    spoken = issuer
+    world = world_of(spoken, issuer)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    code = {"cup": "96", "iso93-binary": "909"}.get(spoken, "68")
+    never = taking_back(world, bought(world), f37="702012000345", f38="Z9Y8X7", f39=code)
+    answer = terminal.ask(never)
+    assert answer["39"] == ("400" if spoken.startswith("iso93") else "00")
+    world.tick()
+    passed_on = bank.read_one()
+    for field in ("2", "3", "4", "37", "38", "41", "42", "49"):
+        assert passed_on[field] == never[field], field
+    if spoken == "cup":
+        assert passed_on["39"] == "96"
+    else:
+        assert passed_on[str(ORIGINAL_FIELD[spoken])] == never[str(ORIGINAL_FIELD[spoken])]
+    assert bank.is_sealed(passed_on)
+
+
+def test_reversal_without_a_card_waits_for_its_original():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, _ = approve(world, terminal, bank, request)
+    terminal = world.later(LATER_S)
+    terminal.send(taking_back(world, request, f2=None))
+    assert terminal.read() == []
+    world.tick()
+    assert terminal.read_one()["39"] == "00"
+    world.tick()
+    assert names(bank.read_one(), asked, "iso87-ascii")
+    terminal.send(taking_back(world, bought(world), f2=None))
+    world.tick()
+    assert terminal.read_one()["39"] == "25"
+
+
+def test_reversal_without_a_card_is_refused_for_now_where_nobody_looks():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal = world.terminal("pos")
+    world.is_sought = False
+    unknown = taking_back(world, bought(world), f2=None)
+    terminal.send(unknown)
+    world.advance(6)
+    assert terminal.read_one()["39"] == "96"
+    world.is_sought = True
+    terminal.send(change(unknown, t="0401"))
+    world.tick()
+    assert terminal.read_one()["39"] == "25"
+
+
+def test_original_on_another_link_than_the_route_says_now_is_found():
+    links = [link("bank-a", "iso87-ascii"), link("bank-b", "cup")]
+    world = world_of("iso87-ascii", "iso87-ascii", links=links, routes=["6,,,,,,bank-b:1"])
+    terminal, bank = world.terminal("pos"), world.issuer("bank-b")
+    request = bought(world)
+    asked, _ = approve(world, terminal, bank, request)
+    world = world.killed(
+        later_s=LATER_S,
+        listeners=[{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii"}],
+        links=links,
+        routes=["6,,,,,,bank-a:1"],
+    )
+    terminal, bank, other = world.terminal("pos"), world.issuer("bank-b"), world.issuer("bank-a")
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    world.tick()
+    assert names(bank.read_one(), asked, "cup")
+    assert other.read() == []
+
+
+def test_reversal_of_another_card_is_passed_on_to_its_issuer():
+    world = world_of("iso87-ascii", "iso87-ascii", routes=["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"])
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    approve(world, terminal, bank, request)
+    assert terminal.ask(taking_back(world, request, f2=VISA))["39"] == "00"
+    world.tick()
+    assert bank.read_one()["2"] == VISA
+    assert terminal.ask(request)["39"] == "00"

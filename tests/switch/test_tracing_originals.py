@@ -1,0 +1,116 @@
+"""What `trace` tells of a transaction that others refer to, and of those that refer to it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from switch.disk import ScriptedDisk
+from switch.replay import JournalReader
+from switch.tracing.finding import find
+from switch.tracing.query import Query
+from switch.tracing.story import moment
+from switch.tracing.verdict import verdict
+from tests.ext.journal_world import KEY
+from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of
+from tests.ext.test_originals_referred import referring
+
+LATER_S = 2 * 86_400
+WINDOW = timedelta(seconds=600)
+
+
+def told(world, rrn):
+    """The verdict on the one transaction with a reference number, and its story."""
+    world.journal.end_turn()
+    world.advance(0.25)
+    world.journal.end_turn()
+    world.sync()
+    found = find(JournalReader(ScriptedDisk(world.memory), KEY), Query(rrn=rrn), WINDOW)
+    (story,) = found.stories
+    return verdict(story, lambda us: "?" if us is None else str(moment(us)), None), story
+
+
+def sold(world):
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, answer = approve(world, terminal, bank, request)
+    return terminal, bank, request, answer
+
+
+def test_a_voided_purchase_is_not_the_merchants():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "approved_and_delivered"
+    _, voided = approve(world, terminal, bank, referring(world, "void", request, answer))
+    judged, story = told(world, answer["37"])
+    assert judged.code == "voided"
+    assert "the cardholder gets 10.00 (currency 156) back, and the merchant is not credited" in judged.money
+    assert "void of 10.00 (currency 156), RRN " + voided["37"] in judged.words
+    assert [one.rrn for one in story.references] == [voided["37"]]
+    judged, story = told(world, voided["37"])
+    assert f"of the purchase of 10.00 (currency 156), RRN {answer['37']}" in judged.words
+    assert story.original.rrn == answer["37"]
+
+
+@pytest.mark.parametrize(("amounts", "code"), [(["400"], "partly_refunded"), (["400", "600"], "refunded")])
+def test_refunds_belong_to_their_sale_days_later(amounts, code):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    _, _, request, answer = sold(world)
+    refunds = []
+    for number, amount in enumerate(amounts):
+        world = world.killed(later_s=LATER_S)
+        terminal, bank = world.terminal("pos"), world.issuer()
+        refund = referring(world, "refund", request, answer, f4=amount.rjust(12, "0"), f11=f"{900 + number:06d}")
+        refunds.append(approve(world, terminal, bank, refund)[1]["37"])
+    judged, story = told(world, answer["37"])
+    assert judged.code == code
+    assert [one.rrn for one in story.references] == refunds
+    judged, story = told(world, refunds[-1])
+    assert story.original.rrn == answer["37"]
+    assert [one.rrn for one in story.original.references] == refunds
+
+
+def test_a_declined_void_changes_nothing():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    terminal.send(referring(world, "void", request, answer))
+    world.tick()
+    bank.answer(bank.read_one(), "05")
+    terminal.read_one()
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "approved_and_delivered"
+    assert "not approved" in judged.words
+
+
+def test_a_completion_stands_for_its_hold():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    held = bought(world, t="0100")
+    _, answer = approve(world, terminal, bank, held)
+    completion = {
+        **held,
+        "t": "0220",
+        "11": world.stan(),
+        "25": "06",
+        "37": answer["37"],
+        "90": original_data_of(held, "iso87-ascii"),
+    }
+    approve(world, terminal, bank, completion)
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "completed"
+
+
+def test_reversal_that_came_days_later_belongs_to_its_original():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    _, _, request, answer = sold(world)
+    world = world.killed(later_s=LATER_S)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    terminal.ask(taking_back(world, request))
+    world.tick()
+    bank.answer(bank.read_one())
+    world.tick()
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "reversed"
+    assert "the terminal took it back" in judged.words
