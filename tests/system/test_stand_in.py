@@ -27,6 +27,10 @@ async def is_told(daemon):
     return await daemon.metric("authswitch_advices_waiting") == 0
 
 
+async def is_up(daemon):
+    return await daemon.link_state("bank-a") == "up"
+
+
 async def is_down(daemon):
     return await daemon.link_state("bank-a") == "down"
 
@@ -42,6 +46,7 @@ async def test_line_is_cut_and_the_daemon_restarted_in_between(installation, end
     port = await bank.listen()
     with_stand_in(installation, port)
     daemon = await daemon_of(installation).start()
+    await until(lambda: is_up(daemon))
     async with await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal:
         assert await terminal.code(amount_minor=100) == "00"
         await bank.stop()
