@@ -50,6 +50,16 @@ def test_late_answer_without_a_response_code_does_not_end_the_wait_for_one(world
     assert issuer.read_one()["t"] == "0420"
 
 
+def test_late_approval_of_a_part_is_reversed(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(first, "25")
+    issuer.answer(asked, "10")
+    second = issuer.read_one()
+    assert (second["t"], second["38"]) == ("0420", "A1B2C3")
+    assert second["90"][4:10] == asked["11"]
+
+
 def test_approval_while_the_reversal_is_at_the_issuer(world):
     terminal, issuer = world.terminal(), world.issuer()
     asked, first = timed_out(world, terminal, issuer)

@@ -160,6 +160,19 @@ def test_terminal_takes_back_what_is_in_flight(world, code):
         assert taken_back[0]["38"] == "A1B2C3"
 
 
+def test_repeat_that_joins_what_is_taken_back_changes_nothing(world):
+    terminal, again, issuer = world.terminal(), world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    asked = issuer.read_one()
+    assert terminal.ask(reversal(world, request))["39"] == "00"
+    again.send(request)
+    issuer.answer(asked)
+    assert again.read_one()["39"] == "68"
+    world.tick()
+    assert issuer.read_one()["38"] == "A1B2C3"
+
+
 def test_terminal_takes_back_what_was_declined(world):
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)

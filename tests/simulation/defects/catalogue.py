@@ -76,11 +76,11 @@ class Defect:
     unreachable: str = ""
 
     @property
-    def found_by(self) -> str:
-        """Who finds it, in words."""
-        if self.unreachable:
-            return "nobody"
-        return " and ".join(["simulation"] * (self.seeds > 0) + ["test"] * bool(self.tests))
+    def row(self) -> str:
+        """Its line of the table in the docs: who finds it."""
+        seeds = f"{self.seeds:,}" if self.seeds else "-"
+        tests = ", ".join(f"`{test.rpartition('::')[2]}`" for test in self.tests)
+        return f"| {self.name} | {self.what} | {seeds} | {tests or self.unreachable or '-'} |"
 
 
 def parse(text: str, area: str) -> list[Defect]:

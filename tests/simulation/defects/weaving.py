@@ -65,9 +65,11 @@ class Change:
             if self.inner:
                 raise CatalogueError(f"{self.name}: its lines are {self.inner[0].name}'s as well")
             return [line.replace(CONDITION, self.question) for line in self.added]
+        if removed and self.added and (header := self._header(removed)) is not None:
+            return header
+        if removed and _depth(next((line for line in lines[self.end :] if line.strip()), "")) > _depth(removed[0]):
+            raise CatalogueError(f"{self.name}: its lines end in the middle of a block")
         if removed and self.added:
-            if (header := self._header(removed)) is not None:
-                return header
             return [*self._branch(f"if {self.question}:", self.added), *self._branch("else:", removed)]
         if self.added:
             return self._branch(f"if {self.question}:", self.added)
