@@ -196,6 +196,24 @@ def test_approval_for_a_connection_that_is_cut_is_reversed(world, wire):
     wire.until(lambda: world.engine.owed == 0)
 
 
+def test_approval_whose_sending_fails_is_reversed(world, wire):
+    """The kernel says that the peer is gone when the answer is handed to it: so it took none of it."""
+    world.syncs = False
+    terminal, issuer = wire.terminal(), wire.issuer()
+    terminal.send(purchase(world))
+    wire.turn(5)
+    world.sync()
+    wire.reactor.flush_gated()
+    (asked,) = issuer.read()
+    issuer.answer(asked)
+    wire.turn(5)
+    terminal.reset()
+    world.sync()
+    wire.reactor.flush_gated()
+    wire.until(lambda: terminal.lost)
+    assert world.engine.owed == 1
+
+
 def test_connection_that_is_given_up_first_gets_the_answers_that_it_waits_for(world, wire):
     terminal, issuer = wire.terminal(), wire.issuer()
     wire.turn()

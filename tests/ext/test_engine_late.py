@@ -51,13 +51,17 @@ def test_late_answer_without_a_response_code_does_not_end_the_wait_for_one(world
 
 
 def test_late_approval_of_a_part_is_reversed(world):
+    """The issuer says once more that it does not find what it has charged by now: that counts only from there on."""
     terminal, issuer = world.terminal(), world.issuer()
     asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(asked, "10", f4="000000000500")
     issuer.answer(first, "25")
-    issuer.answer(asked, "10")
+    assert world.engine.owed == 1
+    world.advance(11)
     second = issuer.read_one()
-    assert (second["t"], second["38"]) == ("0420", "A1B2C3")
     assert second["90"][4:10] == asked["11"]
+    issuer.answer(second)
+    assert world.engine.owed == 0
 
 
 def test_approval_while_the_reversal_is_at_the_issuer(world):

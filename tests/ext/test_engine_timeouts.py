@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ext.world import ONE_ROUTE, VISA, change, issuer_answer, link, purchase
+from tests.simulation.world import a_million_later
 
 
 @pytest.mark.parametrize(("name", "code"), [("iso", "68"), ("cup", "98")])
@@ -276,6 +277,18 @@ def test_matching_by_reference_number(make_world):
     assert terminal.read() == []
     issuer.answer(asked, f11="999999")
     assert terminal.read_one()["39"] == "00"
+
+
+def test_another_reference_number_of_the_same_stan_is_another_request(make_world):
+    world = make_world(links=[link("bank-a", "iso87-ascii", match={"by": "rrn", "verify": [41]})], routes=ONE_ROUTE)
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    issuer.answer(asked, f37=a_million_later(asked["37"]))
+    assert terminal.read() == []
+    assert world.count("link_mismatched_answers_total", link="bank-a") == 1
+    issuer.answer(asked, "51")
+    assert terminal.read_one()["39"] == "51"
 
 
 @pytest.mark.parametrize("kept", [41, 4])

@@ -14,7 +14,7 @@ from switch.simulators.messages import answer_mti
 from .cards import SENSITIVE
 from .checker import ADVISED, APPROVED, DECLINED, REVERSED, Key
 from .clock import MS, SECOND
-from .world import CURRENCY, LINKS
+from .world import CURRENCY, LINKS, MATCHED_BY_RRN, a_million_later
 
 if TYPE_CHECKING:
     from switch.scan import Message
@@ -96,6 +96,7 @@ class Issuer:
         self.profile = world.link_profile(number)
         self.mac = world.link_mac(number)
         self._pin_key = world.link_pin_key(number)
+        self.matches_by_rrn = number == MATCHED_BY_RRN
         self.is_reachable = True
         self.wires: dict[Wire, Deframer] = {}
         self._signed_on: set[Wire] = set()
@@ -400,6 +401,10 @@ class Issuer:
             case 0:
                 garbled = self.draw.randbytes(self.draw.randrange(1, 200))
             case 1:  # neither yes nor no
+                garbled = self._signed(answer_mti(request.mti), pieces)
+            case 1 if self.matches_by_rrn and 37 in pieces:  # to a request of a million numbers before
+                pieces[37] = self.profile.writer.piece(37, a_million_later(self.profile.text(request, 37)))
+                pieces[39] = self.profile.code_piece(self.draw.choice(("approved", "do_not_honour")), request.mti[1])
                 garbled = self._signed(answer_mti(request.mti), pieces)
             case 2 if self.draw.random() < 0.5:  # an answer that says of nothing whose it is
                 wanted = {11, 37}

@@ -36,11 +36,16 @@ ARRANGEMENTS = (("bank-a", "bank-b", "bank-c"), ("bank-c", "bank-a", "bank-b"), 
 LINK_MACS = ("aes-cmac", "", "x9.19")
 TERMINALS = 8
 CURRENCY = "156"
+STANS = 999_999
+RRN_DAY_SIZE = 5
 STAND_IN_LINKS = {"bank-a": ("purchase", "preauthorization"), "bank-c": ("purchase",)}
 """In whose stead the switch may approve what."""
 
 STAND_IN_PREFIXES = ("6", "5")
 """Of those that are routed to one of them."""
+
+MATCHED_BY_RRN = 1
+"""Which link finds the requests of its answers by field 37."""
 
 WINDOW_SECONDS = 7 * 24 * 3600
 SHORT_WINDOW_SECONDS = 20
@@ -132,6 +137,16 @@ class World:
 def terminal_id(number: int) -> str:
     """Field 41 of a terminal."""
     return f"{10_000_001 + number}"
+
+
+def a_million_later(rrn: str) -> str:
+    """The reference number that goes with the same STAN when the sequence of those has come round once more."""
+    value = int(rrn[RRN_DAY_SIZE:], 36) + STANS
+    digits = ""
+    while len(rrn) > RRN_DAY_SIZE + len(digits):
+        value, digit = divmod(value, 36)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
+    return rrn[:RRN_DAY_SIZE] + digits
 
 
 def listener_of(number: int) -> int:
@@ -240,7 +255,7 @@ def _link(number: int, setting: Setting) -> dict[str, object]:
             "mti": "0420" if number != 2 else "0400",
         },
         "pin": {"format": "iso-0", "key": f"link/{LINKS[number]}/zpk"},
-        "match": {"by": "rrn" if number == 1 else "stan"},
+        "match": {"by": "rrn" if number == MATCHED_BY_RRN else "stan"},
     }
     if setting.stands_in and LINKS[number] in STAND_IN_LINKS:
         link["stand_in"] = {

@@ -6,18 +6,16 @@ import argparse
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-
-import pytest
 
 from tests.simulation.options import Options
 from tests.simulation.run import execute
 
-from .build import ROOT, is_compiled_in, switch_on
+from .build import ROOT, VARIABLE, is_compiled_in, number_of, switch_on
 from .catalogue import Defect, load
 
 FORK = multiprocessing.get_context("fork")
@@ -60,7 +58,7 @@ def hunt(name: str, *, with_tests: bool = True, seeds: int = 0) -> Catch:
     defect = load()[name]
     catch = _simulate(defect, seeds or defect.seeds)
     if with_tests:
-        failed = tuple(test for test in defect.tests if _fails(defect, test))
+        failed = tuple(test for test in defect.tests if fails(defect, test))
         catch = replace(catch, tests=failed, is_expected=catch.is_expected and failed == defect.tests)
     return catch
 
@@ -106,25 +104,17 @@ def _simulate(defect: Defect, seeds: int) -> Catch:
     return Catch(defect.name, is_expected=not defect.seeds)
 
 
-def _fails(defect: Defect, test: str) -> bool:
-    """Whether a test fails with the defect; in one more process, as it may do to it what it likes."""
-
-    def run() -> None:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-            os.dup2(nowhere.fileno(), sys.stderr.fileno())
-            os.chdir(ROOT)
-            switch_on(defect.name)
-            os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:logging", test]))
-
-    process = FORK.Process(target=run)
-    process.start()
-    process.join(TEST_SECONDS_MAX)
-    status = process.exitcode
-    process.kill()
-    process.join()
-    # What ends its process, or never ends, is noticed as well.
-    return status is None or status < 0 or status == HAS_FAILED
+def fails(defect: Defect, test: str) -> bool:
+    """Whether a test fails with the defect, in a process that knows nothing of the simulation's remembered tables."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    environment = {**os.environ, VARIABLE: number_of(defect.name)}
+    try:
+        run = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, timeout=TEST_SECONDS_MAX, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True  # what never ends is noticed as well
+    return run.returncode < 0 or run.returncode == HAS_FAILED
 
 
 def row(defect: Defect, catch: Catch) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from .build import ROOT, build, changed_sources
 from .catalogue import CatalogueError, Defect, Hunk, load, parse
+from .hunt import fails
 from .weaving import CONDITION, woven
 
 QUICK_SEEDS = 100
@@ -115,6 +116,12 @@ def test_named_tests_are_there():
         for test in defect.tests:
             path, _, name = test.partition("::")
             assert f"def {name.rpartition('::')[2].partition('[')[0]}(" in (ROOT / path).read_text(), test
+
+
+def test_a_named_test_passes_where_its_defect_is_not():
+    """Else whoever asks whether it fails would believe that it finds everything."""
+    defect = next(defect for defect in load().values() if defect.tests)
+    assert not fails(defect, defect.tests[0])
 
 
 def test_the_docs_list_each():
