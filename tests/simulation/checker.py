@@ -120,10 +120,12 @@ class Checker:
                 if booking.is_overtaken and booking.heard_ns is not None and booking.heard_ns >= settled_ns:
                     booking.heard_ns = None  # the next one does not know of it
 
-    def given_up(self, terminal: str, amount_minor: int) -> None:
-        """An operator has given up what was owed of a payment; from now on it is the operator's to settle."""
+    def given_up(self, terminal: str, amount_minor: int, rrn: str) -> None:
+        """An operator has given up what was owed of a payment, or of the part that was approved; from now on it is the
+        operator's to settle."""
         for key, payment in self.payments.items():
-            if key.terminal == terminal and key.amount_minor == amount_minor:
+            is_named = key.amount_minor == amount_minor or any(one.rrn == rrn for one in self.bookings.get(key, ()))
+            if key.terminal == terminal and is_named:
                 payment.is_settled_by_hand = True
 
     def is_settled_by_hand(self, key: Key) -> bool:

@@ -213,9 +213,9 @@ class Issuer:
             return
         pieces = self.profile.echo(message, network=True)
         pieces[39] = self.profile.code_piece("approved", "8")
-        delay_ns = self._hesitation()
-        self._reply(wire, headers, self.profile.writer.message(answer_mti(message.mti), pieces), delay_ns)
-        self.clock.errand(delay_ns, self._signed_on.add, wire)
+        answer = self.profile.writer.message(answer_mti(message.mti), pieces)
+        frame = self.profile.framing.wrap(answer, self.profile.framing.reply_headers_for(headers))
+        self.clock.errand(self._hesitation(), self._send_network, wire, frame)
 
     def _take_request(self, wire: Wire, headers: bytes, message: Message) -> None:
         identity = self.profile.identity(message)
@@ -407,7 +407,7 @@ class Issuer:
                 pieces[39] = self.profile.code_piece(self.draw.choice(("approved", "do_not_honour")), request.mti[1])
                 garbled = self._signed(answer_mti(request.mti), pieces)
             case 2 if self.draw.random() < 0.5:  # an answer that says of nothing whose it is
-                wanted = {11, 37}
+                wanted = {11}
                 pieces = {number: piece for number, piece in pieces.items() if number in wanted}
                 pieces[39] = self.profile.code_piece(self.draw.choice(("approved", "do_not_honour")), request.mti[1])
                 garbled = self._signed(answer_mti(request.mti), pieces)
@@ -436,15 +436,22 @@ class Issuer:
         frame = framing.wrap(message, framing.reply_headers_for(headers))
         self.clock.errand(delay_ns, self._send, wire, frame, booking)
 
-    def _send(self, wire: Wire, frame: bytes, booking: Booking | None) -> None:
+    def _send_network(self, wire: Wire, frame: bytes) -> None:
+        """Whatever connection it goes out on may be used from then on."""
+        if (used := self._send(wire, frame, None)) is not None:
+            self._signed_on.add(used)
+
+    def _send(self, wire: Wire, frame: bytes, booking: Booking | None) -> Wire | None:
+        """On which connection it went out; None when on none."""
         if wire not in self.wires or (len(self.wires) > 1 and self._happens("reorder")):
             # Its host answers on whatever connection stands.
             if not self.wires or self.draw.random() < 0.5:
-                return
+                return None
             wire = self.draw.choice(list(self.wires))
         if self.clock.trace is not None:
             self.clock.tell(self.name, f"says {self._outline(frame)}")
         wire.to_switch(frame, None if booking is None else partial(self._heard, booking))
+        return wire
 
     def _outline(self, frame: bytes) -> str:
         try:

@@ -285,7 +285,7 @@ class Plant:
             else:
                 self.clock.tell("operator", f"gives up the {entry['what']} of {entry['amount_minor']}")
                 self.tally.given_up += 1
-                self.checker.given_up(entry["terminal"], entry["amount_minor"])
+                self.checker.given_up(entry["terminal"], entry["amount_minor"], entry["rrn"])
         self.flush()
 
     def finish(self) -> None:
