@@ -262,7 +262,7 @@ class Issuer:
 
     def _places(self, identity: Identity, message: Message) -> list[tuple[str, str, str]]:
         """By what a reversal may name a message: its moment stands in field 7 or in field 12, as its dialect says."""
-        occasions = {identity.occasion, self.profile.text(message, 12)}
+        occasions = dict.fromkeys((identity.occasion, self.profile.text(message, 12)))  # no set: whose order is chance
         return [(identity.stan, occasion, identity.terminal) for occasion in occasions]
 
     def _enter(self, identity: Identity, places: list[tuple[str, str, str]], booking: Booking) -> Booking | None:
@@ -400,11 +400,11 @@ class Issuer:
         match self.draw.randrange(4):
             case 0:
                 garbled = self.draw.randbytes(self.draw.randrange(1, 200))
-            case 1:  # neither yes nor no
-                garbled = self._signed(answer_mti(request.mti), pieces)
             case 1 if self.matches_by_rrn and 37 in pieces:  # to a request of a million numbers before
                 pieces[37] = self.profile.writer.piece(37, a_million_later(self.profile.text(request, 37)))
                 pieces[39] = self.profile.code_piece(self.draw.choice(("approved", "do_not_honour")), request.mti[1])
+                garbled = self._signed(answer_mti(request.mti), pieces)
+            case 1:  # neither yes nor no
                 garbled = self._signed(answer_mti(request.mti), pieces)
             case 2 if self.draw.random() < 0.5:  # an answer that says of nothing whose it is
                 wanted = {11}
