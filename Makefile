@@ -15,6 +15,8 @@ KILLS ?= 50
 SEED ?= 1
 PY := $(VENV)/bin/python
 JOBS := $(shell nproc 2>/dev/null || echo 1)
+# Of `make test`: on all cores; a file's tests share daemons, so they stay together.
+IN_PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 DEBUG_LIB := build/debug/lib
 # Of `make coverage`: what is measured, and what tries each byte, bit or call by itself, for hours where lines are traced.
 COVERED := tests/ext tests/switch
@@ -56,7 +58,7 @@ run: build ## Run the demo: switch, issuers and terminals on this machine (ARGS=
 test: setup build ## Run linters and tests (ARGS="tests/ext -k scan" for some of the tests)
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=1; \
-	$(PY) -m pytest $(ARGS) || status=1; \
+	$(PY) -m pytest $(IN_PARALLEL) $(ARGS) || status=1; \
 	exit $$status
 
 simulate: setup build ## Try to break what must always hold, on virtual time (SEEDS=100000 START=0 SECONDS=0)

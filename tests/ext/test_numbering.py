@@ -97,7 +97,7 @@ def test_nothing_is_given_that_is_not_reserved():
         numbering.rrn()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     instance=st.sampled_from([0, 5, 31, 32, 175]),
     left=st.integers(0, 3 * BLOCK_NUMBERS),

@@ -18,8 +18,8 @@ ROUNDS = {
     "scan": 30_000,
     "translation": 30_000,
     "mac": 20_000,
-    "authentication": 500,
-    "machine": 500,
+    "authentication": 150,
+    "machine": 300,
 }
 
 

@@ -47,8 +47,13 @@ def lay_compiled(folder: Path, *places: Path) -> None:
 
 
 def plain_environment() -> dict[str, str]:
-    """This environment without what would let a child find the package of the source tree."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    """This environment without what would let a child find the package of the source tree, or take itself for a part of
+    this run of pytest."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONSAFEPATH") and not name.startswith("PYTEST_")
+    }
 
 
 def run(*command: object, folder: Path, timeout_seconds: float = 100, check: bool = True) -> str:
