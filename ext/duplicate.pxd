@@ -95,8 +95,8 @@ cdef class DuplicateWindow:
     cdef readonly uint64_t brief_forgotten_early       # brief ones that made room before their time
 
     cdef uint32_t find(self, const NaturalKey *key) noexcept nogil
-    cdef uint32_t find_named(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
-                             bint *others) noexcept nogil
+    cdef uint32_t find_like(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
+                            int64_t amount_minor) noexcept nogil
     cdef uint32_t first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
     cdef uint32_t touched(self) noexcept nogil
     cdef int admits(self, uint32_t terminal, uint64_t size) noexcept nogil

@@ -96,31 +96,23 @@ cdef class DuplicateWindow:
             number = entry.next_same_hash
         return OUTCOME_NONE
 
-    cdef uint32_t find_named(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
-                             bint *others) noexcept nogil:
-        """The outcome that a reversal names by terminal, STAN and MTI class, or OUTCOME_NONE.
-
-        Card (``pan``) and moment (``named_at``) must be its own where both sides know them. Of several, as they occur
-        where terminals begin their STANs anew, it is the one with the key's date and time or batch, else the newest.
-        ``others`` is set when only outcomes of another card or moment have that number.
-        """
+    cdef uint32_t find_like(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
+                            int64_t amount_minor) noexcept nogil:
+        """The newest outcome of the key's terminal, STAN and MTI class that differs in none of moment (``named_at``),
+        card (``pan``) and amount, as far as both sides know them; OUTCOME_NONE when there is none."""
         cdef uint32_t number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
-        cdef uint32_t found = OUTCOME_NONE
         cdef Outcome *entry
         while number != OUTCOME_NONE:
             entry = &self._entries[number]
             if (entry.key.stan == key.stan and entry.key.terminal == key.terminal
-                    and entry.key.message_class == key.message_class):
-                if (named_at and entry.named_at and named_at != entry.named_at) or (
-                        pan_digits and entry.pan_digits
-                        and (pan_digits != entry.pan_digits or memcmp(pan, entry.pan, pan_digits) != 0)):
-                    others[0] = True
-                elif entry.key.occasion == key.occasion:
-                    return number
-                elif found == OUTCOME_NONE:
-                    found = number       # chains are newest first
+                    and entry.key.message_class == key.message_class
+                    and not (named_at and entry.named_at and named_at != entry.named_at)
+                    and not (amount_minor >= 0 and entry.amount_minor >= 0 and amount_minor != entry.amount_minor)
+                    and not (pan_digits and entry.pan_digits and (
+                        pan_digits != entry.pan_digits or memcmp(pan, entry.pan, pan_digits) != 0))):
+                return number             # chains are newest first
             number = entry.next_same_hash
-        return found
+        return OUTCOME_NONE
 
     cdef uint32_t first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
         """The newest of the outcomes, chained by ``next_same_hash``, among which are all of such a request;

@@ -20,16 +20,19 @@ cdef class Finder:
     cdef dict _names                      # by segment: links by number
     cdef set _unreadable                  # names of segments
     cdef int64_t _offset_s                # of local time, for dates
+    cdef uint32_t _references_left        # that may still be looked at
 
     cdef object _look_for(self, const Naming *naming)
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number)
     cdef int _complete(self, Original original, int first) except -1
+    cdef int _count_references(self, Original original, int first) except -1
     cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1
 
 
 cdef class Picker(Visitor):
     """Takes one record of a batch."""
     cdef uint32_t number
+    cdef int segment          # number of its segment
     cdef bint is_found
     cdef Record record
     cdef bytes message

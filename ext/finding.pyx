@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 from switch.kind cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
 from switch.naming cimport LIKE_NOT, Candidate, date_of, likeness
 from switch.originals cimport Choice
-from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_rrn
+from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
     FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, unpack_digits,
 )
@@ -22,6 +22,7 @@ from switch.replay import JournalDamaged
 cdef enum:
     PAN_ROOM = 20
     CANDIDATES_MAX = 64       # of one key that are looked at, the newest; more share a number that says nothing
+    REFERENCES_MAX = 512      # requests that refer to others, that are looked at for one look-up
     VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
 
 DAY_US = 86_400_000_000
@@ -185,6 +186,7 @@ cdef class Finder:
         cdef list keys = [key_of_number(&self._key, naming.terminal, naming.stan)]
         cdef set seen = set()
         cdef int first = self._first_in_reach()
+        self._references_left = REFERENCES_MAX
         if naming.rrn[0]:
             keys.append(key_of_rrn(&self._key, naming.rrn))
         if not naming.says and naming.is_whole and naming.pan_digits and naming.amount_minor >= 0:
@@ -218,6 +220,8 @@ cdef class Finder:
                     like = likeness(naming, &candidate)
                     if like != LIKE_NOT:
                         self._complete(original, number)
+                        if not naming.is_whole:
+                            self._count_references(original, number)
                         choice.offer(original, like, original.stands(), original.position)
         return choice.chosen()
 
@@ -259,57 +263,72 @@ cdef class Finder:
         return names
 
     cdef int _complete(self, Original original, int first) except -1:
-        """Add what became of it, and what refers to it."""
-        cdef SegmentIndex index
+        """Add what became of it."""
         cdef Picker picker
         cdef Record *record
-        cdef uint64_t key = key_of_position(&self._key, original.position)
-        cdef int number
-        for number in range(first, len(self._indexes)):
-            index = self._indexes[number]
-            for offset, place in index.places_of(key):
-                picker = self._pick(index, offset, place)
-                record = &picker.record
-                if not picker.is_found:
-                    continue
-                if record.head.type == RECORD_OUTCOME and record.outcome.intent == original.position:
-                    original.has_ended = True
-                    original.is_approved = record.outcome.flags & FLAG_APPROVED != 0
-                    original.approved_minor = record.approved_minor
-                    memcpy(original.authorization_code, record.outcome.authorization_code, 6)
-                elif record.head.type == RECORD_REVERSAL and record.reversal.original == original.position:
-                    original.is_taken_back = True
-                elif record.head.type == RECORD_CANCELLED and _takes_back(record, original.position):
-                    original.is_taken_back = True
-                elif (record.head.type in (RECORD_INTENT, RECORD_ADVICE)
-                        and record.request.refers_to == original.position
-                        and self._reference_stands(record.position, record.request.kind, number)):
-                    original.count(record.request.kind, record.request.amount_minor)
+        for picker in self._records_of(key_of_position(&self._key, original.position), first):
+            record = &picker.record
+            if record.head.type == RECORD_OUTCOME and record.outcome.intent == original.position:
+                original.has_ended = True
+                original.is_approved = record.outcome.flags & FLAG_APPROVED != 0
+                original.approved_minor = record.approved_minor
+                memcpy(original.authorization_code, record.outcome.authorization_code, 6)
+            elif record.head.type == RECORD_REVERSAL and record.reversal.original == original.position:
+                original.is_taken_back = True
+            elif record.head.type == RECORD_CANCELLED and _takes_back(record, original.position):
+                original.is_taken_back = True
+        return 0
+
+    cdef int _count_references(self, Original original, int first) except -1:
+        """Add what refers to it, and stands; or that it is too much to look at."""
+        cdef Picker picker
+        cdef Record *record
+        for picker in self._records_of(key_of_reference(&self._key, original.position), first):
+            if self._references_left == 0:
+                original.is_crowded = True
+                break
+            self._references_left -= 1
+            record = &picker.record
+            if (record.head.type in (RECORD_INTENT, RECORD_ADVICE) and record.request.refers_to == original.position
+                    and self._reference_stands(record.position, record.request.kind, picker.segment)):
+                original.count(record.request.kind, record.request.amount_minor)
         return 0
 
     cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1:
         """Whether something that refers to an original was approved, or may still be, and was not undone."""
-        cdef SegmentIndex index
         cdef Picker picker
         cdef Record *record
-        cdef uint64_t key = key_of_position(&self._key, position)
+        for picker in self._records_of(key_of_position(&self._key, position), first):
+            record = &picker.record
+            if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
+                if not record.outcome.flags & FLAG_APPROVED:
+                    return False
+            elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
+                return False
+            elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
+                return False
+        if VOIDS >> kind & 1:
+            return True
+        for picker in self._records_of(key_of_reference(&self._key, position), first):
+            if self._references_left == 0:
+                break
+            self._references_left -= 1
+            record = &picker.record
+            if (record.head.type == RECORD_INTENT and record.request.refers_to == position
+                    and VOIDS >> record.request.kind & 1
+                    and self._reference_stands(record.position, record.request.kind, picker.segment)):
+                return False
+        return True
+
+    def _records_of(self, uint64_t key, int first):
+        """The records with a key, oldest first, from a segment on."""
+        cdef SegmentIndex index
+        cdef Picker picker
         cdef int number
         for number in range(first, len(self._indexes)):
             index = self._indexes[number]
             for offset, place in index.places_of(key):
                 picker = self._pick(index, offset, place)
-                record = &picker.record
-                if not picker.is_found:
-                    continue
-                if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
-                    if not record.outcome.flags & FLAG_APPROVED:
-                        return False
-                elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
-                    return False
-                elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
-                    return False
-                elif (record.head.type == RECORD_INTENT and record.request.refers_to == position
-                        and VOIDS >> record.request.kind & 1 and not VOIDS >> kind & 1
-                        and self._reference_stands(record.position, record.request.kind, number)):
-                    return False
-        return True
+                if picker.is_found:
+                    picker.segment = number
+                    yield picker

@@ -33,7 +33,8 @@ cdef struct Naming:
     uint32_t date             # MMDD, the original's; 0: it does not say
     int64_t wall_s            # when the message came
     int64_t amount_minor      # of the message; -1: none
-    uint8_t says              # it has original data elements; else STAN and occasion are its own
+    uint8_t says              # STAN and occasion are its original's: by data elements, or as its dialect has it
+    uint8_t has_data          # it has original data elements that name a STAN
     uint8_t is_whole          # its amount is its original's (reversals); else it may be another one
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]

@@ -127,7 +127,7 @@ cdef bint _read_form(DialectTables tables, const MessageIndex *message, const Or
     if stan <= 0:
         return False
     naming.stan = <uint32_t>stan
-    naming.says = True
+    naming.says = naming.has_data = True
     return True
 
 
@@ -197,6 +197,17 @@ cdef bint _may_be_the_same(int64_t one, int64_t other) noexcept nogil:
     return apart <= ZONES_APART_SECONDS
 
 
+cdef bint _is_right_besides(const Naming *naming, bint is_likely, bint knows_card, bint same_amount, bint other_amount,
+                            int64_t age_s) noexcept nogil:
+    """Whether so much is right besides the STAN that a moment that is wrong or missing does not matter."""
+    if not is_likely or not (knows_card or same_amount) or (naming.is_whole and other_amount):
+        return False
+    # STANs begin anew: what is taken back without a moment was done a short while ago.
+    if naming.is_whole and not naming.named_at and age_s > DAY_SECONDS:
+        return False
+    return naming.says or (knows_card and same_amount)
+
+
 cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil:
     cdef bint knows_card = naming.pan_digits and candidate.pan_digits
     cdef bint same_amount = naming.amount_minor >= 0 and naming.amount_minor == candidate.amount_minor
@@ -211,25 +222,32 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
                        or memcmp(naming.pan, candidate.pan, naming.pan_digits) != 0):
         return LIKE_NOT
     # A reversal of a void may carry the reference number of the sale that the void was of: the sale is not meant.
+    # Numbers can be guessed, and left over from another payment: a terminal takes back what it has done itself, if it
+    # does not say another STAN; and what another one of its merchant has done it may refund with the card at hand.
     if (naming.rrn[0] and is_likely and candidate.rrn != NULL
             and memcmp(naming.rrn, candidate.rrn, NAMED_RRN_BYTES) == 0
+            and (same_terminal and not (naming.has_data and naming.stan != candidate.stan)
+                 if naming.is_whole else same_terminal or knows_card)
             and (same_amount or (knows_card and not (naming.is_whole and other_amount)))):
         best = LIKE_EXACT
     if same_terminal and naming.stan == candidate.stan:
         if naming.named_at and candidate.named_at:
             found = LIKE_EXACT + 10 if naming.named_at == candidate.named_at else (
                 LIKE_LOOSE if _may_be_the_same(naming.named_at, candidate.named_at) else LIKE_NOT)
+        elif naming.date and candidate.date and not _are_near(naming.date, candidate.date):
+            found = LIKE_NOT              # batches and STANs begin anew
         elif naming.occasion == candidate.occasion and naming.occasion != NO_OCCASION:
             found = LIKE_EXACT + 5
         elif naming.date and candidate.date:
-            found = LIKE_EXACT + 2 if _are_near(naming.date, candidate.date) else LIKE_NOT
+            found = LIKE_EXACT + 2
         else:
             found = LIKE_LOOSE
-        if found == LIKE_LOOSE and (not is_likely or naming.is_whole and other_amount
-                                    or not (naming.says or knows_card and same_amount)):
+        if found == LIKE_LOOSE and not _is_right_besides(naming, is_likely, knows_card, same_amount, other_amount,
+                                                         naming.wall_s - candidate.wall_s):
             found = LIKE_NOT
         if found:
             found += 2 * knows_card + 2 * same_amount + (naming.message_class == candidate.message_class)
+            found += naming.date != 0 and naming.date == candidate.date
         best = max(best, found)
     if (best == LIKE_NOT and is_likely and not naming.says and naming.is_whole and same_terminal and knows_card
             and same_amount and 0 <= naming.wall_s - candidate.wall_s <= ALIKE_SECONDS):

@@ -80,6 +80,7 @@ cdef class Original:
     cdef readonly uint32_t completions
     cdef readonly int64_t completed_minor
     cdef readonly int64_t refunded_minor
+    cdef readonly bint is_crowded         # more refers to it than is looked at
 
     cdef void count(self, int kind, int64_t amount_minor) noexcept nogil
     """Something of this kind and amount refers to it, and stands."""

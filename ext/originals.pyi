@@ -40,6 +40,7 @@ class Original:
     completions: int
     completed_minor: int
     refunded_minor: int
+    is_crowded: bool
 
 @final
 class Choice: ...

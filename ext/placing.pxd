@@ -1,8 +1,9 @@
 """Where the records of originals stand: an index of each segment of the journal, by what may be asked for.
 
-An index has an entry for each of: terminal and STAN of a request; its reference number; terminal, card and amount; and
-the position of a transaction, for each record that says what became of it. Keys are hashes under a key of the journal.
-A sealed segment's index is a file beside it, sorted; that of the segment which is being written is in memory.
+An index has an entry for each of: terminal and STAN of a request; its reference number; terminal, card and amount;
+the position of a transaction, for each record that says what became of it; and the same for each request that refers
+to it. Keys are hashes under a key of the journal. A sealed segment's index is a file beside it, sorted; that of the
+segment which is being written is in memory.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
@@ -23,6 +24,7 @@ cdef uint64_t key_of_card(const SipKey *secret, const uint8_t *terminal, const u
                           int64_t amount_minor) noexcept nogil
 """``pan`` in ASCII digits."""
 cdef uint64_t key_of_position(const SipKey *secret, int64_t position) noexcept nogil
+cdef uint64_t key_of_reference(const SipKey *secret, int64_t position) noexcept nogil
 
 
 cdef class SegmentIndex(Visitor):

@@ -16,13 +16,14 @@ cdef enum:
     BY_RRN
     BY_CARD
     BY_POSITION
+    BY_REFERENCE
     KEY_ROOM = 64
     PAN_ROOM = 20
     PLACES_FIRST = 1024
     INDEX_MAGIC_BYTES = 8
     FILE_READ = 256           # places that are read at a time from a file
 
-INDEX_MAGIC = b"ASWINDX1"
+INDEX_MAGIC = b"ASWINDX2"
 
 cdef packed struct IndexHead:
     uint8_t magic[INDEX_MAGIC_BYTES]
@@ -61,11 +62,19 @@ cdef uint64_t key_of_card(const SipKey *secret, const uint8_t *terminal, const u
     return siphash(secret, text, size + pan_digits)
 
 
-cdef uint64_t key_of_position(const SipKey *secret, int64_t position) noexcept nogil:
+cdef uint64_t _key_of_place(const SipKey *secret, uint8_t sort, int64_t position) noexcept nogil:
     cdef uint8_t text[KEY_ROOM]
-    text[0] = BY_POSITION
+    text[0] = sort
     memcpy(text + 1, &position, sizeof(position))
     return siphash(secret, text, 1 + sizeof(position))
+
+
+cdef uint64_t key_of_position(const SipKey *secret, int64_t position) noexcept nogil:
+    return _key_of_place(secret, BY_POSITION, position)
+
+
+cdef uint64_t key_of_reference(const SipKey *secret, int64_t position) noexcept nogil:
+    return _key_of_place(secret, BY_REFERENCE, position)
 
 
 cdef int by_key(const void *one, const void *other) noexcept nogil:
@@ -144,7 +153,7 @@ cdef class SegmentIndex(Visitor):
             unpack_digits(request.pan, request.pan_digits, pan)
             self._put(key_of_card(&self._secret, request.terminal, pan, request.pan_digits, request.amount_minor))
         if request.refers_to:
-            self._put(key_of_position(&self._secret, request.refers_to))
+            self._put(key_of_reference(&self._secret, request.refers_to))
         return 0
 
     cdef int _put(self, uint64_t key) except -1:
@@ -205,7 +214,8 @@ cdef class SegmentIndex(Visitor):
 
     def holds(self, int64_t position):
         """Whether something in it speaks of the transaction that begins at a position."""
-        return bool(self.places_of(key_of_position(&self._secret, position)))
+        return bool(self.places_of(key_of_position(&self._secret, position))
+                    or self.places_of(key_of_reference(&self._secret, position)))
 
     # --- in a file ------------------------------------------------------------------------------------------------
 

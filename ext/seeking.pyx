@@ -163,7 +163,7 @@ cdef int _check_excess(State state, int kind, int64_t amount_minor, Original ori
     cdef int64_t whole = original.worth()
     if not original.stands() or not original.has_ended:
         return REASON_ORIGINAL_NOT_FOUND          # what was not approved, or was taken back, is nothing to refer to
-    if original.voids:
+    if original.voids or original.is_crowded:
         return REASON_INVALID_TRANSACTION
     if kind == KIND_REFUND:
         return REASON_INVALID_AMOUNT if original.refunded_minor + amount_minor > whole else NOT_REFUSED

@@ -14,7 +14,7 @@ from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND
-from switch.naming cimport LIKE_EXACT, Candidate, Naming, likeness, moment_of, read_naming
+from switch.naming cimport LIKE_EXACT, Candidate, Naming, fold, likeness, moment_of, read_naming
 from switch.note_queue cimport NOTE_REVERSAL_WITHOUT_LINK
 from switch.originals cimport Wanted
 from switch.outcome cimport finish_reversal
@@ -154,7 +154,9 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     cdef uint32_t number
     cdef Outcome *entry
     cdef int64_t position
-    key.occasion = <uint64_t>naming.named_at
+    # One entry for each payment that may be meant: under one STAN there may be others, of another card or amount.
+    key.occasion = fold(<uint64_t>naming.named_at, naming.pan, naming.pan_digits)
+    key.occasion = fold(key.occasion, <const uint8_t *>&naming.amount_minor, sizeof(naming.amount_minor))
     key.terminal = terminal_number
     key.stan = naming.stan
     key.message_class = CLASS_GIVEN_UP
@@ -180,17 +182,14 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
 cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_number, int64_t stan,
                       int64_t amount_minor) noexcept nogil:
     cdef NaturalKey key
-    cdef bint others = False
     cdef uint32_t number
-    key.occasion = <uint64_t>moment_of(tables, &state.request)
     key.terminal = terminal_number
     key.stan = <uint32_t>stan
     key.message_class = CLASS_GIVEN_UP
     key._padding = 0
-    number = state.duplicates.find_named(&key, <int64_t>key.occasion, state.pan, state.pan_digits, &others)
+    number = state.duplicates.find_like(&key, moment_of(tables, &state.request), state.pan, state.pan_digits,
+                                        amount_minor)
     if number == OUTCOME_NONE:
-        return POSITION_FAILED
-    if state.duplicates.at(number).amount_minor != amount_minor:
         return POSITION_FAILED
     return state.duplicates.at(number).position
 

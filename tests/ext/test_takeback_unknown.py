@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ext.seeking_world import bought, taking_back, world_of
 from tests.ext.world import World, link, purchase, reversal
 
 
@@ -54,3 +55,38 @@ def test_forwarded_reversal_is_acknowledged_where_answers_are_matched_by_rrn():
     world.advance(1)
     assert world.engine.owed == 0
     world.settle()
+
+
+@pytest.mark.parametrize("left_out", [{"f4": None}, {"f2": None}, {"f4": None, "f2": None}, {"f90": None}])
+def test_what_its_reversal_does_not_say_does_not_make_it_another_payment(world, left_out):
+    terminal = world.terminal("iso")
+    paid = purchase(world)
+    changes = {"f11": paid["11"], **left_out} if "f90" in left_out else left_out
+    terminal.send(reversal(world, paid, **changes))
+    assert terminal.read_one()["39"] in ("00", "25")  # 25: without a card there is no issuer to ask
+    issuer = world.issuer("bank-a")
+    issuer.read()
+    accepted = "f2" not in left_out
+    terminal.send(paid)
+    if accepted:
+        assert terminal.read_one()["39"] == "68"
+        assert issuer.read() == []
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("other", [{"f2": "6225880000000017"}, {"f4": "000000077777"}])
+def test_each_payment_under_one_stan_is_taken_back_by_its_own_reversal(other, is_killed):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal = world.terminal("pos")
+    paid = bought(world)
+    for changes in (other, {}):
+        assert terminal.ask(taking_back(world, paid, **changes))["39"] == "00"
+    if is_killed:
+        world = world.killed()
+        terminal = world.terminal("pos")
+    issuer = world.issuer()
+    world.tick()
+    assert [message["t"] for message in issuer.read()] == ["0420", "0420"]
+    for one in (paid, {**paid, **{name[1:]: value for name, value in other.items()}}):
+        assert terminal.ask(one)["39"] == "68"
+    assert issuer.read() == []

@@ -1,0 +1,227 @@
+"""No wrong reference makes the switch take back, void or refund another payment than the one that is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of
+from tests.ext.test_originals_referred import referring
+from tests.ext.world import OTHER_MERCHANT, VISA, change, link
+
+LATER_S = 700  # than the duplicate window reaches
+DAY_S = 86_400
+STAND_IN = {"limits": [{"currency": "156", "amount_max": 20_000, "outstanding_max": 100_000}]}
+NEIGHBOUR = {"f41": "10000001"}  # of the same merchant
+STRANGER = {"f41": "10000003", "f42": OTHER_MERCHANT}
+ROUTES = ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]
+
+
+def started(**changes):
+    """A world in which a payment was approved a while ago: world, terminal, issuer, what was sent, and told."""
+    world = world_of("iso87-ascii", "iso87-ascii", routes=ROUTES, **changes)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, told = approve(world, terminal, bank, request)
+    return world, terminal, bank, request, asked, told
+
+
+def stans_taken_back(world, bank):
+    """The STANs that the issuer is told to take back, by field 90."""
+    world.tick()
+    taken = []
+    for message in bank.read():
+        assert message["t"] == "0420"
+        taken.append(message.get("90", "")[4:10])
+        bank.answer(message, "25" if message.get("38") is None else "00")
+    return taken
+
+
+@pytest.mark.parametrize("with_card", [True, False])
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("who", [NEIGHBOUR, STRANGER])
+@pytest.mark.parametrize("later_s", [1, LATER_S])
+def test_nobody_takes_back_what_another_terminal_has_done(later_s, who, named, with_card):
+    world, _, bank, request, asked, told = started()
+    terminal = world.later(later_s)
+    card = {} if with_card else {"f2": None}
+    terminal.send(taking_back(world, request, named=named, f37=told["37"], **who, **card))
+    assert asked["11"] not in stans_taken_back(world, bank)
+    terminal.read()
+    if later_s == 1:
+        assert terminal.ask(request)["39"] == "00"
+
+
+@pytest.mark.parametrize("kind", ["void", "refund"])
+@pytest.mark.parametrize(
+    ("who", "changes", "code"),
+    [
+        (NEIGHBOUR, {}, None),
+        (NEIGHBOUR, {"f2": None}, "30"),
+        (NEIGHBOUR, {"f37": None}, "25"),
+        (STRANGER, {}, "25"),
+        ({}, {"f2": VISA}, "25"),
+        ({}, {"f2": None}, "30"),  # its issuer has to be told the card
+    ],
+)
+def test_who_may_refer_to_a_payment(kind, who, changes, code):
+    world, terminal, _, request, _, told = started(originals={"not_found": "refuse"})
+    terminal.send(referring(world, kind, request, told, **who, **changes))
+    world.tick()
+    if code is None:
+        assert terminal.read() == []
+    else:
+        assert terminal.read_one()["39"] == code
+
+
+def test_reference_number_left_over_from_another_payment_does_not_name_it():
+    """The terminal takes back what never came here, and repeats the number that it was told last."""
+    world, terminal, bank, request, asked, told = started()
+    never = bought(world)
+    assert terminal.ask(taking_back(world, never, f37=told["37"]))["39"] == "00"
+    assert asked["11"] not in stans_taken_back(world, bank)
+    assert terminal.ask(request)["39"] == "00"
+
+
+@pytest.mark.parametrize(("days", "is_meant"), [(0.5, True), (20, False)])
+def test_stan_that_began_anew_is_not_the_one_of_weeks_ago(days, is_meant):
+    """A terminal that says no moment; and what it takes back may never have come here."""
+    world, _, bank, request, asked, _ = started()
+    terminal = world.later(days * DAY_S)
+    data = original_data_of(request, "iso87-ascii", moment="0" * 10)
+    reversal = taking_back(world, request, f90=data, f12="170000", f13="0204")
+    assert terminal.ask(reversal)["39"] == "00"
+    assert (asked["11"] in stans_taken_back(world, bank)) == is_meant
+
+
+def test_stan_alone_takes_nothing_back():
+    world, _, bank, request, asked, _ = started()
+    terminal = world.later(LATER_S)
+    data = original_data_of(request, "iso87-ascii", moment="0" * 10)
+    terminal.send(taking_back(world, request, f90=data, f12="170000", f2=None, f4=None))
+    assert asked["11"] not in stans_taken_back(world, bank)
+    assert terminal.read_one()["39"] == "25"
+
+
+def test_same_stan_and_batch_on_another_day_is_another_payment():
+    world = world_of("cup", "cup", originals={"not_found": "refuse"})
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    void = referring(world, "void", request, told, f37=None)
+    for date, is_found in (("0110", False), ("0115", True)):
+        terminal.send(change(void, f11=world.stan(), f61=void["61"][:-4] + date))
+        world.tick()
+        if is_found:
+            assert bank.read_one()["t"] == "0200"
+        else:
+            assert terminal.read_one()["39"] == "25"
+
+
+# --- what an original has become --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_refunds_are_held_to_the_part_that_was_approved(is_killed):
+    links = [link("bank-a", "iso87-ascii", partial_approval=True)]
+    listeners = [{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii", "partial_approval": "always"}]
+    world = world_of("iso87-ascii", "iso87-ascii", links=links)
+    world = world.killed(listeners=listeners, links=links)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    terminal.send(request)
+    bank.answer(bank.read_one(), "10", f4="000000000600", f38="A1B2C3")
+    told = terminal.read_one()
+    assert told["4"] == "000000000600"
+    if is_killed:
+        world = world.killed(later_s=LATER_S, listeners=listeners, links=links)
+        terminal, bank = world.terminal("pos"), world.issuer()
+    for stan, amount, code in ((901, "601", "13"), (902, "600", "00"), (903, "1", "13")):
+        terminal.send(referring(world, "refund", request, told, f4=amount.rjust(12, "0"), f11=f"{stan:06d}"))
+        world.tick()
+        if code == "00":
+            bank.answer(bank.read_one())
+        assert terminal.read_one()["39"] == code
+
+
+def test_payment_in_flight_cannot_be_voided_and_can_be_taken_back():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    terminal.send(request)
+    asked = bank.read_one()
+    other = world.terminal("pos")
+    other.send(referring(world, "void", request, {"37": asked["37"]}))
+    world.tick()
+    assert other.read_one()["39"] == "25"
+    assert other.ask(taking_back(world, request))["39"] == "00"
+    bank.answer(asked)
+    assert terminal.read_one()["39"] == "68"
+    assert stans_taken_back(world, bank) == [asked["11"]]
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+@pytest.mark.parametrize("kind", ["reversal", "refund"])
+def test_approval_by_stand_in_is_an_original(kind, is_told):
+    world = world_of("iso87-ascii", "iso87-ascii", links=[link("bank-a", "iso87-ascii", stand_in=STAND_IN)])
+    terminal = world.terminal("pos")
+    request = bought(world)
+    told = terminal.ask(request)
+    assert told["38"].startswith("SI")
+    if is_told:
+        bank = world.issuer()
+        world.tick()
+        advice = bank.read_one()
+        bank.answer(advice)
+        world.tick()
+    terminal = world.later(LATER_S)
+    bank = world.issuer()
+    if not is_told:
+        advice = bank.read_one()
+    if kind == "reversal":
+        assert terminal.ask(taking_back(world, request))["39"] == "00"
+        world.tick()
+        bank.answer(advice)
+        world.tick()
+        taken = bank.read_one()
+        assert taken["90"][4:10] == advice["11"]
+        return
+    terminal.send(referring(world, kind, request, told))
+    world.tick()
+    sent = bank.read_one()
+    assert sent["90"][4:10] == advice["11"]
+    assert sent["37"] != advice["37"]
+
+
+def test_void_of_a_void_and_refund_after_a_void_was_taken_back():
+    world, terminal, bank, request, _, told = started()
+    void = referring(world, "void", request, told)
+    voided, told_of_void = approve(world, terminal, bank, void)
+    terminal.send(referring(world, "void", void, told_of_void, f11="000800"))
+    world.tick()
+    passed_on = bank.read_one()  # no kind of void has a void for its original: its issuer decides
+    assert passed_on["90"][4:10] == void["11"]
+    bank.answer(passed_on, "12")
+    assert terminal.read_one()["39"] == "12"
+    assert terminal.ask(taking_back(world, void))["39"] == "00"
+    assert stans_taken_back(world, bank) == [voided["11"]]
+    _, answer = approve(world, terminal, bank, referring(world, "refund", request, told))
+    assert answer["39"] == "00"
+
+
+def test_too_many_references_to_one_payment_are_refused():
+    """Each is read for the next one: nobody may make look-ups long for others."""
+    world, terminal, bank, request, _, told = started(limits={"duplicate_window_count_max": 4_000})
+    refund = referring(world, "refund", request, told, f4="000000000001")
+    for number in range(512):
+        terminal.send(change(refund, f11=f"{10_000 + number:06d}"))
+        world.tick()
+        bank.answer(bank.read_one(), "05")
+        assert terminal.read_one()["39"] == "05"
+    terminal.send(change(refund, f11="020000"))
+    world.tick()
+    bank.answer(bank.read_one())
+    assert terminal.read_one()["39"] == "00"
+    terminal.send(change(refund, f11="020001"))
+    world.tick()
+    assert terminal.read_one()["39"] == "12"
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
