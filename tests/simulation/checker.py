@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from .world import TELLS_PARTS
+
 if TYPE_CHECKING:
     from .clock import Clock
     from .issuer import Booking
-    from .terminal import Payment
+    from .payment import Payment
 
 ADVISED = {"advice": ("advice", "purchase"), "preauthorization_advice": ("preauthorization",)}
 """What an advice may tell of: what a terminal has approved by itself, and what stand-in has."""
@@ -70,7 +72,7 @@ class Checker:
         """A terminal sends a transaction for the first time."""
         self.payments[key] = payment
 
-    def told(self, payment: Payment, approved: bool, code: str, rrn: str) -> None:
+    def told(self, payment: Payment, approved: bool, code: str, rrn: str, part: int = 0) -> None:
         """A terminal was given an answer that it may believe.
 
         Args:
@@ -78,6 +80,7 @@ class Checker:
             approved: What it says.
             code: The authorization code; empty where there is none.
             rrn: The retrieval reference number.
+            part: The amount that is approved, where it is a part only.
         """
         key = payment.key
         if not approved and code:
@@ -92,9 +95,17 @@ class Checker:
         payment.told = approved
         if not approved or payment.is_given_up or payment.stood_in or key.kind in ADVICES:
             return
+        self._compare_answer(key, code, rrn, part)
+
+    def _compare_answer(self, key: Key, code: str, rrn: str, part: int) -> None:
+        """An approval must say what its issuer has said."""
         bookings = [one for one in self.bookings.get(key, ()) if one.was_approved]
         if not bookings:
             self.report("I3", f"{key} was told approved, but no issuer approved it")
+        elif part not in {one.part for one in bookings if not one.hides_part}:
+            self.report("fields", f"{key} was told that {part or 'all'} is approved; its issuer said something else")
+        elif part and not any(one.issuer in TELLS_PARTS for one in bookings):
+            self.report("I3", f"{key} was told of a part, which its link is not to tell of")
         elif code not in {one.code for one in bookings}:
             self.report("fields", f"{key} was told authorization code {code}; its issuer gave another one")
         elif not {rrn, ""} & {one.rrn for one in bookings}:

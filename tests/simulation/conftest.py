@@ -12,7 +12,7 @@ SEEDS = 500
 """Among which each kind of world stands."""
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(scope="module")
 def kept_between_runs():
     """Fill the simulation's caches, and empty them in the end."""
     before = {name: getattr(assembly, name) for name in (*POLICIES, "Composer", "Numbering")}

@@ -33,6 +33,9 @@ QUEUE_NS_MAX = 8 * SECOND
 PARTLY_APPROVED = {"iso93": "002"}
 """Response code of an approval of less than was asked for, by the dialect's family; 10 in those of 1987."""
 
+HIDDEN_PART = 0.2
+"""How likely an issuer that approves a part does not say of which amount."""
+
 BUSY = ("system_malfunction", "issuer_unavailable", "cut_over", "mac_failed")
 """With which an issuer refuses an advice for now."""
 
@@ -63,6 +66,7 @@ class Booking:
         asked_on: The connection on which it was asked for.
         is_overtaken: Whether it was charged though its reversal had come before it.
         part: The amount that was approved, where that is less than what was asked for.
+        hides_part: Whether its answer speaks of a part and does not say of which.
         code: Its authorization code; empty when it was declined.
         rrn: Its retrieval reference number; empty where it was given none of its own.
         heard_ns: When the switch that asked has read an answer last; what was overtaken it can only learn from that.
@@ -78,6 +82,7 @@ class Booking:
     rrn: str
     is_overtaken: bool = False
     part: int = 0
+    hides_part: bool = False
     heard_ns: int | None = None
 
 
@@ -241,12 +246,14 @@ class Issuer:
         pieces = self.profile.echo(message)
         pieces[39] = self.profile.code_piece("approved" if approved else "do_not_honour", message.mti[1])
         part = 0
-        if approved and self._happens("partial"):
-            part = self.draw.randrange(1, key.amount_minor) if key.amount_minor > 1 else 0
-            if part:
-                pieces[4] = self.profile.writer.piece(4, f"{part:012d}")
-            else:
+        hides_part = False
+        if approved and key.amount_minor > 1 and self._happens("partial", 3.0):
+            hides_part = self.draw.random() < HIDDEN_PART
+            if hides_part:
                 pieces.pop(4, None)
+            else:
+                part = self.draw.randrange(1, key.amount_minor)
+                pieces[4] = self.profile.writer.piece(4, f"{part:012d}")
             pieces[39] = self.profile.writer.piece(39, PARTLY_APPROVED.get(self.profile.dialect.name[:5], "10"))
         code = f"{self.draw.randrange(1_000_000):06d}" if approved else ""
         if code:
@@ -256,7 +263,7 @@ class Issuer:
         # Where a void names its original by field 37, that is not a number of its own.
         names_original = "compute:original_rrn" in self.profile.dialect.file.policy.reference.get("37", ())
         rrn = "" if names_original and kind_traits(kind).refers_to else identity.rrn
-        booking = Booking(self.name, key, approved, state, answer, wire, code, rrn, is_overtaken, part)
+        booking = Booking(self.name, key, approved, state, answer, wire, code, rrn, is_overtaken, part, hides_part)
         self._compare(key, message, is_advice=False)
         return self._enter(identity, places, booking)
 
@@ -372,6 +379,8 @@ class Issuer:
         text = self.profile.text
         if payment is not None and self.profile.pan(message) != payment.card.pan:
             self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with another card number")
+        if payment is not None and payment.part and int(text(message, 4) or "0") != payment.part:
+            self.checker.report("fields", f"{self.name} got a reversal of {booking.key}, not of {payment.part} of it")
         code, rrn = text(message, 38).strip(), text(message, 37).strip()
         if code.strip("0") and code != booking.code:
             self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with authorization code {code}")

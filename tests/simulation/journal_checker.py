@@ -92,6 +92,7 @@ class JournalChecker:
         if outcome is not None:
             found["reference number of its OUTCOME"] = (outcome.get("rrn", ""), asked["rrn"])
             if outcome["approved"] and booking is not None:
+                found["approved part"] = (outcome.get("approved_minor", 0), booking.part)
                 found["authorization code"] = (outcome["authorization_code"].strip(), booking.code.strip())
         for name, (is_there, wanted) in found.items():
             if is_there != wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,17 +10,19 @@ from switch.scan import ScanError
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 
-from .cards import CARDS, Presented, present
+from .cards import CARDS, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
-from .world import CURRENCY, MERCHANT, STAND_IN_PREFIXES, listener_of, terminal_id
+from .payment import Exchange, Payment
+from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, terminal_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from switch.scan import Message
 
+    from .cards import Presented
     from .checker import Checker
     from .clock import Clock
     from .network import Wire
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from .world import World
 
 BATCH = "000001"
+MARKED = f"22{BATCH}000501"
+"""Field 60 of a CUP terminal that can take the approval of a part, as its last digit says."""
+
 AMOUNTS_A_TERMINAL = 10_000
 KINDS = ("purchase",) * 7 + ("refund", "cash_advance", "preauthorization", "advice")
-STAND_IN_KINDS = frozenset({"purchase", "preauthorization"})
 REGRETTED = frozenset({"purchase"})
 WINDOW_ENDS_NS = 300 * MS
 """So long before the end of the window something is played again."""
@@ -45,80 +48,11 @@ SETTLED_REASONS = frozenset({"approved", "original_not_found", "no_such_issuer"}
 """With which a terminal takes its reversal for done; the last of them where a configuration has lost a link, and the
 switch knows nothing of the original."""
 
+PARTLY = "partially_approved"
+APPROVALS = frozenset({"approved", PARTLY})
+
 BUSY_REASONS = frozenset({"system_malfunction", "issuer_unavailable"})
 """After which it says its advice again; with which a switch refuses that cannot write."""
-
-
-@dataclass(slots=True)
-class Payment:
-    """One transaction of a terminal.
-
-    Attributes:
-        receipt: What its printer would print.
-        card: With what was paid, as it was read.
-        state: ``unknown`` until it is ``approved``, ``declined`` or ``reversed``.
-        told: What the last answer said; None before the first.
-        is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
-        is_voided: Whether a void of it was begun.
-        was_sent_approval: Whether an approval has left the switch.
-        may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
-        asked_ns, first_asked_ns: When the switch has read it last, and first.
-        life: In which of the switch's lives that was.
-        is_out_of_window: Whether the switch may have forgotten it when it was asked or taken back again.
-        stood_in: Whether the switch has approved it in its issuer's stead.
-        is_settled_by_hand: Whether an operator has given up what was owed of it: the issuer may know of it or not.
-        was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
-        is_reuse: Whether another payment has its number and moment: it is repeated until it is answered, as nothing
-            could take it back.
-    """
-
-    key: Key
-    receipt: Receipt
-    card: Presented
-    state: str = UNKNOWN
-    told: bool | None = None
-    is_given_up: bool = False
-    is_voided: bool = False
-    was_sent_approval: bool = False
-    may_have_been_sent: bool = False
-    asked_ns: int | None = None
-    first_asked_ns: int | None = None
-    life: int = 0
-    is_out_of_window: bool = False
-    stood_in: bool = False
-    is_settled_by_hand: bool = False
-    was_refused_unwritten: bool = False
-    is_reuse: bool = False
-
-    @property
-    def may_be_stood_in(self) -> bool:
-        """Whether the switch may approve it in its issuer's stead, where it may do that at all."""
-        return self.key.kind in STAND_IN_KINDS and self.card.pan.startswith(STAND_IN_PREFIXES) and not self.card.pin
-
-
-@dataclass(slots=True)
-class Exchange:
-    """A message that waits for its answer.
-
-    Attributes:
-        payment: Whose.
-        mti_class: Second digit of its MTI.
-        stan: Its field 11.
-        message: What is sent, and sent again.
-        tries: How often it was sent.
-        is_reversal: Whether it takes the payment back.
-        is_advice: Whether it tells what has happened; like a reversal it is said until somebody takes it.
-        is_to_be_abandoned: Whether the terminal will hang up on it for good.
-    """
-
-    payment: Payment
-    mti_class: str
-    stan: str
-    message: bytes
-    is_reversal: bool
-    is_advice: bool = False
-    is_to_be_abandoned: bool = False
-    tries: int = 0
 
 
 class Terminal:
@@ -164,6 +98,7 @@ class Terminal:
         self._reverses_approvals = draw.choice((0.0, 0.05, 0.3))
         self._doubts_timeouts = draw.random() < 0.5
         self._changes_mti = draw.random() < 0.5
+        self._marks_requests = draw.random() < 0.5 and self.profile.dialect.name == "cup"
 
     @property
     def is_done(self) -> bool:
@@ -185,12 +120,15 @@ class Terminal:
             return
         self.left -= 1
         voidable = [
-            one for one in self.payments if one.state == APPROVED and one.key.kind == "purchase" and not one.is_voided
+            one
+            for one in self.payments
+            if one.state == APPROVED and one.key.kind == "purchase" and not one.is_voided
+            if Key(self.id, "void", one.part) not in self.checker.payments
         ]
         if voidable and self.draw.random() < 0.25:
             original = self.draw.choice(voidable)
             original.is_voided = True
-            self._begin("void", original.card, original.key.amount_minor, original.receipt)
+            self._begin("void", original.card, original.part or original.key.amount_minor, original.receipt)
         elif (regretted := self._regretted()) is not None:
             self._take_back(regretted)
         else:
@@ -232,13 +170,18 @@ class Terminal:
         receipt = Receipt(
             kind, self.id, MERCHANT, BATCH, stan, at, card.pan, amount_minor, CURRENCY, "", "", "", UNKNOWN
         )
-        payment = Payment(key, receipt, card, is_reuse=again is not None)
+        is_marked = self._marks_requests and kind == "purchase"
+        takes_part = is_marked or LISTENERS[self.listener] == TAKES_PARTS
+        payment = Payment(key, receipt, card, is_reuse=again is not None, takes_part=takes_part)
         self.payments.append(payment)
         self.tally.transactions += 1
         self.checker.began(key, payment)
         self._say(payment, kind, stan, at, original)
 
     def _say(self, payment: Payment, kind: str, stan: str, at: str, original: Receipt | None) -> None:
+        amount_minor = payment.key.amount_minor
+        if kind == "reversal" and payment.part and self.draw.random() < 0.5:
+            amount_minor = payment.part  # either will do
         pieces = self.profile.request(
             kind,
             terminal=self.id,
@@ -246,17 +189,19 @@ class Terminal:
             batch=BATCH,
             stan=stan,
             card=payment.card.card,
-            amount_minor=payment.key.amount_minor,
+            amount_minor=amount_minor,
             currency=CURRENCY,
             at=at,
             original=original,
         )
         payment.card.put_into(pieces, self.profile, kind, self._pin_key)
+        if self._marks_requests and kind == "purchase":
+            pieces[60] = self.profile.writer.piece(60, MARKED)
         mti = self.profile.request_mti(kind)
         message = self.profile.signed(mti, pieces, self.mac)
         is_reversal = kind == "reversal"
         abandons = not is_reversal and not payment.is_reuse and self._happens("abandon")
-        self.exchange = Exchange(payment, mti[1], stan, message, is_reversal, kind in ADVICES, abandons)
+        self.exchange = Exchange(payment, mti[1], stan, message, is_reversal, amount_minor, kind in ADVICES, abandons)
         self._transmit()
 
     def _next_stan(self) -> str:
@@ -315,7 +260,7 @@ class Terminal:
         framing = self.profile.framing
         headers = self.draw.randbytes(framing.headers_size)
         asked = self._asked_here.setdefault((exchange.mti_class, exchange.stan), set())
-        asked.add((exchange.payment.key.amount_minor, framing.reply_headers_for(headers)))
+        asked.add((exchange.amount_minor, framing.reply_headers_for(headers)))
         return framing.wrap(exchange.message, headers)
 
     def _send_again(self, wire: Wire, exchange: Exchange, frame: bytes) -> None:
@@ -429,7 +374,7 @@ class Terminal:
                 except ScanError as error:
                     self.checker.report("format", f"a message to {self.id} cannot be read: {error}")
                     return
-                if message.mti[1] != "4" and self.profile.reason(self.profile.text(message, 39)) == "approved":
+                if message.mti[1] != "4" and self.profile.reason(self.profile.text(message, 39)) in APPROVALS:
                     for payment in self.payments:
                         if payment.receipt.stan == message.text(11) and self._amount_fits(payment, message):
                             payment.was_sent_approval = True
@@ -473,11 +418,11 @@ class Terminal:
         if self.profile.mac_field(message) and not has_right_mac:
             self.checker.report("MAC", f"{self.id} got an answer to {stan} with a wrong MAC")
             return
-        if reason == "approved" and not has_right_mac:
+        if reason in APPROVALS and not has_right_mac:
             self.checker.report("MAC", f"{self.id} got an approval of {stan} without a MAC")
             return
         asked = self._asked_here.get((message.mti[1], stan), set())
-        amount = int(text(message, 4) or "0")
+        amount = 0 if reason == PARTLY else int(text(message, 4) or "0")
         if (headers not in {one for _, one in asked}) or (amount and amount not in {one for one, _ in asked}):
             self.checker.misled(f"{self.id} got an answer to {stan} that nobody has asked for on this connection")
             return
@@ -504,7 +449,7 @@ class Terminal:
         self._note_answer(payment, message, reason)
         payment.receipt.rrn = self.profile.text(message, 37)
         payment.receipt.authorization_code = self.profile.text(message, 38).rstrip()
-        if reason == "approved":
+        if reason in APPROVALS:
             payment.state = APPROVED
             self._play_again_later(payment, exchange)
             if self.draw.random() < self._reverses_approvals and not payment.is_reuse:
@@ -523,7 +468,12 @@ class Terminal:
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:
         text = self.profile.text
         if payment.key.kind not in ADVICES or reason not in BUSY_REASONS:
-            self.checker.told(payment, reason == "approved", text(message, 38).strip(), text(message, 37).strip())
+            part = int(text(message, 4) or "0") if reason == PARTLY else 0
+            if reason == PARTLY and not (payment.takes_part and part):
+                self.checker.report("I3", f"{payment.key} was told of a part, which its terminal cannot take")
+            is_approval = reason in APPROVALS
+            self.checker.told(payment, is_approval, text(message, 38).strip(), text(message, 37).strip(), part)
+            payment.part = part or payment.part
 
     def _reverse_again(self) -> None:
         """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""
@@ -559,8 +509,10 @@ class Terminal:
         return sum(payment.receipt.stan == stan for payment in self.payments) > 1
 
     def _amount_fits(self, payment: Payment, message: Message) -> bool:
-        amount = self.profile.text(message, 4)
-        return not amount or int(amount) == payment.key.amount_minor
+        amount = int(self.profile.text(message, 4) or "0")
+        if self.profile.reason(self.profile.text(message, 39)) == PARTLY and message.mti[1] != "4":
+            return amount in {one.part for one in self.checker.bookings.get(payment.key, ())}
+        return amount in (0, payment.key.amount_minor) or (message.mti[1] == "4" and amount == payment.part)
 
     def _conclude(self) -> None:
         self._timer += 1

