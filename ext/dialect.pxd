@@ -150,6 +150,7 @@ cdef class DialectTables:
     cdef uint8_t _partial_start
     cdef uint8_t _partial_size
     cdef uint8_t _partial_text[CONDITION_TEXT_MAX]
+    cdef uint8_t _partial_denial[CONDITION_TEXT_MAX]     # what stands there when it cannot, of the same size
 
     cdef uint8_t _codes[REASON_COUNT][RESPONSE_CODE_MAX]
     cdef uint8_t _accepted[10][RESPONSE_CODE_MAX]    # by class of the MTI
@@ -205,6 +206,10 @@ cdef class DialectTables:
 
     cdef bint takes_part(self, const MessageIndex *request) noexcept nogil
     """Whether a terminal's request says that it can take the approval of a part of its amount."""
+
+    cdef int mark_part(self, uint8_t *text, int size, int room, bint takes) noexcept nogil
+    """Write into a field's text whether a part can be taken, filled up with zeros where it is too short; the new size,
+    0 where nothing is to be said: the dialect has no such mark, the field no room, or it is short and the answer no."""
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil
     """128 or 64, whichever the message has; NO_FIELD when it carries no MAC."""

@@ -48,7 +48,7 @@ class DialectTables:
         unkept: Iterable[int],
         original: tuple[int, Sequence[tuple[int, int, int, int]]],
         reference: tuple[int, Sequence[tuple[int, int, int, int]]],
-        partial_mark: tuple[int, int, str] = (0, 0, ""),
+        partial_mark: tuple[int, int, str, str] = (0, 0, "", ""),
         partial_reversed: bool = True,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:

@@ -199,14 +199,18 @@ cdef int condition_slot(DialectTables tables, int field) except -1:
 
 cdef int fill_partial_mark(DialectTables tables, partial_mark) except -1:
     """Where, and with what, a terminal says that it can take the approval of a part."""
-    field, start, value = partial_mark
+    field, start, value, denial = partial_mark
     cdef bytes text = value.encode("ascii")
+    cdef bytes denied = denial.encode("ascii")
     if not field:
         return 0
     tables._partial_field = a_field(field)
     tables._partial_start = start
     tables._partial_size = within("characters of the mark of partial approval", len(text), CONDITION_TEXT_MAX)
+    if len(denied) != len(text):
+        raise ValueError(f"mark of partial approval: {denial!r} is not as long as {value!r}")
     memcpy(tables._partial_text, <const uint8_t *>text, len(text))
+    memcpy(tables._partial_denial, <const uint8_t *>denied, len(denied))
     return 0
 
 
@@ -304,7 +308,7 @@ cdef class DialectTables:
 
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
                  kind_codes, entry_modes, natural_key, mac, unkept, original, reference,
-                 partial_mark=(0, 0, ""), bint partial_reversed=True):
+                 partial_mark=(0, 0, "", ""), bint partial_reversed=True):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -362,6 +366,16 @@ cdef class DialectTables:
                 <int>self._partial_start + self._partial_size):
             return False
         return memcmp(text + self._partial_start, self._partial_text, self._partial_size) == 0
+
+    cdef int mark_part(self, uint8_t *text, int size, int room, bint takes) noexcept nogil:
+        cdef int end = <int>self._partial_start + self._partial_size
+        if self._partial_field == NO_FIELD or end > room or (not takes and size < end):
+            return 0
+        if size < self._partial_start:
+            memset(text + size, c'0', self._partial_start - size)
+        memcpy(text + self._partial_start, &self._partial_text[0] if takes else &self._partial_denial[0],
+               self._partial_size)
+        return max(size, end)
 
     cdef int reason_to_code(self, int reason, uint8_t *out) noexcept nogil:
         if reason < 0 or reason >= REASON_COUNT:

@@ -7,6 +7,10 @@ from switch.listener cimport Listener
 from switch.registry cimport Terminal
 from switch.route cimport Route
 from switch.state cimport State
+from switch.translate cimport Composer
+
+cdef enum:
+    PARTS_ROOM = 64           # characters of a field that has the mark of partial approval in it
 
 cdef struct LinkTexts:        # what slots point to until the message is composed
     uint8_t processing_code[6]
@@ -14,6 +18,7 @@ cdef struct LinkTexts:        # what slots point to until the message is compose
     uint8_t entry_mode[ENTRY_MODE_SIZE_MAX]
     uint8_t pin_block[16]     # hex digits
     uint8_t said_rrn[12]
+    uint8_t parts[PARTS_ROOM]
 
 
 cdef Link choose_link(State state, const Route *route)
@@ -23,6 +28,11 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
                           LinkTexts *texts) noexcept
 """Set the slots of a message of this kind for ``link``, from ``state.request`` and the card ``state.pan``, and its
 reference number, ``state.rrn``: all but the PIN. ``stan`` is a number just taken."""
+
+cdef void fill_parts_slot(State state, Listener listener, Link link, Composer composer, int kind,
+                          LinkTexts *texts) noexcept
+"""Set the slot of the field in which a request says whether the approval of a part can be taken: by the terminal, as
+it says or as the configuration says of it, and by the link. Left empty where there is nothing to be said."""
 
 cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil
 """Whether both sides have what a PIN block needs: keys, and the link a format."""

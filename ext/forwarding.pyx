@@ -14,7 +14,7 @@ from switch.scan cimport read_text
 from switch.stats cimport stats_add
 from switch.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
-    SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
+    SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PARTIAL_APPROVAL, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
     fill_slot,
 )
 
@@ -86,6 +86,21 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
     size = link.tables.entry_mode(listener.tables, &state.request, texts.entry_mode)
     if size > 0:
         fill_slot(&state.slots, SLOT_ENTRY_MODE, texts.entry_mode, size)
+
+
+cdef void fill_parts_slot(State state, Listener listener, Link link, Composer composer, int kind,
+                          LinkTexts *texts) noexcept:
+    cdef int size = -1
+    if composer.parts_origin:
+        size = read_text(listener.tables.spec, &state.request, composer.parts_origin, texts.parts, PARTS_ROOM)
+        if size < -1:
+            return
+    if size < 0:
+        size = link.tables.kind_code(kind, texts.parts) if composer.parts_begin_with_kind else 0
+    size = link.tables.mark_part(texts.parts, size, PARTS_ROOM,
+                                 link.partial_approval and listener.tells_part(&state.request))
+    if size > 0:
+        fill_slot(&state.slots, SLOT_PARTIAL_APPROVAL, texts.parts, size)
 
 
 cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.channel cimport Channel
 from switch.dialect cimport DialectTables
 from switch.framing cimport Framing
+from switch.scan cimport MessageIndex
 from switch.translate cimport Composer
 
 cdef enum MacPolicy:
@@ -36,6 +37,12 @@ cdef class Listener:
     cdef readonly Composer answer_composer    # answers that no issuer had a part in
     cdef readonly Composer network_answer_composer    # answers to sign-on, echo test and their like
     cdef readonly Composer unsigned_answer_composer    # the same without a MAC, for those whom no key belongs to
+
+    cdef inline bint tells_part(self, const MessageIndex *request) noexcept nogil:
+        """Whether the terminal of a request may be told of the approval of a part."""
+        if self.partial_policy == PARTIAL_MARKED:
+            return self.tables.takes_part(request)
+        return self.partial_policy == PARTIAL_ALWAYS
 
 
 cdef class TerminalChannel(Channel):

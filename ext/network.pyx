@@ -17,10 +17,12 @@ from switch.mac cimport MAC_NONE
 from switch.note_queue cimport (
     NOTE_ANSWER_NOT_COMPOSABLE, NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
     NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
+    NOTE_SIGN_IN_WITHOUT_KEYS,
 )
 from switch.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
-from switch.pin cimport SIGN_IN_KEYS_MAX, sign_in_keys
-from switch.reason cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SYSTEM_MALFUNCTION
+from switch.pin cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY, sign_in_keys
+from switch.reason cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
+from switch.registry cimport TERMINAL_ID_MAX
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
@@ -28,6 +30,24 @@ from switch.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer
 
 
 # --- terminals ----------------------------------------------------------------------------------------------------
+
+cdef bint _asks_for_keys(Listener listener, int kind) noexcept nogil:
+    """Whether a terminal waits for keys in the answer: a sign-on brings them where no message of its own does."""
+    return kind == KIND_KEY_EXCHANGE or listener.tables.kind_mti(KIND_KEY_EXCHANGE) == 0
+
+
+cdef int _without_keys(State state, Listener listener, const Terminal *terminal, int kind, int fault) noexcept:
+    """What to answer to a terminal whose keys the answer cannot carry, and a word to the operator.
+
+    Without a master key its keys were put into it by other means: it may sign on, but not get new ones.
+    """
+    cdef bint refused = kind == KIND_KEY_EXCHANGE or fault != SIGN_IN_NO_MASTER_KEY
+    if not _asks_for_keys(listener, kind) or (terminal.mac_key.algorithm == MAC_NONE and terminal.pin_key.size == 0
+                                              and kind == KIND_SIGN_ON):
+        return REASON_APPROVED
+    state.tell_text(NOTE_SIGN_IN_WITHOUT_KEYS, listener.number, terminal.id, TERMINAL_ID_MAX, kind, refused, fault)
+    return REASON_SECURITY_VIOLATION if refused else REASON_APPROVED
+
 
 cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                           int kind) noexcept:
@@ -38,11 +58,10 @@ cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *h
     cdef int reason = REASON_INVALID_TRANSACTION if kind == KIND_CUT_OVER else REASON_APPROVED
     cdef int block_size = 0
     cdef int i, size
-    if kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE) and terminal.master_key.size:
+    if kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE):
         block_size = sign_in_keys(&terminal.master_key, &terminal.pin_key, &terminal.mac_key, block)
-        # Keys that no block can carry were put into the terminal by other means: it may sign on, but not get new ones.
-        if block_size < 0 and kind == KIND_KEY_EXCHANGE:
-            reason = REASON_SYSTEM_MALFUNCTION
+        if block_size < 0:
+            reason = _without_keys(state, listener, terminal, kind, -block_size)
     prepare_answer(state, listener, reason)
     if reason == REASON_APPROVED and block_size > 0:
         for i in range(block_size):

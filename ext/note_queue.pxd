@@ -47,6 +47,7 @@ cdef enum NoteEvent:              # in the order of EVENTS
     NOTE_ADVICE_DECLINED
     NOTE_REVERSAL_WITHOUT_LINK
     NOTE_REVERSAL_NOT_FOUND
+    NOTE_SIGN_IN_WITHOUT_KEYS
     NOTE_EVENT_COUNT
 
 cdef enum Stranger:               # why somebody is not who may speak here, in the order of STRANGERS

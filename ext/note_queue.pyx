@@ -52,6 +52,20 @@ def _stranger(value):
     return STRANGERS[value]
 
 
+SIGN_IN_FAULTS = (
+    "nothing is wrong with them",
+    "the terminal has no master key (tmk)",
+    "the terminal has no PIN key (tpk); the answer has a place for both working keys",
+    "the PIN key (tpk) has 24 bytes; the answer has a place for 8 or 16",
+    "the MAC key (tak) is missing, not of DES, or longer than the PIN key; the answer carries none such",
+    "libcrypto refused to encrypt them under the master key (tmk)",
+)
+
+
+def _sign_in(value):
+    return SIGN_IN_FAULTS[value]
+
+
 def _frame(details):
     """The numbers of a refused frame in words."""
     numbers = [details.pop(name) for name, _ in FRAME]
@@ -99,6 +113,7 @@ EVENTS = (                                    # name, where, values with their t
     ("advice_declined", LINK, (("reason", _reason), ("stand_in", bool)), ()),
     ("reversal_without_link", NOWHERE, (), ()),
     ("reversal_not_found", LINK, (("attempts", int),), ()),
+    ("sign_in_without_keys", LISTENER, (("kind", _kind), ("refused", bool), ("reason", _sign_in)), TERMINAL),
 )
 """What is told, in the order of ``NoteEvent``: the event, what its place is, and how its
 numbers and texts are shown."""

@@ -7,7 +7,7 @@ from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kept cimport has_any_of, keep_copy
 from switch.kind cimport KIND_REVERSAL
-from switch.listener cimport MAC_POLICY_NONE, PARTIAL_ALWAYS, PARTIAL_NEVER
+from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
 from switch.reason cimport (
@@ -250,12 +250,10 @@ cdef void read_authorization_code(State state, Link link, const MessageIndex *an
 
 cdef bint _carries_part(State state, Listener listener, Link link, const Transaction *transaction) noexcept:
     """Whether the approval of a part may be told: the link, the listener and the terminal must be able to take it."""
-    if not link.partial_approval or listener.partial_policy == PARTIAL_NEVER:
+    if not link.partial_approval:
         return False
-    if listener.partial_policy == PARTIAL_ALWAYS:
-        return True
     state.transactions.recall_request(transaction, &state.request)
-    return listener.tables.takes_part(&state.request)
+    return listener.tells_part(&state.request)
 
 
 cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, int code_size,

@@ -14,6 +14,14 @@ cdef enum:
     PIN_BLOCK_SIZE = 8        # bytes
     SIGN_IN_KEYS_MAX = 40     # bytes that sign_in_keys writes at most
 
+cdef enum SignInFault:        # why a sign-in answer cannot carry a terminal's keys, in the order of SIGN_IN_FAULTS
+    SIGN_IN_FITS
+    SIGN_IN_NO_MASTER_KEY
+    SIGN_IN_NO_PIN_KEY
+    SIGN_IN_PIN_KEY
+    SIGN_IN_MAC_KEY
+    SIGN_IN_CIPHER
+
 cdef struct PinKey:
     uint8_t size              # bytes: 8 (DES), 16 or 24 (3DES); 0 when there is none
     uint8_t key[24]
@@ -33,7 +41,7 @@ cdef class PinTranslator:
 # The working keys of a sign-in answer (field 62 of the China UnionPay POS dialect) under the terminal's master key:
 # encrypted PIN key, its check value, encrypted MAC key, its check value. 40 bytes with a PIN key of 16 bytes (a MAC
 # key's 8 bytes zero filled to 16), 24 bytes with one of 8; written into ``out`` of SIGN_IN_KEYS_MAX bytes. Their
-# number, or -1 when a key is missing or not of a size or algorithm that the layout can carry.
+# number, or minus a SignInFault when a key is missing or not of a size or algorithm that the layout can carry.
 cdef int sign_in_keys(const PinKey *master_key, const PinKey *pin_key, const MacKey *mac_key,
                       uint8_t *out) noexcept nogil
 

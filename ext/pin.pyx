@@ -189,14 +189,20 @@ cdef int wrap_key(const PinKey *master_key, const uint8_t *key, int size, int ro
 cdef int sign_in_keys(const PinKey *master_key, const PinKey *pin_key, const MacKey *mac_key,
                       uint8_t *out) noexcept nogil:
     cdef int room = pin_key.size
+    if master_key.size == 0:
+        return -SIGN_IN_NO_MASTER_KEY
+    if room == 0:
+        return -SIGN_IN_NO_PIN_KEY
     if room != 8 and room != 16:
-        return -1
+        return -SIGN_IN_PIN_KEY
     if mac_key.algorithm != MAC_X9_9 and mac_key.algorithm != MAC_X9_19 and mac_key.algorithm != MAC_CUP_ECB:
-        return -1
+        return -SIGN_IN_MAC_KEY
+    if mac_key.size > room:
+        return -SIGN_IN_MAC_KEY
     if wrap_key(master_key, pin_key.key, pin_key.size, room, out) < 0:
-        return -1
+        return -SIGN_IN_CIPHER
     if wrap_key(master_key, mac_key.key, mac_key.size, room, out + room + KCV_SIZE) < 0:
-        return -1
+        return -SIGN_IN_CIPHER
     return 2 * (room + KCV_SIZE)
 
 

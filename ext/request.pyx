@@ -10,7 +10,9 @@ from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, seal_messag
 from switch.advice cimport stand_in_for, take_advice
 from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
 from switch.duplicate cimport ADMISSION_FULL, OUTCOME_FINISHED, OUTCOME_NONE, Outcome
-from switch.forwarding cimport LinkTexts, can_translate_pin, choose_link, fill_link_slots, fill_pin_slot
+from switch.forwarding cimport (
+    LinkTexts, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot,
+)
 from switch.identity cimport NOT_REFUSED, identify
 from switch.journal cimport POSITION_FAILED
 from switch.kind cimport (
@@ -440,6 +442,8 @@ cdef int _compose(State state, Listener listener, Link link, const Terminal *ter
     cdef int reason, size
     cdef Composer composer = _composer_for(state, listener, link)
     fill_link_slots(state, listener, link, kind, stan, &texts)
+    if composer.marks_parts:
+        fill_parts_slot(state, listener, link, composer, kind, &texts)
     if has_field(&state.request, FIELD_PIN):
         reason = fill_pin_slot(state, listener, link, terminal, &texts)
         if reason != NOT_REFUSED:

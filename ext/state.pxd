@@ -92,7 +92,8 @@ cdef class State:
     cdef void tell_of(self, NoteEvent event, int place, const uint8_t *rrn, int64_t first=*, int64_t second=*,
                       int64_t third=*) noexcept nogil
     cdef void tell_fault(self, NoteEvent event, int place, const uint8_t *terminal=*, int64_t first=*) noexcept nogil
-    cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size, int64_t first) noexcept nogil
+    cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size, int64_t first,
+                        int64_t second=*, int64_t third=*) noexcept nogil
     cdef int deliver_notes(self) except -1
     cdef void keep_fault(self, bint of_link) noexcept nogil
     cdef void note_code(self, const uint8_t *code, int size) noexcept nogil

@@ -156,9 +156,9 @@ cdef class State:
             memcpy(note.text, terminal, TERMINAL_ID_MAX)
 
     cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size,
-                        int64_t first) noexcept nogil:
+                        int64_t first, int64_t second=0, int64_t third=0) noexcept nogil:
         """The same with texts that are no secrets, of the sizes that ``EVENTS`` says."""
-        cdef Note *note = self.notes.add(event, place, first, 0, 0, 0, NULL)
+        cdef Note *note = self.notes.add(event, place, first, second, third, 0, NULL)
         if note != NULL:
             memcpy(note.text, text, min(size, <int>NOTE_TEXT_BYTES))
 

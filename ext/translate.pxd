@@ -37,6 +37,7 @@ cdef enum Slot:               # order of switch.slots.SLOTS; a test compares the
     SLOT_ORIGINAL_RRN         # the original's, as its issuer knows it
     SLOT_ORIGINAL_AUTHORIZATION_CODE
     SLOT_SAID_RRN             # the terminal's field 37, where it names an original that is not known
+    SLOT_PARTIAL_APPROVAL     # the field with the mark of terminals that can take the approval of a part
     SLOT_COUNT
 
 cdef struct SlotValue:
@@ -72,6 +73,9 @@ cdef class Composer:
     cdef uint64_t unkept[3]            # fields of what it writes that no copy may keep, as in switch.kept
     cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
     cdef readonly int mac_size         # bytes of its data on the wire
+    cdef bint marks_parts              # a step takes SLOT_PARTIAL_APPROVAL
+    cdef bint parts_begin_with_kind    # the same field may be SLOT_KIND_CODE
+    cdef uint8_t parts_origin          # number of the request's field that the same field is forwarded from; 0: none
 
     cdef const FieldSpec *_type_spec
     cdef const FieldSpec *_bitmap_spec

@@ -140,6 +140,7 @@ cdef class Composer:
         for step in ordered:
             _compile_step(self, step)
         _link_steps(self)
+        _find_parts(self, ordered)
 
     def __cinit__(self):
         live.composers += 1
@@ -568,6 +569,16 @@ cdef int _link_steps(Composer composer) except -1:
         if steps[i].source == FROM_MAC and (i + 1 != end or (i > 0 and steps[i - 1].field == steps[i].field)):
             raise ValueError(f"field {steps[i].field}: the MAC must be the last field, and have no alternative")
     return 0
+
+
+cdef int _find_parts(Composer composer, list steps) except -1:
+    """What the field with the mark of partial approval is made of."""
+    marked = {step.field for step in steps if step[1:] == ("slot", "partial_approval")}
+    composer.marks_parts = bool(marked)
+    for step in steps:
+        if step.field in marked and step.source == "request":
+            composer.parts_origin = step.argument
+        composer.parts_begin_with_kind |= step.field in marked and step[1:] == ("slot", "kind_code")
 
 
 def bench_compose(Composer composer not None, request, slots, int rounds):

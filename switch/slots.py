@@ -45,6 +45,7 @@ class Slot(IntEnum):
     ORIGINAL_RRN = 22, "twelve characters: the original's reference number, as its issuer knows it"
     ORIGINAL_AUTHORIZATION_CODE = 23, "the original's authorization code, six characters"
     SAID_RRN = 24, "twelve characters: the reference number by which a terminal names an original that is not known"
+    PARTIAL_APPROVAL = 25, "the field with the mark of partial approval, set to what terminal and configuration allow"
 
     @property
     def label(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DIFFERENCES_KEPT_MAX = 50
 
 _Key = tuple[str, str, str, int]
-"""Terminal, RRN, kind, amount."""
+"""Terminal, RRN, kind, amount asked for."""
 
 AGREEING = {
     slips.APPROVED: {books.APPROVED},
@@ -88,7 +88,7 @@ def reconcile(receipts: Iterable[Receipt], ledgers: Iterable[Ledger]) -> Reconci
     for ledger in ledgers:
         for entry in ledger.entries:
             result.entries += 1
-            entries.setdefault((entry.terminal, entry.rrn, entry.kind, entry.amount_minor), []).append(entry)
+            entries.setdefault((entry.terminal, entry.rrn, entry.kind, entry.asked_minor), []).append(entry)
         totals = ledger.totals()
         result.ledgers_charged_minor += totals.charged_minor
         result.ledgers_refunded_minor += totals.refunded_minor
@@ -105,7 +105,7 @@ def reconcile(receipts: Iterable[Receipt], ledgers: Iterable[Ledger]) -> Reconci
         elif receipt.state not in NO_ENTRY_NEEDED:
             result.note(f"{_receipt_words(receipt)}: no issuer knows it")
         elif not receipt.rrn:
-            unanswered[receipt.terminal, receipt.amount_minor, receipt.kind] += 1
+            unanswered[receipt.terminal, receipt.asked_minor, receipt.kind] += 1
     for left in entries.values():
         for entry in left:
             _account_for(entry, unanswered, result)
@@ -117,7 +117,7 @@ def _take(entries: dict[_Key, list[Entry]], receipt: Receipt) -> Entry | None:
 
     Twelve characters of an RRN come again, so kind and amount must agree as well, and the authorization code decides.
     """
-    found = entries.get((receipt.terminal, receipt.rrn, receipt.kind, receipt.amount_minor))
+    found = entries.get((receipt.terminal, receipt.rrn, receipt.kind, receipt.asked_minor))
     if not found:
         return None
     for place, entry in enumerate(found):
@@ -130,13 +130,15 @@ def _compare(receipt: Receipt, entry: Entry, result: Reconciliation) -> None:
     moved = receipt.state not in NO_ENTRY_NEEDED or books.weight(entry.kind)
     if entry.state not in AGREEING[receipt.state] and moved:
         result.note(f"{_receipt_words(receipt)}: its issuer has it as {entry.state}")
+    if receipt.state not in NO_ENTRY_NEEDED and entry.amount_minor != receipt.amount_minor:
+        result.note(f"{_receipt_words(receipt)}: its issuer booked {entry.amount_minor}")
     if entry.merchant != receipt.merchant:
         result.note(f"{_receipt_words(receipt)}: its issuer has it for merchant {entry.merchant}")
 
 
 def _account_for(entry: Entry, unanswered: Counter[tuple[str, int, str]], result: Reconciliation) -> None:
     """An entry without a receipt is that of a request that was never answered, and must not have charged anybody."""
-    left = (entry.terminal, entry.amount_minor, entry.kind)
+    left = (entry.terminal, entry.asked_minor, entry.kind)
     if not unanswered[left]:
         result.note(f"{_entry_words(entry)}: no terminal has a receipt")
         return

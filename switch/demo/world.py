@@ -13,7 +13,7 @@ from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
 from switch.samples.certificates import LOOPBACK_NAMES, Authority
 from switch.simulators.profile import MacSetting, Profile
-from switch.simulators.rules import Card, Rules
+from switch.simulators.rules import Card, PartRule, Rules
 from switch.simulators.scenario import Flaw, PaymentCard, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls, server_tls
@@ -44,6 +44,9 @@ SHARES = (
 )
 STRANGER = Share(kind="purchase", weight=2, flaw=Flaw.UNKNOWN_TERMINAL)
 
+PARTS = (PartRule(ending="10", percent=40),)
+"""Of amounts that end so, both issuers approve two fifths."""
+
 _KEY_ALGORITHMS = {"x9.19": "3des-2key", "cup-ecb": "3des-2key", "aes-cmac": "aes-128"}
 
 
@@ -66,6 +69,9 @@ class IssuerPlan:
     algorithm: str
     prefixes: tuple[str, ...]
     tls: bool
+    passes_parts: bool
+    """The switch passes its approvals of a part on; it takes those of the other issuer back."""
+    clock_offset_seconds: int | None
 
     @property
     def cards(self) -> tuple[PaymentCard, ...]:
@@ -77,7 +83,9 @@ class IssuerPlan:
     def rules(self) -> Rules:
         """What it decides by; a card that it does not know is no card of it."""
         cards = tuple(Card(pan=card.pan, refusal=card.expect) for card in self.cards)
-        return Rules(cards=cards, unknown_card="invalid_card")
+        return Rules(
+            cards=cards, unknown_card="invalid_card", parts=PARTS, clock_offset_seconds=self.clock_offset_seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,8 @@ class FleetPlan:
     first_id: int
     tls: bool
     mutual: bool
+    takes_parts: str
+    """``marked``: its terminals say so themselves; ``always``: the configuration says so of them; ``never``."""
 
     @property
     def signs_in(self) -> bool:
@@ -98,13 +108,17 @@ class FleetPlan:
 
 
 ISSUERS = (
-    IssuerPlan("bank-a", "iso87-ascii", "x9.19", ("622500", "411111"), tls=False),
-    IssuerPlan("bank-b", "iso87-binary", "aes-cmac", ("622600", "545454"), tls=True),
+    IssuerPlan(
+        "bank-a", "iso87-ascii", "x9.19", ("622500", "411111"), False, passes_parts=True, clock_offset_seconds=None
+    ),
+    IssuerPlan(
+        "bank-b", "iso87-binary", "aes-cmac", ("622600", "545454"), True, passes_parts=False, clock_offset_seconds=7
+    ),
 )
 FLEETS = (
-    FleetPlan("cup-plain", "cup", "cup-ecb", 10_000_001, tls=False, mutual=False),
-    FleetPlan("cup-tls", "cup", "cup-ecb", 20_000_001, tls=True, mutual=False),
-    FleetPlan("iso-mtls", "iso87-ascii", "x9.19", 30_000_001, tls=True, mutual=True),
+    FleetPlan("cup-plain", "cup", "cup-ecb", 10_000_001, tls=False, mutual=False, takes_parts="marked"),
+    FleetPlan("cup-tls", "cup", "cup-ecb", 20_000_001, tls=True, mutual=False, takes_parts="never"),
+    FleetPlan("iso-mtls", "iso87-ascii", "x9.19", 30_000_001, tls=True, mutual=True, takes_parts="always"),
 )
 
 
@@ -134,6 +148,8 @@ class World:
         return Scenario(
             shares=(*SHARES, STRANGER) if strangers and not fleet.mutual else SHARES,
             cards=tuple(card for issuer in ISSUERS for card in issuer.cards),
+            parts=PARTS,
+            takes_parts=fleet.takes_parts == "marked",
             tolerate=tolerate,
             unknown_cards=(PaymentCard(pan=sample_pan("999999", 1)), PaymentCard(pan=sample_pan("300000", 1))),
         )
@@ -186,7 +202,7 @@ def write_config(world: World, issuer_ports: Mapping[str, int], link_timeout_ms:
     for fleet in FLEETS:
         parts.append(
             f'[[listener]]\nname = "{fleet.name}"\nbind = "127.0.0.1:0"\ndialect = "{fleet.dialect}"\n'
-            "connections_max = 6_000\n"
+            f'partial_approval = "{fleet.takes_parts}"\nconnections_max = 6_000\n'
         )
         if fleet.tls:
             parts.append('[listener.tls]\ncertificate = "switch.pem"\nprivate_key = "switch.key"\n')
@@ -196,7 +212,7 @@ def write_config(world: World, issuer_ports: Mapping[str, int], link_timeout_ms:
         parts.append(
             f'[[link]]\nname = "{plan.name}"\ndialect = "{plan.dialect}"\n'
             f'endpoints = ["127.0.0.1:{issuer_ports[plan.name]}"]\nconnections = 2\ntimeout_ms = {link_timeout_ms}\n'
-            f"reconnect_min_ms = 100\n"
+            f"reconnect_min_ms = 100\npartial_approval = {str(plan.passes_parts).lower()}\n"
             f"reversal = {{ interval_ms = {2 * link_timeout_ms}, booking_horizon_seconds = {horizon_seconds} }}\n"
             f'mac = {{ algorithm = "{plan.algorithm}", key = "link/{plan.name}/zak" }}\n'
         )

@@ -151,6 +151,8 @@ class _Checks:
         mark = self.file.partial_approval
         if mark.field is not None:
             yield from self._condition(("partial_approval", "field"), mark.field, mark.value)
+            if len(mark.denial) != len(mark.value):
+                yield ("partial_approval", "denial"), f"needed as many characters as value, {len(mark.value)}"
         for number in self.file.verify:
             if str(number) not in self.layout:
                 yield ("verify",), f"this dialect has no field {number}"

@@ -145,13 +145,13 @@ def _original_form(file: DialectFile, data: OriginalData | None) -> tuple[int, l
     return data.field, parts
 
 
-def _partial_mark(file: DialectFile) -> tuple[int, int, str]:
-    """Field, place and characters with which a terminal says that it can take a part; field 0: it cannot say so."""
+def _partial_mark(file: DialectFile) -> tuple[int, int, str, str]:
+    """Where, and with which characters, a terminal says that it can take a part, or not; field 0: it cannot say."""
     mark = file.partial_approval
     if mark.field is None:
-        return 0, 0, ""
+        return 0, 0, "", ""
     at = place(file, mark.field)
-    return at.field, at.start, mark.value
+    return at.field, at.start, mark.value, mark.denial
 
 
 def _entry_modes(file: DialectFile) -> tuple[int, list[str], list[tuple[str, int]]]:

@@ -262,6 +262,8 @@ class PartialApproval(Table):
     """Where a terminal's request says it; None: the dialect has no place for that."""
     value: str = "1"
     """What stands there when it can."""
+    denial: str = "0"
+    """What stands there when it cannot."""
     reversal_amount: Literal["approved", "requested"] = "approved"
     """The amount in field 4 of a reversal."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from switch.simulators.messages import answer_mti
-from switch.simulators.rules import APPROVED
+from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def examine(
     if text(message, 41).rstrip() != question.terminal:
         counters.wrong_terminal += 1
         note(f"STAN {stan} was answered for terminal {text(message, 41)!r}")
-    wrong_echo = _wrong_echo(profile, question, message)
+    wrong_echo = _wrong_echo(profile, question, message, reason)
     if wrong_echo:
         counters.wrong_echo += 1
         note(f"STAN {stan} was answered with another {wrong_echo}")
@@ -69,7 +69,7 @@ def examine(
             if not profile.mac_is_right(message, data, question.mac):
                 counters.wrong_mac += 1
                 note(f"STAN {stan} was answered with a wrong MAC, response code {code}")
-        elif reason == APPROVED:
+        elif reason in APPROVALS:
             counters.unsigned += 1
             note(f"STAN {stan} was approved without a MAC")
     if code not in profile.codes(question.expected):
@@ -81,12 +81,17 @@ def examine(
     return code, reason
 
 
-def _wrong_echo(profile: Profile, question: Question, message: Message) -> str:
+def _wrong_echo(profile: Profile, question: Question, message: Message, reason: str) -> str:
     """What an answer repeats wrongly; empty when all is well."""
     text = profile.text
     if message.mti != answer_mti(question.mti):
         return "MTI"
-    if 4 in message and question.amount_minor and int(text(message, 4)) != question.amount_minor:
+    told_minor = int(text(message, 4) or "0") if 4 in message else None
+    if reason == APPROVED_IN_PART:
+        # A part must be named, and be one.
+        if told_minor is None or not 0 < told_minor < question.amount_minor:
+            return "amount"
+    elif told_minor is not None and question.amount_minor and told_minor != question.amount_minor:
         return "amount"
     if 3 in message and text(message, 3)[:2] != profile.processing_code(question.kind)[:2]:
         return "processing code"

@@ -23,7 +23,7 @@ from switch.simulators.crew import Crew
 from switch.simulators.faults import UNBOOKED, Fault, FaultPlan, FaultRule
 from switch.simulators.latency import Latency
 from switch.simulators.messages import answer_mti
-from switch.simulators.rules import APPROVED, Decider, Rules
+from switch.simulators.rules import AMOUNT_KINDS, APPROVALS, APPROVED, APPROVED_IN_PART, Decider, Rules
 
 if TYPE_CHECKING:
     import ssl
@@ -367,7 +367,9 @@ class Issuer:
         if decision.authorization_code:
             pieces[38] = profile.writer.piece(38, decision.authorization_code)
         pieces[39] = profile.code_piece(decision.reason, message.mti[1])
-        profile.stamp(pieces)
+        if decision.part_minor:
+            pieces[4] = profile.writer.piece(4, f"{decision.part_minor:012d}")
+        profile.stamp(pieces, self.settings.rules.clock_offset_seconds)
         if decision.balance is not None:
             currency = profile.text(message, 49) or "000"
             pieces[54] = profile.writer.piece(54, f"0002{currency}C{decision.balance:012d}")
@@ -423,9 +425,11 @@ class Issuer:
         if repeated is not None:
             self.counters.repeats += 1
             repeated.received += 1
-            return _Decision(repeated.reason, repeated.authorization_code, repeated.rrn)
+            part_minor = repeated.amount_minor if repeated.part_of_minor else 0
+            return _Decision(repeated.reason, repeated.authorization_code, repeated.rrn, part_minor=part_minor)
         pan = profile.pan(message)
         amount_minor = int(profile.text(message, 4) or "0")
+        part_minor = 0
         original = None
         if kind_traits(kind).is_advice:
             reason = APPROVED
@@ -435,14 +439,13 @@ class Issuer:
         elif ledger.is_orphaned(identity) and not self.settings.charge_after_reversal:
             reason = "do_not_honour"
         else:
-            held_minor = 0
-            if kind == "completion":
-                original = ledger.find_original(profile.original(message))
-                if original is not None and original.state == books.APPROVED:
-                    held_minor = original.amount_minor
+            original = ledger.find_original(profile.original(message)) if kind == "completion" else None
+            held_minor = original.amount_minor if original is not None and original.state == books.APPROVED else 0
             debit = kind in books.DEBITS or kind in books.HOLDS
             reason = self.decider.decide(pan, amount_minor, debit=debit, held_minor=held_minor)
-        approved = reason == APPROVED
+            if reason == APPROVED and kind in AMOUNT_KINDS:
+                reason, part_minor = self._judge_part(message, amount_minor)
+        approved = reason in APPROVALS
         self._serial += 1
         authorization_code = f"{self._serial % 10**6:06d}" if approved else ""
         rrn = identity.rrn or f"{self._serial:012d}"
@@ -455,19 +458,29 @@ class Issuer:
                 identity.terminal,
                 profile.text(message, 42).rstrip(),
                 mask_pan(pan),
-                amount_minor,
+                part_minor or amount_minor,
                 profile.text(message, 49),
                 reason,
                 profile.code(reason),
                 authorization_code,
                 books.APPROVED if approved else books.DECLINED,
                 original=original,
+                part_of_minor=amount_minor if part_minor else 0,
             )
             ledger.add(identity, entry)
             if approved:
                 self._move_money(pan, entry)
         balance = self.decider.balance(pan) if approved and kind == "balance_inquiry" else None
-        return _Decision(reason, authorization_code, rrn, balance)
+        return _Decision(reason, authorization_code, rrn, balance, part_minor)
+
+    def _judge_part(self, message: Message, amount_minor: int) -> tuple[str, int]:
+        """The reason for a request that is not refused, and what is approved where it is less than was asked."""
+        part_minor = self.decider.part(amount_minor)
+        if not part_minor:
+            return APPROVED, 0
+        if self.profile.takes_part(message):
+            return APPROVED_IN_PART, part_minor
+        return self.settings.rules.no_part, 0
 
     def _judge_void(self, original: books.Entry | None) -> str:
         if original is None:
@@ -515,6 +528,8 @@ class _Decision:
     authorization_code: str = ""
     rrn: str = ""
     balance: int | None = None
+    part_minor: int = 0
+    """What is approved, where it is less than was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Entry:
     pan: str
     """Masked."""
     amount_minor: int
+    """What was booked."""
     currency: str
     reason: str
     response_code: str
@@ -79,6 +80,13 @@ class Entry:
     """How many times its reversal came."""
     original: Entry | None = None
     """What a void or reversal undid."""
+    part_of_minor: int = 0
+    """What was asked for, where only a part of it was approved; 0: the same amount."""
+
+    @property
+    def asked_minor(self) -> int:
+        """What the request asked for."""
+        return self.part_of_minor or self.amount_minor
 
     def row(self) -> dict[str, Any]:
         """The entry for JSON; the original as its RRN and STAN."""

@@ -84,7 +84,7 @@ class Profile:
         )
         self._code_pieces: dict[tuple[str, str], bytes] = {}
         self._echo_fields: dict[tuple[bool, tuple[int, ...]], tuple[int, ...]] = {}
-        self._static: dict[tuple[str, str, str, str, str], dict[int, bytes]] = {}
+        self._static: dict[tuple[str, str, str, str, str, bool], dict[int, bytes]] = {}
         self._cards: dict[tuple[str, str], dict[int, bytes]] = {}
         self._codes: dict[frozenset[str], frozenset[str]] = {}
         self._mac_places = {
@@ -250,14 +250,29 @@ class Profile:
         text = message.text
         return {number: piece(number, text(number)) for number in repeated}
 
-    def stamp(self, pieces: dict[int, bytes]) -> None:
-        """Add local time and date to an answer, where the dialect has them and the request had none."""
-        time, date = self._numbers.get("local_time"), self._numbers.get("local_date")
-        if time is None or date is None or time in pieces:
-            return
-        now = moment()
-        pieces[time] = self.writer.piece(time, now[6:])
-        pieces[date] = self.writer.piece(date, now[2:6])
+    def takes_part(self, message: Message) -> bool:
+        """Whether a request leaves it to the issuer to approve a part: it says so, or its dialect cannot say it."""
+        mark = self._file.partial_approval
+        return mark.field is None or self.part(message, mark.field) == mark.value
+
+    def stamp(self, pieces: dict[int, bytes], offset_seconds: int | None = None) -> None:
+        """Add local time and date to an answer, where the dialect has them and the request had none.
+
+        Args:
+            pieces: Of the answer.
+            offset_seconds: Put the sender's own clock in place of what the request said, so far from this machine's.
+        """
+        now = moment(None if offset_seconds is None else time() + offset_seconds)
+        numbers = self._numbers
+        local_time, local_date = numbers.get("local_time"), numbers.get("local_date")
+        if local_time is not None and local_date is not None and local_time not in pieces:
+            pieces[local_time] = self.writer.piece(local_time, now[6:])
+            pieces[local_date] = self.writer.piece(local_date, now[2:6])
+        if offset_seconds is not None:
+            for name, part in _CLOCK_PARTS.items():
+                number = numbers.get(name)
+                if number in pieces:
+                    pieces[number] = self.writer.piece(number, now[part])
 
     def request_mti(self, kind: str) -> str:
         """MTI with which this dialect asks for a kind.
@@ -286,6 +301,7 @@ class Profile:
         currency: str,
         at: str,
         original: Receipt | None = None,
+        takes_parts: bool = False,
     ) -> dict[int, bytes]:
         """Pieces of a terminal's request, without its MAC.
 
@@ -300,10 +316,11 @@ class Profile:
             currency: Three digits.
             at: The moment, as ``moment`` gives it.
             original: What the request refers to.
+            takes_parts: Say that the terminal can take the approval of a part, where there is a place for that.
         """
         piece = self.writer.piece
         numbers = self._numbers
-        pieces = dict(self._static_pieces(kind, terminal, merchant, batch, currency))
+        pieces = dict(self._static_pieces(kind, terminal, merchant, batch, currency, takes_parts=takes_parts))
         pieces.update(self._card_pieces(card))
         pieces[11] = piece(11, stan)
         if amount_minor:
@@ -361,9 +378,11 @@ class Profile:
             return None
         return current.with_key(open_sign_in_keys(master_key, message.raw(62)).mac_key)
 
-    def _static_pieces(self, kind: str, terminal: str, merchant: str, batch: str, currency: str) -> Mapping[int, bytes]:
+    def _static_pieces(
+        self, kind: str, terminal: str, merchant: str, batch: str, currency: str, *, takes_parts: bool
+    ) -> Mapping[int, bytes]:
         """Pieces that a terminal repeats in every request of a kind."""
-        key = (kind, terminal, merchant, batch, currency)
+        key = (kind, terminal, merchant, batch, currency, takes_parts)
         pieces = self._static.get(key)
         if pieces is None:
             numbers = self._numbers
@@ -380,6 +399,10 @@ class Profile:
             for name, wanted in row.where.items():
                 number, _, _ = self._place(name)
                 texts[number] = self._with_part(texts.get(number, ""), name, wanted)
+            mark = self._file.partial_approval
+            if takes_parts and mark.field is not None:
+                number, _, _ = self._place(mark.field)
+                texts[number] = self._with_part(texts.get(number, ""), mark.field, mark.value)
             pieces = self._static[key] = {number: self.writer.piece(number, text) for number, text in texts.items()}
         return pieces
 
@@ -461,6 +484,7 @@ class Profile:
 
 
 _MOMENT_PARTS = {"local_time": slice(6, 12), "local_date": slice(2, 6), "local_date_time": slice(0, 12)}
+_CLOCK_PARTS = {"transmission_time": slice(2, 12), **_MOMENT_PARTS}
 
 
 @lru_cache(maxsize=4)

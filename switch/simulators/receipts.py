@@ -50,6 +50,18 @@ class Receipt:
     response_code: str
     state: str
     """``approved``, ``declined``, ``unknown``, ``voided``, ``reversed``, ``completed`` or ``taken_back``."""
+    part_of_minor: int = 0
+    """What was asked for, where only a part of it was approved; 0: the same amount."""
+
+    @property
+    def asked_minor(self) -> int:
+        """What the terminal asked for."""
+        return self.part_of_minor or self.amount_minor
+
+    def accept(self, told_minor: int) -> None:
+        """Keep what was approved, where it is less than was asked."""
+        if 0 < told_minor < self.amount_minor:
+            self.part_of_minor, self.amount_minor = self.amount_minor, told_minor
 
 
 def receipts_document(receipts: Iterable[Receipt]) -> dict[str, Any]:

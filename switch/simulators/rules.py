@@ -10,6 +10,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 APPROVED = "approved"
+APPROVED_IN_PART = "partially_approved"
+APPROVALS = frozenset({APPROVED, APPROVED_IN_PART})
+"""Reasons under which the cardholder is charged."""
+
+AMOUNT_KINDS = frozenset({"purchase", "cash_advance", "preauthorization"})
+"""Kinds on which rules about amounts act that terminals must expect."""
 
 Digits = Annotated[str, Field(pattern=r"^[0-9]+$")]
 
@@ -33,6 +39,19 @@ class AmountRule(BaseModel):
 
     ending: Digits
     refusal: str
+
+
+class PartRule(BaseModel):
+    """The approval of a part, by the last digits of the amount asked for in minor units."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ending: Digits
+    percent: Annotated[int, Field(ge=1, le=99)] = 40
+
+    def of(self, amount_minor: int) -> int:
+        """What is approved of an amount."""
+        return max(1, amount_minor * self.percent // 100)
 
 
 class PanRule(BaseModel):
@@ -63,6 +82,12 @@ class Rules(BaseModel):
     cards: tuple[Card, ...] = ()
     pans: tuple[PanRule, ...] = ()
     amounts: tuple[AmountRule, ...] = DEFAULT_AMOUNT_RULES
+    parts: tuple[PartRule, ...] = ()
+    """Of which amounts only a part is approved, where the request does not say that its terminal cannot take one."""
+    no_part: str = "insufficient_funds"
+    """The reason for which such an amount is refused to other terminals."""
+    clock_offset_seconds: int | None = None
+    """Answers carry the issuer's own time and date, so far from this machine's; None: those of the request."""
     unknown_card: str | None = None
     """The reason with which cards outside ``cards`` are refused; None: they have money without end."""
     unknown_original: str = "original_not_found"
@@ -93,6 +118,14 @@ class AmountTable:
         return None
 
 
+def approved_part(rules: tuple[PartRule, ...], amount_minor: int) -> int:
+    """What the first rule that fits approves of an amount; 0: none fits, or it is all of it."""
+    for rule in rules:
+        if amount_minor % 10 ** len(rule.ending) == int(rule.ending) and rule.of(amount_minor) < amount_minor:
+            return rule.of(amount_minor)
+    return 0
+
+
 class Decider:
     """Rules at work: decides requests and keeps the balances."""
 
@@ -101,6 +134,10 @@ class Decider:
         self._cards = {card.pan: card for card in rules.cards}
         self._balances = {card.pan: card.balance_minor for card in rules.cards if card.balance_minor is not None}
         self._amounts = AmountTable(rules.amounts)
+
+    def part(self, amount_minor: int) -> int:
+        """How much is approved of an amount that is not refused: 0 where it is all of it."""
+        return approved_part(self.rules.parts, amount_minor)
 
     def decide(self, pan: str, amount_minor: int, *, debit: bool, held_minor: int = 0) -> str:
         """The reason for one request: ``approved`` or a refusal. Books nothing.

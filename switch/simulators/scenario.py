@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from switch.reasons import REASONS
-from switch.simulators.rules import APPROVED, DEFAULT_AMOUNT_RULES, AmountRule, AmountTable
+from switch.simulators.rules import (
+    AMOUNT_KINDS,
+    APPROVED,
+    APPROVED_IN_PART,
+    DEFAULT_AMOUNT_RULES,
+    AmountRule,
+    AmountTable,
+    PartRule,
+    approved_part,
+)
 
 if TYPE_CHECKING:
     import random
@@ -33,8 +42,8 @@ FLAW_REASON = {
 }
 """How a switch refuses each."""
 
-AMOUNT_KINDS = frozenset({"purchase", "cash_advance", "preauthorization"})
-"""Kinds on which issuers' amount rules act."""
+IN_PART = (APPROVED_IN_PART, "partial_not_accepted", "insufficient_funds")
+"""What may become of an amount of which the issuer approves a part: told, taken back by the switch, or refused."""
 
 BASED_ON = {
     "void": "purchase",
@@ -104,6 +113,10 @@ class Scenario(BaseModel):
     currency: Annotated[str, Field(pattern=r"^[0-9]{3}$")] = "156"
     amounts: tuple[AmountRule, ...] = DEFAULT_AMOUNT_RULES
     """The issuers' rules, to know what to expect."""
+    parts: tuple[PartRule, ...] = ()
+    """The issuers' rules on what they approve in part."""
+    takes_parts: bool = False
+    """Terminals say in their requests that they can take the approval of a part, where there is a place for that."""
     tolerate: tuple[str, ...] = ()
     """Reasons that are right for every request, as where faults are injected."""
 
@@ -155,19 +168,21 @@ class Planner:
         refusal = self._amounts.refusal(amount_minor) if share.kind in AMOUNT_KINDS else None
         if share.kind not in ADVICES:
             refusal = card.expect or refusal
-        return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, refusal))
+        reasons: tuple[str, ...] = (refusal or APPROVED,)
+        if refusal is None and share.kind in AMOUNT_KINDS and approved_part(scenario.parts, amount_minor):
+            reasons = IN_PART
+        return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, reasons))
 
     def plan_on(self, share: Share, card: PaymentCard, amount_minor: int) -> Plan:
         """A request that refers to an approved one, for its card and amount."""
-        return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, None))
+        refusal = self._amounts.refusal(amount_minor) if share.kind == "completion" else None
+        return Plan(share.kind, share.flaw, card, amount_minor, self._expect(share, (refusal or APPROVED,)))
 
-    def _expect(self, share: Share, refusal: str | None) -> frozenset[str]:
+    def _expect(self, share: Share, reasons: tuple[str, ...]) -> frozenset[str]:
         if share.expect is not None:
-            reasons: tuple[str, ...] = share.expect
+            reasons = share.expect
         elif share.flaw is not Flaw.NONE:
             reasons = (FLAW_REASON[share.flaw],)
-        else:
-            reasons = (refusal or APPROVED,)
         expected = self._expectations.get(reasons)
         if expected is None:
             expected = self._expectations[reasons] = frozenset((*reasons, *self._tolerate))

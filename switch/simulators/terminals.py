@@ -18,6 +18,7 @@ from switch.simulators.examining import Question, examine
 from switch.simulators.numbers import SPREAD, STAN_COUNT
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
+from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 from switch.simulators.scenario import BASED_ON, Flaw
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ class Terminal:
             currency=self.fleet.settings.scenario.currency,
             at=at,
             original=original,
+            takes_parts=self.fleet.settings.scenario.takes_parts,
         )
         mti = profile.request_mti(plan.kind)
         if self.mac is None:
@@ -368,8 +370,11 @@ class Terminal:
         receipt.response_code = code
         receipt.rrn = text(message, 37)
         receipt.authorization_code = text(message, 38)
-        approved = reason == slips.APPROVED
+        approved = reason in APPROVALS
         receipt.state = slips.APPROVED if approved else slips.DECLINED
+        if reason == APPROVED_IN_PART:
+            receipt.accept(int(text(message, 4) or "0"))
+            plan = plan._replace(amount_minor=receipt.amount_minor)
         if approved and plan.kind in _BASES:
             standing = self._standing.setdefault(plan.kind, deque(maxlen=_STANDING_KEPT_MAX))
             standing.append((receipt, plan))

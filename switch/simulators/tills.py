@@ -21,6 +21,7 @@ from switch.simulators import receipts as slips
 from switch.simulators.examining import Question, examine
 from switch.simulators.profile import moment
 from switch.simulators.receipts import FleetCounters, Receipt
+from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 from switch.simulators.scenario import BASED_ON, FLAW_REASON, Flaw, Plan, Planner, Scenario
 from switch.simulators.terminals import CONSEQUENCES, TerminalConnection, TerminalIdentity, first_kind
 
@@ -90,7 +91,8 @@ class _Told:
     """What a till has been told of a request, to compare with what it is told again."""
 
     question: Question
-    is_approved: bool | None = None
+    outcome: tuple[bool, int | None] | None = None
+    """Whether it was approved, and the amount of that."""
     is_taken_back: bool = field(default=False)
     """From then on it is told nothing that matters."""
 
@@ -192,8 +194,11 @@ class Till:
         receipt.response_code = answer.code
         receipt.rrn = text(answer.message, 37)
         receipt.authorization_code = text(answer.message, 38)
-        if answer.reason == slips.APPROVED:
+        if answer.reason in APPROVALS:
             receipt.state = slips.APPROVED
+            if answer.reason == APPROVED_IN_PART:
+                receipt.accept(int(text(answer.message, 4) or "0"))
+                plan = plan._replace(amount_minor=receipt.amount_minor)
             if original is not None:
                 original.state = CONSEQUENCES.get(plan.kind, slips.VOIDED)
             if plan.kind in _BASES:
@@ -241,6 +246,7 @@ class Till:
             currency=self._tills.settings.scenario.currency,
             at=at,
             original=original,
+            takes_parts=self._tills.settings.scenario.takes_parts,
         )
         mti = profile.request_mti(kind)
         mac = self._mac
@@ -352,11 +358,15 @@ class Till:
             counters.late += 1
         question = told.question
         code, reason = examine(profile, question, (message, data), counters, self._note)
-        is_approved = reason == slips.APPROVED
-        if told.is_approved is not None and told.is_approved != is_approved and not told.is_taken_back:
+        approved_minor = int(profile.text(message, 4) or "0") if reason in APPROVALS else None
+        if (
+            told.outcome is not None
+            and told.outcome != (reason in APPROVALS, approved_minor)
+            and not told.is_taken_back
+        ):
             counters.contradicting += 1
-            self._note(f"{question.kind} with STAN {key[1]} was answered {code} ({reason}), and the opposite before")
-        told.is_approved = is_approved
+            self._note(f"{question.kind} with STAN {key[1]} was answered {code} ({reason}), and otherwise before")
+        told.outcome = reason in APPROVALS, approved_minor
         if asked is not None and not late:
             counters.answered += 1
             elapsed_us = (time.perf_counter() - asked.begun_at) * 1e6

@@ -260,3 +260,58 @@ def test_part_outlives_a_restart():
     taken_back = third.issuer().read_one()
     assert (taken_back["t"], taken_back["4"]) == ("0420", PART)
     third.settle()
+
+
+# --- what the issuer is told of the terminal --------------------------------------------------------------------------
+
+SHORT = "22000001"
+UNMARKED = SHORT + "000" + "50"
+ACCOUNT = "123"
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "link_may", "sent", "told"),
+    [
+        ("cup", "marked", True, TAKES_IT, TAKES_IT),
+        ("cup", "marked", True, TAKES_IT + ACCOUNT, TAKES_IT + ACCOUNT),
+        ("cup", "marked", True, DOES_NOT, DOES_NOT),
+        ("cup", "marked", True, UNMARKED, UNMARKED),
+        ("cup", "always", True, DOES_NOT + ACCOUNT, TAKES_IT + ACCOUNT),
+        ("cup", "always", True, UNMARKED, TAKES_IT),
+        ("cup", "always", True, SHORT, SHORT + "000" + "00" + "1"),
+        ("cup", "always", False, TAKES_IT, DOES_NOT),
+        ("cup", "never", True, TAKES_IT + ACCOUNT, DOES_NOT + ACCOUNT),
+        ("cup", "never", False, SHORT, SHORT),
+        ("iso", "marked", True, None, "22"),
+        ("iso", "always", True, None, "22000000" + "000" + "00" + "1"),
+        ("iso", "always", False, None, "22"),
+    ],
+)
+def test_cup_issuer_is_told_whether_a_part_can_be_taken(make_world, name, policy, link_may, sent, told):
+    world = world_with(make_world, dialect="cup", listeners=listener_that(policy), partial_approval=link_may)
+    fields = {} if sent is None else {"f60": sent}
+    terminal, issuer, request, question = asked(world, name, **fields)
+    assert question["60"] == told
+    issuer.answer(question, "10", f4=PART)
+    answer = terminal.read_one()
+    assert (answer["39"], answer.get("60")) == ("10" if told[13:14] == "1" else "05", sent)
+    if answer["39"] == "10":
+        # What the terminal takes back names the payment as its issuer knows it.
+        assert terminal.ask(reversal(world, request, f4=PART))["39"] == "00"
+    world.tick()
+    taken_back = issuer.read_one()
+    assert (taken_back["t"], taken_back["4"], taken_back["60"]) == ("0420", PART, told)
+
+
+def test_mark_may_stand_in_a_field_of_its_own(make_world, tmp_path):
+    path = tmp_path / "marked.toml"
+    path.write_text(
+        'extends = "iso87-ascii"\n[partial_approval]\nfield = "47"\nvalue = "YES"\ndenial = "NO "\n'
+        '[policy.request]\n47 = ["compute:partial_approval", "forward"]\n'
+    )
+    for policy, sent, told in (("always", None, "YES"), ("marked", "YES", "YES"), ("marked", "PERHAPS", "NO HAPS")):
+        world = world_with(
+            make_world, dialect=str(path), listeners=[listener("iso", str(path), partial_approval=policy)]
+        )
+        _, _, _, question = asked(world, **({} if sent is None else {"f47": sent}))
+        assert question["47"] == told
