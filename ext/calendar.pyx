@@ -20,12 +20,30 @@ cdef extern from "time.h" nogil:
     tm *gmtime_r(const time_t *moment, tm *parts)
 
 
+cdef uint8_t DIGIT_PAIRS[200]     # "00" to "99"
+
+
+cdef int _fill_pairs() except -1:
+    cdef int number
+    for number in range(100):
+        DIGIT_PAIRS[2 * number] = 0x30 + number // 10
+        DIGIT_PAIRS[2 * number + 1] = 0x30 + number % 10
+    return 0
+
+
+_fill_pairs()
+
+
 cdef void write_digits(uint8_t *at, int width, uint64_t number) noexcept nogil:
     """Write the lowest ``width`` decimal digits of a number as ASCII, zeros on the left."""
-    cdef int i
-    for i in range(width - 1, -1, -1):
-        at[i] = <uint8_t>(48 + number % 10)
-        number //= 10
+    cdef uint64_t rest
+    while width >= 2:
+        width -= 2
+        rest = number // 100
+        memcpy(at + width, &DIGIT_PAIRS[2 * (number - 100 * rest)], 2)
+        number = rest
+    if width:
+        at[0] = <uint8_t>(0x30 + number % 10)
 
 
 @cython.final

@@ -2,6 +2,7 @@
 message, of its own dialect, whatever it has lost."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from switch.cursor cimport lowest_bit
 from switch.scan cimport MessageIndex
 from switch.spec cimport Spec
 
@@ -24,8 +25,24 @@ cdef uint32_t keep_copy(Spec spec, const MessageIndex *message, const uint64_t *
 """Copy a message without the fields of a set: its bitmaps say that they are not there. Its size, which is at most that
 of the message. The number of bitmaps stays."""
 
-cdef uint32_t kept_offset(Spec spec, const MessageIndex *message, const uint64_t *unkept, int field) noexcept nogil
-"""Where the data of a field that is kept stand in such a copy."""
+cdef inline uint32_t kept_offset(Spec spec, const MessageIndex *message, const uint64_t *unkept,
+                                 int field) noexcept nogil:
+    """Where the data of a field that is kept stand in such a copy."""
+    cdef uint32_t offset = message.offset[field]
+    cdef int last = (field - 1) >> 6
+    cdef uint64_t left = message.present[last] & unkept[last] & ((<uint64_t>1 << ((field - 1) & 63)) - 1)
+    cdef int word = last
+    cdef int gone
+    while True:
+        while left:
+            gone = word * 64 + lowest_bit(left) + 1
+            left &= left - 1
+            offset -= spec.fields[gone].length_width + message.length[gone]
+        if word == 0:
+            return offset
+        word -= 1
+        left = message.present[word] & unkept[word]
+
 
 cdef Spec lenient_form(Spec spec)
 """The same layout, in which every character and every pad is taken: for copies whose fields were overwritten."""

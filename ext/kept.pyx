@@ -59,22 +59,6 @@ cdef uint32_t keep_copy(Spec spec, const MessageIndex *message, const uint64_t *
     return <uint32_t>(written - out + (end - read))
 
 
-cdef uint32_t kept_offset(Spec spec, const MessageIndex *message, const uint64_t *unkept, int field) noexcept nogil:
-    cdef uint32_t offset = message.offset[field]
-    cdef uint64_t left
-    cdef int last = (field - 1) >> 6
-    cdef int word, gone
-    for word in range(last + 1):
-        left = message.present[word] & unkept[word]
-        if word == last:
-            left &= (<uint64_t>1 << ((field - 1) & 63)) - 1
-        while left:
-            gone = word * 64 + lowest_bit(left) + 1
-            left &= left - 1
-            offset -= spec.fields[gone].length_width + message.length[gone]
-    return offset
-
-
 cdef Spec lenient_form(Spec spec):
     cdef int field
     cdef Spec lenient = compile_spec({

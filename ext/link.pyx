@@ -11,6 +11,7 @@ from switch.pin cimport set_pin_key
 from switch.dialect cimport mti_class
 from switch.reason cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.scan cimport has_field, read_number, read_text
+from switch.spec cimport Spec
 from switch.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
 
 cdef extern from "string.h" nogil:
@@ -25,6 +26,14 @@ cdef enum:
 
 VERIFY_FIELDS_MAX = VERIFY_MAX
 LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
+
+
+cdef inline void _note_stretch(Spec spec, const MessageIndex *sent, const uint64_t *unkept, int field,
+                               Stretch *stretch) noexcept nogil:
+    """Where a field stands in the kept copy of a message, if it does."""
+    if has_field(sent, field) and not (unkept[(field - 1) >> 6] >> ((field - 1) & 63)) & 1:
+        stretch.offset = kept_offset(spec, sent, unkept, field)
+        stretch.length = sent.length[field]
 
 
 cdef class LinkChannel(Channel):
@@ -234,16 +243,14 @@ cdef class Link:
                         const uint64_t *unkept) noexcept nogil:
         """Note what an answer to the message sent must repeat: of its kept copy, which is without the fields of
         ``unkept``, only this is looked at again."""
-        cdef int i, field
+        cdef int i
         transaction.sent_mti = sent.mti
-        if has_field(sent, FIELD_AMOUNT):
-            transaction.amount.offset = kept_offset(self.tables.spec, sent, unkept, FIELD_AMOUNT)
-            transaction.amount.length = sent.length[FIELD_AMOUNT]
+        _note_stretch(self.tables.spec, sent, unkept, FIELD_AMOUNT, &transaction.amount)
         for i in range(self.verify_count):
-            field = self.verify[i]
-            if has_field(sent, field) and not (unkept[(field - 1) >> 6] >> ((field - 1) & 63)) & 1:
-                transaction.repeated[i].offset = kept_offset(self.tables.spec, sent, unkept, field)
-                transaction.repeated[i].length = sent.length[field]
+            if self.verify[i] == FIELD_AMOUNT:
+                transaction.repeated[i] = transaction.amount
+            else:
+                _note_stretch(self.tables.spec, sent, unkept, self.verify[i], &transaction.repeated[i])
 
     cdef int mismatch(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil:
         """The field by which an answer is not that to the message sent (same dialect: compared as bytes), or another

@@ -9,6 +9,7 @@ When an instance has used all of them up it begins again, on a later day than an
 """
 
 cimport cython
+from libc.string cimport memcpy
 from switch.calendar cimport write_digits
 
 cdef extern from "time.h" nogil:
@@ -33,6 +34,21 @@ cdef uint64_t LONG_SPAN = 78_364_164_096          # 36 ** 7
 # Earlier versions wrote the hour where the instance and the first character of the count stand now: behind ten short
 # spans that character is a letter.
 cdef uint64_t LETTERS_FROM = 10 * 2_176_782_336
+
+cdef uint8_t PAIRS[2 * 36 * 36]                   # "00" to "ZZ"
+
+
+cdef int _fill_pairs() except -1:
+    cdef bytes digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    cdef int first, second
+    for first in range(BASE):
+        for second in range(BASE):
+            PAIRS[2 * (BASE * first + second)] = digits[first]
+            PAIRS[2 * (BASE * first + second) + 1] = digits[second]
+    return 0
+
+
+_fill_pairs()
 
 INSTANCES_MAX = INSTANCE_COUNT
 BLOCK_NUMBERS = BLOCK
@@ -91,13 +107,13 @@ cdef class Numbering:
     cdef void write_rrn(self, uint8_t *rrn) noexcept nogil:
         """Write the reference number, RRN_SIZE characters, of the number that was taken last."""
         cdef uint64_t value = self._base + (self.next - 1) % self._span
-        cdef int i, digit
-        for i in range(DAY_SIZE):
-            rrn[i] = self._day_text[i]
-        for i in range(RRN_SIZE - 1, DAY_SIZE - 1, -1):
-            digit = <int>(value % BASE)
-            rrn[i] = <uint8_t>(0x30 + digit if digit < 10 else 0x41 + digit - 10)
-            value //= BASE
+        cdef uint64_t rest
+        cdef int i
+        memcpy(rrn, self._day_text, DAY_SIZE)
+        for i in range(RRN_SIZE - 2, DAY_SIZE - 1, -2):
+            rest = value // (BASE * BASE)
+            memcpy(rrn + i, &PAIRS[2 * (value - BASE * BASE * rest)], 2)
+            value = rest
 
     cdef uint32_t stan_of(self, const uint8_t *rrn) noexcept nogil:
         """The STAN that goes with a reference number of ours; with any other, one that it always goes with. 0 when it

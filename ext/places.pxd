@@ -21,8 +21,11 @@ cdef extern from *:
 
 cdef inline uint32_t places_of(const MessageIndex *index, const uint64_t *unkept) noexcept nogil:
     """How many entries an index takes without the fields of a set."""
-    return (<uint32_t>count_bits(index.present[0] & ~unkept[0]) + <uint32_t>count_bits(index.present[1] & ~unkept[1])
-            + <uint32_t>count_bits(index.present[2] & ~unkept[2]) + (index.length[<int>FIELD_HEADER] > 0))
+    cdef uint32_t count = <uint32_t>count_bits(index.present[0] & ~unkept[0]) + (index.length[<int>FIELD_HEADER] > 0)
+    if index.present[1] | index.present[2]:         # counting is a call, where the processor need not know how
+        count += <uint32_t>count_bits(index.present[1] & ~unkept[1])
+        count += <uint32_t>count_bits(index.present[2] & ~unkept[2])
+    return count
 
 
 cdef inline void keep_places(Spec spec, const MessageIndex *index, const uint64_t *unkept,

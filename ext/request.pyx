@@ -311,7 +311,7 @@ cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, 
     cdef Listener listener = channel.listener
     cdef DialectTables tables = listener.tables
     cdef const Merchant *merchant = state.registry.merchant(terminal.merchant)
-    cdef int64_t currency = read_number(tables.spec, &state.request, FIELD_CURRENCY)
+    cdef uint16_t currency = state.duplicates.at(outcome).currency
     cdef RiskRequest risked
     cdef int reason, found
     cdef Link link
@@ -335,15 +335,13 @@ cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, 
         reason = _recall(state, tables, kind, outcome, amount_minor)
         if reason != NOT_REFUSED:
             return reason
-    if currency < 0:
-        currency = 0
     if state.risk is not None:
-        risked = risk_request(kind, <int>currency, amount_minor, state.pan, state.pan_digits, terminal_number,
+        risked = risk_request(kind, currency, amount_minor, state.pan, state.pan_digits, terminal_number,
                               terminal.merchant, state.calendar.now_ns)
         reason = state.risk.check(&risked)
         if reason != REASON_APPROVED:
             return reason
-    found = state.routes.find(state.pan, state.pan_digits, kind, <int>currency, amount_minor)
+    found = state.routes.find(state.pan, state.pan_digits, kind, currency, amount_minor)
     if found == ROUTE_NONE:
         reason = REASON_NO_SUCH_ISSUER
     else:

@@ -3,7 +3,7 @@
 from libc.string cimport memcpy, memset
 from switch.hexadecimal cimport read_hex
 from switch.scan cimport has_field, read_text
-from switch.spec cimport DATA_BINARY
+from switch.spec cimport CONTENT_N, DATA_BINARY
 from switch.transaction cimport PAN_MAX
 
 cdef enum:
@@ -21,6 +21,8 @@ cdef int read_pan(Spec spec, const MessageIndex *message, uint8_t *pan) noexcept
     cdef int digits = 0
     if count <= 0:
         count = read_text(spec, message, FIELD_TRACK_2, track, TRACK_ROOM)
+    elif spec.fields[<int>FIELD_PAN].content == CONTENT_N:
+        digits = count                    # as the scan has seen
     while digits < count and 0x30 <= track[digits] <= 0x39:
         digits += 1
     if digits < PAN_DIGITS_MIN or digits > PAN_MAX:

@@ -411,6 +411,21 @@ def test_number(text, number):
         assert found.number(2) == number
 
 
+@given(
+    text=st.text("0123456789", max_size=20)
+    | st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=20),
+    encoding=st.sampled_from(["ascii", "cp500"]),
+)
+def test_numbers_of_every_width_and_encoding(text, encoding):
+    length = b"%02d" % len(text)
+    found = scan(only_field_2(length + text.encode(encoding)), one_field(len_type=2, max_len=30, data_enc=encoding))
+    if 1 <= len(text) <= 18 and set(text) <= set("0123456789"):
+        assert found.number(2) == int(text)
+    else:
+        with pytest.raises(ValueError, match="not a number of 1 to 18 digits"):
+            found.number(2)
+
+
 def test_letters_beyond_ascii_keep_their_place():
     spec = one_field(data_enc="cp500", max_len=6)
     found = scan(only_field_2("Zürich".encode("cp500")), spec)
