@@ -46,6 +46,7 @@ cdef struct LinkMeters:
     uint32_t unmatched
     uint32_t mismatched           # matched by number, but for another terminal, amount or time
     uint32_t mismatched_requests  # that ended without another answer
+    uint32_t unended              # whose end could not be written down
     uint32_t mac_failures
     uint32_t format_errors
     uint32_t frame_errors

@@ -31,6 +31,8 @@ LINK_SERIES = (
         "authswitch_link_mismatched_requests_total",
         "Requests and reversals that got no other answer in time than mismatched ones; they count as no time-outs.",
     ),
+    ("unended", "authswitch_link_unended_requests_total",
+     "Requests whose end could not be written down: the next start ends them, and reverses what may be charged."),
     ("mac_failures", "authswitch_link_mac_failures_total", "Answers whose MAC was wrong or missing."),
     ("format_errors", "authswitch_link_format_errors_total", "Issuer's messages that could not be read."),
     ("frame_errors", "authswitch_link_frame_errors_total", "Link connections closed because their framing broke."),

@@ -105,6 +105,7 @@ EVENTS = (                                    # name, where, values with their t
     ("network_message_not_composable", LINK, (), ()),
     ("network_message_refused", LINK, (("kind", _kind), ("reason", _reason)), ()),
     ("network_message_not_answered", LINK, (("kind", _kind),), ()),
+    ("request_unended", LINK, (("journal_position", int),), ()),
     ("reversal_without_stan", LINK, (), ()),
     ("reversal_store_full", LINK, (), ()),
     ("reversal_without_request", NOWHERE, (), ()),

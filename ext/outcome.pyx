@@ -152,13 +152,16 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
+        state.leave_open(entry.intent, entry.link)
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("answer cannot be composed")
         return
     position = state.journal.outcome(entry, reason, state.stored_answer, state.stored_size, state.take_detail())
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
-    if position != POSITION_FAILED:
-        send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
+    if position == POSITION_FAILED:
+        state.leave_open(entry.intent, entry.link)
+        return
+    send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
 
 
 cdef void _store(State state, uint32_t outcome, int size, const uint8_t *sent, uint32_t sent_size) noexcept nogil:
@@ -334,14 +337,17 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     _store(state, outcome, size, transaction.sent, sent_size if approved else 0)
     if size < 0:
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
+        state.leave_open(entry.intent, link.number)
         if channel is not None:
             channel.hang_up("answer cannot be composed")
         return
     if position == POSITION_FAILED:
-        return                            # without an OUTCOME its INTENT stays open, and is reversed after a restart
+        state.leave_open(entry.intent, link.number)            # what may be charged is reversed after a restart
+        return
     written = state.journal.outcome(entry, told, state.stored_answer, state.stored_size, state.take_detail())
     if written == POSITION_FAILED:
-        return                            # nothing may be told that is not written down
+        state.leave_open(entry.intent, link.number)            # nothing may be told that is not written down
+        return
     if written > position:
         position = written
     entry.position = position

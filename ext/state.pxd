@@ -62,6 +62,7 @@ cdef class State:
     cdef readonly list dirty                  # channels with output that has not been looked at
     cdef uint32_t *mac_failures               # by terminal
     cdef list unreversed                      # outcomes, with serials: never told, and no room yet for their reversal
+    cdef int64_t unended                      # the lowest INTENT whose OUTCOME could not be written: a restart ends it
 
     # Scratch space of the message that is being handled. One thread, one message at a time.
     cdef MessageIndex request                 # the terminal's
@@ -95,6 +96,7 @@ cdef class State:
     cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size, int64_t first,
                         int64_t second=*, int64_t third=*) noexcept nogil
     cdef int deliver_notes(self) except -1
+    cdef void leave_open(self, int64_t intent, int link) noexcept nogil
     cdef void keep_fault(self, bint of_link) noexcept nogil
     cdef void note_code(self, const uint8_t *code, int size) noexcept nogil
     cdef const Detail *take_detail(self) noexcept nogil

@@ -6,11 +6,12 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
-from switch.journal cimport POSITION_FAILED
+from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.live cimport live
-from switch.note_queue cimport NOTE_TEXT_BYTES, Note
+from switch.note_queue cimport NOTE_REQUEST_UNENDED, NOTE_TEXT_BYTES, Note
 from switch.numbering cimport NumberBlock
 from switch.registry cimport TERMINAL_ID_MAX
+from switch.stats cimport stats_add
 from switch.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
     SLOT_TRANSMISSION_TIME,
@@ -88,6 +89,7 @@ cdef class State:
         self.next_generation = 1
         self.dirty = []
         self.unreversed = []
+        self.unended = POSITION_NEVER
         self.random_state = (secrets.randbits(64) if seed is None else seed) | 1
         self.fingerprint_secret = secrets.randbits(64) | 1
         self.mac_failures = <uint32_t *>calloc(max(1, registry.terminal_count), sizeof(uint32_t))
@@ -161,6 +163,15 @@ cdef class State:
         cdef Note *note = self.notes.add(event, place, first, second, third, 0, NULL)
         if note != NULL:
             memcpy(note.text, text, min(size, <int>NOTE_TEXT_BYTES))
+
+    cdef void leave_open(self, int64_t intent, int link) noexcept nogil:
+        """A request to a link has ended here, and its OUTCOME could not be written: the next start must still find its
+        INTENT, and ends it then. ``intent`` is 0 where none was written."""
+        if intent == 0:
+            return
+        self.unended = min(self.unended, intent)
+        stats_add(self.meters.stats, self.meters.link[link].unended, 1)
+        self.tell(NOTE_REQUEST_UNENDED, link, intent)
 
     cdef void keep_fault(self, bint of_link) noexcept nogil:
         """The next OUTCOME says ``fault``: in a link's message, or in a listener's."""

@@ -30,6 +30,7 @@ cdef int64_t lowest_waiting(State state, int64_t lowest):
     cdef Link link
     cdef uint32_t number
     cdef const Transaction *transaction
+    lowest = min(lowest, state.unended)
     for link in state.links:
         number = link.waiting.head
         while number != TRANSACTION_NONE:

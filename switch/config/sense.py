@@ -52,6 +52,12 @@ def _check_instance(draft: Draft) -> None:
         return
     if switch.instance >= switch.instances:
         draft.error("switch.instance", f"{switch.instance} is not below switch.instances, which is {switch.instances}")
+    if switch.instances > 1:
+        draft.warning(
+            "switch.instances",
+            f"{switch.instances}: each switch knows the requests of its own journal only. If a terminal that one "
+            "of them serves can reach another one, through a balancer or by itself, its repeats are charged twice",
+        )
     stans = STANS // switch.instances
     for link in draft.links:
         if link.in_flight_max > stans:

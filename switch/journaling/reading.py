@@ -34,7 +34,10 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
         raise typer.BadParameter("this configuration keeps no journal: journal.mode is off")
     try:
         master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-        yield open_reader(where, master_key)
+        reader = open_reader(where, master_key)
+        if not reader.segments:
+            fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
+        yield reader
     except KeyFileError as error:
         fail(str(error))
     except JournalDamaged as error:

@@ -21,6 +21,7 @@ LEVELS = {
     "reversal_store_full": "error",
     "answer_without_room": "error",
     "reversal_without_request": "error",
+    "request_unended": "error",
     "reversal_without_stan": "error",
     "reversal_not_composable": "error",
     "reversal_overdue": "error",

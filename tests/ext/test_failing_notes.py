@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 
 from switch.note_queue import EVENTS
 from switch.owed import note_overdue
-from tests.ext.world import AT_ONCE, CARD, LISTENERS, ROUTES, VISA, Document, IssuerLine, World, change, link, purchase
+from tests.ext.numbers import NO_CEILING, spend_numbers
+from tests.ext.world import (
+    AT_ONCE,
+    CARD,
+    LISTENERS,
+    ROUTES,
+    VISA,
+    Document,
+    IssuerLine,
+    World,
+    change,
+    link,
+    purchase,
+    reversal,
+)
 
 LINKS = (
     link("bank-a", "iso87-ascii", timeouts_to_unhealthy=2, reversal={"alert_seconds": 20, **AT_ONCE}),
@@ -96,9 +110,9 @@ def late_approval(day: Day) -> None:
     terminal.send(purchase(day.world))
     asked = day.read(bank, "issuer")
     day.world.advance(16)
-    for reversal in day.read(bank, "issuer"):
-        if reversal["t"][1] == "4":
-            bank.answer(reversal, "25")
+    for attempt in day.read(bank, "issuer"):
+        if attempt["t"][1] == "4":
+            bank.answer(attempt, "25")
     for request in asked:
         if request["t"] == "0200":
             bank.answer(request)
@@ -194,12 +208,27 @@ def taken_back(day: Day) -> None:
     day.answered(bank, {})
 
 
+def promised_in_vain(day: Day) -> None:
+    """A terminal takes an approval back, is told yes, and its issuer does not know it."""
+    bank, terminal = day.bank(), day.world.terminal()
+    bought = purchase(day.world)
+    terminal.send(bought)
+    day.answered(bank, {})
+    day.read(terminal, "terminal")
+    terminal.send(reversal(day.world, bought))
+    day.read(terminal, "terminal")
+    day.world.tick()
+    day.answered(bank, {"code": "25"})
+    terminal.close()
+
+
 def terminal_is_refused(day: Day) -> None:
-    """No request, a stranger, a wrong MAC, an unknown kind, a PIN block of noise, and a number that was used before."""
+    """A stranger, a wrong MAC, keys for nobody, no or an unknown kind, a PIN block of noise, a number used before."""
     bank, terminal = day.bank(), day.world.terminal()
     first = purchase(day.world)
     terminal.send(change(first, t="0210"))
     terminal.send(first, mac=False)
+    terminal.send({"t": "0800", "7": first["7"], "11": "000009", "41": first["41"], "70": "161"}, mac=False)
     for changes in ({"f41": "99999999"}, {"f3": "770000"}, {"f4": None}, {"f2": None, "f35": None}):
         terminal.send(purchase(day.world, **changes))
     terminal.send(purchase(day.world, f52="0A1B2C3D4E5F6071"))
@@ -208,6 +237,20 @@ def terminal_is_refused(day: Day) -> None:
     day.answered(bank, {})
     day.read(terminal, "terminal")
     terminal.close()
+
+
+def no_number_left(day: Day) -> None:
+    """A time-out while no STAN is left for its reversal."""
+    bank, terminal = day.bank(), day.world.terminal()
+    terminal.send(purchase(day.world))
+    day.read(bank, "issuer")
+    spend_numbers(day.world)
+    day.world.advance(16)
+    day.world.engine.state.numbering.ceiling = NO_CEILING
+    day.world.advance(1)
+    day.read(terminal, "terminal")
+    terminal.close()
+    day.answered(bank, {})
 
 
 SCENES: dict[str, Callable[[Day], None]] = {
@@ -227,8 +270,10 @@ SCENES: dict[str, Callable[[Day], None]] = {
     "link breaks": link_breaks,
     "sign-on fails": sign_on_fails,
     "untold without room": untold_without_room,
+    "no number left": no_number_left,
     "told afterwards": told_afterwards,
     "taken back": taken_back,
+    "promised in vain": promised_in_vain,
     "time passes": lambda day: day.world.advance(20),
 }
 
@@ -241,10 +286,11 @@ NOT_STAGED = {
     "network_message_unknown",
     "answer_without_room",
     "reversal_store_full",
-    "reversal_without_stan",
     "reversal_without_request",
+    "reversal_without_link",
 }
-"""For these a configuration that ``check`` refuses, a full table, a disk that stands still or a restart is needed."""
+"""For these a configuration that ``check`` refuses, a full table, a link that is gone, a disk that stands still or a
+restart is needed."""
 
 
 def failing(event: str, details: dict[str, Any]) -> None:

@@ -330,6 +330,13 @@ def test_what_is_doubtful_is_a_warning(write):
     }
 
 
+def test_several_instances_are_doubtful(write):
+    assert "switch.instances" not in found(write(VALID), "warning")
+    path = write(VALID.replace("[switch]", "[switch]\ninstances = 2"))
+    assert found(path) == {}
+    assert "charged twice" in found(path, "warning")["switch.instances"]
+
+
 def test_window_that_cannot_hold_the_requests_is_doubtful(write):
     key = "limits.duplicate_window_count_max"
     text = VALID.replace("[limits]", "[limits]\nrequests_per_second = 2_000")

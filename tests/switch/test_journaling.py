@@ -15,7 +15,9 @@ from switch.journaling import JournalError, Store, replay_into
 from switch.journaling.cli import app, presentable
 from switch.journaling.opening import wrapping_key
 from switch.keys.master import create_master_key
+from switch.reversals.cli import app as reversals_app
 from switch.stats import Stats
+from switch.tracing.cli import app as trace_app
 from tests.ext.world import CARD, World, purchase
 
 CONFIG = """
@@ -210,6 +212,24 @@ class TestCommand:
         status, output = call("dump", lived / "switch.toml")
         assert status == 1
         assert "master.key" in output
+
+    @pytest.mark.parametrize(
+        ("command", "arguments"),
+        [(app, ("verify",)), (app, ("dump",)), (trace_app, ()), (reversals_app, ("list", "--directory"))],
+    )
+    def test_a_folder_without_a_journal(self, lived, command, arguments):
+        """It is an error, not a journal in which nothing is: the folder is probably another one."""
+        empty = lived / "empty"
+        empty.mkdir()
+        (empty / "notes.txt").write_text("none")
+        config = lived / "switch.toml"
+        words = [*arguments, empty, config] if "list" in arguments else [*arguments, config, "--directory", empty]
+        words += ["10000002/000001"] if command is trace_app else []
+        result = CliRunner().invoke(command, [str(word) for word in words])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.splitlines() == [
+            f"authswitch: {empty}: no journal is in this folder: it has no file of a segment (NUMBER.journal)"
+        ]
 
     def test_wrong_master_key(self, lived):
         (lived / "master.key").unlink()
