@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from .clock import MS
 from .world import TELLS_PARTS
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ ADVISED = {"advice": ("advice", "purchase"), "preauthorization_advice": ("preaut
 
 ADVICES = frozenset({"advice"})
 """Kinds by which a terminal says what has happened."""
+
+DELIVERED_NS_MAX = 500 * MS
+"""So long after an approval has left the journal may not know of it though nothing waits to be written."""
 
 STAND_IN_CODE = "SI"
 """Authorization codes of the switch begin so; those of issuers are digits."""
@@ -123,6 +127,7 @@ class Checker:
         know then whether the terminal was told, unless it asks.
         """
         for key, payment in self.payments.items():
+            payment.is_in_doubt |= payment.sent_ns is not None and payment.sent_ns + DELIVERED_NS_MAX >= settled_ns
             decisions = [one.heard_ns for one in self.bookings.get(key, ())]
             if self._stands_in and payment.may_be_stood_in:
                 decisions.append(payment.asked_ns)
@@ -191,13 +196,12 @@ class Checker:
         standing = len(self.standing(key))
         if payment.state == UNKNOWN:
             return "convergence", "its terminal still does not know what became of it"
-        if self.is_settled_by_hand(key):
+        if self.is_settled_by_hand(key) or (payment.state == APPROVED and payment.is_doubted and not standing):
             is_double = standing > 1 and not payment.is_out_of_window
             return ("books", f"{standing} charges stand") if is_double else None
         if payment.state == ABANDONED:
-            was_told = payment.was_sent_approval or payment.may_have_been_sent
             # A terminal's advice tells what has happened, whether anybody waits for an answer or not.
-            if standing and not was_told and key.kind not in ADVICES:
+            if standing and not payment.may_have_been_told and key.kind not in ADVICES:
                 return "books", "a charge stands, but its terminal was never told (I2)"
         elif payment.state != APPROVED:
             if standing:

@@ -29,6 +29,9 @@ class Payment:
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
         is_voided: Whether a void of it was begun.
         was_sent_approval: Whether an approval has left the switch.
+        sent_ns: When one has first.
+        is_in_doubt: Whether the switch has died since, before it was durable that one has left.
+        is_doubted: Whether it was asked for once more after that: one that could not be told then is taken back.
         may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
         asked_ns, first_asked_ns: When the switch has read it last, and first.
         life: In which of the switch's lives that was.
@@ -50,6 +53,9 @@ class Payment:
     is_given_up: bool = False
     is_voided: bool = False
     was_sent_approval: bool = False
+    sent_ns: int | None = None
+    is_in_doubt: bool = False
+    is_doubted: bool = False
     may_have_been_sent: bool = False
     asked_ns: int | None = None
     first_asked_ns: int | None = None
@@ -61,6 +67,11 @@ class Payment:
     is_reuse: bool = False
     takes_part: bool = False
     part: int = 0
+
+    @property
+    def may_have_been_told(self) -> bool:
+        """Whether its terminal may have been told of an approval, for all that the switch can know."""
+        return self.was_sent_approval or self.may_have_been_sent
 
     @property
     def may_be_stood_in(self) -> bool:

@@ -268,6 +268,7 @@ class Terminal:
 
     def _asked(self, payment: Payment, _wire: Wire | None) -> None:
         payment.asked_ns = self.clock.now_ns
+        payment.is_doubted |= payment.is_in_doubt
         if payment.first_asked_ns is None:
             payment.first_asked_ns, payment.life = self.clock.now_ns, self.plant.generation
         # Of what was before a restart the switch knows the age in whole seconds only.
@@ -378,6 +379,7 @@ class Terminal:
                     for payment in self.payments:
                         if payment.receipt.stan == message.text(11) and self._amount_fits(payment, message):
                             payment.was_sent_approval = True
+                            payment.sent_ns = self.clock.now_ns if payment.sent_ns is None else payment.sent_ns
 
         wire.witness = see
 
