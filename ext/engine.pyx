@@ -286,7 +286,7 @@ cdef class Engine:
         if wanted.by == WANTED_BY_REVERSAL:
             reversal = self.state.reversals.at(wanted.number)
             if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
-                settle_reversal(self.state, wanted.number, original)
+                settle_reversal(self.state, wanted.number, original, is_certain)
         else:
             transaction = self.state.transactions.at(wanted.number)
             if transaction.state == TRANSACTION_SEEKING and transaction.departure == wanted.serial:

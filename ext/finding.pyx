@@ -217,9 +217,10 @@ cdef class Finder:
                     candidate.occasion = original.request.occasion
                     candidate.wall_s = original.wall_us // 1_000_000
                     candidate.amount_minor = original.request.amount_minor
+                    self._complete(original, number)
+                    candidate.approved_minor = original.approved_minor
                     like = likeness(naming, &candidate)
                     if like != LIKE_NOT:
-                        self._complete(original, number)
                         if not naming.is_whole:
                             self._count_references(original, number)
                         choice.offer(original, like, original.stands(), original.position)

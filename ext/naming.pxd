@@ -54,6 +54,7 @@ cdef struct Candidate:        # a transaction, as memory or journal knows it
     uint64_t occasion
     int64_t wall_s            # when it came; 0: not known
     int64_t amount_minor
+    int64_t approved_minor    # the part of it that was approved; 0: all, or nothing
 
 
 cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil

@@ -210,7 +210,9 @@ cdef bint _is_right_besides(const Naming *naming, bint is_likely, bint knows_car
 
 cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil:
     cdef bint knows_card = naming.pan_digits and candidate.pan_digits
-    cdef bint same_amount = naming.amount_minor >= 0 and naming.amount_minor == candidate.amount_minor
+    cdef bint same_amount = naming.amount_minor >= 0 and (
+        naming.amount_minor == candidate.amount_minor
+        or naming.amount_minor == candidate.approved_minor and candidate.approved_minor != 0)
     cdef bint other_amount = naming.amount_minor >= 0 and candidate.amount_minor > 0 and not same_amount
     cdef bint same_terminal = memcmp(naming.terminal, candidate.terminal, TERMINAL_BYTES) == 0
     cdef bint is_likely = naming.likely_kinds >> candidate.kind & 1

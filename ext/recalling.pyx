@@ -29,6 +29,7 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
     if since_ns:
         candidate.wall_s -= (state.calendar.now_ns - since_ns) // 1_000_000_000
     candidate.amount_minor = entry.amount_minor
+    candidate.approved_minor = entry.approved_minor
 
 
 cdef bint _stands(const Outcome *entry) noexcept nogil:

@@ -482,7 +482,7 @@ cdef class Recovery(Visitor):
         if reversal.listener == NO_LISTENER:
             reversal.bookable_until_ns = reversal.stored_ns + link.reversals.horizon_ns
         elif reversal.original == 0 and reversal.attempts == 0:
-            self.state.reversals.seek(link.reversals, number)
+            self.state.reversals.seek(link.reversals, number, 0)
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
             self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))

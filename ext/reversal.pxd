@@ -8,6 +8,7 @@ cdef enum:
     REVERSAL_LEVELS = 16      # doublings of the pause between attempts, at most
     NO_LISTENER = 0xFFFF
     READY_LANES = 32          # among which the terminals of a queue are spread
+    SOUGHT_AGAIN_NS = 1_000_000_000       # after a look-up that brought nothing certain
 
 cdef enum ReversalState:
     REVERSAL_FREE
@@ -139,7 +140,8 @@ cdef class ReversalStore:
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
     cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void seek(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t due_ns) noexcept nogil
+    cdef bint is_sought(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
     cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil

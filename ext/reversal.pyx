@@ -251,19 +251,24 @@ cdef class ReversalStore:
         self._make_ready(queue, number)
         return True
 
-    cdef void seek(self, ReversalQueue queue, uint32_t number) noexcept nogil:
-        """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up."""
+    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t due_ns) noexcept nogil:
+        """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up, which
+        is not before ``due_ns``."""
         if self._pool[number].state == REVERSAL_READY:
             self._unready(queue, number)
         self._pool[number].state = REVERSAL_SOUGHT
         self._pool[number].inquiry = 0
+        self._pool[number].due_ns = due_ns
         self._append(&queue.sought, number)
 
+    cdef bint is_sought(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
+        """Whether the original of one has to be looked up now."""
+        return queue.sought.head != REVERSAL_NONE and self._pool[queue.sought.head].due_ns <= now_ns
+
     cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil:
-        """Take the next one of which nobody was asked out of its list; REVERSAL_NONE when there is none."""
+        """Take the one to be looked up next out of its list; there is one."""
         cdef uint32_t number = queue.sought.head
-        if number != REVERSAL_NONE:
-            self._unlink(&queue.sought, number)
+        self._unlink(&queue.sought, number)
         return number
 
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil:

@@ -15,7 +15,7 @@ from switch.reason cimport (
     REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.registry cimport TERMINAL_NONE
-from switch.reversal cimport REVERSAL_NONE, Reversal
+from switch.reversal cimport Reversal
 from switch.scan cimport read_number, read_text, scan_message
 from switch.stats cimport stats_add
 from switch.transaction cimport (
@@ -94,7 +94,7 @@ cdef list take_wanted(State state):
     cdef Transaction *transaction
     cdef int64_t durable = state.journal.durable
     for link in state.links:
-        while link.reversals.sought.head != <uint32_t>REVERSAL_NONE and len(found) < ASKED_AT_ONCE_MAX:
+        while state.reversals.is_sought(link.reversals, state.calendar.now_ns) and len(found) < ASKED_AT_ONCE_MAX:
             found.append(wanted_by_reversal(state, state.reversals.next_sought(link.reversals)))
     number = state.inquiries.waiting.head
     while number != <uint32_t>TRANSACTION_NONE and len(found) < ASKED_AT_ONCE_MAX:

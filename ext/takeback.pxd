@@ -20,8 +20,9 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
                     uint32_t outcome) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
-cdef void settle_reversal(State state, uint32_t number, Original original) noexcept
-"""The original of a reversal of the store was looked up (None: it is not known): send what takes that back."""
+cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain) noexcept
+"""The original of a reversal of the store was looked up (None: it is not known, for sure or for now): send what takes
+that back."""
 
 cdef void recall_reversal(State state, Link link) noexcept
 """Where nobody reads the journal back: look the original of the next reversal of a link up in memory, if there is time

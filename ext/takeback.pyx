@@ -13,7 +13,7 @@ from switch.kind cimport KIND_REVERSAL
 from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
-from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND
+from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN
 from switch.naming cimport LIKE_EXACT, Candidate, Naming, fold, likeness, moment_of, read_naming
 from switch.note_queue cimport NOTE_REVERSAL_WITHOUT_LINK
 from switch.originals cimport Wanted
@@ -25,7 +25,7 @@ from switch.reason cimport (
 from switch.recalling cimport describe_candidate, recall
 from switch.record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.registry cimport TERMINAL_NONE
-from switch.reversal cimport CAUSE_SETTLED, CAUSE_TERMINAL, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_SETTLED, CAUSE_TERMINAL, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN_NS, Reversal
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport read_number, scan_message
 from switch.seeking cimport link_named, wait_for_original, wanted_by_reversal
@@ -38,6 +38,7 @@ cdef enum:
     CLASS_AUTHORIZATION = 1
     CLASS_FINANCIAL = 2
     WAITS = -2                    # beside the reasons: its answer waits for the look-up
+    UNSURE_SECONDS = 60           # so long a look-up that brings neither yes nor no is tried again
 
 
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
@@ -222,7 +223,7 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
     if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
                0, CAUSE_TERMINAL) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
-    state.reversals.seek(link.reversals, state.stored_reversal)
+    state.reversals.seek(link.reversals, state.stored_reversal, state.calendar.now_ns)
     if not state.journal.is_searched:
         recall_reversal(state, link)
     return REASON_APPROVED
@@ -265,24 +266,32 @@ cdef int64_t _take_back_original(State state, Original original) noexcept:
                    CAUSE_TERMINAL)
 
 
-cdef void settle_reversal(State state, uint32_t number, Original original) noexcept:
+cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain) noexcept:
     cdef Reversal *reversal = state.reversals.at(number)
     cdef Link link = <Link>state.links[reversal.link]
     cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
     cdef int64_t amount_minor = -1
+    if original is not None:
+        is_certain = True
     if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
         amount_minor = read_number(tables.spec, &state.sent, FIELD_AMOUNT)
     if original is not None and amount_minor >= 0 and amount_minor not in (original.request.amount_minor,
                                                                            original.worth()):
         original = None                   # it cannot be the whole of it: its issuer is asked in the terminal's words
     if original is None:
-        stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND], 1)
+        if not is_certain and state.calendar.now_ns - reversal.stored_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000:
+            # Its issuer would not know it by the terminal's words, and say that there is nothing to take back.
+            state.reversals.seek(link.reversals, number, state.calendar.now_ns + SOUGHT_AGAIN_NS)
+            return
+        stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN],
+                  1)
         state.reversals.release(link.reversals, number)
         pay(state, link)
         return
     if (_take_back_original(state, original) == POSITION_FAILED
             or state.journal.cancelled(reversal.position, original.position, CAUSE_SETTLED) == POSITION_FAILED):
-        state.reversals.seek(link.reversals, number)          # nothing could be stored just now: once more, later
+        # Nothing could be stored just now: once more, later.
+        state.reversals.seek(link.reversals, number, state.calendar.now_ns + SOUGHT_AGAIN_NS)
         return
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     give_up(state, number)
@@ -293,11 +302,11 @@ cdef void settle_reversal(State state, uint32_t number, Original original) noexc
 
 cdef void recall_reversal(State state, Link link) noexcept:
     cdef Wanted wanted
-    if (link.reversals.sought.head == <uint32_t>REVERSAL_NONE
+    if (not state.reversals.is_sought(link.reversals, state.calendar.now_ns)
             or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
         return
     wanted = wanted_by_reversal(state, state.reversals.next_sought(link.reversals))
-    settle_reversal(state, wanted.number, recall(state, &wanted.naming))
+    settle_reversal(state, wanted.number, recall(state, &wanted.naming), True)
 
 
 cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept:

@@ -63,17 +63,18 @@ def effect(story: Story, shown: Shown) -> Effect:
     standing = [one for one in story.references if one.stands and not _is_undone(one)]
     if any(one.kind in VOIDS for one in standing):
         return Effect("voided", words, _voided(story))
-    refunded = sum(one.first["amount_minor"] for one in standing if one.kind == Kind.REFUND)
-    completed = sum(one.first["amount_minor"] for one in standing if one.kind == Kind.COMPLETION)
+    charged = story.amount_minor or 0
+    refunded = sum(one.amount_minor or 0 for one in standing if one.kind == Kind.REFUND)
+    completed = sum(one.amount_minor or 0 for one in standing if one.kind == Kind.COMPLETION)
     currency = story.first.get("currency")
-    if refunded >= story.first["amount_minor"] > 0:
+    if refunded >= charged > 0:
         return Effect(
             "refunded",
             words,
             f"it was refunded: the cardholder gets all of {story.amount} back, and the merchant bears it",
         )
     if refunded:
-        left = amount_words(story.first["amount_minor"] - refunded, currency)
+        left = amount_words(charged - refunded, currency)
         return Effect(
             "partly_refunded",
             words,

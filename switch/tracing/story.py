@@ -257,10 +257,15 @@ class Story:
         return moment(self.records[-1]["wall_us"])
 
     @property
+    def amount_minor(self) -> int | None:
+        """What was asked for, or the part of it that was approved."""
+        approved: int | None = None if self.outcome is None else self.outcome.get("approved_minor")
+        return approved or self.first.get("amount_minor")
+
+    @property
     def amount(self) -> str:
         """Amount and currency for people: what was asked for, or the part of it that was approved."""
-        approved = None if self.outcome is None else self.outcome.get("approved_minor")
-        return amount_words(approved or self.first.get("amount_minor"), self.first.get("currency"))
+        return amount_words(self.amount_minor, self.first.get("currency"))
 
     @property
     def amount_asked(self) -> str:

@@ -232,3 +232,35 @@ def test_reversal_of_another_card_is_passed_on_to_its_issuer():
     world.tick()
     assert bank.read_one()["2"] == VISA
     assert terminal.ask(request)["39"] == "00"
+
+
+def test_look_up_that_failed_is_tried_again():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, _ = approve(world, terminal, bank, request)
+    terminal = world.later(LATER_S)
+    world.is_sought = False
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    for _ in range(3):
+        (wanted,) = world.engine.take_wanted()
+        world.engine.settle(wanted, None, False)
+        assert world.engine.take_wanted() == bank.read() == []
+        world.advance(1)
+    world.is_sought = True
+    world.tick()
+    assert names(bank.read_one(), asked, "iso87-ascii")
+
+
+def test_reversal_whose_original_nobody_can_look_up_is_passed_on_at_last():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    unknown = taking_back(world, bought(world))
+    world.is_sought = False
+    assert terminal.ask(unknown)["39"] == "00"
+    for _ in range(61):
+        for wanted in world.engine.take_wanted():
+            assert bank.read() == []
+            world.engine.settle(wanted, None, False)
+        world.advance(1)
+    assert bank.read_one()["90"] == unknown["90"]

@@ -41,7 +41,7 @@ class Violation:
     """Something that must never be.
 
     Attributes:
-        invariant: Its short name: I1 to I6 as in the design, ``MAC``, ``format``, ``order``, ``advice``,
+        invariant: Its short name: I1 to I6 as in the design, ``MAC``, ``format``, ``order``, ``advice``, ``reference``,
             ``convergence``, ``books`` or ``journal``.
         what: What was seen, in words.
         now_ns: When.
@@ -61,6 +61,7 @@ class Checker:
     def __init__(self, clock: Clock, *, stands_in: bool) -> None:
         self._clock = clock
         self._stands_in = stands_in
+        self.finds_originals = True  # until somebody could not look for one
         self.violations: list[Violation] = []
         self.payments: dict[Key, Payment] = {}
         self.bookings: dict[Key, list[Booking]] = {}
@@ -148,6 +149,10 @@ class Checker:
         """Whether an operator has given up what was owed of a payment, or the switch may have forgotten it."""
         payment = self.payments.get(key)
         return payment is not None and (payment.is_settled_by_hand or payment.is_out_of_window)
+
+    def must_know_originals(self, original: Key) -> bool:
+        """Whether the switch must find a payment that another one refers to."""
+        return self.finds_originals and not self.is_settled_by_hand(original)
 
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""

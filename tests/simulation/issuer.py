@@ -114,6 +114,8 @@ class Issuer:
         self._stan = 0
         self._said: dict[tuple[Wire, str], str] = {}
         self._overhead = self.profile.framing.overhead
+        reference = self.profile.dialect.file.reference
+        self._cup_original = 0 if reference is None or self.profile.dialect.file.original_data else reference.field
         self._declines = self.draw.choice((0.0, 0.1, 0.3))
         self._hesitation_ns = self.draw.choice((0, 5, 50, 300)) * MS
 
@@ -265,6 +267,7 @@ class Issuer:
         rrn = "" if names_original and kind_traits(kind).refers_to else identity.rrn
         booking = Booking(self.name, key, approved, state, answer, wire, code, rrn, is_overtaken, part, hides_part)
         self._compare(key, message, is_advice=False)
+        self._compare_original(key, message)
         return self._enter(identity, places, booking)
 
     def _places(self, identity: Identity, message: Message) -> list[tuple[str, str, str]]:
@@ -327,6 +330,28 @@ class Issuer:
             self.checker.report("fields", f"{self.name} was asked for {key} with {difference}")
         if self.profile.text(message, 49) != CURRENCY:
             self.checker.report("fields", f"{self.name} was asked for {key} in another currency")
+
+    def _compare_original(self, key: Key, message: Message) -> None:
+        """What a void, refund or completion names must be the payment that its terminal means."""
+        payment = self.checker.payments.get(key)
+        if payment is None or payment.original is None:
+            return
+        text, original = self.profile.text, self.profile.original(message)
+        booking = self._by_original.get((original.stan, original.occasion, original.terminal))
+        if self._cup_original in message:
+            stan = message.text(self._cup_original)[6:12]
+            same = [one for one in self.ledger.items() if one[0].stan == stan and one[0].terminal == original.terminal]
+            booking = next((one for identity, one in same if text(message, 37) in ("", identity.rrn)), None)
+        wanted = payment.original.key
+        if booking is not None and booking.key != wanted:
+            self.checker.report("reference", f"{self.name} was asked for {key} of {booking.key}, instead of {wanted}")
+        if booking is not None and text(message, 38).strip() != booking.code:
+            self.checker.report("reference", f"{self.name} was asked for {key} with another authorization code")
+        self.tally.named[booking is not None] += 1
+        if booking is None:
+            known = [one for one in self.checker.bookings.get(wanted, ()) if one.issuer == self.name]
+            if known and self.checker.must_know_originals(wanted):
+                self.checker.report("reference", f"{self.name} was asked for {key} without the name of {wanted}")
 
     def _answer(self, wire: Wire, headers: bytes, booking: Booking, request: Message) -> None:
         if self._happens("forge"):

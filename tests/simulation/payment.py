@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import references
 from .checker import UNKNOWN
 from .world import STAND_IN_PREFIXES
 
@@ -43,6 +44,8 @@ class Payment:
             could take it back.
         takes_part: Whether it may be told that a part of the amount is approved.
         part: Which part its terminal was told that it is; 0: all of it.
+        original: The payment that it refers to.
+        way: How its terminal names its original, or it when it is taken back.
     """
 
     key: Key
@@ -67,6 +70,8 @@ class Payment:
     is_reuse: bool = False
     takes_part: bool = False
     part: int = 0
+    original: Payment | None = None
+    way: str = references.ALL
 
     @property
     def may_have_been_told(self) -> bool:

@@ -542,6 +542,7 @@ class Plant:
         """What the thread that reads the journal does: beside the switch, and in its own time."""
         if generation == self.generation and self.is_up:
             original, is_certain = self.storage.look_up(wanted)
+            self.checker.finds_originals &= is_certain
             self._set_calendar()
             self.engine.settle(wanted, original, is_certain)
             self.flush()

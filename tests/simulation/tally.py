@@ -21,6 +21,7 @@ class Tally:
         advices: How many payments issuers were told of afterwards.
         given_up: How many debts an operator gave up.
         stand_ins: How many payments the switch approved in the stead of issuers.
+        named: Voids, refunds and completions that came to an issuer, by whether they named an original that it knows.
         virtual_seconds: How much time passed in the simulated world.
     """
 
@@ -35,6 +36,7 @@ class Tally:
     given_up: int = 0
     stand_ins: int = 0
     virtual_seconds: float = 0.0
+    named: Counter[bool] = field(default_factory=Counter)
 
     def fault(self, name: str) -> None:
         """Something went wrong, as it was meant to."""
@@ -52,6 +54,7 @@ class Tally:
         self.advices += other.advices
         self.given_up += other.given_up
         self.stand_ins += other.stand_ins
+        self.named += other.named
         self.virtual_seconds += other.virtual_seconds
 
     def lines(self) -> list[str]:
@@ -64,5 +67,6 @@ class Tally:
             f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
             f"{self.stand_ins:,} approvals in the stead of issuers, {self.advices:,} advices to them",
             f"{self.given_up:,} reversals and advices given up by operators",
+            f"{self.named[True]:,} voids, refunds and completions named what an issuer knows, {self.named[False]:,} not",
             f"{self.virtual_seconds / 3600:,.1f} hours of virtual time",
         ]

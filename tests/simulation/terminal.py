@@ -10,7 +10,8 @@ from switch.scan import ScanError
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 
-from .cards import CARDS, present
+from . import references
+from .cards import CARDS, Presented, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
@@ -78,6 +79,7 @@ class Terminal:
         self.checker = checker
         self.tally = tally
         self.draw = options.stream(f"terminal/{number}")
+        self.draw_names = options.stream(f"names/{number}")
         self.rates = options.rates()
         self.left = options.requests
         self.payments: list[Payment] = []
@@ -127,8 +129,9 @@ class Terminal:
         ]
         if voidable and self.draw.random() < 0.25:
             original = self.draw.choice(voidable)
-            original.is_voided = True
-            self._begin("void", original.card, original.part or original.key.amount_minor, original.receipt)
+            self._refer(original)
+        elif (held := self._held()) is not None:
+            self._refer(held)
         elif (regretted := self._regretted()) is not None:
             self._take_back(regretted)
         else:
@@ -140,6 +143,18 @@ class Terminal:
             else:
                 card = present(self.draw, self.draw.choice(CARDS))
                 self._begin(self.draw.choice(KINDS), card, amount_minor, None)
+
+    def _held(self) -> Payment | None:
+        """A pre-authorization that its terminal now completes or voids."""
+        held = [one for one in self.payments if one.state == APPROVED and one.key.kind == "preauthorization"]
+        held = [one for one in held if not one.is_voided]
+        return self.draw_names.choice(held) if held and self.draw_names.random() < 0.3 else None
+
+    def _refer(self, original: Payment) -> None:
+        """Void, refund or complete a payment, as a whole."""
+        original.is_voided = True
+        kind = self.draw_names.choice(references.FOLLOWERS[original.key.kind])
+        self._begin(kind, original.card, original.part or original.key.amount_minor, original)
 
     def _regretted(self) -> Payment | None:
         """An earlier payment that its customer does not want any more, though it was approved."""
@@ -156,7 +171,7 @@ class Terminal:
         return self.clock.now_ns - (payment.first_asked_ns or 0) < self._window_ns // 2
 
     def _begin(
-        self, kind: str, card: Presented, amount_minor: int, original: Receipt | None, again: Payment | None = None
+        self, kind: str, card: Presented, amount_minor: int, original: Payment | None, again: Payment | None = None
     ) -> None:
         key = Key(self.id, kind, amount_minor)
         stan, at = self._next_stan(), moment(self.clock.second)
@@ -172,11 +187,13 @@ class Terminal:
         )
         is_marked = self._marks_requests and kind == "purchase"
         takes_part = is_marked or LISTENERS[self.listener] == TAKES_PARTS
-        payment = Payment(key, receipt, card, is_reuse=again is not None, takes_part=takes_part)
+        payment = Payment(key, receipt, card, is_reuse=again is not None, takes_part=takes_part, original=original)
+        if original is not None:
+            payment.way = self.draw_names.choice(references.REFERRING)
         self.payments.append(payment)
         self.tally.transactions += 1
         self.checker.began(key, payment)
-        self._say(payment, kind, stan, at, original)
+        self._say(payment, kind, stan, at, None if original is None else original.receipt)
 
     def _say(self, payment: Payment, kind: str, stan: str, at: str, original: Receipt | None) -> None:
         amount_minor = payment.key.amount_minor
@@ -194,6 +211,9 @@ class Terminal:
             at=at,
             original=original,
         )
+        if original is not None:
+            name = references.take_back if kind == "reversal" else references.refer
+            name(pieces, self.profile, payment.way, original)
         payment.card.put_into(pieces, self.profile, kind, self._pin_key)
         if self._marks_requests and kind == "purchase":
             pieces[60] = self.profile.writer.piece(60, MARKED)
@@ -211,6 +231,10 @@ class Terminal:
     def _take_back(self, payment: Payment) -> None:
         """Reverse a payment; from now on its answers are nothing to the terminal."""
         payment.is_given_up = True
+        # What never came here nobody can find by less than all that is known of it.
+        is_known = payment.state == APPROVED and payment.key.kind in REGRETTED
+        is_known = is_known and not payment.is_out_of_window and not payment.part
+        payment.way = self.draw_names.choice(references.REVERSING) if is_known else references.ALL
         payment.state = UNKNOWN
         self.tally.transactions += 1
         self._reverse(payment)

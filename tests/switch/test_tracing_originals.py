@@ -15,6 +15,7 @@ from switch.tracing.verdict import verdict
 from tests.ext.journal_world import KEY
 from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of
 from tests.ext.test_originals_referred import referring
+from tests.ext.world import link
 
 LATER_S = 2 * 86_400
 WINDOW = timedelta(seconds=600)
@@ -70,6 +71,24 @@ def test_refunds_belong_to_their_sale_days_later(amounts, code):
     judged, story = told(world, refunds[-1])
     assert story.original.rrn == answer["37"]
     assert [one.rrn for one in story.original.references] == refunds
+
+
+@pytest.mark.parametrize(("amount", "code"), [("200", "partly_refunded"), ("600", "refunded")])
+def test_refund_of_a_sale_that_was_approved_in_part(amount, code):
+    links = [link("bank-a", "iso87-ascii", partial_approval=True)]
+    listeners = [{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii", "partial_approval": "always"}]
+    world = world_of("iso87-ascii", "iso87-ascii", links=links).killed(listeners=listeners, links=links)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    terminal.send(request)
+    bank.answer(bank.read_one(), "10", f4="000000000600", f38="A1B2C3")
+    answer = terminal.read_one()
+    approve(world, terminal, bank, referring(world, "refund", request, answer, f4=amount.rjust(12, "0")))
+    judged, _ = told(world, answer["37"])
+    assert judged.code == code
+    assert "10.00" not in judged.money
+    if code == "partly_refunded":
+        assert "4.00 (currency 156) is the merchant's" in judged.money
 
 
 def test_a_declined_void_changes_nothing():
