@@ -37,10 +37,18 @@ cdef class Inquiries:
     cdef readonly bint refuses_excess         # what goes beyond its original
     cdef readonly int64_t completion_percent  # of a hold, that its completions may come to
     cdef readonly DeadlineList waiting        # transactions of requests
+    cdef readonly uint32_t share_percent      # of the places that are free, for one terminal
+    cdef uint32_t _terminals
+    cdef uint32_t *_held                      # by terminal: of the places
     cdef readonly uint64_t serial             # of the last inquiry
     cdef Referred referred
     cdef Reference _recent[RECENT_MAX]
     cdef uint64_t _recent_count
+
+    cdef bint admits(self, uint32_t terminal) noexcept nogil
+    """Whether one more request of a terminal may wait."""
+    cdef void hold(self, uint32_t terminal) noexcept nogil
+    cdef void let_go(self, uint32_t terminal) noexcept nogil
 
     cdef int64_t _scanned_until_ns            # when what memory was gone through for is paid
     cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil

@@ -9,6 +9,7 @@ class Wanted:
 @final
 class Inquiries:
     room: int
+    share_percent: int
     patience_ns: int
     refuses_unknown: bool
     refuses_excess: bool
@@ -19,6 +20,8 @@ class Inquiries:
         self,
         *,
         room: int = 1_000,
+        terminals: int = 0,
+        share_percent: int = 100,
         patience_ms: float = 5_000,
         refuses_unknown: bool = False,
         refuses_excess: bool = True,

@@ -1,6 +1,7 @@
 """What is asked of the journal, what it knows, and the choice among what may be meant."""
 
 cimport cython
+from libc.stdlib cimport calloc, free
 from switch.kind cimport (
     KIND_COMPLETION, KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND, KIND_REFUND_VOID, KIND_VOID,
 )
@@ -11,6 +12,7 @@ cdef enum:
     ENTRY_SCAN_NS = 50
     SCAN_SHARE = 10           # one part in so many of the time
     SCANS_AHEAD_NS = 1_000_000_000
+    SHARE_LEAST = 4           # places that a terminal may have, however few are free
 
 
 @cython.final
@@ -19,20 +21,47 @@ cdef class Inquiries:
 
     Args:
         room: Requests that may wait for their original at one time.
+        terminals: How many terminals there are.
+        share_percent: Of the places that are free, those that one terminal may have; 100: all of them.
         patience_ms: How long one waits at most.
         refuses_unknown: Refuse a request whose original is not found, instead of sending it as its terminal says it.
         refuses_excess: Refuse a request that goes beyond its original.
         completion_percent: How much of a hold its completions may come to.
     """
 
-    def __init__(self, *, uint32_t room=1_000, double patience_ms=5_000, bint refuses_unknown=False,
-                 bint refuses_excess=True, int64_t completion_percent=115):
+    def __cinit__(self, *, uint32_t room=1_000, uint32_t terminals=0, **_):
+        self._terminals = terminals
+        self._held = <uint32_t *>calloc(terminals + 1, sizeof(uint32_t))
+        if self._held == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self._held)
+
+    def __init__(self, *, uint32_t room=1_000, uint32_t terminals=0, uint32_t share_percent=100,
+                 double patience_ms=5_000, bint refuses_unknown=False, bint refuses_excess=True,
+                 int64_t completion_percent=115):
         self.room = room
+        self.share_percent = share_percent
         self.patience_ns = <int64_t>(patience_ms * 1e6)
         self.refuses_unknown = refuses_unknown
         self.refuses_excess = refuses_excess
         self.completion_percent = completion_percent
         self.waiting = DeadlineList()
+
+    cdef bint admits(self, uint32_t terminal) noexcept nogil:
+        cdef uint64_t left = self.room - self.waiting.count if self.waiting.count < self.room else 0
+        if left == 0 or self.share_percent == 100 or terminal >= self._terminals:
+            return left != 0
+        return self._held[terminal] < max(left * self.share_percent // 100, <uint64_t>SHARE_LEAST)
+
+    cdef void hold(self, uint32_t terminal) noexcept nogil:
+        if terminal < self._terminals:
+            self._held[terminal] += 1
+
+    cdef void let_go(self, uint32_t terminal) noexcept nogil:
+        if terminal < self._terminals:
+            self._held[terminal] -= 1
 
     cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil:
         if self._scanned_until_ns > now_ns + SCANS_AHEAD_NS:

@@ -34,7 +34,7 @@ cdef int wait_for_original(State state, TerminalChannel channel, const uint8_t *
     cdef uint32_t number
     cdef Transaction *transaction
     cdef uint64_t nothing[3]
-    if state.inquiries.waiting.count >= state.inquiries.room:
+    if not state.inquiries.admits(terminal_number):
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_ORIGINALS], 1)
         return REASON_SYSTEM_MALFUNCTION
     number = state.transactions.open()
@@ -64,6 +64,7 @@ cdef int wait_for_original(State state, TerminalChannel channel, const uint8_t *
     ask_again(state, number)
     state.duplicates.at(outcome).transaction = number
     state.transactions.append(state.inquiries.waiting, number)
+    state.inquiries.hold(terminal_number)
     channel.in_flight += 1
     return NOT_REFUSED
 
@@ -80,6 +81,7 @@ cdef void stop_waiting(State state, uint32_t number) noexcept:
     cdef TerminalChannel channel = <TerminalChannel>state.channel_at(transaction.origin_slot,
                                                                      transaction.origin_generation)
     state.transactions.remove(state.inquiries.waiting, number)
+    state.inquiries.let_go(transaction.terminal)
     if channel is not None:
         channel.in_flight -= 1
         state.wake(channel)

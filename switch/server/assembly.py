@@ -122,6 +122,8 @@ def build_engine(
             reversals=ReversalStore(limits.reversals_max, parts.registry.terminal_count),
             inquiries=Inquiries(
                 room=config.originals.waiting_max,
+                terminals=parts.registry.terminal_count,
+                share_percent=limits.terminal_share_percent,
                 patience_ms=config.originals.timeout_ms,
                 refuses_unknown=config.originals.not_found == "refuse",
                 refuses_excess=config.originals.excess == "refuse",

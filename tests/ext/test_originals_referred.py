@@ -276,6 +276,22 @@ def test_too_many_that_wait_are_refused():
     assert world.count("refused_at_limit_total", limit="originals") == 1
 
 
+def test_one_terminal_does_not_take_all_places():
+    limits = {"terminal_share_percent": 25}
+    world = world_of("iso87-ascii", "iso87-ascii", originals={"waiting_max": 20}, limits=limits)
+    terminal, other, bank = world.terminal("pos"), world.terminal("pos"), world.issuer()
+    world.is_sought = False
+    for _ in range(30):
+        terminal.send(referring(world, "refund", bought(world), {"37": "702012000345"}))
+    assert {answer["39"] for answer in terminal.read()} == {"96"}
+    other.send(referring(world, "refund", bought(world, f41="10000001"), {"37": "702012000345"}))
+    assert other.read() == []
+    world.is_sought = True
+    world.tick()
+    assert len(bank.read()) == 5  # four of the first one
+    assert world.engine.state.inquiries.waiting.count == 0
+
+
 def test_without_a_journal_memory_knows_originals():
     world = World(routes=["6,,,,,,bank-a:1"])
     terminal, bank = world.terminal("iso"), world.issuer()
