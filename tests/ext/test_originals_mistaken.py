@@ -143,6 +143,26 @@ def test_refunds_are_held_to_the_part_that_was_approved(is_killed):
         assert terminal.read_one()["39"] == code
 
 
+@pytest.mark.parametrize("left_out", [{"f37": None, "f11": "000950"}, {"f90": None, "f11": "000950"}])
+@pytest.mark.parametrize("later_s", [1, LATER_S])
+def test_reversal_of_the_part_that_was_approved_finds_its_original(later_s, left_out):
+    """By field 90 with another hour, or by the reference number alone."""
+    links = [link("bank-a", "iso87-ascii", partial_approval=True)]
+    listeners = [{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii", "partial_approval": "always"}]
+    world = world_of("iso87-ascii", "iso87-ascii", links=links).killed(listeners=listeners, links=links)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    terminal.send(request)
+    asked = bank.read_one()
+    bank.answer(asked, "10", f4="000000000600", f38="A1B2C3")
+    told = terminal.read_one()
+    terminal = world.later(later_s)
+    data = original_data_of(request, "iso87-ascii", moment="0115020000")
+    said = {"f37": told["37"], "f90": data, "f4": "000000000600", "f12": "170000", **left_out}
+    assert terminal.ask(taking_back(world, request, **said))["39"] == "00"
+    assert stans_taken_back(world, bank) == [asked["11"]]
+
+
 def test_payment_in_flight_cannot_be_voided_and_can_be_taken_back():
     world = world_of("iso87-ascii", "iso87-ascii")
     terminal, bank = world.terminal("pos"), world.issuer()

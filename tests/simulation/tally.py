@@ -67,6 +67,6 @@ class Tally:
             f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
             f"{self.stand_ins:,} approvals in the stead of issuers, {self.advices:,} advices to them",
             f"{self.given_up:,} reversals and advices given up by operators",
-            f"{self.named[True]:,} voids, refunds and completions named what an issuer knows, {self.named[False]:,} not",
+            f"{self.named[True]:,} voids, refunds, completions named what an issuer knows, {self.named[False]:,} not",
             f"{self.virtual_seconds / 3600:,.1f} hours of virtual time",
         ]

@@ -11,7 +11,7 @@ from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 
 from . import references
-from .cards import CARDS, Presented, present
+from .cards import CARDS, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
