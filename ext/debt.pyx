@@ -375,7 +375,10 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.leaves_at, OUTCOME_NONE) != 0:
         state.transactions.close(carrier)
         return -1
-    held[match] = carrier + 1
+    if reversal.is_advice:
+        link.put_stan(<uint32_t>match, carrier)
+    else:
+        link.reversal_by_number[match] = carrier + 1
     channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.waiting, carrier)
     state.reversals.at_issuer(link.reversals, number)

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.channel cimport Channel
 from switch.dialect cimport DialectTables
 from switch.framing cimport Framing
+from switch.holds cimport StanHolds
 from switch.mac cimport MacKey
 from switch.numbering cimport NUMBER_COUNT, Numbering
 from switch.pin cimport PinKey
@@ -92,7 +93,7 @@ cdef class Link:
     cdef readonly ReversalQueue reversals
     cdef readonly uint32_t timeouts_in_a_row
     cdef uint32_t *by_stan                    # requests and advices at the issuer: transaction number + 1, or STAN_FREE
-    cdef uint16_t *stan_holds                 # how many entries of the store keep a STAN from being given again
+    cdef StanHolds holds                      # of all links
     cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 
@@ -101,6 +102,7 @@ cdef class Link:
     cdef LinkChannel next_channel(self)
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil
+    cdef void put_stan(self, uint32_t stan, uint32_t number) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
     cdef void hold_stan(self, uint32_t stan) noexcept nogil
     cdef void release_stan(self, uint32_t stan) noexcept nogil

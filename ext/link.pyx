@@ -18,7 +18,6 @@ cdef extern from "string.h" nogil:
     void explicit_bzero(void *at, size_t size)
 
 cdef enum:
-    STAN_HOLDS_MAX = 0xFFFF   # what so many hold is held for good
     FIELD_AMOUNT = 4
     FIELD_STAN = 11
     FIELD_RRN = 37
@@ -77,8 +76,7 @@ cdef class Link:
     def __cinit__(self):
         self.by_stan = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
         self.reversal_by_number = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
-        self.stan_holds = <uint16_t *>calloc(STAN_COUNT, sizeof(uint16_t))
-        if self.by_stan == NULL or self.reversal_by_number == NULL or self.stan_holds == NULL:
+        if self.by_stan == NULL or self.reversal_by_number == NULL:
             raise MemoryError
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
@@ -130,7 +128,6 @@ cdef class Link:
     def __dealloc__(self):
         free(self.by_stan)
         free(self.reversal_by_number)
-        free(self.stan_holds)
         explicit_bzero(&self.mac_key, sizeof(MacKey))
         explicit_bzero(&self.pin_key, sizeof(PinKey))
 
@@ -204,16 +201,10 @@ cdef class Link:
         return <LinkChannel>self.channels[self._turn % count]
 
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
-        """The next STAN that nothing in flight, late or owed on this link holds; 0 when every one is held, or no number
+        """The next STAN that nothing in flight, late or owed on any link holds; 0 when every one is held, or no number
         may be given just now."""
-        cdef uint32_t stan, _
-        for _ in range(numbering.stan_count):
-            stan = numbering.take()
-            if stan == 0:
-                return 0
-            if self.by_stan[stan] == STAN_FREE and self.stan_holds[stan] == 0:
-                return stan
-        return 0
+        cdef uint32_t stan = numbering.take_free()
+        return stan
 
     cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil:
         """The number by which a message and its answer are matched: the STAN, or the STAN that goes with its RRN; -1
@@ -225,19 +216,24 @@ cdef class Link:
             return -1
         return numbering.stan_of(rrn)
 
+    cdef void put_stan(self, uint32_t stan, uint32_t number) noexcept nogil:
+        """A transaction with this STAN is at the issuer: it is held until ``free_stan``."""
+        self.by_stan[stan] = number + 1
+        self.holds.hold(stan)
+
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
         """Nothing with this STAN is at the issuer any more, nor is its answer waited for."""
-        self.by_stan[stan] = STAN_FREE
+        if self.by_stan[stan] != STAN_FREE:
+            self.by_stan[stan] = STAN_FREE
+            self.holds.release(stan)
 
     cdef void hold_stan(self, uint32_t stan) noexcept nogil:
         """Give a STAN to nobody else while something of the store bears or names it; 0 is none."""
-        if stan and self.stan_holds[stan] != STAN_HOLDS_MAX:
-            self.stan_holds[stan] += 1
+        self.holds.hold(stan)
 
     cdef void release_stan(self, uint32_t stan) noexcept nogil:
         """The end of one ``hold_stan``."""
-        if stan and 0 < self.stan_holds[stan] < STAN_HOLDS_MAX:
-            self.stan_holds[stan] -= 1
+        self.holds.release(stan)
 
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
                         const uint64_t *unkept) noexcept nogil:

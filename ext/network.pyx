@@ -185,7 +185,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
         state.transactions.close(number)
         give_up(state, channel, "network management message cannot be composed")
         return
-    link.by_stan[stan] = number + 1
+    link.put_stan(stan, number)
     channel.network_transaction = number
     channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.network, number)

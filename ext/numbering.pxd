@@ -5,6 +5,7 @@ block is durable (NUMBERS in the journal), so that a restart begins behind all t
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.holds cimport StanHolds
 
 cdef enum:
     NUMBER_COUNT = 1_000_000      # of STANs: six digits; 000000 is never used
@@ -23,6 +24,7 @@ cdef class Numbering:
     cdef readonly uint16_t instances
     cdef readonly uint32_t stan_first         # of this instance
     cdef readonly uint32_t stan_count
+    cdef readonly StanHolds holds             # STANs that are not given now
     cdef readonly uint64_t next               # the number that is taken next; 0: it has not begun
     cdef readonly uint64_t limit              # the first number that may not be given yet
     cdef public uint64_t ceiling              # nothing is reserved from here on
@@ -40,6 +42,7 @@ cdef class Numbering:
     cdef uint8_t _day_text[4]                 # YDDD
 
     cdef uint32_t take(self) noexcept nogil
+    cdef uint32_t take_free(self) noexcept nogil
     cdef void write_rrn(self, uint8_t *rrn) noexcept nogil
     cdef uint32_t stan_of(self, const uint8_t *rrn) noexcept nogil
     cdef bint is_spent(self) noexcept nogil
@@ -53,6 +56,7 @@ cdef class Numbering:
     cdef void ask(self, const NumberBlock *block, int64_t position) noexcept nogil
     cdef void grant(self, int64_t wall_s) noexcept nogil
     cdef void newest(self, NumberBlock *block) noexcept nogil
+    cdef void _pass_held(self) noexcept nogil
     cdef uint64_t _left(self) noexcept nogil
     cdef void _start(self, uint64_t number) noexcept nogil
     cdef void _set_day(self, int64_t wall_s) noexcept nogil

@@ -1,10 +1,13 @@
 from typing import Final, final
 
+from switch.holds import StanHolds
+
 INSTANCES_MAX: Final[int]
 BLOCK_NUMBERS: Final[int]
 
 @final
 class Numbering:
+    holds: StanHolds
     instance: int
     instances: int
     stan_first: int
@@ -23,4 +26,5 @@ class Numbering:
     def begin_behind(self, number: int) -> None: ...
     def begin_by_clock(self, wall_us: int) -> None: ...
     def reserve(self, wall_s: int) -> bool: ...
+    def give(self) -> int: ...
     def rrn(self) -> str: ...

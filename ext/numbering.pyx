@@ -11,6 +11,7 @@ When an instance has used all of them up it begins again, on a later day than an
 cimport cython
 from libc.string cimport memcpy
 from switch.calendar cimport write_digits
+from switch.holds cimport STANS_A_WORD
 
 cdef extern from "time.h" nogil:
     struct tm:
@@ -71,6 +72,7 @@ cdef class Numbering:
         self.instances = instances
         self.stan_count = (NUMBER_COUNT - 1) // instances
         self.stan_first = 1 + instance * self.stan_count
+        self.holds = StanHolds(self.stan_first, self.stan_count)
         if instance < LONG_INSTANCES:
             self._base = instance * LONG_SPAN
             self._span = LONG_SPAN
@@ -92,6 +94,27 @@ cdef class Numbering:
         self.next += 1
         self._next_stan = stan + 1 if stan + 1 < self.stan_first + self.stan_count else self.stan_first
         return stan
+
+    cdef uint32_t take_free(self) noexcept nogil:
+        """The same of the next number whose STAN nothing holds; 0 also when each is held."""
+        cdef uint32_t stan
+        while self.holds.free_count:
+            stan = self.take()
+            if stan == 0 or not self.holds.is_held(stan):
+                return stan
+            self._pass_held()
+        return 0
+
+    cdef void _pass_held(self) noexcept nogil:
+        """Pass over numbers whose STANs are held, as far as whole words of them are: so the free one is found within
+        some ten thousand looks, however many are held."""
+        cdef uint32_t end = self.stan_first + self.stan_count
+        while (self._next_stan % STANS_A_WORD == 0 and self._next_stan + STANS_A_WORD <= end
+                and self._left() >= STANS_A_WORD and self.holds.are_all_held(self._next_stan)):
+            self.next += STANS_A_WORD
+            self._next_stan += STANS_A_WORD
+        if self._next_stan == end:
+            self._next_stan = self.stan_first
 
     cdef uint64_t _left(self) noexcept nogil:
         return self.limit - self.next if self.limit > self.next else 0
@@ -265,6 +288,10 @@ cdef class Numbering:
         self.ask(&block, 0)
         self.grant(wall_s)
         return True
+
+    def give(self):
+        """Take the next number whose STAN nothing holds, and give the STAN; 0 when there is none just now."""
+        return self.take_free()
 
     def rrn(self):
         """Take a number and give its reference number.

@@ -507,7 +507,7 @@ cdef int _send(State state, TerminalChannel channel, const uint8_t *headers, con
         state.inquiries.note_reference(position, state.duplicates.at(outcome).refers_to)
     transaction.departure = carrier.departed
     state.duplicates.at(outcome).asked_ns = state.calendar.now_ns
-    link.by_stan[stan] = number + 1
+    link.put_stan(stan, number)
     state.duplicates.at(outcome).transaction = number
     state.transactions.append(link.waiting, number)
     channel.in_flight += 1

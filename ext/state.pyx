@@ -69,6 +69,7 @@ cdef class State:
         self.links = links
         self.link_count = <uint32_t>len(links)
         for link in links:
+            (<Link>link).holds = numbering.holds
             (<Link>link).late_max = max(1, transactions.room // LATE_SHARES)
         self.transactions = transactions
         self.duplicates = duplicates

@@ -225,7 +225,9 @@ class LimitsSection(Section):
     duplicate_window_seconds: int = count(600, "How long a finished transaction is remembered.", most=7 * 24 * 3600)
     reversals_max: int = count(
         100_000,
-        "Reversals and advices waiting to be acknowledged; above seven eighths of it no new payment is accepted.",
+        "Reversals and advices waiting to be acknowledged; above seven eighths of it no new payment "
+        "is accepted. Each may hold two STANs, so that twice as many and `transactions_in_flight_max` must not be "
+        "above those of this instance: 999,999 divided by `switch.instances`.",
         most=10_000_000,
     )
     drain_seconds: int = count(30, "How long a drain waits for what is in flight.", most=3_600)

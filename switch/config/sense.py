@@ -23,6 +23,7 @@ from switch.config.models import (
 )
 
 STANS = 999_999
+STANS_A_REVERSAL = 2
 
 
 def check_sense(draft: Draft) -> None:
@@ -59,6 +60,16 @@ def _check_instance(draft: Draft) -> None:
             "of them serves can reach another one, through a balancer or by itself, its repeats are charged twice",
         )
     stans = STANS // switch.instances
+    limits = draft.get("limits", LimitsSection)
+    if limits is not None:
+        needed = limits.transactions_in_flight_max + STANS_A_REVERSAL * limits.reversals_max
+        if needed > stans:
+            draft.error(
+                "limits.reversals_max",
+                f"{limits.reversals_max:,} is too much: a reversal holds up to {STANS_A_REVERSAL} STANs, its own and "
+                f"its original's, and each of transactions_in_flight_max, {limits.transactions_in_flight_max:,}, one: "
+                f"together {needed:,}, above the {stans:,} of each of {switch.instances} instance(s)",
+            )
     for link in draft.links:
         if link.in_flight_max > stans:
             draft.error(

@@ -330,6 +330,23 @@ def test_what_is_doubtful_is_a_warning(write):
     }
 
 
+@pytest.mark.parametrize(
+    ("instances", "in_flight", "reversals", "fits"),
+    [(1, 999, 499_500, True), (1, 1_000, 499_500, False), (5, 99, 99_950, True), (5, 100, 99_950, False)],
+)
+def test_everything_that_holds_a_stan_must_find_one(write, instances, in_flight, reversals, fits):
+    """Each transaction one, each reversal its own and its original's."""
+    text = (
+        VALID.replace("[switch]", f"[switch]\ninstances = {instances}")
+        + "in_flight_max = 1\nreversal = { window = 1 }\n"
+    )
+    limits = f"[limits]\ntransactions_in_flight_max = {in_flight}\nreversals_max = {reversals}"
+    errors = found(write(text.replace("[limits]", limits)))
+    assert errors.keys() == (set() if fits else {"limits.reversals_max"})
+    if not fits:
+        assert f"above the {999_999 // instances:,} of each" in errors["limits.reversals_max"]
+
+
 def test_several_instances_are_doubtful(write):
     assert "switch.instances" not in found(write(VALID), "warning")
     path = write(VALID.replace("[switch]", "[switch]\ninstances = 2"))
