@@ -61,8 +61,9 @@ def effect(story: Story, shown: Shown) -> Effect:
         for one in story.references
     )
     standing = [one for one in story.references if one.stands and not _is_undone(one)]
-    if any(one.kind in VOIDS for one in standing):
-        return Effect("voided", words, _voided(story))
+    void = next((one for one in standing if one.kind in VOIDS), None)
+    if void is not None:
+        return Effect("voided", words, _voided(story, void))
     charged = story.amount_minor or 0
     refunded = sum(one.amount_minor or 0 for one in standing if one.kind == Kind.REFUND)
     completed = sum(one.amount_minor or 0 for one in standing if one.kind == Kind.COMPLETION)
@@ -91,11 +92,16 @@ def effect(story: Story, shown: Shown) -> Effect:
     return Effect("", words)
 
 
-def _voided(story: Story) -> str:
+def _voided(story: Story, void: Story) -> str:
     if story.is_hold:
         return "the hold was voided: nothing is held any more, and no money has moved"
     if story.kind == Kind.REFUND:
         return "the refund was voided: the cardholder does not get it, and what was charged before stands"
+    if 0 < (void.amount_minor or 0) < (story.amount_minor or 0):
+        return (
+            f"it was voided by {void.amount} of {story.amount}: whether the cardholder gets the one or the other back, "
+            "its issuer decided"
+        )
     return f"it was voided: the cardholder gets {story.amount} back, and the merchant is not credited"
 
 

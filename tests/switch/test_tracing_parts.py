@@ -8,6 +8,7 @@ import pytest
 
 from switch.kinds import Kind
 from switch.reasons import Reason
+from switch.tracing.references import effect
 from switch.tracing.story import Story
 from switch.tracing.verdict import Code, verdict
 
@@ -50,3 +51,38 @@ def test_a_mismatch_names_its_field(field: int, words: str):
 def test_a_part_that_was_not_accepted_says_so():
     story = Story([INTENT, outcome(Reason.PARTIAL_NOT_ACCEPTED, approved_minor=4_000, reversed=True)])
     assert "partial_not_accepted" in verdict(story, shown, "05").words
+
+
+def referring(kind: Kind, amount_minor: int, **changes: Any) -> Story:
+    intent = INTENT | {"kind": int(kind), "amount_minor": amount_minor}
+    reason = Reason.PARTIALLY_APPROVED if changes else Reason.APPROVED
+    return Story([intent, outcome(reason, **changes)])
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "code", "words"),
+    [
+        (4_000, "refunded", "the cardholder gets all of 40.00 (currency 156) back"),
+        (1_000, "partly_refunded", "gets 10.00 (currency 156) back; 30.00 (currency 156) is the merchant's"),
+    ],
+)
+def test_what_is_refunded_of_a_part_is_told_of_the_part(amount_minor: int, code: str, words: str):
+    story = Story([INTENT, outcome(Reason.PARTIALLY_APPROVED, approved_minor=4_000)])
+    story.references.append(referring(Kind.REFUND, amount_minor))
+    found = effect(story, shown)
+    assert found.code == code
+    assert words in found.money
+
+
+def test_what_a_completion_was_approved_of_is_charged():
+    story = Story([INTENT | {"kind": int(Kind.PREAUTHORIZATION)}, outcome(Reason.APPROVED)])
+    story.references.append(referring(Kind.COMPLETION, 10_000, approved_minor=7_000))
+    assert "the cardholder was charged 70.00" in effect(story, shown).money
+
+
+def test_a_void_of_less_does_not_say_that_all_comes_back():
+    story = Story([INTENT, outcome(Reason.APPROVED)])
+    story.references.append(referring(Kind.VOID, 6_000))
+    found = effect(story, shown)
+    assert found.code == "voided"
+    assert "by 60.00 (currency 156) of 100.00 (currency 156)" in found.money
