@@ -4,7 +4,7 @@ A payment under way has its place reserved; so have approvals that wait to leave
 that their terminals take back. What is not known here gets a quarter of the store, and no link or terminal all of that.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from switch.link cimport Link
 from switch.state cimport State
 
@@ -23,3 +23,6 @@ cdef bint can_advise(State state, Link link, uint32_t terminal) noexcept
 
 cdef bint can_pass_on(State state, Link link, uint32_t terminal) noexcept
 """Whether a terminal's reversal of what is not known here has room. A refusal is counted."""
+
+cdef void count_no_place(State state, uint32_t terminal, uint64_t size) noexcept
+"""Count that a terminal's new outcome, with so many bytes to store, found no place in the duplicate window."""

@@ -1,8 +1,10 @@
 """Room in the store of reversals and advices: who may take some, so that what is ours to reverse always finds it."""
 
 from libc.stdint cimport uint64_t
+from switch.duplicate cimport ADMISSION_FULL
 from switch.meters cimport (
-    LIMIT_LINK_REVERSALS, LIMIT_REVERSALS, LIMIT_TERMINAL_REVERSALS, LIMIT_UNKNOWN_REVERSALS,
+    LIMIT_DUPLICATES, LIMIT_LINK_REVERSALS, LIMIT_REVERSALS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TERMINAL_REVERSALS,
+    LIMIT_UNKNOWN_REVERSALS,
 )
 from switch.stats cimport stats_add
 
@@ -77,3 +79,8 @@ cdef bint can_pass_on(State state, Link link, uint32_t terminal) noexcept:
     if state.reversals.asked(terminal) + 1 > _share(state, free_places):
         return _refuse(state, LIMIT_TERMINAL_REVERSALS)
     return True
+
+
+cdef void count_no_place(State state, uint32_t terminal, uint64_t size) noexcept:
+    _refuse(state, LIMIT_DUPLICATES if state.duplicates.admits(terminal, size) == ADMISSION_FULL
+            else LIMIT_TERMINAL_DUPLICATES)

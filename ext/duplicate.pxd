@@ -87,6 +87,7 @@ cdef class DuplicateWindow:
     cdef readonly uint32_t held               # of them, taken
     cdef readonly uint32_t brief_room
     cdef readonly uint32_t brief_share        # of it, for one terminal
+    cdef readonly uint32_t brief_open         # brief ones that are in flight
     cdef readonly uint32_t share_percent      # of the places that are free, for one terminal
     cdef readonly uint32_t in_use             # outcomes, brief ones included
     cdef readonly uint32_t untold     # approvals that wait to leave to their terminals

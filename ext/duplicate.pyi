@@ -3,6 +3,7 @@ class DuplicateWindow:
     held: int
     brief_room: int
     brief_share: int
+    brief_open: int
     share_percent: int
     in_use: int
     untold: int

@@ -10,6 +10,7 @@ from switch.transaction cimport TRANSACTION_NONE
 
 cdef enum:
     SHARE_LEAST = 2           # places that a terminal may hold, however few are free
+    BRIEF_SPARE = 1           # for what is refused while all brief ones are in flight
     EXPIRED_A_CALL = 4096     # outcomes that one call forgets, at most: no message waits for it
     STORED_SPARE_BYTES = 1 << 18      # stored bytes end before the ring does, by less than one outcome's
 
@@ -35,7 +36,7 @@ cdef class DuplicateWindow:
 
     def __cinit__(self, uint32_t room, uint32_t brief_room, uint32_t terminals, double age_max_seconds,
                   uint32_t share_percent=100):
-        cdef uint64_t entries = <uint64_t>room + brief_room
+        cdef uint64_t entries = <uint64_t>room + brief_room + BRIEF_SPARE
         cdef uint32_t buckets = 16
         if not 1 <= room <= 50_000_000 or not 1 <= brief_room <= 50_000_000:
             raise ValueError(f"room for outcomes is {room} and {brief_room}, must be 1 to 50,000,000")
@@ -148,11 +149,13 @@ cdef class DuplicateWindow:
         return number
 
     cdef uint32_t open_brief(self, const NaturalKey *key) noexcept nogil:
-        """A new outcome that no issuer has a part in: there always is room, old ones of its terminal go first."""
+        """A new outcome that no issuer has a part in: old ones of its terminal go first. There is room for it where
+        ``brief_open`` is at most ``brief_room``."""
         cdef uint32_t number
         self._make_room_for_brief(key.terminal)
         number = self._take(key)
         self._entries[number].brief = True
+        self.brief_open += 1
         return number
 
     cdef uint32_t reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil:
@@ -251,7 +254,9 @@ cdef class DuplicateWindow:
         cdef Outcome *entry = &self._entries[number]
         cdef Outcome *newest
         cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
-        if not entry.brief:
+        if entry.brief:
+            self.brief_open -= 1
+        else:
             self._make_room_for_brief(entry.key.terminal)
             self._hold(entry, 0)
             entry.brief = True
@@ -269,15 +274,14 @@ cdef class DuplicateWindow:
 
     cdef void _make_room_for_brief(self, uint32_t terminal) noexcept nogil:
         """Forget the terminal's oldest brief outcome if it has its share of them, else the oldest of all if there are
-        as many as there may be."""
+        as many as there may be, those in flight included."""
         cdef uint32_t newest = self._newest_brief[terminal]
         if newest and self._entries[newest - 1].own_count >= self.brief_share:
             self._forget_brief(self._entries[newest - 1].next_own)
-        elif self._brief.count == self.brief_room:
+            self.brief_forgotten_early += 1
+        while self._brief.count and self._brief.count + self.brief_open >= self.brief_room:
             self._forget_brief(self._brief.head)
-        else:
-            return
-        self.brief_forgotten_early += 1
+            self.brief_forgotten_early += 1
 
     cdef void _forget_brief(self, uint32_t number) noexcept nogil:
         """Forget a brief outcome that is the oldest of its terminal."""
@@ -321,6 +325,7 @@ cdef class DuplicateWindow:
 
     cdef void forget(self, uint32_t number) noexcept nogil:
         """Forget an outcome that is in flight, as if its request had not come."""
+        self.brief_open -= self._entries[number].brief
         self._unlink(number)
 
     cdef uint32_t will_tell(self, uint32_t number) noexcept nogil:

@@ -66,7 +66,7 @@ cdef class Inquiries:
     cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil:
         if self._scanned_until_ns > now_ns + SCANS_AHEAD_NS:
             return False
-        self._scanned_until_ns = max(self._scanned_until_ns, now_ns) + entries * ENTRY_SCAN_NS * SCAN_SHARE
+        self._scanned_until_ns = max(self._scanned_until_ns, now_ns) + <int64_t>entries * ENTRY_SCAN_NS * SCAN_SHARE
         return True
 
     cdef uint64_t next_serial(self) noexcept nogil:

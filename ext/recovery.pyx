@@ -392,7 +392,7 @@ cdef class Recovery(Visitor):
             self._end(position)
             with nogil:
                 pass                     # others may look how far this has come
-        for number in range(self.state.duplicates.room if self._originals.count else 0):
+        for number in range(self.state.duplicates.touched() if self._originals.count else 0):
             entry = self.state.duplicates.at(number)
             taken_back = <int64_t>self._originals.get(entry.intent)
             if taken_back:

@@ -5,11 +5,11 @@ The steps follow one another as in the design; each either lets the request pass
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
-from switch.allowance cimport can_owe
+from switch.allowance cimport can_owe, count_no_place
 from switch.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, seal_message, verify_message
 from switch.advice cimport stand_in_for, take_advice
 from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
-from switch.duplicate cimport ADMISSION_FULL, OUTCOME_FINISHED, OUTCOME_NONE, Outcome
+from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
 from switch.forwarding cimport (
     LinkTexts, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot,
 )
@@ -23,8 +23,8 @@ from switch.link cimport Link, LinkChannel
 from switch.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.mac cimport MAC_NONE
 from switch.meters cimport (
-    LIMIT_DUPLICATES, LIMIT_NUMBERS, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TRANSACTIONS,
-    ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN,
+    LIMIT_NUMBERS, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND,
+    ORIGINAL_UNCERTAIN,
 )
 from switch.naming cimport Naming, fold, moment_of, occasion_of, read_naming
 from switch.network cimport answer_terminal
@@ -247,7 +247,6 @@ cdef int _admit(State state, const NaturalKey *key, int kind, uint32_t *outcome)
     to owe it depends on what it takes back.
     """
     cdef uint64_t size = 2 * state.request.size + ANSWER_BYTES_MORE
-    cdef int limit
     outcome[0] = OUTCOME_NONE
     if state.draining:
         return REASON_ISSUER_UNAVAILABLE
@@ -260,9 +259,7 @@ cdef int _admit(State state, const NaturalKey *key, int kind, uint32_t *outcome)
     outcome[0] = state.duplicates.open(key, size)
     if outcome[0] != OUTCOME_NONE:
         return NOT_REFUSED
-    limit = (LIMIT_DUPLICATES if state.duplicates.admits(key.terminal, size) == ADMISSION_FULL
-             else LIMIT_TERMINAL_DUPLICATES)
-    stats_add(state.meters.stats, state.meters.refused_at_limit[limit], 1)
+    count_no_place(state, key.terminal, size)
     return REASON_SYSTEM_MALFUNCTION
 
 
@@ -332,7 +329,7 @@ cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, 
         if state.journal.is_searched or not state.inquiries.may_scan(state.calendar.now_ns,
                                                                      state.duplicates.touched()):
             return wait_for_original(state, channel, headers, terminal_number, kind, outcome, amount_minor)
-        reason = _recall(state, tables, kind, outcome, amount_minor)
+        reason = _recall(state, tables, kind, outcome)
         if reason != NOT_REFUSED:
             return reason
     if state.risk is not None:
@@ -364,19 +361,18 @@ cdef Link _link_for(State state, const Route *route):
     return link if link.can_take() else None
 
 
-cdef int _recall(State state, DialectTables tables, int kind, uint32_t outcome, int64_t amount_minor) noexcept:
+cdef int _recall(State state, DialectTables tables, int kind, uint32_t outcome) noexcept:
     """Look the original up in memory, where no journal is read back; NOT_REFUSED or why it may not refer to it."""
     cdef Naming naming
     read_naming(state.registry, tables, &state.request, &state.duplicates.at(outcome).key, kind, state.pan,
                 state.pan_digits, &naming)
     naming.wall_s = state.calendar.wall_s
-    return _refer(state, kind, outcome, amount_minor, recall(state, &naming), True)
+    return _refer(state, outcome, recall(state, &naming), True)
 
 
-cdef int _refer(State state, int kind, uint32_t outcome, int64_t amount_minor, Original original,
-                bint is_certain) noexcept:
+cdef int _refer(State state, uint32_t outcome, Original original, bint is_certain) noexcept:
     """Let a request refer to its original; NOT_REFUSED or why not."""
-    cdef int reason = refer(state, kind, amount_minor, original, is_certain)
+    cdef int reason = refer(state, state.duplicates.at(outcome), original, is_certain)
     cdef int result = ORIGINAL_FOUND
     if original is None:
         result = ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN
@@ -416,7 +412,7 @@ cdef void resume_request(State state, uint32_t number, Original original, bint i
     else:
         reason = REASON_TIMEOUT           # its terminal has taken it back meanwhile: no issuer hears of it
         if not transaction.reversal_wanted:
-            reason = _refer(state, kind, outcome, transaction.amount_minor, original, is_certain)
+            reason = _refer(state, outcome, original, is_certain)
             if reason == NOT_REFUSED:
                 reason = _forward(state, channel, transaction.headers, terminal, transaction.terminal, kind, outcome,
                                   transaction.amount_minor)

@@ -1,6 +1,7 @@
 """Look-ups of originals: asked by what waits for one, and handed to whoever drives the state machine."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from switch.duplicate cimport Outcome
 from switch.listener cimport TerminalChannel
 from switch.originals cimport Original, Wanted
 from switch.state cimport State
@@ -32,6 +33,6 @@ cdef void stop_waiting(State state, uint32_t number) noexcept
 cdef object link_named(State state, str name)
 """The link of this name; None when the configuration has it no more."""
 
-cdef int refer(State state, int kind, int64_t amount_minor, Original original, bint is_certain) noexcept
-"""Let the request that is being handled refer to its original (None: there is none), in ``state.inquiries.referred``;
-NOT_REFUSED, or the reason why the configuration does not let it."""
+cdef int refer(State state, const Outcome *entry, Original original, bint is_certain) noexcept
+"""Let the request that is being handled, as its outcome ``entry`` describes it, refer to its original (None: there is
+none), in ``state.inquiries.referred``; NOT_REFUSED, or the reason why the configuration does not let it."""

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.calendar cimport write_digits
 from switch.dialect cimport DialectTables
+from switch.duplicate cimport Outcome
 from switch.identity cimport NOT_REFUSED
 from switch.kind cimport KIND_COMPLETION, KIND_PREAUTHORIZATION_VOID, KIND_REFUND, KIND_REVERSAL
 from switch.link cimport Link
@@ -34,7 +35,8 @@ cdef int wait_for_original(State state, TerminalChannel channel, const uint8_t *
     cdef uint32_t number
     cdef Transaction *transaction
     cdef uint64_t nothing[3]
-    if not state.inquiries.admits(terminal_number):
+    if (not state.inquiries.admits(terminal_number)
+            or state.duplicates.brief_open > state.duplicates.brief_room):
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_ORIGINALS], 1)
         return REASON_SYSTEM_MALFUNCTION
     number = state.transactions.open()
@@ -96,7 +98,9 @@ cdef list take_wanted(State state):
     cdef Transaction *transaction
     cdef int64_t durable = state.journal.durable
     for link in state.links:
-        while state.reversals.is_sought(link.reversals, state.calendar.now_ns) and len(found) < ASKED_AT_ONCE_MAX:
+        # What it may take back was written down before it.
+        while (state.reversals.is_sought(link.reversals, state.calendar.now_ns) and len(found) < ASKED_AT_ONCE_MAX
+                and state.reversals.at(link.reversals.sought.head).position <= durable):
             found.append(wanted_by_reversal(state, state.reversals.next_sought(link.reversals)))
     number = state.inquiries.waiting.head
     while number != <uint32_t>TRANSACTION_NONE and len(found) < ASKED_AT_ONCE_MAX:
@@ -160,13 +164,17 @@ cdef object link_named(State state, str name):
     return None
 
 
-cdef int _check_excess(State state, int kind, int64_t amount_minor, Original original) noexcept:
-    """Whether the original lets something of this kind and amount refer to it; NOT_REFUSED or the reason why not."""
+cdef int _check_excess(State state, const Outcome *entry, Original original) noexcept:
+    """Whether the original lets a request refer to it; NOT_REFUSED or the reason why not."""
     cdef int64_t whole = original.worth()
+    cdef int64_t amount_minor = entry.amount_minor
+    cdef int kind = entry.kind
     if not original.stands() or not original.has_ended:
         return REASON_ORIGINAL_NOT_FOUND          # what was not approved, or was taken back, is nothing to refer to
     if original.voids or original.is_crowded:
         return REASON_INVALID_TRANSACTION
+    if entry.currency and original.request.currency and entry.currency != original.request.currency:
+        return REASON_INVALID_AMOUNT              # nothing says how much of it that is
     if kind == KIND_REFUND:
         return REASON_INVALID_AMOUNT if original.refunded_minor + amount_minor > whole else NOT_REFUSED
     if kind == KIND_COMPLETION:
@@ -178,7 +186,7 @@ cdef int _check_excess(State state, int kind, int64_t amount_minor, Original ori
     return REASON_INVALID_AMOUNT if amount_minor > whole else NOT_REFUSED
 
 
-cdef int refer(State state, int kind, int64_t amount_minor, Original original, bint is_certain) noexcept:
+cdef int refer(State state, const Outcome *entry, Original original, bint is_certain) noexcept:
     cdef Inquiries inquiries = state.inquiries
     cdef Referred *referred = &inquiries.referred
     cdef Link link = None
@@ -189,16 +197,16 @@ cdef int refer(State state, int kind, int64_t amount_minor, Original original, b
     referred.is_answered = True
     referred.refers = True
     referred.is_known = False
-    referred.position = 0
+    # Also where its link is gone: it counts among what refers to that original.
+    referred.position = 0 if original is None else original.position
     if original is not None and state.inquiries.refuses_excess:
-        reason = _check_excess(state, kind, amount_minor, original)
+        reason = _check_excess(state, entry, original)
         if reason != NOT_REFUSED:
             return reason
     if link is None:
         if not state.inquiries.refuses_unknown or original is not None:
             return NOT_REFUSED
         return REASON_ORIGINAL_NOT_FOUND if is_certain else REASON_SYSTEM_MALFUNCTION
-    referred.position = original.position
     referred.link = link.number
     memcpy(referred.rrn, original.rrn, sizeof(referred.rrn))
     memcpy(referred.authorization_code, original.authorization_code, sizeof(referred.authorization_code))

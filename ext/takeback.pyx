@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from switch.allowance cimport can_pass_on, can_take_back
+from switch.allowance cimport can_pass_on, can_take_back, count_no_place
 from switch.debt cimport find_advice, give_up, pay, reverse, reverse_outcome, take_back_advice
 from switch.dialect cimport DialectTables
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
@@ -166,6 +166,7 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
         return REASON_APPROVED
     number = state.duplicates.open(&key, 0)
     if number == OUTCOME_NONE:
+        count_no_place(state, terminal_number, 0)
         return REASON_SYSTEM_MALFUNCTION
     entry = state.duplicates.at(number)
     entry.kind = KIND_REVERSAL
@@ -211,7 +212,8 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
         found = state.routes.find(state.pan, state.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
                                   naming.amount_minor)
     if found == ROUTE_NONE:
-        if not state.journal.is_searched:
+        if not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns,
+                                                                      state.duplicates.touched()):
             return take_back_found(state, recall(state, naming), naming.amount_minor)
         reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome,
                                    naming.amount_minor)

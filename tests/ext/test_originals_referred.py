@@ -131,6 +131,32 @@ def test_refunds_come_to_the_sale_and_no_further():
     assert terminal.read_one()["39"] == "12"
 
 
+def test_refunds_count_when_the_link_of_their_sale_is_gone():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    world = world.killed(links=[link("bank-b", "iso87-ascii")], routes=["6,,,,,,bank-b:1"])
+    terminal, bank = world.terminal("pos"), world.issuer("bank-b")
+    refund = referring(world, "refund", request, told, f4="000000000600", f11="000901")
+    assert approve(world, terminal, bank, refund)[1]["39"] == "00"
+    ask(world, terminal, change(refund, f11="000902"))
+    assert terminal.read_one()["39"] == "13"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_in_another_currency_than_its_original_is_refused(kind):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    ask(world, terminal, referring(world, kind, request, told, f49="840"))
+    assert terminal.read_one()["39"] == "13"
+    assert bank.read() == []
+    _, answer = approve(world, terminal, bank, referring(world, kind, request, told, f49=None))
+    assert answer["39"] == "00"
+
+
 def test_two_refunds_at_once_do_not_pass_one_another():
     world = world_of("iso87-ascii", "iso87-ascii")
     terminal, bank = world.terminal("pos"), world.issuer()

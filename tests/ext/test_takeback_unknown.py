@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ext.seeking_world import bought, taking_back, world_of
-from tests.ext.world import World, link, purchase, reversal
+from tests.ext.world import World, link, listener, purchase, reversal
 
 
 @pytest.fixture
@@ -90,3 +90,23 @@ def test_each_payment_under_one_stan_is_taken_back_by_its_own_reversal(other, is
     for one in (paid, {**paid, **{name[1:]: value for name, value in other.items()}}):
         assert terminal.ask(one)["39"] == "68"
     assert issuer.read() == []
+
+
+def test_memory_is_not_gone_through_for_each_reversal_that_comes():
+    limits = {"refusals_kept_max": 2_000, "terminal_share_percent": 100}
+    world = World(routes=["62,,,,,,bank-a:1"], limits=limits, listeners=[listener("iso", "iso87-ascii")])
+    terminals = [world.terminal("iso") for _ in range(40)]
+    for number in range(1_000):
+        assert terminals[number % 40].ask(purchase(world, f2="5" * 16))["39"] == "15"
+    waiting = world.engine.state.inquiries.waiting
+    answered = 0
+    for number in range(2_000):
+        terminals[number % 40].send(reversal(world, purchase(world), f2=None))
+        answered += len(terminals[number % 40].read())
+        if waiting.count:
+            break
+    assert answered > 500
+    assert waiting.count == 1
+    world.advance(2)
+    assert [answer["39"] for line in terminals for answer in line.read()] == ["25"]
+    world.settle()

@@ -6,7 +6,8 @@ import pytest
 
 from switch.config.models import LimitsSection
 from tests.ext.journal_world import JournalWorld
-from tests.ext.world import CARD, purchase
+from tests.ext.seeking_world import bought, taking_back, world_of
+from tests.ext.world import CARD, purchase, reversal
 
 NO_ROUTE = "5" * 16
 FLOODERS = ("10000001", "10000003")
@@ -179,3 +180,48 @@ def test_a_recovery_that_finds_no_place_says_so():
     line = world.terminal()
     assert line.ask(requests[-1])["39"] == "00"
     assert line.ask(purchase(world))["39"] == "96"
+
+
+def test_what_was_taken_back_stays_so_when_refusals_came_before_it():
+    limits = {
+        "duplicate_window_count_max": 1,
+        "transactions_in_flight_max": 2,
+        "refusals_kept_max": 8,
+        "terminal_share_percent": 100,
+    }
+    world = JournalWorld(limits=limits)
+    line, issuer = world.terminal(), world.issuer()
+    for _ in range(6):
+        assert line.ask(purchase(world, f2=NO_ROUTE))["39"] == "15"
+    paid = purchase(world)
+    line.send(paid)
+    issuer.answer(issuer.read_one())
+    assert line.read_one()["39"] == "00"
+    assert line.ask(reversal(world, paid))["39"] == "00"
+    world = world.killed(limits=limits)
+    assert world.terminal().ask(paid)["39"] == "68"
+
+
+def test_reversals_that_wait_take_no_more_room_than_there_is():
+    limits = {"refusals_kept_max": 3, "terminal_share_percent": 100}
+    world = world_of("iso87-ascii", "iso87-ascii", limits=limits)
+    world.is_sought = False
+    line = world.terminal("pos")
+    window, waiting = world.engine.state.duplicates, world.engine.state.inquiries.waiting
+    refused = bought(world, f2=NO_ROUTE)
+    assert line.ask(refused)["39"] == "15"
+    codes = []
+    for _ in range(8):
+        line.send(taking_back(world, bought(world, f2=NO_ROUTE)))
+        codes += [answer["39"] for answer in line.read()]
+        assert window.brief + waiting.count <= window.brief_room
+    assert (waiting.count, codes) == (3, ["96"] * 5)
+    assert world.count("refused_at_limit_total", limit="originals") == 5
+    # What is refused meanwhile is remembered all the same.
+    assert line.ask(bought(world, f2=NO_ROUTE))["39"] == "15"
+    assert (window.brief, window.brief_open) == (1, 3)
+    world.is_sought = True
+    world.advance(1)
+    assert [answer["39"] for answer in line.read()] == ["15"] * 3
+    assert line.ask(bought(world, f2=NO_ROUTE))["39"] == "15"
+    assert (window.brief, window.brief_open) == (3, 0)
