@@ -14,7 +14,6 @@ cdef class Finder:
     cdef readonly JournalReader reader
     cdef readonly bint files              # indexes of sealed segments are kept in files
     cdef readonly int64_t reach_us        # how far back is looked
-    cdef readonly uint64_t damaged        # segments that could not be read
     cdef SipKey _key
     cdef list _indexes                    # of all segments that could be read, oldest first
     cdef dict _names                      # by segment: links by number

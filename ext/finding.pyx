@@ -80,6 +80,11 @@ cdef class Finder:
         return (<SegmentIndex>self._indexes[-1]).next_position - 1 if self._indexes else 0
 
     @property
+    def damaged(self):
+        """Segments that are there and could not be read."""
+        return len(self._unreadable)
+
+    @property
     def unindexed(self):
         """Sealed segments within reach whose index is not made yet."""
         return sum([not self._is_complete(number) for number in range(self._first_in_reach(), len(self._indexes) - 1)])
@@ -104,6 +109,7 @@ cdef class Finder:
                     index.open_file()
             self._indexes.append(index)
         self._names = {name: names for name, names in self._names.items() if name in known}
+        self._unreadable &= {segment.name for segment in self.reader.segments}
         if self._indexes:
             # The last one is being written. What others lack of theirs is read when it is needed.
             self._read_on(self._indexes[-1])
@@ -141,7 +147,6 @@ cdef class Finder:
             index.read_on()
         except JournalDamaged:
             self._unreadable.add(index.segment.name)
-            self.damaged += 1
             raise
 
     def _index(self, int number):
@@ -152,7 +157,6 @@ cdef class Finder:
         if not self._is_complete(number) and index.segment.name not in self._unreadable:
             # Something in it cannot be read. What stands before that is found all the same.
             self._unreadable.add(index.segment.name)
-            self.damaged += 1
         elif self.files and not index.is_filed:
             index.write_file()
 

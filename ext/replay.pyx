@@ -110,7 +110,7 @@ cdef class JournalReader:
 
     Raises:
         OSError: it cannot be read.
-        JournalDamaged: a segment's head is damaged, or segments are missing between others.
+        JournalDamaged: a segment's head is damaged, or segments are of different journals.
     """
 
     def __cinit__(self, Disk disk not None, bytes wrapping_key not None):
@@ -129,7 +129,7 @@ cdef class JournalReader:
 
         Raises:
             OSError: The directory cannot be read.
-            JournalDamaged: A segment's head is damaged, or segments are missing between others.
+            JournalDamaged: A segment's head is damaged, or segments are of different journals.
         """
         known = {segment.name: segment for segment in self.segments}
         self.segments = [known.get(name) or self._look_at(name)

@@ -13,7 +13,6 @@ from switch.engine import Engine
 from switch.finding import Finder
 from switch.log import get_logger
 from switch.originals import Original, Wanted
-from switch.replay import JournalDamaged
 from switch.stats import Stats
 
 POLL_SECONDS = 0.01
@@ -113,7 +112,8 @@ class Seeker:
         try:
             finder = self._refreshed()
             original = finder.find(wanted, self._engine.state.calendar.local_offset_s)
-        except (OSError, JournalDamaged, MemoryError) as error:
+        except Exception as error:
+            # Whatever it is: what waits is owed an answer, and reversals are not sent without one.
             self._tell(f"{type(error).__name__}: {error}")
             return None, False
         return original, finder.position >= wanted.asked_at and not finder.damaged
@@ -122,7 +122,7 @@ class Seeker:
         """Prepare for questions, by the index of one sealed segment that has none."""
         try:
             self._refreshed().index_one()
-        except (OSError, JournalDamaged, MemoryError) as error:
+        except Exception as error:
             self._tell(f"{type(error).__name__}: {error}")
 
     def _refreshed(self) -> Finder:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from switch.disk import ScriptedDisk
+from switch.finding import Finder
+from switch.replay import JournalDamaged
+from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     DIALECTS,
     ORIGINAL_FIELD,
@@ -264,3 +270,42 @@ def test_reversal_whose_original_nobody_can_look_up_is_passed_on_at_last():
             world.engine.settle(wanted, None, False)
         world.advance(1)
     assert bank.read_one()["90"] == unknown["90"]
+
+
+def test_original_is_looked_up_when_all_before_its_reversal_is_durable():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    world.syncs = False
+    request = bought(world)
+    terminal.send(request)
+    some_hours_off = original_data_of(request, "iso87-ascii", moment="0115030000")
+    terminal.send(taking_back(world, request, f90=some_hours_off))
+    world.tick()
+    assert world.engine.take_wanted() == []
+    world.syncs = True
+    assert world.seek() == 1
+    world.tick()
+    assert world.count("originals_looked_up_total", result="found") == 1
+    asked = bank.read_one()
+    assert asked["t"] == "0200"
+    bank.answer(asked)
+    world.tick()
+    assert bank.read_one()["t"] == "0420"
+
+
+def test_segment_that_cannot_be_read_counts_as_long_as_it_is_there():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    for day in range(3):
+        approve(world, world.terminal("pos"), world.issuer(), bought(world, f11=f"{900 + day:06d}"))
+        world = world.killed()
+    first, *_ = sorted(world.memory.files)
+    finder = Finder(ScriptedDisk(world.memory), KEY, days=DAYS, files=False)
+    assert (finder.damaged, finder.unindexed) == (0, 3)
+    world.memory.files[first][600] ^= 1
+    while finder.unindexed:
+        with contextlib.suppress(JournalDamaged):
+            finder.index_one()
+    assert finder.damaged == 1
+    del world.memory.files[first]
+    finder.refresh()
+    assert finder.damaged == 0
