@@ -19,6 +19,7 @@ cdef enum:
     ORIGINAL_ROOM = 64
     MOMENT_DIGITS_MIN = 10
     DAY_SECONDS = 86_400
+    LEAP_DAY = 60                 # 29 February, of the days of a year
     ZONES_APART_SECONDS = 14 * 3_600
     ALIKE_SECONDS = 900           # a terminal that gives no name takes back what it has just done
 
@@ -171,7 +172,7 @@ cdef void read_naming(Registry registry, DialectTables tables, const MessageInde
 
 
 cdef int64_t _second_of_year(int64_t moment) noexcept nogil:
-    """Of MMDDhhmmss, with a year before it or not; in a leap year, which is wrong by a day at most from March on."""
+    """Of MMDDhhmmss, with a year before it or not, as of a leap year; its first day counts as 1."""
     cdef int month = <int>(moment // 100_000_000 % 100)
     cdef int64_t days = moment // 1_000_000 % 100
     if 1 <= month <= 12:
@@ -179,22 +180,25 @@ cdef int64_t _second_of_year(int64_t moment) noexcept nogil:
     return days * DAY_SECONDS + moment // 10_000 % 100 * 3_600 + moment // 100 % 100 * 60 + moment % 100
 
 
+cdef int64_t _apart_s(int64_t one, int64_t other) noexcept nogil:
+    """Seconds between two moments of which no year is told: the fewest that it can be."""
+    cdef int64_t first = min(_second_of_year(one), _second_of_year(other))
+    cdef int64_t last = max(_second_of_year(one), _second_of_year(other))
+    if last - first > 183 * DAY_SECONDS:
+        return 366 * DAY_SECONDS - (last - first)             # over the new year
+    if first < LEAP_DAY * DAY_SECONDS and last >= (LEAP_DAY + 1) * DAY_SECONDS:
+        return last - first - DAY_SECONDS                     # most years have no such day between them
+    return last - first
+
+
 cdef bint _are_near(uint32_t one, uint32_t other) noexcept nogil:
     """Whether two dates, MMDD, are the same day or neighbours: the clocks of two sides may stand on two of them."""
-    cdef int64_t apart = _second_of_year(<int64_t>one * 1_000_000) - _second_of_year(<int64_t>other * 1_000_000)
-    if apart < 0:
-        apart = -apart
-    return apart <= 2 * DAY_SECONDS or apart >= 364 * DAY_SECONDS
+    return _apart_s(<int64_t>one * 1_000_000, <int64_t>other * 1_000_000) <= DAY_SECONDS
 
 
 cdef bint _may_be_the_same(int64_t one, int64_t other) noexcept nogil:
     """Whether two moments may be one, told by clocks of different zones: what lies a day apart may not."""
-    cdef int64_t apart = _second_of_year(one) - _second_of_year(other)
-    if apart < 0:
-        apart = -apart
-    if apart > 183 * DAY_SECONDS:
-        apart = 366 * DAY_SECONDS - apart
-    return apart <= ZONES_APART_SECONDS
+    return _apart_s(one, other) <= ZONES_APART_SECONDS
 
 
 cdef bint _is_right_besides(const Naming *naming, bint is_likely, bint knows_card, bint same_amount, bint other_amount,

@@ -309,3 +309,15 @@ def test_segment_that_cannot_be_read_counts_as_long_as_it_is_there():
     del world.memory.files[first]
     finder.refresh()
     assert finder.damaged == 0
+
+
+@pytest.mark.parametrize(("moment", "is_found"), [("0228193000", True), ("0228093000", False)])
+def test_moment_of_another_zone_is_near_at_the_end_of_february_too(moment, is_found):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world, f7="0301003000")
+    asked, _ = approve(world, terminal, bank, request)
+    said = original_data_of(request, "iso87-ascii", moment=moment)
+    assert terminal.ask(taking_back(world, request, f90=said))["39"] == "00"
+    world.tick()
+    assert names(bank.read_one(), asked, "iso87-ascii") == is_found
