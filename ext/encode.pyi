@@ -10,6 +10,7 @@ class EncodeError(ValueError):
     field: str
     needed: int
     available: int
+    fault: str
     def __init__(
         self,
         msg: str,
@@ -18,6 +19,7 @@ class EncodeError(ValueError):
         field: str,
         needed: int = 0,
         available: int = 0,
+        fault: str = "unwritable",
     ) -> None: ...
     @property
     def safe_message(self) -> str: ...

@@ -16,6 +16,7 @@ from switch.bits cimport FIRST_BIT, first_set_bit
 from switch.content cimport hex_value
 from switch.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_entry
 from switch.spec cimport (
+    CONTENT_HEX,
     DATA_BINARY,
     FIELD_HEADER,
     FIELD_KEYS,
@@ -31,6 +32,8 @@ from switch.spec cimport (
     Spec,
     known_spec,
 )
+
+from switch.faults import fault_words
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object text)
@@ -59,9 +62,10 @@ class EncodeError(ValueError):
         field: Key of the field.
         needed: How much was needed, or the most that is allowed, in the unit that ``msg`` names; 0 where none.
         available: How much was there, in the same unit; 0 where none.
+        fault: Its name in ``switch.faults``, which words it for people.
     """
 
-    def __init__(self, msg, doc_dec, doc_enc, field, needed=0, available=0):
+    def __init__(self, msg, doc_dec, doc_enc, field, needed=0, available=0, fault="unwritable"):
         super().__init__(f"{msg}: field {field}")
         self.msg = msg
         self.doc_dec = doc_dec
@@ -69,24 +73,25 @@ class EncodeError(ValueError):
         self.field = field
         self.needed = needed
         self.available = available
+        self.fault = fault
 
     @property
     def safe_message(self):
         """The error in one line for a log: field and what is wrong."""
-        return f"field {self.field}: {self.msg}"
+        return fault_words(self.fault, self.field, None, self.needed, self.available)
 
     def __reduce__(self):
-        return type(self), (self.msg, self.doc_dec, self.doc_enc, self.field, self.needed, self.available)
+        return type(self), (self.msg, self.doc_dec, self.doc_enc, self.field, self.needed, self.available, self.fault)
 
 
-cdef object _encode_error(str msg, dict doc_dec, dict doc_enc, str field, needed=0, available=0):
-    return EncodeError(msg, doc_dec, doc_enc, field, needed, available)
+cdef object _encode_error(str msg, dict doc_dec, dict doc_enc, str field, needed=0, available=0, fault="unwritable"):
+    return EncodeError(msg, doc_dec, doc_enc, field, needed, available, fault)
 
 
-cdef object _value_error(str msg, dict doc_dec, dict doc_enc, str field):
+cdef object _value_error(str msg, dict doc_dec, dict doc_enc, str field, int needed):
     """Error for a value that has no bytes; the field is then in ``doc_enc`` without any."""
     doc_enc.setdefault(field, EMPTY_ENTRY.copy())
-    return _encode_error(msg, doc_dec, doc_enc, field)
+    return _encode_error(msg, doc_dec, doc_enc, field, needed, 0, "content")
 
 
 cdef bytes _encoded_text(const FieldSpec *spec, CodePage page, object text):
@@ -149,7 +154,7 @@ cdef bytes _encode_data(const FieldSpec *field, CodePage page, object value, str
     if field.data_encoding != DATA_BINARY:
         data = _encoded_text(field, page, value)
         if data is None:
-            raise _value_error("Failed to encode field, invalid data", doc_dec, doc_enc, key)
+            raise _value_error("Failed to encode field, invalid data", doc_dec, doc_enc, key, field.content)
         count[0] = 2 * PyBytes_GET_SIZE(data) if field.counts_nibbles else PyBytes_GET_SIZE(data)
         return data
     data = None
@@ -162,11 +167,11 @@ cdef bytes _encode_data(const FieldSpec *field, CodePage page, object value, str
                 right_pad = field.pad_nibble
             else:
                 what = "nibble data, specify pad" if field.counts_nibbles else "hex data"
-                raise _value_error(f"Failed to encode field, odd-length {what}", doc_dec, doc_enc, key)
+                raise _value_error(f"Failed to encode field, odd-length {what}", doc_dec, doc_enc, key, CONTENT_HEX)
         if PyUnicode_IS_ASCII(value):
             data = _packed(PyUnicode_1BYTE_DATA(value), size, left_pad, right_pad)
     if data is None:
-        raise _value_error("Failed to encode field, non-hex data", doc_dec, doc_enc, key)
+        raise _value_error("Failed to encode field, non-hex data", doc_dec, doc_enc, key, CONTENT_HEX)
     count[0] = size if field.counts_nibbles else PyBytes_GET_SIZE(data)
     return data
 
@@ -220,7 +225,7 @@ cdef object _size_error(const FieldSpec *field, Py_ssize_t count, str key, bytes
     unit = "nibbles" if field.counts_nibbles else "bytes"
     limit = "larger than maximum" if field.length_width else "expecting"
     return _encode_error(f"Field data is {count} {unit}, {limit} {field.max_length}", doc_dec, doc_enc, key,
-                         field.max_length, count)
+                         field.max_length, count, "length_limit" if field.length_width else "value")
 
 
 cdef object _length_error(Spec spec, int number, Py_ssize_t count, bytes data, dict doc_dec, dict doc_enc):
@@ -231,7 +236,7 @@ cdef object _length_error(Spec spec, int number, Py_ssize_t count, bytes data, d
         length = str(count).encode((<CodePage>spec.length_pages[number]).name)
     doc_enc[key] = {"len": length, "data": data}
     return _encode_error("Failed to encode field length, field length does not fit into configured field size",
-                         doc_dec, doc_enc, key)
+                         doc_dec, doc_enc, key, 0, count, "value")
 
 
 cdef int _encode_field(Spec spec, int number, object value, dict doc_dec, dict doc_enc, Output *out) except -1:
@@ -242,7 +247,7 @@ cdef int _encode_field(Spec spec, int number, object value, dict doc_dec, dict d
     cdef uint8_t length[LENGTH_WIDTH_MAX]
     cdef Py_ssize_t count = 0
     if not field.defined:
-        raise _encode_error(NO_SPEC, doc_dec, doc_enc, key)
+        raise _encode_error(NO_SPEC, doc_dec, doc_enc, key, 0, 0, "no_spec")
     data = _encode_data(field, spec.data_pages[number], value, key, doc_dec, doc_enc, &count)
     if count != field.max_length and (field.length_width == 0 or count > field.max_length):
         raise _size_error(field, count, key, data, doc_dec, doc_enc)
@@ -261,14 +266,14 @@ cdef int _encode_type(Spec spec, dict doc_dec, dict doc_enc, Output *out) except
     cdef dict entry
     cdef bytes data
     if "t" not in doc_dec:
-        raise _encode_error("Field data is required", doc_dec, doc_enc, "t")
+        raise _encode_error("Field data is required", doc_dec, doc_enc, "t", 0, 0, "missing")
     entry = EMPTY_ENTRY.copy()
     doc_enc["t"] = entry
     data = _encode_data(&spec.type_spec, spec.type_page, doc_dec["t"], "t", doc_dec, doc_enc, &count)
     entry["data"] = data
     if count != spec.type_spec.fixed_bytes:
         raise _encode_error(f"Field data is {count} bytes, expecting {spec.type_spec.fixed_bytes}", doc_dec, doc_enc,
-                            "t", spec.type_spec.fixed_bytes, count)
+                            "t", spec.type_spec.fixed_bytes, count, "type_digits")
     return _append(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
@@ -281,7 +286,7 @@ cdef int _encode_bitmap(const FieldSpec *field, CodePage page, str key, uint64_t
     cdef bytes data
     cdef str text
     if not field.defined:
-        raise _encode_error(NO_SPEC, doc_dec, doc_enc, key)
+        raise _encode_error(NO_SPEC, doc_dec, doc_enc, key, 0, 0, "no_spec")
     for i in range(8):
         binary[i] = <uint8_t>(bitmap >> (56 - 8 * i))
     text = hex_text(binary, 0, 16)
@@ -389,7 +394,8 @@ cdef int _encode_all(Spec spec, dict document, dict doc_enc, uint64_t *found, Py
     cdef int place
     if spec.has_header:
         if "h" not in document:
-            raise _encode_error("Field data is required according to specifications", document, doc_enc, "h")
+            raise _encode_error("Field data is required according to specifications", document, doc_enc, "h", 0, 0,
+                                "missing")
         _encode_field(spec, FIELD_HEADER, document["h"], document, doc_enc, out)
     _encode_type(spec, document, doc_enc, out)
     _read_keys(document, doc_enc, found, values)

@@ -52,6 +52,7 @@ cdef class JournalReader:
     cdef readonly list segments
     cdef readonly bytes index_secret          # under which an index of a segment hashes what it holds
     cdef readonly int reading                 # number of the segment that a replay has come to
+    cdef public bint stop_wanted              # another thread wants a replay to stop at the next batch
     cdef readonly uint64_t batch_offset       # of the record that a visitor is given: where its batch stands
     cdef readonly uint32_t batch_record       # and which record of that it is
     cdef str _unwrapped                       # the segment whose key the sealer has

@@ -16,6 +16,7 @@ class JournalDamaged(Exception):  # noqa: N818
     advice: str
     def __init__(self, file: str, offset: int, position: int | None, reason: str, advice: str) -> None: ...
 
+class ReplayStopped(Exception): ...  # noqa: N818
 class Visitor: ...
 
 @final
@@ -48,6 +49,7 @@ class JournalReader:
     disk: Disk
     segments: list[Segment]
     reading: int
+    stop_wanted: bool
     index_secret: bytes
     batch_offset: int
     batch_record: int

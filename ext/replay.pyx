@@ -35,6 +35,10 @@ ADVICE_DAMAGED = (
 ADVICE_KEY = "give the master key under which the journal was written"
 
 
+class ReplayStopped(Exception):
+    """Somebody did not want to wait for the end of a replay; nothing was written."""
+
+
 class JournalDamaged(Exception):
     """The journal cannot be read at a place.
 
@@ -196,6 +200,7 @@ cdef class JournalReader:
         Raises:
             OSError: a file cannot be read.
             JournalDamaged: a place cannot be read that is not a torn tail.
+            ReplayStopped: ``stop_wanted`` was set meanwhile.
         """
         cdef Tail tail = Tail()
         tail.next_position = 1 if after is None else after.next_position
@@ -385,6 +390,8 @@ cdef class JournalReader:
             offset += head.size
             with nogil:
                 pass
+            if self.stop_wanted:
+                raise ReplayStopped
         tail.end = offset
         return 0
 

@@ -7,6 +7,7 @@ exits 0 when well, 1 when the thing asked for failed and 2 when it was asked wro
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -15,6 +16,7 @@ import typer
 
 from switch import __version__
 from switch.helping import HELP_NAMES, plain
+from switch.wording import words_of
 
 if TYPE_CHECKING:
     from switch.admin.client import AdminClient
@@ -90,7 +92,7 @@ def init(
     try:
         make(folder, sample)
     except OSError as error:
-        fail(f"cannot write the sample: {error}")
+        fail(f"cannot write the sample: {words_of(error)}")
 
 
 @app.command()
@@ -113,7 +115,7 @@ def serve(config: ConfigFile) -> None:
         print_problems(error.problems)
         raise typer.Exit(EXIT_ASKED_WRONGLY) from error
     except (OSError, JournalError) as error:
-        fail(f"cannot serve: {error}")
+        fail(f"cannot serve: {words_of(error)}")
     if not finished:
         raise typer.Exit(EXIT_FAILED)
 
@@ -216,4 +218,8 @@ for _name, (_target, _summary) in ELSEWHERE.items():
 
 def main() -> None:
     """Entry point of the command."""
-    plain(typer.main.get_command(app)).main(prog_name="authswitch")
+    try:
+        plain(typer.main.get_command(app)).main(prog_name="authswitch")
+    except OSError as error:
+        typer.echo(f"authswitch: {words_of(error)}", err=True)
+        sys.exit(EXIT_FAILED)

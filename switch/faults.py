@@ -65,6 +65,11 @@ VALUE_SHIFT = 8
 """Of a character outside its class ``available`` holds the sort, and above these bits its value where that is told."""
 
 
+def count_of(number: int, unit: str) -> str:
+    """A number with its unit, which ends in s unless there is one: ``1 byte``, ``2 bytes``."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 def _content(needed: int, available: int) -> str:
     sort, value = available & ((1 << VALUE_SHIFT) - 1), available >> VALUE_SHIFT
     there = CHARACTERS[sort] if sort < len(CHARACTERS) else CHARACTERS[0]
@@ -74,21 +79,21 @@ def _content(needed: int, available: int) -> str:
 
 
 def _value(needed: int, available: int) -> str:
-    counted = f": needs {needed} characters, has {available}" if needed else ""
+    counted = f": needs {count_of(needed, 'character')}, has {available}" if needed else ""
     return f"a value that the field cannot hold{counted}"
 
 
 _TEXTS: Mapping[str, Callable[[int, int], str]] = {
     "none": lambda *_: "nothing is wrong with it, and all the same the message cannot be made",
-    "truncated": lambda needed, there: f"needs {needed} bytes, has {there}",
+    "truncated": lambda needed, there: f"needs {count_of(needed, 'byte')}, has {there}",
     "length_digits": lambda *_: "the length is not a number",
     "length_limit": lambda needed, there: f"the length is {there}, above the maximum of {needed}",
     "content": _content,
     "bitmap_digits": lambda *_: "the bitmap is not made of hex digits",
     "type_digits": lambda *_: "the message type is not four digits",
     "no_spec": lambda *_: "the bit is set, but the specification has no such field",
-    "trailing": lambda _, there: f"{there} bytes after the last field",
-    "room": lambda needed, there: f"needs room for {needed} bytes, has {there}",
+    "trailing": lambda _, there: f"{count_of(there, 'byte')} after the last field",
+    "room": lambda needed, there: f"needs room for {count_of(needed, 'byte')}, has {there}",
     "value": _value,
     "missing": lambda *_: "is needed, and is not there",
     "mac_wrong": lambda *_: "the MAC is wrong",

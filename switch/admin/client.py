@@ -18,6 +18,7 @@ from switch.admin.identity import Identity, Wanted, read_instance
 from switch.config import Address, Config, read_config
 from switch.config.addresses import UnixAddress, parse_admin
 from switch.config.models import AdminSection
+from switch.wording import words_of
 
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 16 << 20
@@ -169,7 +170,7 @@ class AdminClient:
                 self._look_who(response)
                 return response.status, response.reason, response.read(ANSWER_BYTES_MAX)
         except (OSError, HTTPException, ValueError) as error:
-            raise AdminError(f"{self.address}: no answer from a daemon: {error}") from error
+            raise AdminError(f"{self.address}: no answer from a daemon: {words_of(error)}") from error
         finally:
             connection.close()
 

@@ -26,6 +26,7 @@ from switch.config.addresses import Address, UnixAddress
 from switch.config.sense import is_loopback
 from switch.log import get_logger
 from switch.stats import Stats
+from switch.wording import words_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -154,7 +155,10 @@ class AdminServer:
 
     async def _listen(self, bind: Address, runner: web.AppRunner) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: self._accept(runner), bind.host, bind.port, backlog=BACKLOG)
+        try:
+            return await loop.create_server(lambda: self._accept(runner), bind.host, bind.port, backlog=BACKLOG)
+        except OSError as error:
+            raise OSError(error.errno, f"{bind} cannot be listened on: {words_of(error)}") from error
 
     async def stop(self) -> None:
         """Stop listening and close what is open; requests under way get a second."""

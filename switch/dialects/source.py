@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
@@ -113,7 +114,8 @@ def _load(path: Path, file: str, key: str) -> dict[str, Any]:
 
 
 def _read(path: Path, extending: tuple[Path, ...], file: str = "", key: str = "") -> Source:
-    if path.resolve() in extending:
+    place = Path(os.path.realpath(path))
+    if place in extending:
         raise DialectError([Problem(file, key, f"{path} extends itself")])
     tables = _load(path, file or str(path), key)
     parent = tables.pop("extends", None)
@@ -123,7 +125,7 @@ def _read(path: Path, extending: tuple[Path, ...], file: str = "", key: str = ""
         raise DialectError([Problem(str(path), "extends", "needed the name or the path of a dialect")])
     else:
         base = _locate(parent, path.parent, str(path), "extends")
-        below = _read(base, (*extending, path.resolve()), str(path), "extends")
+        below = _read(base, (*extending, place), str(path), "extends")
         source = Source(path.stem, path, deepcopy(below.tables), dict(below.origins), below)
     source.own = list(_values(tables, ()))
     _join(source, source.tables, tables, path, ())

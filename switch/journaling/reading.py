@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,7 +14,9 @@ from switch.config import Config, ConfigError, load_config
 from switch.config.report import print_problems
 from switch.journaling.opening import open_reader
 from switch.keys import KeyFileError, load_master_key
+from switch.lines import key_lines
 from switch.replay import JournalDamaged, JournalReader
+from switch.wording import words_of
 
 EXIT_FAILED = 1
 EXIT_ASKED_WRONGLY = 2
@@ -31,7 +33,7 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
     """A reader of the journal that a configuration names; ends the command in words when it cannot be read."""
     where = config.journal.directory if directory is None else directory
     if where is None or config.keys is None:
-        raise typer.BadParameter("this configuration keeps no journal: journal.mode is off")
+        fail(without_journal(config, has_folder=where is not None), EXIT_ASKED_WRONGLY)
     try:
         master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
         reader = open_reader(where, master_key)
@@ -47,7 +49,22 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
             raise typer.Exit(EXIT_FAILED) from error
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename or where}: {error.strerror}")
+        fail(words_of(error, where))
+
+
+def without_journal(config: Config, *, has_folder: bool = False) -> str:
+    """That a configuration keeps no journal, with the place where that is said and what to write there."""
+    lines = {}
+    with suppress(OSError, ValueError):
+        lines = key_lines(config.file.read_text(encoding="utf-8"))
+    if has_folder:
+        return f"{config.file}: there is no [keys], without whose master key no journal can be read"
+    line = lines.get(("journal", "mode")) or lines.get(("journal",))
+    said = f':{line}: journal.mode is "{config.journal.mode}"' if line else ": there is no [journal]"
+    return (
+        f'{config.file}{said}, so there is nothing to read; mode = "files" and directory = "..." in [journal] '
+        "make the daemon keep a journal from its next start on"
+    )
 
 
 def load(config_file: Path) -> Config:
@@ -59,7 +76,7 @@ def load(config_file: Path) -> Config:
         raise typer.Exit(EXIT_ASKED_WRONGLY) from error
 
 
-def fail(reason: str) -> NoReturn:
+def fail(reason: str, status: int = EXIT_FAILED) -> NoReturn:
     """End: what was asked for could not be done."""
     typer.echo(f"authswitch: {reason}", err=True)
-    raise typer.Exit(EXIT_FAILED)
+    raise typer.Exit(status)

@@ -47,6 +47,18 @@ class Progress:
     def __init__(self) -> None:
         self.reader: JournalReader | None = None
         self.recovery: Recovery | None = None
+        self.is_stopped = False
+
+    def begin(self, reader: JournalReader, recovery: Recovery) -> None:
+        """A replay begins."""
+        self.reader, self.recovery = reader, recovery
+        reader.stop_wanted = self.is_stopped
+
+    def stop(self) -> None:
+        """Let the replay end at once with ``ReplayStopped``, whether it has begun or not."""
+        self.is_stopped = True
+        if self.reader is not None:
+            self.reader.stop_wanted = True
 
     def __str__(self) -> str:
         if self.reader is None or self.recovery is None or not self.reader.segments:
@@ -84,11 +96,12 @@ def replay_into(
         OSError: The disk does not do what it must.
         JournalDamaged: A place of the journal cannot be read that is not a torn tail.
         RecoveryFailed: The configuration has no place for what is owed.
+        ReplayStopped: ``progress`` was told to stop; nothing was written.
     """
     reader = JournalReader(disk, wrapping_key)
     recovery = Recovery(state)
     if progress is not None:
-        progress.reader, progress.recovery = reader, recovery
+        progress.begin(reader, recovery)
     boot = boot_identity() if boot is None else boot
     tail = reader.replay(recovery, first_needed(reader, state.calendar.now_ns, boot, int(window_seconds * NS_A_SECOND)))
     reader.repair(tail)

@@ -104,6 +104,7 @@ class Store:
 
         Raises:
             JournalError: It is damaged, owes what the configuration cannot pay, or cannot be written.
+            ReplayStopped: ``stop_replay`` was called; nothing was written.
         """
         state.calendar.set(since_boot_ns(), *divmod(time.time_ns() // 1000, 1_000_000))
         try:
@@ -124,6 +125,10 @@ class Store:
         if not replayed.position:
             log.warning("a new journal begins: nothing is known of any earlier payment", directory=self._disk.path)
         return replayed
+
+    def stop_replay(self) -> None:
+        """Let a replay that another thread does end at once."""
+        self._progress.stop()
 
     @property
     def directory(self) -> Path:

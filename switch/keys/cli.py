@@ -23,6 +23,7 @@ from switch.keys.names import ALGORITHMS, USAGES, Usage, check_algorithm, check_
 from switch.keys.problems import KeyFileError
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
+from switch.wording import words_of
 
 COMPONENTS_MAX = 9
 ALGORITHM_DEFAULT = "3des-2key"
@@ -392,6 +393,8 @@ def _failing_in_words() -> Iterator[None]:
         yield
     except KeyFileError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(words_of(error))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
 from switch.currencies import amount_words
-from switch.journaling.reading import AsJson, DirectoryOption, fail, load, reading
+from switch.journaling.reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.reversals.owing import owing
 
 WIDTH_OF_FILES = 200
@@ -178,8 +178,9 @@ def _listed(
         except AdminError as error:
             if config is None:
                 fail(str(error))
-            if load(config).journal.mode == "off":
-                fail(f"{error}; and the configuration keeps no journal")
+            offline = load(config)
+            if offline.journal.mode == "off":
+                fail(f"{error}; and {without_journal(offline)}")
     if config is None:
         raise typer.BadParameter("needed CONFIG, for the journal's keys")
     loaded = load(config)

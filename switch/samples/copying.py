@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def write_sample(folder: Path, name: str) -> Path:
     """
     samples = sample_folder()
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; nothing was written")
+        raise FileExistsError(errno.EEXIST, "is not empty; nothing was written", str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     for source in samples.iterdir():
         if source.is_dir() and source.name not in (SECRETS, "journal"):

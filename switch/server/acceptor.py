@@ -12,6 +12,7 @@ from switch.config import Address
 from switch.connection import Connection
 from switch.server.notes import Notes
 from switch.tls import TlsContext, TlsStream
+from switch.wording import words_of
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""
@@ -96,9 +97,9 @@ class Acceptor:
                 listening.setblocking(False)
                 self._sockets.append(listening)
                 loop.add_reader(listening, self._accept, listening)
-        except OSError:
+        except OSError as error:
             self.close()
-            raise
+            raise OSError(error.errno, f"{self._address} cannot be listened on: {words_of(error)}") from error
 
     def close(self) -> None:
         """Accept nothing new, and give up what has not opened yet; connections that stand go on."""

@@ -23,6 +23,7 @@ from switch.journaling import Store
 from switch.journaling.numbers import numbers_keeper
 from switch.log import configure_logging, get_logger
 from switch.log_writer import LogWriter
+from switch.replay import ReplayStopped
 from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.debts import Debts
 from switch.server.gauges import Gauges
@@ -188,9 +189,9 @@ class Daemon:
             self._numbers.begin()
             if self._store is not None:
                 await self._recover(self._store, reactor)
-            self._numbers.open()
             if self._drain_wanted.is_set():
                 return True
+            self._numbers.open()
             reactor.start()
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
@@ -220,7 +221,15 @@ class Daemon:
             JournalError: it cannot be used.
         """
         log.info("replaying the journal", admin=str(self.admin.address))
-        replayed = await asyncio.to_thread(store.recover, self._engine.state)
+        wanted = asyncio.create_task(self._drain_wanted.wait())
+        wanted.add_done_callback(lambda task: None if task.cancelled() else store.stop_replay())
+        try:
+            replayed = await asyncio.to_thread(store.recover, self._engine.state)
+        except ReplayStopped:
+            log.info("ended before the journal was replayed: nothing was accepted, and nothing written")
+            return
+        finally:
+            wanted.cancel()
         log.info("journal replayed", **asdict(replayed))
         store.start(asyncio.get_running_loop(), reactor, self._on_journal_lost)
         if self._seeker is not None:

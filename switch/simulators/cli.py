@@ -26,6 +26,7 @@ from switch.simulators.scenario import PaymentCard, Scenario
 from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, spare_collections, terminal_tls
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls, server_tls
+from switch.wording import words_of
 
 app = typer.Typer(
     help="Play one side of the conversation: `issuer` or `terminals`.",
@@ -162,7 +163,7 @@ def issuer(  # noqa: PLR0917 - options
     try:
         uvloop.run(play())
     except OSError as error:
-        _failed(error)
+        _failed(error, "" if listen is None else f"{listen.host}:{listen.port}")
 
 
 @app.command()
@@ -256,7 +257,7 @@ def terminals(  # noqa: PLR0917 - options
     try:
         counters = uvloop.run(play())
     except (OSError, TimeoutError) as error:
-        _failed(error)
+        _failed(error, f"{address.host}:{address.port}")
     _print_counters(counters, as_json=as_json)
     if counters.missing or counters.wrong or not counters.answered:
         raise typer.Exit(1)
@@ -290,11 +291,11 @@ def _print_counters(counters: FleetCounters, *, as_json: bool) -> None:
 
 def _wrong(error: Exception) -> NoReturn:
     """End: it was asked wrongly."""
-    typer.echo(f"authswitch: {error}", err=True)
+    typer.echo(f"authswitch: {words_of(error)}", err=True)
     raise typer.Exit(2) from (None if isinstance(error, SetupError) else error)
 
 
-def _failed(error: Exception) -> NoReturn:
-    """End: what was asked for could not be done."""
-    typer.echo(f"authswitch: {error}", err=True)
+def _failed(error: Exception, about: str) -> NoReturn:
+    """End: what was asked for could not be done with a file or an address."""
+    typer.echo(f"authswitch: {words_of(error, about)}", err=True)
     raise typer.Exit(1) from error

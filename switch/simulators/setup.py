@@ -13,11 +13,15 @@ from switch.keys import KeyFile, KeyFileError, load_master_key
 from switch.simulators.profile import MacSetting
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls
+from switch.wording import words_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+COLUMNS = ("id", "merchant", "state", "listeners", "mac_algorithm")
+"""Of ``terminals.csv``, as far as a simulated terminal needs them."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,7 +51,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
         )
         raise SetupError("\n".join(problems)) from error
     except (OSError, ValueError) as error:
-        raise SetupError(f"{path}: {error}") from error
+        raise SetupError(words_of(error, path)) from error
 
 
 class Keys:
@@ -110,8 +114,10 @@ def registered_terminals(
     """
     try:
         rows = list(_rows(path))
-    except (OSError, csv.Error, KeyError) as error:
-        raise SetupError(f"{path}: {error!r}") from error
+    except SetupError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise SetupError(words_of(error, path)) from error
     identities = []
     for row in rows:
         allowed = row["listeners"].split("|") if row["listeners"] else None
@@ -132,7 +138,14 @@ def registered_terminals(
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
-        yield from csv.DictReader(line for line in stream if not line.startswith("#"))
+        rows = csv.DictReader(line for line in stream if not line.startswith("#"))
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            raise SetupError(f"{path}: needed in the first line are the columns {', '.join(COLUMNS)}")
+        for number, row in enumerate(rows, 2):
+            if None in row.values():
+                raise SetupError(f"{path}: row {number} is short of cells")
+            yield row
 
 
 def terminal_tls(ca: Path | None, certificates: Path | None) -> Callable[[str], ssl.SSLContext | None]:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from switch.wording import words_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextmanager
+def _naming(*files: Path | None) -> Iterator[None]:
+    """Name the files in what is raised: the ssl module does not."""
+    try:
+        yield
+    except OSError as error:
+        names = " and ".join(str(file) for file in files if file is not None)
+        raise OSError(words_of(error, names)) from error
 
 
 def client_tls(ca: Path, certificate: Path | None = None, private_key: Path | None = None) -> ssl.SSLContext:
@@ -20,10 +34,12 @@ def client_tls(ca: Path, certificate: Path | None = None, private_key: Path | No
     Raises:
         OSError: A file cannot be read, or is no such thing.
     """
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
+    with _naming(ca):
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None:
-        context.load_cert_chain(certificate, private_key)
+        with _naming(certificate, private_key):
+            context.load_cert_chain(certificate, private_key)
     return context
 
 
@@ -35,8 +51,10 @@ def server_tls(certificate: Path, private_key: Path, client_ca: Path | None = No
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, private_key)
+    with _naming(certificate, private_key):
+        context.load_cert_chain(certificate, private_key)
     if client_ca is not None:
-        context.load_verify_locations(client_ca)
+        with _naming(client_ca):
+            context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context

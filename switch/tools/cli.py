@@ -78,7 +78,7 @@ def decode_command(
     try:
         found = messages_in(to_bytes(read_given(message, file), notation), chosen, frame)
     except InputError as error:
-        _fail(str(error), EXIT_ASKED_WRONGLY)
+        _fail(str(error) if file is None else f"{file}: {error}", EXIT_ASKED_WRONGLY)
     opened = [open_message(body, chosen, headers, show_sensitive=show_sensitive) for headers, body in found]
     if as_json:
         documents = [each.as_dict() for each in opened]
@@ -114,7 +114,7 @@ def encode_command(
         fields = to_document(read_given(document, file), chosen)
         given_headers = None if headers is None else to_bytes(as_given(headers), Notation.HEX)
     except InputError as error:
-        _fail(str(error), EXIT_ASKED_WRONGLY)
+        _fail(str(error) if file is None else f"{file}: {error}", EXIT_ASKED_WRONGLY)
     try:
         data = bytes(encode({"h": "", **fields}, chosen.spec)[0])
         chosen.tables.kind_of(data)  # what is written can be read

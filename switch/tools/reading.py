@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from switch.dialects import Dialect
+from switch.faults import count_of
 from switch.framing import Deframer, FrameError
 
 STANDARD_INPUT = "-"
@@ -50,7 +51,7 @@ def read_given(text: str | None, path: Path | None) -> bytes:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
+            raise InputError(f"cannot be read: {error.strerror}") from error
     if text is None or text == STANDARD_INPUT:
         return sys.stdin.buffer.read()
     return as_given(text)
@@ -127,7 +128,7 @@ def messages_in(data: bytes, dialect: Dialect, frame: Frame) -> list[tuple[bytes
     if found and not deframer.partial_size:
         return found
     if frame is Frame.YES:
-        raise InputError(f"the frame is not complete: {deframer.partial_size} bytes of it are there")
+        raise InputError(f"the frame is not complete: {count_of(deframer.partial_size, 'byte')} of it came")
     return [(b"", data)]
 
 

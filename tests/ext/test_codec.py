@@ -176,7 +176,7 @@ def test_safe_message():
     assert (error.needed, error.available, error.pos, error.field) == (12, 9, 147, "37")
     with pytest.raises(EncodeError) as caught:
         encode({"t": "0200", "2": "4" * 25}, COMPILED["ascii"])
-    assert caught.value.safe_message == "field 2: Field data is 25 bytes, larger than maximum 19"
+    assert caught.value.safe_message == "field 2: the length is 25, above the maximum of 19"
     assert (caught.value.needed, caught.value.available) == (19, 25)
 
 

@@ -14,7 +14,9 @@ from switch.disk import FileDisk
 from switch.journaling import JournalError, Store, replay_into
 from switch.journaling.cli import app, presentable
 from switch.journaling.opening import wrapping_key
-from switch.keys.master import create_master_key
+from switch.journaling.replaying import Progress
+from switch.keys.master import create_master_key, load_master_key
+from switch.replay import ReplayStopped
 from switch.reversals.cli import app as reversals_app
 from switch.stats import Stats
 from switch.tracing.cli import app as trace_app
@@ -241,3 +243,19 @@ class TestCommand:
     def test_unknown_numbers_are_shown_as_they_are(self):
         shown = presentable({"position": 1, "type": "OUTCOME", "wall_us": 0, "kind": 200, "reason": 200})
         assert (shown["kind"], shown["reason"], shown["time"]) == (200, 200, "1970-01-01T00:00:00.000000+00:00")
+
+
+def test_a_replay_that_is_stopped_has_written_nothing(lived):
+    before = {path.name: path.read_bytes() for path in (lived / "journal").iterdir()}
+    journal = JournalFiles(4 << 20, Stats(65_536))
+    world = World(journal=journal)
+    progress = Progress()
+    progress.stop()
+    disk = FileDisk(str(lived / "journal"), exclusive=False)
+    key = wrapping_key(load_master_key(lived / "master.key"))
+    with pytest.raises(ReplayStopped):
+        replay_into(
+            world.engine.state, journal, disk, key,
+            segment_bytes=16 << 20, window_seconds=60, progress=progress,
+        )  # fmt: skip
+    assert {path.name: path.read_bytes() for path in (lived / "journal").iterdir()} == before

@@ -296,7 +296,7 @@ def test_control_characters_do_nothing_to_the_terminal():
         (["000"], "two hex digits for each byte"),
         (["--in", "base64", "*"], "needed base64"),
         (["--in", "hex", ""], "there is no message"),
-        (["-f", "no/such/file"], "cannot read"),
+        (["-f", "no/such/file"], "no/such/file: cannot be read: No such file"),
         (["-f", "x", "00"], "either a message or a file"),
         (["--in", "morse", "00"], "morse"),
     ],

@@ -67,6 +67,32 @@ async def test_admin_side_answers_while_the_journal_is_read(installation):
             await daemon.stop()
 
 
+async def test_a_drain_does_not_wait_for_the_journal_to_be_read(installation):
+    installation.journal = {"mode": "files", "directory": "journal"}
+    async with one_bank(installation):
+        async with (
+            running(installation) as daemon,
+            await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal,
+        ):
+            assert await terminal.code() == "00"
+        daemon = Daemon(installation.write(), under=(sys.executable, "-m", "tests.system.held_up"))
+        start = asyncio.create_task(daemon.start())
+        try:
+            await until(lambda: daemon.said("replaying the journal"))
+            daemon.signal()
+            await until(lambda: daemon.said("draining"))
+            (installation.folder / "go-on").touch()
+            assert await daemon.ended() == 0
+            assert daemon.said("ended before the journal was replayed: nothing was accepted, and nothing written")
+            assert not daemon.said("journal replayed")
+            assert not daemon.said("serving")
+        finally:
+            start.cancel()
+            await daemon.stop()
+        async with running(installation) as daemon:
+            assert daemon.said("journal replayed")[0]["remembered"] == 1
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system with room for one file of the journal and a half."""
