@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
@@ -41,6 +43,16 @@ HEADERS_MAX = 32
 STOP_SECONDS = 1.0
 
 log = get_logger(__name__)
+HTTP_LOG = logging.getLogger("switch.admin.http")
+"""Of the library."""
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether a line is about a mistake of ours: of a request that cannot be read the library repeats the bytes."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+HTTP_LOG.addFilter(is_ours)
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -119,6 +131,7 @@ class AdminServer:
         return web.AppRunner(
             app,
             access_log=None,
+            logger=HTTP_LOG,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,

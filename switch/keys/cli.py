@@ -89,9 +89,14 @@ def init(context: typer.Context) -> None:
     """
     place: Place = context.obj()
     with _failing_in_words():
-        if place.file.exists():
+        try:
+            is_there = place.file.exists()
+            has_master_key = place.master_key_file is None or place.master_key_file.exists()
+        except OSError as error:
+            _fail(words_of(error))
+        if is_there:
             raise KeyFileError(str(place.file), "", "exists already; a key file is never overwritten")
-        if place.master_key_file is not None and not place.master_key_file.exists():
+        if not has_master_key and place.master_key_file is not None:
             create_master_key(place.master_key_file)
             typer.echo(f"new master key: {place.master_key_file}; keep a copy where it can't get lost")
         KeyFile.create(place.file, place.master_key()).close()
@@ -393,8 +398,6 @@ def _failing_in_words() -> Iterator[None]:
         yield
     except KeyFileError as error:
         _fail(str(error))
-    except OSError as error:
-        _fail(words_of(error))
 
 
 @contextmanager

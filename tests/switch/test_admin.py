@@ -209,6 +209,6 @@ async def test_what_is_no_http_is_refused(server, ask, request_line):
 
 async def test_address_that_is_taken(server, daemon, stats):
     second = AdminServer(stats, daemon, server.address)
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="cannot be listened on: Address already in use"):
         await second.start()
     await second.stop()
