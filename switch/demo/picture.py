@@ -28,6 +28,7 @@ HEIGHT_MIN = 20
 _WIDE = 110
 _BARS = "▁▂▃▄▅▆▇█"
 _LEFT_SHARE = 0.52
+_WHAT_IS_ADDED = "adds: switch, disk, net, this demo"
 _FRAME = 4
 """Columns that the border of a panel and its padding take."""
 
@@ -115,7 +116,9 @@ def _latency(moment: Moment, *, tall: bool) -> Panel:
         *((("its work", f"{_brief(figures.work_us)} of processor time", "green"),) if tall else ()),
     ):
         table.add_row(Text(name, "dim"), Text(words, style))
-    return _panel(table, "latency", style="green")
+    panel = _panel(table, "latency", style="green")
+    panel.subtitle = Text(_WHAT_IS_ADDED, "dim")
+    return panel
 
 
 def _brief(microseconds: float | None) -> str:
