@@ -39,7 +39,6 @@ cdef class JournalFiles(Journal):
     cdef readonly int wake                    # an eventfd, readable when ``durable`` or ``failed`` has moved; -1: none
     cdef readonly bint broken                 # nothing can be written: not yet, or not any more
     cdef readonly str boot                    # which start of which machine the calendar counts from
-    cdef readonly int64_t elapsed_offset_ns   # from the calendar's time to the journal's own
     cdef OpenBatch _open                      # the loop's
     cdef OpenBatch _closed                    # the committer's
     cdef int64_t _next_position

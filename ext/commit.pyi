@@ -13,7 +13,6 @@ class JournalFiles(Journal):
     calendar: Calendar | None
     buffer_bytes: int
     boot: str
-    elapsed_offset_ns: int
     refused_full: int
     wake: int
     broken: bool

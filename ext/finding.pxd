@@ -16,11 +16,12 @@ cdef class Finder:
     cdef readonly int64_t reach_us        # how far back is looked
     cdef SipKey _key
     cdef list _indexes                    # of all segments that could be read, oldest first
-    cdef dict _names                      # by segment: links by number
+    cdef dict _names                      # by segment
     cdef set _unreadable                  # names of segments
     cdef int64_t _offset_s                # of local time, for dates
     cdef uint32_t _references_left        # that may still be looked at
 
+    cdef Names _names_of(self, SegmentIndex index)
     cdef object _look_for(self, const Naming *naming)
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number)
     cdef int _complete(self, Original original, int first) except -1
@@ -35,4 +36,9 @@ cdef class Picker(Visitor):
     cdef bint is_found
     cdef Record record
     cdef bytes message
-    cdef dict links
+
+
+cdef class Names(Visitor):
+    """What a segment begins with."""
+    cdef dict links           # by number
+    cdef int64_t elapsed_ns   # the journal's own time

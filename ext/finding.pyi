@@ -21,3 +21,6 @@ class Finder:
 
 @final
 class Picker: ...
+
+@final
+class Names: ...

@@ -6,6 +6,7 @@ it (``placing``); the segment that is being written is read on before each look-
 
 cimport cython
 from libc.string cimport memcpy
+from switch.elapsed cimport elapsed_of
 from switch.kind cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
 from switch.naming cimport LIKE_NOT, Candidate, date_of, likeness
 from switch.originals cimport Choice
@@ -29,11 +30,19 @@ DAY_US = 86_400_000_000
 
 
 @cython.final
-cdef class Picker(Visitor):
+cdef class Names(Visitor):
 
     cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         self.links = links
         return 0
+
+    cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
+        self.elapsed_ns = elapsed_ns
+        return 0
+
+
+@cython.final
+cdef class Picker(Visitor):
 
     cdef int take(self, const Record *record) except -1:
         if self.number == 0 and not self.is_found:
@@ -205,7 +214,7 @@ cdef class Finder:
                     left -= 1
                     seen.add((number, offset, record))
                     original = self._open(index, offset, record)
-                    if original is None or original.wall_us < naming.wall_s * 1_000_000 - self.reach_us:
+                    if original is None or naming.elapsed_ns - original.elapsed_ns > self.reach_us * 1000:
                         continue
                     unpack_digits(original.request.pan, original.request.pan_digits, pan)
                     candidate.terminal = original.request.terminal
@@ -219,7 +228,7 @@ cdef class Finder:
                     candidate.date = date_of(original.wall_us // 1_000_000 + self._offset_s)
                     candidate.named_at = original.request.named_at
                     candidate.occasion = original.request.occasion
-                    candidate.wall_s = original.wall_us // 1_000_000
+                    candidate.age_s = (naming.elapsed_ns - original.elapsed_ns) // 1_000_000_000
                     candidate.amount_minor = original.request.amount_minor
                     self._complete(original, number)
                     candidate.approved_minor = original.approved_minor
@@ -241,6 +250,9 @@ cdef class Finder:
         original.request = record.request
         original.position = record.position
         original.wall_us = record.head.wall_us
+        original.elapsed_ns = elapsed_of(&record.head, self._names_of(index).elapsed_ns)
+        if original.elapsed_ns < 0:          # of a version that wrote down no time but the wall clock's
+            original.elapsed_ns = record.head.wall_us * 1000
         original.message = picker.message
         original.is_advice = record.head.type == RECORD_ADVICE
         if original.is_advice:
@@ -248,7 +260,7 @@ cdef class Finder:
             memcpy(original.authorization_code, record.advice.authorization_code, 6)
         else:
             memcpy(original.rrn, record.intent.rrn, sizeof(original.rrn))
-        original.link = self._links_of(index).get(
+        original.link = self._names_of(index).links.get(
             record.advice.link if original.is_advice else record.intent.link, "")
         return original
 
@@ -258,13 +270,14 @@ cdef class Finder:
         self.reader.read_at(index.segment, offset, picker)
         return picker
 
-    def _links_of(self, SegmentIndex index not None):
-        """What the numbers of links mean in a segment."""
-        names = self._names.get(index.segment.name)
+    cdef Names _names_of(self, SegmentIndex index):
+        """What a segment begins with."""
+        cdef Names names = self._names.get(index.segment.name)
         if names is None:
-            picker = Picker()
-            self.reader.read_names_of(index.segment, picker)
-            names = self._names[index.segment.name] = (<Picker>picker).links or {}
+            names = Names.__new__(Names)
+            names.links = {}
+            self.reader.read_names_of(index.segment, names)
+            self._names[index.segment.name] = names
         return names
 
     cdef int _complete(self, Original original, int first) except -1:

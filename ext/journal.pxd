@@ -31,6 +31,7 @@ cdef class Journal:
     cdef readonly int64_t durable
     cdef readonly bint failed
     cdef readonly bint is_searched        # somebody reads it back to find originals; else memory must do
+    cdef readonly int64_t elapsed_offset_ns   # from the calendar's time to the journal's own
 
     cdef void attach(self, Calendar calendar, Registry registry)
     cdef bint accepts(self) noexcept

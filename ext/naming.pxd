@@ -32,6 +32,7 @@ cdef struct Naming:
     uint64_t occasion         # of its natural key, as the message itself or its original data elements say it
     uint32_t date             # MMDD, the original's; 0: it does not say
     int64_t wall_s            # when the message came
+    int64_t elapsed_ns        # the same by the journal's own time
     int64_t amount_minor      # of the message; -1: none
     uint8_t says              # STAN and occasion are its original's: by data elements, or as its dialect has it
     uint8_t has_data          # it has original data elements that name a STAN
@@ -52,7 +53,7 @@ cdef struct Candidate:        # a transaction, as memory or journal knows it
     uint32_t date             # MMDD, local; 0: not known
     int64_t named_at
     uint64_t occasion
-    int64_t wall_s            # when it came; 0: not known
+    int64_t age_s             # how long before the message it came, whatever was done to the wall clock
     int64_t amount_minor
     int64_t approved_minor    # the part of it that was approved; 0: all, or nothing
 
@@ -63,7 +64,8 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
 cdef void read_naming(Registry registry, DialectTables tables, const MessageIndex *message, const NaturalKey *key,
                       int kind, const uint8_t *pan, int pan_digits, Naming *naming) noexcept nogil
 """What ``message`` of a terminal says of its original. ``key`` is its own; a reversal's original may be of every kind
-that can be reversed, another message's of those that its own kind refers to. ``wall_s`` is the caller's to set."""
+that can be reversed, another message's of those that its own kind refers to. When it came
+is the caller's to set."""
 
 cdef int64_t moment_of(DialectTables tables, const MessageIndex *message) noexcept nogil
 """Date and time by which a reversal of ``message`` would name it, their digits as a number; 0 when it has none or the

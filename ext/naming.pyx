@@ -249,13 +249,13 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
         else:
             found = LIKE_LOOSE
         if found == LIKE_LOOSE and not _is_right_besides(naming, is_likely, knows_card, same_amount, other_amount,
-                                                         naming.wall_s - candidate.wall_s):
+                                                         candidate.age_s):
             found = LIKE_NOT
         if found:
             found += 2 * knows_card + 2 * same_amount + (naming.message_class == candidate.message_class)
             found += naming.date != 0 and naming.date == candidate.date
         best = max(best, found)
     if (best == LIKE_NOT and is_likely and not naming.says and naming.is_whole and same_terminal and knows_card
-            and same_amount and 0 <= naming.wall_s - candidate.wall_s <= ALIKE_SECONDS):
+            and same_amount and candidate.age_s <= ALIKE_SECONDS):
         best = LIKE_ALIKE
     return best

@@ -1,5 +1,6 @@
 """Finds originals in memory, where no journal is read back: among the outcomes that the duplicate window knows."""
 
+from libc.stdint cimport int64_t
 from switch.duplicate cimport Outcome
 from switch.naming cimport Candidate, Naming
 from switch.originals cimport Original
@@ -8,6 +9,9 @@ from switch.state cimport State
 
 cdef void describe_candidate(State state, const Outcome *entry, Candidate *candidate) noexcept nogil
 """A transaction of the duplicate window as something that may be meant. What ``candidate`` points to is borrowed."""
+
+cdef void set_moment(State state, int64_t came_ns, Naming *naming) noexcept nogil
+"""Set the moment of a message that came then, by the calendar."""
 
 cdef Original recall(State state, const Naming *naming)
 """The original that is named; None when there is none, or more than one may be meant. It goes through the whole

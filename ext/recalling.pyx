@@ -25,11 +25,14 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
     candidate.date = 0
     candidate.named_at = entry.named_at
     candidate.occasion = entry.key.occasion
-    candidate.wall_s = state.calendar.wall_s
-    if since_ns:
-        candidate.wall_s -= (state.calendar.now_ns - since_ns) // 1_000_000_000
+    candidate.age_s = (state.calendar.now_ns - since_ns) // 1_000_000_000 if since_ns else 0
     candidate.amount_minor = entry.amount_minor
     candidate.approved_minor = entry.approved_minor
+
+
+cdef void set_moment(State state, int64_t came_ns, Naming *naming) noexcept nogil:
+    naming.wall_s = state.calendar.wall_s - (state.calendar.now_ns - came_ns) // 1_000_000_000
+    naming.elapsed_ns = came_ns + state.journal.elapsed_offset_ns
 
 
 cdef bint _stands(const Outcome *entry) noexcept nogil:
@@ -51,7 +54,7 @@ cdef Original _original_of(State state, uint32_t number):
     original.link = (<Link>state.links[entry.link]).name
     original.message = b""
     describe_candidate(state, entry, &candidate)
-    original.wall_us = candidate.wall_s * 1_000_000
+    original.wall_us = (state.calendar.wall_s - candidate.age_s) * 1_000_000
     if entry.state == OUTCOME_IN_FLIGHT:
         if entry.transaction == TRANSACTION_NONE:
             return None

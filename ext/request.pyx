@@ -39,7 +39,7 @@ from switch.reason cimport (
     REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.recalling cimport recall
+from switch.recalling cimport recall, set_moment
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
@@ -366,7 +366,7 @@ cdef int _recall(State state, DialectTables tables, int kind, uint32_t outcome) 
     cdef Naming naming
     read_naming(state.registry, tables, &state.request, &state.duplicates.at(outcome).key, kind, state.pan,
                 state.pan_digits, &naming)
-    naming.wall_s = state.calendar.wall_s
+    set_moment(state, state.calendar.now_ns, &naming)
     return _refer(state, outcome, recall(state, &naming), True)
 
 

@@ -15,6 +15,7 @@ from switch.originals cimport WANTED_BY_REQUEST, WANTED_BY_REVERSAL, Inquiries, 
 from switch.reason cimport (
     REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
 )
+from switch.recalling cimport set_moment
 from switch.registry cimport TERMINAL_NONE
 from switch.reversal cimport Reversal
 from switch.scan cimport read_number, read_text, scan_message
@@ -135,7 +136,7 @@ cdef Wanted wanted_by_reversal(State state, uint32_t number):
     key.occasion = occasion_of(tables, &state.sent)
     read_naming(state.registry, tables, &state.sent, &key, KIND_REVERSAL, reversal.pan, reversal.pan_digits,
                 &wanted.naming)
-    wanted.naming.wall_s = state.calendar.wall_s - (state.calendar.now_ns - reversal.stored_ns) // 1_000_000_000
+    set_moment(state, reversal.stored_ns, &wanted.naming)
     return wanted
 
 
@@ -150,7 +151,7 @@ cdef Wanted wanted_by_request(State state, uint32_t number):
     state.transactions.recall_request(transaction, &state.request)
     read_naming(state.registry, tables, &state.request, &state.duplicates.at(transaction.outcome).key,
                 transaction.kind, transaction.pan, transaction.pan_digits, &wanted.naming)
-    wanted.naming.wall_s = state.calendar.wall_s
+    set_moment(state, state.calendar.now_ns, &wanted.naming)
     return wanted
 
 

@@ -22,7 +22,7 @@ from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.recalling cimport describe_candidate, recall
+from switch.recalling cimport describe_candidate, recall, set_moment
 from switch.record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.registry cimport TERMINAL_NONE
 from switch.reversal cimport CAUSE_SETTLED, CAUSE_TERMINAL, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN_NS, Reversal
@@ -50,7 +50,7 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
     cdef int reason = REASON_APPROVED
     read_naming(state.registry, channel.listener.tables, &state.request, key, KIND_REVERSAL, state.pan,
                 state.pan_digits, &naming)
-    naming.wall_s = state.calendar.wall_s
+    set_moment(state, state.calendar.now_ns, &naming)
     original = _find_original(state, key, &naming)
     advice = _find_advice(state, key, &naming) if original == OUTCOME_NONE else REVERSAL_NONE
     if advice != REVERSAL_NONE:

@@ -85,6 +85,33 @@ def test_reversal_names_its_original_as_its_issuer_knows_it(terminals, way, issu
     assert world.engine.owed == 0
 
 
+@pytest.mark.parametrize("set_s", [-90, -3 * 86_400, 2_000, 40 * 86_400])
+def test_a_payment_that_is_not_named_is_found_though_the_clock_was_set(set_s):
+    """How long ago it was is told by the journal's own time: its terminal has just done it."""
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, told = approve(world, terminal, bank, request)
+    world.wall_ahead_s = set_s
+    terminal = world.later(1)
+    assert terminal.ask(unnamed(world, request, told))["39"] == "00"
+    world.tick()
+    assert names(bank.read_one(), asked, "iso87-ascii")
+
+
+@pytest.mark.parametrize("set_s", [-2_000, 0])
+def test_a_payment_of_a_while_ago_is_not_found_without_a_name(set_s):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    terminal = world.later(1_000)
+    world.wall_ahead_s = set_s
+    assert terminal.ask(unnamed(world, request, told))["39"] == "00"
+    world.tick()
+    assert "90" not in bank.read_one()
+
+
 @pytest.mark.parametrize("crash", ["", "kill", "power"])
 @pytest.mark.parametrize("files", [True, False])
 def test_original_is_found_over_restarts_and_segments(crash, files):
