@@ -160,7 +160,7 @@ class Plant:
         config, parts = self.world.arrangements[self.arrangement]
         self.config = config
         assembly.Numbering = partial(numbering_from, self._first_number)  # type: ignore[misc]
-        return build_engine(
+        engine = build_engine(
             config,
             parts,
             stats,
@@ -169,6 +169,9 @@ class Plant:
             calendar=self.calendar,
             seed=self.draw.getrandbits(63),
         )
+        uncertain = stats.counter("authswitch_originals_looked_up_total", "", {"result": "uncertain"})
+        self._gave_up_looking = lambda: stats.value(uncertain) > 0
+        return engine
 
     def _note(self, event: str, details: dict[str, Any]) -> None:
         self.clock.tell("switch", f"notes {event} {details}")
@@ -532,6 +535,7 @@ class Plant:
             return
         self._set_calendar()
         self.engine.tick()
+        self.checker.finds_originals &= not self._gave_up_looking()  # the disk kept it waiting for too long
         self.flush()
         if self.storage is not None:
             for wanted in self.engine.take_wanted():

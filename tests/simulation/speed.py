@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 17
 POLICIES = (
+    "_answer_composer",
+    "_request_composer",
     "_steps",
     "advice_attempt_steps",
     "advice_steps",
@@ -22,6 +24,7 @@ POLICIES = (
     "network_steps",
     "reference_steps",
     "request_steps",
+    "request_unkept",
     "reversal_steps",
     "takeback_steps",
 )
@@ -50,12 +53,12 @@ def _key(argument: Any) -> object:
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     """By the identity of dialects and specs, which live as long as the world does, and of steps, remembered as well."""
-    known: dict[tuple[object, ...], Any] = {}
+    known: dict[tuple[object, ...], tuple[Any, object]] = {}
 
     def remembering(*arguments: Any, **named: Any) -> Any:
         key = (*map(_key, arguments), *named.items())
         if key not in known:
-            known[key] = function(*arguments, **named)
-        return known[key]
+            known[key] = function(*arguments, **named), arguments  # which keep their identity while they live
+        return known[key][0]
 
     return remembering
