@@ -40,7 +40,7 @@ CODE = [
     path
     for path in FILES
     if path.suffix in {".py", ".pyx", ".pxd", ".pyi", ".c", ".h"}
-    and path.relative_to(ROOT).parts[0] in {"ext", "switch", "bench", "tools", "setup.py"}
+    and path.relative_to(ROOT).parts[0] in {"ext", "switch", "bench", "tests", "tools", "setup.py"}
 ]
 
 
