@@ -432,7 +432,8 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
             # Its terminal was told that it is taken back: somebody must see to it.
             state.tell_of(NOTE_REVERSAL_NOT_FOUND, link.number, reversal.rrn, reversal.attempts)
             stats_add(state.meters.stats, state.meters.link[link.number].promises_unfound, 1)
-        if reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns:
+        if (reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns
+                or _is_promised_approval(reversal)):
             reversal.overtook = False
             _note_unfound(state, link, reversal)
             postpone(state, link, number)
@@ -457,6 +458,11 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     if reason == REASON_ORIGINAL_NOT_FOUND:
         stats_add(state.meters.stats, state.meters.link[link.number].reversals_not_found, 1)
     state.transactions.close(number)
+
+
+cdef bint _is_promised_approval(const Reversal *reversal) noexcept nogil:
+    """Whether a terminal was told that what its issuer had approved is taken back: only an operator gives that up."""
+    return reversal.cause == CAUSE_TERMINAL and reversal.listener == NO_LISTENER
 
 
 cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:

@@ -43,5 +43,9 @@ cdef class Search(Visitor):
 cdef class Owing(Visitor):
     cdef dict _records                        # of what is owed, by position
     cdef dict _unsaid                         # advices without their OUTCOME
+    cdef readonly str boot                    # which start of which machine wrote the last segment; empty: not known
+    cdef readonly int64_t offset_ns           # from the time since then to the journal's own
+    cdef readonly int64_t elapsed_ns          # of the last record, by the journal's own time; -1: not known
+    cdef readonly int64_t wall_us             # the same by the wall clock
     cdef dict _links
     cdef dict _listeners

@@ -25,5 +25,9 @@ class Search(Visitor):
 
 @final
 class Owing(Visitor):
+    boot: str
+    offset_ns: int
+    elapsed_ns: int
+    wall_us: int
     def __init__(self) -> None: ...
     def owed(self) -> list[dict[str, Any]]: ...

@@ -2,6 +2,7 @@
 
 cimport cython
 from libc.string cimport memcmp, memcpy
+from switch.elapsed cimport elapsed_of
 from switch.kind cimport KIND_REVERSAL
 from switch.record cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE,
@@ -203,16 +204,19 @@ cdef class Search(Visitor):
 
 @cython.final
 cdef class Owing(Visitor):
-    """Collects what is owed at the end of the journal."""
+    """Collects what is owed at the end of the journal, and when that was by the journal's own time."""
 
     def __init__(self):
+        self.boot = ""
+        self.elapsed_ns = -1
         self._records = {}
         self._unsaid = {}
         self._links = {}
         self._listeners = {}
 
     def owed(self):
-        """The records of what is owed, oldest first, as dicts with whole card numbers; their attempts as they are."""
+        """The records of what is owed, oldest first, as dicts with whole card numbers; their attempts as they are.
+        ``elapsed_ns`` is when each was written by the journal's own time, -1 where it has none."""
         return [self._records[position] for position in sorted(self._records)]
 
     cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
@@ -220,11 +224,21 @@ cdef class Owing(Visitor):
         self._listeners = listeners
         return 0
 
+    cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
+        self.boot = boot
+        self.offset_ns = offset_ns
+        self.elapsed_ns = max(self.elapsed_ns, elapsed_ns)
+        return 0
+
     cdef int take(self, const Record *record) except -1:
         cdef int type = record.head.type
+        cdef int64_t elapsed_ns = elapsed_of(&record.head, max(self.elapsed_ns, 0))
         cdef dict parts
+        self.elapsed_ns = max(self.elapsed_ns, elapsed_ns)
+        self.wall_us = record.head.wall_us
         if type == RECORD_REVERSAL or type == RECORD_ADVICE:
             parts = describe(record)
+            parts["elapsed_ns"] = elapsed_ns
             for key, names in (("link", self._links), ("listener", self._listeners)):
                 if parts.get(key) is not None:
                     parts[key] = names.get(parts[key], f"number {parts[key]}")

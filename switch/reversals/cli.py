@@ -15,6 +15,7 @@ from rich.text import Text
 
 from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
 from switch.currencies import amount_words
+from switch.faults import count_of
 from switch.journaling.reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.reversals.owing import owing
 
@@ -83,6 +84,11 @@ def list_(
         _print(entries)
     more = f", of which {len(entries):,} are shown" if answer["count"] > len(entries) else ""
     typer.echo(f"{answer['count']:,} owed{more}")
+    if promised := sum(map(_is_promised_in_vain, entries)):
+        typer.echo(
+            f"{promised:,} of them: the terminal was told that its payment is taken back, and the issuer does not find "
+            "it. Ask the issuer whether it has charged the card; `authswitch reversals close` ends one that it has not."
+        )
 
 
 @app.command()
@@ -236,10 +242,23 @@ def _print(entries: Sequence[Mapping[str, Any]]) -> None:
             amount_words(entry["amount_minor"], entry["currency"]),
             entry["pan"] or "-",
             entry["terminal"] or "-",
-            entry["fault"] or entry["cause"] or ("stand_in" if entry["stand_in"] else "-"),
+            _cause(entry),
         )
         table.add_row(*map(Text, cells))
     console.print(table)
+
+
+def _is_promised_in_vain(entry: Mapping[str, Any]) -> bool:
+    return entry["cause"] == "terminal" and bool(entry["not_found"])
+
+
+def _cause(entry: Mapping[str, Any]) -> str:
+    """Why it is owed, and what the issuer says to it."""
+    cause = entry["fault"] or entry["cause"] or ("stand_in" if entry["stand_in"] else "-")
+    if not entry["not_found"]:
+        return str(cause)
+    told = ", and told yes" if _is_promised_in_vain(entry) else ""
+    return f"{cause}{told}; not found by the issuer (25), {count_of(entry['not_found'], 'time')}"
 
 
 def _duration(seconds: float) -> str:

@@ -10,10 +10,15 @@ from switch.codec import DecodeError, decode
 from switch.config import Config
 from switch.dialects import Dialect, load_dialect
 from switch.dialects.attempts import Attempts
+from switch.journaling.boot import boot_identity, since_boot_ns
+from switch.journaling.elapsed import believed
 from switch.kept import mend
 from switch.masking import mask_pan
 from switch.replay import JournalReader
 from switch.search import Owing
+
+TICKS_SECONDS = 2.2
+"""Two of the ticks in which records bear the journal's own time."""
 
 AMOUNT, TERMINAL, MERCHANT, CURRENCY = "4", "41", "42", "49"
 
@@ -33,8 +38,35 @@ def owing(reader: JournalReader, config: Config) -> list[dict[str, Any]]:
     found = Owing()
     reader.replay(found, reader.index_of(segments[-1].low_water))
     opener = Opener(config)
-    now_us = time.time() * 1_000_000
-    return [_entry(record, opener, config, now_us) for record in found.owed()]
+    ages = Ages(found)
+    return [_entry(record, opener, config, ages.of(record)) for record in found.owed()]
+
+
+class Ages:
+    """How long ago records were written: by the journal's own time where they have it, else by the wall clock.
+
+    While a boot lasts its clock tells how much time has passed since the journal's end. Behind another boot the wall
+    clock tells, of which no more is believed than a day.
+
+    Args:
+        found: What was read, to the journal's end.
+    """
+
+    def __init__(self, found: Owing) -> None:
+        self._wall_us = time.time() * 1_000_000
+        since_us = self._wall_us - found.wall_us
+        ns = found.elapsed_ns + int(believed(since_us / 1_000_000) * 1_000_000_000)
+        if found.boot and found.boot == boot_identity():
+            ns = max(found.elapsed_ns, since_boot_ns() + found.offset_ns)
+        self._elapsed_ns = ns
+
+    def of(self, record: Mapping[str, Any]) -> float:
+        """Seconds; to the microsecond where the wall clock agrees with the journal's ticks."""
+        by_wall_s: float = max(self._wall_us - record["wall_us"], 0) / 1_000_000
+        if record["elapsed_ns"] < 0:
+            return by_wall_s
+        elapsed_s: float = max(self._elapsed_ns - record["elapsed_ns"], 0) / 1_000_000_000
+        return by_wall_s if abs(by_wall_s - elapsed_s) <= TICKS_SECONDS else elapsed_s
 
 
 class Opener:
@@ -82,9 +114,11 @@ class Opener:
             return {}
 
 
-def _entry(record: Mapping[str, Any], opener: Opener, config: Config, now_us: float) -> dict[str, Any]:
-    age = max(now_us - record["wall_us"], 0) / 1_000_000
-    alert = next((one.reversal.alert_seconds for one in config.links if one.name == record["link"]), None)
+def _entry(record: Mapping[str, Any], opener: Opener, config: Config, age: float) -> dict[str, Any]:
+    section = next((one.reversal for one in config.links if one.name == record["link"]), None)
+    # As long as an original that was not found may be booked, asking again is no delay.
+    is_bookable = section is not None and record.get("listener") is None and age < section.booking_horizon_seconds
+    is_early = bool(record["not_found"]) and is_bookable
     fields = {} if "terminal" in record else opener.fields(record)
     digits = fields.get(AMOUNT, "")
     return {
@@ -98,7 +132,7 @@ def _entry(record: Mapping[str, Any], opener: Opener, config: Config, now_us: fl
         "not_found": record["not_found"],
         "bookable_seconds": None,
         "fault": opener.fault(record),
-        "overdue": alert is not None and age > alert,
+        "overdue": section is not None and not is_early and age > section.alert_seconds,
         "cause": record.get("cause"),
         "stand_in": bool(record.get("stand_in")),
         "pan": mask_pan(record["pan"]),

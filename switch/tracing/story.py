@@ -54,6 +54,11 @@ class Debt:
     fault: str | None = None
 
     @property
+    def is_promised_in_vain(self) -> bool:
+        """Whether a terminal was told that it is taken back, and the issuer does not know it."""
+        return self.cause == "terminal" and self.not_found > 0
+
+    @property
     def is_open(self) -> bool:
         """Whether it is still owed."""
         return self.ended_us is None

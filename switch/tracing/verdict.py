@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from switch.faults import count_of
 from switch.kinds import Kind, Money
 from switch.reasons import Reason
 from switch.tracing.references import effect, origin, title
@@ -256,6 +257,14 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
             if debt.attempts
             else f"not sent yet, since {waits_for}"
         )
+        if debt.is_promised_in_vain:
+            return Verdict(
+                Code.REVERSAL_UNDER_WAY,
+                f"{ending}{late}; reversal under way since {cause}: {attempts}, which the issuer does not find (25), "
+                f"{count_of(debt.not_found, 'time')} so far, though the terminal was told that it is taken back",
+                f"not certain: ask the issuer whether the {story.noun} stands; the reversal is sent until the issuer "
+                f"acknowledges it or an operator closes it{_until_horizon(story)}; the merchant is not credited",
+            )
         unfound = (
             ", which the issuer did not find yet: it is asked again as long as it may still book it"
             if debt.not_found
@@ -271,20 +280,33 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
         return Verdict(
             Code.REVERSAL_CLOSED,
             f"{ending}{late}; the reversal was closed by {debt.closed_by} at {shown(debt.ended_us)} because "
-            f"{debt.why}; the issuer never acknowledged",
+            f"{debt.why}; the issuer {'did not find it (25)' if debt.is_promised_in_vain else 'never acknowledged'}",
             "at the issuer, if it was charged there: the money must be cleared by hand",
         )
     unknown = debt.reason == Reason.ORIGINAL_NOT_FOUND
+    if unknown and debt.cause == "terminal":
+        return Verdict(
+            Code.REVERSED,
+            f"{ending}{late}; reversed since {cause}, which was told yes; ended at {shown(debt.ended_us)} after "
+            f"{count_of(debt.attempts, 'attempt')}, since the issuer does not find it (25)",
+            f"not certain: the issuer knows of no such payment; if the card was charged, the {story.noun} stands: ask "
+            "the issuer",
+        )
     return Verdict(
         Code.REVERSED,
         f"{ending}{late}; reversed since {cause}, acknowledged at {shown(debt.ended_us)} after "
-        f"{debt.attempts} attempt{'' if debt.attempts == 1 else 's'}",
+        f"{count_of(debt.attempts, 'attempt')}",
         f"{story.nothing}, because the issuer knows of no such payment"
         if unknown
         else f"the issuer has taken the {story.noun} back: the cardholder is not charged, the merchant not credited"
         if story.traits.money == Money.DEBIT
         else f"the issuer has taken the {story.noun} back: it is as if nothing had been asked",
     )
+
+
+def _until_horizon(story: Story) -> str:
+    """What else ends a reversal that a terminal was promised: of an approval that is known here, nothing."""
+    return ", or until the issuer can no longer book it" if story.first["type"] == "REVERSAL" else ""
 
 
 def _state_of_advice(advice: Debt, shown: Shown) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from switch.owed import list_owed, note_overdue
+from switch.owed import give_up_owed, list_owed, note_overdue
 from tests.ext.journal_world import JournalWorld, records_of
-from tests.ext.world import LINKS, link, purchase
+from tests.ext.world import LINKS, link, purchase, reversal
 
 HORIZON_S = 1_800
 PAUSE_MAX_S = 600
@@ -168,3 +168,32 @@ class TestStans:
         terminal.send(purchase(world, f11="000777"))
         world.sync()
         assert int(issuer.read_one()["11"]) == int(asked["11"]) + 2, "the next one is the reversal's own"
+
+
+def test_promised_of_an_approval_it_is_kept_until_an_operator_closes_it():
+    """The issuer has approved it, and says that it does not know it: the terminal was told that it is taken back."""
+    world = JournalWorld()
+    terminal, issuer = world.terminal(), world.issuer()
+    bought = purchase(world)
+    terminal.send(bought)
+    issuer.answer(issuer.read_one())
+    world.sync()
+    assert terminal.read_one()["39"] == "00"
+    terminal.send(reversal(world, bought))
+    world.sync()
+    assert terminal.read_one()["39"] == "00"
+    let_pass(world, issuer, HORIZON_S + 10 * PAUSE_MAX_S, "25")
+    (entry,) = list_owed(world.engine.state)[1]
+    assert (entry["cause"], entry["overdue"]) == ("terminal", True)
+    assert entry["not_found"] > 5
+    assert len(world.told("reversal_not_found")) == 1
+    assert world.count("promised_reversals_not_found_total", link="bank-a") == 1
+    world.sync()
+    world = world.killed(later_s=60)
+    issuer = world.issuer()
+    let_pass(world, issuer, 2 * PAUSE_MAX_S, "25")
+    assert [one["not_found"] > entry["not_found"] for one in list_owed(world.engine.state)[1]] == [True]
+    assert world.told("reversal_not_found") == [], "once is enough"
+    give_up_owed(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="not charged, by phone")
+    world.sync()
+    assert world.killed().engine.owed == 0
