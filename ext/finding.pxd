@@ -24,6 +24,7 @@ cdef class Finder:
     cdef Names _names_of(self, SegmentIndex index)
     cdef object _look_for(self, const Naming *naming)
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number)
+    cdef list _places_of(self, int number, uint64_t key)
     cdef int _complete(self, Original original, int first) except -1
     cdef int _count_references(self, Original original, int first) except -1
     cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1

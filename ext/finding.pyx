@@ -4,6 +4,8 @@ It reads beside whoever writes, in a thread of its own. What it knows of a segme
 it (``placing``); the segment that is being written is read on before each look-up.
 """
 
+import contextlib
+
 cimport cython
 from libc.string cimport memcpy
 from switch.elapsed cimport elapsed_of
@@ -124,11 +126,20 @@ cdef class Finder:
             self._read_on(self._indexes[-1])
 
     def index_one(self):
-        """Make the index of one sealed segment within reach, the newest that has none; whether there was one."""
+        """Make the index of one sealed segment within reach, the newest that has none; whether there was one.
+
+        Raises:
+            OSError: A segment cannot be read, or the disk does not take an index: that stays in memory.
+            JournalDamaged: A segment cannot be read.
+        """
         cdef int number
         for number in range(len(self._indexes) - 2, self._first_in_reach() - 1, -1):
             if not self._is_complete(number):
                 self._index(number)
+                return True
+        for number in range(len(self._indexes) - 1):
+            if self._lacks_file(number):
+                (<SegmentIndex>self._indexes[number]).write_file()
                 return True
         return False
 
@@ -149,6 +160,12 @@ cdef class Finder:
         return (index.segment.name in self._unreadable or number + 1 < len(self._indexes) and index.next_position
                 == (<SegmentIndex>self._indexes[number + 1]).segment.first_position)
 
+    def _lacks_file(self, int number):
+        """Whether a disk did not take the index of a segment that is known."""
+        cdef SegmentIndex index = self._indexes[number]
+        return (self.files and not index.is_filed and index.segment.name not in self._unreadable
+                and self._is_complete(number))
+
     def _read_on(self, SegmentIndex index not None):
         if index.segment.name in self._unreadable:
             return
@@ -159,15 +176,29 @@ cdef class Finder:
             raise
 
     def _index(self, int number):
-        """Read a sealed segment to its end, and keep its index."""
+        """Read a sealed segment to its end, and keep its index: in memory, where the disk does not take it."""
         cdef SegmentIndex index = self._indexes[number]
-        if not index.is_filed:
-            self._read_on(index)
+        if index.is_filed:
+            # Of what stood here before, such as the files that a copy of the journal was put back over.
+            index.forget_file()
+        self._read_on(index)
         if not self._is_complete(number) and index.segment.name not in self._unreadable:
             # Something in it cannot be read. What stands before that is found all the same.
             self._unreadable.add(index.segment.name)
-        elif self.files and not index.is_filed:
-            index.write_file()
+        elif self._lacks_file(number):
+            with contextlib.suppress(OSError):
+                index.write_file()
+
+    cdef list _places_of(self, int number, uint64_t key):
+        """Where the records with a key stand in a segment; its index is made anew where its file is not what it was."""
+        cdef SegmentIndex index = self._indexes[number]
+        if index.is_filed:
+            try:
+                return index.places_of(key)
+            except OSError:
+                index.forget_file()
+                self._index(number)
+        return index.places_of(key)
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -208,7 +239,7 @@ cdef class Finder:
             left = CANDIDATES_MAX
             for number in range(len(self._indexes) - 1, first - 1, -1):
                 index = self._indexes[number]
-                for offset, record in reversed(index.places_of(key)):
+                for offset, record in reversed(self._places_of(number, key)):
                     if left == 0 or (number, offset, record) in seen:
                         continue
                     left -= 1
@@ -345,7 +376,7 @@ cdef class Finder:
         cdef int number
         for number in range(first, len(self._indexes)):
             index = self._indexes[number]
-            for offset, place in index.places_of(key):
+            for offset, place in self._places_of(number, key):
                 picker = self._pick(index, offset, place)
                 if picker.is_found:
                     picker.segment = number

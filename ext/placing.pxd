@@ -17,6 +17,15 @@ cdef packed struct Place:
     uint32_t batch            # offset in the segment, in units of BATCH_ALIGNMENT
     uint32_t record           # which of the batch
 
+cdef enum:
+    PAGE_PLACES = 255
+
+cdef packed struct Page:
+    Place places[PAGE_PLACES]
+    uint64_t number
+    uint32_t reserved
+    uint32_t checksum         # of all before, begun with the head's: a page of another index is none of this one
+
 
 cdef uint64_t key_of_number(const SipKey *secret, const uint8_t *terminal, uint32_t stan) noexcept nogil
 cdef uint64_t key_of_rrn(const SipKey *secret, const uint8_t *rrn) noexcept nogil
@@ -35,6 +44,7 @@ cdef class SegmentIndex(Visitor):
     cdef SipKey _secret
     cdef readonly uint64_t count
     cdef readonly bint is_filed           # its places are in the file, not in memory
+    cdef uint32_t _seal                   # checksum of the file's head, with which those of its pages begin
     cdef readonly uint64_t read_to        # offset in the segment up to which it was read
     cdef readonly int64_t next_position   # of the next record that it will read
     cdef Place *_places                   # in the order of the records
@@ -47,6 +57,7 @@ cdef class SegmentIndex(Visitor):
     cdef int _put_request(self, const RequestPart *request, const uint8_t *rrn) except -1
     cdef int _grow(self) except -1
     cdef int _give_back(self) noexcept
-    cdef int _read_places(self, int file, Place *places, uint64_t first, uint64_t count) except -1
+    cdef int _fill(self, Page *pages, uint32_t seal) except -1
+    cdef int _read_page(self, int file, Page *page, uint64_t number) except -1
     cdef list places_of(self, uint64_t key)
     """(batch offset, record number) of each record with this key, oldest first."""

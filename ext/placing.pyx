@@ -6,6 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy, memset
 from switch.batch cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
+from switch.checksum cimport crc32c
 from switch.record cimport (
     RECORD_ADVICE, RECORD_CANCELLED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, TERMINAL_BYTES, unpack_digits,
 )
@@ -21,9 +22,8 @@ cdef enum:
     PAN_ROOM = 20
     PLACES_FIRST = 1024
     INDEX_MAGIC_BYTES = 8
-    FILE_READ = 256           # places that are read at a time from a file
 
-INDEX_MAGIC = b"ASWINDX2"
+INDEX_MAGIC = b"ASWINDX3"
 
 cdef packed struct IndexHead:
     uint8_t magic[INDEX_MAGIC_BYTES]
@@ -32,7 +32,20 @@ cdef packed struct IndexHead:
     int64_t next_position
     uint64_t count
     uint64_t read_to
-    uint8_t reserved[8]
+    uint32_t checksum         # of all before
+    uint8_t reserved[4]
+
+
+cdef inline uint32_t _checksum_of_head(const IndexHead *head) noexcept nogil:
+    return crc32c(0, <const uint8_t *>head, <const uint8_t *>&head.checksum - <const uint8_t *>head)
+
+
+cdef inline uint32_t _checksum_of_page(const Page *page, uint32_t begun) noexcept nogil:
+    return crc32c(begun, <const uint8_t *>page, sizeof(Page) - sizeof(page.checksum))
+
+
+cdef inline uint64_t _pages_of(uint64_t count) noexcept nogil:
+    return (count + PAGE_PLACES - 1) // PAGE_PLACES
 
 
 cdef uint64_t key_of_number(const SipKey *secret, const uint8_t *terminal, uint32_t stan) noexcept nogil:
@@ -236,9 +249,11 @@ cdef class SegmentIndex(Visitor):
             self.disk.close(file)
         if (head.magic[:INDEX_MAGIC_BYTES] != INDEX_MAGIC or head.journal_id[:16] != self.segment.journal_id
                 or head.first_position != self.segment.first_position
-                or head.count != (<uint64_t>size - sizeof(IndexHead)) // sizeof(Place)):
+                or head.checksum != _checksum_of_head(&head)
+                or size != <int64_t>(sizeof(IndexHead) + _pages_of(head.count) * sizeof(Page))):
             return False
         self._give_back()
+        self._seal = head.checksum
         self.count = head.count
         self.next_position = head.next_position
         self.read_to = head.read_to
@@ -253,27 +268,26 @@ cdef class SegmentIndex(Visitor):
         """
         cdef IndexHead head
         cdef bytes name = index_name(self.segment.name).encode()
-        cdef uint64_t size = self.count * sizeof(Place)
-        cdef Place *ordered = <Place *>malloc(size + 1)
+        cdef uint64_t size = _pages_of(self.count) * sizeof(Page)
+        cdef Page *pages = <Page *>calloc(1, size + 1)
         cdef int file, status
-        if ordered == NULL:
+        if pages == NULL:
             raise MemoryError
+        memset(&head, 0, sizeof(IndexHead))
+        memcpy(head.magic, <const uint8_t *><const char *>INDEX_MAGIC, INDEX_MAGIC_BYTES)
+        memcpy(head.journal_id, <const uint8_t *><const char *>self.segment.journal_id, 16)
+        head.first_position = self.segment.first_position
+        head.next_position = self.next_position
+        head.count = self.count
+        head.read_to = self.read_to
+        head.checksum = _checksum_of_head(&head)
         try:
-            with nogil:
-                memcpy(ordered, self._places, size)
-                qsort(ordered, self.count, sizeof(Place), by_key)
-            memset(&head, 0, sizeof(IndexHead))
-            memcpy(head.magic, <const uint8_t *><const char *>INDEX_MAGIC, INDEX_MAGIC_BYTES)
-            memcpy(head.journal_id, <const uint8_t *><const char *>self.segment.journal_id, 16)
-            head.first_position = self.segment.first_position
-            head.next_position = self.next_position
-            head.count = self.count
-            head.read_to = self.read_to
+            self._fill(pages, head.checksum)
             self.disk.remove(name)                    # what an end in the middle of this has left
             file = well(self.disk.create(name, sizeof(IndexHead) + size))
             try:
                 with nogil:
-                    status = self.disk.write(file, <const uint8_t *>ordered, size, sizeof(IndexHead)) if size else 0
+                    status = self.disk.write(file, <const uint8_t *>pages, size, sizeof(IndexHead)) if size else 0
                     if status == 0:
                         status = self.disk.sync(file)
                     # The head last: without it the file is none.
@@ -283,58 +297,87 @@ cdef class SegmentIndex(Visitor):
             finally:
                 self.disk.close(file)
         finally:
-            free(ordered)
+            free(pages)
         self._give_back()
+        self._seal = head.checksum
         self.is_filed = True
 
+    cdef int _fill(self, Page *pages, uint32_t seal) except -1:
+        """Put the places into pages, in order."""
+        cdef Place *ordered = <Place *>malloc(self.count * sizeof(Place) + 1)
+        cdef uint64_t i
+        if ordered == NULL:
+            raise MemoryError
+        with nogil:
+            if self.count:
+                memcpy(ordered, self._places, self.count * sizeof(Place))
+            qsort(ordered, self.count, sizeof(Place), by_key)
+            for i in range(self.count):
+                pages[i // PAGE_PLACES].places[i % PAGE_PLACES] = ordered[i]
+            for i in range(_pages_of(self.count)):
+                pages[i].number = i
+                pages[i].checksum = _checksum_of_page(&pages[i], seal)
+        free(ordered)
+        return 0
+
+    def forget_file(self):
+        """Begin anew, since the file is not what it was."""
+        self._give_back()
+        self.is_filed = False
+        self.count = 0
+        self.read_to = SEGMENT_HEAD_BYTES
+        self.next_position = self.segment.first_position
+
     def _places_in_file(self, uint64_t key):
-        """Search the sorted places: where one should be is known from its key, since keys are spread evenly."""
-        cdef Place read[FILE_READ]
-        cdef uint64_t low = 0, high = self.count, guess, count, i
+        """Search the sorted pages: where one should be is known from its key, since keys are spread evenly.
+
+        Raises:
+            OSError: The file is gone, or not what it was.
+        """
+        cdef Page page
+        cdef uint64_t low = 0, high = _pages_of(self.count), guess, count, i
         cdef int file = well(self.disk.open(index_name(self.segment.name).encode(), False))
         cdef list found = []
+        cdef bint halves = False
         try:
-            # Narrow down to where the first place of this key is, or would be.
-            while high - low > FILE_READ:
-                guess = low + <uint64_t>((<double>(high - low)) * spread(key, low, high, self.count))
-                guess = min(max(guess, low), high - 1)
-                self._read_places(file, read, guess, 1)
-                if read[0].key < key:
-                    low = guess + 1
+            # Narrow down to the last page that begins before this key, or the first one.
+            while high - low > 1:
+                if halves:
+                    guess = low + (high - low) // 2
+                else:
+                    guess = low + <uint64_t>(<double>(high - low) * spread(key, low, high, _pages_of(self.count)))
+                    guess = min(max(guess, low + 1), high - 1)
+                halves = not halves
+                self._read_page(file, &page, guess)
+                if page.places[0].key < key:
+                    low = guess
                 else:
                     high = guess
-                if high - low > FILE_READ:
-                    guess = low + (high - low) // 2
-                    self._read_places(file, read, guess, 1)
-                    if read[0].key < key:
-                        low = guess + 1
-                    else:
-                        high = guess
-            while low < self.count:
-                count = min(<uint64_t>FILE_READ, self.count - low)
-                self._read_places(file, read, low, count)
+            while low < _pages_of(self.count):
+                self._read_page(file, &page, low)
+                count = min(<uint64_t>PAGE_PLACES, self.count - low * PAGE_PLACES)
                 for i in range(count):
-                    if read[i].key == key:
-                        found.append((<uint64_t>read[i].batch * BATCH_ALIGNMENT, read[i].record))
-                    elif read[i].key > key:
+                    if page.places[i].key == key:
+                        found.append((<uint64_t>page.places[i].batch * BATCH_ALIGNMENT, page.places[i].record))
+                    elif page.places[i].key > key:
                         return found
-                low += count
+                low += 1
         finally:
             self.disk.close(file)
         return found
 
-    cdef int _read_places(self, int file, Place *places, uint64_t first, uint64_t count) except -1:
+    cdef int _read_page(self, int file, Page *page, uint64_t number) except -1:
         cdef int64_t size
         with nogil:
-            size = self.disk.read(file, <uint8_t *>places, count * sizeof(Place),
-                                  sizeof(IndexHead) + first * sizeof(Place))
-        if well(size) != <int64_t>(count * sizeof(Place)):
-            raise OSError(f"{index_name(self.segment.name)} is cut short")
+            size = self.disk.read(file, <uint8_t *>page, sizeof(Page), sizeof(IndexHead) + number * sizeof(Page))
+        if (well(size) != <int64_t>sizeof(Page) or page.number != number
+                or page.checksum != _checksum_of_page(page, self._seal)):
+            raise OSError(f"{index_name(self.segment.name)} is damaged at page {number}")
         return 0
 
 
 cdef inline double spread(uint64_t key, uint64_t low, uint64_t high, uint64_t count) noexcept nogil:
-    """Which part of the way from ``low`` to ``high`` a key should stand at, in a file of ``count`` places."""
+    """Which part of the way from ``low`` to ``high`` a key should stand at, in a file of ``count`` pages."""
     cdef double at = <double>key / 18446744073709551616.0 * <double>count
     if at <= <double>low:
         return 0.0

@@ -98,7 +98,10 @@ def _read(reader: JournalReader, search: Search, first: int, is_enough: Callable
 def _has_more(reader: JournalReader, segment: Segment, search: Search) -> bool:
     """Whether something in a segment may speak of what was found."""
     index = SegmentIndex(reader, segment)
-    return not index.open_file() or any(index.holds(records[0]["position"]) for records in search.found)
+    try:
+        return not index.open_file() or any(index.holds(records[0]["position"]) for records in search.found)
+    except OSError:  # It was removed meanwhile, or is damaged.
+        return True
 
 
 def _relate(stories: Sequence[Story]) -> None:
