@@ -103,12 +103,26 @@ def serve(config: ConfigFile) -> None:
 
     Example: authswitch serve /etc/authswitch/switch.toml
     """
+    from switch.starting import NOTHING_DONE, EndedWhileStarting, hear_while_starting
+
+    hear_while_starting()
+    try:
+        finished = _served(config)
+    except EndedWhileStarting as ended:
+        typer.echo(f"authswitch: {NOTHING_DONE} ({ended.signal})", err=True)
+        return
+    if not finished:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _served(config: Path) -> bool:
+    """Run the daemon, whether it finished; ends the command in words when it cannot serve."""
     from switch.config import ConfigError
     from switch.journaling import JournalError
     from switch.server import serve as run
 
     try:
-        finished = run(config)
+        return run(config)
     except ConfigError as error:
         from switch.config.report import print_problems
 
@@ -116,8 +130,6 @@ def serve(config: ConfigFile) -> None:
         raise typer.Exit(EXIT_ASKED_WRONGLY) from error
     except (OSError, JournalError) as error:
         fail(f"cannot serve: {words_of(error)}")
-    if not finished:
-        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -36,8 +36,9 @@ from switch.server.process import (
     watch_for_broken_steps,
 )
 from switch.server.seeking import Seeker
-from switch.server.signals import Signals, ignore_until_heard
+from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
+from switch.starting import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
 from switch.stats import Stats
 
 HOUSEKEEPING_SECONDS = 0.5
@@ -360,8 +361,9 @@ def serve(path: str | Path) -> bool:
     Raises:
         ConfigError: the configuration, or something that it names, cannot be used.
         OSError: an address cannot be had.
+        EndedWhileStarting: a signal came before the log was there to tell of it.
     """
-    ignore_until_heard()
+    hear_while_starting()
     config = load_config(path)
     log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
     watch_for_broken_steps(log_writer)
@@ -373,6 +375,10 @@ def serve(path: str | Path) -> bool:
             return await Daemon(config, parts, log_writer).run()
 
         return uvloop.run(run())
+    except EndedWhileStarting as ended:
+        log.info(NOTHING_DONE, signal=ended.signal)
+        return True
     finally:
+        hear_no_more()
         if not log_writer.finish(LOG_SECONDS):
             silence_standard_error()

@@ -8,21 +8,7 @@ import time
 from collections.abc import Callable
 
 from switch.log import get_logger
-
-DRAINING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-PASSED_OVER = (
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGVTALRM,
-    signal.SIGPROF,
-    signal.SIGIO,
-    signal.SIGPWR,
-    signal.SIGSTKFLT,
-    signal.SIGXCPU,
-)
-"""They would end the process by default. SIGPIPE and SIGXFSZ are ignored by Python; a write tells of both."""
+from switch.starting import DRAINING, PASSED_OVER
 
 AGAIN_SECONDS = 1.0
 """A signal that comes to the process and to its group comes twice: only later ones are meant as a second."""
@@ -74,9 +60,3 @@ class Signals:
         log.warning(
             "signal ignored", signal=signal.Signals(number).name, reason=MEANINGS.get(number, "it means nothing here")
         )
-
-
-def ignore_until_heard() -> None:
-    """Let none of those that mean nothing end the process while it starts."""
-    for number in PASSED_OVER:
-        signal.signal(number, signal.SIG_IGN)

@@ -9,7 +9,8 @@ import signal
 import pytest
 import structlog
 
-from switch.server.signals import AGAIN_SECONDS, DRAINING, PASSED_OVER, Signals
+from switch.server.signals import AGAIN_SECONDS, Signals
+from switch.starting import DRAINING, PASSED_OVER
 
 CAUGHT_NOWHERE = {signal.SIGKILL, signal.SIGSTOP}
 OF_A_FAULT = {
