@@ -36,10 +36,13 @@ def demo(
 
     Example: authswitch demo --seconds 20 --faults
     """
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(f"starting two issuers, the switch and {terminals:,} terminals, with new keys ...", style="dim")
+
     from switch.demo.daemon import DaemonError
     from switch.demo.run import DemoSettings, run_demo
 
-    console = Console(highlight=False)
     try:
         well = run_demo(DemoSettings(seconds, rate, terminals, seed, trouble=faults), console)
     except DaemonError as error:

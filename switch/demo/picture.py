@@ -29,6 +29,7 @@ _WIDE = 110
 _BARS = "▁▂▃▄▅▆▇█"
 _LEFT_SHARE = 0.52
 _WHAT_IS_ADDED = "adds: switch, disk, net, this demo"
+_WHAT_IS_ADDED_WIDE = "what is added: by switch, disk, network and this demo"
 _FRAME = 4
 """Columns that the border of a panel and its padding take."""
 
@@ -49,7 +50,7 @@ def picture(moment: Moment, width: int, height: int) -> Layout:
     )
     screen["top"].split_row(
         Layout(_rate(moment, left - _FRAME, top - 2), name="rate", size=left),
-        Layout(_latency(moment, tall=top > 6), name="latency"),
+        Layout(_latency(moment, tall=top > 6, wide=width >= _WIDE), name="latency"),
     )
     screen["middle"].split_row(
         Layout(_parties(moment, wide=width >= _WIDE), name="links", size=left),
@@ -99,7 +100,7 @@ def _bar(eighths: int, *, lowest: bool) -> str:
     return _BARS[min(eighths, 8) - 1]
 
 
-def _latency(moment: Moment, *, tall: bool) -> Panel:
+def _latency(moment: Moment, *, tall: bool, wide: bool) -> Panel:
     """What terminals wait for, and whose time it is."""
     seen = quantiles_us(moment.counters.latency_us)
     median, most = halfway(moment.issuer_us)
@@ -117,7 +118,7 @@ def _latency(moment: Moment, *, tall: bool) -> Panel:
     ):
         table.add_row(Text(name, "dim"), Text(words, style))
     panel = _panel(table, "latency", style="green")
-    panel.subtitle = Text(_WHAT_IS_ADDED, "dim")
+    panel.subtitle = Text(_WHAT_IS_ADDED_WIDE if wide else _WHAT_IS_ADDED, "dim")
     return panel
 
 
@@ -152,7 +153,7 @@ def _parties(moment: Moment, *, wide: bool) -> Panel:
     fleets = Table(box=None, padding=(0, 1, 0, 0))
     fleets.add_column("terminals", header_style="dim", no_wrap=True)
     fleets.add_column("answered", header_style="dim", justify="right", no_wrap=True)
-    fleets.add_column("connected", header_style="dim", justify="right", no_wrap=True)
+    fleets.add_column("dialled", header_style="dim", justify="right", no_wrap=True)
     for name, counters in moment.fleets.items():
         fleets.add_row(name, f"{counters.answered:,}", f"{counters.connections:,}")
     links = table if moment.links else Text("the switch is not there\n\n", "bold red")

@@ -88,7 +88,7 @@ class Trouble:
         self._say(
             f"the switch serves again after {loop.time() - killed_at:.1f} s: {replayed.get('records', 0):,} records "
             f"replayed, {replayed.get('remembered', 0):,} outcomes remembered, {replayed.get('ended', 0):,} payments "
-            f"found under way, {replayed.get('reversed', 0) + replayed.get('resumed', 0):,} of all to be reversed",
+            f"were under way, {replayed.get('reversed', 0) + replayed.get('resumed', 0):,} reversals go out",
             "good",
         )
         self.is_complete = True

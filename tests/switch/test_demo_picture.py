@@ -126,7 +126,7 @@ def test_a_large_screen_uses_its_width_and_shows_more() -> None:
     rows = [bare(row) for row in drawn(MOMENTS["at work"], 120, 40)]
     assert cell_len(rows[1]) == 120
     text = "\n".join(rows)
-    for words in ("iso87-binary", "100 µs of processor time", "and 9 more"):
+    for words in ("iso87-binary", "100 µs of processor time", "and 9 more", "by switch, disk, network and this demo"):
         assert words in text, text
 
 
