@@ -18,9 +18,12 @@ cdef class Finder:
     cdef list _indexes                    # of all segments that could be read, oldest first
     cdef dict _names                      # by segment
     cdef set _unreadable                  # names of segments
+    cdef int _first                       # number of the first segment in reach
     cdef int64_t _offset_s                # of local time, for dates
     cdef uint32_t _references_left        # that may still be looked at
 
+    cdef int _find_reach(self) except -1
+    cdef int64_t _begun_ns(self, SegmentIndex index) except? -1
     cdef Names _names_of(self, SegmentIndex index)
     cdef object _look_for(self, const Naming *naming)
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number)

@@ -26,6 +26,7 @@ cdef enum:
     PAN_ROOM = 20
     CANDIDATES_MAX = 64       # of one key that are looked at, the newest; more share a number that says nothing
     REFERENCES_MAX = 512      # requests that refer to others, that are looked at for one look-up
+    NOT_KNOWN = -1
     VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
 
 DAY_US = 86_400_000_000
@@ -98,7 +99,7 @@ cdef class Finder:
     @property
     def unindexed(self):
         """Sealed segments within reach whose index is not made yet."""
-        return sum([not self._is_complete(number) for number in range(self._first_in_reach(), len(self._indexes) - 1)])
+        return sum([not self._is_complete(number) for number in range(self._first, len(self._indexes) - 1)])
 
     def refresh(self):
         """See which segments there are, and read on in the last one.
@@ -121,6 +122,7 @@ cdef class Finder:
             self._indexes.append(index)
         self._names = {name: names for name, names in self._names.items() if name in known}
         self._unreadable &= {segment.name for segment in self.reader.segments}
+        self._find_reach()
         if self._indexes:
             # The last one is being written. What others lack of theirs is read when it is needed.
             self._read_on(self._indexes[-1])
@@ -133,7 +135,7 @@ cdef class Finder:
             JournalDamaged: A segment cannot be read.
         """
         cdef int number
-        for number in range(len(self._indexes) - 2, self._first_in_reach() - 1, -1):
+        for number in range(len(self._indexes) - 2, self._first - 1, -1):
             if not self._is_complete(number):
                 self._index(number)
                 return True
@@ -143,16 +145,31 @@ cdef class Finder:
                 return True
         return False
 
-    def _first_in_reach(self):
-        """Number of the first segment in which an original may stand."""
+    cdef int _find_reach(self) except -1:
+        """See which is the first segment in which an original may stand."""
         cdef int number
-        if not self._indexes:
-            return 0
-        newest_us = (<SegmentIndex>self._indexes[-1]).segment.created_us
-        for number in range(len(self._indexes) - 1, 0, -1):
-            if (<SegmentIndex>self._indexes[number]).segment.created_us < newest_us - self.reach_us:
-                return number
+        cdef int64_t begun_ns, newest_ns = NOT_KNOWN
+        self._first = 0
+        for number in range(len(self._indexes) - 1, -1, -1):
+            begun_ns = self._begun_ns(self._indexes[number])
+            if begun_ns == NOT_KNOWN:
+                continue
+            if newest_ns == NOT_KNOWN:
+                newest_ns = begun_ns
+            elif begun_ns < newest_ns - self.reach_us * 1000:
+                self._first = number
+                break
         return 0
+
+    cdef int64_t _begun_ns(self, SegmentIndex index) except? -1:
+        """When a segment begins, by the journal's own time: a clock that is set puts nothing out of reach."""
+        cdef Names names
+        try:
+            names = self._names_of(index)
+        except (OSError, JournalDamaged):
+            return NOT_KNOWN
+        # A version before wrote down no time but the wall clock's.
+        return names.elapsed_ns if names.elapsed_ns > 0 else index.segment.created_us * 1000
 
     def _is_complete(self, int number):
         """Whether the index of a sealed segment holds all of it."""
@@ -215,7 +232,7 @@ cdef class Finder:
             JournalDamaged: A record that is wanted cannot be read.
         """
         self._offset_s = local_offset_s
-        for number in range(self._first_in_reach(), len(self._indexes) - 1):
+        for number in range(self._first, len(self._indexes) - 1):
             if not self._is_complete(number):
                 self._index(number)
         return self._look_for(&wanted.naming)
@@ -229,7 +246,7 @@ cdef class Finder:
         cdef int like, number
         cdef list keys = [key_of_number(&self._key, naming.terminal, naming.stan)]
         cdef set seen = set()
-        cdef int first = self._first_in_reach()
+        cdef int first = self._first
         self._references_left = REFERENCES_MAX
         if naming.rrn[0]:
             keys.append(key_of_rrn(&self._key, naming.rrn))

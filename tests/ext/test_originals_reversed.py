@@ -338,6 +338,20 @@ def test_segment_that_cannot_be_read_counts_as_long_as_it_is_there():
     assert finder.damaged == 0
 
 
+@pytest.mark.parametrize("set_s", [400 * 86_400, -400 * 86_400])
+def test_payment_of_earlier_segments_is_found_though_the_clock_was_set(set_s):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    request = bought(world)
+    asked, _ = approve(world, world.terminal("pos"), world.issuer(), request)
+    for number, ahead_s in enumerate((0, 0, set_s)):
+        world = world.killed(later_s=3600, wall_ahead_s=ahead_s)
+        terminal, bank = world.terminal("pos"), world.issuer()
+        approve(world, terminal, bank, bought(world, f11=f"{900 + number:06d}"))
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    world.tick()
+    assert names(bank.read_one(), asked, "iso87-ascii")
+
+
 @pytest.mark.parametrize(("moment", "is_found"), [("0228193000", True), ("0228093000", False)])
 def test_moment_of_another_zone_is_near_at_the_end_of_february_too(moment, is_found):
     world = world_of("iso87-ascii", "iso87-ascii")
