@@ -12,6 +12,7 @@ class DecodeError(ValueError):
     field: str
     needed: int
     available: int
+    fault: str
     def __init__(
         self,
         msg: str,
@@ -22,6 +23,7 @@ class DecodeError(ValueError):
         field: str,
         needed: int = 0,
         available: int = 0,
+        fault: str = "value",
     ) -> None: ...
     @property
     def safe_message(self) -> str: ...

@@ -31,6 +31,7 @@ from switch.spec cimport (
     Spec,
     known_spec,
 )
+from switch.faults import fault_words
 
 cdef extern from "Python.h":
     uint8_t *PyUnicode_1BYTE_DATA(object text)
@@ -41,6 +42,7 @@ cdef enum:
 
 EMPTY_ENTRY = {"len": b"", "data": b""}
 NO_SPEC = "Field is not defined in specifications"
+CONTENT_PRINTABLE = 4     # of ``switch.faults.CONTENTS``
 
 
 class DecodeError(ValueError):
@@ -57,9 +59,10 @@ class DecodeError(ValueError):
         field: Key of the field.
         needed: How much was needed, or the most that is allowed, in the unit that ``msg`` names; 0 where none.
         available: How much was there, in the same unit; 0 where none.
+        fault: Its name in ``switch.faults``, which words it for people.
     """
 
-    def __init__(self, msg, s, doc_dec, doc_enc, pos, field, needed=0, available=0):
+    def __init__(self, msg, s, doc_dec, doc_enc, pos, field, needed=0, available=0, fault="value"):
         super().__init__(f"{msg}: field {field} pos {pos}")
         self.msg = msg
         self.s = s
@@ -69,15 +72,19 @@ class DecodeError(ValueError):
         self.field = field
         self.needed = needed
         self.available = available
+        self.fault = fault
 
     @property
     def safe_message(self):
         """The error in one line for a log: field, what is wrong, byte offset."""
-        return f"field {self.field}: {self.msg}, at byte {self.pos}"
+        if self.fault == "content":       # of which it is known only that it is no text
+            return fault_words(self.fault, self.field, self.pos, CONTENT_PRINTABLE)
+        return fault_words(self.fault, self.field, self.pos, self.needed, self.available)
 
     def __reduce__(self):
         return type(self), (
-            self.msg, self.s, self.doc_dec, self.doc_enc, self.pos, self.field, self.needed, self.available
+            self.msg, self.s, self.doc_dec, self.doc_enc, self.pos, self.field, self.needed, self.available,
+            self.fault,
         )
 
 
@@ -98,8 +105,9 @@ cdef str hex_text(const uint8_t *data, uint32_t first, uint32_t characters):
     return text
 
 
-cdef object _decode_error(str msg, object s, dict doc_dec, dict doc_enc, size_t pos, str field, needed=0, available=0):
-    return DecodeError(msg, s, doc_dec, doc_enc, pos, field, needed, available)
+cdef object _decode_error(str msg, object s, dict doc_dec, dict doc_enc, size_t pos, str field, needed=0, available=0,
+                          fault="content"):
+    return DecodeError(msg, s, doc_dec, doc_enc, pos, field, needed, available, fault)
 
 
 @cython.boundscheck(False)    # ``entries`` has a place for every field's number
@@ -177,17 +185,17 @@ cdef object _field_error(Spec spec, int number, const Fault *fault, object s, si
     entry["len"] = bytes(s[start:start + width])
     if fault.code == FAULT_TRUNCATED and width and position == start:
         return _decode_error(f"Field length is {fault.available} bytes wide, expecting {width}", s, doc_dec, doc_enc,
-                             start, key, width, fault.available)
+                             start, key, width, fault.available, "truncated")
     if fault.code == FAULT_TRUNCATED:
         entry["data"] = bytes(s[position:])
         count = _told_length(spec, number, entry["len"])
         there = 2 * fault.available if field.counts_nibbles else fault.available
         return _decode_error(f"Field data is {there} {unit}, expecting {count}", s, doc_dec, doc_enc, position, key,
-                             count, there)
+                             count, there, "value" if field.counts_nibbles else "truncated")
     if fault.code == FAULT_LENGTH_LIMIT:
         count = _told_length(spec, number, entry["len"])
         return _decode_error(f"Field data is {count} {unit}, larger than maximum {field.max_length}", s, doc_dec,
-                             doc_enc, start, key, field.max_length, count)
+                             doc_enc, start, key, field.max_length, count, "length_limit")
     if field.length_encoding == LENGTH_BCD:
         msg = "Failed to decode field length, invalid BCD data"
     else:
@@ -197,7 +205,7 @@ cdef object _field_error(Spec spec, int number, const Fault *fault, object s, si
             msg = "Failed to decode field length, non-numeric data"
         except UnicodeError:
             msg = "Failed to decode field length, invalid data"
-    return _decode_error(msg, s, doc_dec, doc_enc, start, key)
+    return _decode_error(msg, s, doc_dec, doc_enc, start, key, 0, 0, "length_digits")
 
 
 cdef object _told_length(Spec spec, int number, bytes length):
@@ -227,7 +235,7 @@ cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc
     cdef uint32_t count = 0
     cdef int pad
     if not field.defined:
-        raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, position, key)
+        raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, position, key, 0, 0, "no_spec")
     if take_field(field, reader, &at, &size, &count, &fault) < 0:
         raise _field_error(spec, number, &fault, s, position, reader, doc_dec, doc_enc)
     entry = new_entry(spec, number, start)
@@ -247,7 +255,7 @@ cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc
         if pad < 0:
             doc_dec[key] = hex_text(at, 0, 2 * size)
             raise _decode_error(f"Field data is {2 * size} nibbles, expecting {count}", s, doc_dec, doc_enc,
-                                reader_position(reader) - size, key, count, 2 * size)
+                                reader_position(reader) - size, key, count, 2 * size, "value")
         doc_dec[key] = hex_text(at, pad == PAD_LEFT, 2 * size - (pad != PAD_NONE))
     return 0
 
@@ -272,7 +280,7 @@ cdef bytes _take_fixed(const FieldSpec *field, str key, object s, Reader *reader
     if short:
         there = len(entry["data"])
         raise _decode_error(f"Field data is {there} bytes, expecting {expected}", s, doc_dec, doc_enc, position, key,
-                            expected, there)
+                            expected, there, "truncated")
     return data
 
 
@@ -286,7 +294,8 @@ cdef int _decode_type(Spec spec, object s, Reader *reader, dict doc_dec, dict do
     else:
         text = _decoded_text(&spec.type_spec, spec.type_page, at, spec.type_spec.fixed_bytes)
         if text is None:
-            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, "t")
+            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, "t", 0, 0,
+                                "type_digits")
     doc_dec["t"] = text
     return 0
 
@@ -307,14 +316,16 @@ cdef int _decode_bitmap(const FieldSpec *field, CodePage page, str key, object s
     else:
         text = _decoded_text(field, page, at, field.fixed_bytes)
         if text is None:
-            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, key)
+            raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc, position, key, 0, 0,
+                                "bitmap_digits")
         for i in range(16):
             value = hex_value(field.to_ascii[at[i]] if field.to_ascii != NULL else at[i])
             wrong |= value
             word = (word << 4) | <uint64_t>(value & 0xF)
     doc_dec[key] = doc_dec[key] + text if extends else text
     if wrong < 0:
-        raise _decode_error("Failed to decode field, non-hex data", s, doc_dec, doc_enc, position, key)
+        raise _decode_error("Failed to decode field, non-hex data", s, doc_dec, doc_enc, position, key, 0, 0,
+                            "bitmap_digits")
     bitmap[0] = word
     return 0
 
@@ -333,7 +344,7 @@ cdef int _decode_all(Spec spec, object s, Reader *reader, dict doc_dec, dict doc
     while words < 3 and bitmap[words - 1] & FIRST_BIT:
         key = "1"
         if not spec.fields[SECONDARY].defined:
-            raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, reader_position(reader), key)
+            raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, reader_position(reader), key, 0, 0, "no_spec")
         _decode_bitmap(&spec.fields[SECONDARY], spec.data_pages[SECONDARY], key, s, reader, doc_dec, doc_enc,
                        words == 2, &bitmap[words])
         bitmap[words - 1] ^= FIRST_BIT
@@ -347,7 +358,7 @@ cdef int _decode_all(Spec spec, object s, Reader *reader, dict doc_dec, dict doc
             _decode_field(spec, 64 * word + place + 1, s, reader, doc_dec, doc_enc)
     if reader.left:
         raise _decode_error("Extra data after last field", s, doc_dec, doc_enc, reader_position(reader), key, 0,
-                            reader.left)
+                            reader.left, "trailing")
     return 0
 
 

@@ -8,6 +8,7 @@ import enum
 import gc
 import pickle
 import random
+import re
 import sys
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switch.codec import DecodeError, EncodeError, decode, encode
+from switch.faults import FAULT_NAMES
 from switch.spec import SpecError, compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
@@ -162,6 +164,16 @@ def test_errors_hold_no_data_in_their_text():
         assert error.args == (str(error),)
 
 
+def test_errors_are_worded_as_everywhere():
+    """``str()`` is pyiso8583's; what people read is the project's."""
+    for error in (*every_decode_error(), *every_encode_error()):
+        assert error.fault in FAULT_NAMES
+        place = getattr(error, "pos", None)
+        assert error.safe_message.startswith(f"field {error.field}: ")
+        assert place is None or error.safe_message.endswith(f", at byte {place}")
+        assert not re.search(r"Failed|Field|expecting|Extra", error.safe_message), error.safe_message
+
+
 def test_errors_travel_between_processes():
     for error in (*every_decode_error(), *every_encode_error()):
         again = pickle.loads(pickle.dumps(error))
@@ -172,7 +184,7 @@ def test_errors_travel_between_processes():
 
 def test_safe_message():
     error = decoded_or_error(MESSAGES["ascii"][:-69], COMPILED["ascii"])
-    assert error.safe_message == "field 37: Field data is 9 bytes, expecting 12, at byte 147"
+    assert error.safe_message == "field 37: needs 12 bytes, has 9, at byte 147"
     assert (error.needed, error.available, error.pos, error.field) == (12, 9, 147, "37")
     with pytest.raises(EncodeError) as caught:
         encode({"t": "0200", "2": "4" * 25}, COMPILED["ascii"])

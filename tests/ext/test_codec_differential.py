@@ -363,5 +363,5 @@ def test_errors_tell_more():
         decode(with_field_2(b"a"), small())
     error = caught.value
     assert (error.needed, error.available) == (2, 1)
-    assert error.safe_message == "field 2: Field data is 1 bytes, expecting 2, at byte 12"
+    assert error.safe_message == "field 2: needs 2 bytes, has 1, at byte 12"
     assert not hasattr(iso8583.DecodeError("", b"", {}, {}, 0, "2"), "needed")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from switch.note_queue import EVENTS
@@ -307,8 +307,9 @@ def test_the_scenes_tell_of_everything():
     assert {event[0] for event in EVENTS} - told <= NOT_STAGED
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(sorted(SCENES)), min_size=1, max_size=6), st.sets(st.integers(0, 40)))
+# Always the same days, and none is made smaller when it fails: that would take minutes, and say no more.
+@settings(max_examples=30, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@given(st.lists(st.sampled_from(sorted(SCENES)), min_size=1, max_size=5), st.sets(st.integers(0, 40)))
 def test_a_log_that_raises_changes_nothing(names: list[str], working: set[int]):
     calls = 0
 
