@@ -20,6 +20,9 @@ cdef class Finder:
     cdef set _unreadable                  # names of segments
     cdef int _first                       # number of the first segment in reach
     cdef int64_t _offset_s                # of local time, for dates
+    cdef readonly uint32_t probes         # searches of indexes for references, in one look-up
+    cdef uint32_t _probes_left
+    cdef bint _is_cut                     # more would have had to be looked at
     cdef uint32_t _references_left        # that may still be looked at
 
     cdef int _find_reach(self) except -1

@@ -26,6 +26,7 @@ cdef enum:
     PAN_ROOM = 20
     CANDIDATES_MAX = 64       # of one key that are looked at, the newest; more share a number that says nothing
     REFERENCES_MAX = 512      # requests that refer to others, that are looked at for one look-up
+    PROBES_MAX = 65_536       # times that the index of a segment is searched for them: some tenths of a second
     NOT_KNOWN = -1
     VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
 
@@ -72,11 +73,14 @@ cdef class Finder:
         wrapping_key: 32 bytes; the key that wraps the segments' keys.
         days: How far back an original is looked for.
         files: Keep the indexes of sealed segments in files beside them, instead of in memory.
+        probes: How often indexes are searched, in one look-up, for what refers to originals.
     """
 
-    def __init__(self, Disk disk not None, bytes wrapping_key not None, *, double days, bint files=True):
+    def __init__(self, Disk disk not None, bytes wrapping_key not None, *, double days, bint files=True,
+                 uint32_t probes=PROBES_MAX):
         self.reader = JournalReader(disk, wrapping_key)
         self.files = files
+        self.probes = probes
         self.reach_us = <int64_t>(days * DAY_US)
         memcpy(&self._key, <const char *>self.reader.index_secret, sizeof(SipKey))
         self._indexes = []
@@ -248,6 +252,8 @@ cdef class Finder:
         cdef set seen = set()
         cdef int first = self._first
         self._references_left = REFERENCES_MAX
+        self._probes_left = self.probes
+        self._is_cut = False
         if naming.rrn[0]:
             keys.append(key_of_rrn(&self._key, naming.rrn))
         if not naming.says and naming.is_whole and naming.pan_digits and naming.amount_minor >= 0:
@@ -349,22 +355,19 @@ cdef class Finder:
         """Add what refers to it, and stands; or that it is too much to look at."""
         cdef Picker picker
         cdef Record *record
-        for picker in self._records_of(key_of_reference(&self._key, original.position), first):
-            if self._references_left == 0:
-                original.is_crowded = True
-                break
-            self._references_left -= 1
+        for picker in self._references_to(original.position, first):
             record = &picker.record
             if (record.head.type in (RECORD_INTENT, RECORD_ADVICE) and record.request.refers_to == original.position
                     and self._reference_stands(record.position, record.request.kind, picker.segment)):
                 original.count(record.request.kind, record.request.amount_minor)
+        original.is_crowded = self._is_cut
         return 0
 
     cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1:
         """Whether something that refers to an original was approved, or may still be, and was not undone."""
         cdef Picker picker
         cdef Record *record
-        for picker in self._records_of(key_of_position(&self._key, position), first):
+        for picker in self._bounded_records_of(key_of_position(&self._key, position), first):
             record = &picker.record
             if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
                 if not record.outcome.flags & FLAG_APPROVED:
@@ -375,10 +378,7 @@ cdef class Finder:
                 return False
         if VOIDS >> kind & 1:
             return True
-        for picker in self._records_of(key_of_reference(&self._key, position), first):
-            if self._references_left == 0:
-                break
-            self._references_left -= 1
+        for picker in self._references_to(position, first):
             record = &picker.record
             if (record.head.type == RECORD_INTENT and record.request.refers_to == position
                     and VOIDS >> record.request.kind & 1
@@ -386,15 +386,37 @@ cdef class Finder:
                 return False
         return True
 
-    def _records_of(self, uint64_t key, int first):
-        """The records with a key, oldest first, from a segment on."""
-        cdef SegmentIndex index
+    def _references_to(self, int64_t position, int first):
+        """What refers to a position, from a segment on, as much of it as one look-up may look at."""
         cdef Picker picker
+        for picker in self._bounded_records_of(key_of_reference(&self._key, position), first):
+            if self._references_left == 0:
+                self._is_cut = True
+                return
+            self._references_left -= 1
+            yield picker
+
+    def _bounded_records_of(self, uint64_t key, int first):
+        """The records with a key, as far as one look-up may search for them."""
         cdef int number
         for number in range(first, len(self._indexes)):
-            index = self._indexes[number]
-            for offset, place in self._places_of(number, key):
-                picker = self._pick(index, offset, place)
-                if picker.is_found:
-                    picker.segment = number
-                    yield picker
+            if self._probes_left == 0:
+                self._is_cut = True
+                return
+            self._probes_left -= 1
+            yield from self._records_in(number, key)
+
+    def _records_of(self, uint64_t key, int first):
+        """The records with a key, oldest first, from a segment on."""
+        cdef int number
+        for number in range(first, len(self._indexes)):
+            yield from self._records_in(number, key)
+
+    def _records_in(self, int number, uint64_t key):
+        """The records of one segment with a key, oldest first."""
+        cdef Picker picker
+        for offset, place in self._places_of(number, key):
+            picker = self._pick(self._indexes[number], offset, place)
+            if picker.is_found:
+                picker.segment = number
+                yield picker

@@ -10,6 +10,7 @@ from switch.disk import ScriptedDisk
 from switch.finding import Finder
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import SeekingWorld, approve, bought, taking_back, world_of
+from tests.ext.test_originals_referred import referring
 from tests.ext.world import Document, IssuerLine, TerminalLine
 
 HEAD_BYTES = 64
@@ -132,3 +133,24 @@ def test_index_that_the_disk_does_not_take_is_in_memory_until_it_does():
     assert finder.index_one()
     assert len(world.memory.files[name]) > HEAD_BYTES
     assert not finder.index_one()
+
+
+@pytest.mark.parametrize(("probes", "code"), [(100, "00"), (10, "12")])
+def test_a_look_up_searches_only_so_often(probes, code):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    for _ in range(3):
+        approve(world, terminal, bank, referring(world, "refund", request, told, f4="000000000001"))
+    for day in range(3):
+        world = world.killed(later_s=86_400)
+        terminal, bank = world.terminal("pos"), world.issuer()
+        approve(world, terminal, bank, bought(world, f11=f"{900 + day:06d}"))
+    world.finder = Finder(ScriptedDisk(world.memory), KEY, days=DAYS, probes=probes)
+    terminal.send(referring(world, "refund", request, told, f4="000000000001", f11="000990"))
+    world.tick()
+    for asked in bank.read():
+        bank.answer(asked)
+    world.tick()
+    assert terminal.read_one()["39"] == code
