@@ -66,6 +66,9 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
     sort = record["type"]
     if record.get("replaces"):
         return  # written down once more, for a shorter replay: nothing has happened
+    if story.overtakes and record is story.first:
+        yield listener, "its payment is not known: one that still comes is refused"
+        return
     if record is story.first and "terminal" in record:
         yield listener, _request(story, record)
     if sort == "OUTCOME":
@@ -110,6 +113,8 @@ def _authorization(record: Record) -> str:
 
 def _left(story: Story, record: Record) -> str:
     """Which answer has left."""
+    if story.overtakes:
+        return "answer to the payment, that it was not approved,"
     if story.taken_back is not None and record["answer"] == story.taken_back["position"]:
         return "answer to its reversal"
     if story.outcome is not None and record["answer"] == story.outcome["position"]:

@@ -165,6 +165,11 @@ class Story:
         return Kind(self.first.get("kind", Kind.UNKNOWN))
 
     @property
+    def overtakes(self) -> bool:
+        """Whether it is no more than what keeps a payment that its reversal has overtaken from being charged."""
+        return self.kind == Kind.REVERSAL and self.outcome is self.first and self.reason == Reason.TIMEOUT
+
+    @property
     def traits(self) -> KindTraits:
         """What is true of its kind."""
         return kind_traits(self.kind)

@@ -134,6 +134,13 @@ def _because(story: Story, response_code: str | None) -> str:
 
 
 def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:
+    if story.overtakes:
+        told = "one came, and was refused" if story.told_us is not None else "one that still comes is refused"
+        return Verdict(
+            Code.REVERSAL_REQUEST,
+            f"a terminal's own reversal of a payment that had not come: {told}",
+            "nothing was charged by this; the reversal has a record of its own, with the same STAN",
+        )
     if story.reason == Reason.APPROVED:
         return Verdict(
             Code.REVERSAL_REQUEST,

@@ -10,6 +10,7 @@ from switch.disk import ScriptedDisk
 from switch.replay import JournalReader
 from switch.tracing.finding import find
 from switch.tracing.query import Query
+from switch.tracing.steps import steps
 from switch.tracing.story import moment
 from switch.tracing.verdict import verdict
 from tests.ext.journal_world import KEY
@@ -133,3 +134,27 @@ def test_reversal_that_came_days_later_belongs_to_its_original():
     judged, _ = told(world, answer["37"])
     assert judged.code == "reversed"
     assert "the terminal took it back" in judged.words
+
+
+@pytest.mark.parametrize("comes", [False, True])
+def test_reversal_that_overtook_its_payment_was_not_refused(comes):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, _ = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    if comes:
+        assert terminal.ask(request)["39"] == "68"
+    world.journal.end_turn()
+    world.advance(0.25)
+    world.journal.end_turn()
+    world.sync()
+    stan = Query(terminal=request["41"], stan=int(request["11"]))
+    found = find(JournalReader(ScriptedDisk(world.memory), KEY), stan, WINDOW)
+    (story,) = [story for story in found.stories if story.overtakes]
+    judged = verdict(story, str, "68")
+    ends = "one came, and was refused" if comes else "one that still comes is refused"
+    assert judged.words == f"a terminal's own reversal of a payment that had not come: {ends}"
+    assert all("refused (" not in verdict(one, str, None).words for one in found.stories)
+    told_of = [one.words for one in steps(story, "68")]
+    assert told_of[0] == "its payment is not known: one that still comes is refused"
+    assert ("answer to the payment, that it was not approved, left to the terminal" in told_of) == comes
