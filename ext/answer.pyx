@@ -22,13 +22,14 @@ from switch.reason cimport (
     REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
 from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE
-from switch.scan cimport FAULT_MISSING, fault_at, read_text, scan_message
+from switch.scan cimport FAULT_MISSING, fault_at, read_number, read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, TRANSACTION_WAITING, Transaction,
 )
 
 cdef enum:
+    FIELD_AMOUNT = 4
     FIELD_RESPONSE_CODE = 39
     CLASS_REVERSAL = 4
     CLASS_NETWORK = 8
@@ -170,8 +171,12 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
     sent, "not found" counts only for its next attempt; if it is owed and has not been sent, nothing is to be done; if
     none is owed any more, a new one is stored.
     """
+    cdef int64_t part = 0
     read_authorization_code(state, link, &state.answer)
-    state.journal.late(transaction.position, reason, state.authorization_code)
+    if reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
+        part = max(read_number(link.tables.spec, &state.answer, FIELD_AMOUNT), 0)
+    state.journal.late(transaction.position, reason, state.authorization_code,
+                       part if part < transaction.amount_minor else 0)
     if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
             and kind_traits(transaction.kind).reversible and not transaction.settled):
         if transaction.reversal != REVERSAL_NONE:

@@ -234,10 +234,12 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *out = self._room(&room)
         return self._append(write_reversed(out, room, reversal, reason, self.calendar.wall_us))
 
-    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
+                      int64_t approved_minor) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_late(out, room, intent, reason, authorization_code, self.calendar.wall_us))
+        return self._append(write_late(out, room, intent, reason, authorization_code, approved_minor,
+                                       self.calendar.wall_us))
 
     cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
         cdef uint64_t room

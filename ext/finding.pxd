@@ -14,6 +14,7 @@ cdef class Finder:
     cdef readonly JournalReader reader
     cdef readonly bint files              # indexes of sealed segments are kept in files
     cdef readonly int64_t reach_us        # how far back is looked
+    cdef readonly bint is_cut_off         # the last look-up: more may have been meant than is looked at
     cdef SipKey _key
     cdef list _indexes                    # of all segments that could be read, oldest first
     cdef dict _names                      # by segment
@@ -33,7 +34,7 @@ cdef class Finder:
     cdef list _places_of(self, int number, uint64_t key)
     cdef int _complete(self, Original original, int first) except -1
     cdef int _count_references(self, Original original, int first) except -1
-    cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1
+    cdef int64_t _standing_part(self, int64_t position, int kind, int first) except -2
 
 
 cdef class Picker(Visitor):

@@ -11,6 +11,7 @@ class Finder:
     reach_us: int
     probes: int
     damaged: int
+    is_cut_off: bool
     def __init__(
         self, disk: Disk, wrapping_key: bytes, *, days: float, files: bool = True, probes: int = ...
     ) -> None: ...

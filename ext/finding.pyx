@@ -9,9 +9,8 @@ import contextlib
 cimport cython
 from libc.string cimport memcpy
 from switch.elapsed cimport elapsed_of
-from switch.kind cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
 from switch.naming cimport LIKE_NOT, Candidate, date_of, likeness
-from switch.originals cimport Choice
+from switch.originals cimport VOIDS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
     FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, unpack_digits,
@@ -24,11 +23,11 @@ from switch.replay import JournalDamaged
 
 cdef enum:
     PAN_ROOM = 20
-    CANDIDATES_MAX = 64       # of one key that are looked at, the newest; more share a number that says nothing
+    OPENED_MAX = 1_024        # transactions of one key that are read, the newest: STANs begin anew, daily or more often
+    CANDIDATES_MAX = 64       # of these, those that may be meant and are looked at closely
     REFERENCES_MAX = 512      # requests that refer to others, that are looked at for one look-up
     PROBES_MAX = 65_536       # times that the index of a segment is searched for them: some tenths of a second
     NOT_KNOWN = -1
-    VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
 
 DAY_US = 86_400_000_000
 
@@ -225,7 +224,7 @@ cdef class Finder:
 
     def find(self, Wanted wanted not None, int64_t local_offset_s=0):
         """The original that is wanted, with all that the journal knows of it; None when there is none, or more than one
-        may be meant.
+        may be meant, or (``is_cut_off``) more than is looked at.
 
         Args:
             wanted: What is asked; the journal must have been read (``refresh``) up to its ``asked_at``.
@@ -251,21 +250,26 @@ cdef class Finder:
         cdef list keys = [key_of_number(&self._key, naming.terminal, naming.stan)]
         cdef set seen = set()
         cdef int first = self._first
+        cdef uint32_t opened, left
         self._references_left = REFERENCES_MAX
         self._probes_left = self.probes
         self._is_cut = False
+        self.is_cut_off = False
         if naming.rrn[0]:
             keys.append(key_of_rrn(&self._key, naming.rrn))
         if not naming.says and naming.is_whole and naming.pan_digits and naming.amount_minor >= 0:
             keys.append(key_of_card(&self._key, naming.terminal, naming.pan, naming.pan_digits, naming.amount_minor))
         for key in keys:
-            left = CANDIDATES_MAX
+            opened, left = OPENED_MAX, CANDIDATES_MAX
             for number in range(len(self._indexes) - 1, first - 1, -1):
                 index = self._indexes[number]
                 for offset, record in reversed(self._places_of(number, key)):
-                    if left == 0 or (number, offset, record) in seen:
+                    if (number, offset, record) in seen:
                         continue
-                    left -= 1
+                    if opened == 0 or left == 0:
+                        self.is_cut_off = True
+                        break
+                    opened -= 1
                     seen.add((number, offset, record))
                     original = self._open(index, offset, record)
                     if original is None or naming.elapsed_ns - original.elapsed_ns > self.reach_us * 1000:
@@ -284,6 +288,11 @@ cdef class Finder:
                     candidate.occasion = original.request.occasion
                     candidate.age_s = (naming.elapsed_ns - original.elapsed_ns) // 1_000_000_000
                     candidate.amount_minor = original.request.amount_minor
+                    # Whatever part of it was approved, it cannot be meant: it is not looked at closely, nor counted.
+                    candidate.approved_minor = naming.amount_minor
+                    if likeness(naming, &candidate) == LIKE_NOT:
+                        continue
+                    left -= 1
                     self._complete(original, number)
                     candidate.approved_minor = original.approved_minor
                     like = likeness(naming, &candidate)
@@ -291,7 +300,8 @@ cdef class Finder:
                         if not naming.is_whole:
                             self._count_references(original, number)
                         choice.offer(original, like, original.stands(), original.position)
-        return choice.chosen()
+        # Of the same sort there may be another one among what was not looked at.
+        return None if self.is_cut_off and not choice.is_exact() else choice.chosen()
 
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number):
         """The transaction that begins with a record; None when it is no INTENT or ADVICE."""
@@ -355,36 +365,41 @@ cdef class Finder:
         """Add what refers to it, and stands; or that it is too much to look at."""
         cdef Picker picker
         cdef Record *record
+        cdef int64_t part
         for picker in self._references_to(original.position, first):
             record = &picker.record
-            if (record.head.type in (RECORD_INTENT, RECORD_ADVICE) and record.request.refers_to == original.position
-                    and self._reference_stands(record.position, record.request.kind, picker.segment)):
-                original.count(record.request.kind, record.request.amount_minor)
+            if record.head.type in (RECORD_INTENT, RECORD_ADVICE) and record.request.refers_to == original.position:
+                part = self._standing_part(record.position, record.request.kind, picker.segment)
+                if part >= 0:
+                    original.count(record.request.kind, record.request.amount_minor, part)
         original.is_crowded = self._is_cut
         return 0
 
-    cdef bint _reference_stands(self, int64_t position, int kind, int first) except -1:
-        """Whether something that refers to an original was approved, or may still be, and was not undone."""
+    cdef int64_t _standing_part(self, int64_t position, int kind, int first) except -2:
+        """Of something that refers to an original: the part of it that was approved, 0 for all of it, or -1 where it
+        was declined or undone. What has not ended may yet be approved."""
         cdef Picker picker
         cdef Record *record
+        cdef int64_t part = 0
         for picker in self._bounded_records_of(key_of_position(&self._key, position), first):
             record = &picker.record
             if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
                 if not record.outcome.flags & FLAG_APPROVED:
-                    return False
+                    return -1
+                part = record.approved_minor
             elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
-                return False
+                return -1
             elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
-                return False
+                return -1
         if VOIDS >> kind & 1:
-            return True
+            return part
         for picker in self._references_to(position, first):
             record = &picker.record
             if (record.head.type == RECORD_INTENT and record.request.refers_to == position
                     and VOIDS >> record.request.kind & 1
-                    and self._reference_stands(record.position, record.request.kind, picker.segment)):
-                return False
-        return True
+                    and self._standing_part(record.position, record.request.kind, picker.segment) >= 0):
+                return -1
+        return part
 
     def _references_to(self, int64_t position, int first):
         """What refers to a position, from a segment on, as much of it as one look-up may look at."""

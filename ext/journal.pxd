@@ -45,7 +45,8 @@ cdef class Journal:
     cdef int64_t attempt(self, const Reversal *reversal) noexcept
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept
     cdef void delivered(self, int64_t position) noexcept
-    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
+                      int64_t approved_minor) noexcept
     cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept
     cdef int64_t advice(self, const Reversal *advice) noexcept
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept

@@ -64,8 +64,9 @@ cdef class Journal:
     cdef void delivered(self, int64_t position) noexcept:
         """DELIVERED: the answer that waited for ``position`` has left to its terminal. Nothing waits for it."""
 
-    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
-        """LATE: the issuer answered after the request had ended."""
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
+                      int64_t approved_minor) noexcept:
+        """LATE: the issuer answered after the request had ended, and approved a part of it, or, 0, all or nothing."""
         return POSITION_FAILED
 
     cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
@@ -98,7 +99,8 @@ cdef class JournalOff(Journal):
     cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
         return self._count()
 
-    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
+                      int64_t approved_minor) noexcept:
         return self._count()
 
     cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:

@@ -21,6 +21,10 @@ cdef enum:
     DAY_SECONDS = 86_400
     LEAP_DAY = 60                 # 29 February, of the days of a year
     ZONES_APART_SECONDS = 14 * 3_600
+    # By what the STAN is known to be the right one: no likeness in anything else, 6 together, makes up for a step.
+    LIKE_BY_DATE = 10
+    LIKE_BY_OCCASION = 20
+    LIKE_BY_MOMENT = 30
     ALIKE_SECONDS = 900           # a terminal that gives no name takes back what it has just done
 
 # Of a leap year, before each month.
@@ -238,14 +242,14 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
         best = LIKE_EXACT
     if same_terminal and naming.stan == candidate.stan:
         if naming.named_at and candidate.named_at:
-            found = LIKE_EXACT + 10 if naming.named_at == candidate.named_at else (
+            found = LIKE_EXACT + LIKE_BY_MOMENT if naming.named_at == candidate.named_at else (
                 LIKE_LOOSE if _may_be_the_same(naming.named_at, candidate.named_at) else LIKE_NOT)
         elif naming.date and candidate.date and not _are_near(naming.date, candidate.date):
             found = LIKE_NOT              # batches and STANs begin anew
         elif naming.occasion == candidate.occasion and naming.occasion != NO_OCCASION:
-            found = LIKE_EXACT + 5
+            found = LIKE_EXACT + LIKE_BY_OCCASION
         elif naming.date and candidate.date:
-            found = LIKE_EXACT + 2
+            found = LIKE_EXACT + LIKE_BY_DATE
         else:
             found = LIKE_LOOSE
         if found == LIKE_LOOSE and not _is_right_besides(naming, is_likely, knows_card, same_amount, other_amount,

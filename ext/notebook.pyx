@@ -89,7 +89,8 @@ cdef class Notebook(Journal):
     cdef void delivered(self, int64_t position) noexcept:
         self.told.append(position)
 
-    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code) noexcept:
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
+                      int64_t approved_minor) noexcept:
         return self._note("late", {"intent": intent, "reason": REASONS[reason]})
 
     cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:

@@ -1,6 +1,7 @@
 """What is asked of the journal (``Wanted``), what it knows (``Original``), and the choice among what may be meant."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.kind cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
 from switch.naming cimport Naming
 from switch.record cimport RequestPart
 from switch.transaction cimport DeadlineList
@@ -12,6 +13,8 @@ cdef enum WantedBy:
 cdef enum:
     RECENT_MAX = 64
     REFERENCE_ROOM = 64       # characters of what names an original
+    # Kinds that undo what they refer to.
+    VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
 
 cdef struct Reference:        # a request that refers to an original, written down a short while ago
     int64_t position
@@ -91,8 +94,9 @@ cdef class Original:
     cdef readonly int64_t refunded_minor
     cdef readonly bint is_crowded         # more refers to it than is looked at
 
-    cdef void count(self, int kind, int64_t amount_minor) noexcept nogil
-    """Something of this kind and amount refers to it, and stands."""
+    cdef void count(self, int kind, int64_t amount_minor, int64_t approved_minor) noexcept nogil
+    """Something of this kind and amount refers to it, stands, and is not undone itself; ``approved_minor`` is the part
+    of it that was approved, 0 for all of it."""
 
     cdef int64_t worth(self) noexcept nogil
     """What was approved of it."""
@@ -110,4 +114,5 @@ cdef class Choice:
     cdef uint32_t _standing       # of the best sort, if that is not exact
 
     cdef int offer(self, object candidate, int likeness, bint stands, int64_t order) except -1
+    cdef bint is_exact(self) noexcept
     cdef object chosen(self)

@@ -2,9 +2,7 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
-from switch.kind cimport (
-    KIND_COMPLETION, KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND, KIND_REFUND_VOID, KIND_VOID,
-)
+from switch.kind cimport KIND_COMPLETION, KIND_REFUND
 from switch.naming cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
 
 
@@ -100,13 +98,14 @@ cdef class Wanted:
 cdef class Original:
     """Made by whoever finds it."""
 
-    cdef void count(self, int kind, int64_t amount_minor) noexcept nogil:
+    cdef void count(self, int kind, int64_t amount_minor, int64_t approved_minor) noexcept nogil:
+        cdef int64_t worth_minor = approved_minor if approved_minor else amount_minor
         if kind == KIND_REFUND:
-            self.refunded_minor += amount_minor
+            self.refunded_minor += worth_minor
         elif kind == KIND_COMPLETION:
             self.completions += 1
-            self.completed_minor += amount_minor
-        elif kind in (KIND_VOID, KIND_REFUND_VOID, KIND_PREAUTHORIZATION_VOID, KIND_COMPLETION_VOID):
+            self.completed_minor += worth_minor
+        elif VOIDS >> kind & 1:
             self.voids += 1
 
     cdef int64_t worth(self) noexcept nogil:
@@ -134,6 +133,9 @@ cdef class Choice:
             self._likeness = likeness
             self._order = order
         return 0
+
+    cdef bint is_exact(self) noexcept:
+        return self._best is not None and self._likeness >= LIKE_EXACT
 
     cdef object chosen(self):
         """None when there is none, or more than one may be meant."""

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT
 from switch.link cimport Link
 from switch.naming cimport LIKE_NOT, likeness
-from switch.originals cimport Choice
+from switch.originals cimport VOIDS, Choice
 from switch.record cimport fill_request
 from switch.registry cimport Terminal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
@@ -42,11 +42,9 @@ cdef bint _stands(const Outcome *entry) noexcept nogil:
 cdef Original _original_of(State state, uint32_t number):
     """An entry of the window as an original; None when no issuer had a part in it."""
     cdef Outcome *entry = state.duplicates.at(number)
-    cdef Outcome *other
     cdef const Transaction *transaction
     cdef Candidate candidate
     cdef Original original = Original.__new__(Original)
-    cdef uint32_t i
     fill_request(&original.request, state.registry, entry)
     memcpy(original.rrn, entry.rrn, sizeof(original.rrn))
     memcpy(original.authorization_code, entry.authorization_code, sizeof(original.authorization_code))
@@ -72,11 +70,28 @@ cdef Original _original_of(State state, uint32_t number):
     original.is_approved = entry.approved
     original.approved_minor = entry.approved_minor
     original.is_taken_back = entry.reversed
-    for i in range(state.duplicates.touched()):
-        other = state.duplicates.at(i)
-        if other.state != OUTCOME_FREE and other.refers_to == original.position and _stands(other):
-            original.count(other.kind, other.amount_minor)
+    _count_references(state, original)
     return original
+
+
+cdef int _count_references(State state, Original original) except -1:
+    """Add what refers to an original, and stands."""
+    cdef const Outcome *other
+    cdef uint32_t number
+    cdef dict standing = {}       # by position: its entry
+    for number in range(state.duplicates.touched()):
+        other = state.duplicates.at(number)
+        if other.state != OUTCOME_FREE and other.refers_to == original.position and _stands(other):
+            standing[other.intent or -1 - <int64_t>number] = number       # not in the journal yet: by a name of its own
+    for number in range(state.duplicates.touched() if standing else 0):
+        other = state.duplicates.at(number)
+        if (other.state != OUTCOME_FREE and other.refers_to in standing and VOIDS >> other.kind & 1 and _stands(other)
+                and not VOIDS >> state.duplicates.at(standing[other.refers_to]).kind & 1):
+            del standing[other.refers_to]
+    for number in standing.values():
+        other = state.duplicates.at(number)
+        original.count(other.kind, other.amount_minor, other.approved_minor)
+    return 0
 
 
 cdef Original recall(State state, const Naming *naming):

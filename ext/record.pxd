@@ -137,7 +137,7 @@ cdef packed struct LatePart:
     int64_t intent            # position of the INTENT that the issuer answers too late
     uint8_t reason            # the issuer's
     uint8_t authorization_code[6]     # zeros: none
-    uint8_t reserved
+    uint8_t approved_size     # 8: the approved amount, which is a part of the requested one, follows; 0
 
 cdef packed struct ClosedPart:
     int64_t reversal
@@ -186,7 +186,7 @@ cdef struct Record:           # one record, read: the parts that its type has
     OutcomePart outcome
     bint has_detail
     DetailPart detail
-    int64_t approved_minor    # of an OUTCOME; 0: all that was asked, or nothing
+    int64_t approved_minor    # of an OUTCOME or LATE; 0: all that was asked, or nothing
     ReversalPart reversal
     AttemptPart attempt
     ReversedPart reversed
@@ -218,7 +218,7 @@ cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, in
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,
-                    int64_t wall_us) noexcept nogil
+                    int64_t approved_minor, int64_t wall_us) noexcept nogil
 cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, const uint8_t *name, uint8_t name_size,
                       const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil
 

@@ -226,17 +226,19 @@ cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, 
 
 
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,
-                    int64_t wall_us) noexcept nogil:
+                    int64_t approved_minor, int64_t wall_us) noexcept nogil:
     cdef LatePart part
-    if room < sizeof(RecordHead) + sizeof(LatePart):
-        return -1
-    put_head(out, RECORD_LATE, sizeof(RecordHead) + sizeof(LatePart), wall_us)
+    cdef int size = sizeof(RecordHead) + sizeof(LatePart)
     part.intent = intent
+    part.approved_size = sizeof(int64_t) if approved_minor else 0
+    if room < <uint64_t>size + part.approved_size:
+        return -1
     part.reason = <uint8_t>reason
     memcpy(part.authorization_code, authorization_code, sizeof(part.authorization_code))
-    part.reserved = 0
+    put_head(out, RECORD_LATE, <uint64_t>size + part.approved_size, wall_us)
     memcpy(out + sizeof(RecordHead), &part, sizeof(LatePart))
-    return sizeof(RecordHead) + sizeof(LatePart)
+    memcpy(out + size, &approved_minor, part.approved_size)
+    return size + part.approved_size
 
 
 cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, const uint8_t *name, uint8_t name_size,
@@ -334,6 +336,11 @@ cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size
     return 0
 
 
+cdef int take_approved(const uint8_t **at, uint64_t *left, uint8_t size, Record *record) noexcept nogil:
+    record.approved_minor = 0
+    return take_part(at, left, &record.approved_minor, size) if size in (0, sizeof(int64_t)) else -1
+
+
 cdef int take_request(const uint8_t **at, uint64_t *left, Record *record) noexcept nogil:
     """Of any format: it is as one of today's when this returns."""
     cdef RequestPart *request = &record.request
@@ -407,12 +414,8 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         if status == 0:
             status = take_message(&at, &left, record.intent.sent_size, record)
     elif record.head.type == RECORD_OUTCOME:
-        status = take_part(&at, &left, &record.outcome, sizeof(OutcomePart))
-        record.approved_minor = 0
-        if status == 0 and record.outcome.approved_size:
-            status = -1
-            if record.outcome.approved_size == sizeof(int64_t):
-                status = take_part(&at, &left, &record.approved_minor, sizeof(int64_t))
+        status = (take_part(&at, &left, &record.outcome, sizeof(OutcomePart))
+                  or take_approved(&at, &left, record.outcome.approved_size, record))
         if status == 0 and record.outcome.intent == 0:
             status = take_request(&at, &left, record)
         record.has_detail = record.outcome.flags & FLAG_DETAIL
@@ -435,7 +438,8 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         if status == 0 and not delivered_is_whole(record):
             status = -1
     elif record.head.type == RECORD_LATE:
-        status = take_part(&at, &left, &record.late, sizeof(LatePart))
+        status = (take_part(&at, &left, &record.late, sizeof(LatePart))
+                  or take_approved(&at, &left, record.late.approved_size, record))
     elif record.head.type == RECORD_CLOSED:
         status = take_part(&at, &left, &record.closed, sizeof(ClosedPart))
         if status == 0:
@@ -560,9 +564,10 @@ cdef dict describe(const Record *record):
         parts["positions"] = positions_of(record)
         return parts
     elif record.head.type == RECORD_LATE:
-        parts["intent"] = record.late.intent
-        parts["reason"] = record.late.reason
+        parts |= {"intent": record.late.intent, "reason": record.late.reason}
         parts["authorization_code"] = record.late.authorization_code[:6].decode("ascii", "replace").strip("\0")
+        if record.approved_minor:
+            parts["approved_minor"] = record.approved_minor
     elif record.head.type == RECORD_CLOSED:
         parts["reversal"] = record.closed.reversal
         parts["original"] = record.closed.original

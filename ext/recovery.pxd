@@ -4,8 +4,9 @@ A request without an outcome is ended and reversed; reversals that no issuer ack
 within the duplicate window is remembered with its answers; links number on where they were.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.dialect cimport DialectTables
+from switch.late cimport KeptRecord, LateAnswers
 from switch.link cimport Link
 from switch.mending cimport Mender
 from switch.positions cimport PositionTable
@@ -13,24 +14,10 @@ from switch.record cimport Record, RequestPart
 from switch.replay cimport Visitor
 from switch.state cimport State
 
-cdef struct KeptRecord:       # a record that may still be needed, with its bytes behind it
-    int type
-    uint32_t size
-    uint32_t attempts         # of a REVERSAL or ADVICE
-    uint32_t unfound          # how often its issuer did not find what it takes back
-    int32_t link              # its number now; -1: the configuration has it no more
-    int32_t listener
-    int64_t elapsed_ns        # by the journal's own time
-    uint32_t link_name        # place in the list of names
-    bint is_covered           # an INTENT whose REVERSAL is there
-    bint is_told              # an ADVICE whose OUTCOME is there
-    uint32_t outcome          # of an ADVICE: its entry of the duplicate window, counted from 1; 0: none
-    uint32_t outcome_serial
-
-
 cdef class Recovery(Visitor):
     cdef readonly State state
     cdef PositionTable _intents               # without outcome: KeptRecord
+    cdef LateAnswers _late                    # to requests that have ended
     cdef PositionTable _reversals             # REVERSAL and ADVICE without REVERSED: KeptRecord
     cdef PositionTable _advices               # by position of its first record: entry of the store, counted from 1
     cdef PositionTable _originals             # by position of INTENT or ADVICE: the last record that takes it back
@@ -55,6 +42,7 @@ cdef class Recovery(Visitor):
     cdef readonly uint32_t resumed            # reversals and advices that go on
     cdef readonly uint32_t ended              # requests without outcome
     cdef readonly uint32_t reversed           # of them, those that are reversed now
+    cdef readonly uint32_t late               # requests that were approved after their end, and are reversed now
 
     cdef int _settle_clock(self, str boot) except -1
     cdef int64_t _stored_ns(self, const KeptRecord *kept, int64_t wall_us) noexcept
@@ -73,4 +61,5 @@ cdef class Recovery(Visitor):
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1
     cdef int _void(self, int64_t position, int64_t original) except -1
     cdef int _end(self, int64_t position) except -1
+    cdef int _reverse(self, int64_t position, const KeptRecord *kept, int cause) except -1
     cdef int _make_room(self) except -1

@@ -1,7 +1,7 @@
 """After a crash or a stop: the journal read back into the state machine's tables, before anybody connects."""
 
 cimport cython
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.commit cimport JournalFiles
@@ -10,20 +10,21 @@ from switch.dialect cimport DialectTables, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.elapsed cimport ELAPSED_SHIFT, elapsed_of
 from switch.journal cimport POSITION_FAILED
+from switch.late cimport KeptRecord, LateAnswers
 from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
-from switch.reason cimport REASON_TIMEOUT
+from switch.reason cimport REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE, RECORD_ATTEMPT,
-    RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_NUMBERS, RECORD_OUTCOME,
-    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, positions_of, read_record,
-    unpack_digits,
+    RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, positions_of,
+    read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
-from switch.reversal cimport CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.scan cimport read_text, scan_message
 from switch.segment cimport SegmentWriter
 from switch.takeback cimport CLASS_GIVEN_UP
@@ -53,6 +54,7 @@ cdef class Recovery(Visitor):
     def __init__(self, State state not None):
         self.state = state
         self._intents = PositionTable()
+        self._late = LateAnswers(self._intents, max([(<Link>link).late_ns for link in state.links], default=0))
         self._reversals = PositionTable()
         self._advices = PositionTable()
         self._originals = PositionTable()
@@ -129,9 +131,7 @@ cdef class Recovery(Visitor):
                 self.state.numbering.learn_stan(record.reversal.stan)
             if record.reversal.original:
                 self._originals.put(record.reversal.original, <uint64_t>record.position)
-                kept = <KeptRecord *>self._intents.get(record.reversal.original)
-                if kept != NULL:
-                    kept.is_covered = True
+                self._late.take_reversal(record.position, record.reversal.original)
         elif type == RECORD_ADVICE:
             self._take_advice(record)
         elif type == RECORD_CANCELLED:
@@ -143,9 +143,14 @@ cdef class Recovery(Visitor):
             if kept != NULL:
                 kept.attempts = record.attempt.attempts
         elif type == RECORD_REVERSED:
+            self._late.end_reversal(<KeptRecord *>self._reversals.get(record.reversed.reversal),
+                                    record.reversed.reason != REASON_ORIGINAL_NOT_FOUND)
             self._drop(self._reversals, record.reversed.reversal)
         elif type == RECORD_CLOSED:
+            self._late.end_reversal(<KeptRecord *>self._reversals.get(record.closed.reversal), False)
             self._drop(self._reversals, record.closed.reversal)
+        elif type == RECORD_LATE:
+            self._late.take(record)
         elif type == RECORD_NUMBERS:
             self.state.numbering.learn(record.numbers.reserved_to, record.numbers.day_max, record.numbers.day_floor,
                                        record.numbers.instance)
@@ -187,18 +192,16 @@ cdef class Recovery(Visitor):
         cdef KeptRecord *kept = <KeptRecord *>malloc(sizeof(KeptRecord) + record.head.size)
         if kept == NULL:
             raise MemoryError
+        memset(kept, 0, sizeof(KeptRecord))
         kept.type = record.head.type
         kept.size = record.head.size
-        kept.attempts = record.reversal.attempts if record.head.type == RECORD_REVERSAL else 0
-        kept.unfound = 0
+        if record.head.type == RECORD_REVERSAL:
+            kept.attempts = record.reversal.attempts
+            kept.original = record.reversal.original
         kept.elapsed_ns = self._record_ns
         kept.link = link
         kept.listener = listener
         kept.link_name = self._link_name_at[link_then] if link_then < len(self._link_name_at) else 0
-        kept.is_covered = False
-        kept.is_told = False
-        kept.outcome = 0
-        kept.outcome_serial = 0
         # The record's parts stand one after another before its message.
         memcpy(<uint8_t *>kept + sizeof(KeptRecord), record.message + record.message_size - record.head.size,
                record.head.size)
@@ -231,7 +234,7 @@ cdef class Recovery(Visitor):
             if read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &intent) > 0:
                 self._remember(record, &intent.request, kept.listener, kept.link, intent.message, intent.message_size)
         finally:
-            free(kept)
+            self._late.end(record, kept, self._elapsed_ns)
         return 0
 
     # --- the duplicate window -------------------------------------------------------------------------------------
@@ -369,7 +372,8 @@ cdef class Recovery(Visitor):
         numbering.go_on(self._now_us)
         if numbering.wants(self._now_us // US_A_SECOND, &block):
             numbering.ask(&block, 0)
-        writer.low_water = min([next_position] + self._reversals.positions()[:1] + self._intents.positions()[:1])
+        writer.low_water = min([next_position] + self._reversals.positions()[:1] + self._intents.positions()[:1]
+                               + self._late.owed()[:1])
         writer.begin(next_position, self._now_us, names_of(self.state, <JournalFiles>self.state.journal))
         (<JournalFiles?>self.state.journal).begin(writer, next_position)
         numbering.grant(self._now_us // US_A_SECOND)      # it stands at the beginning of the segment, durable
@@ -392,6 +396,10 @@ cdef class Recovery(Visitor):
             self._end(position)
             with nogil:
                 pass                     # others may look how far this has come
+        for position in self._late.owed():
+            self._make_room()
+            self._reverse(position, <const KeptRecord *>self._late.ended.get(position), CAUSE_LATE)
+            self.late += 1
         for number in range(self.state.duplicates.touched() if self._originals.count else 0):
             entry = self.state.duplicates.at(number)
             taken_back = <int64_t>self._originals.get(entry.intent)
@@ -537,34 +545,43 @@ cdef class Recovery(Visitor):
         self.resumed += 1
         return 0
 
+    cdef int _reverse(self, int64_t position, const KeptRecord *kept, int cause) except -1:
+        """Store the reversal of a request whose issuer may have charged it, or has done so late."""
+        cdef State state = self.state
+        cdef Record record
+        cdef uint8_t pan[20]
+        cdef const uint8_t *sent
+        cdef uint32_t sent_size
+        cdef Link link = self._link_of(position, kept.link, kept.link_name)
+        read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
+        sent_size = record.message_size
+        unpack_digits(record.request.pan, record.request.pan_digits, pan)
+        sent = self._copies.mended(link.tables, record.message, &sent_size, state.aside, False)
+        if kept.is_late and kept.late_minor:
+            sent = self._copies.with_part(link.tables, sent, sent_size, kept.late_minor)
+        if reverse(state, link, state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES), NO_LISTENER,
+                   sent, sent_size, pan, record.request.pan_digits, record.intent.rrn,
+                   kept.late_code if kept.is_late and kept.late_code[0] else NULL, position,
+                   cause) == POSITION_FAILED:
+            raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
+                                 "stored: see limits.reversals_max, and room on the disk")
+        return 0
+
     cdef int _end(self, int64_t position) except -1:
         """A request whose outcome nobody knows: it is reversed if it can be, and ends as a time-out."""
         cdef State state = self.state
         cdef Record record
         cdef Outcome told
-        cdef uint8_t pan[20]
-        cdef uint32_t number, terminal
+        cdef uint32_t number
         cdef Outcome *entry = &told
-        cdef const uint8_t *sent
-        cdef uint32_t sent_size
-        cdef Link link
         cdef KeptRecord *kept = <KeptRecord *>self._intents.get(position)
         self._make_room()
         read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
-        sent_size = record.message_size
         memset(&told, 0, sizeof(Outcome))
-        unpack_digits(record.request.pan, record.request.pan_digits, pan)
         if record.request.kind < KINDS_MAX and kind_traits(record.request.kind).reversible:
             told.reversed = True
-            if not kept.is_covered:
-                link = self._link_of(position, kept.link, kept.link_name)
-                terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
-                sent = self._copies.mended(link.tables, record.message, &sent_size, state.aside, False)
-                if reverse(state, link, terminal, NO_LISTENER, sent, sent_size, pan,
-                           record.request.pan_digits, record.intent.rrn, NULL, position,
-                           CAUSE_RESTART) == POSITION_FAILED:
-                    raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
-                                         "stored: see limits.reversals_max, and room on the disk")
+            if not kept.is_covered or kept.is_late:
+                self._reverse(position, kept, CAUSE_LATE if kept.is_late else CAUSE_RESTART)
                 self.reversed += 1
         number = self._open_entry(&record.request, kept.listener, 0, False)
         if number != OUTCOME_NONE:

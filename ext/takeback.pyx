@@ -38,6 +38,7 @@ cdef enum:
     CLASS_AUTHORIZATION = 1
     CLASS_FINANCIAL = 2
     WAITS = -2                    # beside the reasons: its answer waits for the look-up
+    RECORDS_SPARE = 4096          # heads and parts of a REVERSAL and a CANCELLED
     UNSURE_SECONDS = 60           # so long a look-up that brings neither yes nor no is tried again
 
 
@@ -290,7 +291,9 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
         state.reversals.release(link.reversals, number)
         pay(state, link)
         return
-    if (_take_back_original(state, original) == POSITION_FAILED
+    # Both of them or none: what is tried once more would be taken back by a second reversal.
+    if (not state.journal.has_room(2 * (<uint64_t>len(original.message) + reversal.source_size) + RECORDS_SPARE)
+            or _take_back_original(state, original) == POSITION_FAILED
             or state.journal.cancelled(reversal.position, original.position, CAUSE_SETTLED) == POSITION_FAILED):
         # Nothing could be stored just now: once more, later.
         state.reversals.seek(link.reversals, number, state.calendar.now_ns + SOUGHT_AGAIN_NS)

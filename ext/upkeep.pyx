@@ -39,6 +39,13 @@ cdef int64_t lowest_waiting(State state, int64_t lowest):
             if transaction.state == TRANSACTION_WAITING:
                 lowest = min(lowest, transaction.position)
             number = transaction.next
+        number = link.late.head
+        while number != TRANSACTION_NONE:
+            transaction = state.transactions.at(number)
+            # If it is approved yet, and its reversal finds no room, the next start must know what to take back.
+            if not transaction.settled:
+                lowest = min(lowest, transaction.position)
+            number = transaction.next
     return lowest
 
 

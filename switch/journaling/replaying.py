@@ -29,6 +29,7 @@ class Replayed:
         resumed: Reversals that go on.
         ended: Requests without an outcome, which ended as time-outs.
         reversed: Of them, those for which a reversal was stored.
+        late: Requests that were approved after their end, and whose reversal is stored only now.
         torn_bytes: Cut off the end: of a batch that was being written.
     """
 
@@ -38,6 +39,7 @@ class Replayed:
     resumed: int
     ended: int
     reversed: int
+    late: int
     torn_bytes: int
 
 
@@ -117,6 +119,7 @@ def replay_into(
         resumed=recovery.resumed,
         ended=recovery.ended,
         reversed=recovery.reversed,
+        late=recovery.late,
         torn_bytes=tail.torn_bytes,
     )
 

@@ -49,11 +49,15 @@ class Seeker:
         self._damaged_gauge = stats.gauge(
             "authswitch_originals_unreadable_segments", "Journal segments in which no original can be found."
         )
+        self._cut_off_counter = stats.counter(
+            "authswitch_originals_cut_off_total", "Look-ups that ended before all that may be meant was looked at."
+        )
         self._questions: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._finder: Finder | None = None
         self._unindexed = self._damaged = 0
+        self._cut_off = self._cut_off_counted = 0
         self._told = ""
 
     # --- the loop's side ------------------------------------------------------------------------------------------
@@ -80,6 +84,9 @@ class Seeker:
         self._stats.set(self._waiting_gauge, self._engine.state.inquiries.waiting.count)
         self._stats.set(self._unindexed_gauge, self._unindexed)
         self._stats.set(self._damaged_gauge, self._damaged)
+        cut_off = self._cut_off
+        self._stats.add(self._cut_off_counter, cut_off - self._cut_off_counted)
+        self._cut_off_counted = cut_off
 
     def _poll(self) -> None:
         for wanted in self._engine.take_wanted():
@@ -116,7 +123,8 @@ class Seeker:
             # Whatever it is: what waits is owed an answer, and reversals are not sent without one.
             self._tell(f"{type(error).__name__}: {error}")
             return None, False
-        return original, finder.position >= wanted.asked_at and not finder.damaged
+        self._cut_off += finder.is_cut_off
+        return original, finder.position >= wanted.asked_at and not (finder.damaged or finder.is_cut_off)
 
     def _index_one(self) -> None:
         """Prepare for questions, by the index of one sealed segment that has none."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from switch.disk import ScriptedDisk
+from switch.finding import Finder
+from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import OTHER_MERCHANT, VISA, change, link
@@ -245,3 +248,50 @@ def test_too_many_references_to_one_payment_are_refused():
     world.tick()
     assert terminal.read_one()["39"] == "12"
     assert terminal.ask(taking_back(world, request))["39"] == "00"
+
+
+@pytest.mark.parametrize("date", ["0115", "0116"])
+def test_the_batch_that_is_named_goes_before_what_is_alike_in_all_else(date):
+    """The terminal's clock may stand on another day, and the amount of a refund may be another payment's."""
+    world = world_of("cup", "cup")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, told = approve(world, terminal, bank, request)
+    terminal = world.later(DAY_S)
+    other = change(request, f60="22000002", f4="000000000400")
+    approve(world, terminal, bank, other)
+    refund = referring(world, "refund", request, told, f37=None, f4="000000000400")
+    terminal.send(change(refund, f61=refund["61"][:-4] + date))
+    world.tick()
+    assert bank.read_one()["61"][6:12] == asked["11"]
+
+
+def test_a_stan_that_begins_anew_many_times_is_found_as_far_as_originals_are_kept():
+    world, terminal, bank, request, asked, _ = started()
+    for times in range(1, 101):
+        terminal = world.later(DAY_S / 5)
+        date = f"01{15 + times // 5}" if times < 85 else f"02{times // 5 - 16:02d}"
+        hour = f"{times % 5 * 4 + 1:02d}0000"
+        approve(world, terminal, bank, change(request, f7=date + hour, f12=hour, f13=date))
+    terminal = world.later(1)
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    assert stans_taken_back(world, bank) == [asked["11"]]
+
+
+def test_a_look_up_that_cannot_look_at_all_is_not_certain():
+    """A terminal that uses one STAN over and over, and does not say when."""
+    world, terminal, bank, request, _, _ = started()
+    for times in range(70):
+        moment = f"0115{times // 60:02d}{times % 60:02d}00"
+        approve(world, terminal, bank, change(request, f7=moment, f12=moment[4:]))
+    terminal = world.later(LATER_S)
+    world.is_sought = False
+    nameless = original_data_of(request, "iso87-ascii", moment="0" * 10)
+    assert terminal.ask(taking_back(world, request, f90=nameless))["39"] == "00"
+    world.sync()
+    (wanted,) = world.engine.take_wanted()
+    finder = Finder(ScriptedDisk(world.memory), KEY, days=DAYS)
+    assert (finder.find(wanted), finder.is_cut_off) == (None, True)
+    world.engine.settle(wanted, None, not finder.is_cut_off)
+    world.tick()
+    assert bank.read() == []

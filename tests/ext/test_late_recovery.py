@@ -1,0 +1,117 @@
+"""Late approvals whose reversal found no room: the next start owes it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from switch.recovery import RecoveryFailed
+from tests.ext.journal_world import JournalWorld, records_of
+from tests.ext.numbers import spend_numbers
+from tests.ext.test_journal_unended import LIMITS, SEGMENT_BYTES, run_on
+from tests.ext.world import LINKS_AT_ONCE, link, purchase
+
+PARTS = (link("bank-a", "cup", reversal={"booking_horizon_seconds": 0}),)
+PART = "000000000500"
+
+
+def timed_out(**changes):
+    """A purchase that nobody answered in time: its world, its issuer, what that was asked, and the reversal."""
+    world = JournalWorld(**{"links": LINKS_AT_ONCE} | changes, begins=False)
+    world.begin(SEGMENT_BYTES)
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    world.advance(15.1)
+    assert terminal.read_one()["39"] == "68"
+    return world, issuer, asked, issuer.read_one()
+
+
+def of_type(world, name):
+    world.sync()
+    return [record for record in records_of(world.memory)[0] if record["type"] == name]
+
+
+def test_reversal_that_found_no_room_is_owed_by_the_next_start():
+    world, issuer, asked, taken_back = timed_out()
+    issuer.answer(taken_back, "25")
+    spend_numbers(world)
+    issuer.answer(asked)
+    assert (len(of_type(world, "LATE")), len(of_type(world, "REVERSAL"))) == (1, 1)
+    for _ in range(2):
+        world = world.killed(links=LINKS_AT_ONCE)
+        assert world.engine.owed == 1
+        sent = world.issuer().read_one()
+        assert (sent["t"][:3], sent["37"], sent["38"]) == ("042", asked["37"], "A1B2C3")
+        assert sent["90"][4:10] == asked["11"]
+    assert [record["cause"] for record in of_type(world, "REVERSAL")] == ["timeout", "late_approval"]
+
+
+def test_it_is_owed_however_late_the_crash_comes():
+    world, issuer, asked, taken_back = timed_out(limits=LIMITS)
+    issuer.answer(taken_back, "25")
+    world.advance(1)
+    spend_numbers(world)
+    issuer.answer(asked)
+    issuer.close()
+    run_on(world)
+    after = world.killed(links=LINKS_AT_ONCE, later_s=50_000)
+    assert after.engine.owed == 1
+    assert after.issuer().read_one()["90"][4:10] == asked["11"]
+
+
+def test_a_crash_in_the_recovery_loses_nothing():
+    world, issuer, asked, taken_back = timed_out()
+    issuer.answer(taken_back, "25")
+    spend_numbers(world)
+    issuer.answer(asked)
+    world.sync()
+    calls = len(world.killed(links=LINKS_AT_ONCE).memory.calls)
+    for number in range(calls):
+        disk = world.memory.copy()
+        disk.fail_at = number
+        with suppress(OSError, RecoveryFailed):
+            JournalWorld(disk, now_s=world.now_s, links=LINKS_AT_ONCE)
+        again = JournalWorld(disk.copy(), now_s=world.now_s + 1, links=LINKS_AT_ONCE)
+        assert again.engine.owed == 1, number
+
+
+@pytest.mark.parametrize("code", ["00", "94"])
+def test_what_its_issuer_has_taken_back_is_not_owed(code):
+    world, issuer, asked, taken_back = timed_out()
+    issuer.answer(taken_back, code)
+    issuer.answer(asked)
+    world.sync()
+    assert world.killed(links=LINKS_AT_ONCE).engine.owed == 0
+
+
+def test_what_is_declined_late_is_not_owed():
+    world, issuer, asked, taken_back = timed_out()
+    issuer.answer(taken_back, "25")
+    issuer.answer(asked, "51")
+    world.sync()
+    assert world.killed(links=LINKS_AT_ONCE).engine.owed == 0
+
+
+def test_a_reversal_that_is_owed_anyway_is_not_owed_twice():
+    world, issuer, asked, _ = timed_out()
+    issuer.answer(asked)
+    world.sync()
+    world = world.killed(links=LINKS_AT_ONCE)
+    assert world.engine.owed == 1
+    issuer = world.issuer()
+    issuer.answer(issuer.read_one())
+    world.sync()
+    assert world.killed(links=LINKS_AT_ONCE).engine.owed == 0
+
+
+def test_the_part_that_was_approved_is_what_is_taken_back():
+    world, issuer, asked, taken_back = timed_out(links=PARTS, routes=["6,,,,,,bank-a:1"])
+    issuer.answer(taken_back, "25")
+    spend_numbers(world)
+    issuer.answer(asked, "10", f4=PART)
+    (late,) = of_type(world, "LATE")
+    assert late["approved_minor"] == int(PART)
+    after = world.killed(links=PARTS, routes=["6,,,,,,bank-a:1"])
+    assert after.issuer().read_one()["4"] == PART
