@@ -54,7 +54,7 @@ def _stranger(value):
 
 SIGN_IN_FAULTS = (
     "nothing is wrong with them",
-    "the terminal has no master key (tmk)",
+    "the terminal has no master key (tmk) of DES",
     "the terminal has no PIN key (tpk); the answer has a place for both working keys",
     "the PIN key (tpk) has 24 bytes; the answer has a place for 8 or 16",
     "the MAC key (tak) is missing, not of DES, or longer than the PIN key; the answer carries none such",

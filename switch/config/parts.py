@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from switch.config.models import Config, LinkSection
+from switch.config.terminal_keys import TerminalKeys
 from switch.dialects import Dialect, load_dialect
 from switch.dialects.attempts import Attempts
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
@@ -93,9 +94,12 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
     registry = risk = None
     if keys is not None or config.keys is None:
         source = NoKeys() if keys is None else keys.source()
+        terminal_keys = None if keys is None else TerminalKeys(keys)
         if keys is not None:
             problems += _check_link_keys(config, keys)
-        registry = _attempt(problems, lambda: _load_registry(config, source))
+        registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
+        if config.keys is not None and terminal_keys is not None:
+            problems += terminal_keys.warnings(str(config.keys.file))
     if registry is not None and config.risk is not None:
         risk_file, merchants = config.risk.file, registry
         risk = _attempt(problems, lambda: load_risk(risk_file, source, merchants))

@@ -306,12 +306,12 @@ CLEAR = {"tak": bytes(range(16)), "tpk": bytes(range(16, 32)), "tmk": bytes(rang
         (CUP_SIGN_IN, "x9.19", "none", {}, "63", "the terminal has no PIN key (tpk)"),
         (CUP_SIGN_IN, "none", "iso-0", {}, "63", "the MAC key (tak) is missing"),
         # Its keys were put into it by other means.
-        (CUP_SIGN_IN, "x9.19", "iso-0", {"tmk": None}, "00", "the terminal has no master key (tmk)"),
+        (CUP_SIGN_IN, "x9.19", "iso-0", {"tmk": None}, "00", "the terminal has no master key (tmk) of DES"),
         (CUP_SIGN_IN, "none", "none", {"tmk": None}, "00", None),
         # Where keys have a message of their own, a sign-on does not ask for them.
         (ISO_SIGN_ON, "aes-cmac", "iso-0", {}, "00", None),
         (ISO_KEYS, "aes-cmac", "iso-0", {}, "63", "the MAC key (tak) is missing, not of DES"),
-        (ISO_KEYS, "x9.19", "iso-0", {"tmk": None}, "63", "the terminal has no master key (tmk)"),
+        (ISO_KEYS, "x9.19", "iso-0", {"tmk": None}, "63", "the terminal has no master key (tmk) of DES"),
     ],
 )
 def test_keys_that_an_answer_cannot_carry(

@@ -188,6 +188,19 @@ def test_what_may_be_told(make_world, verify, code, amount):
     world.settle()
 
 
+@pytest.mark.parametrize(("policy", "code"), [("always", "10"), ("never", "05")])
+@pytest.mark.parametrize("said", ["00", "10"])
+def test_issuer_that_calls_a_part_an_approval_is_not_quoted(make_world, said, policy, code):
+    """Its terminal would take it for the whole amount."""
+    world = world_with(make_world, listeners=listener_that(policy), match={"verify": [41]})
+    terminal, issuer, _, question = asked(world)
+    issuer.answer(question, said, f4=PART)
+    answer = terminal.read_one()
+    assert (answer["39"], answer.get("4")) == (code, PART if code == "10" else ASKED)
+    world.tick()
+    assert [sent["t"] for sent in issuer.read()] == ([] if code == "10" else ["0420"])
+
+
 # --- mismatches -------------------------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,27 @@ def test_payments_can_be_taken_back_when_no_more_are_accepted(make_world):
     assert world.engine.owed == 16
 
 
+def test_approvals_that_wait_to_leave_count_as_what_may_have_to_be_taken_back(make_world):
+    """Their terminals may hang up before they have them."""
+    world = make_world(limits={"reversals_max": 16}, links=LINKS[:1], routes=ONE_ROUTE)
+    issuer, line, other = world.issuer(), world.terminal(), world.terminal()
+    for _ in range(14):
+        line.send(purchase(world))
+    questions = issuer.read()
+    assert len(questions) == 14
+    world.syncs = False
+    for question in questions:
+        issuer.answer(question)
+    assert world.engine.state.transactions.in_use == 0
+    other.send(purchase(world))
+    world.syncs = True
+    assert other.read_one()["39"] == "96"
+    assert issuer.read() == []
+    assert [answer["39"] for answer in line.read()] == ["00"] * 14
+    assert other.send(purchase(world)) == 0
+    assert len(issuer.read()) == 1
+
+
 def test_a_link_that_owes_its_share_gets_no_more_payments(make_world):
     world = make_world(
         limits={"reversals_max": 64},
