@@ -288,6 +288,8 @@ cdef class Engine:
             if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
                 settle_reversal(self.state, wanted.number, original, is_certain)
         else:
+            # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
+            self.state.inquiries.note_answer(wanted.terminal)
             transaction = self.state.transactions.at(wanted.number)
             if transaction.state == TRANSACTION_SEEKING and transaction.departure == wanted.serial:
                 resume_request(self.state, wanted.number, original, is_certain)

@@ -43,6 +43,7 @@ cdef class Inquiries:
     cdef readonly uint32_t share_percent      # of the places that are free, for one terminal
     cdef uint32_t _terminals
     cdef uint32_t *_held                      # by terminal: of the places
+    cdef uint8_t *_asked                      # by terminal: look-ups that are not answered yet
     cdef readonly uint64_t serial             # of the last inquiry
     cdef Referred referred
     cdef Reference _recent[RECENT_MAX]
@@ -52,6 +53,9 @@ cdef class Inquiries:
     """Whether one more request of a terminal may wait."""
     cdef void hold(self, uint32_t terminal) noexcept nogil
     cdef void let_go(self, uint32_t terminal) noexcept nogil
+    cdef bint ask(self, uint32_t terminal) noexcept nogil
+    """Take one of the few look-ups that a terminal may have at one time; whether there was one left."""
+    cdef void note_answer(self, uint32_t terminal) noexcept nogil
 
     cdef int64_t _scanned_until_ns            # when what memory was gone through for is paid
     cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil
@@ -69,6 +73,7 @@ cdef class Wanted:
     cdef readonly int64_t asked_at        # the answer must know the journal up to this position
     cdef int by                   # WantedBy
     cdef uint32_t number          # of the entry or transaction
+    cdef uint32_t terminal        # of the transaction
     cdef uint64_t serial          # of the inquiry: tells a reused entry from the one that asked
 
 

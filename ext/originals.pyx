@@ -10,6 +10,7 @@ cdef enum:
     ENTRY_SCAN_NS = 50
     SCAN_SHARE = 10           # one part in so many of the time
     SCANS_AHEAD_NS = 1_000_000_000
+    ASKED_MAX = 2             # look-ups of one terminal at one time: those of others take their turns between them
     SHARE_LEAST = 4           # places that a terminal may have, however few are free
 
 
@@ -30,11 +31,13 @@ cdef class Inquiries:
     def __cinit__(self, *, uint32_t room=1_000, uint32_t terminals=0, **_):
         self._terminals = terminals
         self._held = <uint32_t *>calloc(terminals + 1, sizeof(uint32_t))
-        if self._held == NULL:
+        self._asked = <uint8_t *>calloc(terminals + 1, sizeof(uint8_t))
+        if self._held == NULL or self._asked == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         free(self._held)
+        free(self._asked)
 
     def __init__(self, *, uint32_t room=1_000, uint32_t terminals=0, uint32_t share_percent=100,
                  double patience_ms=5_000, bint refuses_unknown=False, bint refuses_excess=True,
@@ -60,6 +63,18 @@ cdef class Inquiries:
     cdef void let_go(self, uint32_t terminal) noexcept nogil:
         if terminal < self._terminals:
             self._held[terminal] -= 1
+
+    cdef bint ask(self, uint32_t terminal) noexcept nogil:
+        if terminal >= self._terminals:
+            return True
+        if self._asked[terminal] >= ASKED_MAX:
+            return False
+        self._asked[terminal] += 1
+        return True
+
+    cdef void note_answer(self, uint32_t terminal) noexcept nogil:
+        if terminal < self._terminals and self._asked[terminal]:
+            self._asked[terminal] -= 1
 
     cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil:
         if self._scanned_until_ns > now_ns + SCANS_AHEAD_NS:

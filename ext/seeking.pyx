@@ -106,7 +106,8 @@ cdef list take_wanted(State state):
     number = state.inquiries.waiting.head
     while number != <uint32_t>TRANSACTION_NONE and len(found) < ASKED_AT_ONCE_MAX:
         transaction = state.transactions.at(number)
-        if not transaction.is_asked and transaction.position <= durable:
+        if (not transaction.is_asked and transaction.position <= durable
+                and state.inquiries.ask(transaction.terminal)):
             transaction.is_asked = True
             found.append(wanted_by_request(state, number))
         number = transaction.next
@@ -147,6 +148,7 @@ cdef Wanted wanted_by_request(State state, uint32_t number):
     wanted.by = WANTED_BY_REQUEST
     wanted.number = number
     wanted.serial = transaction.departure
+    wanted.terminal = transaction.terminal
     wanted.asked_at = transaction.position
     state.transactions.recall_request(transaction, &state.request)
     read_naming(state.registry, tables, &state.request, &state.duplicates.at(transaction.outcome).key,

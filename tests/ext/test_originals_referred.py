@@ -318,6 +318,31 @@ def test_one_terminal_does_not_take_all_places():
     assert world.engine.state.inquiries.waiting.count == 0
 
 
+def test_look_ups_of_one_terminal_leave_turns_for_those_of_others():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, other, bank = world.terminal("pos"), world.terminal("pos"), world.issuer()
+    world.is_sought = False
+    requests = [referring(world, "refund", bought(world), {"37": "702012000345"}) for _ in range(5)]
+    for request in requests:
+        terminal.send(request)
+    other.send(referring(world, "refund", bought(world, f41="10000001"), {"37": "702012000345"}))
+    world.sync()
+    wanted = world.engine.take_wanted()
+    assert len(wanted) == 3  # two of the first terminal
+    # What has waited too long goes on without, and has to be looked up all the same: it makes no room for more.
+    world.advance(6)
+    assert len(bank.read()) == 6
+    for request in requests:
+        terminal.send(change(request, f11=world.stan()))
+    world.sync()
+    assert world.engine.take_wanted() == []
+    world.engine.settle(wanted[0], None)
+    assert len(world.engine.take_wanted()) == 1
+    for one in wanted[1:]:
+        world.engine.settle(one, None)
+    assert len(world.engine.take_wanted()) == 1
+
+
 def test_without_a_journal_memory_knows_originals():
     world = World(routes=["6,,,,,,bank-a:1"])
     terminal, bank = world.terminal("iso"), world.issuer()
