@@ -131,6 +131,25 @@ def test_refunds_come_to_the_sale_and_no_further():
     assert terminal.read_one()["39"] == "12"
 
 
+def test_refund_that_was_voided_does_not_count():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    refund = referring(world, "refund", request, told)
+    _, refunded = approve(world, terminal, bank, refund)
+    for kind, code in (("refund", "13"), ("void", "12")):  # it is with the cardholder already
+        ask(world, terminal, referring(world, kind, request, told))
+        assert terminal.read_one()["39"] == code
+    original = original_data_of(refund, "iso87-ascii")
+    undone = change(refund, f3="220000", f11=world.stan(), f37=refunded["37"], f90=original)
+    assert approve(world, terminal, bank, undone)[1]["39"] == "00"
+    for kind in ("refund", "void"):
+        ask(world, terminal, referring(world, kind, request, told))
+        bank.answer(bank.read_one(), "05")
+        assert terminal.read_one()["39"] == "05"
+
+
 def test_refunds_count_when_the_link_of_their_sale_is_gone():
     world = world_of("iso87-ascii", "iso87-ascii")
     terminal, bank = world.terminal("pos"), world.issuer()
@@ -172,27 +191,38 @@ def test_two_refunds_at_once_do_not_pass_one_another():
     assert sorted(answer["39"] for answer in terminal.read()) == ["00", "13"]
 
 
+def completing(world, held, told, amount):
+    """The completion of a hold."""
+    original = original_data_of(held, "iso87-ascii")
+    return change(held, t="0220", f11=world.stan(), f25="06", f4=amount.rjust(12, "0"), f37=told["37"], f90=original)
+
+
 @pytest.mark.parametrize(("amount", "code"), [("1150", "00"), ("1151", "13")])
 def test_completion_is_held_to_its_hold(amount, code):
     world = world_of("iso87-ascii", "iso87-ascii")
     terminal, bank = world.terminal("pos"), world.issuer()
     held = bought(world, t="0100")
     asked, told = approve(world, terminal, bank, held)
-    completion = change(
-        held,
-        t="0220",
-        f11=world.stan(),
-        f25="06",
-        f4=amount.rjust(12, "0"),
-        f37=told["37"],
-        f90=original_data_of(held, "iso87-ascii"),
-    )
-    ask(world, terminal, completion)
+    ask(world, terminal, completing(world, held, told, amount))
     if code == "00":
         sent = bank.read_one()
         assert is_named(sent | {"38": "A1B2C3"}, asked, "iso87-ascii")
         bank.answer(sent)
     assert terminal.read_one()["39"] == code
+
+
+def test_completions_come_to_their_hold_together_and_end_it():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    held = bought(world, t="0100")
+    _, told = approve(world, terminal, bank, held)
+    assert approve(world, terminal, bank, completing(world, held, told, "600"))[1]["39"] == "00"
+    ask(world, terminal, completing(world, held, told, "551"))
+    assert terminal.read_one()["39"] == "13"
+    original = original_data_of(held, "iso87-ascii")
+    ask(world, terminal, change(held, f3="020000", f11=world.stan(), f37=told["37"], f90=original))
+    assert terminal.read_one()["39"] == "12"
+    assert approve(world, terminal, bank, completing(world, held, told, "550"))[1]["39"] == "00"
 
 
 @pytest.mark.parametrize("refuses", [False, True])

@@ -148,7 +148,10 @@ class Checker:
     def is_settled_by_hand(self, key: Key) -> bool:
         """Whether an operator has given up what was owed of a payment, or the switch may have forgotten it."""
         payment = self.payments.get(key)
-        return payment is not None and (payment.is_settled_by_hand or payment.is_out_of_window)
+        if payment is None:
+            return False
+        is_lost = payment.is_recalled and not self.finds_originals
+        return payment.is_settled_by_hand or payment.is_out_of_window or is_lost
 
     def must_know_originals(self, original: Key) -> bool:
         """Whether the switch must find a payment that another one refers to."""

@@ -37,6 +37,7 @@ class Payment:
         asked_ns, first_asked_ns: When the switch has read it last, and first.
         life: In which of the switch's lives that was.
         is_out_of_window: Whether the switch may have forgotten it when it was asked or taken back again.
+        is_recalled: Whether it is taken back after that: the switch must find it in its journal.
         stood_in: Whether the switch has approved it in its issuer's stead.
         is_settled_by_hand: Whether an operator has given up what was owed of it: the issuer may know of it or not.
         was_refused_unwritten: Whether it was refused by a switch that could perhaps not write that down.
@@ -64,6 +65,7 @@ class Payment:
     first_asked_ns: int | None = None
     life: int = 0
     is_out_of_window: bool = False
+    is_recalled: bool = False
     stood_in: bool = False
     is_settled_by_hand: bool = False
     was_refused_unwritten: bool = False

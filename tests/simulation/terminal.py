@@ -45,6 +45,9 @@ WINDOW_ENDS_NS = 300 * MS
 VAGUE_NS = 1_600 * MS
 """The same where the switch has been started again since: it knows the age of what was before in whole seconds."""
 
+LONG_AFTER = 0.15
+"""How likely a customer comes back when the switch has forgotten the payment, where that is soon."""
+
 SETTLED_REASONS = frozenset({"approved", "original_not_found", "no_such_issuer"})
 """With which a terminal takes its reversal for done; the last of them where a configuration has lost a link, and the
 switch knows nothing of the original."""
@@ -73,6 +76,8 @@ class Terminal:
             self._moments = {12: slice(0, 12)}
         self._window_ns = world.setting.window_seconds * SECOND
         self._is_forgotten_soon = world.setting.is_forgetful
+        self._is_searched = options.journal and self._is_forgotten_soon
+        self._awaits_customer = False
         self._pin_key = world.terminal_pin_key(self.id)
         self.clock = clock
         self.plant = plant
@@ -80,6 +85,7 @@ class Terminal:
         self.tally = tally
         self.draw = options.stream(f"terminal/{number}")
         self.draw_names = options.stream(f"names/{number}")
+        self.draw_later = options.stream(f"later/{number}")
         self.rates = options.rates()
         self.left = options.requests
         self.payments: list[Payment] = []
@@ -105,7 +111,7 @@ class Terminal:
     @property
     def is_done(self) -> bool:
         """Whether it has nothing more to say."""
-        return self.left == 0 and self.exchange is None
+        return self.left == 0 and self.exchange is None and not self._awaits_customer
 
     def start(self) -> None:
         """Begin to serve customers."""
@@ -121,6 +127,9 @@ class Terminal:
         if self.left == 0:
             return
         self.left -= 1
+        if (remembered := self._remembered()) is not None:
+            self._await_customer(remembered)
+            return
         voidable = [
             one
             for one in self.payments
@@ -163,6 +172,24 @@ class Terminal:
         standing = [one for one in self.payments if one.state == APPROVED and one.key.kind in REGRETTED]
         standing = [one for one in standing if not one.is_voided and not one.is_reuse and self._is_known(one)]
         return self.draw.choice(standing) if standing else None
+
+    def _remembered(self) -> Payment | None:
+        """A payment that its customer comes back for when nothing but the switch's journal knows it any more."""
+        if not self._is_searched or self.draw_later.random() >= LONG_AFTER:
+            return None
+        standing = [one for one in self.payments if one.state == APPROVED and one.key.kind in REGRETTED]
+        standing = [one for one in standing if not (one.is_voided or one.is_reuse or one.is_out_of_window)]
+        return self.draw_later.choice(standing) if standing else None
+
+    def _await_customer(self, payment: Payment) -> None:
+        self._awaits_customer = True
+        forgotten_ns = (payment.first_asked_ns or 0) + self._window_ns + VAGUE_NS
+        self.clock.after(max(forgotten_ns - self.clock.now_ns, 0), self._take_back_long_after, payment)
+
+    def _take_back_long_after(self, payment: Payment) -> None:
+        self._awaits_customer = False
+        payment.is_recalled = not payment.is_out_of_window
+        self._take_back(payment)
 
     def _is_known(self, payment: Payment) -> bool:
         """Whether the switch must know its number and moment: so that another amount under them is refused."""
@@ -264,7 +291,7 @@ class Terminal:
         self.clock.tell(
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
         )
-        self.wire.to_switch(frame, partial(self._asked, exchange.payment))
+        self.wire.to_switch(frame, self._noted(exchange))
         self._said.append((exchange.payment, frame))
         if self._happens("duplicate"):
             self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange, frame)
@@ -288,16 +315,21 @@ class Terminal:
         return framing.wrap(exchange.message, headers)
 
     def _send_again(self, wire: Wire, exchange: Exchange, frame: bytes) -> None:
-        wire.to_switch(frame, partial(self._asked, exchange.payment))
+        wire.to_switch(frame, self._noted(exchange))
 
-    def _asked(self, payment: Payment, _wire: Wire | None) -> None:
+    def _noted(self, exchange: Exchange) -> Callable[[Wire | None], None]:
+        is_searched_for = exchange.is_reversal and exchange.payment.is_recalled
+        return partial(self._asked, exchange.payment, is_searched_for=is_searched_for)
+
+    def _asked(self, payment: Payment, _wire: Wire | None, *, is_searched_for: bool = False) -> None:
         payment.asked_ns = self.clock.now_ns
         payment.is_doubted |= payment.is_in_doubt
         if payment.first_asked_ns is None:
             payment.first_asked_ns, payment.life = self.clock.now_ns, self.plant.generation
         # Of what was before a restart the switch knows the age in whole seconds only.
         vague_ns = 0 if payment.life == self.plant.generation else VAGUE_NS
-        payment.is_out_of_window |= self.clock.now_ns - payment.first_asked_ns >= self._window_ns - vague_ns
+        age_ns = self.clock.now_ns - payment.first_asked_ns
+        payment.is_out_of_window |= age_ns >= self._window_ns - vague_ns and not is_searched_for
 
     def _replay(self) -> None:
         """Somebody has recorded what was said.
