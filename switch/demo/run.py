@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import tempfile
 from collections import deque
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from switch.journaling.opening import open_reader
 from switch.keys import load_master_key
 from switch.replay import JournalDamaged
 from switch.simulators.crew import Crew
+from switch.simulators.ending import when_ended
 from switch.simulators.fleet import Fleet, FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
@@ -108,8 +108,7 @@ class Demo:
             DaemonError: The switch did not start, or did not drain.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt)
+        when_ended(self._interrupt)
         try:
             await self._start()
             self._idle_s = processor_time(self._daemon.pid)

@@ -65,3 +65,4 @@ class Findings:
             self._advices.add(position)
         elif sort == "CANCELLED":
             self._advices.discard(record["advice"])
+            self._reversals.discard(record["advice"])

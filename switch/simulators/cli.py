@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,6 +13,7 @@ import uvloop
 from switch.config import ConfigError
 from switch.config.addresses import Address, parse_address
 from switch.dialects import load_dialect
+from switch.simulators.ending import when_ended
 from switch.simulators.faults import FaultRule, parse_fault
 from switch.simulators.fleet import Fleet, FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
@@ -243,9 +243,7 @@ def terminals(  # noqa: PLR0917 - options
 
     async def play() -> FleetCounters:
         fleet = Fleet(profile, settings, identities, host=address.host, port=address.port)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, fleet.finish)
+        when_ended(fleet.finish)
         try:
             counters = await fleet.run(seconds, requests)
         finally:
@@ -264,13 +262,11 @@ def terminals(  # noqa: PLR0917 - options
 
 
 def _end_of_run(seconds: float | None) -> asyncio.Event:
-    """An event that is set by Ctrl-C, by SIGTERM, or after a time."""
-    loop = asyncio.get_running_loop()
+    """An event that is set by a signal that ends a run, or after a time."""
     ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+    when_ended(ended.set)
     if seconds is not None:
-        loop.call_later(seconds, ended.set)
+        asyncio.get_running_loop().call_later(seconds, ended.set)
     return ended
 
 

@@ -54,9 +54,9 @@ def test_a_demo_with_faults_accounts_for_every_transaction() -> None:
     assert re.search(r"journal: [0-9,]+ records, whole; [1-9][0-9,]* reversals .* still open: 0", run.stdout)
 
 
-@pytest.mark.parametrize("options", [(), ("--faults",)])
-def test_an_interrupted_demo_still_reconciles(options: tuple[str, ...]) -> None:
-    """Ctrl-C ends it at once, with its summary; the folder with the keys is gone."""
+@pytest.mark.parametrize(("options", "end"), [((), signal.SIGHUP), (("--faults",), signal.SIGINT)])
+def test_an_interrupted_demo_still_reconciles(options: tuple[str, ...], end: signal.Signals) -> None:
+    """Ctrl-C or a closed window ends it at once, with its summary; the folder with the keys is gone."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [*COMMAND, "--seconds", "600", "--rate", "100", "--terminals", "6", *options],
@@ -74,7 +74,7 @@ def test_an_interrupted_demo_still_reconciles(options: tuple[str, ...]) -> None:
                 if "answered" in line:
                     break
             interrupted = time.monotonic()
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
             rest, _ = process.communicate(timeout=60)
         finally:
             process.kill()
