@@ -366,7 +366,7 @@ def test_old_debts_are_carried_and_the_scan_is_bounded():
     terminal.send(purchase(world))
     question = issuer.read_one()
     issuer.close()
-    world.advance(20)
+    world.advance(80)  # no answer can come any more
     world.sync()
     for _ in range(12):
         fill(world, 1_000)

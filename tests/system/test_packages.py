@@ -89,7 +89,7 @@ def test_what_is_installed_makes_its_own_configuration(installed, tmp_path):
     assert "authswitch check trial/switch.toml" in said
     assert "configuration is valid" in run(command, "check", "trial/switch.toml", folder=tmp_path)
     again = run(command, "init", "trial", folder=tmp_path, check=False)
-    assert "trial is not empty; nothing was written" in again
+    assert "trial: is not empty; nothing was written" in again
     run(command, "init", "real", "--sample", "production", folder=tmp_path)
     assert "0 errors" in run(command, "check", "real/switch.toml", folder=tmp_path)
 
