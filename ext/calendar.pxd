@@ -19,3 +19,6 @@ cdef class Calendar:
 
 
 cdef void write_digits(uint8_t *at, int width, uint64_t number) noexcept nogil
+
+cdef uint32_t date_of(int64_t wall_s) noexcept nogil
+"""MMDD, as a number, of a moment in seconds since 1970."""

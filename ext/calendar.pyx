@@ -46,6 +46,13 @@ cdef void write_digits(uint8_t *at, int width, uint64_t number) noexcept nogil:
         at[0] = <uint8_t>(0x30 + number % 10)
 
 
+cdef uint32_t date_of(int64_t wall_s) noexcept nogil:
+    cdef tm parts
+    cdef time_t moment = wall_s
+    gmtime_r(&moment, &parts)
+    return <uint32_t>(100 * (parts.tm_mon + 1) + parts.tm_mday)
+
+
 @cython.final
 cdef class Calendar:
     """A clock that its owner moves: the daemon from the system's clocks, the simulator from virtual time."""

@@ -8,8 +8,9 @@ import contextlib
 
 cimport cython
 from libc.string cimport memcpy
+from switch.calendar cimport date_of
 from switch.elapsed cimport elapsed_of
-from switch.naming cimport LIKE_NOT, Candidate, date_of, likeness
+from switch.naming cimport LIKE_NOT, Candidate, likeness
 from switch.originals cimport VOIDS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (

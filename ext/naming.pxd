@@ -74,8 +74,5 @@ dialect does not name originals by them."""
 cdef uint64_t occasion_of(DialectTables tables, const MessageIndex *message) noexcept nogil
 """What the natural key's fields of a message say, folded."""
 
-cdef uint32_t date_of(int64_t wall_s) noexcept nogil
-"""MMDD, as a number, of a moment in seconds since 1970."""
-
 cdef uint64_t fold(uint64_t folded, const uint8_t *text, int count) noexcept nogil
 """Take more characters into a hash (FNV-1a)."""

@@ -39,19 +39,6 @@ cdef uint64_t fold(uint64_t folded, const uint8_t *text, int count) noexcept nog
     return folded
 
 
-cdef uint32_t date_of(int64_t wall_s) noexcept nogil:
-    """MMDD of a moment, UTC (Hinnant's days to civil)."""
-    cdef int64_t days = wall_s // 86_400 + 719_468
-    cdef int64_t era = days // 146_097
-    cdef int64_t day_of_era = days - era * 146_097
-    cdef int64_t year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524
-                                - day_of_era // 146_096) // 365
-    cdef int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    cdef int64_t month = (5 * day_of_year + 2) // 153
-    cdef int64_t day = day_of_year - (153 * month + 2) // 5 + 1
-    return <uint32_t>((month + 3 if month < 10 else month - 9) * 100 + day)
-
-
 cdef uint64_t occasion_of(DialectTables tables, const MessageIndex *message) noexcept nogil:
     cdef uint8_t text[KEY_TEXT_MAX]
     cdef uint64_t occasion = NO_OCCASION

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-from switch.calendar cimport write_digits
+from switch.calendar cimport date_of, write_digits
 from switch.dialect cimport DialectTables
 from switch.duplicate cimport Outcome
 from switch.identity cimport NOT_REFUSED
@@ -10,7 +10,7 @@ from switch.kind cimport KIND_COMPLETION, KIND_PREAUTHORIZATION_VOID, KIND_REFUN
 from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.meters cimport LIMIT_ORIGINALS, LIMIT_TRANSACTIONS
-from switch.naming cimport date_of, occasion_of, read_naming
+from switch.naming cimport occasion_of, read_naming
 from switch.originals cimport WANTED_BY_REQUEST, WANTED_BY_REVERSAL, Inquiries, Referred, Wanted
 from switch.reason cimport (
     REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
