@@ -33,10 +33,20 @@ class SeekingWorld(JournalWorld):
 def world_of(terminals: str, issuer: str, **changes: Any) -> SeekingWorld:
     """A listener ``pos`` for terminals of one dialect, and the link ``bank-a`` of another."""
     return SeekingWorld(
-        listeners=[listener("pos", terminals)],
+        listeners=changes.pop("listeners", None) or [listener("pos", terminals)],
         links=changes.pop("links", None) or [link("bank-a", issuer)],
         routes=changes.pop("routes", ["6,,,,,,bank-a:1"]),
         **changes,
+    )
+
+
+def world_of_parts() -> SeekingWorld:
+    """Terminals and an issuer between whom the approval of a part is carried through."""
+    return world_of(
+        "iso87-ascii",
+        "iso87-ascii",
+        listeners=[listener("pos", "iso87-ascii", partial_approval="always")],
+        links=[link("bank-a", "iso87-ascii", partial_approval=True)],
     )
 
 
@@ -59,6 +69,15 @@ def approve(
     asked = issuer.read_one()
     issuer.answer(asked, **changes)
     return asked, terminal.read_one()
+
+
+def sold(**changes: Any) -> tuple[SeekingWorld, TerminalLine, IssuerLine, Document, Document, Document]:
+    """A world in which a payment was approved: world, terminal, issuer, what was sent, asked and told."""
+    world = world_of("iso87-ascii", "iso87-ascii", **changes)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, told = approve(world, terminal, bank, request)
+    return world, terminal, bank, request, asked, told
 
 
 def original_data_of(request: Document, spoken: str, **changes: str) -> str:

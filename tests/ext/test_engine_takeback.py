@@ -31,10 +31,8 @@ def test_original_is_of_the_class_that_is_named(world):
         issuer.answer(taken_back)
 
 
-@pytest.mark.parametrize("changes", [{"f2": OTHER_CARD}, {"f7": "0114080000"}])
-@pytest.mark.parametrize("finished", [True, False])
-def test_another_payment_is_left_alone(world, changes, finished):
-    """Its issuer may know what is meant: it is asked in the terminal's words."""
+def sent(world, *, finished):
+    """A purchase at its issuer, or told; the lines of both sides, what was said and what was asked."""
     terminal, issuer = world.terminal(), world.issuer()
     paid = purchase(world)
     terminal.send(paid)
@@ -42,6 +40,14 @@ def test_another_payment_is_left_alone(world, changes, finished):
     if finished:
         issuer.answer(asked)
         terminal.read_one()
+    return terminal, issuer, paid, asked
+
+
+@pytest.mark.parametrize("changes", [{"f2": OTHER_CARD}, {"f7": "0114080000"}])
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_payment_is_left_alone(world, changes, finished):
+    """Its issuer may know what is meant: it is asked in the terminal's words."""
+    terminal, issuer, paid, asked = sent(world, finished=finished)
     taken_back = reversal(world, change(paid, **changes))
     answer = terminal.ask(taken_back)
     assert answer["39"] == "00"
@@ -58,13 +64,7 @@ def test_another_payment_is_left_alone(world, changes, finished):
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_wrong_class_is_no_other_payment(world, finished):
-    terminal, issuer = world.terminal(), world.issuer()
-    paid = purchase(world)
-    terminal.send(paid)
-    asked = issuer.read_one()
-    if finished:
-        issuer.answer(asked)
-        terminal.read_one()
+    terminal, issuer, paid, asked = sent(world, finished=finished)
     assert terminal.ask(reversal(world, change(paid, t="0100")))["39"] == "00"
     if not finished:
         issuer.answer(asked)

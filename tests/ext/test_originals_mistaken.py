@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from switch.disk import ScriptedDisk
 from switch.finding import Finder
 from tests.ext.journal_world import DAYS, KEY
-from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of
+from tests.ext.seeking_world import approve, bought, original_data_of, sold, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import OTHER_MERCHANT, VISA, change, link
 
@@ -17,15 +19,7 @@ STAND_IN = {"limits": [{"currency": "156", "amount_max": 20_000, "outstanding_ma
 NEIGHBOUR = {"f41": "10000001"}  # of the same merchant
 STRANGER = {"f41": "10000003", "f42": OTHER_MERCHANT}
 ROUTES = ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]
-
-
-def started(**changes):
-    """A world in which a payment was approved a while ago: world, terminal, issuer, what was sent, and told."""
-    world = world_of("iso87-ascii", "iso87-ascii", routes=ROUTES, **changes)
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    asked, told = approve(world, terminal, bank, request)
-    return world, terminal, bank, request, asked, told
+started = partial(sold, routes=ROUTES)
 
 
 def stans_taken_back(world, bank):
@@ -125,10 +119,7 @@ def test_same_stan_and_batch_on_another_day_is_another_payment():
 
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_refunds_are_held_to_the_part_that_was_approved(is_killed):
-    links = [link("bank-a", "iso87-ascii", partial_approval=True)]
-    listeners = [{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii", "partial_approval": "always"}]
-    world = world_of("iso87-ascii", "iso87-ascii", links=links)
-    world = world.killed(listeners=listeners, links=links)
+    world = world_of_parts()
     terminal, bank = world.terminal("pos"), world.issuer()
     request = bought(world)
     terminal.send(request)
@@ -136,7 +127,7 @@ def test_refunds_are_held_to_the_part_that_was_approved(is_killed):
     told = terminal.read_one()
     assert told["4"] == "000000000600"
     if is_killed:
-        world = world.killed(later_s=LATER_S, listeners=listeners, links=links)
+        world = world.killed(later_s=LATER_S)
         terminal, bank = world.terminal("pos"), world.issuer()
     for stan, amount, code in ((901, "601", "13"), (902, "600", "00"), (903, "1", "13")):
         terminal.send(referring(world, "refund", request, told, f4=amount.rjust(12, "0"), f11=f"{stan:06d}"))
@@ -150,9 +141,7 @@ def test_refunds_are_held_to_the_part_that_was_approved(is_killed):
 @pytest.mark.parametrize("later_s", [1, LATER_S])
 def test_reversal_of_the_part_that_was_approved_finds_its_original(later_s, left_out):
     """By field 90 with another hour, or by the reference number alone."""
-    links = [link("bank-a", "iso87-ascii", partial_approval=True)]
-    listeners = [{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii", "partial_approval": "always"}]
-    world = world_of("iso87-ascii", "iso87-ascii", links=links).killed(listeners=listeners, links=links)
+    world = world_of_parts()
     terminal, bank = world.terminal("pos"), world.issuer()
     request = bought(world)
     terminal.send(request)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.seeking_world import DIALECTS, MOMENT, ORIGINAL_FIELD, approve, bought, original_data_of, world_of
+from tests.ext.seeking_world import (
+    DIALECTS,
+    MOMENT,
+    ORIGINAL_FIELD,
+    approve,
+    bought,
+    original_data_of,
+    sold,
+    world_of,
+)
 from tests.ext.world import World, change, link, purchase
 
 LATER_S = 700  # than the duplicate window reaches
@@ -70,20 +79,14 @@ def test_original_is_named_as_its_issuer_knows_it(terminals, issuer, kind, later
 
 @pytest.mark.parametrize("way", ["reference number", "original data"])
 def test_each_of_the_ways_to_name_it_is_enough(way):
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    asked, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, asked, told = sold()
     left_out = {"reference number": {"f90": None}, "original data": {"f37": None}}[way]
     sent, _ = approve(world, terminal, bank, referring(world, "refund", request, told, **left_out))
     assert is_named(sent, asked, "iso87-ascii")
 
 
 def test_second_void_is_refused_over_restarts():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     approve(world, terminal, bank, referring(world, "void", request, told))
     for _ in range(2):
         for kind in KINDS:
@@ -94,10 +97,7 @@ def test_second_void_is_refused_over_restarts():
 
 
 def test_declined_and_reversed_void_does_not_count():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     ask(world, terminal, referring(world, "void", request, told))
     bank.answer(bank.read_one(), "05")
     assert terminal.read_one()["39"] == "05"
@@ -115,10 +115,7 @@ def test_declined_and_reversed_void_does_not_count():
 
 
 def test_refunds_come_to_the_sale_and_no_further():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     for number, (amount, code) in enumerate((("400", "00"), ("601", "13"), ("600", "00"), ("1", "13"))):
         refund = referring(world, "refund", request, told, f4=amount.rjust(12, "0"), f11=f"{900 + number:06d}")
         ask(world, terminal, refund)
@@ -132,10 +129,7 @@ def test_refunds_come_to_the_sale_and_no_further():
 
 
 def test_refund_that_was_voided_does_not_count():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     refund = referring(world, "refund", request, told)
     _, refunded = approve(world, terminal, bank, refund)
     for kind, code in (("refund", "13"), ("void", "12")):  # it is with the cardholder already
@@ -151,10 +145,7 @@ def test_refund_that_was_voided_does_not_count():
 
 
 def test_refunds_count_when_the_link_of_their_sale_is_gone():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     world = world.killed(links=[link("bank-b", "iso87-ascii")], routes=["6,,,,,,bank-b:1"])
     terminal, bank = world.terminal("pos"), world.issuer("bank-b")
     refund = referring(world, "refund", request, told, f4="000000000600", f11="000901")
@@ -165,10 +156,7 @@ def test_refunds_count_when_the_link_of_their_sale_is_gone():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_in_another_currency_than_its_original_is_refused(kind):
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     ask(world, terminal, referring(world, kind, request, told, f49="840"))
     assert terminal.read_one()["39"] == "13"
     assert bank.read() == []
@@ -177,10 +165,7 @@ def test_what_is_in_another_currency_than_its_original_is_refused(kind):
 
 
 def test_two_refunds_at_once_do_not_pass_one_another():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     world.is_sought = False
     for _ in range(2):
         terminal.send(referring(world, "refund", request, told, f4="000000000600"))
@@ -270,10 +255,7 @@ def test_original_decides_whom_to_ask():
 
 
 def test_repeat_joins_what_waits_and_reversal_stops_it():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     world.is_sought = False
     void = referring(world, "void", request, told)
     terminal.send(void)
@@ -290,10 +272,7 @@ def test_repeat_joins_what_waits_and_reversal_stops_it():
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_what_was_taken_back_while_it_waited_does_not_come_again(is_killed):
     """Its line breaks, or the switch, before anything of it was written down."""
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     world.is_sought = False
     void = referring(world, "void", request, told)
     lost = world.terminal("pos")

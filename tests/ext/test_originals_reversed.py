@@ -17,6 +17,7 @@ from tests.ext.seeking_world import (
     bought,
     names,
     original_data_of,
+    sold,
     taking_back,
     world_of,
 )
@@ -88,10 +89,7 @@ def test_reversal_names_its_original_as_its_issuer_knows_it(terminals, way, issu
 @pytest.mark.parametrize("set_s", [-90, -3 * 86_400, 2_000, 40 * 86_400])
 def test_a_payment_that_is_not_named_is_found_though_the_clock_was_set(set_s):
     """How long ago it was is told by the journal's own time: its terminal has just done it."""
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    asked, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, asked, told = sold()
     world.wall_ahead_s = set_s
     terminal = world.later(1)
     assert terminal.ask(unnamed(world, request, told))["39"] == "00"
@@ -101,10 +99,7 @@ def test_a_payment_that_is_not_named_is_found_though_the_clock_was_set(set_s):
 
 @pytest.mark.parametrize("set_s", [-2_000, 0])
 def test_a_payment_of_a_while_ago_is_not_found_without_a_name(set_s):
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    _, told = approve(world, terminal, bank, request)
+    world, terminal, bank, request, _, told = sold()
     terminal = world.later(1_000)
     world.wall_ahead_s = set_s
     assert terminal.ask(unnamed(world, request, told))["39"] == "00"
@@ -207,10 +202,7 @@ def test_unknown_original_is_passed_on_with_all_that_is_said(issuer):
 
 
 def test_reversal_without_a_card_waits_for_its_original():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    asked, _ = approve(world, terminal, bank, request)
+    world, terminal, bank, request, asked, _ = sold()
     terminal = world.later(LATER_S)
     terminal.send(taking_back(world, request, f2=None))
     assert terminal.read() == []
@@ -268,10 +260,7 @@ def test_reversal_of_another_card_is_passed_on_to_its_issuer():
 
 
 def test_look_up_that_failed_is_tried_again():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    asked, _ = approve(world, terminal, bank, request)
+    world, terminal, bank, request, asked, _ = sold()
     terminal = world.later(LATER_S)
     world.is_sought = False
     assert terminal.ask(taking_back(world, request))["39"] == "00"

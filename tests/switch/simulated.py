@@ -28,6 +28,19 @@ NO_RULES = Rules(amounts=())
 PROFILES: dict[str, Profile] = {}
 
 
+class Recorder:
+    """A connection that keeps what is sent on it."""
+
+    signed_on = True
+    last_stan = ""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def send(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+
 def profile_of(dialect: str) -> Profile:
     if dialect not in PROFILES:
         PROFILES[dialect] = Profile(load_dialect(dialect))

@@ -25,6 +25,7 @@ from switch.simulators.receipts import FleetCounters, Receipt
 from switch.simulators.rules import DEFAULT_AMOUNT_RULES, AmountRule, AmountTable, Card, PartRule, Rules, approved_part
 from switch.simulators.scenario import PaymentCard, Planner, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity
+from tests.switch.simulated import Recorder
 from tests.switch.test_tills import tills_for, work_until
 
 CARD = PaymentCard(pan="6225000000000014")
@@ -32,19 +33,6 @@ EVERY = (PartRule(ending="0", percent=40), PartRule(ending="5", percent=40))
 MAC = MacSetting("x9.19", bytes(range(16)))
 AT = "261123035715"
 TERMINAL, MERCHANT = "10000001", "898000000000001"
-
-
-class Recorder:
-    """A connection that keeps what is sent on it."""
-
-    signed_on = True
-    last_stan = ""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def send(self, frame: bytes) -> None:
-        self.frames.append(frame)
 
 
 class Desk:

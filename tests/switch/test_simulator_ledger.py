@@ -14,7 +14,7 @@ from switch.framing import Deframer
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.ledger import Identity, Ledger, Original
 from switch.simulators.rules import AmountRule, AmountTable, Card, Decider, PanRule, Rules
-from tests.switch.simulated import NO_RULES, profile_of
+from tests.switch.simulated import NO_RULES, Recorder, profile_of
 
 
 def test_decisions_by_card_pan_amount_and_balance() -> None:
@@ -55,16 +55,6 @@ Asking = Callable[..., AbstractAsyncContextManager[tuple[Issuer, Callable[..., d
 @pytest.fixture
 def asking() -> Asking:
     """An issuer without sockets, asked message by message."""
-
-    class Recorder:
-        signed_on = True
-        last_stan = ""
-
-        def __init__(self) -> None:
-            self.frames: list[bytes] = []
-
-        def send(self, frame: bytes) -> None:
-            self.frames.append(frame)
 
     @asynccontextmanager
     async def ask_issuer(

@@ -14,9 +14,8 @@ from switch.tracing.steps import steps
 from switch.tracing.story import moment
 from switch.tracing.verdict import verdict
 from tests.ext.journal_world import KEY
-from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of
+from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring
-from tests.ext.world import link
 
 LATER_S = 2 * 86_400
 WINDOW = timedelta(seconds=600)
@@ -76,9 +75,7 @@ def test_refunds_belong_to_their_sale_days_later(amounts, code):
 
 @pytest.mark.parametrize(("amount", "code"), [("200", "partly_refunded"), ("600", "refunded")])
 def test_refund_of_a_sale_that_was_approved_in_part(amount, code):
-    links = [link("bank-a", "iso87-ascii", partial_approval=True)]
-    listeners = [{"name": "pos", "bind": "127.0.0.1:0", "dialect": "iso87-ascii", "partial_approval": "always"}]
-    world = world_of("iso87-ascii", "iso87-ascii", links=links).killed(listeners=listeners, links=links)
+    world = world_of_parts()
     terminal, bank = world.terminal("pos"), world.issuer()
     request = bought(world)
     terminal.send(request)
