@@ -20,6 +20,12 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="authswitch-tests-")
 settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def pytest_collection_finish():
+    """Tests and modules stay until the end: none of the collections that find leaks need look through them again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def sample_configs(tmp_path_factory):
     """The folder ``configs``, complete: made once, not to be changed."""
