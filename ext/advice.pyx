@@ -210,6 +210,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     entry.advice = number + 1
     entry.approved = True
     entry.stood_in = stands_in
+    entry.unbooked = True
     entry.intent = state.reversals.at(number).position
     entry.position = POSITION_NEVER
     memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
@@ -220,6 +221,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     if written == POSITION_FAILED:
         # Nothing may be told that is not written down, neither to the terminal nor to the issuer.
         entry.approved = False
+        entry.unbooked = False
         entry.advice = 0
         state.journal.cancelled(entry.intent, entry.intent, CAUSE_UNUSABLE)
         state.reversals.remove(link.reversals, number)

@@ -47,7 +47,7 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
                      const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
                      const uint8_t *authorization_code,
-                     int64_t original, int cause) noexcept:
+                     int64_t original, int cause, bint is_unbooked) noexcept:
     cdef uint32_t stan = 0
     if listener != NO_LISTENER or not link.reversals_keep_stan:
         stan = link.take_stan(state.numbering)
@@ -63,6 +63,7 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
     cdef Reversal *reversal = state.reversals.at(number)
     reversal.stan = stan
     reversal.cause = <uint8_t>cause
+    reversal.is_unbooked = is_unbooked
     reversal.listener = listener
     if listener == NO_LISTENER:
         reversal.bookable_until_ns = state.calendar.now_ns + link.reversals.horizon_ns
@@ -151,7 +152,8 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
     else:
         position = reverse(state, link, advice.terminal, NO_LISTENER, advice.source, advice.source_size, pan,
                            request.pan_digits, advice.rrn,
-                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original, cause)
+                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original, cause,
+                           True)
     if position == POSITION_FAILED:
         return position
     if advice.stood_in and link.stand_in is not None:
@@ -208,7 +210,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         link = <Link>state.links[entry.link]
         position = reverse(state, link, entry.key.terminal, NO_LISTENER, state.duplicates.sent(outcome),
                            entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
-                           entry.intent, cause)
+                           entry.intent, cause, entry.unbooked)
         if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
             link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
     if position == POSITION_FAILED:
@@ -410,7 +412,7 @@ cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept
         if route.target[target - 1].link == link.number:
             following = <Link>state.links[route.target[target].link]
             return reverse(state, following, reversal.terminal, reversal.listener, reversal.source,
-                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, reversal.cause)
+                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, reversal.cause, False)
     return 0
 
 
@@ -428,7 +430,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
         postpone(state, link, number)
         return
     if reason == REASON_ORIGINAL_NOT_FOUND:
-        if reversal.cause == CAUSE_TERMINAL and reversal.unfound == 0:
+        if reversal.cause == CAUSE_TERMINAL and reversal.unfound == 0 and not reversal.is_unbooked:
             # Its terminal was told that it is taken back: somebody must see to it.
             state.tell_of(NOTE_REVERSAL_NOT_FOUND, link.number, reversal.rrn, reversal.attempts)
             stats_add(state.meters.stats, state.meters.link[link.number].promises_unfound, 1)
@@ -462,7 +464,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
 
 cdef bint _is_promised_approval(const Reversal *reversal) noexcept nogil:
     """Whether a terminal was told that what its issuer had approved is taken back: only an operator gives that up."""
-    return reversal.cause == CAUSE_TERMINAL and reversal.listener == NO_LISTENER
+    return reversal.cause == CAUSE_TERMINAL and reversal.listener == NO_LISTENER and not reversal.is_unbooked
 
 
 cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:
@@ -470,6 +472,14 @@ cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:
     reversal.unfound += 1
     state.journal.unfound(reversal)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_unfound, 1)
+
+
+cdef void _note_booked(State state, const Reversal *advice) noexcept nogil:
+    """The issuer has taken note: from here on it must find what takes that back."""
+    if advice.follower:
+        state.reversals.at(advice.follower - 1).is_unbooked = False
+    if state.duplicates.holds(advice.outcome, advice.outcome_serial):
+        state.duplicates.at(advice.outcome).unbooked = False
 
 
 cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reason) noexcept:
@@ -482,7 +492,9 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
     link.free_stan(state.transactions.at(number).stan)
     state.journal.reversed(advice, reason)
     stats_add(state.meters.stats, state.meters.link[link.number].advices_acknowledged, 1)
-    if reason not in (REASON_APPROVED, REASON_DUPLICATE):
+    if reason in (REASON_APPROVED, REASON_DUPLICATE):
+        _note_booked(state, advice)
+    else:
         # What was told to the terminal stands; the issuer does not pay for it.
         stats_add(state.meters.stats, state.meters.link[link.number].advices_declined, 1)
         state.tell_of(NOTE_ADVICE_DECLINED, link.number, advice.rrn, reason, advice.stood_in)

@@ -49,6 +49,7 @@ cdef struct Outcome:
     uint8_t reversed          # a reversal of it has been stored
     uint8_t told              # the approval has left to its terminal
     uint8_t stood_in          # the stand-in rule of its link approved it
+    uint8_t unbooked          # approved here, and its issuer has not taken note of that
     uint8_t mismatch          # field by which an answer was not to it; 0: none came
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]

@@ -14,7 +14,8 @@ from switch.naming cimport LIKE_NOT, Candidate, likeness
 from switch.originals cimport VOIDS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
-    FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, unpack_digits,
+    FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
+    RECORD_REVERSED, unpack_digits,
 )
 from switch.replay cimport Segment
 from switch.reversal cimport CAUSE_SETTLED
@@ -360,6 +361,9 @@ cdef class Finder:
                 original.is_taken_back = True
             elif record.head.type == RECORD_CANCELLED and _takes_back(record, original.position):
                 original.is_taken_back = True
+            elif ((record.head.type == RECORD_REVERSED and record.reversed.original == original.position)
+                    or (record.head.type == RECORD_CLOSED and record.closed.original == original.position)):
+                original.is_unbooked = original.is_advice       # it was declined, or an operator has given it up
         return 0
 
     cdef int _count_references(self, Original original, int first) except -1:

@@ -17,6 +17,7 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     int32_t listener
     int64_t elapsed_ns        # by the journal's own time
     uint32_t link_name        # place in the list of names
+    bint is_unbooked          # a REVERSAL of an approval of which its issuer has not taken note
     bint is_covered           # an INTENT whose REVERSAL is there
     bint is_told              # an ADVICE whose OUTCOME is there
     uint32_t outcome          # of an ADVICE: its entry of the duplicate window, counted from 1; 0: none
@@ -27,6 +28,10 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     bint is_late              # an INTENT that was approved late, and must be reversed
     int64_t late_minor        # the part of it that was approved; 0: all of it
     unsigned char late_code[6]        # authorization code; zeros: none
+
+
+cdef KeptRecord *keep_record(const Record *record) except NULL
+"""A copy of a record, with what a REVERSAL says of itself; to be freed."""
 
 
 cdef class LateAnswers:

@@ -4,17 +4,35 @@ from collections import deque
 
 cimport cython
 from libc.stdint cimport uint8_t, uint64_t
-from libc.stdlib cimport free
-from libc.string cimport memcpy
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 from switch.dialect cimport kind_traits
 from switch.kind cimport KIND_COUNT
 from switch.reason cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
-from switch.record cimport read_record
+from switch.record cimport RECORD_REVERSAL, REVERSAL_UNBOOKED, read_record
 
 cdef enum:
     SLACK_NS = 10_000_000_000         # what writes a LATE looks at the time now and then
+
+
+cdef KeptRecord *keep_record(const Record *record) except NULL:
+    cdef KeptRecord *kept = <KeptRecord *>malloc(sizeof(KeptRecord) + record.head.size)
+    if kept == NULL:
+        raise MemoryError
+    memset(kept, 0, sizeof(KeptRecord))
+    kept.type = record.head.type
+    kept.size = record.head.size
+    if record.head.type == RECORD_REVERSAL:
+        kept.attempts = record.reversal.attempts
+        kept.original = record.reversal.original
+        kept.unfound = record.reversal.unfound
+        kept.is_unbooked = record.reversal.flags & REVERSAL_UNBOOKED
+    # The record's parts stand one after another before its message.
+    memcpy(<uint8_t *>kept + sizeof(KeptRecord), record.message + record.message_size - record.head.size,
+           record.head.size)
+    return kept
 
 
 @cython.final

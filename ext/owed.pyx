@@ -74,6 +74,7 @@ cdef dict describe_debt(State state, const Reversal *reversal):
         "attempts": reversal.attempts,
         "next_attempt_seconds": None,
         "not_found": reversal.unfound,
+        "unbooked": bool(reversal.is_unbooked),
         "bookable_seconds": max(reversal.bookable_until_ns - now_ns, 0) / 1e9,
         "overdue": is_overdue(link, reversal, now_ns),
         "fault": f"field {fault_key(reversal.fault_field)}" if reversal.unsendable else None,

@@ -68,6 +68,7 @@ cdef Original _original_of(State state, uint32_t number):
         return None
     original.has_ended = entry.state == OUTCOME_FINISHED
     original.is_approved = entry.approved
+    original.is_unbooked = entry.unbooked
     original.approved_minor = entry.approved_minor
     original.is_taken_back = entry.reversed
     _count_references(state, original)

@@ -51,6 +51,9 @@ cdef enum OutcomeFlags:
     FLAG_STAND_IN = 4         # the stand-in rule of the link approved it, no issuer
     FLAG_DETAIL = 8           # a DetailPart precedes the answer
 
+cdef enum ReversalFlags:
+    REVERSAL_UNBOOKED = 1     # its original was approved here, and its issuer had not taken note of that
+
 cdef enum AdviceFlags:
     ADVICE_STAND_IN = 1       # of an approval by stand-in; else a terminal sent the advice
 
@@ -116,7 +119,8 @@ cdef packed struct ReversalPart:
     uint8_t rrn[12]
     uint8_t authorization_code[6]
     uint8_t cause             # ReversalCause
-    uint8_t reserved[2]
+    uint8_t flags             # ReversalFlags
+    uint8_t unfound           # how often its issuer did not find its original before this was written; 255: or more
     uint32_t source_size      # what attempts are composed from follows
 
 cdef packed struct AttemptPart:

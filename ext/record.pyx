@@ -168,6 +168,8 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, i
     memcpy(part.rrn, reversal.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, reversal.authorization_code, sizeof(part.authorization_code))
     part.cause = reversal.cause
+    part.flags = REVERSAL_UNBOOKED if reversal.is_unbooked else 0
+    part.unfound = <uint8_t>min(reversal.unfound, <uint32_t>0xFF)
     part.source_size = reversal.source_size
     memcpy(out + sizeof(RecordHead), &part, sizeof(ReversalPart))
     memcpy(out + sizeof(RecordHead) + sizeof(ReversalPart), reversal.source, reversal.source_size)
@@ -549,16 +551,16 @@ cdef dict describe(const Record *record):
         parts["link_stan"] = record.reversal.stan
         parts["attempts"] = record.reversal.attempts
         parts["cause"] = CAUSES.get(record.reversal.cause)
+        parts["unbooked"] = bool(record.reversal.flags & REVERSAL_UNBOOKED)
+        parts["not_found"] = record.reversal.unfound
         parts["listener"] = None if record.reversal.listener == NO_LISTENER else record.reversal.listener
         parts["pan"] = digits_of(record.reversal.pan, record.reversal.pan_digits)
         parts["rrn"] = record.reversal.rrn[:12].decode("ascii", "replace")
         parts["authorization_code"] = record.reversal.authorization_code[:6].decode("ascii", "replace").strip("\0")
     elif record.head.type == RECORD_ATTEMPT:
-        parts["reversal"] = record.attempt.reversal
-        parts["attempts"] = record.attempt.attempts
+        parts |= {"reversal": record.attempt.reversal, "attempts": record.attempt.attempts}
     elif record.head.type == RECORD_REVERSED:
-        parts["reversal"] = record.reversed.reversal
-        parts["original"] = record.reversed.original
+        parts |= {"reversal": record.reversed.reversal, "original": record.reversed.original}
         parts["reason"] = record.reversed.reason
     elif record.head.type == RECORD_DELIVERED:
         parts["positions"] = positions_of(record)
@@ -588,10 +590,8 @@ cdef dict describe(const Record *record):
         parts["original"] = record.cancelled.original
         parts["cause"] = CAUSES.get(record.cancelled.cause)
     elif record.head.type == RECORD_UNFOUND:
-        parts["reversal"] = record.unfound.reversal
-        parts["original"] = record.unfound.original
-        parts["times"] = record.unfound.times
-        parts["left_seconds"] = record.unfound.left_s
+        parts |= {"reversal": record.unfound.reversal, "original": record.unfound.original}
+        parts |= {"times": record.unfound.times, "left_seconds": record.unfound.left_s}
     elif record.head.type == RECORD_NUMBERS:
         parts["reserved_to"] = record.numbers.reserved_to
         parts["instance"] = record.numbers.instance

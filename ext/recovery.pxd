@@ -10,7 +10,7 @@ from switch.late cimport KeptRecord, LateAnswers
 from switch.link cimport Link
 from switch.mending cimport Mender
 from switch.positions cimport PositionTable
-from switch.record cimport Record, RequestPart
+from switch.record cimport Record, RequestPart, ReversedPart
 from switch.replay cimport Visitor
 from switch.state cimport State
 
@@ -46,6 +46,7 @@ cdef class Recovery(Visitor):
 
     cdef int _settle_clock(self, str boot) except -1
     cdef int64_t _stored_ns(self, const KeptRecord *kept, int64_t wall_us) noexcept
+    cdef void _note_booked(self, const ReversedPart *end) noexcept
     cdef int _number(self, list numbers, int number) except -2
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
     cdef void _drop(self, PositionTable table, int64_t position) noexcept

@@ -2,7 +2,7 @@
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from switch.commit cimport JournalFiles
 from switch.debt cimport hold_stans, reverse
@@ -10,17 +10,17 @@ from switch.dialect cimport DialectTables, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.elapsed cimport ELAPSED_SHIFT, elapsed_of
 from switch.journal cimport POSITION_FAILED
-from switch.late cimport KeptRecord, LateAnswers
+from switch.late cimport KeptRecord, LateAnswers, keep_record
 from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
-from switch.reason cimport REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
+from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE, REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE, RECORD_ATTEMPT,
     RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, positions_of,
-    read_record, unpack_digits,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, ReversedPart,
+    positions_of, read_record, unpack_digits,
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
@@ -101,7 +101,7 @@ cdef class Recovery(Visitor):
         return 0
 
     cdef int take(self, const Record *record) except -1:
-        cdef KeptRecord *kept, *before
+        cdef KeptRecord *kept
         cdef Outcome *approval
         cdef int type = record.head.type
         cdef int link
@@ -123,9 +123,6 @@ cdef class Recovery(Visitor):
                        self._number(self._listeners, record.reversal.listener)
                        if record.reversal.listener != NO_LISTENER else NO_LISTENER)
             if record.reversal.replaces:
-                kept = <KeptRecord *>self._reversals.get(record.position)
-                before = <KeptRecord *>self._reversals.get(record.reversal.replaces)
-                kept.unfound = before.unfound if before != NULL else 0        # looked for as often as before
                 self._drop(self._reversals, record.reversal.replaces)
             elif record.reversal.stan:
                 self.state.numbering.learn_stan(record.reversal.stan)
@@ -145,6 +142,8 @@ cdef class Recovery(Visitor):
         elif type == RECORD_REVERSED:
             self._late.end_reversal(<KeptRecord *>self._reversals.get(record.reversed.reversal),
                                     record.reversed.reason != REASON_ORIGINAL_NOT_FOUND)
+            if record.reversed.reason in (REASON_APPROVED, REASON_DUPLICATE):
+                self._note_booked(&record.reversed)
             self._drop(self._reversals, record.reversed.reversal)
         elif type == RECORD_CLOSED:
             self._late.end_reversal(<KeptRecord *>self._reversals.get(record.closed.reversal), False)
@@ -183,28 +182,26 @@ cdef class Recovery(Visitor):
             self.state.numbering.learn_stan(record.advice.stan)
         return 0
 
+    cdef void _note_booked(self, const ReversedPart *end) noexcept:
+        """If what was acknowledged is an advice, then its issuer must find what takes that back."""
+        cdef const KeptRecord *advice = <const KeptRecord *>self._reversals.get(end.reversal)
+        cdef KeptRecord *reversal = <KeptRecord *>self._reversals.get(self._originals.get(end.original))
+        if reversal != NULL:
+            reversal.is_unbooked = False
+        if advice != NULL and advice.outcome and self.state.duplicates.holds(advice.outcome - 1, advice.outcome_serial):
+            self.state.duplicates.at(advice.outcome - 1).unbooked = False
+
     cdef int _number(self, list numbers, int number) except -2:
         return numbers[number] if 0 <= number < len(numbers) else ABSENT
 
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link,
                    int listener) except -1:
         """Copy a record whose end may come later."""
-        cdef KeptRecord *kept = <KeptRecord *>malloc(sizeof(KeptRecord) + record.head.size)
-        if kept == NULL:
-            raise MemoryError
-        memset(kept, 0, sizeof(KeptRecord))
-        kept.type = record.head.type
-        kept.size = record.head.size
-        if record.head.type == RECORD_REVERSAL:
-            kept.attempts = record.reversal.attempts
-            kept.original = record.reversal.original
+        cdef KeptRecord *kept = keep_record(record)
         kept.elapsed_ns = self._record_ns
         kept.link = link
         kept.listener = listener
         kept.link_name = self._link_name_at[link_then] if link_then < len(self._link_name_at) else 0
-        # The record's parts stand one after another before its message.
-        memcpy(<uint8_t *>kept + sizeof(KeptRecord), record.message + record.message_size - record.head.size,
-               record.head.size)
         table.put(record.position, <uint64_t>kept)
         return 0
 
@@ -225,6 +222,7 @@ cdef class Recovery(Visitor):
                 kept.outcome = 1 + self._remember(record, &advice.request, kept.listener, kept.link, advice.message,
                                                   advice.message_size)
                 if kept.outcome:
+                    self.state.duplicates.at(kept.outcome - 1).unbooked = True
                     kept.outcome_serial = self.state.duplicates.at(kept.outcome - 1).serial
             return 0
         kept = <KeptRecord *>self._intents.pop(record.outcome.intent)
@@ -486,6 +484,7 @@ cdef class Recovery(Visitor):
         memcpy(reversal.authorization_code, record.reversal.authorization_code, sizeof(reversal.authorization_code))
         reversal.resumed = True
         reversal.unfound = kept.unfound
+        reversal.is_unbooked = kept.is_unbooked
         hold_stans(self.state, link, reversal)
         if reversal.listener == NO_LISTENER:
             reversal.bookable_until_ns = reversal.stored_ns + link.reversals.horizon_ns
@@ -562,7 +561,7 @@ cdef class Recovery(Visitor):
         if reverse(state, link, state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES), NO_LISTENER,
                    sent, sent_size, pan, record.request.pan_digits, record.intent.rrn,
                    kept.late_code if kept.is_late and kept.late_code[0] else NULL, position,
-                   cause) == POSITION_FAILED:
+                   cause, False) == POSITION_FAILED:
             raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
                                  "stored: see limits.reversals_max, and room on the disk")
         return 0

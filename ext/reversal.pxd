@@ -41,6 +41,7 @@ cdef struct Reversal:
     uint8_t raised            # an operator was told that it is overdue
     uint8_t unsendable        # the last attempt could not be composed
     uint8_t is_stranger       # a terminal's own, of a request that is not known here
+    uint8_t is_unbooked       # what it takes back was approved here, and its issuer has not taken note of that
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t terminal         # registry index of whose request it is; TERMINAL_NONE: not registered any more

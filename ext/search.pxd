@@ -42,6 +42,7 @@ cdef class Search(Visitor):
 
 cdef class Owing(Visitor):
     cdef dict _records                        # of what is owed, by position
+    cdef dict _taking_back                    # positions of the REVERSALs that are owed, by what they take back
     cdef dict _unsaid                         # advices without their OUTCOME
     cdef readonly str boot                    # which start of which machine wrote the last segment; empty: not known
     cdef readonly int64_t offset_ns           # from the time since then to the journal's own

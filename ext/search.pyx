@@ -4,6 +4,7 @@ cimport cython
 from libc.string cimport memcmp, memcpy
 from switch.elapsed cimport elapsed_of
 from switch.kind cimport KIND_REVERSAL
+from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE
 from switch.record cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE,
     RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, describe, next_delivered,
@@ -211,6 +212,7 @@ cdef class Owing(Visitor):
         self.elapsed_ns = -1
         self._records = {}
         self._unsaid = {}
+        self._taking_back = {}
         self._links = {}
         self._listeners = {}
 
@@ -233,7 +235,7 @@ cdef class Owing(Visitor):
     cdef int take(self, const Record *record) except -1:
         cdef int type = record.head.type
         cdef int64_t elapsed_ns = elapsed_of(&record.head, max(self.elapsed_ns, 0))
-        cdef dict parts
+        cdef dict parts, before
         self.elapsed_ns = max(self.elapsed_ns, elapsed_ns)
         self.wall_us = record.head.wall_us
         if type == RECORD_REVERSAL or type == RECORD_ADVICE:
@@ -242,7 +244,10 @@ cdef class Owing(Visitor):
             for key, names in (("link", self._links), ("listener", self._listeners)):
                 if parts.get(key) is not None:
                     parts[key] = names.get(parts[key], f"number {parts[key]}")
-            parts["not_found"] = self._records.pop(parts["replaces"], {}).get("not_found", 0)
+            before = self._records.pop(parts["replaces"], {})
+            parts["not_found"] = max(parts.get("not_found", 0), before.get("not_found", 0))
+            if type == RECORD_REVERSAL and record.reversal.original:
+                self._taking_back[record.reversal.original] = record.position
             # An advice counts from its OUTCOME on: without it nobody was told of anything. That of one that was written
             # down once more stands before it, maybe before all that is read.
             is_unsaid = type == RECORD_ADVICE and parts["replaces"] == 0
@@ -259,6 +264,9 @@ cdef class Owing(Visitor):
                 self._records[record.unfound.reversal]["not_found"] = record.unfound.times
         elif type == RECORD_REVERSED:
             self._records.pop(record.reversed.reversal, None)
+            taking_back = self._taking_back.pop(record.reversed.original, None)
+            if record.reversed.reason in (REASON_APPROVED, REASON_DUPLICATE) and taking_back in self._records:
+                self._records[taking_back]["unbooked"] = False       # its advice was taken note of
         elif type == RECORD_CLOSED:
             self._records.pop(record.closed.reversal, None)
         elif type == RECORD_CANCELLED:

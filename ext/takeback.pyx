@@ -224,7 +224,7 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
         return REASON_SYSTEM_MALFUNCTION
     size = keep_copy(tables.spec, &state.request, tables.unkept, copy)
     if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
-               0, CAUSE_TERMINAL) == POSITION_FAILED:
+               0, CAUSE_TERMINAL, False) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     state.reversals.seek(link.reversals, state.stored_reversal, state.calendar.now_ns)
     if not state.journal.is_searched:
@@ -266,7 +266,7 @@ cdef int64_t _take_back_original(State state, Original original) noexcept:
     return reverse(state, link, state.registry.find_terminal(original.request.terminal, TERMINAL_BYTES), NO_LISTENER,
                    source, size, pan, original.request.pan_digits, original.rrn,
                    original.authorization_code if original.authorization_code[0] else NULL, original.position,
-                   CAUSE_TERMINAL)
+                   CAUSE_TERMINAL, original.is_unbooked)
 
 
 cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain) noexcept:

@@ -249,7 +249,7 @@ def _print(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _is_promised_in_vain(entry: Mapping[str, Any]) -> bool:
-    return entry["cause"] == "terminal" and bool(entry["not_found"])
+    return entry["cause"] == "terminal" and bool(entry["not_found"]) and not entry["unbooked"]
 
 
 def _cause(entry: Mapping[str, Any]) -> str:

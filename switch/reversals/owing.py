@@ -130,6 +130,7 @@ def _entry(record: Mapping[str, Any], opener: Opener, config: Config, age: float
         "attempts": record["attempts"],
         "next_attempt_seconds": None,
         "not_found": record["not_found"],
+        "unbooked": record.get("unbooked", False),
         "bookable_seconds": None,
         "fault": opener.fault(record),
         "overdue": section is not None and not is_early and age > section.alert_seconds,

@@ -29,6 +29,7 @@ class Debt:
         attempts: How often it was sent.
         attempted_us: When it was sent last; None when it never was.
         not_found: How often its issuer did not know the original, which did not end it.
+        unbooked: What it takes back was approved here, and its issuer has not taken note of that.
         ended_us: When it was acknowledged, closed or cancelled; None while it is owed.
         reason: The issuer's, when it was acknowledged.
         closed_by: The operator who gave it up.
@@ -45,6 +46,7 @@ class Debt:
     attempts: int = 0
     attempted_us: int | None = None
     not_found: int = 0
+    unbooked: bool = False
     ended_us: int | None = None
     reason: Reason | None = None
     closed_by: str | None = None
@@ -56,7 +58,7 @@ class Debt:
     @property
     def is_promised_in_vain(self) -> bool:
         """Whether a terminal was told that it is taken back, and the issuer does not know it."""
-        return self.cause == "terminal" and self.not_found > 0
+        return self.cause == "terminal" and self.not_found > 0 and not self.unbooked
 
     @property
     def is_open(self) -> bool:
@@ -116,7 +118,7 @@ class Story:
         if debt is None:
             debt = Debt(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
             self.debts.append(debt)
-        debt.written = record
+        debt.written, debt.unbooked = record, record.get("unbooked", False)
         self.owed[record["position"]] = debt
 
     def _take_attempt(self, record: Record) -> None:
@@ -128,6 +130,9 @@ class Story:
             debt.ended_us = record["wall_us"]
             debt.reason = reason_of(record) if "reason" in record else None
             debt.closed_by, debt.why = record.get("operator"), record.get("why")
+            if debt.is_advice and debt.reason in ACCEPTING:
+                for other in self.debts:
+                    other.unbooked = False
 
     def _take_unfound(self, record: Record) -> None:
         if (debt := self.owed.get(record["reversal"])) is not None:

@@ -291,7 +291,7 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
             "at the issuer, if it was charged there: the money must be cleared by hand",
         )
     unknown = debt.reason == Reason.ORIGINAL_NOT_FOUND
-    if unknown and debt.cause == "terminal":
+    if unknown and debt.cause == "terminal" and not debt.unbooked:
         return Verdict(
             Code.REVERSED,
             f"{ending}{late}; reversed since {cause}, which was told yes; ended at {shown(debt.ended_us)} after "
