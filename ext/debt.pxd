@@ -19,8 +19,8 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
 ``source`` as it was sent to the link (``listener`` is NO_LISTENER), or one that a terminal of ``listener`` sent for a
 request that is not known here: that has no reference number yet, ``rrn`` is NULL, and it is given one of its own.
 ``authorization_code`` is NULL when the issuer has given none; ``original`` is the position of the INTENT that is taken
-back, or 0; ``cause`` a ``ReversalCause``; ``is_unbooked``: its issuer has not taken note of an approval that was given here.
-Its journal position, or POSITION_FAILED."""
+back, or 0; ``cause`` a ``ReversalCause``; ``is_unbooked``: it was approved here, and its issuer has not taken note of
+that. Its journal position, or POSITION_FAILED."""
 
 cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept
 """Until a reversal of the store ends nobody else gets its STAN, nor that of the request that it takes back."""

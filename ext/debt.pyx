@@ -412,7 +412,8 @@ cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept
         if route.target[target - 1].link == link.number:
             following = <Link>state.links[route.target[target].link]
             return reverse(state, following, reversal.terminal, reversal.listener, reversal.source,
-                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, reversal.cause, False)
+                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, reversal.cause,
+                           False)
     return 0
 
 

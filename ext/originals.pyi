@@ -36,6 +36,7 @@ class Original:
     message: bytes
     approved_minor: int
     is_advice: bool
+    is_unbooked: bool
     has_ended: bool
     is_approved: bool
     is_taken_back: bool

@@ -1,5 +1,4 @@
-"""What was approved here and is taken back, where its issuer has not taken note of the approval: it owes nothing, and is
-right not to find it."""
+"""What was approved here and is taken back, and of which its issuer has not taken note: it is right not to find it."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from tests.ext.test_engine_stand_in import RULE
 from tests.ext.test_engine_stand_in_recovery import owed_by_the_journal
 from tests.ext.world import link, purchase
 
-FORGOTTEN_S = 1_000           # by the duplicate window
+FORGOTTEN_S = 1_000  # by the duplicate window
 WHEN = ("waits", "waits over a restart", "carried", "window", "restart", "journal")
 
 
