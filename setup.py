@@ -7,7 +7,8 @@ Two kinds of build:
   ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers in the place of line tracing, which is slow.
 
 ``AUTHSWITCH_COMPILE=0`` compiles nothing, to install a package whose modules were built in place;
-``AUTHSWITCH_MODULES="live framing"`` only these, for a quick look at what needs no others.
+``AUTHSWITCH_MODULES="live framing"`` only these, for a quick look at what needs no others. ``AUTHSWITCH_FLAGS=-O0`` is
+passed on to the compiler behind all other flags.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ TLS_MODULES = {"tls"}
 
 RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
 DEBUG_FLAGS = ["-O1", "-g", "-Wno-maybe-uninitialized", "-UNDEBUG"]
+MORE_FLAGS = os.environ.get("AUTHSWITCH_FLAGS", "").split()
 TRACE_FLAGS = ["-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"]
 # The flags are recorded in each object, so that a test can read what was really used.
 COMMON_FLAGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-fstack-protector-strong", "-frecord-gcc-switches"]
@@ -70,6 +72,7 @@ def extension(source: Path) -> Extension:
     if SANITIZERS:
         flags += [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         link_flags.append(f"-fsanitize={SANITIZERS}")
+    flags += MORE_FLAGS
     return Extension(
         f"switch.{source.stem}",
         [str(source.relative_to(ROOT))],

@@ -152,7 +152,7 @@ def _compile(modules: set[str]) -> None:
             [str(stage / "switch" / f"{module}.pyx")],
             include_dirs=[str(SOURCES)],
             libraries=["ssl", "crypto"],
-            extra_compile_args=["-O0", "-w"],
+            extra_compile_args=["-O0", "-g0", "-w"],
         )
         for module in sorted(modules)
     ]

@@ -140,7 +140,7 @@ def test_named_tests_are_there():
 
 def test_a_named_test_passes_where_its_defect_is_not():
     """Else whoever asks whether it fails would believe that it finds everything."""
-    defect = next(defect for defect in load().values() if defect.tests)
+    defect = load()["lose-the-code-of-a-late-approval"]
     assert not fails(defect, defect.tests[0])
 
 
