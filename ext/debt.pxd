@@ -31,6 +31,9 @@ cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, 
 moment, of the MTI class of ``key`` or of any where that is 0; REVERSAL_NONE when there is none. For payments that the
 duplicate window has forgotten."""
 
+cdef void note_taken_back(State state, int64_t position, int kind, int64_t original) noexcept nogil
+"""What takes an original of that kind back stands at a journal position: look-ups of before know less."""
+
 cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept
 """Undo the payment that an advice of the store tells of: cancel the advice (``cause`` is a ``ReversalCause``) if no
 attempt can have left, else store a reversal that waits behind it. The journal position of that, or POSITION_FAILED."""

@@ -14,6 +14,7 @@ from switch.note_queue cimport (
     NOTE_REVERSAL_WITHOUT_REQUEST, NOTE_REVERSAL_WITHOUT_STAN,
 )
 from switch.numbering cimport RRN_SIZE
+from switch.originals cimport ANY_ORIGINAL, VOIDS
 from switch.reason cimport (
     REASON_APPROVED, REASON_CUT_OVER, REASON_DUPLICATE, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED,
     REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
@@ -217,9 +218,14 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         return position                   # it stands as it was: whoever asks for its reversal again may get it
     entry.reversed = True
     uncount(state, entry)
+    note_taken_back(state, position, entry.kind, entry.intent)
     if position > entry.position:
         entry.position = position         # a repeat is told so when the reversal is durable
     return position
+
+
+cdef void note_taken_back(State state, int64_t position, int kind, int64_t original) noexcept nogil:
+    state.inquiries.note_reference(position, ANY_ORIGINAL if VOIDS >> kind & 1 else original)
 
 
 cdef void reverse_untold(State state, uint32_t outcome) noexcept:

@@ -286,7 +286,7 @@ cdef class Engine:
         if wanted.by == WANTED_BY_REVERSAL:
             reversal = self.state.reversals.at(wanted.number)
             if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
-                settle_reversal(self.state, wanted.number, original, is_certain)
+                settle_reversal(self.state, wanted.number, original, is_certain, wanted.asked_at)
         else:
             # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
             self.state.inquiries.note_answer(wanted.terminal)

@@ -25,11 +25,15 @@ cdef class Finder:
     cdef uint32_t _probes_left
     cdef bint _is_cut                     # more would have had to be looked at
     cdef uint32_t _references_left        # that may still be looked at
+    cdef bint _is_decided                 # what ``_standing_part`` has told of has ended, and so have its voids
 
     cdef int _find_reach(self) except -1
     cdef int64_t _begun_ns(self, SegmentIndex index) except? -1
     cdef Names _names_of(self, SegmentIndex index)
     cdef object _look_for(self, const Naming *naming)
+    cdef int _add_ties(self, Original original) except -1
+    cdef int _segment_of(self, int64_t position)
+    cdef Original _original_at(self, int64_t position)
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number)
     cdef list _places_of(self, int number, uint64_t key)
     cdef int _complete(self, Original original, int first) except -1

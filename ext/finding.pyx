@@ -11,14 +11,14 @@ from libc.string cimport memcpy
 from switch.calendar cimport date_of
 from switch.elapsed cimport elapsed_of
 from switch.naming cimport LIKE_NOT, Candidate, likeness
-from switch.originals cimport VOIDS, Choice
+from switch.originals cimport VOIDS, VOIDS_OF_PARTS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
     FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
     RECORD_REVERSED, unpack_digits,
 )
 from switch.replay cimport Segment
-from switch.reversal cimport CAUSE_SETTLED
+from switch.reversal cimport CAUSE_SETTLED, CAUSE_WITHHELD
 from switch.siphash cimport SipKey
 
 from switch.replay import JournalDamaged
@@ -62,7 +62,7 @@ cdef class Picker(Visitor):
 
 cdef bint _takes_back(const Record *record, int64_t position) noexcept nogil:
     """Whether a CANCELLED says that an advice, first written down there, was never sent."""
-    return record.cancelled.original == position and record.cancelled.cause != CAUSE_SETTLED
+    return record.cancelled.original == position and record.cancelled.cause not in (CAUSE_SETTLED, CAUSE_WITHHELD)
 
 
 @cython.final
@@ -303,7 +303,42 @@ cdef class Finder:
                             self._count_references(original, number)
                         choice.offer(original, like, original.stands(), original.position)
         # Of the same sort there may be another one among what was not looked at.
-        return None if self.is_cut_off and not choice.is_exact() else choice.chosen()
+        original = None if self.is_cut_off and not choice.is_exact() else choice.chosen()
+        if original is not None and naming.is_whole:
+            self._add_ties(original)
+        return original
+
+    cdef int _add_ties(self, Original original) except -1:
+        """Add what a reversal has to know of its original: what refers to it, and what it has undone itself."""
+        cdef Original undone, whole
+        self._count_references(original, self._segment_of(original.position))
+        if not VOIDS_OF_PARTS >> original.request.kind & 1:
+            return 0
+        undone = original.referred_to = self._original_at(original.request.refers_to)
+        if undone is not None:
+            whole = undone.referred_to = self._original_at(undone.request.refers_to)
+            if whole is not None:
+                self._count_references(whole, self._segment_of(whole.position))
+        return 0
+
+    cdef int _segment_of(self, int64_t position):
+        """The number of the segment in which a position stands; -1 where that is not there any more."""
+        cdef int number = len(self._indexes) - 1
+        while number >= 0 and (<SegmentIndex>self._indexes[number]).segment.first_position > position:
+            number -= 1
+        return number
+
+    cdef Original _original_at(self, int64_t position):
+        """What begins at a position, with what became of it; None where there is nothing, or not any more."""
+        cdef int number = self._segment_of(position) if position else -1
+        cdef Original original
+        if number < 0:
+            return None
+        offset, record = self.reader.place_of((<SegmentIndex>self._indexes[number]).segment, position)
+        original = self._open(self._indexes[number], offset, record)
+        if original is not None:
+            self._complete(original, number)
+        return original
 
     cdef Original _open(self, SegmentIndex index, uint64_t offset, uint32_t number):
         """The transaction that begins with a record; None when it is no INTENT or ADVICE."""
@@ -377,33 +412,38 @@ cdef class Finder:
                 part = self._standing_part(record.position, record.request.kind, picker.segment)
                 if part >= 0:
                     original.count(record.request.kind, record.request.amount_minor, part)
+                    original.is_undecided |= not self._is_decided
         original.is_crowded = self._is_cut
         return 0
 
     cdef int64_t _standing_part(self, int64_t position, int kind, int first) except -2:
         """Of something that refers to an original: the part of it that was approved, 0 for all of it, or -1 where it
-        was declined or undone. What has not ended may yet be approved."""
+        was declined or undone. What has not ended may yet be approved, and a void that has not, be declined."""
         cdef Picker picker
         cdef Record *record
         cdef int64_t part = 0
+        cdef bint is_decided = False
         for picker in self._bounded_records_of(key_of_position(&self._key, position), first):
             record = &picker.record
             if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
                 if not record.outcome.flags & FLAG_APPROVED:
                     return -1
                 part = record.approved_minor
+                is_decided = True
             elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
                 return -1
             elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
                 return -1
-        if VOIDS >> kind & 1:
-            return part
-        for picker in self._references_to(position, first):
-            record = &picker.record
-            if (record.head.type == RECORD_INTENT and record.request.refers_to == position
-                    and VOIDS >> record.request.kind & 1
-                    and self._standing_part(record.position, record.request.kind, picker.segment) >= 0):
-                return -1
+        if not VOIDS >> kind & 1:
+            for picker in self._references_to(position, first):
+                record = &picker.record
+                if (record.head.type == RECORD_INTENT and record.request.refers_to == position
+                        and VOIDS >> record.request.kind & 1
+                        and self._standing_part(record.position, record.request.kind, picker.segment) >= 0):
+                    if self._is_decided:
+                        return -1
+                    is_decided = False
+        self._is_decided = is_decided
         return part
 
     def _references_to(self, int64_t position, int first):

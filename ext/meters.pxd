@@ -60,6 +60,7 @@ cdef struct LinkMeters:
     uint32_t reversals_not_found
     uint32_t reversals_closed
     uint32_t promises_unfound         # reversals that a terminal was promised
+    uint32_t promises_withheld        # the same
     uint32_t advices
     uint32_t advice_attempts
     uint32_t advices_acknowledged

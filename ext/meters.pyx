@@ -49,6 +49,8 @@ LINK_SERIES = (
      "Of the acknowledged, reversals whose original the issuer finally did not know."),
     ("promises_unfound", "authswitch_promised_reversals_not_found_total",
      "Reversals that a terminal was promised, and whose original the issuer did not find at first."),
+    ("promises_withheld", "authswitch_promised_reversals_withheld_total",
+     "Reversals that a terminal was promised, and that are not sent since a void, refund or completion stands."),
     ("reversals_closed", "authswitch_reversals_closed_total", "Reversals and advices that an operator gave up."),
     ("advices", "authswitch_advices_total", "Advices stored for the issuer, of terminals and of stand-in."),
     ("advice_attempts", "authswitch_advice_attempts_total", "Advices sent to the issuer, repeats included."),

@@ -114,6 +114,7 @@ EVENTS = (                                    # name, where, values with their t
     ("advice_declined", LINK, (("reason", _reason), ("stand_in", bool)), ()),
     ("reversal_without_link", NOWHERE, (), ()),
     ("reversal_not_found", LINK, (("attempts", int),), ()),
+    ("reversal_withheld", LINK, (("reason", _reason),), ()),
     ("sign_in_without_keys", LISTENER, (("kind", _kind), ("refused", bool), ("reason", _sign_in)), TERMINAL),
 )
 """What is told, in the order of ``NoteEvent``: the event, what its place is, and how its

@@ -11,14 +11,17 @@ cdef enum WantedBy:
     WANTED_BY_REQUEST         # a transaction that waits for it
 
 cdef enum:
-    RECENT_MAX = 64
+    RECENT_MAX = 256
     REFERENCE_ROOM = 64       # characters of what names an original
     # Kinds that undo what they refer to.
     VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
+    # Of these, whose original may have an original itself: if one is taken back, its original counts again there.
+    VOIDS_OF_PARTS = (1 << KIND_REFUND_VOID | 1 << KIND_COMPLETION_VOID)
+    ANY_ORIGINAL = 0
 
-cdef struct Reference:        # a request that refers to an original, written down a short while ago
+cdef struct Reference:        # what was written down a short while ago, and has changed what stands of an original
     int64_t position
-    int64_t original
+    int64_t original          # ANY_ORIGINAL: a void was taken back, and what it had undone counts again
 
 cdef struct Referred:         # what the request that is being handled refers to
     bint is_answered          # it was looked for
@@ -30,6 +33,9 @@ cdef struct Referred:         # what the request that is being handled refers to
     uint8_t data[REFERENCE_ROOM]      # as its link's dialect names it
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: none
+
+
+cdef class Original
 
 
 cdef class Inquiries:
@@ -62,9 +68,11 @@ cdef class Inquiries:
     """Whether memory may be gone through now, ``entries`` of it; it takes no more than a tenth of the time for long."""
     cdef uint64_t next_serial(self) noexcept nogil
     cdef void note_reference(self, int64_t position, int64_t original) noexcept nogil
-    """A request that refers to ``original`` was written down."""
-    cdef bint is_outdated(self, int64_t asked_at, int64_t original) noexcept nogil
-    """Whether something that refers to ``original`` may have been written down behind ``asked_at``."""
+    """A request that refers to ``original``, or what takes that back, was written down."""
+    cdef bint is_outdated(self, int64_t asked_at, Original original) noexcept
+    """Whether something that changes what stands of an original, or of what that refers to, may have been written down
+    behind ``asked_at``."""
+    cdef bint _is_changed(self, int64_t asked_at, int64_t original) noexcept nogil
 
 
 cdef class Wanted:
@@ -99,10 +107,16 @@ cdef class Original:
     cdef readonly int64_t completed_minor
     cdef readonly int64_t refunded_minor
     cdef readonly bint is_crowded         # more refers to it than is looked at
+    cdef readonly bint is_undecided       # of what is counted something has not ended yet
+    # Where a reversal wants it, and it is one of VOIDS_OF_PARTS: what it undoes, with what that refers to; else None.
+    cdef readonly Original referred_to
 
     cdef void count(self, int kind, int64_t amount_minor, int64_t approved_minor) noexcept nogil
     """Something of this kind and amount refers to it, stands, and is not undone itself; ``approved_minor`` is the part
     of it that was approved, 0 for all of it."""
+
+    cdef bint is_referred(self) noexcept nogil
+    """Whether something that stands, or may yet stand, refers to it."""
 
     cdef int64_t worth(self) noexcept nogil
     """What was approved of it."""

@@ -45,6 +45,8 @@ class Original:
     completed_minor: int
     refunded_minor: int
     is_crowded: bool
+    is_undecided: bool
+    referred_to: Original | None
 
 @final
 class Choice: ...

@@ -91,7 +91,14 @@ cdef class Inquiries:
         self._recent[self._recent_count % RECENT_MAX].original = original
         self._recent_count += 1
 
-    cdef bint is_outdated(self, int64_t asked_at, int64_t original) noexcept nogil:
+    cdef bint is_outdated(self, int64_t asked_at, Original original) noexcept:
+        while original is not None:
+            if self._is_changed(asked_at, original.position):
+                return True
+            original = original.referred_to
+        return False
+
+    cdef bint _is_changed(self, int64_t asked_at, int64_t original) noexcept nogil:
         cdef uint64_t kept = min(self._recent_count, <uint64_t>RECENT_MAX)
         cdef const Reference *reference
         cdef uint64_t i
@@ -99,7 +106,7 @@ cdef class Inquiries:
             return True                   # there were so many that some are not known any more
         for i in range(kept):
             reference = &self._recent[i]
-            if reference.original == original and reference.position > asked_at:
+            if reference.original in (original, ANY_ORIGINAL) and reference.position > asked_at:
                 return True
         return False
 
@@ -122,6 +129,10 @@ cdef class Original:
             self.completed_minor += worth_minor
         elif VOIDS >> kind & 1:
             self.voids += 1
+
+    cdef bint is_referred(self) noexcept nogil:
+        return (self.voids != 0 or self.completions != 0 or self.completed_minor != 0 or self.refunded_minor != 0
+                or self.is_crowded)
 
     cdef int64_t worth(self) noexcept nogil:
         return self.approved_minor if self.approved_minor else self.request.amount_minor

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT
 from switch.link cimport Link
 from switch.naming cimport LIKE_NOT, likeness
-from switch.originals cimport VOIDS, Choice
+from switch.originals cimport VOIDS, VOIDS_OF_PARTS, Choice
 from switch.record cimport fill_request
 from switch.registry cimport Terminal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
@@ -76,7 +76,7 @@ cdef Original _original_of(State state, uint32_t number):
 
 
 cdef int _count_references(State state, Original original) except -1:
-    """Add what refers to an original, and stands."""
+    """Add what refers to an original, and stands: what a void that has not ended may undo counts still."""
     cdef const Outcome *other
     cdef uint32_t number
     cdef dict standing = {}       # by position: its entry
@@ -88,11 +88,26 @@ cdef int _count_references(State state, Original original) except -1:
         other = state.duplicates.at(number)
         if (other.state != OUTCOME_FREE and other.refers_to in standing and VOIDS >> other.kind & 1 and _stands(other)
                 and not VOIDS >> state.duplicates.at(standing[other.refers_to]).kind & 1):
-            del standing[other.refers_to]
+            if other.state == OUTCOME_FINISHED:
+                del standing[other.refers_to]
+            else:
+                original.is_undecided = True
     for number in standing.values():
         other = state.duplicates.at(number)
         original.count(other.kind, other.amount_minor, other.approved_minor)
+        original.is_undecided |= other.state == OUTCOME_IN_FLIGHT
     return 0
+
+
+cdef Original _original_at(State state, int64_t position):
+    """What begins at a position; None where memory does not know it, or not any more."""
+    cdef const Outcome *entry
+    cdef uint32_t number
+    for number in range(state.duplicates.touched() if position else 0):
+        entry = state.duplicates.at(number)
+        if entry.state == OUTCOME_FINISHED and entry.intent == position:
+            return _original_of(state, number)
+    return None
 
 
 cdef Original recall(State state, const Naming *naming):
@@ -102,6 +117,7 @@ cdef Original recall(State state, const Naming *naming):
     cdef uint32_t number
     cdef int like
     cdef object chosen
+    cdef Original original, undone
     for number in range(state.duplicates.touched()):
         entry = state.duplicates.at(number)
         if entry.state == OUTCOME_FREE or not naming.kinds >> entry.kind & 1:
@@ -111,4 +127,9 @@ cdef Original recall(State state, const Naming *naming):
         if like != LIKE_NOT:
             choice.offer(number, like, _stands(entry), entry.serial)
     chosen = choice.chosen()
-    return None if chosen is None else _original_of(state, <uint32_t>chosen)
+    original = None if chosen is None else _original_of(state, <uint32_t>chosen)
+    if original is not None and naming.is_whole and VOIDS_OF_PARTS >> original.request.kind & 1:
+        undone = original.referred_to = _original_at(state, original.request.refers_to)
+        if undone is not None:
+            undone.referred_to = _original_at(state, undone.request.refers_to)
+    return original

@@ -165,6 +165,7 @@ cdef packed struct CancelledPart:
     int64_t advice            # or a REVERSAL, whose original was found
     int64_t original          # position of its first ADVICE; or of what the REVERSAL would take back
     # ReversalCause: CAUSE_UNTOLD, CAUSE_TERMINAL; void: CAUSE_RESTART and CAUSE_UNUSABLE; of a REVERSAL CAUSE_SETTLED
+    # and CAUSE_WITHHELD
     uint8_t cause
 
 cdef packed struct UnfoundPart:       # the issuer does not know the original, which may still be booked

@@ -21,6 +21,7 @@ cdef class Recovery(Visitor):
     cdef PositionTable _reversals             # REVERSAL and ADVICE without REVERSED: KeptRecord
     cdef PositionTable _advices               # by position of its first record: entry of the store, counted from 1
     cdef PositionTable _originals             # by position of INTENT or ADVICE: the last record that takes it back
+    cdef PositionTable _referred              # positions of INTENTs and ADVICEs to which others refer
     cdef PositionTable _untold                # by position of an approval's OUTCOME: its Outcome, until it has left
     cdef list _links                          # by number in the segment: number now, or -1
     cdef list _listeners

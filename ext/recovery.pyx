@@ -24,7 +24,7 @@ from switch.record cimport (
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
-from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, CAUSE_WITHHELD, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.scan cimport read_text, scan_message
 from switch.segment cimport SegmentWriter
 from switch.takeback cimport CLASS_GIVEN_UP
@@ -57,8 +57,7 @@ cdef class Recovery(Visitor):
         self._late = LateAnswers(self._intents, max([(<Link>link).late_ns for link in state.links], default=0))
         self._reversals = PositionTable()
         self._advices = PositionTable()
-        self._originals = PositionTable()
-        self._untold = PositionTable()
+        self._originals, self._untold, self._referred = PositionTable(), PositionTable(), PositionTable()
         self._links = []
         self._listeners = []
         self._link_names = []
@@ -104,22 +103,21 @@ cdef class Recovery(Visitor):
         cdef KeptRecord *kept
         cdef Outcome *approval
         cdef int type = record.head.type
-        cdef int link
         self.records += 1
         self._record_ns = elapsed_of(&record.head, self._elapsed_ns)
         if self._record_ns < 0:              # of a version that wrote down no time but the wall clock's
             self._record_ns = max(self._elapsed_ns, record.head.wall_us * 1000)
         self._elapsed_ns = max(self._elapsed_ns, self._record_ns)
+        if record.has_request and record.request.refers_to and type != RECORD_OUTCOME:
+            self._referred.put(record.request.refers_to, 1)
         if type == RECORD_INTENT:
-            link = self._number(self._links, record.intent.link)
-            self._keep(self._intents, record, record.intent.link, link,
+            self._keep(self._intents, record, record.intent.link, self._number(self._links, record.intent.link),
                        self._number(self._listeners, record.request.listener))
             self.state.numbering.learn_stan(record.intent.stan)
         elif type == RECORD_OUTCOME:
             self._take_outcome(record)
         elif type == RECORD_REVERSAL:
-            link = self._number(self._links, record.reversal.link)
-            self._keep(self._reversals, record, record.reversal.link, link,
+            self._keep(self._reversals, record, record.reversal.link, self._number(self._links, record.reversal.link),
                        self._number(self._listeners, record.reversal.listener)
                        if record.reversal.listener != NO_LISTENER else NO_LISTENER)
             if record.reversal.replaces:
@@ -133,7 +131,7 @@ cdef class Recovery(Visitor):
             self._take_advice(record)
         elif type == RECORD_CANCELLED:
             self._drop(self._reversals, record.cancelled.advice)
-            if record.cancelled.original:
+            if record.cancelled.original and record.cancelled.cause != CAUSE_WITHHELD:
                 self._originals.put(record.cancelled.original, <uint64_t>record.position)
         elif type == RECORD_ATTEMPT:
             kept = <KeptRecord *>self._reversals.get(record.attempt.reversal)
@@ -398,8 +396,9 @@ cdef class Recovery(Visitor):
             self._make_room()
             self._reverse(position, <const KeptRecord *>self._late.ended.get(position), CAUSE_LATE)
             self.late += 1
-        for number in range(self.state.duplicates.touched() if self._originals.count else 0):
+        for number in range(self.state.duplicates.touched()):
             entry = self.state.duplicates.at(number)
+            entry.is_referred = self._referred.get(entry.intent) != 0
             taken_back = <int64_t>self._originals.get(entry.intent)
             if taken_back:
                 # A repeat is told so, not what the OUTCOME said: what it waits for must be of the REVERSAL.
@@ -523,6 +522,8 @@ cdef class Recovery(Visitor):
         advice.stan = record.advice.stan
         advice.position = position
         advice.original = record.advice.original or position
+        # Of one that was written down once more, what refers to it may stand before all that was read.
+        advice.is_referred = record.advice.replaces != 0 or self._referred.get(advice.original) != 0
         advice.listener = NO_LISTENER
         advice.stood_in = (record.advice.flags & ADVICE_STAND_IN) != 0
         advice.kind = record.request.kind

@@ -12,7 +12,7 @@ cimport cython
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from switch.batch cimport (
-    BATCH_ALIGNMENT, BATCH_BYTES_MAX, BATCH_FINE, BATCH_HEAD_BYTES, BATCH_MAGIC, BATCH_NAMES,
+    BATCH_ALIGNMENT, BATCH_BYTES_MAX, BATCH_FINE, BATCH_HEAD_BYTES, BATCH_MAGIC, BATCH_NAMES, BATCH_RECORDS,
     FORMAT_VERSION, FORMAT_VERSION_MIN,
     JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch,
     open_batch, segment_head_is_whole,
@@ -293,6 +293,30 @@ cdef class JournalReader:
                 raise JournalDamaged(segment.name, offset, None, "the batch here is damaged", ADVICE_DAMAGED)
             tail.next_position = head.first_position
             self._read_batch(segment, self._data, offset, &head, visitor, tail)
+        finally:
+            self.disk.close(file)
+
+    def place_of(self, Segment segment not None, int64_t position):
+        """Where in a segment a record stands: the place of its batch, and which record of that it is.
+
+        Raises:
+            OSError: The file cannot be read.
+            JournalDamaged: The batches before it cannot be followed.
+        """
+        cdef BatchHead head
+        cdef int64_t count
+        cdef uint64_t offset = SEGMENT_HEAD_BYTES
+        cdef int file = _well(self.disk.open(segment.name.encode(), False), segment.name)
+        try:
+            while True:
+                with nogil:
+                    count = self.disk.read(file, <uint8_t *>&head, sizeof(BatchHead), offset)
+                if (_well(count, segment.name) < <int64_t>sizeof(BatchHead) or head.magic != BATCH_MAGIC
+                        or not BATCH_HEAD_BYTES <= head.size <= <uint64_t>BATCH_BYTES_MAX):
+                    raise JournalDamaged(segment.name, offset, position, "the batch here is damaged", ADVICE_DAMAGED)
+                if head.kind == BATCH_RECORDS and position < head.first_position + head.count:
+                    return offset, position - head.first_position
+                offset += head.size
         finally:
             self.disk.close(file)
 

@@ -51,7 +51,7 @@ from switch.seeking cimport ask_again, refer, stop_waiting, wait_for_original
 from switch.sensitive cimport read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.takeback cimport given_up, take_back, take_back_found
+from switch.takeback cimport given_up, note_referred, take_back, take_back_found
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport Composer
 
@@ -378,6 +378,8 @@ cdef int _refer(State state, uint32_t outcome, Original original, bint is_certai
         result = ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN
     stats_add(state.meters.stats, state.meters.originals[result], 1)
     state.duplicates.at(outcome).refers_to = state.inquiries.referred.position
+    if reason == NOT_REFUSED and original is not None:
+        note_referred(state, original)
     return reason
 
 
@@ -388,7 +390,7 @@ cdef void resume_request(State state, uint32_t number, Original original, bint i
     cdef uint32_t outcome = transaction.outcome
     cdef int kind = transaction.kind
     cdef int reason
-    if original is not None and state.inquiries.is_outdated(transaction.position, original.position):
+    if original is not None and state.inquiries.is_outdated(transaction.position, original):
         ask_again(state, number)
         return
     channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)

@@ -29,6 +29,7 @@ cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
     CAUSE_UNUSABLE            # no answer could be made of the issuer's approval, or none be kept
     CAUSE_SETTLED             # of CANCELLED: its original was found, and what takes that back, if anything, is another
     CAUSE_MISMATCH            # the issuer's answers were not to it, by a field that must agree
+    CAUSE_WITHHELD            # of CANCELLED: its original was found, and what refers to that forbids to take it back
 
 cdef struct Reversal:
     uint8_t state
@@ -42,6 +43,7 @@ cdef struct Reversal:
     uint8_t unsendable        # the last attempt could not be composed
     uint8_t is_stranger       # a terminal's own, of a request that is not known here
     uint8_t is_unbooked       # what it takes back was approved here, and its issuer has not taken note of that
+    uint8_t is_referred       # advice: something may refer to its payment
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t terminal         # registry index of whose request it is; TERMINAL_NONE: not registered any more

@@ -24,6 +24,7 @@ CAUSES = {
     CAUSE_UNUSABLE: "unusable_answer",
     CAUSE_SETTLED: "settled",
     CAUSE_MISMATCH: "mismatched_answer",
+    CAUSE_WITHHELD: "withheld",
 }
 
 

@@ -33,6 +33,10 @@ cdef void stop_waiting(State state, uint32_t number) noexcept
 cdef object link_named(State state, str name)
 """The link of this name; None when the configuration has it no more."""
 
+cdef int check_taking_back(State state, Original original) noexcept
+"""Whether what refers to an original, or what it has undone itself, lets its terminal take it back; NOT_REFUSED, or the
+reason why the configuration does not."""
+
 cdef int refer(State state, const Outcome *entry, Original original, bint is_certain) noexcept
 """Let the request that is being handled, as its outcome ``entry`` describes it, refer to its original (None: there is
 none), in ``state.inquiries.referred``; NOT_REFUSED, or the reason why the configuration does not let it."""

@@ -167,16 +167,14 @@ cdef object link_named(State state, str name):
     return None
 
 
-cdef int _check_excess(State state, const Outcome *entry, Original original) noexcept:
+cdef int _check_excess(State state, int kind, int64_t amount_minor, int currency, Original original) noexcept:
     """Whether the original lets a request refer to it; NOT_REFUSED or the reason why not."""
     cdef int64_t whole = original.worth()
-    cdef int64_t amount_minor = entry.amount_minor
-    cdef int kind = entry.kind
     if not original.stands() or not original.has_ended:
         return REASON_ORIGINAL_NOT_FOUND          # what was not approved, or was taken back, is nothing to refer to
     if original.voids or original.is_crowded:
         return REASON_INVALID_TRANSACTION
-    if entry.currency and original.request.currency and entry.currency != original.request.currency:
+    if currency and original.request.currency and currency != original.request.currency:
         return REASON_INVALID_AMOUNT              # nothing says how much of it that is
     if kind == KIND_REFUND:
         return REASON_INVALID_AMOUNT if original.refunded_minor + amount_minor > whole else NOT_REFUSED
@@ -186,7 +184,20 @@ cdef int _check_excess(State state, const Outcome *entry, Original original) noe
         return NOT_REFUSED
     if original.refunded_minor or (kind == KIND_PREAUTHORIZATION_VOID and original.completions):
         return REASON_INVALID_TRANSACTION
-    return REASON_INVALID_AMOUNT if amount_minor > whole else NOT_REFUSED
+    # A void undoes all of it: whatever else its terminal says, nobody could tell what is left.
+    return REASON_INVALID_AMOUNT if amount_minor > 0 and amount_minor != whole else NOT_REFUSED
+
+
+cdef int check_taking_back(State state, Original original) noexcept:
+    cdef Original undone = original.referred_to
+    if not state.inquiries.refuses_excess or not original.stands():
+        return NOT_REFUSED
+    if original.is_referred():
+        return REASON_INVALID_TRANSACTION         # else the customer would get both
+    if undone is None or undone.referred_to is None or not undone.stands() or not original.has_ended:
+        return NOT_REFUSED
+    # Without this void its original counts once more: as if it came only now.
+    return _check_excess(state, undone.request.kind, undone.worth(), undone.request.currency, undone.referred_to)
 
 
 cdef int refer(State state, const Outcome *entry, Original original, bint is_certain) noexcept:
@@ -203,7 +214,7 @@ cdef int refer(State state, const Outcome *entry, Original original, bint is_cer
     # Also where its link is gone: it counts among what refers to that original.
     referred.position = 0 if original is None else original.position
     if original is not None and state.inquiries.refuses_excess:
-        reason = _check_excess(state, entry, original)
+        reason = _check_excess(state, entry.kind, entry.amount_minor, entry.currency, original)
         if reason != NOT_REFUSED:
             return reason
     if link is None:

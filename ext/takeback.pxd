@@ -20,9 +20,13 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
                     uint32_t outcome) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
-cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain) noexcept
-"""The original of a reversal of the store was looked up (None: it is not known, for sure or for now): send what takes
-that back."""
+cdef void note_referred(State state, Original original) noexcept
+"""Something that refers to an original goes to its issuer: a reversal of that original is looked at closely from now
+on."""
+
+cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain, int64_t asked_at) noexcept
+"""The original of a reversal of the store was looked up (None: it is not known, for sure or for now), as it stood at
+the journal position ``asked_at``: send what takes that back."""
 
 cdef void recall_reversal(State state, Link link) noexcept
 """Where nobody reads the journal back: look the original of the next reversal of a link up in memory, if there is time

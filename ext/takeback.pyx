@@ -3,7 +3,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.allowance cimport can_pass_on, can_take_back, count_no_place
-from switch.debt cimport find_advice, give_up, pay, reverse, reverse_outcome, take_back_advice
+from switch.debt cimport (
+    find_advice, give_up, note_taken_back, pay, reverse, reverse_outcome, take_back_advice,
+)
 from switch.dialect cimport DialectTables
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.identity cimport NOT_REFUSED
@@ -15,8 +17,8 @@ from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN
 from switch.naming cimport LIKE_EXACT, Candidate, Naming, fold, likeness, moment_of, read_naming
-from switch.note_queue cimport NOTE_REVERSAL_WITHOUT_LINK
-from switch.originals cimport Wanted
+from switch.note_queue cimport NOTE_REVERSAL_WITHHELD, NOTE_REVERSAL_WITHOUT_LINK
+from switch.originals cimport VOIDS_OF_PARTS, Wanted
 from switch.outcome cimport finish_reversal
 from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
@@ -25,10 +27,12 @@ from switch.reason cimport (
 from switch.recalling cimport describe_candidate, recall, set_moment
 from switch.record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.registry cimport TERMINAL_NONE
-from switch.reversal cimport CAUSE_SETTLED, CAUSE_TERMINAL, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN_NS, Reversal
+from switch.reversal cimport (
+    CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_WITHHELD, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN_NS, Reversal,
+)
 from switch.route cimport ROUTE_NONE
 from switch.scan cimport read_number, scan_message
-from switch.seeking cimport link_named, wait_for_original, wanted_by_reversal
+from switch.seeking cimport check_taking_back, link_named, wait_for_original, wanted_by_reversal
 from switch.stats cimport stats_add
 from switch.transaction cimport PAN_MAX, TRANSACTION_SEEKING, NaturalKey
 
@@ -57,6 +61,8 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
     if advice != REVERSAL_NONE:
         if _differs(&naming, (<const RequestPart *>state.reversals.at(advice).request).amount_minor):
             reason = REASON_INVALID_AMOUNT
+        elif state.inquiries.refuses_excess and state.reversals.at(advice).is_referred:
+            reason = _look_first(state, channel, headers, key.terminal, outcome, &naming)
         elif (not can_take_back(state)
                 or take_back_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
@@ -73,6 +79,8 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
             if state.transactions.at(entry.transaction).state == TRANSACTION_SEEKING:
                 # Nothing of it is written down yet: a crash, or its line's end, must not make it new.
                 reason = _give_up(state, channel.listener, key.terminal, &naming)
+        elif _has_ties(state, entry):
+            reason = _look_first(state, channel, headers, key.terminal, outcome, &naming)
         elif ((entry.approved and not entry.reversed and not can_take_back(state))
                 or reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
@@ -83,6 +91,12 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
 cdef bint _differs(const Naming *naming, int64_t amount_minor) noexcept nogil:
     """Whether a reversal is of another amount than its original."""
     return naming.amount_minor >= 0 and amount_minor > 0 and naming.amount_minor != amount_minor
+
+
+cdef bint _has_ties(State state, const Outcome *entry) noexcept nogil:
+    """Whether what stands besides may forbid to take an approval back: it is looked up then."""
+    return (state.inquiries.refuses_excess and entry.approved and not entry.reversed
+            and (entry.is_referred or (entry.refers_to != 0 and VOIDS_OF_PARTS >> entry.kind & 1)))
 
 
 # --- finding ----------------------------------------------------------------------------------------------------------
@@ -148,6 +162,15 @@ cdef uint32_t _find_outcome_at(State state, Original original) noexcept nogil:
     return number
 
 
+cdef void note_referred(State state, Original original) noexcept:
+    cdef uint32_t number = _find_outcome_at(state, original)
+    if number != OUTCOME_NONE:
+        state.duplicates.at(number).is_referred = True
+    number = _find_advice_at(state, original)
+    if number != REVERSAL_NONE:
+        state.reversals.at(number).is_referred = True
+
+
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Naming *naming) noexcept:
@@ -197,6 +220,16 @@ cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_numbe
     return state.duplicates.at(number).position
 
 
+cdef int _look_first(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
+                     uint32_t outcome, const Naming *naming) noexcept:
+    """Look the original of a reversal up before it is answered; WAITS, or the reason of its answer."""
+    cdef int reason
+    if not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+        return take_back_found(state, recall(state, naming), naming.amount_minor)
+    reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome, naming.amount_minor)
+    return WAITS if reason == NOT_REFUSED else reason
+
+
 cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
                          uint32_t outcome, const Naming *naming) noexcept:
     """Take a reversal whose original memory does not know: it is looked up before it is sent. Without an issuer to
@@ -207,18 +240,12 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
     cdef uint32_t size
     cdef Link link
     cdef int found = ROUTE_NONE
-    cdef int reason
     cdef int64_t currency = read_number(tables.spec, &state.request, FIELD_CURRENCY)
     if state.pan_digits:
         found = state.routes.find(state.pan, state.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
                                   naming.amount_minor)
     if found == ROUTE_NONE:
-        if not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns,
-                                                                      state.duplicates.touched()):
-            return take_back_found(state, recall(state, naming), naming.amount_minor)
-        reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome,
-                                   naming.amount_minor)
-        return WAITS if reason == NOT_REFUSED else reason
+        return _look_first(state, channel, headers, terminal_number, outcome, naming)
     link = <Link>state.links[state.routes.route(found).target[0].link]
     if not can_pass_on(state, link, terminal_number):
         return REASON_SYSTEM_MALFUNCTION
@@ -238,11 +265,7 @@ cdef int64_t _take_back_original(State state, Original original) noexcept:
     """Take an original back, wherever it is known; the journal position of that, 0 when there is nothing to take back,
     or POSITION_FAILED."""
     cdef uint32_t number = _find_outcome_at(state, original)
-    cdef uint32_t size = <uint32_t>len(original.message)
-    cdef const uint8_t *source
-    cdef uint8_t pan[PAN_MAX + 1]
-    cdef Mender mender
-    cdef Link link
+    cdef int64_t position
     if number != OUTCOME_NONE:
         if state.duplicates.at(number).state == OUTCOME_IN_FLIGHT:
             state.transactions.at(state.duplicates.at(number).transaction).reversal_wanted = True
@@ -250,7 +273,20 @@ cdef int64_t _take_back_original(State state, Original original) noexcept:
         return reverse_outcome(state, number, CAUSE_TERMINAL)
     if not original.stands():
         return 0
-    number = _find_advice_at(state, original)
+    position = _take_back_stored(state, original)
+    if position != POSITION_FAILED:
+        note_taken_back(state, position, original.request.kind, original.position)
+    return position
+
+
+cdef int64_t _take_back_stored(State state, Original original) noexcept:
+    """The same of one that stands, and that the duplicate window has forgotten."""
+    cdef uint32_t number = _find_advice_at(state, original)
+    cdef uint32_t size = <uint32_t>len(original.message)
+    cdef const uint8_t *source
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef Mender mender
+    cdef Link link
     if number != REVERSAL_NONE:
         return take_back_advice(state, number, CAUSE_TERMINAL)
     link = <Link>link_named(state, original.link)
@@ -269,34 +305,64 @@ cdef int64_t _take_back_original(State state, Original original) noexcept:
                    CAUSE_TERMINAL, original.is_unbooked)
 
 
-cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain) noexcept:
+cdef void _seek_again(State state, uint32_t number, int64_t pause_ns) noexcept:
+    """Look the original of a reversal of the store up once more, later."""
+    state.reversals.seek((<Link>state.links[state.reversals.at(number).link]).reversals, number,
+                         state.calendar.now_ns + pause_ns)
+
+
+cdef void _withhold(State state, uint32_t number, Original original, int reason) noexcept:
+    """Never send a reversal that its terminal was promised: what stands besides forbids it."""
+    cdef const Reversal *reversal = state.reversals.at(number)
+    if state.journal.cancelled(reversal.position, original.position, CAUSE_WITHHELD) == POSITION_FAILED:
+        _seek_again(state, number, SOUGHT_AGAIN_NS)
+        return
+    state.tell_of(NOTE_REVERSAL_WITHHELD, reversal.link, original.rrn, reason)
+    stats_add(state.meters.stats, state.meters.link[reversal.link].promises_withheld, 1)
+    stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
+    give_up(state, number)
+
+
+cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain, int64_t asked_at) noexcept:
     cdef Reversal *reversal = state.reversals.at(number)
     cdef Link link = <Link>state.links[reversal.link]
     cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
     cdef int64_t amount_minor = -1
+    cdef bint is_new = state.calendar.now_ns - reversal.stored_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000
+    cdef int reason
     if original is not None:
         is_certain = True
+        if state.inquiries.is_outdated(asked_at, original):
+            _seek_again(state, number, 0)
+            return
     if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
         amount_minor = read_number(tables.spec, &state.sent, FIELD_AMOUNT)
     if original is not None and amount_minor >= 0 and amount_minor not in (original.request.amount_minor,
                                                                            original.worth()):
         original = None                   # it cannot be the whole of it: its issuer is asked in the terminal's words
     if original is None:
-        if not is_certain and state.calendar.now_ns - reversal.stored_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000:
+        if not is_certain and is_new:
             # Its issuer would not know it by the terminal's words, and say that there is nothing to take back.
-            state.reversals.seek(link.reversals, number, state.calendar.now_ns + SOUGHT_AGAIN_NS)
+            _seek_again(state, number, SOUGHT_AGAIN_NS)
             return
         stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN],
                   1)
         state.reversals.release(link.reversals, number)
         pay(state, link)
         return
+    reason = check_taking_back(state, original)
+    if reason != NOT_REFUSED:
+        if original.is_undecided and is_new:
+            _seek_again(state, number, SOUGHT_AGAIN_NS)       # what refers to it may be declined yet
+        else:
+            _withhold(state, number, original, reason)
+        return
     # Both of them or none: what is tried once more would be taken back by a second reversal.
     if (not state.journal.has_room(2 * (<uint64_t>len(original.message) + reversal.source_size) + RECORDS_SPARE)
             or _take_back_original(state, original) == POSITION_FAILED
             or state.journal.cancelled(reversal.position, original.position, CAUSE_SETTLED) == POSITION_FAILED):
         # Nothing could be stored just now: once more, later.
-        state.reversals.seek(link.reversals, number, state.calendar.now_ns + SOUGHT_AGAIN_NS)
+        _seek_again(state, number, SOUGHT_AGAIN_NS)
         return
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     give_up(state, number)
@@ -311,14 +377,20 @@ cdef void recall_reversal(State state, Link link) noexcept:
             or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
         return
     wanted = wanted_by_reversal(state, state.reversals.next_sought(link.reversals))
-    settle_reversal(state, wanted.number, recall(state, &wanted.naming), True)
+    settle_reversal(state, wanted.number, recall(state, &wanted.naming), True, state.journal.newest())
 
 
 cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept:
+    cdef int reason
     if original is None:
         stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND], 1)
         return REASON_NO_SUCH_ISSUER if state.pan_digits else REASON_ORIGINAL_NOT_FOUND
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     if amount_minor >= 0 and amount_minor not in (original.request.amount_minor, original.worth()):
         return REASON_INVALID_AMOUNT
+    reason = check_taking_back(state, original)
+    if reason != NOT_REFUSED:
+        return reason
+    if original.stands() and not can_take_back(state):
+        return REASON_SYSTEM_MALFUNCTION
     return REASON_SYSTEM_MALFUNCTION if _take_back_original(state, original) == POSITION_FAILED else REASON_APPROVED

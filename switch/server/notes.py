@@ -26,6 +26,7 @@ LEVELS = {
     "reversal_not_composable": "error",
     "reversal_overdue": "error",
     "reversal_not_found": "error",
+    "reversal_withheld": "error",
     "reversal_without_link": "error",
     "answer_not_composable": "error",
     "request_not_composable": "error",

@@ -109,8 +109,10 @@ def _relate(stories: Sequence[Story]) -> None:
     by_position = {story.first["position"]: story for story in stories}
     for story in stories:
         original = by_position.get(story.refers_to)
-        if original is not None and story not in original.references:
-            story.original = original
+        if original is None or story in original.references:
+            continue
+        story.original = original
+        if story.first["type"] != "REVERSAL":  # which takes it back, or not, and is no void, refund or completion
             original.references.append(story)
 
 
@@ -122,7 +124,8 @@ def _find_original(reader: JournalReader, story: Story) -> None:
     search = Search(position=story.refers_to, most=MOST)
     _read(reader, search, first, lambda _number: bool(search.found))
     stories = [Story(records) for records in search.found]
-    _relate([story if one.first["position"] == story.first["position"] else one for one in stories])
+    others = [one for one in stories if one.first["position"] != story.first["position"]]
+    _relate(sorted([story, *others], key=lambda one: int(one.first["position"])))
 
 
 def _first_segment(segments: Sequence[Segment], begins: datetime | None) -> int:

@@ -76,7 +76,7 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
     elif sort == "DELIVERED":
         yield listener, f"{_left(story, record)} left to the terminal"
     else:
-        debt = story.owed.get(record.get("reversal", 0))
+        debt = story.owed.get(record.get("reversal") or record.get("advice", 0))
         yield link, WORDS[sort](record, "advice" if debt is not None and debt.is_advice else "reversal")
 
 
@@ -87,7 +87,7 @@ WORDS: Mapping[str, Callable[[Record, str], str]] = {
     "ATTEMPT": lambda r, what: f"{what} sent to the issuer, attempt {r['attempts']}",
     "REVERSED": lambda r, what: f"{what} {_taken(r, what)} by the issuer: {reason_of(r).label}",
     "UNFOUND": lambda r, what: f"the issuer does not know the original{_asked_again(r, what)}",
-    "CANCELLED": lambda r, _: f"advice cancelled before it was sent: {CAUSE_WORDS.get(r['cause'])}",
+    "CANCELLED": lambda r, what: f"{what} cancelled before it was sent: {CAUSE_WORDS.get(r['cause'])}",
     "CLOSED": lambda r, what: f"{what} closed by {r['operator']} because {r['why']}; {UNACKNOWLEDGED}",
     "LATE": lambda r, _: (
         f"the issuer answered after the end: {reason_of(r).label}{_authorization(r)}; the terminal is not told"

@@ -141,7 +141,7 @@ class Story:
     def _take_cancellation(self, record: Record) -> None:
         if (debt := self.owed.get(record["advice"])) is not None:
             debt.ended_us, debt.cancelled = record["wall_us"], record["cause"]
-            if record["cause"] == "settled":
+            if record["cause"] in ("settled", "withheld"):
                 self.settled_by = record
 
     def _take_delivery(self, record: Record) -> None:
@@ -158,6 +158,11 @@ class Story:
         if self.settled_by is not None:
             return int(self.settled_by["original"])
         return int(self.first.get("refers_to", 0))
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether it is a reversal that is never sent, though its terminal was told that it would be."""
+        return self.settled_by is not None and self.settled_by["cause"] == "withheld"
 
     @property
     def stands(self) -> bool:

@@ -36,6 +36,7 @@ class Code(StrEnum):
     PARTLY_REFUNDED = "partly_refunded"
     COMPLETED = "completed"
     ORIGINAL_FOUND = "original_found"
+    REVERSAL_WITHHELD = "reversal_withheld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,16 @@ CAUSE_WORDS = {
     "unusable_answer": "the issuer's approval could not be carried through",
     "mismatched_answer": "the issuer's answer did not agree with the request",
     "settled": "its original was found, and is taken back by itself where it stands",
+    "withheld": "its original was found, and a void, refund or completion that stands forbids it",
 }
+
+
+FORBIDDEN = {
+    Reason.INVALID_TRANSACTION: "a void, refund or completion of its original stands, or may yet stand",
+    Reason.INVALID_AMOUNT: "its amount is not that of its original, or without that void more would be refunded or "
+    "completed than was paid or held",
+}
+"""Why a terminal's reversal of what is known is refused."""
 
 
 def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
@@ -96,6 +106,14 @@ def _of_reversal_alone(story: Story, shown: Shown) -> Verdict:
     if story.settled_by is None:
         return _of_reversals(story, shown, "reversal of a payment that is not known here")
     what = "" if story.original is None else f": the {title(story.original)}"
+    if story.is_withheld:
+        return Verdict(
+            Code.REVERSAL_WITHHELD,
+            f"a terminal's own reversal, accepted, but never sent to the issuer; its original was found{what}: a void, "
+            "refund or completion that stands forbids to take it back as well",
+            "nothing has changed by this, though the terminal was told that it is taken back: look at its original, "
+            "and settle what is left of it by hand",
+        )
     return Verdict(
         Code.ORIGINAL_FOUND,
         f"a terminal's own reversal, accepted; its original was found{what}",
@@ -149,9 +167,14 @@ def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:
         )
     return Verdict(
         Code.REVERSAL_REQUEST,
-        f"a terminal's own reversal, refused{_because(story, response_code)}",
+        f"a terminal's own reversal, refused{_because(story, response_code)}{_forbidden(story)}",
         "nothing has changed by this request",
     )
+
+
+def _forbidden(story: Story) -> str:
+    """What a reason means that the switch gives to a reversal."""
+    return f": {FORBIDDEN[story.reason]}" if story.reason in FORBIDDEN else ""
 
 
 def _of_approval(story: Story, shown: Shown) -> Verdict:

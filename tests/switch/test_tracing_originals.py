@@ -13,7 +13,7 @@ from switch.tracing.query import Query
 from switch.tracing.steps import steps
 from switch.tracing.story import moment
 from switch.tracing.verdict import verdict
-from tests.ext.journal_world import KEY
+from tests.ext.journal_world import KEY, records_of
 from tests.ext.seeking_world import approve, bought, original_data_of, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring
 
@@ -155,3 +155,37 @@ def test_reversal_that_overtook_its_payment_was_not_refused(comes):
     told_of = [one.words for one in steps(story, "68")]
     assert told_of[0] == "its payment is not known: one that still comes is refused"
     assert ("answer to the payment, that it was not approved, left to the terminal" in told_of) == comes
+
+
+def test_reversal_that_was_refused_says_what_forbids_it():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    approve(world, terminal, bank, referring(world, "void", request, answer))
+    terminal.send(taking_back(world, request))
+    world.tick()
+    refusal = terminal.read_one()
+    judged, _ = told(world, refusal["37"])
+    assert judged.code == "reversal_request"
+    assert "a void, refund or completion of its original stands" in judged.words
+    assert judged.money == "nothing has changed by this request"
+
+
+def test_reversal_that_was_withheld_is_not_sent_and_says_why():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    refund = referring(world, "refund", request, answer, f4="000000000400")
+    approve(world, terminal, bank, refund)
+    world = world.killed(later_s=LATER_S)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    assert terminal.ask(taking_back(world, request, f11="000901"))["39"] == "00"
+    world.tick()
+    assert bank.read() == []
+    (stored,) = [record for record in records_of(world.memory)[0] if record["type"] == "REVERSAL"]
+    judged, story = told(world, stored["rrn"])
+    assert judged.code == "reversal_withheld"
+    assert f"the purchase of 10.00 (currency 156), RRN {answer['37']}" in judged.words
+    assert "the terminal was told that it is taken back" in judged.money
+    assert any("reversal cancelled before it was sent" in one.words for one in steps(story, None))
+    judged, story = told(world, answer["37"])
+    assert judged.code == "partly_refunded"
+    assert [one.kind.label for one in story.references] == ["refund"]
