@@ -13,7 +13,7 @@ cdef extern from "sys/types.h" nogil:
     ctypedef unsigned int mode_t
 
 cdef extern from "fcntl.h" nogil:
-    int O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC
+    int O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC, O_NONBLOCK
     int openat(int directory, const char *name, int flags, ...)
     int posix_fallocate(int file, off_t offset, off_t size)
 
@@ -175,7 +175,8 @@ cdef class FileDisk(Disk):
 
     def open_file(self, str name not None):
         """A file to read, for callers in Python."""
-        return os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory), "rb", buffering=0)
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._directory)
+        return os.fdopen(file, "rb", buffering=0)
 
     def lost(self):
         """Why the path does not lead to this directory any more, in words; empty while it does."""
@@ -200,7 +201,8 @@ cdef class FileDisk(Disk):
         return file
 
     cdef int open(self, const char *name, bint writable) noexcept nogil:
-        cdef int file = openat(self._directory, name, (O_RDWR if writable else O_RDONLY) | O_CLOEXEC)
+        # Without waiting: somebody may have put a pipe there.
+        cdef int file = openat(self._directory, name, (O_RDWR if writable else O_RDONLY) | O_CLOEXEC | O_NONBLOCK)
         return -errno if file < 0 else file
 
     cdef int close(self, int file) noexcept nogil:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
 
-from switch.disk import ScriptedDisk
+from switch.disk import FileDisk, ScriptedDisk
 from switch.finding import Finder
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import SeekingWorld, approve, bought, taking_back, world_of
@@ -111,6 +112,22 @@ def test_index_of_what_stood_there_before_is_made_anew():
     copy.tick()
     assert bank.read_one()["90"].startswith("0200" + asked["11"])
     assert copy.finder.damaged == 0
+
+
+def test_a_pipe_where_an_index_should_be_is_no_index(tmp_path):
+    """Nobody ever writes to it, so that opening it would wait for ever."""
+    world, *_ = three_days()
+    for name, content in world.memory.files.items():
+        (tmp_path / name).write_bytes(bytes(content))
+    index = tmp_path / index_of_the_first(world)
+    index.unlink()
+    os.mkfifo(index)
+    finder = Finder(FileDisk(str(tmp_path), exclusive=False), KEY, days=DAYS)
+    finder.refresh()
+    while finder.index_one():
+        pass
+    assert index.is_file()
+    assert finder.unindexed == 0
 
 
 def test_index_that_the_disk_does_not_take_is_in_memory_until_it_does():
