@@ -13,11 +13,29 @@ from switch.live import live_counts
 
 ROOT = Path(__file__).parents[1]
 
+LONGEST = (
+    "simulation/defects/test_defects.py",
+    "system/test_make.py",
+    "torture/test_slice.py",
+    "system/test_trace.py",
+    "system/test_demo_tour.py",
+    "system/test_links.py",
+    "system/test_admin.py",
+    "system/test_packages.py",
+)
+"""Files that take longest: they begin first, so that in the end no process works on one while all others are done."""
+
 # What commands keep from run to run (numbers of simulated terminals) belongs to nobody's home here.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="authswitch-tests-")
 
 # For builds that are slow, and would look as if the tests were: --hypothesis-profile=slow
 settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def pytest_collection_modifyitems(items):
+    """Longest files first; all others stay as they were collected."""
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def pytest_collection_finish():

@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import pytest
 
+from .conftest import LONGEST
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "ext").glob("*.pyx"))
 MODULE_LINES_MAX = 600
@@ -58,6 +60,10 @@ def test_test_folders_are_packages():
     """Without that, ``tests/switch`` could stand for the package ``switch`` itself."""
     folders = {path.parent for path in FILES if path.suffix == ".py" and "tests" in path.relative_to(ROOT).parts[:1]}
     assert not [named(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_those_that_begin_first_are_there():
+    assert not [name for name in LONGEST if not (ROOT / "tests" / name).exists()]
 
 
 class TestCythonSources:

@@ -1,8 +1,10 @@
 """What commands change of the process that runs the tests is changed back."""
 
+import functools
 import signal
 
 import pytest
+import typer
 
 from switch.starting import DRAINING, PASSED_OVER
 
@@ -15,3 +17,13 @@ def signals_as_before():
     for number, handler in before.items():
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_once():
+    """Commands are made from their functions' signatures once, which takes longer than most of them do."""
+    build = functools.cache(typer.main.get_command)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.main.get_command", build)
+        patch.setattr("typer.testing._get_command", build)
+        yield

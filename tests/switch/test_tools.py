@@ -1,6 +1,7 @@
 """``decode`` and ``encode``: what people see of one message, and what they never see."""
 
 import base64
+import functools
 import itertools
 import json
 from pathlib import Path
@@ -36,6 +37,14 @@ PURCHASE = {
     "52": PIN_BLOCK,
     "55": f"5A08{PAN}5F20044A414E45570C{PAN}D25120009F3602031E7106860484120000",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """Dialects are read once, which takes longer than most commands do with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("switch.tools.cli.load_dialect", functools.cache(load_dialect))
+        yield
 
 
 def run(app, *arguments, given=None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import socket
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from switch.cli import app, main
@@ -54,16 +52,6 @@ WRONG = {"long": "x" * 300, "below-file": "empty/below"}
 KINDS = ("missing", "folder", "unreadable", "no-toml", "binary", "empty")
 NO_PATHS = ("loop", "long", "below-file")
 """They fail where ``missing`` does, in the kernel: one of them a command."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def built_once() -> Iterator[None]:
-    """Commands are made from their functions' signatures once, which takes longer than most of them do."""
-    build = functools.cache(typer.main.get_command)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("typer.main.get_command", build)
-        patch.setattr("typer.testing._get_command", build)
-        yield
 
 
 @pytest.fixture(scope="module")
