@@ -6,6 +6,7 @@ import pytest
 
 from switch.disk import ScriptedDisk
 from switch.finding import Finder
+from switch.upkeep import keep_up
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     DIALECTS,
@@ -378,3 +379,39 @@ def test_memory_knows_the_part_of_a_void_that_counts():
     assert shop.ask(void)["39"] == "00"
     assert shop.ask(referring(shop.world, "refund", sale, told, f4=REST))["39"] == "00"
     assert shop.ask(taking_back(shop.world, void))["39"] == "00"
+
+
+@pytest.mark.parametrize("when", ["window", "window over a restart", "store", "store over a restart", "carried"])
+@pytest.mark.parametrize("is_void", [False, True])
+def test_what_a_terminal_approved_is_not_taken_back_besides_its_refund(when, is_void):
+    """Its issuer has not taken note of it: it is known by its advice, once the window has forgotten it."""
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    sale = purchase(world, "pos", t="0220", f38="654321", f37=None)
+    told = terminal.ask(sale)
+    world.tick()
+    bank.answer(bank.read_one(), "91")
+    request = referring(world, "void" if is_void else "refund", sale, told, t="0200")
+    ask(world, terminal, request)
+    bank.answer(next(one for one in bank.read() if one["t"] == "0200"))
+    assert terminal.read_one()["39"] == "00"
+    if when == "carried":
+        keep_up(world.engine.state, world.journal, 0)
+        world.sync()
+    if when.startswith("window"):
+        world, terminal, bank = restarted(world, terminal, bank, "kill" if "restart" in when else "")
+    else:
+        terminal = world.later(LATER_S)
+        if when != "store":
+            world = world.killed()
+            terminal = world.terminal("pos")
+        bank = world.issuer()
+    ask(world, terminal, taking_back(world, sale))
+    assert terminal.read_one()["39"] == "12"
+    world.advance(3)
+    assert {one["t"] for one in bank.read()} <= {"0220", "0221"}
+    assert world.engine.owed == 1
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    world.tick()
+    ask(world, terminal, taking_back(world, sale))
+    assert terminal.read_one()["39"] == "00"

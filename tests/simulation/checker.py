@@ -195,9 +195,18 @@ class Checker:
         for key, payment in self.payments.items():
             if (problem := self._problem(key, payment)) is not None:
                 self.report(problem[0], f"{key}: {problem[1]}")
+            if (original := payment.original) is not None and self._is_given_back_twice(key, original):
+                self.report("books", f"{key} stands, though {original.key} was taken back, to which it refers")
         for key in self.bookings:
             if key not in self.payments and self.standing(key):
                 self.report("books", f"{key}: charged, but no terminal knows of it")
+
+    def _is_given_back_twice(self, key: Key, original: Payment) -> bool:
+        """Whether a void, refund or completion stands, and its original was taken back by its terminal."""
+        if original.is_doubted or self.is_settled_by_hand(key) or self.is_settled_by_hand(original.key):
+            return False
+        is_taken_back = any(one.state == REVERSED for one in self.bookings.get(original.key, ()))
+        return is_taken_back and bool(self.standing(key))
 
     def _problem(self, key: Key, payment: Payment) -> tuple[str, str] | None:
         """What is wrong with a payment, by receipt and ledgers: the invariant, and words."""

@@ -29,6 +29,7 @@ class Payment:
         told: What the last answer said; None before the first.
         is_given_up: Whether the terminal has begun to reverse it: from then on answers are nothing to it.
         is_voided: Whether a void of it was begun.
+        is_mistaken: Whether it is taken back though its void was approved.
         was_sent_approval: Whether an approval has left the switch.
         sent_ns: When one has first.
         is_in_doubt: Whether the switch has died since, before it was durable that one has left.
@@ -56,6 +57,7 @@ class Payment:
     told: bool | None = None
     is_given_up: bool = False
     is_voided: bool = False
+    is_mistaken: bool = False
     was_sent_approval: bool = False
     sent_ns: int | None = None
     is_in_doubt: bool = False

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from switch.simulators.profile import Profile
     from switch.simulators.receipts import Receipt
+
+    from .payment import Payment
 
 ALL = "all that is known"
 RRN, CUP_ORIGINAL, AUTHORIZATION_CODE = 37, 61, 38
@@ -52,6 +56,12 @@ def take_back(pieces: dict[int, bytes], profile: Profile, way: str, original: Re
         hour = int(original.at[6:8])
         at = f"{original.at[:6]}{hour + 6 if hour < 18 else hour - 6:02d}{original.at[8:]}"
         pieces.update(_original_data(profile, original, mti, at))
+
+
+def mistaken(payments: Sequence[Payment], is_known: Callable[[Payment], bool]) -> Payment | None:
+    """A payment whose void was approved, and which its terminal takes back besides."""
+    undone = [one.original for one in payments if one.original is not None and one.told and not one.is_given_up]
+    return next((one for one in undone if is_known(one) and not (one.is_mistaken or one.is_reuse)), None)
 
 
 def _field(profile: Profile) -> int:

@@ -52,6 +52,9 @@ SETTLED_REASONS = frozenset({"approved", "original_not_found", "no_such_issuer"}
 """With which a terminal takes its reversal for done; the last of them where a configuration has lost a link, and the
 switch knows nothing of the original."""
 
+FORBIDDEN_REASON = "invalid_transaction"
+"""With which it is told that a void of the payment stands."""
+
 PARTLY = "partially_approved"
 APPROVALS = frozenset({"approved", PARTLY})
 
@@ -125,6 +128,10 @@ class Terminal:
 
     def _next(self) -> None:
         if self.left == 0:
+            return
+        if self.left == 1 and (mistaken := references.mistaken(self.payments, self._is_known)) is not None:
+            mistaken.is_mistaken = True
+            self._take_back(mistaken)
             return
         self.left -= 1
         if (remembered := self._remembered()) is not None:
@@ -260,7 +267,7 @@ class Terminal:
         payment.is_given_up = True
         # What never came here nobody can find by less than all that is known of it.
         is_known = payment.state == APPROVED and payment.key.kind in REGRETTED
-        is_known = is_known and not payment.is_out_of_window and not payment.part
+        is_known = is_known and not (payment.is_out_of_window or payment.is_mistaken or payment.part)
         payment.way = self.draw_names.choice(references.REVERSING) if is_known else references.ALL
         payment.state = UNKNOWN
         self.tally.transactions += 1
@@ -495,8 +502,9 @@ class Terminal:
         if not self._fits(payment, message):
             return
         if exchange.is_reversal:
-            if reason in SETTLED_REASONS:
-                payment.state = REVERSED
+            if reason in SETTLED_REASONS or (payment.is_mistaken and reason == FORBIDDEN_REASON):
+                payment.is_given_up = reason != FORBIDDEN_REASON
+                payment.state = REVERSED if payment.is_given_up else APPROVED
                 self._conclude()
             else:
                 self._wake(int((0.5 + self.draw.random()) * SECOND), self._reverse_again)
