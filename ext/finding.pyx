@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from switch.calendar cimport date_of
 from switch.elapsed cimport elapsed_of
 from switch.naming cimport LIKE_NOT, Candidate, likeness
-from switch.originals cimport VOIDS, VOIDS_OF_PARTS, Choice
+from switch.originals cimport VOIDS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
     FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
@@ -312,7 +312,7 @@ cdef class Finder:
         """Add what a reversal has to know of its original: what refers to it, and what it has undone itself."""
         cdef Original undone, whole
         self._count_references(original, self._segment_of(original.position))
-        if not VOIDS_OF_PARTS >> original.request.kind & 1:
+        if not VOIDS >> original.request.kind & 1:
             return 0
         undone = original.referred_to = self._original_at(original.request.refers_to)
         if undone is not None:

@@ -15,8 +15,6 @@ cdef enum:
     REFERENCE_ROOM = 64       # characters of what names an original
     # Kinds that undo what they refer to.
     VOIDS = (1 << KIND_VOID | 1 << KIND_REFUND_VOID | 1 << KIND_PREAUTHORIZATION_VOID | 1 << KIND_COMPLETION_VOID)
-    # Of these, whose original may have an original itself: if one is taken back, its original counts again there.
-    VOIDS_OF_PARTS = (1 << KIND_REFUND_VOID | 1 << KIND_COMPLETION_VOID)
     ANY_ORIGINAL = 0
 
 cdef struct Reference:        # what was written down a short while ago, and has changed what stands of an original
@@ -108,7 +106,7 @@ cdef class Original:
     cdef readonly int64_t refunded_minor
     cdef readonly bint is_crowded         # more refers to it than is looked at
     cdef readonly bint is_undecided       # of what is counted something has not ended yet
-    # Where a reversal wants it, and it is one of VOIDS_OF_PARTS: what it undoes, with what that refers to; else None.
+    # Where a reversal wants it, and it is one of VOIDS: what it undoes, with what that refers to; else None.
     cdef readonly Original referred_to
 
     cdef void count(self, int kind, int64_t amount_minor, int64_t approved_minor) noexcept nogil

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT
 from switch.link cimport Link
 from switch.naming cimport LIKE_NOT, likeness
-from switch.originals cimport VOIDS, VOIDS_OF_PARTS, Choice
+from switch.originals cimport VOIDS, Choice
 from switch.record cimport fill_request
 from switch.registry cimport Terminal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
@@ -128,7 +128,7 @@ cdef Original recall(State state, const Naming *naming):
             choice.offer(number, like, _stands(entry), entry.serial)
     chosen = choice.chosen()
     original = None if chosen is None else _original_of(state, <uint32_t>chosen)
-    if original is not None and naming.is_whole and VOIDS_OF_PARTS >> original.request.kind & 1:
+    if original is not None and naming.is_whole and VOIDS >> original.request.kind & 1:
         undone = original.referred_to = _original_at(state, original.request.refers_to)
         if undone is not None:
             undone.referred_to = _original_at(state, undone.request.refers_to)

@@ -15,6 +15,7 @@ from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
+from switch.originals cimport VOIDS
 from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE, REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE, RECORD_ATTEMPT,
@@ -398,7 +399,7 @@ cdef class Recovery(Visitor):
             self.late += 1
         for number in range(self.state.duplicates.touched()):
             entry = self.state.duplicates.at(number)
-            entry.is_referred = self._referred.get(entry.intent) != 0
+            entry.has_ties = self._referred.get(entry.intent) or (entry.refers_to and VOIDS >> entry.kind & 1)
             taken_back = <int64_t>self._originals.get(entry.intent)
             if taken_back:
                 # A repeat is told so, not what the OUTCOME said: what it waits for must be of the REVERSAL.

@@ -51,7 +51,7 @@ from switch.seeking cimport ask_again, refer, stop_waiting, wait_for_original
 from switch.sensitive cimport read_pan
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.takeback cimport given_up, note_referred, take_back, take_back_found
+from switch.takeback cimport given_up, note_ties, take_back, take_back_found
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, NaturalKey, Transaction
 from switch.translate cimport Composer
 
@@ -379,7 +379,7 @@ cdef int _refer(State state, uint32_t outcome, Original original, bint is_certai
     stats_add(state.meters.stats, state.meters.originals[result], 1)
     state.duplicates.at(outcome).refers_to = state.inquiries.referred.position
     if reason == NOT_REFUSED and original is not None:
-        note_referred(state, original)
+        note_ties(state, state.duplicates.at(outcome), original)
     return reason
 
 

@@ -6,6 +6,7 @@ is sent (``seeking``). What is not found there either is passed on to the card's
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.dialect cimport DialectTables
+from switch.duplicate cimport Outcome
 from switch.link cimport Link
 from switch.listener cimport TerminalChannel
 from switch.originals cimport Original
@@ -20,9 +21,9 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
                     uint32_t outcome) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
-cdef void note_referred(State state, Original original) noexcept
-"""Something that refers to an original goes to its issuer: a reversal of that original is looked at closely from now
-on."""
+cdef void note_ties(State state, Outcome *entry, Original original) noexcept
+"""What an outcome is of refers to an original, and goes to its issuer: a reversal of that original is looked at closely
+from now on, and one of a void of what refers to something itself."""
 
 cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain, int64_t asked_at) noexcept
 """The original of a reversal of the store was looked up (None: it is not known, for sure or for now), as it stood at

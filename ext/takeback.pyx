@@ -18,7 +18,7 @@ from switch.mending cimport Mender
 from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN
 from switch.naming cimport LIKE_EXACT, Candidate, Naming, fold, likeness, moment_of, read_naming
 from switch.note_queue cimport NOTE_REVERSAL_WITHHELD, NOTE_REVERSAL_WITHOUT_LINK
-from switch.originals cimport VOIDS_OF_PARTS, Wanted
+from switch.originals cimport VOIDS, Wanted
 from switch.outcome cimport finish_reversal
 from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
@@ -95,8 +95,7 @@ cdef bint _differs(const Naming *naming, int64_t amount_minor) noexcept nogil:
 
 cdef bint _has_ties(State state, const Outcome *entry) noexcept nogil:
     """Whether what stands besides may forbid to take an approval back: it is looked up then."""
-    return (state.inquiries.refuses_excess and entry.approved and not entry.reversed
-            and (entry.is_referred or (entry.refers_to != 0 and VOIDS_OF_PARTS >> entry.kind & 1)))
+    return state.inquiries.refuses_excess and entry.approved and not entry.reversed and entry.has_ties
 
 
 # --- finding ----------------------------------------------------------------------------------------------------------
@@ -162,10 +161,11 @@ cdef uint32_t _find_outcome_at(State state, Original original) noexcept nogil:
     return number
 
 
-cdef void note_referred(State state, Original original) noexcept:
+cdef void note_ties(State state, Outcome *entry, Original original) noexcept:
     cdef uint32_t number = _find_outcome_at(state, original)
+    entry.has_ties = VOIDS >> entry.kind & 1 and original.request.refers_to != 0
     if number != OUTCOME_NONE:
-        state.duplicates.at(number).is_referred = True
+        state.duplicates.at(number).has_ties = True
     number = _find_advice_at(state, original)
     if number != REVERSAL_NONE:
         state.reversals.at(number).is_referred = True

@@ -273,17 +273,22 @@ def test_void_of_a_refund_stays_where_its_sale_does_not(undone, code):
     assert is_refused(world, terminal, bank, taking_back(world, void), code)
 
 
+@pytest.mark.parametrize("how", ["", "kill"])
+@pytest.mark.parametrize("kind", ["completion_void", "void"])  # as terminals say it, of a completion or of any sale
 @pytest.mark.parametrize(("second", "code"), [("551", "13"), ("550", "00")])
-def test_void_of_a_completion_stays_where_others_have_used_the_hold_up(second, code):
+def test_void_of_a_completion_stays_where_others_have_used_the_hold_up(second, code, kind, how):
     world = world_of("iso87-ascii", "iso87-ascii")
     terminal, bank = world.terminal("pos"), world.issuer()
     held = bought(world, t="0100")
     _, told = approve(world, terminal, bank, held)
     completion = completing(world, held, told, "600")
     _, completed = approve(world, terminal, bank, completion)
-    void = voiding(world, completion, completed, "completion")
-    asked, _ = approve(world, terminal, bank, void)
+    void = change(voiding(world, completion, completed, "completion"), f25="06" if kind == "completion_void" else "00")
+    asked, answer = approve(world, terminal, bank, void)
+    assert answer["39"] == "00"
+    assert world.count("transactions_total", kind=kind, reason="approved") == 1
     assert approve(world, terminal, bank, completing(world, held, told, second))[1]["39"] == "00"
+    world, terminal, bank = restarted(world, terminal, bank, how)
     if code == "00":
         assert is_taken_back(world, terminal, bank, taking_back(world, void), asked)
     else:
@@ -411,7 +416,8 @@ def test_what_a_terminal_approved_is_not_taken_back_besides_its_refund(when, is_
     world.advance(3)
     assert {one["t"] for one in bank.read()} <= {"0220", "0221"}
     assert world.engine.owed == 1
-    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    ask(world, terminal, taking_back(world, request))
+    assert terminal.read_one()["39"] == "00"
     world.tick()
     ask(world, terminal, taking_back(world, sale))
     assert terminal.read_one()["39"] == "00"
