@@ -62,6 +62,7 @@ cdef Original _original_of(State state, uint32_t number):
         original.position = transaction.position
         original.link = (<Link>state.links[transaction.link]).name
         memcpy(original.rrn, transaction.rrn, sizeof(original.rrn))
+        original.message = (<const char *>transaction.sent)[:transaction.sent_size]
     elif entry.sent_size:
         original.message = (<const char *>state.duplicates.sent(number))[:entry.sent_size]
     if original.position == 0:

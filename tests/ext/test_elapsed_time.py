@@ -87,6 +87,21 @@ def test_nothing_is_forgotten_for_time_that_nobody_has_measured():
     assert third.engine.state.duplicates.in_use == 1
 
 
+@pytest.mark.parametrize("boot", ["first start", "second start"])
+def test_refusals_are_remembered_as_long_as_what_an_issuer_was_asked(boot):
+    world = JournalWorld()
+    refused = purchase(world, f2="5" * 16)
+    told = world.terminal().ask(refused)
+    world.advance(100, step=10)
+    paid(world)
+    again = world.killed(boot=boot, **({} if boot == world.boot else {"now_s": 1.0}))
+    again.advance(490, step=10)
+    assert again.terminal().ask(refused)["37"] == told["37"]
+    assert again.engine.state.duplicates.brief == 1
+    again.advance(20, step=1)
+    assert again.engine.state.duplicates.brief == 0
+
+
 def test_a_clock_that_went_back_within_one_start_is_not_believed():
     world = JournalWorld(now_s=10_000.0)
     request, told = paid(world)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from tests.ext.journal_world import JournalWorld
-from tests.ext.world import LINKS, LISTENERS, ONE_ROUTE, change, link, listener, purchase, reversal
+from tests.ext.world import AT_ONCE, LINKS, LISTENERS, ONE_ROUTE, change, link, listener, purchase, reversal
 
 ASKED, PART, MORE = "000000010000", "000000004000", "000000010001"
 TAKES_IT, DOES_NOT = "22000001" + "000" + "50" + "1", "22000001" + "000" + "50" + "0"
@@ -124,6 +124,19 @@ def test_late_part_is_taken_back(make_world):
     (again,) = sent
     assert (again["t"], again["37"]) == ("0421", question["37"])
     issuer.answer(again)
+    assert world.engine.owed == 0
+
+
+def test_late_part_behind_a_reversal_that_found_nothing_is_taken_back(make_world):
+    world = world_with(make_world, listeners=listener_that("always"), reversal=AT_ONCE)
+    _, issuer, _, question = asked(world)
+    world.advance(16)
+    issuer.answer(issuer.read_one(), "25")
+    assert world.engine.owed == 0
+    issuer.answer(question, "10", f4=PART)
+    taken_back = issuer.read_one()
+    assert (taken_back["t"], taken_back["37"], taken_back["4"]) == ("0420", question["37"], PART)
+    issuer.answer(taken_back)
     assert world.engine.owed == 0
 
 

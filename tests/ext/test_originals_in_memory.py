@@ -6,7 +6,7 @@ import pytest
 
 from tests.ext.journal_world import JournalWorld
 from tests.ext.test_originals_referred import referring
-from tests.ext.world import World, link, listener, purchase
+from tests.ext.world import World, change, link, listener, purchase
 
 AMOUNT, PART, REST = "000000001000", "000000000600", "000000000400"
 LISTENERS = [listener("pos", "iso87-ascii", partial_approval="always")]
@@ -56,3 +56,40 @@ def test_refund_that_was_voided_counts_no_more(world):
     voided = shop.ask(void)
     assert voided["39"] == "00"
     assert shop.refund(AMOUNT)[1]["39"] == "00"
+
+
+def test_refund_that_was_declined_does_not_count(world):
+    shop = Shop(world)
+    assert shop.refund(AMOUNT, code="05")[1]["39"] == "05"
+    assert shop.refund(AMOUNT)[1]["39"] == "00"
+
+
+def test_what_the_window_has_forgotten_is_not_known_to_memory():
+    """Its entry is free: what stands there still is of nobody."""
+    shop = Shop(World(listeners=LISTENERS, links=LINKS, routes=["6,,,,,,bank-a:1"]))
+    world = shop.world
+    world.advance(700, step=350)
+    assert world.engine.state.duplicates.in_use == 0
+    terminal = world.terminal("pos")
+    assert terminal.ask(change(shop.sale, t="0400", f11=world.stan(), f37=shop.told["37"]))["39"] == "00"
+    world.tick()
+    passed_on = shop.issuer.read_one()
+    assert "38" not in passed_on
+    assert "90" not in passed_on
+    assert world.count("originals_looked_up_total", result="not_found") == 1
+
+
+def test_what_is_in_flight_is_where_it_was_sent():
+    """Also where its entry of the window does not say so yet."""
+    links = [*LINKS, link("bank-b", "iso87-ascii")]
+    routes = ["6,,refund,,,,bank-a:1", "6,,,,,,bank-b:1"]
+    world = World(listeners=LISTENERS, links=links, routes=routes, originals={"excess": "forward"})
+    terminal, other = world.terminal("pos"), world.terminal("pos")
+    first, second = world.issuer("bank-a"), world.issuer("bank-b")
+    sale = purchase(world, "pos", f4=AMOUNT)
+    terminal.send(sale)
+    asked = second.read_one()
+    other.send(referring(world, "refund", sale, {"37": asked["37"]}))
+    world.tick()
+    assert second.read_one()["90"][4:10] == asked["11"]
+    assert first.read() == []

@@ -327,6 +327,15 @@ def test_one_terminal_does_not_take_all_places():
     assert world.engine.state.inquiries.waiting.count == 0
 
 
+def test_what_waits_no_longer_leaves_its_terminal_room():
+    limits = {"terminal_share_percent": 25}
+    world = world_of("iso87-ascii", "iso87-ascii", originals={"waiting_max": 20}, limits=limits)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    for _ in range(30):
+        refund = referring(world, "refund", bought(world), {"37": "702012000345"})
+        assert approve(world, terminal, bank, refund)[1]["39"] == "00"
+
+
 def test_look_ups_of_one_terminal_leave_turns_for_those_of_others():
     world = world_of("iso87-ascii", "iso87-ascii")
     terminal, other, bank = world.terminal("pos"), world.terminal("pos"), world.issuer()

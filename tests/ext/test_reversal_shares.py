@@ -57,6 +57,17 @@ def test_reversals_of_payments_that_never_were_leave_room_for_payments(make_worl
         assert stranger.read_one()["39"] == "00"
 
 
+def test_what_was_acknowledged_leaves_its_terminal_room(make_world):
+    """A terminal has its share of what is owed now, not of what it has ever asked for."""
+    world = make_world(limits=SMALL | {"duplicate_window_count_max": 1_000_000})
+    line, issuer = world.terminal(), world.issuer()
+    for _ in range(SMALL["reversals_max"]):
+        assert codes(line, [bogus(world, **OF_FLOODER)]) == ["00"]
+        issuer.answer(issuer.read_one())
+        world.tick()
+        assert world.engine.owed == 0
+
+
 def test_many_terminals_together_get_a_quarter_of_the_store(make_world):
     world = make_world(limits=SMALL | {"terminal_share_percent": 100}, links=LINKS[:1], routes=ONE_ROUTE)
     line = world.terminal()

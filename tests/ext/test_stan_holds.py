@@ -49,7 +49,7 @@ class Stans(RuleBasedStateMachine):
     @rule(start=st.integers(0, STANS), size=st.integers(1, STANS + 10), times=st.integers(1, 2))
     def hold(self, start: int, size: int, times: int) -> None:
         """Those of another instance, too: an earlier life may have had more of them."""
-        for stan in range(self.first + start - 3, min(self.first + start + size, 999_999)):
+        for stan in range(max(self.first + start - 3, 0), min(self.first + start + size, 999_999)):
             for _ in range(times):
                 self.numbering.holds.hold(stan)
             if stan > 0:

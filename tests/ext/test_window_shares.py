@@ -154,6 +154,20 @@ def test_a_refusal_is_told_again_with_its_number_after_a_restart():
     assert (again["39"], again["37"]) == (told["39"], told["37"])
 
 
+def test_refusals_that_the_window_has_forgotten_leave_their_terminal_room(make_world):
+    world = make_world(limits=SMALL | {"duplicate_window_seconds": 600})
+    window = world.engine.state.duplicates
+    told = []
+    for _ in range(6):
+        line = world.terminal()
+        told += [(request := purchase(world, f2=NO_ROUTE), line.ask(request)["37"]) for _ in range(5)]
+        for request, number in told[-10:]:
+            assert line.ask(request)["37"] == number
+        assert window.brief_forgotten_early == 0
+        world.advance(301, step=301)
+    assert window.brief == 5
+
+
 def test_a_refused_payment_is_not_charged_when_its_issuer_is_back(make_world):
     world = make_world()
     line = world.terminal()
