@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ROOT / "ext"
 TREE = ROOT / "build" / "defects"
 VARIABLE = "AUTHSWITCH_DEFECT"
-"""Names the defect that is on when a process begins, by its number counted from 1."""
+"""Names the defect that is on when a process begins, by its number."""
 
 CCACHE = Path("/usr/lib/ccache")
 
@@ -39,19 +39,29 @@ CHOICE = f'''"""Which deliberate defect is on."""
 
 import os
 
-chosen = int(os.environ.get("{VARIABLE}") or 0)
+numbers = frozenset({{NUMBERS}})
 
 
 def choose(int number):
-    """Switch one on, by its number counted from 1; 0: none."""
+    """Switch one on, by its number; 0: none.
+
+    Raises:
+        LookupError: It is not in this copy, which was made of another catalogue.
+    """
     global chosen
+    if number and number not in numbers:
+        raise LookupError(f"no defect of this copy has the number {{number}}: it was made before the catalogue became "
+                          "what it is, and has to be made again (make defects)")
     chosen = number
+
+
+choose(int(os.environ.get("{VARIABLE}") or 0))
 '''
 
 
 def number_of(name: str) -> str:
     """The value of the environment's variable that switches a defect on."""
-    return str(list(load()).index(name) + 1)
+    return str(load()[name].number)
 
 
 def changed_sources() -> dict[str, str]:
@@ -66,7 +76,8 @@ def changed_sources() -> dict[str, str]:
 
 def build() -> Path:
     """Bring the copy up to date; the folder that Python must look in first."""
-    texts = {**changed_sources(), "defect": CHOICE}
+    numbers = ", ".join(str(number) for number in sorted(defect.number for defect in load().values()))
+    texts = {**changed_sources(), "defect": CHOICE.replace("{NUMBERS}", f"[{numbers}]")}
     stage, lib = TREE / "stage" / "switch", TREE / "lib" / "switch"
     stage.mkdir(parents=True, exist_ok=True)
     (stage / "__init__.pxd").touch()
@@ -92,12 +103,16 @@ def is_compiled_in() -> bool:
 
 
 def switch_on(name: str) -> None:
-    """Let one defect be on from now on in this process and its children; an empty name: none."""
+    """Let one defect be on from now on in this process and its children; an empty name: none.
+
+    Raises:
+        LookupError: The copy that is imported does not have it as it stands in the catalogue.
+    """
     from switch.defect import choose  # type: ignore[import-not-found]
 
     number = number_of(name) if name else "0"
-    os.environ[VARIABLE] = number
     choose(int(number))
+    os.environ[VARIABLE] = number
 
 
 def run_where_compiled_in(module: str, arguments: list[str]) -> int:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "catalogue"
@@ -74,6 +75,12 @@ class Defect:
     has_journal: bool = True
     tests: tuple[str, ...] = ()
     unreachable: str = ""
+
+    @property
+    def number(self) -> int:
+        """By which a copy of the sources knows it: of its name and its hunks, so that whatever else changes in the
+        catalogue it stays, and a copy that has another form of it, or none, does not know it."""
+        return int.from_bytes(sha256(repr((self.name, self.hunks)).encode()).digest()[:4]) >> 1 or 1
 
     @property
     def row(self) -> str:
@@ -146,12 +153,15 @@ def load() -> dict[str, Defect]:
     """All of them by name, in the order of the files.
 
     Raises:
-        CatalogueError: A file has another form, or two defects have one name.
+        CatalogueError: A file has another form, or two defects have one name or number.
     """
     found: dict[str, Defect] = {}
+    names: dict[int, str] = {}
     for path in sorted(FOLDER.glob("*.patch")):
         for defect in parse(path.read_text(), path.stem):
             if defect.name in found:
                 raise CatalogueError(f"{path.stem}: there is a {defect.name} already")
+            if (other := names.setdefault(defect.number, defect.name)) != defect.name:
+                raise CatalogueError(f"{path.stem}: {defect.name} and {other} have one number: call one otherwise")
             found[defect.name] = defect
     return found

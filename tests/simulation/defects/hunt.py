@@ -144,6 +144,9 @@ def main() -> int:
         parser.error(f"there is no defect {', '.join(sorted(unknown))}")
     wanted = set(arguments.names)
     defects = [one for one in known.values() if not wanted or one.name in wanted or one.area in wanted]
+    for one in defects:
+        switch_on(one.name)  # none is hunted in a copy that is older than the catalogue
+    switch_on("")
     for options in map(Options.drawn, range(WARM_SEEDS)):
         execute(options)  # what all have in common is made once
     look = partial(_hunt_apart, with_tests=arguments.tests, seeds=arguments.seeds)

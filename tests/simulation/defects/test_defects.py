@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from .build import ROOT, build, changed_sources
+from .build import ROOT, VARIABLE, build, changed_sources
 from .catalogue import CatalogueError, Defect, Hunk, load, parse
 from .hunt import fails
 from .weaving import CONDITION, woven
@@ -51,7 +53,10 @@ def planted(*hunks: str) -> str:
         Defect(f"number-{number}", "here", "wrong", (Hunk("", tuple(hunk.splitlines())),), tests=("a",))
         for number, hunk in enumerate(hunks, 1)
     ]
-    return woven({"look": SOURCE}, defects)["look"]
+    text = woven({"look": SOURCE}, defects)["look"]
+    for place, defect in enumerate(defects, 1):
+        text = text.replace(f"defect_is_on({defect.number})", f"defect_is_on({place})")
+    return text
 
 
 def test_a_condition_for_another():
@@ -123,6 +128,31 @@ def test_every_defect_has_its_place_in_the_sources_and_compiles():
     for text in sources.values():
         assert CONDITION not in text
     assert build().is_dir()
+
+
+def test_a_defect_has_its_number_whatever_stands_beside_it():
+    hunk = Hunk("", ("-found = 1",))
+    one = Defect("one", "here", "wrong", (hunk,), tests=("a",))
+    assert one.number == replace(one, area="there", what="words", tests=("b",)).number
+    others = (replace(one, name="another"), replace(one, hunks=(Hunk("look", hunk.lines),)), replace(one, hunks=()))
+    assert one.number not in {0, *(other.number for other in others)}
+
+
+@pytest.mark.timeout(600)
+def test_a_copy_that_is_older_than_the_catalogue_is_not_hunted_in():
+    """Nothing would be on, or another one: and nobody would be found, or somebody who noticed something else."""
+    known, unknown = next(iter(load().values())).number, Defect("new", "here", "wrong", ()).number
+    for number, status in ((0, 0), (known, 0), (unknown, 1)):
+        run = subprocess.run(
+            [sys.executable, "-c", "import switch.defect"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(build()), "PYTHONSAFEPATH": "1", VARIABLE: str(number)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == status, run.stderr
+    assert f"no defect of this copy has the number {unknown}: it was made before the catalogue" in run.stderr
 
 
 def test_there_are_enough_and_no_file_is_long():

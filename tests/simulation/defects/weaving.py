@@ -111,7 +111,7 @@ def woven(sources: Mapping[str, str], defects: Iterable[Defect]) -> dict[str, st
     functions = {module: _functions(lines) for module, lines in split.items()}
     found: dict[str, list[Change]] = {}
     problems: list[str] = []
-    for number, defect in enumerate(defects, 1):
+    for defect in defects:
         for hunk in defect.hunks:
             wanted = [line[1:].strip() for line in hunk.lines if line[0] != "+"]
             places = [
@@ -124,7 +124,7 @@ def woven(sources: Mapping[str, str], defects: Iterable[Defect]) -> dict[str, st
                 problems.append(f"{defect.area}: {defect.name}: its lines stand {_times(places)} in the sources")
                 continue
             (module, at), *_ = places
-            found.setdefault(module, []).extend(_changes(defect.name, number, hunk.lines, split[module], at))
+            found.setdefault(module, []).extend(_changes(defect.name, defect.number, hunk.lines, split[module], at))
     if problems:
         raise CatalogueError("\n".join(problems))
     return {
