@@ -44,6 +44,7 @@ cdef enum:
     WAITS = -2                    # beside the reasons: its answer waits for the look-up
     RECORDS_SPARE = 4096          # heads and parts of a REVERSAL and a CANCELLED
     UNSURE_SECONDS = 60           # so long a look-up that brings neither yes nor no is tried again
+    SOUGHT_RARELY_SECONDS = 60    # what cannot be taken back for longer than that is tried again so seldom
 
 
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
@@ -361,8 +362,9 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
     if (not state.journal.has_room(2 * (<uint64_t>len(original.message) + reversal.source_size) + RECORDS_SPARE)
             or _take_back_original(state, original) == POSITION_FAILED
             or state.journal.cancelled(reversal.position, original.position, CAUSE_SETTLED) == POSITION_FAILED):
-        # Nothing could be stored just now: once more, later.
-        _seek_again(state, number, SOUGHT_AGAIN_NS)
+        # Nothing could be stored just now: once more, later. Where its link is gone an operator is told each time.
+        _seek_again(state, number, SOUGHT_AGAIN_NS if is_new else
+                    <int64_t>SOUGHT_RARELY_SECONDS * 1_000_000_000)
         return
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     give_up(state, number)

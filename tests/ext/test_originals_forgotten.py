@@ -113,9 +113,13 @@ def test_it_waits_for_the_link_that_is_gone():
     world = world.killed(later_s=LATER_S, links=links[:1], routes=["6,,,,,,bank-a:1"])
     terminal, other = world.terminal("pos"), world.issuer("bank-a")
     assert terminal.ask(by_number(world, request, told))["39"] == "00"
-    world.advance(5)
-    assert other.read() == []
+    for _ in range(3_600):
+        world.advance(1, step=1)
+    assert [one for one in other.read() if one["t"].startswith("04")] == []
     assert [entry["state"] for entry in list_owed(world.engine.state)[1]] == ["original looked up"]
+    notes = [details["rrn"] for event, details in world.notes if event == "reversal_without_link"]
+    assert set(notes) == {told["37"]}
+    assert 60 < len(notes) < 130  # each second for a minute, then each minute
     world.sync()
     world = world.killed(links=links)
     bank, other = world.issuer("bank-b"), world.issuer("bank-a")
