@@ -5,6 +5,7 @@ from switch.channel cimport Channel
 from switch.framing cimport Frame
 from switch.link cimport LinkChannel
 from switch.listener cimport TerminalChannel
+from switch.originals cimport Original, Wanted
 from switch.state cimport State
 
 cdef enum:
@@ -24,6 +25,8 @@ cdef class Engine:
     cdef int begin(self, Channel channel) except -1
     cdef void end(self, Channel channel) noexcept
     cdef void pass_time(self) noexcept
+    cdef Original _recall_surely(self, Wanted wanted)
+    cdef void _resume_unsure(self, uint32_t number) noexcept
     cdef void _seek(self) noexcept
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)

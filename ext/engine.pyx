@@ -20,7 +20,7 @@ from switch.originals cimport WANTED_BY_REVERSAL, Original, Wanted
 from switch.recalling cimport recall
 from switch.request cimport handle_request, resume_request
 from switch.reversal cimport REVERSAL_SOUGHT, Reversal
-from switch.seeking cimport take_wanted, wanted_by_request
+from switch.seeking cimport ask_again, take_wanted, wanted_by_request
 from switch.stats cimport stats_add
 from switch.takeback cimport recall_reversal, settle_reversal
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
@@ -286,14 +286,34 @@ cdef class Engine:
         if wanted.by == WANTED_BY_REVERSAL:
             reversal = self.state.reversals.at(wanted.number)
             if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
+                if original is None and not is_certain:
+                    original = self._recall_surely(wanted)
+                    wanted.asked_at = self.state.journal.newest()
                 settle_reversal(self.state, wanted.number, original, is_certain, wanted.asked_at)
         else:
             # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
             self.state.inquiries.note_answer(wanted.terminal)
             transaction = self.state.transactions.at(wanted.number)
             if transaction.state == TRANSACTION_SEEKING and transaction.departure == wanted.serial:
-                resume_request(self.state, wanted.number, original, is_certain)
+                if original is None and not is_certain:
+                    self._resume_unsure(wanted.number)
+                else:
+                    resume_request(self.state, wanted.number, original, is_certain)
         self.state.deliver_notes()
+
+    cdef Original _recall_surely(self, Wanted wanted):
+        """What memory is sure of, where the journal could not be asked; None when it is of nothing."""
+        cdef State state = self.state
+        if not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+            return None
+        return recall(state, &wanted.naming, True)
+
+    cdef void _resume_unsure(self, uint32_t number) noexcept:
+        """A request whose original could not be looked up in time."""
+        cdef Wanted wanted
+        ask_again(self.state, number)          # memory knows of all that refers to it by now
+        wanted = wanted_by_request(self.state, number)
+        resume_request(self.state, number, self._recall_surely(wanted), False)
 
     cdef void _seek(self) noexcept:
         """Requests that have waited too long go on without their original; and where nobody reads the journal back,
@@ -305,7 +325,7 @@ cdef class Engine:
         while number != <uint32_t>TRANSACTION_NONE:
             if state.transactions.at(number).deadline_ns > state.calendar.now_ns:
                 break
-            resume_request(state, number, None, False)
+            self._resume_unsure(number)
             number = state.inquiries.waiting.head
         if state.journal.is_searched:
             return
@@ -315,7 +335,7 @@ cdef class Engine:
             return
         if state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
             wanted = wanted_by_request(state, number)
-            resume_request(state, number, recall(state, &wanted.naming), True)
+            resume_request(state, number, recall(state, &wanted.naming, False), True)
 
     # --- drain ----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,6 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
 cdef void set_moment(State state, int64_t came_ns, Naming *naming) noexcept nogil
 """Set the moment of a message that came then, by the calendar."""
 
-cdef Original recall(State state, const Naming *naming)
-"""The original that is named; None when there is none, or more than one may be meant. It goes through the whole
-window."""
+cdef Original recall(State state, const Naming *naming, bint is_sure)
+"""The original that is named; None when there is none, or more than one may be meant, among all that there may be
+where ``is_sure``. It goes through the whole window."""

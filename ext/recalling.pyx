@@ -111,7 +111,7 @@ cdef Original _original_at(State state, int64_t position):
     return None
 
 
-cdef Original recall(State state, const Naming *naming):
+cdef Original recall(State state, const Naming *naming, bint is_sure):
     cdef Choice choice = Choice()
     cdef Candidate candidate
     cdef const Outcome *entry
@@ -127,7 +127,7 @@ cdef Original recall(State state, const Naming *naming):
         like = likeness(naming, &candidate)
         if like != LIKE_NOT:
             choice.offer(number, like, _stands(entry), entry.serial)
-    chosen = choice.chosen()
+    chosen = None if is_sure and not choice.is_exact() else choice.chosen()
     original = None if chosen is None else _original_of(state, <uint32_t>chosen)
     if original is not None and naming.is_whole and VOIDS >> original.request.kind & 1:
         undone = original.referred_to = _original_at(state, original.request.refers_to)

@@ -367,7 +367,7 @@ cdef int _recall(State state, DialectTables tables, int kind, uint32_t outcome) 
     read_naming(state.registry, tables, &state.request, &state.duplicates.at(outcome).key, kind, state.pan,
                 state.pan_digits, &naming)
     set_moment(state, state.calendar.now_ns, &naming)
-    return _refer(state, outcome, recall(state, &naming), True)
+    return _refer(state, outcome, recall(state, &naming, False), True)
 
 
 cdef int _refer(State state, uint32_t outcome, Original original, bint is_certain) noexcept:

@@ -226,7 +226,7 @@ cdef int _look_first(State state, TerminalChannel channel, const uint8_t *header
     """Look the original of a reversal up before it is answered; WAITS, or the reason of its answer."""
     cdef int reason
     if not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
-        return take_back_found(state, recall(state, naming), naming.amount_minor)
+        return take_back_found(state, recall(state, naming, False), naming.amount_minor)
     reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome, naming.amount_minor)
     return WAITS if reason == NOT_REFUSED else reason
 
@@ -379,7 +379,7 @@ cdef void recall_reversal(State state, Link link) noexcept:
             or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
         return
     wanted = wanted_by_reversal(state, state.reversals.next_sought(link.reversals))
-    settle_reversal(state, wanted.number, recall(state, &wanted.naming), True, state.journal.newest())
+    settle_reversal(state, wanted.number, recall(state, &wanted.naming, False), True, state.journal.newest())
 
 
 cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept:

@@ -155,7 +155,10 @@ class Checker:
 
     def must_know_originals(self, original: Key) -> bool:
         """Whether the switch must find a payment that another one refers to."""
-        return self.finds_originals and not self.is_settled_by_hand(original)
+        # Where a terminal has given one STAN to two payments, nothing may tell them from one another.
+        stans = [one.receipt.stan for key, one in self.payments.items() if key.terminal == original.terminal]
+        is_told_apart = original in self.payments and stans.count(self.payments[original].receipt.stan) == 1
+        return self.finds_originals and is_told_apart and not self.is_settled_by_hand(original)
 
     def misled(self, what: str) -> None:
         """A terminal got what belongs to somebody else."""
@@ -171,7 +174,7 @@ class Checker:
         if booking.rrn:
             self._number(booking.rrn, booking.key, approved=True)
         payment = self.payments.get(booking.key)
-        if payment is not None and payment.is_reuse:
+        if payment is not None and payment.is_reuse and not payment.is_out_of_window:
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, whose number another payment has")
         if others and not self.is_settled_by_hand(booking.key):
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, which {others[0].issuer} knows already")
@@ -203,7 +206,7 @@ class Checker:
 
     def _is_given_back_twice(self, key: Key, original: Payment) -> bool:
         """Whether a void, refund or completion stands, and its original was taken back by its terminal."""
-        if original.is_doubted or self.is_settled_by_hand(key) or self.is_settled_by_hand(original.key):
+        if original.is_doubted or self.is_settled_by_hand(key) or not self.must_know_originals(original.key):
             return False
         is_taken_back = any(one.state == REVERSED for one in self.bookings.get(original.key, ()))
         return is_taken_back and bool(self.standing(key))

@@ -29,7 +29,7 @@ class Inode:
         durable: What is on the platter.
         durable_size: How long it is there.
         pending: What was written since the last synchronization: place and bytes.
-        ends: Where each write ended, in the order of the writes.
+        ends: Where what was written ended each time that it was made durable.
     """
 
     size: int
@@ -139,6 +139,8 @@ class SimulatedDisk:
         if self.sync_fails:
             inode.pending.clear()
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if inode.pending:
+            inode.ends.append(len(inode.data))
         inode.durable[:] = inode.data
         inode.durable_size = inode.size
         inode.pending.clear()
@@ -213,7 +215,6 @@ class SimulatedDisk:
         inode.data[offset : offset + len(data)] = data
         inode.size = max(inode.size, offset + len(data))
         inode.pending.append((offset, data))
-        inode.ends.append(offset + len(data))
 
     # --- what happens to it ---------------------------------------------------------------------------------------
 

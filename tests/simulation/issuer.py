@@ -474,6 +474,8 @@ class Issuer:
         """Whatever connection it goes out on may be used from then on."""
         if (used := self._send(wire, frame, None)) is not None:
             self._signed_on.add(used)
+            # It may have been asked before, and answers after, it said that it signs off: then it does not.
+            self._said = {key: said for key, said in self._said.items() if key[0] is not used or said != "sign_off"}
 
     def _send(self, wire: Wire, frame: bytes, booking: Booking | None) -> Wire | None:
         """On which connection it went out; None when on none."""

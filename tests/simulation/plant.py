@@ -479,7 +479,8 @@ class Plant:
         if journal.broken:
             return
         if not journal.waiting_bytes and not journal.is_held:
-            self._settled_ns = self.clock.now_ns
+            if not self.engine.state.duplicates.untold:  # of those nobody could tell afterwards whether they have left
+                self._settled_ns = self.clock.now_ns
         else:
             self._is_committing = True
             self.clock.after(self.storage.latency_ns(), self._write, self.generation)
@@ -558,4 +559,4 @@ class Plant:
             return False
         if self.storage is not None and self.storage.journal.is_held:
             return False
-        return self.engine.in_flight == 0 and self.engine.owed == 0
+        return self.engine.in_flight == 0 and self.engine.owed == 0 and self.engine.state.duplicates.untold == 0
