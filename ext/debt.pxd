@@ -25,6 +25,9 @@ that. Its journal position, or POSITION_FAILED."""
 cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept
 """Until a reversal of the store ends nobody else gets its STAN, nor that of the request that it takes back."""
 
+cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil
+"""Entry of the store of the advice that tells of an outcome; REVERSAL_NONE when none is owed any more."""
+
 cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, const uint8_t *pan,
                           int pan_digits) noexcept nogil
 """Entry of the store of a terminal's payment that its issuer has not been told of yet, by terminal, STAN, card and

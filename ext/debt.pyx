@@ -3,7 +3,7 @@
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
 from switch.dialect cimport RESPONSE_CODE_MAX, DialectTables, kind_traits, repeat_mti
-from switch.duplicate cimport OUTCOME_NONE, Outcome
+from switch.duplicate cimport OUTCOME_NONE, TIES_NONE, TIES_STAND, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
 from switch.link cimport LINK_UP, STAN_COUNT, STAN_FREE
@@ -104,8 +104,7 @@ cdef void _release_stans(Link link, const Reversal *reversal) noexcept nogil:
     link.release_stan(reversal.original_stan)
 
 
-cdef uint32_t _advice_of(State state, uint32_t outcome) noexcept nogil:
-    """Entry of the store of the advice that tells of an outcome; REVERSAL_NONE when none is owed any more."""
+cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil:
     cdef const Outcome *entry = state.duplicates.at(outcome)
     cdef const Reversal *advice
     if entry.advice == 0:
@@ -198,7 +197,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         return POSITION_FAILED            # its own outcome could not be written down
     if not entry.approved or entry.reversed:
         return 0
-    advice = _advice_of(state, outcome)
+    advice = advice_of(state, outcome)
     if advice == REVERSAL_NONE and entry.sent_size == 0:
         if not (kind_traits(entry.kind).reversible or kind_traits(entry.kind).is_advice):
             return 0
@@ -229,10 +228,14 @@ cdef void note_taken_back(State state, int64_t position, int kind, int64_t origi
 
 
 cdef void reverse_untold(State state, uint32_t outcome) noexcept:
-    cdef const Outcome *entry = state.duplicates.at(outcome)
-    if reverse_outcome(state, outcome, CAUSE_UNTOLD) != POSITION_FAILED:
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef int ties = state.duplicates.ties(outcome) if state.inquiries.refuses_excess else TIES_NONE
+    if ties == TIES_STAND:
+        entry.told = True                 # its terminal has gone on from it: the customer would get both
         return
-    if entry.sent_size or _advice_of(state, outcome) != REVERSAL_NONE:
+    if ties == TIES_NONE and reverse_outcome(state, outcome, CAUSE_UNTOLD) != POSITION_FAILED:
+        return
+    if entry.sent_size or advice_of(state, outcome) != REVERSAL_NONE:
         # As if it still were to be told: it is not forgotten meanwhile, and room for its reversal is kept.
         state.unreversed.append((outcome, state.duplicates.will_tell(outcome)))
 

@@ -61,6 +61,12 @@ cdef struct Outcome:
     uint32_t advice           # what tells its issuer of it: entry of the store plus 1, if still owed; 0: none
 
 
+cdef enum Ties:               # to an approval, of what refers to it, or is counted because of it
+    TIES_NONE
+    TIES_OPEN                 # something is in flight that may be approved
+    TIES_STAND                # something was approved, and stands
+
+
 cdef struct OutcomeList:      # finished outcomes, oldest first
     uint32_t head
     uint32_t tail
@@ -119,6 +125,9 @@ cdef class DuplicateWindow:
     cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
+    cdef int ties(self, uint32_t number) noexcept nogil
+    cdef int _references(self, int64_t position, int64_t but, uint32_t after) noexcept nogil
+    cdef const Outcome *_begun_at(self, int64_t position) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
     cdef void shift(self, int64_t by_ns) noexcept nogil
     cdef void _shift(self, const OutcomeList *finished, int64_t by_ns) noexcept nogil

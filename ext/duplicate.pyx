@@ -360,6 +360,44 @@ cdef class DuplicateWindow:
         self.untold -= 1
         return True
 
+    cdef int ties(self, uint32_t number) noexcept nogil:
+        """What stands, or may yet stand, because of an approval: it must not be taken back then as if its terminal did
+        not know of it. It refers to it; or, where the approval is the void of something, it has taken its place."""
+        cdef const Outcome *entry = &self._entries[number]
+        cdef const Outcome *undone
+        cdef int found
+        if not entry.has_ties:
+            return TIES_NONE
+        found = self._references(entry.intent, 0, 0)
+        undone = self._begun_at(entry.refers_to)
+        if undone == NULL or undone.refers_to == 0:
+            return found
+        return max(found, self._references(undone.refers_to, undone.intent, entry.serial))
+
+    cdef int _references(self, int64_t position, int64_t but, uint32_t after) noexcept nogil:
+        """The ties of what refers to a position, besides what begins at ``but``, and came after a serial."""
+        cdef const Outcome *other
+        cdef int found = TIES_NONE
+        cdef uint32_t number
+        for number in range(self.touched() if position else 0):
+            other = &self._entries[number]
+            if (other.state == OUTCOME_FREE or other.refers_to != position or other.serial <= after
+                    or (but and other.intent == but)):
+                continue
+            if other.state == OUTCOME_IN_FLIGHT:
+                found = TIES_OPEN
+            elif other.approved and not other.reversed:
+                return TIES_STAND
+        return found
+
+    cdef const Outcome *_begun_at(self, int64_t position) noexcept nogil:
+        """The entry whose INTENT or ADVICE stands at a position; NULL when there is none."""
+        cdef uint32_t number
+        for number in range(self.touched() if position else 0):
+            if self._entries[number].state != OUTCOME_FREE and self._entries[number].intent == position:
+                return &self._entries[number]
+        return NULL
+
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil:
         """The stored answer of a finished outcome: ``answer_size`` bytes, the terminal's message without its frame."""
         return self._stored + self._entries[number].stored_at % self._stored_room

@@ -95,7 +95,7 @@ cdef class Original:
     cdef uint8_t authorization_code[6]    # zeros: the issuer gave none
     cdef readonly int64_t approved_minor  # the part of it that the issuer approved; 0: all, or nothing
     cdef readonly bint is_advice          # its issuer was not asked, but is told of it
-    cdef readonly bint is_unbooked        # an advice that its issuer has not taken note of, or declined
+    cdef readonly bint is_unbooked        # an advice that its issuer has declined, or that an operator has given up
     cdef readonly bint has_ended
     cdef readonly bint is_approved
     cdef readonly bint is_taken_back      # a reversal of it is, or was, owed

@@ -10,6 +10,7 @@ from switch.kind cimport KIND_REVERSAL
 from switch.listener cimport MAC_POLICY_NONE
 from switch.mac cimport MAC_NONE
 from switch.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
+from switch.originals cimport VOIDS
 from switch.reason cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_PARTIALLY_APPROVED,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
@@ -252,8 +253,9 @@ cdef void read_authorization_code(State state, Link link, const MessageIndex *an
 
 
 cdef bint _carries_part(State state, Listener listener, Link link, const Transaction *transaction) noexcept:
-    """Whether the approval of a part may be told: the link, the listener and the terminal must be able to take it."""
-    if not link.partial_approval:
+    """Whether the approval of a part may be told: the link, the listener and the terminal must be able to take it. What
+    is undone is undone as a whole."""
+    if not link.partial_approval or VOIDS >> transaction.kind & 1:
         return False
     state.transactions.recall_request(transaction, &state.request)
     return listener.tells_part(&state.request)

@@ -2,12 +2,14 @@
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
+from switch.debt cimport advice_of
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT
 from switch.link cimport Link
 from switch.naming cimport LIKE_NOT, likeness
 from switch.originals cimport VOIDS, Choice
 from switch.record cimport fill_request
 from switch.registry cimport Terminal
+from switch.reversal cimport REVERSAL_NONE
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
 
 
@@ -69,7 +71,7 @@ cdef Original _original_of(State state, uint32_t number):
         return None
     original.has_ended = entry.state == OUTCOME_FINISHED
     original.is_approved = entry.approved
-    original.is_unbooked = entry.unbooked
+    original.is_unbooked = entry.unbooked and advice_of(state, number) == REVERSAL_NONE
     original.approved_minor = entry.approved_minor
     original.is_taken_back = entry.reversed
     _count_references(state, original)

@@ -170,8 +170,9 @@ cdef object link_named(State state, str name):
 cdef int _check_excess(State state, int kind, int64_t amount_minor, int currency, Original original) noexcept:
     """Whether the original lets a request refer to it; NOT_REFUSED or the reason why not."""
     cdef int64_t whole = original.worth()
-    if not original.stands() or not original.has_ended:
-        return REASON_ORIGINAL_NOT_FOUND          # what was not approved, or was taken back, is nothing to refer to
+    # What was not approved, by its issuer in the end, or was taken back, is nothing to refer to.
+    if not original.stands() or not original.has_ended or original.is_unbooked:
+        return REASON_ORIGINAL_NOT_FOUND
     if original.voids or original.is_crowded:
         return REASON_INVALID_TRANSACTION
     if currency and original.request.currency and currency != original.request.currency:

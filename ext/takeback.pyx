@@ -353,8 +353,8 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
         return
     reason = check_taking_back(state, original)
     if reason != NOT_REFUSED:
-        if original.is_undecided and is_new:
-            _seek_again(state, number, SOUGHT_AGAIN_NS)       # what refers to it may be declined yet
+        if original.is_undecided:
+            _seek_again(state, number, SOUGHT_AGAIN_NS)       # what refers to it may be declined yet, or time out
         else:
             _withhold(state, number, original, reason)
         return

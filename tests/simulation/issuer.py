@@ -343,7 +343,7 @@ class Issuer:
             same = [one for one in self.ledger.items() if one[0].stan == stan and one[0].terminal == original.terminal]
             booking = next((one for identity, one in same if text(message, 37) in ("", identity.rrn)), None)
         wanted = payment.original.key
-        if booking is not None and booking.key != wanted:
+        if booking is not None and booking.key != wanted and self.checker.must_know_originals(wanted):
             self.checker.report("reference", f"{self.name} was asked for {key} of {booking.key}, instead of {wanted}")
         if booking is not None and text(message, 38).strip() != booking.code:
             self.checker.report("reference", f"{self.name} was asked for {key} with another authorization code")
@@ -404,7 +404,8 @@ class Issuer:
         text = self.profile.text
         if payment is not None and self.profile.pan(message) != payment.card.pan:
             self.checker.report("fields", f"{self.name} got a reversal of {booking.key} with another card number")
-        if payment is not None and payment.part and int(text(message, 4) or "0") != payment.part:
+        has_part = payment is not None and payment.part and not payment.is_out_of_window
+        if has_part and int(text(message, 4) or "0") != payment.part:
             self.checker.report("fields", f"{self.name} got a reversal of {booking.key}, not of {payment.part} of it")
         code, rrn = text(message, 38).strip(), text(message, 37).strip()
         if code.strip("0") and code != booking.code:
