@@ -16,8 +16,8 @@ from switch.note_queue cimport (
 from switch.numbering cimport RRN_SIZE
 from switch.originals cimport ANY_ORIGINAL, VOIDS
 from switch.reason cimport (
-    REASON_APPROVED, REASON_CUT_OVER, REASON_DUPLICATE, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED,
-    REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+    REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
+    REASON_TIMEOUT, takes_note,
 )
 from switch.record cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart, pack_digits, unpack_digits
 from switch.registry cimport Terminal
@@ -244,6 +244,10 @@ cdef void reverse_unreversed(State state) noexcept:
     cdef list outcomes = state.unreversed
     state.unreversed = []
     for outcome, serial in outcomes:
+        if state.duplicates.at(outcome).has_ties and not state.inquiries.may_scan(state.calendar.now_ns,
+                                                                                  state.duplicates.touched()):
+            state.unreversed.append((outcome, serial))        # its ties are looked for in all of the window
+            continue
         # Else a repeat has told it, or may yet; what was told may have been forgotten since, its place another's.
         if state.duplicates.holds(outcome, serial) and state.duplicates.fail_to_tell(outcome):
             reverse_untold(state, outcome)
@@ -436,7 +440,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     if reversal.is_advice:
         _acknowledge_advice(state, link, number, reason)
         return
-    if reason not in (REASON_APPROVED, REASON_ORIGINAL_NOT_FOUND, REASON_DUPLICATE):
+    if not takes_note(reason) and reason != REASON_ORIGINAL_NOT_FOUND:
         postpone(state, link, number)
         return
     if reason == REASON_ORIGINAL_NOT_FOUND:
@@ -502,7 +506,7 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
     link.free_stan(state.transactions.at(number).stan)
     state.journal.reversed(advice, reason)
     stats_add(state.meters.stats, state.meters.link[link.number].advices_acknowledged, 1)
-    if reason in (REASON_APPROVED, REASON_DUPLICATE):
+    if takes_note(reason):
         _note_booked(state, advice)
     else:
         # What was told to the terminal stands; the issuer does not pay for it.

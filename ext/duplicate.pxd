@@ -127,7 +127,7 @@ cdef class DuplicateWindow:
     cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
     cdef int ties(self, uint32_t number) noexcept nogil
     cdef int _references(self, int64_t position, int64_t but, uint32_t after) noexcept nogil
-    cdef const Outcome *_begun_at(self, int64_t position) noexcept nogil
+    cdef uint32_t begun_at(self, int64_t position) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
     cdef void shift(self, int64_t by_ns) noexcept nogil
     cdef void _shift(self, const OutcomeList *finished, int64_t by_ns) noexcept nogil
@@ -141,3 +141,8 @@ cdef class DuplicateWindow:
     cdef void _remove(self, OutcomeList *finished, uint32_t number) noexcept nogil
     cdef void _unlink(self, uint32_t number) noexcept nogil
     cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
+
+
+cdef inline bint stands(const Outcome *entry) noexcept nogil:
+    """Whether it was approved, or may still be, and nothing has taken it back."""
+    return not entry.reversed and (entry.approved or entry.state == OUTCOME_IN_FLIGHT)

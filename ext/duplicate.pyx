@@ -365,13 +365,15 @@ cdef class DuplicateWindow:
         not know of it. It refers to it; or, where the approval is the void of something, it has taken its place."""
         cdef const Outcome *entry = &self._entries[number]
         cdef const Outcome *undone
+        cdef uint32_t begun
         cdef int found
         if not entry.has_ties:
             return TIES_NONE
         found = self._references(entry.intent, 0, 0)
-        undone = self._begun_at(entry.refers_to)
-        if undone == NULL or undone.refers_to == 0:
+        begun = self.begun_at(entry.refers_to)
+        if begun == OUTCOME_NONE:
             return found
+        undone = &self._entries[begun]
         return max(found, self._references(undone.refers_to, undone.intent, entry.serial))
 
     cdef int _references(self, int64_t position, int64_t but, uint32_t after) noexcept nogil:
@@ -382,21 +384,20 @@ cdef class DuplicateWindow:
         for number in range(self.touched() if position else 0):
             other = &self._entries[number]
             if (other.state == OUTCOME_FREE or other.refers_to != position or other.serial <= after
-                    or (but and other.intent == but)):
+                    or (but and other.intent == but) or not stands(other)):
                 continue
-            if other.state == OUTCOME_IN_FLIGHT:
-                found = TIES_OPEN
-            elif other.approved and not other.reversed:
+            if other.state == OUTCOME_FINISHED:
                 return TIES_STAND
+            found = TIES_OPEN
         return found
 
-    cdef const Outcome *_begun_at(self, int64_t position) noexcept nogil:
-        """The entry whose INTENT or ADVICE stands at a position; NULL when there is none."""
+    cdef uint32_t begun_at(self, int64_t position) noexcept nogil:
+        """The entry whose INTENT or ADVICE stands at a position; OUTCOME_NONE when there is none."""
         cdef uint32_t number
         for number in range(self.touched() if position else 0):
-            if self._entries[number].state != OUTCOME_FREE and self._entries[number].intent == position:
-                return &self._entries[number]
-        return NULL
+            if self._entries[number].state == OUTCOME_FINISHED and self._entries[number].intent == position:
+                return number
+        return OUTCOME_NONE
 
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil:
         """The stored answer of a finished outcome: ``answer_size`` bytes, the terminal's message without its frame."""

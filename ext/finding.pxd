@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from switch.disk cimport Disk
-from switch.naming cimport Naming
+from switch.naming cimport Candidate, Naming
 from switch.originals cimport Original, Wanted
 from switch.placing cimport SegmentIndex
 from switch.record cimport Record
@@ -31,6 +31,7 @@ cdef class Finder:
     cdef int64_t _begun_ns(self, SegmentIndex index) except? -1
     cdef Names _names_of(self, SegmentIndex index)
     cdef object _look_for(self, const Naming *naming)
+    cdef void _describe(self, Original original, const Naming *naming, uint8_t *pan, Candidate *candidate) noexcept
     cdef int _add_ties(self, Original original) except -1
     cdef int _segment_of(self, int64_t position)
     cdef Original _original_at(self, int64_t position)

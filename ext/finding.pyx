@@ -10,7 +10,7 @@ cimport cython
 from libc.string cimport memcpy
 from switch.calendar cimport date_of
 from switch.elapsed cimport elapsed_of
-from switch.naming cimport LIKE_NOT, Candidate, likeness
+from switch.naming cimport LIKE_NOT, likeness
 from switch.originals cimport VOIDS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
@@ -276,20 +276,7 @@ cdef class Finder:
                     original = self._open(index, offset, record)
                     if original is None or naming.elapsed_ns - original.elapsed_ns > self.reach_us * 1000:
                         continue
-                    unpack_digits(original.request.pan, original.request.pan_digits, pan)
-                    candidate.terminal = original.request.terminal
-                    candidate.merchant = original.request.merchant
-                    candidate.rrn = original.rrn
-                    candidate.pan = pan
-                    candidate.pan_digits = original.request.pan_digits
-                    candidate.kind = original.request.kind
-                    candidate.stan = original.request.stan
-                    candidate.message_class = original.request.message_class
-                    candidate.date = date_of(original.wall_us // 1_000_000 + self._offset_s)
-                    candidate.named_at = original.request.named_at
-                    candidate.occasion = original.request.occasion
-                    candidate.age_s = (naming.elapsed_ns - original.elapsed_ns) // 1_000_000_000
-                    candidate.amount_minor = original.request.amount_minor
+                    self._describe(original, naming, pan, &candidate)
                     # Whatever part of it was approved, it cannot be meant: it is not looked at closely, nor counted.
                     candidate.approved_minor = naming.amount_minor
                     if likeness(naming, &candidate) == LIKE_NOT:
@@ -307,6 +294,23 @@ cdef class Finder:
         if original is not None and naming.is_whole:
             self._add_ties(original)
         return original
+
+    cdef void _describe(self, Original original, const Naming *naming, uint8_t *pan, Candidate *candidate) noexcept:
+        """What an original is to be compared by; its card number in digits is kept at ``pan``."""
+        unpack_digits(original.request.pan, original.request.pan_digits, pan)
+        candidate.terminal = original.request.terminal
+        candidate.merchant = original.request.merchant
+        candidate.rrn = original.rrn
+        candidate.pan = pan
+        candidate.pan_digits = original.request.pan_digits
+        candidate.kind = original.request.kind
+        candidate.stan = original.request.stan
+        candidate.message_class = original.request.message_class
+        candidate.date = date_of(original.wall_us // 1_000_000 + self._offset_s)
+        candidate.named_at = original.request.named_at
+        candidate.occasion = original.request.occasion
+        candidate.age_s = (naming.elapsed_ns - original.elapsed_ns) // 1_000_000_000
+        candidate.amount_minor = original.request.amount_minor
 
     cdef int _add_ties(self, Original original) except -1:
         """Add what a reversal has to know of its original: what refers to it, and what it has undone itself."""

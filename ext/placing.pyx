@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy, memset
 from switch.batch cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
 from switch.checksum cimport crc32c
-from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE
+from switch.reason cimport takes_note
 from switch.record cimport (
     RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED,
     TERMINAL_BYTES, unpack_digits,
@@ -158,8 +158,7 @@ cdef class SegmentIndex(Visitor):
             self._put(key_of_position(&self._secret, record.reversal.original))
         elif type == RECORD_CANCELLED and record.cancelled.original:
             self._put(key_of_position(&self._secret, record.cancelled.original))
-        elif (type == RECORD_REVERSED and record.reversed.original
-                and record.reversed.reason not in (REASON_APPROVED, REASON_DUPLICATE)):
+        elif type == RECORD_REVERSED and record.reversed.original and not takes_note(record.reversed.reason):
             self._put(key_of_position(&self._secret, record.reversed.original))
         elif type == RECORD_CLOSED and record.closed.original:
             self._put(key_of_position(&self._secret, record.closed.original))

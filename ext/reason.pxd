@@ -40,3 +40,8 @@ cdef enum Reason:
     REASON_PARTIAL_NOT_ACCEPTED   # the issuer approved a part, which cannot be carried through: reversed
     REASON_ANSWER_MISMATCHED      # the issuer's answers were not to this request: reversed, as after a time-out
     REASON_COUNT
+
+
+cdef inline bint takes_note(int reason) noexcept nogil:
+    """Whether an issuer that answers an advice or a reversal so has it in its books, by this attempt or one before."""
+    return reason == REASON_APPROVED or reason == REASON_DUPLICATE

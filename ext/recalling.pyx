@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 from switch.debt cimport advice_of
-from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT
+from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, stands
 from switch.link cimport Link
 from switch.naming cimport LIKE_NOT, likeness
 from switch.originals cimport VOIDS, Choice
@@ -35,10 +35,6 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
 cdef void set_moment(State state, int64_t came_ns, Naming *naming) noexcept nogil:
     naming.wall_s = state.calendar.wall_s - (state.calendar.now_ns - came_ns) // 1_000_000_000
     naming.elapsed_ns = came_ns + state.journal.elapsed_offset_ns
-
-
-cdef bint _stands(const Outcome *entry) noexcept nogil:
-    return not entry.reversed and (entry.approved or entry.state == OUTCOME_IN_FLIGHT)
 
 
 cdef Original _original_of(State state, uint32_t number):
@@ -85,11 +81,11 @@ cdef int _count_references(State state, Original original) except -1:
     cdef dict standing = {}       # by position: its entry
     for number in range(state.duplicates.touched()):
         other = state.duplicates.at(number)
-        if other.state != OUTCOME_FREE and other.refers_to == original.position and _stands(other):
+        if other.state != OUTCOME_FREE and other.refers_to == original.position and stands(other):
             standing[other.intent or -1 - <int64_t>number] = number       # not in the journal yet: by a name of its own
     for number in range(state.duplicates.touched() if standing else 0):
         other = state.duplicates.at(number)
-        if (other.state != OUTCOME_FREE and other.refers_to in standing and VOIDS >> other.kind & 1 and _stands(other)
+        if (other.state != OUTCOME_FREE and other.refers_to in standing and VOIDS >> other.kind & 1 and stands(other)
                 and not VOIDS >> state.duplicates.at(standing[other.refers_to]).kind & 1):
             if other.state == OUTCOME_FINISHED:
                 del standing[other.refers_to]
@@ -104,13 +100,8 @@ cdef int _count_references(State state, Original original) except -1:
 
 cdef Original _original_at(State state, int64_t position):
     """What begins at a position; None where memory does not know it, or not any more."""
-    cdef const Outcome *entry
-    cdef uint32_t number
-    for number in range(state.duplicates.touched() if position else 0):
-        entry = state.duplicates.at(number)
-        if entry.state == OUTCOME_FINISHED and entry.intent == position:
-            return _original_of(state, number)
-    return None
+    cdef uint32_t number = state.duplicates.begun_at(position)
+    return None if number == OUTCOME_NONE else _original_of(state, number)
 
 
 cdef Original recall(State state, const Naming *naming, bint is_sure):
@@ -128,7 +119,7 @@ cdef Original recall(State state, const Naming *naming, bint is_sure):
         describe_candidate(state, entry, &candidate)
         like = likeness(naming, &candidate)
         if like != LIKE_NOT:
-            choice.offer(number, like, _stands(entry), entry.serial)
+            choice.offer(number, like, stands(entry), entry.serial)
     chosen = None if is_sure and not choice.is_exact() else choice.chosen()
     original = None if chosen is None else _original_of(state, <uint32_t>chosen)
     if original is not None and naming.is_whole and VOIDS >> original.request.kind & 1:

@@ -16,7 +16,7 @@ from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
 from switch.originals cimport VOIDS
-from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE, REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT
+from switch.reason cimport REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT, takes_note
 from switch.record cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE, RECORD_ATTEMPT,
     RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
@@ -141,7 +141,7 @@ cdef class Recovery(Visitor):
         elif type == RECORD_REVERSED:
             self._late.end_reversal(<KeptRecord *>self._reversals.get(record.reversed.reversal),
                                     record.reversed.reason != REASON_ORIGINAL_NOT_FOUND)
-            if record.reversed.reason in (REASON_APPROVED, REASON_DUPLICATE):
+            if takes_note(record.reversed.reason):
                 self._note_booked(&record.reversed)
             self._drop(self._reversals, record.reversed.reversal)
         elif type == RECORD_CLOSED:

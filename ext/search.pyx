@@ -4,7 +4,7 @@ cimport cython
 from libc.string cimport memcmp, memcpy
 from switch.elapsed cimport elapsed_of
 from switch.kind cimport KIND_REVERSAL
-from switch.reason cimport REASON_APPROVED, REASON_DUPLICATE
+from switch.reason cimport takes_note
 from switch.record cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE,
     RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, describe, next_delivered,
@@ -265,7 +265,7 @@ cdef class Owing(Visitor):
         elif type == RECORD_REVERSED:
             self._records.pop(record.reversed.reversal, None)
             taking_back = self._taking_back.pop(record.reversed.original, None)
-            if record.reversed.reason in (REASON_APPROVED, REASON_DUPLICATE) and taking_back in self._records:
+            if takes_note(record.reversed.reason) and taking_back in self._records:
                 self._records[taking_back]["unbooked"] = False       # its advice was taken note of
         elif type == RECORD_CLOSED:
             self._records.pop(record.closed.reversal, None)
