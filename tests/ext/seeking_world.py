@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.ext.journal_world import JournalWorld
+from tests.ext.test_engine_stand_in import RULE
 from tests.ext.world import Document, IssuerLine, TerminalLine, change, link, listener, purchase
 
 DIALECTS = ("iso87-ascii", "iso87-binary", "iso93-binary", "cup")
@@ -71,13 +72,40 @@ def approve(
     return asked, terminal.read_one()
 
 
-def sold(**changes: Any) -> tuple[SeekingWorld, TerminalLine, IssuerLine, Document, Document, Document]:
-    """A world in which a payment was approved: world, terminal, issuer, what was sent, asked and told."""
+def sold(
+    mti: str = "0200", **changes: Any
+) -> tuple[SeekingWorld, TerminalLine, IssuerLine, Document, Document, Document]:
+    """A world in which a payment, or a hold (0100), was approved: world, terminal, issuer, what was sent, asked and
+    told."""
     world = world_of("iso87-ascii", "iso87-ascii", **changes)
     terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
+    request = bought(world, t=mti)
     asked, told = approve(world, terminal, bank, request)
     return world, terminal, bank, request, asked, told
+
+
+def standing_in() -> SeekingWorld:
+    """A world whose issuer cannot be asked yet, and in whose stead payments are approved."""
+    return world_of("iso87-ascii", "iso87-ascii", links=[link("bank-a", "iso87-ascii", stand_in=RULE)])
+
+
+def stood_in() -> tuple[SeekingWorld, TerminalLine, Document, Document]:
+    """A world in which a payment was approved in its issuer's stead: world, terminal, what was sent and told."""
+    world = standing_in()
+    terminal = world.terminal("pos")
+    request = bought(world)
+    told = terminal.ask(request)
+    assert told["39"] == "00"
+    return world, terminal, request, told
+
+
+def tell_issuer(world: SeekingWorld, code: str) -> IssuerLine:
+    """Let the issuer answer the advice of what was approved in its stead."""
+    bank = world.issuer()
+    world.tick()
+    bank.answer(bank.read_one(), code)
+    world.tick()
+    return bank
 
 
 def original_data_of(request: Document, spoken: str, **changes: str) -> str:

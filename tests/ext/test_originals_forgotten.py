@@ -6,8 +6,7 @@ import pytest
 
 from switch.owed import NotOwed, give_up_owed, list_owed
 from tests.ext.journal_world import records_of
-from tests.ext.seeking_world import approve, bought, sold, taking_back, world_of, world_of_parts
-from tests.ext.test_engine_stand_in import RULE
+from tests.ext.seeking_world import approve, bought, sold, stood_in, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import change, link
 
@@ -20,16 +19,6 @@ MORE_THAN_A_PAGE = 300  # places of one key in an index
 def by_number(world, request, told, **changes):
     """A reversal that names its original by the reference number alone."""
     return taking_back(world, request, named=False, f37=told["37"], f11="000999", **changes)
-
-
-def stood_in():
-    """A world in which a payment was approved in its issuer's stead."""
-    world = world_of("iso87-ascii", "iso87-ascii", links=[link("bank-a", "iso87-ascii", stand_in=RULE)])
-    terminal = world.terminal("pos")
-    request = bought(world)
-    told = terminal.ask(request)
-    assert told["39"] == "00"
-    return world, terminal, request, told
 
 
 @pytest.mark.parametrize("amount", [PART, "000000001000"])

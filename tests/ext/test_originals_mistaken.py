@@ -9,13 +9,21 @@ import pytest
 from switch.disk import ScriptedDisk
 from switch.finding import Finder
 from tests.ext.journal_world import DAYS, KEY
-from tests.ext.seeking_world import approve, bought, original_data_of, sold, taking_back, world_of, world_of_parts
+from tests.ext.seeking_world import (
+    approve,
+    bought,
+    original_data_of,
+    sold,
+    stood_in,
+    taking_back,
+    world_of,
+    world_of_parts,
+)
 from tests.ext.test_originals_referred import referring
-from tests.ext.world import OTHER_MERCHANT, VISA, change, link
+from tests.ext.world import OTHER_MERCHANT, VISA, change
 
 LATER_S = 700  # than the duplicate window reaches
 DAY_S = 86_400
-STAND_IN = {"limits": [{"currency": "156", "amount_max": 20_000, "outstanding_max": 100_000}]}
 NEIGHBOUR = {"f41": "10000001"}  # of the same merchant
 STRANGER = {"f41": "10000003", "f42": OTHER_MERCHANT}
 ROUTES = ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]
@@ -174,10 +182,7 @@ def test_payment_in_flight_cannot_be_voided_and_can_be_taken_back():
 @pytest.mark.parametrize("is_told", [False, True])
 @pytest.mark.parametrize("kind", ["reversal", "refund"])
 def test_approval_by_stand_in_is_an_original(kind, is_told):
-    world = world_of("iso87-ascii", "iso87-ascii", links=[link("bank-a", "iso87-ascii", stand_in=STAND_IN)])
-    terminal = world.terminal("pos")
-    request = bought(world)
-    told = terminal.ask(request)
+    world, terminal, request, told = stood_in()
     assert told["38"].startswith("SI")
     if is_told:
         bank = world.issuer()

@@ -184,10 +184,7 @@ def completing(world, held, told, amount):
 
 @pytest.mark.parametrize(("amount", "code"), [("1150", "00"), ("1151", "13")])
 def test_completion_is_held_to_its_hold(amount, code):
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    held = bought(world, t="0100")
-    asked, told = approve(world, terminal, bank, held)
+    world, terminal, bank, held, asked, told = sold("0100")
     ask(world, terminal, completing(world, held, told, amount))
     if code == "00":
         sent = bank.read_one()
@@ -197,10 +194,7 @@ def test_completion_is_held_to_its_hold(amount, code):
 
 
 def test_completions_come_to_their_hold_together_and_end_it():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    held = bought(world, t="0100")
-    _, told = approve(world, terminal, bank, held)
+    world, terminal, bank, held, _, told = sold("0100")
     assert approve(world, terminal, bank, completing(world, held, told, "600"))[1]["39"] == "00"
     ask(world, terminal, completing(world, held, told, "551"))
     assert terminal.read_one()["39"] == "13"

@@ -86,10 +86,7 @@ def test_what_was_voided_or_refunded_is_not_taken_back_besides(spoken, kind, how
 
 
 def test_hold_that_was_completed_is_not_taken_back():
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    held = bought(world, t="0100")
-    _, told = approve(world, terminal, bank, held)
+    world, terminal, bank, held, _, told = sold("0100")
     assert approve(world, terminal, bank, completing(world, held, told, "600"))[1]["39"] == "00"
     assert is_refused(world, terminal, bank, taking_back(world, held), "12")
 
@@ -277,10 +274,7 @@ def test_void_of_a_refund_stays_where_its_sale_does_not(undone, code):
 @pytest.mark.parametrize("kind", ["completion_void", "void"])  # as terminals say it, of a completion or of any sale
 @pytest.mark.parametrize(("second", "code"), [("551", "13"), ("550", "00")])
 def test_void_of_a_completion_stays_where_others_have_used_the_hold_up(second, code, kind, how):
-    world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    held = bought(world, t="0100")
-    _, told = approve(world, terminal, bank, held)
+    world, terminal, bank, held, _, told = sold("0100")
     completion = completing(world, held, told, "600")
     _, completed = approve(world, terminal, bank, completion)
     void = change(voiding(world, completion, completed, "completion"), f25="06" if kind == "completion_void" else "00")

@@ -7,11 +7,10 @@ import pytest
 from switch.owed import give_up_owed, list_owed
 from switch.upkeep import keep_up
 from tests.ext.journal_world import records_of
-from tests.ext.seeking_world import taking_back, world_of
+from tests.ext.seeking_world import standing_in, taking_back, tell_issuer
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
-from tests.ext.test_engine_stand_in import RULE
 from tests.ext.test_engine_stand_in_recovery import owed_by_the_journal
-from tests.ext.world import link, purchase
+from tests.ext.world import purchase
 
 FORGOTTEN_S = 1_000  # by the duplicate window
 WHEN = ("waits", "waits over a restart", "carried", "window", "restart", "journal")
@@ -25,18 +24,9 @@ def advised(world):
     return purchase(world, "pos", t="0220", f38="654321", f37=None)
 
 
-def told_issuer(world, code):
-    """Let the issuer answer the advice that it is told."""
-    bank = world.issuer()
-    world.tick()
-    bank.answer(bank.read_one(), code)
-    world.sync()
-    return bank
-
-
 def taken_back(make, code, when):
     """A world in which a terminal took back what was approved here, to whose advice the issuer says ``code``."""
-    world = world_of("iso87-ascii", "iso87-ascii", links=[link("bank-a", "iso87-ascii", stand_in=RULE)])
+    world = standing_in()
     terminal = world.terminal("pos")
     request = make(world)
     assert terminal.ask(request)["39"] == "00"
@@ -51,7 +41,8 @@ def taken_back(make, code, when):
             keep_up(world.engine.state, world.journal, 0)
             world.sync()
         return world if when == "waits" else world.killed()
-    told_issuer(world, code)
+    tell_issuer(world, code)
+    world.sync()
     if when == "restart":
         world = world.killed()
     terminal = world.later(FORGOTTEN_S) if when == "journal" else world.terminal("pos")
@@ -91,7 +82,7 @@ def test_what_its_issuer_has_booked_is_owed_until_it_is_found(make, when):
 
 @pytest.mark.parametrize("when", ["window", "restart", "journal"])
 def test_what_an_operator_told_no_issuer_of_ends_when_it_is_not_found(when):
-    world = world_of("iso87-ascii", "iso87-ascii", links=[link("bank-a", "iso87-ascii", stand_in=RULE)])
+    world = standing_in()
     terminal = world.terminal("pos")
     request = stood_in(world)
     rrn = terminal.ask(request)["37"]
