@@ -171,14 +171,29 @@ class Checker:
         others = self.bookings.setdefault(booking.key, [])
         if booking.key not in self.payments:
             self.report("I6", f"{booking.issuer} was asked for {booking.key}, which no terminal has begun")
+        payment = self.payments.get(booking.key)
+        if self._is_passed_on(booking, payment):
+            booking.rrn = ""  # not its own
         if booking.rrn:
             self._number(booking.rrn, booking.key, approved=True)
-        payment = self.payments.get(booking.key)
         if payment is not None and payment.is_reuse and not payment.is_out_of_window:
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, whose number another payment has")
         if others and not self.is_settled_by_hand(booking.key):
             self.report("I4", f"{booking.issuer} was asked for {booking.key}, which {others[0].issuer} knows already")
         others.append(booking)
+
+    def _is_passed_on(self, booking: Booking, payment: Payment | None) -> bool:
+        """Whether a number is what the terminal itself said of an original that its issuer need not know by name."""
+        if payment is None or payment.original is None:
+            return False
+        original = payment.original.key
+        return self._numbered.get(booking.rrn) == original and not self.must_name(original, booking.issuer)
+
+    def must_name(self, original: Key, issuer: str) -> bool:
+        """Whether an issuer that is asked for a void, refund or completion must be told its original's own names: it
+        has booked the original, and the switch must find it."""
+        is_known = any(one.issuer == issuer for one in self.bookings.get(original, ()))
+        return is_known and self.must_know_originals(original)
 
     def advised(self, issuer: str, terminal: str, kind: str, amount_minor: int) -> Key:
         """Of which payment an issuer is told afterwards."""

@@ -348,10 +348,8 @@ class Issuer:
         if booking is not None and text(message, 38).strip() != booking.code:
             self.checker.report("reference", f"{self.name} was asked for {key} with another authorization code")
         self.tally.named[booking is not None] += 1
-        if booking is None:
-            known = [one for one in self.checker.bookings.get(wanted, ()) if one.issuer == self.name]
-            if known and self.checker.must_know_originals(wanted):
-                self.checker.report("reference", f"{self.name} was asked for {key} without the name of {wanted}")
+        if booking is None and self.checker.must_name(wanted, self.name):
+            self.checker.report("reference", f"{self.name} was asked for {key} without the name of {wanted}")
 
     def _answer(self, wire: Wire, headers: bytes, booking: Booking, request: Message) -> None:
         if self._happens("forge"):
