@@ -422,22 +422,27 @@ cdef class Finder:
 
     cdef int64_t _standing_part(self, int64_t position, int kind, int first) except -2:
         """Of something that refers to an original: the part of it that was approved, 0 for all of it, or -1 where it
-        was declined or undone. What has not ended may yet be approved, and a void that has not, be declined."""
+        was declined or undone. What has not ended may yet be approved, and a void that has not, be declined; whether
+        it stands after an operator has given up its reversal, only he knows."""
         cdef Picker picker
         cdef Record *record
         cdef int64_t part = 0
         cdef bint is_decided = False
+        cdef bint is_gone = False
         for picker in self._bounded_records_of(key_of_position(&self._key, position), first):
             record = &picker.record
             if record.head.type == RECORD_OUTCOME and record.outcome.intent == position:
-                if not record.outcome.flags & FLAG_APPROVED:
-                    return -1
+                is_gone = not record.outcome.flags & FLAG_APPROVED
                 part = record.approved_minor
                 is_decided = True
             elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
-                return -1
+                is_gone = True
             elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
-                return -1
+                is_gone = True
+            elif record.head.type == RECORD_CLOSED and record.closed.original == position:
+                is_gone = is_decided = False
+        if is_gone:
+            return -1
         if not VOIDS >> kind & 1:
             for picker in self._references_to(position, first):
                 record = &picker.record

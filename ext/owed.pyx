@@ -5,6 +5,7 @@ import heapq
 from libc.stdint cimport int64_t, uint32_t
 from switch.debt cimport give_up
 from switch.dialect cimport DialectTables
+from switch.duplicate cimport OUTCOME_NONE
 from switch.journal cimport POSITION_FAILED
 from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
@@ -241,7 +242,7 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
             record.
         ValueError: name or reason is missing or too long.
     """
-    cdef uint32_t number
+    cdef uint32_t number, outcome
     cdef bytes name_text = name.encode()
     cdef bytes reason_text = reason.encode()
     cdef Reversal *reversal
@@ -262,6 +263,9 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
     position = state.journal.closed(reversal, name_text, reason_text)
     if position == POSITION_FAILED:
         raise NotOwed("the journal cannot be written, so nothing is given up")
+    outcome = OUTCOME_NONE if reversal.is_advice else state.duplicates.begun_at(reversal.original)
+    if outcome != OUTCOME_NONE:
+        state.duplicates.at(outcome).given_up = True
     give_up(state, number)
     stats_add(state.meters.stats, state.meters.link[owner.number].reversals_closed, 1)
     return position, described

@@ -87,14 +87,14 @@ cdef int _count_references(State state, Original original) except -1:
         other = state.duplicates.at(number)
         if (other.state != OUTCOME_FREE and other.refers_to in standing and VOIDS >> other.kind & 1 and stands(other)
                 and not VOIDS >> state.duplicates.at(standing[other.refers_to]).kind & 1):
-            if other.state == OUTCOME_FINISHED:
+            if other.state == OUTCOME_FINISHED and not other.given_up:
                 del standing[other.refers_to]
             else:
                 original.is_undecided = True
     for number in standing.values():
         other = state.duplicates.at(number)
         original.count(other.kind, other.amount_minor, other.approved_minor)
-        original.is_undecided |= other.state == OUTCOME_IN_FLIGHT
+        original.is_undecided |= other.state == OUTCOME_IN_FLIGHT or other.given_up
     return 0
 
 

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from switch.datafile import open_regular
+
 FILE_NAME = "instance.json"
 FILE_BYTES_MAX = 4_096
 NAME_HEADER = "Authswitch-Name"
@@ -118,7 +120,7 @@ def read_instance(folder: Path) -> str:
     Raises:
         OSError: There is none, or it may not be read.
     """
-    with (folder / FILE_NAME).open("rb") as stream:
+    with open_regular(folder / FILE_NAME) as stream:
         text = stream.read(FILE_BYTES_MAX)
     try:
         return str(json.loads(text)["instance"])

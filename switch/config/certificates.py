@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from switch.config.draft import Draft
+from switch.datafile import read_regular
 
 EXPIRES_SOON = timedelta(days=30)
 FILE_BYTES_MAX = 16 << 20
@@ -42,7 +43,7 @@ def read_file(draft: Draft, key: str, path: Path) -> bytes | None:
         if path.stat().st_size > FILE_BYTES_MAX:
             draft.error(key, f"{path}: is larger than {FILE_BYTES_MAX:,} bytes")
             return None
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         draft.error(key, f"{path}: cannot be read: {error.strerror}")
         return None

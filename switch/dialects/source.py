@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from switch.datafile import read_regular
 from switch.dialects.model import CATALOGUES
 from switch.lines import key_lines
 from switch.problems import ConfigError, Problem
@@ -106,7 +107,7 @@ def _locate(name: str, folder: Path, file: str, key: str) -> Path:
 
 def _load(path: Path, file: str, key: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path).decode())
     except OSError as error:
         raise DialectError([Problem(file, key, f"cannot read {path}: {error.strerror}")]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

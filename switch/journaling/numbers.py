@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from switch.config import Config
+from switch.datafile import read_regular
 from switch.journaling.store import JournalError
 from switch.log import get_logger
 from switch.numbering import Numbering
@@ -73,7 +74,7 @@ class NumbersKeeper:
         if self._file is None:
             return
         try:
-            content = self._file.read_bytes()
+            content = read_regular(self._file)
         except FileNotFoundError:
             return
         except OSError as error:

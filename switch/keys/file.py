@@ -33,6 +33,7 @@ from zlib import crc32
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from switch.datafile import open_regular
 from switch.keys.key import Key
 from switch.keys.names import ALGORITHMS, USAGES, Usage
 from switch.keys.problems import KeyFileError
@@ -156,7 +157,7 @@ class KeyFile:
         """
         file = cls(path, master_key)
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 status = os.fstat(stream.fileno())
                 if status.st_size > FILE_BYTES_MAX:
                     raise KeyFileError(str(path), "", f"has {status.st_size:,} bytes; the most is {FILE_BYTES_MAX:,}")

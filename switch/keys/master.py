@@ -60,7 +60,7 @@ def create_master_key(file: Path) -> bytes:
 def _read_private(file: Path) -> str:
     """The text of a file that only its owner can use; the mode is looked at on the opened file."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             status = os.fstat(descriptor)
             mode = stat.S_IMODE(status.st_mode)

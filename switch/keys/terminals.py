@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value
@@ -12,6 +13,7 @@ from switch.keys.names import check_usage
 from switch.keys.wrapping import unwrap_key
 from switch.problems import ProblemList, raise_if_any
 
+LINE_CHARACTERS_MAX = 4_096
 COLUMNS = ("terminal", "usage", "algorithm", "under", "key", "kcv")
 CHECK_VALUE_DIGITS = (6, 8, 10, 16)
 """How long a check value may be; block-by-block encryption has no other guard against a wrong master key."""
@@ -33,7 +35,7 @@ def read_terminal_keys(table: Path, file: KeyFile, *, replace: bool = False) -> 
     problems = ProblemList(str(table))
     count = 0
     with table.open(encoding="utf-8", errors="replace", newline="") as stream:
-        rows = csv.reader(stream, strict=True)
+        rows = csv.reader(_lines(stream), strict=True)
         try:
             heading = next(rows, [])
             if tuple(heading) != COLUMNS:
@@ -48,9 +50,17 @@ def read_terminal_keys(table: Path, file: KeyFile, *, replace: bool = False) -> 
                 except ValueError as error:
                     problems.add(f"line {rows.line_num}", str(error))
         except csv.Error as error:
-            problems.add(f"line {rows.line_num}", str(error))
+            problems.add(f"line {max(rows.line_num, 1)}", str(error))
     raise_if_any(problems)
     return count
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """The lines of a table, which may come from a pipe or, by mistake, from a device without end."""
+    while line := stream.readline(LINE_CHARACTERS_MAX + 1):
+        if len(line) > LINE_CHARACTERS_MAX:
+            raise csv.Error(f"is longer than {LINE_CHARACTERS_MAX:,} characters")
+        yield line
 
 
 def _key_of(row: Sequence[str], file: KeyFile) -> Key:

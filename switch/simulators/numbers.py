@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from switch.datafile import read_regular
+
 STAN_COUNT = 999_999
 SPREAD = 1000
 """The terminals of one run begin at different numbers within so many."""
@@ -49,7 +51,7 @@ class Numbers:
 
     def _read(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
-            known = json.loads(self._path.read_bytes())
+            known = json.loads(read_regular(self._path))
             return known if isinstance(known, dict) else {}
         return {}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import gc
+import io
 import tomllib
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from switch.datafile import open_regular, read_regular
 from switch.keys import KeyFile, KeyFileError, load_master_key
 from switch.simulators.profile import MacSetting
 from switch.simulators.terminals import TerminalIdentity
@@ -43,7 +45,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
         SetupError: It cannot be read, or a key is wrong; every wrong key is named.
     """
     try:
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return model.model_validate(tomllib.loads(read_regular(path).decode()))
     except ValidationError as error:
         problems = (
             f"{path}: {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
@@ -137,7 +139,7 @@ def registered_terminals(
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as stream:
         rows = csv.DictReader(line for line in stream if not line.startswith("#"))
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if missing:

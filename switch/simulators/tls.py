@@ -6,6 +6,7 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from switch.datafile import open_regular
 from switch.wording import words_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 def _naming(*files: Path | None) -> Iterator[None]:
     """Name the files in what is raised: the ssl module does not."""
     try:
+        for file in files:
+            if file is not None:
+                open_regular(file).close()  # the ssl module would wait for a pipe's writer
         yield
     except OSError as error:
         names = " and ".join(str(file) for file in files if file is not None)

@@ -9,12 +9,14 @@ import sys
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from switch.dialects import Dialect
 from switch.faults import count_of
 from switch.framing import Deframer, FrameError
 
 STANDARD_INPUT = "-"
+GIVEN_BYTES_MAX = 64 << 20
 
 
 class Notation(StrEnum):
@@ -43,18 +45,27 @@ def read_given(text: str | None, path: Path | None) -> bytes:
     """What was given on the command line, in a file, or on standard input when that is ``-`` or nothing was.
 
     Raises:
-        InputError: Two of them were given, or the file cannot be read.
+        InputError: Two of them were given, or the file cannot be read, or has too much in it.
     """
     if path is not None:
         if text is not None:
             raise InputError("give either a message or a file, not both")
         try:
-            return path.read_bytes()
+            with path.open("rb") as stream:
+                return _read_all(stream)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}") from error
     if text is None or text == STANDARD_INPUT:
-        return sys.stdin.buffer.read()
+        return _read_all(sys.stdin.buffer)
     return as_given(text)
+
+
+def _read_all(stream: BinaryIO) -> bytes:
+    """What a file, a pipe or a device gives, if it comes to an end in time."""
+    given = stream.read(GIVEN_BYTES_MAX + 1)
+    if len(given) > GIVEN_BYTES_MAX:
+        raise InputError(f"has more than {GIVEN_BYTES_MAX:,} bytes")
+    return given
 
 
 def as_given(text: str) -> bytes:

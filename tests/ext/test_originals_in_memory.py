@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from switch.owed import give_up_owed
 from tests.ext.journal_world import JournalWorld
+from tests.ext.seeking_world import taking_back
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import World, change, link, listener, purchase
 
@@ -56,6 +58,25 @@ def test_refund_that_was_voided_counts_no_more(world):
     voided = shop.ask(void)
     assert voided["39"] == "00"
     assert shop.refund(AMOUNT)[1]["39"] == "00"
+
+
+@pytest.mark.parametrize("world", [World, JournalWorld], indirect=True)
+@pytest.mark.parametrize("of", ["sale", "refund"])
+def test_void_whose_reversal_an_operator_gave_up_may_stand_or_not(world, of):
+    """It timed out, and only the operator knows whether its issuer booked it: what it undid counts, and so does it."""
+    shop = Shop(world)
+    request, told = shop.refund(AMOUNT) if of == "refund" else (shop.sale, shop.told)
+    changes = {"f3": "220000"} if of == "refund" else {}
+    shop.terminal.send(referring(world, "void", request, told, **changes))
+    world.tick()
+    void = shop.issuer.read_one()
+    shop.issuer.close()
+    world.advance(16)
+    assert shop.terminal.read_one()["39"] == "68"
+    give_up_owed(world.engine.state, rrn=void["37"], name="Mei", reason="booked by hand")
+    shop.issuer = world.issuer()
+    assert shop.refund(AMOUNT)[1]["39"] == {"sale": "12", "refund": "13"}[of]
+    assert shop.ask(taking_back(world, request))["39"] == {"sale": "12", "refund": "12"}[of]
 
 
 def test_refund_that_was_declined_does_not_count(world):

@@ -6,6 +6,7 @@ import pytest
 
 from switch.disk import ScriptedDisk
 from switch.finding import Finder
+from switch.owed import give_up_owed
 from switch.upkeep import keep_up
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
@@ -123,6 +124,22 @@ def test_sale_whose_void_does_not_stand_is_taken_back(end, how):
         world.tick()
     world, terminal, bank = restarted(world, terminal, bank, how)
     assert is_taken_back(world, terminal, bank, taking_back(world, request), asked)
+
+
+@pytest.mark.parametrize("how", RESTARTS)
+def test_void_whose_reversal_an_operator_gave_up_may_stand(how):
+    """The void timed out, and its issuer may have booked it: whether it did, only the operator knows."""
+    world, terminal, bank, request, _, told = sold()
+    ask(world, terminal, referring(world, "void", request, told))
+    void = bank.read_one()
+    bank.close()
+    world.advance(16)
+    assert terminal.read_one()["39"] == "68"
+    give_up_owed(world.engine.state, rrn=void["37"], name="Mei", reason="booked by hand")
+    world.tick()
+    assert world.engine.owed == 0
+    world, terminal, bank = restarted(world, terminal, world.issuer(), how)
+    assert is_refused(world, terminal, bank, taking_back(world, request), "12")
 
 
 def test_void_that_was_never_asked_for_does_not_count():

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +29,19 @@ sys.argv = ["authswitch", "serve", "no-such-file.toml"]
 switch.cli.main()
 """
 
+WHILE_READ = """
+import os, signal, sys
+import switch.cli
+
+def strike(event, arguments):
+    if event == "open" and str(arguments[0]) == {file!r}:
+        os.kill(os.getpid(), signal.{signal})
+
+sys.addaudithook(strike)
+sys.argv = ["authswitch", "serve", {config!r}]
+switch.cli.main()
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -40,33 +50,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def struck(file: Path, config: Path, number: signal.Signals) -> tuple[int, str]:
-    """How the daemon ends that is signalled while it waits for the content of a file, and what it says."""
-    file.unlink()
-    os.mkfifo(file, 0o600)
-    child = subprocess.Popen([sys.executable, "-m", "switch", "serve", str(config)], stderr=subprocess.PIPE, text=True)
-    with child:
-        try:
-            for writer in opened(file, child):
-                child.send_signal(number)
-                _, said = child.communicate(timeout=SECONDS_MAX)
-                os.close(writer)
-        finally:
-            child.kill()
-    return child.returncode, said
-
-
-def opened(file: Path, child: subprocess.Popen[str]) -> Iterator[int]:
-    """A pipe's other end, as soon as somebody reads it."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while time.monotonic() < deadline:
-        assert child.poll() is None
-        try:
-            yield os.open(file, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.01)
-        else:
-            return
-    raise AssertionError("nobody reads it")
+    """How the daemon ends that is signalled as soon as it has opened a file, and what it says."""
+    command = [sys.executable, "-c", WHILE_READ.format(file=str(file), config=str(config), signal=number.name)]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=SECONDS_MAX, check=False)
+    return ended.returncode, ended.stderr
 
 
 def test_while_the_configuration_is_read(folder: Path) -> None:
