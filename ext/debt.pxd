@@ -7,7 +7,7 @@ from switch.link cimport Link, LinkChannel
 from switch.reversal cimport Reversal
 from switch.scan cimport MessageIndex
 from switch.state cimport State
-from switch.transaction cimport NaturalKey, Transaction
+from switch.transaction cimport Transaction
 
 
 cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
@@ -27,12 +27,6 @@ cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept
 
 cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil
 """Entry of the store of the advice that tells of an outcome; REVERSAL_NONE when none is owed any more."""
-
-cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, const uint8_t *pan,
-                          int pan_digits) noexcept nogil
-"""Entry of the store of a terminal's payment that its issuer has not been told of yet, by terminal, STAN, card and
-moment, of the MTI class of ``key`` or of any where that is 0; REVERSAL_NONE when there is none. For payments that the
-duplicate window has forgotten."""
 
 cdef void note_taken_back(State state, int64_t position, int kind, int64_t original) noexcept nogil
 """What takes an original of that kind back stands at a journal position: look-ups of before know less."""

@@ -19,21 +19,20 @@ from switch.reason cimport (
     REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
     REASON_TIMEOUT, takes_note,
 )
-from switch.record cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart, pack_digits, unpack_digits
-from switch.registry cimport Terminal
+from switch.record cimport RequestPart, unpack_digits
 from switch.reversal cimport CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport FAULT_VALUE, read_number, read_text, scan_message
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
-from switch.transaction cimport PAN_MAX, TRANSACTION_REVERSAL, NaturalKey, Transaction
+from switch.transaction cimport PAN_MAX, TRANSACTION_REVERSAL, Transaction
 from switch.transcode cimport fail
 from switch.translate cimport (
     SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN,
     SLOT_SAID_RRN, SLOT_STAN, Composer, fill_slot,
 )
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 cdef enum:
     FIELD_AMOUNT = 4
@@ -114,28 +113,6 @@ cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil:
             or advice.outcome_serial != entry.serial):
         return REVERSAL_NONE
     return entry.advice - 1
-
-
-cdef uint32_t find_advice(State state, const NaturalKey *key, int64_t named_at, const uint8_t *pan,
-                          int pan_digits) noexcept nogil:
-    cdef const Reversal *advice
-    cdef const RequestPart *request
-    cdef const Terminal *terminal = state.registry.terminal(key.terminal)
-    cdef uint8_t packed[PAN_PACKED_BYTES]
-    cdef uint32_t number
-    pack_digits(pan, pan_digits, packed)
-    number = state.reversals.first_advice(<const uint8_t *>terminal.id, key.stan)
-    while number != REVERSAL_NONE:
-        advice = state.reversals.at(number)
-        request = <const RequestPart *>advice.request
-        if (request.stan == key.stan and memcmp(request.terminal, terminal.id, TERMINAL_BYTES) == 0
-                and (key.message_class == 0 or request.message_class == key.message_class)
-                and (named_at == 0 or request.named_at == 0 or request.named_at == named_at)
-                and (pan_digits == 0 or (request.pan_digits == pan_digits
-                                         and memcmp(request.pan, packed, PAN_PACKED_BYTES) == 0))):
-            return number
-        number = advice.next_advice
-    return REVERSAL_NONE
 
 
 cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:

@@ -18,7 +18,7 @@ from switch.record cimport (
     RECORD_REVERSED, unpack_digits,
 )
 from switch.replay cimport Segment
-from switch.reversal cimport CAUSE_SETTLED, CAUSE_WITHHELD
+from switch.reversal cimport takes_back
 from switch.siphash cimport SipKey
 
 from switch.replay import JournalDamaged
@@ -58,11 +58,6 @@ cdef class Picker(Visitor):
         elif self.number:
             self.number -= 1
         return 0
-
-
-cdef bint _takes_back(const Record *record, int64_t position) noexcept nogil:
-    """Whether a CANCELLED says that an advice, first written down there, was never sent."""
-    return record.cancelled.original == position and record.cancelled.cause not in (CAUSE_SETTLED, CAUSE_WITHHELD)
 
 
 @cython.final
@@ -398,7 +393,8 @@ cdef class Finder:
                 memcpy(original.authorization_code, record.outcome.authorization_code, 6)
             elif record.head.type == RECORD_REVERSAL and record.reversal.original == original.position:
                 original.is_taken_back = True
-            elif record.head.type == RECORD_CANCELLED and _takes_back(record, original.position):
+            elif (record.head.type == RECORD_CANCELLED and record.cancelled.original == original.position
+                    and takes_back(record.cancelled.cause)):
                 original.is_taken_back = True
             elif ((record.head.type == RECORD_REVERSED and record.reversed.original == original.position)
                     or (record.head.type == RECORD_CLOSED and record.closed.original == original.position)):
@@ -437,7 +433,8 @@ cdef class Finder:
                 is_decided = True
             elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
                 is_gone = True
-            elif record.head.type == RECORD_CANCELLED and _takes_back(record, position):
+            elif (record.head.type == RECORD_CANCELLED and record.cancelled.original == position
+                    and takes_back(record.cancelled.cause)):
                 is_gone = True
             elif record.head.type == RECORD_CLOSED and record.closed.original == position:
                 is_gone = is_decided = False

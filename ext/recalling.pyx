@@ -1,13 +1,14 @@
 """Finds originals in memory, where no journal is read back: among the outcomes that the duplicate window knows."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
+from switch.calendar cimport date_of
 from switch.debt cimport advice_of
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, stands
 from switch.link cimport Link
 from switch.naming cimport LIKE_NOT, likeness
 from switch.originals cimport VOIDS, Choice
-from switch.record cimport fill_request
+from switch.record cimport RequestPart, fill_request, unpack_digits
 from switch.registry cimport Terminal
 from switch.reversal cimport REVERSAL_NONE
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
@@ -30,6 +31,25 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
     candidate.age_s = (state.calendar.now_ns - since_ns) // 1_000_000_000 if since_ns else 0
     candidate.amount_minor = entry.amount_minor
     candidate.approved_minor = entry.approved_minor
+
+
+cdef void describe_advice(State state, const Reversal *advice, uint8_t *pan, Candidate *candidate) noexcept nogil:
+    cdef const RequestPart *request = <const RequestPart *>advice.request
+    unpack_digits(request.pan, request.pan_digits, pan)
+    candidate.terminal = request.terminal
+    candidate.merchant = request.merchant
+    candidate.rrn = advice.rrn
+    candidate.pan = pan
+    candidate.pan_digits = request.pan_digits
+    candidate.kind = request.kind
+    candidate.stan = request.stan
+    candidate.message_class = request.message_class
+    candidate.named_at = request.named_at
+    candidate.occasion = request.occasion
+    candidate.age_s = (state.calendar.now_ns - advice.stored_ns) // 1_000_000_000
+    candidate.date = date_of(state.calendar.wall_s - candidate.age_s + state.calendar.local_offset_s)
+    candidate.amount_minor = request.amount_minor
+    candidate.approved_minor = 0
 
 
 cdef void set_moment(State state, int64_t came_ns, Naming *naming) noexcept nogil:

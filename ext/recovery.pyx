@@ -25,7 +25,7 @@ from switch.record cimport (
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
-from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, CAUSE_WITHHELD, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal, takes_back
 from switch.scan cimport read_text, scan_message
 from switch.segment cimport SegmentWriter
 from switch.takeback cimport CLASS_GIVEN_UP
@@ -132,7 +132,7 @@ cdef class Recovery(Visitor):
             self._take_advice(record)
         elif type == RECORD_CANCELLED:
             self._drop(self._reversals, record.cancelled.advice)
-            if record.cancelled.original and record.cancelled.cause != CAUSE_WITHHELD:
+            if record.cancelled.original and takes_back(record.cancelled.cause):
                 self._originals.put(record.cancelled.original, <uint64_t>record.position)
         elif type == RECORD_ATTEMPT:
             kept = <KeptRecord *>self._reversals.get(record.attempt.reversal)

@@ -31,6 +31,9 @@ cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
     CAUSE_MISMATCH            # the issuer's answers were not to it, by a field that must agree
     CAUSE_WITHHELD            # of CANCELLED: its original was found, and what refers to that forbids to take it back
 
+cdef bint takes_back(int cause) noexcept nogil
+"""Whether a CANCELLED of this cause takes its original back; else it ends a terminal's reversal, and no more."""
+
 cdef struct Reversal:
     uint8_t state
     uint8_t level             # of the pause that it is in

@@ -28,6 +28,10 @@ CAUSES = {
 }
 
 
+cdef bint takes_back(int cause) noexcept nogil:
+    return cause != CAUSE_SETTLED and cause != CAUSE_WITHHELD
+
+
 @cython.final
 cdef class ReversalQueue:
     """What one link is owed.

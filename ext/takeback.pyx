@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.allowance cimport can_pass_on, can_take_back, count_no_place
 from switch.debt cimport (
-    find_advice, give_up, note_taken_back, pay, reverse, reverse_outcome, take_back_advice,
+    give_up, note_taken_back, pay, reverse, reverse_outcome, take_back_advice,
 )
 from switch.dialect cimport DialectTables
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
@@ -16,7 +16,7 @@ from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN
-from switch.naming cimport LIKE_EXACT, Candidate, Naming, fold, likeness, moment_of, read_naming
+from switch.naming cimport LIKE_EXACT, LIKE_NOT, Candidate, Naming, fold, likeness, moment_of, read_naming
 from switch.note_queue cimport NOTE_REVERSAL_WITHHELD, NOTE_REVERSAL_WITHOUT_LINK
 from switch.originals cimport VOIDS, Wanted
 from switch.outcome cimport finish_reversal
@@ -24,7 +24,7 @@ from switch.reason cimport (
     REASON_APPROVED, REASON_INVALID_AMOUNT, REASON_NO_SUCH_ISSUER, REASON_ORIGINAL_NOT_FOUND,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.recalling cimport describe_candidate, recall, set_moment
+from switch.recalling cimport describe_advice, describe_candidate, recall, set_moment
 from switch.record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.registry cimport TERMINAL_NONE
 from switch.reversal cimport (
@@ -125,11 +125,31 @@ cdef uint32_t _find_original(State state, const NaturalKey *own, const Naming *n
 
 
 cdef uint32_t _find_advice(State state, const NaturalKey *own, const Naming *naming) noexcept nogil:
-    """A payment that a reversal names and the duplicate window has forgotten, though its issuer was not told of it."""
-    cdef NaturalKey key = own[0]
-    key.stan = naming.stan
-    key.message_class = naming.message_class
-    return find_advice(state, &key, naming.named_at, naming.pan, naming.pan_digits)
+    """The advice of a payment that is named, and that the duplicate window has forgotten; REVERSAL_NONE when there is
+    none, or when the journal has to say which payment is meant."""
+    cdef const uint8_t *terminal = state.registry.terminal(own.terminal).id
+    cdef uint32_t number = state.reversals.first_advice(terminal, naming.stan)
+    cdef uint32_t found = REVERSAL_NONE
+    cdef uint32_t alike = 0
+    cdef int best = LIKE_NOT
+    cdef int like
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef Candidate candidate
+    cdef const Reversal *advice
+    while number != REVERSAL_NONE:
+        advice = state.reversals.at(number)
+        describe_advice(state, advice, pan, &candidate)
+        like = likeness(naming, &candidate)
+        # As where the journal is asked: what is only loosely alike, and was taken back, is not what is meant.
+        if like >= LIKE_EXACT or (like != LIKE_NOT and advice.follower == 0):
+            alike += 1
+            if like > best:
+                best = like
+                found = number
+        number = advice.next_advice
+    if best < LIKE_EXACT and (alike > 1 or state.journal.is_searched):
+        return REVERSAL_NONE
+    return found
 
 
 cdef uint32_t _find_advice_at(State state, Original original) noexcept nogil:

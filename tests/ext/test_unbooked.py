@@ -106,6 +106,28 @@ def test_the_journal_knows_it(when, code, unbooked):
     assert [(one["type"], one["unbooked"]) for one in owed_by_the_journal(world)] == [("REVERSAL", unbooked)]
 
 
+@pytest.mark.parametrize(("code", "unbooked"), [("51", True), ("00", False)])
+def test_found_by_a_look_up_while_its_advice_is_at_the_issuer(code, unbooked):
+    """The reversal that came ends with that, behind the one that takes the payment back."""
+    world = standing_in()
+    request = stood_in(world)
+    told = world.terminal("pos").ask(request)
+    terminal = world.later(FORGOTTEN_S)
+    bank = world.issuer()
+    world.tick()
+    advised = bank.read_one()
+    assert terminal.ask(taking_back(world, request, named=False, f37=told["37"]))["39"] == "00"
+    world.tick()
+    bank.answer(advised, code)
+    world.sync()
+    world = world.killed()
+    (entry,) = list_owed(world.engine.state)[1]
+    assert (entry["cause"], entry["unbooked"]) == ("terminal", unbooked)
+    assert [one["unbooked"] for one in owed_by_the_journal(world)] == [unbooked]
+    not_found(world)
+    assert world.engine.owed == (not unbooked)
+
+
 def test_times_that_it_was_not_found_are_kept_when_it_is_written_down_once_more():
     world = taken_back(stood_in, "00", "window")
     let_pass(world, world.issuer(), 200, "25")
