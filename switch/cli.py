@@ -16,6 +16,7 @@ import typer
 
 from switch import __version__
 from switch.helping import HELP_NAMES, plain
+from switch.problems import ConfigError
 from switch.wording import words_of
 
 if TYPE_CHECKING:
@@ -117,17 +118,13 @@ def serve(config: ConfigFile) -> None:
 
 def _served(config: Path) -> bool:
     """Run the daemon, whether it finished; ends the command in words when it cannot serve."""
-    from switch.config import ConfigError
     from switch.journaling import JournalError
     from switch.server import serve as run
 
     try:
         return run(config)
     except ConfigError as error:
-        from switch.config.report import print_problems
-
-        print_problems(error.problems)
-        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
+        _refuse(error)
     except (OSError, JournalError) as error:
         fail(f"cannot serve: {words_of(error)}")
 
@@ -195,6 +192,16 @@ def _client(
         return find(config, admin)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    except ConfigError as error:
+        _refuse(error)
+
+
+def _refuse(error: ConfigError) -> NoReturn:
+    """End: the configuration cannot be used, for these reasons."""
+    from switch.config.report import print_problems
+
+    print_problems(error.problems)
+    raise typer.Exit(EXIT_ASKED_WRONGLY) from error
 
 
 def fail(reason: str) -> NoReturn:

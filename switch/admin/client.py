@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switch.admin.identity import Identity, Wanted, read_instance
-from switch.config import Address, Config, read_config
+from switch.config import Address, Config, load_config
 from switch.config.addresses import UnixAddress, parse_admin
 from switch.config.models import AdminSection
 from switch.wording import words_of
@@ -45,16 +45,15 @@ def client_for(config: Path | None, admin: str | None) -> AdminClient:
         admin: Where it is, instead of what the configuration says.
 
     Raises:
-        ValueError: the address or the configuration cannot be read.
+        ValueError: the address cannot be read.
+        ConfigError: the configuration cannot be used.
     """
     address = None if admin is None else parse_admin(admin, None)
     if isinstance(address, Address) and address.port == 0:
         raise ValueError("needed a port to connect to, got port 0")
     if config is None:
         return AdminClient(AdminSection().bind if address is None else address)
-    read, problems = read_config(config)
-    if read is None:
-        raise ValueError(f"{config} is not valid: {problems[0]}")
+    read = load_config(config)
     return AdminClient(read.admin.bind if address is None else address, wanted_of(read, elsewhere=address is not None))
 
 

@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
+from switch.config import ConfigError
+from switch.config.report import print_problems
 from switch.currencies import amount_words
 from switch.faults import count_of
-from switch.journaling.reading import AsJson, DirectoryOption, fail, load, reading, without_journal
+from switch.journaling.reading import EXIT_ASKED_WRONGLY, AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.reversals.owing import owing
+from switch.reversals.told import hint, rrn_owed, under
 
 WIDTH_OF_FILES = 200
 LISTED = 1000
@@ -73,7 +76,14 @@ def list_(
     """
     _check_what(what)
     filters = {"link": link, "what": what, "rrn": rrn, "overdue": "1" if overdue else None, "limit": str(limit)}
-    answer, source = _listed(config, admin, directory, {k: v for k, v in filters.items() if v is not None}, as_json)
+    said = {key: value for key, value in filters.items() if value is not None}
+    answer, source = _listed(config, admin, directory, said, as_json)
+    if rrn is not None and not answer["count"]:
+        if (owed := rrn_owed(config, directory, rrn)) is not None:
+            typer.echo(under(rrn, owed), err=True)
+            answer, source = _listed(config, admin, directory, {**said, "rrn": owed}, as_json)
+        else:
+            typer.echo(f"nothing of RRN {rrn} is owed; {hint(config, rrn)}", err=True)
     if as_json:
         typer.echo(json.dumps({"source": source, **answer}, ensure_ascii=False))
         return
@@ -115,7 +125,7 @@ def retry(
     try:
         count = _client(config, admin).retry(**_which(rrn, what, link))
     except AdminError as error:
-        fail(str(error))
+        fail(str(error) + (_meant(config, rrn) if rrn is not None else ""))
     typer.echo(f"{count:,} will be sent as soon as the link's window allows")
 
 
@@ -152,7 +162,7 @@ def close(
     try:
         owed = client.reversals(**_which(rrn, what, link))["owed"]
         if not owed:
-            fail(f"no {what} with RRN {rrn} is owed{f' to {link}' if link else ''}")
+            fail(f"no {what} with RRN {rrn} is owed{f' to {link}' if link else ''}{_meant(config, rrn)}")
         if len(owed) > 1 or not yes:
             _print(owed)
         links = sorted({entry["link"] for entry in owed})
@@ -192,6 +202,9 @@ def _listed(
     loaded = load(config)
     with reading(loaded, directory, as_json=as_json) as reader:
         entries = owing(reader, loaded)
+    links = dict.fromkeys([*(section.name for section in loaded.links), *(entry["link"] for entry in entries)])
+    if "link" in filters and filters["link"] not in links:
+        fail(f"there is no link {filters['link']}; there are {', '.join(links)}")
     wanted = [entry for entry in entries if _is_wanted(entry, filters)]
     return {"count": len(wanted), "owed": wanted[: int(filters["limit"])]}, "journal"
 
@@ -207,12 +220,21 @@ def _client(config: Path | None, admin: str | None) -> AdminClient:
         return client_for(config, admin)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    except ConfigError as error:
+        print_problems(error.problems)
+        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
 
 
 def _which(rrn: str | None, what: str, link: str | None) -> dict[str, str]:
     """What the daemon is asked for, without what was not said."""
     said = {"rrn": rrn, "what": None if rrn is None else what, "link": link}
     return {key: value for key, value in said.items() if value is not None}
+
+
+def _meant(config: Path | None, rrn: str) -> str:
+    """Behind a refusal: which number may be meant."""
+    owed = rrn_owed(config, None, rrn)
+    return "" if owed is None else f"; {under(rrn, owed)}"
 
 
 def _check_what(what: str | None) -> None:

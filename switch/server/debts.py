@@ -56,8 +56,13 @@ class Debts:
     def listed(
         self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int
     ) -> Mapping[str, Any]:
-        """What is owed, oldest first, card numbers masked."""
+        """What is owed, oldest first, card numbers masked.
+
+        Raises:
+            NotOwed: There is no such link.
+        """
         self._check_ready()
+        self._check_link(link)
         count, entries = list_owed(self._engine.state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
         return {"count": count, "owed": [_presentable(entry) for entry in entries]}
 

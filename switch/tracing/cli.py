@@ -18,9 +18,8 @@ from switch.config import Config
 from switch.dialects import Dialect, load_dialect
 from switch.journaling.reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.masking import mask_pan
-from switch.replay import JournalReader
 from switch.reversals.owing import Opener
-from switch.tracing.finding import MOST, Found, find
+from switch.tracing.finding import MOST, Found, find, present
 from switch.tracing.query import (
     Query,
     QueryError,
@@ -82,7 +81,7 @@ def trace(
     window = timedelta(seconds=loaded.limits.duplicate_window_seconds)
     with reading(loaded, directory, as_json=as_json) as reader:
         try:
-            query = _query(key, _latest(reader), zone, date=date, begins=begins, ends=ends, amount=amount)
+            query = _query(key, present(reader), zone, date=date, begins=begins, ends=ends, amount=amount)
         except QueryError as error:
             raise typer.BadParameter(str(error)) from error
         found = find(reader, query, window)
@@ -100,12 +99,6 @@ def trace(
         teller.tell_list(found)
     if not found.stories:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _latest(reader: JournalReader) -> datetime:
-    """The present, as far as the journal knows it."""
-    now = datetime.now(UTC)
-    return max(now, moment(reader.segments[-1].created_us)) if reader.segments else now
 
 
 def _query(
@@ -165,7 +158,7 @@ class Teller:
 
     def judge(self, story: Story) -> Verdict:
         """What became of it."""
-        for debt in story.debts:
+        for debt in [*story.debts, *(() if story.promise is None else story.promise.debts)]:
             if debt.is_open and debt.written is not None:
                 debt.fault = self._opener.fault(debt.written)
         return verdict(story, self.shown, self.response_code(story))
@@ -226,6 +219,7 @@ class Teller:
             "merchant": first.get("merchant"),
             "stan": f"{first['stan']:06d}" if "stan" in first else None,
             "rrn": story.rrn,
+            **({"rrn_owed": story.rrn_owed} if story.rrn_owed is not None else {}),
             "listener": first.get("listener"),
             "link": story.link,
             **({"original": title(story.original)} if story.original is not None else {}),

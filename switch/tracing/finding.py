@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from switch.placing import SegmentIndex
 from switch.replay import JournalReader, Segment, Tail
 from switch.search import Search
+from switch.tracing.promises import completed
 from switch.tracing.query import Query
 from switch.tracing.story import Story
 
@@ -69,17 +70,25 @@ def find(reader: JournalReader, query: Query, window: timedelta) -> Found:
     first = _first_segment(segments, query.begins)
     ends = _read(reader, search, first, lambda number: _is_enough(search, query, segments[number], window))
     stories = [Story(records) for records in search.found]
+    referring = {id(stories[number]) for number in search.referring}
+    stories = completed(reader, stories)
     _relate(stories)
     for story in stories:
         if story.original is None and story.refers_to:
             _find_original(reader, story)
     return Found(
-        [story for number, story in enumerate(stories) if number not in search.referring],
+        [story for story in stories if id(story) not in referring],
         search.looked_at,
         _moment(segments[first].created_us) if segments else None,
         ends,
         search.is_full,
     )
+
+
+def present(reader: JournalReader) -> datetime:
+    """The present, as far as the journal knows it."""
+    now = datetime.now(UTC)
+    return max(now, _moment(reader.segments[-1].created_us)) if reader.segments else now
 
 
 def _read(reader: JournalReader, search: Search, first: int, is_enough: Callable[[int], bool]) -> datetime | None:
@@ -112,7 +121,7 @@ def _relate(stories: Sequence[Story]) -> None:
         if original is None or story in original.references:
             continue
         story.original = original
-        if story.first["type"] != "REVERSAL":  # which takes it back, or not, and is no void, refund or completion
+        if not story.is_unknown:  # which takes it back, or not, and is no void, refund or completion
             original.references.append(story)
 
 

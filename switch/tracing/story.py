@@ -79,6 +79,7 @@ class Story:
         owed: The same by the position of each record that it was written down with.
         original: The transaction that it refers to, where that was found.
         references: What refers to it, oldest first.
+        promise: Where it keeps a payment from being charged that its reversal has overtaken: that reversal.
     """
 
     records: Sequence[Record]
@@ -94,6 +95,7 @@ class Story:
     settled_by: Record | None = field(init=False, default=None)
     original: Story | None = field(init=False, default=None, repr=False, compare=False)
     references: list[Story] = field(init=False, default_factory=list, repr=False, compare=False)
+    promise: Story | None = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the records."""
@@ -180,6 +182,16 @@ class Story:
         return self.kind == Kind.REVERSAL and self.outcome is self.first and self.reason == Reason.TIMEOUT
 
     @property
+    def is_promised(self) -> bool:
+        """Whether it is a terminal's own reversal that was accepted."""
+        return self.kind == Kind.REVERSAL and self.reason == Reason.APPROVED
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is a terminal's reversal of a payment that was not known when it was accepted."""
+        return self.first["type"] == "REVERSAL" or (self.is_promised and bool(self.debts))
+
+    @property
     def traits(self) -> KindTraits:
         """What is true of its kind."""
         return kind_traits(self.kind)
@@ -188,6 +200,12 @@ class Story:
     def rrn(self) -> str | None:
         """Its retrieval reference number."""
         return next((record["rrn"] for record in self.records if record.get("rrn")), None)
+
+    @property
+    def rrn_owed(self) -> str | None:
+        """The number under which an issuer knows, or is owed, it; None where that is the only one."""
+        owed = next((debt.written["rrn"] for debt in self.debts if debt.written is not None), None)
+        return owed if self.is_promised and owed != self.rrn else None
 
     @property
     def link(self) -> str | None:
@@ -268,7 +286,7 @@ class Story:
     @property
     def is_open(self) -> bool:
         """Whether more is certain to follow: it has no outcome, or something is owed."""
-        has_ended = self.outcome is not None or (self.intent is None and self.first["type"] == "REVERSAL")
+        has_ended = self.outcome is not None or (self.intent is None and self.is_unknown)
         return not has_ended or any(debt.is_open for debt in self.debts)
 
     @property
@@ -303,7 +321,7 @@ class Story:
     @property
     def noun(self) -> str:
         """What an approval of its kind does to the cardholder's account."""
-        if self.kind == Kind.UNKNOWN:
+        if self.kind in UNSAID:
             return "charge"
         return {Money.DEBIT: "charge", Money.CREDIT: "credit"}.get(self.traits.money, "hold")
 
@@ -312,9 +330,12 @@ class Story:
         """What it means for the cardholder's account that its issuer did not do it."""
         if self.traits.money == Money.CREDIT:
             return "nothing was given back, and what was charged before stands"
-        is_payment = self.traits.money == Money.DEBIT or self.kind == Kind.UNKNOWN
+        is_payment = self.traits.money == Money.DEBIT or self.kind in UNSAID
         return "nothing was charged" if is_payment else "no money has moved"
 
+
+UNSAID = (Kind.UNKNOWN, Kind.REVERSAL)
+"""Kinds that do not say what would be taken back: most likely a payment."""
 
 NOTHING_REPEATED = 255
 """In place of a field's number."""

@@ -89,8 +89,8 @@ def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
         response_code: What the terminal was told in field 39, where that is known.
     """
     if story.kind == Kind.REVERSAL:
-        return _of_reversal_request(story, response_code)
-    if story.first["type"] == "REVERSAL":
+        return _of_reversal_request(story, shown, response_code)
+    if story.is_unknown:
         return _of_reversal_alone(story, shown)
     if story.reversals:
         return _of_reversals(story, shown, _ending(story, shown, response_code))
@@ -104,7 +104,7 @@ def verdict(story: Story, shown: Shown, response_code: str | None) -> Verdict:
 def _of_reversal_alone(story: Story, shown: Shown) -> Verdict:
     """A terminal's reversal whose original was not known when it was accepted."""
     if story.settled_by is None:
-        return _of_reversals(story, shown, "reversal of a payment that is not known here")
+        return _with_number(story, _of_reversals(story, shown, _promise(story, shown)))
     what = "" if story.original is None else f": the {title(story.original)}"
     if story.is_withheld:
         return Verdict(
@@ -119,6 +119,25 @@ def _of_reversal_alone(story: Story, shown: Shown) -> Verdict:
         f"a terminal's own reversal, accepted; its original was found{what}",
         "look at its original, which is taken back where it stands",
     )
+
+
+def _promise(story: Story, shown: Shown) -> str:
+    """What a terminal was told of the reversal of a payment that is not known, and what its issuer is owed for it."""
+    if not story.is_promised:
+        return "reversal of a payment that is not known here"
+    told = f", delivered at {shown(story.told_us)}" if story.told_us is not None else ""
+    owed = f"; link {story.link} is told of it under RRN {story.rrn_owed}" if story.rrn_owed else ""
+    return f"a terminal's own reversal, accepted{told}, of a payment that is not known here{owed}"
+
+
+def _with_number(story: Story, judged: Verdict) -> Verdict:
+    """The same, with what to do while an issuer is still owed it."""
+    debt = story.debts[-1]
+    if not debt.is_open or debt.written is None:
+        return judged
+    rrn = debt.written["rrn"]
+    todo = f"`authswitch reversals list --rrn {rrn}` shows it, and the issuer of link {debt.link} can be asked about it"
+    return Verdict(judged.code, judged.words, f"{judged.money}; {todo}")
 
 
 def _of_no_outcome(story: Story) -> Verdict:
@@ -151,25 +170,37 @@ def _because(story: Story, response_code: str | None) -> str:
     return f" ({code}{reason.label}: {reason.description}{story.mismatch}{story.detail(response_code)})"
 
 
-def _of_reversal_request(story: Story, response_code: str | None) -> Verdict:
+def _of_reversal_request(story: Story, shown: Shown, response_code: str | None) -> Verdict:
     if story.overtakes:
         told = "one came, and was refused" if story.told_us is not None else "one that still comes is refused"
         return Verdict(
             Code.REVERSAL_REQUEST,
             f"a terminal's own reversal of a payment that had not come: {told}",
-            "nothing was charged by this; the reversal has a record of its own, with the same STAN",
+            f"nothing was charged by this; {_own_record(story, shown)}",
         )
+    if story.debts:
+        return _of_reversal_alone(story, shown)
     if story.reason == Reason.APPROVED:
         return Verdict(
             Code.REVERSAL_REQUEST,
             "a terminal's own reversal, accepted",
-            "look for the payment that it takes back, which has the same terminal",
+            "look for the payment that it takes back, which has the same terminal, by the STAN that the slip shows",
         )
     return Verdict(
         Code.REVERSAL_REQUEST,
         f"a terminal's own reversal, refused{_because(story, response_code)}{_forbidden(story)}",
         "nothing has changed by this request",
     )
+
+
+def _own_record(story: Story, shown: Shown) -> str:
+    """Where the reversal is that has overtaken its payment, and what has become of it."""
+    promise = story.promise
+    if promise is None:
+        return "nothing is owed for it in the part of the journal that was read"
+    judged = verdict(promise, shown, None)
+    stan = f", STAN {promise.first['stan']:06d}" if "stan" in promise.first else ""
+    return f"the reversal itself is RRN {promise.rrn}{stan}: {judged.words}; {judged.money}"
 
 
 def _forbidden(story: Story) -> str:
@@ -336,7 +367,7 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
 
 def _until_horizon(story: Story) -> str:
     """What else ends a reversal that a terminal was promised: of an approval that is known here, nothing."""
-    return ", or until the issuer can no longer book it" if story.first["type"] == "REVERSAL" else ""
+    return ", or until the issuer can no longer book it" if story.is_unknown else ""
 
 
 def _state_of_advice(advice: Debt, shown: Shown) -> str:

@@ -224,10 +224,20 @@ def test_address_comes_from_the_configuration(daemon, sample_configs, tmp_path):
     status, output = call("status", path)
     assert status == 1
     assert f"{daemon.address}: who answers does not say who it is" in " ".join(output.split())
-    path.write_text("")
-    status, output = call("status", path)
+
+
+@pytest.mark.parametrize("command", [["status"], ["drain"], ["reversals", "list"]])
+def test_errors_of_the_configuration_are_told_and_not_a_warning_alone(sample_configs, command):
+    path = sample_configs / "minimal.toml"
+    text = path.read_text()
+    assert "warning" in call("check", path)[1]
+    path = path.with_name("wrong.toml")
+    path.write_text(text + '\n[limits]\nconnections_max = -1\nrefusals_kept_max = "x"\n')
+    status, output = call(*command, path)
     assert status == 2
-    assert "is not valid" in re.sub(r"[\s│]+", " ", output)
+    for key in ("limits.connections_max", "limits.refusals_kept_max"):
+        assert key in output
+    assert output.index("limits.connections_max") < output.index("warning")
 
 
 def test_drain(daemon):

@@ -133,7 +133,9 @@ def test_the_trace_of_a_payment_that_nobody_knows(lived):
     attempt = lived.issuer.read_one()
     lived.issuer.answer(attempt, "25")
     judged, _ = lived.verdict(attempt["37"])
-    assert judged["words"].startswith("reversal of a payment that is not known here; reversal under way since")
+    assert judged["words"].startswith("a terminal's own reversal, accepted, delivered at ")
+    assert ", of a payment that is not known here; " in judged["words"]
+    assert "; reversal under way since" in judged["words"]
     assert "or until the issuer can no longer book it" in judged["money"]
     assert PROMISED in by_the_journal(lived)
     let_pass(lived.world, lived.issuer, HORIZON_S + 2 * PAUSE_MAX_S, "25")

@@ -104,6 +104,12 @@ def test_retry_sends_neither_until_a_link_is_named(desk):
     assert desk.other.read_one()["t"] == "0421"
 
 
+def test_list_of_a_link_that_there_is_not(desk):
+    status, output = desk.run("list", "--link", "bank_a")
+    assert status == 1
+    assert "there is no link bank_a; there are bank-a, bank-b" in output
+
+
 def test_retry_needs_to_know_what(desk):
     status, output = desk.run("retry")
     assert status == 2

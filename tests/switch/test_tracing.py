@@ -326,7 +326,7 @@ class TestVerdicts:
         assert answer["39"] == "00"
         status, document = lived.trace("10000002/" + answer["11"])
         assert status == 0
-        assert "reversal_request" in {one["verdict"]["code"] for one in document["transactions"]}
+        assert [one["verdict"]["code"] for one in document["transactions"]] == ["reversal_under_way"]
 
 
 class TestKeys:
