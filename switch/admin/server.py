@@ -158,20 +158,23 @@ class AdminServer:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         if isinstance(self._bind, UnixAddress):
-            self._socket = UnixSocket(self._bind.path)
+            try:
+                self._socket = UnixSocket(self._bind.path)
+            except OSError as error:
+                raise OSError(error.errno, f"admin.bind: {words_of(error)}") from error
             self._servers.append(await loop.create_unix_server(self._accept_local, sock=self._socket.socket))
         else:
-            self._servers.append(await self._listen(self._bind, self._runner))
+            self._servers.append(await self._listen("admin.bind", self._bind, self._runner))
         if self._scraped is not None and self._scrape_bind is not None:
             await self._scraped.setup()
-            self._servers.append(await self._listen(self._scrape_bind, self._scraped))
+            self._servers.append(await self._listen("admin.scrape_bind", self._scrape_bind, self._scraped))
 
-    async def _listen(self, bind: Address, runner: web.AppRunner) -> asyncio.Server:
+    async def _listen(self, key: str, bind: Address, runner: web.AppRunner) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         try:
             return await loop.create_server(lambda: self._accept(runner), bind.host, bind.port, backlog=BACKLOG)
         except OSError as error:
-            raise OSError(error.errno, f"{bind} cannot be listened on: {words_of(error)}") from error
+            raise OSError(error.errno, f"{key}: {bind} cannot be listened on: {words_of(error)}") from error
 
     async def stop(self) -> None:
         """Stop listening and close what is open; requests under way get a second."""

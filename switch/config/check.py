@@ -8,6 +8,7 @@ from pathlib import Path
 
 from switch.config.loader import read_config
 from switch.config.parts import read_parts
+from switch.config.places import place_problems
 from switch.problems import Problem, errors_among
 
 
@@ -35,7 +36,7 @@ def check_config(path: str | Path) -> Report:
     if config is None:
         return Report(problems)
     parts, more = read_parts(config)
-    problems += more
+    problems += [*more, *place_problems(config)]
     if parts is None:
         return Report(problems)
     summary = {

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from switch.config.fitting import fits_mac, fits_pin
 from switch.config.models import Config, LinkSection
-from switch.config.terminal_keys import TerminalKeys
+from switch.config.terminal_keys import TerminalKeys, misfits
 from switch.dialects import Dialect, load_dialect
 from switch.dialects.attempts import Attempts
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
-from switch.keys.names import ALGORITHMS, Family
 from switch.kinds import kind_traits
-from switch.mac import KEY_SIZES
 from switch.problems import ConfigError, Problem, errors_among
 from switch.registrar import load_registry
 from switch.registry import Registry
@@ -31,10 +30,6 @@ Loaded = TypeVar("Loaded")
 MAC_FIELDS = ("64", "128")
 PIN_FIELD = "52"
 MATCH_FIELDS = {"stan": "11", "rrn": "37"}
-MAC_FAMILIES: Mapping[str, Family] = {"aes-cmac": "aes", "cup-sm4": "sm4"}
-"""Families of keys by MAC algorithm; all others are made with DES."""
-
-PIN_KEY_BYTES = (8, 16, 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +92,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         terminal_keys = None if keys is None else TerminalKeys(keys)
         if keys is not None:
             problems += _check_link_keys(config, keys)
+            problems += misfits(config.registry.terminals, keys)
         registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
         if config.keys is not None and terminal_keys is not None:
             problems += terminal_keys.warnings(str(config.keys.file))
@@ -217,12 +213,11 @@ def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, st
     if link.mac is not None:
         place = f"link[{link.name}].mac.key"
         key = _find_key(keys, link.mac.key)
-        family = MAC_FAMILIES.get(link.mac.algorithm, "des")
         if key is None:
             yield place, f"the key file has no key {link.mac.key}"
         elif key.usage != "zak":
             yield place, f"needed a zak, but {key.name} is a {key.usage}"
-        elif ALGORITHMS[key.algorithm].family != family or len(key.value) not in KEY_SIZES[link.mac.algorithm]:
+        elif not fits_mac(key.algorithm, link.mac.algorithm):
             yield place, f"{key.name} is a key for {key.algorithm}, which {link.mac.algorithm} cannot use"
     if link.pin is not None:
         place = f"link[{link.name}].pin.key"
@@ -231,7 +226,7 @@ def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, st
             yield place, f"the key file has no key {link.pin.key}"
         elif key.usage != "zpk":
             yield place, f"needed a zpk, but {key.name} is a {key.usage}"
-        elif ALGORITHMS[key.algorithm].family != "des" or len(key.value) not in PIN_KEY_BYTES:
+        elif not fits_pin(key.algorithm):
             yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks cannot use"
 
 

@@ -1,16 +1,23 @@
-"""The keys of terminals as the registry takes them, and which of them no sign-in can carry."""
+"""The keys of terminals as the registry takes them: which do not fit their use, and which no sign-in can carry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
+from switch.config.fitting import PIN_KEY_BYTES, fits_mac, fits_pin, fits_sign_in
+from switch.datafile import read_data_file
 from switch.keys import Key, KeyFile
 from switch.keys.names import ALGORITHMS
-from switch.problems import Problem
+from switch.mac import KEY_SIZES
+from switch.problems import ConfigError, Problem
+from switch.registry import TERMINAL_COLUMNS
 
 MASTER_KEY = "/tmk"
 TOLD_MAX = 20
 """So many terminals are named; of the others the number is told."""
+
+ID, MAC_ALGORITHM, PIN_FORMAT = map(TERMINAL_COLUMNS.index, ("id", "mac_algorithm", "pin_format"))
 
 
 class TerminalKeys:
@@ -41,7 +48,7 @@ class TerminalKeys:
             self._count += 1
             if len(self._faults) < TOLD_MAX:
                 self._faults[name] = reason
-        return value if _is_of_des(self._keys.get(name)) else None
+        return value if fits_sign_in(self._keys.get(name).algorithm) else None
 
     def warnings(self, file: str) -> Iterator[Problem]:
         """Terminals, among those whose keys were asked for, whose sign-in is answered without keys, or refused."""
@@ -53,18 +60,18 @@ class TerminalKeys:
 
     def _fault(self, name: str) -> str:
         """Why an answer cannot carry the keys of a terminal that has a master key; empty when it can."""
-        if not _is_of_des(key := self._keys.get(name)):
-            return f"a key for {key.algorithm}, and the answer is enciphered with DES"
+        if not fits_sign_in(self._keys.get(name).algorithm):
+            return ""  # an error, which is told with its row
         terminal = name.removesuffix(MASTER_KEY)
         pin = self._find(f"{terminal}/tpk")
         mac = self._find(f"{terminal}/tak")
         if pin is None:
             return "there is no tpk, and the answer has a place for both working keys"
-        if not _is_of_des(pin) or len(pin.value) not in (8, 16):
+        if not fits_pin(pin.algorithm) or len(pin.value) not in (8, 16):
             return f"the tpk is a key for {pin.algorithm}, and the answer has a place for one of DES of 8 or 16 bytes"
         if mac is None:
             return "there is no tak, and the answer has a place for both working keys"
-        if not _is_of_des(mac) or len(mac.value) > len(pin.value):
+        if not fits_sign_in(mac.algorithm) or len(mac.value) > len(pin.value):
             return f"the tak is a key for {mac.algorithm}, and the answer carries one of DES, no longer than the tpk"
         return ""
 
@@ -72,5 +79,55 @@ class TerminalKeys:
         return self._keys.get(name) if name in self._keys else None
 
 
-def _is_of_des(key: Key) -> bool:
-    return ALGORITHMS[key.algorithm].family == "des"
+def misfits(table: Path, keys: KeyFile) -> list[Problem]:
+    """Rows of the terminals' table whose keys are of another algorithm than their use.
+
+    The registry knows keys by their size alone: 16 bytes may be of AES, of SM4 or two keys of DES.
+
+    Args:
+        table: The terminals' file; what is wrong with it otherwise is told by whom loads it.
+        keys: The opened key file.
+    """
+    problems: list[Problem] = []
+    count = 0
+    for line, cells in _rows(table):
+        for reason in _misfits_of(cells, keys):
+            count += 1
+            if count <= TOLD_MAX:
+                problems.append(Problem(str(table), f"line {line}", reason))
+    if count > TOLD_MAX:
+        problems.append(Problem(str(table), "", f"and {count - TOLD_MAX:,} more keys that do not fit their use"))
+    return problems
+
+
+def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each terminal."""
+    try:
+        lines = read_data_file(table).decode("ascii", "replace").split("\n")
+    except ConfigError:
+        return
+    for number, line in enumerate(lines, 1):
+        cells = line.rstrip("\r").split(",")
+        if len(cells) == len(TERMINAL_COLUMNS) and not line.startswith("#"):
+            yield number, cells
+
+
+def _misfits_of(cells: list[str], keys: KeyFile) -> Iterator[str]:
+    """Why keys of one terminal cannot be used."""
+    prefix = f"terminal/{cells[ID]}/"
+    mac = cells[MAC_ALGORITHM]
+    # A key of a wrong size is told by the registry.
+    found = keys.algorithm_of(f"{prefix}tak") if mac in KEY_SIZES else None
+    if found and _is_of_size(found, KEY_SIZES[mac]) and not fits_mac(found, mac):
+        yield f"{prefix}tak is a key for {found}, which {mac} cannot use"
+    if cells[PIN_FORMAT].startswith("iso-"):
+        found = keys.algorithm_of(f"{prefix}tpk")
+        if found and _is_of_size(found, PIN_KEY_BYTES) and not fits_pin(found):
+            yield f"{prefix}tpk is a key for {found}, which PIN blocks cannot use"
+    found = keys.algorithm_of(f"{prefix}tmk")
+    if found and not fits_sign_in(found):
+        yield f"{prefix}tmk is a key for {found}, and the answer to a sign-in is enciphered with DES"
+
+
+def _is_of_size(algorithm: str, sizes: Collection[int]) -> bool:
+    return ALGORITHMS[algorithm].size in sizes

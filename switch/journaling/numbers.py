@@ -37,6 +37,32 @@ def numbers_file(config: Config) -> Path | None:
     return directory.with_name(f"{directory.name}.numbers")
 
 
+def read_numbers(file: Path, instance: int) -> int | None:
+    """Up to where numbers are reserved by a file; None when it is not there.
+
+    Raises:
+        NumbersError: It is not as it was written, or belongs to another instance.
+    """
+    try:
+        content = read_regular(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NumbersError(f"{file}: cannot be read: {error.strerror}") from error
+    match = CONTENT.fullmatch(content)
+    if match is None:
+        raise NumbersError(
+            f"{file}: is no file of numbers; with a journal that is whole it may be taken away, without one "
+            "reference numbers may then come twice"
+        )
+    if int(match[1]) != instance:
+        raise NumbersError(
+            f"{file}: has the numbers of instance {int(match[1])}, and switch.instance is {instance}: give each "
+            "instance a file of its own"
+        )
+    return int(match[2])
+
+
 def numbers_keeper(config: Config, numbering: Numbering, stats: Stats) -> NumbersKeeper:
     """What keeps the file of a configuration, if it has one."""
     return NumbersKeeper(numbers_file(config), numbering, stats, is_binding=config.journal.mode == "off")
@@ -73,24 +99,9 @@ class NumbersKeeper:
         """
         if self._file is None:
             return
-        try:
-            content = read_regular(self._file)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise NumbersError(f"{self._file}: cannot be read: {error.strerror}") from error
-        match = CONTENT.fullmatch(content)
-        if match is None:
-            raise NumbersError(
-                f"{self._file}: is no file of numbers; with a journal that is whole it may be taken away, without one "
-                "reference numbers may then come twice"
-            )
-        if int(match[1]) != self._numbering.instance:
-            raise NumbersError(
-                f"{self._file}: has the numbers of instance {int(match[1])}, and switch.instance is "
-                f"{self._numbering.instance}: give each instance a file of its own"
-            )
-        self._numbering.begin_behind(int(match[2]))
+        reserved_to = read_numbers(self._file, self._numbering.instance)
+        if reserved_to is not None:
+            self._numbering.begin_behind(reserved_to)
 
     def open(self) -> None:
         """Write the file for the first time; when the journal has been read, and before anybody connects.

@@ -94,6 +94,10 @@ class _Table:
         begin = record + RECORD_HEAD_BYTES + self.memory[record]
         return self.memory[begin : begin + self.memory[record + 3]]
 
+    def algorithm(self, record: int) -> str:
+        """The algorithm of a record's key."""
+        return _ALGORITHMS[self.memory[record + 2]]
+
     def key(self, record: int) -> Key:
         """A record with all that belongs to it."""
         begin = record + RECORD_HEAD_BYTES
@@ -272,6 +276,14 @@ class KeyFile:
             return None if changed is None else changed.value
         record = self._find(name)
         return None if record is None else self._table.value(record)
+
+    def algorithm_of(self, name: str) -> str | None:
+        """The algorithm of a key by its name, or None where there is none; quicker than ``get``."""
+        if name in self._changes:
+            changed = self._changes[name]
+            return None if changed is None else changed.algorithm
+        record = self._find(name)
+        return None if record is None else self._table.algorithm(record)
 
     def _merged(self) -> Iterator[tuple[str, int | Key]]:
         """Names with records of the table or changes, in ascending order."""

@@ -44,6 +44,7 @@ class Acceptor:
 
     Args:
         host: For whom.
+        key: Of the configuration, by which errors name the address.
         address: Where to listen.
         backlog: Connections that the kernel keeps until they are accepted.
         context: The TLS context; None for plain TCP.
@@ -53,6 +54,7 @@ class Acceptor:
     def __init__(
         self,
         host: Host,
+        key: str,
         address: Address,
         *,
         backlog: int,
@@ -60,6 +62,7 @@ class Acceptor:
         handshake_seconds: float,
     ) -> None:
         self._host = host
+        self._key = key
         self._address = address
         self._backlog = backlog
         self._context = context
@@ -88,10 +91,10 @@ class Acceptor:
             OSError: the address cannot be had.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            self._address.host, self._address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
         try:
+            found = await loop.getaddrinfo(
+                self._address.host, self._address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
             for family, _, _, _, place in dict.fromkeys(found):
                 listening = socket.create_server(place, family=family, backlog=self._backlog)
                 listening.setblocking(False)
@@ -99,7 +102,8 @@ class Acceptor:
                 loop.add_reader(listening, self._accept, listening)
         except OSError as error:
             self.close()
-            raise OSError(error.errno, f"{self._address} cannot be listened on: {words_of(error)}") from error
+            reason = f"{self._key}: {self._address} cannot be listened on: {words_of(error)}"
+            raise OSError(error.errno, reason) from error
 
     def close(self) -> None:
         """Accept nothing new, and give up what has not opened yet; connections that stand go on."""

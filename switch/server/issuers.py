@@ -145,6 +145,7 @@ class Receiver:
         if section.bind is not None:
             self._acceptor = Acceptor(
                 self,
+                f"link[{section.name}].bind",
                 section.bind,
                 backlog=ARRIVING_MAX,
                 context=None if section.tls is None else accepting_link_context(section.tls),

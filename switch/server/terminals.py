@@ -75,6 +75,7 @@ class TerminalPort:
         tls = section.tls
         self._acceptor = Acceptor(
             self,
+            f"listener[{section.name}].bind",
             section.bind,
             backlog=section.backlog,
             context=None if tls is None else listener_context(tls),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.config.terminal_keys import TOLD_MAX, TerminalKeys
+from switch.config.terminal_keys import TOLD_MAX, TerminalKeys, misfits
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.pin import build_sign_in_keys
@@ -27,8 +27,8 @@ def put(keys, terminal, **algorithms):
 @pytest.mark.parametrize(
     ("algorithms", "is_given", "word"),
     [
-        ({"tmk": "aes-128", "tpk": "3des-2key", "tak": "des"}, False, "a key for aes-128"),
-        ({"tmk": "sm4", "tpk": "3des-2key", "tak": "des"}, False, "a key for sm4"),
+        ({"tmk": "aes-128", "tpk": "3des-2key", "tak": "des"}, False, ""),
+        ({"tmk": "sm4", "tpk": "3des-2key", "tak": "des"}, False, ""),
         ({"tmk": "3des-2key", "tpk": "3des-2key", "tak": "des"}, True, ""),
         ({"tmk": "3des-2key", "tpk": "des", "tak": "des"}, True, ""),
         ({"tmk": "3des-2key", "tak": "des"}, True, "no tpk"),
@@ -46,18 +46,62 @@ def test_what_a_sign_in_carries(keys, algorithms, is_given, word):
     warnings = list(source.warnings("keys.sealed"))
     assert [(one.key, one.severity) for one in warnings] == [("terminal/10000001/tmk", "warning")] * bool(word)
     assert all(word in one.reason for one in warnings)
-    if not word:
+    if is_given and not word:
         assert build_sign_in_keys(values["tmk"], values["tpk"], values["tak"])
 
 
 def test_many_are_counted(keys):
     for number in range(TOLD_MAX + 5):
-        keys.put(Key(f"terminal/{number:08d}/tmk", "tmk", "aes-128", generate_value("aes-128")))
+        keys.put(Key(f"terminal/{number:08d}/tmk", "tmk", "3des-2key", generate_value("3des-2key")))
     keys.save()
     source = TerminalKeys(keys)
     for number in range(TOLD_MAX + 5):
         for _ in range(2):
-            assert source.get(f"terminal/{number:08d}/tmk") is None
+            assert source.get(f"terminal/{number:08d}/tmk") is not None
     warnings = list(source.warnings("keys.sealed"))
     assert len(warnings) == TOLD_MAX + 1
     assert warnings[-1].reason.startswith("5 more terminals")
+
+
+HEADING = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
+
+
+def table_of(tmp_path, *rows):
+    table = tmp_path / "terminals.csv"
+    lines = ["# terminals", HEADING, *(f"{id_},m,active,,,{mac},{pin}," for id_, mac, pin in rows)]
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+@pytest.mark.parametrize(
+    ("mac", "pin", "algorithms", "reason"),
+    [
+        ("cup-sm4", "none", {"tak": "aes-128"}, "tak is a key for aes-128, which cup-sm4 cannot use"),
+        ("cup-sm4", "none", {"tak": "3des-2key"}, "tak is a key for 3des-2key, which cup-sm4 cannot use"),
+        ("cup-sm4", "none", {"tak": "sm4"}, ""),
+        ("aes-cmac", "none", {"tak": "3des-2key"}, "tak is a key for 3des-2key, which aes-cmac cannot use"),
+        ("aes-cmac", "none", {"tak": "sm4"}, "tak is a key for sm4, which aes-cmac cannot use"),
+        ("aes-cmac", "none", {"tak": "aes-128"}, ""),
+        ("x9.19", "none", {"tak": "aes-128"}, "tak is a key for aes-128, which x9.19 cannot use"),
+        ("x9.19", "none", {"tak": "3des-2key"}, ""),
+        ("none", "iso-0", {"tpk": "aes-128"}, "tpk is a key for aes-128, which PIN blocks cannot use"),
+        ("none", "iso-0", {"tpk": "sm4"}, "tpk is a key for sm4, which PIN blocks cannot use"),
+        ("none", "iso-0", {"tpk": "3des-2key"}, ""),
+        ("none", "none", {"tpk": "aes-128"}, ""),
+        ("none", "none", {"tmk": "aes-256"}, "tmk is a key for aes-256, and the answer to a sign-in is enciphered"),
+    ],
+)
+def test_key_of_another_algorithm_than_its_use(tmp_path, keys, mac, pin, algorithms, reason):
+    put(keys, "10000001", **algorithms)
+    problems = misfits(table_of(tmp_path, ("10000001", mac, pin)), keys)
+    assert [(one.key, one.severity) for one in problems] == [("line 3", "error")] * bool(reason)
+    assert all(reason in one.reason for one in problems)
+
+
+def test_some_of_many_are_named(tmp_path, keys):
+    names = [f"{number:08d}" for number in range(TOLD_MAX + 5)]
+    for name in names:
+        keys.put(Key(f"terminal/{name}/tak", "tak", "aes-128", generate_value("aes-128")))
+    problems = misfits(table_of(tmp_path, *((name, "cup-sm4", "none") for name in names)), keys)
+    assert [one.key for one in problems] == [*(f"line {3 + number}" for number in range(TOLD_MAX)), ""]
+    assert problems[-1].reason == "and 5 more keys that do not fit their use"

@@ -239,7 +239,8 @@ def test_a_port_that_somebody_has(place: Place, side: str) -> None:
         [sys.executable, "-m", "switch", "serve", config], capture_output=True, text=True, timeout=60, check=False
     )
     assert served.returncode == 1
-    words = f"cannot serve: 127.0.0.1:{place.port} cannot be listened on: Address already in use"
+    key = {"listener": "listener[pos].bind", "admin": "admin.bind"}[side]
+    words = f"cannot serve: {key}: 127.0.0.1:{place.port} cannot be listened on: Address already in use"
     assert words in served.stderr
 
 
