@@ -196,7 +196,7 @@ cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexce
     if reverse(state, link, transaction.terminal, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
                transaction.pan_digits, transaction.rrn,
                transaction.authorization_code if transaction.authorization_code[0] else NULL,
-               transaction.position, CAUSE_LATE, False) == POSITION_FAILED:
+               transaction.position, transaction.refers_to, CAUSE_LATE, False) == POSITION_FAILED:
         return False
     transaction.unreversed = False
     state.tell(NOTE_LATE_APPROVAL_REVERSED, link.number, transaction.stan)

@@ -14,13 +14,13 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
                      const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
                      const uint8_t *authorization_code,
-                     int64_t original, int cause, bint is_unbooked) noexcept
+                     int64_t original, int64_t refers_to, int cause, bint is_unbooked) noexcept
 """Store a reversal for ``link``, of a request of ``terminal`` (its registry index, or TERMINAL_NONE): of the request
 ``source`` as it was sent to the link (``listener`` is NO_LISTENER), or one that a terminal of ``listener`` sent for a
 request that is not known here: that has no reference number yet, ``rrn`` is NULL, and it is given one of its own.
 ``authorization_code`` is NULL when the issuer has given none; ``original`` is the position of the INTENT that is taken
-back, or 0; ``cause`` a ``ReversalCause``; ``is_unbooked``: it was approved here, and its issuer has not taken note of
-that. Its journal position, or POSITION_FAILED."""
+back, or 0, and ``refers_to`` of what that refers to; ``cause`` a ``ReversalCause``; ``is_unbooked``: it was approved
+here, and its issuer has not taken note of that. Its journal position, or POSITION_FAILED."""
 
 cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept
 """Until a reversal of the store ends nobody else gets its STAN, nor that of the request that it takes back."""

@@ -47,7 +47,7 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
                      const uint8_t *source, uint32_t source_size,
                      const uint8_t *pan, int pan_digits, const uint8_t *rrn,
                      const uint8_t *authorization_code,
-                     int64_t original, int cause, bint is_unbooked) noexcept:
+                     int64_t original, int64_t refers_to, int cause, bint is_unbooked) noexcept:
     cdef uint32_t stan = 0
     if listener != NO_LISTENER or not link.reversals_keep_stan:
         stan = link.take_stan(state.numbering)
@@ -77,6 +77,7 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
     if authorization_code != NULL:
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
     reversal.original = original
+    state.reversals.refer(number, refers_to)
     reversal.position = reversal.leaves_at = state.journal.reversal(reversal)
     if reversal.position == POSITION_FAILED:
         # Nothing that is not written down may leave, nor stand in the way of what may.
@@ -129,8 +130,8 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
     else:
         position = reverse(state, link, advice.terminal, NO_LISTENER, advice.source, advice.source_size, pan,
                            request.pan_digits, advice.rrn,
-                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original, cause,
-                           True)
+                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original,
+                           advice.refers_to, cause, True)
     if position == POSITION_FAILED:
         return position
     if advice.stood_in and link.stand_in is not None:
@@ -187,7 +188,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         link = <Link>state.links[entry.link]
         position = reverse(state, link, entry.key.terminal, NO_LISTENER, state.duplicates.sent(outcome),
                            entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
-                           entry.intent, cause, entry.unbooked)
+                           entry.intent, entry.refers_to, cause, entry.unbooked)
         if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
             link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
     if position == POSITION_FAILED:
@@ -250,8 +251,18 @@ cdef void pay(State state, Link link) noexcept:
         number = state.reversals.next_ready(link.reversals, state.calendar.now_ns)
         if number == REVERSAL_NONE:
             return
+        if _must_wait(state, state.reversals.at(number)):
+            state.reversals.defer(link.reversals, number, state.calendar.now_ns)
+            continue
         if _send(state, link, channel, number) != 0:
             state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
+
+
+cdef bint _must_wait(State state, const Reversal *reversal) noexcept nogil:
+    """Whether something refers to what a reversal takes back, and has not ended: a void whose own reversal came after
+    this one would make its sale stand again."""
+    return not reversal.is_advice and (state.reversals.referring.has(reversal.original)
+                                       or state.duplicates.referring.has(reversal.original))
 
 
 cdef int _refuse_to_send(State state, Link link, Reversal *reversal) noexcept:
@@ -402,8 +413,8 @@ cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept
         if route.target[target - 1].link == link.number:
             following = <Link>state.links[route.target[target].link]
             return reverse(state, following, reversal.terminal, reversal.listener, reversal.source,
-                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, reversal.cause,
-                           False)
+                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, 0,
+                           reversal.cause, False)
     return 0
 
 

@@ -1,6 +1,7 @@
 """The duplicate window: what became of each natural key, so that no request is forwarded twice."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.references cimport OpenReferences
 from switch.transaction cimport PAN_MAX, NaturalKey
 
 cdef enum:
@@ -52,6 +53,7 @@ cdef struct Outcome:
     uint8_t stood_in          # the stand-in rule of its link approved it
     uint8_t unbooked          # approved here, and its issuer has not taken note of that
     uint8_t mismatch          # field by which an answer was not to it; 0: none came
+    uint8_t is_counted        # in flight at an issuer, and in ``referring``
     uint8_t has_ties          # something refers to it, or it is the void of what refers to something itself
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]
@@ -92,6 +94,7 @@ cdef class DuplicateWindow:
     cdef uint64_t _stored_room
     cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do
     cdef uint64_t _secret[2]
+    cdef OpenReferences referring     # what issuers are asked, by what it refers to
     cdef readonly uint32_t room               # places
     cdef readonly uint32_t held               # of them, taken
     cdef readonly uint32_t brief_room
@@ -122,6 +125,8 @@ cdef class DuplicateWindow:
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil
     cdef const uint8_t *sent(self, uint32_t number) noexcept nogil
     cdef void forget(self, uint32_t number) noexcept nogil
+    cdef void note_asked(self, uint32_t number) noexcept nogil
+    cdef void _note_end(self, Outcome *entry) noexcept nogil
     cdef uint32_t will_tell(self, uint32_t number) noexcept nogil
     cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil
     cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil

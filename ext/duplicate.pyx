@@ -61,6 +61,7 @@ cdef class DuplicateWindow:
         self.brief_share = max(<uint32_t>1, <uint32_t>(<uint64_t>brief_room * share_percent // 100))
         self.share_percent = share_percent
         self.age_max_ns = <int64_t>(age_max_seconds * 1e9)
+        self.referring = OpenReferences(self.room)
         secret = secrets.token_bytes(16)
         self._secret[0] = int.from_bytes(secret[:8], "big")
         self._secret[1] = int.from_bytes(secret[8:], "big")
@@ -296,8 +297,19 @@ cdef class DuplicateWindow:
         self._remove(&self._brief, number)
         self._unlink(number)
 
+    cdef void note_asked(self, uint32_t number) noexcept nogil:
+        """An issuer is asked: until this has ended, its original is not taken back."""
+        self._entries[number].is_counted = True
+        self.referring.begin(self._entries[number].refers_to)
+
+    cdef void _note_end(self, Outcome *entry) noexcept nogil:
+        if entry.is_counted:
+            entry.is_counted = False
+            self.referring.end(entry.refers_to)
+
     cdef void _finish(self, uint32_t number, OutcomeList *finished, int64_t now_ns) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]
+        self._note_end(entry)
         entry.finished_ns = now_ns
         entry.state = OUTCOME_FINISHED
         entry.transaction = TRANSACTION_NONE
@@ -326,6 +338,7 @@ cdef class DuplicateWindow:
     cdef void forget(self, uint32_t number) noexcept nogil:
         """Forget an outcome that is in flight, as if its request had not come."""
         self.brief_open -= self._entries[number].brief
+        self._note_end(&self._entries[number])
         self._unlink(number)
 
     cdef uint32_t will_tell(self, uint32_t number) noexcept nogil:

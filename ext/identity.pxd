@@ -1,6 +1,7 @@
 """Who speaks: terminal (41) and merchant (42) registered, active, allowed here, and who the certificate says."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
+from switch.dialect cimport DialectTables
 from switch.listener cimport TerminalChannel
 from switch.state cimport State
 
@@ -10,3 +11,6 @@ cdef enum:
 
 cdef int identify(State state, TerminalChannel channel, int kind, uint32_t *terminal_number) noexcept
 """The registered terminal that sent ``state.request``; NOT_REFUSED or the reason why it may not speak."""
+
+cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept
+"""The registered terminal whose message this is; TERMINAL_NONE when none is, or it cannot be read."""

@@ -10,7 +10,7 @@ from switch.note_queue cimport (
 )
 from switch.reason cimport REASON_UNKNOWN_MERCHANT, REASON_UNKNOWN_TERMINAL
 from switch.registry cimport MERCHANT_ID_MAX, PARTY_ACTIVE, TERMINAL_ID_MAX, TERMINAL_NONE, Terminal
-from switch.scan cimport has_field, read_text
+from switch.scan cimport has_field, read_text, scan_message
 
 cdef enum:
     FIELD_TERMINAL = 41
@@ -82,3 +82,12 @@ cdef bint _certificate_fits(State state, TerminalChannel channel, uint32_t numbe
         return False
     return state.registry.certificate_is(number, <const uint8_t *><const char *>channel.certificate_name,
                                          <int>len(channel.certificate_name))
+
+
+cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept:
+    cdef uint8_t text[TERMINAL_ID_MAX]
+    cdef int length
+    if scan_message(tables.spec, message, size, &state.sent, &state.fault) != 0:
+        return TERMINAL_NONE
+    length = read_text(tables.spec, &state.sent, FIELD_TERMINAL, text, TERMINAL_ID_MAX)
+    return TERMINAL_NONE if length <= 0 else state.registry.find_terminal(text, length)

@@ -325,7 +325,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
         position = reverse(state, link, transaction.terminal, NO_LISTENER, transaction.sent, transaction.sent_size,
                            transaction.pan, transaction.pan_digits, transaction.rrn,
                            entry.authorization_code if entry.authorization_code[0] else NULL,
-                           transaction.position, cause, False)
+                           transaction.position, transaction.refers_to, cause, False)
         entry.reversed = position != POSITION_FAILED
     if not approved:
         uncount(state, entry)

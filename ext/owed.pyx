@@ -13,7 +13,8 @@ from switch.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
 from switch.reversal import CAUSES
 from switch.reversal cimport (
-    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_FREE, REVERSAL_PAUSED, REVERSAL_SOUGHT, Reversal,
+    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_DEFERRED, REVERSAL_FREE, REVERSAL_PAUSED,
+    REVERSAL_SOUGHT, Reversal,
 )
 from switch.scan cimport fault_key, read_number, read_text, scan_message
 from switch.state cimport State
@@ -35,6 +36,8 @@ cdef str name_of_state(Link link, const Reversal *reversal):
         return "in flight"
     if reversal.state == REVERSAL_BEHIND:
         return "behind its advice"
+    if reversal.state == REVERSAL_DEFERRED:
+        return "behind what refers to it"
     if reversal.unsendable:
         return "not composable"
     if reversal.state == REVERSAL_SOUGHT:

@@ -7,6 +7,11 @@ cdef struct PositionSlot:
     uint64_t value
 
 
+cdef inline uint64_t home(int64_t position, uint64_t mask) noexcept nogil:
+    """Where a position is looked for first."""
+    return (<uint64_t>position * <uint64_t>0x9E3779B97F4A7C15 >> 20) & mask
+
+
 cdef class PositionTable:
     cdef PositionSlot *_slots
     cdef uint64_t _mask

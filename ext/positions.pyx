@@ -7,10 +7,6 @@ cdef enum:
     SLOTS_FIRST = 1024
 
 
-cdef inline uint64_t home(int64_t position, uint64_t mask) noexcept nogil:
-    return (<uint64_t>position * <uint64_t>0x9E3779B97F4A7C15 >> 20) & mask
-
-
 @cython.final
 @cython.no_gc
 cdef class PositionTable:

@@ -53,6 +53,7 @@ cdef enum OutcomeFlags:
 
 cdef enum ReversalFlags:
     REVERSAL_UNBOOKED = 1     # its original was approved here, and its issuer had not taken note of that
+    REVERSAL_REFERS = 2       # the position of what its original refers to follows
 
 cdef enum AdviceFlags:
     ADVICE_STAND_IN = 1       # of an approval by stand-in; else a terminal sent the advice
@@ -121,7 +122,7 @@ cdef packed struct ReversalPart:
     uint8_t cause             # ReversalCause
     uint8_t flags             # ReversalFlags
     uint8_t unfound           # how often its issuer did not find its original before this was written; 255: or more
-    uint32_t source_size      # what attempts are composed from follows
+    uint32_t source_size      # what attempts are composed from follows, behind what else there is
 
 cdef packed struct AttemptPart:
     int64_t reversal
@@ -193,6 +194,7 @@ cdef struct Record:           # one record, read: the parts that its type has
     DetailPart detail
     int64_t approved_minor    # of an OUTCOME or LATE; 0: all that was asked, or nothing
     ReversalPart reversal
+    int64_t reversal_refers_to        # position of the INTENT or ADVICE that its original refers to; 0: not known
     AttemptPart attempt
     ReversedPart reversed
     DeliveredPart delivered
@@ -240,5 +242,3 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
 
 cdef void pack_digits(const uint8_t *digits, int count, uint8_t *packed) noexcept nogil
 cdef void unpack_digits(const uint8_t *packed, int count, uint8_t *digits) noexcept nogil
-cdef dict describe(const Record *record)
-"""The record's parts by name, PAN whole: for callers who mask it."""

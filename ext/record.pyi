@@ -1,3 +1,1 @@
-from typing import Final
-
-RECORD_NAMES: Final[dict[int, str]]
+# For compiled modules only: nothing of this module is visible from Python.

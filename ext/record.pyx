@@ -5,28 +5,9 @@ import sys
 from libc.string cimport memcpy, memset
 from switch.numbering cimport NUMBER_COUNT
 from switch.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
-from switch.reversal cimport NO_LISTENER
-from switch.scan cimport Fault, fault_details
-
-from switch.reversal import CAUSES
 
 if sys.byteorder != "little":
     raise ImportError("the journal's records are little-endian structures; this machine is not")
-
-RECORD_NAMES = {
-    RECORD_INTENT: "INTENT",
-    RECORD_OUTCOME: "OUTCOME",
-    RECORD_REVERSAL: "REVERSAL",
-    RECORD_ATTEMPT: "ATTEMPT",
-    RECORD_REVERSED: "REVERSED",
-    RECORD_DELIVERED: "DELIVERED",
-    RECORD_LATE: "LATE",
-    RECORD_CLOSED: "CLOSED",
-    RECORD_ADVICE: "ADVICE",
-    RECORD_CANCELLED: "CANCELLED",
-    RECORD_UNFOUND: "UNFOUND",
-    RECORD_NUMBERS: "NUMBERS",
-}
 
 cdef enum:
     STEP_BYTES_MAX = 10       # 64 bits, 7 a byte
@@ -152,7 +133,8 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
 
 cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil:
     cdef ReversalPart part
-    cdef uint64_t size = sizeof(RecordHead) + sizeof(ReversalPart) + reversal.source_size
+    cdef uint32_t refers_size = sizeof(reversal.refers_to) if reversal.refers_to else 0
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(ReversalPart) + refers_size + reversal.source_size
     if size > room or size > RECORD_BYTES_MAX:
         return -1
     put_head(out, RECORD_REVERSAL, size, wall_us)
@@ -168,11 +150,15 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, i
     memcpy(part.rrn, reversal.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, reversal.authorization_code, sizeof(part.authorization_code))
     part.cause = reversal.cause
-    part.flags = REVERSAL_UNBOOKED if reversal.is_unbooked else 0
+    part.flags = ((REVERSAL_UNBOOKED if reversal.is_unbooked else 0)
+                  | (REVERSAL_REFERS if reversal.refers_to else 0))
     part.unfound = <uint8_t>min(reversal.unfound, <uint32_t>0xFF)
     part.source_size = reversal.source_size
-    memcpy(out + sizeof(RecordHead), &part, sizeof(ReversalPart))
-    memcpy(out + sizeof(RecordHead) + sizeof(ReversalPart), reversal.source, reversal.source_size)
+    out += sizeof(RecordHead)
+    memcpy(out, &part, sizeof(ReversalPart))
+    out += sizeof(ReversalPart)
+    memcpy(out, &reversal.refers_to, refers_size)
+    memcpy(out + refers_size, reversal.source, reversal.source_size)
     return <int>size
 
 
@@ -426,7 +412,10 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         if status == 0:
             status = take_message(&at, &left, record.outcome.answer_size, record)
     elif record.head.type == RECORD_REVERSAL:
+        record.reversal_refers_to = 0
         status = take_part(&at, &left, &record.reversal, sizeof(ReversalPart))
+        if status == 0 and record.reversal.flags & REVERSAL_REFERS:
+            status = take_part(&at, &left, &record.reversal_refers_to, sizeof(int64_t))
         if status == 0:
             status = take_message(&at, &left, record.reversal.source_size, record)
     elif record.head.type == RECORD_ATTEMPT:
@@ -471,14 +460,6 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
     return <int>record.head.size
 
 
-# --- for people ---------------------------------------------------------------------------------------------------
-
-cdef str digits_of(const uint8_t *packed, int count):
-    cdef uint8_t digits[2 * PAN_PACKED_BYTES]
-    unpack_digits(packed, count, digits)
-    return digits[:count].decode("ascii")
-
-
 cdef list positions_of(const Record *record):
     """The positions that a DELIVERED names."""
     cdef const uint8_t *at = record.message
@@ -488,113 +469,3 @@ cdef list positions_of(const Record *record):
         position = next_delivered(&at, record.message + record.message_size, position)
         found.append(position)
     return found
-
-
-cdef dict describe_detail(const DetailPart *detail):
-    cdef dict parts = {}
-    cdef Fault fault
-    if detail.code[0]:
-        parts["issuer_code"] = detail.code[:4].decode("ascii", "replace").strip("\0")
-    if detail.fault:
-        fault.code, fault.field = detail.fault, detail.field
-        fault.position, fault.needed, fault.available = detail.position, detail.needed, detail.available
-        parts["fault"] = fault_details(&fault)
-        parts["fault"]["of_link"] = bool(detail.of_link)
-    return parts
-
-
-cdef dict describe(const Record *record):
-    cdef dict parts = {
-        "position": record.position,
-        "type": RECORD_NAMES[record.head.type],
-        "wall_us": record.head.wall_us,
-    }
-    if record.has_request:
-        parts["occasion"] = record.request.occasion
-        parts["stan"] = record.request.stan
-        parts["message_class"] = record.request.message_class
-        parts["listener"] = record.request.listener
-        parts["currency"] = record.request.currency
-        parts["kind"] = record.request.kind
-        parts["amount_minor"] = record.request.amount_minor
-        parts["pan"] = digits_of(record.request.pan, record.request.pan_digits)
-        parts["terminal"] = record.request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
-        parts["merchant"] = record.request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").rstrip()
-        parts["named_at"] = record.request.named_at
-        parts["refers_to"] = record.request.refers_to
-    if record.head.type == RECORD_INTENT:
-        parts["link"] = record.intent.link
-        parts["link_stan"] = record.intent.stan
-        parts["rrn"] = record.intent.rrn[:12].decode("ascii", "replace")
-        parts["transmission_time"] = record.intent.transmission_time[:10].decode("ascii", "replace")
-    elif record.head.type == RECORD_OUTCOME:
-        parts["intent"] = record.outcome.intent
-        parts["reason"] = record.outcome.reason
-        parts["approved"] = bool(record.outcome.flags & FLAG_APPROVED)
-        parts["reversed"] = bool(record.outcome.flags & FLAG_REVERSED)
-        parts["stand_in"] = bool(record.outcome.flags & FLAG_STAND_IN)
-        if record.outcome.intent:
-            parts["link"] = record.outcome.link
-        if record.approved_minor:
-            parts["approved_minor"] = record.approved_minor
-        if record.outcome.mismatch:
-            parts["mismatch"] = record.outcome.mismatch
-        if record.outcome.rrn[0]:
-            parts["rrn"] = record.outcome.rrn[:12].decode("ascii", "replace")
-        parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")
-        if record.has_detail:
-            parts.update(describe_detail(&record.detail))
-    elif record.head.type == RECORD_REVERSAL:
-        parts["original"] = record.reversal.original
-        parts["replaces"] = record.reversal.replaces
-        parts["link"] = record.reversal.link
-        parts["link_stan"] = record.reversal.stan
-        parts["attempts"] = record.reversal.attempts
-        parts["cause"] = CAUSES.get(record.reversal.cause)
-        parts["unbooked"] = bool(record.reversal.flags & REVERSAL_UNBOOKED)
-        parts["not_found"] = record.reversal.unfound
-        parts["listener"] = None if record.reversal.listener == NO_LISTENER else record.reversal.listener
-        parts["pan"] = digits_of(record.reversal.pan, record.reversal.pan_digits)
-        parts["rrn"] = record.reversal.rrn[:12].decode("ascii", "replace")
-        parts["authorization_code"] = record.reversal.authorization_code[:6].decode("ascii", "replace").strip("\0")
-    elif record.head.type == RECORD_ATTEMPT:
-        parts |= {"reversal": record.attempt.reversal, "attempts": record.attempt.attempts}
-    elif record.head.type == RECORD_REVERSED:
-        parts |= {"reversal": record.reversed.reversal, "original": record.reversed.original}
-        parts["reason"] = record.reversed.reason
-    elif record.head.type == RECORD_DELIVERED:
-        parts["positions"] = positions_of(record)
-        return parts
-    elif record.head.type == RECORD_LATE:
-        parts |= {"intent": record.late.intent, "reason": record.late.reason}
-        parts["authorization_code"] = record.late.authorization_code[:6].decode("ascii", "replace").strip("\0")
-        if record.approved_minor:
-            parts["approved_minor"] = record.approved_minor
-    elif record.head.type == RECORD_CLOSED:
-        parts["reversal"] = record.closed.reversal
-        parts["original"] = record.closed.original
-        parts["operator"] = record.message[:record.closed.operator_size].decode("utf-8", "replace")
-        parts["why"] = record.message[record.closed.operator_size:record.message_size].decode("utf-8", "replace")
-        return parts
-    elif record.head.type == RECORD_ADVICE:
-        parts["original"] = record.advice.original
-        parts["replaces"] = record.advice.replaces
-        parts["link"] = record.advice.link
-        parts["link_stan"] = record.advice.stan
-        parts["attempts"] = record.advice.attempts
-        parts["stand_in"] = bool(record.advice.flags & ADVICE_STAND_IN)
-        parts["rrn"] = record.advice.rrn[:12].decode("ascii", "replace")
-        parts["authorization_code"] = record.advice.authorization_code[:6].decode("ascii", "replace").strip("\0")
-    elif record.head.type == RECORD_CANCELLED:
-        parts["advice"] = record.cancelled.advice
-        parts["original"] = record.cancelled.original
-        parts["cause"] = CAUSES.get(record.cancelled.cause)
-    elif record.head.type == RECORD_UNFOUND:
-        parts |= {"reversal": record.unfound.reversal, "original": record.unfound.original}
-        parts |= {"times": record.unfound.times, "left_seconds": record.unfound.left_s}
-    elif record.head.type == RECORD_NUMBERS:
-        parts["reserved_to"] = record.numbers.reserved_to
-        parts["instance"] = record.numbers.instance
-    if record.message != NULL:
-        parts["message"] = <bytes>record.message[:record.message_size]
-    return parts

@@ -22,6 +22,7 @@ cdef class Recovery(Visitor):
     cdef PositionTable _advices               # by position of its first record: entry of the store, counted from 1
     cdef PositionTable _originals             # by position of INTENT or ADVICE: the last record that takes it back
     cdef PositionTable _referred              # positions of INTENTs and ADVICEs to which others refer
+    cdef PositionTable _refers                # by position of INTENT or ADVICE: what it refers to
     cdef PositionTable _untold                # by position of an approval's OUTCOME: its Outcome, until it has left
     cdef list _links                          # by number in the segment: number now, or -1
     cdef list _listeners
@@ -57,8 +58,7 @@ cdef class Recovery(Visitor):
                             const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
     cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept
     cdef bint _is_advice(self, int64_t position) noexcept
-    cdef uint32_t _terminal_of(self, Link link, const KeptRecord *kept, const uint8_t *source,
-                               uint32_t size) noexcept
+    cdef int64_t _refers_to(self, const Record *reversal) noexcept
     cdef int _resume(self, int64_t position) except -1
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1
     cdef int _void(self, int64_t position, int64_t original) except -1

@@ -9,6 +9,7 @@ from switch.debt cimport hold_stans, reverse
 from switch.dialect cimport DialectTables, kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
 from switch.elapsed cimport ELAPSED_SHIFT, elapsed_of
+from switch.identity cimport terminal_of
 from switch.journal cimport POSITION_FAILED
 from switch.late cimport KeptRecord, LateAnswers, keep_record
 from switch.link cimport Link
@@ -26,7 +27,6 @@ from switch.record cimport (
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
 from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal, takes_back
-from switch.scan cimport read_text, scan_message
 from switch.segment cimport SegmentWriter
 from switch.takeback cimport CLASS_GIVEN_UP
 from switch.transaction cimport NaturalKey
@@ -34,7 +34,6 @@ from switch.upkeep cimport names_of
 
 cdef enum:
     ABSENT = -1
-    FIELD_TERMINAL = 41
     SLACK_TICKS = 2           # that a record's time may be ahead, for being written in ticks
     US_A_SECOND = 1_000_000
     KINDS_MAX = 64
@@ -59,6 +58,7 @@ cdef class Recovery(Visitor):
         self._reversals = PositionTable()
         self._advices = PositionTable()
         self._originals, self._untold, self._referred = PositionTable(), PositionTable(), PositionTable()
+        self._refers = PositionTable()
         self._links = []
         self._listeners = []
         self._link_names = []
@@ -111,6 +111,7 @@ cdef class Recovery(Visitor):
         self._elapsed_ns = max(self._elapsed_ns, self._record_ns)
         if record.has_request and record.request.refers_to and type != RECORD_OUTCOME:
             self._referred.put(record.request.refers_to, 1)
+            self._refers.put(record.position, <uint64_t>record.request.refers_to)
         if type == RECORD_INTENT:
             self._keep(self._intents, record, record.intent.link, self._number(self._links, record.intent.link),
                        self._number(self._listeners, record.request.listener))
@@ -429,24 +430,16 @@ cdef class Recovery(Visitor):
     cdef bint _is_advice(self, int64_t position) noexcept:
         return (<const KeptRecord *>self._reversals.get(position)).type == RECORD_ADVICE
 
-    cdef uint32_t _terminal_of(self, Link link, const KeptRecord *kept, const uint8_t *source, uint32_t size) noexcept:
-        """Whose request a REVERSAL takes back, as its message says; TERMINAL_NONE when it does not."""
-        cdef uint8_t text[TERMINAL_BYTES]
-        cdef State state = self.state
-        cdef DialectTables tables = link.tables
-        cdef int length
-        if kept.listener != NO_LISTENER:
-            tables = (<Listener>state.listeners[kept.listener]).tables
-        if scan_message(tables.spec, source, size, &state.sent, &state.fault) != 0:
-            return TERMINAL_NONE
-        length = read_text(tables.spec, &state.sent, FIELD_TERMINAL, text, TERMINAL_BYTES)
-        return TERMINAL_NONE if length <= 0 else state.registry.find_terminal(text, length)
+    cdef int64_t _refers_to(self, const Record *reversal) noexcept:
+        """What the original of a REVERSAL refers to; one of a version before does not say it, but its INTENT does."""
+        return reversal.reversal_refers_to or <int64_t>self._refers.get(reversal.reversal.original)
 
     cdef int _resume(self, int64_t position) except -1:
         """A reversal or advice that was not acknowledged goes on, under its own STAN."""
         cdef Record record
         cdef KeptRecord *kept = <KeptRecord *>self._reversals.get(position)
         cdef Link link
+        cdef DialectTables tables
         cdef Reversal *reversal
         cdef const uint8_t *source
         cdef uint32_t source_size, number
@@ -461,11 +454,12 @@ cdef class Recovery(Visitor):
         if kept.listener < 0:
             raise RecoveryFailed(f"a reversal (journal position {position}) was written in the dialect of a listener "
                                  "that the configuration has no more; bring it back until nothing is owed")
-        source = self._copies.mended(link.tables if kept.listener == NO_LISTENER
-                                     else (<Listener>self.state.listeners[kept.listener]).tables,
-                                     record.message, &source_size, self.state.aside, False)
+        tables = link.tables
+        if kept.listener != NO_LISTENER:
+            tables = (<Listener>self.state.listeners[kept.listener]).tables
+        source = self._copies.mended(tables, record.message, &source_size, self.state.aside, False)
         number = self.state.reversals.add(link.reversals, link.number,
-                                          self._terminal_of(link, kept, source, source_size),
+                                          terminal_of(self.state, tables, source, source_size),
                                           kept.listener != NO_LISTENER, source, source_size,
                                           self._stored_ns(kept, record.head.wall_us))
         if number == REVERSAL_NONE:
@@ -476,6 +470,7 @@ cdef class Recovery(Visitor):
         reversal.stan = record.reversal.stan
         reversal.position = position
         reversal.original = record.reversal.original
+        self.state.reversals.refer(number, self._refers_to(&record))
         reversal.listener = <uint16_t>kept.listener
         reversal.cause = record.reversal.cause
         reversal.pan_digits = record.reversal.pan_digits
@@ -563,7 +558,7 @@ cdef class Recovery(Visitor):
         if reverse(state, link, state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES), NO_LISTENER,
                    sent, sent_size, pan, record.request.pan_digits, record.intent.rrn,
                    kept.late_code if kept.is_late and kept.late_code[0] else NULL, position,
-                   cause, False) == POSITION_FAILED:
+                   record.request.refers_to, cause, False) == POSITION_FAILED:
             raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
                                  "stored: see limits.reversals_max, and room on the disk")
         return 0

@@ -17,9 +17,10 @@ from switch.batch cimport (
     JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, SegmentHead, check_batch,
     open_batch, segment_head_is_whole,
 )
+from switch.description cimport describe
 from switch.libcrypto cimport OPENSSL_cleanse
 from switch.packing cimport unpack
-from switch.record cimport describe, read_record
+from switch.record cimport read_record
 from switch.names import read_names
 from switch.sealing cimport SEAL_KEY_BYTES
 

@@ -501,8 +501,10 @@ cdef int _send(State state, TerminalChannel channel, const uint8_t *headers, con
             state.duplicates.at(outcome).link = link.number
         return REASON_SYSTEM_MALFUNCTION
     transaction.position = position
-    if state.duplicates.at(outcome).refers_to:
-        state.inquiries.note_reference(position, state.duplicates.at(outcome).refers_to)
+    transaction.refers_to = state.duplicates.at(outcome).refers_to
+    if transaction.refers_to:
+        state.inquiries.note_reference(position, transaction.refers_to)
+        state.duplicates.note_asked(outcome)
     transaction.departure = carrier.departed
     state.duplicates.at(outcome).asked_ns = state.calendar.now_ns
     link.put_stan(stan, number)

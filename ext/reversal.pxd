@@ -1,6 +1,7 @@
 """The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with pauses."""
 
 from libc.stdint cimport uint8_t, uint16_t, int16_t, uint32_t, uint64_t, int64_t
+from switch.references cimport OpenReferences
 from switch.transaction cimport PAN_MAX
 
 cdef enum:
@@ -9,6 +10,7 @@ cdef enum:
     NO_LISTENER = 0xFFFF
     READY_LANES = 32          # among which the terminals of a queue are spread
     SOUGHT_AGAIN_NS = 1_000_000_000       # after a look-up that brought nothing certain
+    DEFERRED_NS = 1_000_000_000           # after which it is seen whether what refers to an original has ended
 
 cdef enum ReversalState:
     REVERSAL_FREE
@@ -17,6 +19,7 @@ cdef enum ReversalState:
     REVERSAL_PAUSED           # waits for its next attempt
     REVERSAL_SOUGHT           # a terminal's own: its original is looked up first
     REVERSAL_BEHIND           # waits until the advice that it takes back is acknowledged
+    REVERSAL_DEFERRED         # waits until nothing that refers to its original is at an issuer, or owed
 
 cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
     CAUSE_UNKNOWN
@@ -73,6 +76,7 @@ cdef struct Reversal:
     # Position of the INTENT or ADVICE that it takes back; 0: not known here. Of an advice: of its first record, by
     # which others name it; 0 while that is being written.
     int64_t original
+    int64_t refers_to         # position of the INTENT or ADVICE that its original refers to; 0: none that is known
     int64_t replaces          # position of its record before, when it is written down once more; else 0
     uint16_t listener         # whose terminal sent the source; NO_LISTENER: the source is what the link was sent
     uint8_t pan_digits
@@ -101,6 +105,7 @@ cdef class ReversalQueue:
     cdef uint32_t _picks
     cdef ReversalList sought                      # those of which nobody was asked yet
     cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
+    cdef ReversalList deferred
     cdef readonly uint32_t depth                  # all that are not acknowledged
     cdef readonly uint32_t advices                # of them, advices
     cdef readonly uint32_t strangers              # of them, reversals of what is not known here
@@ -129,6 +134,7 @@ cdef class ReversalStore:
     cdef uint32_t *asked_by                   # by terminal: advices and strangers
     cdef uint32_t _terminals
     cdef uint32_t top                         # entries from here on were never used
+    cdef OpenReferences referring             # what is owed, by what it refers to
 
     cdef uint32_t add(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                       const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil
@@ -150,11 +156,14 @@ cdef class ReversalStore:
     cdef bint is_sought(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
     cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void refer(self, uint32_t number, int64_t original) noexcept nogil
+    cdef void defer(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
     cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void _make_ready(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void _unready(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef void _call_due(self, ReversalQueue queue, ReversalList *waiting, int64_t now_ns) noexcept nogil
     cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil
     cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil
     cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil

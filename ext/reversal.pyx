@@ -56,6 +56,7 @@ cdef class ReversalQueue:
             self.ready.lane[lane].head = self.ready.lane[lane].tail = REVERSAL_NONE
             self.strangers_ready.lane[lane].head = self.strangers_ready.lane[lane].tail = REVERSAL_NONE
         self.sought.head = self.sought.tail = REVERSAL_NONE
+        self.deferred.head = self.deferred.tail = REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
             self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
 
@@ -98,6 +99,7 @@ cdef class ReversalStore:
             raise MemoryError
         self._terminals = terminals
         self.room = room
+        self.referring = OpenReferences(room)
 
     def __dealloc__(self):
         cdef uint32_t number
@@ -130,6 +132,7 @@ cdef class ReversalStore:
             advice.is_advice = True
             advice.request = advice.source + size
             memcpy(advice.request, request, request_size)
+            self.refer(number, (<RequestPart *>advice.request).refers_to)
             bucket = self._bucket((<RequestPart *>advice.request).terminal, (<RequestPart *>advice.request).stan)
             advice.next_advice = bucket[0] - 1
             bucket[0] = number + 1
@@ -202,20 +205,26 @@ cdef class ReversalStore:
 
         What is due again gets in line behind what its terminal is owed besides.
         """
-        cdef int level, _
-        cdef uint32_t number
+        cdef int level
         cdef ReadyLanes *lanes
         if queue.at_issuer >= queue.window:
             return REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
-            for _ in range(DUE_A_CALL):
-                number = queue.paused[level].head
-                if number == REVERSAL_NONE or self._pool[number].due_ns > now_ns:
-                    break
-                self._unlink(&queue.paused[level], number)
-                self._make_ready(queue, number)
+            self._call_due(queue, &queue.paused[level], now_ns)
+        self._call_due(queue, &queue.deferred, now_ns)
         lanes = queue._next_lanes()
         return REVERSAL_NONE if lanes == NULL else self._pop_ready(lanes)
+
+    cdef void _call_due(self, ReversalQueue queue, ReversalList *waiting, int64_t now_ns) noexcept nogil:
+        """Let the first ones of a list whose time has come get in line."""
+        cdef uint32_t number
+        cdef int _
+        for _ in range(DUE_A_CALL):
+            number = waiting.head
+            if number == REVERSAL_NONE or self._pool[number].due_ns > now_ns:
+                break
+            self._unlink(waiting, number)
+            self._make_ready(queue, number)
 
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil:
         """It has been sent."""
@@ -280,6 +289,18 @@ cdef class ReversalStore:
         """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""
         self._make_ready(queue, number)
 
+    cdef void refer(self, uint32_t number, int64_t original) noexcept nogil:
+        """What it is of refers to this original: that is not taken back as long as this is owed."""
+        self._pool[number].refers_to = original
+        self.referring.begin(original)
+
+    cdef void defer(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
+        """Let one that was to be sent next wait for what refers to its original; it gets in line again soon, so that
+        it goes on however that ends."""
+        self._pool[number].state = REVERSAL_DEFERRED
+        self._pool[number].due_ns = now_ns + DEFERRED_NS
+        self._append(&queue.deferred, number)
+
     cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""
         self._unready(queue, number)
@@ -294,6 +315,8 @@ cdef class ReversalStore:
             self._unready(queue, number)
         elif reversal.state == REVERSAL_PAUSED:
             self._unlink(&queue.paused[reversal.level], number)
+        elif reversal.state == REVERSAL_DEFERRED:
+            self._unlink(&queue.deferred, number)
         elif reversal.state == REVERSAL_SOUGHT and reversal.inquiry == 0:
             self._unlink(&queue.sought, number)
         elif reversal.state == REVERSAL_BEHIND:
@@ -311,6 +334,7 @@ cdef class ReversalStore:
             queue.strangers_at_issuer -= reversal.is_stranger
         if reversal.follower:
             self._make_ready(queue, reversal.follower - 1)
+        self.referring.end(reversal.refers_to)
         queue.depth -= 1
         if reversal.is_stranger:
             queue.strangers -= 1

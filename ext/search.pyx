@@ -2,12 +2,13 @@
 
 cimport cython
 from libc.string cimport memcmp, memcpy
+from switch.description cimport describe
 from switch.elapsed cimport elapsed_of
 from switch.kind cimport KIND_REVERSAL
 from switch.reason cimport takes_note
 from switch.record cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, describe, next_delivered,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, next_delivered,
 )
 from switch.reversal cimport CAUSE_TERMINAL
 

@@ -272,7 +272,7 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
         return REASON_SYSTEM_MALFUNCTION
     size = keep_copy(tables.spec, &state.request, tables.unkept, copy)
     if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
-               0, CAUSE_TERMINAL, False) == POSITION_FAILED:
+               0, 0, CAUSE_TERMINAL, False) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     state.reversals.seek(link.reversals, state.stored_reversal, state.calendar.now_ns)
     if not state.journal.is_searched:
@@ -323,7 +323,7 @@ cdef int64_t _take_back_stored(State state, Original original) noexcept:
     return reverse(state, link, state.registry.find_terminal(original.request.terminal, TERMINAL_BYTES), NO_LISTENER,
                    source, size, pan, original.request.pan_digits, original.rrn,
                    original.authorization_code if original.authorization_code[0] else NULL, original.position,
-                   CAUSE_TERMINAL, original.is_unbooked)
+                   original.request.refers_to, CAUSE_TERMINAL, original.is_unbooked)
 
 
 cdef void _seek_again(State state, uint32_t number, int64_t pause_ns) noexcept:

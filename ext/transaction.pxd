@@ -68,6 +68,7 @@ cdef struct Transaction:
     int64_t sent_ns
     int64_t amount_minor
     int64_t position                  # of its INTENT in the journal; seeking: what the answer must know of it
+    int64_t refers_to                 # position of the INTENT or ADVICE of its original; 0: none that is known
     uint64_t departure                # number of its frame among those of the carrier; seeking: of its inquiry
     uint8_t pan[PAN_MAX + 1]          # ASCII digits
     uint8_t rrn[12]

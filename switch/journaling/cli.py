@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from switch.description import RECORD_NAMES
 from switch.journaling.findings import Findings
 from switch.journaling.reading import AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.kinds import KINDS
 from switch.masking import mask_pan, mask_text
 from switch.reasons import REASONS
-from switch.record import RECORD_NAMES
 from switch.replay import Listing
 
 app = typer.Typer(

@@ -1,0 +1,3 @@
+from typing import Final
+
+RECORD_NAMES: Final[dict[int, str]]
