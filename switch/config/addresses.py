@@ -69,6 +69,6 @@ def parse_admin(value: object, info: ValidationInfo | None) -> Address | UnixAdd
         return value if isinstance(value, UnixAddress) else parse_address(value)
     folder = {} if info is None else info.context or {}
     path = Path(folder.get("folder", Path()), value.removeprefix(UNIX))
-    if value == UNIX or len(str(path).encode()) > UNIX_PATH_BYTES_MAX:
+    if value == UNIX or "\0" in value or len(str(path).encode()) > UNIX_PATH_BYTES_MAX:
         raise ValueError(f"needed the path of a socket, of at most {UNIX_PATH_BYTES_MAX} bytes, got {value!r}")
     return UnixAddress(path)

@@ -13,7 +13,7 @@ from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, 
 from switch.config.problems import model_within, unknown_key
 from switch.config.sections import Section
 from switch.config.sense import check_sense
-from switch.datafile import open_regular
+from switch.datafile import read_toml
 from switch.problems import ConfigError, Problem
 
 Entry = TypeVar("Entry", ListenerSection, LinkSection)
@@ -48,8 +48,7 @@ def read_config(path: str | Path) -> tuple[Config | None, list[Problem]]:
 
 def _read_toml(draft: Draft) -> dict[str, Any] | None:
     try:
-        with open_regular(draft.file) as stream:
-            return tomllib.load(stream)
+        return read_toml(draft.file)
     except OSError as error:
         draft.error("", f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:

@@ -20,6 +20,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from switch.choices import NO_TRUTH_VALUE
 from switch.config.addresses import Address, UnixAddress, parse_address, parse_admin, parse_endpoint
 from switch.config.sections import HOUR_MS, OriginalsSection, Section, count, milliseconds
 from switch.link import VERIFY_FIELDS_MAX
@@ -41,6 +42,8 @@ def _resolve(value: object, info: ValidationInfo) -> Path:
         return value
     if not isinstance(value, str) or not value:
         raise ValueError(f"needed the path of a file, got {value!r}")
+    if "\0" in value:
+        raise ValueError("needed the path of a file, got one with a NUL character")
     folder = (info.context or {}).get("folder", Path())
     return Path(folder, value)
 
@@ -49,7 +52,7 @@ def _resolve_dialect(value: object, info: ValidationInfo) -> str:
     """Leave the name of a built-in dialect; a path (with a slash or .toml) is resolved as other files are."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"needed the name or the file of a dialect, got {value!r}")
-    return str(_resolve(value, info)) if "/" in value or value.endswith(".toml") else value
+    return str(_resolve(value, info)) if "/" in value or "\0" in value or value.endswith(".toml") else value
 
 
 def _known_timezone(name: str) -> str:
@@ -319,7 +322,9 @@ class LinkMac(Section):
     """The MAC between us and an issuer."""
 
     algorithm: Literal["x9.9", "x9.19", "cup-ecb", "cup-sm4", "aes-cmac"] = Field(description="The algorithm.")
-    padding: Literal[1, 2] = Field(1, description="Padding method of ISO 9797-1, where the algorithm leaves it open.")
+    padding: Annotated[Literal[1, 2], NO_TRUTH_VALUE] = Field(
+        1, description="Padding method of ISO 9797-1, where the algorithm leaves it open."
+    )
     key: KeyName = Field(description="Name of the zone authentication key (ZAK) in the key file.")
 
 

@@ -15,6 +15,7 @@ from switch.config.models import Config, LinkSection
 from switch.config.terminal_keys import TerminalKeys, misfits
 from switch.dialects import Dialect, load_dialect
 from switch.dialects.attempts import Attempts
+from switch.dialects.model import ANSWERS_OWN
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
 from switch.kinds import kind_traits
 from switch.problems import ConfigError, Problem, errors_among
@@ -96,6 +97,8 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
         if config.keys is not None and terminal_keys is not None:
             problems += terminal_keys.warnings(str(config.keys.file))
+    if registry is not None:
+        problems += _check_registry(config, registry)
     if registry is not None and config.risk is not None:
         risk_file, merchants = config.risk.file, registry
         risk = _attempt(problems, lambda: load_risk(risk_file, source, merchants))
@@ -133,6 +136,14 @@ def _open_keys(config: Config) -> KeyFile | None:
 def _load_registry(config: Config, source: KeySource) -> Registry:
     names = [listener.name for listener in config.listeners]
     return load_registry(config.registry.merchants, config.registry.terminals, source, names)
+
+
+def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:
+    """Files that nobody stands in."""
+    if not registry.merchant_count:
+        yield Problem(str(config.registry.merchants), "", "has no merchant: every request is refused (03)", "warning")
+    if not registry.terminal_count:
+        yield Problem(str(config.registry.terminals), "", "has no terminal: every request is refused", "warning")
 
 
 def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
@@ -183,6 +194,11 @@ def _match_faults(link: LinkSection, dialect: Dialect) -> Iterator[tuple[str, st
     for place, number in enumerate(link.match.verify or ()):
         if str(number) not in dialect.layout:
             yield f"verify[{place}]", f"dialect {dialect.name} has no field {number}"
+        elif number in ANSWERS_OWN:
+            yield f"verify[{place}]", f"field {number} is {ANSWERS_OWN[number]}"
+        elif str(number) not in dialect.file.policy.request:
+            reason = f"policy.request of {dialect.name} does not send field {number}, so no answer can repeat it"
+            yield f"verify[{place}]", reason
         elif number in dialect.unkept:
             yield f"verify[{place}]", f"field {number} is not kept until the answer comes (see sensitive and harmless)"
     verified = dialect.file.verify if link.match.verify is None else link.match.verify
@@ -196,6 +212,9 @@ def _has_mac(dialect: Dialect) -> bool:
 
 
 def _check_routes(config: Config, routes: RouteTable) -> Iterator[Problem]:
+    if not routes.range_count:
+        reason = "has no BIN range: every payment is refused (15)"
+        yield Problem(str(config.routes.file), "", reason, "warning")
     used = {target[0] for route in range(routes.route_count) for target in routes.targets(route)}
     for number, link in enumerate(config.links):
         if number not in used:

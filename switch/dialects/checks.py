@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from switch.dialects.layout import Entry, characters_max, holds_bytes, is_fixed
-from switch.dialects.model import ENTRY_MODES, DialectFile, FieldRules, Rule, Subfield
+from switch.dialects.model import ANSWERS_OWN, ENTRY_MODES, DialectFile, FieldRules, Rule, Subfield
 from switch.dialects.private import secret_fields
 from switch.dialects.references import place
 from switch.dialects.rules import Origin, parse_rule
@@ -156,6 +156,8 @@ class _Checks:
         for number in self.file.verify:
             if str(number) not in self.layout:
                 yield ("verify",), f"this dialect has no field {number}"
+            elif number in ANSWERS_OWN:
+                yield ("verify",), f"field {number} is {ANSWERS_OWN[number]}"
 
     def mac(self) -> Found:
         rules = self.file.mac

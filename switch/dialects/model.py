@@ -9,10 +9,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from switch.choices import NO_TRUTH_VALUE
 from switch.kinds import KINDS
 from switch.mac import ALGORITHMS
 from switch.reasons import FALLBACKS, REASONS
 from switch.spec import CodePage
+
+ANSWERS_OWN = {
+    38: "the authorization code, which the issuer gives",
+    39: "the response code, which no request has",
+    54: "amounts such as a balance, which the issuer gives",
+    64: "the MAC, which is another one in each message",
+    128: "the MAC, which is another one in each message",
+}
+"""Fields that an answer does not repeat from its request, and what they are: nothing can be verified by them."""
 
 
 class Table(BaseModel):
@@ -132,7 +142,7 @@ class LengthTable(Table):
     """The length with which a frame begins."""
 
     encoding: Literal["binary-be", "binary-le", "bcd", "ascii"] = "binary-be"
-    size: Literal[2, 4] = 2
+    size: Annotated[Literal[2, 4], NO_TRUTH_VALUE] = 2
     includes_itself: bool = False
 
 
@@ -187,7 +197,7 @@ class MacRules(Table):
     """Which messages carry a MAC, over what, and in which form."""
 
     algorithm: AlgorithmName
-    padding: Literal[1, 2] = 1
+    padding: Annotated[Literal[1, 2], NO_TRUTH_VALUE] = 1
     form: Literal["binary", "hex"] = "binary"
     coverage: Literal["up-to-mac"] | list[FieldReference | Literal["mti"]] = "up-to-mac"
     kinds: list[KindName] = []

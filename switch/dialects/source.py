@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from switch.datafile import read_regular
+from switch.datafile import read_toml, read_toml_text
 from switch.dialects.model import CATALOGUES
 from switch.lines import key_lines
 from switch.problems import ConfigError, Problem
@@ -95,6 +95,8 @@ def read_catalogue(name: str) -> dict[str, tuple[str, str, str]]:
 
 def _locate(name: str, folder: Path, file: str, key: str) -> Path:
     """The file of a built-in dialect by its name, or of another by its path."""
+    if "\0" in name:
+        raise DialectError([Problem(file, key, "needed a dialect's name or path, got one with a NUL character")])
     if "/" in name or name.endswith(".toml"):
         return folder / name
     names = dialect_names()
@@ -107,7 +109,7 @@ def _locate(name: str, folder: Path, file: str, key: str) -> Path:
 
 def _load(path: Path, file: str, key: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular(path).decode())
+        return read_toml(path)
     except OSError as error:
         raise DialectError([Problem(file, key, f"cannot read {path}: {error.strerror}")]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -165,7 +167,7 @@ def line_of(file: str, key: Path_) -> int:
 @lru_cache(maxsize=32)
 def _lines_of(file: str) -> dict[Path_, int]:
     try:
-        return key_lines(Path(file).read_text(encoding="utf-8"))
+        return key_lines(read_toml_text(file))
     except (OSError, UnicodeDecodeError):
         return {}
 

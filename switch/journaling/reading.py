@@ -12,6 +12,7 @@ import typer
 
 from switch.config import Config, ConfigError, load_config
 from switch.config.report import print_problems
+from switch.datafile import read_toml_text
 from switch.journaling.opening import open_reader
 from switch.keys import KeyFileError, load_master_key
 from switch.lines import key_lines
@@ -56,7 +57,7 @@ def without_journal(config: Config, *, has_folder: bool = False) -> str:
     """That a configuration keeps no journal, with the place where that is said and what to write there."""
     lines = {}
     with suppress(OSError, ValueError):
-        lines = key_lines(config.file.read_text(encoding="utf-8"))
+        lines = key_lines(read_toml_text(config.file))
     if has_folder:
         return f"{config.file}: there is no [keys], without whose master key no journal can be read"
     line = lines.get(("journal", "mode")) or lines.get(("journal",))

@@ -161,10 +161,8 @@ class KeyFile:
         """
         file = cls(path, master_key)
         try:
-            with open_regular(path) as stream:
+            with open_regular(path, FILE_BYTES_MAX) as stream:
                 status = os.fstat(stream.fileno())
-                if status.st_size > FILE_BYTES_MAX:
-                    raise KeyFileError(str(path), "", f"has {status.st_size:,} bytes; the most is {FILE_BYTES_MAX:,}")
                 sealed = stream.read()
         except OSError as error:
             raise KeyFileError(str(path), "", f"cannot be read: {error.strerror}") from error

@@ -34,7 +34,7 @@ def read_terminal_keys(table: Path, file: KeyFile, *, replace: bool = False) -> 
     """
     problems = ProblemList(str(table))
     count = 0
-    with table.open(encoding="utf-8", errors="replace", newline="") as stream:
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         rows = csv.reader(_lines(stream), strict=True)
         try:
             heading = next(rows, [])

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from switch.config.problems import problems_of
-from switch.datafile import read_data_file
+from switch.datafile import read_data_file, read_toml
 from switch.keys import KeySource
 from switch.problems import ConfigError, Problem, ProblemList, raise_if_any
 from switch.registry import Registry
@@ -103,7 +103,9 @@ def load_risk(
 
 def _read_rules(path: Path) -> RiskRules:
     try:
-        table = tomllib.loads(read_data_file(path).decode())
+        table = read_toml(path)
+    except OSError as error:
+        raise ConfigError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(path), "", f"is not TOML: {error}")]) from error
     try:

@@ -25,7 +25,7 @@ from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario
 from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, spare_collections, terminal_tls
 from switch.simulators.terminals import TerminalIdentity
-from switch.simulators.tls import client_tls, server_tls
+from switch.simulators.tls import issuer_tls
 from switch.wording import words_of
 
 app = typer.Typer(
@@ -128,8 +128,7 @@ def issuer(  # noqa: PLR0917 - options
         )
         mac = Keys(keys, master_key_file, master_key_env).mac(mac_key, mac_algorithm)
         profile = Profile(load_dialect(dialect))
-        server = server_tls(certificate, private_key, ca) if certificate and private_key else None
-        client = client_tls(ca, certificate, private_key) if ca else None
+        server, client = issuer_tls(certificate, private_key, ca, listens=listen is not None)
     except (ValueError, OSError, ConfigError) as error:
         _wrong(error)
 
@@ -214,7 +213,7 @@ def terminals(  # noqa: PLR0917 - options
         raise typer.BadParameter("needed --seconds or --requests, or both")
     try:
         key_source = Keys(keys, master_key_file, master_key_env)
-        tls_of = terminal_tls(ca, certificates)
+        tls_of = terminal_tls(ca, certificates, server_name)
         if registry is not None:
             identities = registered_terminals(registry, key_source, listener, count, tls_of)
         else:

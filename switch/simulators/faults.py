@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-_FORM = re.compile(r"(?P<fault>[a-z-]+)=(?:(?P<percent>[0-9.]+)%|(?P<count>[0-9]+)x)(?:@(?P<after>[0-9]+))?\Z")
+_FORM = re.compile(
+    r"(?P<fault>[a-z-]+)=(?:(?P<percent>[0-9]+(?:\.[0-9]+)?)%|(?P<count>[0-9]+)x)(?:@(?P<after>[0-9]+))?\Z"
+)
 
 
 class Fault(StrEnum):
@@ -69,14 +71,18 @@ def parse_fault(text: str) -> FaultRule:
         ValueError: The text has another form, or names no fault.
     """
     match = _FORM.match(text)
+    if match is not None and match["fault"] not in set(Fault):
+        raise ValueError(f"fault: there is no {match['fault']}; needed one of {', '.join(Fault)}")
     if match is None:
         raise ValueError(f"fault: needed NAME=P% or NAME=Nx, then @AFTER if wanted, got {text!r}")
-    values: dict[str, object] = {"fault": match["fault"], "after": match["after"] or 0}
+    fault, after = Fault(match["fault"]), int(match["after"] or 0)
     if match["percent"]:
-        values["probability"] = float(match["percent"]) / 100
-    else:
-        values["count"] = match["count"]
-    return FaultRule.model_validate(values)
+        if not 0 <= float(match["percent"]) <= 100:
+            raise ValueError(f"fault: needed 0 to 100 %, got {match['percent']}%")
+        return FaultRule(fault=fault, probability=float(match["percent"]) / 100, after=after)
+    if int(match["count"]) < 1:
+        raise ValueError(f"fault: needed 1x or more, got {match['count']}x")
+    return FaultRule(fault=fault, count=int(match["count"]), after=after)
 
 
 class FaultPlan:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import gc
 import io
-import tomllib
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from switch.datafile import open_regular, read_regular
+from switch.config.problems import problems_of
+from switch.datafile import open_regular, read_toml
 from switch.keys import KeyFile, KeyFileError, load_master_key
+from switch.problems import Problem
 from switch.simulators.profile import MacSetting
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls
@@ -45,15 +46,17 @@ def read_model(path: Path, model: type[Model]) -> Model:
         SetupError: It cannot be read, or a key is wrong; every wrong key is named.
     """
     try:
-        return model.model_validate(tomllib.loads(read_regular(path).decode()))
+        return model.model_validate(read_toml(path))
     except ValidationError as error:
-        problems = (
-            f"{path}: {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise SetupError("\n".join(problems)) from error
+        raise SetupError("\n".join(map(_told, problems_of(error, model, path, "")))) from error
     except (OSError, ValueError) as error:
         raise SetupError(words_of(error, path)) from error
+
+
+def _told(problem: Problem) -> str:
+    """A problem in words, without what may be a card number."""
+    text = str(problem)
+    return text.partition(", got ")[0] if problem.key.endswith("pan") else text
 
 
 class Keys:
@@ -139,7 +142,7 @@ def registered_terminals(
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as stream:
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictReader(line for line in stream if not line.startswith("#"))
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if missing:
@@ -150,13 +153,21 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
             yield row
 
 
-def terminal_tls(ca: Path | None, certificates: Path | None) -> Callable[[str], ssl.SSLContext | None]:
+def terminal_tls(
+    ca: Path | None, certificates: Path | None, server_name: str | None = None
+) -> Callable[[str], ssl.SSLContext | None]:
     """TLS by terminal.
 
     Args:
         ca: PEM file of the switch's authorities; None: no TLS.
         certificates: Folder with ``ID.pem`` and ``ID.key`` of each terminal; None: all share one context without.
+        server_name: Name in the switch's certificate, where it was given.
+
+    Raises:
+        SetupError: What belongs to TLS was given without the authorities.
     """
+    if ca is None and (certificates is not None or server_name is not None):
+        raise SetupError("--certificates and --server-name belong to TLS: needed --ca besides")
     if ca is None:
         return lambda _terminal: None
     if certificates is None:

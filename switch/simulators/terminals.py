@@ -47,6 +47,16 @@ class TerminalIdentity:
     """TMK, to unwrap the working keys of a sign-in answer."""
     tls: ssl.SSLContext | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what the fields have no place for.
+
+        Raises:
+            ValueError: It is that.
+        """
+        for what, value, most in (("terminal", self.terminal, 8), ("merchant", self.merchant, 15)):
+            if not (value.isascii() and value.isprintable() and 1 <= len(value) <= most):
+                raise ValueError(f"{what}: needed 1 to {most} printable ASCII characters, got {value[:40]!r}")
+
 
 class Pending:
     """A request that waits for its answer."""

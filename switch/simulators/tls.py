@@ -62,3 +62,28 @@ def server_tls(certificate: Path, private_key: Path, client_ca: Path | None = No
             context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def issuer_tls(
+    certificate: Path | None, private_key: Path | None, ca: Path | None, *, listens: bool
+) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """Of a simulated issuer: for whom it listens to, and for whom it calls; None, None: without TLS.
+
+    Args:
+        certificate: PEM file of its certificate.
+        private_key: PEM file of its key.
+        ca: PEM file of the authorities of the acquirer's certificate.
+        listens: It waits for the acquirer; else it calls.
+
+    Raises:
+        ValueError: Only a part of what TLS needs was given: nothing must be sent in clear by mistake.
+        OSError: A file cannot be read, or is no such thing.
+    """
+    if (certificate is None) != (private_key is None):
+        raise ValueError("needed both --certificate and --private-key, or neither")
+    if listens and ca is not None and certificate is None:
+        raise ValueError("--ca with --listen: needed --certificate and --private-key besides, to speak TLS")
+    if not listens and certificate is not None and ca is None:
+        raise ValueError("--certificate with --connect: needed --ca besides, to speak TLS")
+    server = server_tls(certificate, private_key, ca) if certificate and private_key else None
+    return server, client_tls(ca, certificate, private_key) if ca else None

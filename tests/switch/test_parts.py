@@ -112,6 +112,40 @@ def test_answers_are_matched_by_a_field_that_is_sent(change):
     assert "policy.reversal of cup" in places[place]
 
 
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (64, "field 64 is the MAC"),
+        (39, "field 39 is the response code, which no request has"),
+        (38, "field 38 is the authorization code"),
+        (54, "field 54 is amounts such as a balance"),
+        (44, "policy.request of iso87-binary does not send field 44"),
+    ],
+)
+def test_what_no_answer_repeats_is_not_verified(change, number, reason):
+    """Else no answer would ever match."""
+    path = change("verify = [4] }", f"verify = [4, {number}] }}")
+    reasons = {key: reason for _, key, reason in found(path)}
+    assert reason in reasons["link[bank-b].match.verify[1]"]
+
+
+def test_tables_in_which_nobody_stands_are_doubtful(configs):
+    for name in ("sample/routes-minimal.csv", "sample/terminals.csv"):
+        lines = (configs / name).read_text().splitlines()
+        heading = next(line for line in lines if not line.startswith("#"))
+        (configs / name).write_text(heading + "\n")
+    warnings = found(configs / "minimal.toml", "warning")
+    assert ("sample/routes-minimal.csv", "", "has no BIN range: every payment is refused (15)") in warnings
+    assert ("sample/terminals.csv", "", "has no terminal: every request is refused") in warnings
+
+
+def test_files_with_a_byte_order_mark(configs):
+    for path in (configs / "production.toml", *(configs / "sample").iterdir()):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert found(configs / "production.toml") == []
+    assert check_config(configs / "production.toml").summary["terminals"] == 25
+
+
 def test_unknown_dialect(change):
     path = change('dialect = "iso93-binary"', 'dialect = "iso98"')
     ((_, _, reason),) = found(path)

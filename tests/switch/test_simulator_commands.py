@@ -84,7 +84,9 @@ def test_a_wrong_file_is_told_key_by_key(tmp_path) -> None:
     with pytest.raises(SetupError) as caught:
         read_model(path, Rules)
     assert "unknwon" in str(caught.value)
-    assert "cards.0.pan" in str(caught.value)
+    assert "cards[0].pan: needed text of the form ^[0-9]{8,19}$" in str(caught.value)
+    assert "12x" not in str(caught.value), "it may be a card number"
+    assert "unknwon: unknown key; did you mean unknown_card?" in str(caught.value)
     assert "12x" not in str(caught.value)
     with pytest.raises(SetupError, match="No such file"):
         read_model(tmp_path / "absent.toml", Rules)
