@@ -21,7 +21,7 @@ from switch.reason cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE,
     REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
-from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE
+from switch.reversal cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.scan cimport FAULT_MISSING, fault_at, read_number, read_text, scan_message
 from switch.stats cimport stats_add, stats_observe
 from switch.transaction cimport (
@@ -179,16 +179,23 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
                        part if part < transaction.amount_minor else 0)
     if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
             and kind_traits(transaction.kind).reversible and not transaction.settled):
+        link.keep_part(transaction, &state.answer)
         if transaction.reversal != REVERSAL_NONE:
-            state.reversals.at(transaction.reversal).overtook = state.reversals.at(transaction.reversal).attempts > 0
+            _name_late(transaction, state.reversals.at(transaction.reversal))
         else:
-            link.keep_part(transaction, &state.answer)
             memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
             transaction.unreversed = True
     if transaction.unreversed and not _reverse_late(state, link, transaction):
         return                            # tried again when the time of late answers is over, whatever else is said
     _finish_late(state, link, transaction, number)
     pay(state, link)
+
+
+cdef void _name_late(const Transaction *transaction, Reversal *owed) noexcept nogil:
+    """Let a reversal that is owed name the part that was approved behind it, from its next attempt on."""
+    owed.overtook = owed.attempts > 0
+    if owed.source_size == transaction.sent_size:
+        memcpy(owed.source, transaction.sent, owed.source_size)       # of which the amount may be another now
 
 
 cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexcept:

@@ -26,7 +26,7 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     int64_t owed              # of an INTENT: the REVERSAL of it that has not ended; 0: none
     bint is_settled           # an INTENT of which the issuer said that a REVERSAL took it back
     bint is_late              # an INTENT that was approved late, and must be reversed
-    int64_t late_minor        # the part of it that was approved; 0: all of it
+    int64_t late_minor        # the part that was approved of it, or of what a REVERSAL takes back; 0: all of it
     unsigned char late_code[6]        # authorization code; zeros: none
 
 
@@ -50,8 +50,8 @@ cdef class LateAnswers:
     cdef void end_reversal(self, const KeptRecord *reversal, bint is_settled) noexcept
     """It is not owed any more; ``is_settled``: its issuer said that its original is taken back."""
 
-    cdef void take(self, const Record *record) noexcept
-    """A LATE."""
+    cdef void take(self, const Record *record, KeptRecord *owed) noexcept
+    """A LATE; ``owed`` is the REVERSAL of its INTENT that has not ended, which names what was approved, or NULL."""
 
     cdef list owed(self)
     """Positions of the ended INTENTs that must be reversed."""

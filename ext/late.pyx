@@ -93,11 +93,15 @@ cdef class LateAnswers:
             intent.owed = 0
             intent.is_settled |= is_settled
 
-    cdef void take(self, const Record *record) noexcept:
+    cdef void take(self, const Record *record, KeptRecord *owed) noexcept:
         cdef KeptRecord *intent = self._intent(record.late.intent)
         cdef Record asked
+        if record.late.reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
+            return
+        if owed != NULL:
+            owed.late_minor = record.approved_minor
+            return
         if (intent == NULL or intent.is_settled or intent.owed
-                or record.late.reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
                 or read_record(<uint8_t *>intent + sizeof(KeptRecord), intent.size, &asked) <= 0
                 or asked.request.kind >= KIND_COUNT or not kind_traits(asked.request.kind).reversible):
             return

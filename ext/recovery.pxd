@@ -10,7 +10,8 @@ from switch.late cimport KeptRecord, LateAnswers
 from switch.link cimport Link
 from switch.mending cimport Mender
 from switch.positions cimport PositionTable
-from switch.record cimport Record, RequestPart, ReversedPart
+from switch.record cimport Record, ReversedPart
+from switch.remembering cimport WindowFiller
 from switch.replay cimport Visitor
 from switch.state cimport State
 
@@ -23,7 +24,6 @@ cdef class Recovery(Visitor):
     cdef PositionTable _originals             # by position of INTENT or ADVICE: the last record that takes it back
     cdef PositionTable _referred              # positions of INTENTs and ADVICEs to which others refer
     cdef PositionTable _refers                # by position of INTENT or ADVICE: what it refers to
-    cdef PositionTable _untold                # by position of an approval's OUTCOME: its Outcome, until it has left
     cdef list _links                          # by number in the segment: number now, or -1
     cdef list _listeners
     cdef list _link_names                     # of all links that were ever named
@@ -31,6 +31,7 @@ cdef class Recovery(Visitor):
     cdef dict _link_numbers                   # by name: now
     cdef dict _listener_numbers
     cdef Mender _copies
+    cdef WindowFiller _window
     cdef int64_t _now_ns
     cdef int64_t _now_us
     cdef bint _has_clock
@@ -54,9 +55,6 @@ cdef class Recovery(Visitor):
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
     cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
-    cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
-                            const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF
-    cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept
     cdef bint _is_advice(self, int64_t position) noexcept
     cdef int64_t _refers_to(self, const Record *reversal) noexcept
     cdef int _resume(self, int64_t position) except -1

@@ -16,20 +16,15 @@ from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.mending cimport Mender
 from switch.numbering cimport NumberBlock, Numbering
-from switch.originals cimport VOIDS
 from switch.reason cimport REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT, takes_note
 from switch.record cimport (
-    ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, MERCHANT_BYTES, RECORD_ADVICE, RECORD_ATTEMPT,
-    RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, TERMINAL_BYTES, RequestPart, ReversedPart,
-    positions_of, read_record, unpack_digits,
+    ADVICE_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED,
+    RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND,
+    TERMINAL_BYTES, RequestPart, ReversedPart, read_record, unpack_digits,
 )
-from switch.registry cimport TERMINAL_NONE
-from switch.request cimport fingerprint_of
+from switch.remembering cimport WindowFiller
 from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal, takes_back
 from switch.segment cimport SegmentWriter
-from switch.takeback cimport CLASS_GIVEN_UP
-from switch.transaction cimport NaturalKey
 from switch.upkeep cimport names_of
 
 cdef enum:
@@ -57,7 +52,7 @@ cdef class Recovery(Visitor):
         self._late = LateAnswers(self._intents, max([(<Link>link).late_ns for link in state.links], default=0))
         self._reversals = PositionTable()
         self._advices = PositionTable()
-        self._originals, self._untold, self._referred = PositionTable(), PositionTable(), PositionTable()
+        self._originals, self._referred = PositionTable(), PositionTable()
         self._refers = PositionTable()
         self._links = []
         self._listeners = []
@@ -66,6 +61,7 @@ cdef class Recovery(Visitor):
         self._link_numbers = {link.name: link.number for link in state.links}
         self._listener_numbers = {listener.name: listener.number for listener in state.listeners}
         self._copies = Mender(state)
+        self._window = WindowFiller(state, self._copies)
         self._now_ns = state.calendar.now_ns
         self._now_us = state.calendar.wall_us
 
@@ -102,7 +98,6 @@ cdef class Recovery(Visitor):
 
     cdef int take(self, const Record *record) except -1:
         cdef KeptRecord *kept
-        cdef Outcome *approval
         cdef int type = record.head.type
         self.records += 1
         self._record_ns = elapsed_of(&record.head, self._elapsed_ns)
@@ -149,7 +144,7 @@ cdef class Recovery(Visitor):
             self._late.end_reversal(<KeptRecord *>self._reversals.get(record.closed.reversal), False)
             self._drop(self._reversals, record.closed.reversal)
         elif type == RECORD_LATE:
-            self._late.take(record)
+            self._late.take(record, <KeptRecord *>self._reversals.get(self._originals.get(record.late.intent)))
         elif type == RECORD_NUMBERS:
             self.state.numbering.learn(record.numbers.reserved_to, record.numbers.day_max, record.numbers.day_floor,
                                        record.numbers.instance)
@@ -158,10 +153,7 @@ cdef class Recovery(Visitor):
             if kept != NULL:
                 kept.unfound = record.unfound.times
         elif type == RECORD_DELIVERED:
-            for position in positions_of(record):
-                approval = <Outcome *>self._untold.pop(position)
-                if approval != NULL and approval.position == position:        # else the window has forgotten it
-                    approval.told = True
+            self._window.note_delivered(record)
         return 0
 
     cdef int _take_advice(self, const Record *record) except -1:
@@ -211,16 +203,17 @@ cdef class Recovery(Visitor):
     cdef int _take_outcome(self, const Record *record) except -1:
         cdef Record intent, advice
         cdef KeptRecord *kept
+        self.state.duplicates.expire(self._elapsed_ns)
         if record.outcome.intent == 0:
-            self._remember(record, &record.request, self._number(self._listeners, record.request.listener), ABSENT,
-                           NULL, 0)
+            self._window.remember(record, &record.request, self._number(self._listeners, record.request.listener),
+                                  ABSENT, NULL, 0, self._record_ns)
             return 0
         kept = <KeptRecord *>self._reversals.get(record.outcome.intent)
         if kept != NULL:
             kept.is_told = True
             if read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &advice) > 0:
-                kept.outcome = 1 + self._remember(record, &advice.request, kept.listener, kept.link, advice.message,
-                                                  advice.message_size)
+                kept.outcome = 1 + self._window.remember(record, &advice.request, kept.listener, kept.link,
+                                                         advice.message, advice.message_size, self._record_ns)
                 if kept.outcome:
                     self.state.duplicates.at(kept.outcome - 1).unbooked = True
                     kept.outcome_serial = self.state.duplicates.at(kept.outcome - 1).serial
@@ -230,90 +223,11 @@ cdef class Recovery(Visitor):
             return 0                 # its INTENT is older than all that matters
         try:
             if read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &intent) > 0:
-                self._remember(record, &intent.request, kept.listener, kept.link, intent.message, intent.message_size)
+                self._window.remember(record, &intent.request, kept.listener, kept.link, intent.message,
+                                      intent.message_size, self._record_ns)
         finally:
             self._late.end(record, kept, self._elapsed_ns)
         return 0
-
-    # --- the duplicate window -------------------------------------------------------------------------------------
-
-    cdef uint32_t _open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept:
-        """An entry for a request as it stands in the journal; OUTCOME_NONE when its terminal is not here any more."""
-        cdef NaturalKey key
-        cdef State state = self.state
-        cdef uint32_t terminal = state.registry.find_terminal(request.terminal, TERMINAL_BYTES)
-        cdef uint32_t number
-        cdef Outcome *entry
-        if terminal == TERMINAL_NONE or listener < 0 or state.registry.terminal(terminal).merchant != (
-                state.registry.find_merchant(request.merchant, MERCHANT_BYTES)):
-            return OUTCOME_NONE
-        memset(&key, 0, sizeof(NaturalKey))
-        key.occasion = request.occasion
-        key.terminal = terminal
-        key.stan = request.stan
-        key.message_class = request.message_class
-        number = state.duplicates.open_brief(&key) if is_brief else state.duplicates.reopen(&key, size)
-        if number == OUTCOME_NONE:
-            return OUTCOME_NONE
-        entry = state.duplicates.at(number)
-        entry.listener = <uint16_t>listener
-        entry.kind = request.kind
-        entry.currency = request.currency
-        entry.amount_minor = request.amount_minor
-        entry.named_at = request.named_at
-        entry.refers_to = request.refers_to
-        entry.pan_digits = request.pan_digits
-        unpack_digits(request.pan, request.pan_digits, entry.pan)
-        memcpy(state.pan, entry.pan, request.pan_digits)
-        state.pan_digits = request.pan_digits
-        entry.fingerprint = fingerprint_of(state, request.kind, request.amount_minor)
-        return number
-
-    cdef uint32_t _remember(self, const Record *record, const RequestPart *request, int listener, int link,
-                            const uint8_t *sent, uint32_t sent_size) except? 0xFFFFFFFF:
-        """Put a finished request into the duplicate window, whose time is the journal's own meanwhile; its entry, or
-        OUTCOME_NONE."""
-        cdef State state = self.state
-        cdef bint approved = record.outcome.flags & FLAG_APPROVED
-        cdef const uint8_t *answer
-        cdef uint32_t answer_size = record.message_size
-        cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_GIVEN_UP
-        cdef uint32_t number
-        cdef Outcome *entry
-        state.duplicates.expire(self._elapsed_ns)
-        if not (approved and link >= 0 and request.kind < KINDS_MAX
-                and (kind_traits(request.kind).reversible or kind_traits(request.kind).is_advice)):
-            sent_size = 0
-        number = self._open_entry(request, listener, <uint64_t>record.message_size + sent_size, is_brief)
-        if number == OUTCOME_NONE:
-            return OUTCOME_NONE
-        entry = state.duplicates.at(number)
-        entry.position = record.position
-        entry.intent = record.outcome.intent
-        entry.approved = approved
-        entry.reversed = (record.outcome.flags & FLAG_REVERSED) != 0
-        if approved:
-            self._untold.put(record.position, <uint64_t>entry)
-        if link >= 0:
-            entry.link = <uint16_t>link
-        memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))
-        memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
-        entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
-        entry.approved_minor = record.approved_minor
-        entry.mismatch = record.outcome.mismatch
-        if is_brief:
-            state.duplicates.finish_brief(number, record.outcome.reason, self._record_ns)
-            return number
-        if sent_size:
-            sent = self._copies.mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
-            if record.approved_minor:
-                sent = self._copies.with_part((<Link>state.links[link]).tables, sent, sent_size, record.approved_minor)
-        answer = self._copies.mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size,
-                                     state.kept, True)
-        if answer_size == 0 or state.duplicates.finish(number, answer, answer_size, sent, sent_size,
-                                                       self._record_ns) != 0:
-            state.duplicates.finish_without_answer(number, self._record_ns)
-        return number
 
     # --- what is owed ---------------------------------------------------------------------------------------------
 
@@ -382,9 +296,6 @@ cdef class Recovery(Visitor):
         Raises:
             RecoveryFailed: the configuration has no place for it, or the journal cannot be written.
         """
-        cdef uint32_t number
-        cdef int64_t taken_back
-        cdef Outcome *entry
         # Advices first, so that a reversal finds the one that it follows: an old one may have been written once more.
         for are_advices in (True, False):
             for position in self._reversals.positions():
@@ -398,14 +309,7 @@ cdef class Recovery(Visitor):
             self._make_room()
             self._reverse(position, <const KeptRecord *>self._late.ended.get(position), CAUSE_LATE)
             self.late += 1
-        for number in range(self.state.duplicates.touched()):
-            entry = self.state.duplicates.at(number)
-            entry.has_ties = self._referred.get(entry.intent) or (entry.refers_to and VOIDS >> entry.kind & 1)
-            taken_back = <int64_t>self._originals.get(entry.intent)
-            if taken_back:
-                # A repeat is told so, not what the OUTCOME said: what it waits for must be of the REVERSAL.
-                entry.reversed = True
-                entry.position = max(entry.position, taken_back)
+        self._window.complete(self._originals, self._referred)
         if isinstance(self.state.journal, JournalFiles) and not (<JournalFiles>self.state.journal).commit():
             raise RecoveryFailed(f"the journal cannot be written: {(<JournalFiles>self.state.journal).reason}")
 
@@ -458,6 +362,8 @@ cdef class Recovery(Visitor):
         if kept.listener != NO_LISTENER:
             tables = (<Listener>self.state.listeners[kept.listener]).tables
         source = self._copies.mended(tables, record.message, &source_size, self.state.aside, False)
+        if kept.late_minor:
+            source = self._copies.with_part(link.tables, source, source_size, kept.late_minor)
         number = self.state.reversals.add(link.reversals, link.number,
                                           terminal_of(self.state, tables, source, source_size),
                                           kept.listener != NO_LISTENER, source, source_size,
@@ -579,7 +485,7 @@ cdef class Recovery(Visitor):
             if not kept.is_covered or kept.is_late:
                 self._reverse(position, kept, CAUSE_LATE if kept.is_late else CAUSE_RESTART)
                 self.reversed += 1
-        number = self._open_entry(&record.request, kept.listener, 0, False)
+        number = self._window.open_entry(&record.request, kept.listener, 0, False)
         if number != OUTCOME_NONE:
             entry = state.duplicates.at(number)
             entry.reversed = told.reversed

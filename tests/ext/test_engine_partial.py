@@ -122,7 +122,7 @@ def test_late_part_is_taken_back(make_world):
         if sent := issuer.read():
             break
     (again,) = sent
-    assert (again["t"], again["37"]) == ("0421", question["37"])
+    assert (again["t"], again["37"], again["4"]) == ("0421", question["37"], PART)
     issuer.answer(again)
     assert world.engine.owed == 0
 

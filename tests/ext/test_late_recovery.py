@@ -7,10 +7,11 @@ from contextlib import suppress
 import pytest
 
 from switch.recovery import RecoveryFailed
+from switch.upkeep import keep_up
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.numbers import spend_numbers
 from tests.ext.test_journal_unended import LIMITS, SEGMENT_BYTES, run_on
-from tests.ext.world import LINKS_AT_ONCE, purchase
+from tests.ext.world import LINKS_AT_ONCE, link, purchase
 
 PART = "000000000500"
 
@@ -113,3 +114,35 @@ def test_the_part_that_was_approved_is_what_is_taken_back():
     (late,) = of_type(world, "LATE")
     assert (late["approved_minor"], len(of_type(world, "REVERSAL"))) == (int(PART), 1)
     assert world.killed(links=LINKS_AT_ONCE).issuer().read_one()["4"] == PART
+
+
+def test_reversal_that_is_owed_names_the_part():
+    """Written down as a whole before the part was approved, and once more since."""
+    world, issuer, asked, taken_back = timed_out()
+    assert taken_back["4"] == asked["4"]
+    issuer.answer(asked, "10", f4=PART)
+    world.sync()
+    for carries in (True, False):
+        world = world.killed(links=LINKS_AT_ONCE)
+        again = world.issuer().read_one()
+        assert (again["t"], again["4"], again["90"][4:10]) == ("0421", PART, asked["11"])
+        if carries:
+            keep_up(world.engine.state, world.journal, 0)
+            world.sync()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_reversal_that_is_owed_names_the_whole_where_the_dialect_wants_it(tmp_path, is_killed):
+    path = tmp_path / "whole.toml"
+    path.write_text('extends = "iso87-ascii"\n[partial_approval]\nreversal_amount = "requested"\n')
+    links = [link("bank-a", str(path))]
+    world, issuer, asked, taken_back = timed_out(links=links, routes=["6,,,,,,bank-a:1"])
+    issuer.answer(taken_back, "25")
+    issuer.answer(asked, "10", f4=PART)
+    if is_killed:
+        world.sync()
+        world = world.killed(links=links, routes=["6,,,,,,bank-a:1"])
+        issuer = world.issuer()
+    world.advance(60, step=1)
+    again = issuer.read()[0]
+    assert (again["t"], again["4"]) == ("0421", asked["4"])
