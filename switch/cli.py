@@ -33,6 +33,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "keys": ("switch.keys.cli:app", "Make and change the sealed key file."),
     "journal": ("switch.journaling.cli:app", "Read the journal: `verify` it, or `dump` its records."),
     "reversals": ("switch.reversals.cli:app", "What issuers are owed: `list` it, `retry` it, or `close` one."),
+    "risk": ("switch.riskcontrol.cli:app", "Risk control: the `hash` of cards, for the table of blocked ones."),
     "trace": ("switch.tracing.cli:app", "Tell the life of one transaction, and where the money is now."),
 }
 """Subcommands that are applications of their own: where, and what they do in one line."""

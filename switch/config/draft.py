@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from switch.config.models import Config, LinkSection, ListenerSection
 from switch.config.problems import problems_of
 from switch.config.sections import Section
 from switch.problems import Problem, errors_among
+
+ENTRY = re.compile(r"(?P<sort>listener|link)\[(?P<name>[^\]]*)\]\.(?P<rest>.+)")
+"""A key of one of several listeners or links."""
 
 SectionType = TypeVar("SectionType", bound=Section)
 
@@ -34,11 +39,29 @@ class Draft:
 
     def error(self, key: str, reason: str) -> None:
         """Note what keeps the daemon from starting."""
-        self.problems.append(Problem(str(self.file), key, reason))
+        self.problems.append(Problem(str(self.file), key, reason + self._origin(key)))
 
     def warning(self, key: str, reason: str) -> None:
         """Note what is doubtful."""
-        self.problems.append(Problem(str(self.file), key, reason, "warning"))
+        self.problems.append(Problem(str(self.file), key, reason + self._origin(key), "warning"))
+
+    def _origin(self, key: str) -> str:
+        """That a value is a default, behind what is said of it: nobody finds it in the file."""
+        named = ENTRY.fullmatch(key)
+        if named is None:
+            section, _, rest = key.partition(".")
+            found: object = self._sections.get(section)
+        else:
+            entries: Sequence[ListenerSection | LinkSection]
+            entries = self.listeners if named["sort"] == "listener" else self.links
+            found, rest = next((one for one in entries if one.name == named["name"]), None), named["rest"]
+        for name in rest.split("."):
+            if not isinstance(found, BaseModel) or name not in type(found).model_fields:
+                return ""
+            if name not in found.model_fields_set:
+                return "" if getattr(found, name) in (None, ()) else " (the default)"
+            found = getattr(found, name)
+        return ""
 
     def validate(self, model: type[SectionType], table: object, key: str) -> SectionType | None:
         """Read one table by its model; None, and the problems noted, when it is wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -60,6 +61,7 @@ class _Reasons:
         self._whole: list[str] = []
         self._needed: list[str] = []
         self._got = ""
+        self._unit = ""
 
     def add(self, details: ErrorDetails, beside: Sequence[str]) -> None:
         kind = details["type"]
@@ -75,6 +77,9 @@ class _Reasons:
             needed = details["msg"] if template is None else f"needed {template.format_map(context)}"
             self._needed.append(needed)
             self._got = _shown(details["input"])
+            if kind == "int_type" and WITH_UNIT.fullmatch(str(details["input"])):
+                unit = UNITS.get(str(details["loc"][-1]).rpartition("_")[2])
+                self._unit = f" of {unit}, without a unit behind it" if unit else ""
 
     def words(self) -> str:
         """All of it in one line."""
@@ -83,7 +88,7 @@ class _Reasons:
             if self._needed
             else ""
         )
-        return "; ".join(dict.fromkeys((*self._whole, *([f"{needed}, got {self._got}"] if needed else []))))
+        return "; ".join(dict.fromkeys((*self._whole, *([f"{needed}{self._unit}, got {self._got}"] if needed else []))))
 
 
 def unknown_key(name: str, known: Iterable[str]) -> str:
@@ -94,6 +99,10 @@ def unknown_key(name: str, known: Iterable[str]) -> str:
         return f"unknown key; did you mean {near[0]}?"
     return f"unknown key; known are {', '.join(known)}" if known else "unknown key; this table has none"
 
+
+WITH_UNIT = re.compile(r"\s*[0-9][0-9_.,]*\s*[A-Za-z]+\s*")
+UNITS = {"bytes": "bytes", "ms": "milliseconds", "seconds": "seconds", "days": "days", "percent": "percent"}
+"""By the last word of a key."""
 
 NEEDED = {
     "literal_error": "{expected}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType
-from typing import Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic.fields import FieldInfo
@@ -104,17 +104,38 @@ def _text(model: type[Section]) -> str:
 def _sort(field: FieldInfo) -> str:
     """What kind of value a key takes, with its limits."""
     arguments = [argument for argument in get_args(field.annotation) if argument is not NoneType]
-    if get_origin(field.annotation) is Literal:
-        return " or ".join(f"`{_toml(value)}`" for value in arguments)
-    if model_within(field.annotation) is not None:
+    annotation = field.annotation
+    if get_origin(annotation) in (Union, UnionType) and len(arguments) == 1:
+        (annotation,) = arguments  # or absent
+    if get_origin(annotation) is Literal:
+        return _choice(annotation)
+    if model_within(annotation) is not None:
         return "table"
-    if get_origin(field.annotation) is tuple:
-        item = next((sort for sort, known in ITEM_SORTS.items() if known in arguments), "integers")
-        return f"up to {_limit(field, MaxLen, 'max_length')} {item}"
-    if field.annotation is int:
+    if get_origin(annotation) is tuple:
+        return f"up to {_limit(field, MaxLen, 'max_length'):,} {_items(get_args(annotation)[0])}"
+    if annotation is int:
         return f"{_limit(field, Ge, 'ge'):,} to {_limit(field, Le, 'le'):,}"
     named = (sort for sort, known in SORTS.items() if _same(field, known) or known in arguments)
     return next(named, "`true` or `false`" if field.annotation is bool else "string")
+
+
+def _choice(annotation: object) -> str:
+    return " or ".join(f"`{_toml(value)}`" for value in get_args(annotation))
+
+
+def _items(annotation: object) -> str:
+    """What an array holds."""
+    if get_origin(annotation) is Literal:
+        return f"of {_choice(annotation)}"
+    limits = {type(entry): entry for entry in getattr(annotation, "__metadata__", ()) for entry in _entries(entry)}
+    if Ge in limits and Le in limits:
+        return f"integers, {limits[Ge].ge} to {limits[Le].le}"
+    return next(sort for sort, known in ITEM_SORTS.items() if known == annotation)
+
+
+def _entries(entry: object) -> list[Any]:
+    """The limits within what an ``Annotated`` type was annotated with."""
+    return list(entry.metadata) if isinstance(entry, FieldInfo) else [entry]
 
 
 def _same(field: FieldInfo, known: object) -> bool:

@@ -143,11 +143,14 @@ def import_key(
 
     On a terminal each is asked for without showing it; else each is a line of standard input. Clear components are
     XORed. The length and the check value of each component are shown when it is typed, and one that cannot be is asked
-    for again. Without --kcv the key's check value is shown, and has to be confirmed.
+    for again. Without --kcv the key's check value is shown, and has to be confirmed; without a terminal nobody can, and
+    --kcv is required.
 
     Example: authswitch keys --config switch.toml import link/bank-a/zmk --components 3 --kcv 08D7B4
     """
     usage_found = _checked(name, usage, algorithm)
+    if check is None and not _on_terminal():
+        raise typer.BadParameter("--kcv is required: without a terminal nobody can confirm the key's check value")
     with _changing(context) as file:
         if under is None:
             value = _combined(algorithm, components)
@@ -159,11 +162,7 @@ def import_key(
             _compare_check(algorithm, value, check)
         key = Key(name, usage_found, algorithm, value)
         file.put(key, replace=replace)
-        if (
-            check is None
-            and _on_terminal()
-            and not typer.confirm(f"check value {key.check_value}: is it the right one?")
-        ):
+        if check is None and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
             _fail("nothing was changed")
     _tell(key)
 

@@ -70,9 +70,9 @@ def load_risk(
         ConfigError: A file cannot be used; tells every problem, with its key, or line and column.
     """
     path = Path(path)
-    rules = _read_rules(path)
+    rules = read_rules(path)
     problems = ProblemList(str(path))
-    secret = _secret(rules, keys, problems)
+    secret = secret_of(rules, keys, problems)
     raise_if_any(problems)
     cards = _read_cards(path.parent / rules.cards.table) if rules.cards else []
     if clock_offset_ms is None:
@@ -101,7 +101,12 @@ def load_risk(
         raise ConfigError([Problem(str(path), "bins", str(error))]) from error
 
 
-def _read_rules(path: Path) -> RiskRules:
+def read_rules(path: Path) -> RiskRules:
+    """The file of rules, without the tables that it names.
+
+    Raises:
+        ConfigError: It cannot be used; tells every problem with its key.
+    """
     try:
         table = read_toml(path)
     except OSError as error:
@@ -114,7 +119,7 @@ def _read_rules(path: Path) -> RiskRules:
         raise ConfigError(problems_of(error, RiskRules, path, "")) from error
 
 
-def _secret(rules: RiskRules, keys: KeySource, problems: ProblemList) -> bytes | None:
+def secret_of(rules: RiskRules, keys: KeySource, problems: ProblemList) -> bytes | None:
     """The key of the card hash; None when the rules name none."""
     if rules.cards is None:
         return None

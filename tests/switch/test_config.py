@@ -570,3 +570,23 @@ def test_stand_in_that_is_doubtful(write, rule, changes, key, reason):
     path = write(with_stand_in(rule, **changes))
     assert found(path) == {}
     assert reason in found(path, "warning")[f"link[more].stand_in.{key}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ('retention_bytes = "100GB"', "journal.retention_bytes", "an integer of bytes, without a unit behind it"),
+        ('retention_days = "30d"', "journal.retention_days", "an integer of days, without a unit behind it"),
+    ],
+)
+def test_a_unit_belongs_to_the_key(write, text, key, reason):
+    assert found(write(VALID + f"\n[journal]\n{text}\n"))[key].startswith(f"needed {reason}, got ")
+
+
+def test_a_default_that_does_not_fit_says_that_it_is_one(write):
+    reasons = found(write(VALID.replace("[limits]", "[limits]\ntransactions_in_flight_max = 900_000")))
+    assert reasons["limits.reversals_max"].endswith(" (the default)")
+    reasons = found(write(VALID.replace("[limits]", "[limits]\nreversals_max = 900_000")))
+    assert not reasons["limits.reversals_max"].endswith(" (the default)")
+    reasons = found(write(with_link('\nendpoints = ["127.0.0.1:1"]\nin_flight_max = 5\n')))
+    assert reasons["link[more].reversal.window"].endswith(" is above in_flight_max (the default)")

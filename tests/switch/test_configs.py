@@ -29,6 +29,16 @@ def test_alerts_fire_when_they_should():
     run("promtool", "test", "rules", str(CONFIGS / "prometheus/rules_test.yml"))
 
 
+def test_every_alert_is_tried():
+    """That it fires, and that it does not when it should not."""
+    rules = (CONFIGS / "prometheus/rules.yml").read_text()
+    tried = (CONFIGS / "prometheus/rules_test.yml").read_text()
+    names = re.findall(r"- alert: (\w+)", rules)
+    assert len(names) == len(set(names)) > 30
+    fires = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", tried))
+    assert set(names) == fires
+
+
 def test_haproxy_configuration():
     run("haproxy", "-c", "-f", str(CONFIGS / "haproxy/haproxy.cfg"))
 

@@ -133,13 +133,24 @@ def test_person_is_asked_and_says_whether_the_check_value_is_right(ceremony, mon
     assert ceremony.key("link/a/zmk").value == COMBINED
 
 
+KCV = ("--kcv", "40D522")
+
+
+@pytest.mark.parametrize("options", [(), ("--under", "link/a/zmk")])
+def test_without_a_terminal_nobody_confirms(ceremony, options):
+    output = ceremony.run("import", "link/bank-a/zmk", *options, stdin="\n".join(COMPONENTS), status=2)
+    assert "--kcv is required: without a terminal nobody can confirm" in " ".join(output.replace("│", " ").split())
+    assert COMPONENTS[0] not in output
+    assert ceremony.run("list") == "name usage algorithm kcv"
+
+
 @pytest.mark.parametrize(
     ("stdin", "options", "reason"),
     [
-        (COMPONENTS[0], (), "needed 2 lines of standard input (component 1, component 2), not 1"),
-        ("\n".join((COMPONENTS[0], COMPONENTS[1][:-2])), (), "component 2 has 15 bytes; a key of algorithm 3des-2key"),
-        ("\n".join((COMPONENTS[0], "hello")), (), "component 2 is not written in pairs of hex digits"),
-        ("\n".join((COMPONENTS[0], COMPONENTS[0])), (), "the components make a weak key"),
+        (COMPONENTS[0], KCV, "needed 2 lines of standard input (component 1, component 2), not 1"),
+        ("\n".join((COMPONENTS[0], COMPONENTS[1][:-2])), KCV, "component 2 has 15 bytes; a key of algorithm 3des-2key"),
+        ("\n".join((COMPONENTS[0], "hello")), KCV, "component 2 is not written in pairs of hex digits"),
+        ("\n".join((COMPONENTS[0], COMPONENTS[0])), KCV, "the components make a weak key"),
         ("\n".join(COMPONENTS), ("--kcv", "40D523"), "the check value is 40D522, not 40D523; nothing was changed"),
     ],
 )
@@ -158,9 +169,9 @@ def test_key_encrypted_under_another_comes_in_and_goes_out(ceremony):
     under = ceremony.put("link/bank-a/zmk", "zmk", "3des-2key", COMBINED)
     value = bytes(range(16))
     wrapped = wrap_key(under, "3des-2key", value).hex()
-    ceremony.run("import", "link/bank-a/zak", "--under", "link/bank-a/zmk", stdin=wrapped)
-    assert ceremony.key("link/bank-a/zak").value == value
     check = check_value("3des-2key", value)
+    ceremony.run("import", "link/bank-a/zak", "--under", "link/bank-a/zmk", "--kcv", check, stdin=wrapped)
+    assert ceremony.key("link/bank-a/zak").value == value
     assert ceremony.run("export", "link/bank-a/zak", "--under", "link/bank-a/zmk") == f"{wrapped.upper()} kcv {check}"
     exported = json.loads(ceremony.run("export", "link/bank-a/zak", "--under", "link/bank-a/zmk", "--json"))
     assert (exported["key"], exported["under"], exported["kcv"]) == (wrapped.upper(), "link/bank-a/zmk", check)
