@@ -40,12 +40,12 @@ cdef struct Outcome:
     uint32_t serial           # tells a reused entry from the outcome that it held before
     uint32_t transaction      # while in flight
     uint16_t link             # that approved it
-    uint16_t listener         # in whose dialect the answer is stored
+    uint16_t listener         # in whose dialect the answer is stored; NO_LISTENER: one that is no more, and none is
     uint16_t currency         # ISO 4217, numeric; 0: the request named none
     uint8_t state
     uint8_t kind
     uint8_t brief             # nothing of it is at an issuer: its answer is not stored, but composed anew
-    uint8_t reason            # brief: what its answer says
+    uint8_t reason            # what its answer says, where that is not stored
     uint8_t approved          # the issuer, or the stand-in rule, said so
     uint8_t reversed          # a reversal of it has been stored
     uint8_t given_up          # and an operator has given that up: whether it stands, only he knows
@@ -59,6 +59,7 @@ cdef struct Outcome:
     uint8_t pan[PAN_MAX + 1]
     uint8_t rrn[12]
     uint8_t authorization_code[6]     # zeros: the issuer gave none
+    uint8_t code[4]           # by which it declined, as its answer says it beside the reason; zeros: none
     uint32_t queued           # frames that tell the approval and have not left: it is kept until one of them has
     uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
     uint32_t advice           # what tells its issuer of it: entry of the store plus 1, if still owed; 0: none
@@ -120,7 +121,7 @@ cdef class DuplicateWindow:
     cdef bint has_room(self, uint32_t number, uint64_t size) noexcept nogil
     cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil
-    cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void finish_without_answer(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil
     cdef void finish_brief(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil
     cdef const uint8_t *sent(self, uint32_t number) noexcept nogil

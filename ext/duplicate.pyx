@@ -244,8 +244,9 @@ cdef class DuplicateWindow:
             return self._stored_end + self._stored_room - offset
         return self._stored_end
 
-    cdef void finish_without_answer(self, uint32_t number, int64_t now_ns) noexcept nogil:
-        """Finish an outcome whose answer cannot be stored: a repeat of it is known as one, and that is all."""
+    cdef void finish_without_answer(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil:
+        """Finish an outcome whose answer cannot be stored: a repeat of it is known as one, and is told the reason."""
+        self._entries[number].reason = <uint8_t>reason
         self._entries[number].stored_at = self._stored_end
         self._hold(&self._entries[number], 1)
         self._finish(number, &self._kept, now_ns)

@@ -12,8 +12,8 @@ from switch.mac cimport MAC_NONE
 from switch.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
 from switch.originals cimport VOIDS
 from switch.reason cimport (
-    REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_PARTIALLY_APPROVED,
-    REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+    REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_DUPLICATE, REASON_PARTIAL_NOT_ACCEPTED,
+    REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
 from switch.reversal cimport (
     CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE, NO_LISTENER,
@@ -126,12 +126,19 @@ cdef void _say(State state, TerminalChannel channel, const uint8_t *headers, con
         state.clear_slots()
         set_reason(state, listener, reason)
         set_rrn(state, rrn)
-    cdef int size = compose_own_answer(state, listener, terminal, <uint32_t>offset)
+    _send_own(state, channel, headers, terminal, <uint32_t>offset, position, OUTCOME_NONE)
+
+
+cdef void _send_own(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                    uint32_t offset, int64_t position, uint32_t outcome) noexcept:
+    """Answer with the slots as they are set."""
+    cdef Listener listener = channel.listener
+    cdef int size = compose_own_answer(state, listener, terminal, offset)
     if size < 0:
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("no answer can be written to an unreadable request")
         return
-    send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
+    send_answer(state, channel, headers, <uint32_t>size, position, outcome)
 
 
 cdef void finish_unsent(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
@@ -165,12 +172,13 @@ cdef void answer_unsent(State state, TerminalChannel channel, const uint8_t *hea
     send_answer(state, channel, headers, <uint32_t>size, position, OUTCOME_NONE)
 
 
-cdef void _store(State state, uint32_t outcome, int size, const uint8_t *sent, uint32_t sent_size) noexcept nogil:
+cdef void _store(State state, uint32_t outcome, int size, int reason, const uint8_t *sent,
+                 uint32_t sent_size) noexcept nogil:
     """Finish an outcome and store the answer that was composed last; without one where there is none (``size`` is -1)
-    or no room for it."""
+    or no room for it: then its reason."""
     if size < 0 or state.duplicates.finish(outcome, state.stored_answer, state.stored_size, sent, sent_size,
                                            state.calendar.now_ns) != 0:
-        state.duplicates.finish_without_answer(outcome, state.calendar.now_ns)
+        state.duplicates.finish_without_answer(outcome, reason, state.calendar.now_ns)
 
 
 cdef void _seal_again(State state, Listener listener, const Terminal *terminal, uint32_t offset,
@@ -187,6 +195,31 @@ cdef void _seal_again(State state, Listener listener, const Terminal *terminal, 
         seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset, &state.composed, mac_field)
 
 
+cdef void _tell_anew(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                     uint32_t outcome, bint told_once) noexcept:
+    """Say what was said before, where the answer itself is not stored: in the words of the listener that is asked now,
+    and without what its issuer had added. A part needs its amount, so its repeat is refused as one."""
+    cdef Listener listener = channel.listener
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef int size = 0
+    if entry.reason == REASON_PARTIALLY_APPROVED:
+        _say(state, channel, headers, terminal, REASON_DUPLICATE, entry.position, entry.rrn)
+        return
+    state.clear_slots()
+    set_reason(state, listener, entry.reason)
+    if entry.code[0]:
+        while size < <int>sizeof(entry.code) and entry.code[size]:
+            size += 1
+        size = listener.tables.answer_code((<Link>state.links[entry.link]).tables, entry.code, size, state.code)
+        fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
+    if entry.rrn[0]:
+        set_rrn(state, entry.rrn)
+    if told_once and entry.authorization_code[0]:
+        fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, entry.authorization_code, AUTHORIZATION_CODE_SIZE)
+    _send_own(state, channel, headers, terminal, offset, entry.position, outcome if told_once else OUTCOME_NONE)
+
+
 cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
                  uint32_t outcome) noexcept:
     cdef Listener listener = channel.listener
@@ -200,11 +233,11 @@ cdef void repeat(State state, TerminalChannel channel, const uint8_t *headers, c
     cdef bint told_once = entry.approved and not kind_traits(entry.kind).is_advice
     if entry.brief:
         _say(state, channel, headers, terminal, entry.reason, entry.position, entry.rrn)
-    elif entry.approved and not told_once and size == 0:
-        _say(state, channel, headers, terminal, REASON_APPROVED, entry.position, entry.rrn)
-    elif (told_once and entry.reversed) or size == 0:
+    elif told_once and entry.reversed:
         # It could not be told in time, or before a crash, and was taken back: it counts as not approved.
         _say(state, channel, headers, terminal, REASON_TIMEOUT, entry.position, entry.rrn)
+    elif size == 0:
+        _tell_anew(state, channel, headers, terminal, outcome, told_once)
     else:
         memcpy(state.out + offset, state.duplicates.answer(outcome), size)
         _seal_again(state, listener, terminal, <uint32_t>offset, size)
@@ -320,6 +353,8 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     memcpy(entry.rrn, transaction.rrn, sizeof(entry.rrn))
     entry.intent = transaction.position
     entry.approved = approved
+    if code != NULL and told == reason and not approved:
+        memcpy(entry.code, code, min(<size_t>code_size, sizeof(entry.code)))
     entry.position = POSITION_NEVER
     if charged and not approved:
         position = reverse(state, link, transaction.terminal, NO_LISTENER, transaction.sent, transaction.sent_size,
@@ -336,7 +371,7 @@ cdef void finish(State state, uint32_t number, int reason, const uint8_t *code, 
     state.meters.transaction(transaction.listener, transaction.link, transaction.kind, told,
                              <uint64_t>(state.calendar.now_ns - transaction.received_ns))
     # The request as it was sent is kept with an approval that may yet have to be reversed.
-    _store(state, outcome, size, transaction.sent, sent_size if approved else 0)
+    _store(state, outcome, size, told, transaction.sent, sent_size if approved else 0)
     if size < 0:
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         state.leave_open(entry.intent, link.number)

@@ -493,7 +493,7 @@ cdef class Recovery(Visitor):
         entry.link = <uint16_t>max(kept.link, 0)
         memcpy(entry.rrn, record.intent.rrn, sizeof(entry.rrn))
         if number != OUTCOME_NONE:
-            state.duplicates.finish_without_answer(number, self._now_ns)
+            state.duplicates.finish_without_answer(number, REASON_TIMEOUT, self._now_ns)
         entry.position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0, NULL)
         if entry.position == POSITION_FAILED:
             raise RecoveryFailed(f"the outcome of the request at journal position {position} cannot be written down")

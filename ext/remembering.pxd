@@ -13,8 +13,8 @@ cdef class WindowFiller:
     cdef PositionTable _untold                # by position of an approval's OUTCOME: its Outcome, until it has left
 
     cdef uint32_t open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept
-    """An entry for a request as it stands in the journal, of a listener by its number now; OUTCOME_NONE when its
-    terminal is not here any more."""
+    """An entry for a request as it stands in the journal, of a listener by its number now, which is below 0 where the
+    configuration has it no more; OUTCOME_NONE when its terminal is not here any more."""
 
     cdef uint32_t remember(self, const Record *record, const RequestPart *request, int listener, int link,
                            const uint8_t *sent, uint32_t sent_size, int64_t record_ns) except? 0xFFFFFFFF

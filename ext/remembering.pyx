@@ -14,6 +14,7 @@ from switch.record cimport (
 )
 from switch.registry cimport TERMINAL_NONE
 from switch.request cimport fingerprint_of
+from switch.reversal cimport NO_LISTENER
 from switch.takeback cimport CLASS_GIVEN_UP
 from switch.transaction cimport NaturalKey
 
@@ -38,7 +39,7 @@ cdef class WindowFiller:
         cdef uint32_t terminal = state.registry.find_terminal(request.terminal, TERMINAL_BYTES)
         cdef uint32_t number
         cdef Outcome *entry
-        if terminal == TERMINAL_NONE or listener < 0 or state.registry.terminal(terminal).merchant != (
+        if terminal == TERMINAL_NONE or state.registry.terminal(terminal).merchant != (
                 state.registry.find_merchant(request.merchant, MERCHANT_BYTES)):
             return OUTCOME_NONE
         memset(&key, 0, sizeof(NaturalKey))
@@ -50,7 +51,7 @@ cdef class WindowFiller:
         if number == OUTCOME_NONE:
             return OUTCOME_NONE
         entry = state.duplicates.at(number)
-        entry.listener = <uint16_t>listener
+        entry.listener = <uint16_t>listener if listener >= 0 else NO_LISTENER
         entry.kind = request.kind
         entry.currency = request.currency
         entry.amount_minor = request.amount_minor
@@ -67,8 +68,9 @@ cdef class WindowFiller:
                            const uint8_t *sent, uint32_t sent_size, int64_t record_ns) except? 0xFFFFFFFF:
         cdef State state = self.state
         cdef bint approved = record.outcome.flags & FLAG_APPROVED
-        cdef const uint8_t *answer
-        cdef uint32_t answer_size = record.message_size
+        cdef const uint8_t *answer = record.message
+        # Of a listener that is no more nobody knows in what dialect the answer is: it is composed anew.
+        cdef uint32_t answer_size = record.message_size if listener >= 0 else 0
         cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_GIVEN_UP
         cdef uint32_t number
         cdef Outcome *entry
@@ -87,6 +89,8 @@ cdef class WindowFiller:
             self._untold.put(record.position, <uint64_t>entry)
         if link >= 0:
             entry.link = <uint16_t>link
+            if record.has_detail:
+                memcpy(entry.code, record.detail.code, sizeof(entry.code))
         memcpy(entry.rrn, record.outcome.rrn, sizeof(entry.rrn))
         memcpy(entry.authorization_code, record.outcome.authorization_code, sizeof(entry.authorization_code))
         entry.stood_in = (record.outcome.flags & FLAG_STAND_IN) != 0
@@ -99,10 +103,12 @@ cdef class WindowFiller:
             sent = self.copies.mended((<Link>state.links[link]).tables, sent, &sent_size, state.aside, False)
             if record.approved_minor:
                 sent = self.copies.with_part((<Link>state.links[link]).tables, sent, sent_size, record.approved_minor)
-        answer = self.copies.mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size,
-                                    state.kept, True)
-        if answer_size == 0 or state.duplicates.finish(number, answer, answer_size, sent, sent_size, record_ns) != 0:
-            state.duplicates.finish_without_answer(number, record_ns)
+        if answer_size:
+            answer = self.copies.mended((<Listener>state.listeners[listener]).tables, record.message, &answer_size,
+                                        state.kept, True)
+        entry.reason = record.outcome.reason
+        if state.duplicates.finish(number, answer, answer_size, sent, sent_size, record_ns) != 0:
+            state.duplicates.finish_without_answer(number, record.outcome.reason, record_ns)
         return number
 
     cdef int note_delivered(self, const Record *record) except -1:

@@ -41,6 +41,7 @@ from switch.reason cimport (
 )
 from switch.recalling cimport recall, set_moment
 from switch.registry cimport TERMINAL_NONE, Merchant, Terminal
+from switch.reversal cimport NO_LISTENER
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport (
@@ -268,8 +269,13 @@ cdef bint _comes_again(int kind) noexcept nogil:
     return kind == KIND_REVERSAL or kind_traits(kind).is_advice
 
 
-cdef bint _suits(Listener earlier, Listener listener) noexcept:
-    """Whether an answer stored for one listener can be told on another: same dialect, and with a MAC or without."""
+cdef bint _suits(State state, const Outcome *entry, Listener listener) noexcept:
+    """Whether an answer stored for one listener can be told on another: same dialect, and with a MAC or without. What
+    is composed anew suits all."""
+    cdef Listener earlier
+    if entry.listener == NO_LISTENER:
+        return True
+    earlier = <Listener>state.listeners[entry.listener]
     return (earlier.tables is listener.tables
             and (earlier.mac_policy == MAC_POLICY_NONE) == (listener.mac_policy == MAC_POLICY_NONE))
 
@@ -281,7 +287,7 @@ cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *f
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef Transaction *transaction
     cdef TerminalChannel earlier
-    if entry.fingerprint != fingerprint or not _suits(<Listener>state.listeners[entry.listener], listener):
+    if entry.fingerprint != fingerprint or not _suits(state, entry, listener):
         stats_add(state.meters.stats, state.meters.listener[listener.number].conflicting, 1)
         _tell_field(state, NOTE_CONFLICTING_REPEAT, listener, terminal, FIELD_STAN, FAULT_CONFLICT)
         refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)

@@ -220,7 +220,7 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     entry.named_at = naming.named_at
     entry.pan_digits = naming.pan_digits
     memcpy(entry.pan, naming.pan, naming.pan_digits)
-    state.duplicates.finish_without_answer(number, state.calendar.now_ns)
+    state.duplicates.finish_without_answer(number, REASON_TIMEOUT, state.calendar.now_ns)
     position = state.journal.outcome(entry, REASON_TIMEOUT, NULL, 0, NULL)
     entry.position = POSITION_NEVER if position == POSITION_FAILED else position
     return REASON_SYSTEM_MALFUNCTION if position == POSITION_FAILED else REASON_APPROVED

@@ -242,3 +242,17 @@ def test_reversal_that_was_refused_at_a_limit_is_taken_when_it_comes_again(make_
         for asked in issuer.read():
             issuer.answer(asked, "25")
     assert terminal.ask(refused)["39"] == "00"
+
+
+@pytest.mark.parametrize("code", ["05", "51", "Z3"])
+def test_a_decline_whose_answer_finds_no_room_is_told_again(make_world, code):
+    world = make_world(limits={"duplicate_window_count_max": 1})
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    issuer.answer(issuer.read_one(), code, f48="X" * 600)
+    first = terminal.read_one()
+    assert (first["39"], len(first["48"])) == ("05" if code == "Z3" else code, 600)
+    again = terminal.ask(request)
+    assert (again["39"], again["37"]) == (first["39"], first["37"])
+    assert issuer.read() == []
