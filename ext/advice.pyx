@@ -6,7 +6,7 @@ from switch.allowance cimport can_advise
 from switch.debt cimport reverse_untold
 from switch.dialect cimport kind_traits
 from switch.duplicate cimport OUTCOME_NONE, Outcome
-from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots
+from switch.forwarding cimport LinkTexts, choose_link, fill_link_slots, first_link, refuse_kind
 from switch.identity cimport NOT_REFUSED
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.link cimport LINK_UP, Link
@@ -23,7 +23,7 @@ from switch.registry cimport Merchant
 from switch.reversal cimport CAUSE_UNUSABLE, NO_LISTENER, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE
-from switch.scan cimport has_field, read_text
+from switch.scan cimport FAULT_KIND_ABROAD, has_field, read_text
 from switch.stand_in cimport STAND_IN_ALLOWED
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
@@ -58,9 +58,11 @@ cdef int take_advice(State state, TerminalChannel channel, const uint8_t *header
     found = state.routes.find(state.pan, state.pan_digits, kind, entry.currency, entry.amount_minor)
     if found == ROUTE_NONE:
         return REASON_NO_SUCH_ISSUER
-    link = choose_link(state, state.routes.route(found))
+    link = choose_link(state, state.routes.route(found), kind)
     if link is None:
-        link = <Link>state.links[state.routes.route(found).target[0].link]
+        link = first_link(state, state.routes.route(found), kind)
+    if link is None:
+        return refuse_kind(state, channel.listener, terminal, FAULT_KIND_ABROAD)
     reason = _accept(state, channel, headers, terminal, outcome, link, kind, False)
     if reason == NOT_REFUSED:
         if state.risk is not None:
@@ -84,11 +86,12 @@ cdef int stand_in_for(State state, TerminalChannel channel, const uint8_t *heade
     cdef Link link
     cdef int i
     for i in range(route.target_count):
-        if (<Link>state.links[route.target[i].link]).state == LINK_UP:
+        link = <Link>state.links[route.target[i].link]
+        if link.state == LINK_UP and link.says(entry.kind):
             return REASON_ISSUER_UNAVAILABLE          # busy: the issuer can be asked, though not at this moment
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
-        if link.stand_in is None:
+        if link.stand_in is None or not link.says(told_as):
             continue
         if link.stand_in.check(entry.kind, entry.currency, entry.amount_minor, state.pan, state.pan_digits, has_pin,
                                state.calendar.now_ns) == STAND_IN_ALLOWED:

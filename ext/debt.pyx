@@ -2,7 +2,7 @@
 
 from switch.authentication cimport seal_message
 from switch.calendar cimport write_digits
-from switch.dialect cimport RESPONSE_CODE_MAX, DialectTables, kind_traits, repeat_mti
+from switch.dialect cimport RESPONSE_CODE_MAX, DialectTables, kind_traits, mti_class, repeat_mti
 from switch.duplicate cimport OUTCOME_NONE, TIES_NONE, TIES_STAND, Outcome
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
 from switch.kind cimport KIND_REVERSAL
@@ -23,7 +23,8 @@ from switch.record cimport RequestPart, unpack_digits
 from switch.reversal cimport CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
-from switch.scan cimport FAULT_VALUE, read_number, read_text, scan_message
+from switch.scan cimport FAULT_KIND_ABROAD, FAULT_VALUE, read_number, read_text, scan_message
+from switch.spec cimport FIELD_TYPE
 from switch.state cimport SCRATCH_BYTES
 from switch.stats cimport stats_add
 from switch.transaction cimport PAN_MAX, TRANSACTION_REVERSAL, Transaction
@@ -324,6 +325,10 @@ cdef int _compose_advice(State state, Link link, const Reversal *advice, uint8_t
     """The same of an advice: as it is kept, said again by its MTI after the first attempt."""
     cdef Composer composer = link.advice_attempt_composer
     if scan_message(link.tables.spec, advice.source, advice.source_size, &state.sent, &state.fault) != 0:
+        return -1
+    if mti_class(state.sent.mti) == 0:
+        # Of a version that took on what its link cannot say: it is listed as such, and an operator closes it.
+        fail(&state.fault, FAULT_KIND_ABROAD, FIELD_TYPE, 0, 0, 0)
         return -1
     state.clear_slots()
     # After a restart nobody knows whether one has left that was not written down.

@@ -6,6 +6,7 @@ from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.registry cimport Terminal
 from switch.route cimport Route
+from switch.scan cimport FaultCode
 from switch.state cimport State
 from switch.translate cimport Composer
 
@@ -21,8 +22,19 @@ cdef struct LinkTexts:        # what slots point to until the message is compose
     uint8_t parts[PARTS_ROOM]
 
 
-cdef Link choose_link(State state, const Route *route)
-"""A link that can take the request: the lowest priority first, by weight among equals; None when there is none."""
+cdef bint can_say(State state, const Route *route, int kind) noexcept
+"""Whether the request in hand can be written for the link that knows its original, or else for one of the route's."""
+
+cdef int refuse_kind(State state, Listener listener, const Terminal *terminal, FaultCode fault) noexcept nogil
+"""Tell that the kind of the request in hand is taken by nobody; the reason of its refusal."""
+
+cdef Link first_link(State state, const Route *route, int kind)
+"""The first link of a route whose dialect has a message for a kind, whether it can take one or not; None when there is
+none."""
+
+cdef Link choose_link(State state, const Route *route, int kind)
+"""A link that can take a request of this kind: the lowest priority first, by weight among equals; None when there is
+none."""
 
 cdef void fill_link_slots(State state, Listener listener, Link link, int kind, uint32_t stan,
                           LinkTexts *texts) noexcept

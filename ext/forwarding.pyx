@@ -6,11 +6,12 @@ from switch.calendar cimport write_digits
 from switch.hexadecimal cimport hex_digit, hex_value
 from switch.identity cimport NOT_REFUSED
 from switch.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
+from switch.note_queue cimport NOTE_REQUEST_REFUSED
 from switch.originals cimport Referred
 from switch.outcome cimport set_rrn
 from switch.pin cimport PIN_FORMAT_NONE
-from switch.reason cimport REASON_FORMAT_ERROR, REASON_SECURITY_VIOLATION
-from switch.scan cimport read_text
+from switch.reason cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
+from switch.scan cimport FaultCode, fault_at, read_text
 from switch.stats cimport stats_add
 from switch.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
@@ -25,11 +26,32 @@ cdef enum:
     PIN_BLOCK_BYTES = 8
 
 
-cdef bint _may_take(State state, Link link) noexcept:
-    return link.can_take() and link_can_owe(state, link, 1)
+cdef bint can_say(State state, const Route *route, int kind) noexcept:
+    if state.inquiries.referred.is_known:
+        return (<Link>state.links[state.inquiries.referred.link]).says(kind)
+    return first_link(state, route, kind) is not None
 
 
-cdef Link choose_link(State state, const Route *route):
+cdef int refuse_kind(State state, Listener listener, const Terminal *terminal, FaultCode fault) noexcept nogil:
+    fault_at(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, fault, &state.fault)
+    state.keep_fault(False)
+    state.tell_fault(NOTE_REQUEST_REFUSED, listener.number, terminal.id)
+    return REASON_INVALID_TRANSACTION
+
+
+cdef bint _may_take(State state, Link link, int kind) noexcept:
+    return link.says(kind) and link.can_take() and link_can_owe(state, link, 1)
+
+
+cdef Link first_link(State state, const Route *route, int kind):
+    cdef int i
+    for i in range(route.target_count):
+        if (<Link>state.links[route.target[i].link]).says(kind):
+            return <Link>state.links[route.target[i].link]
+    return None
+
+
+cdef Link choose_link(State state, const Route *route, int kind):
     cdef Link link
     cdef int first = 0
     cdef int last, i
@@ -38,13 +60,13 @@ cdef Link choose_link(State state, const Route *route):
         total = 0
         last = first
         while last < route.target_count and route.target[last].priority == route.target[first].priority:
-            if _may_take(state, <Link>state.links[route.target[last].link]):
+            if _may_take(state, <Link>state.links[route.target[last].link], kind):
                 total += route.target[last].weight
             last += 1
         if total:
             pick = <uint32_t>(state.random() % total)
             for i in range(first, last):
-                if not _may_take(state, <Link>state.links[route.target[i].link]):
+                if not _may_take(state, <Link>state.links[route.target[i].link], kind):
                     continue
                 if pick < route.target[i].weight:
                     return <Link>state.links[route.target[i].link]
@@ -52,6 +74,8 @@ cdef Link choose_link(State state, const Route *route):
         first = last
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
+        if not link.says(kind):
+            continue
         if link.is_late():
             stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
             break

@@ -97,6 +97,7 @@ cdef class Link:
     cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 
+    cdef bint says(self, int kind) noexcept nogil
     cdef bint can_take(self) noexcept
     cdef bint is_late(self) noexcept
     cdef LinkChannel next_channel(self)

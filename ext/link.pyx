@@ -183,6 +183,10 @@ cdef class Link:
         """Requests and reversals at the issuer."""
         return self.waiting.count
 
+    cdef bint says(self, int kind) noexcept nogil:
+        """Whether its dialect has a message for a kind of transaction."""
+        return self.tables.kind_mti(kind) != 0
+
     cdef bint can_take(self) noexcept:
         """Whether a new request may be sent on this link now."""
         return (self.state == LINK_UP and self.waiting.count < self.in_flight_max

@@ -11,7 +11,7 @@ from switch.advice cimport stand_in_for, take_advice
 from switch.dialect cimport DialectTables, is_request, kind_traits, mti_class
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
 from switch.forwarding cimport (
-    LinkTexts, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot,
+    LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, refuse_kind,
 )
 from switch.identity cimport NOT_REFUSED, identify
 from switch.journal cimport POSITION_FAILED
@@ -35,7 +35,7 @@ from switch.note_queue cimport (
 from switch.originals cimport Original
 from switch.outcome cimport finish_reversal, finish_unsent, refuse, refuse_at, repeat
 from switch.reason cimport (
-    REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION,
+    REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT,
     REASON_ISSUER_UNAVAILABLE, REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
@@ -45,8 +45,8 @@ from switch.reversal cimport NO_LISTENER
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport (
-    FAULT_AMOUNT, FAULT_CONFLICT, FAULT_KIND, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field, read_number,
-    scan_message,
+    FAULT_AMOUNT, FAULT_CONFLICT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at,
+    has_field, read_number, scan_message,
 )
 from switch.seeking cimport ask_again, refer, stop_waiting, wait_for_original
 from switch.sensitive cimport read_pan
@@ -58,7 +58,6 @@ from switch.translate cimport Composer
 
 cdef enum:
     FIELD_PAN = 2
-    FIELD_PROCESSING_CODE = 3
     FIELD_AMOUNT = 4
     FIELD_STAN = 11
     FIELD_CURRENCY = 49
@@ -321,8 +320,7 @@ cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, 
     if kind == KIND_UNKNOWN or not kind_traits(kind).forwarded:
         if kind_traits(kind).is_advice:
             return take_advice(state, channel, headers, terminal, outcome)
-        _tell_field(state, NOTE_REQUEST_REFUSED, listener, terminal, FIELD_PROCESSING_CODE, FAULT_KIND)
-        return REASON_INVALID_TRANSACTION
+        return refuse_kind(state, listener, terminal, FAULT_KIND)
     if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
         return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
     if state.pan_digits == 0:
@@ -347,8 +345,10 @@ cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, 
     found = state.routes.find(state.pan, state.pan_digits, kind, currency, amount_minor)
     if found == ROUTE_NONE:
         reason = REASON_NO_SUCH_ISSUER
+    elif not can_say(state, state.routes.route(found), kind):
+        reason = refuse_kind(state, listener, terminal, FAULT_KIND_ABROAD)
     else:
-        link = _link_for(state, state.routes.route(found))
+        link = _link_for(state, state.routes.route(found), kind)
         if link is None:
             reason = stand_in_for(state, channel, headers, terminal, outcome, state.routes.route(found))
         else:
@@ -358,11 +358,11 @@ cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, 
     return reason
 
 
-cdef Link _link_for(State state, const Route *route):
+cdef Link _link_for(State state, const Route *route, int kind):
     """Whom to ask: the issuer who knows the original, where there is one, else as the route says."""
     cdef Link link
     if not state.inquiries.referred.is_known:
-        return choose_link(state, route)
+        return choose_link(state, route, kind)
     link = <Link>state.links[state.inquiries.referred.link]
     return link if link.can_take() else None
 

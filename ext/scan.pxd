@@ -26,6 +26,7 @@ cdef enum FaultCode:
     FAULT_AMOUNT              # none, or nothing
     FAULT_CONFLICT            # the number of another request
     FAULT_UNWRITABLE          # nothing is wrong with one field: the message cannot be made, or not be framed
+    FAULT_KIND_ABROAD         # no link to which it could go has a message for this kind
 
 cdef extern from "stdint.h":
     const uint32_t NO_BYTE "UINT32_MAX"      # position of a fault that stands nowhere

@@ -32,6 +32,7 @@ FAULT_NAMES = (
     "amount",
     "conflict",
     "unwritable",
+    "kind_abroad",
 )
 """Faults by their number, which is that of ``FaultCode`` in ``ext/scan.pxd``; they stand in errors, metrics and the
 journal, so their order never changes."""
@@ -105,6 +106,7 @@ _TEXTS: Mapping[str, Callable[[int, int], str]] = {
     "amount": lambda *_: "needs an amount above zero",
     "conflict": lambda *_: "another request of this terminal has the same number at the same time",
     "unwritable": lambda *_: "cannot be written",
+    "kind_abroad": lambda *_: "no link to which it could go has a message for this kind of transaction in its dialect",
 }
 
 

@@ -17,8 +17,8 @@ from switch.dialects import Dialect, load_dialect
 from switch.dialects.attempts import Attempts
 from switch.dialects.model import ANSWERS_OWN
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
-from switch.kinds import kind_traits
-from switch.problems import ConfigError, Problem, errors_among
+from switch.kinds import Kind, kind_traits
+from switch.problems import ConfigError, Problem, Severity, errors_among
 from switch.registrar import load_registry
 from switch.registry import Registry
 from switch.risk import Risk
@@ -82,6 +82,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
     problems: list[Problem] = []
     dialects = _load_dialects(config, problems)
     problems += _check_dialects(config, dialects)
+    problems += _check_kinds(config, dialects)
     problems += _check_attempts(config, dialects)
     routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
     if routes is not None:
@@ -169,6 +170,26 @@ def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator
         yield from (
             Problem(file, f"link[{link.name}].match.{key}", reason) for key, reason in _match_faults(link, dialect)
         )
+
+
+def _check_kinds(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Whether what terminals may ask of issuers can be said on each link: one problem for each listener and link."""
+    for link in config.links:
+        for listener in config.listeners:
+            if link.dialect not in dialects or listener.dialect not in dialects:
+                continue
+            taken = [kind for kind in Kind if kind.label in dialects[listener.dialect].kinds and _is_sent_on(kind)]
+            lacking = [kind.label for kind in taken if kind.label not in dialects[link.dialect].kinds]
+            if lacking:
+                reason = f"dialect {dialects[link.dialect].name} has no {', '.join(lacking)}: listener {listener.name} "
+                reason += "refuses what would go to this link as such"
+                severity: Severity = "error" if len(lacking) == len(taken) else "warning"
+                yield Problem(str(config.file), f"link[{link.name}].dialect", reason, severity)
+
+
+def _is_sent_on(kind: Kind) -> bool:
+    """Whether an issuer is asked for, or told of, what a terminal sends of this kind."""
+    return kind_traits(kind).forwarded or kind_traits(kind).is_advice
 
 
 def _check_attempts(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:

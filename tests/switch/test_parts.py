@@ -8,6 +8,7 @@ import pytest
 from switch.config import ConfigError, load_config, parts
 from switch.config.check import check_config
 from switch.config.parts import load_parts
+from switch.dialects import load_dialect
 from switch.keys import Key, KeyFile, load_master_key
 from switch.keys.key import generate_value
 
@@ -57,9 +58,42 @@ def replace_key(configs, name, algorithm, usage=None):
 def test_samples_are_valid(sample_configs, name):
     report = check_config(sample_configs / name)
     assert report.valid
-    assert {p.key for p in report.problems} <= {"journal.mode", "risk", "limits.connections_max"}
+    expected = {"journal.mode", "risk", "limits.connections_max"}
+    assert all(p.key in expected or "refuses what would go to this link" in p.reason for p in report.problems)
     assert report.summary["terminals"] == 25
     assert report.summary["keys"] > 60
+
+
+def refusals_of(path, severity):
+    """Of what check says, what it says of kinds that a link has no message for."""
+    return [(key, reason) for _, key, reason in found(path, severity) if "refuses what would go to" in reason]
+
+
+def test_kinds_that_a_link_cannot_say_are_named_in_one_line_a_pair(change):
+    path = change('dialect = "iso87-binary"', 'dialect = "cup"')
+    listeners = [one.name for one in load_config(path).listeners if one.dialect != "cup"]
+    assert listeners
+    reason = "dialect cup has no refund_void, preauthorization_advice: listener {} refuses what would go to this link"
+    assert refusals_of(path, "warning") == [
+        ("link[bank-b].dialect", f"{reason.format(name)} as such") for name in listeners
+    ]
+    assert refusals_of(path, "error") == []
+
+
+def test_link_that_can_be_asked_for_nothing_is_an_error(sample_configs, monkeypatch):
+    def load(name):
+        spoken = load_dialect(name)
+        if name != "iso87-binary":
+            return spoken
+        kinds = {"echo_test": spoken.kinds["echo_test"], "reversal": spoken.kinds["reversal"]}
+        return replace(spoken, file=spoken.file.model_copy(update={"kinds": kinds}))
+
+    monkeypatch.setattr(parts, "load_dialect", load)
+    path = sample_configs / "production.toml"
+    errors = refusals_of(path, "error")
+    assert [key for key, _ in errors] == ["link[bank-b].dialect"] * len(load_config(path).listeners)
+    assert "purchase" in errors[0][1]
+    assert refusals_of(path, "warning") == []
 
 
 def test_parts_are_what_the_daemon_needs(sample_configs):
