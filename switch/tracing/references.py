@@ -18,7 +18,8 @@ class Effect:
     """What has become of an approved transaction by what refers to it.
 
     Attributes:
-        code: ``voided``, ``refunded``, ``partly_refunded`` or ``completed``; empty where nothing changes it.
+        code: ``voided``, ``refunded``, ``partly_refunded``, ``completed``, or ``perhaps_undone``, where only an
+            operator knows it; empty where nothing changes it.
         words: For people; empty when nothing refers to it.
         money: Where the money is now, where that is otherwise than without it.
     """
@@ -37,14 +38,26 @@ def _is_undone(story: Story) -> bool:
     return any(one.kind in VOIDS and one.stands for one in story.references)
 
 
-def _fate(story: Story) -> str:
+def _fate(story: Story, shown: Shown) -> str:
+    """What has become of what refers to a transaction, and when."""
+    if (given_up := story.given_up) is not None:
+        return (
+            f"whose reversal {given_up.closed_by} gave up at {shown(given_up.ended_us)} because {given_up.why}, so "
+            "that whether it stands is for the operator to know"
+        )
     if story.reversals:
-        return "reversed"
+        last = story.reversals[-1]
+        return (
+            f"whose reversal is owed since {shown(last.stored_us)}"
+            if last.is_open
+            else (f"reversed at {shown(last.ended_us)}")
+        )
     if story.outcome is None:
         return "under way"
+    ended = f" at {shown(story.outcome['wall_us'])}"
     if not story.is_approved:
-        return "not approved"
-    return "voided" if _is_undone(story) else "approved"
+        return f"not approved{ended}"
+    return ("voided" if _is_undone(story) else "approved") + ended
 
 
 def effect(story: Story, shown: Shown) -> Effect:
@@ -56,32 +69,19 @@ def effect(story: Story, shown: Shown) -> Effect:
     """
     if not story.references:
         return Effect()
-    words = "; ".join(
-        f"{title(one)}, {_fate(one)}" + (f" at {shown(one.outcome['wall_us'])}" if one.outcome is not None else "")
-        for one in story.references
-    )
+    words = "; ".join(f"{title(one)}, {_fate(one, shown)}" for one in story.references)
     standing = [one for one in story.references if one.stands and not _is_undone(one)]
     void = next((one for one in standing if one.kind in VOIDS), None)
     if void is not None:
         return Effect("voided", words, _voided(story, void))
-    charged = story.amount_minor or 0
+    unsure = next((one for one in story.references if one.given_up is not None and not _is_undone(one)), None)
+    if unsure is not None:
+        return Effect("perhaps_undone", words, _unsure(unsure))
     refunded = sum(one.amount_minor or 0 for one in standing if one.kind == Kind.REFUND)
     completed = sum(one.amount_minor or 0 for one in standing if one.kind == Kind.COMPLETION)
     currency = story.first.get("currency")
-    if refunded >= charged > 0:
-        return Effect(
-            "refunded",
-            words,
-            f"it was refunded: the cardholder gets all of {story.amount} back, and the merchant bears it",
-        )
     if refunded:
-        left = amount_words(charged - refunded, currency)
-        return Effect(
-            "partly_refunded",
-            words,
-            f"the cardholder was charged {story.amount} and gets {amount_words(refunded, currency)} back; {left} is "
-            "the merchant's at settlement",
-        )
+        return _given_back(story, refunded, words)
     if completed:
         return Effect(
             "completed",
@@ -90,6 +90,33 @@ def effect(story: Story, shown: Shown) -> Effect:
             "merchant's at settlement",
         )
     return Effect("", words)
+
+
+def _given_back(story: Story, refunded: int, words: str) -> Effect:
+    charged = story.amount_minor or 0
+    if refunded >= charged > 0:
+        return Effect(
+            "refunded",
+            words,
+            f"it was refunded: the cardholder gets all of {story.amount} back, and the merchant bears it",
+        )
+    currency = story.first.get("currency")
+    left = amount_words(charged - refunded, currency)
+    return Effect(
+        "partly_refunded",
+        words,
+        f"the cardholder was charged {story.amount} and gets {amount_words(refunded, currency)} back; {left} is "
+        "the merchant's at settlement",
+    )
+
+
+def _unsure(reference: Story) -> str:
+    given_up = reference.given_up
+    name = "an operator" if given_up is None else given_up.closed_by
+    return (
+        f"not certain: its issuer has not acknowledged that the {title(reference)}, is taken back; ask {name}, who "
+        "gave that up, or the issuer, whether it stands, and settle by hand what follows"
+    )
 
 
 def _voided(story: Story, void: Story) -> str:

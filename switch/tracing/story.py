@@ -274,6 +274,13 @@ class Story:
         return [debt for debt in self.debts if not debt.is_advice]
 
     @property
+    def given_up(self) -> Debt | None:
+        """The reversal that an operator has given up, where no other one is owed: whether it stands, only he knows."""
+        if any(debt.is_open for debt in self.reversals):
+            return None
+        return next((debt for debt in self.reversals if debt.closed_by is not None), None)
+
+    @property
     def advice(self) -> Debt | None:
         """What was or is owed to tell the issuer of it."""
         return next((debt for debt in self.debts if debt.is_advice), None)

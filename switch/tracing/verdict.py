@@ -35,6 +35,7 @@ class Code(StrEnum):
     REFUNDED = "refunded"
     PARTLY_REFUNDED = "partly_refunded"
     COMPLETED = "completed"
+    PERHAPS_UNDONE = "perhaps_undone"
     ORIGINAL_FOUND = "original_found"
     REVERSAL_WITHHELD = "reversal_withheld"
 
@@ -298,9 +299,8 @@ def _of_decline(story: Story, shown: Shown, response_code: str | None) -> Verdic
 
 def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
     """The latest reversal tells; an earlier one that was given up stays given up."""
-    given_up = next((debt for debt in story.reversals if debt.closed_by is not None), None)
     still_owed = next((debt for debt in story.reversals if debt.is_open), None)
-    debt = still_owed or given_up or story.reversals[-1]
+    debt = still_owed or story.given_up or story.reversals[-1]
     cause = CAUSE_WORDS.get(debt.cause, CAUSE_WORDS[None])
     late = "; the issuer approved after that" if story.was_charged_late and debt.cause != "late_approval" else ""
     if debt.is_open:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from switch.disk import ScriptedDisk
+from switch.owed import give_up_owed
 from switch.replay import JournalReader
 from switch.tracing.finding import find
 from switch.tracing.query import Query
@@ -189,3 +190,52 @@ def test_reversal_that_was_withheld_is_not_sent_and_says_why():
     judged, story = told(world, answer["37"])
     assert judged.code == "partly_refunded"
     assert [one.kind.label for one in story.references] == ["refund"]
+
+
+@pytest.mark.parametrize("kind", ["void", "refund"])
+@pytest.mark.parametrize("asked", ["timed out", "taken back"])
+def test_reversal_that_an_operator_gave_up_says_nothing_of_what_stands(kind, asked):
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    undoing = referring(world, kind, request, answer)
+    terminal.send(undoing)
+    world.tick()
+    sent = bank.read_one()
+    if asked == "taken back":
+        bank.answer(sent)
+        terminal.read_one()
+        bank.close()
+        assert terminal.ask(taking_back(world, undoing))["39"] == "00"
+    else:
+        bank.close()
+        world.advance(16)
+        terminal.read_one()
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "approved_and_delivered"
+    assert f"{kind} of 10.00 (currency 156), RRN {sent['37']}, whose reversal is owed since" in judged.words
+    give_up_owed(world.engine.state, rrn=sent["37"], name="Mei", reason="told by phone")
+    judged, story = told(world, answer["37"])
+    assert judged.code == "perhaps_undone"
+    assert f"RRN {sent['37']}, whose reversal Mei gave up at" in judged.words
+    assert "because told by phone, so that whether it stands is for the operator to know" in judged.words
+    assert "reversed at" not in judged.words
+    assert "ask Mei, who gave that up, or the issuer, whether it stands" in judged.money
+    assert "is the merchant's at settlement" not in judged.money
+    assert not story.references[0].stands
+    judged, _ = told(world, sent["37"])
+    assert judged.code == "reversal_closed"
+
+
+def test_reversal_that_was_acknowledged_is_told_with_the_time_of_that():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    _, voided = approve(world, terminal, bank, void := referring(world, "void", request, answer))
+    assert terminal.ask(taking_back(world, void))["39"] == "00"
+    world.advance(5)
+    bank.answer(bank.read_one())
+    world.tick()
+    judged, story = told(world, answer["37"])
+    assert judged.code == "approved_and_delivered"
+    (debt,) = story.references[0].reversals
+    assert debt.ended_us > debt.stored_us
+    assert f"RRN {voided['37']}, reversed at {moment(debt.ended_us)}" in judged.words
