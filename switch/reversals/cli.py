@@ -75,6 +75,7 @@ def list_(
     Example: authswitch reversals list /etc/authswitch/switch.toml --link bank-a --overdue
     """
     _check_what(what)
+    rrn = None if rrn is None else rrn.upper()
     filters = {"link": link, "what": what, "rrn": rrn, "overdue": "1" if overdue else None, "limit": str(limit)}
     said = {key: value for key, value in filters.items() if value is not None}
     answer, source = _listed(config, admin, directory, said, as_json)
@@ -227,7 +228,7 @@ def _client(config: Path | None, admin: str | None) -> AdminClient:
 
 def _which(rrn: str | None, what: str, link: str | None) -> dict[str, str]:
     """What the daemon is asked for, without what was not said."""
-    said = {"rrn": rrn, "what": None if rrn is None else what, "link": link}
+    said = {"rrn": None if rrn is None else rrn.upper(), "what": None if rrn is None else what, "link": link}
     return {key: value for key, value in said.items() if value is not None}
 
 

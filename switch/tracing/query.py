@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 RRN = re.compile(r"[0-9]{4}[0-9A-Z]{8}")
 TERMINAL_AND_STAN = re.compile(r"([!-~]{1,8})/([0-9]{1,6})")
+TERMINAL_DASH_STAN = re.compile(r"[0-9A-Za-z]{8}[-_ :.][0-9]{1,6}")
 CARD = re.compile(r"([0-9]{0,9})\*+([0-9]{4,10})")
 AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{2,4})?")  # no currency has tenths: 12.5 may stand for 12.50 or for 1.25
 YEARS = range(1970, 9999)
@@ -74,13 +75,15 @@ def parse_key(text: str, now: datetime) -> Query:
     """
     if match := TERMINAL_AND_STAN.fullmatch(text):
         return Query(terminal=match[1], stan=int(match[2]))
+    if TERMINAL_DASH_STAN.fullmatch(text):
+        raise QueryError("a terminal and its STAN are written with a slash between them: 10000002/000123")
     if sum(map(str.isdigit, text)) >= PAN_DIGITS_MIN:
         raise QueryError("a whole card number does not belong on a command line: give its last four digits, as *0014")
     if match := CARD.fullmatch(text):
         return Query(pan_first=match[1], pan_last=match[2])
-    if RRN.fullmatch(text):
-        begins, ends = day_of_rrn(text, now) or (None, None)
-        return Query(rrn=text, begins=begins, ends=ends)
+    if RRN.fullmatch(rrn := text.upper()):
+        begins, ends = day_of_rrn(rrn, now) or (None, None)
+        return Query(rrn=rrn, begins=begins, ends=ends)
     raise QueryError(f"{text!r} is no key; needed {KEYS_WANTED}")
 
 

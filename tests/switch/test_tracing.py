@@ -375,6 +375,7 @@ class TestKeys:
         ("key", "options", "said"),
         [
             ("4711", (), "is no key; needed a retrieval"),
+            ("10000001-249129", (), "written with a slash between them: 10000002/000123"),
             (CARD, (), "a whole card number does not belong"),
             ("6225 0000 0000 0014", (), "a whole card number does not belong"),
             ("622500000*0000014", (), "a whole card number does not belong"),

@@ -139,6 +139,12 @@ class TestCommands:
         status, output = lived.run(told)
         assert f"rrn owed  {owed}" in output
 
+    def test_small_letters_are_letters(self, lived):
+        told, owed = self.owed(lived)
+        assert lived.run(told.lower())[0] == 0
+        status, output = self.run(lived, "list", "--rrn", owed.lower())
+        assert (status, "1 owed" in output) == (0, True)
+
     def test_list_by_a_number_of_nothing(self, lived):
         status, output = self.run(lived, "list", "--rrn", "632804000123")
         assert (status, "0 owed" in output) == (0, True)
