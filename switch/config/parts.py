@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from switch.config.fitting import fits_mac, fits_pin
 from switch.config.models import Config, LinkSection
-from switch.config.terminal_keys import TerminalKeys, misfits
+from switch.config.terminal_keys import TerminalKeys
 from switch.dialects import Dialect, load_dialect
 from switch.dialects.attempts import Attempts
 from switch.dialects.model import ANSWERS_OWN
@@ -94,10 +94,10 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         terminal_keys = None if keys is None else TerminalKeys(keys)
         if keys is not None:
             problems += _check_link_keys(config, keys)
-            problems += misfits(config.registry.terminals, keys)
         registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
         if config.keys is not None and terminal_keys is not None:
             problems += terminal_keys.warnings(str(config.keys.file))
+            problems += terminal_keys.misfits(config.registry.terminals)
     if registry is not None:
         problems += _check_registry(config, registry)
     if registry is not None and config.risk is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from array import array
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from zlib import crc32
 
 from switch.config.fitting import PIN_KEY_BYTES, fits_mac, fits_pin, fits_sign_in
 from switch.datafile import read_data_file
@@ -32,15 +34,21 @@ class TerminalKeys:
 
     def __init__(self, keys: KeyFile) -> None:
         self._keys = keys
-        self._source = keys.source()
+        self._met = array("I")
+        self._met_algorithms: list[str] = []
         self._faults: dict[str, str] = {}
         self._count = 0
         self._last = ""
 
     def get(self, name: str, /) -> bytes | None:
         """The key; None when there is none of that name, or it cannot be used."""
-        value = self._source.get(name)
-        if value is None or not name.endswith(MASTER_KEY):
+        found = self._keys.lookup(name)
+        if found is None:
+            return None
+        value, algorithm = found
+        self._met.append(crc32(name.encode()))
+        self._met_algorithms.append(algorithm)
+        if not name.endswith(MASTER_KEY):
             return value
         reason = self._fault(name)
         if reason and name != self._last:
@@ -48,7 +56,7 @@ class TerminalKeys:
             self._count += 1
             if len(self._faults) < TOLD_MAX:
                 self._faults[name] = reason
-        return value if fits_sign_in(self._keys.get(name).algorithm) else None
+        return value if fits_sign_in(algorithm) else None
 
     def warnings(self, file: str) -> Iterator[Problem]:
         """Terminals, among those whose keys were asked for, whose sign-in is answered without keys, or refused."""
@@ -78,26 +86,39 @@ class TerminalKeys:
     def _find(self, name: str) -> Key | None:
         return self._keys.get(name) if name in self._keys else None
 
+    def misfits(self, table: Path) -> list[Problem]:
+        """Rows of the terminals' table whose keys are of another algorithm than their use.
 
-def misfits(table: Path, keys: KeyFile) -> list[Problem]:
-    """Rows of the terminals' table whose keys are of another algorithm than their use.
+        The registry knows keys by their size alone: 16 bytes may be of AES, of SM4 or two keys of DES.
 
-    The registry knows keys by their size alone: 16 bytes may be of AES, of SM4 or two keys of DES.
+        Args:
+            table: The terminals' file; what is wrong with it otherwise is told by whom loads it.
+        """
+        problems: list[Problem] = []
+        count = 0
+        algorithm_of = self._remembered()
+        for line, cells in _rows(table):
+            for reason in _misfits_of(cells, algorithm_of):
+                count += 1
+                if count <= TOLD_MAX:
+                    problems.append(Problem(str(table), f"line {line}", reason))
+        if count > TOLD_MAX:
+            problems.append(Problem(str(table), "", f"and {count - TOLD_MAX:,} more keys that do not fit their use"))
+        return problems
 
-    Args:
-        table: The terminals' file; what is wrong with it otherwise is told by whom loads it.
-        keys: The opened key file.
-    """
-    problems: list[Problem] = []
-    count = 0
-    for line, cells in _rows(table):
-        for reason in _misfits_of(cells, keys):
-            count += 1
-            if count <= TOLD_MAX:
-                problems.append(Problem(str(table), f"line {line}", reason))
-    if count > TOLD_MAX:
-        problems.append(Problem(str(table), "", f"and {count - TOLD_MAX:,} more keys that do not fit their use"))
-    return problems
+    def _remembered(self) -> Callable[[str], str | None]:
+        """Gives algorithms by name: of keys in the order in which they were asked for without another look-up."""
+        place = 0
+
+        def algorithm_of(name: str) -> str | None:
+            nonlocal place
+            if place < len(self._met) and self._met[place] == crc32(name.encode()):
+                place += 1
+                return self._met_algorithms[place - 1]
+            found = self._keys.lookup(name)
+            return None if found is None else found[1]
+
+        return algorithm_of
 
 
 def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
@@ -112,19 +133,19 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, cells
 
 
-def _misfits_of(cells: list[str], keys: KeyFile) -> Iterator[str]:
+def _misfits_of(cells: list[str], algorithm_of: Callable[[str], str | None]) -> Iterator[str]:
     """Why keys of one terminal cannot be used."""
     prefix = f"terminal/{cells[ID]}/"
     mac = cells[MAC_ALGORITHM]
     # A key of a wrong size is told by the registry.
-    found = keys.algorithm_of(f"{prefix}tak") if mac in KEY_SIZES else None
+    found = algorithm_of(f"{prefix}tak") if mac in KEY_SIZES else None
     if found and _is_of_size(found, KEY_SIZES[mac]) and not fits_mac(found, mac):
         yield f"{prefix}tak is a key for {found}, which {mac} cannot use"
     if cells[PIN_FORMAT].startswith("iso-"):
-        found = keys.algorithm_of(f"{prefix}tpk")
+        found = algorithm_of(f"{prefix}tpk")
         if found and _is_of_size(found, PIN_KEY_BYTES) and not fits_pin(found):
             yield f"{prefix}tpk is a key for {found}, which PIN blocks cannot use"
-    found = keys.algorithm_of(f"{prefix}tmk")
+    found = algorithm_of(f"{prefix}tmk")
     if found and not fits_sign_in(found):
         yield f"{prefix}tmk is a key for {found}, and the answer to a sign-in is enciphered with DES"
 

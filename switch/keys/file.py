@@ -275,13 +275,13 @@ class KeyFile:
         record = self._find(name)
         return None if record is None else self._table.value(record)
 
-    def algorithm_of(self, name: str) -> str | None:
-        """The algorithm of a key by its name, or None where there is none; quicker than ``get``."""
+    def lookup(self, name: str) -> tuple[bytes, str] | None:
+        """The clear key of a name with its algorithm, or None; quicker than ``get``."""
         if name in self._changes:
             changed = self._changes[name]
-            return None if changed is None else changed.algorithm
+            return None if changed is None else (changed.value, changed.algorithm)
         record = self._find(name)
-        return None if record is None else self._table.algorithm(record)
+        return None if record is None else (self._table.value(record), self._table.algorithm(record))
 
     def _merged(self) -> Iterator[tuple[str, int | Key]]:
         """Names with records of the table or changes, in ascending order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.config.terminal_keys import TOLD_MAX, TerminalKeys, misfits
+from switch.config.terminal_keys import TOLD_MAX, TerminalKeys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.pin import build_sign_in_keys
@@ -91,9 +91,13 @@ def table_of(tmp_path, *rows):
         ("none", "none", {"tmk": "aes-256"}, "tmk is a key for aes-256, and the answer to a sign-in is enciphered"),
     ],
 )
-def test_key_of_another_algorithm_than_its_use(tmp_path, keys, mac, pin, algorithms, reason):
+@pytest.mark.parametrize("asked", [(), ("tak", "tpk", "tmk"), ("tmk",)], ids=["unasked", "asked", "in part"])
+def test_key_of_another_algorithm_than_its_use(tmp_path, keys, mac, pin, algorithms, reason, asked):
     put(keys, "10000001", **algorithms)
-    problems = misfits(table_of(tmp_path, ("10000001", mac, pin)), keys)
+    source = TerminalKeys(keys)
+    for usage in asked:
+        source.get(f"terminal/10000001/{usage}")
+    problems = source.misfits(table_of(tmp_path, ("10000001", mac, pin)))
     assert [(one.key, one.severity) for one in problems] == [("line 3", "error")] * bool(reason)
     assert all(reason in one.reason for one in problems)
 
@@ -102,6 +106,6 @@ def test_some_of_many_are_named(tmp_path, keys):
     names = [f"{number:08d}" for number in range(TOLD_MAX + 5)]
     for name in names:
         keys.put(Key(f"terminal/{name}/tak", "tak", "aes-128", generate_value("aes-128")))
-    problems = misfits(table_of(tmp_path, *((name, "cup-sm4", "none") for name in names)), keys)
+    problems = TerminalKeys(keys).misfits(table_of(tmp_path, *((name, "cup-sm4", "none") for name in names)))
     assert [one.key for one in problems] == [*(f"line {3 + number}" for number in range(TOLD_MAX)), ""]
     assert problems[-1].reason == "and 5 more keys that do not fit their use"
