@@ -193,6 +193,7 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
 
 cdef void _name_late(const Transaction *transaction, Reversal *owed) noexcept nogil:
     """Let a reversal that is owed name the part that was approved behind it, from its next attempt on."""
+    owed.is_approved = True
     owed.overtook = owed.attempts > 0
     if owed.source_size == transaction.sent_size:
         memcpy(owed.source, transaction.sent, owed.source_size)       # of which the amount may be another now

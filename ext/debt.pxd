@@ -35,6 +35,10 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept
 """Undo the payment that an advice of the store tells of: cancel the advice (``cause`` is a ``ReversalCause``) if no
 attempt can have left, else store a reversal that waits behind it. The journal position of that, or POSITION_FAILED."""
 
+cdef int64_t reverse_advice(State state, uint32_t number, int cause) noexcept
+"""The same of a payment that is known by its advice, and of its outcome as long as the duplicate window has it. 0 when
+it was taken back before."""
+
 cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept
 """Take back a finished approval, once: by a reversal, or by cancelling the advice that would tell of it (``cause`` is a
 ``ReversalCause``). The journal position of that, 0 when there is nothing to take back, or POSITION_FAILED."""

@@ -20,7 +20,9 @@ from switch.reason cimport (
     REASON_TIMEOUT, takes_note,
 )
 from switch.record cimport RequestPart, unpack_digits
-from switch.reversal cimport CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal
+from switch.reversal cimport (
+    APPROVED_CAUSES, CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal,
+)
 from switch.risk cimport RiskRequest, risk_request
 from switch.route cimport ROUTE_NONE, Route
 from switch.scan cimport FAULT_KIND_ABROAD, FAULT_VALUE, read_number, read_text, scan_message
@@ -199,6 +201,19 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     note_taken_back(state, position, entry.kind, entry.intent)
     if position > entry.position:
         entry.position = position         # a repeat is told so when the reversal is durable
+    return position
+
+
+cdef int64_t reverse_advice(State state, uint32_t number, int cause) noexcept:
+    cdef const Reversal *advice = state.reversals.at(number)
+    cdef int64_t original = advice.original
+    cdef int kind = (<const RequestPart *>advice.request).kind
+    cdef int64_t position
+    if state.duplicates.holds(advice.outcome, advice.outcome_serial):
+        return reverse_outcome(state, advice.outcome, cause)
+    position = take_back_advice(state, number, cause)
+    if position != POSITION_FAILED:
+        note_taken_back(state, position, kind, original)
     return position
 
 
@@ -437,12 +452,13 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
         postpone(state, link, number)
         return
     if reason == REASON_ORIGINAL_NOT_FOUND:
-        if reversal.cause == CAUSE_TERMINAL and reversal.unfound == 0 and not reversal.is_unbooked:
-            # Its terminal was told that it is taken back: somebody must see to it.
+        if reversal.unfound == 0 and not reversal.is_unbooked and (reversal.cause == CAUSE_TERMINAL
+                                                                   or _is_known_approval(reversal)):
+            # Its terminal was told that it is taken back, or its issuer contradicts itself: somebody must see to it.
             state.tell_of(NOTE_REVERSAL_NOT_FOUND, link.number, reversal.rrn, reversal.attempts)
             stats_add(state.meters.stats, state.meters.link[link.number].promises_unfound, 1)
         if (reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns
-                or _is_promised_approval(reversal)):
+                or _is_known_approval(reversal)):
             reversal.overtook = False
             _note_unfound(state, link, reversal)
             postpone(state, link, number)
@@ -469,9 +485,11 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     state.transactions.close(number)
 
 
-cdef bint _is_promised_approval(const Reversal *reversal) noexcept nogil:
-    """Whether a terminal was told that what its issuer had approved is taken back: only an operator gives that up."""
-    return reversal.cause == CAUSE_TERMINAL and reversal.listener == NO_LISTENER and not reversal.is_unbooked
+cdef bint _is_known_approval(const Reversal *reversal) noexcept nogil:
+    """Whether its issuer has approved what is taken back: whatever it says then, only an operator gives that up."""
+    cdef bint is_approved
+    is_approved = reversal.is_approved or APPROVED_CAUSES >> reversal.cause & 1
+    return is_approved and reversal.listener == NO_LISTENER and not reversal.is_unbooked
 
 
 cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:
@@ -502,7 +520,8 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
     if takes_note(reason):
         _note_booked(state, advice)
     else:
-        # What was told to the terminal stands; the issuer does not pay for it.
+        # What was told to the terminal stands; the issuer does not pay for it, nor for what refers to it.
+        note_taken_back(state, state.journal.newest(), (<const RequestPart *>advice.request).kind, advice.original)
         stats_add(state.meters.stats, state.meters.link[link.number].advices_declined, 1)
         state.tell_of(NOTE_ADVICE_DECLINED, link.number, advice.rrn, reason, advice.stood_in)
     _close_advice(state, link, owed)

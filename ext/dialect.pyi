@@ -30,6 +30,7 @@ class DialectTables:
     @property
     def reference_field(self) -> int: ...
     partial_reversed: bool
+    replacement_field: int
     def __init__(
         self,
         *,
@@ -50,6 +51,7 @@ class DialectTables:
         reference: tuple[int, Sequence[tuple[int, int, int, int]]],
         partial_mark: tuple[int, int, str, str] = (0, 0, "", ""),
         partial_reversed: bool = True,
+        replacement_field: int = 0,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:
         """Kind of a message of this dialect; ``ScanError`` when it cannot be read."""

@@ -16,7 +16,7 @@ from switch.listener cimport Listener
 from switch.meters cimport Meters
 from switch.network cimport begin_link, end_link, give_up, send_network, sign_off_link
 from switch.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
-from switch.originals cimport WANTED_BY_REVERSAL, Original, Wanted
+from switch.originals cimport Original, Wanted
 from switch.recalling cimport recall
 from switch.request cimport handle_request, resume_request
 from switch.reversal cimport REVERSAL_SOUGHT, Reversal
@@ -283,7 +283,7 @@ cdef class Engine:
         """
         cdef const Transaction *transaction
         cdef const Reversal *reversal
-        if wanted.by == WANTED_BY_REVERSAL:
+        if not wanted.is_of_request:
             reversal = self.state.reversals.at(wanted.number)
             if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
                 if original is None and not is_certain:

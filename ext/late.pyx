@@ -99,6 +99,7 @@ cdef class LateAnswers:
         if record.late.reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
             return
         if owed != NULL:
+            owed.is_approved = True
             owed.late_minor = record.approved_minor
             return
         if (intent == NULL or intent.is_settled or intent.owed

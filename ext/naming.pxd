@@ -29,6 +29,7 @@ cdef struct Naming:
     uint32_t stan             # the original's; the message's own where it names none
     uint32_t message_class    # second digit of the original's MTI; 0: it does not say
     int64_t named_at          # the original's date and time, their digits as a number; 0: it does not say
+    int64_t own_moment        # the message's own in that form; 0: it has none
     uint64_t occasion         # of its natural key, as the message itself or its original data elements say it
     uint32_t date             # MMDD, the original's; 0: it does not say
     int64_t wall_s            # when the message came

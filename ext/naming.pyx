@@ -2,7 +2,7 @@
 
 from libc.string cimport memcmp, memcpy, memset
 from switch.dialect cimport NO_FIELD, FieldPart, OriginalForm, OriginalPart, kind_traits, mti_class
-from switch.kind cimport KIND_COUNT, KIND_REVERSAL
+from switch.kind cimport KIND_COUNT, KIND_PURCHASE, KIND_REVERSAL
 from switch.registry cimport Terminal
 from switch.scan cimport read_number, read_text
 
@@ -21,11 +21,14 @@ cdef enum:
     DAY_SECONDS = 86_400
     LEAP_DAY = 60                 # 29 February, of the days of a year
     ZONES_APART_SECONDS = 14 * 3_600
-    # By what the STAN is known to be the right one: no likeness in anything else, 6 together, makes up for a step.
+    # By what the STAN is known to be the right one: no likeness in anything else, 9 together, makes up for a step.
     LIKE_BY_DATE = 10
     LIKE_BY_OCCASION = 20
     LIKE_BY_MOMENT = 30
+    LIKE_BY_RRN = 3               # besides the STAN
     ALIKE_SECONDS = 900           # a terminal that gives no name takes back what it has just done
+    STANS_BEHIND_MAX = 499_999    # half of them: what is further ahead is behind
+    STAN_COUNT = 999_999
 
 # Of a leap year, before each month.
 cdef int[12] DAYS_BEFORE = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335]
@@ -151,6 +154,7 @@ cdef void read_naming(Registry registry, DialectTables tables, const MessageInde
         naming.kinds = naming.likely_kinds = kind_traits(kind).refers_to
     naming.stan = key.stan
     naming.occasion = key.occasion
+    naming.own_moment = moment_of(tables, message)
     naming.amount_minor = read_number(tables.spec, message, FIELD_AMOUNT)
     naming.pan_digits = <uint8_t>pan_digits
     memcpy(naming.pan, pan, pan_digits)
@@ -203,6 +207,30 @@ cdef bint _is_right_besides(const Naming *naming, bint is_likely, bint knows_car
     return naming.says or (knows_card and same_amount)
 
 
+cdef bint _is_named(const Naming *naming, const Candidate *candidate) noexcept nogil:
+    """Whether the reference number is the candidate's, and may be meant as its name."""
+    if not naming.rrn[0] or candidate.rrn == NULL or memcmp(naming.rrn, candidate.rrn, NAMED_RRN_BYTES) != 0:
+        return False
+    # A reversal of a void may carry the reference number of the sale that the void was of: the sale is not meant. Many
+    # terminals reverse all that they do with the processing code of a sale: that says nothing against a void.
+    return naming.likely_kinds & (<uint32_t>1 << candidate.kind | <uint32_t>1 << KIND_PURCHASE) != 0
+
+
+cdef bint _has_name(const Naming *naming, const Candidate *candidate) noexcept nogil:
+    """Whether a reversal names its original, which is not the candidate then. What refers to a sale may be reversed
+    with the sale's reference number."""
+    return naming.says or (naming.rrn[0] and not kind_traits(candidate.kind).refers_to)
+
+
+cdef bint _may_be_later(const Naming *naming, const Candidate *candidate) noexcept nogil:
+    """Whether a reversal that names nothing may come after a payment, by its terminal's own count and clock. What its
+    terminal began before, and perhaps never reached us, is not taken for what it has done since."""
+    cdef uint32_t ahead = (naming.stan + STAN_COUNT - candidate.stan) % STAN_COUNT
+    if naming.own_moment and candidate.named_at and naming.own_moment < candidate.named_at:
+        return False
+    return ahead <= STANS_BEHIND_MAX
+
+
 cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil:
     cdef bint knows_card = naming.pan_digits and candidate.pan_digits
     cdef bint same_amount = naming.amount_minor >= 0 and (
@@ -211,6 +239,7 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
     cdef bint other_amount = naming.amount_minor >= 0 and candidate.amount_minor > 0 and not same_amount
     cdef bint same_terminal = memcmp(naming.terminal, candidate.terminal, TERMINAL_BYTES) == 0
     cdef bint is_likely = naming.likely_kinds >> candidate.kind & 1
+    cdef bint is_named = _is_named(naming, candidate)
     cdef int best = LIKE_NOT
     cdef int found
     if not naming.kinds >> candidate.kind & 1 or memcmp(naming.merchant, candidate.merchant, MERCHANT_BYTES) != 0:
@@ -218,11 +247,9 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
     if knows_card and (naming.pan_digits != candidate.pan_digits
                        or memcmp(naming.pan, candidate.pan, naming.pan_digits) != 0):
         return LIKE_NOT
-    # A reversal of a void may carry the reference number of the sale that the void was of: the sale is not meant.
     # Numbers can be guessed, and left over from another payment: a terminal takes back what it has done itself, if it
     # does not say another STAN; and what another one of its merchant has done it may refund with the card at hand.
-    if (naming.rrn[0] and is_likely and candidate.rrn != NULL
-            and memcmp(naming.rrn, candidate.rrn, NAMED_RRN_BYTES) == 0
+    if (is_named
             and (same_terminal and not (naming.has_data and naming.stan != candidate.stan)
                  if naming.is_whole else same_terminal or knows_card)
             and (same_amount or (knows_card and not (naming.is_whole and other_amount)))):
@@ -244,9 +271,9 @@ cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nog
             found = LIKE_NOT
         if found:
             found += 2 * knows_card + 2 * same_amount + (naming.message_class == candidate.message_class)
-            found += naming.date != 0 and naming.date == candidate.date
+            found += LIKE_BY_RRN * is_named + (naming.date != 0 and naming.date == candidate.date)
         best = max(best, found)
-    if (best == LIKE_NOT and is_likely and not naming.says and naming.is_whole and same_terminal and knows_card
-            and same_amount and candidate.age_s <= ALIKE_SECONDS):
+    if (best == LIKE_NOT and is_likely and naming.is_whole and not _has_name(naming, candidate) and same_terminal
+            and knows_card and same_amount and candidate.age_s <= ALIKE_SECONDS and _may_be_later(naming, candidate)):
         best = LIKE_ALIKE
     return best

@@ -6,10 +6,6 @@ from switch.naming cimport Naming
 from switch.record cimport RequestPart
 from switch.transaction cimport DeadlineList
 
-cdef enum WantedBy:
-    WANTED_BY_REVERSAL        # an entry of the store of what is owed
-    WANTED_BY_REQUEST         # a transaction that waits for it
-
 cdef enum:
     RECENT_MAX = 256
     REFERENCE_ROOM = 64       # characters of what names an original
@@ -77,7 +73,7 @@ cdef class Wanted:
     """A look-up: made by the state machine, answered by whoever drives it."""
     cdef Naming naming
     cdef readonly int64_t asked_at        # the answer must know the journal up to this position
-    cdef int by                   # WantedBy
+    cdef readonly bint is_of_request      # a transaction waits for it; else an entry of the store of what is owed
     cdef uint32_t number          # of the entry or transaction
     cdef uint32_t terminal        # of the transaction
     cdef uint64_t serial          # of the inquiry: tells a reused entry from the one that asked

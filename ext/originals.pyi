@@ -5,6 +5,7 @@ from switch.transaction import DeadlineList
 @final
 class Wanted:
     asked_at: int
+    is_of_request: bool
 
 @final
 class Inquiries:

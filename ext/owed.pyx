@@ -10,6 +10,7 @@ from switch.journal cimport POSITION_FAILED
 from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
 from switch.note_queue cimport NOTE_REVERSAL_OVERDUE
+from switch.originals cimport ANY_ORIGINAL
 from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
 from switch.reversal import CAUSES
 from switch.reversal cimport (
@@ -266,6 +267,7 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
     position = state.journal.closed(reversal, name_text, reason_text)
     if position == POSITION_FAILED:
         raise NotOwed("the journal cannot be written, so nothing is given up")
+    state.inquiries.note_reference(position, ANY_ORIGINAL)
     outcome = OUTCOME_NONE if reversal.is_advice else state.duplicates.begun_at(reversal.original)
     if outcome != OUTCOME_NONE:
         state.duplicates.at(outcome).given_up = True

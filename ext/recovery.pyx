@@ -23,7 +23,7 @@ from switch.record cimport (
     TERMINAL_BYTES, RequestPart, ReversedPart, read_record, unpack_digits,
 )
 from switch.remembering cimport WindowFiller
-from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, Reversal, takes_back
+from switch.reversal cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, SOUGHT_NOW, Reversal, takes_back
 from switch.segment cimport SegmentWriter
 from switch.upkeep cimport names_of
 
@@ -386,11 +386,12 @@ cdef class Recovery(Visitor):
         reversal.resumed = True
         reversal.unfound = kept.unfound
         reversal.is_unbooked = kept.is_unbooked
+        reversal.is_approved = kept.is_approved
         hold_stans(self.state, link, reversal)
         if reversal.listener == NO_LISTENER:
             reversal.bookable_until_ns = reversal.stored_ns + link.reversals.horizon_ns
         elif reversal.original == 0 and reversal.attempts == 0:
-            self.state.reversals.seek(link.reversals, number, 0)
+            self.state.reversals.seek(link.reversals, number, self.state.calendar.now_ns, SOUGHT_NOW)
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
             self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))

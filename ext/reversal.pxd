@@ -9,7 +9,6 @@ cdef enum:
     REVERSAL_LEVELS = 16      # doublings of the pause between attempts, at most
     NO_LISTENER = 0xFFFF
     READY_LANES = 32          # among which the terminals of a queue are spread
-    SOUGHT_AGAIN_NS = 1_000_000_000       # after a look-up that brought nothing certain
     DEFERRED_NS = 1_000_000_000           # after which it is seen whether what refers to an original has ended
 
 cdef enum ReversalState:
@@ -20,6 +19,12 @@ cdef enum ReversalState:
     REVERSAL_SOUGHT           # a terminal's own: its original is looked up first
     REVERSAL_BEHIND           # waits until the advice that it takes back is acknowledged
     REVERSAL_DEFERRED         # waits until nothing that refers to its original is at an issuer, or owed
+
+cdef enum Sought:             # when an original is looked up
+    SOUGHT_NOW
+    SOUGHT_AGAIN              # a second after a look-up that brought nothing certain
+    SOUGHT_RARELY             # a minute after one of what cannot be taken back for longer than that
+    SOUGHT_END
 
 cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
     CAUSE_UNKNOWN
@@ -37,9 +42,14 @@ cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
 cdef bint takes_back(int cause) noexcept nogil
 """Whether a CANCELLED of this cause takes its original back; else it ends a terminal's reversal, and no more."""
 
+cdef enum:
+    # Of what the issuer has approved for sure.
+    APPROVED_CAUSES = (1 << CAUSE_UNTOLD | 1 << CAUSE_TERMINAL | 1 << CAUSE_LATE | 1 << CAUSE_PARTIAL
+                       | 1 << CAUSE_UNUSABLE)
+
 cdef struct Reversal:
     uint8_t state
-    uint8_t level             # of the pause that it is in
+    uint8_t level             # of the pause that it is in; sought: of its list
     uint8_t cause             # ReversalCause
     uint8_t is_advice         # it tells of a payment; else it takes one back
     uint8_t kind              # advice: what it is sent as
@@ -50,6 +60,8 @@ cdef struct Reversal:
     uint8_t is_stranger       # a terminal's own, of a request that is not known here
     uint8_t is_unbooked       # what it takes back was approved here, and its issuer has not taken note of that
     uint8_t is_referred       # advice: something may refer to its payment
+    uint8_t was_found         # sought: a look-up has found its original for certain
+    uint8_t is_approved       # its issuer has approved what it takes back, and said so late
     uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t terminal         # registry index of whose request it is; TERMINAL_NONE: not registered any more
@@ -67,6 +79,7 @@ cdef struct Reversal:
     int16_t fault_field       # of what is unsendable: the field that is at fault
     uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
     uint64_t inquiry          # sought: its number, 0 as long as nobody was asked
+    int64_t unsure_since_ns   # sought: since when no look-up has brought anything certain; 0: the last one has
     int64_t stored_ns
     int64_t due_ns
     # Until then its original may still be booked: what is not found in an attempt sent before may yet be charged.
@@ -103,7 +116,7 @@ cdef class ReversalQueue:
     cdef ReadyLanes ready                         # of requests that are known here
     cdef ReadyLanes strangers_ready
     cdef uint32_t _picks
-    cdef ReversalList sought                      # those of which nobody was asked yet
+    cdef ReversalList sought[SOUGHT_END]         # those of which nobody was asked yet
     cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
     cdef ReversalList deferred
     cdef readonly uint32_t depth                  # all that are not acknowledged
@@ -152,9 +165,8 @@ cdef class ReversalStore:
     cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
     cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t due_ns) noexcept nogil
-    cdef bint is_sought(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
-    cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil
+    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
+    cdef uint32_t next_sought(self, ReversalQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void refer(self, uint32_t number, int64_t original) noexcept nogil
     cdef void defer(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil

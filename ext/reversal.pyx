@@ -31,6 +31,9 @@ CAUSES = {
 cdef bint takes_back(int cause) noexcept nogil:
     return cause != CAUSE_SETTLED and cause != CAUSE_WITHHELD
 
+# By ``Sought``: how long it waits until its original is looked up.
+cdef int64_t[SOUGHT_END] SOUGHT_PAUSES_NS = [0, 1_000_000_000, 60_000_000_000]
+
 
 @cython.final
 cdef class ReversalQueue:
@@ -55,8 +58,9 @@ cdef class ReversalQueue:
         for lane in range(READY_LANES):
             self.ready.lane[lane].head = self.ready.lane[lane].tail = REVERSAL_NONE
             self.strangers_ready.lane[lane].head = self.strangers_ready.lane[lane].tail = REVERSAL_NONE
-        self.sought.head = self.sought.tail = REVERSAL_NONE
         self.deferred.head = self.deferred.tail = REVERSAL_NONE
+        for level in range(SOUGHT_END):
+            self.sought[level].head = self.sought[level].tail = REVERSAL_NONE
         for level in range(REVERSAL_LEVELS):
             self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
 
@@ -265,25 +269,35 @@ cdef class ReversalStore:
         self._make_ready(queue, number)
         return True
 
-    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t due_ns) noexcept nogil:
-        """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up, which
-        is not before ``due_ns``."""
-        if self._pool[number].state == REVERSAL_READY:
+    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil:
+        """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up. Those
+        that are looked up rarely hold up none of the others."""
+        cdef Reversal *reversal = &self._pool[number]
+        if reversal.state == REVERSAL_READY:
             self._unready(queue, number)
-        self._pool[number].state = REVERSAL_SOUGHT
-        self._pool[number].inquiry = 0
-        self._pool[number].due_ns = due_ns
-        self._append(&queue.sought, number)
+        reversal.state = REVERSAL_SOUGHT
+        reversal.inquiry = 0
+        reversal.level = <uint8_t>when
+        reversal.due_ns = now_ns + SOUGHT_PAUSES_NS[when]
+        self._append(&queue.sought[reversal.level], number)
 
-    cdef bint is_sought(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
-        """Whether the original of one has to be looked up now."""
-        return queue.sought.head != REVERSAL_NONE and self._pool[queue.sought.head].due_ns <= now_ns
+    cdef uint32_t next_sought(self, ReversalQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
+        """Take the one whose original has to be looked up now out of its list; REVERSAL_NONE when there is none.
 
-    cdef uint32_t next_sought(self, ReversalQueue queue) noexcept nogil:
-        """Take the one to be looked up next out of its list; there is one."""
-        cdef uint32_t number = queue.sought.head
-        self._unlink(&queue.sought, number)
-        return number
+        Args:
+            queue: Of its link.
+            now_ns: The time.
+            durable: The journal position up to which all is on the disk: what it may take back stands before it.
+        """
+        cdef uint32_t number
+        cdef int level
+        for level in range(SOUGHT_END):
+            number = queue.sought[level].head
+            if (number != REVERSAL_NONE and self._pool[number].due_ns <= now_ns
+                    and self._pool[number].position <= durable):
+                self._unlink(&queue.sought[level], number)
+                return number
+        return REVERSAL_NONE
 
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil:
         """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""
@@ -318,7 +332,7 @@ cdef class ReversalStore:
         elif reversal.state == REVERSAL_DEFERRED:
             self._unlink(&queue.deferred, number)
         elif reversal.state == REVERSAL_SOUGHT and reversal.inquiry == 0:
-            self._unlink(&queue.sought, number)
+            self._unlink(&queue.sought[reversal.level], number)
         elif reversal.state == REVERSAL_BEHIND:
             for advice in range(self.top):
                 if self._pool[advice].state != REVERSAL_FREE and self._pool[advice].follower == number + 1:

@@ -11,13 +11,13 @@ from switch.link cimport Link
 from switch.listener cimport Listener
 from switch.meters cimport LIMIT_ORIGINALS, LIMIT_TRANSACTIONS
 from switch.naming cimport occasion_of, read_naming
-from switch.originals cimport WANTED_BY_REQUEST, WANTED_BY_REVERSAL, Inquiries, Referred, Wanted
+from switch.originals cimport Inquiries, Referred, Wanted
 from switch.reason cimport (
     REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.recalling cimport set_moment
 from switch.registry cimport TERMINAL_NONE
-from switch.reversal cimport Reversal
+from switch.reversal cimport REVERSAL_NONE, Reversal
 from switch.scan cimport read_number, read_text, scan_message
 from switch.stats cimport stats_add
 from switch.transaction cimport (
@@ -96,13 +96,9 @@ cdef list take_wanted(State state):
     cdef list found = []
     cdef Link link
     cdef uint32_t number
+    cdef Py_ssize_t most
     cdef Transaction *transaction
     cdef int64_t durable = state.journal.durable
-    for link in state.links:
-        # What it may take back was written down before it.
-        while (state.reversals.is_sought(link.reversals, state.calendar.now_ns) and len(found) < ASKED_AT_ONCE_MAX
-                and state.reversals.at(link.reversals.sought.head).position <= durable):
-            found.append(wanted_by_reversal(state, state.reversals.next_sought(link.reversals)))
     number = state.inquiries.waiting.head
     while number != <uint32_t>TRANSACTION_NONE and len(found) < ASKED_AT_ONCE_MAX:
         transaction = state.transactions.at(number)
@@ -111,6 +107,14 @@ cdef list take_wanted(State state):
             transaction.is_asked = True
             found.append(wanted_by_request(state, number))
         number = transaction.next
+    # Of requests and of reversals so many each: neither keeps the other waiting.
+    most = len(found) + ASKED_AT_ONCE_MAX
+    for link in state.links:
+        while len(found) < most:
+            number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, durable)
+            if number == REVERSAL_NONE:
+                break
+            found.append(wanted_by_reversal(state, number))
     return found
 
 
@@ -122,7 +126,7 @@ cdef Wanted wanted_by_reversal(State state, uint32_t number):
     cdef NaturalKey key
     cdef int size
     reversal.inquiry = state.inquiries.next_serial()
-    wanted.by = WANTED_BY_REVERSAL
+    wanted.is_of_request = False
     wanted.number = number
     wanted.serial = reversal.inquiry
     wanted.asked_at = state.journal.durable
@@ -145,7 +149,7 @@ cdef Wanted wanted_by_request(State state, uint32_t number):
     cdef const Transaction *transaction = state.transactions.at(number)
     cdef DialectTables tables = (<Listener>state.listeners[transaction.listener]).tables
     cdef Wanted wanted = Wanted.__new__(Wanted)
-    wanted.by = WANTED_BY_REQUEST
+    wanted.is_of_request = True
     wanted.number = number
     wanted.serial = transaction.departure
     wanted.terminal = transaction.terminal

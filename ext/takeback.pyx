@@ -4,9 +4,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.allowance cimport can_pass_on, can_take_back, count_no_place
 from switch.debt cimport (
-    give_up, note_taken_back, pay, reverse, reverse_outcome, take_back_advice,
+    give_up, note_taken_back, pay, reverse, reverse_advice, reverse_outcome, take_back_advice,
 )
-from switch.dialect cimport DialectTables
+from switch.dialect cimport NO_FIELD, DialectTables
 from switch.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.identity cimport NOT_REFUSED
 from switch.journal cimport POSITION_FAILED, POSITION_NEVER
@@ -28,10 +28,11 @@ from switch.recalling cimport describe_advice, describe_candidate, recall, set_m
 from switch.record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.registry cimport TERMINAL_NONE
 from switch.reversal cimport (
-    CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_WITHHELD, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN_NS, Reversal,
+    CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_WITHHELD, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN, SOUGHT_NOW,
+    SOUGHT_RARELY, Reversal,
 )
 from switch.route cimport ROUTE_NONE
-from switch.scan cimport read_number, scan_message
+from switch.scan cimport MessageIndex, read_number, read_text, scan_message
 from switch.seeking cimport check_taking_back, link_named, wait_for_original, wanted_by_reversal
 from switch.stats cimport stats_add
 from switch.transaction cimport PAN_MAX, TRANSACTION_SEEKING, NaturalKey
@@ -39,12 +40,13 @@ from switch.transaction cimport PAN_MAX, TRANSACTION_SEEKING, NaturalKey
 cdef enum:
     FIELD_AMOUNT = 4
     FIELD_CURRENCY = 49
+    AMOUNT_DIGITS = 12
+    REPLACEMENT_BYTES = 64        # at least those of field 95: the amount, and what else is replaced
     CLASS_AUTHORIZATION = 1
     CLASS_FINANCIAL = 2
     WAITS = -2                    # beside the reasons: its answer waits for the look-up
     RECORDS_SPARE = 4096          # heads and parts of a REVERSAL and a CANCELLED
     UNSURE_SECONDS = 60           # so long a look-up that brings neither yes nor no is tried again
-    SOUGHT_RARELY_SECONDS = 60    # what cannot be taken back for longer than that is tried again so seldom
 
 
 cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
@@ -57,6 +59,9 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
     read_naming(state.registry, channel.listener.tables, &state.request, key, KIND_REVERSAL, state.pan,
                 state.pan_digits, &naming)
     set_moment(state, state.calendar.now_ns, &naming)
+    if _is_of_a_part(channel.listener.tables, &state.request):
+        finish_reversal(state, channel, headers, terminal, REASON_INVALID_AMOUNT, outcome)
+        return
     original = _find_original(state, key, &naming)
     advice = _find_advice(state, key, &naming) if original == OUTCOME_NONE else REVERSAL_NONE
     if advice != REVERSAL_NONE:
@@ -64,8 +69,7 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
             reason = REASON_INVALID_AMOUNT
         elif state.inquiries.refuses_excess and state.reversals.at(advice).is_referred:
             reason = _look_first(state, channel, headers, key.terminal, outcome, &naming)
-        elif (not can_take_back(state)
-                or take_back_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED):
+        elif not can_take_back(state) or reverse_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
             reason = REASON_SYSTEM_MALFUNCTION
     elif original == OUTCOME_NONE:
         reason = _give_up(state, channel.listener, key.terminal, &naming)
@@ -87,6 +91,20 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
             reason = REASON_SYSTEM_MALFUNCTION
     if reason != WAITS:
         finish_reversal(state, channel, headers, terminal, reason, outcome)
+
+
+cdef bint _is_of_a_part(DialectTables tables, const MessageIndex *reversal) noexcept nogil:
+    """Whether a part of the original is to stand; all of it would be taken back."""
+    cdef uint8_t replacing[REPLACEMENT_BYTES]
+    cdef int i
+    if (tables.replacement_field == NO_FIELD
+            or read_text(tables.spec, reversal, tables.replacement_field, replacing, REPLACEMENT_BYTES)
+            < AMOUNT_DIGITS):
+        return False
+    for i in range(AMOUNT_DIGITS):
+        if replacing[i] != c"0":
+            return True
+    return False
 
 
 cdef bint _differs(const Naming *naming, int64_t amount_minor) noexcept nogil:
@@ -274,7 +292,7 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
     if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
                0, 0, CAUSE_TERMINAL, False) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
-    state.reversals.seek(link.reversals, state.stored_reversal, state.calendar.now_ns)
+    state.reversals.seek(link.reversals, state.stored_reversal, state.calendar.now_ns, SOUGHT_NOW)
     if not state.journal.is_searched:
         recall_reversal(state, link)
     return REASON_APPROVED
@@ -326,22 +344,37 @@ cdef int64_t _take_back_stored(State state, Original original) noexcept:
                    original.request.refers_to, CAUSE_TERMINAL, original.is_unbooked)
 
 
-cdef void _seek_again(State state, uint32_t number, int64_t pause_ns) noexcept:
-    """Look the original of a reversal of the store up once more, later."""
+cdef void _seek_again(State state, uint32_t number, int when) noexcept:
+    """Look the original of a reversal of the store up once more."""
     state.reversals.seek((<Link>state.links[state.reversals.at(number).link]).reversals, number,
-                         state.calendar.now_ns + pause_ns)
+                         state.calendar.now_ns, when)
 
 
 cdef void _withhold(State state, uint32_t number, Original original, int reason) noexcept:
     """Never send a reversal that its terminal was promised: what stands besides forbids it."""
     cdef const Reversal *reversal = state.reversals.at(number)
     if state.journal.cancelled(reversal.position, original.position, CAUSE_WITHHELD) == POSITION_FAILED:
-        _seek_again(state, number, SOUGHT_AGAIN_NS)
+        _seek_again(state, number, SOUGHT_AGAIN)
         return
     state.tell_of(NOTE_REVERSAL_WITHHELD, reversal.link, original.rrn, reason)
     stats_add(state.meters.stats, state.meters.link[reversal.link].promises_withheld, 1)
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     give_up(state, number)
+
+
+cdef bint _seek_the_unsure(State state, uint32_t number) noexcept:
+    """Look once more for what a look-up could not tell of: for a while, and for ever where one has found it before.
+    False when that has been tried for long enough."""
+    cdef Reversal *reversal = state.reversals.at(number)
+    if reversal.unsure_since_ns == 0:
+        reversal.unsure_since_ns = state.calendar.now_ns
+    if state.calendar.now_ns - reversal.unsure_since_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000:
+        _seek_again(state, number, SOUGHT_AGAIN)
+    elif reversal.was_found:
+        _seek_again(state, number, SOUGHT_RARELY)
+    else:
+        return False
+    return True
 
 
 cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain, int64_t asked_at) noexcept:
@@ -352,19 +385,20 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
     cdef bint is_new = state.calendar.now_ns - reversal.stored_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000
     cdef int reason
     if original is not None:
-        is_certain = True
+        is_certain = reversal.was_found = True
         if state.inquiries.is_outdated(asked_at, original):
-            _seek_again(state, number, 0)
+            _seek_again(state, number, SOUGHT_NOW)
             return
+    if is_certain:
+        reversal.unsure_since_ns = 0
     if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
         amount_minor = read_number(tables.spec, &state.sent, FIELD_AMOUNT)
     if original is not None and amount_minor >= 0 and amount_minor not in (original.request.amount_minor,
                                                                            original.worth()):
         original = None                   # it cannot be the whole of it: its issuer is asked in the terminal's words
     if original is None:
-        if not is_certain and is_new:
-            # Its issuer would not know it by the terminal's words, and say that there is nothing to take back.
-            _seek_again(state, number, SOUGHT_AGAIN_NS)
+        # Its issuer would not know it by the terminal's words, and say that there is nothing to take back.
+        if not is_certain and _seek_the_unsure(state, number):
             return
         stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN],
                   1)
@@ -374,7 +408,7 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
     reason = check_taking_back(state, original)
     if reason != NOT_REFUSED:
         if original.is_undecided:
-            _seek_again(state, number, SOUGHT_AGAIN_NS)       # what refers to it may be declined yet, or time out
+            _seek_again(state, number, SOUGHT_AGAIN)       # what refers to it may be declined yet, or time out
         else:
             _withhold(state, number, original, reason)
         return
@@ -383,8 +417,7 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
             or _take_back_original(state, original) == POSITION_FAILED
             or state.journal.cancelled(reversal.position, original.position, CAUSE_SETTLED) == POSITION_FAILED):
         # Nothing could be stored just now: once more, later. Where its link is gone an operator is told each time.
-        _seek_again(state, number, SOUGHT_AGAIN_NS if is_new else
-                    <int64_t>SOUGHT_RARELY_SECONDS * 1_000_000_000)
+        _seek_again(state, number, SOUGHT_AGAIN if is_new else SOUGHT_RARELY)
         return
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     give_up(state, number)
@@ -395,10 +428,13 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
 
 cdef void recall_reversal(State state, Link link) noexcept:
     cdef Wanted wanted
-    if (not state.reversals.is_sought(link.reversals, state.calendar.now_ns)
-            or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
+    cdef uint32_t number
+    if not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
         return
-    wanted = wanted_by_reversal(state, state.reversals.next_sought(link.reversals))
+    number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, state.journal.newest())
+    if number == REVERSAL_NONE:
+        return
+    wanted = wanted_by_reversal(state, number)
     settle_reversal(state, wanted.number, recall(state, &wanted.naming, False), True, state.journal.newest())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from switch.dialect import DialectTables
-from switch.dialects.building import FieldMeaning, build
+from switch.dialects.building import Built, FieldMeaning, build
 from switch.dialects.causes import explain
 from switch.dialects.layout import Entry
 from switch.dialects.model import ENTRY_MODES, DialectFile, KindEntry, MacRules, OriginalData, ResponseCodes
@@ -98,11 +98,11 @@ def load_dialect(name_or_path: str | Path) -> Dialect:
         built = None
     if built is None or found:
         raise DialectError(explain(source))
-    tables = DialectTables(name=source.name, spec=built.spec, **_table_arguments(file, built.layout, built.unkept))
+    tables = DialectTables(name=source.name, spec=built.spec, **_table_arguments(file, built))
     return Dialect(source.name, file, built.layout, built.meanings, built.spec, built.framing, built.unkept, tables)
 
 
-def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: frozenset[int]) -> dict[str, Any]:
+def _table_arguments(file: DialectFile, built: Built) -> dict[str, Any]:
     """The keyword arguments of ``DialectTables`` beside name and specification."""
     return {
         "mti_version": file.mti_version,
@@ -119,19 +119,25 @@ def _table_arguments(file: DialectFile, layout: Mapping[str, Entry], unkept: fro
         "entry_modes": _entry_modes(file),
         "partial_mark": _partial_mark(file),
         "partial_reversed": file.partial_approval.reversal_amount == "approved",
+        "replacement_field": _field_called("replacement_amounts", built),
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
             "algorithm": ALGORITHMS.index(file.mac.algorithm),
             "padding": file.mac.padding - 1,
             "form": ("binary", "hex").index(file.mac.form),
-            "size": _mac_size(layout),
+            "size": _mac_size(built.layout),
             "fields": None if file.mac.coverage == "up-to-mac" else [_number(name) for name in file.mac.coverage],
             "kinds": [Kind[kind.upper()] for kind in file.mac.kinds],
         },
-        "unkept": unkept,
+        "unkept": built.unkept,
         "original": _original_form(file, file.original_data),
         "reference": _original_form(file, file.reference or file.original_data),
     }
+
+
+def _field_called(key: str, built: Built) -> int:
+    """The number of a field by its key; 0 where the dialect has none."""
+    return next((number for number, meaning in built.meanings.items() if meaning.key == key), 0)
 
 
 def _original_form(file: DialectFile, data: OriginalData | None) -> tuple[int, list[tuple[int, int, int, int]]]:

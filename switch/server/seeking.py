@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import threading
 from pathlib import Path
@@ -20,6 +21,9 @@ IDLE_SECONDS = 1.0
 """After so long without a question the thread looks whether a segment lacks its index."""
 
 STOP_SECONDS = 5.0
+END, OF_REQUEST, OF_REVERSAL = range(3)
+"""In which order what waits is heeded."""
+
 log = get_logger(__name__)
 
 
@@ -52,7 +56,9 @@ class Seeker:
         self._cut_off_counter = stats.counter(
             "authswitch_originals_cut_off_total", "Look-ups that ended before all that may be meant was looked at."
         )
-        self._questions: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
+        # What a terminal waits for goes first; reversals have been answered already.
+        self._questions: queue.PriorityQueue[tuple[int, int, Wanted | None]] = queue.PriorityQueue()
+        self._asked = itertools.count()
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._finder: Finder | None = None
@@ -75,7 +81,7 @@ class Seeker:
             self._timer.cancel()
             self._timer = None
         if self._thread is not None:
-            self._questions.put(None)
+            self._questions.put((END, 0, None))
             self._thread.join(STOP_SECONDS)
             self._thread = None
 
@@ -90,7 +96,8 @@ class Seeker:
 
     def _poll(self) -> None:
         for wanted in self._engine.take_wanted():
-            self._questions.put(wanted)
+            urgency = OF_REQUEST if wanted.is_of_request else OF_REVERSAL
+            self._questions.put((urgency, next(self._asked), wanted))
         self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
 
     def _settle(self, wanted: Wanted, original: Original | None, is_certain: bool) -> None:
@@ -103,7 +110,7 @@ class Seeker:
     def _run(self) -> None:
         while True:
             try:
-                wanted = self._questions.get(timeout=IDLE_SECONDS)
+                _, _, wanted = self._questions.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 self._index_one()
                 continue

@@ -32,10 +32,11 @@ def test_approval_after_a_reversal_that_was_not_found_is_reversed(world):
     second = issuer.read_one()
     assert (second["t"], second["38"], second["37"]) == ("0420", "A1B2C3", asked["37"])
     assert second["90"][4:10] == asked["11"]
-    issuer.answer(second, "25")  # asked after the approval: now it counts
-    assert world.engine.owed == 0
+    issuer.answer(second, "25")  # asked after the approval: it contradicts itself, and an operator has to see to it
+    assert world.engine.owed == 1
+    assert [name for name, _ in world.notes].count("reversal_not_found") == 1
     issuer.answer(asked)
-    assert world.engine.owed == 0
+    assert world.engine.owed == 1
     assert terminal.read() == []
 
 
@@ -74,7 +75,7 @@ def test_approval_while_the_reversal_is_at_the_issuer(world):
     second = issuer.read_one()
     assert second["t"] == "0421"
     issuer.answer(second, "25")
-    assert world.engine.owed == 0
+    assert world.engine.owed == 1
 
 
 @pytest.mark.parametrize("code", ["00", "94"])

@@ -87,6 +87,63 @@ def test_reference_number_left_over_from_another_payment_does_not_name_it():
     assert terminal.ask(request)["39"] == "00"
 
 
+NAMELESS = {
+    "another number": {"f37": "701500000001", "f11": "000950"},
+    "a STAN of before": {"f11": "999000"},
+    "a moment of before": {"f7": "0115075900", "f11": "000950"},
+}
+
+
+@pytest.mark.parametrize("later_s", [1, LATER_S])
+@pytest.mark.parametrize("says", [None, *NAMELESS])
+def test_what_is_alike_is_not_meant_where_something_speaks_of_another_payment(says, later_s):
+    """The terminal takes back what was refused, or never came here, and has paid with the same card since."""
+    world, _, bank, request, asked, _ = started()
+    terminal = world.later(later_s)
+    reversal = taking_back(world, request, named=False, **NAMELESS.get(says, {"f11": "000950"}))
+    assert terminal.ask(reversal)["39"] == "00"
+    assert (asked["11"] in stans_taken_back(world, bank)) == (says is None)
+
+
+@pytest.mark.parametrize("later_s", [1, LATER_S])
+@pytest.mark.parametrize("kind", ["void", "refund"])
+def test_reference_number_names_a_void_or_refund_whatever_the_processing_code_is(kind, later_s):
+    """Terminals reverse all that they do as if it were a sale."""
+    world, terminal, bank, request, _, told = started()
+    follower = referring(world, kind, request, told)
+    asked, followed = approve(world, terminal, bank, follower)
+    terminal = world.later(later_s)
+    reversal = taking_back(world, follower, named=False, f3="000000", f37=followed["37"], f11="000950", f90=None)
+    assert terminal.ask(reversal)["39"] == "00"
+    assert stans_taken_back(world, bank) == [asked["11"]]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_reference_number_tells_payments_of_one_stan_and_moment_apart(which):
+    """A frame that was sent again when the duplicate window had forgotten it is another payment."""
+    world, _, bank, request, asked, told = started()
+    again = approve(world, world.later(LATER_S), bank, request, f38="Z9Y8X7")
+    terminal = world.later(LATER_S)
+    meant = ((asked, told), again)[which]
+    terminal.send(referring(world, "void", request, meant[1], f38=None))
+    world.tick()
+    sent = bank.read_one()
+    assert (sent["90"][4:10], sent["38"]) == (meant[0]["11"], ("A1B2C3", "Z9Y8X7")[which])
+
+
+@pytest.mark.parametrize(("stands", "code"), [("000000005000", "13"), ("000000000000", "00")])
+@pytest.mark.parametrize("spoken", ["iso87-ascii", "iso87-binary"])
+def test_reversal_of_a_part_is_not_taken_for_one_of_the_whole(spoken, stands, code):
+    """Field 95 says what stands in place of the amount: no dialect here carries that on."""
+    world = world_of(spoken, "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    asked, _ = approve(world, terminal, bank, request)
+    replaced = stands + "0" * 12 + "C00000000" + "C00000000"
+    assert terminal.ask(taking_back(world, request, f95=replaced))["39"] == code
+    assert (asked["11"] in stans_taken_back(world, bank)) == (code == "00")
+
+
 @pytest.mark.parametrize(("days", "is_meant"), [(0.5, True), (20, False)])
 def test_stan_that_began_anew_is_not_the_one_of_weeks_ago(days, is_meant):
     """A terminal that says no moment; and what it takes back may never have come here."""
