@@ -19,7 +19,7 @@ cdef enum:
     CLASS_NETWORK = 8
 
 
-cdef int identify(State state, TerminalChannel channel, int kind, uint32_t *terminal_number) noexcept:
+cdef int identify(State state, TerminalChannel channel, bint tells, uint32_t *terminal_number) noexcept:
     cdef uint8_t terminal_id[ID_ROOM]
     cdef uint8_t merchant_id[ID_ROOM]
     cdef Listener listener = channel.listener
@@ -34,26 +34,26 @@ cdef int identify(State state, TerminalChannel channel, int kind, uint32_t *term
         merchant_number = state.registry.find_merchant(merchant_id, size)
     if not merchant_may_lack:
         if merchant_number == TERMINAL_NONE or state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
-            return _refused(state, channel, REASON_UNKNOWN_MERCHANT,
+            return _refused(state, channel, tells, REASON_UNKNOWN_MERCHANT,
                             STRANGER_MERCHANT if merchant_number == TERMINAL_NONE else STRANGER_MERCHANT_CLOSED)
     size = read_text(listener.tables.spec, &state.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
     if size > 0:
         number = state.registry.find_terminal(terminal_id, size)
     if number == TERMINAL_NONE:
-        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL)
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL)
     terminal = state.registry.terminal(number)
     if merchant_may_lack:
         merchant_number = terminal.merchant
         if state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
-            return _refused(state, channel, REASON_UNKNOWN_MERCHANT, STRANGER_MERCHANT_CLOSED)
+            return _refused(state, channel, tells, REASON_UNKNOWN_MERCHANT, STRANGER_MERCHANT_CLOSED)
     if terminal.merchant != merchant_number:
-        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_OTHER_MERCHANT)
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_OTHER_MERCHANT)
     if terminal.state != PARTY_ACTIVE:
-        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL_CLOSED)
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL_CLOSED)
     if not (terminal.listeners_allowed >> listener.number) & 1:
-        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_LISTENER)
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_LISTENER)
     if listener.binds_identity and not _certificate_fits(state, channel, number):
-        return _refused(state, channel, REASON_UNKNOWN_TERMINAL, STRANGER_CERTIFICATE)
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_CERTIFICATE)
     terminal_number[0] = number
     return NOT_REFUSED
 
@@ -66,9 +66,11 @@ cdef void _say(State state, Listener listener, int field, uint8_t *out, int room
         memcpy(out, text, min(size, room))
 
 
-cdef int _refused(State state, TerminalChannel channel, int reason, Stranger why) noexcept:
+cdef int _refused(State state, TerminalChannel channel, bint tells, int reason, Stranger why) noexcept:
     """Tell why somebody is not who may speak here; ``reason``, for a caller to hand on."""
     cdef uint8_t said[TERMINAL_ID_MAX + MERCHANT_ID_MAX]
+    if not tells:
+        return reason
     memset(said, 0, sizeof(said))
     _say(state, channel.listener, FIELD_TERMINAL, said, TERMINAL_ID_MAX)
     _say(state, channel.listener, FIELD_MERCHANT, said + TERMINAL_ID_MAX, MERCHANT_ID_MAX)

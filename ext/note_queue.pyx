@@ -39,9 +39,9 @@ def _entry(value):
 
 STRANGERS = (
     "merchant not registered",
-    "merchant closed",
+    "merchant suspended or closed",
     "terminal not registered",
-    "terminal closed",
+    "terminal suspended or closed",
     "terminal of another merchant",
     "terminal not allowed on this listener",
     "the certificate is not this terminal's",

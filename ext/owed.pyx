@@ -2,7 +2,7 @@
 
 import heapq
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.debt cimport give_up
 from switch.dialect cimport DialectTables
 from switch.duplicate cimport OUTCOME_NONE
@@ -11,7 +11,7 @@ from switch.link cimport LINK_UP, Link
 from switch.listener cimport Listener
 from switch.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.originals cimport ANY_ORIGINAL
-from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES
+from switch.record cimport MERCHANT_BYTES, RequestPart, TERMINAL_BYTES, unpack_digits
 from switch.reversal import CAUSES
 from switch.reversal cimport (
     NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_DEFERRED, REVERSAL_FREE, REVERSAL_PAUSED,
@@ -20,6 +20,7 @@ from switch.reversal cimport (
 from switch.scan cimport fault_key, read_number, read_text, scan_message
 from switch.state cimport State
 from switch.stats cimport stats_add
+from switch.transaction cimport PAN_MAX
 
 cdef enum:
     FIELD_AMOUNT = 4
@@ -70,6 +71,7 @@ cdef dict describe_debt(State state, const Reversal *reversal):
     cdef DialectTables tables = link.tables
     cdef const RequestPart *request = <const RequestPart *>reversal.request
     cdef int64_t now_ns = state.calendar.now_ns
+    cdef uint8_t pan[PAN_MAX + 1]
     cdef dict parts = {
         "what": "advice" if reversal.is_advice else "reversal",
         "rrn": reversal.rrn[:12].decode("ascii", "replace"),
@@ -95,6 +97,8 @@ cdef dict describe_debt(State state, const Reversal *reversal):
     if reversal.state == REVERSAL_PAUSED and link.state == LINK_UP:
         parts["next_attempt_seconds"] = max(reversal.due_ns - now_ns, 0) / 1e9
     if request != NULL:
+        unpack_digits(request.pan, request.pan_digits, pan)
+        parts["pan"] = pan[:request.pan_digits].decode("ascii", "replace")
         parts["terminal"] = request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").strip()
         parts["merchant"] = request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").strip()
         parts["amount_minor"] = request.amount_minor

@@ -85,7 +85,7 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
         _handle_unreadable(state, channel, frame)
         return
     kind = tables.classify(&state.request)
-    reason = identify(state, channel, kind, &terminal_number)
+    reason = identify(state, channel, True, &terminal_number)
     if reason != NOT_REFUSED:
         refuse(state, channel, frame.headers, NULL, kind, reason)
         return
@@ -108,7 +108,7 @@ cdef void _handle_unreadable(State state, TerminalChannel channel, const Frame *
         return
     cdef uint32_t terminal_number = TERMINAL_NONE
     cdef const Terminal *terminal = NULL
-    if identify(state, channel, KIND_UNKNOWN, &terminal_number) == NOT_REFUSED:
+    if identify(state, channel, False, &terminal_number) == NOT_REFUSED:
         terminal = state.registry.terminal(terminal_number)
     refuse(state, channel, frame.headers, terminal, KIND_UNKNOWN, REASON_FORMAT_ERROR)
 

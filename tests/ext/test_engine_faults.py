@@ -130,13 +130,24 @@ def test_macs_have_their_lines(world):
         ("99999999", MERCHANT, "terminal not registered"),
         ("10000002", "898000000000777", "merchant not registered"),
         ("10000002", OTHER_MERCHANT, "terminal of another merchant"),
-        ("10000004", MERCHANT, "terminal closed"),
+        ("10000004", MERCHANT, "terminal suspended or closed"),
     ],
 )
 def test_who_may_not_speak_is_told_why(world, terminal_id, merchant, why):
     world.terminal().ask(purchase(world, f41=terminal_id, f42=merchant))
     (line,) = world.told("terminal_refused")
     assert line == {"listener": "iso", "terminal": terminal_id, "merchant": merchant, "reason": why}
+
+
+def test_message_that_cannot_be_read_has_one_line(world):
+    """What stands behind the fault is not known: nobody is a stranger by that."""
+    terminal = world.terminal()
+    message = bytearray(terminal.encode(purchase(world), mac=False))
+    at = bytes(message).index(b"012", 40)  # field 22
+    message[at] = ord("x")
+    terminal.feed(terminal.frame(bytes(message)))
+    assert len(world.told("format_error")) == 1
+    assert world.told("terminal_refused") == []
 
 
 def test_answer_that_is_no_request_has_its_line(world):

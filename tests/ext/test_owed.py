@@ -210,6 +210,8 @@ def test_a_reversal_that_waits_behind_its_advice_is_given_up_alone(make_world):
     assert terminal.ask(reversal(world, paid))["39"] == "00"
     (waits,) = listed(world, what="reversal")
     assert waits["state"] == "behind its advice"
+    (ahead,) = listed(world, what="advice")
+    assert ahead["pan"] == paid["2"]
     give_up_owed(world.engine.state, rrn=waits["rrn"], name="Mei", reason="booked by hand")
     issuer.answer(told)
     world.tick()
