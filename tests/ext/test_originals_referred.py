@@ -193,6 +193,17 @@ def test_completion_is_held_to_its_hold(amount, code):
     assert terminal.read_one()["39"] == code
 
 
+@pytest.mark.parametrize(("amount", "code"), [("1000", "00"), ("1001", "13")])
+def test_completion_is_held_to_what_the_configuration_allows(amount, code):
+    world, terminal, bank, held, _, told = sold("0100", originals={"completion_percent_max": 100})
+    ask(world, terminal, completing(world, held, told, amount))
+    sent = bank.read()
+    assert len(sent) == (code == "00")
+    for one in sent:
+        bank.answer(one)
+    assert terminal.read_one()["39"] == code
+
+
 def test_completions_come_to_their_hold_together_and_end_it():
     world, terminal, bank, held, _, told = sold("0100")
     assert approve(world, terminal, bank, completing(world, held, told, "600"))[1]["39"] == "00"

@@ -12,7 +12,10 @@ from switch.commit import JournalFiles
 from switch.config import read_config
 from switch.disk import FileDisk
 from switch.journaling import JournalError, Store, replay_into
+from switch.journaling import store as stores
+from switch.journaling.boot import since_boot_ns
 from switch.journaling.cli import app, presentable
+from switch.journaling.keeping import Rules
 from switch.journaling.opening import wrapping_key
 from switch.journaling.replaying import Progress
 from switch.keys.master import create_master_key, load_master_key
@@ -20,6 +23,8 @@ from switch.replay import ReplayStopped
 from switch.reversals.cli import app as reversals_app
 from switch.stats import Stats
 from switch.tracing.cli import app as trace_app
+from switch.upkeep import keep_up
+from tests.ext.test_journal_room import FullWorld
 from tests.ext.world import CARD, World, purchase
 
 CONFIG = """
@@ -146,6 +151,82 @@ class TestStore:
         assert "authswitch_journal_position{} 6" in text
         assert store.journal.low_water == 0 or store.journal.low_water <= 4
         store.journal.stop()
+
+    @pytest.mark.parametrize(
+        ("originals_days", "window_s", "age_min_s"),
+        [(30, 600, 30 * 86_400), (1, 7 * 86_400, 7 * 86_400 + 3_600)],
+        ids=["originals", "repeats"],
+    )
+    def test_files_stay_as_long_as_repeats_and_originals_need_them(
+        self, folder, monkeypatch, originals_days, window_s, age_min_s
+    ):
+        create_master_key(folder / "master.key")
+        added = f"originals_days = {originals_days}\nretention_days = 40\nretention_bytes = 1_000_000_000\n"
+        text = CONFIG.replace('mode = "files"\n', f'mode = "files"\n{added}')
+        (folder / "switch.toml").write_text(f"{text}[limits]\nduplicate_window_seconds = {window_s}\n")
+        built = []
+        monkeypatch.setattr(stores, "Keeper", lambda _journal, _disk, rules, _stats: built.append(rules))
+        Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
+        assert built == [Rules(age_min_s=age_min_s, age_max_s=40 * 86_400, bytes_max=1_000_000_000)]
+
+    def test_what_was_asked_one_file_before_its_outcome_is_not_charged_again(self, folder, monkeypatch):
+        """The window counts from the outcome: what was asked before that is read for as long as it was under way."""
+        key = wrapping_key(create_master_key(folder / "master.key"))
+        journal = JournalFiles(65_536, Stats(65_536), record_bytes_max=2_048)
+        world = World(journal=journal, limits=WINDOW)
+        world.now_s = began_s = since_boot_ns() / 1e9
+        world._set_clock()
+        world.sync = journal.commit
+        disk = FileDisk(str(folder / "journal"), exclusive=True)
+        replay_into(world.engine.state, journal, disk, key, segment_bytes=204_800, window_seconds=60)
+        terminal, issuer, request = world.terminal("iso"), world.issuer(), purchase(world)
+        terminal.send(request)
+        asked = issuer.read_one()
+        world.advance(2)
+        begin_next_file(world, folder / "journal")
+        world.advance(10)
+        issuer.answer(asked)
+        told = terminal.read_one()
+        begin_next_file(world, folder / "journal")
+        journal.stop()
+        disk.release()
+        # The window begins after the second file does, and before the outcome that is in there.
+        later_s = 2 + 60 + 5
+        monkeypatch.setattr(stores, "since_boot_ns", lambda: round((began_s + later_s) * 1e9))
+        (folder / "switch.toml").write_text(f"{CONFIG}[limits]\nduplicate_window_seconds = 60\n")
+        store = Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
+        world = World(journal=store.journal, limits=WINDOW)
+        world.now_s = began_s + later_s
+        world.sync = store.journal.commit
+        store.recover(world.engine.state)
+        terminal, issuer = world.terminal("iso"), world.issuer()
+        terminal.send(request)
+        assert issuer.read() == []
+        assert terminal.read_one()["37"] == told["37"]
+        store.close(None)
+
+    def test_what_is_owed_does_not_outlive_a_disk_without_room(self, folder):
+        create_master_key(folder / "master.key")
+        store = Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
+        full = FullWorld()
+        store.journal = full.journal
+        assert store.keeps, "the file that is begun has room"
+        full.fill_to_the_end()
+        assert not full.journal.broken
+        assert not store.keeps
+
+
+WINDOW = {"duplicate_window_seconds": 60}
+
+
+def begin_next_file(world, folder):
+    """Refusals until one more file is begun."""
+    terminal = world.terminal("iso")
+    count = len(segment_paths(folder))
+    while len(segment_paths(folder)) == count:
+        terminal.ask(purchase(world, f2="5" * 16))
+        keep_up(world.engine.state, world.journal)
+    terminal.close()
 
 
 def segment_paths(folder):

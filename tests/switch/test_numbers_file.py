@@ -81,6 +81,29 @@ def test_a_disk_that_does_not_take_it(tmp_path, monkeypatch, is_binding):
     assert b"authswitch_numbers_file_failed 1" in one.stats.exposition()
 
 
+def test_nothing_is_given_beyond_what_a_full_disk_took(tmp_path, monkeypatch):
+    """The file was written once; the next time there is no room for it."""
+    one = begun(tmp_path / "numbers")
+    before, text = one.numbering.ceiling, (tmp_path / "numbers").read_text()
+    for _ in range(AHEAD_NUMBERS // 2 + 1):
+        if one.numbering.next == one.numbering.limit:
+            one.numbering.reserve(NOW_S)
+        one.numbering.rrn()
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def keep():
+        one.keeper.keep()
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    monkeypatch.setattr(os, "fsync", full)
+    asyncio.run(keep())
+    assert b"authswitch_numbers_file_failed 1" in one.stats.exposition()
+    assert one.numbering.ceiling == before
+    assert (tmp_path / "numbers").read_text() == text
+
+
 def test_what_is_no_file_of_numbers_is_refused(tmp_path):
     file = tmp_path / "numbers"
     file.write_text("reserved_to 7\n")

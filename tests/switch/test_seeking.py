@@ -6,6 +6,7 @@ import asyncio
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from switch.stats import Stats
 class Question:
     name: str
     is_of_request: bool = False
+    asked_at: int = 0
 
 
 class Asking:
@@ -85,3 +87,30 @@ def test_each_look_up_is_answered_though_none_can_be_made(monkeypatch, tmp_path:
     monkeypatch.setattr(seeking, "Finder", fail)
     monkeypatch.setattr(seeking, "FileDisk", lambda *_, **__: None)
     assert asyncio.run(ask()) == [("one", None, False), ("two", None, False)]
+
+
+@pytest.mark.parametrize(
+    ("position", "is_damaged", "is_cut_off", "is_certain"),
+    [
+        (7, False, False, True),
+        (8, False, False, True),
+        (6, False, False, False),
+        (7, True, False, False),
+        (7, False, True, False),
+    ],
+    ids=["just so far", "further", "behind", "damaged", "cut off"],
+)
+def test_what_was_not_read_to_the_question_is_not_certain(
+    monkeypatch, tmp_path: Path, position: int, is_damaged: bool, is_cut_off: bool, is_certain: bool
+):
+    """Of what was written since, a finder that is behind knows nothing: that there is no original cannot be said."""
+    finder = SimpleNamespace(
+        position=position, damaged=int(is_damaged), unindexed=0, is_cut_off=is_cut_off, find=lambda *_: None
+    )
+    monkeypatch.setattr(seeking, "Finder", lambda *_, **__: finder)
+    monkeypatch.setattr(seeking, "FileDisk", lambda *_, **__: None)
+
+    async def ask() -> list[tuple[str, Any, bool]]:
+        return await heard_of(tmp_path, Asking([[Question("one", asked_at=7)]]))
+
+    assert asyncio.run(ask()) == [("one", None, is_certain)]
