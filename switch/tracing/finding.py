@@ -118,8 +118,8 @@ def _relate(stories: Sequence[Story]) -> None:
     by_position = {story.first["position"]: story for story in stories}
     for story in stories:
         original = by_position.get(story.refers_to)
-        if original is None or story in original.references:
-            continue
+        if original is None or story.first["position"] in {one.first["position"] for one in original.references}:
+            continue  # It is known already, perhaps from another search.
         story.original = original
         if not story.is_unknown:  # which takes it back, or not, and is no void, refund or completion
             original.references.append(story)

@@ -74,6 +74,24 @@ def test_refunds_belong_to_their_sale_days_later(amounts, code):
     assert [one.rrn for one in story.original.references] == refunds
 
 
+def test_a_refund_that_was_voided_gives_nothing_back():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    refund = referring(world, "refund", request, answer)
+    _, refunded = approve(world, terminal, bank, refund)
+    assert told(world, answer["37"])[0].code == "refunded"
+    _, voided = approve(world, terminal, bank, referring(world, "void", refund, refunded, f3="220000"))
+    judged, story = told(world, answer["37"])
+    assert [one.rrn for one in story.references] == [refunded["37"]]
+    assert judged.code == "approved_and_delivered"
+    assert f"refund of 10.00 (currency 156), RRN {refunded['37']}, voided at" in judged.words
+    assert judged.money.endswith("it is the merchant's at settlement")
+    judged, story = told(world, refunded["37"])
+    assert judged.code == "voided"
+    assert [one.rrn for one in story.references] == [voided["37"]], "found by its refund, and by the purchase"
+    assert judged.words.count(voided["37"]) == 1
+
+
 @pytest.mark.parametrize(("amount", "code"), [("200", "partly_refunded"), ("600", "refunded")])
 def test_refund_of_a_sale_that_was_approved_in_part(amount, code):
     world = world_of_parts()
@@ -102,8 +120,26 @@ def test_a_declined_void_changes_nothing():
     assert "not approved" in judged.words
 
 
+def test_a_refund_of_a_completion_is_counted_once():
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, completion, completed = hold_completed(world)[:4]
+    refund = referring(world, "refund", completion, completed, t="0200", f25="00", f4="000000000400")
+    approve(world, terminal, bank, refund)
+    judged, story = told(world, completed["37"])
+    assert len(story.references) == 1
+    assert judged.code == "partly_refunded"
+    assert "gets 4.00 (currency 156) back; 6.00 (currency 156) is the merchant's" in judged.money
+
+
 def test_a_completion_stands_for_its_hold():
     world = world_of("iso87-ascii", "iso87-ascii")
+    *_, answer = hold_completed(world)
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "completed"
+
+
+def hold_completed(world):
+    """A hold and its completion: terminal, issuer, the completion, what was told of it, and of the hold."""
     terminal, bank = world.terminal("pos"), world.issuer()
     held = bought(world, t="0100")
     _, answer = approve(world, terminal, bank, held)
@@ -115,9 +151,8 @@ def test_a_completion_stands_for_its_hold():
         "37": answer["37"],
         "90": original_data_of(held, "iso87-ascii"),
     }
-    approve(world, terminal, bank, completion)
-    judged, _ = told(world, answer["37"])
-    assert judged.code == "completed"
+    _, completed = approve(world, terminal, bank, completion)
+    return terminal, bank, completion, completed, answer
 
 
 def test_reversal_that_came_days_later_belongs_to_its_original():
@@ -224,6 +259,28 @@ def test_reversal_that_an_operator_gave_up_says_nothing_of_what_stands(kind, ask
     assert not story.references[0].stands
     judged, _ = told(world, sent["37"])
     assert judged.code == "reversal_closed"
+
+
+def test_reversal_that_is_owed_after_one_that_was_given_up_is_what_counts():
+    """The void timed out, its reversal was given up, and then the issuer approved after all: it is owed once more."""
+    world = world_of("iso87-ascii", "iso87-ascii")
+    terminal, bank, request, answer = sold(world)
+    terminal.send(referring(world, "void", request, answer))
+    world.tick()
+    sent = bank.read_one()
+    world.advance(16)
+    terminal.read_one()
+    bank.answer(bank.read_one(), "96")
+    give_up_owed(world.engine.state, rrn=sent["37"], name="Mei", reason="told by phone")
+    bank.answer(sent)
+    world.tick()
+    judged, story = told(world, sent["37"])
+    assert [debt.is_open for debt in story.reversals] == [False, True]
+    assert story.given_up is None
+    assert judged.code == "reversal_under_way"
+    judged, _ = told(world, answer["37"])
+    assert judged.code == "approved_and_delivered"
+    assert f"RRN {sent['37']}, whose reversal is owed since" in judged.words
 
 
 def test_reversal_that_was_acknowledged_is_told_with_the_time_of_that():
