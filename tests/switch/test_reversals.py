@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -12,9 +13,14 @@ from typer.testing import CliRunner
 from switch.admin import AdminServer
 from switch.admin.debts import debt_routes
 from switch.config import Address
+from switch.disk import ScriptedDisk
+from switch.replay import JournalReader
+from switch.reversals import owing
 from switch.reversals.cli import app
 from switch.server.debts import Debts
+from tests.ext.journal_world import KEY, JournalWorld
 from tests.ext.test_owed import listed, owing_twice
+from tests.ext.world import START_S, purchase
 from tests.switch.test_admin import Daemon
 
 
@@ -136,3 +142,22 @@ def test_daemon_refuses_by_itself(desk):
     assert status == 409
     assert text == f"2 reversals with RRN {desk.rrn} are owed, to bank-a and bank-b: say which with --link\n"
     assert desk.links() == ["bank-a", "bank-b"]
+
+
+@pytest.mark.parametrize(("later_s", "overdue"), [(3_590, False), (3_610, True)])
+def test_age_without_a_daemon_goes_by_the_clock_of_this_start(monkeypatch, later_s, overdue):
+    """The machine was started again, and its wall clock set back a year: what has elapsed is known all the same."""
+    world = JournalWorld()
+    now_s = world.now_s
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    issuer.read_one()
+    world.advance(16)
+    world.sync()
+    world = world.killed(boot="second start", now_s=now_s + 5_000)
+    world.sync()
+    monkeypatch.setattr(owing, "boot_identity", lambda: "second start")
+    monkeypatch.setattr(owing, "since_boot_ns", lambda: round((world.now_s + later_s) * 1e9))
+    monkeypatch.setattr(owing, "time", SimpleNamespace(time=lambda: START_S - 365 * 86_400))
+    (entry,) = owing.owing(JournalReader(ScriptedDisk(world.memory), KEY), world.config)
+    assert entry["overdue"] is overdue

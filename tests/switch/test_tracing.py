@@ -23,6 +23,7 @@ from switch.tracing.cli import app
 from switch.tracing.steps import Step, shortened
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
+from switch.upkeep import keep_up
 from tests.ext.test_engine_advice import advice
 from tests.ext.world import CARD, World, purchase, reversal
 from tests.switch.test_journaling import CONFIG
@@ -467,6 +468,21 @@ def test_unknown_code_of_an_issuer_is_told(lived):
     judged, _ = lived.verdict(asked["37"])
     assert "the issuer's code" not in judged["words"], "it is what the terminal was told"
     lived.end()
+
+
+def test_reversal_that_is_written_down_once_more_was_stored_once(lived):
+    """The journal carries what is owed along; nothing has happened by that."""
+    lived.terminal.send(purchase(lived.world))
+    asked = lived.issuer.read_one()
+    lived.issuer.close()
+    lived.world.advance(15.1)
+    keep_up(lived.world.engine.state, lived.journal, 0)
+    lived.settle()
+    _, one = lived.verdict(asked["37"])
+    assert [step["record"] for step in one["steps"]].count("REVERSAL") == 1
+    records = []
+    JournalReader(lived.disk, lived.key).replay(Listing(records.append))
+    assert [bool(record["replaces"]) for record in records if record["type"] == "REVERSAL"] == [False, True]
 
 
 def test_what_was_wrong_with_a_request_is_told_as_in_the_log(lived):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from switch.kinds import Kind
 from switch.owed import give_up_owed
 from switch.replay import JournalReader, Listing
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
+from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
 from tests.ext.test_engine_advice import advice
 from tests.ext.test_engine_stand_in import RULE, two_links
 from tests.ext.world import purchase, reversal
@@ -153,6 +155,29 @@ class TestAdvices:
             "link bank-a: reversal acknowledged by the issuer: approved",
         ]
 
+    @pytest.mark.parametrize("code", ["51", "00"])
+    def test_taken_back_and_not_found(self, standing_in, paid, code):
+        """An issuer that declined the advice is right not to know it; one that took note of it is not."""
+        asked, answer, _ = paid
+        issuer = standing_in.world.issuer()
+        issuer.answer(issuer.read_one(), code)
+        assert standing_in.terminal.ask(reversal(standing_in.world, asked, f11="000990"))["39"] == "00"
+        standing_in.world.tick()
+        issuer.answer(issuer.read_one(), "25")
+        standing_in.settle()
+        judged, _ = standing_in.verdict(answer["37"])
+        assert judged["code"] == "reversal_under_way"
+        assert judged["money"].startswith("not certain: ask the issuer") is (code == "00")
+        let_pass(standing_in.world, issuer, HORIZON_S + 2 * PAUSE_MAX_S, "25")
+        standing_in.settle()
+        judged, _ = standing_in.verdict(answer["37"])
+        if code == "51":
+            assert judged["code"] == "reversed"
+            assert judged["money"] == "nothing was charged, because the issuer knows of no such payment"
+        else:
+            assert judged["code"] == "reversal_under_way"
+            assert judged["money"].startswith("not certain: ask the issuer whether the charge stands")
+
     def test_restarts_in_between(self, standing_in, paid):
         """The advice goes on behind it, and what is told of both is one story."""
         _, answer, who = paid
@@ -217,3 +242,12 @@ class TestAdvices:
             "the issuer declined the advice (insufficient_funds): nothing is held, and no money has moved",
             "the issuer was never made to take note of it: nothing is held, and no money has moved",
         ]
+
+
+def test_what_no_issuer_was_told_of_does_not_stand():
+    """Its advice was cancelled before it was sent, as that of a refund that its terminal took back."""
+    owed = {"type": "ADVICE", "kind": Kind.REFUND, "position": 1, "wall_us": 1, "link": "bank-a", "replaces": 0}
+    told = {"type": "OUTCOME", "position": 2, "wall_us": 2, "intent": 1, "approved": True}
+    ended = {"type": "CANCELLED", "position": 3, "wall_us": 3, "advice": 1, "cause": "terminal"}
+    assert Story([owed, told]).stands
+    assert not Story([owed, told, ended]).stands

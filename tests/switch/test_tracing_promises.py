@@ -16,6 +16,7 @@ from switch.tracing.query import Query
 from switch.tracing.verdict import verdict
 from tests.ext.journal_world import KEY, records_of
 from tests.ext.seeking_world import DIALECTS, bought, taking_back, world_of
+from tests.ext.test_engine_advice import advice
 from tests.ext.world import CARD, change, purchase, reversal
 from tests.switch.test_tracing import Lived
 
@@ -144,6 +145,21 @@ class TestCommands:
         assert lived.run(told.lower())[0] == 0
         status, output = self.run(lived, "list", "--rrn", owed.lower())
         assert (status, "1 owed" in output) == (0, True)
+
+    def test_list_of_only_one_sort(self, lived):
+        lived.terminal.send(purchase(lived.world))
+        asked = lived.issuer.read_one()
+        lived.issuer.close()
+        lived.world.advance(16)
+        lived.terminal.read_one()
+        told = lived.terminal.ask(advice(lived.world))
+        lived.settle()
+        rrns = {"reversal": asked["37"], "advice": told["37"]}
+        for what, other in (("reversal", "advice"), ("advice", "reversal")):
+            status, output = self.run(lived, "list", "--what", what)
+            assert (status, "1 owed" in output) == (0, True)
+            assert rrns[what] in output
+            assert rrns[other] not in output
 
     def test_list_by_a_number_of_nothing(self, lived):
         status, output = self.run(lived, "list", "--rrn", "632804000123")

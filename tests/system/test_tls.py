@@ -50,6 +50,7 @@ def certificates(secrets):
         "first": authority.issue("terminal-first", FIRST),
         "third": authority.issue("terminal-third", "counter-3"),
         "third's id": authority.issue("terminal-third-id", THIRD),
+        "first and second": authority.issue_to_both("terminal-both", FIRST, SECOND),
         "concentrator": authority.issue("terminal-concentrator", "concentrator"),
         "expired": authority.issue("terminal-expired", FIRST, valid_for=dt.timedelta(hours=-1)),
         "stranger's": stranger.issue("terminal-stranger", FIRST),
@@ -178,6 +179,16 @@ async def test_identity_is_bound_to_the_certificate(world, certificates, certifi
     async with await call(world, "bound", context) as connection:
         assert await connection.code(terminal) == code
         assert await connection.code(terminal) == code
+
+
+async def test_certificate_with_two_names_names_nobody(world, certificates):
+    _, daemon = world
+    refusals = await daemon.metric("authswitch_connections_refused_total", listener="bound", why="identity")
+    context = world[0].secrets.authority.client_context(certificates["first and second"])
+    with contextlib.suppress(OSError, EOFError):
+        async with await call(world, "bound", context) as connection:
+            assert await connection.is_closed()
+    await daemon.counted("authswitch_connections_refused_total", refusals + 1, listener="bound", why="identity")
 
 
 async def test_certificate_that_opens_the_door_serves_any_terminal(world, certificates):
