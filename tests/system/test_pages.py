@@ -52,7 +52,11 @@ def commands_of(page: Path) -> list[Command]:
 
 
 ALL = [command for page in PAGES for command in commands_of(page)]
-OF_AUTHSWITCH = [one for one in ALL if one.text.startswith("authswitch ") and one.page not in ("README.md", "keys.md")]
+IN_ORDER = ("keys.md", "risk.md")
+"""Pages with a test of their own."""
+
+OF_AUTHSWITCH = [one for one in ALL if one.text.startswith("authswitch ") and one.page not in ("README.md", *IN_ORDER)]
+OF_RISK = [one for one in ALL if one.page == "risk.md"]
 OF_KEYS = [one for one in ALL if one.page == "keys.md"]
 
 RUN_BY_NAME = {
@@ -197,3 +201,15 @@ def test_commands_of_keys(tmp_path):
         given = next((lines for part, lines in typed.items() if part in text), "")
         result = trial.types(text, typed=given)
         assert result.returncode == 0, f"{command}\n{result.stdout}"
+
+
+def test_commands_of_risk(tmp_path):
+    """In their order, with rules that block cards."""
+    trial = Trial(tmp_path)
+    trial.config.write_text(f'{trial.config.read_text()}\n[risk]\nfile = "own-risk.toml"\n')
+    (tmp_path / "etc" / "own-risk.toml").write_text('[cards]\ntable = "blocked.csv"\n')
+    (tmp_path / "etc" / "blocked.csv").write_text("card,reason\n")
+    for command in OF_RISK:
+        result = trial.types(command.text, typed="6225000000000014\n")
+        assert result.returncode == 0, f"{command}\n{result.stdout}"
+    assert re.fullmatch(r"[0-9A-Fa-f]{16}\n", result.stdout)
