@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from switch.owed import give_up_owed
 from tests.ext.world import CARD, VISA, change, link, listener, purchase, reversal
 
 RULE = {
@@ -281,6 +282,23 @@ def test_outstanding_amount_is_bounded(make_world):
     assert terminal.ask(purchase(world, f4="000000020000"))["39"] == "00"
 
 
+def test_what_an_operator_closes_is_outstanding_no_more(make_world):
+    world = make_world(**two_links(limits(outstanding_max=30_000)))
+    terminal = world.terminal()
+    told = terminal.ask(purchase(world, f4="000000020000"))
+    give_up_owed(world.engine.state, rrn=told["37"], what="advice", name="Mei Lin", reason="told by phone")
+    assert world.count("stand_in_outstanding", link="bank-a") == 0
+    assert terminal.ask(purchase(world, f2="6225000000000022", f4="000000020000"))["39"] == "00"
+
+
+def test_each_currency_has_its_own_limit_of_a_card(make_world):
+    world = make_world(**two_links({"limits": [RULE["limits"][0], RULE["limits"][0] | {"currency": "840"}]}))
+    terminal = world.terminal()
+    asked = [purchase(world, f4="000000020000", f49=currency) for currency in ("156", "840", "156", "840")]
+    assert [terminal.ask(one)["39"] for one in asked] == ["00", "00", "91", "91"]
+    assert world.count("stand_in_refused_total", limit="card_amount") == 2
+
+
 def test_no_route_no_stand_in(world):
     assert world.terminal().ask(purchase(world, f2=VISA))["39"] == "91"
     assert world.terminal().ask(purchase(world, f2="9999999999999999"))["39"] == "15"
@@ -350,6 +368,22 @@ def test_reversal_of_the_terminal_cancels_it(world):
     world.tick()
     assert issuer.read() == []
     assert terminal.ask(request)["39"] == "68"
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_what_is_taken_back_later_leaves_its_card_its_limit(make_world, is_told):
+    """Seconds later another slice of the card's window is under way."""
+    world = make_world(**two_links(RULE | {"window_seconds": 70}))
+    request = purchase(world, f4="000000020000")
+    assert world.terminal().ask(request)["39"] == "00"
+    if is_told:
+        issuer = world.issuer()
+        issuer.answer(issuer.read_one())
+        issuer.close()
+    world.advance(15, step=5)
+    terminal = world.terminal()
+    assert terminal.ask(reversal(world, request))["39"] == "00"
+    assert terminal.ask(purchase(world, f4="000000020000"))["39"] == "00"
 
 
 def test_reversal_of_another_payment_of_that_number_leaves_it_alone(world):

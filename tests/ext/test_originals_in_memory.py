@@ -7,6 +7,7 @@ import pytest
 from switch.owed import give_up_owed
 from tests.ext.journal_world import JournalWorld
 from tests.ext.seeking_world import taking_back
+from tests.ext.test_engine_stand_in import RULE
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import World, change, link, listener, purchase
 
@@ -58,6 +59,16 @@ def test_refund_that_was_voided_counts_no_more(world):
     voided = shop.ask(void)
     assert voided["39"] == "00"
     assert shop.refund(AMOUNT)[1]["39"] == "00"
+
+
+def test_refund_whose_void_is_taken_back_counts_by_its_part_again(world):
+    shop = Shop(world)
+    request, told = shop.refund(AMOUNT, code="10", f4=PART, f38="A1B2C3")
+    void = referring(world, "void", request, told, f3="220000", f4=PART)
+    assert shop.ask(void)["39"] == "00"
+    assert shop.refund(REST)[1]["39"] == "00"
+    assert shop.ask(taking_back(world, void))["39"] == "00"
+    assert shop.refund(REST)[1]["39"] == "13"
 
 
 @pytest.mark.parametrize("world", [World, JournalWorld], indirect=True)
@@ -116,3 +127,17 @@ def test_what_is_in_flight_is_where_it_was_sent():
     world.tick()
     assert second.read_one()["90"][4:10] == asked["11"]
     assert first.read() == []
+
+
+def test_what_its_issuer_is_still_to_be_told_of_may_be_refunded():
+    links = [link("bank-a", "iso87-ascii", stand_in=RULE)]
+    world = World(listeners=LISTENERS, links=links, routes=["6,,,,,,bank-a:1"])
+    terminal = world.terminal("pos")
+    request = purchase(world, "pos")
+    told = terminal.ask(request)
+    issuer = world.issuer()
+    advice = issuer.read_one()
+    terminal.send(referring(world, "refund", request, told))
+    world.tick()
+    sent = issuer.read_one()
+    assert (sent["3"], sent["90"][4:10]) == ("200000", advice["11"])

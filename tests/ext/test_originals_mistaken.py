@@ -20,7 +20,7 @@ from tests.ext.seeking_world import (
     world_of_parts,
 )
 from tests.ext.test_originals_referred import referring
-from tests.ext.world import OTHER_MERCHANT, VISA, change
+from tests.ext.world import OTHER_MERCHANT, TERMINALS, VISA, change
 
 LATER_S = 700  # than the duplicate window reaches
 DAY_S = 86_400
@@ -347,4 +347,15 @@ def test_a_look_up_that_cannot_look_at_all_is_not_certain():
     assert (finder.find(wanted), finder.is_cut_off) == (None, True)
     world.engine.settle(wanted, None, not finder.is_cut_off)
     world.tick()
+    assert bank.read() == []
+
+
+def test_terminal_that_has_moved_to_another_merchant_refunds_nothing_of_the_one_before(monkeypatch):
+    world, _, _, request, _, told = sold(originals={"not_found": "refuse"})
+    monkeypatch.setitem(TERMINALS, request["41"], (OTHER_MERCHANT, *TERMINALS[request["41"]][1:]))
+    world = world.killed()
+    terminal, bank = world.terminal("pos"), world.issuer()
+    terminal.send(referring(world, "refund", request, told, f42=OTHER_MERCHANT))
+    world.tick()
+    assert terminal.read_one()["39"] == "25"
     assert bank.read() == []

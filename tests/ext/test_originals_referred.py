@@ -77,6 +77,16 @@ def test_original_is_named_as_its_issuer_knows_it(terminals, issuer, kind, later
     assert answer["11"] == undoing["11"]
 
 
+def test_date_of_an_original_is_that_of_the_acquirers_zone():
+    """It is sold at 20:01 UTC, eight hours east of which the next day has begun."""
+    world = world_of("cup", "cup", now_s=12 * 3_600 + 60)
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    _, told = approve(world, terminal, bank, request)
+    sent, _ = approve(world, terminal, bank, referring(world, "void", request, told))
+    assert sent["61"][12:16] == "0116"
+
+
 @pytest.mark.parametrize("way", ["reference number", "original data"])
 def test_each_of_the_ways_to_name_it_is_enough(way):
     world, terminal, bank, request, asked, told = sold()

@@ -432,3 +432,15 @@ def test_what_a_terminal_approved_is_not_taken_back_besides_its_refund(when, is_
     world.tick()
     ask(world, terminal, taking_back(world, sale))
     assert terminal.read_one()["39"] == "00"
+
+
+def test_reversal_without_a_name_means_what_was_done_before_it_came():
+    """However long after a crash it is looked up."""
+    world, _, _, request, asked, _ = sold()
+    terminal = world.later(LATER_S)
+    world.is_sought = False
+    assert terminal.ask(taking_back(world, request, named=False))["39"] == "00"
+    world = world.killed(later_s=20 * 60)
+    bank = world.issuer()
+    world.tick()
+    assert bank.read_one()["90"][4:10] == asked["11"]

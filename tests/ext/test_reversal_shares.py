@@ -6,7 +6,7 @@ import pytest
 
 from switch.config.models import LimitsSection
 from tests.ext.journal_world import JournalWorld
-from tests.ext.world import LINKS, ONE_ROUTE, VISA, link, purchase, reversal
+from tests.ext.world import CARD, LINKS, ONE_ROUTE, VISA, link, purchase, reversal
 
 FLOODER, STRANGER = "10000003", "10000002"
 OF_FLOODER = {"f41": FLOODER, "f42": "898000000000002"}
@@ -84,6 +84,15 @@ def test_one_link_does_not_take_what_others_need(make_world):
     assert told.count("00") == 10
     assert world.count("refused_at_limit_total", limit="link_reversals") == 20
     assert codes(line, [bogus(world, f2=VISA, **OF_STRANGER)]) == ["00"]
+
+
+def test_all_links_together_get_a_quarter_of_the_store(make_world):
+    links = [link(name, "iso87-ascii") for name in ("bank-a", "bank-b", "bank-c")]
+    routes = ["6,,,,,,bank-a:1", "4,,,,,,bank-b:1", "5,,,,,,bank-c:1"]
+    world = make_world(limits=SMALL | {"terminal_share_percent": 100}, links=links, routes=routes)
+    cards = (CARD, VISA, "5555555555554444")
+    told = codes(world.terminal(), (bogus(world, f2=card, **OF_FLOODER) for _ in range(30) for card in cards))
+    assert 0 < told.count("00") <= SMALL["reversals_max"] // 4
 
 
 def test_payments_can_be_taken_back_when_no_more_are_accepted(make_world):

@@ -10,6 +10,7 @@ from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import standing_in, taking_back, tell_issuer
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
 from tests.ext.test_engine_stand_in_recovery import owed_by_the_journal
+from tests.ext.test_originals_referred import referring
 from tests.ext.world import purchase
 
 FORGOTTEN_S = 1_000  # by the duplicate window
@@ -96,6 +97,17 @@ def test_what_an_operator_told_no_issuer_of_ends_when_it_is_not_found(when):
     world.tick()
     not_found(world)
     assert world.engine.owed == 0
+
+
+def test_what_an_operator_told_no_issuer_of_is_not_refunded():
+    world = standing_in()
+    request = stood_in(world)
+    told = world.terminal("pos").ask(request)
+    give_up_owed(world.engine.state, rrn=told["37"], what="advice", name="Mei Lin", reason="cleared by hand")
+    terminal = world.later(FORGOTTEN_S)
+    terminal.send(referring(world, "refund", request, told))
+    world.tick()
+    assert terminal.read_one()["39"] == "25"
 
 
 @pytest.mark.parametrize(("code", "unbooked"), [("51", True), ("00", False)])
