@@ -91,10 +91,10 @@ cdef int stand_in_for(State state, TerminalChannel channel, const uint8_t *heade
             return REASON_ISSUER_UNAVAILABLE          # busy: the issuer can be asked, though not at this moment
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
-        if link.stand_in is None or not link.says(told_as):
+        if link.stand_in is None:
             continue
         if link.stand_in.check(entry.kind, entry.currency, entry.amount_minor, state.pan, state.pan_digits, has_pin,
-                               state.calendar.now_ns) == STAND_IN_ALLOWED:
+                               state.calendar.now_ns) == STAND_IN_ALLOWED and link.says(told_as):
             return _accept(state, channel, headers, terminal, outcome, link, told_as, True)
     return REASON_ISSUER_UNAVAILABLE
 
