@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from switch.masking import mask_text
 from switch.owed import NotOwed
 
 LISTED_MAX = 10_000
@@ -51,9 +52,9 @@ def _answering(
         try:
             found = await handler(desk, request)
         except NotOwed as error:
-            return web.Response(status=409, text=f"{error}\n")
+            return web.Response(status=409, text=f"{mask_text(str(error))}\n")  # what was asked for may be a card
         except ValueError as error:
-            return web.Response(status=400, text=f"{error}\n")
+            return web.Response(status=400, text=f"{mask_text(str(error))}\n")
         return web.Response(text=json.dumps(found, ensure_ascii=False) + "\n", content_type="application/json")
 
     return answer

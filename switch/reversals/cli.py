@@ -19,6 +19,7 @@ from switch.config.report import print_problems
 from switch.currencies import amount_words
 from switch.faults import count_of
 from switch.journaling.reading import EXIT_ASKED_WRONGLY, AsJson, DirectoryOption, fail, load, reading, without_journal
+from switch.masking import mask_text
 from switch.reversals.owing import owing
 from switch.reversals.told import hint, rrn_owed, under
 
@@ -205,7 +206,7 @@ def _listed(
         entries = owing(reader, loaded)
     links = dict.fromkeys([*(section.name for section in loaded.links), *(entry["link"] for entry in entries)])
     if "link" in filters and filters["link"] not in links:
-        fail(f"there is no link {filters['link']}; there are {', '.join(links)}")
+        fail(f"there is no link {mask_text(filters['link'])}; there are {', '.join(links)}")
     wanted = [entry for entry in entries if _is_wanted(entry, filters)]
     return {"count": len(wanted), "owed": wanted[: int(filters["limit"])]}, "journal"
 
