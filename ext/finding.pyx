@@ -10,12 +10,12 @@ cimport cython
 from libc.string cimport memcpy
 from switch.calendar cimport date_of
 from switch.elapsed cimport elapsed_of
-from switch.naming cimport LIKE_NOT, likeness
+from switch.naming cimport LIKE_NOT, describe_request, likeness
 from switch.originals cimport VOIDS, Choice
 from switch.placing cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.record cimport (
     FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
-    RECORD_REVERSED, unpack_digits,
+    RECORD_REVERSED,
 )
 from switch.replay cimport Segment
 from switch.reversal cimport takes_back
@@ -58,6 +58,14 @@ cdef class Picker(Visitor):
         elif self.number:
             self.number -= 1
         return 0
+
+
+cdef bint _undoes(const Record *record, int64_t position) noexcept nogil:
+    """Whether a record takes back what begins at a position: by a reversal, or by an advice that is never sent."""
+    if record.head.type == RECORD_REVERSAL:
+        return record.reversal.original == position
+    return (record.head.type == RECORD_CANCELLED and record.cancelled.original == position
+            and takes_back(record.cancelled.cause))
 
 
 @cython.final
@@ -292,20 +300,10 @@ cdef class Finder:
 
     cdef void _describe(self, Original original, const Naming *naming, uint8_t *pan, Candidate *candidate) noexcept:
         """What an original is to be compared by; its card number in digits is kept at ``pan``."""
-        unpack_digits(original.request.pan, original.request.pan_digits, pan)
-        candidate.terminal = original.request.terminal
-        candidate.merchant = original.request.merchant
+        describe_request(&original.request, pan, candidate)
         candidate.rrn = original.rrn
-        candidate.pan = pan
-        candidate.pan_digits = original.request.pan_digits
-        candidate.kind = original.request.kind
-        candidate.stan = original.request.stan
-        candidate.message_class = original.request.message_class
         candidate.date = date_of(original.wall_us // 1_000_000 + self._offset_s)
-        candidate.named_at = original.request.named_at
-        candidate.occasion = original.request.occasion
         candidate.age_s = (naming.elapsed_ns - original.elapsed_ns) // 1_000_000_000
-        candidate.amount_minor = original.request.amount_minor
 
     cdef int _add_ties(self, Original original) except -1:
         """Add what a reversal has to know of its original: what refers to it, and what it has undone itself."""
@@ -391,10 +389,7 @@ cdef class Finder:
                 original.is_approved = record.outcome.flags & FLAG_APPROVED != 0
                 original.approved_minor = record.approved_minor
                 memcpy(original.authorization_code, record.outcome.authorization_code, 6)
-            elif record.head.type == RECORD_REVERSAL and record.reversal.original == original.position:
-                original.is_taken_back = True
-            elif (record.head.type == RECORD_CANCELLED and record.cancelled.original == original.position
-                    and takes_back(record.cancelled.cause)):
+            elif _undoes(record, original.position):
                 original.is_taken_back = True
             elif ((record.head.type == RECORD_REVERSED and record.reversed.original == original.position)
                     or (record.head.type == RECORD_CLOSED and record.closed.original == original.position)):
@@ -431,10 +426,7 @@ cdef class Finder:
                 is_gone = not record.outcome.flags & FLAG_APPROVED
                 part = record.approved_minor
                 is_decided = True
-            elif record.head.type == RECORD_REVERSAL and record.reversal.original == position:
-                is_gone = True
-            elif (record.head.type == RECORD_CANCELLED and record.cancelled.original == position
-                    and takes_back(record.cancelled.cause)):
+            elif _undoes(record, position):
                 is_gone = True
             elif record.head.type == RECORD_CLOSED and record.closed.original == position:
                 is_gone = is_decided = False

@@ -59,6 +59,11 @@ cdef struct Candidate:        # a transaction, as memory or journal knows it
     int64_t approved_minor    # the part of it that was approved; 0: all, or nothing
 
 
+cdef void describe_request(const RequestPart *request, uint8_t *pan, Candidate *candidate) noexcept nogil
+"""What a request as a record has it says of a candidate: all but its number, date, age and approved part. What
+``candidate`` points to is borrowed; the card number in digits is kept at ``pan``, which has room for ``PAN_MAX`` of
+them and one more."""
+
 cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil
 """How much a transaction is like what is named; LIKE_NOT when it cannot be it."""
 

@@ -3,6 +3,8 @@
 from libc.string cimport memcmp, memcpy, memset
 from switch.dialect cimport NO_FIELD, FieldPart, OriginalForm, OriginalPart, kind_traits, mti_class
 from switch.kind cimport KIND_COUNT, KIND_PURCHASE, KIND_REVERSAL
+from switch.numbering cimport NUMBER_COUNT
+from switch.record cimport unpack_digits
 from switch.registry cimport Terminal
 from switch.scan cimport read_number, read_text
 
@@ -27,8 +29,8 @@ cdef enum:
     LIKE_BY_MOMENT = 30
     LIKE_BY_RRN = 3               # besides the STAN
     ALIKE_SECONDS = 900           # a terminal that gives no name takes back what it has just done
-    STANS_BEHIND_MAX = 499_999    # half of them: what is further ahead is behind
-    STAN_COUNT = 999_999
+    STANS = NUMBER_COUNT - 1      # 000000 is never used
+    HALF_A_YEAR_SECONDS = 183 * DAY_SECONDS
 
 # Of a leap year, before each month.
 cdef int[12] DAYS_BEFORE = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335]
@@ -179,11 +181,17 @@ cdef int64_t _apart_s(int64_t one, int64_t other) noexcept nogil:
     """Seconds between two moments of which no year is told: the fewest that it can be."""
     cdef int64_t first = min(_second_of_year(one), _second_of_year(other))
     cdef int64_t last = max(_second_of_year(one), _second_of_year(other))
-    if last - first > 183 * DAY_SECONDS:
+    if last - first > HALF_A_YEAR_SECONDS:
         return 366 * DAY_SECONDS - (last - first)             # over the new year
     if first < LEAP_DAY * DAY_SECONDS and last >= (LEAP_DAY + 1) * DAY_SECONDS:
         return last - first - DAY_SECONDS                     # most years have no such day between them
     return last - first
+
+
+cdef bint _is_before(int64_t one, int64_t other) noexcept nogil:
+    """Whether a moment lies before another one, of which no year is told, by less than half of one."""
+    cdef int64_t later_s = _second_of_year(other) - _second_of_year(one)
+    return 0 < later_s <= HALF_A_YEAR_SECONDS or later_s < -HALF_A_YEAR_SECONDS
 
 
 cdef bint _are_near(uint32_t one, uint32_t other) noexcept nogil:
@@ -225,10 +233,24 @@ cdef bint _has_name(const Naming *naming, const Candidate *candidate) noexcept n
 cdef bint _may_be_later(const Naming *naming, const Candidate *candidate) noexcept nogil:
     """Whether a reversal that names nothing may come after a payment, by its terminal's own count and clock. What its
     terminal began before, and perhaps never reached us, is not taken for what it has done since."""
-    cdef uint32_t ahead = (naming.stan + STAN_COUNT - candidate.stan) % STAN_COUNT
-    if naming.own_moment and candidate.named_at and naming.own_moment < candidate.named_at:
+    cdef uint32_t ahead = (naming.stan + STANS - candidate.stan) % STANS
+    if naming.own_moment and candidate.named_at and _is_before(naming.own_moment, candidate.named_at):
         return False
-    return ahead <= STANS_BEHIND_MAX
+    return ahead <= STANS // 2
+
+
+cdef void describe_request(const RequestPart *request, uint8_t *pan, Candidate *candidate) noexcept nogil:
+    unpack_digits(request.pan, request.pan_digits, pan)
+    candidate.terminal = request.terminal
+    candidate.merchant = request.merchant
+    candidate.pan = pan
+    candidate.pan_digits = request.pan_digits
+    candidate.kind = request.kind
+    candidate.stan = request.stan
+    candidate.message_class = request.message_class
+    candidate.named_at = request.named_at
+    candidate.occasion = request.occasion
+    candidate.amount_minor = request.amount_minor
 
 
 cdef int likeness(const Naming *naming, const Candidate *candidate) noexcept nogil:

@@ -6,9 +6,9 @@ from switch.calendar cimport date_of
 from switch.debt cimport advice_of
 from switch.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, stands
 from switch.link cimport Link
-from switch.naming cimport LIKE_NOT, likeness
+from switch.naming cimport LIKE_NOT, describe_request, likeness
 from switch.originals cimport VOIDS, Choice
-from switch.record cimport RequestPart, fill_request, unpack_digits
+from switch.record cimport RequestPart, fill_request
 from switch.registry cimport Terminal
 from switch.reversal cimport REVERSAL_NONE
 from switch.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
@@ -35,20 +35,10 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
 
 cdef void describe_advice(State state, const Reversal *advice, uint8_t *pan, Candidate *candidate) noexcept nogil:
     cdef const RequestPart *request = <const RequestPart *>advice.request
-    unpack_digits(request.pan, request.pan_digits, pan)
-    candidate.terminal = request.terminal
-    candidate.merchant = request.merchant
+    describe_request(request, pan, candidate)
     candidate.rrn = advice.rrn
-    candidate.pan = pan
-    candidate.pan_digits = request.pan_digits
-    candidate.kind = request.kind
-    candidate.stan = request.stan
-    candidate.message_class = request.message_class
-    candidate.named_at = request.named_at
-    candidate.occasion = request.occasion
     candidate.age_s = (state.calendar.now_ns - advice.stored_ns) // 1_000_000_000
     candidate.date = date_of(state.calendar.wall_s - candidate.age_s + state.calendar.local_offset_s)
-    candidate.amount_minor = request.amount_minor
     candidate.approved_minor = 0
 
 

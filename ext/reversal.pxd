@@ -167,6 +167,7 @@ cdef class ReversalStore:
     cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
     cdef uint32_t next_sought(self, ReversalQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
+    cdef void take_sought(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil
     cdef void refer(self, uint32_t number, int64_t original) noexcept nogil
     cdef void defer(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil

@@ -282,7 +282,7 @@ cdef class ReversalStore:
         self._append(&queue.sought[reversal.level], number)
 
     cdef uint32_t next_sought(self, ReversalQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
-        """Take the one whose original has to be looked up now out of its list; REVERSAL_NONE when there is none.
+        """The one whose original has to be looked up now; REVERSAL_NONE when there is none.
 
         Args:
             queue: Of its link.
@@ -295,9 +295,12 @@ cdef class ReversalStore:
             number = queue.sought[level].head
             if (number != REVERSAL_NONE and self._pool[number].due_ns <= now_ns
                     and self._pool[number].position <= durable):
-                self._unlink(&queue.sought[level], number)
                 return number
         return REVERSAL_NONE
+
+    cdef void take_sought(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+        """Take one that is looked up now out of its list."""
+        self._unlink(&queue.sought[self._pool[number].level], number)
 
     cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil:
         """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""

@@ -114,6 +114,7 @@ cdef list take_wanted(State state):
             number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, durable)
             if number == REVERSAL_NONE:
                 break
+            state.reversals.take_sought(link.reversals, number)
             found.append(wanted_by_reversal(state, number))
     return found
 

@@ -428,12 +428,11 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
 
 cdef void recall_reversal(State state, Link link) noexcept:
     cdef Wanted wanted
-    cdef uint32_t number
-    if not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+    cdef uint32_t number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, state.journal.newest())
+    if (number == REVERSAL_NONE
+            or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
         return
-    number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, state.journal.newest())
-    if number == REVERSAL_NONE:
-        return
+    state.reversals.take_sought(link.reversals, number)
     wanted = wanted_by_reversal(state, number)
     settle_reversal(state, wanted.number, recall(state, &wanted.naming, False), True, state.journal.newest())
 

@@ -61,6 +61,15 @@ def bought(world: SeekingWorld, **changes: str | None) -> Document:
     return change(document, **changes)
 
 
+def in_flight(world: SeekingWorld) -> tuple[TerminalLine, IssuerLine, Document, Document]:
+    """A purchase that waits for its issuer: terminal, issuer, what was sent and asked."""
+    terminal, bank = world.terminal("pos"), world.issuer()
+    request = bought(world)
+    terminal.send(request)
+    world.tick()
+    return terminal, bank, request, bank.read_one()
+
+
 def approve(
     world: SeekingWorld, terminal: TerminalLine, issuer: IssuerLine, request: Document, **changes: str | None
 ) -> tuple[Document, Document]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.seeking_world import approve, bought, names, sold, standing_in, taking_back, world_of
+from tests.ext.seeking_world import approve, bought, in_flight, names, sold, standing_in, taking_back, world_of
 from tests.ext.world import change, link, listener
 
 PART = "000000000600"
@@ -97,11 +97,7 @@ def test_its_terminal_takes_it_back():
 
 def test_a_repeat_that_cannot_be_told_is_taken_back():
     world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    terminal.send(request)
-    world.tick()
-    asked = bank.read_one()
+    _, bank, request, asked = in_flight(world)
     bank.answer(asked)
     world = renamed(world)
     terminal, bank = world.terminal("shops"), world.issuer()

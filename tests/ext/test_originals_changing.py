@@ -8,7 +8,7 @@ from switch.disk import ScriptedDisk
 from switch.finding import Finder
 from switch.owed import give_up_owed, list_owed
 from tests.ext.journal_world import DAYS, KEY, ZONE_SECONDS
-from tests.ext.seeking_world import approve, bought, original_data_of, sold, stood_in, taking_back, world_of
+from tests.ext.seeking_world import approve, bought, in_flight, original_data_of, sold, stood_in, taking_back, world_of
 from tests.ext.test_originals_forgotten import LATER_S, by_number
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import VISA, change, link
@@ -165,11 +165,7 @@ def test_refund_of_what_its_issuer_will_never_know_is_not_sent(end, later_s):
 @pytest.mark.parametrize("cause", ["untold", "late", "late, and taken back"])
 def test_issuer_that_does_not_find_what_it_has_approved_is_raised_to_the_operator(cause, is_killed):
     world = world_of("iso87-ascii", "iso87-ascii")
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    terminal.send(request)
-    world.tick()
-    asked = bank.read_one()
+    terminal, bank, request, asked = in_flight(world)
     if cause == "untold":
         terminal.close()
     else:

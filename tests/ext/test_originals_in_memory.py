@@ -90,6 +90,20 @@ def test_void_whose_reversal_an_operator_gave_up_may_stand_or_not(world, of):
     assert shop.ask(taking_back(world, request))["39"] == {"sale": "12", "refund": "12"}[of]
 
 
+def test_what_is_not_looked_for_takes_no_time_from_look_ups():
+    """Memory is gone through a share of the time only; a second that nobody needed is not gone."""
+    world = World(listeners=LISTENERS, links=LINKS, routes=["6,,,,,,bank-a:1"])
+    shop = Shop(world)
+    for _ in range(300):
+        assert shop.ask(purchase(world, "pos", f4=AMOUNT))["39"] == "00"
+    for _ in range(10_000):
+        world.engine.tick()
+    shop.terminal.send(taking_back(world, shop.sale, named=False, f37=shop.told["37"]))
+    world.engine.tick()
+    assert shop.terminal.read_one()["39"] == "00"
+    assert shop.issuer.read_one()["t"] == "0420"
+
+
 def test_refund_that_was_declined_does_not_count(world):
     shop = Shop(world)
     assert shop.refund(AMOUNT, code="05")[1]["39"] == "05"

@@ -105,6 +105,21 @@ def test_what_is_alike_is_not_meant_where_something_speaks_of_another_payment(sa
     assert (asked["11"] in stans_taken_back(world, bank)) == (says is None)
 
 
+@pytest.mark.parametrize(
+    ("spoken", "sold_at", "moment"),
+    [("iso87-ascii", "1231235950", "0101000010"), ("iso93-binary", "261231235950", "270101000010")],
+)
+def test_new_year_comes_after_the_old_one(spoken, sold_at, moment):
+    """A reversal that names nothing, of what was done a moment before midnight."""
+    world = world_of(spoken, "iso87-ascii")
+    terminal, bank = world.terminal("pos"), world.issuer()
+    field = "f7" if spoken.startswith("iso87") else "f12"
+    asked, _ = approve(world, terminal, bank, bought(world, **{field: sold_at}))
+    reversal = taking_back(world, bought(world, **{field: moment}), named=False, f11="000950")
+    assert terminal.ask(reversal)["39"] in ("00", "400")
+    assert stans_taken_back(world, bank) == [asked["11"]]
+
+
 @pytest.mark.parametrize("later_s", [1, LATER_S])
 @pytest.mark.parametrize("kind", ["void", "refund"])
 def test_reference_number_names_a_void_or_refund_whatever_the_processing_code_is(kind, later_s):

@@ -7,6 +7,7 @@ import pytest
 from tests.ext.seeking_world import (
     approve,
     bought,
+    in_flight,
     names,
     sold,
     stood_in,
@@ -22,11 +23,7 @@ from tests.ext.world import link
 
 def untold_sale(world):
     """A sale whose approval is durable, and does not leave."""
-    terminal, bank = world.terminal("pos"), world.issuer()
-    request = bought(world)
-    terminal.send(request)
-    world.tick()
-    asked = bank.read_one()
+    terminal, bank, request, asked = in_flight(world)
     bank.answer(asked)
     world.sync()
     world.tick()
