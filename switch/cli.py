@@ -119,13 +119,14 @@ def serve(config: ConfigFile) -> None:
 
 def _served(config: Path) -> bool:
     """Run the daemon, whether it finished; ends the command in words when it cannot serve."""
+    from switch.config.report import refuse
     from switch.journaling import JournalError
     from switch.server import serve as run
 
     try:
         return run(config)
     except ConfigError as error:
-        _refuse(error)
+        refuse(error)
     except (OSError, JournalError) as error:
         fail(f"cannot serve: {words_of(error)}")
 
@@ -194,15 +195,9 @@ def _client(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except ConfigError as error:
-        _refuse(error)
+        from switch.config.report import refuse
 
-
-def _refuse(error: ConfigError) -> NoReturn:
-    """End: the configuration cannot be used, for these reasons."""
-    from switch.config.report import print_problems
-
-    print_problems(error.problems)
-    raise typer.Exit(EXIT_ASKED_WRONGLY) from error
+        refuse(error)
 
 
 def fail(reason: str) -> NoReturn:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 HELP_NAMES = ["-h", "--help"]
+
+
+def command_group() -> typer.Typer:
+    """An application of several commands, to stand below ``authswitch``."""
+    return typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,  # they would show the values of variables
+        context_settings={"help_option_names": HELP_NAMES},
+        add_completion=False,
+    )
 
 
 def plain(command: Any) -> Any:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import NoReturn, TextIO
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from switch.config.check import Report
-from switch.problems import Problem, errors_among
+from switch.problems import ConfigError, Problem, errors_among
 
+EXIT_NOT_VALID = 2
 WIDTH_OF_FILES = 240
 """Columns where the output is not a terminal, so that a line is seldom broken."""
 
@@ -30,6 +32,12 @@ def print_problems(problems: Sequence[Problem], stream: TextIO | None = None) ->
         cells = (problem.severity, problem.place, problem.key, problem.reason)
         table.add_row(*(Text(cell, style=style if place == 0 else "") for place, cell in enumerate(cells)))
     console.print(table)
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """End the command: the configuration cannot be used, for these reasons."""
+    print_problems(error.problems)
+    raise typer.Exit(EXIT_NOT_VALID) from error
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from switch.description import RECORD_NAMES
+from switch.helping import command_group
 from switch.journaling.findings import Findings
 from switch.journaling.reading import AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.kinds import KINDS
@@ -17,12 +18,7 @@ from switch.masking import mask_pan, mask_text
 from switch.reasons import REASONS
 from switch.replay import Listing
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # they would show the values of variables
-    context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
-)
+app = command_group()
 
 
 @app.callback()

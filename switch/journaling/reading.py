@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from switch.config import Config, ConfigError, load_config
-from switch.config.report import print_problems
+from switch.config.report import refuse
 from switch.datafile import read_toml_text
 from switch.journaling.opening import open_reader
 from switch.keys import KeyFileError, load_master_key
@@ -73,8 +73,7 @@ def load(config_file: Path) -> Config:
     try:
         return load_config(config_file)
     except ConfigError as error:
-        print_problems(error.problems)
-        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
+        refuse(error)
 
 
 def fail(reason: str, status: int = EXIT_FAILED) -> NoReturn:

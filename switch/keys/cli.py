@@ -16,6 +16,7 @@ from rich.table import Table
 
 from switch.config import ConfigError, load_config
 from switch.config.report import print_problems
+from switch.helping import command_group
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
 from switch.keys.master import create_master_key, load_master_key
@@ -30,12 +31,7 @@ ALGORITHM_DEFAULT = "3des-2key"
 CHECK_VALUE_DIGITS_MIN = 4
 TRIES_MAX = 5
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # they would show the values of variables
-    context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
-)
+app = command_group()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as terminal/10000001/tak or link/bank-a/zpk.")]
 UsageOption = Annotated[

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
 from switch.config import ConfigError
-from switch.config.report import print_problems
+from switch.config.report import refuse
 from switch.currencies import amount_words
 from switch.faults import count_of
-from switch.journaling.reading import EXIT_ASKED_WRONGLY, AsJson, DirectoryOption, fail, load, reading, without_journal
+from switch.helping import command_group
+from switch.journaling.reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.masking import mask_text
 from switch.reversals.owing import owing
 from switch.reversals.told import hint, rrn_owed, under
@@ -26,12 +27,7 @@ from switch.reversals.told import hint, rrn_owed, under
 WIDTH_OF_FILES = 200
 LISTED = 1000
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # they would show the values of variables
-    context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
-)
+app = command_group()
 
 MaybeConfigFile = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="The configuration file that the daemon was started with.")
@@ -223,8 +219,7 @@ def _client(config: Path | None, admin: str | None) -> AdminClient:
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except ConfigError as error:
-        print_problems(error.problems)
-        raise typer.Exit(EXIT_ASKED_WRONGLY) from error
+        refuse(error)
 
 
 def _which(rrn: str | None, what: str, link: str | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from switch.helping import command_group
 from switch.journaling.reading import EXIT_ASKED_WRONGLY, ConfigFile, fail, load
 from switch.keys import KeyFile, KeyFileError, load_master_key
 from switch.problems import ConfigError, ProblemList, raise_if_any
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 PAN = re.compile(r"[0-9]{12,19}")
 LINE_CHARACTERS_MAX = 64
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # they would show the values of variables
-    context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
-)
+app = command_group()
 
 
 @app.callback()
