@@ -11,7 +11,7 @@ from switch.kind cimport KIND_COUNT
 from switch.reason cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
 )
-from switch.record cimport RECORD_REVERSAL, REVERSAL_UNBOOKED, read_record
+from switch.record cimport RECORD_REVERSAL, REVERSAL_APPROVED, REVERSAL_UNBOOKED, read_record
 
 cdef enum:
     SLACK_NS = 10_000_000_000         # what writes a LATE looks at the time now and then
@@ -29,6 +29,7 @@ cdef KeptRecord *keep_record(const Record *record) except NULL:
         kept.original = record.reversal.original
         kept.unfound = record.reversal.unfound
         kept.is_unbooked = record.reversal.flags & REVERSAL_UNBOOKED
+        kept.is_approved = record.reversal.flags & REVERSAL_APPROVED != 0
     # The record's parts stand one after another before its message.
     memcpy(<uint8_t *>kept + sizeof(KeptRecord), record.message + record.message_size - record.head.size,
            record.head.size)

@@ -31,6 +31,7 @@ cdef enum:
     ALIKE_SECONDS = 900           # a terminal that gives no name takes back what it has just done
     STANS = NUMBER_COUNT - 1      # 000000 is never used
     HALF_A_YEAR_SECONDS = 183 * DAY_SECONDS
+    SET_BACK_SECONDS = 3_600      # a clock at the end of summer
 
 # Of a leap year, before each month.
 cdef int[12] DAYS_BEFORE = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335]
@@ -189,9 +190,12 @@ cdef int64_t _apart_s(int64_t one, int64_t other) noexcept nogil:
 
 
 cdef bint _is_before(int64_t one, int64_t other) noexcept nogil:
-    """Whether a moment lies before another one, of which no year is told, by less than half of one."""
+    """Whether a moment lies before another one, of which no year is told, by less than half of one; and not by about
+    the hour by which a clock may have been set back between them, when it came a short while later."""
     cdef int64_t later_s = _second_of_year(other) - _second_of_year(one)
-    return 0 < later_s <= HALF_A_YEAR_SECONDS or later_s < -HALF_A_YEAR_SECONDS
+    if not (0 < later_s <= HALF_A_YEAR_SECONDS or later_s < -HALF_A_YEAR_SECONDS):
+        return False
+    return not SET_BACK_SECONDS - ALIKE_SECONDS <= later_s <= SET_BACK_SECONDS
 
 
 cdef bint _are_near(uint32_t one, uint32_t other) noexcept nogil:

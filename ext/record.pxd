@@ -54,6 +54,7 @@ cdef enum OutcomeFlags:
 cdef enum ReversalFlags:
     REVERSAL_UNBOOKED = 1     # its original was approved here, and its issuer had not taken note of that
     REVERSAL_REFERS = 2       # the position of what its original refers to follows
+    REVERSAL_APPROVED = 4     # its issuer had approved its original late
 
 cdef enum AdviceFlags:
     ADVICE_STAND_IN = 1       # of an approval by stand-in; else a terminal sent the advice

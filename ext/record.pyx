@@ -151,7 +151,8 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, i
     memcpy(part.authorization_code, reversal.authorization_code, sizeof(part.authorization_code))
     part.cause = reversal.cause
     part.flags = ((REVERSAL_UNBOOKED if reversal.is_unbooked else 0)
-                  | (REVERSAL_REFERS if reversal.refers_to else 0))
+                  | (REVERSAL_REFERS if reversal.refers_to else 0)
+                  | (REVERSAL_APPROVED if reversal.is_approved else 0))
     part.unfound = <uint8_t>min(reversal.unfound, <uint32_t>0xFF)
     part.source_size = reversal.source_size
     out += sizeof(RecordHead)

@@ -116,6 +116,25 @@ def test_the_part_that_was_approved_is_what_is_taken_back():
     assert world.killed(links=LINKS_AT_ONCE).issuer().read_one()["4"] == PART
 
 
+@pytest.mark.parametrize("is_carried", [False, True])
+def test_late_approval_is_known_after_its_reversal_was_written_again(is_carried):
+    """Its issuer does not find then what it has approved: that waits for an operator."""
+    world, issuer, asked, taken_back = timed_out()
+    issuer.answer(taken_back, "96")
+    issuer.answer(asked)
+    if is_carried:
+        keep_up(world.engine.state, world.journal, carry_records=0)
+    world.sync()
+    world = world.killed(links=LINKS_AT_ONCE)
+    issuer = world.issuer()
+    for _ in range(200):
+        world.advance(1, step=0.5)
+        for one in issuer.read():
+            issuer.answer(one, "25")
+    assert world.count("promised_reversals_not_found_total") == 1
+    assert world.engine.owed == 1
+
+
 def test_reversal_that_is_owed_names_the_part():
     """Written down as a whole before the part was approved, and once more since."""
     world, issuer, asked, taken_back = timed_out()

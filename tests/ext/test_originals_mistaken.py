@@ -107,10 +107,15 @@ def test_what_is_alike_is_not_meant_where_something_speaks_of_another_payment(sa
 
 @pytest.mark.parametrize(
     ("spoken", "sold_at", "moment"),
-    [("iso87-ascii", "1231235950", "0101000010"), ("iso93-binary", "261231235950", "270101000010")],
+    [
+        ("iso87-ascii", "1231235950", "0101000010"),
+        ("iso93-binary", "261231235950", "270101000010"),
+        ("iso93-binary", "261025025950", "261025020010"),
+    ],
+    ids=["new year", "new year by the terminal's year", "end of summer"],
 )
-def test_new_year_comes_after_the_old_one(spoken, sold_at, moment):
-    """A reversal that names nothing, of what was done a moment before midnight."""
+def test_clocks_that_begin_anew_or_are_set_back_go_on(spoken, sold_at, moment):
+    """A reversal that names nothing, of what was done a moment before."""
     world = world_of(spoken, "iso87-ascii")
     terminal, bank = world.terminal("pos"), world.issuer()
     field = "f7" if spoken.startswith("iso87") else "f12"
