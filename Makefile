@@ -46,8 +46,8 @@ build: ready build/release/built ## Compile the hot path in place
 	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
 	    AUTHSWITCH_COMPILE=0 $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 
-# The folder itself is newer when a source was taken away.
-build/release/built: ext $(wildcard ext/*.pyx ext/*.pxd ext/*.pyi) setup.py | ready
+# A folder itself is newer when a source was taken away.
+build/release/built: $(shell find ext) setup.py | ready
 	@echo "compiling ext/"
 	@$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@mkdir -p $(@D) && touch $@
@@ -118,5 +118,6 @@ package: setup build ## Build a wheel and a source package into dist/
 	@ls dist
 
 clean: ## Remove everything that was built; the virtual environment stays
-	@rm -rf build dist *.egg-info switch/*.so switch/*.pyi .pytest_cache .mypy_cache .ruff_cache .coverage* htmlcov
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage* htmlcov
+	@find switch \( -name '*.so' -o -name '*.pyi' \) -delete
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

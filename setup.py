@@ -1,4 +1,4 @@
-"""Build of the compiled hot path: every ``ext/NAME.pyx`` becomes ``switch.NAME``. The samples go into the package, too.
+"""Build of the compiled hot path: every ``ext/ROOM/NAME.pyx`` becomes ``switch.ROOM.NAME``. The samples go in, too.
 
 Two kinds of build:
 
@@ -7,8 +7,8 @@ Two kinds of build:
   ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers in the place of line tracing, which is slow.
 
 ``AUTHSWITCH_COMPILE=0`` compiles nothing, to install a package whose modules were built in place;
-``AUTHSWITCH_MODULES="live framing"`` only these, for a quick look at what needs no others. ``AUTHSWITCH_FLAGS=-O0`` is
-passed on to the compiler behind all other flags.
+``AUTHSWITCH_MODULES="base.live wire.framing"`` only these, for a quick look at what needs no others.
+``AUTHSWITCH_FLAGS=-O0`` is passed on to the compiler behind all other flags.
 """
 
 from __future__ import annotations
@@ -27,15 +27,13 @@ ROOT = Path(__file__).parent
 SOURCES = ROOT / "ext"
 SAMPLES = ROOT / "configs"
 COMPILES = os.environ.get("AUTHSWITCH_COMPILE") != "0"
-MODULES = os.environ.get("AUTHSWITCH_MODULES", "").split() or sorted(source.stem for source in SOURCES.glob("*.pyx"))
 DEBUG = os.environ.get("AUTHSWITCH_DEBUG") == "1"
 SANITIZERS = os.environ.get("AUTHSWITCH_SANITIZE", "")
 TRACED = DEBUG and not SANITIZERS
 BUILD = Path("build") / os.environ.get("AUTHSWITCH_BUILD", "debug" if DEBUG else "release")
 
-# Modules that call OpenSSL's libcrypto, and those that call its libssl as well.
-CRYPTO_MODULES = {"commit", "des", "mac", "pin", "replay", "sealing", "segment", "tls"}
-TLS_MODULES = {"tls"}
+# Of OpenSSL, by what a module cimports.
+LIBRARIES = {"switch.crypto.libcrypto": ["crypto"], "switch.io.libssl": ["ssl", "crypto"]}
 
 RELEASE_FLAGS = ["-O3", "-fno-semantic-interposition", "-fno-plt"]
 DEBUG_FLAGS = ["-O1", "-g", "-Wno-maybe-uninitialized", "-UNDEBUG"]
@@ -53,6 +51,20 @@ DIRECTIVES = {
 }
 
 
+def module_of(source: Path) -> str:
+    """``room.name`` of a file below ``ext/``."""
+    return ".".join(source.relative_to(SOURCES).with_suffix("").parts)
+
+
+MODULES = os.environ.get("AUTHSWITCH_MODULES", "").split() or sorted(map(module_of, SOURCES.rglob("*.pyx")))
+
+
+def libraries_of(source: Path) -> list[str]:
+    """What a module is linked with."""
+    text = source.read_text()
+    return [name for module, names in LIBRARIES.items() if f"from {module} cimport" in text for name in names]
+
+
 def stage_package() -> Path:
     """Give Cython a tree in which ``ext/`` is the package ``switch``, for cimports; returns its parent."""
     stage = BUILD / "stage"
@@ -63,8 +75,9 @@ def stage_package() -> Path:
     return stage
 
 
-def extension(source: Path) -> Extension:
+def extension(module: str) -> Extension:
     """Describe the extension module that one Cython source becomes."""
+    source = SOURCES.joinpath(*module.split(".")).with_suffix(".pyx")
     flags = COMMON_FLAGS + (DEBUG_FLAGS if DEBUG else RELEASE_FLAGS)
     link_flags = []
     if TRACED:
@@ -74,10 +87,10 @@ def extension(source: Path) -> Extension:
         link_flags.append(f"-fsanitize={SANITIZERS}")
     flags += MORE_FLAGS
     return Extension(
-        f"switch.{source.stem}",
+        f"switch.{module}",
         [str(source.relative_to(ROOT))],
         include_dirs=["ext"],
-        libraries=["ssl"] * (source.stem in TLS_MODULES) + ["crypto"] * (source.stem in CRYPTO_MODULES),
+        libraries=libraries_of(source),
         extra_compile_args=flags,
         extra_link_args=link_flags,
     )
@@ -98,10 +111,11 @@ class BuildExtensions(build_ext):
         self.translate()
         super().run()
         package = (Path() if self.inplace else Path(self.build_lib)) / "switch"
-        for stub in SOURCES.glob("*.pyi"):
-            shutil.copy2(stub, package / stub.name)
-        for built in [*package.glob("*.so"), *package.glob("*.pyi")]:
-            if not (SOURCES / built.name.partition(".")[0]).with_suffix(".pyx").exists():
+        for stub in SOURCES.rglob("*.pyi"):
+            shutil.copy2(stub, package / stub.relative_to(SOURCES))
+        for built in [*package.rglob("*.so"), *package.rglob("*.pyi")]:
+            source = SOURCES / built.relative_to(package).with_name(built.name.partition(".")[0] + ".pyx")
+            if not source.exists():
                 built.unlink()
 
     def translate(self) -> None:
@@ -141,6 +155,6 @@ class BuildPackage(build_py):
 
 # Nothing to compile where the modules were built in place before and only the package is to be installed.
 setup(
-    ext_modules=[extension(SOURCES / f"{module}.pyx") for module in MODULES] if COMPILES else [],
+    ext_modules=[extension(module) for module in MODULES] if COMPILES else [],
     cmdclass={"build_ext": BuildExtensions, "build_py": BuildPackage},
 )

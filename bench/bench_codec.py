@@ -9,9 +9,9 @@ from __future__ import annotations
 import iso8583
 import pytest
 
-from switch.codec import decode, encode
-from switch.scan import bench_scan
-from switch.spec import compile_spec
+from switch.wire.codec import decode, encode
+from switch.wire.scan import bench_scan
+from switch.wire.spec import compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
 SCANS = 1000

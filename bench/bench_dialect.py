@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from switch.codec import encode
-from switch.dialect import bench_classify
-from switch.dialects import load_dialect
-from switch.kinds import Kind
+from switch.dialect import load_dialect
+from switch.dialect.kinds import Kind
+from switch.dialect.tables import bench_classify
+from switch.wire.codec import encode
 
 MESSAGES_A_ROUND = 100_000
 PURCHASES = {

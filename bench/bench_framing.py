@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.framing import Deframer, Framing, bench_frames
+from switch.wire.framing import Deframer, Framing, bench_frames
 
 FRAMES = 100
 MESSAGE = bytes(range(225))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from bench.engine_load import EngineLoad
-from switch.commit import JournalFiles
-from switch.disk import FileDisk
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import FileDisk
 
 PURCHASES_A_ROUND = 4_000
 ROUNDS = 5

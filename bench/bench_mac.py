@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.mac import KEY_SIZES, Mac, bench_compute
+from switch.crypto.mac import KEY_SIZES, Mac, bench_compute
 
 MESSAGE = bytes(range(225))
 MACS_A_ROUND = 5_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
 
 LOOKUPS = 200_000
 SIZES = (10, 1_000, 1_000_000)

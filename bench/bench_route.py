@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from switch.route import COLUMNS, RouteTable, bench_find
+from switch.tables.routes import COLUMNS, RouteTable, bench_find
 
 LINKS = ("bank-a", "bank-b", "bank-c")
 KINDS = ("unknown", "purchase")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import iso8583
 import pytest
 
-from switch.spec import compile_spec
-from switch.translate import Composer, bench_compose
+from switch.wire.spec import compile_spec
+from switch.wire.translate import Composer, bench_compose
 
 ROUNDS = 1000
 PURCHASE = {

@@ -10,20 +10,20 @@ import time
 from pathlib import Path
 
 from bench.workload import MAC_DIGITS, Ports, Workload, prepare
-from switch.calendar import Calendar
-from switch.commit import JournalFiles
+from switch.base.calendar import Calendar
+from switch.base.stats import Stats
+from switch.check.parts import load_parts
 from switch.config import load_config
-from switch.config.parts import load_parts
-from switch.disk import Disk
-from switch.engine import Engine
-from switch.journaling import replay_into
-from switch.link import LinkChannel
-from switch.listener import TerminalChannel
-from switch.mac import Mac
-from switch.scan import scan
+from switch.crypto.mac import Mac
+from switch.journal import replay_into
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import Disk
+from switch.machine.link import LinkChannel
+from switch.machine.listener import TerminalChannel
+from switch.path.engine import Engine
 from switch.server.assembly import build_engine
-from switch.stats import Stats
-from switch.translate import Composer
+from switch.wire.scan import scan
+from switch.wire.translate import Composer
 
 NO_PORTS = Ports(1, 2, 3)
 KEY = bytes(32)

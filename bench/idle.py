@@ -52,7 +52,9 @@ def bytes_each(count: int, *, tls: bool) -> float:
         issuer = issuer_command("switch", SCENARIOS["plain"], workload, ports)
         with Process(issuer, PEERS_CPU, folder / "issuer.log") as peer:
             peer.wait_until(lambda: is_listening(ports.issuer))
-            with Process(switch_command("switch", workload, ports), SWITCH_CPU, folder / "switch.log", ROOT) as switch:
+            with Process(
+                switch_command("switch", workload, ports), SWITCH_CPU, folder / "switch.base.log", ROOT
+            ) as switch:
                 switch.wait_until(lambda: is_ready("switch", ports))
                 few = connect(ports.terminals, FEW, tls=tls)
                 switch.wait_until(lambda: open_connections(ports) == FEW)

@@ -88,7 +88,7 @@ def count(
     """Run under callgrind; instructions by library and function, for all transactions together."""
     out = folder / "callgrind.out"
     out.unlink(missing_ok=True)
-    toggles = [f"--toggle-collect=__pyx_pw_6switch_6engine_6Engine_*{name}" for name in ENTRANCES]
+    toggles = [f"--toggle-collect=__pyx_pw_6switch_4path_6engine_6Engine_*{name}" for name in ENTRANCES]
     command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", *toggles]
     command += [sys.executable, "-m", "bench.instructions", "--mac", options.mac]
     command += ["--transactions", str(options.transactions)]
@@ -147,7 +147,7 @@ def function_table(costs: Counter[tuple[str, str]], options: argparse.Namespace)
 
 
 def plain(function: str) -> str:
-    """A function's name without what Cython adds: ``__pyx_f_6switch_7request__send`` is ``request._send``."""
+    """A function's name without what Cython adds: ``__pyx_f_6switch_4path_7request__send``: ``path.request._send``."""
     if not function.startswith("__pyx_"):
         return function
     parts = []

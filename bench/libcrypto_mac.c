@@ -1,4 +1,4 @@
-/* What libcrypto's cheapest correct calls cost for a MAC, with nothing around them: the peer of ext/mac.pyx.
+/* What libcrypto's cheapest correct calls cost for a MAC, with nothing around them: the peer of ext/crypto/mac.pyx.
  *
  * Keys are given as `count` keys of `key_size` bytes each, taken in turn. With one key it is expanded once, before the
  * loop; with several each message begins by expanding its own, for which libcrypto offers no other way without keeping a

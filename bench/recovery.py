@@ -19,18 +19,18 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.workload import BUSY_WINDOW_SECONDS, MERCHANT, Ports, luhn_digit, prepare, purchase, terminal_id
-from switch.checksum import checksum
-from switch.commit import JournalFiles
+from switch.base.checksum import checksum
+from switch.base.stats import Stats
+from switch.check.parts import load_parts
 from switch.config import load_config
-from switch.config.parts import load_parts
-from switch.disk import FileDisk
-from switch.journaling import Replayed, replay_into
-from switch.journaling.boot import since_boot_ns
-from switch.kinds import Kind
-from switch.names import write_names
-from switch.packing import packed
+from switch.dialect.kinds import Kind
+from switch.journal import Replayed, replay_into
+from switch.journal.boot import since_boot_ns
+from switch.journal.commit import JournalFiles
+from switch.journal.compression import packed
+from switch.journal.disk import FileDisk
+from switch.journal.party_names import write_names
 from switch.server.assembly import build_engine
-from switch.stats import Stats
 
 KEY = bytes(32)
 TERMINALS = 1_000

@@ -141,7 +141,7 @@ def run_once(side: str, scenario: Scenario, options: argparse.Namespace) -> Resu
         workload = prepare(folder, ports, scenario.terminals, scenario.mac, tls=scenario.tls, journal=scenario.journal)
         with Process(issuer_command(side, scenario, workload, ports), PEERS_CPU, folder / "issuer.log") as issuer:
             issuer.wait_until(lambda: is_listening(ports.issuer))
-            with Process(switch_command(side, workload, ports), SWITCH_CPU, folder / "switch.log", ROOT) as switch:
+            with Process(switch_command(side, workload, ports), SWITCH_CPU, folder / "switch.base.log", ROOT) as switch:
                 switch.wait_until(lambda: is_ready(side, ports))
                 switch.move_helpers(PEERS_CPU)
                 before = switch.cpu_seconds(), switch.first_thread_cpu_seconds()

@@ -1,5 +1,5 @@
 """``python -m switch`` is ``authswitch``."""
 
-from switch.cli import main
+from switch.cli.main import main
 
 main()

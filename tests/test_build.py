@@ -15,7 +15,7 @@ import pytest
 import switch
 
 PACKAGE = Path(switch.__file__).parent
-MODULES = sorted(PACKAGE.glob("*.so"))
+MODULES = sorted(PACKAGE.rglob("*.so"))
 SOURCES = Path(__file__).parent.parent / "ext"
 
 IS_DEBUG = PACKAGE.parent.parts[-3:] == ("build", "debug", "lib")
@@ -34,11 +34,12 @@ def recorded_flags(module: Path) -> list[list[str]]:
 
 
 def by_name(module: Path) -> str:
-    return module.name.partition(".")[0]
+    return str(module.relative_to(PACKAGE)).partition(".")[0]
 
 
 def test_every_source_is_built():
-    assert {by_name(module) for module in MODULES} == {source.stem for source in SOURCES.glob("*.pyx")}
+    sources = {str(source.relative_to(SOURCES).with_suffix("")) for source in SOURCES.rglob("*.pyx")}
+    assert {by_name(module) for module in MODULES} == sources
 
 
 @pytest.mark.parametrize("module", MODULES, ids=by_name)
@@ -75,7 +76,7 @@ class TestModule:
 
 def test_cython_directives():
     """``embedsignature`` and not ``binding``: functions are plain builtins that still say how they are called."""
-    from switch.spec import compile_spec
+    from switch.wire.spec import compile_spec
 
     assert type(compile_spec).__name__ == "builtin_function_or_method"
     assert (compile_spec.__doc__ or "").startswith("compile_spec(")

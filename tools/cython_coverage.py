@@ -1,4 +1,4 @@
-"""Coverage.py plugin: lines of ``ext/*.pyx``, as the debug build traces them.
+"""Coverage.py plugin: lines of ``ext/ROOM/*.pyx``, as the debug build traces them.
 
 Cython's own plugin looks for the generated C beside the source; ours is generated under ``build/debug``.
 """
@@ -21,12 +21,12 @@ class DebugBuildPlugin(Plugin):
     def _find_source_files(self, filename: str) -> tuple[str | None, str | None]:
         """The C file that holds the code of a source; another module's for a ``.pxd`` with inline functions."""
         source = Path(filename)
-        if source.parent != SOURCES:
+        if SOURCES not in source.parents:
             return None, None
-        generated = GENERATED / f"{source.stem}.c"
+        generated = GENERATED / source.relative_to(SOURCES).with_suffix(".c")
         if generated.exists() and source.suffix == ".pyx":
             return str(generated), None
-        for candidate in sorted(GENERATED.glob("*.c")):
+        for candidate in sorted(GENERATED.rglob("*.c")):
             self._read_source_lines(str(candidate), filename)
             if filename in self._c_files_map:
                 return self._c_files_map[filename][0], None

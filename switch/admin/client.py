@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from switch.admin.identity import Identity, Wanted, read_instance
+from switch.base.wording import words_of
 from switch.config import Address, Config, load_config
 from switch.config.addresses import UnixAddress, parse_admin
 from switch.config.models import AdminSection
-from switch.wording import words_of
 
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 16 << 20

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from switch.datafile import open_regular
+from switch.files.datafile import open_regular
 
 FILE_NAME = "instance.json"
 FILE_BYTES_MAX = 4_096

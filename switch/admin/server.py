@@ -24,11 +24,11 @@ from switch.admin.health import Health
 from switch.admin.identity import Identity, is_meant
 from switch.admin.inventory import BuildCollector
 from switch.admin.sockets import LocalPeer, UnixSocket
+from switch.base.log import get_logger
+from switch.base.stats import Stats
+from switch.base.wording import words_of
 from switch.config.addresses import Address, UnixAddress
 from switch.config.sense import is_loopback
-from switch.log import get_logger
-from switch.stats import Stats
-from switch.wording import words_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -3,7 +3,7 @@
 from switch.config.addresses import Address
 from switch.config.loader import load_config, read_config
 from switch.config.models import Config, LinkSection, ListenerSection
-from switch.problems import ConfigError, Problem
+from switch.files.problems import ConfigError, Problem
 
 __all__ = [
     "Address",

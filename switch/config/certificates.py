@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from switch.config.draft import Draft
-from switch.datafile import read_regular
+from switch.files.datafile import read_regular
 
 EXPIRES_SOON = timedelta(days=30)
 FILE_BYTES_MAX = 16 << 20

@@ -10,9 +10,9 @@ from typing import TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from switch.config.models import Config, LinkSection, ListenerSection
-from switch.config.problems import problems_of
-from switch.config.sections import Section
-from switch.problems import Problem, errors_among
+from switch.files.model_errors import problems_of
+from switch.files.problems import Problem, errors_among
+from switch.files.sections import Section
 
 ENTRY = re.compile(r"(?P<sort>listener|link)\[(?P<name>[^\]]*)\]\.(?P<rest>.+)")
 """A key of one of several listeners or links."""

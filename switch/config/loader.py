@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from switch.config.certificates import check_tls
 from switch.config.draft import Draft
 from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection
-from switch.config.problems import model_within, unknown_key
-from switch.config.sections import Section
 from switch.config.sense import check_sense
-from switch.datafile import read_toml
-from switch.problems import ConfigError, Problem
+from switch.files.datafile import read_toml
+from switch.files.model_errors import model_within, unknown_key
+from switch.files.problems import ConfigError, Problem
+from switch.files.sections import Section
 
 Entry = TypeVar("Entry", ListenerSection, LinkSection)
 

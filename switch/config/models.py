@@ -20,20 +20,19 @@ from pydantic import (
     ValidationInfo,
 )
 
-from switch.choices import NO_TRUTH_VALUE
 from switch.config.addresses import Address, UnixAddress, parse_address, parse_admin, parse_endpoint
-from switch.config.sections import HOUR_MS, OriginalsSection, Section, count, milliseconds
-from switch.link import VERIFY_FIELDS_MAX
-from switch.numbering import INSTANCES_MAX
-from switch.problems import Problem
-from switch.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
+from switch.config.sections import OriginalsSection
+from switch.files.choices import NO_TRUTH_VALUE
+from switch.files.problems import Problem
+from switch.files.sections import AMOUNT_MAX, HOUR_MS, Section, count, milliseconds
+from switch.machine.link import VERIFY_FIELDS_MAX
+from switch.machine.numbering import INSTANCES_MAX
+from switch.tables.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
 
 LISTENERS_MAX = 32
 """A terminal's allowed listeners are kept as 32 bits."""
 
 LINKS_MAX = 1024
-AMOUNT_MAX = 10**15
-"""Of a limit, in the currency's minor unit."""
 
 
 def _resolve(value: object, info: ValidationInfo) -> Path:

@@ -24,8 +24,8 @@ from switch.config.models import (
     Name,
     Network,
 )
-from switch.config.problems import model_within
-from switch.config.sections import Section
+from switch.files.model_errors import model_within
+from switch.files.sections import Section
 
 INTRODUCTION = """# Configuration
 

@@ -1,28 +1,12 @@
-"""What every table of the configuration is made of; and tables that stand by themselves."""
+"""Tables of the configuration that stand by themselves."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-HOUR_MS = 3_600_000
-
-
-def milliseconds(default: int, description: str, *, least: int = 1, most: int = 24 * HOUR_MS) -> int:
-    """A duration in milliseconds, with its limits."""
-    return Field(default, ge=least, le=most, description=description)
-
-
-def count(default: int, description: str, *, least: int = 1, most: int) -> int:
-    """A number of things or bytes, with its limits."""
-    return Field(default, ge=least, le=most, description=description)
-
-
-class Section(BaseModel):
-    """A table of the configuration: no type is guessed, no unknown key is passed over, nothing changes afterwards."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+from switch.files.sections import Section, count, milliseconds
 
 
 class OriginalsSection(Section):

@@ -23,18 +23,19 @@ from switch.demo.reconcile import reconcile
 from switch.demo.trouble import Trouble
 from switch.demo.view import Moment, line, print_summary
 from switch.demo.world import FLEETS, ISSUERS, World, build_world, write_config
-from switch.journaling.findings import Findings
-from switch.journaling.opening import open_reader
+from switch.journal.findings import Findings
+from switch.journal.opening import open_reader
+from switch.journal.replay import JournalDamaged
 from switch.keys import load_master_key
-from switch.replay import JournalDamaged
-from switch.simulators.crew import Crew
 from switch.simulators.ending import when_ended
-from switch.simulators.fleet import Fleet, FleetSettings
+from switch.simulators.fleet import Fleet
+from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
+from switch.simulators.persistent import Tills, TillSettings
 from switch.simulators.receipts import merge_counters
 from switch.simulators.setup import spare_collections
-from switch.simulators.tills import Tills, TillSettings
+from switch.simulators.tasks import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

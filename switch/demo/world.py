@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from switch.dialects import load_dialect
+from switch.dialect import load_dialect
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
 from switch.samples.certificates import LOOPBACK_NAMES, Authority

@@ -5,7 +5,7 @@ The key serial number (KSN) has 80 bits: key set and terminal in the upper 59, a
 
 from __future__ import annotations
 
-from switch.des import encrypt_blocks
+from switch.crypto.des import encrypt_blocks
 
 KSN_BYTES = 10
 KEY_BYTES = 16

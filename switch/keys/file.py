@@ -33,7 +33,7 @@ from zlib import crc32
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switch.datafile import open_regular
+from switch.files.datafile import open_regular
 from switch.keys.key import Key
 from switch.keys.names import ALGORITHMS, USAGES, Usage
 from switch.keys.problems import KeyFileError

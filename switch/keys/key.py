@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from switch.des import encrypt_blocks
+from switch.crypto.des import encrypt_blocks
 from switch.keys.names import ALGORITHMS, Usage, check_algorithm, check_name, check_usage
 
 CHECK_VALUE_BYTES = {"des": 3, "aes": 5, "sm4": 3}

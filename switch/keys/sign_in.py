@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from switch.des import decrypt_blocks
+from switch.crypto.des import decrypt_blocks
+from switch.crypto.pin import build_sign_in_keys
 from switch.keys.key import algorithm_of_des_size, check_value
-from switch.pin import build_sign_in_keys
 
 CHECK_VALUE_BYTES = 4
 _ROOMS = {2 * (room + CHECK_VALUE_BYTES): room for room in (8, 16)}

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from switch.files.problems import ProblemList, raise_if_any
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value
 from switch.keys.names import check_usage
 from switch.keys.wrapping import unwrap_key
-from switch.problems import ProblemList, raise_if_any
 
 LINE_CHARACTERS_MAX = 4_096
 COLUMNS = ("terminal", "usage", "algorithm", "under", "key", "kcv")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.keywrap import (
     aes_key_wrap_with_padding,
 )
 
-from switch.des import decrypt_blocks, encrypt_blocks
+from switch.crypto.des import decrypt_blocks, encrypt_blocks
 from switch.keys.key import Key
 from switch.keys.names import WRAPPING_USAGES, check_algorithm
 

@@ -8,11 +8,11 @@ import socket
 from functools import partial
 from typing import Protocol
 
+from switch.base.wording import words_of
 from switch.config import Address
-from switch.connection import Connection
+from switch.io.connection import Connection
+from switch.io.tls import TlsContext, TlsStream
 from switch.server.notes import Notes
-from switch.tls import TlsContext, TlsStream
-from switch.wording import words_of
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from switch.calendar import Calendar
+from switch.base.calendar import Calendar
+from switch.base.stats import Stats
+from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
 from switch.config.models import LinkStandIn
-from switch.config.parts import Parts
-from switch.dialects import Dialect
-from switch.dialects.policy import (
+from switch.crypto.pin import PIN_FORMATS
+from switch.dialect import Dialect
+from switch.dialect.kinds import Kind
+from switch.dialect.policy import (
     advice_attempt_steps,
     advice_steps,
     answer_steps,
@@ -25,25 +28,22 @@ from switch.dialects.policy import (
     tainted_fields,
     takeback_steps,
 )
-from switch.duplicate import DuplicateWindow
-from switch.engine import Engine
-from switch.journal import Journal, JournalOff
+from switch.dialect.reasons import REASONS
 from switch.keys import KeySource
-from switch.kinds import Kind
-from switch.link import Link
-from switch.listener import Listener
-from switch.meters import Meters
-from switch.numbering import Numbering
-from switch.originals import Inquiries
-from switch.pin import PIN_FORMATS
-from switch.reasons import REASONS
-from switch.reversal import ReversalQueue, ReversalStore
-from switch.riskcontrol.models import kinds_mask
-from switch.stand_in import StandIn
-from switch.state import State
-from switch.stats import Stats
-from switch.transaction import TransactionTable
-from switch.translate import Composer, Step
+from switch.machine.duplicate import DuplicateWindow
+from switch.machine.journal_interface import Journal, JournalOff
+from switch.machine.link import Link
+from switch.machine.listener import Listener
+from switch.machine.meters import Meters
+from switch.machine.numbering import Numbering
+from switch.machine.originals import Inquiries
+from switch.machine.saf_store import ReversalQueue, ReversalStore
+from switch.machine.state import State
+from switch.machine.transaction import TransactionTable
+from switch.path.engine import Engine
+from switch.tables.risk_rules import kinds_mask
+from switch.tables.stand_in import StandIn
+from switch.wire.translate import Composer, Step
 
 LATE_MS = 60_000
 """How long after a time-out a late answer is known as such."""

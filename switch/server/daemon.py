@@ -13,21 +13,22 @@ import uvloop
 
 from switch import __version__
 from switch.admin import AdminServer
-from switch.admin.debts import debt_routes
 from switch.admin.identity import Identity, remove_identity, write_identity
+from switch.admin.saf import debt_routes
+from switch.base.log import configure_logging, get_logger
+from switch.base.log_writer import LogWriter
+from switch.base.starting import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
+from switch.base.stats import Stats
+from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
 from switch.config.descriptors import needed_descriptors, terminals_served
-from switch.config.parts import Parts, load_parts
-from switch.connection import Reactor
-from switch.journaling import Store
-from switch.journaling.numbers import numbers_keeper
-from switch.log import configure_logging, get_logger
-from switch.log_writer import LogWriter
-from switch.replay import ReplayStopped
+from switch.io.connection import Reactor
+from switch.journal.numbers import numbers_keeper
+from switch.journal.replay import ReplayStopped
 from switch.server.assembly import build_engine, utc_offset_seconds
-from switch.server.debts import Debts
 from switch.server.gauges import Gauges
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
+from switch.server.journal import Store
 from switch.server.notes import Notes
 from switch.server.process import (
     protect_memory,
@@ -35,11 +36,10 @@ from switch.server.process import (
     silence_standard_error,
     watch_for_broken_steps,
 )
+from switch.server.saf import Debts
 from switch.server.seeking import Seeker
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
-from switch.starting import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
-from switch.stats import Stats
 
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0

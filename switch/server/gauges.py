@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from switch.engine import Engine
-from switch.link import Link
-from switch.log_writer import LogWriter
-from switch.stats import Stats
+from switch.base.log_writer import LogWriter
+from switch.base.stats import Stats
+from switch.machine.link import Link
+from switch.path.engine import Engine
 
 LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
     ("authswitch_link_up", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),

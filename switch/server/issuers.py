@@ -9,15 +9,15 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Protocol
 
+from switch.base.log import get_logger
 from switch.config import Address, LinkSection
 from switch.config.descriptors import ARRIVING_MAX
-from switch.connection import Connection, Reactor
-from switch.link import Link, LinkChannel
-from switch.log import get_logger
+from switch.io.connection import Connection, Reactor
+from switch.io.tls import TlsStream
+from switch.machine.link import Link, LinkChannel
 from switch.server.acceptor import Acceptor
 from switch.server.notes import Notes
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
-from switch.tls import TlsStream
 
 log = get_logger(__name__)
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from switch.faults import with_reason
-from switch.log import get_logger
+from switch.base.log import get_logger
+from switch.wire.faults import with_reason
 
 EVENTS_A_SECOND = 10
 """Of one kind. A hostile peer must not be able to fill a disk with lines."""

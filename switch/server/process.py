@@ -11,8 +11,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from switch.log import get_logger
-from switch.log_writer import LogWriter
+from switch.base.log import get_logger
+from switch.base.log_writer import LogWriter
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs

@@ -8,13 +8,13 @@ import queue
 import threading
 from pathlib import Path
 
-from switch.connection import Reactor
-from switch.disk import FileDisk
-from switch.engine import Engine
-from switch.finding import Finder
-from switch.log import get_logger
-from switch.originals import Original, Wanted
-from switch.stats import Stats
+from switch.base.log import get_logger
+from switch.base.stats import Stats
+from switch.io.connection import Reactor
+from switch.journal.disk import FileDisk
+from switch.journal.original_search import Finder
+from switch.machine.originals import Original, Wanted
+from switch.path.engine import Engine
 
 POLL_SECONDS = 0.01
 IDLE_SECONDS = 1.0

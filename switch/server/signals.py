@@ -7,8 +7,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from switch.log import get_logger
-from switch.starting import DRAINING, PASSED_OVER
+from switch.base.log import get_logger
+from switch.base.starting import DRAINING, PASSED_OVER
 
 AGAIN_SECONDS = 1.0
 """A signal that comes to the process and to its group comes twice: only later ones are meant as a second."""

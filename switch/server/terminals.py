@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
+from switch.base.log import get_logger
+from switch.base.stats import Stats
 from switch.config import Address, ListenerSection
-from switch.connection import Connection, Reactor
-from switch.listener import Listener, TerminalChannel
-from switch.log import get_logger
+from switch.io.connection import Connection, Reactor
+from switch.machine.listener import Listener, TerminalChannel
 from switch.server.acceptor import Acceptor
 from switch.server.tls import common_name, listener_context, peer_certificate
-from switch.stats import Stats
 
 TLS_HANDSHAKE_SECONDS = 10.0
 log = get_logger(__name__)

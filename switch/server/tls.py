@@ -6,8 +6,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from switch.config.models import LinkTls, ListenerTls
-from switch.connection import Connection
-from switch.tls import TlsContext
+from switch.io.connection import Connection
+from switch.io.tls import TlsContext
 
 
 def listener_context(tls: ListenerTls) -> TlsContext:

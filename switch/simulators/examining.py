@@ -10,9 +10,9 @@ from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from switch.scan import Message
     from switch.simulators.profile import MacSetting, Profile
     from switch.simulators.receipts import FleetCounters
+    from switch.wire.scan import Message
 
 
 class Question(NamedTuple):

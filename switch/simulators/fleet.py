@@ -12,12 +12,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from switch.simulators.crew import Crew
+from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.receipts import FleetCounters, Receipt
-from switch.simulators.scenario import Planner, Scenario
+from switch.simulators.scenario import Planner
+from switch.simulators.tasks import Crew
 from switch.simulators.terminals import Terminal, TerminalIdentity
 
 if TYPE_CHECKING:
@@ -30,37 +30,6 @@ if TYPE_CHECKING:
 _EXPIRY_TICK_S = 0.05
 _PACE_TICK_S = 0.0005
 _RECONNECT_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class FleetSettings:
-    """How a fleet behaves."""
-
-    scenario: Scenario
-    name: str = "terminals"
-    rate: float | None = None
-    """Requests a second of the whole fleet, planned in open loop; None: closed loop."""
-    poisson: bool = True
-    """Open loop: random gaps around the rate; else equal ones."""
-    pipelining: int = 1
-    """Requests that one terminal may have in flight."""
-    one_shot: bool = False
-    """A connection for every request."""
-    sign_in: bool = False
-    """Sign in (0800) before the first request, on every terminal."""
-    think_ms: float = 0.0
-    """Closed loop: pause between an answer and the next request."""
-    timeout_ms: float = 20_000.0
-    backlog_max: int = 100_000
-    """Open loop: planned requests that may wait for a free terminal."""
-    keep_receipts: bool = True
-    server_name: str | None = None
-    """Name in the switch's certificate."""
-    connecting_max: int = 64
-    """Connections that are being made at once, at the start."""
-    seed: int = 1
-    first_stan: int = 0
-    """Terminals begin with numbers not far above it."""
 
 
 class Fleet:

@@ -14,23 +14,23 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from switch.framing import Deframer, FrameError
-from switch.kinds import kind_traits
-from switch.masking import mask_pan
-from switch.scan import ScanError
+from switch.base.masking import mask_pan
+from switch.dialect.kinds import kind_traits
 from switch.simulators import ledger as books
-from switch.simulators.crew import Crew
 from switch.simulators.faults import UNBOOKED, Fault, FaultPlan, FaultRule
 from switch.simulators.latency import Latency
 from switch.simulators.messages import answer_mti
 from switch.simulators.rules import AMOUNT_KINDS, APPROVALS, APPROVED, APPROVED_IN_PART, Decider, Rules
+from switch.simulators.tasks import Crew
+from switch.wire.framing import Deframer, FrameError
+from switch.wire.scan import ScanError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from switch.scan import Message
     from switch.simulators.profile import MacSetting, Profile
+    from switch.wire.scan import Message
 
 _TRICKLE_S = 0.001
 _ANSWERS_KEPT = 4096

@@ -6,12 +6,12 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from switch.codec import encode
+from switch.wire.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from switch.spec import Spec
+    from switch.wire.spec import Spec
 
 _CACHED_PIECES_MAX = 8192
 

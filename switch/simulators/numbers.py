@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from switch.datafile import read_regular
+from switch.files.datafile import read_regular
 
 STAN_COUNT = 999_999
 SPREAD = 1000

@@ -10,17 +10,17 @@ from functools import cached_property, lru_cache
 from time import gmtime, strftime, time
 from typing import TYPE_CHECKING
 
+from switch.crypto.mac import Mac
 from switch.keys.sign_in import open_sign_in_keys
-from switch.mac import Mac
-from switch.scan import Message, scan
 from switch.simulators.ledger import Identity, Original
 from switch.simulators.messages import MessageWriter
+from switch.wire.scan import Message, scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from switch.dialects import Dialect
-    from switch.dialects.model import NetworkMessage
+    from switch.dialect import Dialect
+    from switch.dialect.model import NetworkMessage
     from switch.simulators.receipts import Receipt
     from switch.simulators.scenario import PaymentCard
 

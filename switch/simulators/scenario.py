@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from switch.reasons import REASONS
+from switch.dialect.reasons import REASONS
 from switch.simulators.rules import (
     AMOUNT_KINDS,
     APPROVED,

@@ -10,9 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
-from switch.framing import Deframer, FrameError
-from switch.masking import mask_pan
-from switch.scan import ScanError
+from switch.base.masking import mask_pan
 from switch.simulators import receipts as slips
 from switch.simulators.examining import Question, examine
 from switch.simulators.numbers import SPREAD, STAN_COUNT
@@ -20,14 +18,19 @@ from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 from switch.simulators.scenario import BASED_ON, Flaw
+from switch.wire.framing import Deframer, FrameError
+from switch.wire.scan import ScanError
 
 if TYPE_CHECKING:
+    import random
     import ssl
+    from collections.abc import Callable
 
-    from switch.scan import Message
-    from switch.simulators.fleet import Fleet
+    from switch.simulators.fleet_settings import FleetSettings
     from switch.simulators.profile import MacSetting, Profile
-    from switch.simulators.scenario import Plan
+    from switch.simulators.receipts import FleetCounters
+    from switch.simulators.scenario import Plan, Planner
+    from switch.wire.scan import Message
 
 _STANDING_KEPT_MAX = 8
 _ANSWERED_KEPT_MAX = 256
@@ -161,10 +164,35 @@ class TerminalConnection(asyncio.Protocol):
             self.transport.close()
 
 
+class Owner(Protocol):
+    """What a terminal knows of the fleet that it belongs to."""
+
+    profile: Profile
+    settings: FleetSettings
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    counters: FleetCounters
+    generator: random.Random
+    planner: Planner
+    timeout_s: float
+    now: Callable[[], float]
+    on_answer: Callable[[str, float], None] | None
+
+    def expect(self, pending: Pending) -> None:
+        """Watch the deadline of a request."""
+
+    def freed(self, terminal: Terminal) -> None:
+        """A terminal's request is over, one way or another."""
+
+    def disconnected(self, terminal: Terminal) -> None:
+        """A connection has ended."""
+
+
 class Terminal:
     """One terminal: its counters, its connection, what it waits for, what it has receipts of."""
 
-    def __init__(self, fleet: Fleet, identity: TerminalIdentity) -> None:
+    def __init__(self, fleet: Owner, identity: TerminalIdentity) -> None:
         self.identity = identity
         self.mac = identity.mac
         self.batch = "000001"

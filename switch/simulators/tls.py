@@ -6,8 +6,8 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from switch.datafile import open_regular
-from switch.wording import words_of
+from switch.base.wording import words_of
+from switch.files.datafile import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

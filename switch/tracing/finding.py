@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from switch.placing import SegmentIndex
-from switch.replay import JournalReader, Segment, Tail
-from switch.search import Search
+from switch.journal.original_index import SegmentIndex
+from switch.journal.replay import JournalReader, Segment, Tail
+from switch.journal.search import Search
 from switch.tracing.promises import completed
 from switch.tracing.query import Query
 from switch.tracing.story import Story

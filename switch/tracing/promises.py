@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from switch.kinds import Kind
-from switch.replay import JournalDamaged, JournalReader, Listing
-from switch.search import Search
+from switch.dialect.kinds import Kind
+from switch.journal.replay import JournalDamaged, JournalReader, Listing
+from switch.journal.search import Search
 from switch.tracing.story import Record, Story
 
 REACH = 4

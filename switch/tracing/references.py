@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from switch.currencies import amount_words
-from switch.kinds import Kind
+from switch.base.currencies import amount_words
+from switch.dialect.kinds import Kind
 from switch.tracing.story import Story
 
 VOIDS = (Kind.VOID, Kind.REFUND_VOID, Kind.PREAUTHORIZATION_VOID, Kind.COMPLETION_VOID)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from switch.reasons import Reason
+from switch.dialect.reasons import Reason
 from switch.tracing.story import ACCEPTING, Record, Story, reason_of
 from switch.tracing.verdict import CAUSE_WORDS
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from switch.currencies import amount_words
-from switch.faults import fault_words, of_dialect
-from switch.kinds import Kind, KindTraits, Money, kind_traits
-from switch.reasons import Reason
+from switch.base.currencies import amount_words
+from switch.dialect.kinds import Kind, KindTraits, Money, kind_traits
+from switch.dialect.reasons import Reason
+from switch.wire.faults import fault_words, of_dialect
 
 Record = Mapping[str, Any]
 ACCEPTING = frozenset({Reason.APPROVED, Reason.DUPLICATE})
@@ -25,7 +25,7 @@ class Debt:
         is_advice: It tells of a payment; else it takes one back.
         link: Whom it is owed.
         stored_us: When it was written down first.
-        cause: Of a reversal, as ``switch.record.CAUSES`` says it.
+        cause: Of a reversal, as ``switch.journal.records.CAUSES`` says it.
         attempts: How often it was sent.
         attempted_us: When it was sent last; None when it never was.
         not_found: How often its issuer did not know the original, which did not end it.
@@ -71,7 +71,7 @@ class Story:
     """One transaction.
 
     Args:
-        records: What was written of it, in order, as ``switch.search`` gives it.
+        records: What was written of it, in order, as ``switch.journal.search`` gives it.
         dialects: Of listeners and links by their place, such as ``link bank-a``; where it is not known it is not told.
 
     Attributes:

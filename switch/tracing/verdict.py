@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from switch.faults import count_of
-from switch.kinds import Kind, Money
-from switch.reasons import Reason
+from switch.dialect.kinds import Kind, Money
+from switch.dialect.reasons import Reason
 from switch.tracing.references import effect, origin, title
 from switch.tracing.story import ACCEPTING, Debt, Story
+from switch.wire.faults import count_of
 
 Shown = Callable[[int | None], str]
 """Shows a time in microseconds since 1970."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from switch.commit import JournalFiles
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
-from switch.journaling import Replayed, replay_into
-from switch.replay import JournalReader, Listing, Tail
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal import Replayed, replay_into
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
+from switch.journal.replay import JournalReader, Listing, Tail
 from tests.ext.memory_disk import MemoryDisk
 from tests.ext.world import Document, IssuerLine, TerminalLine, World, purchase
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from switch.commit import JournalFiles
-from switch.disk import FileDisk
-from switch.journaling import replay_into
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal import replay_into
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import FileDisk
 from tests.ext.journal_world import BUFFER_BYTES, KEY, WINDOW_SECONDS
 from tests.ext.world import World, purchase
 

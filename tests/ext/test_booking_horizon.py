@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.owed import give_up_owed, list_owed, note_overdue
+from switch.saf.operating import give_up_owed, list_owed, note_overdue
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import LINKS, link, purchase, reversal
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.calendar import Calendar
+from switch.base.calendar import Calendar
 
 EDGES = [
     datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC),

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.codec import DecodeError, EncodeError, decode, encode
-from switch.faults import FAULT_NAMES
-from switch.spec import SpecError, compile_spec
+from switch.wire.codec import DecodeError, EncodeError, decode, encode
+from switch.wire.faults import FAULT_NAMES
+from switch.wire.spec import SpecError, compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
 SPECS = {"ascii": ascii_spec(), "bcd": bcd_spec(), "ebcdic": ebcdic_spec()}

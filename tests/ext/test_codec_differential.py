@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from iso8583.specs import default_ascii
 
-from switch.codec import DecodeError, EncodeError, decode, encode
-from switch.spec import SpecError, compile_spec
+from switch.wire.codec import DecodeError, EncodeError, decode, encode
+from switch.wire.spec import SpecError, compile_spec
 
 TEXT_ENCODINGS = ("ascii", "latin-1", "cp500", "cp037", "cp1252", "cp864")
 FIXED = {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": 2}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psec.des import decrypt_tdes_ecb, encrypt_tdes_ecb
 
-from switch.des import decrypt_blocks, encrypt_blocks
+from switch.crypto.des import decrypt_blocks, encrypt_blocks
 
 # The oracle psec uses 3DES of `cryptography` in ways that the latter wants to be rid of.
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.codec import encode
-from switch.dialect import DialectTables, answer_mti_of, bench_classify, repeat_mti_of, traits_of
-from switch.dialects import dialect_names, load_dialect
-from switch.dialects.references import conditions
-from switch.kinds import KINDS, TRAITS, Kind, kind_traits
-from switch.reasons import REASONS, Reason
-from switch.scan import ScanError
-from switch.slots import SLOTS
+from switch.dialect import dialect_names, load_dialect
+from switch.dialect.kinds import KINDS, TRAITS, Kind, kind_traits
+from switch.dialect.reasons import REASONS, Reason
+from switch.dialect.references import conditions
+from switch.dialect.tables import DialectTables, answer_mti_of, bench_classify, repeat_mti_of, traits_of
+from switch.wire.codec import encode
+from switch.wire.scan import ScanError
+from switch.wire.slots import SLOTS
 
 EXT = Path(__file__).parents[2] / "ext"
 DIALECTS = {name: load_dialect(name) for name in dialect_names()}
@@ -45,7 +45,7 @@ def names_in(module, prefix):
 
 @pytest.mark.parametrize(
     ("names", "module", "prefix"),
-    [(REASONS, "reason", "REASON"), (KINDS, "kind", "KIND"), (SLOTS, "translate", "SLOT")],
+    [(REASONS, "dialect/reasons", "REASON"), (KINDS, "dialect/kinds", "KIND"), (SLOTS, "wire/translate", "SLOT")],
 )
 def test_python_names_have_the_order_of_the_hot_path(names, module, prefix):
     assert list(names) == names_in(module, prefix)

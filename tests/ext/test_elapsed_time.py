@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from switch.journaling.boot import boot_identity, since_boot_ns
-from switch.owed import list_owed
-from switch.upkeep import keep_up
+from switch.journal.boot import boot_identity, since_boot_ns
+from switch.journal.upkeep import keep_up
+from switch.saf.operating import list_owed
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import START_S, purchase
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from switch.risk import Risk
-from switch.riskcontrol.models import kinds_mask
-from switch.window import WindowTable
+from switch.tables.risk import Risk
+from switch.tables.risk_rules import kinds_mask
+from switch.tables.windows import WindowTable
 from tests.ext.world import CARD, OTHER_MERCHANT, VISA, change, link, listener, purchase, reversal
 
 

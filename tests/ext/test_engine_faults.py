@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from switch.dialects import load_dialect
-from switch.faults import CHARACTERS, CONTENTS, FAULT_NAMES, fault_words, of_dialect, with_reason
-from switch.scan import FAULT_NAMES as SCANNED
-from switch.tools.opened import open_message
+from switch.dialect import load_dialect
+from switch.messages.opened import open_message
+from switch.wire.faults import CHARACTERS, CONTENTS, FAULT_NAMES, fault_words, of_dialect, with_reason
+from switch.wire.scan import FAULT_NAMES as SCANNED
 from tests.ext.world import MERCHANT, OTHER_MERCHANT, change, issuer_answer, purchase
 
 DIALECTS = {"cup": "cup", "iso": "iso87-ascii"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import iso8583
 import pytest
 
-from switch.mac import compute_mac
+from switch.crypto.mac import compute_mac
 from tests.ext.world import ISO_TAK, ZAK, World, issuer_answer, purchase, seal
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from switch.kinds import Kind
-from switch.risk import Risk
-from switch.window import WindowTable
+from switch.dialect.kinds import Kind
+from switch.tables.risk import Risk
+from switch.tables.windows import WindowTable
 from tests.ext.world import CARD, VISA, purchase, reversal
 
 COUNTRIES = b"low,high,country\n622500,622599,408\n411111,411111,840\n"

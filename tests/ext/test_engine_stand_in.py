@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.owed import give_up_owed
+from switch.saf.operating import give_up_owed
 from tests.ext.world import CARD, VISA, change, link, listener, purchase, reversal
 
 RULE = {

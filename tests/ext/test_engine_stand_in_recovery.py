@@ -7,13 +7,13 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switch.checksum import checksum
-from switch.disk import ScriptedDisk
-from switch.owed import list_owed
-from switch.recovery import RecoveryFailed
-from switch.replay import JournalDamaged, JournalReader
-from switch.search import Owing
-from switch.upkeep import keep_up
+from switch.base.checksum import checksum
+from switch.journal.disk import ScriptedDisk
+from switch.journal.recovery import RecoveryFailed
+from switch.journal.replay import JournalDamaged, JournalReader
+from switch.journal.search import Owing
+from switch.journal.upkeep import keep_up
+from switch.saf.operating import list_owed
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.test_engine_advice import advice
 from tests.ext.test_engine_stand_in import limits, two_links

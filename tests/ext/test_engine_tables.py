@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from switch.duplicate import DuplicateWindow
-from switch.reversal import ReversalQueue, ReversalStore
-from switch.transaction import TransactionTable
+from switch.machine.duplicate import DuplicateWindow
+from switch.machine.saf_store import ReversalQueue, ReversalStore
+from switch.machine.transaction import TransactionTable
 from tests.ext.world import ONE_ROUTE, harmless_sides, link, purchase
 
 

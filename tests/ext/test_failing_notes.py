@@ -10,9 +10,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from switch.note_queue import EVENTS
-from switch.notebook import Notebook
-from switch.owed import note_overdue
+from switch.journal.memory import Notebook
+from switch.machine.note_queue import EVENTS
+from switch.saf.operating import note_overdue
 from tests.ext.numbers import NO_CEILING, spend_numbers
 from tests.ext.world import (
     AT_ONCE,

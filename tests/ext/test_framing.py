@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.framing import Deframer, FrameBuffer, FrameError, Framing, live_buffer_bytes
+from switch.wire.framing import Deframer, FrameBuffer, FrameError, Framing, live_buffer_bytes
 
 TPDU = {"type": "tpdu", "hex": "6000030001"}
 CUP_HEADER = {"type": "fixed", "hex": "603100311001"}

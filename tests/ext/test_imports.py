@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 IMPORTS = re.compile(r"^from switch\.\S+ import ", re.MULTILINE)
-SOURCES = sorted((Path(__file__).parents[2] / "ext").glob("*.pyx"))
-MODULES = ["link", *(source.stem for source in SOURCES if IMPORTS.search(source.read_text()))]
+FOLDER = Path(__file__).parents[2] / "ext"
+SOURCES = sorted(source for source in FOLDER.rglob("*.pyx") if IMPORTS.search(source.read_text()))
+MODULES = ["machine.link", *(".".join(source.relative_to(FOLDER).with_suffix("").parts) for source in SOURCES)]
 
 
 @pytest.mark.parametrize("module", MODULES)

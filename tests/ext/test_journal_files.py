@@ -8,14 +8,14 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switch.checksum import checksum
-from switch.commit import JournalFiles
-from switch.disk import ScriptedDisk
-from switch.kinds import Kind
-from switch.replay import JournalDamaged, JournalReader, Listing, Visitor
-from switch.segment import SegmentWriter
-from switch.stats import Stats
-from switch.upkeep import keep_up
+from switch.base.checksum import checksum
+from switch.base.stats import Stats
+from switch.dialect.kinds import Kind
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import ScriptedDisk
+from switch.journal.replay import JournalDamaged, JournalReader, Listing, Visitor
+from switch.journal.segment import SegmentWriter
+from switch.journal.upkeep import keep_up
 from tests.ext.journal_world import BUFFER_BYTES, KEY, JournalWorld, records_of
 from tests.ext.memory_disk import MemoryDisk
 from tests.ext.world import CARD, purchase, reversal

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from switch.commit import JournalFiles
-from switch.disk import FileDisk
-from switch.journaling import replay_into
-from switch.journaling.replaying import Progress
-from switch.replay import JournalReader, Listing
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal import replay_into
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import FileDisk
+from switch.journal.replay import JournalReader, Listing
+from switch.journal.resuming import Progress
 from tests.ext.journal_world import BUFFER_BYTES, KEY
 from tests.ext.journal_writer import FileWorld
 from tests.ext.world import purchase

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.recovery import RecoveryFailed
+from switch.journal.recovery import RecoveryFailed
 from tests.ext.journal_world import JournalWorld, ask_in_crowds, records_of
 from tests.ext.world import CARD, LINKS, change, link, original_data, purchase, reversal
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from switch.commit import JournalFiles
-from switch.disk import Disk, FileDisk, ScriptedDisk
-from switch.journaling import replay_into
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal import replay_into
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import Disk, FileDisk, ScriptedDisk
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.journal_writer import FileWorld
 from tests.ext.memory_disk import MemoryDisk

@@ -8,8 +8,8 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switch.disk import ScriptedDisk
-from switch.replay import JournalDamaged, JournalReader
+from switch.journal.disk import ScriptedDisk
+from switch.journal.replay import JournalDamaged, JournalReader
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.test_journal_files import BATCH, HEAD, checksum, unsealed
 from tests.ext.world import LINKS_AT_ONCE, purchase, reversal

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from switch.codec import encode
-from switch.dialects import dialect_names, load_dialect
-from switch.kept import copy_without, mend
-from switch.scan import ScanError, scan
-from switch.spec import compile_spec
+from switch.dialect import dialect_names, load_dialect
+from switch.wire.codec import encode
+from switch.wire.kept_copy import copy_without, mend
+from switch.wire.scan import ScanError, scan
+from switch.wire.spec import compile_spec
 from tests.ext.test_codec_differential import FIELDS, specs
 from tests.ext.test_translate_dialects import any_message
 

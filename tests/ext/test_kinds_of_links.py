@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from switch.kinds import Kind, kind_traits
+from switch.dialect.kinds import Kind, kind_traits
 from switch.simulators.profile import MacSetting, Profile, moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.scenario import PaymentCard

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from psec.des import decrypt_tdes_ecb, encrypt_tdes_ecb
 from psec.mac import generate_cbc_mac, generate_retail_mac
 
-from switch.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, MacEngine, bench_compute, compute_mac, verify_mac
+from switch.crypto.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, MacEngine, bench_compute, compute_mac, verify_mac
 
 # The oracle psec uses 3DES of `cryptography` in ways that the latter wants to be rid of.
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")

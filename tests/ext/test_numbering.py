@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.numbering import BLOCK_NUMBERS, INSTANCES_MAX, Numbering
-from switch.recovery import RecoveryFailed
+from switch.journal.recovery import RecoveryFailed
+from switch.machine.numbering import BLOCK_NUMBERS, INSTANCES_MAX, Numbering
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import START_S, link, purchase
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
-from switch.owed import give_up_owed, list_owed
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
+from switch.saf.operating import give_up_owed, list_owed
 from tests.ext.journal_world import DAYS, KEY, ZONE_SECONDS
 from tests.ext.seeking_world import approve, bought, in_flight, original_data_of, sold, stood_in, taking_back, world_of
 from tests.ext.test_originals_forgotten import LATER_S, by_number

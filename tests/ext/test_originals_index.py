@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from switch.disk import FileDisk, ScriptedDisk
-from switch.finding import Finder
+from switch.journal.disk import FileDisk, ScriptedDisk
+from switch.journal.original_search import Finder
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import SeekingWorld, approve, bought, taking_back, world_of
 from tests.ext.test_originals_referred import referring

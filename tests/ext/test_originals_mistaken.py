@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     approve,

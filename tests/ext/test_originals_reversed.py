@@ -6,9 +6,9 @@ import contextlib
 
 import pytest
 
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
-from switch.replay import JournalDamaged
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
+from switch.journal.replay import JournalDamaged
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     DIALECTS,

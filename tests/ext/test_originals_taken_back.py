@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
-from switch.owed import give_up_owed
-from switch.upkeep import keep_up
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
+from switch.journal.upkeep import keep_up
+from switch.saf.operating import give_up_owed
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     DIALECTS,

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from switch.owed import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
+from switch.saf.operating import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
 from tests.ext.journal_world import JournalWorld
 from tests.ext.test_engine_stand_in import two_links
 from tests.ext.test_journal_told import rewritten

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from switch.packing import packed, unpacked
+from switch.journal.compression import packed, unpacked
 
 RECORD = b"0200723A448108C08001166225000000000014000000000000001000" + bytes(40)
 

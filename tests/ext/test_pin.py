@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psec.pinblock import decode_pinblock_iso_0, decode_pinblock_iso_3, encode_pinblock_iso_0, encode_pinblock_iso_3
 
-from switch.des import decrypt_blocks, encrypt_blocks
-from switch.pin import (
+from switch.crypto.des import decrypt_blocks, encrypt_blocks
+from switch.crypto.pin import (
     PIN_FORMATS,
     PinTranslator,
     build_sign_in_keys,

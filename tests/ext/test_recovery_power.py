@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from switch.commit import JournalFiles
-from switch.disk import ScriptedDisk
-from switch.recovery import Recovery
-from switch.replay import JournalReader
-from switch.segment import SegmentWriter
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import ScriptedDisk
+from switch.journal.recovery import Recovery
+from switch.journal.replay import JournalReader
+from switch.journal.segment import SegmentWriter
 from tests.ext.world import World, purchase
 from tests.simulation.disk import SimulatedDisk
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.mac import ALGORITHMS, KEY_SIZES
-from switch.problems import ConfigError
-from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
+from switch.crypto.mac import ALGORITHMS, KEY_SIZES
+from switch.files.problems import ConfigError
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
 
 KINDS = ("unknown", "purchase", "refund")
 LISTENERS = ("pos", "pos-tls")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from switch.owed import give_up_owed, list_owed, retry_owed
-from switch.upkeep import keep_up
+from switch.journal.upkeep import keep_up
+from switch.saf.operating import give_up_owed, list_owed, retry_owed
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import approve, bought, names, sold, taking_back, world_of
 from tests.ext.test_journal_told import rewritten

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.kinds import Kind
-from switch.problems import ConfigError
-from switch.reasons import Reason
-from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
-from switch.risk import Risk, card_hash, keyed_hash
-from switch.window import WindowTable
+from switch.dialect.kinds import Kind
+from switch.dialect.reasons import Reason
+from switch.files.problems import ConfigError
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
+from switch.tables.risk import Risk, card_hash, keyed_hash
+from switch.tables.windows import WindowTable
 
 SECRET = bytes(range(16))
 ALL_KINDS = (1 << 64) - 1

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.problems import PROBLEMS_MAX, ConfigError
-from switch.route import COLUMNS, RouteTable, bench_find
+from switch.files.problems import PROBLEMS_MAX, ConfigError
+from switch.tables.routes import COLUMNS, RouteTable, bench_find
 
 LINKS = ("bank-a", "bank-b", "bank-c")
 KINDS = ("unknown", "purchase", "refund", "void")

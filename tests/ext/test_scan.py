@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.scan import FAULT_NAMES, Message, ScanError, bench_scan, scan
-from switch.spec import compile_spec
+from switch.wire.scan import FAULT_NAMES, Message, ScanError, bench_scan, scan
+from switch.wire.spec import compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
 SPECS = {"ascii": ascii_spec(), "bcd": bcd_spec(), "ebcdic": ebcdic_spec()}

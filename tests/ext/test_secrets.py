@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from switch.owed import list_owed
+from switch.saf.operating import list_owed
 from switch.tracing.steps import steps
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict

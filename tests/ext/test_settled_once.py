@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from switch.commit import JournalFiles
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
 from tests.ext.journal_world import BUFFER_BYTES, DAYS, KEY, records_of
 from tests.ext.seeking_world import approve, bought, taking_back, world_of
 from tests.ext.world import purchase

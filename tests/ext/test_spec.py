@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 from iso8583.specs import default, default_ascii
 
-from switch.spec import CodePage, Spec, SpecError, code_page, compile_spec
+from switch.wire.spec import CodePage, Spec, SpecError, code_page, compile_spec
 from tests.ext.purchase import ascii_spec
 
 

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from switch.holds import StanHolds
-from switch.numbering import INSTANCES_MAX, Numbering
+from switch.machine.numbering import INSTANCES_MAX, Numbering
+from switch.machine.stan_holds import StanHolds
 from tests.ext.world import VISA, World, purchase
 
 NOW_S = 1_800_000_000

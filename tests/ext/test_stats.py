@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from switch.stats import BUCKET_BOUNDS_NS, Stats, StatsError
+from switch.base.stats import BUCKET_BOUNDS_NS, Stats, StatsError
 
 HISTOGRAM_SLOTS = len(BUCKET_BOUNDS_NS) + 2
 

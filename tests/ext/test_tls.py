@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.tls import TlsContext, TlsError, TlsStream
+from switch.io.tls import TlsContext, TlsError, TlsStream
 from tests.ext.wire import Wire
 from tests.ext.world import link, listener, purchase
 from tests.system.certificates import Authority

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.scan import ScanError, scan
-from switch.slots import SLOTS
-from switch.spec import compile_spec
-from switch.translate import Composer, Step, bench_compose
+from switch.wire.scan import ScanError, scan
+from switch.wire.slots import SLOTS
+from switch.wire.spec import compile_spec
+from switch.wire.translate import Composer, Step, bench_compose
 
 EBCDIC = "cp500"
 DIGITS = "0123456789"
@@ -505,6 +505,6 @@ def test_a_composer_never_changes():
 
 
 def test_slot_numbers_agree_with_their_names():
-    source = (Path(__file__).parents[2] / "ext" / "translate.pxd").read_text()
+    source = (Path(__file__).parents[2] / "ext" / "wire" / "translate.pxd").read_text()
     names = re.findall(r"^    SLOT_(\w+)", source, re.MULTILINE)
     assert tuple(name.lower() for name in names) == (*SLOTS, "count")

@@ -7,10 +7,10 @@ import random
 import iso8583
 import pytest
 
-from switch.dialects import dialect_names, load_dialect
-from switch.dialects.policy import answer_steps, request_steps
-from switch.scan import ScanError, scan
-from switch.translate import Composer
+from switch.dialect import dialect_names, load_dialect
+from switch.dialect.policy import answer_steps, request_steps
+from switch.wire.scan import ScanError, scan
+from switch.wire.translate import Composer
 
 DIALECTS = {name: load_dialect(name) for name in dialect_names()}
 SLOTS = {

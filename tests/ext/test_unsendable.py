@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from switch.owed import list_owed, note_overdue
-from switch.reversals.owing import Opener
+from switch.saf.operating import list_owed, note_overdue
+from switch.tracing.owed import Opener
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
 from tests.ext.journal_world import JournalWorld, records_of

@@ -14,11 +14,11 @@ from typing import Any
 
 import iso8583
 
-from switch.channel import Channel
-from switch.connection import Connection, Reactor
-from switch.framing import Deframer
-from switch.link import LinkChannel
-from switch.listener import TerminalChannel
+from switch.io.connection import Connection, Reactor
+from switch.machine.channel import Channel
+from switch.machine.link import LinkChannel
+from switch.machine.listener import TerminalChannel
+from switch.wire.framing import Deframer
 from tests.ext.world import Document, IssuerLine, TerminalLine, World, dialect, issuer_answer
 
 OUTPUT_BYTES_MAX = 65_536

@@ -1,7 +1,7 @@
 """A switch without sockets: its state machine, a clock that stands until it is moved, terminals and issuers.
 
-Requests and answers are written and read by pyiso8583 from the dialects' layouts, MACs made by ``switch.mac``: nothing
-of the state machine's own is used to judge it.
+Requests and answers are written and read by pyiso8583 from the dialects' layouts, MACs made by ``switch.crypto.mac``:
+nothing of the state machine's own is used to judge it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any
 import iso8583
 from prometheus_client.parser import text_string_to_metric_families
 
-from switch.calendar import Calendar
-from switch.channel import Channel
+from switch.base.calendar import Calendar
+from switch.base.stats import Stats
+from switch.check.parts import Parts
 from switch.config import Config
-from switch.config.parts import Parts
-from switch.dialects import Dialect, load_dialect
-from switch.engine import Engine
-from switch.framing import Deframer
-from switch.journal import Journal
-from switch.kinds import Kind
-from switch.link import Link, LinkChannel
-from switch.listener import Listener, TerminalChannel
-from switch.mac import compute_mac
-from switch.notebook import Notebook
-from switch.registry import Registry
-from switch.risk import Risk
-from switch.route import RouteTable
+from switch.crypto.mac import compute_mac
+from switch.dialect import Dialect, load_dialect
+from switch.dialect.kinds import Kind
+from switch.journal.memory import Notebook
+from switch.machine.channel import Channel
+from switch.machine.journal_interface import Journal
+from switch.machine.link import Link, LinkChannel
+from switch.machine.listener import Listener, TerminalChannel
+from switch.path.engine import Engine
 from switch.server.assembly import Note, build_engine
-from switch.stats import Stats
+from switch.tables.registry import Registry
+from switch.tables.risk import Risk
+from switch.tables.routes import RouteTable
+from switch.wire.framing import Deframer
 
 Document = dict[str, str]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from switch.framing import Deframer, FrameError, Framing
+from switch.wire.framing import Deframer, FrameError, Framing
 
 ETX = {"trailer": "etx"}
 HEADERS = [

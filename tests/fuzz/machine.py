@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import iso8583
 
-from switch.mac import compute_mac
-from switch.scan import ScanError, scan
+from switch.crypto.mac import compute_mac
 from switch.server import assembly
-from switch.translate import Step
+from switch.wire.scan import ScanError, scan
+from switch.wire.translate import Step
 from tests.ext.world import (
     CARD,
     CUP_TAK,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from switch.codec import DecodeError, decode, encode
-from switch.dialects import Dialect, dialect_names, load_dialect
-from switch.dialects.policy import answer_steps, request_steps
-from switch.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, compute_mac, verify_mac
-from switch.scan import Message, ScanError, bench_scan, scan
-from switch.spec import Spec, compile_spec
-from switch.translate import Composer, Step
+from switch.crypto.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, compute_mac, verify_mac
+from switch.dialect import Dialect, dialect_names, load_dialect
+from switch.dialect.policy import answer_steps, request_steps
+from switch.wire.codec import DecodeError, decode, encode
+from switch.wire.scan import Message, ScanError, bench_scan, scan
+from switch.wire.spec import Spec, compile_spec
+from switch.wire.translate import Composer, Step
 from tests.ext.purchase import bcd_spec, ebcdic_spec
 from tests.ext.test_translate_dialects import SLOTS, meaning
 

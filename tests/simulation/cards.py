@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from switch.pin import decrypt_pin_block, encrypt_pin_block
+from switch.crypto.pin import decrypt_pin_block, encrypt_pin_block
 from switch.simulators.scenario import PaymentCard
 
 if TYPE_CHECKING:
     from random import Random
 
-    from switch.scan import Message
     from switch.simulators.profile import Profile
+    from switch.wire.scan import Message
 
 PAN, EXPIRY, TRACK_2, TRACK_1, PIN_BLOCK, CHIP = 2, 14, 35, 45, 52, 55
 SENSITIVE = (TRACK_2, TRACK_1, PIN_BLOCK)

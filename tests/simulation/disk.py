@@ -48,7 +48,7 @@ class PowerCutError(OSError):
 
 
 class SimulatedDisk:
-    """One directory, as the journal's seam wants it (``switch.disk.ScriptedDisk``).
+    """One directory, as the journal's seam wants it (``switch.journal.disk.ScriptedDisk``).
 
     Attributes:
         is_off: Nothing works until ``restart``.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from switch.framing import Deframer
-from switch.kinds import kind_traits
-from switch.scan import ScanError
+from switch.dialect.kinds import kind_traits
 from switch.simulators.messages import answer_mti
+from switch.wire.framing import Deframer
+from switch.wire.scan import ScanError
 
 from .cards import SENSITIVE
 from .checker import ADVISED, APPROVED, DECLINED, REVERSED, Key
@@ -17,8 +17,8 @@ from .clock import MS, SECOND
 from .world import CURRENCY, LINKS, MATCHED_BY_RRN, a_million_later
 
 if TYPE_CHECKING:
-    from switch.scan import Message
     from switch.simulators.ledger import Identity
+    from switch.wire.scan import Message
 
     from .checker import Checker
     from .clock import Clock

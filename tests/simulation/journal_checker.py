@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from switch.kinds import Kind
-from switch.reasons import REASONS
+from switch.dialect.kinds import Kind
+from switch.dialect.reasons import REASONS
 
 from .checker import Key
 

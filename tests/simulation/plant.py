@@ -6,17 +6,17 @@ import errno
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from switch.calendar import Calendar
-from switch.link import LinkChannel
-from switch.listener import TerminalChannel
-from switch.numbering import BLOCK_NUMBERS, Numbering
-from switch.owed import NotOwed, give_up_owed, list_owed, retry_owed
-from switch.recovery import RecoveryFailed
-from switch.replay import JournalDamaged
+from switch.base.calendar import Calendar
+from switch.base.stats import Stats
+from switch.journal.recovery import RecoveryFailed
+from switch.journal.replay import JournalDamaged
+from switch.journal.upkeep import keep_up
+from switch.machine.link import LinkChannel
+from switch.machine.listener import TerminalChannel
+from switch.machine.numbering import BLOCK_NUMBERS, Numbering
+from switch.saf.operating import NotOwed, give_up_owed, list_owed, retry_owed
 from switch.server import assembly
 from switch.server.assembly import build_engine
-from switch.stats import Stats
-from switch.upkeep import keep_up
 
 from .clock import MS, SECOND
 from .network import Wire
@@ -26,9 +26,9 @@ from .world import LINKS, LISTENERS
 if TYPE_CHECKING:
     from random import Random
 
-    from switch.channel import Channel
-    from switch.engine import Engine
-    from switch.originals import Wanted
+    from switch.machine.channel import Channel
+    from switch.machine.originals import Wanted
+    from switch.path.engine import Engine
 
     from .checker import Checker
     from .clock import Clock

@@ -6,7 +6,7 @@ import gc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from switch.framing import FrameError
+from switch.wire.framing import FrameError
 
 from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock

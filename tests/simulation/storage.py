@@ -5,20 +5,20 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from switch.commit import JournalFiles
-from switch.disk import ScriptedDisk
-from switch.finding import Finder
-from switch.journaling.replaying import replay_into
-from switch.replay import JournalDamaged, JournalReader, Listing
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import ScriptedDisk
+from switch.journal.original_search import Finder
+from switch.journal.replay import JournalDamaged, JournalReader, Listing
+from switch.journal.resuming import replay_into
 
 from .clock import MS, SECOND
 from .disk import SEEN_ZEROS, SimulatedDisk
 
 if TYPE_CHECKING:
+    from switch.base.stats import Stats
     from switch.config import Config
-    from switch.originals import Original, Wanted
-    from switch.state import State
-    from switch.stats import Stats
+    from switch.machine.originals import Original, Wanted
+    from switch.machine.state import State
 
     from .options import Options
     from .tally import Tally

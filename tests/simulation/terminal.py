@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from switch.framing import Deframer
-from switch.scan import ScanError
 from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
+from switch.wire.framing import Deframer
+from switch.wire.scan import ScanError
 
 from . import references
 from .cards import CARDS, present
@@ -21,7 +21,7 @@ from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, term
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from switch.scan import Message
+    from switch.wire.scan import Message
 
     from .cards import Presented
     from .checker import Checker

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import switch.engine
+import switch.path.engine
 
 from .commands import Wish, run_some
 from .options import FAULTS, Options
@@ -14,7 +14,7 @@ from .run import execute
 
 pytestmark = pytest.mark.usefixtures("kept_between_runs")
 
-IS_TRACED = "debug" in Path(switch.engine.__file__).parts
+IS_TRACED = "debug" in Path(switch.path.engine.__file__).parts
 SEEDS = range(50 if IS_TRACED else 400)
 """Few on the debug build: each of its lines is counted."""
 

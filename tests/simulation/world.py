@@ -9,17 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from switch.check.parts import Parts
 from switch.config.models import Config
-from switch.config.parts import Parts
-from switch.dialects import load_dialect
-from switch.registrar import load_registry
-from switch.routing import load_routes
+from switch.dialect import load_dialect
 from switch.simulators.profile import MacSetting, Profile
+from switch.tables.registry_files import load_registry
+from switch.tables.route_files import load_routes
 
 from .speed import hurry
 
 if TYPE_CHECKING:
-    from switch.dialects import Dialect
+    from switch.dialect import Dialect
 
 MERCHANT = "898000000000001"
 LISTENERS = ("pos", "shop")

@@ -6,7 +6,7 @@ import signal
 import pytest
 import typer
 
-from switch.starting import DRAINING, PASSED_OVER
+from switch.base.starting import DRAINING, PASSED_OVER
 
 
 @pytest.fixture(autouse=True)

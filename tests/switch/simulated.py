@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from switch.dialects import load_dialect
-from switch.simulators.fleet import Fleet, FleetSettings
+from switch.dialect import load_dialect
+from switch.simulators.fleet import Fleet
+from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.profile import MacSetting, Profile
 from switch.simulators.rules import Rules

@@ -22,11 +22,11 @@ from switch.admin import AdminServer
 from switch.admin.client import AdminClient, AdminError, client_for
 from switch.admin.identity import FILE_NAME, Identity, Wanted, read_instance, remove_identity, write_identity
 from switch.admin.sockets import UnixSocket
-from switch.cli import app
+from switch.base.stats import Stats
+from switch.cli.main import app
+from switch.cli.reversals import app as reversals
 from switch.config import Address
 from switch.config.addresses import UnixAddress
-from switch.reversals.cli import app as reversals
-from switch.stats import Stats
 from tests.switch.test_admin import Daemon
 from tests.switch.test_journaling import CONFIG
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from switch import __version__
 from switch.admin import AdminServer
-from switch.cli import ELSEWHERE, app, main
+from switch.base.stats import Stats
+from switch.cli.main import ELSEWHERE, app, main
 from switch.config import Address
-from switch.stats import Stats
 
 SUBCOMMANDS = ["serve", "check", "status", "drain", *ELSEWHERE]
 
@@ -136,7 +136,7 @@ def test_asked_wrongly(arguments):
 def test_help_imports_little():
     code = (
         "import sys; sys.argv = ['authswitch', '--help']\n"
-        "from switch.cli import main\n"
+        "from switch.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print([n for n in ('aiohttp', 'pydantic', 'cryptography', 'uvloop') if n in sys.modules])"

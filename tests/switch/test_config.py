@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from switch.config import Address, ConfigError, load_config, read_config
 from switch.config.addresses import parse_address, parse_endpoint
-from switch.config.problems import unknown_key
+from switch.files.model_errors import unknown_key
 
 VALID = """
 [switch]

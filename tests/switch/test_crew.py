@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from switch.simulators.crew import Crew
+from switch.simulators.tasks import Crew
 
 
 async def fails(after: int) -> None:

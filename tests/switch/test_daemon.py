@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from switch.log_writer import LogWriter, StreamOut
+from switch.base.log_writer import LogWriter, StreamOut
 from switch.server.daemon import Daemon
 from tests.ext.seeking_world import sold
 from tests.ext.test_originals_referred import referring

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from switch.config.check import check_config
-from switch.datafile import TOML_BYTES_MAX, open_regular, read_regular, read_toml
+from switch.check.configuration import check_config
+from switch.files.datafile import TOML_BYTES_MAX, open_regular, read_regular, read_toml
 from tests.switch.test_cli import call
 from tests.switch.test_config import VALID
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from switch.config.check import check_config
+from switch.base.masking import passes_luhn
+from switch.check.configuration import check_config
 from switch.config.loader import load_config
 from switch.demo.daemon import Daemon, DaemonError
 from switch.demo.reconcile import Reconciliation, reconcile
 from switch.demo.run import CONVERGENCE_S
 from switch.demo.world import FLEETS, ISSUERS, build_world, sample_pan, write_config
 from switch.keys import KeyFile, load_master_key
-from switch.masking import passes_luhn
 from switch.simulators.ledger import Entry, Identity, Ledger
 from switch.simulators.receipts import Receipt
 

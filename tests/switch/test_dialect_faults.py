@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from switch.dialects import DialectError, dialect_names, load_dialect
-from switch.lines import key_lines
+from switch.dialect import DialectError, dialect_names, load_dialect
+from switch.files.lines import key_lines
 
 BUILT_IN = Path(load_dialect.__code__.co_filename).parent
 

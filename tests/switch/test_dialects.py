@@ -8,12 +8,12 @@ import iso8583
 import pytest
 from iso8583.specs import default_ascii
 
-from switch.codec import decode, encode
-from switch.dialects import DialectError, dialect_names, load_dialect
-from switch.dialects.layout import characters_max, is_fixed, parse_format
-from switch.framing import Deframer
-from switch.kinds import Kind
-from switch.reasons import Reason
+from switch.dialect import DialectError, dialect_names, load_dialect
+from switch.dialect.kinds import Kind
+from switch.dialect.layout import characters_max, is_fixed, parse_format
+from switch.dialect.reasons import Reason
+from switch.wire.codec import decode, encode
+from switch.wire.framing import Deframer
 
 ROOT = Path(__file__).parents[2]
 CUP_MESSAGES = json.loads((ROOT / "tests/vectors/messages_cup.json").read_text())["messages"]

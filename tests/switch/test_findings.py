@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from switch.disk import ScriptedDisk
-from switch.journaling.findings import Findings
-from switch.replay import JournalReader
+from switch.journal.disk import ScriptedDisk
+from switch.journal.findings import Findings
+from switch.journal.replay import JournalReader
 from tests.ext.journal_world import KEY
 from tests.ext.seeking_world import approve, bought, taking_back, world_of
 

@@ -8,22 +8,23 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from switch.commit import JournalFiles
+from switch.base.stats import Stats
+from switch.cli.journal import app, presentable
+from switch.cli.reversals import app as reversals_app
+from switch.cli.trace import app as trace_app
 from switch.config import read_config
-from switch.disk import FileDisk
-from switch.journaling import JournalError, Store, replay_into
-from switch.journaling import store as stores
-from switch.journaling.boot import since_boot_ns
-from switch.journaling.cli import app, presentable
-from switch.journaling.keeping import Rules
-from switch.journaling.opening import wrapping_key
-from switch.journaling.replaying import Progress
+from switch.journal import JournalError, replay_into
+from switch.journal.boot import since_boot_ns
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import FileDisk
+from switch.journal.keeping import Rules
+from switch.journal.opening import wrapping_key
+from switch.journal.replay import ReplayStopped
+from switch.journal.resuming import Progress
+from switch.journal.upkeep import keep_up
 from switch.keys.master import create_master_key, load_master_key
-from switch.replay import ReplayStopped
-from switch.reversals.cli import app as reversals_app
-from switch.stats import Stats
-from switch.tracing.cli import app as trace_app
-from switch.upkeep import keep_up
+from switch.server import journal as stores
+from switch.server.journal import Store
 from tests.ext.test_journal_room import FullWorld
 from tests.ext.world import CARD, World, purchase
 

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psec.des import generate_kcv
 
+from switch.crypto.mac import ALGORITHMS as MAC_ALGORITHMS
+from switch.crypto.mac import KEY_SIZES, compute_mac
+from switch.crypto.pin import encrypt_pin_block
 from switch.keys import ALGORITHMS, USAGES, Key
 from switch.keys.dukpt import derive_initial_key, derive_pin_key
 from switch.keys.key import (
@@ -23,9 +26,6 @@ from switch.keys.key import (
 from switch.keys.names import check_algorithm, check_name, check_usage, usage_of_name
 from switch.keys.sign_in import build_sign_in_keys, open_sign_in_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
-from switch.mac import ALGORITHMS as MAC_ALGORITHMS
-from switch.mac import KEY_SIZES, compute_mac
-from switch.pin import encrypt_pin_block
 
 # The oracle psec uses 3DES of `cryptography` in ways that the latter wants to be rid of.
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
@@ -94,7 +94,7 @@ def test_names_of_the_sealed_file_keep_their_numbers():
 
 
 def test_mac_algorithms_have_the_order_of_their_numbers():
-    """``MacAlgorithm`` of ext/mac.pxd; every size that a MAC wants can be kept."""
+    """``MacAlgorithm`` of ext/crypto/mac.pxd; every size that a MAC wants can be kept."""
     assert MAC_ALGORITHMS == ("none", "x9.9", "x9.19", "cup-ecb", "cup-sm4", "aes-cmac")
     sizes = {algorithm.size for algorithm in ALGORITHMS.values()}
     assert {size for name in MAC_ALGORITHMS[1:] for size in KEY_SIZES[name]} <= sizes

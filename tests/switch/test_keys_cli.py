@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from switch.cli.keys import app
 from switch.keys import Key, KeyFile, load_master_key
-from switch.keys.cli import app
 from switch.keys.key import check_value
 from switch.keys.wrapping import wrap_key
 
@@ -123,7 +123,7 @@ def test_components_make_a_key(ceremony):
 
 
 def test_person_is_asked_and_says_whether_the_check_value_is_right(ceremony, monkeypatch):
-    monkeypatch.setattr("switch.keys.cli._on_terminal", lambda: True)
+    monkeypatch.setattr("switch.cli.keys._on_terminal", lambda: True)
     typed = "\n".join(COMPONENTS) + "\n"
     output = ceremony.run("import", "link/a/zmk", stdin=typed + "n\n", status=1)
     assert "check value 40D522: is it the right one?" in output
@@ -286,9 +286,9 @@ def test_master_key_that_others_can_read_is_refused(ceremony):
 def test_place_is_taken_from_a_configuration(ceremony, monkeypatch):
     ceremony.run("generate", "link/a/zak")
     keys = SimpleNamespace(file=ceremony.file, master_key_file=ceremony.master, master_key_env=None)
-    monkeypatch.setattr("switch.keys.cli.load_config", lambda path: SimpleNamespace(keys=keys))
+    monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=keys))
     assert "link/a/zak" in CliRunner().invoke(app, ["--config", "switch.toml", "list"]).output
-    monkeypatch.setattr("switch.keys.cli.load_config", lambda path: SimpleNamespace(keys=None))
+    monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=None))
     assert CliRunner().invoke(app, ["--config", "switch.toml", "list"]).exit_code == 2
 
 
@@ -312,7 +312,7 @@ def test_help_has_an_example(command):
 
 
 def test_each_component_is_told_when_it_is_typed(ceremony, monkeypatch):
-    monkeypatch.setattr("switch.keys.cli._on_terminal", lambda: True)
+    monkeypatch.setattr("switch.cli.keys._on_terminal", lambda: True)
     wrong = (COMPONENTS[0][:-2], "hello")
     typed = "\n".join((*wrong, *COMPONENTS)) + "\n"
     output = ceremony.run("import", "link/a/zmk", "--kcv", "40D522", stdin=typed)
@@ -333,7 +333,7 @@ def test_each_component_is_told_when_it_is_typed(ceremony, monkeypatch):
 
 
 def test_who_never_types_a_component_changes_nothing(ceremony, monkeypatch):
-    monkeypatch.setattr("switch.keys.cli._on_terminal", lambda: True)
+    monkeypatch.setattr("switch.cli.keys._on_terminal", lambda: True)
     output = ceremony.run("import", "link/a/zmk", stdin="hello\n" * 9, status=1)
     assert "component 1 was not taken 5 times; nothing was changed" in output
     assert ceremony.run("list") == "name usage algorithm kcv"

@@ -10,8 +10,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.log import SECRET_KEYS, configure_logging, get_logger, withhold_secrets
-from switch.log_writer import LogWriter
+from switch.base.log import SECRET_KEYS, configure_logging, get_logger, withhold_secrets
+from switch.base.log_writer import LogWriter
 
 PAN = "4111111111111111"
 MASKED = "411111******1111"
@@ -50,13 +50,13 @@ def lines(stream):
 
 def test_json_line_has_time_in_utc_level_and_logger(logging_to):
     stream = logging_to()
-    get_logger("switch.link").info("link up", link="bank-a", connections=2)
+    get_logger("switch.machine.link").info("link up", link="bank-a", connections=2)
     (line,) = lines(stream)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("time"))
     assert line == {
         "event": "link up",
         "level": "info",
-        "logger": "switch.link",
+        "logger": "switch.machine.link",
         "link": "bank-a",
         "connections": 2,
     }

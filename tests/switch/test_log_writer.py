@@ -16,8 +16,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switch.log import configure_logging, get_logger
-from switch.log_writer import LINE_BYTES_MAX, DescriptorOut, LogWriter, StreamOut, out_of
+from switch.base.log import configure_logging, get_logger
+from switch.base.log_writer import LINE_BYTES_MAX, DescriptorOut, LogWriter, StreamOut, out_of
 
 SECONDS_MAX = 10.0
 DROPPED = "log lines were dropped"
@@ -272,4 +272,4 @@ def test_a_logger_never_raises(log):
         ("good", None),
     ]
     assert lines[0]["level"] == "warning"
-    assert lines[0]["logger"] == "switch.log"
+    assert lines[0]["logger"] == "switch.base.log"

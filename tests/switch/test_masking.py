@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from switch.masking import mask_pan, mask_private, mask_text, mask_track, passes_luhn
+from switch.base.masking import mask_pan, mask_private, mask_text, mask_track, passes_luhn
 
 
 def with_check_digit(digits):

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from switch.base.stats import Stats
 from switch.config.models import Config
-from switch.journaling.numbers import AHEAD_NUMBERS, NumbersError, NumbersKeeper, numbers_file
-from switch.numbering import Numbering
-from switch.stats import Stats
+from switch.journal.numbers import AHEAD_NUMBERS, NumbersError, NumbersKeeper, numbers_file
+from switch.machine.numbering import Numbering
 
 NOW_S = 1_795_400_000
 

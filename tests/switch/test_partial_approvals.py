@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from switch.demo.reconcile import reconcile
 from switch.demo.world import PARTS
-from switch.dialects import load_dialect
-from switch.framing import Deframer
-from switch.scan import Message
+from switch.dialect import load_dialect
 from switch.simulators.examining import Question, examine
-from switch.simulators.fleet import Fleet, FleetSettings
+from switch.simulators.fleet import Fleet
+from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.ledger import Entry, Identity, Ledger
 from switch.simulators.profile import MacSetting, Profile, moment
@@ -25,6 +24,8 @@ from switch.simulators.receipts import FleetCounters, Receipt
 from switch.simulators.rules import DEFAULT_AMOUNT_RULES, AmountRule, AmountTable, Card, PartRule, Rules, approved_part
 from switch.simulators.scenario import PaymentCard, Planner, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity
+from switch.wire.framing import Deframer
+from switch.wire.scan import Message
 from tests.switch.simulated import Recorder
 from tests.switch.test_tills import tills_for, work_until
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from switch.config import ConfigError, load_config, parts
-from switch.config.check import check_config
-from switch.config.parts import load_parts
-from switch.dialects import load_dialect
+from switch.check import parts
+from switch.check.configuration import check_config
+from switch.check.parts import load_parts
+from switch.config import ConfigError, load_config
+from switch.dialect import load_dialect
 from switch.keys import Key, KeyFile, load_master_key
 from switch.keys.key import generate_value
 

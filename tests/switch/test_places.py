@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from switch.config.check import check_config
+from switch.check.configuration import check_config
 from tests.switch.test_cli import call
 
 HEAD = """

@@ -5,12 +5,12 @@ import itertools
 import iso8583
 import pytest
 
-from switch.codec import encode
-from switch.dialects import dialect_names, load_dialect
-from switch.dialects.policy import answer_steps, network_answer_steps, network_steps, request_steps, reversal_steps
-from switch.dialects.rules import Origin, parse_rule
-from switch.kinds import Kind
-from switch.translate import Composer
+from switch.dialect import dialect_names, load_dialect
+from switch.dialect.kinds import Kind
+from switch.dialect.policy import answer_steps, network_answer_steps, network_steps, request_steps, reversal_steps
+from switch.dialect.rules import Origin, parse_rule
+from switch.wire.codec import encode
+from switch.wire.translate import Composer
 
 DIALECTS = {name: load_dialect(name) for name in dialect_names()}
 CUP = DIALECTS["cup"]

@@ -21,21 +21,21 @@ print([raise_descriptor_limit(needed) for needed in (10, 100, 90, 1000)])
 BROKEN_STEP = """
 import sys
 from types import SimpleNamespace
-from switch.log import configure_logging
+from switch.base.log import configure_logging
 from switch.server.process import watch_for_broken_steps
 watch_for_broken_steps(configure_logging())
 def raised(where, error):
     sys.unraisablehook(SimpleNamespace(object=where, exc_type=type(error), exc_value=error, exc_traceback=None))
 raised(object(), ValueError("of a finalizer"))
 print("goes on", flush=True)
-raised("switch.answer._time_out", MemoryError("no room"))
+raised("switch.path.answer._time_out", MemoryError("no room"))
 print("went on", flush=True)
 """
 
 THREAD = """
 import threading
 import warnings
-from switch.log import configure_logging
+from switch.base.log import configure_logging
 from switch.server.process import watch_for_broken_steps
 writer = configure_logging()
 watch_for_broken_steps(writer)
@@ -74,7 +74,7 @@ def test_broken_step_ends_the_process():
     assert (done.returncode, done.stdout) == (70, "goes on\n")
     first, last = map(json.loads, done.stderr.splitlines())
     assert (first["level"], first["error"]) == ("error", "ValueError: of a finalizer")
-    assert (last["level"], last["where"]) == ("critical", "switch.answer._time_out")
+    assert (last["level"], last["where"]) == ("critical", "switch.path.answer._time_out")
     assert last["error"] == "MemoryError: no room"
 
 

@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from switch.admin import AdminServer
-from switch.admin.debts import debt_routes
+from switch.admin.saf import debt_routes
+from switch.cli.reversals import app
 from switch.config import Address
-from switch.journaling.boot import boot_identity
-from switch.owed import give_up_owed
-from switch.reversals.cli import app
-from switch.server.debts import Debts
+from switch.journal.boot import boot_identity
+from switch.saf.operating import give_up_owed
+from switch.server.saf import Debts
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
 from tests.ext.world import START_S, change, purchase, reversal
 from tests.switch.test_admin import Daemon
@@ -154,9 +154,9 @@ class TestAges:
         """Set the clocks that the command looks at."""
 
         def set_to(*, wall_s, boot_s, boot=None):
-            monkeypatch.setattr("switch.reversals.owing.time.time", lambda: wall_s)
-            monkeypatch.setattr("switch.reversals.owing.since_boot_ns", lambda: round(boot_s * 1e9))
-            monkeypatch.setattr("switch.reversals.owing.boot_identity", lambda: boot or boot_identity())
+            monkeypatch.setattr("switch.tracing.owed.time.time", lambda: wall_s)
+            monkeypatch.setattr("switch.tracing.owed.since_boot_ns", lambda: round(boot_s * 1e9))
+            monkeypatch.setattr("switch.tracing.owed.boot_identity", lambda: boot or boot_identity())
 
         return set_to
 

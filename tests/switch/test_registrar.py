@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from switch.files.problems import ConfigError
 from switch.keys import Key, KeyFile
-from switch.problems import ConfigError
-from switch.registrar import load_registry
+from switch.tables.registry_files import load_registry
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
 MASTER = bytes(range(32))

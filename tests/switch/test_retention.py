@@ -12,12 +12,12 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.disk import FileDisk
-from switch.journaling.ages import AGES_NAME, Ages
-from switch.journaling.elapsed import JUMP_SECONDS, UNWATCHED_SECONDS_MAX, GuardedTime, Moment
-from switch.journaling.keeping import Keeper, Rules
-from switch.journaling.retention import SegmentFile, Segments, expired
-from switch.stats import Stats
+from switch.base.stats import Stats
+from switch.journal.ages import AGES_NAME, Ages
+from switch.journal.disk import FileDisk
+from switch.journal.guarded_time import JUMP_SECONDS, UNWATCHED_SECONDS_MAX, GuardedTime, Moment
+from switch.journal.keeping import Keeper, Rules
+from switch.journal.retention import SegmentFile, Segments, expired
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365 * 86_400.0
 START = 1_800_000_000.0

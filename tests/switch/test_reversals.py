@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from switch.admin import AdminServer
-from switch.admin.debts import debt_routes
+from switch.admin.saf import debt_routes
+from switch.cli.reversals import app
 from switch.config import Address
-from switch.disk import ScriptedDisk
-from switch.replay import JournalReader
-from switch.reversals import owing
-from switch.reversals.cli import app
-from switch.server.debts import Debts
+from switch.journal.disk import ScriptedDisk
+from switch.journal.replay import JournalReader
+from switch.server.saf import Debts
+from switch.tracing import owed as owing
 from tests.ext.journal_world import KEY, JournalWorld
 from tests.ext.test_owed import listed, owing_twice
 from tests.ext.world import START_S, purchase

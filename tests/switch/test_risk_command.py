@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from switch.cli import app
-from switch.config.check import check_config
+from switch.check.configuration import check_config
+from switch.cli.main import app
 from switch.keys import Key, KeyFile, load_master_key
-from switch.risk import card_hash
 from switch.samples.copying import write_sample
+from switch.tables.risk import card_hash
 
 SECRET = bytes(range(16))
 CARDS = ("6225000000000014", "4111111111111111")

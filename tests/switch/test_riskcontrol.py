@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from switch.kinds import Kind
-from switch.problems import ConfigError
-from switch.reasons import Reason
-from switch.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
-from switch.risk import Risk, card_hash
-from switch.riskcontrol import load_risk
+from switch.dialect.kinds import Kind
+from switch.dialect.reasons import Reason
+from switch.files.problems import ConfigError
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
+from switch.tables.risk import Risk, card_hash
+from switch.tables.risk_files import load_risk
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
 SECRET = bytes(range(16))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from switch.kinds import Kind
-from switch.problems import ConfigError
-from switch.routing import load_routes
+from switch.dialect.kinds import Kind
+from switch.files.problems import ConfigError
+from switch.tables.route_files import load_routes
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
 LINKS = ("bank-a", "bank-b", "scheme")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from switch.base.stats import Stats
 from switch.server import seeking
 from switch.server.seeking import Seeker
-from switch.stats import Stats
 
 
 @dataclass(frozen=True)

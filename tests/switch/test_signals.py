@@ -9,8 +9,8 @@ import signal
 import pytest
 import structlog
 
+from switch.base.starting import DRAINING, PASSED_OVER
 from switch.server.signals import AGAIN_SECONDS, Signals
-from switch.starting import DRAINING, PASSED_OVER
 
 CAUGHT_NOWHERE = {signal.SIGKILL, signal.SIGSTOP}
 OF_A_FAULT = {

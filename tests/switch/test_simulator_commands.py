@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from switch.cli.simulate import app
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
-from switch.simulators.cli import app
 from switch.simulators.faults import Fault
 from switch.simulators.latency import Latency, parse_latency
 from switch.simulators.profile import MacSetting

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.framing import Deframer
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.ledger import Identity, Ledger, Original
 from switch.simulators.rules import AmountRule, AmountTable, Card, Decider, PanRule, Rules
+from switch.wire.framing import Deframer
 from tests.switch.simulated import NO_RULES, Recorder, profile_of
 
 

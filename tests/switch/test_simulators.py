@@ -9,11 +9,11 @@ from collections import Counter
 import iso8583
 import pytest
 
-from switch.dialects.source import dialect_names
-from switch.framing import Deframer
+from switch.dialect.source import dialect_names
 from switch.keys.sign_in import build_sign_in_keys
 from switch.simulators.faults import Fault, FaultRule
-from switch.simulators.fleet import Fleet, FleetSettings
+from switch.simulators.fleet import Fleet
+from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
 from switch.simulators.messages import MessageWriter, answer_mti
@@ -22,6 +22,7 @@ from switch.simulators.receipts import Receipt, merge_counters, quantiles_us, re
 from switch.simulators.rules import PanRule, Rules
 from switch.simulators.scenario import BASED_ON, FIRST_KINDS, Flaw, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity
+from switch.wire.framing import Deframer
 from tests.switch.simulated import CARDS, NO_RULES, PLAIN, fleet_for, mac_of, profile_of, serving
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from switch.base.starting import DRAINING, NOTHING_DONE
 from switch.samples.copying import write_sample
-from switch.starting import DRAINING, NOTHING_DONE
 
 SECONDS_MAX = 60
 
 WHILE_IMPORTED = """
 import os, signal, sys
-import switch.cli
+import switch.cli.main
 
 class Struck:
     def find_spec(self, name, path=None, target=None):
@@ -26,12 +26,12 @@ class Struck:
 
 sys.meta_path.insert(0, Struck())
 sys.argv = ["authswitch", "serve", "no-such-file.toml"]
-switch.cli.main()
+switch.cli.main.main()
 """
 
 WHILE_READ = """
 import os, signal, sys
-import switch.cli
+import switch.cli.main
 
 def strike(event, arguments):
     if event == "open" and str(arguments[0]) == {file!r}:
@@ -39,7 +39,7 @@ def strike(event, arguments):
 
 sys.addaudithook(strike)
 sys.argv = ["authswitch", "serve", {config!r}]
-switch.cli.main()
+switch.cli.main.main()
 """
 
 

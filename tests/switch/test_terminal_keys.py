@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from switch.config.terminal_keys import TOLD_MAX, TerminalKeys
+from switch.check.terminal_keys import TOLD_MAX, TerminalKeys
+from switch.crypto.pin import build_sign_in_keys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
-from switch.pin import build_sign_in_keys
 
 MASTER_KEY = bytes(range(32))
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from switch.demo.reconcile import reconcile
-from switch.dialects import load_dialect
+from switch.dialect import load_dialect
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
+from switch.simulators.persistent import Tills, TillSettings
 from switch.simulators.profile import MacSetting, Profile
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity
-from switch.simulators.tills import Tills, TillSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from switch.codec import encode
-from switch.dialects import dialect_names, load_dialect
-from switch.tools.cli import decode_app, encode_app
-from switch.tools.opened import open_message
-from switch.tools.reading import Notation, from_bytes
-from switch.tools.tlv import Tlv, TlvError, parse_tlv
+from switch.cli.messages import decode_app, encode_app
+from switch.dialect import dialect_names, load_dialect
+from switch.messages.opened import open_message
+from switch.messages.reading import Notation, from_bytes
+from switch.messages.tlv import Tlv, TlvError, parse_tlv
+from switch.wire.codec import encode
 
 CUP_MESSAGES = json.loads((Path(__file__).parents[1] / "vectors/messages_cup.json").read_text())["messages"]
 CUP = load_dialect("cup")
@@ -43,7 +43,7 @@ PURCHASE = {
 def loaded_once():
     """Dialects are read once, which takes longer than most commands do with them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("switch.tools.cli.load_dialect", functools.cache(load_dialect))
+        patch.setattr("switch.cli.messages.load_dialect", functools.cache(load_dialect))
         yield
 
 

@@ -9,21 +9,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from typer.testing import CliRunner
 
-from switch.commit import JournalFiles
-from switch.disk import FileDisk
-from switch.faults import with_reason
-from switch.journaling import replay_into
-from switch.journaling.opening import wrapping_key
+from switch.base.stats import Stats
+from switch.cli.trace import app
+from switch.journal import replay_into
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import FileDisk
+from switch.journal.opening import wrapping_key
+from switch.journal.replay import JournalReader, Listing
+from switch.journal.upkeep import keep_up
 from switch.keys.master import create_master_key
-from switch.owed import give_up_owed
-from switch.replay import JournalReader, Listing
-from switch.stats import Stats
+from switch.saf.operating import give_up_owed
 from switch.tracing import query as queries
-from switch.tracing.cli import app
 from switch.tracing.steps import Step, shortened
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
-from switch.upkeep import keep_up
+from switch.wire.faults import with_reason
 from tests.ext.test_engine_advice import advice
 from tests.ext.world import CARD, World, purchase, reversal
 from tests.switch.test_journaling import CONFIG

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from switch.kinds import Kind
-from switch.owed import give_up_owed
-from switch.replay import JournalReader, Listing
+from switch.dialect.kinds import Kind
+from switch.journal.replay import JournalReader, Listing
+from switch.saf.operating import give_up_owed
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass

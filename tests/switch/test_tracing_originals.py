@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from switch.disk import ScriptedDisk
-from switch.owed import give_up_owed
-from switch.replay import JournalReader
+from switch.journal.disk import ScriptedDisk
+from switch.journal.replay import JournalReader
+from switch.saf.operating import give_up_owed
 from switch.tracing.finding import find
 from switch.tracing.query import Query
 from switch.tracing.steps import steps

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from switch.kinds import Kind
-from switch.reasons import Reason
+from switch.dialect.kinds import Kind
+from switch.dialect.reasons import Reason
 from switch.tracing.references import effect
 from switch.tracing.story import Story
 from switch.tracing.verdict import Code, verdict

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from switch.disk import ScriptedDisk
-from switch.owed import list_owed
-from switch.replay import JournalReader
-from switch.reversals.cli import app as reversals_app
+from switch.cli.reversals import app as reversals_app
+from switch.journal.disk import ScriptedDisk
+from switch.journal.replay import JournalReader
+from switch.saf.operating import list_owed
 from switch.tracing.finding import find
 from switch.tracing.query import Query
 from switch.tracing.verdict import verdict

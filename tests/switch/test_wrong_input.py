@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from switch.cli import app, main
+from switch.cli.main import app, main
 from switch.samples.copying import write_sample
 
 NOBODY = 65_534
@@ -282,7 +282,7 @@ def test_what_no_command_expects_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/some/file")
 
-    monkeypatch.setattr("switch.config.check.check_config", broken)
+    monkeypatch.setattr("switch.check.configuration.check_config", broken)
     monkeypatch.setattr("sys.argv", ["authswitch", "check", "x.toml"])
     with pytest.raises(SystemExit) as ended:
         main()

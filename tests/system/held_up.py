@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from switch.journaling import Store
 from switch.server import serve
+from switch.server.journal import Store
 
 POLL_SECONDS = 0.02
 

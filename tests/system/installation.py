@@ -6,7 +6,7 @@ import itertools
 import json
 from dataclasses import dataclass, field
 
-from switch.dialects import load_dialect
+from switch.dialect import load_dialect
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.keys.master import create_master_key

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 
-from switch.framing import Deframer
+from switch.wire.framing import Deframer
 
 from .installation import TERMINALS, profile_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.config.check import check_config
+from switch.check.configuration import check_config
 from switch.keys import KeyFile
 from switch.keys.master import load_master_key
 from switch.simulators.issuer import Issuer, IssuerSettings

@@ -8,9 +8,9 @@ import socket
 
 import pytest_asyncio
 
+from switch.base.log_writer import LogWriter, StreamOut
+from switch.check.parts import load_parts
 from switch.config import load_config
-from switch.config.parts import load_parts
-from switch.log_writer import LogWriter, StreamOut
 from switch.server.daemon import Daemon
 
 from .conftest import running

@@ -13,10 +13,10 @@ import pytest
 from bench import whole
 from bench.processes import Process, free_port, is_listening
 from bench.workload import Ports, luhn_digit, prepare, purchase
-from switch.codec import decode
-from switch.config.check import check_config
-from switch.dialects import load_dialect
-from switch.mac import compute_mac
+from switch.check.configuration import check_config
+from switch.crypto.mac import compute_mac
+from switch.dialect import load_dialect
+from switch.wire.codec import decode
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = Namespace(seconds=1, warmup=0.1, rounds=1, only="floor")
@@ -49,7 +49,7 @@ def test_workload_is_one_that_the_switch_takes(tmp_path, mac):
 
 @pytest.mark.parametrize("mac", ["aes-cmac", "x9.19"])
 def test_issuer_and_terminals_make_the_macs_of_the_switch(tmp_path, mac):
-    """The issuer signs its answer, and so do terminals their requests, as ``switch.mac`` would."""
+    """The issuer signs its answer, and so do terminals their requests, as ``switch.crypto.mac`` would."""
     ports = Ports(free_port(), free_port(), free_port())
     workload = prepare(tmp_path, ports, 4, mac, tls=False)
     key = bytes.fromhex(workload.link_key)

@@ -105,9 +105,10 @@ def test_a_wheel_built_from_the_source_package_is_the_same(source, packages, tmp
 def test_the_wheel_holds_modules_stubs_dialects_and_samples(packages):
     names = names_in(next(packages.glob("*.whl")))
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    for module in ROOT.glob("ext/*.pyx"):
-        assert f"switch/{module.stem}{suffix}" in names
-        assert f"switch/{module.stem}.pyi" in names
+    for source in (ROOT / "ext").rglob("*.pyx"):
+        module = source.relative_to(ROOT / "ext").with_suffix("")
+        assert f"switch/{module}{suffix}" in names
+        assert f"switch/{module}.pyi" in names
     for sample in (name for name in listed_files() if name.startswith("configs/")):
         assert f"switch/samples/{sample}" in names
     for data in (name for name in listed_files() if name.startswith("switch/")):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import switch
 
+PACKAGE = Path(switch.__file__).parent
 ROOT = Path(__file__).parents[2]
 VENV = Path(sys.prefix)
 LIBRARY = Path("build") / f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}" / "switch"
@@ -41,9 +42,10 @@ def lay_compiled(folder: Path, *places: Path) -> None:
     """
     shutil.copytree(ROOT / "build" / "release" / "c", folder / "build" / "release" / "c")
     for place in places or (LIBRARY,):
-        (folder / place).mkdir(parents=True, exist_ok=True)
-        for module in Path(switch.__file__).parent.glob("*.so"):
-            shutil.copy2(module, folder / place / module.name)
+        for module in PACKAGE.rglob("*.so"):
+            target = folder / place / module.relative_to(PACKAGE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(module, target)
 
 
 def plain_environment() -> dict[str, str]:

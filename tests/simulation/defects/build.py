@@ -13,7 +13,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-import switch.answer
+import switch
 
 from .catalogue import load
 from .weaving import with_question, woven
@@ -70,7 +70,7 @@ def changed_sources() -> dict[str, str]:
     Raises:
         CatalogueError: A defect does not fit the sources.
     """
-    sources = {path.stem: path.read_text() for path in sorted(SOURCES.rglob("*.pyx"))}
+    sources = {_module_of(path, SOURCES): path.read_text() for path in sorted(SOURCES.rglob("*.pyx"))}
     return {module: with_question(text) for module, text in woven(sources, load().values()).items()}
 
 
@@ -79,18 +79,16 @@ def build() -> Path:
     numbers = ", ".join(str(number) for number in sorted(defect.number for defect in load().values()))
     texts = {**changed_sources(), "defect": CHOICE.replace("{NUMBERS}", f"[{numbers}]")}
     stage, lib = TREE / "stage" / "switch", TREE / "lib" / "switch"
-    stage.mkdir(parents=True, exist_ok=True)
-    (stage / "__init__.pxd").touch()
     for path in SOURCES.rglob("*.pxd"):
-        _write(stage / path.name, path.read_text())
+        _write(stage / path.relative_to(SOURCES), path.read_text())
     _write(stage / "defect.pxd", QUESTION)
-    declarations = sha256(b"".join(path.read_bytes() for path in sorted(stage.glob("*.pxd")))).hexdigest()
+    declarations = sha256(b"".join(path.read_bytes() for path in sorted(stage.rglob("*.pxd")))).hexdigest()
     stamps = {module: sha256((declarations + text).encode()).hexdigest() for module, text in texts.items()}
     _copy(lib, set(texts))
     stale = {module for module, stamp in stamps.items() if _stamp_of(module) != stamp}
     if stale:
         for module in stale:
-            _write(stage / f"{module}.pyx", texts[module])
+            _write(_place(stage, module, ".pyx"), texts[module])
         _compile(stale)
         for module in stale:
             (TREE / f"{module}.stamp").write_text(stamps[module])
@@ -99,7 +97,7 @@ def build() -> Path:
 
 def is_compiled_in() -> bool:
     """Whether the package that is imported is the copy."""
-    return TREE in Path(switch.answer.__file__).parents
+    return TREE in Path(switch.__file__).parents
 
 
 def switch_on(name: str) -> None:
@@ -121,32 +119,46 @@ def run_where_compiled_in(module: str, arguments: list[str]) -> int:
     return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment, check=False).returncode
 
 
+def _module_of(path: Path, folder: Path) -> str:
+    """``room.name`` of a source or of a compiled module."""
+    *rooms, name = path.relative_to(folder).parts
+    return ".".join([*rooms, name.partition(".")[0]])
+
+
+def _place(folder: Path, module: str, suffix: str) -> Path:
+    return folder.joinpath(*module.split(".")).with_suffix(suffix)
+
+
 def _stamp_of(module: str) -> str:
     path = TREE / f"{module}.stamp"
-    return path.read_text() if path.exists() and any((TREE / "lib" / "switch").glob(f"{module}.*.so")) else ""
+    compiled = _place(TREE / "lib" / "switch", module, "")
+    return path.read_text() if path.exists() and any(compiled.parent.glob(f"{compiled.name}.*.so")) else ""
 
 
 def _write(path: Path, text: str) -> None:
     """Unless that is what stands there: what has not changed need not be compiled again."""
     if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
 def _copy(lib: Path, own: set[str]) -> None:
     """Everything that is not compiled here, as it is now."""
-    kept = {path: TREE / path.name for path in lib.glob("*.so") if path.name.partition(".")[0] in own}
+    kept = {path: TREE / f"{name}.so" for path in lib.rglob("*.so") if (name := _module_of(path, lib)) in own}
     for path, aside in kept.items():
         path.replace(aside)
     shutil.rmtree(lib, ignore_errors=True)
-    package = Path(switch.answer.__file__).parent
+    package = Path(switch.__file__).parent
     if is_compiled_in():
         raise RuntimeError("the copy is not made from itself")
     shutil.copytree(
         package,
         lib,
         copy_function=shutil.copy2,
-        ignore=lambda _, names: [
-            name for name in names if name == "__pycache__" or (name.endswith(".so") and name.partition(".")[0] in own)
+        ignore=lambda folder, names: [
+            name
+            for name in names
+            if name == "__pycache__" or (name.endswith(".so") and _module_of(Path(folder, name), package) in own)
         ],
     )
     for path, aside in kept.items():
@@ -164,7 +176,7 @@ def _compile(modules: set[str]) -> None:
     extensions = [
         Extension(
             f"switch.{module}",
-            [str(stage / "switch" / f"{module}.pyx")],
+            [str(_place(stage / "switch", module, ".pyx"))],
             include_dirs=[str(SOURCES)],
             libraries=["ssl", "crypto"],
             extra_compile_args=["-O0", "-g0", "-w"],

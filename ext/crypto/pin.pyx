@@ -1,0 +1,325 @@
+"""PIN blocks of ISO 9564-1, and the working keys of a sign-in answer.
+
+A clear block is handled as one 64-bit word, its control nibble on top: control, PIN length, PIN digits and fill, 4 bits
+each. It is checked without a branch on its content, and a malformed one goes the whole way with the rest, so the time
+that a refusal takes tells nothing about why it was refused.
+"""
+
+cimport cython
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from switch.crypto.des cimport des_crypt
+from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
+from switch.crypto.mac cimport MAC_CUP_ECB, MAC_X9_9, MAC_X9_19, MacKey
+from switch.wire.cursor cimport load_be64
+
+PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3")
+PIN_KEY_SIZES = (8, 16, 24)
+
+cdef enum:
+    PIN_DIGITS_MIN = 4
+    PIN_DIGITS_MAX = 12
+    PAN_DIGITS_MIN = 2        # one and the check digit
+    PAN_DIGITS_MAX = 19
+    KCV_SIZE = 4              # bytes of a check value in a sign-in answer
+
+cdef struct ClearPin:
+    uint64_t digits           # where they stand in the block: below the control and length nibbles
+    uint64_t length
+
+
+cdef inline uint64_t low_bits_of_nibbles() noexcept nogil:
+    return <uint64_t>0x1111111111111111
+
+
+cdef inline uint64_t above_nine(uint64_t word) noexcept nogil:
+    """The lowest bit of each nibble that holds 10 to 15."""
+    return (word >> 3) & ((word >> 2) | (word >> 1)) & low_bits_of_nibbles()
+
+
+cdef inline uint64_t fill_mask(uint64_t length) noexcept nogil:
+    """All bits of a block behind a PIN of ``length`` digits."""
+    return ((<uint64_t>1 << (56 - 4 * length)) - 1)
+
+
+cdef inline uint64_t digits_mask(uint64_t length) noexcept nogil:
+    return ((<uint64_t>1 << 56) - 1) ^ fill_mask(length)
+
+
+cdef inline void store_be64(uint8_t *at, uint64_t word) noexcept nogil:
+    cdef int i
+    for i in range(8):
+        at[i] = (word >> (56 - 8 * i)) & 0xFF
+
+
+cdef int pan_word(int pin_format, const uint8_t *pan, int pan_digits, uint64_t *word) noexcept nogil:
+    """What a format mixes into its block: the rightmost 12 digits of the PAN without its check digit; 0, or -1."""
+    cdef int i
+    word[0] = 0
+    if pin_format == PIN_FORMAT_ISO_1:
+        return 0
+    if pan_digits < PAN_DIGITS_MIN or pan_digits > PAN_DIGITS_MAX:
+        return -1
+    for i in range(pan_digits):
+        if pan[i] < c'0' or pan[i] > c'9':
+            return -1
+        if pan_digits - 13 <= i < pan_digits - 1:
+            word[0] = (word[0] << 4) | (pan[i] - c'0')
+    return 0
+
+
+cdef uint64_t open_block(int pin_format, uint64_t word, ClearPin *pin) noexcept nogil:
+    """Take the PIN out of a clear block, the PAN already taken off; not zero when the block is malformed, and then
+    ``pin`` is some PIN of allowed length."""
+    cdef uint64_t control = 0
+    cdef uint64_t length = (word >> 56) & 15
+    cdef uint64_t bad, fill
+    if pin_format == PIN_FORMAT_ISO_1:
+        control = 1
+    elif pin_format == PIN_FORMAT_ISO_3:
+        control = 3
+    bad = (word >> 60) ^ control
+    bad |= (length < PIN_DIGITS_MIN) | (length > PIN_DIGITS_MAX)
+    length = min(max(length, <uint64_t>PIN_DIGITS_MIN), <uint64_t>PIN_DIGITS_MAX)
+    bad |= above_nine(word) & digits_mask(length)
+    fill = fill_mask(length)
+    if pin_format == PIN_FORMAT_ISO_0:
+        bad |= ~word & fill
+    elif pin_format == PIN_FORMAT_ISO_3:
+        bad |= ~above_nine(word) & low_bits_of_nibbles() & fill
+    pin.digits = word & digits_mask(length)
+    pin.length = length
+    return bad
+
+
+cdef int build_block(int pin_format, const ClearPin *pin, uint64_t *word) noexcept nogil:
+    """The clear block of a PIN, the PAN not yet mixed in; 0, or -1 when libcrypto has no random bytes for the fill."""
+    cdef uint64_t control = 0
+    cdef uint64_t fill = ~<uint64_t>0
+    cdef uint8_t random[14]
+    cdef int i
+    if pin_format != PIN_FORMAT_ISO_0:
+        if RAND_bytes(random, sizeof(random)) != 1:
+            return -1
+        fill = 0
+        if pin_format == PIN_FORMAT_ISO_1:
+            control = 1
+            for i in range(14):
+                fill = (fill << 4) | (random[i] & 15)
+        else:
+            control = 3
+            for i in range(14):
+                fill = (fill << 4) | (10 + ((<uint64_t>random[i] * 6) >> 8))
+    word[0] = (control << 60) | (pin.length << 56) | pin.digits | (fill & fill_mask(pin.length))
+    return 0
+
+
+cdef inline bint known_format(int pin_format) noexcept nogil:
+    return PIN_FORMAT_NONE < pin_format < PIN_FORMAT_COUNT
+
+
+cdef int seal_pin(const ClearPin *pin, const PinKey *key, int pin_format, uint64_t pan, uint8_t *out) noexcept nogil:
+    """Build the clear block and encrypt it; 0 or -2."""
+    cdef uint64_t word
+    cdef int status = -2
+    if build_block(pin_format, pin, &word) == 0:
+        store_be64(out, word ^ pan)
+        if des_crypt(key.key, key.size, out, out, 1, True) == 0:
+            status = 0
+        else:
+            OPENSSL_cleanse(out, PIN_BLOCK_SIZE)
+    OPENSSL_cleanse(&word, sizeof(word))
+    return status
+
+
+cdef int unseal_pin(const uint8_t *block, const PinKey *key, int pin_format, uint64_t pan,
+                    ClearPin *pin) noexcept nogil:
+    """Decrypt a block and take the PIN out; 0, -1 or -2. After -1 there is some PIN to go on with."""
+    cdef uint8_t clear[PIN_BLOCK_SIZE]
+    cdef uint64_t bad
+    if des_crypt(key.key, key.size, block, clear, 1, False) < 0:
+        return -2
+    bad = open_block(pin_format, load_be64(clear) ^ pan, pin)
+    OPENSSL_cleanse(clear, sizeof(clear))
+    return -1 if bad else 0
+
+
+@cython.final
+@cython.no_gc
+cdef class PinTranslator:
+    cdef int translate(self, const uint8_t *block, const PinKey *source_key, int source_format,
+                       const PinKey *target_key, int target_format,
+                       const uint8_t *pan, int pan_digits, uint8_t *out) noexcept nogil:
+        cdef ClearPin pin
+        cdef uint64_t source_pan, target_pan
+        cdef int opened, sealed
+        if not known_format(source_format) or not known_format(target_format):
+            return -2
+        if pan_word(source_format, pan, pan_digits, &source_pan) < 0:
+            return -1
+        if pan_word(target_format, pan, pan_digits, &target_pan) < 0:
+            return -1
+        opened = unseal_pin(block, source_key, source_format, source_pan, &pin)
+        if opened == -2:
+            return -2
+        sealed = seal_pin(&pin, target_key, target_format, target_pan, out)
+        OPENSSL_cleanse(&pin, sizeof(pin))
+        if opened < 0:
+            OPENSSL_cleanse(out, PIN_BLOCK_SIZE)
+            return -1
+        return sealed
+
+
+cdef int wrap_key(const PinKey *master_key, const uint8_t *key, int size, int room, uint8_t *out) noexcept nogil:
+    """One working key: encrypted, zero filled to ``room`` bytes, then its check value; 0 or -1."""
+    cdef uint8_t check[8]
+    if size > room:
+        return -1
+    memset(out, 0, room)
+    memset(check, 0, 8)
+    if des_crypt(master_key.key, master_key.size, key, out, size >> 3, True) < 0:
+        return -1
+    if des_crypt(key, size, check, check, 1, True) < 0:
+        return -1
+    memcpy(out + room, check, KCV_SIZE)
+    return 0
+
+
+cdef int sign_in_keys(const PinKey *master_key, const PinKey *pin_key, const MacKey *mac_key,
+                      uint8_t *out) noexcept nogil:
+    cdef int room = pin_key.size
+    if master_key.size == 0:
+        return -SIGN_IN_NO_MASTER_KEY
+    if room == 0:
+        return -SIGN_IN_NO_PIN_KEY
+    if room != 8 and room != 16:
+        return -SIGN_IN_PIN_KEY
+    if mac_key.algorithm != MAC_X9_9 and mac_key.algorithm != MAC_X9_19 and mac_key.algorithm != MAC_CUP_ECB:
+        return -SIGN_IN_MAC_KEY
+    if mac_key.size > room:
+        return -SIGN_IN_MAC_KEY
+    if wrap_key(master_key, pin_key.key, pin_key.size, room, out) < 0:
+        return -SIGN_IN_CIPHER
+    if wrap_key(master_key, mac_key.key, mac_key.size, room, out + room + KCV_SIZE) < 0:
+        return -SIGN_IN_CIPHER
+    return 2 * (room + KCV_SIZE)
+
+
+# --- for Python -----------------------------------------------------------------------------------------------------
+
+
+cdef int set_pin_key(PinKey *target, bytes key) except -1:
+    if len(key) != 0 and len(key) not in PIN_KEY_SIZES:
+        raise ValueError(f"a PIN key has 8, 16 or 24 bytes, not {len(key)}")
+    memset(target, 0, sizeof(PinKey))
+    target.size = len(key)
+    memcpy(target.key, <const uint8_t *>key, len(key))
+    return 0
+
+
+cdef int format_number(str name) except -1:
+    if name not in PIN_FORMATS[1:]:
+        raise ValueError(f"unknown PIN block format {name!r}; known are {', '.join(PIN_FORMATS[1:])}")
+    return PIN_FORMATS.index(name)
+
+
+cdef uint64_t python_pan_word(int pin_format, str pan) except? 1:
+    cdef bytes text = pan.encode("ascii", "replace")
+    cdef uint64_t word
+    if pan_word(pin_format, text, <int>len(text), &word) < 0:
+        raise ValueError(f"a PAN has {PAN_DIGITS_MIN} to {PAN_DIGITS_MAX} digits")
+    return word
+
+
+cdef int require_key(PinKey *target, bytes key) except -1:
+    if not key:
+        raise ValueError("a PIN key has 8, 16 or 24 bytes, not 0")
+    return set_pin_key(target, key)
+
+
+cdef int require_block(bytes block) except -1:
+    if len(block) != PIN_BLOCK_SIZE:
+        raise ValueError(f"a PIN block has {PIN_BLOCK_SIZE} bytes, not {len(block)}")
+    return 0
+
+
+def encrypt_pin_block(str pin not None, str pan not None, bytes key not None, str format not None="iso-0"):
+    cdef uint8_t out[PIN_BLOCK_SIZE]
+    cdef ClearPin clear
+    cdef PinKey pin_key
+    cdef int number = format_number(format)
+    cdef uint64_t pan_of = python_pan_word(number, pan)
+    cdef int status
+    if not PIN_DIGITS_MIN <= len(pin) <= PIN_DIGITS_MAX or not (pin.isascii() and pin.isdigit()):
+        raise ValueError(f"a PIN has {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits")
+    require_key(&pin_key, key)
+    clear.length = len(pin)
+    clear.digits = <uint64_t>int(pin, 16) << (56 - 4 * len(pin))
+    status = seal_pin(&clear, &pin_key, number, pan_of, out)
+    OPENSSL_cleanse(&clear, sizeof(clear))
+    OPENSSL_cleanse(&pin_key, sizeof(pin_key))
+    if status < 0:
+        raise RuntimeError("libcrypto refused to encrypt a PIN block")
+    return out[:PIN_BLOCK_SIZE]
+
+
+def decrypt_pin_block(bytes block not None, str pan not None, bytes key not None, str format not None="iso-0"):
+    cdef ClearPin clear
+    cdef PinKey pin_key
+    cdef int number = format_number(format)
+    cdef uint64_t pan_of = python_pan_word(number, pan)
+    cdef int status
+    require_block(block)
+    require_key(&pin_key, key)
+    status = unseal_pin(block, &pin_key, number, pan_of, &clear)
+    OPENSSL_cleanse(&pin_key, sizeof(pin_key))
+    pin = f"{clear.digits >> (56 - 4 * clear.length):0{clear.length}x}" if status == 0 else ""
+    OPENSSL_cleanse(&clear, sizeof(clear))
+    if status < 0:
+        raise ValueError(f"malformed PIN block, not of format {format} under this key and PAN")
+    return pin
+
+
+def translate_pin_block(bytes block not None, bytes source_key not None, str source_format not None,
+                        bytes target_key not None, str target_format not None, str pan not None):
+    cdef uint8_t out[PIN_BLOCK_SIZE]
+    cdef PinKey source, target
+    cdef bytes text = pan.encode("ascii", "replace")
+    cdef int source_number = format_number(source_format)
+    cdef int target_number = format_number(target_format)
+    cdef int status
+    require_block(block)
+    require_key(&source, source_key)
+    require_key(&target, target_key)
+    status = PinTranslator().translate(block, &source, source_number, &target, target_number, text, <int>len(text), out)
+    OPENSSL_cleanse(&source, sizeof(source))
+    OPENSSL_cleanse(&target, sizeof(target))
+    if status == -1:
+        raise ValueError(f"malformed PIN block, not of format {source_format} under this key and PAN")
+    if status < 0:
+        raise RuntimeError("libcrypto refused to translate a PIN block")
+    return out[:PIN_BLOCK_SIZE]
+
+
+def build_sign_in_keys(bytes master_key not None, bytes pin_key not None, bytes mac_key not None):
+    cdef uint8_t out[SIGN_IN_KEYS_MAX]
+    cdef PinKey master, pin
+    cdef MacKey mac
+    cdef int size
+    require_key(&master, master_key)
+    require_key(&pin, pin_key)
+    if len(mac_key) not in (8, 16):
+        raise ValueError(f"the MAC key of a sign-in answer has 8 or 16 bytes, not {len(mac_key)}")
+    memset(&mac, 0, sizeof(mac))
+    mac.algorithm = MAC_CUP_ECB
+    mac.size = len(mac_key)
+    memcpy(mac.key, <const uint8_t *>mac_key, len(mac_key))
+    size = sign_in_keys(&master, &pin, &mac, out)
+    OPENSSL_cleanse(&master, sizeof(master))
+    OPENSSL_cleanse(&pin, sizeof(pin))
+    OPENSSL_cleanse(&mac, sizeof(mac))
+    if size < 0:
+        raise ValueError("a sign-in answer carries a PIN key of 16 bytes with a MAC key of 8 or 16, or two keys of 8, "
+                         f"not a PIN key of {len(pin_key)} with a MAC key of {len(mac_key)}")
+    return out[:size]

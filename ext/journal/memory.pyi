@@ -1,0 +1,13 @@
+from typing import Any, final
+
+from switch.machine.journal_interface import Journal
+
+@final
+class Notebook(Journal):
+    told: list[int]
+    records: list[tuple[str, dict[str, Any]]]
+    def __init__(self) -> None: ...
+    @property
+    def written(self) -> int: ...
+    def sync(self, position: int = -1) -> None: ...
+    def fail(self) -> None: ...

@@ -1,0 +1,123 @@
+"""A journal in memory, which becomes durable when its owner says so: for the simulator and for tests."""
+
+cimport cython
+from switch.machine.duplicate cimport Outcome
+from switch.machine.journal_interface cimport POSITION_FAILED, Detail, Journal
+from switch.machine.numbering cimport NumberBlock
+from switch.machine.saf_store cimport Reversal
+from switch.machine.transaction cimport Transaction
+
+from switch.dialect.kinds import KINDS
+from switch.dialect.reasons import REASONS
+from switch.machine.saf_store import CAUSES
+
+
+@cython.final
+cdef class Notebook(Journal):
+    """Keeps every record as (what, details); the position of a record is its place in the list, counted from 1.
+
+    ``sync`` makes what was written durable, as the disk of a real journal does; ``fail`` lets every later record fail.
+    """
+
+    def __init__(self):
+        self.records = []
+        self.told = []
+
+    @property
+    def written(self):
+        """Position of the newest record."""
+        return len(self.records)
+
+    def sync(self, int64_t position=-1):
+        """Make the records up to a position durable; all of them without one."""
+        self.durable = len(self.records) if position < 0 else position
+
+    def fail(self):
+        """From here on nothing can be written."""
+        self.failed = True
+
+    cdef int64_t newest(self) noexcept:
+        return len(self.records)
+
+    cdef int64_t _note(self, str what, dict details) noexcept:
+        if self.failed:
+            return POSITION_FAILED
+        self.records.append((what, details))
+        return len(self.records)
+
+    cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept:
+        return self._note("intent", {
+            "link": transaction.link,
+            "stan": transaction.stan,
+            "amount_minor": transaction.amount_minor,
+            "request": transaction.request[:transaction.request_size],
+            "sent": transaction.sent[:transaction.sent_size],
+        })
+
+    cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
+                         const Detail *detail) noexcept:
+        return self._note("outcome", {
+            "stan": outcome.key.stan,
+            "kind": KINDS[outcome.kind],
+            "reason": REASONS[reason],
+            "approved": bool(outcome.approved),
+            "stand_in": bool(outcome.stood_in),
+            "answer": answer[:size],
+        })
+
+    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+        return self._note("reversal", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "source": reversal.source[:reversal.source_size],
+        })
+
+    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+        return self._note("attempt", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "attempts": reversal.attempts,
+        })
+
+    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+        return self._note("reversed", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "reason": REASONS[reason],
+        })
+
+    cdef void delivered(self, int64_t position) noexcept:
+        self.told.append(position)
+
+    cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
+                      int64_t approved_minor) noexcept:
+        return self._note("late", {"intent": intent, "reason": REASONS[reason]})
+
+    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+        return self._note("closed", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "operator": name.decode(),
+            "why": reason.decode(),
+        })
+    cdef int64_t advice(self, const Reversal *advice) noexcept:
+        return self._note("advice", {
+            "link": advice.link,
+            "stan": advice.stan,
+            "stand_in": bool(advice.stood_in),
+            "source": advice.source[:advice.source_size],
+        })
+
+    cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
+        return self._note("cancelled", {"advice": advice, "original": original, "cause": CAUSES[cause]})
+
+    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+        return self._note("unfound", {
+            "link": reversal.link,
+            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "times": reversal.unfound,
+        })
+
+    cdef int64_t numbers(self, const NumberBlock *block) noexcept:
+        """Numbers are no record here: what is reserved may be given at once."""
+        return POSITION_FAILED if self.failed else 0

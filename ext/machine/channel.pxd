@@ -1,0 +1,57 @@
+"""One connection as the state machine sees it: an identity, and bytes that wait to leave. No socket.
+
+Output is a queue of whole frames in one buffer. Each frame carries the journal position that must be durable before it
+may leave, and whether it tells a terminal of an approval, so that an approval that never left can be reversed.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.machine.duplicate cimport DuplicateWindow
+from switch.machine.journal_interface cimport Journal
+from switch.wire.framing cimport FrameStream
+
+cdef struct Departure:        # one frame in the output buffer
+    uint64_t position         # of the journal; 0 needs no wait
+    uint32_t end              # offset in the buffer where the frame ends
+    uint32_t outcome          # entry of the duplicate window whose approval this frame tells, or OUTCOME_NONE
+    uint32_t serial           # of that outcome
+    int64_t since_ns          # when it was queued
+
+
+cdef class Channel:
+    cdef public object owner               # the I/O layer's or the simulator's end: has hang_up(reason)
+    cdef readonly uint32_t slot            # place in the engine's table of channels
+    cdef readonly uint32_t generation      # tells a reused slot from the channel that had it before
+    cdef readonly bint is_open
+    cdef readonly bint is_leaving          # hung up: what still comes in is not looked at
+    cdef bint is_dirty                     # already in the engine's list of channels with output
+    cdef FrameStream stream                # what comes in
+    cdef DuplicateWindow outcomes          # told when the frame of an approval has left
+    cdef Journal journal                   # told when an answer has left to a terminal; None for a link
+    cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
+    cdef int64_t last_heard_ns
+    cdef int64_t waiting_since_ns          # since when the oldest frame waits; 0 when there is none
+    cdef int64_t partial_since_ns          # when the pending partial frame began; 0 when there is none
+
+    cdef uint64_t departed                 # frames ever queued: the number of the newest
+
+    cdef uint8_t *_out
+    cdef uint32_t _size
+    cdef uint32_t _left                    # bytes that have left, of frames that are still kept
+    cdef uint32_t _room
+    cdef Departure *_departures
+    cdef uint32_t _departure_first
+    cdef uint32_t _departure_count
+    cdef uint32_t _departure_room
+
+    cdef uint8_t *reserve(self, uint32_t room) noexcept
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept
+    cdef bint withdraw(self, uint64_t number) noexcept
+    cdef bint waits_for_journal(self, uint64_t durable) noexcept
+    cdef const uint8_t *next_output(self, uint64_t durable, uint32_t *size) noexcept
+    cdef bint has_more_to_send(self) noexcept
+    cdef void note_left(self, uint32_t size) noexcept
+    cdef void settle(self) noexcept
+    cdef bytes take(self, uint64_t durable)
+    cdef uint32_t next_undelivered(self) noexcept
+    cdef void _give_back(self) noexcept
+    cdef void hang_up(self, str reason) noexcept

@@ -1,0 +1,194 @@
+"""One connection as the state machine sees it: an identity, and bytes that wait to leave. No socket."""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
+from switch.base.live cimport live
+from switch.machine.duplicate cimport OUTCOME_NONE
+
+cdef enum:
+    BUFFER_FIRST_BYTES = 512
+    BUFFER_KEPT_BYTES = 4096          # an emptied buffer above this is given back
+    DEPARTURES_FIRST = 8
+
+
+cdef class Channel:
+    """A connection without its socket. The I/O layer and the simulator hang their own upon ``hang_up``."""
+
+    def __cinit__(self):
+        self.slot = 0
+        self.generation = 0
+        self.is_open = False
+        live.channels += 1
+
+    def __dealloc__(self):
+        live.channels -= 1
+        live.output_bytes -= self._room
+        free(self._out)
+        free(self._departures)
+
+    @property
+    def waiting_bytes(self):
+        """Bytes in the output buffer, whether they may leave yet or not."""
+        return self._size
+
+    cdef uint8_t *reserve(self, uint32_t room) noexcept:
+        """Room for one frame at the end of the buffer; NULL when memory is short. Nothing is queued by it."""
+        cdef uint32_t wanted = self._size + room
+        cdef uint32_t grown
+        cdef uint8_t *buffer
+        if wanted > self._room:
+            grown = self._room * 2 if self._room else BUFFER_FIRST_BYTES
+            if grown < wanted:
+                grown = wanted
+            buffer = <uint8_t *>realloc(self._out, grown)
+            if buffer == NULL:
+                return NULL
+            live.output_bytes += grown - self._room
+            self._out = buffer
+            self._room = grown
+        return self._out + self._size
+
+    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept:
+        """Queue the ``size`` bytes that were written at ``reserve``'s place; 0, or -1 when memory is short."""
+        cdef Departure *departures
+        cdef uint32_t room
+        if self._departure_first + self._departure_count == self._departure_room:
+            if self._departure_first > self._departure_room // 2:
+                memmove(self._departures, self._departures + self._departure_first,
+                        self._departure_count * sizeof(Departure))
+                self._departure_first = 0
+            else:
+                room = self._departure_room * 2 if self._departure_room else DEPARTURES_FIRST
+                departures = <Departure *>realloc(self._departures, room * sizeof(Departure))
+                if departures == NULL:
+                    return -1
+                self._departures = departures
+                self._departure_room = room
+        self._size += size
+        cdef Departure *departure = &self._departures[self._departure_first + self._departure_count]
+        departure.position = position
+        departure.end = self._size
+        departure.outcome = outcome
+        departure.since_ns = now_ns
+        if outcome != OUTCOME_NONE:
+            departure.serial = self.outcomes.will_tell(outcome)
+        if self._departure_count == 0:
+            self.waiting_since_ns = now_ns
+        self._departure_count += 1
+        self.departed += 1
+        return 0
+
+    cdef bint withdraw(self, uint64_t number) noexcept:
+        """Take a frame back, by the number that ``departed`` had when it was queued; False when it has left."""
+        cdef uint64_t gone = self.departed - self._departure_count
+        cdef uint32_t start = 0
+        cdef uint32_t size, i
+        cdef Departure *departure
+        if number <= gone:
+            return False
+        departure = self._departures + self._departure_first + (number - gone - 1)
+        if number - gone > 1:
+            start = (departure - 1).end
+        if start < self._left:
+            return False
+        size = departure.end - start
+        memmove(self._out + start, self._out + departure.end, self._size - departure.end)
+        self._size -= size
+        for i in range(<uint32_t>(number - gone - 1), self._departure_count):
+            self._departures[self._departure_first + i].end -= size
+        return True
+
+    cdef bint waits_for_journal(self, uint64_t durable) noexcept:
+        """Whether the oldest output may not leave yet, its record not being durable; else the peer does not read."""
+        return self._departure_count > 0 and self._departures[self._departure_first].position > durable
+
+    cdef const uint8_t *next_output(self, uint64_t durable, uint32_t *size) noexcept:
+        """The bytes that may leave and have not: those of frames whose journal positions are durable."""
+        cdef uint32_t end = self._left
+        cdef uint32_t i
+        cdef Departure *departure
+        for i in range(self._departure_count):
+            departure = &self._departures[self._departure_first + i]
+            if departure.position > durable:
+                break
+            end = departure.end
+        size[0] = end - self._left if end > self._left else 0
+        return self._out + self._left
+
+    cdef bint has_more_to_send(self) noexcept:
+        """Whether bytes have not left yet, be it that they must wait for the journal."""
+        return self._size > self._left
+
+    cdef void note_left(self, uint32_t size) noexcept:
+        """So many more bytes have left; their frames are kept, and their approvals untold, until ``settle``."""
+        self._left += size
+
+    cdef void settle(self) noexcept:
+        """Drop the frames that have left whole: what they said is told."""
+        cdef uint32_t count = 0
+        cdef uint32_t released = 0
+        cdef uint32_t i
+        cdef Departure *departure
+        while count < self._departure_count:
+            departure = &self._departures[self._departure_first + count]
+            if departure.end > self._left:
+                break
+            if departure.outcome != OUTCOME_NONE:
+                self.outcomes.tell(departure.outcome, departure.serial)
+            if departure.position and self.journal is not None:
+                self.journal.delivered(<int64_t>departure.position)
+            released = departure.end
+            count += 1
+        if count == 0:
+            return
+        self._departure_first += count
+        self._departure_count -= count
+        self._size -= released
+        self._left -= released
+        if self._departure_count == 0:
+            self._departure_first = 0
+            self.waiting_since_ns = 0
+            self._give_back()
+        else:
+            self.waiting_since_ns = self._departures[self._departure_first].since_ns
+            memmove(self._out, self._out + released, self._size)
+            for i in range(self._departure_count):
+                self._departures[self._departure_first + i].end -= released
+
+    cdef bytes take(self, uint64_t durable):
+        """The bytes that may leave, as one object, and as good as gone; None when there are none."""
+        cdef uint32_t size
+        cdef const uint8_t *output = self.next_output(durable, &size)
+        cdef bytes taken = PyBytes_FromStringAndSize(<const char *>output, size) if size else None
+        self.note_left(size)
+        self.settle()
+        return taken
+
+    cdef uint32_t next_undelivered(self) noexcept:
+        """Drop frames that have not left up to one that told of an approval, and give its outcome; OUTCOME_NONE
+        at the end."""
+        cdef Departure *departure
+        while self._departure_count:
+            departure = &self._departures[self._departure_first]
+            self._departure_first += 1
+            self._departure_count -= 1
+            if departure.outcome != OUTCOME_NONE and self.outcomes.holds(departure.outcome, departure.serial):
+                return departure.outcome
+        self._departure_first = 0
+        self._size = 0
+        self._left = 0
+        return OUTCOME_NONE
+
+    cdef void _give_back(self) noexcept:
+        if self._room > BUFFER_KEPT_BYTES:
+            free(self._out)
+            live.output_bytes -= self._room
+            self._out = NULL
+            self._room = 0
+
+    cdef void hang_up(self, str reason) noexcept:
+        """Ask the owner to close the connection once its output has left."""
+        self.is_leaving = True
+        if self.owner is not None:
+            self.owner.hang_up(reason)

@@ -1,0 +1,320 @@
+"""The issuer side: one link with its connections, its sequence numbers, what is in flight on it and its health."""
+
+cimport cython
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+from switch.crypto.mac cimport MAC_NONE, set_mac_key
+from switch.crypto.pin cimport set_pin_key
+from switch.dialect.reasons cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
+from switch.dialect.tables cimport mti_class
+from switch.machine.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
+from switch.wire.fields cimport CLASS_NETWORK, FIELD_AMOUNT, FIELD_RRN, FIELD_STAN, RRN_SIZE
+from switch.wire.framing cimport FrameStream
+from switch.wire.kept_copy cimport kept_offset
+from switch.wire.scan cimport has_field, read_number, read_text
+from switch.wire.spec cimport Spec
+
+cdef extern from "string.h" nogil:
+    void explicit_bzero(void *at, size_t size)
+
+VERIFY_FIELDS_MAX = VERIFY_MAX
+LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
+
+
+cdef inline void _note_stretch(Spec spec, const MessageIndex *sent, const uint64_t *unkept, int field,
+                               Stretch *stretch) noexcept nogil:
+    """Where a field stands in the kept copy of a message, if it does."""
+    if has_field(sent, field) and not (unkept[(field - 1) >> 6] >> ((field - 1) & 63)) & 1:
+        stretch.offset = kept_offset(spec, sent, unkept, field)
+        stretch.length = sent.length[field]
+
+
+cdef class LinkChannel(Channel):
+    """One connection of a link, whichever side dialled."""
+
+    def __init__(self, Link link):
+        self.link = link
+        self.stream = FrameStream(link.framing)
+        self.phase = PHASE_SIGNING_ON
+        self.network_transaction = TRANSACTION_NONE
+
+
+@cython.final
+cdef class Link:
+    """One issuer endpoint.
+
+    Args:
+        number: Its place in the configuration.
+        name: As the configuration calls it.
+        tables: The dialect that the issuer speaks.
+        framing: How frames are marked on its connections.
+        reversals: Reversals owed to it.
+        match_by: ``stan`` or ``rrn``: the field by which an answer is matched.
+        verify: Fields that an answer must repeat, where it has them, to be the answer.
+        required: Of these, fields that it must have.
+        partial_approval: Whether the approval of a part is passed on to terminals that can take it.
+        timeout_ms: How long a request may take.
+        late_ms: How long after that a late answer is known as such, and its STAN not used again.
+        echo_interval_ms: Silence after which an echo test is sent; 0 for none.
+        echo_timeout_ms: How long any answer to a network management message may take.
+        idle_timeout_ms: Silence after which a connection is closed, to be opened again; 0 for none.
+        partial_timeout_ms: How long the rest of a begun frame may take.
+        signs_on: Whether a connection begins with a sign-on.
+        in_flight_max: Requests at the issuer at one time.
+        timeouts_to_suspend: Time-outs in a row after which the link gets no new work until it shows life.
+        reversal_mti: Class and function of reversals: 400 or 420; the dialect adds its version.
+        reversals_keep_stan: Whether a reversal has its original's STAN instead of one of its own.
+        institution_id: Our forwarding institution's identification code, digits; empty for none.
+    """
+
+    def __cinit__(self):
+        self.by_stan = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
+        self.reversal_by_number = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
+        if self.by_stan == NULL or self.reversal_by_number == NULL:
+            raise MemoryError
+
+    def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
+                 str match_by, list verify, list required, bint partial_approval, int64_t timeout_ms,
+                 int64_t late_ms, int64_t echo_interval_ms,
+                 int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
+                 uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan,
+                 str institution_id=""):
+        if len(verify) > VERIFY_MAX:
+            raise ValueError(f"link {name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
+        self.number = number
+        self.name = name
+        self.tables = tables
+        self.framing = framing
+        self.reversals = reversals
+        self.match_by_rrn = match_by == "rrn"
+        self.verify_count = len(verify)
+        for i, field in enumerate(verify):
+            self.verify[i] = field
+            self.required[i] = field in required
+        self.verifies_amount = FIELD_AMOUNT in verify
+        self.partial_approval = partial_approval
+        self.timeout_ns = timeout_ms * 1_000_000
+        self.late_ns = late_ms * 1_000_000
+        self.echo_interval_ns = echo_interval_ms * 1_000_000
+        self.echo_timeout_ns = echo_timeout_ms * 1_000_000
+        self.idle_timeout_ns = idle_timeout_ms * 1_000_000
+        self.partial_timeout_ns = partial_timeout_ms * 1_000_000
+        self.signs_on = signs_on
+        self.reversals_keep_stan = reversals_keep_stan
+        self.institution_id = institution_id.encode("ascii")
+        self.reversal_mti = tables.mti_version * 1000 + reversal_mti
+        self.in_flight_max = in_flight_max
+        self.timeouts_to_suspend = timeouts_to_suspend
+        self.mac_key.algorithm = MAC_NONE
+        self.state = LINK_DOWN
+        self.channels = []
+        self.waiting = DeadlineList()
+        self.late = DeadlineList()
+        self.network = DeadlineList()
+        self.request_composers = []
+        self.advice_composers = []
+        self.reference_composers = []
+        self.takeback_composers = []
+        self.answer_composers = []
+        self.unsigned_answer_composers = []
+        self.stand_in_mark = b""
+
+    def __dealloc__(self):
+        free(self.by_stan)
+        free(self.reversal_by_number)
+        explicit_bzero(&self.mac_key, sizeof(MacKey))
+        explicit_bzero(&self.pin_key, sizeof(PinKey))
+
+    def set_mac_key(self, str algorithm, bytes key, int padding):
+        """Authenticate requests and answers with this key (ZAK); names as in ``switch.crypto.mac.ALGORITHMS``."""
+        set_mac_key(&self.mac_key, algorithm, key, padding)
+
+    def set_pin_key(self, int pin_format, bytes key):
+        """Send PIN blocks under this key (ZPK), in the format of that number in ``switch.crypto.pin.PIN_FORMATS``."""
+        set_pin_key(&self.pin_key, key)
+        self.pin_format = pin_format
+
+    def set_stand_in(self, StandIn rule not None, str mark):
+        """Let payments be approved by a rule while the link cannot be asked; ``mark`` tells it in their advices."""
+        self.stand_in = rule
+        self.stand_in_mark = mark.encode("ascii")
+
+    def set_composers(self, *, list requests, list references, list advices, list takebacks,
+                      list answers, list unsigned_answers, Composer reversal,
+                      Composer advice_attempt, dict network, Composer network_answer):
+        """How messages are written.
+
+        Args:
+            requests: By listener: from its dialect to the link's.
+            references: The same for requests that name their original.
+            advices: The same for advices.
+            takebacks: The same for reversals whose original is not known.
+            answers: By listener: from the link's dialect to its.
+            unsigned_answers: The same without a MAC, for terminals without a MAC key.
+            reversal: From a request as it was sent.
+            advice_attempt: From an advice as it is kept.
+            network: By kind: our own network management messages.
+            network_answer: Our answers to the issuer's.
+        """
+        self.request_composers = requests
+        self.reference_composers = references
+        self.takeback_composers = takebacks
+        self.answer_composers = answers
+        self.unsigned_answer_composers = unsigned_answers
+        self.advice_composers = advices
+        self.reversal_composer = reversal
+        self.advice_attempt_composer = advice_attempt
+        self.network_composers = network
+        self.network_answer_composer = network_answer
+
+    @property
+    def state_name(self):
+        """``up``, ``down`` or ``suspended``."""
+        return LINK_STATES[self.state]
+
+    @property
+    def in_flight(self):
+        """Requests and reversals at the issuer."""
+        return self.waiting.count
+
+    cdef bint says(self, int kind) noexcept nogil:
+        """Whether its dialect has a message for a kind of transaction."""
+        return self.tables.kind_mti(kind) != 0
+
+    cdef bint can_take(self) noexcept:
+        """Whether a new request may be sent on this link now."""
+        return (self.state == LINK_UP and self.waiting.count < self.in_flight_max
+                and self.late.count < self.late_max)
+
+    cdef bint is_late(self) noexcept:
+        """Whether it gets no new request because so many of its answers are overdue."""
+        return self.state == LINK_UP and self.late.count >= self.late_max
+
+    cdef LinkChannel next_channel(self):
+        """The signed-on connection whose turn it is; None when there is none."""
+        cdef Py_ssize_t count = len(self.channels)
+        if count == 0:
+            return None
+        self._turn += 1
+        return <LinkChannel>self.channels[self._turn % count]
+
+    cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
+        """The next STAN that nothing in flight, late or owed on any link holds; 0 when every one is held, or no number
+        may be given just now."""
+        cdef uint32_t stan = numbering.take_free()
+        return stan
+
+    cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil:
+        """The number by which a message and its answer are matched: the STAN, or the STAN that goes with its RRN; -1
+        when it has none. Network management messages carry no RRN and always go by STAN."""
+        cdef uint8_t rrn[RRN_SIZE]
+        if not self.match_by_rrn or mti_class(message.mti) == CLASS_NETWORK:
+            return read_number(self.tables.spec, message, FIELD_STAN)
+        if read_text(self.tables.spec, message, FIELD_RRN, rrn, RRN_SIZE) != RRN_SIZE:
+            return -1
+        return numbering.stan_of(rrn)
+
+    cdef void put_stan(self, uint32_t stan, uint32_t number) noexcept nogil:
+        """A transaction with this STAN is at the issuer: it is held until ``free_stan``."""
+        self.by_stan[stan] = number + 1
+        self.holds.hold(stan)
+
+    cdef void free_stan(self, uint32_t stan) noexcept nogil:
+        """Nothing with this STAN is at the issuer any more, nor is its answer waited for."""
+        if self.by_stan[stan] != STAN_FREE:
+            self.by_stan[stan] = STAN_FREE
+            self.holds.release(stan)
+
+    cdef void hold_stan(self, uint32_t stan) noexcept nogil:
+        """Give a STAN to nobody else while something of the store bears or names it; 0 is none."""
+        self.holds.hold(stan)
+
+    cdef void release_stan(self, uint32_t stan) noexcept nogil:
+        """The end of one ``hold_stan``."""
+        self.holds.release(stan)
+
+    cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,
+                        const uint64_t *unkept) noexcept nogil:
+        """Note what an answer to the message sent must repeat: of its kept copy, which is without the fields of
+        ``unkept``, only this is looked at again."""
+        cdef int i
+        transaction.sent_mti = sent.mti
+        _note_stretch(self.tables.spec, sent, unkept, FIELD_AMOUNT, &transaction.amount)
+        for i in range(self.verify_count):
+            if self.verify[i] == FIELD_AMOUNT:
+                transaction.repeated[i] = transaction.amount
+            else:
+                _note_stretch(self.tables.spec, sent, unkept, self.verify[i], &transaction.repeated[i])
+
+    cdef int mismatch(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil:
+        """The field by which an answer is not that to the message sent (same dialect: compared as bytes), or another
+        ``Mismatch``. ``reason`` is what its response code says."""
+        cdef int i, field
+        cdef const Stretch *stretch
+        cdef uint8_t rrn[RRN_SIZE]
+        if self.match_by_rrn and (read_text(self.tables.spec, answer, FIELD_RRN, rrn, RRN_SIZE) != RRN_SIZE
+                                  or memcmp(rrn, transaction.rrn, RRN_SIZE) != 0):
+            return FIELD_RRN              # other reference numbers lead to the same STAN
+        # An answer that repeats nothing of its request could be anybody's.
+        cdef bint is_ours = self.verify_count == 0
+        for i in range(self.verify_count):
+            field = self.verify[i]
+            stretch = &transaction.repeated[i]
+            if stretch.offset == 0:
+                continue
+            if not has_field(answer, field):
+                if self.required[i]:
+                    return field
+                continue
+            if (answer.length[field] == stretch.length
+                    and memcmp(answer.data + answer.offset[field], transaction.sent + stretch.offset,
+                               stretch.length) == 0):
+                is_ours = True
+            elif field != FIELD_AMOUNT:
+                return field
+        if not self._amount_agrees(transaction, answer, reason):
+            return FIELD_AMOUNT
+        return MISMATCH_NONE if is_ours else MISMATCH_NOTHING
+
+    cdef bint _amount_agrees(self, const Transaction *transaction, const MessageIndex *answer,
+                             int reason) noexcept nogil:
+        """Whether the amount of an answer may stand: more than was asked is never approved, less only as a part."""
+        cdef const Stretch *asked = &transaction.amount
+        cdef int order
+        if asked.offset == 0 or not has_field(answer, FIELD_AMOUNT) or transaction.state == TRANSACTION_LATE:
+            return True                   # whatever is approved late is taken back
+        if answer.length[FIELD_AMOUNT] != asked.length:
+            return False
+        # Digits of one width and one encoding: their bytes have the order of the amounts.
+        order = memcmp(answer.data + answer.offset[FIELD_AMOUNT], transaction.sent + asked.offset, asked.length)
+        if order == 0:
+            return True
+        if transaction.state == TRANSACTION_REVERSAL:
+            return not self.verifies_amount
+        if reason == REASON_PARTIALLY_APPROVED:
+            return order < 0 and read_number(self.tables.spec, answer, FIELD_AMOUNT) > 0
+        if reason == REASON_APPROVED:
+            return order < 0 and not self.verifies_amount
+        # Who declines may say that nothing was approved.
+        return not self.verifies_amount or read_number(self.tables.spec, answer, FIELD_AMOUNT) == 0
+
+    cdef int extent(self, const Transaction *transaction, const MessageIndex *answer, int reason) noexcept nogil:
+        """What an approval approves by its amount: REASON_APPROVED all, REASON_PARTIALLY_APPROVED a part, or one that
+        it does not tell. The amount agrees with the request's."""
+        cdef const Stretch *asked = &transaction.amount
+        if asked.offset == 0 or not has_field(answer, FIELD_AMOUNT):
+            return reason
+        if memcmp(answer.data + answer.offset[FIELD_AMOUNT], transaction.sent + asked.offset, asked.length) == 0:
+            return REASON_APPROVED
+        return REASON_PARTIALLY_APPROVED
+
+    cdef void keep_part(self, Transaction *transaction, const MessageIndex *answer) noexcept nogil:
+        """Put the amount that an issuer approved, where it is less than the requested one, into what is kept of the
+        message sent: so that a reversal names it, where the dialect wants it so."""
+        cdef const Stretch *asked = &transaction.amount
+        if (not self.tables.partial_reversed or asked.offset == 0 or not has_field(answer, FIELD_AMOUNT)
+                or answer.length[FIELD_AMOUNT] != asked.length
+                or read_number(self.tables.spec, answer, FIELD_AMOUNT) <= 0):
+            return
+        if memcmp(answer.data + answer.offset[FIELD_AMOUNT], transaction.sent + asked.offset, asked.length) < 0:
+            memcpy(transaction.sent + asked.offset, answer.data + answer.offset[FIELD_AMOUNT], asked.length)

@@ -1,0 +1,7 @@
+from typing import final
+
+from switch.machine.state import State
+
+@final
+class Mender:
+    def __init__(self, state: State) -> None: ...

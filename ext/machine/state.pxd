@@ -1,0 +1,108 @@
+"""What the state machine knows: tables, what is under way, and the moment. Its steps are in the rooms above."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.base.calendar cimport Calendar
+from switch.crypto.mac cimport MacEngine, MacKey
+from switch.crypto.pin cimport PinTranslator
+from switch.dialect.tables cimport DialectTables
+from switch.machine.channel cimport Channel
+from switch.machine.duplicate cimport DuplicateWindow
+from switch.machine.journal_interface cimport Detail, Journal
+from switch.machine.link cimport Link, LinkChannel
+from switch.machine.listener cimport Listener, TerminalChannel
+from switch.machine.meters cimport Meters
+from switch.machine.note_queue cimport NoteEvent, NoteQueue
+from switch.machine.numbering cimport Numbering
+from switch.machine.originals cimport Inquiries
+from switch.machine.saf_store cimport ReversalStore
+from switch.machine.transaction cimport TransactionTable
+from switch.tables.registry cimport Registry, Terminal
+from switch.tables.risk cimport Risk
+from switch.tables.routes cimport Route, RouteTable
+from switch.wire.fields cimport PAN_MAX
+from switch.wire.framing cimport Framing
+from switch.wire.scan cimport Fault, MessageIndex
+from switch.wire.translate cimport Composer, Slots
+
+cdef enum:
+    SCRATCH_BYTES = 131072    # one composed frame; above every limit that a framing may set
+    LATE_SHARES = 4           # a link may hold one of so many shares of the transactions for late answers
+
+cdef class State:
+    cdef readonly Calendar calendar
+    cdef readonly Registry registry
+    cdef readonly RouteTable routes
+    cdef readonly Risk risk                   # None: no risk control
+    cdef readonly Journal journal
+    cdef readonly Meters meters
+    cdef readonly list listeners
+    cdef readonly list links
+    cdef uint32_t link_count
+    cdef readonly TransactionTable transactions
+    cdef readonly DuplicateWindow duplicates
+    cdef readonly ReversalStore reversals
+    cdef readonly Inquiries inquiries
+    cdef uint32_t stored_reversal             # entry that was added last; REVERSAL_NONE when that failed
+    cdef readonly Numbering numbering
+    cdef readonly bytes acquirer_id           # ASCII digits, field 32
+    cdef const uint8_t *acquirer_text         # the same
+    cdef int acquirer_digits
+    cdef readonly bint draining
+    cdef NoteQueue notes                      # what an operator should read
+    cdef MacEngine macs
+    cdef PinTranslator pins
+    cdef uint64_t random_state
+    cdef uint64_t fingerprint_secret
+
+    cdef list channels                        # by slot; None where free
+    cdef list free_slots
+    cdef uint32_t next_generation
+    cdef readonly list dirty                  # channels with output that has not been looked at
+    cdef uint32_t *mac_failures               # by terminal
+    cdef list unreversed                      # outcomes, with serials: never told, and no room yet for their reversal
+    cdef int64_t unended                      # the lowest INTENT whose OUTCOME could not be written: a restart ends it
+
+    # Scratch space of the message that is being handled. One thread, one message at a time.
+    cdef MessageIndex request                 # the terminal's
+    cdef MessageIndex answer                  # the issuer's
+    cdef MessageIndex composed                # what was written last
+    cdef MessageIndex sent                    # what the issuer was asked
+    cdef Slots slots
+    cdef Fault fault
+    cdef Detail detail                        # of the next OUTCOME, when ``has_detail``
+    cdef bint has_detail
+    cdef uint8_t *out
+    cdef uint8_t *aside                       # a message that is composed or copied to be kept
+    cdef uint8_t *kept                        # the terminal's answer, where it is kept otherwise than it is told
+    cdef const uint8_t *stored_answer         # what is kept of the answer that was composed last
+    cdef uint32_t stored_size
+    cdef uint8_t rrn[12]
+    cdef uint8_t stan_text[6]
+    cdef uint8_t mti_text[4]
+    cdef uint8_t code[4]
+    cdef uint8_t authorization_code[6]        # zeros: none
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef int pan_digits
+
+    cdef uint64_t random(self) noexcept nogil
+    cdef void reserve_numbers(self) noexcept
+    cdef void tell(self, NoteEvent event, int place, int64_t first=*, int64_t second=*, int64_t third=*,
+                   int64_t fourth=*) noexcept nogil
+    cdef void tell_of(self, NoteEvent event, int place, const uint8_t *rrn, int64_t first=*, int64_t second=*,
+                      int64_t third=*) noexcept nogil
+    cdef void tell_fault(self, NoteEvent event, int place, const uint8_t *terminal=*, int64_t first=*) noexcept nogil
+    cdef void tell_text(self, NoteEvent event, int place, const uint8_t *text, int size, int64_t first,
+                        int64_t second=*, int64_t third=*) noexcept nogil
+    cdef int deliver_notes(self) except -1
+    cdef void leave_open(self, int64_t intent, int link) noexcept nogil
+    cdef void keep_fault(self, bint of_link) noexcept nogil
+    cdef void note_code(self, const uint8_t *code, int size) noexcept nogil
+    cdef const Detail *take_detail(self) noexcept nogil
+    cdef void enlist(self, Channel channel)
+    cdef void delist(self, Channel channel)
+    cdef void wake(self, Channel channel)
+    cdef Channel channel_at(self, uint32_t slot, uint32_t generation)
+    cdef void clear_slots(self) noexcept nogil
+    cdef void set_mti(self, uint32_t mti) noexcept nogil
+    cdef int depart(self, Channel channel, const uint8_t *frame, uint32_t size, int64_t position,
+                    uint32_t outcome) noexcept

@@ -1,0 +1,37 @@
+"""The state machine's door: bytes, connections and the time go in; channels with output come out. No sockets here."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from switch.machine.channel cimport Channel
+from switch.machine.link cimport LinkChannel
+from switch.machine.listener cimport TerminalChannel
+from switch.machine.originals cimport Original, Wanted
+from switch.machine.state cimport State
+from switch.wire.framing cimport Frame
+
+cdef enum:
+    FRAMES_A_TURN = 64        # of one connection before the others get their turn
+
+cdef enum Progress:
+    PROGRESS_DONE             # the chunk is used up; an unfinished frame is kept
+    PROGRESS_MORE             # frames are left: call again with no bytes
+    PROGRESS_FULL             # the connection has as many requests in flight as it may: call again after an answer
+
+
+cdef class Engine:
+    cdef readonly State state
+    cdef int64_t _next_sweep_ns
+    cdef Py_ssize_t _next_slot             # of the round of limits that is under way; 0 between two rounds
+
+    cdef int begin(self, Channel channel) except -1
+    cdef void end(self, Channel channel) noexcept
+    cdef void pass_time(self) noexcept
+    cdef Original _recall_surely(self, Wanted wanted)
+    cdef void _resume_unsure(self, uint32_t number) noexcept
+    cdef void _seek(self) noexcept
+    cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
+    cdef int _receive(self, Channel channel)
+    cdef void _note_partial(self, Channel channel) noexcept
+    cdef void _refuse_frame(self, Channel channel, int status, const Frame *frame)
+    cdef void _sweep(self)
+    cdef void _sweep_terminal(self, TerminalChannel channel)
+    cdef void _sweep_link(self, LinkChannel channel)

@@ -1,0 +1,381 @@
+"""The state machine's door: bytes, connections and the time go in; channels with output come out. No sockets here.
+
+The daemon's I/O layer and the simulator both drive this class: they move the calendar, hand in what arrived, call
+``tick`` now and then, and carry away the output of the channels in ``state.dirty``.
+"""
+
+cimport cython
+from switch.base.stats cimport stats_add
+from switch.dialect.kinds cimport KIND_ECHO_TEST, KIND_SIGN_ON
+from switch.machine.duplicate cimport OUTCOME_NONE
+from switch.machine.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON, Link
+from switch.machine.listener cimport Listener
+from switch.machine.meters cimport Meters
+from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
+from switch.machine.originals cimport Original, Wanted
+from switch.machine.saf_store cimport REVERSAL_SOUGHT, Reversal
+from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
+from switch.path.answer cimport expire, handle_link_message
+from switch.path.network cimport begin_link, end_link, give_up, send_network, sign_off_link
+from switch.path.original_lookup cimport ask_again, take_wanted, wanted_by_request
+from switch.path.original_recall cimport recall
+from switch.path.request cimport handle_request, resume_request
+from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
+from switch.saf.delivery cimport pay, reverse_unreversed, reverse_untold
+from switch.saf.limits cimport can_owe
+from switch.wire.framing cimport FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, Frame
+
+cdef enum:
+    SWEEP_INTERVAL_NS = 250_000_000       # between two rounds in which the limits of all connections are looked at
+    SWEEP_SLICE = 1_000                   # connections looked at in one tick
+    STALLED_NS = 10_000_000_000           # output that waits longer is given up: approvals reversed, links fail over
+
+
+@cython.final
+cdef class Engine:
+    """One worker's state machine."""
+
+    def __init__(self, State state):
+        self.state = state
+        self._next_sweep_ns = 0
+        self._next_slot = 0
+
+    def open(self, Channel channel):
+        """A connection stands."""
+        self.begin(channel)
+        self.state.deliver_notes()
+
+    cdef int begin(self, Channel channel) except -1:
+        """The same, of a driver that delivers the notes when its turn ends."""
+        self.state.reserve_numbers()
+        self.state.enlist(channel)
+        if isinstance(channel, LinkChannel):
+            begin_link(self.state, <LinkChannel>channel)
+        else:
+            (<TerminalChannel>channel).listener.connections += 1
+        return 0
+
+    def close(self, Channel channel):
+        """A connection is gone: approvals that it was not told yet are reversed."""
+        self.end(channel)
+        self.state.deliver_notes()
+
+    cdef void end(self, Channel channel) noexcept:
+        """The same, of a driver that delivers the notes when its turn ends."""
+        cdef uint32_t outcome
+        if not channel.is_open:
+            return
+        self.state.delist(channel)
+        channel.stream.clear()
+        while True:
+            outcome = channel.next_undelivered()
+            if outcome == OUTCOME_NONE:
+                break
+            if self.state.duplicates.fail_to_tell(outcome):
+                reverse_untold(self.state, outcome)
+        if isinstance(channel, LinkChannel):
+            end_link(self.state, <LinkChannel>channel)
+        else:
+            (<TerminalChannel>channel).listener.connections -= 1
+
+    def feed(self, Channel channel, bytes data):
+        """Hand in what arrived; a ``Progress`` (0 done, 1 more, 2 full). For callers in Python.
+
+        What is left of ``data`` is kept: go on with ``feed(channel, b"")``.
+        """
+        cdef const uint8_t *start = data
+        cdef Frame frame
+        cdef int progress = self.receive(channel, start, len(data))
+        if progress != PROGRESS_DONE and channel.stream.end() != 0:
+            frame.position = 0
+            frame.needed = len(data)
+            frame.available = 0
+            self._refuse_frame(channel, FRAME_NO_MEMORY, &frame)
+        self.state.deliver_notes()
+        return progress
+
+    def take(self, Channel channel):
+        """The output that may leave a channel now, as bytes; None when there is none."""
+        channel.is_dirty = False
+        return channel.take(<uint64_t>self.state.journal.durable)
+
+    def offer(self, Channel channel):
+        """The output that may leave a channel now, as bytes that have not left; ``note_left`` says how many did. For
+        callers in Python whose peers do not take all at once."""
+        cdef uint32_t size
+        cdef const uint8_t *output = channel.next_output(<uint64_t>self.state.journal.durable, &size)
+        channel.is_dirty = False
+        return (<const char *>output)[:size] if size else b""
+
+    def note_left(self, Channel channel, uint32_t size):
+        """So many bytes of what was offered have left."""
+        channel.note_left(size)
+        channel.settle()
+
+    cdef int receive(self, Channel channel, const uint8_t *data, size_t size):
+        """Take what arrived on a channel; ``data`` must stay until PROGRESS_DONE. A ``Progress``."""
+        cdef int progress
+        if channel.is_leaving or not channel.is_open:
+            return PROGRESS_DONE
+        channel.last_heard_ns = self.state.calendar.now_ns
+        if size:
+            channel.stream.begin(data, size)
+        progress = self._receive(channel)
+        if channel.is_leaving:
+            channel.stream.clear()
+            return PROGRESS_DONE
+        return progress
+
+    cdef int _receive(self, Channel channel):
+        """Handle the frames that are there."""
+        cdef TerminalChannel terminal = <TerminalChannel>channel if isinstance(channel, TerminalChannel) else None
+        cdef Frame frame
+        cdef int status = FRAME_INCOMPLETE
+        cdef int _
+        for _ in range(FRAMES_A_TURN):
+            if channel.is_leaving:
+                return PROGRESS_DONE
+            if terminal is not None and terminal.in_flight >= terminal.listener.in_flight_max:
+                return PROGRESS_FULL
+            status = channel.stream.next(&frame)
+            if status == FRAME_COMPLETE:
+                channel.partial_since_ns = 0
+                if terminal is not None:
+                    terminal.has_spoken = True
+                    handle_request(self.state, terminal, &frame)
+                else:
+                    handle_link_message(self.state, <LinkChannel>channel, &frame)
+            elif status == FRAME_KEEP_ALIVE:
+                channel.partial_since_ns = 0
+                if terminal is not None:
+                    terminal.has_spoken = True
+                    stats_add(self.state.meters.stats,
+                              self.state.meters.listener[terminal.listener.number].keep_alives, 1)
+            elif status == FRAME_INCOMPLETE and channel.stream.end() == 0:
+                self._note_partial(channel)
+                return PROGRESS_DONE
+            else:
+                if status == FRAME_INCOMPLETE:                 # what there is of it could not be kept
+                    frame.position = frame.available = 0
+                    frame.needed = frame.total
+                self._refuse_frame(channel, FRAME_NO_MEMORY if status == FRAME_INCOMPLETE else status, &frame)
+                return PROGRESS_DONE
+        return PROGRESS_MORE
+
+    cdef void _note_partial(self, Channel channel) noexcept:
+        if channel.stream.partial_size() == 0:
+            channel.partial_since_ns = 0
+        elif channel.partial_since_ns == 0:
+            channel.partial_since_ns = self.state.calendar.now_ns
+
+    cdef void _refuse_frame(self, Channel channel, int status, const Frame *frame):
+        """The stream cannot be read further: there is no telling where the next message would begin."""
+        cdef Meters meters = self.state.meters
+        cdef Link link
+        cdef Listener listener
+        if isinstance(channel, LinkChannel):
+            link = (<LinkChannel>channel).link
+            stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
+            self.state.tell(NOTE_LINK_FRAME_ERROR, link.number, status, frame.position, <int64_t>frame.needed,
+                            <int64_t>frame.available)
+            give_up(self.state, <LinkChannel>channel, "frame cannot be read")
+        else:
+            listener = (<TerminalChannel>channel).listener
+            stats_add(meters.stats, meters.listener[listener.number].frame_errors, 1)
+            self.state.tell(NOTE_FRAME_ERROR, listener.number, status, frame.position, <int64_t>frame.needed,
+                            <int64_t>frame.available)
+            channel.hang_up("frame cannot be read")
+
+    def tick(self):
+        """Let time pass: time-outs, owed reversals, echo tests, silent connections. Call every few milliseconds."""
+        self.pass_time()
+        self.state.deliver_notes()
+
+    cdef void pass_time(self) noexcept:
+        """The same, of a driver that delivers the notes when its turn ends."""
+        cdef Link link
+        self.state.reserve_numbers()
+        if self.state.unreversed:
+            reverse_unreversed(self.state)
+        self.state.duplicates.expire(self.state.calendar.now_ns)
+        self._seek()
+        for link in self.state.links:
+            expire(self.state, link)
+            if link.reversals.depth > link.reversals.at_issuer:
+                pay(self.state, link)
+        if self._next_slot == 0 and self.state.calendar.now_ns >= self._next_sweep_ns:
+            self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
+            self._sweep()
+        elif self._next_slot:
+            self._sweep()
+
+    cdef void _sweep(self):
+        """Look at the limits of the next connections: so few that no message waits for it, however many there are.
+
+        With a tick every 10 ms a limit is noticed up to 250 ms late, and up to 10 us later for each connection above
+        25,000: one second late with 100,000 connections.
+        """
+        cdef Py_ssize_t end = self._next_slot + SWEEP_SLICE
+        cdef object channel
+        while self._next_slot < end:
+            if self._next_slot >= len(self.state.channels):
+                self._next_slot = 0
+                return
+            channel = self.state.channels[self._next_slot]
+            self._next_slot += 1
+            if channel is None:
+                continue
+            if isinstance(channel, LinkChannel):
+                self._sweep_link(<LinkChannel>channel)
+            else:
+                self._sweep_terminal(<TerminalChannel>channel)
+
+    cdef void _sweep_terminal(self, TerminalChannel channel):
+        cdef int64_t now_ns = self.state.calendar.now_ns
+        cdef Listener listener = channel.listener
+        if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
+            if channel.waits_for_journal(<uint64_t>self.state.journal.durable):
+                channel.hang_up("journal does not become durable")
+            else:
+                channel.hang_up("peer does not read")
+        elif channel.partial_since_ns and now_ns - channel.partial_since_ns > listener.partial_timeout_ns:
+            channel.hang_up("frame was not finished in time")
+        elif not channel.has_spoken and now_ns - channel.last_heard_ns > listener.first_message_timeout_ns:
+            channel.hang_up("no message in time")
+        elif (listener.idle_timeout_ns and channel.in_flight == 0
+                and now_ns - channel.last_heard_ns > listener.idle_timeout_ns):
+            channel.hang_up("idle")
+        elif self.state.draining and channel.in_flight == 0:
+            channel.hang_up("draining")
+
+    cdef void _sweep_link(self, LinkChannel channel):
+        cdef int64_t now_ns = self.state.calendar.now_ns
+        cdef Link link = channel.link
+        cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
+        if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
+            give_up(self.state, channel, "peer does not read")
+        elif channel.partial_since_ns and now_ns - channel.partial_since_ns > link.partial_timeout_ns:
+            give_up(self.state, channel, "frame was not finished in time")
+        elif link.idle_timeout_ns and quiet_ns > link.idle_timeout_ns:
+            give_up(self.state, channel, "idle")
+        elif channel.is_leaving or channel.network_transaction != TRANSACTION_NONE:
+            return
+        elif channel.phase == PHASE_SIGNING_ON:
+            send_network(self.state, channel, KIND_SIGN_ON)          # there was no room for it when it was due
+        elif channel.phase == PHASE_READY and link.state == LINK_SUSPENDED:
+            send_network(self.state, channel, KIND_ECHO_TEST)
+        elif channel.phase == PHASE_READY and link.echo_interval_ns and quiet_ns > link.echo_interval_ns:
+            send_network(self.state, channel, KIND_ECHO_TEST)
+
+    # --- originals ------------------------------------------------------------------------------------------------
+
+    def take_wanted(self):
+        """Originals that have to be looked up: each is answered by ``settle``, whatever comes of it."""
+        return take_wanted(self.state)
+
+    def settle(self, Wanted wanted not None, Original original, bint is_certain=True):
+        """What a look-up has brought.
+
+        Args:
+            wanted: As ``take_wanted`` gave it.
+            original: What was found; None: nothing.
+            is_certain: Whether nothing means that there is no such original; else it could not be looked up.
+        """
+        cdef const Transaction *transaction
+        cdef const Reversal *reversal
+        if not wanted.is_of_request:
+            reversal = self.state.reversals.at(wanted.number)
+            if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
+                if original is None and not is_certain:
+                    original = self._recall_surely(wanted)
+                    wanted.asked_at = self.state.journal.newest()
+                settle_reversal(self.state, wanted.number, original, is_certain, wanted.asked_at)
+        else:
+            # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
+            self.state.inquiries.note_answer(wanted.terminal)
+            transaction = self.state.transactions.at(wanted.number)
+            if transaction.state == TRANSACTION_SEEKING and transaction.departure == wanted.serial:
+                if original is None and not is_certain:
+                    self._resume_unsure(wanted.number)
+                else:
+                    resume_request(self.state, wanted.number, original, is_certain)
+        self.state.deliver_notes()
+
+    cdef Original _recall_surely(self, Wanted wanted):
+        """What memory is sure of, where the journal could not be asked; None when it is of nothing."""
+        cdef State state = self.state
+        if not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+            return None
+        return recall(state, &wanted.naming, True)
+
+    cdef void _resume_unsure(self, uint32_t number) noexcept:
+        """A request whose original could not be looked up in time."""
+        cdef Wanted wanted
+        ask_again(self.state, number)          # memory knows of all that refers to it by now
+        wanted = wanted_by_request(self.state, number)
+        resume_request(self.state, number, self._recall_surely(wanted), False)
+
+    cdef void _seek(self) noexcept:
+        """Requests that have waited too long go on without their original; and where nobody reads the journal back,
+        originals are looked for in memory: one at a time, since that goes through all of it."""
+        cdef State state = self.state
+        cdef uint32_t number = state.inquiries.waiting.head
+        cdef Link link
+        cdef Wanted wanted
+        while number != <uint32_t>TRANSACTION_NONE:
+            if state.transactions.at(number).deadline_ns > state.calendar.now_ns:
+                break
+            self._resume_unsure(number)
+            number = state.inquiries.waiting.head
+        if state.journal.is_searched:
+            return
+        for link in state.links:
+            recall_reversal(state, link)
+        if number == <uint32_t>TRANSACTION_NONE:
+            return
+        if state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+            wanted = wanted_by_request(state, number)
+            resume_request(state, number, recall(state, &wanted.naming, False), True)
+
+    # --- drain ----------------------------------------------------------------------------------------------------
+
+    def drain(self):
+        """Take no new work; what is in flight is finished. Repeats still get their stored answers."""
+        self.state.draining = True
+
+    def abandon_untold(self):
+        """Give up terminals that leave answers unread: approvals among these are reversed."""
+        for channel in list(self.state.channels):
+            if isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes:
+                (<Channel>channel).hang_up("draining")
+        self.state.deliver_notes()
+
+    def sign_off(self):
+        """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
+        for channel in list(self.state.channels):
+            if isinstance(channel, LinkChannel):
+                sign_off_link(self.state, <LinkChannel>channel)
+        self.state.deliver_notes()
+
+    @property
+    def in_flight(self):
+        """Requests and reversals that wait for an issuer, and requests that wait for their original."""
+        return sum([(<Link>link).waiting.count for link in self.state.links]) + self.state.inquiries.waiting.count
+
+    @property
+    def full_tables(self):
+        """What is full just now, so that no payment can be accepted: names of limits."""
+        cdef State state = self.state
+        full = []
+        if state.transactions.in_use == state.transactions.room:
+            full.append("transactions_in_flight_max")
+        if state.duplicates.held == state.duplicates.room:
+            full.append("duplicate_window_count_max")
+        if not can_owe(state, 1):
+            full.append("reversals_max")
+        return full
+
+    @property
+    def owed(self):
+        """Reversals that no issuer has acknowledged yet."""
+        return self.state.reversals.in_use

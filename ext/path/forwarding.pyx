@@ -1,0 +1,181 @@
+"""Where a terminal's message goes and how it is written there."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from switch.base.calendar cimport write_digits
+from switch.base.stats cimport stats_add
+from switch.crypto.pin cimport PIN_FORMAT_NONE
+from switch.dialect.reasons cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
+from switch.machine.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
+from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
+from switch.machine.originals cimport Referred
+from switch.path.identity cimport NOT_REFUSED
+from switch.path.outcome cimport set_rrn
+from switch.saf.limits cimport link_can_owe
+from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
+from switch.wire.hexadecimal cimport hex_digit, hex_value
+from switch.wire.scan cimport FaultCode, fault_at, read_text
+from switch.wire.translate cimport (
+    SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
+    SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PARTIAL_APPROVAL, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
+    fill_slot,
+)
+
+cdef enum:
+    PIN_BLOCK_BYTES = 8
+
+
+cdef bint can_say(State state, const Route *route, int kind) noexcept:
+    if state.inquiries.referred.is_known:
+        return (<Link>state.links[state.inquiries.referred.link]).says(kind)
+    return first_link(state, route, kind) is not None
+
+
+cdef int refuse_kind(State state, Listener listener, const Terminal *terminal, FaultCode fault) noexcept nogil:
+    fault_at(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, fault, &state.fault)
+    state.keep_fault(False)
+    state.tell_fault(NOTE_REQUEST_REFUSED, listener.number, terminal.id)
+    return REASON_INVALID_TRANSACTION
+
+
+cdef bint _may_take(State state, Link link, int kind) noexcept:
+    return link.says(kind) and link.can_take() and link_can_owe(state, link, 1)
+
+
+cdef Link first_link(State state, const Route *route, int kind):
+    cdef int i
+    for i in range(route.target_count):
+        if (<Link>state.links[route.target[i].link]).says(kind):
+            return <Link>state.links[route.target[i].link]
+    return None
+
+
+cdef Link choose_link(State state, const Route *route, int kind):
+    cdef Link link
+    cdef int first = 0
+    cdef int last, i
+    cdef uint32_t total, pick
+    while first < route.target_count:
+        total = 0
+        last = first
+        while last < route.target_count and route.target[last].priority == route.target[first].priority:
+            if _may_take(state, <Link>state.links[route.target[last].link], kind):
+                total += route.target[last].weight
+            last += 1
+        if total:
+            pick = <uint32_t>(state.random() % total)
+            for i in range(first, last):
+                if not _may_take(state, <Link>state.links[route.target[i].link], kind):
+                    continue
+                if pick < route.target[i].weight:
+                    return <Link>state.links[route.target[i].link]
+                pick -= route.target[i].weight
+        first = last
+    for i in range(route.target_count):
+        link = <Link>state.links[route.target[i].link]
+        if not link.says(kind):
+            continue
+        if link.is_late():
+            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
+            break
+        if link.can_take():
+            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LINK_REVERSALS], 1)
+            break
+    return None
+
+
+cdef void fill_link_slots(State state, Listener listener, Link link, int kind, uint32_t stan,
+                          LinkTexts *texts) noexcept:
+    cdef int size
+    state.clear_slots()
+    state.set_mti(<uint32_t>link.tables.kind_mti(kind))
+    write_digits(state.stan_text, 6, stan)
+    fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
+    state.numbering.write_rrn(state.rrn)
+    set_rrn(state, state.rrn)
+    fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
+    # The account types of the terminal's processing code stay; what is asked is written in the link's own way.
+    if (read_text(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, texts.processing_code, 6) == 6
+            and link.tables.kind_processing_code(kind, texts.processing_code) == 2):
+        fill_slot(&state.slots, SLOT_PROCESSING_CODE, texts.processing_code, 6)
+    if link.institution_id:
+        fill_slot(&state.slots, SLOT_FORWARDER, <const uint8_t *><const char *>link.institution_id,
+                  <int>len(link.institution_id))
+    size = link.tables.kind_code(kind, texts.kind_code)
+    if size > 0:
+        fill_slot(&state.slots, SLOT_KIND_CODE, texts.kind_code, size)
+    if state.inquiries.referred.refers:
+        _fill_reference(state, listener, link, texts)
+    size = link.tables.entry_mode(listener.tables, &state.request, texts.entry_mode)
+    if size > 0:
+        fill_slot(&state.slots, SLOT_ENTRY_MODE, texts.entry_mode, size)
+
+
+cdef void fill_parts_slot(State state, Listener listener, Link link, Composer composer, int kind,
+                          LinkTexts *texts) noexcept:
+    cdef int size = -1
+    if composer.parts_origin:
+        size = read_text(listener.tables.spec, &state.request, composer.parts_origin, texts.parts, PARTS_ROOM)
+        if size < -1:
+            return
+    if size < 0:
+        size = link.tables.kind_code(kind, texts.parts) if composer.parts_begin_with_kind else 0
+    size = link.tables.mark_part(texts.parts, size, PARTS_ROOM,
+                                 link.partial_approval and listener.tells_part(&state.request))
+    if size > 0:
+        fill_slot(&state.slots, SLOT_PARTIAL_APPROVAL, texts.parts, size)
+
+
+cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
+    return terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
+
+
+cdef bint _may_be_ours(const uint8_t *rrn) noexcept nogil:
+    """Whether a reference number begins as ours do: a digit of the year, and the day of it."""
+    cdef int day = 0
+    cdef int i
+    for i in range(4):
+        if not 0x30 <= rrn[i] <= 0x39:
+            return False
+        if i:
+            day = day * 10 + rrn[i] - 0x30
+    return 1 <= day <= 366
+
+
+cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *texts) noexcept nogil:
+    """What names the original of the request, where it is known; else the reference number that its terminal says."""
+    cdef const Referred *referred = &state.inquiries.referred
+    if referred.is_known:
+        fill_slot(&state.slots, SLOT_ORIGINAL_RRN, referred.rrn, sizeof(referred.rrn))
+        if referred.size:
+            fill_slot(&state.slots, SLOT_ORIGINAL_DATA, referred.data, referred.size)
+        if referred.authorization_code[0]:
+            fill_slot(&state.slots, SLOT_ORIGINAL_AUTHORIZATION_CODE, referred.authorization_code,
+                      sizeof(referred.authorization_code))
+    elif not link.match_by_rrn and read_text(listener.tables.spec, &state.request, FIELD_RRN, texts.said_rrn,
+                                             sizeof(texts.said_rrn)) == sizeof(texts.said_rrn):
+        if _may_be_ours(texts.said_rrn):          # else it is the terminal's own
+            fill_slot(&state.slots, SLOT_SAID_RRN, texts.said_rrn, sizeof(texts.said_rrn))
+
+
+cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal,
+                       LinkTexts *texts) noexcept:
+    cdef uint8_t text[2 * PIN_BLOCK_BYTES]
+    cdef uint8_t block[PIN_BLOCK_BYTES]
+    cdef int i, high, low
+    if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
+        return REASON_FORMAT_ERROR
+    for i in range(PIN_BLOCK_BYTES):
+        high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
+        if high < 0 or low < 0:
+            return REASON_FORMAT_ERROR
+        block[i] = <uint8_t>(high << 4 | low)
+    if not can_translate_pin(link, terminal):
+        return REASON_SECURITY_VIOLATION
+    if state.pins.translate(block, &terminal.pin_key, terminal.pin_format, &link.pin_key, link.pin_format,
+                            state.pan, state.pan_digits, block) != 0:
+        return REASON_SECURITY_VIOLATION
+    for i in range(PIN_BLOCK_BYTES):
+        texts.pin_block[2 * i] = hex_digit(block[i] >> 4)
+        texts.pin_block[2 * i + 1] = hex_digit(block[i])
+    fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, sizeof(texts.pin_block))
+    return NOT_REFUSED

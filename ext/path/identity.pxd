@@ -1,0 +1,17 @@
+"""Who speaks: terminal (41) and merchant (42) registered, active, allowed here, and who the certificate says."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from switch.dialect.tables cimport DialectTables
+from switch.machine.listener cimport TerminalChannel
+from switch.machine.state cimport State
+
+cdef enum:
+    NOT_REFUSED = -1          # beside the reasons, which count from 0
+
+
+cdef int identify(State state, TerminalChannel channel, bint tells, uint32_t *terminal_number) noexcept
+"""The registered terminal that sent ``state.request``; NOT_REFUSED or the reason why it may not speak, told where
+``tells``: of what is unreadable the fault is told already, and what stands behind it cannot be known."""
+
+cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept
+"""The registered terminal whose message this is; TERMINAL_NONE when none is, or it cannot be read."""

@@ -1,0 +1,93 @@
+"""Who speaks: terminal (41) and merchant (42) registered, active, allowed here, and who the certificate says."""
+
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memset
+from switch.dialect.reasons cimport REASON_UNKNOWN_MERCHANT, REASON_UNKNOWN_TERMINAL
+from switch.dialect.tables cimport mti_class
+from switch.machine.listener cimport Listener
+from switch.machine.note_queue cimport (
+    NOTE_TERMINAL_REFUSED, STRANGER_CERTIFICATE, STRANGER_LISTENER, STRANGER_MERCHANT, STRANGER_MERCHANT_CLOSED,
+    STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
+)
+from switch.tables.registry cimport MERCHANT_ID_MAX, PARTY_ACTIVE, TERMINAL_ID_MAX, TERMINAL_NONE, Terminal
+from switch.wire.fields cimport CLASS_NETWORK, FIELD_MERCHANT, FIELD_TERMINAL
+from switch.wire.scan cimport has_field, read_text, scan_message
+
+cdef enum:
+    ID_ROOM = 64
+
+
+cdef int identify(State state, TerminalChannel channel, bint tells, uint32_t *terminal_number) noexcept:
+    cdef uint8_t terminal_id[ID_ROOM]
+    cdef uint8_t merchant_id[ID_ROOM]
+    cdef Listener listener = channel.listener
+    cdef uint32_t merchant_number = TERMINAL_NONE
+    cdef uint32_t number = TERMINAL_NONE
+    cdef const Terminal *terminal
+    cdef int size = read_text(listener.tables.spec, &state.request, FIELD_MERCHANT, merchant_id, ID_ROOM)
+    # Network management messages may leave the merchant out: the terminal says whose it is.
+    cdef bint merchant_may_lack = mti_class(state.request.mti) == CLASS_NETWORK \
+        and not has_field(&state.request, FIELD_MERCHANT)
+    if size > 0:
+        merchant_number = state.registry.find_merchant(merchant_id, size)
+    if not merchant_may_lack:
+        if merchant_number == TERMINAL_NONE or state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
+            return _refused(state, channel, tells, REASON_UNKNOWN_MERCHANT,
+                            STRANGER_MERCHANT if merchant_number == TERMINAL_NONE else STRANGER_MERCHANT_CLOSED)
+    size = read_text(listener.tables.spec, &state.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
+    if size > 0:
+        number = state.registry.find_terminal(terminal_id, size)
+    if number == TERMINAL_NONE:
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL)
+    terminal = state.registry.terminal(number)
+    if merchant_may_lack:
+        merchant_number = terminal.merchant
+        if state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
+            return _refused(state, channel, tells, REASON_UNKNOWN_MERCHANT, STRANGER_MERCHANT_CLOSED)
+    if terminal.merchant != merchant_number:
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_OTHER_MERCHANT)
+    if terminal.state != PARTY_ACTIVE:
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL_CLOSED)
+    if not (terminal.listeners_allowed >> listener.number) & 1:
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_LISTENER)
+    if listener.binds_identity and not _certificate_fits(state, channel, number):
+        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_CERTIFICATE)
+    terminal_number[0] = number
+    return NOT_REFUSED
+
+
+cdef void _say(State state, Listener listener, int field, uint8_t *out, int room) noexcept nogil:
+    """What a request says in a field that is no secret, cut at ``room`` characters."""
+    cdef uint8_t text[ID_ROOM]
+    cdef int size = read_text(listener.tables.spec, &state.request, field, text, ID_ROOM)
+    if size > 0:
+        memcpy(out, text, min(size, room))
+
+
+cdef int _refused(State state, TerminalChannel channel, bint tells, int reason, Stranger why) noexcept:
+    """Tell why somebody is not who may speak here; ``reason``, for a caller to hand on."""
+    cdef uint8_t said[TERMINAL_ID_MAX + MERCHANT_ID_MAX]
+    if not tells:
+        return reason
+    memset(said, 0, sizeof(said))
+    _say(state, channel.listener, FIELD_TERMINAL, said, TERMINAL_ID_MAX)
+    _say(state, channel.listener, FIELD_MERCHANT, said + TERMINAL_ID_MAX, MERCHANT_ID_MAX)
+    state.tell_text(NOTE_TERMINAL_REFUSED, channel.listener.number, said, sizeof(said), why)
+    return reason
+
+
+cdef bint _certificate_fits(State state, TerminalChannel channel, uint32_t number) noexcept:
+    """Whether the connection's client certificate names this terminal."""
+    if channel.certificate_name is None:
+        return False
+    return state.registry.certificate_is(number, <const uint8_t *><const char *>channel.certificate_name,
+                                         <int>len(channel.certificate_name))
+
+
+cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept:
+    cdef uint8_t text[TERMINAL_ID_MAX]
+    cdef int length
+    if scan_message(tables.spec, message, size, &state.sent, &state.fault) != 0:
+        return TERMINAL_NONE
+    length = read_text(tables.spec, &state.sent, FIELD_TERMINAL, text, TERMINAL_ID_MAX)
+    return TERMINAL_NONE if length <= 0 else state.registry.find_terminal(text, length)

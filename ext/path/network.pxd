@@ -1,0 +1,36 @@
+"""Network management: sign-on, sign-off and echo test, with issuers in both directions and with terminals."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from switch.machine.link cimport Link, LinkChannel
+from switch.machine.listener cimport TerminalChannel
+from switch.machine.state cimport State
+from switch.tables.registry cimport Terminal
+
+
+cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                          int kind) noexcept
+"""Answer a terminal's sign-on, sign-off, echo test or key exchange; working keys go out under its master key."""
+
+cdef void begin_link(State state, LinkChannel channel) noexcept
+"""A link's connection stands: sign on, or take it into use at once where the link does without."""
+
+cdef void end_link(State state, LinkChannel channel) noexcept
+"""A link's connection is gone."""
+
+cdef void give_up(State state, LinkChannel channel, str reason) noexcept
+"""Hang a connection up: from here on it gets no more work, though it is there until its output has left."""
+
+cdef void sign_off_link(State state, LinkChannel channel) noexcept
+"""Take a connection out of use and sign off where the link does that; then it hangs up."""
+
+cdef void send_network(State state, LinkChannel channel, int kind) noexcept
+"""Send our own 0800 of a kind; one at a time on a connection."""
+
+cdef void handle_network_answer(State state, LinkChannel channel, uint32_t number, int reason) noexcept
+"""The issuer answered our 0800, which transaction ``number``, in no list any more, stands for."""
+
+cdef void handle_network_timeout(State state, Link link, uint32_t number) noexcept
+"""Our 0800 was not answered: the connection is given up."""
+
+cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept
+"""Answer the issuer's own 0800, which stands in ``state.answer``."""

@@ -1,0 +1,255 @@
+"""Network management: sign-on, sign-off and echo test, with issuers in both directions and with terminals."""
+
+from switch.base.calendar cimport write_digits
+from switch.base.stats cimport stats_add
+from switch.crypto.mac cimport MAC_NONE
+from switch.crypto.pin cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY, sign_in_keys
+from switch.dialect.authentication cimport seal_message
+from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
+from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
+from switch.dialect.tables cimport answer_mti
+from switch.machine.duplicate cimport OUTCOME_NONE
+from switch.machine.link cimport (
+    LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF, PHASE_SIGNING_ON,
+)
+from switch.machine.listener cimport Listener
+from switch.machine.note_queue cimport (
+    NOTE_ANSWER_NOT_COMPOSABLE, NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
+    NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
+    NOTE_SIGN_IN_WITHOUT_KEYS,
+)
+from switch.machine.state cimport SCRATCH_BYTES
+from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
+from switch.path.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
+from switch.saf.delivery cimport pay
+from switch.tables.registry cimport TERMINAL_ID_MAX
+from switch.wire.hexadecimal cimport hex_digit
+from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, fill_slot
+
+
+# --- terminals ----------------------------------------------------------------------------------------------------
+
+cdef bint _asks_for_keys(Listener listener, int kind) noexcept nogil:
+    """Whether a terminal waits for keys in the answer: a sign-on brings them where no message of its own does."""
+    return kind == KIND_KEY_EXCHANGE or listener.tables.kind_mti(KIND_KEY_EXCHANGE) == 0
+
+
+cdef int _without_keys(State state, Listener listener, const Terminal *terminal, int kind, int fault) noexcept:
+    """What to answer to a terminal whose keys the answer cannot carry, and a word to the operator.
+
+    Without a master key its keys were put into it by other means: it may sign on, but not get new ones.
+    """
+    cdef bint refused = kind == KIND_KEY_EXCHANGE or fault != SIGN_IN_NO_MASTER_KEY
+    if not _asks_for_keys(listener, kind) or (terminal.mac_key.algorithm == MAC_NONE and terminal.pin_key.size == 0
+                                              and kind == KIND_SIGN_ON):
+        return REASON_APPROVED
+    state.tell_text(NOTE_SIGN_IN_WITHOUT_KEYS, listener.number, terminal.id, TERMINAL_ID_MAX, kind, refused, fault)
+    return REASON_SECURITY_VIOLATION if refused else REASON_APPROVED
+
+
+cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                          int kind) noexcept:
+    cdef Listener listener = channel.listener
+    cdef uint8_t block[SIGN_IN_KEYS_MAX]
+    cdef uint8_t hex_block[2 * SIGN_IN_KEYS_MAX]
+    cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef int reason = REASON_INVALID_TRANSACTION if kind == KIND_CUT_OVER else REASON_APPROVED
+    cdef int block_size = 0
+    cdef int i, size
+    if kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE):
+        block_size = sign_in_keys(&terminal.master_key, &terminal.pin_key, &terminal.mac_key, block)
+        if block_size < 0:
+            reason = _without_keys(state, listener, terminal, kind, -block_size)
+    prepare_answer(state, listener, reason)
+    if reason == REASON_APPROVED and block_size > 0:
+        for i in range(block_size):
+            hex_block[2 * i] = hex_digit(block[i] >> 4)
+            hex_block[2 * i + 1] = hex_digit(block[i])
+        fill_slot(&state.slots, SLOT_KEYS, hex_block, (2 * block_size))
+    size = compose_answer(state, listener, listener.network_answer_composer, terminal, NULL, <uint32_t>offset)
+    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
+    if size < 0:
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
+        channel.hang_up("answer cannot be composed")
+        return
+    send_answer(state, channel, headers, <uint32_t>size, 0, OUTCOME_NONE)
+
+
+# --- issuers ------------------------------------------------------------------------------------------------------
+
+cdef void _take_into_use(State state, LinkChannel channel) noexcept:
+    cdef Link link = channel.link
+    channel.phase = PHASE_READY
+    if channel not in link.channels:
+        link.channels.append(channel)
+    if link.state != LINK_UP:
+        link.state = LINK_UP
+        link.timeouts_in_a_row = 0
+        state.tell(NOTE_LINK_UP, link.number)
+    pay(state, link)
+
+
+cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
+    cdef Link link = channel.link
+    if channel in link.channels:
+        link.channels.remove(channel)
+    if not link.channels and link.state != LINK_DOWN:
+        link.state = LINK_DOWN
+        state.tell(NOTE_LINK_DOWN, link.number)
+
+
+cdef void give_up(State state, LinkChannel channel, str reason) noexcept:
+    _take_out_of_use(state, channel)
+    channel.hang_up(reason)
+
+
+cdef void sign_off_link(State state, LinkChannel channel) noexcept:
+    cdef bint was_in_use = channel.phase == PHASE_READY
+    _take_out_of_use(state, channel)
+    channel.phase = PHASE_SIGNING_OFF
+    if was_in_use and channel.link.signs_on:
+        send_network(state, channel, KIND_SIGN_OFF)        # or once the echo test that waits has been answered
+    else:
+        channel.hang_up("draining")
+
+
+cdef void begin_link(State state, LinkChannel channel) noexcept:
+    channel.last_sent_ns = state.calendar.now_ns
+    channel.link.open_connections += 1
+    if channel.link.signs_on:
+        channel.phase = PHASE_SIGNING_ON
+        send_network(state, channel, KIND_SIGN_ON)
+    else:
+        _take_into_use(state, channel)
+
+
+cdef void end_link(State state, LinkChannel channel) noexcept:
+    cdef Transaction *transaction
+    channel.link.open_connections -= 1
+    _take_out_of_use(state, channel)
+    if channel.network_transaction != TRANSACTION_NONE:
+        transaction = state.transactions.at(channel.network_transaction)
+        state.transactions.remove(channel.link.network, channel.network_transaction)
+        channel.link.free_stan(transaction.stan)
+        state.transactions.close(channel.network_transaction)
+        channel.network_transaction = TRANSACTION_NONE
+
+
+cdef int _seal(State state, Link link, Composer composer, uint32_t offset, int size) noexcept:
+    """Put the MAC into a composed message where it has a place for one; its size, or -1."""
+    if size > 0 and composer.mac_field and link.mac_key.algorithm != MAC_NONE:
+        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,
+                        composer.mac_field) != 0:
+            return -1
+    return size
+
+
+cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
+    cdef Link link = channel.link
+    cdef Composer composer = <Composer>link.network_composers.get(kind)
+    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef uint32_t stan, number
+    cdef int size, total
+    cdef Transaction *transaction
+    if channel.network_transaction != TRANSACTION_NONE:
+        return
+    if composer is None:
+        state.tell(NOTE_NETWORK_MESSAGE_UNKNOWN, link.number, kind)
+        give_up(state, channel, "the dialect has no such network management message")
+        return
+    stan = link.take_stan(state.numbering)
+    number = state.transactions.open() if stan else TRANSACTION_NONE
+    if number == TRANSACTION_NONE:
+        return
+    transaction = state.transactions.at(number)
+    transaction.state = TRANSACTION_NETWORK
+    transaction.kind = <uint8_t>kind
+    transaction.link = link.number
+    transaction.carrier_slot = channel.slot
+    transaction.carrier_generation = channel.generation
+    transaction.stan = stan
+    transaction.sent_ns = state.calendar.now_ns
+    transaction.deadline_ns = state.calendar.now_ns + link.echo_timeout_ns
+    state.clear_slots()
+    write_digits(state.stan_text, 6, stan)
+    fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
+    state.set_mti(<uint32_t>link.tables.kind_mti(kind))
+    size = composer.compose(NULL, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                            &state.composed, &state.fault)
+    size = _seal(state, link, composer, offset, size)
+    total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size) if size > 0 else -1
+    if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
+        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
+        state.transactions.close(number)
+        give_up(state, channel, "network management message cannot be composed")
+        return
+    link.put_stan(stan, number)
+    channel.network_transaction = number
+    channel.last_sent_ns = state.calendar.now_ns
+    state.transactions.append(link.network, number)
+
+
+cdef void handle_network_answer(State state, LinkChannel channel, uint32_t number, int reason) noexcept:
+    cdef Transaction *transaction = state.transactions.at(number)
+    cdef Link link = channel.link
+    cdef int kind = transaction.kind
+    link.free_stan(transaction.stan)
+    state.transactions.close(number)
+    channel.network_transaction = TRANSACTION_NONE
+    if kind == KIND_SIGN_OFF:
+        channel.hang_up("signed off")
+    elif reason != REASON_APPROVED:
+        stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
+        state.tell(NOTE_NETWORK_MESSAGE_REFUSED, link.number, kind, reason)
+        refused = "issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test"
+        give_up(state, channel, refused)
+    elif channel.phase == PHASE_SIGNING_OFF:
+        send_network(state, channel, KIND_SIGN_OFF)
+    elif kind == KIND_SIGN_ON or (link.state == LINK_SUSPENDED and channel.phase == PHASE_READY):
+        _take_into_use(state, channel)
+
+
+cdef void handle_network_timeout(State state, Link link, uint32_t number) noexcept:
+    cdef Transaction *transaction = state.transactions.at(number)
+    cdef LinkChannel channel = <LinkChannel>state.channel_at(transaction.carrier_slot, transaction.carrier_generation)
+    cdef int kind = transaction.kind
+    link.free_stan(transaction.stan)
+    state.transactions.close(number)
+    stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
+    state.tell(NOTE_NETWORK_MESSAGE_NOT_ANSWERED, link.number, kind)
+    if channel is not None:
+        channel.network_transaction = TRANSACTION_NONE
+        give_up(state, channel, "issuer did not answer")
+
+
+cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept:
+    cdef Link link = channel.link
+    cdef uint8_t reply[64]
+    cdef int kind = link.tables.classify(&state.answer)
+    cdef int reason = REASON_APPROVED
+    cdef Composer composer = link.network_answer_composer
+    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef int size, total
+    if kind not in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_CUT_OVER):
+        reason = REASON_INVALID_TRANSACTION          # new keys are brought in by the key ceremony only
+    state.clear_slots()
+    if reason == REASON_APPROVED:
+        size = link.tables.accepted_code(state.answer.mti, state.code)
+    else:
+        size = link.tables.reason_to_code(reason, state.code)
+    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
+    state.set_mti(answer_mti(state.answer.mti))
+    size = composer.compose(&state.answer, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                            &state.composed, &state.fault)
+    size = _seal(state, link, composer, offset, size)
+    link.framing.reply_headers(headers, reply)
+    total = link.framing.close_frame(state.out, SCRATCH_BYTES, reply, <uint32_t>size) if size > 0 else -1
+    if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
+        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
+        return
+    channel.last_sent_ns = state.calendar.now_ns
+    if kind == KIND_SIGN_OFF:
+        channel.phase = PHASE_RESTING
+        _take_out_of_use(state, channel)
+    elif kind == KIND_SIGN_ON:
+        _take_into_use(state, channel)

@@ -1,0 +1,41 @@
+"""A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver.
+
+An original that memory does not know for sure is looked up in the journal after the reversal was accepted and before it
+is sent (``seeking``). What is not found there either is passed on to the card's issuer with all that the terminal said.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from switch.dialect.tables cimport DialectTables
+from switch.machine.duplicate cimport Outcome
+from switch.machine.link cimport Link
+from switch.machine.listener cimport TerminalChannel
+from switch.machine.originals cimport Original
+from switch.machine.state cimport State
+from switch.tables.registry cimport Terminal
+
+cdef enum:
+    CLASS_GIVEN_UP = 10           # no MTI has it: what a reversal named before it came
+
+
+cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
+                    uint32_t outcome) noexcept
+"""Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
+
+cdef void note_ties(State state, Outcome *entry, Original original) noexcept
+"""What an outcome is of refers to an original, and goes to its issuer: a reversal of that original is looked at closely
+from now on, and one of a void of what refers to something itself."""
+
+cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain, int64_t asked_at) noexcept
+"""The original of a reversal of the store was looked up (None: it is not known, for sure or for now), as it stood at
+the journal position ``asked_at``: send what takes that back."""
+
+cdef void recall_reversal(State state, Link link) noexcept
+"""Where nobody reads the journal back: look the original of the next reversal of a link up in memory, if there is time
+for that now."""
+
+cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept
+"""The same of a reversal that waited with its answer; REASON_APPROVED, or why it is refused."""
+
+cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_number, int64_t stan,
+                      int64_t amount_minor) noexcept nogil
+"""Whether a terminal has reversed a request before it came: the journal position of that, or POSITION_FAILED."""

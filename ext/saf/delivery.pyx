@@ -1,0 +1,535 @@
+"""What the switch owes issuers: reversals and advices, sent until they are acknowledged (I2)."""
+
+from libc.string cimport memcpy
+from switch.base.calendar cimport write_digits
+from switch.base.stats cimport stats_add
+from switch.crypto.mac cimport MAC_NONE
+from switch.dialect.authentication cimport seal_message
+from switch.dialect.kinds cimport KIND_REVERSAL
+from switch.dialect.reasons cimport (
+    REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
+    REASON_TIMEOUT, takes_note,
+)
+from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, kind_traits, mti_class, repeat_mti
+from switch.machine.duplicate cimport OUTCOME_NONE, TIES_NONE, TIES_STAND, Outcome
+from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
+from switch.machine.link cimport LINK_UP, STAN_COUNT, STAN_FREE
+from switch.machine.listener cimport Listener
+from switch.machine.note_queue cimport (
+    NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND, NOTE_REVERSAL_STORE_FULL,
+    NOTE_REVERSAL_WITHOUT_REQUEST, NOTE_REVERSAL_WITHOUT_STAN,
+)
+from switch.machine.originals cimport ANY_ORIGINAL, VOIDS
+from switch.machine.request_part cimport RequestPart, unpack_digits
+from switch.machine.saf_store cimport (
+    APPROVED_CAUSES, CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal,
+)
+from switch.machine.state cimport SCRATCH_BYTES
+from switch.machine.transaction cimport TRANSACTION_REVERSAL, Transaction
+from switch.tables.risk cimport RiskRequest, risk_request
+from switch.tables.routes cimport ROUTE_NONE, Route
+from switch.wire.fields cimport (
+    FIELD_AMOUNT, FIELD_CURRENCY, FIELD_RESPONSE_CODE, FIELD_RRN, FIELD_STAN, PAN_MAX, RRN_SIZE,
+)
+from switch.wire.scan cimport FAULT_KIND_ABROAD, FAULT_VALUE, read_number, read_text, scan_message
+from switch.wire.spec cimport FIELD_TYPE
+from switch.wire.transcode cimport fail
+from switch.wire.translate cimport (
+    SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN, SLOT_SAID_RRN, SLOT_STAN,
+    Composer, fill_slot,
+)
+
+cdef enum:
+    ORIGINAL_DATA_ROOM = 64
+
+
+cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
+                     const uint8_t *source, uint32_t source_size,
+                     const uint8_t *pan, int pan_digits, const uint8_t *rrn,
+                     const uint8_t *authorization_code,
+                     int64_t original, int64_t refers_to, int cause, bint is_unbooked) noexcept:
+    cdef uint32_t stan = 0
+    if listener != NO_LISTENER or not link.reversals_keep_stan:
+        stan = link.take_stan(state.numbering)
+        if stan == 0:
+            state.tell(NOTE_REVERSAL_WITHOUT_STAN, link.number)
+            return POSITION_FAILED
+    cdef uint32_t number = state.reversals.add(link.reversals, link.number, terminal, listener != NO_LISTENER, source,
+                                               source_size, state.calendar.now_ns)
+    state.stored_reversal = number
+    if number == REVERSAL_NONE:
+        state.tell(NOTE_REVERSAL_STORE_FULL, link.number)
+        return POSITION_FAILED
+    cdef Reversal *reversal = state.reversals.at(number)
+    reversal.stan = stan
+    reversal.cause = <uint8_t>cause
+    reversal.is_unbooked = is_unbooked
+    reversal.listener = listener
+    if listener == NO_LISTENER:
+        reversal.bookable_until_ns = state.calendar.now_ns + link.reversals.horizon_ns
+    hold_stans(state, link, reversal)
+    reversal.pan_digits = <uint8_t>pan_digits
+    memcpy(reversal.pan, pan, pan_digits)
+    if rrn == NULL:
+        state.numbering.write_rrn(reversal.rrn)                            # its answer may be matched by it
+    else:
+        memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
+    if authorization_code != NULL:
+        memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
+    reversal.original = original
+    state.reversals.refer(number, refers_to)
+    reversal.position = reversal.leaves_at = state.journal.reversal(reversal)
+    if reversal.position == POSITION_FAILED:
+        # Nothing that is not written down may leave, nor stand in the way of what may.
+        state.stored_reversal = REVERSAL_NONE
+        _release_stans(link, reversal)
+        state.reversals.remove(link.reversals, number)
+        return POSITION_FAILED
+    stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
+    return reversal.position
+
+
+cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept:
+    cdef int64_t original = -1
+    if (reversal.listener == NO_LISTENER and scan_message(link.tables.spec, reversal.source, reversal.source_size,
+                                                          &state.sent, &state.fault) == 0):
+        original = read_number(link.tables.spec, &state.sent, FIELD_STAN)
+    reversal.original_stan = <uint32_t>original if 0 < original < STAN_COUNT else 0
+    link.hold_stan(reversal.stan)
+    link.hold_stan(reversal.original_stan)
+
+
+cdef void _release_stans(Link link, const Reversal *reversal) noexcept nogil:
+    link.release_stan(reversal.stan)
+    link.release_stan(reversal.original_stan)
+
+
+cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil:
+    cdef const Outcome *entry = state.duplicates.at(outcome)
+    cdef const Reversal *advice
+    if entry.advice == 0:
+        return REVERSAL_NONE
+    advice = state.reversals.at(entry.advice - 1)
+    if (advice.state == REVERSAL_FREE or not advice.is_advice or advice.outcome != outcome
+            or advice.outcome_serial != entry.serial):
+        return REVERSAL_NONE
+    return entry.advice - 1
+
+
+cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
+    cdef Reversal *advice = state.reversals.at(number)
+    cdef const RequestPart *request = <const RequestPart *>advice.request
+    cdef Link link = <Link>state.links[advice.link]
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef int64_t position
+    if advice.follower:
+        return state.reversals.at(advice.follower - 1).position       # taken back before
+    unpack_digits(request.pan, request.pan_digits, pan)
+    if advice.attempts == 0 and not advice.resumed:
+        position = state.journal.cancelled(advice.position, advice.original, cause)
+    else:
+        position = reverse(state, link, advice.terminal, NO_LISTENER, advice.source, advice.source_size, pan,
+                           request.pan_digits, advice.rrn,
+                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original,
+                           advice.refers_to, cause, True)
+    if position == POSITION_FAILED:
+        return position
+    if advice.stood_in and link.stand_in is not None:
+        link.stand_in.uncount(request.currency, request.amount_minor, pan, request.pan_digits, advice.stored_ns)
+    if advice.attempts == 0 and not advice.resumed:
+        stats_add(state.meters.stats, state.meters.link[link.number].advices_cancelled, 1)
+        _close_advice(state, link, number)
+    else:
+        state.reversals.follow(link.reversals, state.stored_reversal, number)
+    return position
+
+
+cdef void give_up(State state, uint32_t number) noexcept:
+    cdef Reversal *reversal = state.reversals.at(number)
+    cdef Link link = <Link>state.links[reversal.link]
+    if reversal.is_advice:
+        _close_advice(state, link, number)
+        return
+    if reversal.late:
+        state.transactions.at(reversal.late - 1).reversal = REVERSAL_NONE
+    _release_stans(link, reversal)
+    state.reversals.remove(link.reversals, number)
+
+
+cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
+    """The issuer knows of it, or never will."""
+    cdef Reversal *advice = state.reversals.at(number)
+    cdef const RequestPart *request = <const RequestPart *>advice.request
+    if advice.stood_in and link.stand_in is not None:
+        link.stand_in.settle(request.currency, request.amount_minor)
+    _release_stans(link, advice)
+    state.reversals.remove(link.reversals, number)
+
+
+cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef int64_t position
+    cdef uint32_t advice
+    cdef Link link
+    if entry.position == POSITION_NEVER and not entry.reversed:
+        return POSITION_FAILED            # its own outcome could not be written down
+    if not entry.approved or entry.reversed:
+        return 0
+    advice = advice_of(state, outcome)
+    if advice == REVERSAL_NONE and entry.sent_size == 0:
+        if not (kind_traits(entry.kind).reversible or kind_traits(entry.kind).is_advice):
+            return 0
+        # Of before a restart, and of a link that the configuration has no more: it must not pass for taken back.
+        state.tell_of(NOTE_REVERSAL_WITHOUT_REQUEST, -1, entry.rrn)
+        return POSITION_FAILED
+    if advice != REVERSAL_NONE:
+        position = take_back_advice(state, advice, cause)
+    else:
+        link = <Link>state.links[entry.link]
+        position = reverse(state, link, entry.key.terminal, NO_LISTENER, state.duplicates.sent(outcome),
+                           entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
+                           entry.intent, entry.refers_to, cause, entry.unbooked)
+        if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
+            link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
+    if position == POSITION_FAILED:
+        return position                   # it stands as it was: whoever asks for its reversal again may get it
+    entry.reversed = True
+    uncount(state, entry)
+    note_taken_back(state, position, entry.kind, entry.intent)
+    if position > entry.position:
+        entry.position = position         # a repeat is told so when the reversal is durable
+    return position
+
+
+cdef int64_t reverse_advice(State state, uint32_t number, int cause) noexcept:
+    cdef const Reversal *advice = state.reversals.at(number)
+    cdef int64_t original = advice.original
+    cdef int kind = (<const RequestPart *>advice.request).kind
+    cdef int64_t position
+    if state.duplicates.holds(advice.outcome, advice.outcome_serial):
+        return reverse_outcome(state, advice.outcome, cause)
+    position = take_back_advice(state, number, cause)
+    if position != POSITION_FAILED:
+        note_taken_back(state, position, kind, original)
+    return position
+
+
+cdef void note_taken_back(State state, int64_t position, int kind, int64_t original) noexcept nogil:
+    state.inquiries.note_reference(position, ANY_ORIGINAL if VOIDS >> kind & 1 else original)
+
+
+cdef void reverse_untold(State state, uint32_t outcome) noexcept:
+    cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef int ties = state.duplicates.ties(outcome) if state.inquiries.refuses_excess else TIES_NONE
+    if ties == TIES_STAND:
+        entry.told = True                 # its terminal has gone on from it: the customer would get both
+        return
+    if ties == TIES_NONE and reverse_outcome(state, outcome, CAUSE_UNTOLD) != POSITION_FAILED:
+        return
+    if entry.sent_size or advice_of(state, outcome) != REVERSAL_NONE:
+        # As if it still were to be told: it is not forgotten meanwhile, and room for its reversal is kept.
+        state.unreversed.append((outcome, state.duplicates.will_tell(outcome)))
+
+
+cdef void reverse_unreversed(State state) noexcept:
+    cdef list outcomes = state.unreversed
+    state.unreversed = []
+    for outcome, serial in outcomes:
+        if state.duplicates.at(outcome).has_ties and not state.inquiries.may_scan(state.calendar.now_ns,
+                                                                                  state.duplicates.touched()):
+            state.unreversed.append((outcome, serial))        # its ties are looked for in all of the window
+            continue
+        # Else a repeat has told it, or may yet; what was told may have been forgotten since, its place another's.
+        if state.duplicates.holds(outcome, serial) and state.duplicates.fail_to_tell(outcome):
+            reverse_untold(state, outcome)
+
+
+cdef void uncount(State state, Outcome *entry) noexcept nogil:
+    cdef RiskRequest counted
+    if state.risk is None or entry.asked_ns == 0:
+        return
+    counted = risk_request(entry.kind, entry.currency, entry.amount_minor, entry.pan, entry.pan_digits,
+                           entry.key.terminal, state.registry.terminal(entry.key.terminal).merchant, entry.asked_ns)
+    state.risk.uncount(&counted)
+    entry.asked_ns = 0
+
+
+cdef void pay(State state, Link link) noexcept:
+    cdef LinkChannel channel
+    cdef uint32_t number
+    while link.state == LINK_UP and state.transactions.in_use < state.transactions.room:
+        channel = link.next_channel()
+        if channel is None:
+            return
+        number = state.reversals.next_ready(link.reversals, state.calendar.now_ns)
+        if number == REVERSAL_NONE:
+            return
+        if _must_wait(state, state.reversals.at(number)):
+            state.reversals.defer(link.reversals, number, state.calendar.now_ns)
+            continue
+        if _send(state, link, channel, number) != 0:
+            state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
+
+
+cdef bint _must_wait(State state, const Reversal *reversal) noexcept nogil:
+    """Whether something refers to what a reversal takes back, and has not ended: a void whose own reversal came after
+    this one would make its sale stand again."""
+    return not reversal.is_advice and (state.reversals.referring.has(reversal.original)
+                                       or state.duplicates.referring.has(reversal.original))
+
+
+cdef int _refuse_to_send(State state, Link link, Reversal *reversal) noexcept:
+    """An attempt cannot be composed, as ``state.fault`` says: an operator is told, and it is listed as such until one
+    can; -1."""
+    if not reversal.unsendable:
+        state.tell_fault(NOTE_REVERSAL_NOT_COMPOSABLE, link.number)
+    reversal.unsendable = True
+    reversal.fault_field = <short>state.fault.field
+    return -1
+
+
+cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out, uint32_t room,
+                  int *mac_field) noexcept:
+    """Compose one attempt, with the place of its MAC; its size, or -1."""
+    cdef uint8_t original[ORIGINAL_DATA_ROOM]
+    cdef uint32_t mti = link.reversal_mti
+    cdef Composer composer = link.reversal_composer
+    cdef DialectTables source_tables = link.tables
+    cdef uint8_t said_rrn[RRN_SIZE]
+    cdef uint8_t said_code[RESPONSE_CODE_MAX]
+    cdef int original_size, code_size, said_size
+    if reversal.is_advice:
+        return _compose_advice(state, link, reversal, out, room, mac_field)
+    if reversal.listener != NO_LISTENER:
+        composer = <Composer>link.takeback_composers[reversal.listener]
+        source_tables = (<Listener>state.listeners[reversal.listener]).tables
+    if scan_message(source_tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) != 0:
+        return -1
+    state.clear_slots()
+    if reversal.listener == NO_LISTENER:
+        original_size = link.tables.original_data(&link.tables.original, &state.sent, NULL, original,
+                                                  ORIGINAL_DATA_ROOM)
+        if original_size > 0:
+            fill_slot(&state.slots, SLOT_ORIGINAL_DATA, original, original_size)
+    elif (read_text(source_tables.spec, &state.sent, FIELD_RRN, said_rrn, sizeof(said_rrn)) == sizeof(said_rrn)
+            and not link.match_by_rrn):
+        fill_slot(&state.slots, SLOT_SAID_RRN, said_rrn, sizeof(said_rrn))
+    fill_slot(&state.slots, SLOT_PAN, reversal.pan, reversal.pan_digits)
+    fill_slot(&state.slots, SLOT_RRN, reversal.rrn, 12)
+    if reversal.stan:
+        write_digits(state.stan_text, 6, reversal.stan)
+        fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
+    if reversal.authorization_code[0]:
+        fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, reversal.authorization_code, 6)
+    code_size = link.tables.reason_to_code(REASON_TIMEOUT, state.code)
+    if reversal.listener != NO_LISTENER:
+        said_size = read_text(source_tables.spec, &state.sent, FIELD_RESPONSE_CODE, said_code, sizeof(said_code))
+        if said_size > 0:
+            code_size = link.tables.answer_code(source_tables, said_code, said_size, state.code)
+    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, code_size)
+    state.set_mti(repeat_mti(mti) if reversal.attempts else mti)
+    mac_field[0] = composer.mac_field
+    return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
+
+
+cdef int _compose_advice(State state, Link link, const Reversal *advice, uint8_t *out, uint32_t room,
+                         int *mac_field) noexcept:
+    """The same of an advice: as it is kept, said again by its MTI after the first attempt."""
+    cdef Composer composer = link.advice_attempt_composer
+    if scan_message(link.tables.spec, advice.source, advice.source_size, &state.sent, &state.fault) != 0:
+        return -1
+    if mti_class(state.sent.mti) == 0:
+        # Of a version that took on what its link cannot say: it is listed as such, and an operator closes it.
+        fail(&state.fault, FAULT_KIND_ABROAD, FIELD_TYPE, 0, 0, 0)
+        return -1
+    state.clear_slots()
+    # After a restart nobody knows whether one has left that was not written down.
+    state.set_mti(repeat_mti(state.sent.mti) if advice.attempts or advice.resumed else state.sent.mti)
+    mac_field[0] = composer.mac_field
+    return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
+
+
+cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noexcept:
+    """Send one attempt, with a transaction that waits for its answer; 0, or -1 when it cannot leave."""
+    cdef Reversal *reversal = state.reversals.at(number)
+    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef uint8_t *message = state.out + offset
+    cdef int mac_field = 0
+    cdef uint32_t carrier
+    cdef int total
+    cdef Transaction *transaction
+    cdef int64_t match
+    cdef uint32_t *held
+    cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
+    if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
+        return _refuse_to_send(state, link, reversal)
+    match = link.match_number(state.numbering, &state.sent)
+    if not 0 < match < STAN_COUNT:
+        fail(&state.fault, FAULT_VALUE, FIELD_RRN if link.match_by_rrn else FIELD_STAN, 0, 0, 0)
+        return _refuse_to_send(state, link, reversal)
+    reversal.unsendable = False
+    held = link.by_stan if reversal.is_advice else link.reversal_by_number
+    if held[match] != STAN_FREE:
+        # Something else with this number is at the issuer: first that, then this.
+        state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
+        return 0
+    if mac_field and link.mac_key.algorithm != MAC_NONE:
+        if seal_message(state.macs, link.tables, &link.mac_key, message, &state.sent, mac_field) != 0:
+            return -1
+    carrier = state.transactions.open()
+    transaction = state.transactions.at(carrier)
+    transaction.state = TRANSACTION_REVERSAL
+    transaction.kind = reversal.kind if reversal.is_advice else <uint8_t>KIND_REVERSAL
+    transaction.link = link.number
+    transaction.stan = <uint32_t>match
+    transaction.reversal = number
+    memcpy(transaction.rrn, reversal.rrn, sizeof(transaction.rrn))
+    transaction.sent_ns = state.calendar.now_ns
+    transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
+    if state.transactions.keep_messages(carrier, None, NULL, NULL, link.tables.spec, &state.sent,
+                                        link.tables.unkept) != 0:
+        state.transactions.close(carrier)
+        return -1
+    link.note_sent(transaction, &state.sent, link.tables.unkept)
+    total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
+    if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.leaves_at, OUTCOME_NONE) != 0:
+        state.transactions.close(carrier)
+        return -1
+    if reversal.is_advice:
+        link.put_stan(<uint32_t>match, carrier)
+    else:
+        link.reversal_by_number[match] = carrier + 1
+    channel.last_sent_ns = state.calendar.now_ns
+    state.transactions.append(link.waiting, carrier)
+    state.reversals.at_issuer(link.reversals, number)
+    state.journal.attempt(reversal)
+    if reversal.is_advice:
+        stats_add(state.meters.stats, state.meters.link[link.number].advice_attempts, 1)
+    else:
+        stats_add(state.meters.stats, state.meters.link[link.number].reversal_attempts, 1)
+    return 0
+
+
+cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept:
+    """An issuer does not know what a terminal takes back: ask the next one of the card's route. The position of the
+    new reversal, 0 when there is no other issuer, or POSITION_FAILED."""
+    cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
+    cdef const Route *route
+    cdef Link following
+    cdef int64_t currency
+    cdef int found, target
+    if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) != 0:
+        return 0
+    currency = read_number(tables.spec, &state.sent, FIELD_CURRENCY)
+    found = state.routes.find(reversal.pan, reversal.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
+                              read_number(tables.spec, &state.sent, FIELD_AMOUNT))
+    if found == ROUTE_NONE:
+        return 0
+    route = state.routes.route(found)
+    for target in range(<int>route.target_count - 1, 0, -1):
+        if route.target[target - 1].link == link.number:
+            following = <Link>state.links[route.target[target].link]
+            return reverse(state, following, reversal.terminal, reversal.listener, reversal.source,
+                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, 0,
+                           reversal.cause, False)
+    return 0
+
+
+cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept:
+    cdef Transaction *transaction = state.transactions.at(number)
+    cdef Transaction *late
+    cdef uint32_t owed = transaction.reversal
+    cdef Reversal *reversal = state.reversals.at(owed)
+    cdef int64_t passed_on
+    cdef bint is_kept
+    if reversal.is_advice:
+        _acknowledge_advice(state, link, number, reason)
+        return
+    if not takes_note(reason) and reason != REASON_ORIGINAL_NOT_FOUND:
+        postpone(state, link, number)
+        return
+    if reason == REASON_ORIGINAL_NOT_FOUND:
+        if reversal.unfound == 0 and not reversal.is_unbooked and (reversal.cause == CAUSE_TERMINAL
+                                                                   or _is_known_approval(reversal)):
+            # Its terminal was told that it is taken back, or its issuer contradicts itself: somebody must see to it.
+            state.tell_of(NOTE_REVERSAL_NOT_FOUND, link.number, reversal.rrn, reversal.attempts)
+            stats_add(state.meters.stats, state.meters.link[link.number].promises_unfound, 1)
+        if (reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns
+                or _is_known_approval(reversal)):
+            reversal.overtook = False
+            _note_unfound(state, link, reversal)
+            postpone(state, link, number)
+            return
+        if reversal.listener != NO_LISTENER:
+            passed_on = _pass_on(state, link, reversal)
+            is_kept = state.calendar.now_ns - reversal.stored_ns < link.reversals.horizon_ns
+            if passed_on == 0 and is_kept:
+                _note_unfound(state, link, reversal)      # nobody else can be asked: it is kept, and asked again
+            if passed_on == POSITION_FAILED or (passed_on == 0 and is_kept):
+                postpone(state, link, number)
+                return
+    if reversal.late:
+        late = state.transactions.at(reversal.late - 1)
+        late.reversal = REVERSAL_NONE
+        late.settled = reason != REASON_ORIGINAL_NOT_FOUND
+    state.journal.reversed(reversal, reason)
+    link.reversal_by_number[transaction.stan] = STAN_FREE
+    _release_stans(link, reversal)
+    state.reversals.close(link.reversals, owed)
+    stats_add(state.meters.stats, state.meters.link[link.number].reversals_acknowledged, 1)
+    if reason == REASON_ORIGINAL_NOT_FOUND:
+        stats_add(state.meters.stats, state.meters.link[link.number].reversals_not_found, 1)
+    state.transactions.close(number)
+
+
+cdef bint _is_known_approval(const Reversal *reversal) noexcept nogil:
+    """Whether its issuer has approved what is taken back: whatever it says then, only an operator gives that up."""
+    cdef bint is_approved
+    is_approved = reversal.is_approved or APPROVED_CAUSES >> reversal.cause & 1
+    return is_approved and reversal.listener == NO_LISTENER and not reversal.is_unbooked
+
+
+cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:
+    """Its original may still be on its way to the issuer: what it has not found now it may book later."""
+    reversal.unfound += 1
+    state.journal.unfound(reversal)
+    stats_add(state.meters.stats, state.meters.link[link.number].reversals_unfound, 1)
+
+
+cdef void _note_booked(State state, const Reversal *advice) noexcept nogil:
+    """The issuer has taken note: from here on it must find what takes that back."""
+    if advice.follower:
+        state.reversals.at(advice.follower - 1).is_unbooked = False
+    if state.duplicates.holds(advice.outcome, advice.outcome_serial):
+        state.duplicates.at(advice.outcome).unbooked = False
+
+
+cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reason) noexcept:
+    cdef uint32_t owed = state.transactions.at(number).reversal
+    cdef Reversal *advice = state.reversals.at(owed)
+    if reason in (REASON_ISSUER_UNAVAILABLE, REASON_SYSTEM_MALFUNCTION, REASON_CUT_OVER, REASON_TIMEOUT,
+                  REASON_MAC_FAILED):
+        postpone(state, link, number)
+        return
+    link.free_stan(state.transactions.at(number).stan)
+    state.journal.reversed(advice, reason)
+    stats_add(state.meters.stats, state.meters.link[link.number].advices_acknowledged, 1)
+    if takes_note(reason):
+        _note_booked(state, advice)
+    else:
+        # What was told to the terminal stands; the issuer does not pay for it, nor for what refers to it.
+        note_taken_back(state, state.journal.newest(), (<const RequestPart *>advice.request).kind, advice.original)
+        stats_add(state.meters.stats, state.meters.link[link.number].advices_declined, 1)
+        state.tell_of(NOTE_ADVICE_DECLINED, link.number, advice.rrn, reason, advice.stood_in)
+    _close_advice(state, link, owed)
+    state.transactions.close(number)
+
+
+cdef void postpone(State state, Link link, uint32_t number) noexcept:
+    cdef Transaction *transaction = state.transactions.at(number)
+    if state.reversals.at(transaction.reversal).is_advice:
+        link.free_stan(transaction.stan)
+    else:
+        link.reversal_by_number[transaction.stan] = STAN_FREE
+    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, state.random())
+    state.transactions.close(number)

@@ -1,0 +1,310 @@
+"""What the switch owes issuers, for the operator: listed, sent at once, or given up by name and with a reason."""
+
+import heapq
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from switch.dialect.tables cimport DialectTables
+from switch.machine.duplicate cimport OUTCOME_NONE
+from switch.machine.journal_interface cimport POSITION_FAILED
+from switch.machine.link cimport LINK_UP, Link
+from switch.machine.listener cimport Listener
+from switch.machine.note_queue cimport NOTE_REVERSAL_OVERDUE
+from switch.machine.originals cimport ANY_ORIGINAL
+from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart, unpack_digits
+from switch.saf.delivery cimport give_up
+from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_MERCHANT, FIELD_TERMINAL, PAN_MAX
+from switch.machine.saf_store import CAUSES
+from switch.base.stats cimport stats_add
+from switch.machine.saf_store cimport (
+    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_DEFERRED, REVERSAL_FREE, REVERSAL_PAUSED,
+    REVERSAL_SOUGHT, Reversal,
+)
+from switch.machine.state cimport State
+from switch.wire.scan cimport fault_key, read_number, read_text, scan_message
+
+
+class NotOwed(Exception):  # noqa: N818
+    """Nothing that is owed has this reference number; or it cannot be given up just now. The text says which."""
+
+
+cdef str name_of_state(Link link, const Reversal *reversal):
+    if reversal.state == REVERSAL_AT_ISSUER:
+        return "in flight"
+    if reversal.state == REVERSAL_BEHIND:
+        return "behind its advice"
+    if reversal.state == REVERSAL_DEFERRED:
+        return "behind what refers to it"
+    if reversal.unsendable:
+        return "not composable"
+    if reversal.state == REVERSAL_SOUGHT:
+        return "original looked up"
+    if link.state != LINK_UP:
+        return "link down"
+    if reversal.state == REVERSAL_PAUSED:
+        return "not found yet" if reversal.unfound else "paused"
+    return "waiting"
+
+
+cdef bint is_overdue(Link link, const Reversal *reversal, int64_t now_ns) noexcept nogil:
+    """Whether it is owed for longer than the link allows. What the issuer has looked for and did not find is not, as
+    long as it is asked again only because the original may still be booked."""
+    if reversal.unfound and now_ns < reversal.bookable_until_ns:
+        return False
+    return now_ns - reversal.stored_ns > link.reversals.alert_ns
+
+
+cdef str text_of(State state, DialectTables tables, int field, int size):
+    cdef unsigned char text[32]
+    cdef int count = read_text(tables.spec, &state.sent, field, text, size)
+    return text[:count].decode("ascii", "replace").strip() if count > 0 else None
+
+
+cdef dict describe_debt(State state, const Reversal *reversal):
+    """One entry of the store; its card number whole, for callers who mask it."""
+    cdef Link link = <Link>state.links[reversal.link]
+    cdef DialectTables tables = link.tables
+    cdef const RequestPart *request = <const RequestPart *>reversal.request
+    cdef int64_t now_ns = state.calendar.now_ns
+    cdef uint8_t pan[PAN_MAX + 1]
+    cdef dict parts = {
+        "what": "advice" if reversal.is_advice else "reversal",
+        "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+        "link": link.name,
+        "state": name_of_state(link, reversal),
+        "age_seconds": (now_ns - reversal.stored_ns) / 1e9,
+        "attempts": reversal.attempts,
+        "next_attempt_seconds": None,
+        "not_found": reversal.unfound,
+        "unbooked": bool(reversal.is_unbooked),
+        "bookable_seconds": max(reversal.bookable_until_ns - now_ns, 0) / 1e9,
+        "overdue": is_overdue(link, reversal, now_ns),
+        "fault": f"field {fault_key(reversal.fault_field)}" if reversal.unsendable else None,
+        "cause": CAUSES.get(reversal.cause),
+        "stand_in": bool(reversal.stood_in),
+        "pan": reversal.pan[:reversal.pan_digits].decode("ascii", "replace"),
+        "position": reversal.position,
+        "terminal": None,
+        "merchant": None,
+        "amount_minor": None,
+        "currency": None,
+    }
+    if reversal.state == REVERSAL_PAUSED and link.state == LINK_UP:
+        parts["next_attempt_seconds"] = max(reversal.due_ns - now_ns, 0) / 1e9
+    if request != NULL:
+        unpack_digits(request.pan, request.pan_digits, pan)
+        parts["pan"] = pan[:request.pan_digits].decode("ascii", "replace")
+        parts["terminal"] = request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").strip()
+        parts["merchant"] = request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").strip()
+        parts["amount_minor"] = request.amount_minor
+        parts["currency"] = request.currency
+        return parts
+    if reversal.listener != NO_LISTENER:
+        tables = (<Listener>state.listeners[reversal.listener]).tables
+    if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
+        parts["terminal"] = text_of(state, tables, FIELD_TERMINAL, TERMINAL_BYTES)
+        parts["merchant"] = text_of(state, tables, FIELD_MERCHANT, MERCHANT_BYTES)
+        parts["amount_minor"] = max(read_number(tables.spec, &state.sent, FIELD_AMOUNT), 0)
+        parts["currency"] = max(read_number(tables.spec, &state.sent, FIELD_CURRENCY), 0)
+    return parts
+
+
+def list_owed(State state not None, *, str link=None, str what=None, str rrn=None, bint overdue=False,
+              int64_t most=1000):
+    """What is owed, oldest first.
+
+    Args:
+        state: The state machine; its calendar tells ages.
+        link: Only to this link.
+        what: Only ``reversal`` or ``advice``.
+        rrn: Only with this reference number.
+        overdue: Only what is older than the link allows.
+        most: Entries, at most.
+
+    Returns:
+        How many there are, and the oldest of them as dicts with whole card numbers.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef const Reversal *reversal
+    cdef Link owner
+    found = []
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        owner = <Link>state.links[reversal.link]
+        if link is not None and owner.name != link:
+            continue
+        if what is not None and (what == "advice") != bool(reversal.is_advice):
+            continue
+        if overdue and not is_overdue(owner, reversal, state.calendar.now_ns):
+            continue
+        if rrn is not None and reversal.rrn[:12] != rrn.encode("ascii", "replace"):
+            continue
+        found.append((reversal.stored_ns, number))
+    oldest = heapq.nsmallest(most, found)
+    return len(found), [describe_debt(state, state.reversals.at(number)) for _, number in oldest]
+
+
+cdef list numbers_of(State state, str rrn, str what, str link):
+    """The entries with a reference number, all of one link.
+
+    A reference number comes back: with the same hour of the same day ten years later, and when a clock that was ahead
+    is set back. So it may stand on two links, and only their operator can say which of these debts is meant.
+
+    Raises:
+        NotOwed: there is none, or there are some on several links.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef const Reversal *reversal
+    cdef Link owner
+    cdef bytes wanted = rrn.encode("ascii", "replace")
+    found = []
+    links = set()
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        owner = <Link>state.links[reversal.link]
+        if link is not None and owner.name != link:
+            continue
+        if reversal.rrn[:12] == wanted and bool(reversal.is_advice) == (what == "advice"):
+            found.append(number)
+            links.add(owner.name)
+    if not found:
+        raise NotOwed(f"no {what} with RRN {rrn} is owed{'' if link is None else f' to {link}'}")
+    if len(links) > 1:
+        raise NotOwed(f"{len(found)} {what}s with RRN {rrn} are owed, to {' and '.join(sorted(links))}: "
+                      "say which with --link")
+    return found
+
+
+def retry_owed(State state not None, *, str rrn=None, str what="reversal", str link=None):
+    """Let what is paused be sent as soon as the link's window allows: one entry, or all of a link.
+
+    Args:
+        state: The state machine.
+        rrn: Only with this reference number.
+        what: ``reversal`` or ``advice``; with ``rrn``.
+        link: Only of this link; needed without ``rrn``, and where that stands on several links.
+
+    Returns:
+        How many were paused and are not any more.
+
+    Raises:
+        NotOwed: there is no entry with this reference number, or there are some on several links.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef int64_t hastened = 0
+    cdef const Reversal *reversal
+    cdef Link owner
+    if rrn is not None:
+        for number in numbers_of(state, rrn, what, link):
+            owner = <Link>state.links[state.reversals.at(number).link]
+            hastened += state.reversals.hasten(owner.reversals, number)
+        return hastened
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        owner = <Link>state.links[reversal.link]
+        if owner.name == link:
+            hastened += state.reversals.hasten(owner.reversals, number)
+    return hastened
+
+
+def give_up_owed(State state not None, *, str rrn not None, str name not None, str reason not None,
+                 str what="reversal", str link=None):
+    """Give up what an issuer has not acknowledged: CLOSED is written down, and nothing more is sent.
+
+    Args:
+        state: The state machine.
+        rrn: Which one.
+        name: Of the operator; up to 255 bytes.
+        reason: The operator's, up to 255 bytes.
+        what: ``reversal`` or ``advice``.
+        link: Only of this link; needed where the reference number stands on several.
+
+    Returns:
+        The position of its record in the journal, and what was given up.
+
+    Raises:
+        NotOwed: there is no such entry, or not one alone; it is at the issuer just now, or the journal cannot take the
+            record.
+        ValueError: name or reason is missing or too long.
+    """
+    cdef uint32_t number, outcome
+    cdef bytes name_text = name.encode()
+    cdef bytes reason_text = reason.encode()
+    cdef Reversal *reversal
+    cdef Link owner
+    cdef int64_t position
+    if not 1 <= len(name_text) <= 255 or not 1 <= len(reason_text) <= 255:
+        raise ValueError("an operator's name and a reason are required, of at most 255 bytes each")
+    found = numbers_of(state, rrn, what, link)
+    number = found[0]
+    reversal = state.reversals.at(number)
+    owner = <Link>state.links[reversal.link]
+    if len(found) > 1:
+        raise NotOwed(f"{len(found)} {what}s with RRN {rrn} are owed to {owner.name}, and nothing tells them apart: "
+                      "one can be closed when the others are acknowledged")
+    if reversal.state == REVERSAL_AT_ISSUER:
+        raise NotOwed(f"the {what} with RRN {rrn} is at the issuer just now, who may acknowledge it: try again later")
+    described = describe_debt(state, reversal)
+    position = state.journal.closed(reversal, name_text, reason_text)
+    if position == POSITION_FAILED:
+        raise NotOwed("the journal cannot be written, so nothing is given up")
+    state.inquiries.note_reference(position, ANY_ORIGINAL)
+    outcome = OUTCOME_NONE if reversal.is_advice else state.duplicates.begun_at(reversal.original)
+    if outcome != OUTCOME_NONE:
+        state.duplicates.at(outcome).given_up = True
+    give_up(state, number)
+    stats_add(state.meters.stats, state.meters.link[owner.number].reversals_closed, 1)
+    return position, described
+
+
+def note_overdue(State state not None):
+    """How long the oldest entry of each link waits, how many are older than the link allows, of which an operator is
+    told once each, and of how many no attempt can be composed. Call every few seconds.
+
+    Returns:
+        For each link, in order of their numbers: seconds, how many are overdue, and how many not composable.
+    """
+    cdef uint32_t number
+    cdef uint32_t left = state.reversals.in_use
+    cdef int64_t now_ns = state.calendar.now_ns
+    cdef Reversal *reversal
+    cdef Link link
+    oldest = [0.0] * len(state.links)
+    overdue = [0] * len(state.links)
+    unsendable = [0] * len(state.links)
+    for number in range(state.reversals.room):
+        if left == 0:
+            break
+        reversal = state.reversals.at(number)
+        if reversal.state == REVERSAL_FREE:
+            continue
+        left -= 1
+        link = <Link>state.links[reversal.link]
+        unsendable[link.number] += reversal.unsendable
+        oldest[link.number] = max(oldest[link.number], (now_ns - reversal.stored_ns) / 1e9)
+        if not is_overdue(link, reversal, now_ns):
+            continue
+        overdue[link.number] += 1
+        if not reversal.raised:
+            reversal.raised = True
+            state.tell_of(NOTE_REVERSAL_OVERDUE, link.number, reversal.rrn, reversal.is_advice,
+                          (now_ns - reversal.stored_ns) // 1_000_000_000, reversal.attempts)
+    state.deliver_notes()
+    return list(zip(oldest, overdue, unsendable))

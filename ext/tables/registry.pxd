@@ -1,0 +1,75 @@
+"""Merchants and terminals: who may speak, on which listener, with which keys."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from switch.crypto.mac cimport MacKey
+from switch.crypto.pin cimport PinKey
+
+cdef enum:
+    TERMINAL_ID_MAX = 8       # field 41
+    MERCHANT_ID_MAX = 15      # field 42
+    TERMINAL_NONE = 0xFFFFFFFF
+
+cdef enum PartyState:
+    PARTY_ACTIVE
+    PARTY_SUSPENDED
+    PARTY_CLOSED
+
+cdef struct Merchant:
+    uint8_t id[MERCHANT_ID_MAX + 1]      # blank padded to 15, then NUL
+    uint8_t state
+    uint16_t category                    # merchant category code (ISO 18245)
+    uint64_t kinds_allowed               # bit n: kind n of ext/dialect/kinds.pxd
+
+cdef struct Terminal:
+    uint8_t id[TERMINAL_ID_MAX + 1]      # blank padded to 8, then NUL
+    uint8_t state
+    uint8_t pin_format
+    uint32_t merchant                    # index of its merchant
+    uint32_t listeners_allowed           # bit n: listener n of the configuration
+    uint64_t kinds_allowed
+    MacKey mac_key                       # TAK
+    PinKey pin_key                       # TPK
+    PinKey master_key                    # TMK: wraps working keys in a sign-on answer; size 0 when there is none
+
+cdef struct Slot:             # of an index by identifier
+    uint64_t key              # terminals: the blank-padded identifier itself; merchants: a hash of it
+    uint32_t index            # TERMINAL_NONE: empty
+
+cdef struct Index:            # open addressing, at most half full
+    Slot *slots
+    uint64_t mask
+
+cdef struct Texts:            # short texts one after another, each behind its length in one byte
+    uint8_t *data
+    uint32_t size
+    uint32_t room
+
+
+cdef class Registry:
+    """Tables in C, looked up by identifier. Immutable."""
+    cdef readonly uint32_t terminal_count
+    cdef readonly uint32_t merchant_count
+    cdef Terminal *_terminals            # in memory that a crash dump leaves out; wiped when the registry goes
+    cdef size_t _terminals_mapped
+    cdef Merchant *_merchants
+    cdef uint32_t *_certificates         # for each terminal, where its text begins; 0: its identifier
+    cdef uint32_t *_names                # for each merchant
+    cdef Index _terminal_index
+    cdef Index _merchant_index
+    cdef Texts _texts
+    cdef readonly tuple kind_names
+    cdef readonly tuple listener_names
+
+    cdef str text_at(self, uint32_t place)
+
+    cdef uint32_t find_terminal(self, const uint8_t *id, int size) noexcept nogil
+    """Index for a field 41 in ASCII, trailing blanks ignored; TERMINAL_NONE when unknown."""
+
+    cdef uint32_t find_merchant(self, const uint8_t *id, int size) noexcept nogil
+
+    cdef const Terminal *terminal(self, uint32_t index) noexcept nogil
+    cdef const Merchant *merchant(self, uint32_t index) noexcept nogil
+
+    cdef bint certificate_is(self, uint32_t terminal, const uint8_t *name, int size) noexcept nogil
+    """Whether this terminal's client certificate bears this common name: that of its ``certificate`` cell, or else the
+    terminal's identifier, without trailing blanks."""

@@ -1,0 +1,84 @@
+from collections.abc import Sequence
+from typing import TypedDict, final
+
+from _typeshed import ReadableBuffer
+
+from switch.keys import KeySource
+
+MERCHANT_COLUMNS: tuple[str, ...]
+TERMINAL_COLUMNS: tuple[str, ...]
+STATES: tuple[str, ...]
+PIN_FORMATS: tuple[str, ...]
+
+class TerminalDescription(TypedDict):
+    id: str
+    merchant: str
+    state: str
+    listeners: list[str]
+    kinds: list[str]
+    mac_algorithm: str
+    pin_format: str
+    certificate: str
+    has_master_key: bool
+
+class MerchantDescription(TypedDict):
+    id: str
+    name: str
+    state: str
+    category: str
+    kinds: list[str]
+
+@final
+class Registry:
+    """Merchants and terminals, immutable."""
+
+    terminal_count: int
+    merchant_count: int
+    size_bytes: int
+    kind_names: tuple[str, ...]
+    listener_names: tuple[str, ...]
+
+    @staticmethod
+    def build(
+        merchants: ReadableBuffer,
+        terminals: ReadableBuffer,
+        keys: KeySource,
+        kind_names: Sequence[str],
+        listener_names: Sequence[str],
+        merchants_file: str = "merchants.csv",
+        terminals_file: str = "terminals.csv",
+    ) -> Registry:
+        """Read both files and attach the keys.
+
+        A terminal's keys are named ``terminal/<id>/tak``, ``terminal/<id>/tpk`` and ``terminal/<id>/tmk``: the first is
+        needed unless its MAC algorithm is ``none``, the second unless its PIN format is, the third is optional.
+
+        Args:
+            merchants: The file: columns id, name, state, category, kinds.
+            terminals: The file: columns id, merchant, state, listeners, kinds, mac_algorithm, pin_format, certificate.
+            keys: Gives clear keys by name.
+            kind_names: Kinds in the order of ``switch.dialect.kinds.Kind``.
+            listener_names: Listeners in the order of the configuration; at most 32.
+            merchants_file: Name of the first file, for problems.
+            terminals_file: Name of the second file.
+
+        Raises:
+            ConfigError: Every problem of both files, with line and column.
+        """
+
+    def terminal_index(self, id: str | bytes) -> int | None:  # noqa: A002
+        """Index of a terminal, or None."""
+
+    def merchant_index(self, id: str | bytes) -> int | None:  # noqa: A002
+        """Index of a merchant, or None."""
+
+    def certificate_matches(self, id: str | bytes, name: str) -> bool:  # noqa: A002
+        """Whether a client certificate with this common name is the terminal's."""
+
+    def describe_terminal(self, id: str | bytes) -> TerminalDescription | None:  # noqa: A002
+        """What is registered about a terminal, without its keys; None when it is unknown."""
+
+    def describe_merchant(self, id: str | bytes) -> MerchantDescription | None:  # noqa: A002
+        """What is registered about a merchant; None when it is unknown."""
+
+def bench_find(registry: Registry, ids: ReadableBuffer) -> int: ...

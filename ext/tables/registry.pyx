@@ -1,0 +1,599 @@
+"""Registry of merchants and terminals: built from two files in one pass each, looked up without a Python object.
+
+A terminal costs its record and 32 bytes of the index. Field 41 has 8 characters, which are the key of the index as one
+64-bit number: a look-up touches one cache line of the index, then the record that the caller wants anyhow.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
+
+cimport cython
+
+from switch.crypto.mac cimport MAC_PADDING_1
+from switch.crypto.pin cimport PIN_FORMAT_NONE, PinKey
+from switch.tables.columns cimport Cell, Row, RowReader, next_row, rows_over
+
+from switch.crypto.mac import ALGORITHMS, KEY_SIZES
+from switch.files.problems import ProblemList, raise_if_any
+
+cdef extern from "string.h" nogil:
+    void explicit_bzero(void *data, size_t size)
+
+cdef extern from "sys/mman.h" nogil:
+    int madvise(void *address, size_t size, int advice)
+    int MADV_DONTDUMP
+
+MERCHANT_COLUMNS = ("id", "name", "state", "category", "kinds")
+TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algorithm", "pin_format", "certificate")
+STATES = ("active", "suspended", "closed")
+PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3")
+LISTENERS_MAX = 32
+KINDS_MAX = 64
+PIN_KEY_SIZES = (8, 16, 24)
+TERMINALS_MAX = 16_000_000
+
+cdef enum:
+    TEXT_MAX = 255            # bytes
+
+
+class _CellError(ValueError):
+    """A cell that cannot be used: which one of the row, and why."""
+
+    def __init__(self, cell: int, reason: str) -> None:
+        super().__init__(reason)
+        self.cell = cell
+        self.reason = reason
+
+
+cdef inline uint64_t spread(uint64_t key) noexcept nogil:
+    """Mix all bits of a key into all bits of where its search begins."""
+    key ^= key >> 32
+    key *= <uint64_t>0xD6E8FEB86659FD93
+    key ^= key >> 32
+    key *= <uint64_t>0xD6E8FEB86659FD93
+    return key ^ (key >> 32)
+
+
+cdef inline int padded(const uint8_t *id, int size, uint8_t *out, int width) noexcept nogil:
+    """The identifier padded with blanks to ``width``; -1 when it is longer, trailing blanks aside."""
+    while size > 0 and id[size - 1] == c' ':
+        size -= 1
+    if size > width or size <= 0:
+        return -1
+    memset(out, c' ', width)
+    memcpy(out, id, size)
+    return 0
+
+
+cdef inline uint64_t terminal_key(const uint8_t *id) noexcept nogil:
+    cdef uint64_t key
+    memcpy(&key, id, TERMINAL_ID_MAX)
+    return key
+
+
+cdef inline uint64_t merchant_key(const uint8_t *id) noexcept nogil:
+    cdef uint64_t halves[2]
+    memcpy(halves, id, MERCHANT_ID_MAX + 1)
+    return spread(halves[0]) ^ (spread(halves[1] ^ <uint64_t>0x9E3779B97F4A7C15) << 1)
+
+
+cdef int index_make(Index *index, uint64_t count) except -1:
+    """Room for ``count`` entries, at most half full."""
+    cdef uint64_t slots = 16, slot
+    while slots < 2 * count:
+        slots *= 2
+    index.slots = <Slot *>malloc(slots * sizeof(Slot))
+    if index.slots == NULL:
+        raise MemoryError("no memory for an index")
+    for slot in range(slots):
+        index.slots[slot].key = 0
+        index.slots[slot].index = TERMINAL_NONE
+    index.mask = slots - 1
+    return 0
+
+
+cdef inline void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil:
+    cdef uint64_t slot = spread(key) & index.mask
+    while index.slots[slot].index != <uint32_t>TERMINAL_NONE:
+        slot = (slot + 1) & index.mask
+    index.slots[slot].key = key
+    index.slots[slot].index = entry
+
+
+cdef uint64_t count_lines(const uint8_t[::1] data) noexcept nogil:
+    cdef Py_ssize_t at
+    cdef uint64_t lines = 1
+    for at in range(data.shape[0]):
+        lines += data[at] == c'\n'
+    return lines
+
+
+cdef int check_identifier(const uint8_t *data, Cell cell, int width) except -1:
+    """Raise _CellError unless the cell is an identifier of 1 to ``width`` printable ASCII characters."""
+    cdef Py_ssize_t at
+    if cell.end == cell.begin or cell.end - cell.begin > width:
+        raise _CellError(0, f"the identifier has {cell.end - cell.begin} characters; needed are 1 to {width}")
+    for at in range(cell.begin, cell.end):
+        if not 0x20 <= data[at] < 0x7F or data[at] == c'"':
+            raise _CellError(0, f"the identifier holds the byte 0x{data[at]:02X}; "
+                                "needed are printable ASCII characters")
+    return 0
+
+
+cdef str cell_text(const uint8_t *data, Cell cell):
+    return data[cell.begin:cell.end].decode("utf-8", "backslashreplace")
+
+
+def _unquoted(place, text):
+    """The text of a cell that may stand in double quotes."""
+    if not text.startswith('"'):
+        return text
+    inner = text[1:-1].replace('""', "\0")
+    if len(text) < 2 or not text.endswith('"') or '"' in inner:
+        raise _CellError(place, "the double quotes do not close at the end of the cell")
+    return inner.replace("\0", '"')
+
+
+def _chosen(place, text, names, what):
+    """Number of the one name that a cell holds."""
+    if text not in names:
+        raise _CellError(place, f"unknown {what} {text!r}; known are {', '.join(names)}")
+    return names.index(text)
+
+
+def _mask(place, text, names, what, width):
+    """Bits of the names that a cell holds between ``|``; an empty cell means all, also those that come to be later."""
+    if not text:
+        return (1 << width) - 1
+    return sum(1 << number for number in {_chosen(place, name.strip(), names, what) for name in text.split("|")})
+
+
+@cython.final
+cdef class Registry:
+
+    def __init__(self):
+        raise TypeError("a Registry is made by Registry.build")
+
+    def __dealloc__(self):
+        if self._terminals != NULL:
+            explicit_bzero(self._terminals, self._terminals_mapped)
+            munmap(self._terminals, self._terminals_mapped)
+        free(self._merchants)
+        free(self._certificates)
+        free(self._names)
+        free(self._terminal_index.slots)
+        free(self._merchant_index.slots)
+        free(self._texts.data)
+
+    @staticmethod
+    def build(const uint8_t[::1] merchants not None, const uint8_t[::1] terminals not None, keys, kind_names,
+              listener_names, str merchants_file="merchants.csv", str terminals_file="terminals.csv"):
+        """Read both files; see the type stub."""
+        cdef Registry registry = Registry.__new__(Registry)
+        if len(listener_names) > LISTENERS_MAX or len(kind_names) > KINDS_MAX:
+            raise ValueError(f"at most {LISTENERS_MAX} listeners and {KINDS_MAX} kinds")
+        registry.kind_names = tuple(kind_names)
+        registry.listener_names = tuple(listener_names)
+        merchant_problems = ProblemList(merchants_file)
+        terminal_problems = ProblemList(terminals_file)
+        read_merchants(registry, merchants, merchant_problems)
+        read_terminals(registry, terminals, keys, terminal_problems)
+        raise_if_any(merchant_problems, terminal_problems)
+        return registry
+
+    @cython.boundscheck(False)
+    cdef uint32_t find_terminal(self, const uint8_t *id, int size) noexcept nogil:
+        # Bounded: the index is at most half full, so every search meets an empty slot.
+        cdef uint8_t name[TERMINAL_ID_MAX]
+        cdef uint64_t key, slot
+        if padded(id, size, name, TERMINAL_ID_MAX) < 0:
+            return TERMINAL_NONE
+        key = terminal_key(name)
+        slot = spread(key) & self._terminal_index.mask
+        while self._terminal_index.slots[slot].index != <uint32_t>TERMINAL_NONE:
+            if self._terminal_index.slots[slot].key == key:
+                return self._terminal_index.slots[slot].index
+            slot = (slot + 1) & self._terminal_index.mask
+        return TERMINAL_NONE
+
+    @cython.boundscheck(False)
+    cdef uint32_t find_merchant(self, const uint8_t *id, int size) noexcept nogil:
+        cdef uint8_t name[MERCHANT_ID_MAX + 1]
+        cdef uint64_t key, slot
+        cdef uint32_t index
+        if padded(id, size, name, MERCHANT_ID_MAX) < 0:
+            return TERMINAL_NONE
+        name[MERCHANT_ID_MAX] = 0
+        key = merchant_key(name)
+        slot = spread(key) & self._merchant_index.mask
+        while self._merchant_index.slots[slot].index != <uint32_t>TERMINAL_NONE:
+            index = self._merchant_index.slots[slot].index
+            if self._merchant_index.slots[slot].key == key and (
+                    memcmp(self._merchants[index].id, name, MERCHANT_ID_MAX) == 0):
+                return index
+            slot = (slot + 1) & self._merchant_index.mask
+        return TERMINAL_NONE
+
+    cdef const Terminal *terminal(self, uint32_t index) noexcept nogil:
+        return &self._terminals[index]
+
+    cdef const Merchant *merchant(self, uint32_t index) noexcept nogil:
+        return &self._merchants[index]
+
+    cdef bint certificate_is(self, uint32_t terminal, const uint8_t *name, int size) noexcept nogil:
+        cdef const uint8_t *text
+        cdef uint8_t id[TERMINAL_ID_MAX]
+        if terminal >= self.terminal_count:
+            return False
+        if self._certificates[terminal]:
+            text = self._texts.data + self._certificates[terminal]
+            return size == text[0] and memcmp(text + 1, name, size) == 0
+        return padded(name, size, id, TERMINAL_ID_MAX) == 0 and (
+            memcmp(self._terminals[terminal].id, id, TERMINAL_ID_MAX) == 0)
+
+    @property
+    def size_bytes(self):
+        return (self._terminals_mapped + self.terminal_count * sizeof(uint32_t)
+                + self.merchant_count * (sizeof(Merchant) + sizeof(uint32_t))
+                + (self._terminal_index.mask + self._merchant_index.mask + 2) * sizeof(Slot) + self._texts.room)
+
+    def terminal_index(self, id):
+        cdef bytes name = id.encode("ascii", "replace") if isinstance(id, str) else bytes(id)
+        cdef uint32_t index = self.find_terminal(<const uint8_t *><const char *>name, <int>min(len(name), 1000))
+        return None if index == <uint32_t>TERMINAL_NONE else index
+
+    def merchant_index(self, id):
+        cdef bytes name = id.encode("ascii", "replace") if isinstance(id, str) else bytes(id)
+        cdef uint32_t index = self.find_merchant(<const uint8_t *><const char *>name, <int>min(len(name), 1000))
+        return None if index == <uint32_t>TERMINAL_NONE else index
+
+    def certificate_matches(self, id, str name):
+        cdef bytes text = name.encode()
+        index = self.terminal_index(id)
+        return index is not None and self.certificate_is(index, <const uint8_t *><const char *>text,
+                                                         <int>min(len(text), 1000))
+
+    def describe_terminal(self, id):
+        index = self.terminal_index(id)
+        if index is None:
+            return None
+        cdef const Terminal *terminal = &self._terminals[<uint32_t>index]
+        return {
+            "id": terminal.id[:TERMINAL_ID_MAX].decode("ascii").rstrip(),
+            "merchant": self._merchants[terminal.merchant].id[:MERCHANT_ID_MAX].decode("ascii").rstrip(),
+            "state": STATES[terminal.state],
+            "listeners": names_of(self.listener_names, terminal.listeners_allowed),
+            "kinds": names_of(self.kind_names, terminal.kinds_allowed),
+            "mac_algorithm": ALGORITHMS[terminal.mac_key.algorithm],
+            "pin_format": PIN_FORMATS[terminal.pin_format],
+            "certificate": (self.text_at(self._certificates[<uint32_t>index])
+                            or terminal.id[:TERMINAL_ID_MAX].decode("ascii").rstrip()),
+            "has_master_key": terminal.master_key.size > 0,
+        }
+
+    def describe_merchant(self, id):
+        index = self.merchant_index(id)
+        if index is None:
+            return None
+        cdef const Merchant *merchant = &self._merchants[<uint32_t>index]
+        return {
+            "id": merchant.id[:MERCHANT_ID_MAX].decode("ascii").rstrip(),
+            "name": self.text_at(self._names[<uint32_t>index]),
+            "state": STATES[merchant.state],
+            "category": f"{merchant.category:04d}",
+            "kinds": names_of(self.kind_names, merchant.kinds_allowed),
+        }
+
+    cdef str text_at(self, uint32_t place):
+        if place == 0:
+            return ""
+        return self._texts.data[place + 1:place + 1 + self._texts.data[place]].decode("utf-8")
+
+
+cdef list names_of(tuple names, uint64_t mask):
+    """The names whose bits are set."""
+    return [name for number, name in enumerate(names) if mask >> number & 1]
+
+
+cdef uint32_t keep_text(Texts *texts, bytes text) except? 0:
+    """Where a copy of the text begins; 0 for an empty one."""
+    cdef uint32_t place
+    cdef uint8_t *grown
+    if not text:
+        return 0
+    if texts.room - texts.size < 1 + <uint32_t>len(text):
+        place = max(4096, texts.room * 2)
+        grown = <uint8_t *>realloc(texts.data, place)
+        if grown == NULL:
+            raise MemoryError("no memory for the names")
+        texts.data = grown
+        texts.room = place
+    place = max(texts.size, 1)
+    texts.data[place] = len(text)
+    memcpy(texts.data + place + 1, <const char *>text, len(text))
+    texts.size = place + 1 + len(text)
+    return place
+
+
+cdef bint begin_table(RowReader *reader, Row *row, const uint8_t[::1] data, columns, problems) except -1:
+    """Step over the heading; false when it is not the one that is needed."""
+    cdef const uint8_t *start = &data[0] if data.shape[0] else NULL
+    needed = ",".join(columns)
+    rows_over(reader, start, data.shape[0])
+    if not next_row(reader, row):
+        problems.at(1, 1, f"the file is empty; its first row must be {needed}")
+        return False
+    if start[row.begin:row.end].strip() != needed.encode():
+        problems.at(row.line, 1, f"the first row must be {needed}")
+        return False
+    return True
+
+
+cdef int tell_row(problems, const Row *row, columns, error, checks) except -1:
+    """Report every cell of a row that cannot be used: the one that is known, and what the others' checks say."""
+    cdef dict found = {error.cell: error}
+    for check, arguments in checks:
+        try:
+            check(*arguments)
+        except _CellError as other:
+            found.setdefault(other.cell, other)
+    for cell in sorted(found):
+        problems.at(row.line, row.cells[<int>cell].begin - row.begin + 1, f"{columns[cell]}: {found[cell].reason}")
+    return 0
+
+
+def _merchant_checks(cells, kind_names):
+    return (
+        (_merchant_name, (cells[1],)),
+        (_chosen, (2, cells[2], STATES, "state")),
+        (_category, (cells[3],)),
+        (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
+    )
+
+
+def _merchant_name(text):
+    name = _unquoted(1, text).encode()
+    if not 0 < len(name) <= TEXT_MAX:
+        raise _CellError(1, f"a name of 1 to {TEXT_MAX} bytes is needed")
+    return name
+
+
+def _category(text):
+    if len(text) != 4 or not (text.isascii() and text.isdecimal()):
+        raise _CellError(3, f"{text!r} is not a merchant category code (ISO 18245) of 4 digits")
+    return int(text)
+
+
+cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) except -1:
+    cdef RowReader reader
+    cdef Row row
+    cdef Merchant *merchant
+    cdef uint64_t room = count_lines(data)
+    cdef uint32_t *lines
+    cdef const uint8_t *start
+    cdef uint32_t earlier
+    index_make(&registry._merchant_index, room)
+    registry._merchants = <Merchant *>calloc(room, sizeof(Merchant))
+    registry._names = <uint32_t *>calloc(room, sizeof(uint32_t))
+    lines = <uint32_t *>calloc(room, sizeof(uint32_t))
+    try:
+        if registry._merchants == NULL or registry._names == NULL or lines == NULL:
+            raise MemoryError("no memory for the merchants")
+        if not begin_table(&reader, &row, data, MERCHANT_COLUMNS, problems):
+            return 0
+        start = &data[0]
+        while next_row(&reader, &row):
+            if row.count != len(MERCHANT_COLUMNS):
+                problems.at(row.line, 1, cells_reason(row.count, len(MERCHANT_COLUMNS)))
+                continue
+            merchant = &registry._merchants[registry.merchant_count]
+            try:
+                check_identifier(start, row.cells[0], MERCHANT_ID_MAX)
+                padded(start + row.cells[0].begin, <int>(row.cells[0].end - row.cells[0].begin), merchant.id,
+                       MERCHANT_ID_MAX)
+                earlier = registry.find_merchant(merchant.id, MERCHANT_ID_MAX)
+                if earlier != <uint32_t>TERMINAL_NONE:
+                    raise _CellError(0, f"this merchant is on line {lines[earlier]} already")
+                name = _merchant_name(cell_text(start, row.cells[1]))
+                merchant.category = _category(cell_text(start, row.cells[3]))
+                merchant.state = _chosen(2, cell_text(start, row.cells[2]), STATES, "state")
+                merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind",
+                                               KINDS_MAX)
+            except _CellError as error:
+                tell_row(problems, &row, MERCHANT_COLUMNS, error, _merchant_checks(
+                    [cell_text(start, row.cells[place]) for place in range(len(MERCHANT_COLUMNS))],
+                    registry.kind_names))
+                if error.cell == 0:
+                    continue
+                name = b""                # it is known all the same, so that its terminals are not wrong as well
+            registry._names[registry.merchant_count] = keep_text(&registry._texts, name)
+            lines[registry.merchant_count] = row.line
+            index_put(&registry._merchant_index, merchant_key(merchant.id), registry.merchant_count)
+            registry.merchant_count += 1
+    finally:
+        free(lines)
+    return 0
+
+
+cdef str cells_reason(int count, int needed):
+    """Why a row of so many cells cannot be used."""
+    return f"{'too many' if count > needed else count} cells; needed are {needed}"
+
+
+cpdef bytes _checked_key(keys, str name, sizes, int cell):
+    """A key by name; None when there is none. Raise _CellError when its size is none of ``sizes``."""
+    cdef bytes key = keys.get(name)
+    if key is not None and len(key) not in sizes:
+        raise _CellError(cell, f"key {name} has {len(key)} bytes; needed are {' or '.join(map(str, sizes))}")
+    return key
+
+
+cpdef bytes _needed_key(keys, str name, sizes, int cell, str why):
+    """A key that must be there."""
+    cdef bytes key = _checked_key(keys, name, sizes, cell)
+    if key is None:
+        raise _CellError(cell, f"no key {name}, which {why} needs")
+    return key
+
+
+cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
+    """Give a terminal its TAK, TPK and TMK."""
+    cdef bytes key
+    terminal.mac_key.algorithm = profile[3]
+    terminal.mac_key.padding = MAC_PADDING_1
+    if profile[3]:
+        key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]])
+        terminal.mac_key.size = len(key)
+        memcpy(terminal.mac_key.key, <const char *>key, len(key))
+    if terminal.pin_format != PIN_FORMAT_NONE:
+        copy_key(&terminal.pin_key, _needed_key(keys, f"terminal/{id}/tpk", PIN_KEY_SIZES, 6, "a PIN format"))
+    key = _checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
+    if key is not None:
+        copy_key(&terminal.master_key, key)
+    return 0
+
+
+cdef int copy_key(PinKey *target, bytes key) except -1:
+    target.size = len(key)
+    memcpy(target.key, <const char *>key, len(key))
+    return 0
+
+
+def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
+    checks = [
+        (_known_merchant, (has_merchant, cells[1])),
+        (_chosen, (2, cells[2], STATES, "state")),
+        (_mask, (3, cells[3], listener_names, "listener", LISTENERS_MAX)),
+        (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
+        (_chosen, (5, cells[5], ALGORITHMS, "MAC algorithm")),
+        (_chosen, (6, cells[6], PIN_FORMATS, "PIN format")),
+        (_certificate, (cells[7],)),
+    ]
+    algorithm, pin_format = cells[5:7]
+    if algorithm in ALGORITHMS and ALGORITHMS.index(algorithm):
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm)))
+    if pin_format in PIN_FORMATS and PIN_FORMATS.index(pin_format) != PIN_FORMAT_NONE:
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES, 6, "a PIN format")))
+    checks.append((_checked_key, (keys, f"terminal/{cells[0]}/tmk", PIN_KEY_SIZES, 0)))
+    return checks
+
+
+def _known_merchant(is_known, text):
+    if not is_known:
+        raise _CellError(1, f"unknown merchant {text!r}")
+
+
+def _certificate(text):
+    """The name in a certificate, as bytes; none where the cell is empty."""
+    certificate = _unquoted(7, text).encode() if text else b""
+    if len(certificate) > TEXT_MAX:
+        raise _CellError(7, f"a certificate name has at most {TEXT_MAX} bytes")
+    return certificate
+
+
+def _profile(cells, listener_names, kind_names):
+    """What the cells from ``state`` to ``pin_format`` say, the same for very many terminals."""
+    state, listeners, kinds, algorithm, pin_format = cells
+    return (
+        _chosen(2, state, STATES, "state"),
+        _mask(3, listeners, listener_names, "listener", LISTENERS_MAX),
+        _mask(4, kinds, kind_names, "kind", KINDS_MAX),
+        _chosen(5, algorithm, ALGORITHMS, "MAC algorithm"),
+        _chosen(6, pin_format, PIN_FORMATS, "PIN format"),
+        KEY_SIZES[algorithm],
+    )
+
+
+cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, problems) except -1:
+    cdef RowReader reader
+    cdef Row row
+    cdef Terminal *terminal
+    cdef uint64_t room = count_lines(data)
+    cdef uint32_t *lines
+    cdef const uint8_t *start
+    cdef uint32_t index
+    cdef dict profiles = {}
+    cdef bytes shared
+    cdef tuple profile
+    cdef str id
+    cdef void *mapped
+    if room > <uint64_t>TERMINALS_MAX:
+        problems.at(1, 1, f"more than {TERMINALS_MAX} lines")
+        return 0
+    index_make(&registry._terminal_index, room)
+    registry._certificates = <uint32_t *>calloc(room, sizeof(uint32_t))
+    lines = <uint32_t *>calloc(room, sizeof(uint32_t))
+    try:
+        mapped = mmap(NULL, room * sizeof(Terminal), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        if mapped == MAP_FAILED or registry._certificates == NULL or lines == NULL:
+            raise MemoryError("no memory for the terminals")
+        registry._terminals = <Terminal *>mapped
+        registry._terminals_mapped = room * sizeof(Terminal)
+        madvise(mapped, registry._terminals_mapped, MADV_DONTDUMP)
+        if not begin_table(&reader, &row, data, TERMINAL_COLUMNS, problems):
+            return 0
+        start = &data[0]
+        while next_row(&reader, &row):
+            if row.count != len(TERMINAL_COLUMNS):
+                problems.at(row.line, 1, cells_reason(row.count, len(TERMINAL_COLUMNS)))
+                continue
+            terminal = &registry._terminals[registry.terminal_count]
+            try:
+                check_identifier(start, row.cells[0], TERMINAL_ID_MAX)
+                padded(start + row.cells[0].begin, <int>(row.cells[0].end - row.cells[0].begin), terminal.id,
+                       TERMINAL_ID_MAX)
+                index = registry.find_terminal(terminal.id, TERMINAL_ID_MAX)
+                if index != <uint32_t>TERMINAL_NONE:
+                    raise _CellError(0, f"this terminal is on line {lines[index]} already")
+                index = registry.find_merchant(start + row.cells[1].begin,
+                                               <int>min(row.cells[1].end - row.cells[1].begin, 1000))
+                if index == <uint32_t>TERMINAL_NONE:
+                    _known_merchant(False, cell_text(start, row.cells[1]))
+                terminal.merchant = index
+                shared = start[row.cells[2].begin:row.cells[6].end]
+                profile = profiles.get(shared)
+                if profile is None:
+                    profile = profiles[shared] = _profile(
+                        [cell_text(start, row.cells[place]) for place in range(2, 7)], registry.listener_names,
+                        registry.kind_names)
+                terminal.state = profile[0]
+                terminal.listeners_allowed = profile[1]
+                terminal.kinds_allowed = profile[2]
+                terminal.pin_format = profile[4]
+                id = start[row.cells[0].begin:row.cells[0].end].decode("ascii")
+                attach_keys(terminal, keys, id, profile)
+                certificate = b""
+                if row.cells[7].end > row.cells[7].begin:
+                    certificate = _certificate(cell_text(start, row.cells[7]))
+            except _CellError as error:
+                index = registry.find_merchant(start + row.cells[1].begin,
+                                               <int>min(row.cells[1].end - row.cells[1].begin, 1000))
+                tell_row(problems, &row, TERMINAL_COLUMNS, error, _terminal_checks(
+                    [cell_text(start, row.cells[place]) for place in range(len(TERMINAL_COLUMNS))],
+                    index != <uint32_t>TERMINAL_NONE, keys, registry.listener_names, registry.kind_names))
+                # The next row is read into the same place; no key may be left in it.
+                memset(terminal, 0, sizeof(Terminal))
+                continue
+            registry._certificates[registry.terminal_count] = keep_text(&registry._texts, certificate)
+            lines[registry.terminal_count] = row.line
+            index_put(&registry._terminal_index, terminal_key(terminal.id), registry.terminal_count)
+            registry.terminal_count += 1
+    finally:
+        free(lines)
+    return 0
+
+
+def bench_find(Registry registry not None, const uint8_t[::1] ids not None):
+    """Look up every 8-byte field 41 of a buffer, in C; how many were found. For timing only."""
+    cdef Py_ssize_t number
+    cdef size_t missing = 0
+    if ids.shape[0] == 0 or ids.shape[0] % TERMINAL_ID_MAX:
+        raise ValueError("the buffer must hold whole identifiers")
+    cdef const uint8_t *start = &ids[0]
+    with nogil:
+        for number in range(ids.shape[0] // TERMINAL_ID_MAX):
+            missing += registry.find_terminal(start + number * TERMINAL_ID_MAX, TERMINAL_ID_MAX) == (
+                <uint32_t>TERMINAL_NONE)
+    return ids.shape[0] // TERMINAL_ID_MAX - missing

@@ -1,0 +1,43 @@
+from collections.abc import Sequence
+from typing import Final, final
+
+from switch.base.stats import Stats
+from switch.tables.windows import WindowTable
+
+VERDICTS: Final[tuple[str, ...]]
+LIMITS_MAX: Final[int]
+
+@final
+class StandIn:
+    """The rule by which payments of one link are approved while it cannot be asked.
+
+    Args:
+        stats: Where its series are registered.
+        link: Name of the link.
+        kinds: Bit n for kind n.
+        bins: Low and high first digits of the cards that are covered, high empty for a prefix; none: every card.
+        allows_pin: Whether a payment with a PIN is covered, though nobody verifies the PIN.
+        window_seconds: Over which a card's payments are added up.
+        cards_room: Cards that are counted at the same time, at most.
+        limits: Currency (numeric ISO 4217), then in its minor units: the most for one payment, for one card in the
+            window, how many for one card, and the most that is outstanding; the last three may be None.
+
+    Raises:
+        ValueError: too many limits, or a BIN that is none.
+    """
+
+    kinds: int
+    allows_pin: bool
+    windows: WindowTable
+    def __init__(
+        self,
+        stats: Stats,
+        link: str,
+        *,
+        kinds: int,
+        bins: Sequence[tuple[str, str]],
+        allows_pin: bool,
+        window_seconds: int,
+        cards_room: int,
+        limits: Sequence[tuple[int, int, int | None, int | None, int | None]],
+    ) -> None: ...

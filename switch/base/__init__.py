@@ -1,0 +1,1 @@
+"""What every room uses: statistics, calendar, hashes, and how text and log lines are shown."""

@@ -1,0 +1,274 @@
+"""What a configuration names: dialects, keys, merchants and terminals, routes and risk rules, loaded and checked.
+
+The daemon and ``authswitch check`` load it the same way, so that a configuration which passes the check also starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from switch.check.fitting import fits_mac, fits_pin
+from switch.check.terminal_keys import TerminalKeys
+from switch.config.models import Config, LinkSection
+from switch.dialect import Dialect, load_dialect
+from switch.dialect.attempts import Attempts
+from switch.dialect.kinds import Kind, kind_traits
+from switch.dialect.model import ANSWERS_OWN
+from switch.files.problems import ConfigError, Problem, Severity, errors_among
+from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
+from switch.tables.registry import Registry
+from switch.tables.registry_files import load_registry
+from switch.tables.risk import Risk
+from switch.tables.risk_files import load_risk
+from switch.tables.route_files import load_routes
+from switch.tables.routes import RouteTable
+
+Loaded = TypeVar("Loaded")
+
+MAC_FIELDS = ("64", "128")
+PIN_FIELD = "52"
+MATCH_FIELDS = {"stan": "11", "rrn": "37"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that the daemon needs beside the configuration itself.
+
+    Attributes:
+        dialects: by the name or path that listeners and links give.
+        key_file: the opened key file; None when the configuration needs no keys.
+        registry: merchants and terminals, with their keys.
+        routes: BIN ranges; targets name links by their place in the configuration.
+        risk: limits and blocks; None when there are none.
+    """
+
+    dialects: Mapping[str, Dialect]
+    key_file: KeyFile | None
+    registry: Registry
+    routes: RouteTable
+    risk: Risk | None
+
+    @property
+    def keys(self) -> KeySource:
+        """Clear keys by name; without a key file there are none."""
+        return NoKeys() if self.key_file is None else self.key_file.source()
+
+
+class NoKeys:
+    """The keys of a configuration without a key file."""
+
+    def get(self, _name: str, /) -> bytes | None:
+        """None, whatever is asked for."""
+        return None
+
+
+def load_parts(config: Config) -> Parts:
+    """Load all that a configuration names.
+
+    Raises:
+        ConfigError: Something cannot be used; ``problems`` lists all that is wrong.
+    """
+    parts, problems = read_parts(config)
+    if parts is None:
+        raise ConfigError(problems)
+    return parts
+
+
+def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
+    """As ``load_parts``, but give the problems; no parts when one of them is an error."""
+    problems: list[Problem] = []
+    dialects = _load_dialects(config, problems)
+    problems += _check_dialects(config, dialects)
+    problems += _check_kinds(config, dialects)
+    problems += _check_attempts(config, dialects)
+    routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
+    if routes is not None:
+        problems += _check_routes(config, routes)
+    keys = _attempt(problems, lambda: _open_keys(config))
+    registry = risk = None
+    if keys is not None or config.keys is None:
+        source = NoKeys() if keys is None else keys.source()
+        terminal_keys = None if keys is None else TerminalKeys(keys)
+        if keys is not None:
+            problems += _check_link_keys(config, keys)
+        registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
+        if config.keys is not None and terminal_keys is not None:
+            problems += terminal_keys.warnings(str(config.keys.file))
+            problems += terminal_keys.misfits(config.registry.terminals)
+    if registry is not None:
+        problems += _check_registry(config, registry)
+    if registry is not None and config.risk is not None:
+        risk_file, merchants = config.risk.file, registry
+        risk = _attempt(problems, lambda: load_risk(risk_file, source, merchants))
+    if errors_among(problems) or routes is None or registry is None:
+        if keys is not None:
+            keys.close()
+        return None, problems
+    return Parts(dialects, keys, registry, routes, risk), problems
+
+
+def _attempt(problems: list[Problem], load: Callable[[], Loaded]) -> Loaded | None:
+    """What was loaded; None, and the problems noted, when it cannot be used."""
+    try:
+        return load()
+    except ConfigError as error:
+        problems += error.problems
+    except KeyFileError as error:
+        problems.append(Problem(error.file, error.key, error.reason))
+    return None
+
+
+def _load_dialects(config: Config, problems: list[Problem]) -> dict[str, Dialect]:
+    names = [listener.dialect for listener in config.listeners] + [link.dialect for link in config.links]
+    found = {name: _attempt(problems, partial(load_dialect, name)) for name in dict.fromkeys(names)}
+    return {name: dialect for name, dialect in found.items() if dialect is not None}
+
+
+def _open_keys(config: Config) -> KeyFile | None:
+    if config.keys is None:
+        return None
+    master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
+    return KeyFile.open(config.keys.file, master_key)
+
+
+def _load_registry(config: Config, source: KeySource) -> Registry:
+    names = [listener.name for listener in config.listeners]
+    return load_registry(config.registry.merchants, config.registry.terminals, source, names)
+
+
+def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:
+    """Files that nobody stands in."""
+    if not registry.merchant_count:
+        yield Problem(str(config.registry.merchants), "", "has no merchant: every request is refused (03)", "warning")
+    if not registry.terminal_count:
+        yield Problem(str(config.registry.terminals), "", "has no terminal: every request is refused", "warning")
+
+
+def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Whether the dialects have the fields that listeners and links use."""
+    file = str(config.file)
+    for listener in config.listeners:
+        dialect = dialects.get(listener.dialect)
+        if dialect is not None and listener.mac == "required" and not _has_mac(dialect):
+            yield Problem(file, f"listener[{listener.name}].mac", f"dialect {dialect.name} has no MAC field")
+    for link in config.links:
+        dialect = dialects.get(link.dialect)
+        if dialect is None:
+            continue
+        if link.mac is not None and not _has_mac(dialect):
+            yield Problem(file, f"link[{link.name}].mac", f"dialect {dialect.name} has no MAC field")
+        if link.pin is not None and PIN_FIELD not in dialect.layout:
+            yield Problem(file, f"link[{link.name}].pin", f"dialect {dialect.name} has no field {PIN_FIELD}")
+        for kind in () if link.stand_in is None else link.stand_in.kinds:
+            told_as = kind_traits(kind).told_as.label
+            if told_as not in dialect.kinds:
+                reason = f"dialect {dialect.name} has no {told_as} by which the issuer would be told of a {kind}"
+                yield Problem(file, f"link[{link.name}].stand_in.kinds", reason)
+        yield from (
+            Problem(file, f"link[{link.name}].match.{key}", reason) for key, reason in _match_faults(link, dialect)
+        )
+
+
+def _check_kinds(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Whether what terminals may ask of issuers can be said on each link: one problem for each listener and link."""
+    for link in config.links:
+        for listener in config.listeners:
+            if link.dialect not in dialects or listener.dialect not in dialects:
+                continue
+            taken = [kind for kind in Kind if kind.label in dialects[listener.dialect].kinds and _is_sent_on(kind)]
+            lacking = [kind.label for kind in taken if kind.label not in dialects[link.dialect].kinds]
+            if lacking:
+                reason = f"dialect {dialects[link.dialect].name} has no {', '.join(lacking)}: listener {listener.name} "
+                reason += "refuses what would go to this link as such"
+                severity: Severity = "error" if len(lacking) == len(taken) else "warning"
+                yield Problem(str(config.file), f"link[{link.name}].dialect", reason, severity)
+
+
+def _is_sent_on(kind: Kind) -> bool:
+    """Whether an issuer is asked for, or told of, what a terminal sends of this kind."""
+    return kind_traits(kind).forwarded or kind_traits(kind).is_advice
+
+
+def _check_attempts(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Whether what terminals may ask of each link can be reversed, and told of afterwards."""
+    for link in config.links:
+        if link.dialect not in dialects:
+            continue
+        attempts = Attempts(dialects[link.dialect], int(link.reversal.mti), config.switch.acquirer_id)
+        for listener in config.listeners:
+            if listener.dialect not in dialects:
+                continue
+            for fault in attempts.faults_of(dialects[listener.dialect]):
+                reason = f"dialect {attempts.link.name}, for requests of listener {listener.name}: {fault}"
+                yield Problem(str(config.file), f"link[{link.name}].dialect", reason)
+
+
+def _match_faults(link: LinkSection, dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """Fields that answers are matched by and are not there: key in ``match``, and reason."""
+    field = MATCH_FIELDS[link.match.by]
+    for policy, rules in (("request", dialect.file.policy.request), ("reversal", dialect.file.policy.reversal)):
+        if field not in rules:
+            yield "by", f"answers are matched by field {field}, and policy.{policy} of {dialect.name} does not send it"
+    for place, number in enumerate(link.match.verify or ()):
+        if str(number) not in dialect.layout:
+            yield f"verify[{place}]", f"dialect {dialect.name} has no field {number}"
+        elif number in ANSWERS_OWN:
+            yield f"verify[{place}]", f"field {number} is {ANSWERS_OWN[number]}"
+        elif str(number) not in dialect.file.policy.request:
+            reason = f"policy.request of {dialect.name} does not send field {number}, so no answer can repeat it"
+            yield f"verify[{place}]", reason
+        elif number in dialect.unkept:
+            yield f"verify[{place}]", f"field {number} is not kept until the answer comes (see sensitive and harmless)"
+    verified = dialect.file.verify if link.match.verify is None else link.match.verify
+    for place, number in enumerate(link.match.required):
+        if number not in verified:
+            yield f"required[{place}]", f"field {number} is not among those that are verified"
+
+
+def _has_mac(dialect: Dialect) -> bool:
+    return any(field in dialect.layout for field in MAC_FIELDS)
+
+
+def _check_routes(config: Config, routes: RouteTable) -> Iterator[Problem]:
+    if not routes.range_count:
+        reason = "has no BIN range: every payment is refused (15)"
+        yield Problem(str(config.routes.file), "", reason, "warning")
+    used = {target[0] for route in range(routes.route_count) for target in routes.targets(route)}
+    for number, link in enumerate(config.links):
+        if number not in used:
+            reason = f"no route in {config.routes.file} leads to it"
+            yield Problem(str(config.file), f"link[{link.name}]", reason, "warning")
+
+
+def _check_link_keys(config: Config, keys: KeyFile) -> Iterator[Problem]:
+    for link in config.links:
+        yield from (Problem(str(config.file), key, reason) for key, reason in _link_key_faults(link, keys))
+
+
+def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, str]]:
+    """Keys that are not there, or of another sort than the link needs: place in the configuration, and reason."""
+    if link.mac is not None:
+        place = f"link[{link.name}].mac.key"
+        key = _find_key(keys, link.mac.key)
+        if key is None:
+            yield place, f"the key file has no key {link.mac.key}"
+        elif key.usage != "zak":
+            yield place, f"needed a zak, but {key.name} is a {key.usage}"
+        elif not fits_mac(key.algorithm, link.mac.algorithm):
+            yield place, f"{key.name} is a key for {key.algorithm}, which {link.mac.algorithm} cannot use"
+    if link.pin is not None:
+        place = f"link[{link.name}].pin.key"
+        key = _find_key(keys, link.pin.key)
+        if key is None:
+            yield place, f"the key file has no key {link.pin.key}"
+        elif key.usage != "zpk":
+            yield place, f"needed a zpk, but {key.name} is a {key.usage}"
+        elif not fits_pin(key.algorithm):
+            yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks cannot use"
+
+
+def _find_key(keys: KeyFile, name: str) -> Key | None:
+    return keys.get(name) if name in keys else None

@@ -1,0 +1,82 @@
+"""What commands that read the journal have in common: they end in words when it cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from switch.base.wording import words_of
+from switch.cli.report import refuse
+from switch.config import Config, ConfigError, load_config
+from switch.files.datafile import read_toml_text
+from switch.files.lines import key_lines
+from switch.journal.opening import open_reader
+from switch.journal.replay import JournalDamaged, JournalReader
+from switch.keys import KeyFileError, load_master_key
+
+EXIT_FAILED = 1
+EXIT_ASKED_WRONGLY = 2
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The daemon's configuration file.")]
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--directory", help="A copy of the journal's folder, instead of CONFIG's.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@contextmanager
+def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterator[JournalReader]:
+    """A reader of the journal that a configuration names; ends the command in words when it cannot be read."""
+    where = config.journal.directory if directory is None else directory
+    if where is None or config.keys is None:
+        fail(without_journal(config, has_folder=where is not None), EXIT_ASKED_WRONGLY)
+    try:
+        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
+        reader = open_reader(where, master_key)
+        if not reader.segments:
+            fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
+        yield reader
+    except KeyFileError as error:
+        fail(str(error))
+    except JournalDamaged as error:
+        if as_json:
+            place = {"file": error.file, "offset": error.offset, "position": error.position}
+            typer.echo(json.dumps({"whole": False, **place, "reason": error.reason, "advice": error.advice}))
+            raise typer.Exit(EXIT_FAILED) from error
+        fail(str(error))
+    except OSError as error:
+        fail(words_of(error, where))
+
+
+def without_journal(config: Config, *, has_folder: bool = False) -> str:
+    """That a configuration keeps no journal, with the place where that is said and what to write there."""
+    lines = {}
+    with suppress(OSError, ValueError):
+        lines = key_lines(read_toml_text(config.file))
+    if has_folder:
+        return f"{config.file}: there is no [keys], without whose master key no journal can be read"
+    line = lines.get(("journal", "mode")) or lines.get(("journal",))
+    said = f':{line}: journal.mode is "{config.journal.mode}"' if line else ": there is no [journal]"
+    return (
+        f'{config.file}{said}, so there is nothing to read; mode = "files" and directory = "..." in [journal] '
+        "make the daemon keep a journal from its next start on"
+    )
+
+
+def load(config_file: Path) -> Config:
+    """The configuration; ends the command in words when it cannot be used."""
+    try:
+        return load_config(config_file)
+    except ConfigError as error:
+        refuse(error)
+
+
+def fail(reason: str, status: int = EXIT_FAILED) -> NoReturn:
+    """End: what was asked for could not be done."""
+    typer.echo(f"authswitch: {reason}", err=True)
+    raise typer.Exit(status)

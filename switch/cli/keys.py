@@ -1,0 +1,419 @@
+"""``authswitch keys``: make and change the sealed key file. Clear keys go in by components only, and never come out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NamedTuple, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from switch.base.wording import words_of
+from switch.cli.helping import command_group
+from switch.cli.report import print_problems
+from switch.config import ConfigError, load_config
+from switch.keys.file import KeyFile
+from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
+from switch.keys.master import create_master_key, load_master_key
+from switch.keys.names import ALGORITHMS, USAGES, Usage, check_algorithm, check_name, check_usage, usage_of_name
+from switch.keys.problems import KeyFileError
+from switch.keys.terminals import read_terminal_keys
+from switch.keys.wrapping import unwrap_key, wrap_key
+
+COMPONENTS_MAX = 9
+ALGORITHM_DEFAULT = "3des-2key"
+CHECK_VALUE_DIGITS_MIN = 4
+TRIES_MAX = 5
+
+app = command_group()
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as terminal/10000001/tak or link/bank-a/zpk.")]
+UsageOption = Annotated[
+    str | None,
+    typer.Option("--usage", help=f"One of {', '.join(USAGES)}; taken from the end of NAME when left out."),
+]
+AlgorithmOption = Annotated[str, typer.Option("--algorithm", help=f"One of {', '.join(ALGORITHMS)}.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of a key that has this name.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Place(NamedTuple):
+    """Where the key file and its master key are."""
+
+    file: Path
+    master_key_file: Path | None
+    master_key_env: str | None
+
+    def master_key(self) -> bytes:
+        """The master key."""
+        return load_master_key(self.master_key_file, self.master_key_env)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", help="Take the places from this configuration.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="The sealed key file.")] = None,
+    master_key_file: Annotated[
+        Path | None, typer.Option("--master-key-file", help="File of mode 0600 that holds the master key.")
+    ] = None,
+    master_key_env: Annotated[
+        str | None, typer.Option("--master-key-env", help="Name of the environment variable with the master key.")
+    ] = None,
+) -> None:
+    """Make and change the sealed key file: generate, import, list and export keys.
+
+    Which file: --config, or --file with one of --master-key-file and --master-key-env.
+
+    Example: authswitch keys --config /etc/authswitch/switch.toml list
+    """
+    # Looked at when a command runs, so that its help can be had without them.
+    context.obj = partial(_place, config, file, master_key_file, master_key_env)
+
+
+@app.command()
+def init(context: typer.Context) -> None:
+    """Make an empty key file, and a master key where its file does not exist yet.
+
+    Example: authswitch keys --file keys.sealed --master-key-file master.key init
+    """
+    place: Place = context.obj()
+    with _failing_in_words():
+        try:
+            is_there = place.file.exists()
+            has_master_key = place.master_key_file is None or place.master_key_file.exists()
+        except OSError as error:
+            _fail(words_of(error))
+        if is_there:
+            raise KeyFileError(str(place.file), "", "exists already; a key file is never overwritten")
+        if not has_master_key and place.master_key_file is not None:
+            create_master_key(place.master_key_file)
+            typer.echo(f"new master key: {place.master_key_file}; keep a copy where it can't get lost")
+        KeyFile.create(place.file, place.master_key()).close()
+    typer.echo(f"new key file: {place.file}")
+
+
+@app.command()
+def generate(
+    context: typer.Context,
+    name: Name,
+    usage: UsageOption = None,
+    algorithm: AlgorithmOption = ALGORITHM_DEFAULT,
+    *,
+    replace: ReplaceOption = False,
+) -> None:
+    """Make a new random key.
+
+    Example: authswitch keys --config switch.toml generate link/bank-a/zak --algorithm aes-128
+    """
+    usage_found = _checked(name, usage, algorithm)
+    with _changing(context) as file:
+        key = Key(name, usage_found, algorithm, generate_value(algorithm))
+        file.put(key, replace=replace)
+    _tell(key)
+
+
+@app.command("import")
+def import_key(
+    context: typer.Context,
+    name: Name,
+    *,
+    usage: UsageOption = None,
+    algorithm: AlgorithmOption = ALGORITHM_DEFAULT,
+    components: Annotated[
+        int, typer.Option(min=1, max=COMPONENTS_MAX, help="How many clear components; one alone is for tests.")
+    ] = 2,
+    under: Annotated[
+        str | None, typer.Option("--under", help="The key comes encrypted under this one, not in components.")
+    ] = None,
+    check: Annotated[str | None, typer.Option("--kcv", help="The key's check value, to be compared.")] = None,
+    replace: ReplaceOption = False,
+) -> None:
+    """Take in a key from clear components, or from its form encrypted under a TMK or ZMK, as hex.
+
+    On a terminal each is asked for without showing it; else each is a line of standard input. Clear components are
+    XORed. The length and the check value of each component are shown when it is typed, and one that cannot be is asked
+    for again. Without --kcv the key's check value is shown, and has to be confirmed; without a terminal nobody can, and
+    --kcv is required.
+
+    Example: authswitch keys --config switch.toml import link/bank-a/zmk --components 3 --kcv 08D7B4
+    """
+    usage_found = _checked(name, usage, algorithm)
+    if check is None and not _on_terminal():
+        raise typer.BadParameter("--kcv is required: without a terminal nobody can confirm the key's check value")
+    with _changing(context) as file:
+        if under is None:
+            value = _combined(algorithm, components)
+        else:
+            (wrapped,) = _read_hex(["encrypted key"], lambda *_: None)
+            with _asked_wrongly():
+                value = unwrap_key(file.get(under), algorithm, wrapped)
+        if check is not None:
+            _compare_check(algorithm, value, check)
+        key = Key(name, usage_found, algorithm, value)
+        file.put(key, replace=replace)
+        if check is None and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
+            _fail("nothing was changed")
+    _tell(key)
+
+
+@app.command("import-terminals")
+def import_terminals(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(metavar="CSV", help="The table of encrypted keys.")],
+    *,
+    replace: ReplaceOption = False,
+) -> None:
+    """Take in keys of many terminals, each encrypted under a TMK or ZMK that is in the file or above it in the table.
+
+    Columns: terminal, usage, algorithm, under, key (hex), kcv. Nothing is changed unless every line is right.
+
+    Example: authswitch keys --config switch.toml import-terminals terminals-keys.csv
+    """
+    try:
+        with _changing(context) as file:
+            count = read_terminal_keys(table, file, replace=replace)
+    except ConfigError as error:
+        print_problems(error.problems)
+        _fail(f"{table}: nothing was changed")
+    except OSError as error:
+        _fail(f"{table}: cannot be read: {error.strerror}")
+    typer.echo(f"{count:,} keys taken in")
+
+
+@app.command("list")
+def list_keys(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(help="Only names that begin so.")] = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List keys by name, with usage, algorithm and check value; never the keys themselves.
+
+    Example: authswitch keys --config switch.toml list link/
+    """
+    with _opened(context) as file:
+        found = [key for key in file.keys() if key.name.startswith(prefix)]  # noqa: SIM118 - no mapping
+    if as_json:
+        typer.echo(json.dumps([_described(key) for key in found]))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("name", "usage", "algorithm", "kcv"):
+        table.add_column(heading, overflow="fold")
+    for key in found:
+        table.add_row(*_described(key).values())
+    Console(highlight=False, markup=False).print(table)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    under: Annotated[str, typer.Option("--under", help="Name of the TMK or ZMK that encrypts it.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a key encrypted under a TMK or ZMK, as hex, with its check value.
+
+    Example: authswitch keys --config switch.toml export link/bank-a/zak --under link/bank-a/zmk
+    """
+    with _opened(context) as file:
+        key, wrapping = file.get(name), file.get(under)
+        with _asked_wrongly():
+            wrapped = wrap_key(wrapping, key.algorithm, key.value).hex().upper()
+    if as_json:
+        typer.echo(json.dumps(_described(key) | {"under": under, "key": wrapped}))
+        return
+    typer.echo(f"{wrapped}  kcv {key.check_value}")
+
+
+@app.command()
+def remove(context: typer.Context, name: Name) -> None:
+    """Take a key out of the file.
+
+    Example: authswitch keys --config switch.toml remove terminal/10000001/tak
+    """
+    with _changing(context) as file:
+        file.remove(name)
+    typer.echo(f"{name}: removed")
+
+
+JOURNAL_STAYS = (
+    "the journal stays sealed under the old one: keep that as long as the journal, and do not start on it with the new "
+    "one; docs/keys.md says how to change over"
+)
+
+
+@app.command("change-master-key")
+def change_master_key(
+    context: typer.Context,
+    new_file: Annotated[Path, typer.Option("--new-master-key-file", help="Where the new one is written.")],
+) -> None:
+    """Seal the key file under a new master key, which is written to a new file. The old one opens it no longer.
+
+    The journal stays sealed under the old one: docs/keys.md says in which order to change it.
+
+    Example: authswitch keys --config switch.toml change-master-key --new-master-key-file /etc/authswitch/master-2.key
+    """
+    with _opened(context) as file, _failing_in_words():
+        file.save(create_master_key(new_file))
+    typer.echo(f"sealed under the master key in {new_file}; name it in the configuration")
+    typer.echo(JOURNAL_STAYS)
+
+
+def _place(config: Path | None, file: Path | None, master_key_file: Path | None, master_key_env: str | None) -> Place:
+    """Where the key file and its master key are, by the options of the command."""
+    if config is None:
+        if file is None or (master_key_file is None) == (master_key_env is None):
+            raise typer.BadParameter(
+                "needed are --config, or --file with exactly one of --master-key-file and --master-key-env"
+            )
+        return Place(file, master_key_file, master_key_env)
+    if file is not None or master_key_file is not None or master_key_env is not None:
+        raise typer.BadParameter("--config already says where the key file and the master key are")
+    try:
+        keys = load_config(config).keys
+    except ConfigError as error:
+        raise typer.BadParameter(f"{config} is no valid configuration; `authswitch check` says why") from error
+    if keys is None:
+        raise typer.BadParameter(f"{config} has no [keys]")
+    return Place(keys.file, keys.master_key_file, keys.master_key_env)
+
+
+def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
+    """The usage of a new key, once its name, usage and algorithm are known to be such and to agree."""
+    named = usage_of_name(name)
+    with _asked_wrongly():
+        check_name(name)
+        check_algorithm(algorithm)
+        found = named if usage is None else check_usage(usage)
+    if found is None:
+        raise typer.BadParameter(f"needed is --usage: {name} does not end in one of {', '.join(USAGES)}")
+    if named not in (None, found):
+        raise typer.BadParameter(f"the name {name} ends in another usage than {found}")
+    return found
+
+
+def _combined(algorithm: str, count: int) -> bytes:
+    """The key of components that are asked for."""
+    size = check_algorithm(algorithm).size
+
+    def tell(name: str, component: bytes) -> None:
+        if len(component) != size:
+            raise SecretError(f"{name} has {len(component)} bytes; a key of algorithm {algorithm} has {size}")
+        typer.echo(f"{name}: {size} bytes, kcv {check_value(algorithm, component)}")
+
+    components = _read_hex([f"component {number}" for number in range(1, count + 1)], tell)
+    value = combine_components(components)
+    weak = check_algorithm(algorithm).family == "des" and any(
+        is_weak_des_key(value[at : at + 8]) for at in range(0, size, 8)
+    )
+    if weak or not any(value):
+        _fail("the components make a weak key, such as two equal components do")
+    return value
+
+
+class SecretError(ValueError):
+    """A secret that cannot be what it should be, in words that hold nothing of it."""
+
+
+Tell = Callable[[str, bytes], None]
+"""Tells of a secret that was given, by what it is; or raises ``SecretError``."""
+
+
+def _read_hex(what: list[str], tell: Tell) -> list[bytes]:
+    """As many secrets in hex as are named: asked for on a terminal, else lines of standard input."""
+    if _on_terminal():
+        return [_ask_hex(one, tell) for one in what]
+    lines = [line for line in sys.stdin.read(65_536).splitlines() if line.strip()]
+    if len(lines) != len(what):
+        _fail(f"needed {len(what)} lines of standard input ({', '.join(what)}), not {len(lines)}")
+    try:
+        return [_from_hex(one, line, tell) for one, line in zip(what, lines, strict=True)]
+    except SecretError as error:
+        _fail(str(error))
+
+
+def _ask_hex(what: str, tell: Tell) -> bytes:
+    """One secret of a person, who may mistype it, and is told before the next one is asked for."""
+    for left in reversed(range(TRIES_MAX)):
+        try:
+            return _from_hex(what, str(typer.prompt(what, hide_input=True)), tell)
+        except SecretError as error:
+            typer.echo(f"{error}{': once more' if left else ''}", err=True)
+    return _fail(f"{what} was not taken {TRIES_MAX} times; nothing was changed")
+
+
+def _from_hex(what: str, line: str, tell: Tell) -> bytes:
+    try:
+        found = bytes.fromhex(line)
+    except ValueError as error:
+        raise SecretError(f"{what} is not written in pairs of hex digits") from error
+    tell(what, found)
+    return found
+
+
+def _on_terminal() -> bool:
+    """Whether a person types."""
+    return sys.stdin.isatty()
+
+
+def _compare_check(algorithm: str, value: bytes, expected: str) -> None:
+    if len(expected) < CHECK_VALUE_DIGITS_MIN or len(expected) % 2:
+        raise typer.BadParameter(f"a check value has an even number of hex digits, {CHECK_VALUE_DIGITS_MIN} or more")
+    found = check_value(algorithm, value, len(expected) // 2)
+    if found != expected.upper():
+        _fail(f"the check value is {found}, not {expected.upper()}; nothing was changed")
+
+
+@contextmanager
+def _opened(context: typer.Context) -> Iterator[KeyFile]:
+    place: Place = context.obj()
+    with _failing_in_words(), KeyFile.open(place.file, place.master_key()) as file:
+        yield file
+
+
+@contextmanager
+def _changing(context: typer.Context) -> Iterator[KeyFile]:
+    """The key file, saved at the end unless something fails."""
+    with _opened(context) as file:
+        yield file
+        file.save()
+
+
+@contextmanager
+def _failing_in_words() -> Iterator[None]:
+    try:
+        yield
+    except KeyFileError as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _asked_wrongly() -> Iterator[None]:
+    """What is wrong with an argument is a wrong question."""
+    try:
+        yield
+    except KeyFileError:
+        raise
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _described(key: Key) -> dict[str, str]:
+    return {"name": key.name, "usage": key.usage, "algorithm": key.algorithm, "kcv": key.check_value}
+
+
+def _tell(key: Key) -> None:
+    typer.echo(f"{key.name}: {key.usage}, {key.algorithm}, kcv {key.check_value}")
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"authswitch: {reason}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""MACs, PIN blocks, DES and sealing, over libcrypto."""

@@ -1,0 +1,1 @@
+"""Sockets, TLS and connections: what joins the state machine to the operating system."""

@@ -1,0 +1,1 @@
+"""One message for a person: opened with its fields explained, or written from them."""

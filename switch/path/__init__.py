@@ -1,0 +1,1 @@
+"""A transaction's life, step by step: request, answer, outcome, reversals, advices, network management."""

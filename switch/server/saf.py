@@ -1,0 +1,108 @@
+"""What the daemon owes issuers, as its operators see it through the admin side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from switch.base.log import get_logger
+from switch.base.masking import mask_pan
+from switch.base.stats import Stats
+from switch.path.engine import Engine
+from switch.saf.operating import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
+
+REFRESH_SECONDS = 5.0
+DURABLE_SECONDS_MAX = 4.0
+DURABLE_POLL_SECONDS = 0.005
+
+GAUGES = (
+    ("authswitch_reversals_oldest_seconds", "Age of the oldest reversal or advice that is not acknowledged."),
+    ("authswitch_reversals_overdue", "Reversals and advices that are owed for longer than the link allows."),
+    ("authswitch_reversals_not_composable", "Reversals and advices of which no attempt can be composed."),
+)
+
+log = get_logger(__name__)
+
+
+class Debts:
+    """The reversals and advices of one worker.
+
+    Args:
+        engine: Its state machine.
+        stats: Where the gauges are registered.
+        ready: Whether the state machine may be looked at: not while the journal is replayed into it.
+    """
+
+    def __init__(self, engine: Engine, stats: Stats, ready: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._ready = ready
+        self._stats = stats
+        self._refreshed = -REFRESH_SECONDS
+        links = engine.state.links
+        self._gauges = [[stats.gauge(name, text, {"link": link.name}) for name, text in GAUGES] for link in links]
+
+    def refresh(self) -> None:
+        """Set the gauges, and tell of what has become overdue; does something every few seconds only."""
+        now = time.monotonic()
+        if now - self._refreshed < REFRESH_SECONDS or not self._ready():
+            return
+        self._refreshed = now
+        for gauges, (oldest, *counts) in zip(self._gauges, note_overdue(self._engine.state), strict=True):
+            for gauge, value in zip(gauges, (round(oldest), *counts), strict=True):
+                self._stats.set(gauge, value)
+
+    def listed(
+        self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int
+    ) -> Mapping[str, Any]:
+        """What is owed, oldest first, card numbers masked.
+
+        Raises:
+            NotOwed: There is no such link.
+        """
+        self._check_ready()
+        self._check_link(link)
+        count, entries = list_owed(self._engine.state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
+        return {"count": count, "owed": [_presentable(entry) for entry in entries]}
+
+    def _check_ready(self) -> None:
+        if not self._ready():
+            raise NotOwed("the journal is being replayed: try again when the daemon is ready")
+
+    def _check_link(self, link: str | None) -> None:
+        names = [known.name for known in self._engine.state.links]
+        if link is not None and link not in names:
+            raise NotOwed(f"there is no link {link}; there are {', '.join(names)}")
+
+    def retry(self, *, rrn: str | None, what: str, link: str | None) -> int:
+        """Send one, or all of a link, as soon as its window allows.
+
+        Raises:
+            NotOwed: There is no such entry, there are some on several links, or there is no such link.
+        """
+        self._check_ready()
+        self._check_link(link)
+        return retry_owed(self._engine.state, rrn=rrn, what=what, link=link)
+
+    async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
+        """Give one up, and wait until the journal's record of that is durable.
+
+        Raises:
+            NotOwed: There is no such entry or link, there are some on several links, or it cannot be given up now.
+            ValueError: The operator's name or the reason is missing or too long.
+        """
+        self._check_ready()
+        self._check_link(link)
+        state = self._engine.state
+        journal = state.journal
+        position, entry = give_up_owed(state, rrn=rrn, name=operator, reason=reason, what=what, link=link)
+        log.warning("closed by an operator", rrn=rrn, what=what, link=entry["link"], operator=operator, why=reason)
+        deadline = time.monotonic() + DURABLE_SECONDS_MAX
+        while journal.durable < position and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DURABLE_POLL_SECONDS)
+        return {"closed": _presentable(entry), "position": position, "durable": journal.durable >= position}
+
+
+def _presentable(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**entry, "pan": mask_pan(entry["pan"]), "age_seconds": round(entry["age_seconds"], 1)}

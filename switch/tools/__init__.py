@@ -1,1 +1,0 @@
-"""Tools for people: one message opened, one message written."""

@@ -1,0 +1,1 @@
+"""Bytes and messages: frames, specifications, scanning, decoding, encoding, and composing one message from another."""
