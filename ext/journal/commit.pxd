@@ -12,7 +12,7 @@ from switch.journal.segment cimport SegmentWriter
 from switch.machine.duplicate cimport Outcome
 from switch.machine.journal_interface cimport Journal
 from switch.machine.numbering cimport NumberBlock
-from switch.machine.saf_store cimport Reversal
+from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport Transaction
 from switch.tables.registry cimport Registry
 
@@ -69,7 +69,7 @@ cdef class JournalFiles(Journal):
     cdef int64_t _append(self, int size) noexcept
     cdef int64_t _append_of(self, int size, int64_t moment_ns) noexcept
     cdef void set_clock(self, str boot, int64_t elapsed_offset_ns)
-    cdef int64_t _stored_us(self, const Reversal *owed) noexcept
+    cdef int64_t _stored_us(self, const SafEntry *owed) noexcept
     cdef void _write_told(self, uint32_t count) noexcept
     cdef void _forget(self, OpenBatch *batch) noexcept
     cdef bint _take(self) noexcept nogil

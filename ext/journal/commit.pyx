@@ -218,17 +218,17 @@ cdef class JournalFiles(Journal):
         return self._append(write_outcome(out, room, self.registry, outcome, reason, answer, size, detail,
                                           self.calendar.wall_us))
 
-    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+    cdef int64_t reversal(self, const SafEntry *reversal) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append_of(write_reversal(out, room, reversal, self._stored_us(reversal)), reversal.stored_ns)
 
-    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_attempt(out, room, reversal, self.calendar.wall_us))
 
-    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_reversed(out, room, reversal, reason, self.calendar.wall_us))
@@ -240,7 +240,7 @@ cdef class JournalFiles(Journal):
         return self._append(write_late(out, room, intent, reason, authorization_code, approved_minor,
                                        self.calendar.wall_us))
 
-    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_closed(out, room, reversal, name, <uint8_t>len(name), reason, <uint8_t>len(reason),
@@ -270,12 +270,12 @@ cdef class JournalFiles(Journal):
         memmove(self._told, self._told + count, self._told_count * sizeof(int64_t))
         self._told_since_ns = self.calendar.now_ns
 
-    cdef int64_t advice(self, const Reversal *advice) noexcept:
+    cdef int64_t advice(self, const SafEntry *advice) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append_of(write_advice(out, room, advice, self._stored_us(advice)), advice.stored_ns)
 
-    cdef int64_t _stored_us(self, const Reversal *owed) noexcept:
+    cdef int64_t _stored_us(self, const SafEntry *owed) noexcept:
         """When it was stored first: a restart must not make it younger for having been written down once more."""
         return self.calendar.wall_us - (self.calendar.now_ns - owed.stored_ns) // 1000
 
@@ -284,7 +284,7 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *out = self._room(&room)
         return self._append(write_cancelled(out, room, advice, original, cause, self.calendar.wall_us))
 
-    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+    cdef int64_t unfound(self, const SafEntry *reversal) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_unfound(out, room, reversal, self.calendar.now_ns, self.calendar.wall_us))

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.machine.journal_interface cimport Journal
 
 
-cdef class Notebook(Journal):
+cdef class MemoryJournal(Journal):
     cdef readonly list told                   # positions whose answers have left
     cdef readonly list records                # (what, details) in order; a record's position is its place, from 1
 

@@ -3,7 +3,7 @@ from typing import Any, final
 from switch.machine.journal_interface import Journal
 
 @final
-class Notebook(Journal):
+class MemoryJournal(Journal):
     told: list[int]
     records: list[tuple[str, dict[str, Any]]]
     def __init__(self) -> None: ...

@@ -4,7 +4,7 @@ cimport cython
 from switch.machine.duplicate cimport Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, Detail, Journal
 from switch.machine.numbering cimport NumberBlock
-from switch.machine.saf_store cimport Reversal
+from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport Transaction
 
 from switch.dialect.kinds import KINDS
@@ -13,7 +13,7 @@ from switch.machine.saf_store import CAUSES
 
 
 @cython.final
-cdef class Notebook(Journal):
+cdef class MemoryJournal(Journal):
     """Keeps every record as (what, details); the position of a record is its place in the list, counted from 1.
 
     ``sync`` makes what was written durable, as the disk of a real journal does; ``fail`` lets every later record fail.
@@ -65,21 +65,21 @@ cdef class Notebook(Journal):
             "answer": answer[:size],
         })
 
-    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+    cdef int64_t reversal(self, const SafEntry *reversal) noexcept:
         return self._note("reversal", {
             "link": reversal.link,
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
             "source": reversal.source[:reversal.source_size],
         })
 
-    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
         return self._note("attempt", {
             "link": reversal.link,
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
             "attempts": reversal.attempts,
         })
 
-    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
         return self._note("reversed", {
             "link": reversal.link,
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
@@ -93,14 +93,14 @@ cdef class Notebook(Journal):
                       int64_t approved_minor) noexcept:
         return self._note("late", {"intent": intent, "reason": REASONS[reason]})
 
-    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
         return self._note("closed", {
             "link": reversal.link,
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
             "operator": name.decode(),
             "why": reason.decode(),
         })
-    cdef int64_t advice(self, const Reversal *advice) noexcept:
+    cdef int64_t advice(self, const SafEntry *advice) noexcept:
         return self._note("advice", {
             "link": advice.link,
             "stan": advice.stan,
@@ -111,7 +111,7 @@ cdef class Notebook(Journal):
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
         return self._note("cancelled", {"advice": advice, "original": original, "cause": CAUSES[cause]})
 
-    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+    cdef int64_t unfound(self, const SafEntry *reversal) noexcept:
         return self._note("unfound", {
             "link": reversal.link,
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),

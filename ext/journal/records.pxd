@@ -19,7 +19,7 @@ from switch.machine.duplicate cimport Outcome
 from switch.machine.journal_interface cimport Detail
 from switch.machine.numbering cimport NumberBlock
 from switch.machine.request_part cimport PAN_PACKED_BYTES, RequestPart
-from switch.machine.saf_store cimport Reversal
+from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport NaturalKey, Transaction
 from switch.tables.registry cimport Registry
 
@@ -195,21 +195,21 @@ cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Tran
 """Each writes one record and gives its size, or -1 when there is less room."""
 cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Outcome *outcome, int reason,
                        const uint8_t *answer, uint32_t size, const Detail *detail, int64_t wall_us) noexcept nogil
-cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
-cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil
-cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, int reason,
+cdef int write_reversal(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil
+cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil
+cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *reversal, int reason,
                         int64_t wall_us) noexcept nogil
-cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil
+cdef int write_advice(uint8_t *out, uint64_t room, const SafEntry *advice, int64_t wall_us) noexcept nogil
 cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
                          int64_t wall_us) noexcept nogil
-cdef int write_unfound(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t now_ns,
+cdef int write_unfound(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t now_ns,
                        int64_t wall_us) noexcept nogil
 cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, int64_t wall_us) noexcept nogil
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,
                     int64_t approved_minor, int64_t wall_us) noexcept nogil
-cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, const uint8_t *name, uint8_t name_size,
+cdef int write_closed(uint8_t *out, uint64_t room, const SafEntry *reversal, const uint8_t *name, uint8_t name_size,
                       const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil
 
 cdef int64_t next_delivered(const uint8_t **at, const uint8_t *end, int64_t before) noexcept nogil

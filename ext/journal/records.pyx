@@ -99,7 +99,7 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
     return <int>size
 
 
-cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil:
+cdef int write_reversal(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil:
     cdef ReversalPart part
     cdef uint32_t refers_size = sizeof(reversal.refers_to) if reversal.refers_to else 0
     cdef uint64_t size = sizeof(RecordHead) + sizeof(ReversalPart) + refers_size + reversal.source_size
@@ -131,7 +131,7 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const Reversal *reversal, i
     return <int>size
 
 
-cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t wall_us) noexcept nogil:
+cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil:
     cdef AttemptPart part
     if room < sizeof(RecordHead) + sizeof(AttemptPart):
         return -1
@@ -142,7 +142,7 @@ cdef int write_attempt(uint8_t *out, uint64_t room, const Reversal *reversal, in
     return sizeof(RecordHead) + sizeof(AttemptPart)
 
 
-cdef int write_reversed(uint8_t *out, uint64_t room, const Reversal *reversal, int reason,
+cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *reversal, int reason,
                         int64_t wall_us) noexcept nogil:
     cdef ReversedPart part
     if room < sizeof(RecordHead) + sizeof(ReversedPart):
@@ -198,7 +198,7 @@ cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, con
     return size + part.approved_size
 
 
-cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, const uint8_t *name, uint8_t name_size,
+cdef int write_closed(uint8_t *out, uint64_t room, const SafEntry *reversal, const uint8_t *name, uint8_t name_size,
                       const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil:
     cdef ClosedPart part
     cdef uint64_t size = sizeof(RecordHead) + sizeof(ClosedPart) + name_size + reason_size
@@ -216,7 +216,7 @@ cdef int write_closed(uint8_t *out, uint64_t room, const Reversal *reversal, con
     return <int>size
 
 
-cdef int write_advice(uint8_t *out, uint64_t room, const Reversal *advice, int64_t wall_us) noexcept nogil:
+cdef int write_advice(uint8_t *out, uint64_t room, const SafEntry *advice, int64_t wall_us) noexcept nogil:
     cdef AdvicePart part
     cdef uint64_t size = sizeof(RecordHead) + sizeof(RequestPart) + sizeof(AdvicePart) + advice.source_size
     if size > room or size > RECORD_BYTES_MAX:
@@ -253,7 +253,7 @@ cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t or
     return sizeof(RecordHead) + sizeof(CancelledPart)
 
 
-cdef int write_unfound(uint8_t *out, uint64_t room, const Reversal *reversal, int64_t now_ns,
+cdef int write_unfound(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t now_ns,
                        int64_t wall_us) noexcept nogil:
     cdef UnfoundPart part
     if room < sizeof(RecordHead) + sizeof(UnfoundPart):

@@ -25,7 +25,7 @@ from switch.machine.numbering cimport NumberBlock, Numbering
 from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.machine.restored_copies cimport Mender
 from switch.machine.saf_store cimport (
-    CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, REVERSAL_NONE, SOUGHT_NOW, Reversal, takes_back,
+    CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back,
 )
 from switch.path.identity cimport terminal_of
 from switch.saf.delivery cimport hold_stans, reverse
@@ -347,7 +347,7 @@ cdef class Recovery(Visitor):
         cdef KeptRecord *kept = <KeptRecord *>self._reversals.get(position)
         cdef Link link
         cdef DialectTables tables
-        cdef Reversal *reversal
+        cdef SafEntry *reversal
         cdef const uint8_t *source
         cdef uint32_t source_size, number
         cdef uint64_t behind
@@ -367,19 +367,19 @@ cdef class Recovery(Visitor):
         source = self._copies.mended(tables, record.message, &source_size, self.state.aside, False)
         if kept.late_minor:
             source = self._copies.with_part(link.tables, source, source_size, kept.late_minor)
-        number = self.state.reversals.add(link.reversals, link.number,
-                                          terminal_of(self.state, tables, source, source_size),
-                                          kept.listener != NO_LISTENER, source, source_size,
-                                          self._stored_ns(kept, record.head.wall_us))
-        if number == REVERSAL_NONE:
+        number = self.state.saf.add(link.saf, link.number,
+                                    terminal_of(self.state, tables, source, source_size),
+                                    kept.listener != NO_LISTENER, source, source_size,
+                                    self._stored_ns(kept, record.head.wall_us))
+        if number == SAF_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals are owed, and limits.reversals_max is "
-                                 f"{self.state.reversals.room}")
-        reversal = self.state.reversals.at(number)
+                                 f"{self.state.saf.room}")
+        reversal = self.state.saf.at(number)
         reversal.attempts = kept.attempts
         reversal.stan = record.reversal.stan
         reversal.position = position
         reversal.original = record.reversal.original
-        self.state.reversals.refer(number, self._refers_to(&record))
+        self.state.saf.refer(number, self._refers_to(&record))
         reversal.listener = <uint16_t>kept.listener
         reversal.cause = record.reversal.cause
         reversal.pan_digits = record.reversal.pan_digits
@@ -392,12 +392,12 @@ cdef class Recovery(Visitor):
         reversal.is_approved = kept.is_approved
         hold_stans(self.state, link, reversal)
         if reversal.listener == NO_LISTENER:
-            reversal.bookable_until_ns = reversal.stored_ns + link.reversals.horizon_ns
+            reversal.bookable_until_ns = reversal.stored_ns + link.saf.horizon_ns
         elif reversal.original == 0 and reversal.attempts == 0:
-            self.state.reversals.seek(link.reversals, number, self.state.calendar.now_ns, SOUGHT_NOW)
+            self.state.saf.seek(link.saf, number, self.state.calendar.now_ns, SOUGHT_NOW)
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
-            self.state.reversals.follow(link.reversals, number, <uint32_t>(behind - 1))
+            self.state.saf.follow(link.saf, number, <uint32_t>(behind - 1))
         self.resumed += 1
         return 0
 
@@ -412,17 +412,17 @@ cdef class Recovery(Visitor):
         cdef State state = self.state
         cdef int64_t stored_ns = self._stored_ns(kept, record.head.wall_us)
         cdef uint8_t pan[20]
-        cdef Reversal *advice
+        cdef SafEntry *advice
         cdef Outcome *entry
         cdef uint32_t source_size = record.message_size
         cdef const uint8_t *source = self._copies.mended(link.tables, record.message, &source_size, state.aside, False)
         cdef uint32_t terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
-        cdef uint32_t number = state.reversals.add_advice(link.reversals, link.number, terminal, source, source_size,
-                                                          &record.request, sizeof(RequestPart), stored_ns)
-        if number == REVERSAL_NONE:
+        cdef uint32_t number = state.saf.add_advice(link.saf, link.number, terminal, source, source_size,
+                                                    &record.request, sizeof(RequestPart), stored_ns)
+        if number == SAF_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals and advices are owed, and limits.reversals_max is "
-                                 f"{state.reversals.room}")
-        advice = state.reversals.at(number)
+                                 f"{state.saf.room}")
+        advice = state.saf.at(number)
         advice.attempts = kept.attempts
         advice.resumed = True
         advice.stan = record.advice.stan

@@ -14,7 +14,7 @@ from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, unpack_
 from switch.machine.saf_store cimport NO_LISTENER
 from switch.machine.transaction cimport NaturalKey
 from switch.path.request cimport fingerprint_of
-from switch.path.terminal_reversal cimport CLASS_GIVEN_UP
+from switch.path.terminal_reversal cimport CLASS_OVERTAKEN
 from switch.tables.registry cimport TERMINAL_NONE
 
 
@@ -70,7 +70,7 @@ cdef class WindowFiller:
         cdef const uint8_t *answer = record.message
         # Of a listener that is no more nobody knows in what dialect the answer is: it is composed anew.
         cdef uint32_t answer_size = record.message_size if listener >= 0 else 0
-        cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_GIVEN_UP
+        cdef bint is_brief = record.outcome.intent == 0 and request.message_class != CLASS_OVERTAKEN
         cdef uint32_t number
         cdef Outcome *entry
         if not (approved and link >= 0 and request.kind < KIND_COUNT

@@ -41,7 +41,7 @@ cdef class Search(Visitor):
     cdef int _take_delivered(self, const Record *record) except -1
 
 
-cdef class Owing(Visitor):
+cdef class SafVisitor(Visitor):
     cdef dict _records                        # of what is owed, by position
     cdef dict _taking_back                    # positions of the REVERSALs that are owed, by what they take back
     cdef dict _unsaid                         # advices without their OUTCOME

@@ -24,7 +24,7 @@ class Search(Visitor):
     ) -> None: ...
 
 @final
-class Owing(Visitor):
+class SafVisitor(Visitor):
     boot: str
     offset_ns: int
     elapsed_ns: int

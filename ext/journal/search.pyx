@@ -205,7 +205,7 @@ cdef class Search(Visitor):
 
 
 @cython.final
-cdef class Owing(Visitor):
+cdef class SafVisitor(Visitor):
     """Collects what is owed at the end of the journal, and when that was by the journal's own time."""
 
     def __init__(self):

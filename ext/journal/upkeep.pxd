@@ -1,4 +1,4 @@
-"""What keeps a recovery short: the lowest position that is still needed, and old debts written down once more."""
+"""What keeps a recovery short: the lowest position still needed, and what is owed for long written down once more."""
 
 from libc.stdint cimport int64_t
 from switch.journal.commit cimport JournalFiles

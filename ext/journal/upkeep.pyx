@@ -1,4 +1,4 @@
-"""What keeps a recovery short: the lowest position that is still needed, and old debts written down once more."""
+"""What keeps a recovery short: the lowest position still needed, and what is owed for long written down once more."""
 
 from libc.stdint cimport uint32_t
 from switch.journal.commit cimport JournalFiles
@@ -6,7 +6,7 @@ from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
 from switch.machine.numbering cimport NumberBlock
 from switch.journal.party_names import write_names
-from switch.machine.saf_store cimport REVERSAL_FREE, Reversal
+from switch.machine.saf_store cimport SAF_FREE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 
 CARRY_RECORDS = 4_000_000
@@ -59,13 +59,13 @@ def keep_up(State state not None, JournalFiles journal not None, int64_t carry_r
     cdef int64_t carry_below = journal._next_position - carry_records
     cdef int64_t position
     cdef uint32_t number, left
-    cdef Reversal *reversal
-    left = state.reversals.in_use
-    for number in range(state.reversals.room):
+    cdef SafEntry *reversal
+    left = state.saf.in_use
+    for number in range(state.saf.room):
         if left == 0:
             break
-        reversal = state.reversals.at(number)
-        if reversal.state == REVERSAL_FREE:
+        reversal = state.saf.at(number)
+        if reversal.state == SAF_FREE:
             continue
         left -= 1
         if reversal.position < carry_below and journal.accepts():

@@ -49,7 +49,7 @@ cdef struct Outcome:
     uint8_t reason            # what its answer says, where that is not stored
     uint8_t approved          # the issuer, or the stand-in rule, said so
     uint8_t reversed          # a reversal of it has been stored
-    uint8_t given_up          # and an operator has given that up: whether it stands, only he knows
+    uint8_t closed_by_operator          # and an operator has given that up: whether it stands, only he knows
     uint8_t told              # the approval has left to its terminal
     uint8_t stood_in          # the stand-in rule of its link approved it
     uint8_t unbooked          # approved here, and its issuer has not taken note of that
@@ -153,4 +153,4 @@ cdef class DuplicateWindow:
 
 cdef inline bint stands(const Outcome *entry) noexcept nogil:
     """Whether it was approved, or may still be, and nothing has taken it back for sure."""
-    return entry.given_up or (not entry.reversed and (entry.approved or entry.state == OUTCOME_IN_FLIGHT))
+    return entry.closed_by_operator or (not entry.reversed and (entry.approved or entry.state == OUTCOME_IN_FLIGHT))

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.base.calendar cimport Calendar
 from switch.machine.duplicate cimport Outcome
 from switch.machine.numbering cimport NumberBlock
-from switch.machine.saf_store cimport Reversal
+from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport Transaction
 from switch.tables.registry cimport Registry
 from switch.wire.scan cimport Fault
@@ -41,16 +41,16 @@ cdef class Journal:
     cdef int64_t intent(self, const Transaction *transaction, const Outcome *outcome) noexcept
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
                          const Detail *detail) noexcept
-    cdef int64_t reversal(self, const Reversal *reversal) noexcept
-    cdef int64_t attempt(self, const Reversal *reversal) noexcept
-    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept
+    cdef int64_t reversal(self, const SafEntry *reversal) noexcept
+    cdef int64_t attempt(self, const SafEntry *reversal) noexcept
+    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept
     cdef void delivered(self, int64_t position) noexcept
     cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
                       int64_t approved_minor) noexcept
-    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept
-    cdef int64_t advice(self, const Reversal *advice) noexcept
+    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept
+    cdef int64_t advice(self, const SafEntry *advice) noexcept
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept
-    cdef int64_t unfound(self, const Reversal *reversal) noexcept
+    cdef int64_t unfound(self, const SafEntry *reversal) noexcept
     cdef int64_t numbers(self, const NumberBlock *block) noexcept
 
 

@@ -33,19 +33,19 @@ cdef class Journal:
         """OUTCOME: the terminal is about to be told ``answer``; ``detail`` says more on the reason, NULL nothing."""
         return POSITION_FAILED
 
-    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+    cdef int64_t reversal(self, const SafEntry *reversal) noexcept:
         """REVERSAL: from here on the switch owes the issuer this reversal."""
         return POSITION_FAILED
 
-    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
         """ATTEMPT: the reversal is sent once more; ``attempts`` counts this one."""
         return POSITION_FAILED
 
-    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
         """REVERSED: the issuer has acknowledged the reversal, or the advice."""
         return POSITION_FAILED
 
-    cdef int64_t advice(self, const Reversal *advice) noexcept:
+    cdef int64_t advice(self, const SafEntry *advice) noexcept:
         """ADVICE: the switch will owe the issuer this advice, from the OUTCOME on that follows."""
         return POSITION_FAILED
 
@@ -53,7 +53,7 @@ cdef class Journal:
         """CANCELLED: the advice of that position is never sent; ``cause`` is a ``ReversalCause``."""
         return POSITION_FAILED
 
-    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+    cdef int64_t unfound(self, const SafEntry *reversal) noexcept:
         """UNFOUND: the issuer does not know what the reversal takes back, and will be asked again."""
         return POSITION_FAILED
 
@@ -69,7 +69,7 @@ cdef class Journal:
         """LATE: the issuer answered after the request had ended, and approved a part of it, or, 0, all or nothing."""
         return POSITION_FAILED
 
-    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
         """CLOSED: an operator gives up a reversal, which the issuer has not acknowledged."""
         return POSITION_FAILED
 
@@ -90,29 +90,29 @@ cdef class JournalOff(Journal):
                          const Detail *detail) noexcept:
         return self._count()
 
-    cdef int64_t reversal(self, const Reversal *reversal) noexcept:
+    cdef int64_t reversal(self, const SafEntry *reversal) noexcept:
         return self._count()
 
-    cdef int64_t attempt(self, const Reversal *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
         return self._count()
 
-    cdef int64_t reversed(self, const Reversal *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
         return self._count()
 
     cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
                       int64_t approved_minor) noexcept:
         return self._count()
 
-    cdef int64_t closed(self, const Reversal *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
         return self._count()
 
-    cdef int64_t advice(self, const Reversal *advice) noexcept:
+    cdef int64_t advice(self, const SafEntry *advice) noexcept:
         return self._count()
 
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept:
         return self._count()
 
-    cdef int64_t unfound(self, const Reversal *reversal) noexcept:
+    cdef int64_t unfound(self, const SafEntry *reversal) noexcept:
         return self._count()
 
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:

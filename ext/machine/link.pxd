@@ -6,7 +6,7 @@ from switch.crypto.pin cimport PinKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
 from switch.machine.numbering cimport NUMBER_COUNT, Numbering
-from switch.machine.saf_store cimport ReversalQueue
+from switch.machine.saf_store cimport SafQueue
 from switch.machine.stan_holds cimport StanHolds
 from switch.machine.transaction cimport VERIFY_MAX, DeadlineList, Transaction
 from switch.tables.stand_in cimport StandIn
@@ -75,7 +75,7 @@ cdef class Link:
     cdef Composer reversal_composer           # from the request as it was sent
     cdef list reference_composers             # the same of requests that name their original
     cdef list advice_composers                # by listener: its dialect to the link's
-    cdef list takeback_composers              # the same of reversals whose original is not known
+    cdef list unknown_reversal_composers              # the same of reversals whose original is not known
     cdef Composer advice_attempt_composer     # from the advice as it is kept
     cdef readonly StandIn stand_in            # what may be approved while it cannot be asked; None: nothing
     cdef readonly bytes stand_in_mark         # as the dialect marks the advice of that; empty: it does not
@@ -90,7 +90,7 @@ cdef class Link:
     cdef DeadlineList late
     cdef uint32_t late_max                    # its share of the table of transactions; then it gets no new work
     cdef DeadlineList network
-    cdef readonly ReversalQueue reversals
+    cdef readonly SafQueue saf
     cdef readonly uint32_t timeouts_in_a_row
     cdef uint32_t *by_stan                    # requests and advices at the issuer: transaction number + 1, or STAN_FREE
     cdef StanHolds holds                      # of all links

@@ -2,7 +2,7 @@ from typing import final
 
 from switch.dialect.tables import DialectTables
 from switch.machine.channel import Channel
-from switch.machine.saf_store import ReversalQueue
+from switch.machine.saf_store import SafQueue
 from switch.tables.stand_in import StandIn
 from switch.wire.framing import Framing
 from switch.wire.translate import Composer
@@ -38,7 +38,7 @@ class Link:
     state: int
     channels: list[LinkChannel]
     open_connections: int
-    reversals: ReversalQueue
+    saf: SafQueue
     stand_in: StandIn | None
     stand_in_mark: bytes
     timeouts_in_a_row: int
@@ -48,7 +48,7 @@ class Link:
         name: str,
         tables: DialectTables,
         framing: Framing,
-        reversals: ReversalQueue,
+        saf: SafQueue,
         *,
         match_by: str,
         verify: list[int],
@@ -80,7 +80,7 @@ class Link:
         requests: list[Composer],
         references: list[Composer],
         advices: list[Composer],
-        takebacks: list[Composer],
+        unknown_reversals: list[Composer],
         answers: list[Composer],
         unsigned_answers: list[Composer],
         reversal: Composer,

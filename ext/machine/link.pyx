@@ -48,7 +48,7 @@ cdef class Link:
         name: As the configuration calls it.
         tables: The dialect that the issuer speaks.
         framing: How frames are marked on its connections.
-        reversals: Reversals owed to it.
+        saf: Reversals and advices that it is owed.
         match_by: ``stan`` or ``rrn``: the field by which an answer is matched.
         verify: Fields that an answer must repeat, where it has them, to be the answer.
         required: Of these, fields that it must have.
@@ -73,7 +73,7 @@ cdef class Link:
         if self.by_stan == NULL or self.reversal_by_number == NULL:
             raise MemoryError
 
-    def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, ReversalQueue reversals, *,
+    def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, SafQueue saf, *,
                  str match_by, list verify, list required, bint partial_approval, int64_t timeout_ms,
                  int64_t late_ms, int64_t echo_interval_ms,
                  int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
@@ -85,7 +85,7 @@ cdef class Link:
         self.name = name
         self.tables = tables
         self.framing = framing
-        self.reversals = reversals
+        self.saf = saf
         self.match_by_rrn = match_by == "rrn"
         self.verify_count = len(verify)
         for i, field in enumerate(verify):
@@ -114,7 +114,7 @@ cdef class Link:
         self.request_composers = []
         self.advice_composers = []
         self.reference_composers = []
-        self.takeback_composers = []
+        self.unknown_reversal_composers = []
         self.answer_composers = []
         self.unsigned_answer_composers = []
         self.stand_in_mark = b""
@@ -139,7 +139,7 @@ cdef class Link:
         self.stand_in = rule
         self.stand_in_mark = mark.encode("ascii")
 
-    def set_composers(self, *, list requests, list references, list advices, list takebacks,
+    def set_composers(self, *, list requests, list references, list advices, list unknown_reversals,
                       list answers, list unsigned_answers, Composer reversal,
                       Composer advice_attempt, dict network, Composer network_answer):
         """How messages are written.
@@ -148,7 +148,7 @@ cdef class Link:
             requests: By listener: from its dialect to the link's.
             references: The same for requests that name their original.
             advices: The same for advices.
-            takebacks: The same for reversals whose original is not known.
+            unknown_reversals: The same for reversals whose original is not known.
             answers: By listener: from the link's dialect to its.
             unsigned_answers: The same without a MAC, for terminals without a MAC key.
             reversal: From a request as it was sent.
@@ -158,7 +158,7 @@ cdef class Link:
         """
         self.request_composers = requests
         self.reference_composers = references
-        self.takeback_composers = takebacks
+        self.unknown_reversal_composers = unknown_reversals
         self.answer_composers = answers
         self.unsigned_answer_composers = unsigned_answers
         self.advice_composers = advices

@@ -5,20 +5,20 @@ from switch.machine.open_references cimport OpenReferences
 from switch.wire.fields cimport PAN_MAX
 
 cdef enum:
-    REVERSAL_NONE = 0xFFFFFFFF
-    REVERSAL_LEVELS = 16      # doublings of the pause between attempts, at most
+    SAF_NONE = 0xFFFFFFFF
+    SAF_LEVELS = 16      # doublings of the pause between attempts, at most
     NO_LISTENER = 0xFFFF
     READY_LANES = 32          # among which the terminals of a queue are spread
     DEFERRED_NS = 1_000_000_000           # after which it is seen whether what refers to an original has ended
 
-cdef enum ReversalState:
-    REVERSAL_FREE
-    REVERSAL_READY            # to be sent as soon as the link's window allows
-    REVERSAL_AT_ISSUER
-    REVERSAL_PAUSED           # waits for its next attempt
-    REVERSAL_SOUGHT           # a terminal's own: its original is looked up first
-    REVERSAL_BEHIND           # waits until the advice that it takes back is acknowledged
-    REVERSAL_DEFERRED         # waits until nothing that refers to its original is at an issuer, or owed
+cdef enum SafState:
+    SAF_FREE
+    SAF_READY            # to be sent as soon as the link's window allows
+    SAF_AT_ISSUER
+    SAF_PAUSED           # waits for its next attempt
+    SAF_SOUGHT           # a terminal's own: its original is looked up first
+    SAF_BEHIND           # waits until the advice that it takes back is acknowledged
+    SAF_DEFERRED         # waits until nothing that refers to its original is at an issuer, or owed
 
 cdef enum Sought:             # when an original is looked up
     SOUGHT_NOW
@@ -47,7 +47,7 @@ cdef enum:
     APPROVED_CAUSES = (1 << CAUSE_UNTOLD | 1 << CAUSE_TERMINAL | 1 << CAUSE_LATE | 1 << CAUSE_PARTIAL
                        | 1 << CAUSE_UNUSABLE)
 
-cdef struct Reversal:
+cdef struct SafEntry:
     uint8_t state
     uint8_t level             # of the pause that it is in; sought: of its list
     uint8_t cause             # ReversalCause
@@ -100,25 +100,25 @@ cdef struct Reversal:
     uint8_t *source
     uint8_t *request          # advice: the RequestPart of its record, behind the source; else NULL
 
-cdef struct ReversalList:
+cdef struct SafList:
     uint32_t head
     uint32_t tail
 
 
 cdef struct ReadyLanes:       # what is ready, by terminal: lanes take turns, so that none waits for all of another's
-    ReversalList lane[READY_LANES]
+    SafList lane[READY_LANES]
     uint32_t filled           # bit n: there is something in lane n
     uint32_t turn             # the lane that was last
 
 
-cdef class ReversalQueue:
+cdef class SafQueue:
     """What one link is owed."""
     cdef ReadyLanes ready                         # of requests that are known here
     cdef ReadyLanes strangers_ready
     cdef uint32_t _picks
-    cdef ReversalList sought[SOUGHT_END]         # those of which nobody was asked yet
-    cdef ReversalList paused[REVERSAL_LEVELS]     # one list a pause: equal pauses expire in order
-    cdef ReversalList deferred
+    cdef SafList sought[SOUGHT_END]         # those of which nobody was asked yet
+    cdef SafList paused[SAF_LEVELS]     # one list a pause: equal pauses expire in order
+    cdef SafList deferred
     cdef readonly uint32_t depth                  # all that are not acknowledged
     cdef readonly uint32_t advices                # of them, advices
     cdef readonly uint32_t strangers              # of them, reversals of what is not known here
@@ -134,8 +134,8 @@ cdef class ReversalQueue:
     cdef int64_t _pause_of(self, uint32_t level) noexcept nogil
 
 
-cdef class ReversalStore:
-    cdef Reversal *_pool
+cdef class SafStore:
+    cdef SafEntry *_pool
     cdef uint32_t *_advice_buckets            # by terminal and STAN of the request: the newest, counted from 1
     cdef uint32_t _advice_mask
     cdef uint32_t _free
@@ -149,34 +149,34 @@ cdef class ReversalStore:
     cdef uint32_t top                         # entries from here on were never used
     cdef OpenReferences referring             # what is owed, by what it refers to
 
-    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+    cdef uint32_t add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                       const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil
-    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
+    cdef uint32_t add_advice(self, SafQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
                              uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil
-    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+    cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                         const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil
     cdef uint32_t asked(self, uint32_t terminal) noexcept nogil
-    cdef void _count(self, const Reversal *reversal, int more) noexcept nogil
-    cdef Reversal *at(self, uint32_t number) noexcept nogil
+    cdef void _count(self, const SafEntry *reversal, int more) noexcept nogil
+    cdef SafEntry *at(self, uint32_t number) noexcept nogil
     cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
     cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
     cdef void _unchain(self, uint32_t number) noexcept nogil
-    cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil
-    cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
-    cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
-    cdef uint32_t next_sought(self, ReversalQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
-    cdef void take_sought(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil
+    cdef uint32_t next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil
+    cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
+    cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
+    cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
+    cdef void take_sought(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void release(self, SafQueue queue, uint32_t number) noexcept nogil
     cdef void refer(self, uint32_t number, int64_t original) noexcept nogil
-    cdef void defer(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
-    cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil
-    cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void _make_ready(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void _unready(self, ReversalQueue queue, uint32_t number) noexcept nogil
-    cdef void _call_due(self, ReversalQueue queue, ReversalList *waiting, int64_t now_ns) noexcept nogil
+    cdef void defer(self, SafQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
+    cdef void follow(self, SafQueue queue, uint32_t number, uint32_t advice) noexcept nogil
+    cdef void remove(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void close(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void _make_ready(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void _unready(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef void _call_due(self, SafQueue queue, SafList *waiting, int64_t now_ns) noexcept nogil
     cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil
-    cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil
-    cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil
+    cdef void _append(self, SafList *reversals, uint32_t number) noexcept nogil
+    cdef void _unlink(self, SafList *reversals, uint32_t number) noexcept nogil

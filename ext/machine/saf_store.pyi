@@ -2,7 +2,7 @@ from typing import Final
 
 CAUSES: Final[dict[int, str | None]]
 
-class ReversalQueue:
+class SafQueue:
     depth: int
     advices: int
     strangers: int
@@ -22,7 +22,7 @@ class ReversalQueue:
         horizon_seconds: float = 0,
     ) -> None: ...
 
-class ReversalStore:
+class SafStore:
     room: int
     in_use: int
     advices: int

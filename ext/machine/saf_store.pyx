@@ -36,7 +36,7 @@ cdef int64_t[SOUGHT_END] SOUGHT_PAUSES_NS = [0, 1_000_000_000, 60_000_000_000]
 
 
 @cython.final
-cdef class ReversalQueue:
+cdef class SafQueue:
     """What one link is owed.
 
     Args:
@@ -56,13 +56,13 @@ cdef class ReversalQueue:
         self.alert_ns = <int64_t>(alert_seconds * 1e9)
         self.horizon_ns = <int64_t>(horizon_seconds * 1e9)
         for lane in range(READY_LANES):
-            self.ready.lane[lane].head = self.ready.lane[lane].tail = REVERSAL_NONE
-            self.strangers_ready.lane[lane].head = self.strangers_ready.lane[lane].tail = REVERSAL_NONE
-        self.deferred.head = self.deferred.tail = REVERSAL_NONE
+            self.ready.lane[lane].head = self.ready.lane[lane].tail = SAF_NONE
+            self.strangers_ready.lane[lane].head = self.strangers_ready.lane[lane].tail = SAF_NONE
+        self.deferred.head = self.deferred.tail = SAF_NONE
         for level in range(SOUGHT_END):
-            self.sought[level].head = self.sought[level].tail = REVERSAL_NONE
-        for level in range(REVERSAL_LEVELS):
-            self.paused[level].head = self.paused[level].tail = REVERSAL_NONE
+            self.sought[level].head = self.sought[level].tail = SAF_NONE
+        for level in range(SAF_LEVELS):
+            self.paused[level].head = self.paused[level].tail = SAF_NONE
 
     cdef ReadyLanes *_next_lanes(self) noexcept nogil:
         """Whose turn it is; NULL when nobody's. Reversals of what is not known here get half of the window at most, and
@@ -82,7 +82,7 @@ cdef class ReversalQueue:
 
 
 @cython.final
-cdef class ReversalStore:
+cdef class SafStore:
     """All that is owed, of every link, in a pool of fixed size.
 
     Args:
@@ -96,7 +96,7 @@ cdef class ReversalStore:
         self._advice_mask = BUCKETS_LEAST - 1
         while self._advice_mask < room // ADVICES_A_BUCKET:
             self._advice_mask = 2 * self._advice_mask + 1
-        self._pool = <Reversal *>calloc(room, sizeof(Reversal))
+        self._pool = <SafEntry *>calloc(room, sizeof(SafEntry))
         self._advice_buckets = <uint32_t *>calloc(self._advice_mask + 1, sizeof(uint32_t))
         self.asked_by = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
         if self._pool == NULL or self._advice_buckets == NULL or self.asked_by == NULL:
@@ -115,23 +115,23 @@ cdef class ReversalStore:
         free(self.asked_by)
         live.reversals -= self.in_use
 
-    cdef uint32_t add(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+    cdef uint32_t add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                       const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil:
-        """Store a reversal, ready to be sent; REVERSAL_NONE when the store is full or memory is short."""
+        """Store a reversal, ready to be sent; SAF_NONE when the store is full or memory is short."""
         cdef uint32_t number = self._take(queue, link, terminal, is_stranger, source, size, 0, now_ns)
-        if number != REVERSAL_NONE and is_stranger:
+        if number != SAF_NONE and is_stranger:
             queue.strangers += 1
             self.strangers += 1
             self._count(&self._pool[number], 1)
         return number
 
-    cdef uint32_t add_advice(self, ReversalQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
+    cdef uint32_t add_advice(self, SafQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
                              uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil:
         """Store an advice, with what its record says of the terminal's request; as ``add``."""
         cdef uint32_t number = self._take(queue, link, terminal, False, source, size, request_size, now_ns)
-        cdef Reversal *advice
+        cdef SafEntry *advice
         cdef uint32_t *bucket
-        if number != REVERSAL_NONE:
+        if number != SAF_NONE:
             advice = &self._pool[number]
             advice.is_advice = True
             advice.request = advice.source + size
@@ -149,22 +149,22 @@ cdef class ReversalStore:
         """How many advices, and reversals of what is not known here, are owed because this terminal asked for them."""
         return self.asked_by[terminal] if terminal < self._terminals else 0
 
-    cdef void _count(self, const Reversal *reversal, int more) noexcept nogil:
+    cdef void _count(self, const SafEntry *reversal, int more) noexcept nogil:
         if reversal.terminal < self._terminals:
             self.asked_by[reversal.terminal] += <uint32_t>more
 
-    cdef uint32_t _take(self, ReversalQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+    cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                         const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil:
         if self.in_use == self.room:
-            return REVERSAL_NONE
+            return SAF_NONE
         cdef uint8_t *copy = <uint8_t *>malloc(<size_t>size + extra)
         if copy == NULL:
-            return REVERSAL_NONE
+            return SAF_NONE
         memcpy(copy, source, size)
         cdef uint32_t number = self._free
-        cdef Reversal *reversal = &self._pool[number]
+        cdef SafEntry *reversal = &self._pool[number]
         self._free = number + 1 + reversal.next      # zeroed memory chains itself, as in the transaction pool
-        memset(reversal, 0, sizeof(Reversal))
+        memset(reversal, 0, sizeof(SafEntry))
         reversal.link = link
         reversal.terminal = terminal
         reversal.is_stranger = is_stranger
@@ -179,12 +179,12 @@ cdef class ReversalStore:
         self._make_ready(queue, number)
         return number
 
-    cdef Reversal *at(self, uint32_t number) noexcept nogil:
+    cdef SafEntry *at(self, uint32_t number) noexcept nogil:
         return &self._pool[number]
 
     cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
         """The first of the advices, chained by ``next_advice``, among which are all of this terminal's request;
-        REVERSAL_NONE when there is none."""
+        SAF_NONE when there is none."""
         return self._bucket(terminal, stan)[0] - 1
 
     cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
@@ -204,85 +204,85 @@ cdef class ReversalStore:
             place = &self._pool[place[0]].next_advice
         place[0] = self._pool[number].next_advice
 
-    cdef uint32_t next_ready(self, ReversalQueue queue, int64_t now_ns) noexcept nogil:
-        """Take the next that may be sent now out of its list; REVERSAL_NONE when none is due or the window is full.
+    cdef uint32_t next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil:
+        """Take the next that may be sent now out of its list; SAF_NONE when none is due or the window is full.
 
         What is due again gets in line behind what its terminal is owed besides.
         """
         cdef int level
         cdef ReadyLanes *lanes
         if queue.at_issuer >= queue.window:
-            return REVERSAL_NONE
-        for level in range(REVERSAL_LEVELS):
+            return SAF_NONE
+        for level in range(SAF_LEVELS):
             self._call_due(queue, &queue.paused[level], now_ns)
         self._call_due(queue, &queue.deferred, now_ns)
         lanes = queue._next_lanes()
-        return REVERSAL_NONE if lanes == NULL else self._pop_ready(lanes)
+        return SAF_NONE if lanes == NULL else self._pop_ready(lanes)
 
-    cdef void _call_due(self, ReversalQueue queue, ReversalList *waiting, int64_t now_ns) noexcept nogil:
+    cdef void _call_due(self, SafQueue queue, SafList *waiting, int64_t now_ns) noexcept nogil:
         """Let the first ones of a list whose time has come get in line."""
         cdef uint32_t number
         cdef int _
         for _ in range(DUE_A_CALL):
             number = waiting.head
-            if number == REVERSAL_NONE or self._pool[number].due_ns > now_ns:
+            if number == SAF_NONE or self._pool[number].due_ns > now_ns:
                 break
             self._unlink(waiting, number)
             self._make_ready(queue, number)
 
-    cdef void at_issuer(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil:
         """It has been sent."""
-        cdef Reversal *reversal = &self._pool[number]
-        reversal.state = REVERSAL_AT_ISSUER
+        cdef SafEntry *reversal = &self._pool[number]
+        reversal.state = SAF_AT_ISSUER
         reversal.attempts += 1
         queue.at_issuer += 1
         self.all_at_issuer += 1
         queue.strangers_at_issuer += reversal.is_stranger
 
-    cdef void pause(self, ReversalQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil:
+    cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil:
         """The attempt brought no acknowledgement: wait for the next one.
 
         The pause is up to an eighth longer by ``random``, so that not all that failed together comes again together.
         What is due later than those behind it in the list holds them up by no more than that.
         """
         cdef int64_t pause_ns
-        cdef Reversal *reversal = &self._pool[number]
+        cdef SafEntry *reversal = &self._pool[number]
         cdef uint32_t level = reversal.attempts - 1 if reversal.attempts else 0
-        if level >= REVERSAL_LEVELS:
-            level = REVERSAL_LEVELS - 1
-        if reversal.state == REVERSAL_AT_ISSUER:
+        if level >= SAF_LEVELS:
+            level = SAF_LEVELS - 1
+        if reversal.state == SAF_AT_ISSUER:
             queue.at_issuer -= 1
             self.all_at_issuer -= 1
             queue.strangers_at_issuer -= reversal.is_stranger
-        reversal.state = REVERSAL_PAUSED
+        reversal.state = SAF_PAUSED
         reversal.level = <uint8_t>level
         pause_ns = queue._pause_of(level)
         reversal.due_ns = now_ns + pause_ns + <int64_t>(random % <uint64_t>(pause_ns // JITTER_PART + 1))
         self._append(&queue.paused[level], number)
 
-    cdef bint hasten(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Make one that is paused ready to be sent; whether it was paused."""
-        cdef Reversal *reversal = &self._pool[number]
-        if reversal.state != REVERSAL_PAUSED:
+        cdef SafEntry *reversal = &self._pool[number]
+        if reversal.state != SAF_PAUSED:
             return False
         self._unlink(&queue.paused[reversal.level], number)
         self._make_ready(queue, number)
         return True
 
-    cdef void seek(self, ReversalQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil:
+    cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil:
         """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up. Those
         that are looked up rarely hold up none of the others."""
-        cdef Reversal *reversal = &self._pool[number]
-        if reversal.state == REVERSAL_READY:
+        cdef SafEntry *reversal = &self._pool[number]
+        if reversal.state == SAF_READY:
             self._unready(queue, number)
-        reversal.state = REVERSAL_SOUGHT
+        reversal.state = SAF_SOUGHT
         reversal.inquiry = 0
         reversal.level = <uint8_t>when
         reversal.due_ns = now_ns + SOUGHT_PAUSES_NS[when]
         self._append(&queue.sought[reversal.level], number)
 
-    cdef uint32_t next_sought(self, ReversalQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
-        """The one whose original has to be looked up now; REVERSAL_NONE when there is none.
+    cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
+        """The one whose original has to be looked up now; SAF_NONE when there is none.
 
         Args:
             queue: Of its link.
@@ -293,16 +293,16 @@ cdef class ReversalStore:
         cdef int level
         for level in range(SOUGHT_END):
             number = queue.sought[level].head
-            if (number != REVERSAL_NONE and self._pool[number].due_ns <= now_ns
+            if (number != SAF_NONE and self._pool[number].due_ns <= now_ns
                     and self._pool[number].position <= durable):
                 return number
-        return REVERSAL_NONE
+        return SAF_NONE
 
-    cdef void take_sought(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void take_sought(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Take one that is looked up now out of its list."""
         self._unlink(&queue.sought[self._pool[number].level], number)
 
-    cdef void release(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void release(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""
         self._make_ready(queue, number)
 
@@ -311,41 +311,41 @@ cdef class ReversalStore:
         self._pool[number].refers_to = original
         self.referring.begin(original)
 
-    cdef void defer(self, ReversalQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
+    cdef void defer(self, SafQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
         """Let one that was to be sent next wait for what refers to its original; it gets in line again soon, so that
         it goes on however that ends."""
-        self._pool[number].state = REVERSAL_DEFERRED
+        self._pool[number].state = SAF_DEFERRED
         self._pool[number].due_ns = now_ns + DEFERRED_NS
         self._append(&queue.deferred, number)
 
-    cdef void follow(self, ReversalQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
+    cdef void follow(self, SafQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""
         self._unready(queue, number)
-        self._pool[number].state = REVERSAL_BEHIND
+        self._pool[number].state = SAF_BEHIND
         self._pool[advice].follower = number + 1
 
-    cdef void remove(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void remove(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Close one that is not at the issuer and shall never be sent again."""
-        cdef Reversal *reversal = &self._pool[number]
+        cdef SafEntry *reversal = &self._pool[number]
         cdef uint32_t advice
-        if reversal.state == REVERSAL_READY:
+        if reversal.state == SAF_READY:
             self._unready(queue, number)
-        elif reversal.state == REVERSAL_PAUSED:
+        elif reversal.state == SAF_PAUSED:
             self._unlink(&queue.paused[reversal.level], number)
-        elif reversal.state == REVERSAL_DEFERRED:
+        elif reversal.state == SAF_DEFERRED:
             self._unlink(&queue.deferred, number)
-        elif reversal.state == REVERSAL_SOUGHT and reversal.inquiry == 0:
+        elif reversal.state == SAF_SOUGHT and reversal.inquiry == 0:
             self._unlink(&queue.sought[reversal.level], number)
-        elif reversal.state == REVERSAL_BEHIND:
+        elif reversal.state == SAF_BEHIND:
             for advice in range(self.top):
-                if self._pool[advice].state != REVERSAL_FREE and self._pool[advice].follower == number + 1:
+                if self._pool[advice].state != SAF_FREE and self._pool[advice].follower == number + 1:
                     self._pool[advice].follower = 0
         self.close(queue, number)
 
-    cdef void close(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void close(self, SafQueue queue, uint32_t number) noexcept nogil:
         """It was acknowledged: nothing is owed any more, and what waited behind it is ready."""
-        cdef Reversal *reversal = &self._pool[number]
-        if reversal.state == REVERSAL_AT_ISSUER:
+        cdef SafEntry *reversal = &self._pool[number]
+        if reversal.state == SAF_AT_ISSUER:
             queue.at_issuer -= 1
             self.all_at_issuer -= 1
             queue.strangers_at_issuer -= reversal.is_stranger
@@ -365,27 +365,27 @@ cdef class ReversalStore:
         free(reversal.source)
         live.reversals -= 1
         reversal.source = NULL
-        reversal.state = REVERSAL_FREE
+        reversal.state = SAF_FREE
         reversal.next = self._free - number - 1
         self._free = number
         self.in_use -= 1
 
-    cdef void _make_ready(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void _make_ready(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Put one at the end of its terminal's lane."""
-        cdef Reversal *reversal = &self._pool[number]
+        cdef SafEntry *reversal = &self._pool[number]
         cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
         cdef uint32_t lane = reversal.terminal % READY_LANES
-        reversal.state = REVERSAL_READY
+        reversal.state = SAF_READY
         self._append(&lanes.lane[lane], number)
         lanes.filled |= <uint32_t>1 << lane
 
-    cdef void _unready(self, ReversalQueue queue, uint32_t number) noexcept nogil:
+    cdef void _unready(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Take one that is ready out of its lane."""
-        cdef Reversal *reversal = &self._pool[number]
+        cdef SafEntry *reversal = &self._pool[number]
         cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
         cdef uint32_t lane = reversal.terminal % READY_LANES
         self._unlink(&lanes.lane[lane], number)
-        if lanes.lane[lane].head == REVERSAL_NONE:
+        if lanes.lane[lane].head == SAF_NONE:
             lanes.filled &= ~(<uint32_t>1 << lane)
 
     cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil:
@@ -400,27 +400,27 @@ cdef class ReversalStore:
         lanes.turn = lane
         number = lanes.lane[lane].head
         self._unlink(&lanes.lane[lane], number)
-        if lanes.lane[lane].head == REVERSAL_NONE:
+        if lanes.lane[lane].head == SAF_NONE:
             lanes.filled &= ~(<uint32_t>1 << lane)
         return number
 
-    cdef void _append(self, ReversalList *reversals, uint32_t number) noexcept nogil:
-        self._pool[number].next = REVERSAL_NONE
+    cdef void _append(self, SafList *reversals, uint32_t number) noexcept nogil:
+        self._pool[number].next = SAF_NONE
         self._pool[number].previous = reversals.tail
-        if reversals.tail == REVERSAL_NONE:
+        if reversals.tail == SAF_NONE:
             reversals.head = number
         else:
             self._pool[reversals.tail].next = number
         reversals.tail = number
 
-    cdef void _unlink(self, ReversalList *reversals, uint32_t number) noexcept nogil:
+    cdef void _unlink(self, SafList *reversals, uint32_t number) noexcept nogil:
         cdef uint32_t next = self._pool[number].next
         cdef uint32_t previous = self._pool[number].previous
-        if previous == REVERSAL_NONE:
+        if previous == SAF_NONE:
             reversals.head = next
         else:
             self._pool[previous].next = next
-        if next == REVERSAL_NONE:
+        if next == SAF_NONE:
             reversals.tail = previous
         else:
             self._pool[next].previous = previous

@@ -14,7 +14,7 @@ from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NoteEvent, NoteQueue
 from switch.machine.numbering cimport Numbering
 from switch.machine.originals cimport Inquiries
-from switch.machine.saf_store cimport ReversalStore
+from switch.machine.saf_store cimport SafStore
 from switch.machine.transaction cimport TransactionTable
 from switch.tables.registry cimport Registry, Terminal
 from switch.tables.risk cimport Risk
@@ -40,9 +40,9 @@ cdef class State:
     cdef uint32_t link_count
     cdef readonly TransactionTable transactions
     cdef readonly DuplicateWindow duplicates
-    cdef readonly ReversalStore reversals
+    cdef readonly SafStore saf
     cdef readonly Inquiries inquiries
-    cdef uint32_t stored_reversal             # entry that was added last; REVERSAL_NONE when that failed
+    cdef uint32_t stored_reversal             # entry that was added last; SAF_NONE when that failed
     cdef readonly Numbering numbering
     cdef readonly bytes acquirer_id           # ASCII digits, field 32
     cdef const uint8_t *acquirer_text         # the same

@@ -10,7 +10,7 @@ from switch.machine.listener import Listener
 from switch.machine.meters import Meters
 from switch.machine.numbering import Numbering
 from switch.machine.originals import Inquiries
-from switch.machine.saf_store import ReversalStore
+from switch.machine.saf_store import SafStore
 from switch.machine.transaction import TransactionTable
 from switch.tables.registry import Registry
 from switch.tables.risk import Risk
@@ -28,7 +28,7 @@ class State:
     links: list[Link]
     transactions: TransactionTable
     duplicates: DuplicateWindow
-    reversals: ReversalStore
+    saf: SafStore
     inquiries: Inquiries
     numbering: Numbering
     acquirer_id: bytes
@@ -47,7 +47,7 @@ class State:
         links: list[Link],
         transactions: TransactionTable,
         duplicates: DuplicateWindow,
-        reversals: ReversalStore,
+        saf: SafStore,
         inquiries: Inquiries,
         numbering: Numbering,
         acquirer_id: str,

@@ -37,7 +37,7 @@ cdef class State:
         journal: Where intents and outcomes are written.
         meters: Counters.
         listeners, links: In the configuration's order, which their numbers follow.
-        transactions, duplicates, reversals, inquiries: Bounded tables.
+        transactions, duplicates, saf, inquiries: Bounded tables.
         numbering: STANs and reference numbers.
         acquirer_id: The acquiring institution's identification code, digits (field 32).
         note: Called with an event's name and a dict of details for the log, between two steps; never with card data or
@@ -55,7 +55,7 @@ cdef class State:
 
     def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
                  Meters meters, list listeners, list links, TransactionTable transactions,
-                 DuplicateWindow duplicates, ReversalStore reversals, Inquiries inquiries, Numbering numbering,
+                 DuplicateWindow duplicates, SafStore saf, Inquiries inquiries, Numbering numbering,
                  str acquirer_id, object note, object seed=None):
         self.calendar = calendar
         self.registry = registry
@@ -72,7 +72,7 @@ cdef class State:
             (<Link>link).late_max = max(1, transactions.room // LATE_SHARES)
         self.transactions = transactions
         self.duplicates = duplicates
-        self.reversals = reversals
+        self.saf = saf
         self.inquiries = inquiries
         self.numbering = numbering
         self.acquirer_id = acquirer_id.encode("ascii")

@@ -1,8 +1,8 @@
 """Payments of which an issuer is told afterwards: advices (0120, 0220) of terminals, and approvals by stand-in.
 
 Both are taken when they are durable and answered at once. From then on the switch owes the issuer an advice, which is
-kept in the store of reversals and sent as they are (``debt``). ADVICE is written before OUTCOME; nothing leaves, to the
-terminal or to the issuer, before both are durable, so an ADVICE without its OUTCOME never happened.
+kept and sent as reversals are (``saf.delivery``). ADVICE is written before OUTCOME; nothing leaves, to the terminal or
+to the issuer, before both are durable, so an ADVICE without its OUTCOME never happened.
 """
 
 from libc.stdint cimport uint8_t, uint32_t

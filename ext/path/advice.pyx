@@ -15,13 +15,13 @@ from switch.machine.listener cimport Listener
 from switch.machine.meters cimport LIMIT_NUMBERS, LIMIT_STANS
 from switch.machine.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
 from switch.machine.request_part cimport RequestPart, fill_request
-from switch.machine.saf_store cimport CAUSE_UNUSABLE, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.machine.saf_store cimport CAUSE_UNUSABLE, NO_LISTENER, SAF_NONE, SafEntry
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.path.forwarding cimport LinkTexts, choose_link, fill_link_slots, first_link, refuse_kind
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.outcome cimport compose_own_answer, refuse, send_answer, set_reason, set_rrn
 from switch.saf.delivery cimport reverse_untold
-from switch.saf.limits cimport can_advise
+from switch.saf.limits cimport has_advice_room
 from switch.tables.registry cimport Merchant
 from switch.tables.risk cimport RiskRequest, risk_request
 from switch.tables.routes cimport ROUTE_NONE
@@ -154,17 +154,17 @@ cdef int _compose_yes(State state, Listener listener, const Terminal *terminal, 
 
 cdef uint32_t _store(State state, Outcome *entry, uint32_t outcome, Link link, uint32_t source_size, uint32_t stan,
                      int told_as, bint stands_in) noexcept:
-    """Put the advice at ``state.aside`` into the store and write it down; REVERSAL_NONE when that cannot be."""
+    """Put the advice at ``state.aside`` into the store and write it down; SAF_NONE when that cannot be."""
     cdef RequestPart request
-    cdef Reversal *advice
+    cdef SafEntry *advice
     cdef uint32_t number
     cdef int64_t position
     fill_request(&request, state.registry, entry)
-    number = state.reversals.add_advice(link.reversals, link.number, entry.key.terminal, state.aside, source_size,
-                                        &request, sizeof(RequestPart), state.calendar.now_ns)
-    if number == REVERSAL_NONE:
-        return REVERSAL_NONE
-    advice = state.reversals.at(number)
+    number = state.saf.add_advice(link.saf, link.number, entry.key.terminal, state.aside, source_size,
+                                  &request, sizeof(RequestPart), state.calendar.now_ns)
+    if number == SAF_NONE:
+        return SAF_NONE
+    advice = state.saf.at(number)
     advice.stan = stan
     advice.stood_in = stands_in
     advice.kind = <uint8_t>told_as
@@ -175,8 +175,8 @@ cdef uint32_t _store(State state, Outcome *entry, uint32_t outcome, Link link, u
     memcpy(advice.authorization_code, state.authorization_code, sizeof(advice.authorization_code))
     position = state.journal.advice(advice)
     if position == POSITION_FAILED:
-        state.reversals.remove(link.reversals, number)
-        return REVERSAL_NONE
+        state.saf.remove(link.saf, number)
+        return SAF_NONE
     advice.position = advice.original = position
     link.hold_stan(stan)
     return number
@@ -191,7 +191,7 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     cdef uint32_t stan, number
     cdef int source_size, size
     cdef int64_t written
-    if not can_advise(state, link, entry.key.terminal):
+    if not has_advice_room(state, link, entry.key.terminal):
         return REASON_SYSTEM_MALFUNCTION
     stan = link.take_stan(state.numbering)
     if stan == 0:
@@ -205,14 +205,14 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
     if size < 0 or not state.duplicates.has_room(outcome, <uint64_t>size + source_size):
         return REASON_SYSTEM_MALFUNCTION
     number = _store(state, entry, outcome, link, <uint32_t>source_size, stan, told_as, stands_in)
-    if number == REVERSAL_NONE:
+    if number == SAF_NONE:
         return REASON_SYSTEM_MALFUNCTION
     entry.link = link.number
     entry.advice = number + 1
     entry.approved = True
     entry.stood_in = stands_in
     entry.unbooked = True
-    entry.intent = state.reversals.at(number).position
+    entry.intent = state.saf.at(number).position
     entry.position = POSITION_NEVER
     memcpy(entry.rrn, state.rrn, sizeof(entry.rrn))
     memcpy(entry.authorization_code, state.authorization_code, sizeof(entry.authorization_code))
@@ -225,11 +225,11 @@ cdef int _accept(State state, TerminalChannel channel, const uint8_t *headers, c
         entry.unbooked = False
         entry.advice = 0
         state.journal.cancelled(entry.intent, entry.intent, CAUSE_UNUSABLE)
-        state.reversals.remove(link.reversals, number)
+        state.saf.remove(link.saf, number)
         link.release_stan(stan)
         return NOT_REFUSED
     entry.position = written
-    state.reversals.at(number).leaves_at = written
+    state.saf.at(number).leaves_at = written
     stats_add(state.meters.stats, state.meters.link[link.number].advices, 1)
     state.meters.transaction(listener.number, link.number, entry.kind, REASON_APPROVED, 0)
     if stands_in:

@@ -19,13 +19,13 @@ from switch.machine.note_queue cimport (
     NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
     NOTE_LINK_UNKNOWN_CODE, NOTE_LINK_UNMATCHED_ANSWER,
 )
-from switch.machine.saf_store cimport CAUSE_LATE, NO_LISTENER, REVERSAL_NONE, Reversal
+from switch.machine.saf_store cimport CAUSE_LATE, NO_LISTENER, SAF_NONE, SafEntry
 from switch.machine.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, TRANSACTION_WAITING, Transaction,
 )
 from switch.path.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
 from switch.path.outcome cimport finish, read_authorization_code
-from switch.saf.delivery cimport acknowledge, pay, postpone, reverse
+from switch.saf.delivery cimport acknowledge, send_due, postpone, reverse
 from switch.wire.fields cimport CLASS_NETWORK, CLASS_REVERSAL, FIELD_AMOUNT, FIELD_RESPONSE_CODE
 from switch.wire.scan cimport FAULT_MISSING, fault_at, read_number, read_text, scan_message
 
@@ -138,7 +138,7 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
     state.transactions.remove(link.waiting, number)
     if transaction.state == TRANSACTION_REVERSAL:
         acknowledge(state, link, number, reason)
-        pay(state, link)
+        send_due(state, link)
         return
     finish(state, number, reason, code, size, &state.answer)
     link.free_stan(transaction.stan)
@@ -177,18 +177,18 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
     if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
             and kind_traits(transaction.kind).reversible and not transaction.settled):
         link.keep_part(transaction, &state.answer)
-        if transaction.reversal != REVERSAL_NONE:
-            _name_late(transaction, state.reversals.at(transaction.reversal))
+        if transaction.reversal != SAF_NONE:
+            _name_late(transaction, state.saf.at(transaction.reversal))
         else:
             memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
             transaction.unreversed = True
     if transaction.unreversed and not _reverse_late(state, link, transaction):
         return                            # tried again when the time of late answers is over, whatever else is said
     _finish_late(state, link, transaction, number)
-    pay(state, link)
+    send_due(state, link)
 
 
-cdef void _name_late(const Transaction *transaction, Reversal *owed) noexcept nogil:
+cdef void _name_late(const Transaction *transaction, SafEntry *owed) noexcept nogil:
     """Let a reversal that is owed name the part that was approved behind it, from its next attempt on."""
     owed.is_approved = True
     owed.overtook = owed.attempts > 0
@@ -210,8 +210,8 @@ cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexce
 
 cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
     """Forget a request whose late answer is no longer waited for: its STAN and its place are free again."""
-    if transaction.reversal != REVERSAL_NONE:
-        state.reversals.at(transaction.reversal).late = 0
+    if transaction.reversal != SAF_NONE:
+        state.saf.at(transaction.reversal).late = 0
     state.transactions.remove(link.late, number)
     link.free_stan(transaction.stan)
     state.transactions.close(number)
@@ -288,12 +288,12 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
         link.free_stan(transaction.stan)
         state.transactions.close(number)
         return
-    state.stored_reversal = REVERSAL_NONE
+    state.stored_reversal = SAF_NONE
     finish(state, number, REASON_ANSWER_MISMATCHED if transaction.mismatch else REASON_TIMEOUT, NULL, 0, NULL)
     transaction.state = TRANSACTION_LATE
     transaction.reversal = state.stored_reversal
-    if transaction.reversal != REVERSAL_NONE:
-        state.reversals.at(transaction.reversal).late = number + 1
+    if transaction.reversal != SAF_NONE:
+        state.saf.at(transaction.reversal).late = number + 1
     _wait_for_late(state, link, number)
     if link.late.count > link.late_max:
         number = link.late.head

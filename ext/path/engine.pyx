@@ -13,16 +13,16 @@ from switch.machine.listener cimport Listener
 from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.machine.originals cimport Original, Wanted
-from switch.machine.saf_store cimport REVERSAL_SOUGHT, Reversal
+from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
 from switch.path.answer cimport expire, handle_link_message
-from switch.path.network cimport begin_link, end_link, give_up, send_network, sign_off_link
+from switch.path.network cimport begin_link, end_link, hang_up_link, send_network, sign_off_link
 from switch.path.original_lookup cimport ask_again, take_wanted, wanted_by_request
 from switch.path.original_recall cimport recall
 from switch.path.request cimport handle_request, resume_request
 from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
-from switch.saf.delivery cimport pay, reverse_unreversed, reverse_untold
-from switch.saf.limits cimport can_owe
+from switch.saf.delivery cimport send_due, reverse_unreversed, reverse_untold
+from switch.saf.limits cimport has_saf_room
 from switch.wire.framing cimport FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, Frame
 
 cdef enum:
@@ -178,7 +178,7 @@ cdef class Engine:
             stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
             self.state.tell(NOTE_LINK_FRAME_ERROR, link.number, status, frame.position, <int64_t>frame.needed,
                             <int64_t>frame.available)
-            give_up(self.state, <LinkChannel>channel, "frame cannot be read")
+            hang_up_link(self.state, <LinkChannel>channel, "frame cannot be read")
         else:
             listener = (<TerminalChannel>channel).listener
             stats_add(meters.stats, meters.listener[listener.number].frame_errors, 1)
@@ -201,8 +201,8 @@ cdef class Engine:
         self._seek()
         for link in self.state.links:
             expire(self.state, link)
-            if link.reversals.depth > link.reversals.at_issuer:
-                pay(self.state, link)
+            if link.saf.depth > link.saf.at_issuer:
+                send_due(self.state, link)
         if self._next_slot == 0 and self.state.calendar.now_ns >= self._next_sweep_ns:
             self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
             self._sweep()
@@ -253,11 +253,11 @@ cdef class Engine:
         cdef Link link = channel.link
         cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
         if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
-            give_up(self.state, channel, "peer does not read")
+            hang_up_link(self.state, channel, "peer does not read")
         elif channel.partial_since_ns and now_ns - channel.partial_since_ns > link.partial_timeout_ns:
-            give_up(self.state, channel, "frame was not finished in time")
+            hang_up_link(self.state, channel, "frame was not finished in time")
         elif link.idle_timeout_ns and quiet_ns > link.idle_timeout_ns:
-            give_up(self.state, channel, "idle")
+            hang_up_link(self.state, channel, "idle")
         elif channel.is_leaving or channel.network_transaction != TRANSACTION_NONE:
             return
         elif channel.phase == PHASE_SIGNING_ON:
@@ -282,10 +282,10 @@ cdef class Engine:
             is_certain: Whether nothing means that there is no such original; else it could not be looked up.
         """
         cdef const Transaction *transaction
-        cdef const Reversal *reversal
+        cdef const SafEntry *reversal
         if not wanted.is_of_request:
-            reversal = self.state.reversals.at(wanted.number)
-            if reversal.state == REVERSAL_SOUGHT and reversal.inquiry == wanted.serial:
+            reversal = self.state.saf.at(wanted.number)
+            if reversal.state == SAF_SOUGHT and reversal.inquiry == wanted.serial:
                 if original is None and not is_certain:
                     original = self._recall_surely(wanted)
                     wanted.asked_at = self.state.journal.newest()
@@ -371,11 +371,11 @@ cdef class Engine:
             full.append("transactions_in_flight_max")
         if state.duplicates.held == state.duplicates.room:
             full.append("duplicate_window_count_max")
-        if not can_owe(state, 1):
+        if not has_saf_room(state, 1):
             full.append("reversals_max")
         return full
 
     @property
     def owed(self):
         """Reversals that no issuer has acknowledged yet."""
-        return self.state.reversals.in_use
+        return self.state.saf.in_use

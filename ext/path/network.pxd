@@ -17,7 +17,7 @@ cdef void begin_link(State state, LinkChannel channel) noexcept
 cdef void end_link(State state, LinkChannel channel) noexcept
 """A link's connection is gone."""
 
-cdef void give_up(State state, LinkChannel channel, str reason) noexcept
+cdef void hang_up_link(State state, LinkChannel channel, str reason) noexcept
 """Hang a connection up: from here on it gets no more work, though it is there until its output has left."""
 
 cdef void sign_off_link(State state, LinkChannel channel) noexcept

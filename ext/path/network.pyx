@@ -21,7 +21,7 @@ from switch.machine.note_queue cimport (
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
 from switch.path.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
-from switch.saf.delivery cimport pay
+from switch.saf.delivery cimport send_due
 from switch.tables.registry cimport TERMINAL_ID_MAX
 from switch.wire.hexadecimal cimport hex_digit
 from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, fill_slot
@@ -86,7 +86,7 @@ cdef void _take_into_use(State state, LinkChannel channel) noexcept:
         link.state = LINK_UP
         link.timeouts_in_a_row = 0
         state.tell(NOTE_LINK_UP, link.number)
-    pay(state, link)
+    send_due(state, link)
 
 
 cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
@@ -98,7 +98,7 @@ cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
         state.tell(NOTE_LINK_DOWN, link.number)
 
 
-cdef void give_up(State state, LinkChannel channel, str reason) noexcept:
+cdef void hang_up_link(State state, LinkChannel channel, str reason) noexcept:
     _take_out_of_use(state, channel)
     channel.hang_up(reason)
 
@@ -155,7 +155,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
         return
     if composer is None:
         state.tell(NOTE_NETWORK_MESSAGE_UNKNOWN, link.number, kind)
-        give_up(state, channel, "the dialect has no such network management message")
+        hang_up_link(state, channel, "the dialect has no such network management message")
         return
     stan = link.take_stan(state.numbering)
     number = state.transactions.open() if stan else TRANSACTION_NONE
@@ -181,7 +181,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
         state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
         state.transactions.close(number)
-        give_up(state, channel, "network management message cannot be composed")
+        hang_up_link(state, channel, "network management message cannot be composed")
         return
     link.put_stan(stan, number)
     channel.network_transaction = number
@@ -202,7 +202,7 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
         stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
         state.tell(NOTE_NETWORK_MESSAGE_REFUSED, link.number, kind, reason)
         refused = "issuer refused the sign-on" if kind == KIND_SIGN_ON else "issuer refused the echo test"
-        give_up(state, channel, refused)
+        hang_up_link(state, channel, refused)
     elif channel.phase == PHASE_SIGNING_OFF:
         send_network(state, channel, KIND_SIGN_OFF)
     elif kind == KIND_SIGN_ON or (link.state == LINK_SUSPENDED and channel.phase == PHASE_READY):
@@ -219,7 +219,7 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
     state.tell(NOTE_NETWORK_MESSAGE_NOT_ANSWERED, link.number, kind)
     if channel is not None:
         channel.network_transaction = TRANSACTION_NONE
-        give_up(state, channel, "issuer did not answer")
+        hang_up_link(state, channel, "issuer did not answer")
 
 
 cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept:

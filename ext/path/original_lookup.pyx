@@ -15,7 +15,7 @@ from switch.machine.listener cimport Listener
 from switch.machine.meters cimport LIMIT_ORIGINALS, LIMIT_TRANSACTIONS
 from switch.machine.naming cimport occasion_of, read_naming
 from switch.machine.originals cimport Inquiries, Referred, Wanted
-from switch.machine.saf_store cimport REVERSAL_NONE, Reversal
+from switch.machine.saf_store cimport SAF_NONE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, NaturalKey, Transaction
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_recall cimport set_moment
@@ -107,16 +107,16 @@ cdef list take_wanted(State state):
     most = len(found) + ASKED_AT_ONCE_MAX
     for link in state.links:
         while len(found) < most:
-            number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, durable)
-            if number == REVERSAL_NONE:
+            number = state.saf.next_sought(link.saf, state.calendar.now_ns, durable)
+            if number == SAF_NONE:
                 break
-            state.reversals.take_sought(link.reversals, number)
+            state.saf.take_sought(link.saf, number)
             found.append(wanted_by_reversal(state, number))
     return found
 
 
 cdef Wanted wanted_by_reversal(State state, uint32_t number):
-    cdef Reversal *reversal = state.reversals.at(number)
+    cdef SafEntry *reversal = state.saf.at(number)
     cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
     cdef Wanted wanted = Wanted.__new__(Wanted)
     cdef uint8_t terminal[TERMINAL_ID_DIGITS]

@@ -4,14 +4,14 @@ from libc.stdint cimport int64_t, uint8_t
 from switch.machine.duplicate cimport Outcome
 from switch.machine.naming cimport Candidate, Naming
 from switch.machine.originals cimport Original
-from switch.machine.saf_store cimport Reversal
+from switch.machine.saf_store cimport SafEntry
 from switch.machine.state cimport State
 
 
 cdef void describe_candidate(State state, const Outcome *entry, Candidate *candidate) noexcept nogil
 """A transaction of the duplicate window as something that may be meant. What ``candidate`` points to is borrowed."""
 
-cdef void describe_advice(State state, const Reversal *advice, uint8_t *pan, Candidate *candidate) noexcept nogil
+cdef void describe_advice(State state, const SafEntry *advice, uint8_t *pan, Candidate *candidate) noexcept nogil
 """A payment of which an advice of the store tells, as the same; its card number in digits is kept at ``pan``, which has
 room for ``PAN_MAX`` of them and one more."""
 

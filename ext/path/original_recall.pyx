@@ -8,7 +8,7 @@ from switch.machine.link cimport Link
 from switch.machine.naming cimport LIKE_NOT, describe_request, likeness
 from switch.machine.originals cimport VOIDS, Choice
 from switch.machine.request_part cimport RequestPart, fill_request
-from switch.machine.saf_store cimport REVERSAL_NONE
+from switch.machine.saf_store cimport SAF_NONE
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
 from switch.saf.delivery cimport advice_of
 from switch.tables.registry cimport Terminal
@@ -33,7 +33,7 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
     candidate.approved_minor = entry.approved_minor
 
 
-cdef void describe_advice(State state, const Reversal *advice, uint8_t *pan, Candidate *candidate) noexcept nogil:
+cdef void describe_advice(State state, const SafEntry *advice, uint8_t *pan, Candidate *candidate) noexcept nogil:
     cdef const RequestPart *request = <const RequestPart *>advice.request
     describe_request(request, pan, candidate)
     candidate.rrn = advice.rrn
@@ -77,7 +77,7 @@ cdef Original _original_of(State state, uint32_t number):
         return None
     original.has_ended = entry.state == OUTCOME_FINISHED
     original.is_approved = entry.approved
-    original.is_unbooked = entry.unbooked and advice_of(state, number) == REVERSAL_NONE
+    original.is_unbooked = entry.unbooked and advice_of(state, number) == SAF_NONE
     original.approved_minor = entry.approved_minor
     original.is_taken_back = entry.reversed
     _count_references(state, original)
@@ -97,14 +97,14 @@ cdef int _count_references(State state, Original original) except -1:
         other = state.duplicates.at(number)
         if (other.state != OUTCOME_FREE and other.refers_to in standing and VOIDS >> other.kind & 1 and stands(other)
                 and not VOIDS >> state.duplicates.at(standing[other.refers_to]).kind & 1):
-            if other.state == OUTCOME_FINISHED and not other.given_up:
+            if other.state == OUTCOME_FINISHED and not other.closed_by_operator:
                 del standing[other.refers_to]
             else:
                 original.is_undecided = True
     for number in standing.values():
         other = state.duplicates.at(number)
         original.count(other.kind, other.amount_minor, other.approved_minor)
-        original.is_undecided |= other.state == OUTCOME_IN_FLIGHT or other.given_up
+        original.is_undecided |= other.state == OUTCOME_IN_FLIGHT or other.closed_by_operator
     return 0
 
 

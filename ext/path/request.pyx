@@ -45,8 +45,8 @@ from switch.path.network cimport answer_terminal
 from switch.path.original_lookup cimport ask_again, refer, stop_waiting, wait_for_original
 from switch.path.original_recall cimport recall, set_moment
 from switch.path.outcome cimport finish_reversal, finish_unsent, refuse, refuse_at, repeat
-from switch.path.terminal_reversal cimport given_up, note_ties, take_back, take_back_found
-from switch.saf.limits cimport can_owe, count_no_place
+from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal, reverse_found
+from switch.saf.limits cimport has_saf_room, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.tables.risk cimport RiskRequest, risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
@@ -186,8 +186,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
     if outcome != OUTCOME_NONE:
         _handle_duplicate(state, channel, frame, terminal, kind, outcome, fingerprint)
         return
-    position = given_up(state, listener.tables, terminal_number, stan, amount_minor)
-    if kind != KIND_REVERSAL and position != POSITION_FAILED:
+    if kind != KIND_REVERSAL and is_overtaken(state, listener.tables, terminal_number, stan, amount_minor, &position):
         # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now. Of an
         # advice no issuer is told then, and its terminal need not send it again.
         refuse_at(state, channel, frame.headers, terminal, kind,
@@ -203,7 +202,7 @@ cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *fr
         outcome = state.duplicates.open_brief(&key)
     _describe(state, state.duplicates.at(outcome), listener, kind, fingerprint, amount_minor)
     if reason == NOT_REFUSED and kind == KIND_REVERSAL:
-        take_back(state, channel, frame.headers, terminal, outcome)
+        take_terminal_reversal(state, channel, frame.headers, terminal, outcome)
         return
     if reason == NOT_REFUSED:
         reason = _forward(state, channel, frame.headers, terminal, terminal_number, kind, outcome, amount_minor)
@@ -230,7 +229,7 @@ cdef bint _has_room(State state) noexcept:
     if state.transactions.in_use == state.transactions.room:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TRANSACTIONS], 1)
         return False
-    if not can_owe(state, 1):
+    if not has_saf_room(state, 1):
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_REVERSALS], 1)
         return False
     return True
@@ -411,7 +410,7 @@ cdef void resume_request(State state, uint32_t number, Original original, bint i
         if original is None and not is_certain:
             reason = REASON_SYSTEM_MALFUNCTION
         else:
-            reason = take_back_found(state, original, transaction.amount_minor)
+            reason = reverse_found(state, original, transaction.amount_minor)
         finish_reversal(state, channel, transaction.headers, terminal, reason, outcome)
     else:
         reason = REASON_TIMEOUT           # its terminal has taken it back meanwhile: no issuer hears of it

@@ -14,11 +14,11 @@ from switch.machine.state cimport State
 from switch.tables.registry cimport Terminal
 
 cdef enum:
-    CLASS_GIVEN_UP = 10           # no MTI has it: what a reversal named before it came
+    CLASS_OVERTAKEN = 10           # no MTI has it: what a reversal named before it came
 
 
-cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                    uint32_t outcome) noexcept
+cdef void take_terminal_reversal(State state, TerminalChannel channel, const uint8_t *headers,
+                                 const Terminal *terminal, uint32_t outcome) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
 cdef void note_ties(State state, Outcome *entry, Original original) noexcept
@@ -33,9 +33,9 @@ cdef void recall_reversal(State state, Link link) noexcept
 """Where nobody reads the journal back: look the original of the next reversal of a link up in memory, if there is time
 for that now."""
 
-cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept
+cdef int reverse_found(State state, Original original, int64_t amount_minor) noexcept
 """The same of a reversal that waited with its answer; REASON_APPROVED, or why it is refused."""
 
-cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_number, int64_t stan,
-                      int64_t amount_minor) noexcept nogil
-"""Whether a terminal has reversed a request before it came: the journal position of that, or POSITION_FAILED."""
+cdef bint is_overtaken(State state, DialectTables tables, uint32_t terminal_number, int64_t stan, int64_t amount_minor,
+                       int64_t *position) noexcept nogil
+"""Whether a terminal has reversed ``state.request`` before it came, and at which journal position that stands."""

@@ -20,8 +20,8 @@ from switch.machine.originals cimport VOIDS, Wanted
 from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.machine.restored_copies cimport Mender
 from switch.machine.saf_store cimport (
-    CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_WITHHELD, NO_LISTENER, REVERSAL_NONE, SOUGHT_AGAIN, SOUGHT_NOW, SOUGHT_RARELY,
-    Reversal,
+    CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_WITHHELD, NO_LISTENER, SAF_NONE, SOUGHT_AGAIN, SOUGHT_NOW, SOUGHT_RARELY,
+    SafEntry,
 )
 from switch.machine.transaction cimport TRANSACTION_SEEKING, NaturalKey
 from switch.path.identity cimport NOT_REFUSED
@@ -29,7 +29,7 @@ from switch.path.original_lookup cimport check_taking_back, link_named, wait_for
 from switch.path.original_recall cimport describe_advice, describe_candidate, recall, set_moment
 from switch.path.outcome cimport finish_reversal
 from switch.saf.delivery cimport (
-    give_up, note_taken_back, pay, reverse, reverse_advice, reverse_outcome, take_back_advice,
+    drop_entry, note_taken_back, send_due, reverse, reverse_advice, reverse_outcome, take_back_advice,
 )
 from switch.saf.limits cimport can_pass_on, can_take_back, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE
@@ -47,8 +47,8 @@ cdef enum:
     UNSURE_SECONDS = 60           # so long a look-up that brings neither yes nor no is tried again
 
 
-cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                    uint32_t outcome) noexcept:
+cdef void take_terminal_reversal(State state, TerminalChannel channel, const uint8_t *headers,
+                                 const Terminal *terminal, uint32_t outcome) noexcept:
     cdef const NaturalKey *key = &state.duplicates.at(outcome).key
     cdef Naming naming
     cdef uint32_t original, advice
@@ -61,11 +61,11 @@ cdef void take_back(State state, TerminalChannel channel, const uint8_t *headers
         finish_reversal(state, channel, headers, terminal, REASON_INVALID_AMOUNT, outcome)
         return
     original = _find_original(state, key, &naming)
-    advice = _find_advice(state, key, &naming) if original == OUTCOME_NONE else REVERSAL_NONE
-    if advice != REVERSAL_NONE:
-        if _differs(&naming, (<const RequestPart *>state.reversals.at(advice).request).amount_minor):
+    advice = _find_advice(state, key, &naming) if original == OUTCOME_NONE else SAF_NONE
+    if advice != SAF_NONE:
+        if _differs(&naming, (<const RequestPart *>state.saf.at(advice).request).amount_minor):
             reason = REASON_INVALID_AMOUNT
-        elif state.inquiries.refuses_excess and state.reversals.at(advice).is_referred:
+        elif state.inquiries.refuses_excess and state.saf.at(advice).is_referred:
             reason = _look_first(state, channel, headers, key.terminal, outcome, &naming)
         elif not can_take_back(state) or reverse_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
             reason = REASON_SYSTEM_MALFUNCTION
@@ -141,19 +141,19 @@ cdef uint32_t _find_original(State state, const NaturalKey *own, const Naming *n
 
 
 cdef uint32_t _find_advice(State state, const NaturalKey *own, const Naming *naming) noexcept nogil:
-    """The advice of a payment that is named, and that the duplicate window has forgotten; REVERSAL_NONE when there is
+    """The advice of a payment that is named, and that the duplicate window has forgotten; SAF_NONE when there is
     none, or when the journal has to say which payment is meant."""
     cdef const uint8_t *terminal = state.registry.terminal(own.terminal).id
-    cdef uint32_t number = state.reversals.first_advice(terminal, naming.stan)
-    cdef uint32_t found = REVERSAL_NONE
+    cdef uint32_t number = state.saf.first_advice(terminal, naming.stan)
+    cdef uint32_t found = SAF_NONE
     cdef uint32_t alike = 0
     cdef int best = LIKE_NOT
     cdef int like
     cdef uint8_t pan[PAN_MAX + 1]
     cdef Candidate candidate
-    cdef const Reversal *advice
-    while number != REVERSAL_NONE:
-        advice = state.reversals.at(number)
+    cdef const SafEntry *advice
+    while number != SAF_NONE:
+        advice = state.saf.at(number)
         describe_advice(state, advice, pan, &candidate)
         like = likeness(naming, &candidate)
         # As where the journal is asked: what is only loosely alike, and was taken back, is not what is meant.
@@ -164,15 +164,15 @@ cdef uint32_t _find_advice(State state, const NaturalKey *own, const Naming *nam
                 found = number
         number = advice.next_advice
     if best < LIKE_EXACT and (alike > 1 or state.journal.is_searched):
-        return REVERSAL_NONE
+        return SAF_NONE
     return found
 
 
 cdef uint32_t _find_advice_at(State state, Original original) noexcept nogil:
-    """The advice of the store that tells of an original; REVERSAL_NONE when none is owed."""
-    cdef uint32_t number = state.reversals.first_advice(original.request.terminal, original.request.stan)
-    while number != REVERSAL_NONE and state.reversals.at(number).original != original.position:
-        number = state.reversals.at(number).next_advice
+    """The advice of the store that tells of an original; SAF_NONE when none is owed."""
+    cdef uint32_t number = state.saf.first_advice(original.request.terminal, original.request.stan)
+    while number != SAF_NONE and state.saf.at(number).original != original.position:
+        number = state.saf.at(number).next_advice
     return number
 
 
@@ -204,8 +204,8 @@ cdef void note_ties(State state, Outcome *entry, Original original) noexcept:
     if number != OUTCOME_NONE:
         state.duplicates.at(number).has_ties = True
     number = _find_advice_at(state, original)
-    if number != REVERSAL_NONE:
-        state.reversals.at(number).is_referred = True
+    if number != SAF_NONE:
+        state.saf.at(number).is_referred = True
 
 
 # --- accepting --------------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     key.occasion = fold(key.occasion, <const uint8_t *>&naming.amount_minor, sizeof(naming.amount_minor))
     key.terminal = terminal_number
     key.stan = naming.stan
-    key.message_class = CLASS_GIVEN_UP
+    key.message_class = CLASS_OVERTAKEN
     key._padding = 0
     if state.duplicates.find(&key) != OUTCOME_NONE:
         return REASON_APPROVED
@@ -242,19 +242,20 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     return REASON_SYSTEM_MALFUNCTION if position == POSITION_FAILED else REASON_APPROVED
 
 
-cdef int64_t given_up(State state, DialectTables tables, uint32_t terminal_number, int64_t stan,
-                      int64_t amount_minor) noexcept nogil:
+cdef bint is_overtaken(State state, DialectTables tables, uint32_t terminal_number, int64_t stan, int64_t amount_minor,
+                       int64_t *position) noexcept nogil:
     cdef NaturalKey key
     cdef uint32_t number
     key.terminal = terminal_number
     key.stan = <uint32_t>stan
-    key.message_class = CLASS_GIVEN_UP
+    key.message_class = CLASS_OVERTAKEN
     key._padding = 0
     number = state.duplicates.find_like(&key, moment_of(tables, &state.request), state.pan, state.pan_digits,
                                         amount_minor)
     if number == OUTCOME_NONE:
-        return POSITION_FAILED
-    return state.duplicates.at(number).position
+        return False
+    position[0] = state.duplicates.at(number).position
+    return True
 
 
 cdef int _look_first(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
@@ -262,7 +263,7 @@ cdef int _look_first(State state, TerminalChannel channel, const uint8_t *header
     """Look the original of a reversal up before it is answered; WAITS, or the reason of its answer."""
     cdef int reason
     if not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
-        return take_back_found(state, recall(state, naming, False), naming.amount_minor)
+        return reverse_found(state, recall(state, naming, False), naming.amount_minor)
     reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome, naming.amount_minor)
     return WAITS if reason == NOT_REFUSED else reason
 
@@ -290,7 +291,7 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *he
     if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
                0, 0, CAUSE_TERMINAL, False) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
-    state.reversals.seek(link.reversals, state.stored_reversal, state.calendar.now_ns, SOUGHT_NOW)
+    state.saf.seek(link.saf, state.stored_reversal, state.calendar.now_ns, SOUGHT_NOW)
     if not state.journal.is_searched:
         recall_reversal(state, link)
     return REASON_APPROVED
@@ -324,7 +325,7 @@ cdef int64_t _take_back_stored(State state, Original original) noexcept:
     cdef uint8_t pan[PAN_MAX + 1]
     cdef Mender mender
     cdef Link link
-    if number != REVERSAL_NONE:
+    if number != SAF_NONE:
         return take_back_advice(state, number, CAUSE_TERMINAL)
     link = <Link>link_named(state, original.link)
     if link is None:
@@ -344,26 +345,25 @@ cdef int64_t _take_back_stored(State state, Original original) noexcept:
 
 cdef void _seek_again(State state, uint32_t number, int when) noexcept:
     """Look the original of a reversal of the store up once more."""
-    state.reversals.seek((<Link>state.links[state.reversals.at(number).link]).reversals, number,
-                         state.calendar.now_ns, when)
+    state.saf.seek((<Link>state.links[state.saf.at(number).link]).saf, number, state.calendar.now_ns, when)
 
 
 cdef void _withhold(State state, uint32_t number, Original original, int reason) noexcept:
     """Never send a reversal that its terminal was promised: what stands besides forbids it."""
-    cdef const Reversal *reversal = state.reversals.at(number)
+    cdef const SafEntry *reversal = state.saf.at(number)
     if state.journal.cancelled(reversal.position, original.position, CAUSE_WITHHELD) == POSITION_FAILED:
         _seek_again(state, number, SOUGHT_AGAIN)
         return
     state.tell_of(NOTE_REVERSAL_WITHHELD, reversal.link, original.rrn, reason)
     stats_add(state.meters.stats, state.meters.link[reversal.link].promises_withheld, 1)
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
-    give_up(state, number)
+    drop_entry(state, number)
 
 
 cdef bint _seek_the_unsure(State state, uint32_t number) noexcept:
     """Look once more for what a look-up could not tell of: for a while, and for ever where one has found it before.
     False when that has been tried for long enough."""
-    cdef Reversal *reversal = state.reversals.at(number)
+    cdef SafEntry *reversal = state.saf.at(number)
     if reversal.unsure_since_ns == 0:
         reversal.unsure_since_ns = state.calendar.now_ns
     if state.calendar.now_ns - reversal.unsure_since_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000:
@@ -376,7 +376,7 @@ cdef bint _seek_the_unsure(State state, uint32_t number) noexcept:
 
 
 cdef void settle_reversal(State state, uint32_t number, Original original, bint is_certain, int64_t asked_at) noexcept:
-    cdef Reversal *reversal = state.reversals.at(number)
+    cdef SafEntry *reversal = state.saf.at(number)
     cdef Link link = <Link>state.links[reversal.link]
     cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
     cdef int64_t amount_minor = -1
@@ -400,8 +400,8 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
             return
         stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN],
                   1)
-        state.reversals.release(link.reversals, number)
-        pay(state, link)
+        state.saf.release(link.saf, number)
+        send_due(state, link)
         return
     reason = check_taking_back(state, original)
     if reason != NOT_REFUSED:
@@ -418,24 +418,24 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
         _seek_again(state, number, SOUGHT_AGAIN if is_new else SOUGHT_RARELY)
         return
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
-    give_up(state, number)
+    drop_entry(state, number)
     for link in state.links:
-        if link.reversals.depth > link.reversals.at_issuer:
-            pay(state, link)
+        if link.saf.depth > link.saf.at_issuer:
+            send_due(state, link)
 
 
 cdef void recall_reversal(State state, Link link) noexcept:
     cdef Wanted wanted
-    cdef uint32_t number = state.reversals.next_sought(link.reversals, state.calendar.now_ns, state.journal.newest())
-    if (number == REVERSAL_NONE
+    cdef uint32_t number = state.saf.next_sought(link.saf, state.calendar.now_ns, state.journal.newest())
+    if (number == SAF_NONE
             or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())):
         return
-    state.reversals.take_sought(link.reversals, number)
+    state.saf.take_sought(link.saf, number)
     wanted = wanted_by_reversal(state, number)
     settle_reversal(state, wanted.number, recall(state, &wanted.naming, False), True, state.journal.newest())
 
 
-cdef int take_back_found(State state, Original original, int64_t amount_minor) noexcept:
+cdef int reverse_found(State state, Original original, int64_t amount_minor) noexcept:
     cdef int reason
     if original is None:
         stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND], 1)

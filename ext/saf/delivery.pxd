@@ -4,7 +4,7 @@ were not asked about, sent until they are acknowledged."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.machine.duplicate cimport Outcome
 from switch.machine.link cimport Link, LinkChannel
-from switch.machine.saf_store cimport Reversal
+from switch.machine.saf_store cimport SafEntry
 from switch.machine.state cimport State
 from switch.machine.transaction cimport Transaction
 from switch.wire.scan cimport MessageIndex
@@ -22,11 +22,11 @@ request that is not known here: that has no reference number yet, ``rrn`` is NUL
 back, or 0, and ``refers_to`` of what that refers to; ``cause`` a ``ReversalCause``; ``is_unbooked``: it was approved
 here, and its issuer has not taken note of that. Its journal position, or POSITION_FAILED."""
 
-cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept
+cdef void hold_stans(State state, Link link, SafEntry *reversal) noexcept
 """Until a reversal of the store ends nobody else gets its STAN, nor that of the request that it takes back."""
 
 cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil
-"""Entry of the store of the advice that tells of an outcome; REVERSAL_NONE when none is owed any more."""
+"""Entry of the store of the advice that tells of an outcome; SAF_NONE when none is owed any more."""
 
 cdef void note_taken_back(State state, int64_t position, int kind, int64_t original) noexcept nogil
 """What takes an original of that kind back stands at a journal position: look-ups of before know less."""
@@ -52,7 +52,7 @@ cdef void reverse_unreversed(State state) noexcept
 cdef void uncount(State state, Outcome *entry) noexcept nogil
 """Take back what risk control counted for a request that was not approved, or whose approval is reversed."""
 
-cdef void pay(State state, Link link) noexcept
+cdef void send_due(State state, Link link) noexcept
 """Send what is owed to a link as far as its window and its connections allow."""
 
 cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexcept
@@ -66,5 +66,6 @@ those by which the issuer says that it could not take note."""
 cdef void postpone(State state, Link link, uint32_t number) noexcept
 """The attempt that transaction ``number`` carries was not answered."""
 
-cdef void give_up(State state, uint32_t number) noexcept
-"""An operator gives up an entry of the store that is not at the issuer; that is written down already."""
+cdef void drop_entry(State state, uint32_t number) noexcept
+"""Take an entry out of the store that is not at the issuer, and that is sent no more: an operator has closed it, or a
+look-up has shown what it takes back to be another's; that is written down already."""

@@ -22,7 +22,7 @@ from switch.machine.note_queue cimport (
 from switch.machine.originals cimport ANY_ORIGINAL, VOIDS
 from switch.machine.request_part cimport RequestPart, unpack_digits
 from switch.machine.saf_store cimport (
-    APPROVED_CAUSES, CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, REVERSAL_FREE, REVERSAL_NONE, Reversal,
+    APPROVED_CAUSES, CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, SAF_FREE, SAF_NONE, SafEntry,
 )
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_REVERSAL, Transaction
@@ -54,19 +54,19 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
         if stan == 0:
             state.tell(NOTE_REVERSAL_WITHOUT_STAN, link.number)
             return POSITION_FAILED
-    cdef uint32_t number = state.reversals.add(link.reversals, link.number, terminal, listener != NO_LISTENER, source,
-                                               source_size, state.calendar.now_ns)
+    cdef uint32_t number = state.saf.add(link.saf, link.number, terminal, listener != NO_LISTENER, source,
+                                         source_size, state.calendar.now_ns)
     state.stored_reversal = number
-    if number == REVERSAL_NONE:
+    if number == SAF_NONE:
         state.tell(NOTE_REVERSAL_STORE_FULL, link.number)
         return POSITION_FAILED
-    cdef Reversal *reversal = state.reversals.at(number)
+    cdef SafEntry *reversal = state.saf.at(number)
     reversal.stan = stan
     reversal.cause = <uint8_t>cause
     reversal.is_unbooked = is_unbooked
     reversal.listener = listener
     if listener == NO_LISTENER:
-        reversal.bookable_until_ns = state.calendar.now_ns + link.reversals.horizon_ns
+        reversal.bookable_until_ns = state.calendar.now_ns + link.saf.horizon_ns
     hold_stans(state, link, reversal)
     reversal.pan_digits = <uint8_t>pan_digits
     memcpy(reversal.pan, pan, pan_digits)
@@ -77,19 +77,19 @@ cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
     if authorization_code != NULL:
         memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
     reversal.original = original
-    state.reversals.refer(number, refers_to)
+    state.saf.refer(number, refers_to)
     reversal.position = reversal.leaves_at = state.journal.reversal(reversal)
     if reversal.position == POSITION_FAILED:
         # Nothing that is not written down may leave, nor stand in the way of what may.
-        state.stored_reversal = REVERSAL_NONE
+        state.stored_reversal = SAF_NONE
         _release_stans(link, reversal)
-        state.reversals.remove(link.reversals, number)
+        state.saf.remove(link.saf, number)
         return POSITION_FAILED
     stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
     return reversal.position
 
 
-cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept:
+cdef void hold_stans(State state, Link link, SafEntry *reversal) noexcept:
     cdef int64_t original = -1
     if (reversal.listener == NO_LISTENER and scan_message(link.tables.spec, reversal.source, reversal.source_size,
                                                           &state.sent, &state.fault) == 0):
@@ -99,31 +99,31 @@ cdef void hold_stans(State state, Link link, Reversal *reversal) noexcept:
     link.hold_stan(reversal.original_stan)
 
 
-cdef void _release_stans(Link link, const Reversal *reversal) noexcept nogil:
+cdef void _release_stans(Link link, const SafEntry *reversal) noexcept nogil:
     link.release_stan(reversal.stan)
     link.release_stan(reversal.original_stan)
 
 
 cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil:
     cdef const Outcome *entry = state.duplicates.at(outcome)
-    cdef const Reversal *advice
+    cdef const SafEntry *advice
     if entry.advice == 0:
-        return REVERSAL_NONE
-    advice = state.reversals.at(entry.advice - 1)
-    if (advice.state == REVERSAL_FREE or not advice.is_advice or advice.outcome != outcome
+        return SAF_NONE
+    advice = state.saf.at(entry.advice - 1)
+    if (advice.state == SAF_FREE or not advice.is_advice or advice.outcome != outcome
             or advice.outcome_serial != entry.serial):
-        return REVERSAL_NONE
+        return SAF_NONE
     return entry.advice - 1
 
 
 cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
-    cdef Reversal *advice = state.reversals.at(number)
+    cdef SafEntry *advice = state.saf.at(number)
     cdef const RequestPart *request = <const RequestPart *>advice.request
     cdef Link link = <Link>state.links[advice.link]
     cdef uint8_t pan[PAN_MAX + 1]
     cdef int64_t position
     if advice.follower:
-        return state.reversals.at(advice.follower - 1).position       # taken back before
+        return state.saf.at(advice.follower - 1).position       # taken back before
     unpack_digits(request.pan, request.pan_digits, pan)
     if advice.attempts == 0 and not advice.resumed:
         position = state.journal.cancelled(advice.position, advice.original, cause)
@@ -140,30 +140,30 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
         stats_add(state.meters.stats, state.meters.link[link.number].advices_cancelled, 1)
         _close_advice(state, link, number)
     else:
-        state.reversals.follow(link.reversals, state.stored_reversal, number)
+        state.saf.follow(link.saf, state.stored_reversal, number)
     return position
 
 
-cdef void give_up(State state, uint32_t number) noexcept:
-    cdef Reversal *reversal = state.reversals.at(number)
+cdef void drop_entry(State state, uint32_t number) noexcept:
+    cdef SafEntry *reversal = state.saf.at(number)
     cdef Link link = <Link>state.links[reversal.link]
     if reversal.is_advice:
         _close_advice(state, link, number)
         return
     if reversal.late:
-        state.transactions.at(reversal.late - 1).reversal = REVERSAL_NONE
+        state.transactions.at(reversal.late - 1).reversal = SAF_NONE
     _release_stans(link, reversal)
-    state.reversals.remove(link.reversals, number)
+    state.saf.remove(link.saf, number)
 
 
 cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
     """The issuer knows of it, or never will."""
-    cdef Reversal *advice = state.reversals.at(number)
+    cdef SafEntry *advice = state.saf.at(number)
     cdef const RequestPart *request = <const RequestPart *>advice.request
     if advice.stood_in and link.stand_in is not None:
         link.stand_in.settle(request.currency, request.amount_minor)
     _release_stans(link, advice)
-    state.reversals.remove(link.reversals, number)
+    state.saf.remove(link.saf, number)
 
 
 cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
@@ -176,13 +176,13 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     if not entry.approved or entry.reversed:
         return 0
     advice = advice_of(state, outcome)
-    if advice == REVERSAL_NONE and entry.sent_size == 0:
+    if advice == SAF_NONE and entry.sent_size == 0:
         if not (kind_traits(entry.kind).reversible or kind_traits(entry.kind).is_advice):
             return 0
         # Of before a restart, and of a link that the configuration has no more: it must not pass for taken back.
         state.tell_of(NOTE_REVERSAL_WITHOUT_REQUEST, -1, entry.rrn)
         return POSITION_FAILED
-    if advice != REVERSAL_NONE:
+    if advice != SAF_NONE:
         position = take_back_advice(state, advice, cause)
     else:
         link = <Link>state.links[entry.link]
@@ -202,7 +202,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
 
 
 cdef int64_t reverse_advice(State state, uint32_t number, int cause) noexcept:
-    cdef const Reversal *advice = state.reversals.at(number)
+    cdef const SafEntry *advice = state.saf.at(number)
     cdef int64_t original = advice.original
     cdef int kind = (<const RequestPart *>advice.request).kind
     cdef int64_t position
@@ -226,7 +226,7 @@ cdef void reverse_untold(State state, uint32_t outcome) noexcept:
         return
     if ties == TIES_NONE and reverse_outcome(state, outcome, CAUSE_UNTOLD) != POSITION_FAILED:
         return
-    if entry.sent_size or advice_of(state, outcome) != REVERSAL_NONE:
+    if entry.sent_size or advice_of(state, outcome) != SAF_NONE:
         # As if it still were to be told: it is not forgotten meanwhile, and room for its reversal is kept.
         state.unreversed.append((outcome, state.duplicates.will_tell(outcome)))
 
@@ -254,31 +254,31 @@ cdef void uncount(State state, Outcome *entry) noexcept nogil:
     entry.asked_ns = 0
 
 
-cdef void pay(State state, Link link) noexcept:
+cdef void send_due(State state, Link link) noexcept:
     cdef LinkChannel channel
     cdef uint32_t number
     while link.state == LINK_UP and state.transactions.in_use < state.transactions.room:
         channel = link.next_channel()
         if channel is None:
             return
-        number = state.reversals.next_ready(link.reversals, state.calendar.now_ns)
-        if number == REVERSAL_NONE:
+        number = state.saf.next_ready(link.saf, state.calendar.now_ns)
+        if number == SAF_NONE:
             return
-        if _must_wait(state, state.reversals.at(number)):
-            state.reversals.defer(link.reversals, number, state.calendar.now_ns)
+        if _must_wait(state, state.saf.at(number)):
+            state.saf.defer(link.saf, number, state.calendar.now_ns)
             continue
         if _send(state, link, channel, number) != 0:
-            state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
+            state.saf.pause(link.saf, number, state.calendar.now_ns, state.random())
 
 
-cdef bint _must_wait(State state, const Reversal *reversal) noexcept nogil:
+cdef bint _must_wait(State state, const SafEntry *reversal) noexcept nogil:
     """Whether something refers to what a reversal takes back, and has not ended: a void whose own reversal came after
     this one would make its sale stand again."""
-    return not reversal.is_advice and (state.reversals.referring.has(reversal.original)
+    return not reversal.is_advice and (state.saf.referring.has(reversal.original)
                                        or state.duplicates.referring.has(reversal.original))
 
 
-cdef int _refuse_to_send(State state, Link link, Reversal *reversal) noexcept:
+cdef int _refuse_to_send(State state, Link link, SafEntry *reversal) noexcept:
     """An attempt cannot be composed, as ``state.fault`` says: an operator is told, and it is listed as such until one
     can; -1."""
     if not reversal.unsendable:
@@ -288,7 +288,7 @@ cdef int _refuse_to_send(State state, Link link, Reversal *reversal) noexcept:
     return -1
 
 
-cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out, uint32_t room,
+cdef int _compose(State state, Link link, const SafEntry *reversal, uint8_t *out, uint32_t room,
                   int *mac_field) noexcept:
     """Compose one attempt, with the place of its MAC; its size, or -1."""
     cdef uint8_t original[ORIGINAL_DATA_ROOM]
@@ -301,7 +301,7 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
     if reversal.is_advice:
         return _compose_advice(state, link, reversal, out, room, mac_field)
     if reversal.listener != NO_LISTENER:
-        composer = <Composer>link.takeback_composers[reversal.listener]
+        composer = <Composer>link.unknown_reversal_composers[reversal.listener]
         source_tables = (<Listener>state.listeners[reversal.listener]).tables
     if scan_message(source_tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) != 0:
         return -1
@@ -332,7 +332,7 @@ cdef int _compose(State state, Link link, const Reversal *reversal, uint8_t *out
     return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
 
 
-cdef int _compose_advice(State state, Link link, const Reversal *advice, uint8_t *out, uint32_t room,
+cdef int _compose_advice(State state, Link link, const SafEntry *advice, uint8_t *out, uint32_t room,
                          int *mac_field) noexcept:
     """The same of an advice: as it is kept, said again by its MTI after the first attempt."""
     cdef Composer composer = link.advice_attempt_composer
@@ -351,7 +351,7 @@ cdef int _compose_advice(State state, Link link, const Reversal *advice, uint8_t
 
 cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noexcept:
     """Send one attempt, with a transaction that waits for its answer; 0, or -1 when it cannot leave."""
-    cdef Reversal *reversal = state.reversals.at(number)
+    cdef SafEntry *reversal = state.saf.at(number)
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef uint8_t *message = state.out + offset
     cdef int mac_field = 0
@@ -371,7 +371,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     held = link.by_stan if reversal.is_advice else link.reversal_by_number
     if held[match] != STAN_FREE:
         # Something else with this number is at the issuer: first that, then this.
-        state.reversals.pause(link.reversals, number, state.calendar.now_ns, state.random())
+        state.saf.pause(link.saf, number, state.calendar.now_ns, state.random())
         return 0
     if mac_field and link.mac_key.algorithm != MAC_NONE:
         if seal_message(state.macs, link.tables, &link.mac_key, message, &state.sent, mac_field) != 0:
@@ -401,7 +401,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
         link.reversal_by_number[match] = carrier + 1
     channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.waiting, carrier)
-    state.reversals.at_issuer(link.reversals, number)
+    state.saf.at_issuer(link.saf, number)
     state.journal.attempt(reversal)
     if reversal.is_advice:
         stats_add(state.meters.stats, state.meters.link[link.number].advice_attempts, 1)
@@ -410,7 +410,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     return 0
 
 
-cdef int64_t _pass_on(State state, Link link, const Reversal *reversal) noexcept:
+cdef int64_t _pass_on(State state, Link link, const SafEntry *reversal) noexcept:
     """An issuer does not know what a terminal takes back: ask the next one of the card's route. The position of the
     new reversal, 0 when there is no other issuer, or POSITION_FAILED."""
     cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
@@ -439,7 +439,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
     cdef Transaction *transaction = state.transactions.at(number)
     cdef Transaction *late
     cdef uint32_t owed = transaction.reversal
-    cdef Reversal *reversal = state.reversals.at(owed)
+    cdef SafEntry *reversal = state.saf.at(owed)
     cdef int64_t passed_on
     cdef bint is_kept
     if reversal.is_advice:
@@ -462,7 +462,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
             return
         if reversal.listener != NO_LISTENER:
             passed_on = _pass_on(state, link, reversal)
-            is_kept = state.calendar.now_ns - reversal.stored_ns < link.reversals.horizon_ns
+            is_kept = state.calendar.now_ns - reversal.stored_ns < link.saf.horizon_ns
             if passed_on == 0 and is_kept:
                 _note_unfound(state, link, reversal)      # nobody else can be asked: it is kept, and asked again
             if passed_on == POSITION_FAILED or (passed_on == 0 and is_kept):
@@ -470,43 +470,43 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
                 return
     if reversal.late:
         late = state.transactions.at(reversal.late - 1)
-        late.reversal = REVERSAL_NONE
+        late.reversal = SAF_NONE
         late.settled = reason != REASON_ORIGINAL_NOT_FOUND
     state.journal.reversed(reversal, reason)
     link.reversal_by_number[transaction.stan] = STAN_FREE
     _release_stans(link, reversal)
-    state.reversals.close(link.reversals, owed)
+    state.saf.close(link.saf, owed)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_acknowledged, 1)
     if reason == REASON_ORIGINAL_NOT_FOUND:
         stats_add(state.meters.stats, state.meters.link[link.number].reversals_not_found, 1)
     state.transactions.close(number)
 
 
-cdef bint _is_known_approval(const Reversal *reversal) noexcept nogil:
+cdef bint _is_known_approval(const SafEntry *reversal) noexcept nogil:
     """Whether its issuer has approved what is taken back: whatever it says then, only an operator gives that up."""
     cdef bint is_approved
     is_approved = reversal.is_approved or APPROVED_CAUSES >> reversal.cause & 1
     return is_approved and reversal.listener == NO_LISTENER and not reversal.is_unbooked
 
 
-cdef void _note_unfound(State state, Link link, Reversal *reversal) noexcept:
+cdef void _note_unfound(State state, Link link, SafEntry *reversal) noexcept:
     """Its original may still be on its way to the issuer: what it has not found now it may book later."""
     reversal.unfound += 1
     state.journal.unfound(reversal)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_unfound, 1)
 
 
-cdef void _note_booked(State state, const Reversal *advice) noexcept nogil:
+cdef void _note_booked(State state, const SafEntry *advice) noexcept nogil:
     """The issuer has taken note: from here on it must find what takes that back."""
     if advice.follower:
-        state.reversals.at(advice.follower - 1).is_unbooked = False
+        state.saf.at(advice.follower - 1).is_unbooked = False
     if state.duplicates.holds(advice.outcome, advice.outcome_serial):
         state.duplicates.at(advice.outcome).unbooked = False
 
 
 cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reason) noexcept:
     cdef uint32_t owed = state.transactions.at(number).reversal
-    cdef Reversal *advice = state.reversals.at(owed)
+    cdef SafEntry *advice = state.saf.at(owed)
     if reason in (REASON_ISSUER_UNAVAILABLE, REASON_SYSTEM_MALFUNCTION, REASON_CUT_OVER, REASON_TIMEOUT,
                   REASON_MAC_FAILED):
         postpone(state, link, number)
@@ -527,9 +527,9 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
-    if state.reversals.at(transaction.reversal).is_advice:
+    if state.saf.at(transaction.reversal).is_advice:
         link.free_stan(transaction.stan)
     else:
         link.reversal_by_number[transaction.stan] = STAN_FREE
-    state.reversals.pause(link.reversals, transaction.reversal, state.calendar.now_ns, state.random())
+    state.saf.pause(link.saf, transaction.reversal, state.calendar.now_ns, state.random())
     state.transactions.close(number)

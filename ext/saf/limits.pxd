@@ -9,7 +9,7 @@ from switch.machine.link cimport Link
 from switch.machine.state cimport State
 
 
-cdef bint can_owe(State state, uint32_t more) noexcept nogil
+cdef bint has_saf_room(State state, uint32_t more) noexcept nogil
 """Whether there is room for a reversal of everything that is under way, and of so many payments more."""
 
 cdef bint can_take_back(State state) noexcept
@@ -18,7 +18,7 @@ cdef bint can_take_back(State state) noexcept
 cdef bint link_can_owe(State state, Link link, uint32_t more) noexcept nogil
 """Whether a link's part of the store has room for a reversal of what it was asked, and of so many payments more."""
 
-cdef bint can_advise(State state, Link link, uint32_t terminal) noexcept
+cdef bint has_advice_room(State state, Link link, uint32_t terminal) noexcept
 """Whether an advice of a terminal's payment, and its reversal, have room. A refusal is counted."""
 
 cdef bint can_pass_on(State state, Link link, uint32_t terminal) noexcept

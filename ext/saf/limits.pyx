@@ -18,7 +18,7 @@ cdef enum:
 cdef uint64_t _used(State state) noexcept nogil:
     """All that is owed or may yet have to be reversed: what is at issuers, and approvals that wait to leave to their
     terminals."""
-    return (<uint64_t>state.reversals.in_use + state.transactions.in_use - state.reversals.all_at_issuer
+    return (<uint64_t>state.saf.in_use + state.transactions.in_use - state.saf.all_at_issuer
             + state.duplicates.untold)
 
 
@@ -27,14 +27,14 @@ cdef uint64_t _free(uint64_t room, uint64_t used) noexcept nogil:
 
 
 cdef uint64_t _for_payments(State state) noexcept nogil:
-    return state.reversals.room - state.reversals.room // TAKE_BACK_PART
+    return state.saf.room - state.saf.room // TAKE_BACK_PART
 
 
 cdef uint64_t _share(State state, uint64_t free_places) noexcept nogil:
     """What one terminal may hold of free places; all of them where nothing is kept for others."""
     cdef uint32_t percent = state.duplicates.share_percent
     if percent == 100:
-        return state.reversals.room
+        return state.saf.room
     return max(free_places * percent // 100, <uint64_t>SHARE_LEAST)
 
 
@@ -43,12 +43,12 @@ cdef bint _refuse(State state, int limit) noexcept:
     return False
 
 
-cdef bint can_owe(State state, uint32_t more) noexcept nogil:
+cdef bint has_saf_room(State state, uint32_t more) noexcept nogil:
     return _used(state) + more <= _for_payments(state)
 
 
 cdef bint can_take_back(State state) noexcept:
-    return _used(state) + 1 <= state.reversals.room or _refuse(state, LIMIT_REVERSALS)
+    return _used(state) + 1 <= state.saf.room or _refuse(state, LIMIT_REVERSALS)
 
 
 cdef bint link_can_owe(State state, Link link, uint32_t more) noexcept nogil:
@@ -56,27 +56,27 @@ cdef bint link_can_owe(State state, Link link, uint32_t more) noexcept nogil:
     if state.link_count == 1:
         return True
     share = max(LINK_SHARE * _free(_for_payments(state), _used(state)), <uint64_t>SHARE_LEAST)
-    return <uint64_t>link.reversals.depth + link.waiting.count - link.reversals.at_issuer + more <= share
+    return <uint64_t>link.saf.depth + link.waiting.count - link.saf.at_issuer + more <= share
 
 
-cdef bint can_advise(State state, Link link, uint32_t terminal) noexcept:
-    if not can_owe(state, 2):
+cdef bint has_advice_room(State state, Link link, uint32_t terminal) noexcept:
+    if not has_saf_room(state, 2):
         return _refuse(state, LIMIT_REVERSALS)
     if not link_can_owe(state, link, 2):
         return _refuse(state, LIMIT_LINK_REVERSALS)
-    if state.reversals.asked(terminal) + 1 > _share(state, _free(_for_payments(state), _used(state))):
+    if state.saf.asked(terminal) + 1 > _share(state, _free(_for_payments(state), _used(state))):
         return _refuse(state, LIMIT_TERMINAL_REVERSALS)
     return True
 
 
 cdef bint can_pass_on(State state, Link link, uint32_t terminal) noexcept:
-    cdef uint64_t room = max(state.reversals.room // STRANGERS_PART, <uint32_t>1)
-    cdef uint64_t free_places = _free(room, state.reversals.strangers)
-    if free_places == 0 or not can_owe(state, 1):
+    cdef uint64_t room = max(state.saf.room // STRANGERS_PART, <uint32_t>1)
+    cdef uint64_t free_places = _free(room, state.saf.strangers)
+    if free_places == 0 or not has_saf_room(state, 1):
         return _refuse(state, LIMIT_UNKNOWN_REVERSALS)
-    if state.link_count > 1 and link.reversals.strangers + 1 > max(free_places, <uint64_t>SHARE_LEAST):
+    if state.link_count > 1 and link.saf.strangers + 1 > max(free_places, <uint64_t>SHARE_LEAST):
         return _refuse(state, LIMIT_LINK_REVERSALS)
-    if state.reversals.asked(terminal) + 1 > _share(state, free_places):
+    if state.saf.asked(terminal) + 1 > _share(state, free_places):
         return _refuse(state, LIMIT_TERMINAL_REVERSALS)
     return True
 

@@ -11,13 +11,13 @@ from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.machine.originals cimport ANY_ORIGINAL
 from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart, unpack_digits
-from switch.saf.delivery cimport give_up
+from switch.saf.delivery cimport drop_entry
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_MERCHANT, FIELD_TERMINAL, PAN_MAX
 from switch.machine.saf_store import CAUSES
 from switch.base.stats cimport stats_add
 from switch.machine.saf_store cimport (
-    NO_LISTENER, REVERSAL_AT_ISSUER, REVERSAL_BEHIND, REVERSAL_DEFERRED, REVERSAL_FREE, REVERSAL_PAUSED,
-    REVERSAL_SOUGHT, Reversal,
+    NO_LISTENER, SAF_AT_ISSUER, SAF_BEHIND, SAF_DEFERRED, SAF_FREE, SAF_PAUSED,
+    SAF_SOUGHT, SafEntry,
 )
 from switch.machine.state cimport State
 from switch.wire.scan cimport fault_key, read_number, read_text, scan_message
@@ -27,30 +27,30 @@ class NotOwed(Exception):  # noqa: N818
     """Nothing that is owed has this reference number; or it cannot be given up just now. The text says which."""
 
 
-cdef str name_of_state(Link link, const Reversal *reversal):
-    if reversal.state == REVERSAL_AT_ISSUER:
+cdef str name_of_state(Link link, const SafEntry *reversal):
+    if reversal.state == SAF_AT_ISSUER:
         return "in flight"
-    if reversal.state == REVERSAL_BEHIND:
+    if reversal.state == SAF_BEHIND:
         return "behind its advice"
-    if reversal.state == REVERSAL_DEFERRED:
+    if reversal.state == SAF_DEFERRED:
         return "behind what refers to it"
     if reversal.unsendable:
         return "not composable"
-    if reversal.state == REVERSAL_SOUGHT:
+    if reversal.state == SAF_SOUGHT:
         return "original looked up"
     if link.state != LINK_UP:
         return "link down"
-    if reversal.state == REVERSAL_PAUSED:
+    if reversal.state == SAF_PAUSED:
         return "not found yet" if reversal.unfound else "paused"
     return "waiting"
 
 
-cdef bint is_overdue(Link link, const Reversal *reversal, int64_t now_ns) noexcept nogil:
+cdef bint is_overdue(Link link, const SafEntry *reversal, int64_t now_ns) noexcept nogil:
     """Whether it is owed for longer than the link allows. What the issuer has looked for and did not find is not, as
     long as it is asked again only because the original may still be booked."""
     if reversal.unfound and now_ns < reversal.bookable_until_ns:
         return False
-    return now_ns - reversal.stored_ns > link.reversals.alert_ns
+    return now_ns - reversal.stored_ns > link.saf.alert_ns
 
 
 cdef str text_of(State state, DialectTables tables, int field, int size):
@@ -59,7 +59,7 @@ cdef str text_of(State state, DialectTables tables, int field, int size):
     return text[:count].decode("ascii", "replace").strip() if count > 0 else None
 
 
-cdef dict describe_debt(State state, const Reversal *reversal):
+cdef dict describe_entry(State state, const SafEntry *reversal):
     """One entry of the store; its card number whole, for callers who mask it."""
     cdef Link link = <Link>state.links[reversal.link]
     cdef DialectTables tables = link.tables
@@ -88,7 +88,7 @@ cdef dict describe_debt(State state, const Reversal *reversal):
         "amount_minor": None,
         "currency": None,
     }
-    if reversal.state == REVERSAL_PAUSED and link.state == LINK_UP:
+    if reversal.state == SAF_PAUSED and link.state == LINK_UP:
         parts["next_attempt_seconds"] = max(reversal.due_ns - now_ns, 0) / 1e9
     if request != NULL:
         unpack_digits(request.pan, request.pan_digits, pan)
@@ -108,8 +108,8 @@ cdef dict describe_debt(State state, const Reversal *reversal):
     return parts
 
 
-def list_owed(State state not None, *, str link=None, str what=None, str rrn=None, bint overdue=False,
-              int64_t most=1000):
+def list_entries(State state not None, *, str link=None, str what=None, str rrn=None, bint overdue=False,
+                 int64_t most=1000):
     """What is owed, oldest first.
 
     Args:
@@ -124,15 +124,15 @@ def list_owed(State state not None, *, str link=None, str what=None, str rrn=Non
         How many there are, and the oldest of them as dicts with whole card numbers.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.reversals.in_use
-    cdef const Reversal *reversal
+    cdef uint32_t left = state.saf.in_use
+    cdef const SafEntry *reversal
     cdef Link owner
     found = []
-    for number in range(state.reversals.room):
+    for number in range(state.saf.room):
         if left == 0:
             break
-        reversal = state.reversals.at(number)
-        if reversal.state == REVERSAL_FREE:
+        reversal = state.saf.at(number)
+        if reversal.state == SAF_FREE:
             continue
         left -= 1
         owner = <Link>state.links[reversal.link]
@@ -146,30 +146,30 @@ def list_owed(State state not None, *, str link=None, str what=None, str rrn=Non
             continue
         found.append((reversal.stored_ns, number))
     oldest = heapq.nsmallest(most, found)
-    return len(found), [describe_debt(state, state.reversals.at(number)) for _, number in oldest]
+    return len(found), [describe_entry(state, state.saf.at(number)) for _, number in oldest]
 
 
 cdef list numbers_of(State state, str rrn, str what, str link):
     """The entries with a reference number, all of one link.
 
     A reference number comes back: with the same hour of the same day ten years later, and when a clock that was ahead
-    is set back. So it may stand on two links, and only their operator can say which of these debts is meant.
+    is set back. So it may stand on two links, and only their operator can say which of these entries is meant.
 
     Raises:
         NotOwed: there is none, or there are some on several links.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.reversals.in_use
-    cdef const Reversal *reversal
+    cdef uint32_t left = state.saf.in_use
+    cdef const SafEntry *reversal
     cdef Link owner
     cdef bytes wanted = rrn.encode("ascii", "replace")
     found = []
     links = set()
-    for number in range(state.reversals.room):
+    for number in range(state.saf.room):
         if left == 0:
             break
-        reversal = state.reversals.at(number)
-        if reversal.state == REVERSAL_FREE:
+        reversal = state.saf.at(number)
+        if reversal.state == SAF_FREE:
             continue
         left -= 1
         owner = <Link>state.links[reversal.link]
@@ -186,7 +186,7 @@ cdef list numbers_of(State state, str rrn, str what, str link):
     return found
 
 
-def retry_owed(State state not None, *, str rrn=None, str what="reversal", str link=None):
+def retry_entry(State state not None, *, str rrn=None, str what="reversal", str link=None):
     """Let what is paused be sent as soon as the link's window allows: one entry, or all of a link.
 
     Args:
@@ -202,30 +202,30 @@ def retry_owed(State state not None, *, str rrn=None, str what="reversal", str l
         NotOwed: there is no entry with this reference number, or there are some on several links.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.reversals.in_use
+    cdef uint32_t left = state.saf.in_use
     cdef int64_t hastened = 0
-    cdef const Reversal *reversal
+    cdef const SafEntry *reversal
     cdef Link owner
     if rrn is not None:
         for number in numbers_of(state, rrn, what, link):
-            owner = <Link>state.links[state.reversals.at(number).link]
-            hastened += state.reversals.hasten(owner.reversals, number)
+            owner = <Link>state.links[state.saf.at(number).link]
+            hastened += state.saf.hasten(owner.saf, number)
         return hastened
-    for number in range(state.reversals.room):
+    for number in range(state.saf.room):
         if left == 0:
             break
-        reversal = state.reversals.at(number)
-        if reversal.state == REVERSAL_FREE:
+        reversal = state.saf.at(number)
+        if reversal.state == SAF_FREE:
             continue
         left -= 1
         owner = <Link>state.links[reversal.link]
         if owner.name == link:
-            hastened += state.reversals.hasten(owner.reversals, number)
+            hastened += state.saf.hasten(owner.saf, number)
     return hastened
 
 
-def give_up_owed(State state not None, *, str rrn not None, str name not None, str reason not None,
-                 str what="reversal", str link=None):
+def close_entry(State state not None, *, str rrn not None, str name not None, str reason not None,
+                str what="reversal", str link=None):
     """Give up what an issuer has not acknowledged: CLOSED is written down, and nothing more is sent.
 
     Args:
@@ -247,29 +247,29 @@ def give_up_owed(State state not None, *, str rrn not None, str name not None, s
     cdef uint32_t number, outcome
     cdef bytes name_text = name.encode()
     cdef bytes reason_text = reason.encode()
-    cdef Reversal *reversal
+    cdef SafEntry *reversal
     cdef Link owner
     cdef int64_t position
     if not 1 <= len(name_text) <= 255 or not 1 <= len(reason_text) <= 255:
         raise ValueError("an operator's name and a reason are required, of at most 255 bytes each")
     found = numbers_of(state, rrn, what, link)
     number = found[0]
-    reversal = state.reversals.at(number)
+    reversal = state.saf.at(number)
     owner = <Link>state.links[reversal.link]
     if len(found) > 1:
         raise NotOwed(f"{len(found)} {what}s with RRN {rrn} are owed to {owner.name}, and nothing tells them apart: "
                       "one can be closed when the others are acknowledged")
-    if reversal.state == REVERSAL_AT_ISSUER:
+    if reversal.state == SAF_AT_ISSUER:
         raise NotOwed(f"the {what} with RRN {rrn} is at the issuer just now, who may acknowledge it: try again later")
-    described = describe_debt(state, reversal)
+    described = describe_entry(state, reversal)
     position = state.journal.closed(reversal, name_text, reason_text)
     if position == POSITION_FAILED:
         raise NotOwed("the journal cannot be written, so nothing is given up")
     state.inquiries.note_reference(position, ANY_ORIGINAL)
     outcome = OUTCOME_NONE if reversal.is_advice else state.duplicates.begun_at(reversal.original)
     if outcome != OUTCOME_NONE:
-        state.duplicates.at(outcome).given_up = True
-    give_up(state, number)
+        state.duplicates.at(outcome).closed_by_operator = True
+    drop_entry(state, number)
     stats_add(state.meters.stats, state.meters.link[owner.number].reversals_closed, 1)
     return position, described
 
@@ -282,18 +282,18 @@ def note_overdue(State state not None):
         For each link, in order of their numbers: seconds, how many are overdue, and how many not composable.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.reversals.in_use
+    cdef uint32_t left = state.saf.in_use
     cdef int64_t now_ns = state.calendar.now_ns
-    cdef Reversal *reversal
+    cdef SafEntry *reversal
     cdef Link link
     oldest = [0.0] * len(state.links)
     overdue = [0] * len(state.links)
     unsendable = [0] * len(state.links)
-    for number in range(state.reversals.room):
+    for number in range(state.saf.room):
         if left == 0:
             break
-        reversal = state.reversals.at(number)
-        if reversal.state == REVERSAL_FREE:
+        reversal = state.saf.at(number)
+        if reversal.state == SAF_FREE:
             continue
         left -= 1
         link = <Link>state.links[reversal.link]

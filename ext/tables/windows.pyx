@@ -83,7 +83,7 @@ cdef class WindowTable:
                 number = self.used
                 self.used += 1
             else:
-                number = give_up(self, now_ms)
+                number = evict(self, now_ms)
             window = &self._windows[number]
             memset(window, 0, sizeof(Window))
             bucket = &self._buckets[key & self._bucket_mask]
@@ -146,7 +146,7 @@ cdef uint32_t choose(WindowTable table, uint64_t now_ms) noexcept nogil:
     return first
 
 
-cdef uint32_t give_up(WindowTable table, uint64_t now_ms) noexcept nogil:
+cdef uint32_t evict(WindowTable table, uint64_t now_ms) noexcept nogil:
     """Take one window out of a full table; its number."""
     cdef uint32_t chosen = choose(table, now_ms)
     cdef const Window *window = &table._windows[chosen]

@@ -16,7 +16,7 @@ WHATS = ("reversal", "advice")
 
 
 class DebtDesk(Protocol):
-    """What is owed, as ``switch.server.saf.Debts`` shows it."""
+    """What is owed, as ``switch.server.saf.SafDesk`` shows it."""
 
     def listed(
         self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int
@@ -34,7 +34,7 @@ class WrongError(ValueError):
     """A request that cannot be understood; the text says what was needed."""
 
 
-def debt_routes(desk: DebtDesk) -> list[web.RouteDef]:
+def saf_routes(desk: DebtDesk) -> list[web.RouteDef]:
     """The paths: ``GET /reversals``, ``POST /reversals/retry``, ``POST /reversals/close``."""
     return [
         web.get("/reversals", _answering(desk, _list)),

@@ -158,9 +158,9 @@ class Teller:
 
     def judge(self, story: Story) -> Verdict:
         """What became of it."""
-        for debt in [*story.debts, *(() if story.promise is None else story.promise.debts)]:
-            if debt.is_open and debt.written is not None:
-                debt.fault = self._opener.fault(debt.written)
+        for entry in [*story.saf_entries, *(() if story.promise is None else story.promise.saf_entries)]:
+            if entry.is_open and entry.written is not None:
+                entry.fault = self._opener.fault(entry.written)
         return verdict(story, self.shown, self.response_code(story))
 
     def response_code(self, story: Story) -> str | None:

@@ -32,10 +32,10 @@ from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
-from switch.simulators.persistent import Tills, TillSettings
+from switch.simulators.persistent import PersistentFleet, PersistentSettings
 from switch.simulators.receipts import merge_counters
 from switch.simulators.setup import spare_collections
-from switch.simulators.tasks import Crew
+from switch.simulators.tasks import BackgroundTasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ class Demo:
         self._world: World = build_world(folder, settings.terminals)
         self.issuers: list[Issuer] = []
         """For who wants to disturb them."""
-        self._fleets: list[Fleet | Tills] = []
+        self._fleets: list[Fleet | PersistentFleet] = []
         self._daemon = Daemon(self._world.config)
         self._trouble: Trouble | None = None
         self._status: dict[str, Any] = {}
@@ -158,7 +158,7 @@ class Demo:
         except (OSError, TimeoutError) as error:
             raise DaemonError(f"a terminal could not sign in: {error!r}\n" + "\n".join(self._daemon.lines)) from error
 
-    def _fleet(self, plan: FleetPlan, seed: int) -> Fleet | Tills:
+    def _fleet(self, plan: FleetPlan, seed: int) -> Fleet | PersistentFleet:
         world, wanted = self._world, self._settings
         identities = world.identities[plan.name]
         rate = wanted.rate * len(identities) / wanted.terminals
@@ -166,8 +166,8 @@ class Demo:
         profile, tls = world.profile(plan.dialect), world.fleet_tls.get(plan.name)
         if wanted.trouble:
             scenario = world.scenario(plan, _TOLERATED_IN_TROUBLE, strangers=False)
-            behaviour = TillSettings(scenario, plan.name, rate, sign_in=plan.signs_in, seed=seed)
-            return Tills(profile, behaviour, identities, host=host, port=port, tls=tls)
+            behaviour = PersistentSettings(scenario, plan.name, rate, sign_in=plan.signs_in, seed=seed)
+            return PersistentFleet(profile, behaviour, identities, host=host, port=port, tls=tls)
         scenario = world.scenario(plan, _TOLERATED if wanted.faults else ())
         settings = FleetSettings(scenario, plan.name, rate=rate, sign_in=plan.signs_in, seed=seed)
         return Fleet(profile, settings, identities, host=host, port=port, tls=tls)
@@ -227,10 +227,10 @@ class Demo:
             return
         seconds = self._settings.seconds
         failed = asyncio.Event()
-        crew = Crew(failed.set)
+        tasks = BackgroundTasks(failed.set)
         over = asyncio.Event()
-        watcher = crew.spawn(self._watch(over))
-        course = None if self._trouble is None else crew.spawn(self._trouble.take_its_course(seconds))
+        watcher = tasks.spawn(self._watch(over))
+        course = None if self._trouble is None else tasks.spawn(self._trouble.take_its_course(seconds))
         broken = asyncio.ensure_future(failed.wait())
         work = asyncio.gather(*(fleet.work(seconds) for fleet in self._fleets))
         try:
@@ -247,7 +247,7 @@ class Demo:
             for task in (work, broken):
                 task.cancel()
             ends = await asyncio.gather(work, broken, return_exceptions=True)
-            await crew.put_away()
+            await tasks.put_away()
         if isinstance(ends[0], Exception):
             raise ends[0]
         if not done:

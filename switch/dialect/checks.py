@@ -209,7 +209,7 @@ class _Checks:
         for name, rules in self.file.policy:
             yield from self._rules(name, rules, ("policy", name))
         is_well = _has_its_mac(self.file.policy.request)  # else that is told already
-        for name in ("advice", "reference", "takeback"):
+        for name in ("advice", "reference", "unknown_reversal"):
             rules = {**self.file.policy.request, **getattr(self.file.policy, name)}
             if is_well and not _has_its_mac(rules):
                 yield (

@@ -305,7 +305,7 @@ class Policies(Table):
     """What is otherwise in an advice than in a request."""
     reference: FieldRules = {}
     """What is otherwise in a request that refers to an original: void, refund, completion."""
-    takeback: FieldRules = {}
+    unknown_reversal: FieldRules = {}
     """What is otherwise in a terminal's reversal that is passed on because its original is not known."""
     answer: FieldRules
     reversal: FieldRules

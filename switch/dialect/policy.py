@@ -41,14 +41,14 @@ def reference_steps(terminal: Dialect, link: Dialect) -> list[Step]:
     return _steps(link, rules, "reference", {"request": terminal})
 
 
-def takeback_steps(terminal: Dialect, link: Dialect) -> list[Step]:
+def unknown_reversal_steps(terminal: Dialect, link: Dialect) -> list[Step]:
     """A terminal's own reversal whose original is not known, with all that it says: composed as ``request_steps``.
 
     Nothing of it is sensitive: it is kept until the issuer has acknowledged it.
     """
-    rules = {**link.file.policy.request, **link.file.policy.takeback}
+    rules = {**link.file.policy.request, **link.file.policy.unknown_reversal}
     rules = {number: rule for number, rule in rules.items() if int(number) not in link.sensitive}
-    return _steps(link, rules, "takeback", {"request": terminal})
+    return _steps(link, rules, "unknown_reversal", {"request": terminal})
 
 
 def advice_attempt_steps(link: Dialect) -> list[Step]:

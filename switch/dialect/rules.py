@@ -36,7 +36,7 @@ WORDS = {
     "request": ("forward", "default", "constant", "compute", "drop"),
     "advice": ("forward", "default", "constant", "compute", "drop"),
     "reference": ("forward", "default", "constant", "compute", "drop"),
-    "takeback": ("forward", "default", "constant", "compute", "drop"),
+    "unknown_reversal": ("forward", "default", "constant", "compute", "drop"),
     "answer": ("request", "issuer", "constant", "compute", "drop"),
     "reversal": ("original", "constant", "compute", "drop"),
     "network_answer": ("request", "constant", "compute", "drop"),

@@ -26,7 +26,7 @@ from switch.dialect.policy import (
     request_unkept,
     reversal_steps,
     tainted_fields,
-    takeback_steps,
+    unknown_reversal_steps,
 )
 from switch.dialect.reasons import REASONS
 from switch.keys import KeySource
@@ -37,7 +37,7 @@ from switch.machine.listener import Listener
 from switch.machine.meters import Meters
 from switch.machine.numbering import Numbering
 from switch.machine.originals import Inquiries
-from switch.machine.saf_store import ReversalQueue, ReversalStore
+from switch.machine.saf_store import SafQueue, SafStore
 from switch.machine.state import State
 from switch.machine.transaction import TransactionTable
 from switch.path.engine import Engine
@@ -119,7 +119,7 @@ def build_engine(
                 limits.duplicate_window_seconds,
                 limits.terminal_share_percent,
             ),
-            reversals=ReversalStore(limits.reversals_max, parts.registry.terminal_count),
+            saf=SafStore(limits.reversals_max, parts.registry.terminal_count),
             inquiries=Inquiries(
                 room=config.originals.waiting_max,
                 terminals=parts.registry.terminal_count,
@@ -181,7 +181,7 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         section.name,
         dialect.tables,
         dialect.framing,
-        ReversalQueue(
+        SafQueue(
             section.reversal.window,
             section.reversal.interval_ms,
             section.reversal.backoff_max_ms,
@@ -214,7 +214,9 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
         requests=[_request_composer(request_steps, terminal, dialect, signed=signed) for terminal in terminals],
         references=[_request_composer(reference_steps, terminal, dialect, signed=signed) for terminal in terminals],
         advices=[_request_composer(advice_steps, terminal, dialect, signed=signed) for terminal in terminals],
-        takebacks=[_request_composer(takeback_steps, terminal, dialect, signed=signed) for terminal in terminals],
+        unknown_reversals=[
+            _request_composer(unknown_reversal_steps, terminal, dialect, signed=signed) for terminal in terminals
+        ],
         answers=[_answer_composer(terminal, dialect, signed=True) for terminal in terminals],
         unsigned_answers=[_answer_composer(terminal, dialect, signed=False) for terminal in terminals],
         reversal=Composer(dialect.spec, dialect.spec, None, _steps(reversal_steps(dialect), signed)),

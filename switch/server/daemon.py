@@ -14,7 +14,7 @@ import uvloop
 from switch import __version__
 from switch.admin import AdminServer
 from switch.admin.identity import Identity, remove_identity, write_identity
-from switch.admin.saf import debt_routes
+from switch.admin.saf import saf_routes
 from switch.base.log import configure_logging, get_logger
 from switch.base.log_writer import LogWriter
 from switch.base.starting import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
@@ -36,7 +36,7 @@ from switch.server.process import (
     silence_standard_error,
     watch_for_broken_steps,
 )
-from switch.server.saf import Debts
+from switch.server.saf import SafDesk
 from switch.server.seeking import Seeker
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
@@ -87,13 +87,13 @@ class Daemon:
         self._end_wanted = asyncio.Event()
         self._is_journal_lost = False
         self._ports: list[TerminalPort] = []
-        self._debts = Debts(self._engine, self._stats, lambda: self._started)
+        self._saf = SafDesk(self._engine, self._stats, lambda: self._started)
         self._identity = Identity.new(config.switch.name, config.file)
         self.admin = AdminServer(
             self._stats,
             self,
             config.admin.bind,
-            routes=debt_routes(self._debts),
+            routes=saf_routes(self._saf),
             identity=self._identity,
             scrape_bind=config.admin.scrape_bind,
         )
@@ -145,7 +145,7 @@ class Daemon:
                     "dialect": link.tables.name,
                     "connections": len(link.channels),
                     "in_flight": link.in_flight,
-                    "reversals_waiting": link.reversals.depth,
+                    "reversals_waiting": link.saf.depth,
                     "timeouts_in_a_row": link.timeouts_in_a_row,
                 }
                 for link in state.links
@@ -290,7 +290,7 @@ class Daemon:
 
     async def _keep_house(self) -> None:
         keepers = (self._keep_calendar, self._keep_journal, self._numbers.keep)
-        chores = (*keepers, self._gauges.refresh, self._debts.refresh)
+        chores = (*keepers, self._gauges.refresh, self._saf.refresh)
         while True:
             for chore in chores:
                 try:
@@ -338,7 +338,7 @@ class Daemon:
 
     def _is_done(self) -> bool:
         state = self._engine.state
-        requests = sum(link.in_flight - link.reversals.at_issuer for link in state.links)
+        requests = sum(link.in_flight - link.saf.at_issuer for link in state.links)
         requests += state.inquiries.waiting.count
         owed = 0 if self._store is not None and self._store.keeps else self._engine.owed
         return not (requests or owed or state.duplicates.untold)

@@ -16,9 +16,9 @@ LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
     (
         "authswitch_reversals_waiting",
         "Reversals that are not acknowledged.",
-        lambda link: link.reversals.depth - link.reversals.advices,
+        lambda link: link.saf.depth - link.saf.advices,
     ),
-    ("authswitch_advices_waiting", "Advices that are not acknowledged.", lambda link: link.reversals.advices),
+    ("authswitch_advices_waiting", "Advices that are not acknowledged.", lambda link: link.saf.advices),
 )
 
 
@@ -47,7 +47,7 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
         "Refusals of the switch itself that made room for others before their time.",
         lambda e: e.state.duplicates.brief_forgotten_early,
     ),
-    ("authswitch_reversals_room", "Places in the store of reversals and advices.", lambda e: e.state.reversals.room),
+    ("authswitch_reversals_room", "Places in the store of reversals and advices.", lambda e: e.state.saf.room),
     ("authswitch_terminals", "Terminals registered.", lambda e: e.state.registry.terminal_count),
     ("authswitch_risk_evictions", "Risk windows given up while they still counted.", _evictions),
     ("authswitch_draining", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),

@@ -11,7 +11,7 @@ from switch.base.log import get_logger
 from switch.base.masking import mask_pan
 from switch.base.stats import Stats
 from switch.path.engine import Engine
-from switch.saf.operating import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
+from switch.saf.operating import NotOwed, close_entry, list_entries, note_overdue, retry_entry
 
 REFRESH_SECONDS = 5.0
 DURABLE_SECONDS_MAX = 4.0
@@ -26,7 +26,7 @@ GAUGES = (
 log = get_logger(__name__)
 
 
-class Debts:
+class SafDesk:
     """The reversals and advices of one worker.
 
     Args:
@@ -63,7 +63,7 @@ class Debts:
         """
         self._check_ready()
         self._check_link(link)
-        count, entries = list_owed(self._engine.state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
+        count, entries = list_entries(self._engine.state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
         return {"count": count, "owed": [_presentable(entry) for entry in entries]}
 
     def _check_ready(self) -> None:
@@ -83,7 +83,7 @@ class Debts:
         """
         self._check_ready()
         self._check_link(link)
-        return retry_owed(self._engine.state, rrn=rrn, what=what, link=link)
+        return retry_entry(self._engine.state, rrn=rrn, what=what, link=link)
 
     async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
         """Give one up, and wait until the journal's record of that is durable.
@@ -96,7 +96,7 @@ class Debts:
         self._check_link(link)
         state = self._engine.state
         journal = state.journal
-        position, entry = give_up_owed(state, rrn=rrn, name=operator, reason=reason, what=what, link=link)
+        position, entry = close_entry(state, rrn=rrn, name=operator, reason=reason, what=what, link=link)
         log.warning("closed by an operator", rrn=rrn, what=what, link=entry["link"], operator=operator, why=reason)
         deadline = time.monotonic() + DURABLE_SECONDS_MAX
         while journal.durable < position and time.monotonic() < deadline:  # noqa: ASYNC110

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.receipts import FleetCounters, Receipt
 from switch.simulators.scenario import Planner
-from switch.simulators.tasks import Crew
+from switch.simulators.tasks import BackgroundTasks
 from switch.simulators.terminals import Terminal, TerminalIdentity
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Fleet:
         self._left: int | None = None
         self._running = False
         self._idle = asyncio.Event()
-        self._crew = Crew(self._give_up)
+        self._tasks = BackgroundTasks(self._give_up)
 
     @property
     def numbers_used(self) -> int:
@@ -101,7 +101,7 @@ class Fleet:
             TimeoutError: A terminal's sign-in was not answered.
         """
         gate = asyncio.Semaphore(self.settings.connecting_max)
-        self._crew.spawn(self._expire())
+        self._tasks.spawn(self._expire())
 
         async def bring_up(terminal: Terminal) -> None:
             async with gate:
@@ -143,7 +143,7 @@ class Fleet:
         """
         self._running = False
         try:
-            await self._crew.put_away()
+            await self._tasks.put_away()
         finally:
             closed = [future for terminal in self.terminals for future in terminal.close()]
             if closed:
@@ -172,7 +172,7 @@ class Fleet:
     def disconnected(self, terminal: Terminal) -> None:
         """A connection has ended: make another one as long as there is work for it."""
         if self._running and not self.settings.one_shot:
-            self._crew.spawn(self._bring_back(terminal))
+            self._tasks.spawn(self._bring_back(terminal))
 
     # What comes next
 
@@ -222,7 +222,7 @@ class Fleet:
             self._busy += 1
             connection = terminal.connection
             if self.settings.one_shot:
-                self._crew.spawn(self._begin_one_shot(terminal, planned_at))
+                self._tasks.spawn(self._begin_one_shot(terminal, planned_at))
             elif connection is not None:
                 terminal.begin(planned_at, connection)
         self._settle()

@@ -21,7 +21,7 @@ from switch.simulators.faults import UNBOOKED, Fault, FaultPlan, FaultRule
 from switch.simulators.latency import Latency
 from switch.simulators.messages import answer_mti
 from switch.simulators.rules import AMOUNT_KINDS, APPROVALS, APPROVED, APPROVED_IN_PART, Decider, Rules
-from switch.simulators.tasks import Crew
+from switch.simulators.tasks import BackgroundTasks
 from switch.wire.framing import Deframer, FrameError
 from switch.wire.scan import ScanError
 
@@ -185,7 +185,7 @@ class Issuer:
         self.faults = FaultPlan(settings.faults, self._random)
         self._connections: set[IssuerConnection] = set()
         self._server: asyncio.Server | None = None
-        self._callers = Crew()
+        self._callers = BackgroundTasks()
         self.on_answer: Callable[[str, float], None] | None = None
         """Called with the retrieval reference number and the microseconds that the answer took here."""
         self._serial = 0

@@ -1,9 +1,10 @@
 """Terminals that lose no payment out of sight: each one repeats what is not answered, or takes it back, until it knows.
 
-A fleet (``switch.simulators.fleet``) measures a switch that works: what it does not answer is missing. Tills serve
-where lines break and the switch dies. One has one payment under way, as a terminal at a counter has. Without an answer
-it sends the same request again, on a new connection where the old one is gone; after some repeats it sends a reversal,
-and goes on with that until it is accepted. So each receipt ends in a state that can be compared with the books.
+A fleet (``switch.simulators.fleet``) measures a switch that works: what it does not answer is missing. Persistent
+terminals serve where lines break and the switch dies. One has one payment under way, as a terminal at a counter has.
+Without an answer it sends the same request again, on a new connection where the old one is gone; after some repeats it
+sends a reversal, and goes on with that until it is accepted. So each receipt ends in a state that can be compared with
+the books.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from switch.wire.scan import Message
 
 REVERSAL_ACCEPTED = frozenset({"approved", "original_not_found"})
-"""With which a till takes its reversal for done."""
+"""With which a terminal takes its reversal for done."""
 
 REFUSED_FOR_NOW = ("issuer_unavailable", "system_malfunction", "timeout")
 """What a switch in trouble may say to anything."""
@@ -45,11 +46,11 @@ _DRAWS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
-class TillSettings:
-    """How tills behave. Each draws its own habits within this."""
+class PersistentSettings:
+    """How persistent terminals behave. Each draws its own habits within this."""
 
     scenario: Scenario
-    name: str = "tills"
+    name: str = "persistent"
     rate: float = 50.0
     """Payments a second that all of them begin together, at most."""
     patience_ms: tuple[float, ...] = (1_500.0, 3_000.0)
@@ -60,7 +61,7 @@ class TillSettings:
     connect_ms: float = 5_000.0
     """How long it waits for a connection."""
     doubting: float = 0.5
-    """Share of tills that reverse what they were told had timed out, though nobody needs to."""
+    """Share of terminals that reverse what they were told had timed out, though nobody needs to."""
     hang_up: float = 0.5
     """How often one calls anew before it repeats itself."""
     sign_in: bool = False
@@ -88,7 +89,7 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Told:
-    """What a till has been told of a request, to compare with what it is told again."""
+    """What a terminal has been told of a request, to compare with what it is told again."""
 
     question: Question
     outcome: tuple[bool, int | None] | None = None
@@ -97,25 +98,25 @@ class _Told:
     """From then on it is told nothing that matters."""
 
 
-class Till:
-    """One till; ``serve`` is its day."""
+class PersistentTerminal:
+    """One terminal; ``serve`` is its day."""
 
-    def __init__(self, tills: Tills, identity: TerminalIdentity) -> None:
+    def __init__(self, fleet: PersistentFleet, identity: TerminalIdentity) -> None:
         self.identity = identity
         self.receipts: list[Receipt] = []
-        self._tills = tills
-        self._profile = tills.profile
+        self._fleet = fleet
+        self._profile = fleet.profile
         self._mac = identity.mac
         self._batch = "000001"
-        self._draw = draw = random.Random(f"{tills.settings.seed}/{identity.terminal}")
-        self._planner = Planner(tills.settings.scenario, draw)
+        self._draw = draw = random.Random(f"{fleet.settings.seed}/{identity.terminal}")
+        self._planner = Planner(fleet.settings.scenario, draw)
         self._stan = draw.randrange(1000)
         self._connection: TerminalConnection | None = None
         self._asked: dict[tuple[str, str], _Asked] = {}
         self._told: OrderedDict[tuple[str, str], _Told] = OrderedDict()
         self._standing: dict[str, deque[tuple[Receipt, Plan]]] = {}
         self._used: set[tuple[str, int]] = set()
-        settings = tills.settings
+        settings = fleet.settings
         self._patience_s = draw.choice(settings.patience_ms) / 1000
         self._tries = 1 + draw.choice(settings.repeats_max)
         self._doubts = draw.random() < settings.doubting
@@ -131,7 +132,7 @@ class Till:
         )
         question = self._question("sign_on", stan, 0, frozenset({"approved"}), signed=False)
         answer = await self._ask(question, profile.framing.wrap(message), 0)
-        counters = self._tills.counters
+        counters = self._fleet.counters
         if answer is None or answer.reason != "approved":
             counters.refused_sign_ins += 1
             return
@@ -143,8 +144,8 @@ class Till:
                 counters.working_keys += 1
 
     async def serve(self) -> None:
-        """Take payments, one after the other, until the tills are closed."""
-        while await self._tills.open_after(self._draw.expovariate(1 / self._tills.pause_s)):
+        """Take payments, one after the other, until the fleet is closed."""
+        while await self._fleet.open_after(self._draw.expovariate(1 / self._fleet.pause_s)):
             share = self._planner.draw_share()
             standing = self._standing.get(BASED_ON.get(share.kind, ""))
             if share.kind in BASED_ON and standing:
@@ -159,7 +160,7 @@ class Till:
             for _ in range(_DRAWS_MAX):
                 plan = self._planner.plan(share)
                 if (plan.kind, plan.amount_minor) not in self._used or not plan.amount_minor:
-                    # No till uses an amount twice, so that its books can be compared line by line.
+                    # No terminal uses an amount twice, so that its books can be compared line by line.
                     self._used.add((plan.kind, plan.amount_minor))
                     await self._pay(plan, None)
                     break
@@ -176,18 +177,18 @@ class Till:
             at,
             mask_pan(plan.card.pan),
             plan.amount_minor,
-            self._tills.settings.scenario.currency,
+            self._fleet.settings.scenario.currency,
             "",
             "",
             "",
             slips.UNKNOWN,
         )
         self.receipts.append(receipt)
-        self._tills.counters.by_kind[plan.kind] += 1
+        self._fleet.counters.by_kind[plan.kind] += 1
         question = self._question(plan.kind, stan, plan.amount_minor, plan.expected, flaw=plan.flaw)
         answer = await self._ask(question, self._frame(plan, plan.kind, stan, at, original), self._tries)
         if answer is None:
-            self._tills.counters.given_up += 1
+            self._fleet.counters.given_up += 1
             await self._take_back(receipt, plan, slips.TAKEN_BACK)
             return
         text = self._profile.text
@@ -225,7 +226,7 @@ class Till:
             expected = accepted.union(REFUSED_FOR_NOW)
             question = self._question("reversal", stan, plan.amount_minor, expected)
             answer = await self._ask(question, self._frame(plan, "reversal", stan, at, receipt), 0)
-            self._tills.counters.by_kind["reversal"] += 1
+            self._fleet.counters.by_kind["reversal"] += 1
             if answer is not None and answer.reason in accepted:
                 receipt.state = state
                 return
@@ -243,10 +244,10 @@ class Till:
             stan=stan,
             card=plan.card,
             amount_minor=plan.amount_minor,
-            currency=self._tills.settings.scenario.currency,
+            currency=self._fleet.settings.scenario.currency,
             at=at,
             original=original,
-            takes_parts=self._tills.settings.scenario.takes_parts,
+            takes_parts=self._fleet.settings.scenario.takes_parts,
         )
         mti = profile.request_mti(kind)
         mac = self._mac
@@ -280,7 +281,7 @@ class Till:
     async def _ask(self, question: Question, frame: bytes, tries: int) -> Answer | None:
         """Send a request until it is answered, at most so many times (0: for ever); None when it was not."""
         loop = asyncio.get_running_loop()
-        counters = self._tills.counters
+        counters = self._fleet.counters
         key = (question.mti[1], question.stan)
         asked = self._asked[key] = _Asked(question, loop.create_future(), time.perf_counter())
         self._remember(key, question)
@@ -297,7 +298,7 @@ class Till:
                 await asyncio.wait(waited, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
                 if asked.answer.done():
                     return asked.answer.result()
-                if self._draw.random() < self._tills.settings.hang_up:
+                if self._draw.random() < self._fleet.settings.hang_up:
                     self.hang_up()
                 await self._rest()
                 if asked.answer.done():
@@ -307,25 +308,25 @@ class Till:
         return None
 
     async def _rest(self) -> None:
-        await asyncio.sleep(self._tills.settings.reconnect_ms / 1000 * self._draw.uniform(0.1, 1.0))
+        await asyncio.sleep(self._fleet.settings.reconnect_ms / 1000 * self._draw.uniform(0.1, 1.0))
 
     async def _connected(self) -> TerminalConnection:
-        """The till's connection; a new one, as soon as there can be one, where there is none."""
-        tills = self._tills
+        """The terminal's connection; a new one, as soon as there can be one, where there is none."""
+        fleet = self._fleet
         while self._connection is None or not self._connection.usable:
-            tls = self.identity.tls or tills.tls
+            tls = self.identity.tls or fleet.tls
             try:
-                async with asyncio.timeout(tills.settings.connect_ms / 1000):
+                async with asyncio.timeout(fleet.settings.connect_ms / 1000):
                     _, self._connection = await asyncio.get_running_loop().create_connection(
                         lambda: TerminalConnection(self, self._profile),
-                        tills.host,
-                        tills.port,
+                        fleet.host,
+                        fleet.port,
                         ssl=tls,
-                        server_hostname=(tills.settings.server_name or tills.host) if tls else None,
+                        server_hostname=(fleet.settings.server_name or fleet.host) if tls else None,
                     )
-                tills.counters.connections += 1
+                fleet.counters.connections += 1
             except (OSError, TimeoutError):
-                tills.counters.connection_failures += 1
+                fleet.counters.connection_failures += 1
                 await self._rest()
         return self._connection
 
@@ -345,7 +346,7 @@ class Till:
         except ScanError as error:
             self.unreadable(str(error))
             return
-        counters = self._tills.counters
+        counters = self._fleet.counters
         key = (message.mti[1], profile.text(message, 11))
         asked = self._asked.get(key)
         told = self._told.get(key)
@@ -371,8 +372,8 @@ class Till:
             counters.answered += 1
             elapsed_us = (time.perf_counter() - asked.begun_at) * 1e6
             counters.latency_us.record_value(min(slips.LATENCY_MAX_US, max(1, int(elapsed_us))))
-            if self._tills.on_answer is not None and not asked.repeats:
-                self._tills.on_answer(profile.text(message, 37), elapsed_us)
+            if self._fleet.on_answer is not None and not asked.repeats:
+                self._fleet.on_answer(profile.text(message, 37), elapsed_us)
             asked.answer.set_result(Answer(message, reason, code))
 
     def _remember(self, key: tuple[str, str], question: Question) -> None:
@@ -382,7 +383,7 @@ class Till:
 
     def unreadable(self, reason: str) -> None:
         """Something came that is no message."""
-        self._tills.counters.unreadable += 1
+        self._fleet.counters.unreadable += 1
         self._note(reason)
 
     def disconnected(self, connection: TerminalConnection) -> None:
@@ -391,20 +392,20 @@ class Till:
             self._connection = None
 
     def _note(self, problem: str) -> None:
-        self._tills.counters.note(f"{self._tills.settings.name}, terminal {self.identity.terminal}: {problem}")
+        self._fleet.counters.note(f"{self._fleet.settings.name}, terminal {self.identity.terminal}: {problem}")
 
 
-class Tills:
-    """Many tills that share a dialect, a destination and a scenario.
+class PersistentFleet:
+    """Many persistent terminals that share a dialect, a destination and a scenario.
 
     ``port`` may be changed while they work, as when the switch comes back on another one; 0: nobody is there. So may
-    ``pause_s``, the mean time between the end of one payment at a till and the beginning of the next.
+    ``pause_s``, the mean time between the end of one payment at a terminal and the beginning of the next.
     """
 
     def __init__(
         self,
         profile: Profile,
-        settings: TillSettings,
+        settings: PersistentSettings,
         identities: Sequence[TerminalIdentity],
         *,
         host: str,
@@ -418,7 +419,7 @@ class Tills:
         self.tls = tls
         self.pause_s = len(identities) / settings.rate
         self.counters = FleetCounters()
-        self.tills = [Till(self, identity) for identity in identities]
+        self.terminals = [PersistentTerminal(self, identity) for identity in identities]
         self.on_answer: Callable[[str, float], None] | None = None
         """Called with an answer's retrieval reference number and the microseconds since its request was sent."""
         self._closing = asyncio.Event()
@@ -426,20 +427,20 @@ class Tills:
 
     @property
     def receipts(self) -> list[Receipt]:
-        """All receipts of all tills."""
-        return [receipt for till in self.tills for receipt in till.receipts]
+        """All receipts of all fleet."""
+        return [receipt for terminal in self.terminals for receipt in terminal.receipts]
 
     async def start(self) -> None:
         """Sign in where that is asked for."""
         if self.settings.sign_in:
-            await asyncio.gather(*(till.sign_in() for till in self.tills))
+            await asyncio.gather(*(terminal.sign_in() for terminal in self.terminals))
 
     async def work(self, seconds: float | None = None) -> None:
         """Take payments for a time, or until ``finish`` is called; then wait until each knows what became of its last.
 
         It waits for as long as that takes: who does not believe in the switch sets a limit from outside.
         """
-        self._days = [asyncio.create_task(till.serve()) for till in self.tills]
+        self._days = [asyncio.create_task(terminal.serve()) for terminal in self.terminals]
         timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.finish)
         try:
             await asyncio.gather(*self._days)
@@ -464,7 +465,7 @@ class Tills:
         """Hang up; what is still without an end is missing.
 
         Raises:
-            Exception: What went wrong in a till.
+            Exception: What went wrong in a terminal.
         """
         self.finish()
         for day in self._days:
@@ -472,8 +473,8 @@ class Tills:
         ends = await asyncio.gather(*self._days, return_exceptions=True)
         self.counters.missing += sum(receipt.state == slips.UNKNOWN for receipt in self.receipts)
         self._days.clear()
-        for till in self.tills:
-            till.hang_up()
+        for terminal in self.terminals:
+            terminal.hang_up()
         for end in ends:
             if isinstance(end, Exception):
                 raise end

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
-class Crew:
+class BackgroundTasks:
     """Tasks that run beside their owner until it puts them away.
 
     Args:

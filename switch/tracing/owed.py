@@ -13,7 +13,7 @@ from switch.dialect.attempts import Attempts
 from switch.journal.boot import boot_identity, since_boot_ns
 from switch.journal.guarded_time import believed
 from switch.journal.replay import JournalReader
-from switch.journal.search import Owing
+from switch.journal.search import SafVisitor
 from switch.wire.codec import DecodeError, decode
 from switch.wire.kept_copy import mend
 
@@ -35,7 +35,7 @@ def owing(reader: JournalReader, config: Config) -> list[dict[str, Any]]:
     segments = reader.segments
     if not segments:
         return []
-    found = Owing()
+    found = SafVisitor()
     reader.replay(found, reader.index_of(segments[-1].low_water))
     opener = Opener(config)
     ages = Ages(found)
@@ -52,7 +52,7 @@ class Ages:
         found: What was read, to the journal's end.
     """
 
-    def __init__(self, found: Owing) -> None:
+    def __init__(self, found: SafVisitor) -> None:
         self._wall_us = time.time() * 1_000_000
         since_us = self._wall_us - found.wall_us
         ns = found.elapsed_ns + int(believed(since_us / 1_000_000) * 1_000_000_000)

@@ -76,8 +76,8 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
     elif sort == "DELIVERED":
         yield listener, f"{_left(story, record)} left to the terminal"
     else:
-        debt = story.owed.get(record.get("reversal") or record.get("advice", 0))
-        yield link, WORDS[sort](record, "advice" if debt is not None and debt.is_advice else "reversal")
+        entry = story.owed.get(record.get("reversal") or record.get("advice", 0))
+        yield link, WORDS[sort](record, "advice" if entry is not None and entry.is_advice else "reversal")
 
 
 WORDS: Mapping[str, Callable[[Record, str], str]] = {

@@ -18,14 +18,14 @@ ACCEPTING = frozenset({Reason.APPROVED, Reason.DUPLICATE})
 
 
 @dataclass(slots=True)
-class Debt:
+class SafEntry:
     """A reversal or an advice that an issuer is owed.
 
     Attributes:
         is_advice: It tells of a payment; else it takes one back.
         link: Whom it is owed.
         stored_us: When it was written down first.
-        cause: Of a reversal, as ``switch.journal.records.CAUSES`` says it.
+        cause: Of a reversal, as ``switch.machine.saf_store.CAUSES`` says it.
         attempts: How often it was sent.
         attempted_us: When it was sent last; None when it never was.
         not_found: How often its issuer did not know the original, which did not end it.
@@ -75,7 +75,7 @@ class Story:
         dialects: Of listeners and links by their place, such as ``link bank-a``; where it is not known it is not told.
 
     Attributes:
-        debts: What is or was owed for it, oldest first.
+        saf_entries: What is or was owed for it, oldest first.
         owed: The same by the position of each record that it was written down with.
         original: The transaction that it refers to, where that was found.
         references: What refers to it, oldest first.
@@ -89,8 +89,8 @@ class Story:
     outcome: Record | None = field(init=False, default=None)
     taken_back: Record | None = field(init=False, default=None)
     late: Record | None = field(init=False, default=None)
-    debts: list[Debt] = field(init=False, default_factory=list)
-    owed: dict[int, Debt] = field(init=False, default_factory=dict)
+    saf_entries: list[SafEntry] = field(init=False, default_factory=list)
+    owed: dict[int, SafEntry] = field(init=False, default_factory=dict)
     told_us: int | None = field(init=False, default=None)
     settled_by: Record | None = field(init=False, default=None)
     original: Story | None = field(init=False, default=None, repr=False, compare=False)
@@ -116,33 +116,33 @@ class Story:
             self.outcome = record
 
     def _take_debt(self, record: Record) -> None:
-        debt = self.owed.get(record["replaces"])
-        if debt is None:
-            debt = Debt(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
-            self.debts.append(debt)
-        debt.written, debt.unbooked = record, record.get("unbooked", False)
-        self.owed[record["position"]] = debt
+        entry = self.owed.get(record["replaces"])
+        if entry is None:
+            entry = SafEntry(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
+            self.saf_entries.append(entry)
+        entry.written, entry.unbooked = record, record.get("unbooked", False)
+        self.owed[record["position"]] = entry
 
     def _take_attempt(self, record: Record) -> None:
-        if (debt := self.owed.get(record["reversal"])) is not None:
-            debt.attempts, debt.attempted_us = record["attempts"], record["wall_us"]
+        if (entry := self.owed.get(record["reversal"])) is not None:
+            entry.attempts, entry.attempted_us = record["attempts"], record["wall_us"]
 
     def _take_end(self, record: Record) -> None:
-        if (debt := self.owed.get(record["reversal"])) is not None:
-            debt.ended_us = record["wall_us"]
-            debt.reason = reason_of(record) if "reason" in record else None
-            debt.closed_by, debt.why = record.get("operator"), record.get("why")
-            if debt.is_advice and debt.reason in ACCEPTING:
-                for other in self.debts:
+        if (entry := self.owed.get(record["reversal"])) is not None:
+            entry.ended_us = record["wall_us"]
+            entry.reason = reason_of(record) if "reason" in record else None
+            entry.closed_by, entry.why = record.get("operator"), record.get("why")
+            if entry.is_advice and entry.reason in ACCEPTING:
+                for other in self.saf_entries:
                     other.unbooked = False
 
     def _take_unfound(self, record: Record) -> None:
-        if (debt := self.owed.get(record["reversal"])) is not None:
-            debt.not_found = record["times"]
+        if (entry := self.owed.get(record["reversal"])) is not None:
+            entry.not_found = record["times"]
 
     def _take_cancellation(self, record: Record) -> None:
-        if (debt := self.owed.get(record["advice"])) is not None:
-            debt.ended_us, debt.cancelled = record["wall_us"], record["cause"]
+        if (entry := self.owed.get(record["advice"])) is not None:
+            entry.ended_us, entry.cancelled = record["wall_us"], record["cause"]
             if record["cause"] in ("settled", "withheld"):
                 self.settled_by = record
 
@@ -189,7 +189,7 @@ class Story:
     @property
     def is_unknown(self) -> bool:
         """Whether it is a terminal's reversal of a payment that was not known when it was accepted."""
-        return self.first["type"] == "REVERSAL" or (self.is_promised and bool(self.debts))
+        return self.first["type"] == "REVERSAL" or (self.is_promised and bool(self.saf_entries))
 
     @property
     def traits(self) -> KindTraits:
@@ -204,7 +204,7 @@ class Story:
     @property
     def rrn_owed(self) -> str | None:
         """The number under which an issuer knows, or is owed, it; None where that is the only one."""
-        owed = next((debt.written["rrn"] for debt in self.debts if debt.written is not None), None)
+        owed = next((entry.written["rrn"] for entry in self.saf_entries if entry.written is not None), None)
         return owed if self.is_promised and owed != self.rrn else None
 
     @property
@@ -269,21 +269,21 @@ class Story:
         return "approved by the terminal" if self.traits.is_advice else "approved"
 
     @property
-    def reversals(self) -> list[Debt]:
+    def reversals(self) -> list[SafEntry]:
         """What was or is owed to take it back."""
-        return [debt for debt in self.debts if not debt.is_advice]
+        return [entry for entry in self.saf_entries if not entry.is_advice]
 
     @property
-    def given_up(self) -> Debt | None:
+    def given_up(self) -> SafEntry | None:
         """The reversal that an operator has given up, where no other one is owed: whether it stands, only he knows."""
-        if any(debt.is_open for debt in self.reversals):
+        if any(entry.is_open for entry in self.reversals):
             return None
-        return next((debt for debt in self.reversals if debt.closed_by is not None), None)
+        return next((entry for entry in self.reversals if entry.closed_by is not None), None)
 
     @property
-    def advice(self) -> Debt | None:
+    def advice(self) -> SafEntry | None:
         """What was or is owed to tell the issuer of it."""
-        return next((debt for debt in self.debts if debt.is_advice), None)
+        return next((entry for entry in self.saf_entries if entry.is_advice), None)
 
     @property
     def was_charged_late(self) -> bool:
@@ -294,7 +294,7 @@ class Story:
     def is_open(self) -> bool:
         """Whether more is certain to follow: it has no outcome, or something is owed."""
         has_ended = self.outcome is not None or (self.intent is None and self.is_unknown)
-        return not has_ended or any(debt.is_open for debt in self.debts)
+        return not has_ended or any(entry.is_open for entry in self.saf_entries)
 
     @property
     def ends(self) -> datetime:

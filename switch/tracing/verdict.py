@@ -9,7 +9,7 @@ from enum import StrEnum
 from switch.dialect.kinds import Kind, Money
 from switch.dialect.reasons import Reason
 from switch.tracing.references import effect, origin, title
-from switch.tracing.story import ACCEPTING, Debt, Story
+from switch.tracing.story import ACCEPTING, SafEntry, Story
 from switch.wire.faults import count_of
 
 Shown = Callable[[int | None], str]
@@ -133,11 +133,13 @@ def _promise(story: Story, shown: Shown) -> str:
 
 def _with_number(story: Story, judged: Verdict) -> Verdict:
     """The same, with what to do while an issuer is still owed it."""
-    debt = story.debts[-1]
-    if not debt.is_open or debt.written is None:
+    entry = story.saf_entries[-1]
+    if not entry.is_open or entry.written is None:
         return judged
-    rrn = debt.written["rrn"]
-    todo = f"`authswitch reversals list --rrn {rrn}` shows it, and the issuer of link {debt.link} can be asked about it"
+    rrn = entry.written["rrn"]
+    todo = (
+        f"`authswitch reversals list --rrn {rrn}` shows it, and the issuer of link {entry.link} can be asked about it"
+    )
     return Verdict(judged.code, judged.words, f"{judged.money}; {todo}")
 
 
@@ -179,7 +181,7 @@ def _of_reversal_request(story: Story, shown: Shown, response_code: str | None) 
             f"a terminal's own reversal of a payment that had not come: {told}",
             f"nothing was charged by this; {_own_record(story, shown)}",
         )
-    if story.debts:
+    if story.saf_entries:
         return _of_reversal_alone(story, shown)
     if story.reason == Reason.APPROVED:
         return Verdict(
@@ -299,36 +301,36 @@ def _of_decline(story: Story, shown: Shown, response_code: str | None) -> Verdic
 
 def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
     """The latest reversal tells; an earlier one that was given up stays given up."""
-    still_owed = next((debt for debt in story.reversals if debt.is_open), None)
-    debt = still_owed or story.given_up or story.reversals[-1]
-    cause = CAUSE_WORDS.get(debt.cause, CAUSE_WORDS[None])
-    late = "; the issuer approved after that" if story.was_charged_late and debt.cause != "late_approval" else ""
-    if debt.is_open:
-        if debt.fault is not None:
+    still_owed = next((entry for entry in story.reversals if entry.is_open), None)
+    entry = still_owed or story.given_up or story.reversals[-1]
+    cause = CAUSE_WORDS.get(entry.cause, CAUSE_WORDS[None])
+    late = "; the issuer approved after that" if story.was_charged_late and entry.cause != "late_approval" else ""
+    if entry.is_open:
+        if entry.fault is not None:
             return Verdict(
                 Code.REVERSAL_UNDER_WAY,
-                f"{ending}{late}; the reversal is owed since {cause}, but it cannot be sent: {debt.fault} cannot be "
-                f"written in the dialect of link {debt.link}",
+                f"{ending}{late}; the reversal is owed since {cause}, but it cannot be sent: {entry.fault} cannot be "
+                f"written in the dialect of link {entry.link}",
                 f"the {story.noun} may stand at the issuer, and nothing is sent until the dialect is mended",
             )
         goes_first = story.advice is not None and story.advice.is_open
         waits_for = "its advice goes first" if goes_first else "the link is down or busy"
         attempts = (
-            f"attempt {debt.attempts} at {shown(debt.attempted_us)}"
-            if debt.attempts
+            f"attempt {entry.attempts} at {shown(entry.attempted_us)}"
+            if entry.attempts
             else f"not sent yet, since {waits_for}"
         )
-        if debt.is_promised_in_vain:
+        if entry.is_promised_in_vain:
             return Verdict(
                 Code.REVERSAL_UNDER_WAY,
                 f"{ending}{late}; reversal under way since {cause}: {attempts}, which the issuer does not find (25), "
-                f"{count_of(debt.not_found, 'time')} so far, though the terminal was told that it is taken back",
+                f"{count_of(entry.not_found, 'time')} so far, though the terminal was told that it is taken back",
                 f"not certain: ask the issuer whether the {story.noun} stands; the reversal is sent until the issuer "
                 f"acknowledges it or an operator closes it{_until_horizon(story)}; the merchant is not credited",
             )
         unfound = (
             ", which the issuer did not find yet: it is asked again as long as it may still book it"
-            if debt.not_found
+            if entry.not_found
             else ""
         )
         return Verdict(
@@ -337,26 +339,26 @@ def _of_reversals(story: Story, shown: Shown, ending: str) -> Verdict:
             f"the {story.noun} may stand at the issuer until the reversal is acknowledged; it is sent until then, and "
             "the merchant is not credited",
         )
-    if debt.closed_by is not None:
+    if entry.closed_by is not None:
         return Verdict(
             Code.REVERSAL_CLOSED,
-            f"{ending}{late}; the reversal was closed by {debt.closed_by} at {shown(debt.ended_us)} because "
-            f"{debt.why}; the issuer {'did not find it (25)' if debt.is_promised_in_vain else 'never acknowledged'}",
+            f"{ending}{late}; the reversal was closed by {entry.closed_by} at {shown(entry.ended_us)} because "
+            f"{entry.why}; the issuer {'did not find it (25)' if entry.is_promised_in_vain else 'never acknowledged'}",
             "at the issuer, if it was charged there: the money must be cleared by hand",
         )
-    unknown = debt.reason == Reason.ORIGINAL_NOT_FOUND
-    if unknown and debt.cause == "terminal" and not debt.unbooked:
+    unknown = entry.reason == Reason.ORIGINAL_NOT_FOUND
+    if unknown and entry.cause == "terminal" and not entry.unbooked:
         return Verdict(
             Code.REVERSED,
-            f"{ending}{late}; reversed since {cause}, which was told yes; ended at {shown(debt.ended_us)} after "
-            f"{count_of(debt.attempts, 'attempt')}, since the issuer does not find it (25)",
+            f"{ending}{late}; reversed since {cause}, which was told yes; ended at {shown(entry.ended_us)} after "
+            f"{count_of(entry.attempts, 'attempt')}, since the issuer does not find it (25)",
             f"not certain: the issuer knows of no such payment; if the card was charged, the {story.noun} stands: ask "
             "the issuer",
         )
     return Verdict(
         Code.REVERSED,
-        f"{ending}{late}; reversed since {cause}, acknowledged at {shown(debt.ended_us)} after "
-        f"{count_of(debt.attempts, 'attempt')}",
+        f"{ending}{late}; reversed since {cause}, acknowledged at {shown(entry.ended_us)} after "
+        f"{count_of(entry.attempts, 'attempt')}",
         f"{story.nothing}, because the issuer knows of no such payment"
         if unknown
         else f"the issuer has taken the {story.noun} back: the cardholder is not charged, the merchant not credited"
@@ -370,7 +372,7 @@ def _until_horizon(story: Story) -> str:
     return ", or until the issuer can no longer book it" if story.is_unknown else ""
 
 
-def _state_of_advice(advice: Debt, shown: Shown) -> str:
+def _state_of_advice(advice: SafEntry, shown: Shown) -> str:
     if advice.closed_by is not None:
         return f"closed by {advice.closed_by} at {shown(advice.ended_us)} because {advice.why}"
     if advice.is_open and advice.fault is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import give_up_owed, list_owed, note_overdue
+from switch.saf.operating import close_entry, list_entries, note_overdue
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import LINKS, link, purchase, reversal
 
@@ -83,7 +83,7 @@ def test_over_restarts():
     world.sync()
     for times in (1, 2):
         world = world.killed(later_s=60)
-        (entry,) = list_owed(world.engine.state)[1]
+        (entry,) = list_entries(world.engine.state)[1]
         assert (entry["rrn"], entry["not_found"]) == (asked["37"], times)
         assert HORIZON_S - 200 < entry["bookable_seconds"] < HORIZON_S
         issuer = world.issuer()
@@ -107,7 +107,7 @@ def test_what_is_looked_for_is_not_overdue(make_world):
     _, attempt = timed_out(world, terminal, issuer)
     issuer.answer(attempt, "25")
     world.advance(90)
-    (entry,) = list_owed(world.engine.state)[1]
+    (entry,) = list_entries(world.engine.state)[1]
     assert (entry["not_found"], entry["overdue"], entry["cause"]) == (1, False, "timeout")
     assert note_overdue(world.engine.state)[0][1] == 0
     let_pass(world, issuer, HORIZON_S, "96")
@@ -183,7 +183,7 @@ def test_promised_of_an_approval_it_is_kept_until_an_operator_closes_it():
     world.sync()
     assert terminal.read_one()["39"] == "00"
     let_pass(world, issuer, HORIZON_S + 10 * PAUSE_MAX_S, "25")
-    (entry,) = list_owed(world.engine.state)[1]
+    (entry,) = list_entries(world.engine.state)[1]
     assert (entry["cause"], entry["overdue"]) == ("terminal", True)
     assert entry["not_found"] > 5
     assert len(world.told("reversal_not_found")) == 1
@@ -192,8 +192,8 @@ def test_promised_of_an_approval_it_is_kept_until_an_operator_closes_it():
     world = world.killed(later_s=60)
     issuer = world.issuer()
     let_pass(world, issuer, 2 * PAUSE_MAX_S, "25")
-    assert [one["not_found"] > entry["not_found"] for one in list_owed(world.engine.state)[1]] == [True]
+    assert [one["not_found"] > entry["not_found"] for one in list_entries(world.engine.state)[1]] == [True]
     assert world.told("reversal_not_found") == [], "once is enough"
-    give_up_owed(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="not charged, by phone")
+    close_entry(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="not charged, by phone")
     world.sync()
     assert world.killed().engine.owed == 0

@@ -6,7 +6,7 @@ import pytest
 
 from switch.journal.boot import boot_identity, since_boot_ns
 from switch.journal.upkeep import keep_up
-from switch.saf.operating import list_owed
+from switch.saf.operating import list_entries
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import START_S, purchase
 
@@ -122,7 +122,7 @@ def test_a_debt_of_months_that_is_written_once_more_ages_nothing_else():
     request, told = paid(world)
     again = world.killed()
     assert again.engine.owed == 1
-    assert list_owed(again.engine.state)[1][0]["age_seconds"] > 80 * DAY_S
+    assert list_entries(again.engine.state)[1][0]["age_seconds"] > 80 * DAY_S
     assert is_remembered(again, request, told)
 
 
@@ -137,11 +137,11 @@ def test_age_of_what_is_owed_goes_by_elapsed_time():
     world.sync()
     for jump_s in (YEAR_S, -YEAR_S):
         again = world.killed(later_s=100, wall_ahead_s=jump_s)
-        (entry,) = list_owed(again.engine.state)[1]
+        (entry,) = list_entries(again.engine.state)[1]
         assert 99 < entry["age_seconds"] < 103
     again = world.killed(boot="second start", now_s=1.0, wall_ahead_s=YEAR_S)
     again.sync()
-    (entry,) = list_owed(again.killed(later_s=50).engine.state)[1]
+    (entry,) = list_entries(again.killed(later_s=50).engine.state)[1]
     assert 49 < entry["age_seconds"] < 54
 
 

@@ -212,7 +212,7 @@ class Switching(RuleBasedStateMachine):
     @invariant()
     def tables_are_bounded(self):
         state = self.world.engine.state
-        for table in (state.transactions, state.duplicates, state.reversals):
+        for table in (state.transactions, state.duplicates, state.saf):
             assert table.in_use <= table.room
         under_way = sum(one.channel.in_flight for one in self.terminals)
         assert under_way <= sum(one.in_flight for one in state.links)
@@ -231,7 +231,7 @@ class Switching(RuleBasedStateMachine):
                 self.issuers[name].close()  # it did not read in time, and calls anew
                 self.issuers[name] = self.world.issuer(name)
             self.acknowledge_reversals()
-            if not state.transactions.in_use and not state.reversals.in_use:
+            if not state.transactions.in_use and not state.saf.in_use:
                 break
             self.world.advance(5, step=1)
         for sale in self.sales.values():

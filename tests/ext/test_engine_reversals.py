@@ -371,7 +371,7 @@ def test_window_of_reversals_at_the_issuer(make_world):
     seen = []
     while batch := issuer.read():
         assert len(batch) <= 3
-        assert world.link("bank-a").reversals.at_issuer == len(batch)
+        assert world.link("bank-a").saf.at_issuer == len(batch)
         for one in batch:
             seen.append(one["90"][4:10])
             issuer.answer(one)
@@ -435,6 +435,6 @@ def test_reversals_count_for_the_link_that_they_are_owed_to(world):
     second.read()
     world.advance(15.1)
     terminal.read()
-    assert (world.link("bank-a").reversals.depth, world.link("bank-b").reversals.depth) == (1, 2)
+    assert (world.link("bank-a").saf.depth, world.link("bank-b").saf.depth) == (1, 2)
     assert [one["2"] for one in first.read()] == [CARD]
     assert [one["2"] for one in second.read()] == [VISA, VISA]

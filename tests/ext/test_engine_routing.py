@@ -87,7 +87,7 @@ def test_no_failover_after_a_request_was_sent(banks):
     assert second.read() == []
     assert terminal.ask(request)["39"] == "68"
     # What it is owed stays with the first link.
-    assert (world.link("bank-a").reversals.depth, world.link("bank-b").reversals.depth) == (1, 0)
+    assert (world.link("bank-a").saf.depth, world.link("bank-b").saf.depth) == (1, 0)
 
 
 def test_failover_from_a_suspended_link(banks):

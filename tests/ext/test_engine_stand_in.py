@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import give_up_owed
+from switch.saf.operating import close_entry
 from tests.ext.world import CARD, VISA, change, link, listener, purchase, reversal
 
 RULE = {
@@ -286,7 +286,7 @@ def test_what_an_operator_closes_is_outstanding_no_more(make_world):
     world = make_world(**two_links(limits(outstanding_max=30_000)))
     terminal = world.terminal()
     told = terminal.ask(purchase(world, f4="000000020000"))
-    give_up_owed(world.engine.state, rrn=told["37"], what="advice", name="Mei Lin", reason="told by phone")
+    close_entry(world.engine.state, rrn=told["37"], what="advice", name="Mei Lin", reason="told by phone")
     assert world.count("stand_in_outstanding", link="bank-a") == 0
     assert terminal.ask(purchase(world, f2="6225000000000022", f4="000000020000"))["39"] == "00"
 

@@ -11,9 +11,9 @@ from switch.base.checksum import checksum
 from switch.journal.disk import ScriptedDisk
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged, JournalReader
-from switch.journal.search import Owing
+from switch.journal.search import SafVisitor
 from switch.journal.upkeep import keep_up
-from switch.saf.operating import list_owed
+from switch.saf.operating import list_entries
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.test_engine_advice import advice
 from tests.ext.test_engine_stand_in import limits, two_links
@@ -323,7 +323,7 @@ def test_every_step_of_the_way():
 def owed_by_the_journal(world):
     """What ``authswitch reversals list`` says when no daemon runs."""
     reader = JournalReader(ScriptedDisk(world.memory), KEY)
-    found = Owing()
+    found = SafVisitor()
     reader.replay(found, reader.index_of(reader.segments[-1].low_water))
     return found.owed()
 
@@ -359,7 +359,7 @@ def test_written_down_once_more_it_is_as_old_as_it_was(sort):
     world.sync()
     assert abs(records(world, sort)[-1]["wall_us"] - began_us) < 1000
     world = world.killed(later_s=10, **two_links())
-    _, (owed,) = list_owed(world.engine.state)
+    _, (owed,) = list_entries(world.engine.state)
     assert owed["age_seconds"] == pytest.approx((world.engine.state.calendar.wall_us - began_us) / 1e6, abs=0.01)
     assert owed["overdue"]
     world.settle()

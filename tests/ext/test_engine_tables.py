@@ -7,7 +7,7 @@ import random
 import pytest
 
 from switch.machine.duplicate import DuplicateWindow
-from switch.machine.saf_store import ReversalQueue, ReversalStore
+from switch.machine.saf_store import SafQueue, SafStore
 from switch.machine.transaction import TransactionTable
 from tests.ext.world import ONE_ROUTE, harmless_sides, link, purchase
 
@@ -16,7 +16,7 @@ from tests.ext.world import ONE_ROUTE, harmless_sides, link, purchase
     ("make", "least", "most"),
     [
         (TransactionTable, 1, 10_000_000),
-        (ReversalStore, 1, 10_000_000),
+        (SafStore, 1, 10_000_000),
         (lambda room: DuplicateWindow(room, 1, 1, 60), 1, 50_000_000),
         (lambda room: DuplicateWindow(1, room, 1, 60), 1, 50_000_000),
     ],
@@ -29,7 +29,7 @@ def test_rooms_have_limits(make, least, most):
 
 
 def test_pauses_of_a_queue():
-    queue = ReversalQueue(4, 1_500, 60_000)
+    queue = SafQueue(4, 1_500, 60_000)
     assert (queue.window, queue.pause_ns, queue.pause_max_ns) == (4, 1_500_000_000, 60_000_000_000)
     assert (queue.depth, queue.at_issuer) == (0, 0)
 
@@ -103,7 +103,7 @@ def test_many_reversals_acknowledged_in_any_order(make_world):
     waiting = issuer.read()
     acknowledged = 0
     while acknowledged < 40:
-        assert world.link("bank-a").reversals.at_issuer <= 32
+        assert world.link("bank-a").saf.at_issuer <= 32
         one = waiting.pop(dice.randrange(len(waiting)))
         if dice.random() < 0.5:
             issuer.answer(one)
@@ -116,7 +116,7 @@ def test_many_reversals_acknowledged_in_any_order(make_world):
             world.advance(1)
             waiting += issuer.read()
         assert world.engine.owed == 40 - acknowledged
-    assert world.link("bank-a").reversals.depth == 0
+    assert world.link("bank-a").saf.depth == 0
 
 
 def test_long_messages_are_kept_apart(world):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from switch.journal.memory import Notebook
+from switch.journal.memory import MemoryJournal
 from switch.machine.note_queue import EVENTS
 from switch.saf.operating import note_overdue
 from tests.ext.numbers import NO_CEILING, spend_numbers
@@ -89,8 +89,8 @@ class Day:
         return {
             "heard": self.heard,
             "records": self.world.journal.records,
-            "links": [(one.state_name, one.in_flight, one.reversals.depth) for one in state.links],
-            "places": (state.transactions.in_use, state.reversals.in_use, state.duplicates.in_use),
+            "links": [(one.state_name, one.in_flight, one.saf.depth) for one in state.links],
+            "places": (state.transactions.in_use, state.saf.in_use, state.duplicates.in_use),
             "metrics": [line for line in metrics if not line.startswith("authswitch_notes_failed_total")],
         }
 
@@ -328,12 +328,12 @@ def test_what_cannot_be_composed_ends_the_same_with_a_log_that_always_raises(eve
     well, ill = misfit(event, tmp_path), misfit(event, tmp_path, failing)
     assert event in {name for name, _ in well.notes}
     assert ill.count("notes_failed_total") == len(well.notes)
-    assert isinstance(well.journal, Notebook)
-    assert isinstance(ill.journal, Notebook)
+    assert isinstance(well.journal, MemoryJournal)
+    assert isinstance(ill.journal, MemoryJournal)
     assert ill.journal.records == well.journal.records
     assert [line.read() for line in ill.lines] == [line.read() for line in well.lines]
-    assert [(one.state_name, one.in_flight, one.reversals.depth) for one in ill.engine.state.links] == [
-        (one.state_name, one.in_flight, one.reversals.depth) for one in well.engine.state.links
+    assert [(one.state_name, one.in_flight, one.saf.depth) for one in ill.engine.state.links] == [
+        (one.state_name, one.in_flight, one.saf.depth) for one in well.engine.state.links
     ]
 
 

@@ -30,7 +30,7 @@ REFUSED = {"1": "902"}
 SENT_ON = [kind for kind in Kind if kind_traits(kind).forwarded or kind_traits(kind).is_advice]
 
 
-class Till:
+class TerminalOfOneDialect:
     """A terminal that writes every kind of its dialect, as the simulated ones do."""
 
     def __init__(self, world: SeekingWorld, spoken: str) -> None:
@@ -85,7 +85,7 @@ def all_of(bank, spoken):
 @pytest.mark.parametrize("spoken", BUILT_IN)
 def test_nothing_leaves_that_the_dialect_of_the_link_has_no_message_for(spoken, issuer):
     world = world_of(spoken, issuer, originals={"excess": "forward"})
-    till, bank = Till(world, spoken), world.issuer()
+    terminal, bank = TerminalOfOneDialect(world, spoken), world.issuer()
     known = dialect(issuer).kinds
     receipts: dict[str, Receipt] = {}
     for kind in SENT_ON:
@@ -93,11 +93,11 @@ def test_nothing_leaves_that_the_dialect_of_the_link_has_no_message_for(spoken, 
             continue
         original = receipts.get(ORIGINALS.get(kind.label, ""))
         amount = 1_000 + kind if original is None else original.amount_minor
-        receipt = till.ask(kind.label, amount, original)
+        receipt = terminal.ask(kind.label, amount, original)
         sent = all_of(bank, issuer)
         if kind.label not in known:
             assert sent == []
-            assert till.hear(receipt) == REFUSED.get(till.profile.request_mti(kind.label)[0], "12"), kind
+            assert terminal.hear(receipt) == REFUSED.get(terminal.profile.request_mti(kind.label)[0], "12"), kind
             assert world.count("transactions_total", kind=kind.label, reason="invalid_transaction") == 1
             assert world.told("request_refused")[-1]["fault"] == "kind_abroad"
             continue
@@ -105,7 +105,7 @@ def test_nothing_leaves_that_the_dialect_of_the_link_has_no_message_for(spoken, 
         for one in sent:
             bank.answer(one)
         world.tick()
-        till.hear(receipt)
+        terminal.hear(receipt)
         for one in all_of(bank, issuer):
             bank.answer(one)
         assert len(sent) == 1 or kind_traits(kind).is_advice, kind
@@ -125,16 +125,16 @@ def two_banks(**of_cup):
     """A world whose card goes to a CUP link first, and then to one that has all kinds."""
     links = [link("bank-a", "cup", mac=False, **of_cup), link("bank-b", "iso87-ascii")]
     world = world_of("iso87-ascii", "", links=links, routes=["6,,,,,,bank-a:1|bank-b:2"])
-    return world, Till(world, "iso87-ascii")
+    return world, TerminalOfOneDialect(world, "iso87-ascii")
 
 
 @pytest.mark.parametrize("is_up", [True, False])
 def test_advice_goes_to_the_link_that_has_a_message_for_it(is_up):
-    world, till = two_banks()
+    world, terminal = two_banks()
     first = world.issuer("bank-a")
     second = world.issuer("bank-b") if is_up else None
-    receipt = till.ask("preauthorization_advice", 1_000)
-    assert till.hear(receipt) == "00"
+    receipt = terminal.ask("preauthorization_advice", 1_000)
+    assert terminal.hear(receipt) == "00"
     world.tick()
     if second is None:
         second = world.issuer("bank-b")
@@ -145,16 +145,16 @@ def test_advice_goes_to_the_link_that_has_a_message_for_it(is_up):
 
 
 def test_refund_is_voided_only_where_its_issuer_knows_of_voids_of_refunds():
-    world, till = two_banks()
+    world, terminal = two_banks()
     first, second = world.issuer("bank-a"), world.issuer("bank-b")
-    sale = till.ask("purchase", 1_000)
+    sale = terminal.ask("purchase", 1_000)
     first.answer(first.read_one())
-    assert till.hear(sale) == "00"
-    refund = till.ask("refund", 1_000, sale)
+    assert terminal.hear(sale) == "00"
+    refund = terminal.ask("refund", 1_000, sale)
     first.answer(first.read_one())
-    assert till.hear(refund) == "00"
-    void = till.ask("refund_void", 1_000, refund)
-    assert till.hear(void) == "12"
+    assert terminal.hear(refund) == "00"
+    void = terminal.ask("refund_void", 1_000, refund)
+    assert terminal.hear(void) == "12"
     assert first.read() == second.read() == []
     assert world.engine.owed == 0
 
@@ -165,9 +165,9 @@ def test_link_does_not_stand_in_with_an_advice_that_it_has_no_message_for():
         "",
         links=[link("bank-a", "cup", mac=False, stand_in={**RULE, "kinds": ["preauthorization"]})],
     )
-    till = Till(world, "iso87-ascii")
-    receipt = till.ask("preauthorization", 1_000)
-    assert till.hear(receipt) == "91"
+    terminal = TerminalOfOneDialect(world, "iso87-ascii")
+    receipt = terminal.ask("preauthorization", 1_000)
+    assert terminal.hear(receipt) == "91"
     assert world.engine.owed == 0
 
 
@@ -177,7 +177,7 @@ def test_others_go_on_standing_in():
 
 def test_listener_says_why():
     world = world_of("iso93-ascii", "cup", listeners=[listener("pos", "iso93-ascii")])
-    till, _ = Till(world, "iso93-ascii"), world.issuer()
-    assert till.hear(till.ask("preauthorization_advice", 1_000)) == "902"
+    terminal, _ = TerminalOfOneDialect(world, "iso93-ascii"), world.issuer()
+    assert terminal.hear(terminal.ask("preauthorization_advice", 1_000)) == "902"
     (note,) = world.told("request_refused")
     assert (note["listener"], note["field"], note["fault"]) == ("pos", 3, "kind_abroad")

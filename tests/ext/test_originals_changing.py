@@ -6,7 +6,7 @@ import pytest
 
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
-from switch.saf.operating import give_up_owed, list_owed
+from switch.saf.operating import close_entry, list_entries
 from tests.ext.journal_world import DAYS, KEY, ZONE_SECONDS
 from tests.ext.seeking_world import approve, bought, in_flight, original_data_of, sold, stood_in, taking_back, world_of
 from tests.ext.test_originals_forgotten import LATER_S, by_number
@@ -149,7 +149,7 @@ def test_refund_of_what_its_issuer_will_never_know_is_not_sent(end, later_s):
     elif end == "declined":
         bank.answer(advice, "05")
     else:
-        give_up_owed(world.engine.state, rrn=told["37"], name="Mei", reason="by hand", what="advice")
+        close_entry(world.engine.state, rrn=told["37"], name="Mei", reason="by hand", what="advice")
         bank = world.issuer()
     world.engine.settle(wanted, original)
     world.is_sought = True
@@ -183,5 +183,5 @@ def test_issuer_that_does_not_find_what_it_has_approved_is_raised_to_the_operato
         world.advance(1, step=1)
         for one in bank.read():
             bank.answer(one, "25")
-    assert len(list_owed(world.engine.state)[1]) == 1
+    assert len(list_entries(world.engine.state)[1]) == 1
     assert [name for name, _ in world.notes].count("reversal_not_found") == 1

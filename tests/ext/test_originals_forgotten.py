@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import NotOwed, give_up_owed, list_owed
+from switch.saf.operating import NotOwed, close_entry, list_entries
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import approve, bought, sold, stood_in, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring
@@ -105,7 +105,7 @@ def test_it_waits_for_the_link_that_is_gone():
     for _ in range(3_600):
         world.advance(1, step=1)
     assert [one for one in other.read() if one["t"].startswith("04")] == []
-    assert [entry["state"] for entry in list_owed(world.engine.state)[1]] == ["original looked up"]
+    assert [entry["state"] for entry in list_entries(world.engine.state)[1]] == ["original looked up"]
     notes = [details["rrn"] for event, details in world.notes if event == "reversal_without_link"]
     assert set(notes) == {told["37"]}
     assert 60 < len(notes) < 130  # each second for a minute, then each minute
@@ -172,7 +172,7 @@ def test_an_answer_to_the_look_up_before_the_last_counts_for_nothing(settles):
     world.engine.settle(first, None, True)
     world.tick()
     assert bank.read() == []
-    (entry,) = list_owed(world.engine.state)[1]
+    (entry,) = list_entries(world.engine.state)[1]
     assert entry["state"] == "original looked up"
     if settles:
         world.advance(1.1)
@@ -180,9 +180,9 @@ def test_an_answer_to_the_look_up_before_the_last_counts_for_nothing(settles):
         world.tick()
         assert bank.read_one()["90"][4:10] == asked["11"]
         return
-    give_up_owed(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="settled by hand")
+    close_entry(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="settled by hand")
     with pytest.raises(NotOwed):
-        give_up_owed(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="settled by hand")
+        close_entry(world.engine.state, rrn=entry["rrn"], name="Mei Lin", reason="settled by hand")
     world.sync()
     world.advance(1.1)
     assert world.engine.take_wanted() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import give_up_owed
+from switch.saf.operating import close_entry
 from tests.ext.journal_world import JournalWorld
 from tests.ext.seeking_world import taking_back
 from tests.ext.test_engine_stand_in import RULE
@@ -84,7 +84,7 @@ def test_void_whose_reversal_an_operator_gave_up_may_stand_or_not(world, of):
     shop.issuer.close()
     world.advance(16)
     assert shop.terminal.read_one()["39"] == "68"
-    give_up_owed(world.engine.state, rrn=void["37"], name="Mei", reason="booked by hand")
+    close_entry(world.engine.state, rrn=void["37"], name="Mei", reason="booked by hand")
     shop.issuer = world.issuer()
     assert shop.refund(AMOUNT)[1]["39"] == {"sale": "12", "refund": "13"}[of]
     assert shop.ask(taking_back(world, request))["39"] == {"sale": "12", "refund": "12"}[of]

@@ -7,7 +7,7 @@ import pytest
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
 from switch.journal.upkeep import keep_up
-from switch.saf.operating import give_up_owed
+from switch.saf.operating import close_entry
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     DIALECTS,
@@ -135,7 +135,7 @@ def test_void_whose_reversal_an_operator_gave_up_may_stand(how):
     bank.close()
     world.advance(16)
     assert terminal.read_one()["39"] == "68"
-    give_up_owed(world.engine.state, rrn=void["37"], name="Mei", reason="booked by hand")
+    close_entry(world.engine.state, rrn=void["37"], name="Mei", reason="booked by hand")
     world.tick()
     assert world.engine.owed == 0
     world, terminal, bank = restarted(world, terminal, world.issuer(), how)

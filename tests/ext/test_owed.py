@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from switch.saf.operating import NotOwed, give_up_owed, list_owed, note_overdue, retry_owed
+from switch.saf.operating import NotOwed, close_entry, list_entries, note_overdue, retry_entry
 from tests.ext.journal_world import JournalWorld
 from tests.ext.test_engine_stand_in import two_links
 from tests.ext.test_journal_told import rewritten
@@ -74,7 +74,7 @@ def owing_twice(second):
 
 
 def listed(world, **filters):
-    return list_owed(world.engine.state, **filters)[1]
+    return list_entries(world.engine.state, **filters)[1]
 
 
 def test_an_entry_says_all(world):
@@ -89,7 +89,7 @@ def test_an_entry_says_all(world):
     issuer.answer(first, "96")
     (entry,) = listed(world)
     assert entry["state"] == "paused"
-    assert 0 < entry["next_attempt_seconds"] <= 2 * world.engine.state.links[0].reversals.pause_ns / 1e9
+    assert 0 < entry["next_attempt_seconds"] <= 2 * world.engine.state.links[0].saf.pause_ns / 1e9
     issuer.close()
     assert listed(world)[0]["state"] == "link down"
 
@@ -98,7 +98,7 @@ def test_filters(world):
     terminal, issuer = world.terminal(), world.issuer()
     rrns = owing_many(world, terminal, issuer, 3)
     assert [entry["rrn"] for entry in listed(world)] == rrns, "the oldest comes first"
-    assert list_owed(world.engine.state, most=1)[0] == 3
+    assert list_entries(world.engine.state, most=1)[0] == 3
     assert [entry["rrn"] for entry in listed(world, most=1)] == rrns[:1]
     assert [entry["rrn"] for entry in listed(world, rrn=rrns[1])] == rrns[1:2]
     assert listed(world, link="bank-b") == []
@@ -110,22 +110,22 @@ def test_filters(world):
 def test_retry_of_one_does_not_wait(world):
     terminal, issuer = world.terminal(), world.issuer()
     rrn, first = owing(world, terminal, issuer)
-    assert retry_owed(world.engine.state, rrn=rrn) == 0, "it is at the issuer"
+    assert retry_entry(world.engine.state, rrn=rrn) == 0, "it is at the issuer"
     issuer.answer(first, "96")
     world.tick()
     assert issuer.read() == []
-    assert retry_owed(world.engine.state, rrn=rrn) == 1
+    assert retry_entry(world.engine.state, rrn=rrn) == 1
     world.tick()
     assert issuer.read_one()["t"] == "0421"
     with pytest.raises(NotOwed, match="no reversal with RRN 000000000000 is owed"):
-        retry_owed(world.engine.state, rrn="000000000000")
+        retry_entry(world.engine.state, rrn="000000000000")
 
 
 def test_retry_of_a_link(world):
     terminal, issuer = world.terminal(), world.issuer()
     owing_many(world, terminal, issuer, 2)
-    assert retry_owed(world.engine.state, link="bank-b") == 0
-    assert retry_owed(world.engine.state, link="bank-a") == 2
+    assert retry_entry(world.engine.state, link="bank-b") == 0
+    assert retry_entry(world.engine.state, link="bank-a") == 2
     world.tick()
     assert [message["t"] for message in issuer.read()] == ["0421", "0421"]
 
@@ -137,20 +137,20 @@ def test_one_number_on_two_links(world):
     assert [entry["link"] for entry in listed(world, rrn=rrn)] == ["bank-a", "bank-b"]
     said = f"2 reversals with RRN {rrn} are owed, to bank-a and bank-b: say which with --link"
     with pytest.raises(NotOwed, match=said):
-        retry_owed(state, rrn=rrn)
+        retry_entry(state, rrn=rrn)
     with pytest.raises(NotOwed, match=said):
-        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone")
+        close_entry(state, rrn=rrn, name="Mei", reason="by phone")
     with pytest.raises(NotOwed, match=f"no reversal with RRN {rrn} is owed to bank-c"):
-        retry_owed(state, rrn=rrn, link="bank-c")
+        retry_entry(state, rrn=rrn, link="bank-c")
     with pytest.raises(NotOwed, match="no advice with RRN"):
-        retry_owed(state, rrn=rrn, link="bank-a", what="advice")
-    assert retry_owed(state, rrn=rrn, link="bank-b") == 1
+        retry_entry(state, rrn=rrn, link="bank-a", what="advice")
+    assert retry_entry(state, rrn=rrn, link="bank-b") == 1
     world.tick()
     assert issuer.read() == []
     assert other.read_one()["t"] == "0421"
-    assert give_up_owed(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")[1]["pan"] == CARD
+    assert close_entry(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")[1]["pan"] == CARD
     assert [entry["link"] for entry in listed(world)] == ["bank-b"]
-    assert retry_owed(state, rrn=rrn) == 0, "the other is at its issuer, and needs no --link any more"
+    assert retry_entry(state, rrn=rrn) == 0, "the other is at its issuer, and needs no --link any more"
 
 
 def test_one_number_twice_on_one_link():
@@ -158,8 +158,8 @@ def test_one_number_twice_on_one_link():
     world, rrn, issuer, _ = owing_twice(0)
     state = world.engine.state
     with pytest.raises(NotOwed, match=f"2 reversals with RRN {rrn} are owed to bank-a, and nothing tells them apart"):
-        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")
-    assert retry_owed(state, rrn=rrn, link="bank-a") == 2
+        close_entry(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")
+    assert retry_entry(state, rrn=rrn, link="bank-a") == 2
     world.tick()
     assert [attempt["t"] for attempt in issuer.read()] == ["0421", "0421"]
 
@@ -169,14 +169,14 @@ def test_what_is_given_up_is_never_sent_again(world):
     rrn, first = owing(world, terminal, issuer)
     state = world.engine.state
     with pytest.raises(NotOwed, match="at the issuer just now"):
-        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone")
+        close_entry(state, rrn=rrn, name="Mei", reason="by phone")
     issuer.answer(first, "96")
     for name, reason in (("", "by phone"), ("Mei", ""), ("Mei", "x" * 256)):
         with pytest.raises(ValueError, match="required"):
-            give_up_owed(state, rrn=rrn, name=name, reason=reason)
+            close_entry(state, rrn=rrn, name=name, reason=reason)
     with pytest.raises(NotOwed, match="no advice with RRN"):
-        give_up_owed(state, rrn=rrn, name="Mei", reason="by phone", what="advice")
-    position, entry = give_up_owed(state, rrn=rrn, name="Mei", reason="by phone")
+        close_entry(state, rrn=rrn, name="Mei", reason="by phone", what="advice")
+    position, entry = close_entry(state, rrn=rrn, name="Mei", reason="by phone")
     assert world.journal.records[position - 1] == (
         "closed",
         {"link": 0, "rrn": rrn, "operator": "Mei", "why": "by phone"},
@@ -194,7 +194,7 @@ def test_an_approval_behind_what_was_given_up_is_reversed(world):
     asked = issuer.read_one()
     world.advance(15.1)
     issuer.answer(issuer.read_one(), "96")
-    give_up_owed(world.engine.state, rrn=asked["37"], name="Mei", reason="by phone")
+    close_entry(world.engine.state, rrn=asked["37"], name="Mei", reason="by phone")
     issuer.answer(asked)
     assert [entry["cause"] for entry in listed(world)] == ["late_approval"]
 
@@ -212,7 +212,7 @@ def test_a_reversal_that_waits_behind_its_advice_is_given_up_alone(make_world):
     assert waits["state"] == "behind its advice"
     (ahead,) = listed(world, what="advice")
     assert ahead["pan"] == paid["2"]
-    give_up_owed(world.engine.state, rrn=waits["rrn"], name="Mei", reason="booked by hand")
+    close_entry(world.engine.state, rrn=waits["rrn"], name="Mei", reason="booked by hand")
     issuer.answer(told)
     world.tick()
     assert listed(world) == []
@@ -225,7 +225,7 @@ def test_nothing_is_given_up_without_its_record(world):
     issuer.answer(first, "96")
     world.journal.fail()
     with pytest.raises(NotOwed, match="journal cannot be written"):
-        give_up_owed(world.engine.state, rrn=rrn, name="Mei", reason="by phone")
+        close_entry(world.engine.state, rrn=rrn, name="Mei", reason="by phone")
     assert world.engine.owed == 1
 
 

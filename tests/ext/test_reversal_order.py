@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from switch.journal.upkeep import keep_up
-from switch.saf.operating import give_up_owed, list_owed, retry_owed
+from switch.saf.operating import close_entry, list_entries, retry_entry
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import approve, bought, names, sold, taking_back, world_of
 from tests.ext.test_journal_told import rewritten
@@ -59,7 +59,7 @@ def owing_both(kind="void", spoken="iso87-ascii", issuer="iso87-ascii", **change
 
 
 def states(world):
-    return {entry["rrn"]: entry["state"] for entry in list_owed(world.engine.state)[1]}
+    return {entry["rrn"]: entry["state"] for entry in list_entries(world.engine.state)[1]}
 
 
 def is_sent_next(world, bank, asked):
@@ -134,9 +134,9 @@ def test_attempt_that_is_lost_is_waited_for():
 @pytest.mark.parametrize("how", ["", "kill"])
 def test_it_goes_on_when_an_operator_gives_up_what_it_waits_for(how):
     world, terminal, bank, asked, first = owing_both()
-    assert retry_owed(world.engine.state, rrn=asked["37"]) == 0, "nobody can send it before its time"
+    assert retry_entry(world.engine.state, rrn=asked["37"]) == 0, "nobody can send it before its time"
     assert bank.read() == []
-    give_up_owed(world.engine.state, rrn=first["37"], name="Mei", reason="seen in the issuer's file")
+    close_entry(world.engine.state, rrn=first["37"], name="Mei", reason="seen in the issuer's file")
     world.sync()
     world, _, bank = restarted(world, terminal, bank, how)
     assert is_sent_next(world, bank, asked)
@@ -144,7 +144,7 @@ def test_it_goes_on_when_an_operator_gives_up_what_it_waits_for(how):
 
 def test_operator_gives_up_what_waits():
     world, _, bank, asked, first = owing_both()
-    give_up_owed(world.engine.state, rrn=asked["37"], name="Mei", reason="settled by hand")
+    close_entry(world.engine.state, rrn=asked["37"], name="Mei", reason="settled by hand")
     assert states(world) == {first["37"]: "paused"}
     bank.answer(next_sent(world, bank))
     world.advance(PATIENT_S)

@@ -195,12 +195,12 @@ def test_reversals_of_our_payments_go_before_those_of_none(make_world):
     asked = []
     while ours < 6:
         asked += issuer.read()
-        assert world.link("bank-a").reversals.strangers_at_issuer <= 2  # half of the window
+        assert world.link("bank-a").saf.strangers_at_issuer <= 2  # half of the window
         one = asked.pop(0)
         ours += one["4"] != "000000000001"
         issuer.answer(one, "00" if one["4"] != "000000000001" else "25")
         world.tick()
-    assert world.link("bank-a").reversals.strangers >= 95
+    assert world.link("bank-a").saf.strangers >= 95
     for one in asked:
         issuer.answer(one, "25")
     drain(world, issuer)
@@ -233,7 +233,7 @@ def test_shares_go_on_after_a_restart():
     told = codes(line, (bogus(world, **OF_FLOODER) for _ in range(12)))
     assert told.count("96") > 3
     world = world.killed(limits=SMALL)
-    assert world.engine.state.reversals.strangers == told.count("00")
+    assert world.engine.state.saf.strangers == told.count("00")
     line = world.terminal()
     for _ in range(100):
         world.stan()  # of before the restart

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from switch.saf.operating import list_owed
+from switch.saf.operating import list_entries
 from switch.tracing.steps import steps
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
@@ -114,7 +114,7 @@ def test_no_secret_is_written_listed_or_told(terminal_speaks, issuer_speaks):
             search(f"{key} of {record['type']}", value if isinstance(value, bytes) else str(value).encode())
     story = Story(records[:2])
     shown = [
-        json.dumps(list_owed(world.engine.state)[1]),
+        json.dumps(list_entries(world.engine.state)[1]),
         str(world.notes),
         world.stats.exposition().decode(),
         str(verdict(story, str, "00")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.journal.upkeep import keep_up
-from switch.saf.operating import give_up_owed, list_owed
+from switch.saf.operating import close_entry, list_entries
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import standing_in, taking_back, tell_issuer
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
@@ -77,7 +77,7 @@ def test_what_its_issuer_has_booked_is_owed_until_it_is_found(make, when):
     not_found(world)
     assert world.engine.owed == 1
     assert world.count("promised_reversals_not_found_total") == 1
-    (entry,) = list_owed(world.engine.state)[1]
+    (entry,) = list_entries(world.engine.state)[1]
     assert (entry["cause"], entry["unbooked"]) == ("terminal", False)
 
 
@@ -88,7 +88,7 @@ def test_what_an_operator_told_no_issuer_of_ends_when_it_is_not_found(when):
     request = stood_in(world)
     rrn = terminal.ask(request)["37"]
     world.tick()
-    give_up_owed(world.engine.state, rrn=rrn, what="advice", name="Mei Lin", reason="cleared by hand")
+    close_entry(world.engine.state, rrn=rrn, what="advice", name="Mei Lin", reason="cleared by hand")
     world.sync()
     if when == "restart":
         world = world.killed()
@@ -103,7 +103,7 @@ def test_what_an_operator_told_no_issuer_of_is_not_refunded():
     world = standing_in()
     request = stood_in(world)
     told = world.terminal("pos").ask(request)
-    give_up_owed(world.engine.state, rrn=told["37"], what="advice", name="Mei Lin", reason="cleared by hand")
+    close_entry(world.engine.state, rrn=told["37"], what="advice", name="Mei Lin", reason="cleared by hand")
     terminal = world.later(FORGOTTEN_S)
     terminal.send(referring(world, "refund", request, told))
     world.tick()
@@ -133,7 +133,7 @@ def test_found_by_a_look_up_while_its_advice_is_at_the_issuer(code, unbooked):
     bank.answer(advised, code)
     world.sync()
     world = world.killed()
-    (entry,) = list_owed(world.engine.state)[1]
+    (entry,) = list_entries(world.engine.state)[1]
     assert (entry["cause"], entry["unbooked"]) == ("terminal", unbooked)
     assert [one["unbooked"] for one in owed_by_the_journal(world)] == [unbooked]
     not_found(world)
@@ -144,12 +144,12 @@ def test_times_that_it_was_not_found_are_kept_when_it_is_written_down_once_more(
     world = taken_back(stood_in, "00", "window")
     let_pass(world, world.issuer(), 200, "25")
     world.sync()
-    (before,) = list_owed(world.engine.state)[1]
+    (before,) = list_entries(world.engine.state)[1]
     assert before["not_found"] > 1
     world = world.killed(later_s=FORGOTTEN_S)
     keep_up(world.engine.state, world.journal, 0)
     world.sync()
     world = world.killed()
     assert owed_by_the_journal(world)[0]["not_found"] == before["not_found"]
-    (after,) = list_owed(world.engine.state)[1]
+    (after,) = list_entries(world.engine.state)[1]
     assert after["not_found"] == before["not_found"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import list_owed, note_overdue
+from switch.saf.operating import list_entries, note_overdue
 from switch.tracing.owed import Opener
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
@@ -29,7 +29,7 @@ def changed():
 
 
 def entry(world):
-    (listed,) = list_owed(world.engine.state)[1]
+    (listed,) = list_entries(world.engine.state)[1]
     return listed
 
 
@@ -64,9 +64,9 @@ def test_the_journal_alone_says_so_in_the_list_and_in_trace(changed):
     for world, fault in ((changed, "field t"), (changed.killed(**links("iso87-binary")), None)):
         opener = Opener(world.config)
         story = Story(records)
-        (debt,) = story.reversals
-        debt.fault = opener.fault(debt.written)
-        assert debt.fault == fault
+        (owed,) = story.reversals
+        owed.fault = opener.fault(owed.written)
+        assert owed.fault == fault
         judged = verdict(story, str, "68")
         assert judged.code == "reversal_under_way"
         assert ("cannot be sent: field t cannot be written in the dialect of link bank-a" in judged.words) == bool(

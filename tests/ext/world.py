@@ -22,7 +22,7 @@ from switch.config import Config
 from switch.crypto.mac import compute_mac
 from switch.dialect import Dialect, load_dialect
 from switch.dialect.kinds import Kind
-from switch.journal.memory import Notebook
+from switch.journal.memory import MemoryJournal
 from switch.machine.channel import Channel
 from switch.machine.journal_interface import Journal
 from switch.machine.link import Link, LinkChannel
@@ -347,7 +347,7 @@ class World:
         self.calendar = Calendar(8 * 3600)
         self.now_s = 100.0
         self.lines: list[Line] = []
-        self.journal = Notebook() if journal is None else journal
+        self.journal = MemoryJournal() if journal is None else journal
         self.syncs = True  # a test that looks at what waits for the disk says False
         self.wall_ahead_s = 0  # of the truth
         self._set_clock()
@@ -466,7 +466,7 @@ class World:
             self.sync()
             self._acknowledge()
             state = self.engine.state
-            if not state.transactions.in_use and not state.reversals.in_use:
+            if not state.transactions.in_use and not state.saf.in_use:
                 break
             self.advance(5.0, step=1.0)
             if round_number == 1:
@@ -477,7 +477,7 @@ class World:
 
     def sync(self) -> None:
         """What was written becomes durable."""
-        if isinstance(self.journal, Notebook):
+        if isinstance(self.journal, MemoryJournal):
             self.journal.sync()
 
     def _bring_links_up(self) -> None:
@@ -496,7 +496,7 @@ class World:
         """Nothing is under way, owed or connected any more."""
         state = self.engine.state
         assert state.transactions.in_use == 0
-        assert state.reversals.in_use == 0
+        assert state.saf.in_use == 0
         assert [one.in_flight for one in state.links] == [0] * len(state.links)
         assert [one.open_connections for one in state.links] == [0] * len(state.links)
         assert [one.connections for one in state.listeners] == [0] * len(state.listeners)

@@ -289,7 +289,7 @@ class Play:
                 for request in one.read():
                     if int(request["t"][2]) % 2 == 0 and one.channel.is_open:
                         one.answer(request)
-            if not state.transactions.in_use and not state.reversals.in_use:
+            if not state.transactions.in_use and not state.saf.in_use:
                 break
             for standing in state.links:
                 if standing.state_name == "down":

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from switch.wire.framing import FrameError
 
+from .acquirer import Acquirer
 from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock
 from .issuer import Issuer
 from .journal_checker import JournalChecker
 from .network import Weather
-from .plant import Plant
 from .tally import Tally
 from .terminal import Terminal
 from .world import LINKS, the_world
@@ -58,9 +58,9 @@ class Run:
         self.issuers = [
             Issuer(world, options, self.clock, self.checker, self.tally, number) for number in range(len(LINKS))
         ]
-        self.plant = Plant(world, options, self.clock, self.weather, self.issuers, self.checker, self.tally)
+        self.acquirer = Acquirer(world, options, self.clock, self.weather, self.issuers, self.checker, self.tally)
         self.terminals = [
-            Terminal(world, options, self.clock, self.plant, self.checker, self.tally, number)
+            Terminal(world, options, self.clock, self.acquirer, self.checker, self.tally, number)
             for number in options.terminals
         ]
         self._busy = list(self.terminals)
@@ -70,7 +70,7 @@ class Run:
 
     def execute(self) -> Result:
         """Let it all happen."""
-        self.plant.start()
+        self.acquirer.start()
         for terminal in self.terminals:
             terminal.start()
         self._trouble()
@@ -79,7 +79,7 @@ class Run:
             if self._steps_to_crash:
                 self._steps_to_crash -= 1
                 if not self._steps_to_crash:
-                    self.plant.kill(loses_power=self._crash_takes_power)
+                    self.acquirer.kill(loses_power=self._crash_takes_power)
         self._heal()
         limit_ns = self.clock.now_ns + REST_NS_MAX
         while not violations and not self._is_at_rest() and step(limit_ns):
@@ -105,7 +105,7 @@ class Run:
         return not self._busy
 
     def _is_at_rest(self) -> bool:
-        return self.clock.errands == 0 and self._is_served() and self.plant.is_quiet
+        return self.clock.errands == 0 and self._is_served() and self.acquirer.is_quiet
 
     def _trouble(self) -> None:
         """Now and then something happens to the switch or to an issuer as a whole."""
@@ -122,29 +122,29 @@ class Run:
         if self._happens("jump"):
             self.clock.wall_skew_s += self.draw.choice((-7_200, -90, -2, 1, 45, 3_600))
         if self._happens("operator"):
-            self.plant.operate(self.draw)
-        if self.plant.storage is not None:
-            self._trouble_the_switch(self.plant.storage)
+            self.acquirer.operate(self.draw)
+        if self.acquirer.storage is not None:
+            self._trouble_the_switch(self.acquirer.storage)
         self.clock.after(self.draw.randrange(100, 1_000) * MS, self._trouble)
 
     def _trouble_the_switch(self, storage: Storage) -> None:
         """End it in one of many ways, or let its disk fail."""
-        if not self.plant.is_up:
+        if not self.acquirer.is_up:
             return
         if self._happens("drain"):
-            self.plant.drain()
+            self.acquirer.drain()
         if self._happens("crash"):
             if self.draw.random() < 0.5:
                 self._crash_soon(takes_power=False)
             else:
-                self.plant.kill_within(self.draw.randrange(1, 12))
+                self.acquirer.kill_within(self.draw.randrange(1, 12))
         if self._happens("power"):
             self._crash_soon(takes_power=True)
         for fault in ("failed_disk", "full_disk"):
             if self._happens(fault, 0.3):
                 storage.fail(fault)
         if self._happens("bit_rot", 0.3) and storage.disk.rot():
-            self.plant.kill(loses_power=False)
+            self.acquirer.kill(loses_power=False)
 
     def _crash_soon(self, *, takes_power: bool) -> None:
         """After so many events from now: whatever stands between two of them, a crash must find it at times."""
@@ -160,7 +160,7 @@ class Run:
     def _heal(self) -> None:
         self.has_healed = True
         self.weather.clear_up()
-        self.plant.calm_down()
+        self.acquirer.calm_down()
         for issuer in self.issuers:
             issuer.calm_down()
         for terminal in self.terminals:
@@ -170,13 +170,13 @@ class Run:
         if not self._is_at_rest():
             self.checker.report(
                 "convergence",
-                f"{REST_NS_MAX // SECOND} s after trouble {self.plant.engine.in_flight} requests in flight, "
-                f"{self.plant.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} tills busy",
+                f"{REST_NS_MAX // SECOND} s after trouble {self.acquirer.engine.in_flight} requests in flight, "
+                f"{self.acquirer.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} busy",
             )
         self.checker.settle()
-        if self.plant.storage is not None and not self.checker.violations:
-            self.plant.finish()
-            records = self.plant.storage.records()
+        if self.acquirer.storage is not None and not self.checker.violations:
+            self.acquirer.finish()
+            records = self.acquirer.storage.records()
             JournalChecker(self.checker, records, was_ended=self.tally.endings > 0).compare()
 
 

@@ -26,7 +26,7 @@ POLICIES = (
     "request_steps",
     "request_unkept",
     "reversal_steps",
-    "takeback_steps",
+    "unknown_reversal_steps",
 )
 
 

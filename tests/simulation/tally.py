@@ -19,7 +19,7 @@ class Tally:
         endings: How often it was stopped in whatever way, and started again.
         reversals: How many charges were taken back at issuers.
         advices: How many payments issuers were told of afterwards.
-        given_up: How many debts an operator gave up.
+        given_up: How many store-and-forward entries an operator closed.
         stand_ins: How many payments the switch approved in the stead of issuers.
         named: Voids, refunds and completions that came to an issuer, by whether they named an original that it knows.
         virtual_seconds: How much time passed in the simulated world.

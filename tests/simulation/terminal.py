@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from switch.wire.scan import Message
 
+    from .acquirer import Acquirer
     from .cards import Presented
     from .checker import Checker
     from .clock import Clock
     from .network import Wire
     from .options import Options
-    from .plant import Plant
     from .tally import Tally
     from .world import World
 
@@ -66,11 +66,11 @@ class Terminal:
     """One terminal, with its habits drawn by the seed."""
 
     def __init__(
-        self, world: World, options: Options, clock: Clock, plant: Plant, checker: Checker, tally: Tally, number: int
+        self, world: World, options: Options, clock: Clock, acquirer: Acquirer, checker: Checker, tally: Tally, at: int
     ) -> None:
-        self.number = number
-        self.id = terminal_id(number)
-        self.listener = listener_of(number)
+        self.number = at
+        self.id = terminal_id(at)
+        self.listener = listener_of(at)
         self.profile = world.listener_profile(self.listener)
         self.mac = world.terminal_mac(self.id, self.listener)
         fields = list(self.profile.dialect.file.natural_key.fields)
@@ -83,12 +83,12 @@ class Terminal:
         self._awaits_customer = False
         self._pin_key = world.terminal_pin_key(self.id)
         self.clock = clock
-        self.plant = plant
+        self.acquirer = acquirer
         self.checker = checker
         self.tally = tally
-        self.draw = options.stream(f"terminal/{number}")
-        self.draw_names = options.stream(f"names/{number}")
-        self.draw_later = options.stream(f"later/{number}")
+        self.draw = options.stream(f"terminal/{at}")
+        self.draw_names = options.stream(f"names/{at}")
+        self.draw_later = options.stream(f"later/{at}")
         self.rates = options.rates()
         self.left = options.requests
         self.payments: list[Payment] = []
@@ -286,7 +286,7 @@ class Terminal:
         if exchange is None:
             return
         if self.wire is None:
-            self.wire = self.plant.accept(self, self.listener)
+            self.wire = self.acquirer.accept(self, self.listener)
             if self.wire is None:
                 self._wake(int((0.1 + self.draw.random()) * SECOND), self._transmit)
                 return
@@ -332,9 +332,9 @@ class Terminal:
         payment.asked_ns = self.clock.now_ns
         payment.is_doubted |= payment.is_in_doubt
         if payment.first_asked_ns is None:
-            payment.first_asked_ns, payment.life = self.clock.now_ns, self.plant.generation
+            payment.first_asked_ns, payment.life = self.clock.now_ns, self.acquirer.generation
         # Of what was before a restart the switch knows the age in whole seconds only.
-        vague_ns = 0 if payment.life == self.plant.generation else VAGUE_NS
+        vague_ns = 0 if payment.life == self.acquirer.generation else VAGUE_NS
         age_ns = self.clock.now_ns - payment.first_asked_ns
         payment.is_out_of_window |= age_ns >= self._window_ns - vague_ns and not is_searched_for
 
@@ -344,7 +344,7 @@ class Terminal:
         Not what a switch has refused that could not write it down: the next one cannot know of it.
         """
         payment, frame = self.draw.choice(self._said)
-        if not payment.was_refused_unwritten and not (payment.state == UNKNOWN and self.plant.has_disk_trouble):
+        if not payment.was_refused_unwritten and not (payment.state == UNKNOWN and self.acquirer.has_disk_trouble):
             self._let_a_stranger_say(frame, partial(self._asked, payment))
 
     def _play_again_later(self, payment: Payment, exchange: Exchange) -> None:
@@ -359,15 +359,15 @@ class Terminal:
 
     def _say_at_the_end_of_the_window(self, payment: Payment, frame: bytes, ends_ns: int) -> None:
         """Somebody plays again what must still be known, if only for some moments."""
-        is_too_vague = ends_ns < VAGUE_NS and payment.life != self.plant.generation
-        if payment.is_given_up or is_too_vague or not self.plant.say_at_once(self.listener, _Stranger(), frame):
+        is_too_vague = ends_ns < VAGUE_NS and payment.life != self.acquirer.generation
+        if payment.is_given_up or is_too_vague or not self.acquirer.say_at_once(self.listener, _Stranger(), frame):
             return
         self.tally.fault("replay")
         self._asked(payment, self.wire)
 
     def _let_a_stranger_say(self, data: bytes, then: Callable[[Wire], None] | None = None) -> None:
         """Something that nobody entitled to it has sent, on a connection of its own."""
-        wire = self.plant.accept(_Stranger(), self.listener)
+        wire = self.acquirer.accept(_Stranger(), self.listener)
         if wire is not None:
             self._watch(wire)
             wire.to_switch(data, then)
@@ -528,7 +528,7 @@ class Terminal:
             return
         else:
             payment.state = DECLINED
-            payment.was_refused_unwritten = reason in BUSY_REASONS and self.plant.has_disk_trouble
+            payment.was_refused_unwritten = reason in BUSY_REASONS and self.acquirer.has_disk_trouble
         self._conclude()
 
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:

@@ -27,7 +27,7 @@ from switch.simulators.terminals import TerminalIdentity
 from switch.wire.framing import Deframer
 from switch.wire.scan import Message
 from tests.switch.simulated import Recorder
-from tests.switch.test_tills import tills_for, work_until
+from tests.switch.test_persistent import fleet_for, work_until
 
 CARD = PaymentCard(pan="6225000000000014")
 EVERY = (PartRule(ending="0", percent=40), PartRule(ending="5", percent=40))
@@ -163,20 +163,20 @@ SHARES = tuple(
 )
 
 
-async def test_tills_and_books_agree_on_parts() -> None:
+async def test_persistent_and_books_agree_on_parts() -> None:
     profile = Profile(load_dialect("iso87-ascii"))
     issuer = Issuer(profile, IssuerSettings(rules=Rules(amounts=(), parts=EVERY, clock_offset_seconds=7)), MAC)
     scenario = Scenario(cards=(CARD,), shares=SHARES, amounts=(), parts=EVERY)
-    tills = tills_for(await issuer.listen(), profile, repeats_max=1, scenario=scenario)
+    fleet = fleet_for(await issuer.listen(), profile, repeats_max=1, scenario=scenario)
 
     def has_seen_all() -> bool:
-        parts = {receipt.state for receipt in tills.receipts if receipt.part_of_minor}
+        parts = {receipt.state for receipt in fleet.receipts if receipt.part_of_minor}
         return parts >= {"approved", "voided", "reversed", "completed"}
 
-    await work_until(tills, has_seen_all)
+    await work_until(fleet, has_seen_all)
     await issuer.stop()
-    assert (tills.counters.missing, tills.counters.wrong) == (0, 0), tills.counters.problems
-    result = reconcile(tills.receipts, [issuer.ledger])
+    assert (fleet.counters.missing, fleet.counters.wrong) == (0, 0), fleet.counters.problems
+    result = reconcile(fleet.receipts, [issuer.ledger])
     assert result.agrees, result.differences
 
 

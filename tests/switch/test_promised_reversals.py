@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from switch.admin import AdminServer
-from switch.admin.saf import debt_routes
+from switch.admin.saf import saf_routes
 from switch.cli.reversals import app
 from switch.config import Address
 from switch.journal.boot import boot_identity
-from switch.saf.operating import give_up_owed
-from switch.server.saf import Debts
+from switch.saf.operating import close_entry
+from switch.server.saf import SafDesk
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
 from tests.ext.world import START_S, change, purchase, reversal
 from tests.switch.test_admin import Daemon
@@ -61,8 +61,8 @@ def by_the_daemon(lived, *options):
     """What it says of a daemon that does."""
 
     async def ask():
-        debts = Debts(lived.world.engine, lived.world.stats, lambda: True)
-        routes = debt_routes(weakref.proxy(debts))
+        desk = SafDesk(lived.world.engine, lived.world.stats, lambda: True)
+        routes = saf_routes(weakref.proxy(desk))
         server = AdminServer(lived.world.stats, Daemon(), Address("127.0.0.1", 0), routes=routes)
         await server.start()
         result = await asyncio.to_thread(CliRunner().invoke, app, ["list", "--admin", str(server.address), *options])
@@ -114,7 +114,7 @@ def test_the_trace_says_so_until_an_operator_closes_it(lived):
     lived.world.advance(1)
     for attempt in lived.issuer.read():
         lived.issuer.answer(attempt, "25")
-    give_up_owed(lived.world.engine.state, rrn=rrn, name="Mei Lin", reason="not charged")
+    close_entry(lived.world.engine.state, rrn=rrn, name="Mei Lin", reason="not charged")
     judged, _ = lived.verdict(rrn)
     assert judged["code"] == "reversal_closed"
     assert "closed by Mei Lin" in judged["words"]

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from switch.admin import AdminServer
-from switch.admin.saf import debt_routes
+from switch.admin.saf import saf_routes
 from switch.cli.reversals import app
 from switch.config import Address
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalReader
-from switch.server.saf import Debts
+from switch.server.saf import SafDesk
 from switch.tracing import owed as owing
 from tests.ext.journal_world import KEY, JournalWorld
 from tests.ext.test_owed import listed, owing_twice
@@ -34,8 +34,8 @@ class Desk:
         """What a coroutine function learns that is given the admin side's address."""
 
         async def ask():
-            debts = Debts(self.world.engine, self.world.stats, lambda: True)
-            routes = debt_routes(weakref.proxy(debts))  # aiohttp keeps routes in a cache that is never emptied
+            desk = SafDesk(self.world.engine, self.world.stats, lambda: True)
+            routes = saf_routes(weakref.proxy(desk))  # aiohttp keeps routes in a cache that is never emptied
             server = AdminServer(self.world.stats, Daemon(), Address("127.0.0.1", 0), routes=routes)
             await server.start()
             asking = asyncio.create_task(question(server.address))

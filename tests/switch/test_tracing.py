@@ -18,7 +18,7 @@ from switch.journal.opening import wrapping_key
 from switch.journal.replay import JournalReader, Listing
 from switch.journal.upkeep import keep_up
 from switch.keys.master import create_master_key
-from switch.saf.operating import give_up_owed
+from switch.saf.operating import close_entry
 from switch.tracing import query as queries
 from switch.tracing.steps import Step, shortened
 from switch.tracing.story import Story
@@ -309,7 +309,7 @@ class TestVerdicts:
         lived.world.advance(15.1)
         lived.issuer.read_one()
         lived.world.advance(15.1)
-        give_up_owed(lived.world.engine.state, rrn=asked["37"], name="Mei Lin", reason="by phone, case 4711")
+        close_entry(lived.world.engine.state, rrn=asked["37"], name="Mei Lin", reason="by phone, case 4711")
         judged, one = lived.verdict(asked["37"])
         assert judged["code"] == "reversal_closed"
         assert "closed by Mei Lin at 2027-01-15 08:02:10" in judged["words"]

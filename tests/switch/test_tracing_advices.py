@@ -6,7 +6,7 @@ import pytest
 
 from switch.dialect.kinds import Kind
 from switch.journal.replay import JournalReader, Listing
-from switch.saf.operating import give_up_owed
+from switch.saf.operating import close_entry
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
@@ -106,7 +106,7 @@ class TestAdvices:
         _, answer, _ = paid
         refused_once(standing_in)
         state = standing_in.world.engine.state
-        give_up_owed(state, rrn=answer["37"], name="Mei Lin", reason="by phone, case 4711", what="advice")
+        close_entry(state, rrn=answer["37"], name="Mei Lin", reason="by phone, case 4711", what="advice")
         for _ in range(2):
             judged, one = standing_in.verdict(answer["37"])
             assert "; advice closed by Mei Lin at 2027-01-15 08:01:40" in judged["words"]
@@ -232,7 +232,7 @@ class TestAdvices:
             issuer = standing_in.world.issuer()
             issuer.answer(issuer.read_one(), end or "96")
             if end is None:
-                give_up_owed(
+                close_entry(
                     standing_in.world.engine.state, rrn=answer["37"], name="Mei", reason="by phone", what="advice"
                 )
             issuer.close()

@@ -8,7 +8,7 @@ import pytest
 
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalReader
-from switch.saf.operating import give_up_owed
+from switch.saf.operating import close_entry
 from switch.tracing.finding import find
 from switch.tracing.query import Query
 from switch.tracing.steps import steps
@@ -248,7 +248,7 @@ def test_reversal_that_an_operator_gave_up_says_nothing_of_what_stands(kind, ask
     judged, _ = told(world, answer["37"])
     assert judged.code == "approved_and_delivered"
     assert f"{kind} of 10.00 (currency 156), RRN {sent['37']}, whose reversal is owed since" in judged.words
-    give_up_owed(world.engine.state, rrn=sent["37"], name="Mei", reason="told by phone")
+    close_entry(world.engine.state, rrn=sent["37"], name="Mei", reason="told by phone")
     judged, story = told(world, answer["37"])
     assert judged.code == "perhaps_undone"
     assert f"RRN {sent['37']}, whose reversal Mei gave up at" in judged.words
@@ -271,11 +271,11 @@ def test_reversal_that_is_owed_after_one_that_was_given_up_is_what_counts():
     world.advance(16)
     terminal.read_one()
     bank.answer(bank.read_one(), "96")
-    give_up_owed(world.engine.state, rrn=sent["37"], name="Mei", reason="told by phone")
+    close_entry(world.engine.state, rrn=sent["37"], name="Mei", reason="told by phone")
     bank.answer(sent)
     world.tick()
     judged, story = told(world, sent["37"])
-    assert [debt.is_open for debt in story.reversals] == [False, True]
+    assert [entry.is_open for entry in story.reversals] == [False, True]
     assert story.given_up is None
     assert judged.code == "reversal_under_way"
     judged, _ = told(world, answer["37"])
@@ -293,6 +293,6 @@ def test_reversal_that_was_acknowledged_is_told_with_the_time_of_that():
     world.tick()
     judged, story = told(world, answer["37"])
     assert judged.code == "approved_and_delivered"
-    (debt,) = story.references[0].reversals
-    assert debt.ended_us > debt.stored_us
-    assert f"RRN {voided['37']}, reversed at {moment(debt.ended_us)}" in judged.words
+    (entry,) = story.references[0].reversals
+    assert entry.ended_us > entry.stored_us
+    assert f"RRN {voided['37']}, reversed at {moment(entry.ended_us)}" in judged.words

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from switch.cli.reversals import app as reversals_app
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalReader
-from switch.saf.operating import list_owed
+from switch.saf.operating import list_entries
 from switch.tracing.finding import find
 from switch.tracing.query import Query
 from switch.tracing.verdict import verdict
@@ -127,7 +127,7 @@ class TestCommands:
         lived.issuer.close()
         told = lived.terminal.ask(change(reversal(lived.world, purchase(lived.world)), f37=None))
         lived.settle()
-        (entry,) = list_owed(lived.world.engine.state)[1]
+        (entry,) = list_entries(lived.world.engine.state)[1]
         assert entry["rrn"] != told["37"]
         return told["37"], entry["rrn"]
 

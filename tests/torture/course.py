@@ -20,7 +20,7 @@ from switch.demo.world import FLEETS, ISSUERS, build_world
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
-from switch.simulators.persistent import REFUSED_FOR_NOW, Tills, TillSettings
+from switch.simulators.persistent import REFUSED_FOR_NOW, PersistentFleet, PersistentSettings
 from switch.simulators.receipts import Receipt, merge_counters, write_receipts
 from tests.simulation.defects.build import ROOT, VARIABLE, build, number_of
 from tests.system.daemon import Daemon, until
@@ -109,7 +109,7 @@ class Torture:
         self.differences: list[str] = []
         self.comparison: Comparison | None = None
         self.issuers: list[Issuer] = []
-        self.fleets: list[Tills] = []
+        self.fleets: list[PersistentFleet] = []
         self._draw = Random(f"{settings.seed}/lives")
         self._weather = Random(f"{settings.seed}/weather")
         journal.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ class Torture:
         write_switch(self._world, self.disk.journal, ports, timeout_ms)
         for number, fleet in enumerate(FLEETS):
             identities = self._world.identities[fleet.name]
-            settings = TillSettings(
+            settings = PersistentSettings(
                 self._world.scenario(fleet, (*REFUSED_FOR_NOW, "original_not_found"), strangers=False),
                 fleet.name,
                 self.settings.rate * len(identities) / self.settings.terminals,
@@ -189,7 +189,7 @@ class Torture:
             port = await self._terminal_lines[fleet.name].open()
             tls = self._world.fleet_tls.get(fleet.name)
             profile = self._world.profile(fleet.dialect)
-            self.fleets.append(Tills(profile, settings, identities, host="127.0.0.1", port=port, tls=tls))
+            self.fleets.append(PersistentFleet(profile, settings, identities, host="127.0.0.1", port=port, tls=tls))
 
     async def _torment(self) -> None:
         """Life after life, until there were enough kills."""

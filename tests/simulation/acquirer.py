@@ -14,7 +14,7 @@ from switch.journal.upkeep import keep_up
 from switch.machine.link import LinkChannel
 from switch.machine.listener import TerminalChannel
 from switch.machine.numbering import BLOCK_NUMBERS, Numbering
-from switch.saf.operating import NotOwed, give_up_owed, list_owed, retry_owed
+from switch.saf.operating import NotOwed, close_entry, list_entries, retry_entry
 from switch.server import assembly
 from switch.server.assembly import build_engine
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL = range(3)
 KEEP_UP_NS = 2 * SECOND
 CARRY_RECORDS = 20
-"""Debts older than so many records are written down once more: few, so that it happens within a run."""
+"""What is owed for longer than so many records is written down once more: few, so that it happens within a run."""
 
 LOOK_UP_NS_MAX = 2 * SECOND
 DRAIN_NS_MAX = 3 * SECOND
@@ -67,8 +67,8 @@ def numbering_from(first: int, instance: int, instances: int) -> Numbering:
 class Socket:
     """The switch's side of one connection, as the daemon's I/O layer would have it."""
 
-    def __init__(self, plant: Plant, channel: Channel, redial: tuple[int, Issuer] | None) -> None:
-        self.plant = plant
+    def __init__(self, acquirer: Acquirer, channel: Channel, redial: tuple[int, Issuer] | None) -> None:
+        self.acquirer = acquirer
         self.channel = channel
         self.redial = redial
         self.wire: Wire | None = None
@@ -87,8 +87,8 @@ class Socket:
     def hang_up(self, reason: str) -> None:
         """The engine asks for the end of the connection."""
         self.closing = self.closing or reason
-        self.plant.clock.tell("switch", f"hangs up on slot {self.channel.slot}: {reason}")
-        self.plant.touched[self] = None
+        self.acquirer.clock.tell("switch", f"hangs up on slot {self.channel.slot}: {reason}")
+        self.acquirer.touched[self] = None
 
     def received(self, _wire: Wire, data: bytes) -> None:
         """Bytes came in."""
@@ -96,14 +96,14 @@ class Socket:
             if self.is_paused:
                 self.backlog.append(data)
             else:
-                self.plant.feed(self, data)
+                self.acquirer.feed(self, data)
 
     def lost(self, _wire: Wire) -> None:
         """The other side has closed, or the connection broke."""
-        self.plant.close(self)
+        self.acquirer.close(self)
 
 
-class Plant:
+class Acquirer:
     """One switch, which may be killed and started again.
 
     Args:
@@ -133,7 +133,7 @@ class Plant:
         self.checker = checker
         self.tally = tally
         self.options = options
-        self.draw = options.stream("plant")
+        self.draw = options.stream("acquirer")
         self.draw_notes = options.stream("notes")
         self._failing_notes = options.rates()["failing_notes"]
         self.tick_ns = self.draw.choice((10, 50, 100, 250)) * MS
@@ -273,16 +273,16 @@ class Plant:
             return
         self._set_calendar()
         state = self.engine.state
-        _, entries = list_owed(state)
+        _, entries = list_entries(state)
         if not entries:
             return
         entry = draw.choice(entries)
         which = {"rrn": entry["rrn"], "what": entry["what"], "link": entry["link"]}
         if draw.random() < 0.6:
-            retry_owed(state, **which)
+            retry_entry(state, **which)
         elif entry["amount_minor"]:
             try:
-                give_up_owed(state, name="night", reason="settled by hand", **which)
+                close_entry(state, name="night", reason="settled by hand", **which)
             except NotOwed as refusal:
                 self.clock.tell("operator", str(refusal))
             else:

@@ -1,4 +1,4 @@
-"""Tills against a simulated issuer that goes wrong: each payment comes to an end that the books agree with."""
+"""Persistent terminals against an issuer that goes wrong: each payment comes to an end that the books agree with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from switch.demo.reconcile import reconcile
 from switch.dialect import load_dialect
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
-from switch.simulators.persistent import Tills, TillSettings
+from switch.simulators.persistent import PersistentFleet, PersistentSettings
 from switch.simulators.profile import MacSetting, Profile
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario, Share
@@ -32,29 +32,31 @@ MAC = MacSetting("x9.19", bytes(range(16)))
 SCENARIO = Scenario(cards=CARDS, shares=SHARES, amounts=(), tolerate=("invalid_transaction", "original_not_found"))
 
 
-def tills_for(port: int, profile: Profile, *, repeats_max: int, tills: int = 4, scenario: Scenario = SCENARIO) -> Tills:
-    settings = TillSettings(
+def fleet_for(
+    port: int, profile: Profile, *, repeats_max: int, terminals: int = 4, scenario: Scenario = SCENARIO
+) -> PersistentFleet:
+    settings = PersistentSettings(
         scenario,
         rate=400,
         patience_ms=(100.0,),
         repeats_max=(repeats_max,),
         reconnect_ms=20,
     )
-    identities = [TerminalIdentity(f"{10_000_001 + n}", "898000000000001", MAC) for n in range(tills)]
-    return Tills(profile, settings, identities, host="127.0.0.1", port=port)
+    identities = [TerminalIdentity(f"{10_000_001 + n}", "898000000000001", MAC) for n in range(terminals)]
+    return PersistentFleet(profile, settings, identities, host="127.0.0.1", port=port)
 
 
-async def work_until(tills: Tills, has_happened: Callable[[], bool], *, to_the_end: bool = True) -> None:
-    """Let tills work until what is to be looked at has happened, however long that takes on this machine."""
-    working = asyncio.create_task(tills.work())
+async def work_until(fleet: PersistentFleet, has_happened: Callable[[], bool], *, to_the_end: bool = True) -> None:
+    """Let fleet work until what is to be looked at has happened, however long that takes on this machine."""
+    working = asyncio.create_task(fleet.work())
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not has_happened():
             assert not working.done()
             await asyncio.sleep(0.01)
         if to_the_end:
-            tills.finish()
+            fleet.finish()
             await working
-    await tills.stop()
+    await fleet.stop()
     await asyncio.gather(working, return_exceptions=True)
 
 
@@ -68,19 +70,19 @@ async def test_every_payment_comes_to_an_end_that_the_books_agree_with(dialect: 
     )
     issuer = Issuer(profile, IssuerSettings(rules=Rules(amounts=()), faults=faults), MAC)
     port = await issuer.listen()
-    tills = tills_for(port, profile, repeats_max=repeats_max)
-    counters = tills.counters
+    fleet = fleet_for(port, profile, repeats_max=repeats_max)
+    counters = fleet.counters
 
     def has_seen_all() -> bool:
-        states = Counter(receipt.state for receipt in tills.receipts)
-        # Each till may yet take one of its approvals back.
-        is_mixed = states["approved"] > len(tills.tills) and states["taken_back"] > 0
+        states = Counter(receipt.state for receipt in fleet.receipts)
+        # Each terminal may yet take one of its approvals back.
+        is_mixed = states["approved"] > len(fleet.terminals) and states["taken_back"] > 0
         return is_mixed and counters.given_up > 0 and counters.repeats > 0
 
-    await work_until(tills, has_seen_all)
+    await work_until(fleet, has_seen_all)
     await issuer.stop()
     assert (counters.missing, counters.wrong) == (0, 0), counters.problems
-    result = reconcile(tills.receipts, [issuer.ledger])
+    result = reconcile(fleet.receipts, [issuer.ledger])
     assert result.agrees, result.differences
     assert result.standing > 0
 
@@ -88,10 +90,10 @@ async def test_every_payment_comes_to_an_end_that_the_books_agree_with(dialect: 
 async def test_what_never_ends_is_missing() -> None:
     profile = Profile(load_dialect("iso87-ascii"))
     issuer = Issuer(profile, IssuerSettings(faults=(FaultRule(fault=Fault.IGNORE),)), MAC)
-    tills = tills_for(await issuer.listen(), profile, repeats_max=1, tills=2)
-    await work_until(tills, lambda: len(tills.receipts) == 2 and tills.counters.repeats > 2, to_the_end=False)
+    fleet = fleet_for(await issuer.listen(), profile, repeats_max=1, terminals=2)
+    await work_until(fleet, lambda: len(fleet.receipts) == 2 and fleet.counters.repeats > 2, to_the_end=False)
     await issuer.stop()
-    assert tills.counters.missing == 2
+    assert fleet.counters.missing == 2
 
 
 async def test_the_opposite_of_an_earlier_answer_is_wrong() -> None:
@@ -105,7 +107,7 @@ async def test_the_opposite_of_an_earlier_answer_is_wrong() -> None:
             super()._deliver(exchange, profile.signed("0210", pieces, MAC), 0.02)
 
     issuer = Fickle(profile, IssuerSettings(rules=Rules(amounts=())), MAC)
-    tills = tills_for(await issuer.listen(), profile, repeats_max=0, tills=1)
-    await work_until(tills, lambda: tills.counters.contradicting > 0)
+    fleet = fleet_for(await issuer.listen(), profile, repeats_max=0, terminals=1)
+    await work_until(fleet, lambda: fleet.counters.contradicting > 0)
     await issuer.stop()
-    assert any("and otherwise before" in problem for problem in tills.counters.problems)
+    assert any("and otherwise before" in problem for problem in fleet.counters.problems)

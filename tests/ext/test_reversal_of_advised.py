@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import list_owed
+from switch.saf.operating import list_entries
 from tests.ext.seeking_world import bought, taking_back, tell_issuer, world_of
 from tests.ext.test_engine_stand_in import RULE
 from tests.ext.world import World, change, link, listener
@@ -30,7 +30,7 @@ def of_next_batch(request, **changes):
 
 
 def owed(world):
-    return sorted(entry["what"] for entry in list_owed(world.engine.state)[1])
+    return sorted(entry["what"] for entry in list_entries(world.engine.state)[1])
 
 
 @pytest.mark.parametrize("is_told", [False, True])

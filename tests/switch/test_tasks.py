@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from switch.simulators.tasks import Crew
+from switch.simulators.tasks import BackgroundTasks
 
 
 async def fails(after: int) -> None:
@@ -17,22 +17,22 @@ async def fails(after: int) -> None:
 
 async def test_the_first_failure_is_told_at_once_and_raised_at_the_end() -> None:
     told: list[bool] = []
-    crew = Crew(lambda: told.append(True))
-    crew.spawn(asyncio.Event().wait())
-    crew.spawn(fails(3))
-    crew.spawn(fails(1))
+    tasks = BackgroundTasks(lambda: told.append(True))
+    tasks.spawn(asyncio.Event().wait())
+    tasks.spawn(fails(3))
+    tasks.spawn(fails(1))
     for _ in range(9):
         await asyncio.sleep(0)
     assert told == [True]
     with pytest.raises(ValueError, match="after 1"):
-        await crew.put_away()
-    await crew.put_away()
+        await tasks.put_away()
+    await tasks.put_away()
 
 
 async def test_what_was_cancelled_or_ended_well_raises_nothing() -> None:
-    crew = Crew()
-    crew.spawn(asyncio.sleep(0))
-    running = crew.spawn(asyncio.Event().wait())
+    tasks = BackgroundTasks()
+    tasks.spawn(asyncio.sleep(0))
+    running = tasks.spawn(asyncio.Event().wait())
     await asyncio.sleep(0)
-    await crew.put_away()
+    await tasks.put_away()
     assert running.cancelled()
