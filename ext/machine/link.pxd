@@ -75,7 +75,7 @@ cdef class Link:
     cdef Composer reversal_composer           # from the request as it was sent
     cdef list reference_composers             # the same of requests that name their original
     cdef list advice_composers                # by listener: its dialect to the link's
-    cdef list unknown_reversal_composers              # the same of reversals whose original is not known
+    cdef list unknown_reversal_composers      # the same of reversals whose original is not known
     cdef Composer advice_attempt_composer     # from the advice as it is kept
     cdef readonly StandIn stand_in            # what may be approved while it cannot be asked; None: nothing
     cdef readonly bytes stand_in_mark         # as the dialect marks the advice of that; empty: it does not

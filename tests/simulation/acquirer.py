@@ -133,7 +133,7 @@ class Acquirer:
         self.checker = checker
         self.tally = tally
         self.options = options
-        self.draw = options.stream("acquirer")
+        self.draw = options.stream("plant")  # its first name: each seed goes on meaning the same
         self.draw_notes = options.stream("notes")
         self._failing_notes = options.rates()["failing_notes"]
         self.tick_ns = self.draw.choice((10, 50, 100, 250)) * MS
