@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.ext.world import World
-
 
 @pytest.fixture
 def make_world():
     """Build worlds; when the test ends everything is answered, and nothing may be left in them."""
+    from tests.ext.world import World  # compiled modules that a partial build does not have
+
     worlds = []
 
     def make(**arguments):
