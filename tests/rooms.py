@@ -124,3 +124,7 @@ def table(root: Path = ROOT) -> str:
         modules = sorted(path.stem for path in (root / "ext" / name).glob("*.pxd"))
         rows.append(f"| `{name}` | {' '.join(f'`{module}`' for module in modules)} | {first} |")
     return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -24,9 +24,7 @@ from switch.machine.listener cimport Listener
 from switch.machine.numbering cimport NumberBlock, Numbering
 from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.machine.restored_copies cimport Mender
-from switch.machine.saf_store cimport (
-    CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back,
-)
+from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back
 from switch.path.identity cimport terminal_of
 from switch.saf.delivery cimport hold_stans, reverse
 

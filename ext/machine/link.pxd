@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.crypto.mac cimport MacKey
-from switch.crypto.pin cimport PinKey
+from switch.crypto.pin_block cimport PinKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
 from switch.machine.numbering cimport NUMBER_COUNT, Numbering

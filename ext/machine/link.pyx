@@ -4,7 +4,7 @@ cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 from switch.crypto.mac cimport MAC_NONE, set_mac_key
-from switch.crypto.pin cimport set_pin_key
+from switch.crypto.pin_block cimport set_pin_key
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.dialect.tables cimport mti_class
 from switch.machine.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
@@ -130,7 +130,8 @@ cdef class Link:
         set_mac_key(&self.mac_key, algorithm, key, padding)
 
     def set_pin_key(self, int pin_format, bytes key):
-        """Send PIN blocks under this key (ZPK), in the format of that number in ``switch.crypto.pin.PIN_FORMATS``."""
+        """Send PIN blocks under this key (ZPK), in the format of that number in ``PIN_FORMATS`` of
+        ``switch.crypto.pin_block``."""
         set_pin_key(&self.pin_key, key)
         self.pin_format = pin_format
 

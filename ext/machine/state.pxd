@@ -3,7 +3,6 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.base.calendar cimport Calendar
 from switch.crypto.mac cimport MacEngine, MacKey
-from switch.crypto.pin cimport PinTranslator
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
 from switch.machine.duplicate cimport DuplicateWindow
@@ -50,7 +49,6 @@ cdef class State:
     cdef readonly bint draining
     cdef NoteQueue notes                      # what an operator should read
     cdef MacEngine macs
-    cdef PinTranslator pins
     cdef uint64_t random_state
     cdef uint64_t fingerprint_secret
 

@@ -83,7 +83,6 @@ cdef class State:
             "link": [(<Link>link).tables.name for link in links],
         })
         self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
-        self.pins = PinTranslator()
         self.channels = []
         self.free_slots = []
         self.next_generation = 1

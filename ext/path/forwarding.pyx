@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
-from switch.crypto.pin cimport PIN_FORMAT_NONE
+from switch.crypto.pin_block cimport PIN_FORMAT_NONE, PinSide, translate_pin
 from switch.dialect.reasons cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
 from switch.machine.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
 from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
@@ -161,6 +161,7 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal
                        LinkTexts *texts) noexcept:
     cdef uint8_t text[2 * PIN_BLOCK_BYTES]
     cdef uint8_t block[PIN_BLOCK_BYTES]
+    cdef PinSide source, target
     cdef int i, high, low
     if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
         return REASON_FORMAT_ERROR
@@ -171,8 +172,11 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal
         block[i] = <uint8_t>(high << 4 | low)
     if not can_translate_pin(link, terminal):
         return REASON_SECURITY_VIOLATION
-    if state.pins.translate(block, &terminal.pin_key, terminal.pin_format, &link.pin_key, link.pin_format,
-                            state.pan, state.pan_digits, block) != 0:
+    source.key = &terminal.pin_key
+    source.format = terminal.pin_format
+    target.key = &link.pin_key
+    target.format = link.pin_format
+    if translate_pin(block, &source, &target, state.pan, state.pan_digits, block) != 0:
         return REASON_SECURITY_VIOLATION
     for i in range(PIN_BLOCK_BYTES):
         texts.pin_block[2 * i] = hex_digit(block[i] >> 4)

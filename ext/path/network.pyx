@@ -3,7 +3,7 @@
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
 from switch.crypto.mac cimport MAC_NONE
-from switch.crypto.pin cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY, sign_in_keys
+from switch.crypto.sign_in_keys cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY, sign_in_keys
 from switch.dialect.authentication cimport seal_message
 from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION

@@ -16,8 +16,7 @@ from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_MERCHANT, FI
 from switch.machine.saf_store import CAUSES
 from switch.base.stats cimport stats_add
 from switch.machine.saf_store cimport (
-    NO_LISTENER, SAF_AT_ISSUER, SAF_BEHIND, SAF_DEFERRED, SAF_FREE, SAF_PAUSED,
-    SAF_SOUGHT, SafEntry,
+    NO_LISTENER, SAF_AT_ISSUER, SAF_BEHIND, SAF_DEFERRED, SAF_FREE, SAF_PAUSED, SAF_SOUGHT, SafEntry,
 )
 from switch.machine.state cimport State
 from switch.wire.scan cimport fault_key, read_number, read_text, scan_message

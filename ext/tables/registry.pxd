@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.crypto.mac cimport MacKey
-from switch.crypto.pin cimport PinKey
+from switch.crypto.pin_block cimport PinKey
 
 cdef enum:
     TERMINAL_ID_MAX = 8       # field 41

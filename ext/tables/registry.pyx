@@ -12,7 +12,7 @@ from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_
 cimport cython
 
 from switch.crypto.mac cimport MAC_PADDING_1
-from switch.crypto.pin cimport PIN_FORMAT_NONE, PinKey
+from switch.crypto.pin_block cimport PIN_FORMAT_NONE, PinKey
 from switch.tables.columns cimport Cell, Row, RowReader, next_row, rows_over
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from switch.crypto.des import decrypt_blocks
-from switch.crypto.pin import build_sign_in_keys
+from switch.crypto.sign_in_keys import build_sign_in_keys
 from switch.keys.key import algorithm_of_des_size, check_value
 
 CHECK_VALUE_BYTES = 4

@@ -12,7 +12,7 @@ from switch.base.stats import Stats
 from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
 from switch.config.models import LinkStandIn
-from switch.crypto.pin import PIN_FORMATS
+from switch.crypto.pin_block import PIN_FORMATS
 from switch.dialect import Dialect
 from switch.dialect.kinds import Kind
 from switch.dialect.policy import (

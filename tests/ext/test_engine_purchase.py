@@ -5,7 +5,7 @@ from __future__ import annotations
 import iso8583
 import pytest
 
-from switch.crypto.pin import decrypt_pin_block, encrypt_pin_block
+from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
 from tests.ext.world import (
     CARD,
     CUP_TPK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from switch.crypto.pin import decrypt_pin_block, encrypt_pin_block
+from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
 from switch.simulators.scenario import PaymentCard
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from psec.des import generate_kcv
 
 from switch.crypto.mac import ALGORITHMS as MAC_ALGORITHMS
 from switch.crypto.mac import KEY_SIZES, compute_mac
-from switch.crypto.pin import encrypt_pin_block
+from switch.crypto.pin_block import encrypt_pin_block
 from switch.keys import ALGORITHMS, USAGES, Key
 from switch.keys.dukpt import derive_initial_key, derive_pin_key
 from switch.keys.key import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.check.terminal_keys import TOLD_MAX, TerminalKeys
-from switch.crypto.pin import build_sign_in_keys
+from switch.crypto.sign_in_keys import build_sign_in_keys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 

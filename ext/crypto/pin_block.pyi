@@ -1,18 +1,14 @@
-"""PIN blocks of ISO 9564-1, and the working keys of a sign-in answer.
+"""PIN blocks of ISO 9564-1.
 
 Formats: "iso-0" (ANSI X9.8; filled with F, mixed with the PAN), "iso-1" (random fill, without the PAN) and "iso-3"
 (random fill A to F, mixed with the PAN). Keys are 8 (DES), 16 or 24 bytes (3DES). The part of the PAN that counts is
 its rightmost 12 digits without the check digit. No error message holds a PIN, a PAN or a key.
 """
 
-from typing import Final, final
+from typing import Final
 
 PIN_FORMATS: Final[tuple[str, ...]]
 PIN_KEY_SIZES: Final[tuple[int, ...]]
-
-@final
-class PinTranslator:
-    """PIN translation for the compiled callers of one thread."""
 
 def encrypt_pin_block(pin: str, pan: str, key: bytes, format: str = "iso-0") -> bytes:  # noqa: A002
     """The 8-byte encrypted block of a PIN of 4 to 12 digits, for simulators and tools.
@@ -35,14 +31,4 @@ def translate_pin_block(
 
     Raises:
         ValueError: the block is malformed under this key and PAN, or an argument is not what it should be.
-    """
-
-def build_sign_in_keys(master_key: bytes, pin_key: bytes, mac_key: bytes) -> bytes:
-    """Field 62 of a China UnionPay sign-in answer: the working keys under the terminal's master key.
-
-    Encrypted PIN key, 4 bytes of check value, encrypted MAC key, 4 bytes of check value; 40 bytes with a PIN key of 16
-    (a MAC key of 8 is zero filled to 16), 24 bytes with one of 8.
-
-    Raises:
-        ValueError: key sizes that the layout can't carry.
     """

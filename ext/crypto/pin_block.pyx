@@ -1,17 +1,15 @@
-"""PIN blocks of ISO 9564-1, and the working keys of a sign-in answer.
+"""PIN blocks of ISO 9564-1, re-encrypted from one key and format to another without keeping the clear PIN anywhere.
 
 A clear block is handled as one 64-bit word, its control nibble on top: control, PIN length, PIN digits and fill, 4 bits
 each. It is checked without a branch on its content, and a malformed one goes the whole way with the rest, so the time
 that a refusal takes tells nothing about why it was refused.
 """
 
-cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
-from switch.crypto.mac cimport MAC_CUP_ECB, MAC_X9_9, MAC_X9_19, MacKey
 from switch.wire.cursor cimport load_be64
 
 PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3")
@@ -22,7 +20,6 @@ cdef enum:
     PIN_DIGITS_MAX = 12
     PAN_DIGITS_MIN = 2        # one and the check digit
     PAN_DIGITS_MAX = 19
-    KCV_SIZE = 4              # bytes of a check value in a sign-in answer
 
 cdef struct ClearPin:
     uint64_t digits           # where they stand in the block: below the control and length nibbles
@@ -145,65 +142,26 @@ cdef int unseal_pin(const uint8_t *block, const PinKey *key, int pin_format, uin
     return -1 if bad else 0
 
 
-@cython.final
-@cython.no_gc
-cdef class PinTranslator:
-    cdef int translate(self, const uint8_t *block, const PinKey *source_key, int source_format,
-                       const PinKey *target_key, int target_format,
-                       const uint8_t *pan, int pan_digits, uint8_t *out) noexcept nogil:
-        cdef ClearPin pin
-        cdef uint64_t source_pan, target_pan
-        cdef int opened, sealed
-        if not known_format(source_format) or not known_format(target_format):
-            return -2
-        if pan_word(source_format, pan, pan_digits, &source_pan) < 0:
-            return -1
-        if pan_word(target_format, pan, pan_digits, &target_pan) < 0:
-            return -1
-        opened = unseal_pin(block, source_key, source_format, source_pan, &pin)
-        if opened == -2:
-            return -2
-        sealed = seal_pin(&pin, target_key, target_format, target_pan, out)
-        OPENSSL_cleanse(&pin, sizeof(pin))
-        if opened < 0:
-            OPENSSL_cleanse(out, PIN_BLOCK_SIZE)
-            return -1
-        return sealed
-
-
-cdef int wrap_key(const PinKey *master_key, const uint8_t *key, int size, int room, uint8_t *out) noexcept nogil:
-    """One working key: encrypted, zero filled to ``room`` bytes, then its check value; 0 or -1."""
-    cdef uint8_t check[8]
-    if size > room:
+cdef int translate_pin(const uint8_t *block, const PinSide *source, const PinSide *target, const uint8_t *pan,
+                       int pan_digits, uint8_t *out) noexcept nogil:
+    cdef ClearPin pin
+    cdef uint64_t source_pan, target_pan
+    cdef int opened, sealed
+    if not known_format(source.format) or not known_format(target.format):
+        return -2
+    if pan_word(source.format, pan, pan_digits, &source_pan) < 0:
         return -1
-    memset(out, 0, room)
-    memset(check, 0, 8)
-    if des_crypt(master_key.key, master_key.size, key, out, size >> 3, True) < 0:
+    if pan_word(target.format, pan, pan_digits, &target_pan) < 0:
         return -1
-    if des_crypt(key, size, check, check, 1, True) < 0:
+    opened = unseal_pin(block, source.key, source.format, source_pan, &pin)
+    if opened == -2:
+        return -2
+    sealed = seal_pin(&pin, target.key, target.format, target_pan, out)
+    OPENSSL_cleanse(&pin, sizeof(pin))
+    if opened < 0:
+        OPENSSL_cleanse(out, PIN_BLOCK_SIZE)
         return -1
-    memcpy(out + room, check, KCV_SIZE)
-    return 0
-
-
-cdef int sign_in_keys(const PinKey *master_key, const PinKey *pin_key, const MacKey *mac_key,
-                      uint8_t *out) noexcept nogil:
-    cdef int room = pin_key.size
-    if master_key.size == 0:
-        return -SIGN_IN_NO_MASTER_KEY
-    if room == 0:
-        return -SIGN_IN_NO_PIN_KEY
-    if room != 8 and room != 16:
-        return -SIGN_IN_PIN_KEY
-    if mac_key.algorithm != MAC_X9_9 and mac_key.algorithm != MAC_X9_19 and mac_key.algorithm != MAC_CUP_ECB:
-        return -SIGN_IN_MAC_KEY
-    if mac_key.size > room:
-        return -SIGN_IN_MAC_KEY
-    if wrap_key(master_key, pin_key.key, pin_key.size, room, out) < 0:
-        return -SIGN_IN_CIPHER
-    if wrap_key(master_key, mac_key.key, mac_key.size, room, out + room + KCV_SIZE) < 0:
-        return -SIGN_IN_CIPHER
-    return 2 * (room + KCV_SIZE)
+    return sealed
 
 
 # --- for Python -----------------------------------------------------------------------------------------------------
@@ -285,14 +243,14 @@ def translate_pin_block(bytes block not None, bytes source_key not None, str sou
                         bytes target_key not None, str target_format not None, str pan not None):
     cdef uint8_t out[PIN_BLOCK_SIZE]
     cdef PinKey source, target
+    cdef PinSide opened = PinSide(&source, format_number(source_format))
+    cdef PinSide sealed = PinSide(&target, format_number(target_format))
     cdef bytes text = pan.encode("ascii", "replace")
-    cdef int source_number = format_number(source_format)
-    cdef int target_number = format_number(target_format)
     cdef int status
     require_block(block)
     require_key(&source, source_key)
     require_key(&target, target_key)
-    status = PinTranslator().translate(block, &source, source_number, &target, target_number, text, <int>len(text), out)
+    status = translate_pin(block, &opened, &sealed, text, <int>len(text), out)
     OPENSSL_cleanse(&source, sizeof(source))
     OPENSSL_cleanse(&target, sizeof(target))
     if status == -1:
@@ -300,26 +258,3 @@ def translate_pin_block(bytes block not None, bytes source_key not None, str sou
     if status < 0:
         raise RuntimeError("libcrypto refused to translate a PIN block")
     return out[:PIN_BLOCK_SIZE]
-
-
-def build_sign_in_keys(bytes master_key not None, bytes pin_key not None, bytes mac_key not None):
-    cdef uint8_t out[SIGN_IN_KEYS_MAX]
-    cdef PinKey master, pin
-    cdef MacKey mac
-    cdef int size
-    require_key(&master, master_key)
-    require_key(&pin, pin_key)
-    if len(mac_key) not in (8, 16):
-        raise ValueError(f"the MAC key of a sign-in answer has 8 or 16 bytes, not {len(mac_key)}")
-    memset(&mac, 0, sizeof(mac))
-    mac.algorithm = MAC_CUP_ECB
-    mac.size = len(mac_key)
-    memcpy(mac.key, <const uint8_t *>mac_key, len(mac_key))
-    size = sign_in_keys(&master, &pin, &mac, out)
-    OPENSSL_cleanse(&master, sizeof(master))
-    OPENSSL_cleanse(&pin, sizeof(pin))
-    OPENSSL_cleanse(&mac, sizeof(mac))
-    if size < 0:
-        raise ValueError("a sign-in answer carries a PIN key of 16 bytes with a MAC key of 8 or 16, or two keys of 8, "
-                         f"not a PIN key of {len(pin_key)} with a MAC key of {len(mac_key)}")
-    return out[:size]
