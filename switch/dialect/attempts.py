@@ -9,22 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from switch.dialect.composers import LinkComposers, PairComposers
 from switch.dialect.kinds import Kind
 from switch.dialect.layout import Entry, characters_max, holds_bytes, is_fixed
 from switch.dialect.loader import Dialect
-from switch.dialect.policy import (
-    advice_attempt_steps,
-    advice_steps,
-    request_steps,
-    reversal_steps,
-    tainted_fields,
-)
 from switch.dialect.reasons import Reason
 from switch.dialect.tables import repeat_mti_of
 from switch.wire.codec import encode
 from switch.wire.kept_copy import copy_without, mend
 from switch.wire.scan import ScanError, scan
-from switch.wire.translate import Composer, Step
+from switch.wire.translate import Composer
 
 SAMPLES = {
     "mti": "0200",
@@ -85,22 +79,20 @@ class Attempts:
         self.link = link
         self.mti = link.file.mti_version * 1000 + reversal_mti
         self.acquirer_id = acquirer_id
-        self._composers: dict[tuple[str, str], Composer] = {}
+        self._from_kept = LinkComposers(link, signed=False)
+        self._pairs: dict[str, PairComposers] = {}
+
+    def _from(self, terminal: Dialect) -> PairComposers:
+        """How messages of a terminal are composed: without their MAC, which is a place of its own."""
+        if terminal.name not in self._pairs:
+            self._pairs[terminal.name] = PairComposers(terminal, self.link, signed=False)
+        return self._pairs[terminal.name]
 
     def _composer(self, policy: str, terminal: Dialect | None) -> Composer:
         """How a policy composes, from a terminal's message or from one that is kept in the link's dialect."""
-        key = (policy, "" if terminal is None else terminal.name)
-        if key not in self._composers:
-            source = terminal or self.link
-            steps = {
-                "request": lambda: request_steps(source, self.link),
-                "advice": lambda: (
-                    advice_attempt_steps(self.link) if terminal is None else advice_steps(source, self.link)
-                ),
-                "reversal": lambda: reversal_steps(self.link),
-            }[policy]()
-            self._composers[key] = Composer(self.link.spec, source.spec, None, _open(steps))
-        return self._composers[key]
+        if terminal is None:
+            return self._from_kept.advice_attempt if policy == "advice" else self._from_kept.reversal
+        return self._from(terminal).advice if policy == "advice" else self._from(terminal).request
 
     def fault_of_stored(self, record: Mapping[str, Any], terminal: Dialect | None) -> Fault | None:
         """What keeps an entry of the journal from being sent; None when nothing does.
@@ -126,7 +118,7 @@ class Attempts:
     def _faults_of_samples(self, terminal: Dialect, pan: str, length: str) -> Iterator[Fault]:
         request = sample(terminal, "200", pan, length)
         slots = self._slots(pan)
-        unkept = tainted_fields(self.link.unkept, request_steps(terminal, self.link), {"request": terminal.unkept})
+        unkept = self._from(terminal).request_unkept
         for policy in ("request", "advice"):
             composer = self._composer(policy, terminal)
             mti = str(self.link.tables.mti_of(int(Kind.PURCHASE if policy == "request" else Kind.ADVICE)))
@@ -171,11 +163,6 @@ class Attempts:
             "response_code": tables.code_of(int(Reason.TIMEOUT)),
             "stand_in": self.link.file.stand_in_mark or "",
         }
-
-
-def _open(steps: list[Step]) -> list[Step]:
-    """The same steps without the MAC's, which is a place of its own."""
-    return [step for step in steps if (step.source, step.argument) != ("slot", "mac")]
 
 
 def sample(dialect: Dialect, function: str, pan: str, length: str) -> bytes:

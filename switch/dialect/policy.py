@@ -101,6 +101,11 @@ def tainted_fields(
     return sorted(destination | carried)
 
 
+def without_mac(steps: Iterable[Step]) -> list[Step]:
+    """The same steps for messages that carry no MAC."""
+    return [step for step in steps if (step.source, step.argument) != MAC]
+
+
 def request_unkept(dialect: Dialect) -> list[int]:
     """Fields of a request that are not even kept until it is answered: sensitive ones, and what no answer repeats."""
     repeated = {step.argument for step in answer_steps(dialect, None) if step.source == "request"}

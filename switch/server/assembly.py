@@ -1,4 +1,4 @@
-"""From configuration and tables to a state machine: listeners, links, limits and the composers between dialects."""
+"""From configuration and tables to a state machine: listeners, links, limits."""
 
 from __future__ import annotations
 
@@ -14,20 +14,7 @@ from switch.config import Config, LinkSection, ListenerSection
 from switch.config.models import LinkStandIn
 from switch.crypto.pin_block import PIN_FORMATS
 from switch.dialect import Dialect
-from switch.dialect.kinds import Kind
-from switch.dialect.policy import (
-    advice_attempt_steps,
-    advice_steps,
-    answer_steps,
-    network_answer_steps,
-    network_steps,
-    reference_steps,
-    request_steps,
-    request_unkept,
-    reversal_steps,
-    tainted_fields,
-    unknown_reversal_steps,
-)
+from switch.dialect.composers import LinkComposers, ListenerComposers, PairComposers
 from switch.dialect.reasons import REASONS
 from switch.keys import KeySource
 from switch.machine.duplicate import DuplicateWindow
@@ -43,13 +30,9 @@ from switch.machine.transaction import TransactionTable
 from switch.path.engine import Engine
 from switch.tables.risk_rules import kinds_mask
 from switch.tables.stand_in import StandIn
-from switch.wire.translate import Composer, Step
 
 LATE_MS = 60_000
 """How long after a time-out a late answer is known as such."""
-
-NETWORK_KINDS = (Kind.SIGN_ON, Kind.SIGN_OFF, Kind.ECHO_TEST)
-"""Network management messages that we begin."""
 
 Note = Callable[[str, dict[str, Any]], None]
 
@@ -148,15 +131,16 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         and section.tls.client_certificate == "required"
         and section.tls.client_identity == "terminal"
     )
+    composers = ListenerComposers(dialect)
     return Listener(
         number,
         section.name,
         dialect.tables,
         dialect.framing,
-        _answer_composer(dialect, None, signed=True),
-        _answer_composer(dialect, None, signed=False),
-        Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
-        unkept=request_unkept(dialect),
+        composers.answer,
+        composers.unsigned_answer,
+        composers.network_answer,
+        unkept=composers.request_unkept,
         mac_policy=section.mac,
         partial_approval=section.partial_approval,
         binds_identity=binds_identity,
@@ -210,23 +194,19 @@ def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: 
     if section.pin is not None and (key := keys.get(section.pin.key)) is not None:
         link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
     signed = section.mac is not None
+    pairs = [PairComposers(terminal, dialect, signed=signed) for terminal in terminals]
+    own = LinkComposers(dialect, signed=signed)
     link.set_composers(
-        requests=[_request_composer(request_steps, terminal, dialect, signed=signed) for terminal in terminals],
-        references=[_request_composer(reference_steps, terminal, dialect, signed=signed) for terminal in terminals],
-        advices=[_request_composer(advice_steps, terminal, dialect, signed=signed) for terminal in terminals],
-        unknown_reversals=[
-            _request_composer(unknown_reversal_steps, terminal, dialect, signed=signed) for terminal in terminals
-        ],
-        answers=[_answer_composer(terminal, dialect, signed=True) for terminal in terminals],
-        unsigned_answers=[_answer_composer(terminal, dialect, signed=False) for terminal in terminals],
-        reversal=Composer(dialect.spec, dialect.spec, None, _steps(reversal_steps(dialect), signed)),
-        advice_attempt=Composer(dialect.spec, dialect.spec, None, _steps(advice_attempt_steps(dialect), signed)),
-        network={
-            int(kind): Composer(dialect.spec, None, None, network_steps(dialect, kind.label))
-            for kind in NETWORK_KINDS
-            if kind.label in dialect.file.network
-        },
-        network_answer=Composer(dialect.spec, dialect.spec, None, network_answer_steps(dialect)),
+        requests=[pair.request for pair in pairs],
+        references=[pair.reference for pair in pairs],
+        advices=[pair.advice for pair in pairs],
+        unknown_reversals=[pair.unknown_reversal for pair in pairs],
+        answers=[pair.answer for pair in pairs],
+        unsigned_answers=[pair.unsigned_answer for pair in pairs],
+        reversal=own.reversal,
+        advice_attempt=own.advice_attempt,
+        network=own.network,
+        network_answer=own.network_answer,
     )
     return link
 
@@ -251,24 +231,3 @@ def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:
             for limit in section.limits
         ],
     )
-
-
-def _request_composer(
-    steps_of: Callable[[Dialect, Dialect], list[Step]], terminal: Dialect, link: Dialect, *, signed: bool
-) -> Composer:
-    """For messages of terminals to a link."""
-    steps = steps_of(terminal, link)
-    unkept = tainted_fields(link.unkept, steps, {"request": terminal.unkept})
-    return Composer(link.spec, terminal.spec, None, _steps(steps, signed), unkept)
-
-
-def _answer_composer(terminal: Dialect, link: Dialect | None, *, signed: bool) -> Composer:
-    steps = answer_steps(terminal, link)
-    sources = {"request": terminal.unkept, "answer": frozenset() if link is None else link.unkept}
-    unkept = tainted_fields(terminal.unkept, steps, sources)
-    return Composer(terminal.spec, terminal.spec, None if link is None else link.spec, _steps(steps, signed), unkept)
-
-
-def _steps(steps: list[Step], signed: bool) -> list[Step]:
-    """The same steps, without the MAC's where messages carry none."""
-    return steps if signed else [step for step in steps if (step.source, step.argument) != ("slot", "mac")]

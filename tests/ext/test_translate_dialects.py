@@ -8,9 +8,9 @@ import iso8583
 import pytest
 
 from switch.dialect import dialect_names, load_dialect
+from switch.dialect.composers import PairComposers
 from switch.dialect.policy import answer_steps, request_steps
 from switch.wire.scan import ScanError, scan
-from switch.wire.translate import Composer
 
 DIALECTS = {name: load_dialect(name) for name in dialect_names()}
 SLOTS = {
@@ -100,7 +100,7 @@ def check_composed(composed, destination, source, document, steps, origin):
 def test_requests_say_the_same_on_the_other_side(terminal, link):
     terminal, link = DIALECTS[terminal], DIALECTS[link]
     steps = request_steps(terminal, link)
-    composer = Composer(link.spec, terminal.spec, None, steps)
+    composer = PairComposers(terminal, link, signed=True).request
     assert composer.mac_field in (0, 64, 128)
     dice = random.Random(f"{terminal.name} {link.name}")
     forwarded = [argument for _, origin, argument in steps if origin == "request"]
@@ -115,7 +115,7 @@ def test_requests_say_the_same_on_the_other_side(terminal, link):
 def test_answers_say_the_same_on_the_other_side(terminal, link):
     terminal, link = DIALECTS[terminal], DIALECTS[link]
     steps = answer_steps(terminal, link)
-    composer = Composer(terminal.spec, terminal.spec, link.spec, steps)
+    composer = PairComposers(terminal, link, signed=True).answer
     slots = SLOTS | {"mti": "0210", "response_code": "0" * terminal.tables.code_size}
     dice = random.Random(f"{terminal.name} {link.name}")
     forwarded = {origin: [step.argument for step in steps if step.source == origin] for origin in ("request", "answer")}
@@ -132,7 +132,7 @@ def test_answers_say_the_same_on_the_other_side(terminal, link):
 def test_damaged_requests_are_refused_or_readable(terminal, link):
     terminal, link = DIALECTS[terminal], DIALECTS[link]
     steps = request_steps(terminal, link)
-    composer = Composer(link.spec, terminal.spec, None, steps)
+    composer = PairComposers(terminal, link, signed=True).request
     dice = random.Random(f"{terminal.name} {link.name}")
     _, message = any_message(terminal, [argument for _, origin, argument in steps if origin == "request"], dice)
     for _ in range(40):

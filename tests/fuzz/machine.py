@@ -7,14 +7,10 @@ every table is empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import iso8583
 
 from switch.crypto.mac import compute_mac
-from switch.server import assembly
 from switch.wire.scan import ScanError, scan
-from switch.wire.translate import Step
 from tests.ext.world import (
     CARD,
     CUP_TAK,
@@ -32,6 +28,7 @@ from tests.ext.world import (
     original_data,
     seal,
 )
+from tests.simulation.speed import keep_composers
 
 LISTENERS = (
     listener("cup", "cup", requests_in_flight_max=3),
@@ -47,30 +44,9 @@ LINKS = (
 )  # fmt: skip
 ROUTES = ["6,,,,,,bank-a:1|bank-b:2", "4,,,,,,bank-b:1"]
 LIMITS = {"transactions_in_flight_max": 8, "duplicate_window_count_max": 16, "reversals_max": 12}
-STEPS = (
-    "request_steps", "answer_steps", "reversal_steps", "network_steps", "network_answer_steps", "advice_steps",
-    "advice_attempt_steps",
-)  # fmt: skip
 CODES = ("00", "05", "51", "68", "91", "A0", "zz", "00")
 TURNS_MAX = 200
 ROUNDS_MAX = 600
-
-
-def _remembered(build: Callable[..., list[Step]]) -> Callable[..., list[Step]]:
-    """The steps of a policy, worked out once for the same dialects: that was most of what a world cost."""
-    known: dict[tuple[object, ...], tuple[tuple[object, ...], list[Step]]] = {}
-
-    def remembered(*arguments: object) -> list[Step]:
-        key = tuple(one if isinstance(one, str) else id(one) for one in arguments)
-        if key not in known:
-            known[key] = arguments, build(*arguments)  # the dialects are kept, so that no other gets their identity
-        return known[key][1]
-
-    return remembered
-
-
-for _name in STEPS:
-    setattr(assembly, _name, _remembered(getattr(assembly, _name)))
 
 
 class Script:
@@ -353,6 +329,7 @@ def taken_back(document: Document) -> Document:
 
 def fuzz_machine(view: memoryview) -> None:
     """Play the script."""
+    keep_composers()
     Play(Script(bytes(view))).play()
 
 
@@ -367,6 +344,7 @@ def fuzz_authentication(view: memoryview) -> None:
     """
     if len(view) < 3:
         return
+    keep_composers()
     world = World()
     name = ("cup", "iso")[view[0] % 2]
     line, issuer = world.terminal(name), world.issuer("bank-a")

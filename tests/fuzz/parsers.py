@@ -9,6 +9,7 @@ from functools import cache
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES, MAC_SIZES, Mac, compute_mac, verify_mac
 from switch.dialect import Dialect, dialect_names, load_dialect
+from switch.dialect.composers import PairComposers
 from switch.dialect.policy import answer_steps, request_steps
 from switch.wire.codec import DecodeError, decode, encode
 from switch.wire.scan import Message, ScanError, bench_scan, scan
@@ -100,14 +101,12 @@ def in_code_page(message: Message, field: int, layout: dict[str, dict[str, objec
 
 def request_composer(terminal: Dialect, link: Dialect) -> tuple[Composer, list[Step]]:
     """From a terminal's dialect to a link's."""
-    steps = request_steps(terminal, link)
-    return Composer(link.spec, terminal.spec, None, steps), steps
+    return PairComposers(terminal, link, signed=True).request, request_steps(terminal, link)
 
 
 def answer_composer(terminal: Dialect, link: Dialect) -> tuple[Composer, list[Step]]:
     """From a link's answer to a terminal's."""
-    steps = answer_steps(terminal, link)
-    return Composer(terminal.spec, terminal.spec, link.spec, steps), steps
+    return PairComposers(terminal, link, signed=True).answer, answer_steps(terminal, link)
 
 
 REQUEST_COMPOSERS = [[request_composer(terminal, link) for link in DIALECTS] for terminal in DIALECTS]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fuzz.seeds import CORPUS
 from tests.fuzz.targets import TARGETS
+from tests.simulation.speed import forget_composers
 
 ROUNDS = {
     "framing": 30_000,
@@ -21,6 +22,15 @@ ROUNDS = {
     "authentication": 150,
     "machine": 300,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_between_inputs():
+    """Make what the targets keep before the tests, which must leave nothing behind; it is gone after them."""
+    for run in TARGETS.values():
+        run(memoryview(bytes(8)))
+    yield
+    forget_composers()
 
 
 def corpus(target: str) -> list[bytes]:

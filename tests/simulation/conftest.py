@@ -5,7 +5,7 @@ import pytest
 from switch.server import assembly
 from tests.simulation.options import Options
 from tests.simulation.run import execute
-from tests.simulation.speed import POLICIES, hurry
+from tests.simulation.speed import forget_composers, hurry
 from tests.simulation.world import the_world
 
 SEEDS = 500
@@ -15,12 +15,12 @@ SEEDS = 500
 @pytest.fixture(scope="module")
 def kept_between_runs():
     """Fill the simulation's caches, and empty them in the end."""
-    before = {name: getattr(assembly, name) for name in (*POLICIES, "Composer", "Numbering")}
+    numbering = assembly.Numbering
     first = {options.setting: options for options in map(Options.drawn, reversed(range(SEEDS)))}
     for options in first.values():
         execute(options)
     yield
-    for name, original in before.items():
-        setattr(assembly, name, original)
+    forget_composers()
+    assembly.Numbering = numbering
     hurry.cache_clear()
     the_world.cache_clear()

@@ -6,6 +6,7 @@ import ctypes
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from switch.dialect.composers import LinkComposers, ListenerComposers, PairComposers
 from switch.server import assembly
 
 if TYPE_CHECKING:
@@ -13,29 +14,13 @@ if TYPE_CHECKING:
 
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 17
-POLICIES = (
-    "_answer_composer",
-    "_request_composer",
-    "_steps",
-    "advice_attempt_steps",
-    "advice_steps",
-    "answer_steps",
-    "network_answer_steps",
-    "network_steps",
-    "reference_steps",
-    "request_steps",
-    "request_unkept",
-    "reversal_steps",
-    "unknown_reversal_steps",
-)
+COMPOSERS: dict[str, Any] = {each.__name__: each for each in (LinkComposers, ListenerComposers, PairComposers)}
 
 
 @cache
 def hurry() -> None:
-    """Once a process: work the dialects' policies out once, let big tables be fresh pages instead of cleared ones."""
-    for name in POLICIES:
-        setattr(assembly, name, _remembered(getattr(assembly, name)))
-    assembly.Composer = _remembered(assembly.Composer)  # type: ignore[misc]
+    """Once a process: compile the dialects' composers once, let big tables be fresh pages instead of cleared ones."""
+    keep_composers()
     # Otherwise the C library learns to keep what is freed, and then has to clear megabytes for each link.
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
@@ -45,20 +30,27 @@ def give_back() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def _key(argument: Any) -> object:
-    if isinstance(argument, (list, frozenset)) and all(isinstance(one, int) for one in argument):
-        return tuple(argument)  # numbers of fields
-    return argument if isinstance(argument, (str, bool)) else id(argument)
+def keep_composers() -> None:
+    """Have two dialects give every engine the same composers: to compile them is most of what an engine costs."""
+    if assembly.PairComposers is COMPOSERS["PairComposers"]:
+        for name, build in COMPOSERS.items():
+            setattr(assembly, name, _remembered(build))
 
 
-def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """By the identity of dialects and specs, which live as long as the world does, and of steps, remembered as well."""
+def forget_composers() -> None:
+    """Let each engine compile its own again."""
+    for name, build in COMPOSERS.items():
+        setattr(assembly, name, build)
+
+
+def _remembered(build: Callable[..., Any]) -> Callable[..., Any]:
+    """By the identity of dialects."""
     known: dict[tuple[object, ...], tuple[Any, object]] = {}
 
-    def remembering(*arguments: Any, **named: Any) -> Any:
-        key = (*map(_key, arguments), *named.items())
+    def remembering(*dialects: Any, **named: bool) -> Any:
+        key = (*map(id, dialects), *named.items())
         if key not in known:
-            known[key] = function(*arguments, **named), arguments  # which keep their identity while they live
+            known[key] = build(*dialects, **named), dialects  # which keep their identity while they are kept
         return known[key][0]
 
     return remembering

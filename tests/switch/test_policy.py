@@ -6,8 +6,9 @@ import iso8583
 import pytest
 
 from switch.dialect import dialect_names, load_dialect
+from switch.dialect.composers import LinkComposers, ListenerComposers, PairComposers
 from switch.dialect.kinds import Kind
-from switch.dialect.policy import answer_steps, network_answer_steps, network_steps, request_steps, reversal_steps
+from switch.dialect.policy import network_steps
 from switch.dialect.rules import Origin, parse_rule
 from switch.wire.codec import encode
 from switch.wire.translate import Composer
@@ -74,7 +75,7 @@ def read(dialect, message):
 
 
 def compose_request(terminal, link, document, **slots):
-    composer = Composer(link.spec, terminal.spec, None, request_steps(terminal, link))
+    composer = PairComposers(terminal, link, signed=True).request
     slots = {"entry_mode": link.tables.entry_mode_of(terminal.tables, write(terminal, document))} | slots
     return authenticated(link, composer.compose_message(write(terminal, document), slots=SLOTS | slots))
 
@@ -87,8 +88,8 @@ def authenticated(dialect, message):
 
 @pytest.mark.parametrize(("terminal", "link"), PAIRS)
 def test_every_dialect_can_be_composed_from_every_other(terminal, link):
-    request = Composer(link.spec, terminal.spec, None, request_steps(terminal, link))
-    answer = Composer(terminal.spec, terminal.spec, link.spec, answer_steps(terminal, link))
+    request = PairComposers(terminal, link, signed=True).request
+    answer = PairComposers(terminal, link, signed=True).answer
     assert request.mac_field == answer.mac_field == 64
     assert request.mac_size == link.tables.mac_size
 
@@ -165,7 +166,7 @@ def test_the_answer_to_a_cup_purchase(name):
     link = DIALECTS[name]
     version = "1210" if link.file.family == "iso93" else "0210"
     answer = {"t": version, "4": "000000001234", "11": "900001", "38": "ISSUER", "44": "03020000   00085500   "}
-    composer = Composer(CUP.spec, CUP.spec, link.spec, answer_steps(CUP, link))
+    composer = PairComposers(CUP, link, signed=True).answer
     message = composer.compose_message(write(CUP, CUP_PURCHASE), write(link, answer), SLOTS | {"mti": "0210"})
     told = read(CUP, message)
     expected = CUP_ANSWER_FIELDS | {23} if name == "cup" else CUP_ANSWER_FIELDS - {44} | {23}
@@ -177,7 +178,7 @@ def test_the_answer_to_a_cup_purchase(name):
 
 def test_the_balance_reaches_a_cup_terminal():
     link = DIALECTS["iso87-ascii"]
-    composer = Composer(CUP.spec, CUP.spec, link.spec, answer_steps(CUP, link))
+    composer = PairComposers(CUP, link, signed=True).answer
     answer = {"t": "0210", "54": "1002156C000000123456"}
     told = read(CUP, composer.compose_message(write(CUP, CUP_PURCHASE), write(link, answer), SLOTS | {"mti": "0210"}))
     assert told[54] == "1002156C000000123456"
@@ -185,7 +186,7 @@ def test_the_balance_reaches_a_cup_terminal():
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 def test_an_answer_that_the_switch_gives_on_its_own(dialect):
-    composer = Composer(dialect.spec, dialect.spec, None, answer_steps(dialect, None))
+    composer = ListenerComposers(dialect).answer
     version = dialect.file.mti_version
     request = write(dialect, {"t": f"{version}200", "11": "000077", "41": "99999906", "42": "001430170119999"})
     slots = {"mti": f"{version}210", "response_code": dialect.tables.code_of(8)}
@@ -197,7 +198,7 @@ def test_an_answer_that_the_switch_gives_on_its_own(dialect):
 @pytest.mark.parametrize("link", DIALECTS.values(), ids=DIALECTS)
 def test_a_reversal_has_its_original_and_nothing_sensitive(link):
     sent = compose_request(CUP, link, CUP_PURCHASE, kind_code="200" if link.file.family == "iso93" else "22")
-    composer = Composer(link.spec, link.spec, None, reversal_steps(link))
+    composer = LinkComposers(link, signed=True).reversal
     slots = {**SLOTS, "mti": "0420", "stan": "900002", "response_code": link.tables.code_of(29)}
     slots["original_data"] = link.tables.original_data_of(sent)
     reversal = read(link, authenticated(link, composer.compose_message(sent, slots=slots)))
@@ -230,7 +231,7 @@ def test_a_dialect_without_such_a_message():
 
 
 def test_the_answer_to_a_sign_in_carries_the_keys():
-    composer = Composer(CUP.spec, CUP.spec, None, network_answer_steps(CUP))
+    composer = ListenerComposers(CUP).network_answer
     request = write(CUP, {"t": "0800", "11": "000001", "41": "99999906", "42": "001430170119999", "60": "00000519003"})
     told = read(CUP, composer.compose_message(request, slots=SLOTS | {"mti": "0810"}))
     assert set(told) == {11, 12, 13, 32, 37, 39, 41, 42, 60, 62}
