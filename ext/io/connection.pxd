@@ -11,6 +11,28 @@ cdef enum:
     EVENTS_A_TURN = 256       # connections that are heard in one turn
     TLS_RECORD_BYTES = 16384  # a record's content at most (RFC 8446, 5.1)
 
+cdef enum ConnectionState:
+    CONNECTION_NEW
+    CONNECTION_SHAKING        # in its TLS handshake
+    CONNECTION_OPEN
+    CONNECTION_CUT            # it was open, and is closed when the turn ends
+    CONNECTION_REFUSED        # the same of one that never was open
+
+cdef enum InputState:         # what the socket may still bring
+    INPUT_NOTHING             # until its next event
+    INPUT_MORE                # it may have more than was read
+    INPUT_LAST                # the peer has shut its side: read until its end is met
+    INPUT_ENDED               # that was met: the peer waits for answers, or is gone
+
+cdef enum BacklogState:       # of what was read; while there is one, nothing is read
+    BACKLOG_NONE
+    BACKLOG_NEXT_TURN         # frames are left for the next turn
+    BACKLOG_FULL              # frames are left, and as many requests are in flight as may be: an answer goes first
+
+cdef enum OutputState:
+    OUTPUT_FLOWING
+    OUTPUT_PAUSED             # the kernel takes no more, and says when it does again
+
 
 cdef class Reactor:
     cdef readonly Engine engine
@@ -46,31 +68,28 @@ cdef class Connection:
     cdef object _on_lost
     cdef object _handshake                       # future of the TLS handshake, while it lasts
     cdef object _linger                          # timer that ends a connection whose last output does not leave
+    cdef object _acknowledgement                 # timer that looks whether the last output was acknowledged
     cdef str _closing_reason
     cdef bytes _ciphertext                       # what the socket did not take yet of TLS output
     cdef double _shown_at                        # when the last bytes were written to a peer that shut its side
     cdef int _fd                                 # -1 when there is none
-    cdef bint _was_open
-    cdef bint _is_cut                            # to be closed when the turn ends
-    cdef bint _may_read                          # the socket may have more than was read
-    cdef bint _reads_to_end                      # the peer has shut its side: read until its end is met
-    cdef bint _is_resting                        # frames are left of what was read; nothing is read meanwhile
-    cdef bint _is_full                           # it has as many requests in flight as it may
-    cdef bint _is_unfinished                     # in the reactor's list of that name
-    cdef bint _write_is_paused                   # the kernel takes no more
-    cdef bint _peer_is_done                      # it has shut its side, and waits for answers or is gone
-    cdef bint _is_watched_for_acknowledgement
+    cdef ConnectionState _state
+    cdef InputState _input
+    cdef BacklogState _backlog
+    cdef OutputState _output
 
     cdef void handle(self, uint32_t events) noexcept
     cdef void go_on(self) noexcept
     cdef void flush(self) noexcept
     cdef void conclude(self) noexcept
     cdef int _go_on(self) except -1
+    cdef int _go_on_next_turn(self) except -1
+    cdef void _expect_input(self, InputState state) noexcept
     cdef int _read(self) except -1
     cdef int _take_in(self, const uint8_t *data, size_t size) except -1
     cdef int _decipher(self) except -1
     cdef int _progress(self, int progress) except -1
-    cdef int _unfinish(self) except -1
+    cdef int _leave_for_next_turn(self) except -1
     cdef int _end_of_input(self) except -1
     cdef int _flush(self) except -1
     cdef int _send_channel(self) except -1
@@ -78,9 +97,11 @@ cdef class Connection:
     cdef int _send_ciphertext(self) except -1
     cdef Py_ssize_t _send(self, const uint8_t *data, size_t size) except -1
     cdef int _await_acknowledgement(self) except -1
+    cdef int _look_later(self) except -1
     cdef int _shake_hands(self) except -1
     cdef int _take_over(self, int fd) except -1
     cdef int _begin(self) except -1
     cdef int _finish(self) except -1
+    cdef bint _has_ended(self) noexcept
     cdef int _cut(self, str reason) except -1
     cdef void _fail(self, object error)

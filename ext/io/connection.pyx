@@ -11,11 +11,10 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from switch.base.stats cimport stats_add
 from switch.io.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
-    MSG_NOSIGNAL, SIOCOUTQ, SO_ERROR, SOL_SOCKET, close, epoll_create1, epoll_ctl, epoll_wait, getsockopt, ioctl, recv,
-    send, socklen_t,
+    MSG_NOSIGNAL, close, epoll_create1, epoll_ctl, epoll_wait, recv, send, unacknowledged_bytes,
 )
 from switch.machine.listener cimport TerminalChannel
-from switch.path.engine cimport PROGRESS_DONE, PROGRESS_FULL, PROGRESS_MORE
+from switch.path.engine cimport PROGRESS_DONE, PROGRESS_MORE
 
 TICK_SECONDS = 0.01
 ACKNOWLEDGED_POLL_SECONDS = 0.005
@@ -156,8 +155,8 @@ cdef class Reactor:
             if connection is None:
                 continue
             connection.flush()
-            if (channel.has_more_to_send() and not connection._write_is_paused and not connection._is_cut
-                    and not channel.is_dirty):
+            if (channel.has_more_to_send() and connection._output == OUTPUT_FLOWING
+                    and not connection._has_ended() and not channel.is_dirty):
                 channel.is_dirty = True
                 self._gated.append(channel)
 
@@ -204,7 +203,7 @@ cdef class Connection:
     @property
     def was_open(self):
         """Whether the state machine ever knew this connection; not when it was refused at the door."""
-        return self._was_open
+        return self._state == CONNECTION_OPEN or self._state == CONNECTION_CUT
 
     # --- its beginning --------------------------------------------------------------------------------------------
 
@@ -230,8 +229,9 @@ cdef class Connection:
         self._take_over(fd)
         self.tls = tls
         handshake = self._handshake = self.reactor.loop.create_future()
-        self._may_read = True
-        self._unfinish()
+        self._state = CONNECTION_SHAKING
+        self._expect_input(INPUT_MORE)
+        self._go_on_next_turn()
         self.reactor.turn_soon()
         return handshake
 
@@ -251,7 +251,7 @@ cdef class Connection:
             self._cut(refusal)
             return 0
         self.channel.owner = self
-        self._was_open = True
+        self._state = CONNECTION_OPEN
         self.reactor.engine.state.calendar.set_from_clock()
         self.reactor.engine.begin(self.channel)
         return 0
@@ -280,31 +280,29 @@ cdef class Connection:
 
     cdef void handle(self, uint32_t events) noexcept:
         """The socket is ready."""
-        if self._is_cut:
+        cdef bint is_idle = self._input == INPUT_NOTHING
+        if self._has_ended():
             return
         try:
-            if events & EPOLLOUT and self._write_is_paused:
-                self._write_is_paused = False
-                if self._handshake is None:
-                    self.reactor.engine.state.wake(self.channel)
-                else:
+            if events & EPOLLOUT and self._output == OUTPUT_PAUSED:
+                self._output = OUTPUT_FLOWING
+                if self._state == CONNECTION_SHAKING:
                     self._send_ciphertext()
-            if self._peer_is_done:
+                else:
+                    self.reactor.engine.state.wake(self.channel)
+            if self._input == INPUT_ENDED:
                 if events & (EPOLLHUP | EPOLLERR):
                     self._cut("peer was gone before its answer")
             elif events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-                self._may_read = True
-                if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-                    self._reads_to_end = True
-                if not self._is_resting and not self._is_unfinished:
-                    self._go_on()
+                self._expect_input(INPUT_LAST if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) else INPUT_MORE)
+                if is_idle and self._backlog == BACKLOG_NONE:
+                    self._go_on()                # else its turn comes
         except Exception as error:
             self._fail(error)
 
     cdef void go_on(self) noexcept:
         """Its turn has come, with what was left."""
-        self._is_unfinished = False
-        if self._is_cut:
+        if self._has_ended():
             return
         try:
             self._go_on()
@@ -312,44 +310,49 @@ cdef class Connection:
             self._fail(error)
 
     cdef int _go_on(self) except -1:
-        if not self._is_resting:
+        if self._backlog == BACKLOG_NONE:
             self._read()
         elif self._closing_reason is not None:
-            self._is_resting = False             # what it said last is not looked at
+            self._backlog = BACKLOG_NONE         # what it said last is not looked at
         else:
             self._progress(self.reactor.engine.receive(self.channel, NULL, 0))
-        if self._may_read and not self._is_resting and not self._is_cut:
-            self._unfinish()
+        if ((self._input == INPUT_MORE or self._input == INPUT_LAST) and self._backlog == BACKLOG_NONE
+                and not self._has_ended()):
+            self._go_on_next_turn()
         return 0
 
-    cdef int _unfinish(self) except -1:
-        if not self._is_unfinished:
-            self._is_unfinished = True
-            self.reactor._unfinished.append(self)
+    cdef int _go_on_next_turn(self) except -1:
+        """To be called once a turn: where input is expected or a backlog is for the next turn, and nowhere else."""
+        self.reactor._unfinished.append(self)
         return 0
+
+    cdef void _expect_input(self, InputState state) noexcept:
+        """Bytes may have come; that they are the last is not forgotten."""
+        if self._input != INPUT_LAST:
+            self._input = state
 
     cdef int _read(self) except -1:
         cdef uint8_t *received = self.reactor._bytes
         cdef ssize_t size
-        if self.tls is not None and self._handshake is None and self.tls.is_behind():
+        if self.tls is not None and self._state == CONNECTION_OPEN and self.tls.is_behind():
             return self._decipher()
         size = recv(self._fd, received, READ_BYTES, 0)
         if size > 0:
             # Fewer bytes than there is room for are all that there were.
-            self._may_read = size == READ_BYTES or self._reads_to_end
+            if size < READ_BYTES and self._input == INPUT_MORE:
+                self._input = INPUT_NOTHING
             if self.tls is None:
                 return self._take_in(received, <size_t>size)
             self.tls.feed(received, <int>size)
-            if self._handshake is not None:
+            if self._state == CONNECTION_SHAKING:
                 self._shake_hands()
-            return 0 if self._handshake is not None or self._is_cut else self._decipher()
+            return self._decipher() if self._state == CONNECTION_OPEN else 0
         if size == 0:
-            self._may_read = False
             return self._end_of_input()
         if errno == EAGAIN:
-            self._may_read = False
+            self._input = INPUT_NOTHING
             # A client speaks first.
-            return self._shake_hands() if self._handshake is not None else 0
+            return self._shake_hands() if self._state == CONNECTION_SHAKING else 0
         return 0 if errno == EINTR else self._cut(os.strerror(errno))
 
     cdef int _decipher(self) except -1:
@@ -361,7 +364,7 @@ cdef class Connection:
             return self._cut(str(error))
         self._send_ciphertext()                  # such as an answer to a change of keys
         if self.tls.is_behind():
-            self._may_read = True
+            self._expect_input(INPUT_MORE)
         if size:
             self._take_in(self.reactor._deciphered, <size_t>size)
         return self._end_of_input() if self.tls.has_ended else 0
@@ -374,13 +377,18 @@ cdef class Connection:
     cdef int _progress(self, int progress) except -1:
         """Go on with what was read in a later turn, or after an answer; nothing is read meanwhile."""
         if progress == PROGRESS_DONE:
-            self._is_resting = self._is_full = False
+            self._backlog = BACKLOG_NONE
             return 0
         if self.channel.stream.end() != 0:
             return self._cut("more than can be kept")
-        self._is_resting = True
-        self._is_full = progress == PROGRESS_FULL
-        return self._unfinish() if progress == PROGRESS_MORE else 0
+        if progress == PROGRESS_MORE:
+            return self._leave_for_next_turn()
+        self._backlog = BACKLOG_FULL
+        return 0
+
+    cdef int _leave_for_next_turn(self) except -1:
+        self._backlog = BACKLOG_NEXT_TURN
+        return self._go_on_next_turn()
 
     cdef int _end_of_input(self) except -1:
         """The peer will send no more. A terminal may still wait for answers; a link has nobody left to answer it.
@@ -391,14 +399,14 @@ cdef class Connection:
                 or not isinstance(self.channel, TerminalChannel)
                 or (self.channel.in_flight == 0 and self.channel.waiting_bytes == 0)):
             return self._cut("closed by peer")
-        self._peer_is_done = True
+        self._input = INPUT_ENDED
         return 0
 
     # --- what goes out --------------------------------------------------------------------------------------------
 
     cdef void flush(self) noexcept:
         """Write what may leave, and see what follows from its having left."""
-        if self._is_cut:
+        if self._has_ended():
             return                               # what waits in the channel was never told, and its end will say so
         try:
             self._flush()
@@ -407,29 +415,28 @@ cdef class Connection:
 
     cdef int _flush(self) except -1:
         cdef TerminalChannel terminal
-        if not self._write_is_paused:
+        if self._output == OUTPUT_FLOWING:
             if self.tls is None:
                 self._send_channel()
             else:
                 self._send_enciphered()
-        if self._is_cut:
+        if self._has_ended():
             return 0
-        if self._write_is_paused:
+        if self._output == OUTPUT_PAUSED:
             if self.channel.waiting_bytes > self.reactor.output_bytes_max:
                 stats_add(self.reactor.engine.state.meters.stats, self.reactor.slow_consumers, 1)
                 self._cut("peer does not read")
             elif self._closing_reason is not None and self._linger is None:
                 self._linger = self.reactor.loop.call_later(LINGER_SECONDS, self.abort, "peer does not read")
             return 0
-        if self._closing_reason is not None or self._peer_is_done:
+        if self._closing_reason is not None or self._input == INPUT_ENDED:
             # Requests that were accepted are answered first; each of them ends in time.
             if self.channel.waiting_bytes == 0 and self.channel.in_flight == 0:
                 self._finish()
-        if self._is_full:
+        if self._backlog == BACKLOG_FULL:
             terminal = <TerminalChannel>self.channel
             if terminal.in_flight < terminal.listener.in_flight_max:
-                self._is_full = False
-                self._unfinish()
+                self._leave_for_next_turn()
                 self.reactor.turn_soon()
         return 0
 
@@ -439,10 +446,10 @@ cdef class Connection:
         while True:
             sent = send(self._fd, data, size, MSG_NOSIGNAL)
             if sent >= 0:
-                self._write_is_paused = <size_t>sent < size
+                self._output = OUTPUT_FLOWING if <size_t>sent == size else OUTPUT_PAUSED
                 return sent
             if errno == EAGAIN:
-                self._write_is_paused = True
+                self._output = OUTPUT_PAUSED
                 return 0
             if errno != EINTR:
                 self._cut(os.strerror(errno))
@@ -455,9 +462,9 @@ cdef class Connection:
             <uint64_t>self.reactor.engine.state.journal.durable, &size)
         if size:
             self.channel.note_left(<uint32_t>self._send(output, size))
-        if not self._peer_is_done:
+        if self._input != INPUT_ENDED:
             self.channel.settle()
-        elif size and not self._is_cut:
+        elif size and not self._has_ended():
             self._await_acknowledgement()
         return 0
 
@@ -466,7 +473,7 @@ cdef class Connection:
         cdef uint32_t size
         cdef const uint8_t *output
         self._send_ciphertext()
-        while self._ciphertext is None and not self._is_cut:
+        while self._ciphertext is None and not self._has_ended():
             self.channel.settle()
             output = self.channel.next_output(<uint64_t>self.reactor.engine.state.journal.durable, &size)
             if size == 0:
@@ -483,12 +490,12 @@ cdef class Connection:
     cdef int _send_ciphertext(self) except -1:
         cdef const uint8_t *output = self.reactor._bytes
         cdef Py_ssize_t size, sent
-        if self._write_is_paused:
+        if self._output == OUTPUT_PAUSED:
             return 0
         if self._ciphertext is not None:
             sent = self._send(<const uint8_t *>self._ciphertext, len(self._ciphertext))
             self._ciphertext = self._ciphertext[sent:] if sent < len(self._ciphertext) else None
-        while self._ciphertext is None and not self._is_cut:
+        while self._ciphertext is None and not self._has_ended():
             size = self.tls.take_output(self.reactor._bytes, READ_BYTES)
             if size == 0:
                 break
@@ -504,25 +511,24 @@ cdef class Connection:
         gone answers with a reset. Then the approvals among them were not told, and are reversed as the channel closes.
         """
         self._shown_at = self.reactor.loop.time()
-        if not self._is_watched_for_acknowledgement:
-            self._is_watched_for_acknowledgement = True
-            self.reactor.loop.call_later(ACKNOWLEDGED_POLL_SECONDS, self._look_whether_acknowledged)
+        if self._acknowledgement is None:
+            self._look_later()
+        return 0
+
+    cdef int _look_later(self) except -1:
+        self._acknowledgement = self.reactor.loop.call_later(ACKNOWLEDGED_POLL_SECONDS, self._look_whether_acknowledged)
         return 0
 
     def _look_whether_acknowledged(self):
-        cdef int on_the_way = 0
-        cdef int error = 0
-        cdef socklen_t size = sizeof(int)
-        self._is_watched_for_acknowledgement = False
-        if self._is_cut:
+        cdef int on_the_way
+        self._acknowledgement = None
+        if self._has_ended():
             return
-        if (getsockopt(self._fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 or error != 0
-                or ioctl(self._fd, SIOCOUTQ, &on_the_way) != 0
-                or self.reactor.loop.time() - self._shown_at > ACKNOWLEDGED_SECONDS_MAX):
+        on_the_way = unacknowledged_bytes(self._fd)
+        if on_the_way < 0 or self.reactor.loop.time() - self._shown_at > ACKNOWLEDGED_SECONDS_MAX:
             self._cut("peer was gone before its answer")
         elif on_the_way:
-            self._is_watched_for_acknowledgement = True
-            self.reactor.loop.call_later(ACKNOWLEDGED_POLL_SECONDS, self._look_whether_acknowledged)
+            self._look_later()
         else:
             self.channel.settle()
             self.reactor.engine.state.wake(self.channel)
@@ -530,11 +536,15 @@ cdef class Connection:
 
     # --- its end --------------------------------------------------------------------------------------------------
 
+    cdef bint _has_ended(self) noexcept:
+        """It is closed, or will be when the turn ends."""
+        return self._state == CONNECTION_CUT or self._state == CONNECTION_REFUSED
+
     def hang_up(self, str reason):
         """Close the connection when its requests are answered and its output has left."""
         if self._closing_reason is None:
             self._closing_reason = reason
-        if self._write_is_paused:
+        if self._output == OUTPUT_PAUSED:
             self._cut(reason)
             return
         self.reactor.engine.state.wake(self.channel)
@@ -554,8 +564,8 @@ cdef class Connection:
     cdef int _cut(self, str reason) except -1:
         if self._closing_reason is None:
             self._closing_reason = reason
-        if not self._is_cut:
-            self._is_cut = True
+        if not self._has_ended():
+            self._state = CONNECTION_CUT if self._state == CONNECTION_OPEN else CONNECTION_REFUSED
             self.reactor._ended.append(self)
             self.reactor.turn_soon()
         return 0

@@ -29,3 +29,13 @@ cdef extern from "<linux/sockios.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int close(int fd)
+
+
+cdef inline int unacknowledged_bytes(int fd) noexcept nogil:
+    """What was written and the peer's kernel has not acknowledged; -1 when the connection is broken."""
+    cdef int on_the_way = 0
+    cdef int error = 0
+    cdef socklen_t size = sizeof(int)
+    if getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 or error != 0:
+        return -1
+    return on_the_way if ioctl(fd, SIOCOUTQ, &on_the_way) == 0 else -1
