@@ -15,7 +15,7 @@ from libc.string cimport memcmp, memcpy
 from switch.wire.bitmap cimport FIRST_BIT, first_set_bit
 from switch.wire.content cimport are_ascii, hex_digit, hex_value, nibble_at, pad_of
 from switch.wire.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
-from switch.wire.scan cimport FAULT_LENGTH_LIMIT, FAULT_TRUNCATED, Fault, take_field
+from switch.wire.scan cimport FAULT_LENGTH_LIMIT, FAULT_TRUNCATED, Fault, FieldData, take_field
 from switch.wire.spec cimport (
     DATA_BINARY, DOCUMENTS_REMEMBERED, FIELD_HEADER, FIELD_KEYS, LENGTH_BCD, LENGTH_BINARY, PAD_LEFT, PAD_NONE,
     CodePage, FieldSpec, RawBitmap, Spec, known_spec,
@@ -217,35 +217,33 @@ cdef int _decode_field(Spec spec, int number, object s, Reader *reader, dict doc
     cdef dict entry
     cdef str text
     cdef Fault fault
-    cdef const uint8_t *at = NULL
+    cdef FieldData taken
     cdef const uint8_t *start = reader.at
     cdef size_t position = reader_position(reader)
-    cdef uint32_t size = 0
-    cdef uint32_t count = 0
     cdef int pad
     if not field.defined:
         raise _decode_error(NO_SPEC, s, doc_dec, doc_enc, position, key, 0, 0, "no_spec")
-    if take_field(field, reader, &at, &size, &count, &fault) < 0:
+    if take_field(field, reader, &taken, &fault) < 0:
         raise _field_error(spec, number, &fault, s, position, reader, doc_dec, doc_enc)
     entry = new_entry(spec, number, start)
-    entry["data"] = PyBytes_FromStringAndSize(<const char *>at, size)
+    entry["data"] = PyBytes_FromStringAndSize(<const char *>taken.data, taken.size)
     doc_enc[key] = entry
     if field.data_encoding != DATA_BINARY:
-        text = _quick_text(field, at, size)
+        text = _quick_text(field, taken.data, taken.size)
         if text is None:
-            text = _text_by_codec(spec.data_pages[number], at, size)
+            text = _text_by_codec(spec.data_pages[number], taken.data, taken.size)
         if text is None:
             doc_dec[key] = ""
             raise _decode_error("Failed to decode field, invalid data", s, doc_dec, doc_enc,
-                                reader_position(reader) - size, key)
+                                reader_position(reader) - taken.size, key)
         doc_dec[key] = text
     else:
-        pad = pad_of(field, at, size, count)
+        pad = pad_of(field, taken.data, taken.size, taken.count)
         if pad < 0:
-            doc_dec[key] = hex_text(at, 0, 2 * size)
-            raise _decode_error(f"Field data is {2 * size} nibbles, expecting {count}", s, doc_dec, doc_enc,
-                                reader_position(reader) - size, key, count, 2 * size, "value")
-        doc_dec[key] = hex_text(at, pad == PAD_LEFT, 2 * size - (pad != PAD_NONE))
+            doc_dec[key] = hex_text(taken.data, 0, 2 * taken.size)
+            raise _decode_error(f"Field data is {2 * taken.size} nibbles, expecting {taken.count}", s, doc_dec, doc_enc,
+                                reader_position(reader) - taken.size, key, taken.count, 2 * taken.size, "value")
+        doc_dec[key] = hex_text(taken.data, pad == PAD_LEFT, 2 * taken.size - (pad != PAD_NONE))
     return 0
 
 

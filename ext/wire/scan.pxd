@@ -47,6 +47,11 @@ cdef struct MessageIndex:
     uint32_t length[FIELD_SLOTS]     # of the data, in bytes
     uint16_t count[FIELD_SLOTS]      # in the unit that the field counts in: bytes or nibbles
 
+cdef struct FieldData:        # one field in the bytes of a message
+    const uint8_t *data       # borrowed
+    uint32_t size             # bytes
+    uint32_t count            # in the unit that the field counts in
+
 
 cdef inline bint has_field(const MessageIndex *index, int field) noexcept nogil:
     """Whether a field from 1 to 192 was indexed. Bitmaps (1, 65) and the header never count as present."""
@@ -68,10 +73,9 @@ cdef int patch_text(Spec spec, MessageIndex *index, uint8_t *data, int field, co
                     int count) noexcept nogil
 """Overwrite a present field with a value of the same length, in place; 0, or -1 when it does not fit exactly."""
 
-cdef int take_field(const FieldSpec *spec, Reader *reader, const uint8_t **data, uint32_t *size, uint32_t *count,
-                    Fault *fault) noexcept nogil
-"""Read one field's length and step over its data: ``size`` bytes, ``count`` in the field's own unit. 0, or -1 with
-``fault`` filled but for the field's number; the reader then stands at the length, or at the data that is cut off."""
+cdef int take_field(const FieldSpec *spec, Reader *reader, FieldData *taken, Fault *fault) noexcept nogil
+"""Read one field's length and step over its data. 0, or -1 with ``fault`` filled but for the field's number; the reader
+then stands at the length, or at the data that is cut off."""
 
 cdef str fault_key(int field)
 """The key of a fault's field: its number, or ``h``, ``t`` or ``p``."""

@@ -128,13 +128,13 @@ cdef inline int _read_length(const FieldSpec *spec, const uint8_t *at, uint64_t 
     return -1 if wrong else 0
 
 
-cdef inline int _take(const FieldSpec *spec, Reader *reader, const uint8_t **data, uint32_t *size, uint32_t *count,
-                      int field, Fault *fault) noexcept nogil:
+cdef inline int _take(const FieldSpec *spec, Reader *reader, int field, FieldData *taken,
+                      Fault *fault) noexcept nogil:
     cdef uint64_t length = 0
     cdef const uint8_t *at = NULL
     if spec.length_width == 0:
-        count[0] = spec.max_length
-        size[0] = spec.fixed_bytes
+        taken.count = spec.max_length
+        taken.size = spec.fixed_bytes
     else:
         if spec.length_width > reader.left:
             return _fail(fault, FAULT_TRUNCATED, field, reader_position(reader), spec.length_width, reader.left)
@@ -144,55 +144,58 @@ cdef inline int _take(const FieldSpec *spec, Reader *reader, const uint8_t **dat
             return _fail(fault, FAULT_LENGTH_LIMIT, field, reader_position(reader), spec.max_length,
                          min(length, <uint64_t>0xFFFFFFFF))
         reader_take(reader, spec.length_width, &at)
-        count[0] = <uint32_t>length
-        size[0] = (count[0] + 1) >> 1 if spec.counts_nibbles else count[0]
-    if reader_take(reader, size[0], data) < 0:
-        return _fail(fault, FAULT_TRUNCATED, field, reader_position(reader), size[0], reader.left)
+        taken.count = <uint32_t>length
+        taken.size = (taken.count + 1) >> 1 if spec.counts_nibbles else taken.count
+    if reader_take(reader, taken.size, &taken.data) < 0:
+        return _fail(fault, FAULT_TRUNCATED, field, reader_position(reader), taken.size, reader.left)
     return 0
 
 
-cdef int take_field(const FieldSpec *spec, Reader *reader, const uint8_t **data, uint32_t *size, uint32_t *count,
-                    Fault *fault) noexcept nogil:
-    return _take(spec, reader, data, size, count, 0, fault)
+cdef int take_field(const FieldSpec *spec, Reader *reader, FieldData *taken, Fault *fault) noexcept nogil:
+    return _take(spec, reader, 0, taken, fault)
+
+
+cdef int _fail_content(const FieldSpec *spec, const Reader *reader, int field, const FieldData *taken, int wrong,
+                       Fault *fault) noexcept nogil:
+    """The character at ``wrong`` is not of the field's class."""
+    return _fail(fault, FAULT_CONTENT, field, <size_t>(taken.data - reader.start) + <size_t>wrong, spec.content,
+                 wrong_character(spec, taken.data, taken.size, taken.count, wrong))
+
+
+cdef inline void _note_field(MessageIndex *index, const Reader *reader, int field,
+                             const FieldData *taken) noexcept nogil:
+    index.offset[field] = <uint32_t>(taken.data - reader.start)
+    index.length[field] = taken.size
+    index.count[field] = <uint16_t>taken.count
 
 
 cdef inline int _index_field(const FieldSpec *spec, Reader *reader, int field, MessageIndex *index,
                              Fault *fault) noexcept nogil:
-    cdef const uint8_t *data = NULL
-    cdef uint32_t size = 0
-    cdef uint32_t count = 0
+    cdef FieldData taken
     cdef int wrong
     if not spec.defined:
         return _fail(fault, FAULT_NO_SPEC, field, reader_position(reader), 0, 0)
-    if _take(spec, reader, &data, &size, &count, field, fault) < 0:
+    if _take(spec, reader, field, &taken, fault) < 0:
         return -1
-    if not quickly_agrees(spec, data, size, count, size + reader.left):
-        wrong = wrong_content(spec, data, size, count)
+    if not quickly_agrees(spec, taken.data, taken.size, taken.count, taken.size + reader.left):
+        wrong = wrong_content(spec, taken.data, taken.size, taken.count)
         if wrong >= 0:
-            return _fail(fault, FAULT_CONTENT, field, <size_t>(data - reader.start) + <size_t>wrong, spec.content,
-                         wrong_character(spec, data, size, count, wrong))
-    index.offset[field] = <uint32_t>(data - reader.start)
-    index.length[field] = size
-    index.count[field] = <uint16_t>count
+            return _fail_content(spec, reader, field, &taken, wrong, fault)
+    _note_field(index, reader, field, &taken)
     return 0
 
 
 cdef int _index_header(const FieldSpec *spec, Reader *reader, MessageIndex *index, Fault *fault) noexcept nogil:
     """The header, which few dialects have: apart, so that the compiler lays the hot loop out in one piece."""
-    cdef const uint8_t *data = NULL
-    cdef uint32_t size = 0
-    cdef uint32_t count = 0
+    cdef FieldData taken
     cdef int wrong
-    if take_field(spec, reader, &data, &size, &count, fault) < 0:
+    if take_field(spec, reader, &taken, fault) < 0:
         fault.field = FIELD_HEADER
         return -1
-    wrong = wrong_content(spec, data, size, count)
+    wrong = wrong_content(spec, taken.data, taken.size, taken.count)
     if wrong >= 0:
-        return _fail(fault, FAULT_CONTENT, FIELD_HEADER, <size_t>(data - reader.start) + <size_t>wrong, spec.content,
-                     wrong_character(spec, data, size, count, wrong))
-    index.offset[FIELD_HEADER] = <uint32_t>(data - reader.start)
-    index.length[FIELD_HEADER] = size
-    index.count[FIELD_HEADER] = <uint16_t>count
+        return _fail_content(spec, reader, FIELD_HEADER, &taken, wrong, fault)
+    _note_field(index, reader, FIELD_HEADER, &taken)
     return 0
 
 
