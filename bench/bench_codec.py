@@ -10,7 +10,6 @@ import iso8583
 import pytest
 
 from switch.wire.codec import decode, encode
-from switch.wire.scan import bench_scan
 from switch.wire.spec import compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
@@ -26,11 +25,11 @@ def repeat(function, message_or_document, spec):
 
 
 @dialects
-def test_scan_1000_times(benchmark, dialect):
+def test_scan_1000_times(benchmark, steps, dialect):
     benchmark.group = f"read {dialect}"
     benchmark.extra_info["scans"] = SCANS
     spec = SPECS[dialect]
-    benchmark(bench_scan, message(spec), compile_spec(spec), SCANS)
+    benchmark(steps.scan, message(spec), compile_spec(spec), SCANS)
 
 
 @dialects

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from switch.dialect import load_dialect
 from switch.dialect.kinds import Kind
-from switch.dialect.tables import bench_classify
 from switch.wire.codec import encode
 
 MESSAGES_A_ROUND = 100_000
@@ -20,10 +21,10 @@ PURCHASES = {
 
 
 @pytest.mark.parametrize("name", PURCHASES)
-def test_classify(benchmark: BenchmarkFixture, name: str) -> None:
+def test_classify(benchmark: BenchmarkFixture, steps: ModuleType, name: str) -> None:
     dialect = load_dialect(name)
     message = bytes(encode({"h": "", **PURCHASES[name]}, dialect.spec)[0])
-    kind = benchmark(bench_classify, dialect.tables, message, MESSAGES_A_ROUND)
+    kind = benchmark(steps.classify, dialect.tables, message, MESSAGES_A_ROUND)
     assert kind == Kind.PURCHASE
     assert benchmark.stats is not None
     benchmark.extra_info["nanoseconds"] = benchmark.stats.stats.min / MESSAGES_A_ROUND * 1e9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.wire.framing import Deframer, Framing, bench_frames
+from switch.wire.framing import Deframer, Framing
 
 FRAMES = 100
 MESSAGE = bytes(range(225))
@@ -35,10 +35,10 @@ def python_frames(chunk, headers_size):
 @pytest.mark.benchmark(group="framing: 100 frames in a read")
 class TestRead:
     @pytest.mark.parametrize("name", FRAMINGS)
-    def test_in_place(self, benchmark, name):
+    def test_in_place(self, benchmark, steps, name):
         framing = Framing(FRAMINGS[name])
         chunk = framing.wrap(MESSAGE) * FRAMES
-        assert benchmark(bench_frames, framing, chunk, 1) == FRAMES
+        assert benchmark(steps.walk_frames, framing, chunk, 1) == FRAMES
 
     def test_deframer(self, benchmark):
         framing = Framing(FRAMINGS["cup"])

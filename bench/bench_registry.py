@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 
 LOOKUPS = 200_000
 SIZES = (10, 1_000, 1_000_000)
@@ -46,14 +47,14 @@ def ids(count: int) -> list[str]:
 @pytest.mark.benchmark(group="registry: 200,000 look-ups of different terminals")
 @pytest.mark.parametrize("count", SIZES)
 class TestFind:
-    def test_registry(self, benchmark: Any, count: int) -> None:
+    def test_registry(self, benchmark: Any, steps: ModuleType, count: int) -> None:
         before = resident_bytes()
         registry = build(count)
         benchmark.extra_info["resident_mb"] = round((resident_bytes() - before) / 1e6, 1)
         benchmark.extra_info["bytes_a_terminal"] = round(registry.size_bytes / count, 1)
         names = "".join(ids(count)).encode()
-        assert bench_find(registry, names) == LOOKUPS
-        benchmark.pedantic(bench_find, (registry, names), rounds=20, warmup_rounds=2)
+        assert steps.find_terminals(registry, names) == LOOKUPS
+        benchmark.pedantic(steps.find_terminals, (registry, names), rounds=20, warmup_rounds=2)
         benchmark.extra_info["ns_a_lookup"] = round(benchmark.stats.stats.min / LOOKUPS * 1e9, 1)
 
     def test_python_dictionary(self, benchmark: Any, count: int) -> None:

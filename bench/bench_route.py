@@ -15,11 +15,12 @@ import subprocess
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from switch.tables.routes import COLUMNS, RouteTable, bench_find
+from switch.tables.routes import COLUMNS, RouteTable
 
 LINKS = ("bank-a", "bank-b", "bank-c")
 KINDS = ("unknown", "purchase")
@@ -79,19 +80,20 @@ class TestFind:
     def test_table(
         self,
         benchmark: Any,
+        steps: ModuleType,
         lows: list[int],
         shape: Callable[[list[int]], list[str]],
         stream: Callable[[list[int]], list[str]],
     ) -> None:
         table = RouteTable.build(file_of(shape(lows)), LINKS, KINDS)
         cards = memoryview("".join(stream(lows)).encode())
-        assert bench_find(table, cards, 16, 1) == CARDS
+        assert steps.find_routes(table, cards, 16, 1) == CARDS
         benchmark.extra_info["bytes_a_range"] = round(table.size_bytes / table.range_count, 1)
         # Short rounds, so that some are left alone by whatever else runs; other cards in each, so that none are warm.
         part = 16 * CARDS_A_ROUND
         starts = itertools.cycle(range(0, len(cards), part))
         benchmark.pedantic(
-            bench_find,
+            steps.find_routes,
             setup=lambda: ((table, cards[(start := next(starts)) : start + part], 16, 1), {}),
             rounds=400,
             warmup_rounds=40,

@@ -71,6 +71,3 @@ def compute_mac(algorithm: str, key: bytes, data: bytes, padding: int = 1) -> by
 
 def verify_mac(algorithm: str, key: bytes, data: bytes, mac: bytes, padding: int = 1) -> bool:
     """Whether ``mac`` is that of ``data``; as ``Mac.verify``."""
-
-def bench_compute(macs: list[Mac], data: bytes, rounds: int) -> None:
-    """Make ``rounds`` MACs of ``data`` with the keys in turn: what one costs without Python around it."""

@@ -494,21 +494,3 @@ def compute_mac(str algorithm not None, bytes key not None, bytes data not None,
 
 def verify_mac(str algorithm not None, bytes key not None, bytes data not None, bytes mac not None, int padding=1):
     return Mac(algorithm, key, padding).verify(mac, data)
-
-
-def bench_compute(list macs not None, bytes data not None, int rounds):
-    """Make ``rounds`` MACs of ``data`` with the keys in turn: what one costs without Python around it."""
-    cdef MacKey *keys = <MacKey *>calloc(len(macs), sizeof(MacKey))
-    cdef uint8_t mac[MAC_SIZE_MAX]
-    cdef MacPart part = MacPart(<const uint8_t *>data, <size_t>len(data))
-    cdef int count = <int>len(macs)
-    cdef int i
-    if keys == NULL:
-        raise MemoryError
-    for i in range(count):
-        keys[i] = (<Mac?>macs[i]).key
-    with nogil:
-        for i in range(rounds):
-            shared_engine.compute(&keys[i % count], &part, 1, mac)
-    OPENSSL_cleanse(keys, count * sizeof(MacKey))
-    free(keys)

@@ -566,13 +566,3 @@ def answer_mti_of(int mti):
 
 def repeat_mti_of(int mti):
     return repeat_mti(mti)
-
-
-def bench_classify(DialectTables tables not None, bytes message not None, int rounds):
-    cdef MessageIndex index
-    cdef int kind = KIND_UNKNOWN
-    read_index(tables.spec, message, &index)
-    with nogil:
-        for _ in range(rounds):
-            kind = tables.classify(&index)
-    return kind

@@ -80,5 +80,3 @@ class Registry:
 
     def describe_merchant(self, id: str | bytes) -> MerchantDescription | None:  # noqa: A002
         """What is registered about a merchant; None when it is unknown."""
-
-def bench_find(registry: Registry, ids: ReadableBuffer) -> int: ...

@@ -583,17 +583,3 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
     finally:
         free(lines)
     return 0
-
-
-def bench_find(Registry registry not None, const uint8_t[::1] ids not None):
-    """Look up every 8-byte field 41 of a buffer, in C; how many were found. For timing only."""
-    cdef Py_ssize_t number
-    cdef size_t missing = 0
-    if ids.shape[0] == 0 or ids.shape[0] % TERMINAL_ID_MAX:
-        raise ValueError("the buffer must hold whole identifiers")
-    cdef const uint8_t *start = &ids[0]
-    with nogil:
-        for number in range(ids.shape[0] // TERMINAL_ID_MAX):
-            missing += registry.find_terminal(start + number * TERMINAL_ID_MAX, TERMINAL_ID_MAX) == (
-                <uint32_t>TERMINAL_NONE)
-    return ids.shape[0] // TERMINAL_ID_MAX - missing

@@ -41,5 +41,3 @@ class RouteTable:
 
     def targets(self, index: int) -> tuple[tuple[int, int, int], ...]:
         """Link index, priority and weight of each target of a route, by ascending priority."""
-
-def bench_find(table: RouteTable, pans: ReadableBuffer, digits: int, kind: int) -> int: ...

@@ -346,16 +346,3 @@ cdef bint narrows_within(tuple inner, tuple outer) except -1:
     """Whether all that one rule lets through, an earlier one of the same range lets through too."""
     return (not inner[0] & ~outer[0] and outer[1] in (-1, inner[1])
             and outer[2] <= inner[2] and inner[3] <= outer[3])
-
-
-def bench_find(RouteTable table not None, const uint8_t[::1] pans not None, int digits, int kind):
-    """Search for every PAN of a buffer, ``digits`` bytes each, in C; how many were found. For timing only."""
-    cdef Py_ssize_t card
-    cdef size_t found = 0
-    if digits < 1 or pans.shape[0] % digits:
-        raise ValueError("the buffer must hold whole PANs")
-    cdef const uint8_t *start = &pans[0]
-    with nogil:
-        for card in range(pans.shape[0] // digits):
-            found += table.find(start + card * digits, digits, kind, 0, -1) != ROUTE_NONE
-    return found

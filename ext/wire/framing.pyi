@@ -108,6 +108,3 @@ class Deframer:
 
 def live_buffer_bytes() -> int:
     """Memory that all frame buffers of the process hold, in bytes; 0 when no connection has a frame pending."""
-
-def bench_frames(framing: Framing, chunk: bytes, rounds: int) -> int:
-    """Walk the frames of one chunk ``rounds`` times without Python in the loop; how many there were."""

@@ -578,19 +578,3 @@ cdef class Deframer:
 
 def live_buffer_bytes():
     return live.frame_bytes
-
-
-def bench_frames(Framing framing not None, bytes chunk not None, int rounds):
-    """Walk the frames of one chunk ``rounds`` times, without Python in the loop, for timing."""
-    cdef FrameStream stream = FrameStream(framing)
-    cdef const uint8_t *data = chunk
-    cdef size_t size = len(chunk)
-    cdef Frame frame
-    cdef uint64_t count = 0
-    with nogil:
-        for _ in range(rounds):
-            stream.begin(data, size)
-            while stream.next(&frame) > 0:
-                count += 1
-            stream.end()
-    return count

@@ -7,7 +7,6 @@ holds only characters of its content class.
 from __future__ import annotations
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -522,21 +521,3 @@ def scan(data, spec):
                     &message._index, &fault) < 0:
         raise fault_error(&fault)
     return message
-
-
-def bench_scan(data, Spec spec not None, int rounds):
-    """Scan one message ``rounds`` times without Python in the loop, for timing."""
-    cdef Py_buffer view
-    cdef MessageIndex index
-    cdef Fault fault
-    cdef int _
-    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-    try:
-        with nogil:
-            for _ in range(rounds):
-                if scan_message(spec, <const uint8_t *>view.buf, <size_t>view.len, &index, &fault) < 0:
-                    break
-        if rounds > 0 and fault.code != FAULT_NONE:
-            raise fault_error(&fault)
-    finally:
-        PyBuffer_Release(&view)

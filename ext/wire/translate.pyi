@@ -82,6 +82,3 @@ class Composer:
                 the room (``room``) or the MTI is not four digits (``type_digits``). Field and position tell where.
             ValueError: An unknown slot, or a message that the composer has no specification for.
         """
-
-def bench_compose(composer: Composer, request: Message | Buffer, slots: Mapping[str, str], rounds: int) -> int:
-    """Compose one message ``rounds`` times in a loop without Python, for timing; its size in bytes."""

@@ -533,21 +533,3 @@ cdef int _find_parts(Composer composer, list steps) except -1:
         if step.field in marked and step.source == "request":
             composer.parts_origin = step.argument
         composer.parts_begin_with_kind |= step.field in marked and step[1:] == ("slot", "kind_code")
-
-
-def bench_compose(Composer composer not None, request, slots, int rounds):
-    """Compose one message ``rounds`` times without Python in the loop, for timing."""
-    cdef MessageIndex index
-    cdef Slots values
-    cdef Fault fault
-    cdef uint8_t out[ROOM_DEFAULT]
-    cdef list kept = []
-    cdef int size = 0
-    _index_message(composer.request, request, &index, kept)
-    _fill_slots(slots, &values, kept)
-    with nogil:
-        for _ in range(rounds):
-            size = composer.compose(&index, NULL, &values, out, sizeof(out), NULL, &fault)
-    if size < 0:
-        raise fault_error(&fault)
-    return size

@@ -11,7 +11,7 @@ from switch.dialect import dialect_names, load_dialect
 from switch.dialect.kinds import KINDS, TRAITS, Kind, kind_traits
 from switch.dialect.reasons import REASONS, Reason
 from switch.dialect.references import conditions
-from switch.dialect.tables import DialectTables, answer_mti_of, bench_classify, repeat_mti_of, traits_of
+from switch.dialect.tables import DialectTables, answer_mti_of, repeat_mti_of, traits_of
 from switch.wire.codec import encode
 from switch.wire.scan import ScanError
 from switch.wire.slots import SLOTS
@@ -106,10 +106,6 @@ def test_every_way_to_write_a_kind_is_understood(dialect, kind, entry):
 )
 def test_cup_kinds_are_told_by_the_type_of_message_in_field_60(document, kind):
     assert CUP.tables.kind_of(write(CUP, document)) == kind
-
-
-def test_the_timing_loop_gives_the_kind():
-    assert bench_classify(CUP.tables, write(CUP, {"t": "0820", "60": "00000001301"}), 2) == Kind.ECHO_TEST
 
 
 def test_a_message_that_cannot_be_read_has_no_kind():

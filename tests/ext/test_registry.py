@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.files.problems import ConfigError
-from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry, bench_find
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 
 KINDS = ("unknown", "purchase", "refund")
 LISTENERS = ("pos", "pos-tls")
@@ -253,10 +253,9 @@ def test_many_terminals() -> None:
     registry = build("".join(f"{name:08d},898000000000001,active,,,aes-cmac,iso-0,\n" for name in ids))
     assert registry.terminal_count == len(ids)
     assert registry.size_bytes / len(ids) < 250
-    assert bench_find(registry, "".join(f"{name:08d}" for name in ids).encode()) == len(ids)
-    assert bench_find(registry, b"99999999" * 3) == (3 if 99_999_999 in ids else 0)
-    with pytest.raises(ValueError, match="whole identifiers"):
-        bench_find(registry, b"123")
+    assert len({registry.terminal_index(f"{name:08d}") for name in ids} - {None}) == len(ids)
+    absent = min(set(range(len(ids) + 1)) - set(ids))
+    assert registry.terminal_index(f"{absent:08d}") is None
 
 
 def test_limits_of_the_configuration() -> None:

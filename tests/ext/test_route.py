@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.files.problems import PROBLEMS_MAX, ConfigError
-from switch.tables.routes import COLUMNS, RouteTable, bench_find
+from switch.tables.routes import COLUMNS, RouteTable
 
 LINKS = ("bank-a", "bank-b", "bank-c")
 KINDS = ("unknown", "purchase", "refund", "void")
@@ -304,10 +304,3 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 def test_only_build_makes_a_table() -> None:
     with pytest.raises(TypeError, match=r"RouteTable\.build"):
         RouteTable()
-
-
-def test_the_timing_loop_counts_what_it_finds() -> None:
-    table = build("4,,,,,,bank-a")
-    assert bench_find(table, b"400056004001", 4, 1) == 2
-    with pytest.raises(ValueError, match="whole PANs"):
-        bench_find(table, b"40005", 4, 1)

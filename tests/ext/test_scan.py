@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.wire.scan import FAULT_NAMES, Message, ScanError, bench_scan, scan
+from switch.wire.scan import FAULT_NAMES, Message, ScanError, scan
 from switch.wire.spec import compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
@@ -453,9 +453,3 @@ def test_errors_and_representations_hold_no_data():
         error = fault(whole[:size], COMPILED["ascii"])
         texts += [str(error), repr(error), repr(vars(error))]
     assert not any("411111" in text or "TERM" in text for text in texts)
-
-
-def test_timing_loop_refuses_what_a_scan_refuses():
-    bench_scan(MESSAGES["ascii"], COMPILED["ascii"], 2)
-    with pytest.raises(ScanError):
-        bench_scan(MESSAGES["ascii"][:-1], COMPILED["ascii"], 2)
