@@ -3,7 +3,7 @@
 cimport cython
 from libc.string cimport memcpy
 from switch.base.calendar cimport write_digits
-from switch.dialect.sensitive cimport unkept_of_answer
+from switch.dialect.card_data cimport unkept_of_answer
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.wire.fields cimport AMOUNT_DIGITS, FIELD_AMOUNT
 from switch.wire.kept_copy cimport lenient_form, mend_copy

@@ -4,12 +4,12 @@ from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
 from switch.crypto.mac cimport MAC_NONE
 from switch.dialect.authentication cimport seal_message
+from switch.dialect.card_data cimport unkept_of_answer
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.reasons cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_DUPLICATE, REASON_PARTIAL_NOT_ACCEPTED, REASON_PARTIALLY_APPROVED,
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
-from switch.dialect.sensitive cimport unkept_of_answer
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, answer_mti, kind_traits
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER

@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 from switch.base.stats cimport stats_add
 from switch.crypto.mac cimport MAC_NONE
 from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, seal_message, verify_message
+from switch.dialect.card_data cimport read_pan
 from switch.dialect.kinds cimport (
     KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_SIGN_OFF, KIND_SIGN_ON,
     KIND_UNKNOWN,
@@ -17,7 +18,6 @@ from switch.dialect.reasons cimport (
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
     REASON_TIMEOUT,
 )
-from switch.dialect.sensitive cimport read_pan
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
 from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED

@@ -13,7 +13,7 @@ cimport cython
 
 from switch.crypto.mac cimport MAC_PADDING_1
 from switch.crypto.pin_block cimport PIN_FORMAT_NONE, PinKey
-from switch.tables.columns cimport Cell, Row, RowReader, next_row, rows_over
+from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row, rows_over
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.files.problems import ProblemList, raise_if_any

@@ -15,7 +15,7 @@ from switch.dialect.reasons cimport (
     REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD, REASON_SUSPECTED_FRAUD,
 )
-from switch.tables.columns cimport Row, RowReader, next_row, rows_over
+from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
 from switch.tables.registry cimport MERCHANT_ID_MAX, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.windows cimport WINDOW_SLICES, WindowTable

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free, realloc
 
 cimport cython
 
-from switch.tables.columns cimport Row, RowReader, next_row, rows_over
+from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, RangeMap, pan_key, read_range
 
 from switch.files.problems import ProblemList, raise_if_any
