@@ -115,13 +115,15 @@ def compose(Composer composer not None, bytes request not None, dict slots not N
     cdef Slots values
     cdef Fault fault
     cdef uint8_t out[COMPOSED_ROOM]
-    cdef dict texts = {name: text.encode("ascii") for name, text in slots.items()}
+    cdef list kept = []       # the slots' texts, which are borrowed
     cdef bytes text
     cdef int size = 0
     if scan_message(composer.request, request, len(request), &index, &fault) < 0:
         raise fault_error(&fault)
     memset(&values, 0, sizeof(Slots))
-    for name, text in texts.items():
+    for name, value in slots.items():
+        text = value.encode("ascii")
+        kept.append(text)
         fill_slot(&values, SLOTS.index(name), text, <int>len(text))
     with nogil:
         for _ in range(rounds):
