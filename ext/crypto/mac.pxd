@@ -15,7 +15,6 @@ cdef enum MacAlgorithm:       # order of ALGORITHMS, the names that configuratio
     MAC_CUP_ECB               # China UnionPay POS: XOR of blocks, hex, two encryptions; yields 8 ASCII hex digits
     MAC_CUP_SM4               # the same with SM4 blocks of 16 bytes
     MAC_AES_CMAC
-    MAC_ALGORITHM_COUNT
 
 cdef enum MacPadding:
     MAC_PADDING_1             # zeros up to a block

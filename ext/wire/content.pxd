@@ -58,18 +58,6 @@ cdef inline uint8_t nibble_at(const uint8_t *data, uint32_t index) noexcept nogi
     return data[index >> 1] & 0xF if index & 1 else data[index >> 1] >> 4
 
 
-cdef inline uint8_t hex_digit(uint8_t nibble) noexcept nogil:
-    return nibble + 0x30 if nibble < 10 else nibble + 0x37
-
-
-cdef inline int hex_value(uint32_t character) noexcept nogil:
-    """Value of a hex digit of either case, -1 for anything else."""
-    if character - 0x30 < 10:
-        return <int>(character - 0x30)
-    character |= 0x20
-    return <int>(character - 0x57) if character - 0x61 < 6 else -1
-
-
 cdef inline int pad_of(const FieldSpec *spec, const uint8_t *data, uint32_t size, uint32_t count) noexcept nogil:
     """Side of the pad nibble in a binary field (``PadSide``); -1 when it should be there and is not."""
     if not spec.counts_nibbles or not count & 1:

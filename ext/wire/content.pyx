@@ -121,12 +121,6 @@ cdef uint32_t wrong_character(const FieldSpec *spec, const uint8_t *data, uint32
 
 cdef bint text_fits(const FieldSpec *spec, const uint8_t *text, uint32_t count) noexcept nogil:
     cdef FieldSpec as_ascii
-    cdef uint32_t i
-    if spec.data_encoding != DATA_BINARY:
-        memset(&as_ascii, 0, sizeof(as_ascii))
-        as_ascii.content = spec.content
-        return count == 0 or _wrong_text(&as_ascii, text, count) < 0
-    for i in range(count):
-        if hex_value(text[i]) < 0:
-            return False
-    return True
+    memset(&as_ascii, 0, sizeof(as_ascii))
+    as_ascii.content = <uint8_t>CONTENT_HEX if spec.data_encoding == DATA_BINARY else spec.content
+    return count == 0 or _wrong_text(&as_ascii, text, count) < 0

@@ -60,16 +60,6 @@ cdef inline int writer_reserve(Writer *writer, size_t count, uint8_t **reserved)
     return 0
 
 
-cdef inline int writer_put(Writer *writer, const uint8_t *data, size_t count) noexcept nogil:
-    """Copy ``count`` bytes in; -1 when there is less room."""
-    if count > writer.left:
-        return -1
-    memcpy(writer.at, data, count)
-    writer.at += count
-    writer.left -= count
-    return 0
-
-
 cdef extern from *:
     """
     #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

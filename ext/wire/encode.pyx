@@ -13,8 +13,8 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 from switch.wire.bitmap cimport FIRST_BIT, first_set_bit
-from switch.wire.content cimport hex_value
 from switch.wire.decode cimport EMPTY_ENTRY, NO_SPEC, hex_text, new_entry
+from switch.wire.hexadecimal cimport hex_value
 from switch.wire.spec cimport (
     CONTENT_HEX, DATA_BINARY, FIELD_HEADER, FIELD_KEYS, FIELD_MAX, FIELD_SLOTS, LENGTH_BCD, LENGTH_BINARY,
     LENGTH_WIDTH_MAX, PAD_LEFT, PAD_RIGHT, CodePage, FieldSpec, Spec, known_spec,

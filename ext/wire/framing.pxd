@@ -84,9 +84,6 @@ cdef class Framing:
     """Headers of the answer to a frame whose headers were ``received`` (TPDU and Visa addresses swapped, the rest as
     it came); both ``headers_size`` long and not overlapping."""
 
-    cdef const uint8_t *default_headers(self) noexcept nogil
-    """Headers for a message that we begin; ``headers_size`` long."""
-
     cdef int open_frame(self, uint8_t *out, size_t room) noexcept nogil
     """Offset in ``out`` at which the message is to be written, so that nothing is copied twice; -1 without room."""
 

@@ -351,9 +351,6 @@ cdef class Framing:
             memcpy(reply + swap.first, received + swap.second, swap.size)
             memcpy(reply + swap.second, received + swap.first, swap.size)
 
-    cdef const uint8_t *default_headers(self) noexcept nogil:
-        return self.defaults
-
     cdef int open_frame(self, uint8_t *out, size_t room) noexcept nogil:
         if room < self.overhead:
             return -1

@@ -12,11 +12,10 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.wire.bitmap cimport FIRST_BIT, reversed_bits
 from switch.wire.content cimport (
-    EACH, ascii_at, hex_digit, hex_value, nibble_at, outside_class, pad_of, quickly_agrees, text_fits, wrong_character,
-    wrong_content,
+    EACH, ascii_at, nibble_at, outside_class, pad_of, quickly_agrees, text_fits, wrong_character, wrong_content,
 )
 from switch.wire.cursor cimport Reader, load_be64, lowest_bit, reader_over, reader_position, reader_take
-from switch.wire.hexadecimal cimport pack_hex
+from switch.wire.hexadecimal cimport hex_digit, hex_value, pack_hex
 from switch.wire.spec cimport (
     CONTENT_HEX, CONTENT_N, DATA_ASCII, DATA_BINARY, DATA_CODE_PAGE, FIELD_BITMAP, FIELD_HEADER, FIELD_KEYS, FIELD_MAX,
     FIELD_SLOTS, FIELD_TYPE, LENGTH_ASCII, LENGTH_BCD, LENGTH_BINARY, PAD_LEFT, FieldSpec, Spec, compile_spec,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from switch.base.described import DescribedEnum
+
 
 class Money(IntEnum):
     """Which way the cardholder's account moves when the kind is approved; ordered as in ``ext/dialect/tables.pxd``."""
@@ -18,17 +20,8 @@ class Money(IntEnum):
     CREDIT = 2
 
 
-class Kind(IntEnum):
+class Kind(DescribedEnum):
     """One kind; the value is its number in the hot path."""
-
-    description: str
-
-    def __new__(cls, value: int, description: str = "") -> Kind:
-        """Give each member the one line that tells an operator what it means."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.description = description
-        return member
 
     UNKNOWN = 0, "no kind that the dialect lists"
     PURCHASE = 1, "goods or services"
@@ -51,11 +44,6 @@ class Kind(IntEnum):
     KEY_EXCHANGE = 18, "new working keys"
     CUT_OVER = 19, "a new business day"
     PREAUTHORIZATION_ADVICE = 20, "notice of a hold that was approved without the issuer"
-
-    @property
-    def label(self) -> str:
-        """The name in lower case, as dialect files and metrics write it."""
-        return self.name.lower()
 
 
 class KindTraits(NamedTuple):

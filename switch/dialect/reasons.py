@@ -5,20 +5,11 @@ Each dialect writes its own response codes for them. The order is that of ``ext/
 
 from __future__ import annotations
 
-from enum import IntEnum
+from switch.base.described import DescribedEnum
 
 
-class Reason(IntEnum):
+class Reason(DescribedEnum):
     """One outcome; the value is its number in the hot path."""
-
-    description: str
-
-    def __new__(cls, value: int, description: str = "") -> Reason:
-        """Give each member the one line that tells an operator what it means."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.description = description
-        return member
 
     APPROVED = 0, "approved by the issuer"
     REFER_TO_ISSUER = 1, "the merchant shall call the issuer"
@@ -55,11 +46,6 @@ class Reason(IntEnum):
     OTHER_DECLINE = 32, "declined with a code that the dialect does not list"
     PARTIAL_NOT_ACCEPTED = 33, "approved for less than was asked, which the terminal cannot take, and taken back"
     ANSWER_MISMATCHED = 34, "the issuer's answer was to another request, by a field that must agree"
-
-    @property
-    def label(self) -> str:
-        """The name in lower case, as dialect files and metrics write it."""
-        return self.name.lower()
 
 
 FALLBACKS = {"partial_not_accepted": "do_not_honour", "answer_mismatched": "timeout"}

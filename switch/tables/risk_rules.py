@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from switch.dialect.kinds import Kind
 from switch.files.sections import AMOUNT_MAX, Section
@@ -26,7 +26,15 @@ def _known_kind(name: str) -> str:
     return name
 
 
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+LISTED = BeforeValidator(_as_tuple)
+"""A list of the file, as the tuple that a strict model asks for."""
+
 KindName = Annotated[str, AfterValidator(_known_kind)]
+KindNames = Annotated[tuple[KindName, ...], LISTED]
 
 
 def kinds_mask(names: tuple[str, ...]) -> int:
@@ -39,7 +47,7 @@ class LimitSection(Section):
 
     name: str = Field(min_length=1, max_length=64, description="Unique.")
     per: Literal["card", "terminal", "merchant"] = Field(description="Whose requests are counted together.")
-    kinds: tuple[KindName, ...] = Field(COUNTED_KINDS, description="Which kinds are counted and limited.")
+    kinds: KindNames = Field(COUNTED_KINDS, description="Which kinds are counted and limited.")
     currency: Digits3 | None = Field(None, description="Numeric ISO 4217 code; without it the limit holds in any.")
     mode: Literal["sliding", "fixed"] = Field(
         "sliding", description="sliding: the time before each request; fixed: from midnight in whole windows."
@@ -48,11 +56,6 @@ class LimitSection(Section):
     amount_max: Amount | None = Field(None, description="Sum within the window, in minor units.")
     count_max: int | None = Field(None, ge=0, le=1_000_000_000, description="Requests within the window.")
     single_amount_max: Amount | None = Field(None, description="Amount of one request, in minor units.")
-
-    @field_validator("kinds", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -78,12 +81,7 @@ class BinSection(Section):
     low: CardDigits = Field(description="First digits; a prefix when `high` is absent.")
     high: CardDigits | None = Field(None, description="Last digits of the range, equally many.")
     block: Block | None = Field(None, description="Refuse these cards with this reason.")
-    kinds: tuple[KindName, ...] | None = Field(None, description="Which kinds these cards may do; absent: all.")
-
-    @field_validator("kinds", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    kinds: KindNames | None = Field(None, description="Which kinds these cards may do; absent: all.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -98,12 +96,7 @@ class CountriesSection(Section):
     """Countries whose cards are refused, as far as the table knows where a BIN is issued."""
 
     table: str = Field(min_length=1, description="CSV file with the columns low, high, country.")
-    blocked: tuple[Digits3, ...] = Field(description="Numeric ISO 3166-1 codes.")
-
-    @field_validator("blocked", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    blocked: Annotated[tuple[Digits3, ...], LISTED] = Field(description="Numeric ISO 3166-1 codes.")
 
 
 class CardsSection(Section):
@@ -122,15 +115,10 @@ class RiskRules(Section):
     utc_offset: str = Field(
         "+00:00", pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$", description="Where midnight is, for fixed windows."
     )
-    limits: tuple[LimitSection, ...] = Field((), max_length=64)
-    bins: tuple[BinSection, ...] = ()
+    limits: Annotated[tuple[LimitSection, ...], LISTED] = Field((), max_length=64)
+    bins: Annotated[tuple[BinSection, ...], LISTED] = ()
     countries: CountriesSection | None = None
     cards: CardsSection | None = None
-
-    @field_validator("limits", "bins", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("limits")
     @classmethod

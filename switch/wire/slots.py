@@ -5,20 +5,11 @@ Field policies of dialect files name them (``compute:stan``). The order is ``Slo
 
 from __future__ import annotations
 
-from enum import IntEnum
+from switch.base.described import DescribedEnum
 
 
-class Slot(IntEnum):
+class Slot(DescribedEnum):
     """One slot; the value is its number in the hot path. Values are ASCII characters."""
-
-    description: str
-
-    def __new__(cls, value: int, description: str = "") -> Slot:
-        """Give each member the one line that tells its form."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.description = description
-        return member
 
     MTI = 0, "four digits"
     PROCESSING_CODE = 1, "six digits"
@@ -46,11 +37,6 @@ class Slot(IntEnum):
     ORIGINAL_AUTHORIZATION_CODE = 23, "the original's authorization code, six characters"
     SAID_RRN = 24, "twelve characters: the reference number by which a terminal names an original that is not known"
     PARTIAL_APPROVAL = 25, "the field with the mark of partial approval, set to what terminal and configuration allow"
-
-    @property
-    def label(self) -> str:
-        """The name in lower case, as dialect files write it."""
-        return self.name.lower()
 
 
 SLOTS: tuple[str, ...] = tuple(slot.label for slot in Slot)
