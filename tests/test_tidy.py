@@ -185,6 +185,15 @@ def test_links_resolve(document):
     assert not broken
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_places_in_the_tree_are_there(document):
+    """Files, folders and modules (without their ending) that a page names."""
+    named = re.findall(r"`((?:ext|switch|bench|tests|tools|configs|docs)/[\w./-]+)`", document.read_text())
+    places = {place for place in named if not re.search(r"\b(ROOM|NAME|TARGET)\b", place)}
+    suffixes = ("", ".pyx", ".pxd", ".py")
+    assert not [place for place in places if not any((ROOT / f"{place}{suffix}").exists() for suffix in suffixes)]
+
+
 def test_every_page_is_listed():
     index = (ROOT / "docs" / "index.md").read_text()
     pages = [path.name for path in DOCUMENTS if path.parent == ROOT / "docs" and path.name != "index.md"]

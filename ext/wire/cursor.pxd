@@ -1,7 +1,9 @@
-"""The bounded cursor: the only way in which the hot path touches bytes that came from a wire.
+"""The bounded cursor, by which a message is taken apart and composed.
 
 A reader knows how many bytes are left and refuses to move past them; a writer knows how much room is left. Both
-return 0 when well and -1 at the limit, and never move in that case, so a caller can report where it stood.
+return 0 when well and -1 at the limit, and never move in that case, so a caller can report where it stood. What they
+gave is then read where it lies, within its size; and fields of a scanned message by the offsets that the scan noted.
+Frames (``switch.wire.framing``) and values (``switch.wire.transcode``) look after their own bounds.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t

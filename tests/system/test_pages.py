@@ -63,7 +63,7 @@ RUN_BY_NAME = {
     ". .venv/bin/activate": "tests/system/test_readme.py needs no path",
     "PYTHONSAFEPATH=1 PYTHONPATH=build/debug/lib .venv/bin/python -m pytest tests/ext/test_scan.py": "make coverage",
     ".venv/bin/python -m pytest tests/ext -x": "make test",
-    ".venv/bin/python -m pytest bench/bench_scan.py --benchmark-only": "make bench",
+    ".venv/bin/python -m pytest bench/bench_codec.py --benchmark-only": "make bench",
     ".venv/bin/python -m bench.whole --help": "make bench",
     ".venv/bin/python -m bench.journal --records 0": "make bench",
     "python3 -m venv /opt/authswitch": "tests/system/test_packages.py",
