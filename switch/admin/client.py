@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switch.admin.identity import Identity, Wanted, read_instance
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.config import Address, Config, load_config
 from switch.config.addresses import UnixAddress, parse_admin
 from switch.config.models import AdminSection

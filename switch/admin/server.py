@@ -20,15 +20,15 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from switch import __version__
+from switch.admin.build_info import BuildCollector
 from switch.admin.health import Health
 from switch.admin.identity import Identity, is_meant
-from switch.admin.inventory import BuildCollector
 from switch.admin.sockets import LocalPeer, UnixSocket
+from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.base.stats import Stats
-from switch.base.wording import words_of
 from switch.config.addresses import Address, UnixAddress
-from switch.config.sense import is_loopback
+from switch.config.consistency import is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

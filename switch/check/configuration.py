@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from switch.check.parts import read_parts
-from switch.check.writable import place_problems
+from switch.check.places import place_problems
 from switch.config.loader import read_config
 from switch.files.problems import Problem, errors_among
 

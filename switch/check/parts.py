@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from switch.check.fitting import fits_mac, fits_pin
+from switch.check.key_fit import fits_mac, fits_pin
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.models import Config, LinkSection
 from switch.dialect import Dialect, load_dialect
-from switch.dialect.attempts import Attempts
 from switch.dialect.kinds import Kind, kind_traits
 from switch.dialect.model import ANSWERS_OWN
+from switch.dialect.trial_composition import TrialComposition
 from switch.files.problems import ConfigError, Problem, Severity, errors_among
 from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
 from switch.tables.registry import Registry
@@ -197,12 +197,12 @@ def _check_attempts(config: Config, dialects: Mapping[str, Dialect]) -> Iterator
     for link in config.links:
         if link.dialect not in dialects:
             continue
-        attempts = Attempts(dialects[link.dialect], int(link.reversal.mti), config.switch.acquirer_id)
+        trial = TrialComposition(dialects[link.dialect], int(link.reversal.mti), config.switch.acquirer_id)
         for listener in config.listeners:
             if listener.dialect not in dialects:
                 continue
-            for fault in attempts.faults_of(dialects[listener.dialect]):
-                reason = f"dialect {attempts.link.name}, for requests of listener {listener.name}: {fault}"
+            for fault in trial.faults_of(dialects[listener.dialect]):
+                reason = f"dialect {trial.link.name}, for requests of listener {listener.name}: {fault}"
                 yield Problem(str(config.file), f"link[{link.name}].dialect", reason)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from zlib import crc32
 
-from switch.check.fitting import PIN_KEY_BYTES, fits_mac, fits_pin, fits_sign_in
+from switch.check.key_fit import PIN_KEY_BYTES, fits_mac, fits_pin, fits_sign_in
 from switch.crypto.mac import KEY_SIZES
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem

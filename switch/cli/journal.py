@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from switch.base.masking import mask_pan, mask_text
-from switch.cli.helping import command_group
+from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import REASONS

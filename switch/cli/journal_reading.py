@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.cli.report import refuse
 from switch.config import Config, ConfigError, load_config
 from switch.files.datafile import read_toml_text

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from switch.base.wording import words_of
-from switch.cli.helping import command_group
+from switch.base.error_words import words_of
+from switch.cli.command_groups import command_group
 from switch.cli.report import print_problems
 from switch.config import ConfigError, load_config
 from switch.keys.file import KeyFile

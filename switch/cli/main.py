@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from switch import __version__
-from switch.base.wording import words_of
-from switch.cli.helping import HELP_NAMES, plain
+from switch.base.error_words import words_of
+from switch.cli.command_groups import HELP_NAMES, plain
 from switch.files.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def serve(config: ConfigFile) -> None:
 
     Example: authswitch serve /etc/authswitch/switch.toml
     """
-    from switch.base.starting import NOTHING_DONE, EndedWhileStarting, hear_while_starting
+    from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_while_starting
 
     hear_while_starting()
     try:

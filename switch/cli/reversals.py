@@ -16,12 +16,12 @@ from rich.text import Text
 from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
 from switch.base.currencies import amount_words
 from switch.base.masking import mask_text
-from switch.cli.helping import command_group
+from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.cli.report import refuse
 from switch.config import ConfigError
 from switch.tracing.owed import owing
-from switch.tracing.told import hint, rrn_owed, under
+from switch.tracing.told_numbers import hint, rrn_owed, under
 from switch.wire.faults import count_of
 
 WIDTH_OF_FILES = 200

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from switch.cli.helping import command_group
+from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, ConfigFile, fail, load
 from switch.files.problems import ConfigError, ProblemList, raise_if_any
 from switch.keys import KeyFile, KeyFileError, load_master_key

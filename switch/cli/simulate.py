@@ -10,18 +10,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 import uvloop
 
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.config import ConfigError
 from switch.config.addresses import Address, parse_address
 from switch.dialect import load_dialect
-from switch.simulators.ending import when_ended
+from switch.simulators.dialect_profile import Profile
+from switch.simulators.end_signals import when_ended
 from switch.simulators.faults import FaultRule, parse_fault
 from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency, parse_latency
 from switch.simulators.numbers import Numbers, default_file
-from switch.simulators.profile import Profile
 from switch.simulators.receipts import FleetCounters, duration, quantiles_us, write_receipts
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario

@@ -10,14 +10,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from switch.config.draft import Draft
+from switch.config.partial_config import PartialConfig
 from switch.files.datafile import read_regular
 
 EXPIRES_SOON = timedelta(days=30)
 FILE_BYTES_MAX = 16 << 20
 
 
-def check_tls(draft: Draft) -> None:
+def check_tls(draft: PartialConfig) -> None:
     """Check every certificate, private key and authority that listeners and links name."""
     for key, certificate, private_key, authorities_key, authorities in _users(draft):
         if certificate is not None:
@@ -28,7 +28,7 @@ def check_tls(draft: Draft) -> None:
             _read_certificates(draft, f"{key}.{authorities_key}", authorities)
 
 
-def _users(draft: Draft) -> Iterator[tuple[str, Path | None, Path | None, str, Path | None]]:
+def _users(draft: PartialConfig) -> Iterator[tuple[str, Path | None, Path | None, str, Path | None]]:
     for listener in draft.listeners:
         if (tls := listener.tls) is not None:
             yield f"listener[{listener.name}].tls", tls.certificate, tls.private_key, "client_ca", tls.client_ca
@@ -37,7 +37,7 @@ def _users(draft: Draft) -> Iterator[tuple[str, Path | None, Path | None, str, P
             yield f"link[{link.name}].tls", own.certificate, own.private_key, "ca", own.ca
 
 
-def read_file(draft: Draft, key: str, path: Path) -> bytes | None:
+def read_file(draft: PartialConfig, key: str, path: Path) -> bytes | None:
     """The content of a file; None, and an error noted, when it cannot be had."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
@@ -49,7 +49,7 @@ def read_file(draft: Draft, key: str, path: Path) -> bytes | None:
         return None
 
 
-def check_private(draft: Draft, key: str, path: Path) -> None:
+def check_private(draft: PartialConfig, key: str, path: Path) -> None:
     """Refuse a file with a secret that others may read, or that the group may write."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -59,7 +59,7 @@ def check_private(draft: Draft, key: str, path: Path) -> None:
         draft.error(key, f"{path}: its mode is {mode:04o}, so others can use it; needed 0600 or 0640")
 
 
-def _read_certificates(draft: Draft, key: str, path: Path) -> list[x509.Certificate]:
+def _read_certificates(draft: PartialConfig, key: str, path: Path) -> list[x509.Certificate]:
     content = read_file(draft, key, path)
     if content is None:
         return []
@@ -80,7 +80,7 @@ def _read_certificates(draft: Draft, key: str, path: Path) -> list[x509.Certific
     return certificates
 
 
-def _check_private_key(draft: Draft, key: str, path: Path, chain: list[x509.Certificate]) -> None:
+def _check_private_key(draft: PartialConfig, key: str, path: Path, chain: list[x509.Certificate]) -> None:
     content = read_file(draft, key, path)
     if content is None:
         return

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from switch.config.certificates import check_tls
-from switch.config.draft import Draft
+from switch.config.consistency import check_consistency
 from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection
-from switch.config.sense import check_sense
+from switch.config.partial_config import PartialConfig
 from switch.files.datafile import read_toml
 from switch.files.model_errors import model_within, unknown_key
 from switch.files.problems import ConfigError, Problem
@@ -35,18 +35,18 @@ def load_config(path: str | Path) -> Config:
 
 def read_config(path: str | Path) -> tuple[Config | None, list[Problem]]:
     """As ``load_config``, but give the problems instead of raising; no configuration when one of them is an error."""
-    draft = Draft(Path(path))
+    draft = PartialConfig(Path(path))
     table = _read_toml(draft)
     if table is not None:
         _read_sections(draft, table)
         draft.listeners += _read_array(draft, table, "listener", ListenerSection, LISTENERS_MAX)
         draft.links += _read_array(draft, table, "link", LinkSection, LINKS_MAX)
-        check_sense(draft)
+        check_consistency(draft)
         check_tls(draft)
     return draft.finish(), draft.problems
 
 
-def _read_toml(draft: Draft) -> dict[str, Any] | None:
+def _read_toml(draft: PartialConfig) -> dict[str, Any] | None:
     try:
         return read_toml(draft.file)
     except OSError as error:
@@ -58,7 +58,7 @@ def _read_toml(draft: Draft) -> dict[str, Any] | None:
     return None
 
 
-def _read_sections(draft: Draft, table: Mapping[str, Any]) -> None:
+def _read_sections(draft: PartialConfig, table: Mapping[str, Any]) -> None:
     fields = {field.alias or name: field for name, field in Config.model_fields.items()}
     for name in table:
         if name not in fields:
@@ -77,7 +77,9 @@ def _read_sections(draft: Draft, table: Mapping[str, Any]) -> None:
             draft.keep(name, field.default)
 
 
-def _read_array(draft: Draft, table: Mapping[str, Any], name: str, model: type[Entry], most: int) -> list[Entry]:
+def _read_array(
+    draft: PartialConfig, table: Mapping[str, Any], name: str, model: type[Entry], most: int
+) -> list[Entry]:
     tables = table.get(name, [])
     if not isinstance(tables, list):
         draft.error(name, f"needed an array of tables, written [[{name}]]")

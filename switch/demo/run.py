@@ -15,19 +15,19 @@ from rich.live import Live
 
 from switch.admin.client import AdminClient, AdminError
 from switch.config.addresses import parse_address
-from switch.demo.added import Added
+from switch.demo.added_latency import AddedLatency
 from switch.demo.daemon import Daemon, DaemonError
-from switch.demo.figures import Figures, ask_figures, processor_time
+from switch.demo.daemon_figures import Figures, ask_figures, processor_time
+from switch.demo.injected_faults import InjectedFaults
 from switch.demo.picture import HEIGHT_MIN, WIDTH_MIN, picture
 from switch.demo.reconcile import reconcile
-from switch.demo.trouble import Trouble
 from switch.demo.view import Moment, line, print_summary
 from switch.demo.world import FLEETS, ISSUERS, World, build_world, write_config
 from switch.journal.findings import Findings
 from switch.journal.opening import open_reader
 from switch.journal.replay import JournalDamaged
 from switch.keys import load_master_key
-from switch.simulators.ending import when_ended
+from switch.simulators.end_signals import when_ended
 from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from switch.demo.trouble import Happening
+    from switch.demo.injected_faults import Happening
     from switch.demo.world import FleetPlan
     from switch.simulators.faults import FaultRule
 
@@ -89,14 +89,14 @@ class Demo:
         """For who wants to disturb them."""
         self._fleets: list[Fleet | PersistentFleet] = []
         self._daemon = Daemon(self._world.config)
-        self._trouble: Trouble | None = None
+        self._trouble: InjectedFaults | None = None
         self._status: dict[str, Any] = {}
         self._figures = Figures()
         self._figures_before = Figures()
         """Of the processes that were killed."""
         self._idle_s = 0.0
         """Processor time that the switch had used when it began to serve."""
-        self._added = Added()
+        self._added = AddedLatency()
         self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
         self._begun = 0.0
         self._worked_s = 0.0
@@ -150,7 +150,7 @@ class Demo:
                 self._fleets[-1].on_answer = self._added.terminal_waited
         if settings.trouble:
             first = ISSUERS[0].name
-            self._trouble = Trouble(
+            self._trouble = InjectedFaults(
                 self.issuers[0], ports[first], world.issuer_tls.get(first), self._kill_and_start, self._tell
             )
         try:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from switch.demo.figures import Figures
+from switch.demo.daemon_figures import Figures
 from switch.simulators.receipts import FleetCounters, duration, quantiles_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from switch.demo.injected_faults import Happening
     from switch.demo.reconcile import Reconciliation
-    from switch.demo.trouble import Happening
     from switch.simulators.ledger import Ledger
 
 

@@ -12,7 +12,7 @@ from switch.dialect import load_dialect
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
 from switch.samples.certificates import LOOPBACK_NAMES, Authority
-from switch.simulators.profile import MacSetting, Profile
+from switch.simulators.dialect_profile import MacSetting, Profile
 from switch.simulators.rules import Card, PartRule, Rules
 from switch.simulators.scenario import Flaw, PaymentCard, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from switch.dialect.checks import Key, check
 from switch.dialect.layout import Entry, Format, fixed_parts, lay_out, parse_format
 from switch.dialect.model import DialectFile, FieldOverride
-from switch.dialect.private import unkept_fields
 from switch.dialect.source import read_catalogue
+from switch.dialect.unkept_fields import unkept_fields
 from switch.wire.framing import Framing
 from switch.wire.spec import Spec, SpecError, compile_spec
 

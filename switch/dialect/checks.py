@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 
 from switch.dialect.layout import Entry, characters_max, holds_bytes, is_fixed
 from switch.dialect.model import ANSWERS_OWN, ENTRY_MODES, DialectFile, FieldRules, Rule, Subfield
-from switch.dialect.private import secret_fields
 from switch.dialect.reasons import FALLBACKS, REASONS
 from switch.dialect.references import place
 from switch.dialect.rules import Origin, parse_rule
+from switch.dialect.unkept_fields import secret_fields
 
 CONDITION_FIELD_ROOM = 1024
 """Characters that a field may have at most for conditions to look into it; as in ``ext/dialect/tables.pxd``."""

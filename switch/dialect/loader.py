@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from switch.crypto.mac import ALGORITHMS
 from switch.dialect.building import Built, FieldMeaning, build
-from switch.dialect.causes import explain
+from switch.dialect.fault_causes import explain
 from switch.dialect.kinds import KINDS, Kind
 from switch.dialect.layout import Entry
 from switch.dialect.model import ENTRY_MODES, DialectFile, KindEntry, MacRules, OriginalData, ResponseCodes

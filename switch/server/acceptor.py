@@ -8,11 +8,11 @@ import socket
 from functools import partial
 from typing import Protocol
 
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.config import Address
 from switch.io.connection import Connection
 from switch.io.tls import TlsContext, TlsStream
-from switch.server.notes import Notes
+from switch.server.note_log import NoteLog
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""
@@ -69,7 +69,7 @@ class Acceptor:
         self._handshake_seconds = handshake_seconds
         self._sockets: list[socket.socket] = []
         self._arriving: dict[Connection, asyncio.TimerHandle] = {}
-        self._notes = Notes()
+        self._notes = NoteLog()
 
     @property
     def address(self) -> Address:

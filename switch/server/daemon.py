@@ -17,7 +17,7 @@ from switch.admin.identity import Identity, remove_identity, write_identity
 from switch.admin.saf import saf_routes
 from switch.base.log import configure_logging, get_logger
 from switch.base.log_writer import LogWriter
-from switch.base.starting import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
+from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
 from switch.base.stats import Stats
 from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
@@ -29,7 +29,8 @@ from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.gauges import Gauges
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.journal import Store
-from switch.server.notes import Notes
+from switch.server.note_log import NoteLog
+from switch.server.original_lookups import Seeker
 from switch.server.process import (
     protect_memory,
     raise_descriptor_limit,
@@ -37,7 +38,6 @@ from switch.server.process import (
     watch_for_broken_steps,
 )
 from switch.server.saf import SafDesk
-from switch.server.seeking import Seeker
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
 
@@ -64,7 +64,7 @@ class Daemon:
     def __init__(self, config: Config, parts: Parts, log_writer: LogWriter) -> None:
         self._config = config
         self._stats = Stats(config.limits.statistics_bytes)
-        self._notes = Notes()
+        self._notes = NoteLog()
         self._store = Store(config, self._stats) if config.journal.mode == "files" else None
         journal = None if self._store is None else self._store.journal
         self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)

@@ -16,7 +16,7 @@ from switch.io.connection import Connection, Reactor
 from switch.io.tls import TlsStream
 from switch.machine.link import Link, LinkChannel
 from switch.server.acceptor import Acceptor
-from switch.server.notes import Notes
+from switch.server.note_log import NoteLog
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
 
 log = get_logger(__name__)
@@ -140,7 +140,7 @@ class Receiver:
         self._link = link
         self._reactor = reactor
         self._open = 0
-        self._notes = Notes()
+        self._notes = NoteLog()
         self._acceptor: Acceptor | None = None
         if section.bind is not None:
             self._acceptor = Acceptor(

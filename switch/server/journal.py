@@ -14,8 +14,8 @@ from switch.config.models import Config
 from switch.io.connection import Reactor
 from switch.journal.boot import since_boot_ns
 from switch.journal.commit import JournalFiles
+from switch.journal.directory_keeper import Keeper, Rules
 from switch.journal.disk import FileDisk
-from switch.journal.keeping import Keeper, Rules
 from switch.journal.opening import wrapping_key
 from switch.journal.problems import JournalError
 from switch.journal.recovery import RecoveryFailed

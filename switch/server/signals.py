@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from switch.base.log import get_logger
-from switch.base.starting import DRAINING, PASSED_OVER
+from switch.base.start_signals import DRAINING, PASSED_OVER
 
 AGAIN_SECONDS = 1.0
 """A signal that comes to the process and to its group comes twice: only later ones are meant as a second."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from switch.simulators.profile import Profile
+    from switch.simulators.dialect_profile import Profile
     from switch.simulators.terminals import Pending
 
 _EXPIRY_TICK_S = 0.05

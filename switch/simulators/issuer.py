@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from switch.simulators.profile import MacSetting, Profile
+    from switch.simulators.dialect_profile import MacSetting, Profile
     from switch.wire.scan import Message
 
 _TRICKLE_S = 0.001

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from switch.base.masking import mask_pan
 from switch.simulators import receipts as slips
-from switch.simulators.examining import Question, examine
-from switch.simulators.profile import moment
+from switch.simulators.answer_checks import Question, examine
+from switch.simulators.dialect_profile import moment
 from switch.simulators.receipts import FleetCounters, Receipt
 from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 from switch.simulators.scenario import BASED_ON, FLAW_REASON, Flaw, Plan, Planner, Scenario
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from switch.simulators.profile import Profile
+    from switch.simulators.dialect_profile import Profile
     from switch.wire.scan import Message
 
 REVERSAL_ACCEPTED = frozenset({"approved", "original_not_found"})

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.files.datafile import open_regular, read_toml
 from switch.files.model_errors import problems_of
 from switch.files.problems import Problem
 from switch.keys import KeyFile, KeyFileError, load_master_key
-from switch.simulators.profile import MacSetting
+from switch.simulators.dialect_profile import MacSetting
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls
 

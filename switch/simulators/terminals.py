@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from switch.base.masking import mask_pan
 from switch.simulators import receipts as slips
-from switch.simulators.examining import Question, examine
+from switch.simulators.answer_checks import Question, examine
+from switch.simulators.dialect_profile import moment
 from switch.simulators.numbers import SPREAD, STAN_COUNT
-from switch.simulators.profile import moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 from switch.simulators.scenario import BASED_ON, Flaw
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from switch.simulators.dialect_profile import MacSetting, Profile
     from switch.simulators.fleet_settings import FleetSettings
-    from switch.simulators.profile import MacSetting, Profile
     from switch.simulators.receipts import FleetCounters
     from switch.simulators.scenario import Plan, Planner
     from switch.wire.scan import Message

@@ -6,7 +6,7 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.files.datafile import open_regular
 
 if TYPE_CHECKING:

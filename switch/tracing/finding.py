@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from switch.journal.original_index import SegmentIndex
 from switch.journal.replay import JournalReader, Segment, Tail
 from switch.journal.search import Search
-from switch.tracing.promises import completed
 from switch.tracing.query import Query
 from switch.tracing.story import Story
+from switch.tracing.unknown_reversals import completed
 
 CLOCK_SPARE = timedelta(minutes=5)
 """How far a clock may have been set back between a segment's beginning and its records."""

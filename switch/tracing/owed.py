@@ -9,7 +9,7 @@ from typing import Any
 from switch.base.masking import mask_pan
 from switch.config import Config
 from switch.dialect import Dialect, load_dialect
-from switch.dialect.attempts import Attempts
+from switch.dialect.trial_composition import TrialComposition
 from switch.journal.boot import boot_identity, since_boot_ns
 from switch.journal.guarded_time import believed
 from switch.journal.replay import JournalReader
@@ -97,8 +97,8 @@ class Opener:
             terminal = self._dialect("listener", record["listener"])
             if terminal is None:
                 return f"the configuration has no listener {record['listener']}"
-        attempts = Attempts(link, self._reversal_mtis[record["link"]], self._acquirer_id)
-        fault = attempts.fault_of_stored(record, terminal)
+        trial = TrialComposition(link, self._reversal_mtis[record["link"]], self._acquirer_id)
+        fault = trial.fault_of_stored(record, terminal)
         return None if fault is None else f"field {fault.field}"
 
     def fields(self, record: Mapping[str, Any]) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from switch.dialect.kinds import Kind, kind_traits
-from switch.simulators.profile import MacSetting, Profile, moment
+from switch.simulators.dialect_profile import MacSetting, Profile, moment
 from switch.simulators.receipts import Receipt
 from switch.simulators.scenario import PaymentCard
 from tests.ext.seeking_world import SeekingWorld, stood_in, world_of

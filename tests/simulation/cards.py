@@ -11,7 +11,7 @@ from switch.simulators.scenario import PaymentCard
 if TYPE_CHECKING:
     from random import Random
 
-    from switch.simulators.profile import Profile
+    from switch.simulators.dialect_profile import Profile
     from switch.wire.scan import Message
 
 PAN, EXPIRY, TRACK_2, TRACK_1, PIN_BLOCK, CHIP = 2, 14, 35, 45, 52, 55

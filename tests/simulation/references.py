@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from switch.simulators.profile import Profile
+    from switch.simulators.dialect_profile import Profile
     from switch.simulators.receipts import Receipt
 
     from .payment import Payment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from switch.simulators.profile import moment
+from switch.simulators.dialect_profile import moment
 from switch.simulators.receipts import Receipt
 from switch.wire.framing import Deframer
 from switch.wire.scan import ScanError

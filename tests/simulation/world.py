@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from switch.check.parts import Parts
 from switch.config.models import Config
 from switch.dialect import load_dialect
-from switch.simulators.profile import MacSetting, Profile
+from switch.simulators.dialect_profile import MacSetting, Profile
 from switch.tables.registry_files import load_registry
 from switch.tables.route_files import load_routes
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 import typer
 
-from switch.base.starting import DRAINING, PASSED_OVER
+from switch.base.start_signals import DRAINING, PASSED_OVER
 
 
 @pytest.fixture(autouse=True)

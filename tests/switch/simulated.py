@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from switch.dialect import load_dialect
+from switch.simulators.dialect_profile import MacSetting, Profile
 from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
-from switch.simulators.profile import MacSetting, Profile
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario
 from switch.simulators.terminals import TerminalIdentity

@@ -10,10 +10,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from switch.demo.added import KEPT, Added
-from switch.demo.figures import Figures, processor_time, read_figures
+from switch.demo.added_latency import KEPT, AddedLatency
+from switch.demo.daemon_figures import Figures, processor_time, read_figures
+from switch.demo.injected_faults import Happening
 from switch.demo.picture import picture, sparkline
-from switch.demo.trouble import Happening
 from switch.demo.view import Moment, line
 from switch.simulators.receipts import FleetCounters, merge_counters
 
@@ -150,7 +150,7 @@ def test_a_line_says_whose_time_it_is() -> None:
 
 
 def test_times_of_both_ends_are_joined_by_number() -> None:
-    added = Added()
+    added = AddedLatency()
     added.issuer_took("632804000001", 2_000)
     added.terminal_waited("632804000001", 2_350)
     added.terminal_waited("632804000001", 9_999)

@@ -16,8 +16,8 @@ from switch.config import read_config
 from switch.journal import JournalError, replay_into
 from switch.journal.boot import since_boot_ns
 from switch.journal.commit import JournalFiles
+from switch.journal.directory_keeper import Rules
 from switch.journal.disk import FileDisk
-from switch.journal.keeping import Rules
 from switch.journal.opening import wrapping_key
 from switch.journal.replay import ReplayStopped
 from switch.journal.resuming import Progress

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from switch.demo.reconcile import reconcile
 from switch.demo.world import PARTS
 from switch.dialect import load_dialect
-from switch.simulators.examining import Question, examine
+from switch.simulators.answer_checks import Question, examine
+from switch.simulators.dialect_profile import MacSetting, Profile, moment
 from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.ledger import Entry, Identity, Ledger
-from switch.simulators.profile import MacSetting, Profile, moment
 from switch.simulators.receipts import FleetCounters, Receipt
 from switch.simulators.rules import DEFAULT_AMOUNT_RULES, AmountRule, AmountTable, Card, PartRule, Rules, approved_part
 from switch.simulators.scenario import PaymentCard, Planner, Scenario, Share

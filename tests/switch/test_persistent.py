@@ -10,10 +10,10 @@ import pytest
 
 from switch.demo.reconcile import reconcile
 from switch.dialect import load_dialect
+from switch.simulators.dialect_profile import MacSetting, Profile
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.persistent import PersistentFleet, PersistentSettings
-from switch.simulators.profile import MacSetting, Profile
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from switch.base.stats import Stats
 from switch.journal.ages import AGES_NAME, Ages
+from switch.journal.directory_keeper import Keeper, Rules
 from switch.journal.disk import FileDisk
 from switch.journal.guarded_time import JUMP_SECONDS, UNWATCHED_SECONDS_MAX, GuardedTime, Moment
-from switch.journal.keeping import Keeper, Rules
 from switch.journal.retention import SegmentFile, Segments, expired
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365 * 86_400.0

@@ -9,7 +9,7 @@ import signal
 import pytest
 import structlog
 
-from switch.base.starting import DRAINING, PASSED_OVER
+from switch.base.start_signals import DRAINING, PASSED_OVER
 from switch.server.signals import AGAIN_SECONDS, Signals
 
 CAUGHT_NOWHERE = {signal.SIGKILL, signal.SIGSTOP}

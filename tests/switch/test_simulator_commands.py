@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from switch.cli.simulate import app
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
+from switch.simulators.dialect_profile import MacSetting
 from switch.simulators.faults import Fault
 from switch.simulators.latency import Latency, parse_latency
-from switch.simulators.profile import MacSetting
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import Flaw, Scenario, Share
 from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, terminal_tls

@@ -11,13 +11,13 @@ import pytest
 
 from switch.dialect.source import dialect_names
 from switch.keys.sign_in import build_sign_in_keys
+from switch.simulators.dialect_profile import MacSetting
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
 from switch.simulators.messages import MessageWriter, answer_mti
-from switch.simulators.profile import MacSetting
 from switch.simulators.receipts import Receipt, merge_counters, quantiles_us, receipts_document
 from switch.simulators.rules import PanRule, Rules
 from switch.simulators.scenario import BASED_ON, FIRST_KINDS, Flaw, Scenario, Share

@@ -11,8 +11,8 @@ from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.keys.master import create_master_key
 from switch.keys.names import usage_of_name
+from switch.simulators.dialect_profile import MacSetting, Profile, moment
 from switch.simulators.issuer import Issuer, IssuerSettings
-from switch.simulators.profile import MacSetting, Profile, moment
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard
 

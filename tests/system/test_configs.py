@@ -11,8 +11,8 @@ import pytest
 from switch.check.configuration import check_config
 from switch.keys import KeyFile
 from switch.keys.master import load_master_key
+from switch.simulators.dialect_profile import MacSetting, moment
 from switch.simulators.issuer import Issuer, IssuerSettings
-from switch.simulators.profile import MacSetting, moment
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard
 

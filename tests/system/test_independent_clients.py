@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from switch.keys import Key, KeyFile
 from switch.keys.master import load_master_key
+from switch.simulators.dialect_profile import MacSetting
 from switch.simulators.issuer import Issuer, IssuerSettings
-from switch.simulators.profile import MacSetting
 from switch.simulators.rules import AmountRule, Rules
 
 from . import independent_client

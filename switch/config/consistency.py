@@ -9,7 +9,6 @@ from ipaddress import ip_address
 
 from switch.config.addresses import Address
 from switch.config.descriptors import needed_descriptors, terminals_served
-from switch.config.draft import Draft
 from switch.config.models import (
     AdminSection,
     JournalSection,
@@ -21,12 +20,13 @@ from switch.config.models import (
     RiskSection,
     SwitchSection,
 )
+from switch.config.partial_config import PartialConfig
 
 STANS = 999_999
 STANS_A_REVERSAL = 2
 
 
-def check_sense(draft: Draft) -> None:
+def check_consistency(draft: PartialConfig) -> None:
     """Check what no model can check by itself, among those parts of the draft that are valid."""
     _check_names(draft)
     _check_instance(draft)
@@ -47,7 +47,7 @@ def check_sense(draft: Draft) -> None:
         draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
 
 
-def _check_instance(draft: Draft) -> None:
+def _check_instance(draft: PartialConfig) -> None:
     switch = draft.get("switch", SwitchSection)
     if switch is None:
         return
@@ -78,7 +78,7 @@ def _check_instance(draft: Draft) -> None:
             )
 
 
-def _check_journal(draft: Draft) -> None:
+def _check_journal(draft: PartialConfig) -> None:
     journal = draft.get("journal", JournalSection)
     if journal is None:
         return
@@ -106,7 +106,7 @@ def _check_journal(draft: Draft) -> None:
         )
 
 
-def _check_stand_in(draft: Draft, rule: LinkStandIn, key: str) -> None:
+def _check_stand_in(draft: PartialConfig, rule: LinkStandIn, key: str) -> None:
     journal = draft.get("journal", JournalSection)
     if journal is not None and journal.mode == "off":
         draft.error(key, 'needs journal.mode = "files": what was approved would be lost in a crash')
@@ -135,14 +135,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_names(draft: Draft) -> None:
+def _check_names(draft: PartialConfig) -> None:
     for sort, names in (("listener", [s.name for s in draft.listeners]), ("link", [s.name for s in draft.links])):
         for name, times in Counter(names).items():
             if times > 1:
                 draft.error(f"{sort}[{name}].name", f"is used {times} times; each {sort} needs a name of its own")
 
 
-def _bound(draft: Draft) -> Iterator[tuple[str, Address]]:
+def _bound(draft: PartialConfig) -> Iterator[tuple[str, Address]]:
     admin = draft.get("admin", AdminSection)
     if admin is not None:
         yield from _admin_addresses(admin)
@@ -169,7 +169,7 @@ def _is_any(host: str) -> bool:
         return False
 
 
-def _check_addresses(draft: Draft) -> None:
+def _check_addresses(draft: PartialConfig) -> None:
     taken: dict[int, list[tuple[str, str]]] = {}
     for key, address in _bound(draft):
         if address.port == 0:
@@ -181,14 +181,14 @@ def _check_addresses(draft: Draft) -> None:
         taken.setdefault(address.port, []).append((key, address.host))
 
 
-def _check_admin(draft: Draft) -> None:
+def _check_admin(draft: PartialConfig) -> None:
     admin = draft.get("admin", AdminSection)
     for key, address in [] if admin is None or admin.allow_remote else _admin_addresses(admin):
         if not is_loopback(address.host):
             draft.error(key, f"{address} is not loopback; set admin.allow_remote = true if that is meant")
 
 
-def _check_keys(draft: Draft) -> None:
+def _check_keys(draft: PartialConfig) -> None:
     if not draft.knows("keys"):
         return
     keys = draft.get("keys", KeysSection)
@@ -204,7 +204,7 @@ def _check_keys(draft: Draft) -> None:
         draft.error("keys", "needed exactly one of master_key_file and master_key_env")
 
 
-def _check_limits(draft: Draft) -> None:
+def _check_limits(draft: PartialConfig) -> None:
     limits = draft.get("limits", LimitsSection)
     if limits is None:
         return
@@ -253,7 +253,7 @@ def _check_limits(draft: Draft) -> None:
         )
 
 
-def _check_listener(draft: Draft, listener: ListenerSection, key: str) -> None:
+def _check_listener(draft: PartialConfig, listener: ListenerSection, key: str) -> None:
     if listener.mac == "none":
         draft.warning(f"{key}.mac", "none: whoever reaches the port can send requests in a terminal's name")
     if listener.tls is None:
@@ -266,7 +266,7 @@ def _check_listener(draft: Draft, listener: ListenerSection, key: str) -> None:
         draft.warning(f"{key}.tls.client_ca", 'has no effect, since client_certificate = "none"')
 
 
-def _check_link_side(draft: Draft, link: LinkSection, key: str) -> None:
+def _check_link_side(draft: PartialConfig, link: LinkSection, key: str) -> None:
     if link.mac is None:
         draft.warning(f"{key}.mac", "is absent: whoever is in between can forge approvals")
     if link.mode == "connect":
@@ -277,7 +277,7 @@ def _check_link_side(draft: Draft, link: LinkSection, key: str) -> None:
         draft.error(f"{key}.tls", "needed both certificate and private_key, or neither")
 
 
-def _check_connecting(draft: Draft, link: LinkSection, key: str) -> None:
+def _check_connecting(draft: PartialConfig, link: LinkSection, key: str) -> None:
     if not link.endpoints:
         draft.error(f"{key}.endpoints", 'is required, since mode = "connect"')
     if len(set(link.endpoints)) != len(link.endpoints):
@@ -295,7 +295,7 @@ def _check_connecting(draft: Draft, link: LinkSection, key: str) -> None:
         draft.error(f"{key}.tls.ca", 'is required, since mode = "connect": it tells the issuer from an impostor')
 
 
-def _check_accepting(draft: Draft, link: LinkSection, key: str) -> None:
+def _check_accepting(draft: PartialConfig, link: LinkSection, key: str) -> None:
     if link.bind is None:
         draft.error(f"{key}.bind", 'is required, since mode = "accept"')
     elif link.tls is None and not is_loopback(link.bind.host):
@@ -313,7 +313,7 @@ def _check_accepting(draft: Draft, link: LinkSection, key: str) -> None:
         draft.error(f"{key}.tls.{missing}", f"is required with {present}: the authority vouches for others too")
 
 
-def _check_link_times(draft: Draft, link: LinkSection, key: str) -> None:
+def _check_link_times(draft: PartialConfig, link: LinkSection, key: str) -> None:
     if link.reconnect_min_ms > link.reconnect_max_ms:
         draft.error(f"{key}.reconnect_min_ms", f"{link.reconnect_min_ms:,} is above reconnect_max_ms")
     if link.reversal.interval_ms > link.reversal.backoff_max_ms:

@@ -31,7 +31,7 @@ class Happening(NamedTuple):
         return f"{self.at_s:5.1f} s  ** {self.words}"
 
 
-class Trouble:
+class InjectedFaults:
     """The course of what goes wrong.
 
     Args:

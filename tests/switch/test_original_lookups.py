@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from switch.base.stats import Stats
-from switch.server import seeking
-from switch.server.seeking import Seeker
+from switch.server import original_lookups
+from switch.server.original_lookups import Seeker
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def test_what_a_terminal_waits_for_is_looked_up_first(monkeypatch, tmp_path: Pat
         asyncio.get_running_loop().call_soon(all_asked.set)
         return await heard_of(tmp_path, asking)
 
-    monkeypatch.setattr(seeking, "Finder", fail)
-    monkeypatch.setattr(seeking, "FileDisk", lambda *_, **__: None)
+    monkeypatch.setattr(original_lookups, "Finder", fail)
+    monkeypatch.setattr(original_lookups, "FileDisk", lambda *_, **__: None)
     names = [name for name, _, _ in asyncio.run(ask())]
     assert names.index("request") <= 1
     assert names.index("one") < names.index("two")
@@ -84,8 +84,8 @@ def test_each_look_up_is_answered_though_none_can_be_made(monkeypatch, tmp_path:
     async def ask() -> list[tuple[str, Any, bool]]:
         return await heard_of(tmp_path, Asking([[Question("one")], [Question("two")]]))
 
-    monkeypatch.setattr(seeking, "Finder", fail)
-    monkeypatch.setattr(seeking, "FileDisk", lambda *_, **__: None)
+    monkeypatch.setattr(original_lookups, "Finder", fail)
+    monkeypatch.setattr(original_lookups, "FileDisk", lambda *_, **__: None)
     assert asyncio.run(ask()) == [("one", None, False), ("two", None, False)]
 
 
@@ -107,8 +107,8 @@ def test_what_was_not_read_to_the_question_is_not_certain(
     finder = SimpleNamespace(
         position=position, damaged=int(is_damaged), unindexed=0, is_cut_off=is_cut_off, find=lambda *_: None
     )
-    monkeypatch.setattr(seeking, "Finder", lambda *_, **__: finder)
-    monkeypatch.setattr(seeking, "FileDisk", lambda *_, **__: None)
+    monkeypatch.setattr(original_lookups, "Finder", lambda *_, **__: finder)
+    monkeypatch.setattr(original_lookups, "FileDisk", lambda *_, **__: None)
 
     async def ask() -> list[tuple[str, Any, bool]]:
         return await heard_of(tmp_path, Asking([[Question("one", asked_at=7)]]))

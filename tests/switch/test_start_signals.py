@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.base.starting import DRAINING, NOTHING_DONE
+from switch.base.start_signals import DRAINING, NOTHING_DONE
 from switch.samples.copying import write_sample
 
 SECONDS_MAX = 60

@@ -10,7 +10,7 @@ from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from switch.simulators.profile import MacSetting, Profile
+    from switch.simulators.dialect_profile import MacSetting, Profile
     from switch.simulators.receipts import FleetCounters
     from switch.wire.scan import Message
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from switch.base.wording import words_of
+from switch.base.error_words import words_of
 from switch.config.addresses import Address, UnixAddress
 from switch.config.models import Config
 from switch.files.problems import Problem

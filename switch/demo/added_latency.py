@@ -15,7 +15,7 @@ _WAITING_MAX = 20_000
 """Issuers' times that no terminal has asked for; answers that get lost leave theirs."""
 
 
-class Added:
+class AddedLatency:
     """Joins both ends of each request by its retrieval reference number."""
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ class Fault:
         return f"policy.{self.policy}.{self.field}: {self.reason} ({self.what})"
 
 
-class Attempts:
+class TrialComposition:
     """Composes as the state machine does (``ext/saf/delivery``) what one link is owed.
 
     Args:

@@ -20,7 +20,7 @@ ENTRY = re.compile(r"(?P<sort>listener|link)\[(?P<name>[^\]]*)\]\.(?P<rest>.+)")
 SectionType = TypeVar("SectionType", bound=Section)
 
 
-class Draft:
+class PartialConfig:
     """What validation has found so far.
 
     Attributes:

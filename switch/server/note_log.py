@@ -34,7 +34,7 @@ LEVELS = {
 """Levels of the events that are not warnings about a peer's messages."""
 
 
-class Notes:
+class NoteLog:
     """Logs events, at most ``EVENTS_A_SECOND`` of each kind; what was held back is told with the next one.
 
     Args:
