@@ -26,7 +26,7 @@ from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_dig
 from switch.machine.restored_copies cimport Mender
 from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back
 from switch.path.identity cimport terminal_of
-from switch.saf.delivery cimport hold_stans, reverse
+from switch.saf.reversal cimport ReversalOrder, hold_stans, reverse
 
 cdef enum:
     ABSENT = -1
@@ -456,6 +456,7 @@ cdef class Recovery(Visitor):
         cdef uint8_t pan[20]
         cdef const uint8_t *sent
         cdef uint32_t sent_size
+        cdef ReversalOrder order
         cdef Link link = self._link_of(position, kept.link, kept.link_name)
         read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &record)
         sent_size = record.message_size
@@ -463,10 +464,19 @@ cdef class Recovery(Visitor):
         sent = self._copies.mended(link.tables, record.message, &sent_size, state.aside, False)
         if kept.is_late and kept.late_minor:
             sent = self._copies.with_part(link.tables, sent, sent_size, kept.late_minor)
-        if reverse(state, link, state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES), NO_LISTENER,
-                   sent, sent_size, pan, record.request.pan_digits, record.intent.rrn,
-                   kept.late_code if kept.is_late and kept.late_code[0] else NULL, position,
-                   record.request.refers_to, cause, False) == POSITION_FAILED:
+        memset(&order, 0, sizeof(ReversalOrder))
+        order.terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
+        order.listener = NO_LISTENER
+        order.source = sent
+        order.source_size = sent_size
+        order.pan = pan
+        order.pan_digits = record.request.pan_digits
+        order.rrn = record.intent.rrn
+        order.authorization_code = kept.late_code if kept.is_late else NULL
+        order.original = position
+        order.refers_to = record.request.refers_to
+        order.cause = cause
+        if reverse(state, link, &order) == POSITION_FAILED:
             raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
                                  "stored: see limits.reversals_max, and room on the disk")
         return 0

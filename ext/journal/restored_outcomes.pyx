@@ -58,9 +58,7 @@ cdef class WindowFiller:
         entry.refers_to = request.refers_to
         entry.pan_digits = request.pan_digits
         unpack_digits(request.pan, request.pan_digits, entry.pan)
-        memcpy(state.pan, entry.pan, request.pan_digits)
-        state.pan_digits = request.pan_digits
-        entry.fingerprint = fingerprint_of(state, request.kind, request.amount_minor)
+        entry.fingerprint = fingerprint_of(state, entry.pan, entry.pan_digits, request.kind, request.amount_minor)
         return number
 
     cdef uint32_t remember(self, const Record *record, const RequestPart *request, int listener, int link,

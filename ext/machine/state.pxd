@@ -6,6 +6,7 @@ from switch.crypto.mac cimport MacEngine, MacKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
 from switch.machine.duplicate cimport DuplicateWindow
+from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport Detail, Journal
 from switch.machine.link cimport Link, LinkChannel
 from switch.machine.listener cimport Listener, TerminalChannel
@@ -18,7 +19,6 @@ from switch.machine.transaction cimport TransactionTable
 from switch.tables.registry cimport Registry, Terminal
 from switch.tables.risk cimport Risk
 from switch.tables.routes cimport Route, RouteTable
-from switch.wire.fields cimport PAN_MAX
 from switch.wire.framing cimport Framing
 from switch.wire.scan cimport Fault, MessageIndex
 from switch.wire.translate cimport Composer, Slots
@@ -61,6 +61,7 @@ cdef class State:
     cdef int64_t unended                      # the lowest INTENT whose OUTCOME could not be written: a restart ends it
 
     # Scratch space of the message that is being handled. One thread, one message at a time.
+    cdef Inbound inbound                      # what is known of the terminal's request
     cdef MessageIndex request                 # the terminal's
     cdef MessageIndex answer                  # the issuer's
     cdef MessageIndex composed                # what was written last
@@ -79,8 +80,6 @@ cdef class State:
     cdef uint8_t mti_text[4]
     cdef uint8_t code[4]
     cdef uint8_t authorization_code[6]        # zeros: none
-    cdef uint8_t pan[PAN_MAX + 1]
-    cdef int pan_digits
 
     cdef uint64_t random(self) noexcept nogil
     cdef void reserve_numbers(self) noexcept

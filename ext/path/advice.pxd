@@ -5,19 +5,15 @@ kept and sent as reversals are (``saf.delivery``). ADVICE is written before OUTC
 to the issuer, before both are durable, so an ADVICE without its OUTCOME never happened.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.state cimport State
-from switch.tables.registry cimport Terminal
 from switch.tables.routes cimport Route
 
 
-cdef int take_advice(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                     uint32_t outcome) noexcept
+cdef int take_advice(State state, TerminalChannel channel) noexcept
 """Take the advice in ``state.request``, whose own outcome is open, and answer it. NOT_REFUSED, or the reason why it can
 never be taken. What may pass is answered here and not stored, so that its repeats are tried anew."""
 
-cdef int stand_in_for(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                      uint32_t outcome, const Route *route) noexcept
+cdef int stand_in_for(State state, TerminalChannel channel, const Route *route) noexcept
 """Approve the request in ``state.request``, for which no link of its route can be asked, where the rule of one of these
 links allows it; NOT_REFUSED when it was approved, else the reason of its refusal."""

@@ -19,13 +19,14 @@ from switch.machine.note_queue cimport (
     NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
     NOTE_LINK_UNKNOWN_CODE, NOTE_LINK_UNMATCHED_ANSWER,
 )
-from switch.machine.saf_store cimport CAUSE_LATE, NO_LISTENER, SAF_NONE, SafEntry
+from switch.machine.saf_store cimport CAUSE_LATE, SAF_NONE, SafEntry
 from switch.machine.transaction cimport (
-    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, TRANSACTION_WAITING, Transaction,
+    TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
 )
 from switch.path.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
 from switch.path.outcome cimport finish, read_authorization_code
-from switch.saf.delivery cimport acknowledge, send_due, postpone, reverse
+from switch.saf.delivery cimport acknowledge, postpone, send_due
+from switch.saf.reversal cimport ReversalOrder, order_reversal, reverse
 from switch.wire.fields cimport CLASS_NETWORK, CLASS_REVERSAL, FIELD_AMOUNT, FIELD_RESPONSE_CODE
 from switch.wire.scan cimport FAULT_MISSING, fault_at, read_number, read_text, scan_message
 
@@ -38,96 +39,131 @@ cdef enum:
 cdef void handle_link_message(State state, LinkChannel channel, const Frame *frame) noexcept:
     cdef Link link = channel.link
     cdef DialectTables tables = link.tables
-    cdef LinkMeters *meters = &state.meters.link[link.number]
     if scan_message(tables.spec, frame.message, frame.message_size, &state.answer, &state.fault) != 0:
-        stats_add(state.meters.stats, meters.format_errors, 1)
+        stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
         state.tell_fault(NOTE_LINK_FORMAT_ERROR, link.number)
     elif is_answer(state.answer.mti):
-        _handle_answer(state, channel, meters)
+        _handle_answer(state, channel)
     elif mti_class(state.answer.mti) == CLASS_NETWORK:
         answer_issuer(state, channel, frame.headers)
     else:
-        stats_add(state.meters.stats, meters.unexpected, 1)
+        stats_add(state.meters.stats, state.meters.link[link.number].unexpected, 1)
         state.tell(NOTE_LINK_UNEXPECTED_MESSAGE, link.number, state.answer.mti)
 
 
-cdef void _handle_answer(State state, LinkChannel channel, LinkMeters *meters) noexcept:
-    """Find the request by STAN or RRN; then the MAC and the fields that must agree decide whether this ends it."""
+cdef struct Answered:         # what is known of the answer in ``State.answer``
+    uint32_t number           # transaction that it belongs to
+    Transaction *transaction
+    int reason                # what its response code means
+    uint8_t code[CODE_ROOM]   # that, in ASCII
+    int code_size             # 0 or less: it has none that can be read
+
+
+cdef void _handle_answer(State state, LinkChannel channel) noexcept:
+    """Each step lets the answer go on, or has counted why it ends nothing."""
     cdef Link link = channel.link
+    cdef Answered answered
+    if not _match(state, link, &answered):
+        return
+    if answered.transaction.state == TRANSACTION_NETWORK:
+        _take_network_answer(state, channel, &answered)
+    elif (_carries_mac(state, link, &answered)
+            and _agrees(state, link, &answered)
+            and _says_something(state, link, &answered)):
+        if answered.transaction.state == TRANSACTION_LATE:
+            _take_late(state, link, &answered)
+        else:
+            _take_in_time(state, link, &answered)
+
+
+cdef bint _match(State state, Link link, Answered *answered) noexcept:
+    """Find the request by STAN or RRN."""
     cdef int64_t stan = link.match_number(state.numbering, &state.answer)
     cdef uint32_t held = STAN_FREE
-    cdef int verdict
-    cdef uint8_t code[CODE_ROOM]
-    cdef int size, mismatch
-    cdef int reason = REASON_OTHER_DECLINE
-    cdef Transaction *transaction
     if 0 < stan < STAN_COUNT:
         held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
     if held == STAN_FREE:
-        stats_add(state.meters.stats, meters.unmatched, 1)
+        stats_add(state.meters.stats, state.meters.link[link.number].unmatched, 1)
         state.tell(NOTE_LINK_UNMATCHED_ANSWER, link.number, stan, state.answer.mti)
-        return
-    transaction = state.transactions.at(held - 1)
-    if transaction.state == TRANSACTION_NETWORK:
-        _handle_network(state, channel, transaction, held - 1, meters)
-        return
-    if link.mac_key.algorithm != MAC_NONE:
-        verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
-        if verdict != MAC_RIGHT:
-            # Anybody may have written it: it ends nothing. The request times out and is reversed.
-            stats_add(state.meters.stats, meters.mac_failures, 1)
-            mac_fault(link.tables, &state.answer, verdict, &state.fault)
-            state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number, NULL, stan)
-            return
-    size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
-    if size > 0:
-        reason = link.tables.code_to_reason(code, size)
-    if first_mti(state.answer.mti) != answer_mti(transaction.sent_mti):
-        mismatch = MISMATCH_NOTHING
-    else:
-        mismatch = link.mismatch(transaction, &state.answer, reason)
-    if mismatch != MISMATCH_NONE:
-        # It ends nothing: the right answer may still come.
-        transaction.mismatch = <uint8_t>mismatch
-        stats_add(state.meters.stats, meters.mismatched, 1)
-        state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, stan, state.answer.mti, mismatch)
-        return
-    if size <= 0:
-        # An answer that does not say yes or no is none; the request times out and is reversed.
-        _note_no_code(state, link)
-        return
-    if reason == REASON_OTHER_DECLINE:
-        reason = _reason_for(state, link, code, size)
-    if transaction.state == TRANSACTION_LATE:
-        stats_add(state.meters.stats, meters.late, 1)
-        state.tell(NOTE_LINK_LATE_ANSWER, link.number, stan)
-        _take_late(state, link, transaction, held - 1, reason)
-        return
-    if transaction.state == TRANSACTION_WAITING and reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
-        reason = link.extent(transaction, &state.answer, reason)
-        if reason == REASON_APPROVED and link.tables.code_to_reason(code, size) != REASON_APPROVED:
-            size = link.tables.reason_to_code(REASON_APPROVED, code)     # a part that is the whole
-    _take_answer(state, link, transaction, held - 1, meters, reason, code, size)
+        return False
+    answered.number = held - 1
+    answered.transaction = state.transactions.at(answered.number)
+    return True
 
 
-cdef void _handle_network(State state, LinkChannel channel, Transaction *transaction, uint32_t number,
-                          LinkMeters *meters) noexcept:
+cdef void _take_network_answer(State state, LinkChannel channel, Answered *answered) noexcept:
     """The answer to a network management message of ours; it must come on the connection that was asked."""
-    cdef uint8_t code[CODE_ROOM]
     cdef Link link = channel.link
+    cdef const Transaction *transaction = answered.transaction
     if (mti_class(state.answer.mti) != CLASS_NETWORK or transaction.carrier_slot != channel.slot
             or transaction.carrier_generation != channel.generation):
-        stats_add(state.meters.stats, meters.mismatched, 1)
+        stats_add(state.meters.stats, state.meters.link[link.number].mismatched, 1)
         state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, transaction.stan, state.answer.mti)
         return
-    cdef int size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, code, CODE_ROOM)
-    state.transactions.remove(link.network, number)
-    handle_network_answer(state, channel, number, _reason_for(state, link, code, size if size > 0 else 0))
+    answered.code_size = max(read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, answered.code, CODE_ROOM),
+                             0)
+    answered.reason = link.tables.code_to_reason(answered.code, answered.code_size)
+    _note_unknown_code(state, link, answered)
+    state.transactions.remove(link.network, answered.number)
+    handle_network_answer(state, channel, answered.number, answered.reason)
 
 
-cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_t number, LinkMeters *meters,
-                       int reason, const uint8_t *code, int size) noexcept:
-    """The right answer to a request that waits: its response code ends it."""
+cdef bint _carries_mac(State state, Link link, const Answered *answered) noexcept:
+    """Where it is wrong, anybody may have written it: it ends nothing. The request times out and is reversed."""
+    cdef int verdict
+    if link.mac_key.algorithm == MAC_NONE:
+        return True
+    verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
+    if verdict == MAC_RIGHT:
+        return True
+    stats_add(state.meters.stats, state.meters.link[link.number].mac_failures, 1)
+    mac_fault(link.tables, &state.answer, verdict, &state.fault)
+    state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number, NULL, answered.transaction.stan)
+    return False
+
+
+cdef bint _agrees(State state, Link link, Answered *answered) noexcept:
+    """Whether it is an answer to that request: where a field does not agree, it ends nothing, and the right answer may
+    still come."""
+    cdef Transaction *transaction = answered.transaction
+    cdef int mismatch = MISMATCH_NOTHING
+    answered.reason = REASON_OTHER_DECLINE
+    answered.code_size = read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, answered.code, CODE_ROOM)
+    if answered.code_size > 0:
+        answered.reason = link.tables.code_to_reason(answered.code, answered.code_size)
+    if first_mti(state.answer.mti) == answer_mti(transaction.sent_mti):
+        mismatch = link.mismatch(transaction, &state.answer, answered.reason)
+    if mismatch == MISMATCH_NONE:
+        return True
+    transaction.mismatch = <uint8_t>mismatch
+    stats_add(state.meters.stats, state.meters.link[link.number].mismatched, 1)
+    state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, transaction.stan, state.answer.mti, mismatch)
+    return False
+
+
+cdef bint _says_something(State state, Link link, const Answered *answered) noexcept:
+    """Whether it says yes or no: one that does not is none, and the request times out and is reversed."""
+    if answered.code_size > 0:
+        _note_unknown_code(state, link, answered)
+        return True
+    stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
+    fault_at(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, FAULT_MISSING, &state.fault)
+    state.tell_fault(NOTE_LINK_FORMAT_ERROR, link.number)
+    return False
+
+
+cdef void _note_unknown_code(State state, Link link, const Answered *answered) noexcept:
+    """A response code that the dialect does not list is told and counted."""
+    if answered.reason == REASON_OTHER_DECLINE and not link.tables.lists_code(answered.code, answered.code_size):
+        stats_add(state.meters.stats, state.meters.link[link.number].unknown_codes, 1)
+        state.tell_text(NOTE_LINK_UNKNOWN_CODE, link.number, answered.code,
+                        min(answered.code_size, <int>UNKNOWN_CODE_SHOWN), state.answer.mti)
+
+
+cdef void _take_in_time(State state, Link link, Answered *answered) noexcept:
+    """The right answer to what waits: its response code ends it."""
+    cdef Transaction *transaction = answered.transaction
+    cdef LinkMeters *meters = &state.meters.link[link.number]
     if transaction.state != TRANSACTION_REVERSAL and not _can_end(state, transaction, state.answer.size):
         # It is as if it had not come: the request times out, and is reversed when that can be written down.
         state.tell(NOTE_ANSWER_WITHOUT_ROOM, link.number, transaction.stan)
@@ -135,32 +171,28 @@ cdef void _take_answer(State state, Link link, Transaction *transaction, uint32_
     stats_add(state.meters.stats, meters.answers, 1)
     stats_observe(state.meters.stats, meters.answer_seconds, <uint64_t>(state.calendar.now_ns - transaction.sent_ns))
     link.timeouts_in_a_row = 0
-    state.transactions.remove(link.waiting, number)
+    state.transactions.remove(link.waiting, answered.number)
     if transaction.state == TRANSACTION_REVERSAL:
-        acknowledge(state, link, number, reason)
+        acknowledge(state, link, answered.number, answered.reason)
         send_due(state, link)
         return
-    finish(state, number, reason, code, size, &state.answer)
+    _read_extent(state, link, answered)
+    finish(state, answered.number, answered.reason, answered.code, answered.code_size, &state.answer)
     link.free_stan(transaction.stan)
-    state.transactions.close(number)
+    state.transactions.close(answered.number)
 
 
-cdef void _note_no_code(State state, Link link) noexcept:
-    stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
-    fault_at(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, FAULT_MISSING, &state.fault)
-    state.tell_fault(NOTE_LINK_FORMAT_ERROR, link.number)
+cdef void _read_extent(State state, Link link, Answered *answered) noexcept:
+    """Whether an approval is of all that was asked for, or of a part, whatever its response code calls it."""
+    if answered.reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
+        return
+    answered.reason = link.extent(answered.transaction, &state.answer, answered.reason)
+    if (answered.reason == REASON_APPROVED
+            and link.tables.code_to_reason(answered.code, answered.code_size) != REASON_APPROVED):
+        answered.code_size = link.tables.reason_to_code(REASON_APPROVED, answered.code)    # a part that is the whole
 
 
-cdef int _reason_for(State state, Link link, const uint8_t *code, int size) noexcept:
-    """The reason that an issuer's response code gives. One that the dialect does not list is told and counted."""
-    cdef int reason = link.tables.code_to_reason(code, size)
-    if reason == REASON_OTHER_DECLINE and not link.tables.lists_code(code, size):
-        stats_add(state.meters.stats, state.meters.link[link.number].unknown_codes, 1)
-        state.tell_text(NOTE_LINK_UNKNOWN_CODE, link.number, code, min(size, <int>UNKNOWN_CODE_SHOWN), state.answer.mti)
-    return reason
-
-
-cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t number, int reason) noexcept:
+cdef void _take_late(State state, Link link, const Answered *answered) noexcept:
     """A late answer tells its terminal nothing new, but when it approves, the card is charged only from now on.
 
     A reversal that the issuer has carried out settles it. One that it did not find has overtaken its original and took
@@ -168,7 +200,11 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
     sent, "not found" counts only for its next attempt; if it is owed and has not been sent, nothing is to be done; if
     none is owed any more, a new one is stored.
     """
+    cdef Transaction *transaction = answered.transaction
+    cdef int reason = answered.reason
     cdef int64_t part = 0
+    stats_add(state.meters.stats, state.meters.link[link.number].late, 1)
+    state.tell(NOTE_LINK_LATE_ANSWER, link.number, transaction.stan)
     read_authorization_code(state, link, &state.answer)
     if reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
         part = max(read_number(link.tables.spec, &state.answer, FIELD_AMOUNT), 0)
@@ -184,7 +220,7 @@ cdef void _take_late(State state, Link link, Transaction *transaction, uint32_t 
             transaction.unreversed = True
     if transaction.unreversed and not _reverse_late(state, link, transaction):
         return                            # tried again when the time of late answers is over, whatever else is said
-    _finish_late(state, link, transaction, number)
+    _finish_late(state, link, transaction, answered.number)
     send_due(state, link)
 
 
@@ -198,10 +234,8 @@ cdef void _name_late(const Transaction *transaction, SafEntry *owed) noexcept no
 
 cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexcept:
     """Store the reversal of a request that its issuer approved late; False when there is no room for it just now."""
-    if reverse(state, link, transaction.terminal, NO_LISTENER, transaction.sent, transaction.sent_size, transaction.pan,
-               transaction.pan_digits, transaction.rrn,
-               transaction.authorization_code if transaction.authorization_code[0] else NULL,
-               transaction.position, transaction.refers_to, CAUSE_LATE, False) == POSITION_FAILED:
+    cdef ReversalOrder order = order_reversal(transaction, CAUSE_LATE)
+    if reverse(state, link, &order) == POSITION_FAILED:
         return False
     transaction.unreversed = False
     state.tell(NOTE_LATE_APPROVAL_REVERSED, link.number, transaction.stan)

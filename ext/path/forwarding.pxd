@@ -25,7 +25,7 @@ cdef struct LinkTexts:        # what slots point to until the message is compose
 cdef bint can_say(State state, const Route *route, int kind) noexcept
 """Whether the request in hand can be written for the link that knows its original, or else for one of the route's."""
 
-cdef int refuse_kind(State state, Listener listener, const Terminal *terminal, FaultCode fault) noexcept nogil
+cdef int refuse_kind(State state, Listener listener, FaultCode fault) noexcept nogil
 """Tell that the kind of the request in hand is taken by nobody; the reason of its refusal."""
 
 cdef Link first_link(State state, const Route *route, int kind)
@@ -38,7 +38,7 @@ none."""
 
 cdef void fill_link_slots(State state, Listener listener, Link link, int kind, uint32_t stan,
                           LinkTexts *texts) noexcept
-"""Set the slots of a message of this kind for ``link``, from ``state.request`` and the card ``state.pan``, and its
+"""Set the slots of a message of this kind for ``link``, from ``state.request`` and ``state.inbound``, and its
 reference number, ``state.rrn``: all but the PIN. ``stan`` is a number just taken."""
 
 cdef void fill_parts_slot(State state, Listener listener, Link link, Composer composer, int kind,
@@ -49,5 +49,5 @@ it says or as the configuration says of it, and by the link. Left empty where th
 cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil
 """Whether both sides have what a PIN block needs: keys, and the link a format."""
 
-cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal, LinkTexts *texts) noexcept
+cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept
 """Set the slot of the PIN block, under the link's key; NOT_REFUSED or the reason why it cannot be."""

@@ -9,11 +9,12 @@ from switch.machine.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
 from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
 from switch.machine.originals cimport Referred
 from switch.path.identity cimport NOT_REFUSED
-from switch.path.outcome cimport set_rrn
+from switch.path.request_faults cimport tell_field
+from switch.path.terminal_answer cimport set_rrn
 from switch.saf.limits cimport link_can_owe
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
 from switch.wire.hexadecimal cimport hex_digit, hex_value
-from switch.wire.scan cimport FaultCode, fault_at, read_text
+from switch.wire.scan cimport FaultCode, read_text
 from switch.wire.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
     SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PARTIAL_APPROVAL, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
@@ -30,10 +31,8 @@ cdef bint can_say(State state, const Route *route, int kind) noexcept:
     return first_link(state, route, kind) is not None
 
 
-cdef int refuse_kind(State state, Listener listener, const Terminal *terminal, FaultCode fault) noexcept nogil:
-    fault_at(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, fault, &state.fault)
-    state.keep_fault(False)
-    state.tell_fault(NOTE_REQUEST_REFUSED, listener.number, terminal.id)
+cdef int refuse_kind(State state, Listener listener, FaultCode fault) noexcept nogil:
+    tell_field(state, NOTE_REQUEST_REFUSED, listener, FIELD_PROCESSING_CODE, fault)
     return REASON_INVALID_TRANSACTION
 
 
@@ -92,7 +91,7 @@ cdef void fill_link_slots(State state, Listener listener, Link link, int kind, u
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
     state.numbering.write_rrn(state.rrn)
     set_rrn(state, state.rrn)
-    fill_slot(&state.slots, SLOT_PAN, state.pan, state.pan_digits)
+    fill_slot(&state.slots, SLOT_PAN, state.inbound.pan, state.inbound.pan_digits)
     # The account types of the terminal's processing code stay; what is asked is written in the link's own way.
     if (read_text(listener.tables.spec, &state.request, FIELD_PROCESSING_CODE, texts.processing_code, 6) == 6
             and link.tables.kind_processing_code(kind, texts.processing_code) == 2):
@@ -157,8 +156,8 @@ cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *
             fill_slot(&state.slots, SLOT_SAID_RRN, texts.said_rrn, sizeof(texts.said_rrn))
 
 
-cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal *terminal,
-                       LinkTexts *texts) noexcept:
+cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept:
+    cdef const Terminal *terminal = state.inbound.terminal
     cdef uint8_t text[2 * PIN_BLOCK_BYTES]
     cdef uint8_t block[PIN_BLOCK_BYTES]
     cdef PinSide source, target
@@ -176,7 +175,7 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, const Terminal
     source.format = terminal.pin_format
     target.key = &link.pin_key
     target.format = link.pin_format
-    if translate_pin(block, &source, &target, state.pan, state.pan_digits, block) != 0:
+    if translate_pin(block, &source, &target, state.inbound.pan, state.inbound.pan_digits, block) != 0:
         return REASON_SECURITY_VIOLATION
     for i in range(PIN_BLOCK_BYTES):
         texts.pin_block[2 * i] = hex_digit(block[i] >> 4)

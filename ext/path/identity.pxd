@@ -9,9 +9,10 @@ cdef enum:
     NOT_REFUSED = -1          # beside the reasons, which count from 0
 
 
-cdef int identify(State state, TerminalChannel channel, bint tells, uint32_t *terminal_number) noexcept
-"""The registered terminal that sent ``state.request``; NOT_REFUSED or the reason why it may not speak, told where
-``tells``: of what is unreadable the fault is told already, and what stands behind it cannot be known."""
+cdef int identify(State state, TerminalChannel channel, bint tells) noexcept
+"""Find the registered terminal that sent ``state.request``, for ``state.inbound``; NOT_REFUSED or the reason why it may
+not speak, told where ``tells``: of what is unreadable the fault is told already, and what stands behind it cannot be
+known."""
 
 cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept
 """The registered terminal whose message this is; TERMINAL_NONE when none is, or it cannot be read."""

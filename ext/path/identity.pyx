@@ -17,7 +17,7 @@ cdef enum:
     ID_ROOM = 64
 
 
-cdef int identify(State state, TerminalChannel channel, bint tells, uint32_t *terminal_number) noexcept:
+cdef int identify(State state, TerminalChannel channel, bint tells) noexcept:
     cdef uint8_t terminal_id[ID_ROOM]
     cdef uint8_t merchant_id[ID_ROOM]
     cdef Listener listener = channel.listener
@@ -52,7 +52,8 @@ cdef int identify(State state, TerminalChannel channel, bint tells, uint32_t *te
         return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_LISTENER)
     if listener.binds_identity and not _certificate_fits(state, channel, number):
         return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_CERTIFICATE)
-    terminal_number[0] = number
+    state.inbound.terminal_number = number
+    state.inbound.terminal = terminal
     return NOT_REFUSED
 
 

@@ -4,11 +4,9 @@ from libc.stdint cimport uint8_t, uint32_t
 from switch.machine.link cimport Link, LinkChannel
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.state cimport State
-from switch.tables.registry cimport Terminal
 
 
-cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                          int kind) noexcept
+cdef void answer_terminal(State state, TerminalChannel channel) noexcept
 """Answer a terminal's sign-on, sign-off, echo test or key exchange; working keys go out under its master key."""
 
 cdef void begin_link(State state, LinkChannel channel) noexcept

@@ -4,10 +4,10 @@ from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
 from switch.crypto.mac cimport MAC_NONE
 from switch.crypto.sign_in_keys cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY, sign_in_keys
-from switch.dialect.authentication cimport seal_message
 from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
 from switch.dialect.tables cimport answer_mti
+from switch.machine.departure cimport frame_for_link, send_to_link, send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link cimport (
     LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF, PHASE_SIGNING_ON,
@@ -20,10 +20,11 @@ from switch.machine.note_queue cimport (
 )
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
-from switch.path.outcome cimport NO_LINK, compose_answer, prepare_answer, send_answer
+from switch.path.terminal_answer cimport NO_LINK, compose_answer, prepare_answer
 from switch.saf.delivery cimport send_due
-from switch.tables.registry cimport TERMINAL_ID_MAX
+from switch.tables.registry cimport TERMINAL_ID_MAX, Terminal
 from switch.wire.hexadecimal cimport hex_digit
+from switch.wire.scan cimport MessageIndex
 from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, fill_slot
 
 
@@ -47,12 +48,12 @@ cdef int _without_keys(State state, Listener listener, const Terminal *terminal,
     return REASON_SECURITY_VIOLATION if refused else REASON_APPROVED
 
 
-cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                          int kind) noexcept:
+cdef void answer_terminal(State state, TerminalChannel channel) noexcept:
     cdef Listener listener = channel.listener
+    cdef const Terminal *terminal = state.inbound.terminal
+    cdef int kind = state.inbound.kind
     cdef uint8_t block[SIGN_IN_KEYS_MAX]
     cdef uint8_t hex_block[2 * SIGN_IN_KEYS_MAX]
-    cdef int offset = listener.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef int reason = REASON_INVALID_TRANSACTION if kind == KIND_CUT_OVER else REASON_APPROVED
     cdef int block_size = 0
     cdef int i, size
@@ -66,13 +67,13 @@ cdef void answer_terminal(State state, TerminalChannel channel, const uint8_t *h
             hex_block[2 * i] = hex_digit(block[i] >> 4)
             hex_block[2 * i + 1] = hex_digit(block[i])
         fill_slot(&state.slots, SLOT_KEYS, hex_block, (2 * block_size))
-    size = compose_answer(state, listener, listener.network_answer_composer, terminal, NULL, <uint32_t>offset)
+    size = compose_answer(state, listener, listener.network_answer_composer, terminal, NULL)
     state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
     if size < 0:
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("answer cannot be composed")
         return
-    send_answer(state, channel, headers, <uint32_t>size, 0, OUTCOME_NONE)
+    send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, 0, OUTCOME_NONE)
 
 
 # --- issuers ------------------------------------------------------------------------------------------------------
@@ -135,21 +136,26 @@ cdef void end_link(State state, LinkChannel channel) noexcept:
         channel.network_transaction = TRANSACTION_NONE
 
 
-cdef int _seal(State state, Link link, Composer composer, uint32_t offset, int size) noexcept:
-    """Put the MAC into a composed message where it has a place for one; its size, or -1."""
-    if size > 0 and composer.mac_field and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,
-                        composer.mac_field) != 0:
-            return -1
-    return size
+cdef int _send(State state, LinkChannel channel, Composer composer, const MessageIndex *answered,
+               const uint8_t *received) noexcept:
+    """Compose a message with the slots as they are set, and send it on this connection; 0, or -1, and an operator is
+    told. ``answered`` and ``received`` are the message that it answers and the headers of that; NULL when we begin."""
+    cdef Link link = channel.link
+    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef int total = composer.compose(answered, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                                      &state.composed, &state.fault)
+    if total > 0:
+        total = frame_for_link(state, link, &state.composed, composer.mac_field, received)
+    if total <= 0 or send_to_link(state, channel, <uint32_t>total, 0) != 0:
+        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
+        return -1
+    return 0
 
 
 cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     cdef Link link = channel.link
     cdef Composer composer = <Composer>link.network_composers.get(kind)
-    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef uint32_t stan, number
-    cdef int size, total
     cdef Transaction *transaction
     if channel.network_transaction != TRANSACTION_NONE:
         return
@@ -174,18 +180,12 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     write_digits(state.stan_text, 6, stan)
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
     state.set_mti(<uint32_t>link.tables.kind_mti(kind))
-    size = composer.compose(NULL, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                            &state.composed, &state.fault)
-    size = _seal(state, link, composer, offset, size)
-    total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size) if size > 0 else -1
-    if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
-        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
+    if _send(state, channel, composer, NULL, NULL) != 0:
         state.transactions.close(number)
         hang_up_link(state, channel, "network management message cannot be composed")
         return
     link.put_stan(stan, number)
     channel.network_transaction = number
-    channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.network, number)
 
 
@@ -224,12 +224,9 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
 
 cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept:
     cdef Link link = channel.link
-    cdef uint8_t reply[64]
     cdef int kind = link.tables.classify(&state.answer)
     cdef int reason = REASON_APPROVED
-    cdef Composer composer = link.network_answer_composer
-    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
-    cdef int size, total
+    cdef int size
     if kind not in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_CUT_OVER):
         reason = REASON_INVALID_TRANSACTION          # new keys are brought in by the key ceremony only
     state.clear_slots()
@@ -239,15 +236,8 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
         size = link.tables.reason_to_code(reason, state.code)
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
     state.set_mti(answer_mti(state.answer.mti))
-    size = composer.compose(&state.answer, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                            &state.composed, &state.fault)
-    size = _seal(state, link, composer, offset, size)
-    link.framing.reply_headers(headers, reply)
-    total = link.framing.close_frame(state.out, SCRATCH_BYTES, reply, <uint32_t>size) if size > 0 else -1
-    if total < 0 or state.depart(channel, state.out, <uint32_t>total, 0, OUTCOME_NONE) != 0:
-        state.tell_fault(NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, link.number)
+    if _send(state, channel, link.network_answer_composer, &state.answer, headers) != 0:
         return
-    channel.last_sent_ns = state.calendar.now_ns
     if kind == KIND_SIGN_OFF:
         channel.phase = PHASE_RESTING
         _take_out_of_use(state, channel)

@@ -10,8 +10,7 @@ cdef enum:
     ASKED_AT_ONCE_MAX = 64    # look-ups that are handed over at one time
 
 
-cdef int wait_for_original(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
-                           int kind, uint32_t outcome, int64_t amount_minor) noexcept
+cdef int wait_for_original(State state, TerminalChannel channel) noexcept
 """Keep ``state.request``, whose own outcome is open, until its original was looked up; NOT_REFUSED, or the reason why
 it cannot wait."""
 

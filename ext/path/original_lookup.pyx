@@ -10,6 +10,7 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport DialectTables
 from switch.machine.duplicate cimport Outcome
+from switch.machine.inbound cimport Inbound
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
 from switch.machine.meters cimport LIMIT_ORIGINALS, LIMIT_TRANSACTIONS
@@ -27,12 +28,12 @@ cdef enum:
     TERMINAL_ID_DIGITS = 8
 
 
-cdef int wait_for_original(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
-                           int kind, uint32_t outcome, int64_t amount_minor) noexcept:
+cdef int wait_for_original(State state, TerminalChannel channel) noexcept:
+    cdef const Inbound *inbound = &state.inbound
     cdef uint32_t number
     cdef Transaction *transaction
     cdef uint64_t nothing[3]
-    if (not state.inquiries.admits(terminal_number)
+    if (not state.inquiries.admits(inbound.terminal_number)
             or state.duplicates.brief_open > state.duplicates.brief_room):
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_ORIGINALS], 1)
         return REASON_SYSTEM_MALFUNCTION
@@ -48,22 +49,22 @@ cdef int wait_for_original(State state, TerminalChannel channel, const uint8_t *
         return REASON_SYSTEM_MALFUNCTION
     transaction = state.transactions.at(number)
     transaction.state = TRANSACTION_SEEKING
-    transaction.kind = <uint8_t>kind
+    transaction.kind = <uint8_t>inbound.kind
     transaction.listener = channel.listener.number
     transaction.origin_slot = channel.slot
     transaction.origin_generation = channel.generation
-    transaction.terminal = terminal_number
-    transaction.outcome = outcome
+    transaction.terminal = inbound.terminal_number
+    transaction.outcome = inbound.outcome
     transaction.received_ns = state.calendar.now_ns
     transaction.deadline_ns = state.calendar.now_ns + state.inquiries.patience_ns
-    transaction.amount_minor = amount_minor
-    transaction.pan_digits = <uint8_t>state.pan_digits
-    memcpy(transaction.pan, state.pan, sizeof(transaction.pan))
-    memcpy(transaction.headers, headers, channel.listener.framing.headers_size)
+    transaction.amount_minor = inbound.amount_minor
+    transaction.pan_digits = <uint8_t>inbound.pan_digits
+    memcpy(transaction.pan, inbound.pan, sizeof(transaction.pan))
+    memcpy(transaction.headers, inbound.headers, channel.listener.framing.headers_size)
     ask_again(state, number)
-    state.duplicates.at(outcome).transaction = number
+    state.duplicates.at(inbound.outcome).transaction = number
     state.transactions.append(state.inquiries.waiting, number)
-    state.inquiries.hold(terminal_number)
+    state.inquiries.hold(inbound.terminal_number)
     channel.in_flight += 1
     return NOT_REFUSED
 

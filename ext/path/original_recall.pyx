@@ -10,7 +10,7 @@ from switch.machine.originals cimport VOIDS, Choice
 from switch.machine.request_part cimport RequestPart, fill_request
 from switch.machine.saf_store cimport SAF_NONE
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
-from switch.saf.delivery cimport advice_of
+from switch.saf.reversal cimport advice_of
 from switch.tables.registry cimport Terminal
 
 

@@ -1,6 +1,6 @@
-"""A terminal's request, from its bytes to the link: scan, identify, MAC, duplicate, risk, route, translate, send."""
+"""A terminal's request on its way to the link: scan, identify, MAC, duplicate, risk, route, translate, intent, send."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.originals cimport Original
 from switch.machine.state cimport State
@@ -10,9 +10,16 @@ from switch.wire.framing cimport Frame
 cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept
 """Take one message of a terminal as far as it goes at once: to the link, or to its answer."""
 
-cdef void resume_request(State state, uint32_t number, Original original, bint is_certain) noexcept
-"""The original of a request that waited for it (transaction ``number``) was looked up: go on with it. ``is_certain``
-says whether None means that there is no such original."""
+cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil
+"""Nothing is known yet of the request that came with these frame headers."""
 
-cdef uint64_t fingerprint_of(State state, int kind, int64_t amount_minor) noexcept nogil
-"""Stands for kind, amount and card (``state.pan``) of a request, within this process."""
+cdef void forward_request(State state, TerminalChannel channel) noexcept
+"""What a new request goes through on its way to the issuer, and one whose original had to be looked up first."""
+
+cdef int refer_to_original(State state, Original original, bint is_certain) noexcept
+"""Let the request in hand refer to its original; NOT_REFUSED or why not. ``is_certain`` says whether None means that
+there is no such original."""
+
+cdef uint64_t fingerprint_of(State state, const uint8_t *pan, int pan_digits, int kind,
+                             int64_t amount_minor) noexcept nogil
+"""Stands for kind, amount and card of a request, within this process."""

@@ -1,25 +1,25 @@
-"""A terminal's request, from its bytes to the link: scan, identify, MAC, duplicate, risk, route, translate, send.
+"""A terminal's request on its way to the link: scan, identify, MAC, duplicate, risk, route, translate, intent, send.
 
-The steps follow one another as in the design; each either lets the request pass or names the reason of its refusal.
+The steps follow one another as in the design. Each lets the request go on, or has answered it and says so: False.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.base.stats cimport stats_add
-from switch.crypto.mac cimport MAC_NONE
-from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, seal_message, verify_message
+from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, verify_message
 from switch.dialect.card_data cimport read_pan
 from switch.dialect.kinds cimport (
     KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_SIGN_OFF, KIND_SIGN_ON,
     KIND_UNKNOWN,
 )
 from switch.dialect.reasons cimport (
-    REASON_APPROVED, REASON_DUPLICATE, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
+    REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
-    REASON_TIMEOUT,
 )
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
-from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
+from switch.machine.departure cimport frame_for_link, send_to_link
+from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
+from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link, LinkChannel
 from switch.machine.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
@@ -29,31 +29,33 @@ from switch.machine.meters cimport (
 )
 from switch.machine.naming cimport Naming, fold, moment_of, occasion_of, read_naming
 from switch.machine.note_queue cimport (
-    NOTE_CONFLICTING_REPEAT, NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE,
-    NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED, NOTE_UNEXPECTED_MESSAGE, NoteEvent,
+    NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
+    NOTE_UNEXPECTED_MESSAGE,
 )
 from switch.machine.originals cimport Original
-from switch.machine.saf_store cimport NO_LISTENER
 from switch.machine.state cimport SCRATCH_BYTES
-from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, NaturalKey, Transaction
+from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 from switch.path.advice cimport stand_in_for, take_advice
 from switch.path.forwarding cimport (
     LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, refuse_kind,
 )
 from switch.path.identity cimport NOT_REFUSED, identify
 from switch.path.network cimport answer_terminal
-from switch.path.original_lookup cimport ask_again, refer, stop_waiting, wait_for_original
+from switch.path.original_lookup cimport refer, wait_for_original
 from switch.path.original_recall cimport recall, set_moment
-from switch.path.outcome cimport finish_reversal, finish_unsent, refuse, refuse_at, repeat
-from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal, reverse_found
+from switch.path.outcome cimport finish_unsent
+from switch.path.repeat cimport answer_repeat
+from switch.path.request_faults cimport tell_field, tell_missing, tell_request_fault
+from switch.path.terminal_answer cimport answer_overtaken, refuse
+from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
 from switch.saf.limits cimport has_saf_room, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE, Merchant, Terminal
-from switch.tables.risk cimport RiskRequest, risk_request
+from switch.tables.risk cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN
 from switch.wire.scan cimport (
-    FAULT_AMOUNT, FAULT_CONFLICT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at,
-    has_field, read_number, scan_message,
+    FAULT_AMOUNT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field,
+    read_number, scan_message,
 )
 from switch.wire.translate cimport Composer
 
@@ -61,167 +63,207 @@ cdef enum:
     ANSWER_BYTES_MORE = 128   # in the answer and in the request as sent, above what the terminal's request has twice
 
 
+# --- the steps --------------------------------------------------------------------------------------------------------
+
 cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept:
-    cdef Listener listener = channel.listener
-    cdef DialectTables tables = listener.tables
-    cdef const Terminal *terminal = NULL
-    cdef uint32_t terminal_number = TERMINAL_NONE
-    cdef int kind, reason
-    stats_add(state.meters.stats, state.meters.listener[listener.number].requests, 1)
+    stats_add(state.meters.stats, state.meters.listener[channel.listener.number].requests, 1)
+    begin_inbound(state, frame.headers)
+    if (_scan(state, channel, frame)
+            and _identify(state, channel)
+            and _check_mac(state, channel)
+            and _is_payment(state, channel)
+            and _is_new(state, channel)
+            and _admit(state, channel)
+            and _is_for_issuer(state, channel)):
+        forward_request(state, channel)
+
+
+cdef void forward_request(State state, TerminalChannel channel) noexcept:
+    cdef LinkChannel carrier = None
+    if (_is_permitted(state, channel)
+            and _knows_original(state, channel)
+            and _check_risk(state, channel)):
+        carrier = _route(state, channel)
+    if (carrier is not None
+            and _translate(state, channel, carrier)
+            and _write_intent(state, channel, carrier.link)):
+        _send(state, channel, carrier)
+
+
+cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
     state.has_detail = False
-    if scan_message(tables.spec, frame.message, frame.message_size, &state.request, &state.fault) != 0:
-        _handle_unreadable(state, channel, frame)
-        return
+    state.inbound.headers = headers
+    state.inbound.terminal = NULL
+    state.inbound.terminal_number = TERMINAL_NONE
+    state.inbound.kind = KIND_UNKNOWN
+    state.inbound.outcome = OUTCOME_NONE
+    state.inbound.is_counted = False
+
+
+cdef bint _refuse_for_good(State state, TerminalChannel channel, int reason) noexcept:
+    """Refuse what has an outcome of its own: its repeats are told the same. False, for a step to hand on."""
+    if state.inbound.is_counted:
+        state.risk.uncount(&state.inbound.risked)
+    finish_unsent(state, channel, reason)
+    return False
+
+
+# --- scan -------------------------------------------------------------------------------------------------------------
+
+cdef bint _scan(State state, TerminalChannel channel, const Frame *frame) noexcept:
+    cdef Listener listener = channel.listener
+    if scan_message(listener.tables.spec, frame.message, frame.message_size, &state.request, &state.fault) != 0:
+        return _refuse_unreadable(state, channel)
     if not is_request(state.request.mti):
         stats_add(state.meters.stats, state.meters.listener[listener.number].unexpected, 1)
         state.tell(NOTE_UNEXPECTED_MESSAGE, listener.number, state.request.mti)
-        return
+        return False
     if not has_field(&state.request, FIELD_STAN):
-        fault_at(tables.spec, &state.request, FIELD_STAN, FAULT_MISSING, &state.fault)
-        _handle_unreadable(state, channel, frame)
-        return
-    kind = tables.classify(&state.request)
-    reason = identify(state, channel, True, &terminal_number)
-    if reason != NOT_REFUSED:
-        refuse(state, channel, frame.headers, NULL, kind, reason)
-        return
-    terminal = state.registry.terminal(terminal_number)
-    if not _mac_is_acceptable(state, listener, terminal, terminal_number, kind):
-        refuse(state, channel, frame.headers, terminal, kind, REASON_MAC_FAILED)
-    elif kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER):
-        answer_terminal(state, channel, frame.headers, terminal, kind)
-    else:
-        _handle_numbered(state, channel, frame, terminal, terminal_number, kind)
+        fault_at(listener.tables.spec, &state.request, FIELD_STAN, FAULT_MISSING, &state.fault)
+        return _refuse_unreadable(state, channel)
+    state.inbound.kind = listener.tables.classify(&state.request)
+    return True
 
 
-cdef void _handle_unreadable(State state, TerminalChannel channel, const Frame *frame) noexcept:
+cdef bint _refuse_unreadable(State state, TerminalChannel channel) noexcept:
     """Answer a message that cannot be scanned where its MTI and STAN could be read; else the connection is closed."""
     cdef Listener listener = channel.listener
     stats_add(state.meters.stats, state.meters.listener[listener.number].format_errors, 1)
     state.tell_fault(NOTE_FORMAT_ERROR, listener.number)
     if state.request.mti == 0 or not is_request(state.request.mti) or not has_field(&state.request, FIELD_STAN):
         channel.hang_up("message cannot be read")
-        return
-    cdef uint32_t terminal_number = TERMINAL_NONE
-    cdef const Terminal *terminal = NULL
-    if identify(state, channel, False, &terminal_number) == NOT_REFUSED:
-        terminal = state.registry.terminal(terminal_number)
-    refuse(state, channel, frame.headers, terminal, KIND_UNKNOWN, REASON_FORMAT_ERROR)
-
-
-cdef bint _mac_is_acceptable(State state, Listener listener, const Terminal *terminal, uint32_t terminal_number,
-                             int kind) noexcept:
-    """Whether the request carries the terminal's MAC, or may go without one; a wrong one is counted by terminal."""
-    cdef int verdict
-    if listener.mac_policy == MAC_POLICY_NONE:
-        return True
-    verdict = verify_message(state.macs, listener.tables, &terminal.mac_key, &state.request)
-    if verdict == MAC_RIGHT:
-        return True
-    if verdict == MAC_ABSENT:
-        if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> kind) & 1:
-            return True
-    mac_fault(listener.tables, &state.request, verdict, &state.fault)
-    _tell_fault(state, NOTE_MAC_FAILURE, listener, terminal)
-    stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
-    state.mac_failures[terminal_number] += 1
+        return False
+    identify(state, channel, False)
+    refuse(state, channel, REASON_FORMAT_ERROR)
     return False
 
 
-cdef void _tell_fault(State state, NoteEvent event, Listener listener, const Terminal *terminal) noexcept nogil:
-    """Tell what is wrong with a request that can be read; its OUTCOME, if it gets one, says so too."""
-    state.keep_fault(False)
-    state.tell_fault(event, listener.number, terminal.id)
+# --- identify, MAC ----------------------------------------------------------------------------------------------------
+
+cdef bint _identify(State state, TerminalChannel channel) noexcept:
+    cdef int reason = identify(state, channel, True)
+    if reason != NOT_REFUSED:
+        refuse(state, channel, reason)
+        return False
+    return True
 
 
-cdef void _tell_field(State state, NoteEvent event, Listener listener, const Terminal *terminal, int field,
-                      int code) noexcept nogil:
-    fault_at(listener.tables.spec, &state.request, field, code, &state.fault)
-    _tell_fault(state, event, listener, terminal)
+cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
+    """Whether it carries the terminal's MAC, or may go without one; a wrong one is counted by terminal."""
+    cdef Listener listener = channel.listener
+    cdef int verdict
+    if listener.mac_policy == MAC_POLICY_NONE:
+        return True
+    verdict = verify_message(state.macs, listener.tables, &state.inbound.terminal.mac_key, &state.request)
+    if verdict == MAC_RIGHT:
+        return True
+    if verdict == MAC_ABSENT:
+        if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> state.inbound.kind) & 1:
+            return True
+    mac_fault(listener.tables, &state.request, verdict, &state.fault)
+    tell_request_fault(state, NOTE_MAC_FAILURE, listener)
+    stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
+    state.mac_failures[state.inbound.terminal_number] += 1
+    refuse(state, channel, REASON_MAC_FAILED)
+    return False
 
 
-cdef void _lack(State state, Listener listener, const Terminal *terminal, int field) noexcept:
-    """Tell that a request lacks a field that is needed, or that it says nothing."""
-    stats_add(state.meters.stats, state.meters.listener[listener.number].format_errors, 1)
-    _tell_field(state, NOTE_FORMAT_ERROR, listener, terminal, field, FAULT_MISSING)
+cdef bint _is_payment(State state, TerminalChannel channel) noexcept:
+    """Network management has no outcome: it is answered here."""
+    if state.inbound.kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER):
+        answer_terminal(state, channel)
+        return False
+    return True
 
 
-cdef void _natural_key(State state, Listener listener, uint32_t terminal_number, int64_t stan,
-                       NaturalKey *key) noexcept nogil:
-    """The dialect's profile says which fields tell two requests with one STAN apart."""
-    key.occasion = occasion_of(listener.tables, &state.request)
-    key.terminal = terminal_number
-    key.stan = <uint32_t>stan
-    key.message_class = mti_class(state.request.mti)
-    key._padding = 0
+# --- duplicate --------------------------------------------------------------------------------------------------------
+
+cdef bint _is_new(State state, TerminalChannel channel) noexcept:
+    """Whether its natural key is not known: a repeat is answered here, and what was reversed before it came."""
+    cdef int64_t position
+    if not _read_key(state, channel.listener):
+        refuse(state, channel, REASON_FORMAT_ERROR)
+        return False
+    state.inbound.outcome = state.duplicates.find(&state.inbound.key)
+    if state.inbound.outcome != OUTCOME_NONE:
+        answer_repeat(state, channel)
+        return False
+    if state.inbound.kind != KIND_REVERSAL and is_overtaken(state, &position):
+        answer_overtaken(state, channel, position)
+        return False
+    return True
 
 
-cdef uint64_t fingerprint_of(State state, int kind, int64_t amount_minor) noexcept nogil:
-    cdef uint64_t folded = fold(state.fingerprint_secret, state.pan, state.pan_digits)
+cdef bint _read_key(State state, Listener listener) noexcept:
+    """Read what names the request, and what tells it from another of the same name; False when it has no STAN.
+
+    The dialect's profile says which fields tell two requests with one STAN apart.
+    """
+    cdef Inbound *inbound = &state.inbound
+    cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
+    if stan < 0:
+        tell_missing(state, listener, FIELD_STAN)
+        return False
+    inbound.amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
+    inbound.pan_digits = read_pan(listener.tables.spec, &state.request, inbound.pan)
+    inbound.key.occasion = occasion_of(listener.tables, &state.request)
+    inbound.key.terminal = inbound.terminal_number
+    inbound.key.stan = <uint32_t>stan
+    inbound.key.message_class = mti_class(state.request.mti)
+    inbound.key._padding = 0
+    inbound.named_at = moment_of(listener.tables, &state.request)
+    inbound.fingerprint = fingerprint_of(state, inbound.pan, inbound.pan_digits, inbound.kind, inbound.amount_minor)
+    return True
+
+
+cdef uint64_t fingerprint_of(State state, const uint8_t *pan, int pan_digits, int kind,
+                             int64_t amount_minor) noexcept nogil:
+    cdef uint64_t folded = fold(state.fingerprint_secret, pan, pan_digits)
     folded = (folded ^ <uint64_t>amount_minor) * <uint64_t>0x9E3779B97F4A7C15
     return (folded ^ (folded >> 31) ^ <uint64_t>kind) * <uint64_t>0x9E3779B97F4A7C15
 
 
-cdef void _handle_numbered(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
-                           uint32_t terminal_number, int kind) noexcept:
-    """A request that has a natural key: stored answer, joined, or accepted as new."""
-    cdef Listener listener = channel.listener
-    cdef NaturalKey key
-    cdef uint32_t outcome
-    cdef uint64_t fingerprint
-    cdef int64_t position
+# --- an outcome of its own --------------------------------------------------------------------------------------------
+
+cdef bint _admit(State state, TerminalChannel channel) noexcept:
+    """Give it an outcome of its own, by which a refusal is remembered too: from here on it ends once."""
+    cdef int kind = state.inbound.kind
     cdef int reason
-    cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
-    cdef int64_t amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
-    if stan < 0:
-        _lack(state, listener, terminal, FIELD_STAN)
-        refuse(state, channel, frame.headers, terminal, kind, REASON_FORMAT_ERROR)
-        return
-    state.pan_digits = read_pan(listener.tables.spec, &state.request, state.pan)
     state.inquiries.referred.is_answered = state.inquiries.referred.refers = False
     state.inquiries.referred.is_known = False
-    _natural_key(state, listener, terminal_number, stan, &key)
-    fingerprint = fingerprint_of(state, kind, amount_minor)
-    outcome = state.duplicates.find(&key)
-    if outcome != OUTCOME_NONE:
-        _handle_duplicate(state, channel, frame, terminal, kind, outcome, fingerprint)
-        return
-    if kind != KIND_REVERSAL and is_overtaken(state, listener.tables, terminal_number, stan, amount_minor, &position):
-        # Its terminal's reversal has overtaken it: whoever waits for this answer, it must not be charged now. Of an
-        # advice no issuer is told then, and its terminal need not send it again.
-        refuse_at(state, channel, frame.headers, terminal, kind,
-                  REASON_APPROVED if kind_traits(kind).is_advice else REASON_TIMEOUT, position)
-        return
-    reason = _admit(state, &key, kind, &outcome)
+    reason = _open_outcome(state)
     # A reversal or advice that is refused comes again, as the same; a payment that was refused once must not be
     # charged.
     if reason != NOT_REFUSED and (_comes_again(kind) or not state.journal.accepts()):
-        refuse(state, channel, frame.headers, terminal, kind, reason)
-        return
-    if outcome == OUTCOME_NONE:
-        outcome = state.duplicates.open_brief(&key)
-    _describe(state, state.duplicates.at(outcome), listener, kind, fingerprint, amount_minor)
-    if reason == NOT_REFUSED and kind == KIND_REVERSAL:
-        take_terminal_reversal(state, channel, frame.headers, terminal, outcome)
-        return
-    if reason == NOT_REFUSED:
-        reason = _forward(state, channel, frame.headers, terminal, terminal_number, kind, outcome, amount_minor)
-    if reason != NOT_REFUSED:
-        finish_unsent(state, channel, frame.headers, terminal, kind, reason, outcome)
+        refuse(state, channel, reason)
+        return False
+    if state.inbound.outcome == OUTCOME_NONE:
+        state.inbound.outcome = state.duplicates.open_brief(&state.inbound.key)
+    _describe(state, state.duplicates.at(state.inbound.outcome), channel.listener)
+    return _refuse_for_good(state, channel, reason) if reason != NOT_REFUSED else True
 
 
-cdef void _describe(State state, Outcome *entry, Listener listener, int kind, uint64_t fingerprint,
-                    int64_t amount_minor) noexcept:
-    """What the journal and repeats need to know of the request."""
-    cdef int64_t currency = read_number(listener.tables.spec, &state.request, FIELD_CURRENCY)
-    entry.named_at = moment_of(listener.tables, &state.request)
-    entry.fingerprint = fingerprint
-    entry.listener = listener.number
-    entry.kind = <uint8_t>kind
-    entry.amount_minor = amount_minor
-    entry.currency = <uint16_t>currency if 0 < currency < 1000 else 0
-    entry.pan_digits = <uint8_t>state.pan_digits
-    memcpy(entry.pan, state.pan, state.pan_digits)
+cdef int _open_outcome(State state) noexcept:
+    """Find a new request its entry of the duplicate window; NOT_REFUSED, or the reason why there is none.
+
+    A terminal's reversal is given none here: it needs no place among what issuers are asked, and whether there is room
+    to owe it depends on what it takes back.
+    """
+    cdef uint64_t size = 2 * state.request.size + ANSWER_BYTES_MORE
+    state.inbound.outcome = OUTCOME_NONE
+    if state.draining:
+        return REASON_ISSUER_UNAVAILABLE
+    if not state.journal.accepts():
+        return REASON_SYSTEM_MALFUNCTION
+    if state.inbound.kind == KIND_REVERSAL:
+        return NOT_REFUSED
+    if not _has_room(state):
+        return REASON_SYSTEM_MALFUNCTION
+    state.inbound.outcome = state.duplicates.open(&state.inbound.key, size)
+    if state.inbound.outcome != OUTCOME_NONE:
+        return NOT_REFUSED
+    count_no_place(state, state.inbound.terminal_number, size)
+    return REASON_SYSTEM_MALFUNCTION
 
 
 cdef bint _has_room(State state) noexcept:
@@ -235,122 +277,134 @@ cdef bint _has_room(State state) noexcept:
     return True
 
 
-cdef int _admit(State state, const NaturalKey *key, int kind, uint32_t *outcome) noexcept:
-    """Find a new request its entry of the duplicate window; NOT_REFUSED, or the reason why there is none.
-
-    A terminal's reversal is given none here: it needs no place among what issuers are asked, and whether there is room
-    to owe it depends on what it takes back.
-    """
-    cdef uint64_t size = 2 * state.request.size + ANSWER_BYTES_MORE
-    outcome[0] = OUTCOME_NONE
-    if state.draining:
-        return REASON_ISSUER_UNAVAILABLE
-    if not state.journal.accepts():
-        return REASON_SYSTEM_MALFUNCTION
-    if kind == KIND_REVERSAL:
-        return NOT_REFUSED
-    if not _has_room(state):
-        return REASON_SYSTEM_MALFUNCTION
-    outcome[0] = state.duplicates.open(key, size)
-    if outcome[0] != OUTCOME_NONE:
-        return NOT_REFUSED
-    count_no_place(state, key.terminal, size)
-    return REASON_SYSTEM_MALFUNCTION
-
-
 cdef bint _comes_again(int kind) noexcept nogil:
     """Whether a terminal repeats what was refused: its reversals and advices tell of what has happened already."""
     return kind == KIND_REVERSAL or kind_traits(kind).is_advice
 
 
-cdef bint _suits(State state, const Outcome *entry, Listener listener) noexcept:
-    """Whether an answer stored for one listener can be told on another: same dialect, and with a MAC or without. What
-    is composed anew suits all."""
-    cdef Listener earlier
-    if entry.listener == NO_LISTENER:
+cdef void _describe(State state, Outcome *entry, Listener listener) noexcept:
+    """What the journal and repeats need to know of the request."""
+    cdef const Inbound *inbound = &state.inbound
+    cdef int64_t currency = read_number(listener.tables.spec, &state.request, FIELD_CURRENCY)
+    entry.named_at = inbound.named_at
+    entry.fingerprint = inbound.fingerprint
+    entry.listener = listener.number
+    entry.kind = <uint8_t>inbound.kind
+    entry.amount_minor = inbound.amount_minor
+    entry.currency = <uint16_t>currency if 0 < currency < 1000 else 0
+    entry.pan_digits = <uint8_t>inbound.pan_digits
+    memcpy(entry.pan, inbound.pan, inbound.pan_digits)
+    state.inbound.currency = entry.currency
+
+
+cdef bint _is_for_issuer(State state, TerminalChannel channel) noexcept:
+    """What no issuer is asked about is taken here: a terminal's reversal, or its advice of what has happened."""
+    cdef int kind = state.inbound.kind
+    cdef int reason
+    if kind == KIND_REVERSAL:
+        take_terminal_reversal(state, channel)
+        return False
+    if kind != KIND_UNKNOWN and kind_traits(kind).forwarded:
         return True
-    earlier = <Listener>state.listeners[entry.listener]
-    return (earlier.tables is listener.tables
-            and (earlier.mac_policy == MAC_POLICY_NONE) == (listener.mac_policy == MAC_POLICY_NONE))
-
-
-cdef void _handle_duplicate(State state, TerminalChannel channel, const Frame *frame, const Terminal *terminal,
-                            int kind, uint32_t outcome, uint64_t fingerprint) noexcept:
-    """A natural key that is known: the newest connection gets the one answer."""
-    cdef Listener listener = channel.listener
-    cdef Outcome *entry = state.duplicates.at(outcome)
-    cdef Transaction *transaction
-    cdef TerminalChannel earlier
-    if entry.fingerprint != fingerprint or not _suits(state, entry, listener):
-        stats_add(state.meters.stats, state.meters.listener[listener.number].conflicting, 1)
-        _tell_field(state, NOTE_CONFLICTING_REPEAT, listener, terminal, FIELD_STAN, FAULT_CONFLICT)
-        refuse(state, channel, frame.headers, terminal, kind, REASON_DUPLICATE)
-        return
-    if entry.state == OUTCOME_FINISHED:
-        repeat(state, channel, frame.headers, terminal, outcome)
-        return
-    stats_add(state.meters.stats, state.meters.listener[listener.number].joined, 1)
-    transaction = state.transactions.at(entry.transaction)
-    earlier = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
-    if earlier is not None:
-        earlier.in_flight -= 1
-        state.wake(earlier)               # it may have as many requests in flight as it may: now it can read on
-    channel.in_flight += 1
-    transaction.listener = listener.number
-    transaction.origin_slot = channel.slot
-    transaction.origin_generation = channel.generation
-    memcpy(transaction.headers, frame.headers, frame.headers_size)
-
-
-cdef int _forward(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-                  uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor) noexcept:
-    """Risk, route, translate, intent, send; NOT_REFUSED or the reason why not."""
-    cdef Listener listener = channel.listener
-    cdef DialectTables tables = listener.tables
-    cdef const Merchant *merchant = state.registry.merchant(terminal.merchant)
-    cdef uint16_t currency = state.duplicates.at(outcome).currency
-    cdef RiskRequest risked
-    cdef int reason, found
-    cdef Link link
-    if kind == KIND_UNKNOWN or not kind_traits(kind).forwarded:
-        if kind_traits(kind).is_advice:
-            return take_advice(state, channel, headers, terminal, outcome)
-        return refuse_kind(state, listener, terminal, FAULT_KIND)
-    if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
-        return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
-    if state.pan_digits == 0:
-        _lack(state, listener, terminal, FIELD_PAN)
-        return REASON_FORMAT_ERROR
-    if (kind_traits(kind).money or kind == KIND_PREAUTHORIZATION) and amount_minor <= 0:
-        _tell_field(state, NOTE_REQUEST_REFUSED, listener, terminal, FIELD_AMOUNT, FAULT_AMOUNT)
-        return REASON_INVALID_AMOUNT
-    if kind_traits(kind).refers_to and not state.inquiries.referred.is_answered:
-        if state.journal.is_searched or not state.inquiries.may_scan(state.calendar.now_ns,
-                                                                     state.duplicates.touched()):
-            return wait_for_original(state, channel, headers, terminal_number, kind, outcome, amount_minor)
-        reason = _recall(state, tables, kind, outcome)
-        if reason != NOT_REFUSED:
-            return reason
-    if state.risk is not None:
-        risked = risk_request(kind, currency, amount_minor, state.pan, state.pan_digits, terminal_number,
-                              terminal.merchant, state.calendar.now_ns)
-        reason = state.risk.check(&risked)
-        if reason != REASON_APPROVED:
-            return reason
-    found = state.routes.find(state.pan, state.pan_digits, kind, currency, amount_minor)
-    if found == ROUTE_NONE:
-        reason = REASON_NO_SUCH_ISSUER
-    elif not can_say(state, state.routes.route(found), kind):
-        reason = refuse_kind(state, listener, terminal, FAULT_KIND_ABROAD)
+    if kind_traits(kind).is_advice:
+        reason = take_advice(state, channel)
     else:
-        link = _link_for(state, state.routes.route(found), kind)
-        if link is None:
-            reason = stand_in_for(state, channel, headers, terminal, outcome, state.routes.route(found))
-        else:
-            reason = _send(state, channel, headers, terminal, terminal_number, kind, outcome, amount_minor, link)
-    if reason != NOT_REFUSED and state.risk is not None:
-        state.risk.uncount(&risked)
+        reason = refuse_kind(state, channel.listener, FAULT_KIND)
+    return _refuse_for_good(state, channel, reason) if reason != NOT_REFUSED else False
+
+
+cdef bint _is_permitted(State state, TerminalChannel channel) noexcept:
+    """Whether its terminal and merchant may do that, and it says of which card and how much."""
+    cdef Listener listener = channel.listener
+    cdef const Terminal *terminal = state.inbound.terminal
+    cdef const Merchant *merchant = state.registry.merchant(terminal.merchant)
+    cdef int kind = state.inbound.kind
+    if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
+        return _refuse_for_good(state, channel, REASON_KIND_NOT_PERMITTED_TO_TERMINAL)
+    if state.inbound.pan_digits == 0:
+        tell_missing(state, listener, FIELD_PAN)
+        return _refuse_for_good(state, channel, REASON_FORMAT_ERROR)
+    if (kind_traits(kind).money or kind == KIND_PREAUTHORIZATION) and state.inbound.amount_minor <= 0:
+        tell_field(state, NOTE_REQUEST_REFUSED, listener, FIELD_AMOUNT, FAULT_AMOUNT)
+        return _refuse_for_good(state, channel, REASON_INVALID_AMOUNT)
+    return True
+
+
+# --- the original that it refers to -----------------------------------------------------------------------------------
+
+cdef bint _knows_original(State state, TerminalChannel channel) noexcept:
+    """Whether it can go on with what is known of the original that it refers to, if its kind does; else it waits until
+    that was looked up, or was refused."""
+    cdef int reason
+    if not kind_traits(state.inbound.kind).refers_to or state.inquiries.referred.is_answered:
+        return True
+    if state.journal.is_searched or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+        reason = wait_for_original(state, channel)
+        return _refuse_for_good(state, channel, reason) if reason != NOT_REFUSED else False
+    reason = _recall(state, channel.listener.tables)
+    return True if reason == NOT_REFUSED else _refuse_for_good(state, channel, reason)
+
+
+cdef int _recall(State state, DialectTables tables) noexcept:
+    """Look the original up in memory, where no journal is read back; NOT_REFUSED or why it may not refer to it."""
+    cdef Naming naming
+    read_naming(state.registry, tables, &state.request, &state.duplicates.at(state.inbound.outcome).key,
+                state.inbound.kind, state.inbound.pan, state.inbound.pan_digits, &naming)
+    set_moment(state, state.calendar.now_ns, &naming)
+    return refer_to_original(state, recall(state, &naming, False), True)
+
+
+cdef int refer_to_original(State state, Original original, bint is_certain) noexcept:
+    cdef Outcome *entry = state.duplicates.at(state.inbound.outcome)
+    cdef int reason = refer(state, entry, original, is_certain)
+    cdef int result = ORIGINAL_FOUND
+    if original is None:
+        result = ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN
+    stats_add(state.meters.stats, state.meters.originals[result], 1)
+    entry.refers_to = state.inquiries.referred.position
+    if reason == NOT_REFUSED and original is not None:
+        note_ties(state, entry, original)
     return reason
+
+
+# --- risk, route ------------------------------------------------------------------------------------------------------
+
+cdef bint _check_risk(State state, TerminalChannel channel) noexcept:
+    cdef Inbound *inbound = &state.inbound
+    cdef int reason
+    if state.risk is None:
+        return True
+    inbound.risked = risk_request(inbound.kind, inbound.currency, inbound.amount_minor, inbound.pan,
+                                  inbound.pan_digits, inbound.terminal_number, inbound.terminal.merchant,
+                                  state.calendar.now_ns)
+    reason = state.risk.check(&inbound.risked)
+    inbound.is_counted = reason == REASON_APPROVED
+    return True if reason == REASON_APPROVED else _refuse_for_good(state, channel, reason)
+
+
+cdef LinkChannel _route(State state, TerminalChannel channel):
+    """The connection on which its issuer is asked; None when it was refused, or approved by stand-in."""
+    cdef const Inbound *inbound = &state.inbound
+    cdef const Route *route
+    cdef LinkChannel carrier = None
+    cdef Link link
+    cdef int reason = REASON_NO_SUCH_ISSUER
+    cdef int found = state.routes.find(inbound.pan, inbound.pan_digits, inbound.kind, inbound.currency,
+                                       inbound.amount_minor)
+    if found != ROUTE_NONE:
+        route = state.routes.route(found)
+        if not can_say(state, route, inbound.kind):
+            reason = refuse_kind(state, channel.listener, FAULT_KIND_ABROAD)
+        else:
+            link = _link_for(state, route, inbound.kind)
+            if link is None:
+                reason = stand_in_for(state, channel, route)
+            else:
+                reason = REASON_ISSUER_UNAVAILABLE
+                carrier = link.next_channel()
+    if carrier is None and reason != NOT_REFUSED:
+        _refuse_for_good(state, channel, reason)
+    return carrier
 
 
 cdef Link _link_for(State state, const Route *route, int kind):
@@ -362,66 +416,39 @@ cdef Link _link_for(State state, const Route *route, int kind):
     return link if link.can_take() else None
 
 
-cdef int _recall(State state, DialectTables tables, int kind, uint32_t outcome) noexcept:
-    """Look the original up in memory, where no journal is read back; NOT_REFUSED or why it may not refer to it."""
-    cdef Naming naming
-    read_naming(state.registry, tables, &state.request, &state.duplicates.at(outcome).key, kind, state.pan,
-                state.pan_digits, &naming)
-    set_moment(state, state.calendar.now_ns, &naming)
-    return _refer(state, outcome, recall(state, &naming, False), True)
+# --- translate --------------------------------------------------------------------------------------------------------
 
-
-cdef int _refer(State state, uint32_t outcome, Original original, bint is_certain) noexcept:
-    """Let a request refer to its original; NOT_REFUSED or why not."""
-    cdef int reason = refer(state, state.duplicates.at(outcome), original, is_certain)
-    cdef int result = ORIGINAL_FOUND
-    if original is None:
-        result = ORIGINAL_NOT_FOUND if is_certain else ORIGINAL_UNCERTAIN
-    stats_add(state.meters.stats, state.meters.originals[result], 1)
-    state.duplicates.at(outcome).refers_to = state.inquiries.referred.position
-    if reason == NOT_REFUSED and original is not None:
-        note_ties(state, state.duplicates.at(outcome), original)
-    return reason
-
-
-cdef void resume_request(State state, uint32_t number, Original original, bint is_certain) noexcept:
-    cdef Transaction *transaction = state.transactions.at(number)
-    cdef const Terminal *terminal = state.registry.terminal(transaction.terminal)
-    cdef TerminalChannel channel
-    cdef uint32_t outcome = transaction.outcome
-    cdef int kind = transaction.kind
-    cdef int reason
-    if original is not None and state.inquiries.is_outdated(transaction.position, original):
-        ask_again(state, number)
-        return
-    channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
-    stop_waiting(state, number)
-    if channel is None or not state.journal.accepts():
-        # Nobody was asked, and its terminal is told nothing: if it comes again it is new.
-        state.duplicates.forget(outcome)
-        if channel is not None:
-            channel.hang_up("journal cannot be written")
+cdef bint _translate(State state, TerminalChannel channel, LinkChannel carrier) noexcept:
+    """Write the request in the link's dialect, and keep both in a transaction."""
+    cdef Link link = carrier.link
+    cdef Listener listener = channel.listener
+    cdef Composer composer = _composer_for(state, listener, link)
+    cdef uint32_t stan = link.take_stan(state.numbering)
+    cdef int reason, total
+    cdef uint32_t number
+    cdef Transaction *transaction
+    if stan == 0:
+        stats_add(state.meters.stats, state.meters.refused_at_limit[
+            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
+        return _refuse_for_good(state, channel, REASON_ISSUER_UNAVAILABLE)
+    reason = _compose(state, listener, link, composer, stan)
+    if reason != NOT_REFUSED:
+        return _refuse_for_good(state, channel, reason)
+    total = frame_for_link(state, link, &state.composed, composer.mac_field, NULL)
+    number = state.transactions.open() if total > 0 else TRANSACTION_NONE
+    if number == TRANSACTION_NONE:
+        return _refuse_for_good(state, channel, REASON_SYSTEM_MALFUNCTION)
+    if state.transactions.keep_messages(number, listener.tables.spec, &state.request, listener.request_unkept,
+                                        link.tables.spec, &state.composed, composer.unkept) != 0:
         state.transactions.close(number)
-        return
-    state.transactions.recall_request(transaction, &state.request)
-    state.pan_digits = transaction.pan_digits
-    memcpy(state.pan, transaction.pan, sizeof(transaction.pan))
-    if kind == KIND_REVERSAL:
-        if original is None and not is_certain:
-            reason = REASON_SYSTEM_MALFUNCTION
-        else:
-            reason = reverse_found(state, original, transaction.amount_minor)
-        finish_reversal(state, channel, transaction.headers, terminal, reason, outcome)
-    else:
-        reason = REASON_TIMEOUT           # its terminal has taken it back meanwhile: no issuer hears of it
-        if not transaction.reversal_wanted:
-            reason = _refer(state, outcome, original, is_certain)
-            if reason == NOT_REFUSED:
-                reason = _forward(state, channel, transaction.headers, terminal, transaction.terminal, kind, outcome,
-                                  transaction.amount_minor)
-        if reason != NOT_REFUSED:
-            finish_unsent(state, channel, transaction.headers, terminal, kind, reason, outcome)
-    state.transactions.close(number)        # which wipes the PIN block and the tracks in it
+        return _refuse_for_good(state, channel, REASON_SYSTEM_MALFUNCTION)
+    transaction = state.transactions.at(number)
+    _fill(state, transaction, channel, carrier, stan)
+    link.note_sent(transaction, &state.composed, composer.unkept)
+    state.inbound.transaction = transaction
+    state.inbound.number = number
+    state.inbound.frame_size = <uint32_t>total
+    return True
 
 
 cdef Composer _composer_for(State state, Listener listener, Link link):
@@ -432,112 +459,91 @@ cdef Composer _composer_for(State state, Listener listener, Link link):
     return <Composer>link.request_composers[listener.number]
 
 
-cdef int _compose(State state, Listener listener, Link link, const Terminal *terminal, int kind, uint32_t stan,
-                  uint32_t offset) noexcept:
-    """Write the request in the link's dialect at ``state.out + offset``; its size, or minus a reason, less one."""
+cdef int _compose(State state, Listener listener, Link link, Composer composer, uint32_t stan) noexcept:
+    """Write the request in the link's dialect, but for its MAC; NOT_REFUSED, or the reason why it cannot be."""
     cdef LinkTexts texts
-    cdef int reason, size
-    cdef Composer composer = _composer_for(state, listener, link)
+    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
+    cdef int kind = state.inbound.kind
+    cdef int reason
     fill_link_slots(state, listener, link, kind, stan, &texts)
     if composer.marks_parts:
         fill_parts_slot(state, listener, link, composer, kind, &texts)
     if has_field(&state.request, FIELD_PIN):
-        reason = fill_pin_slot(state, listener, link, terminal, &texts)
+        reason = fill_pin_slot(state, listener, link, &texts)
         if reason != NOT_REFUSED:
-            _tell_field(state, NOTE_PIN_NOT_TRANSLATABLE, listener, terminal, FIELD_PIN,
-                        FAULT_PIN if can_translate_pin(link, terminal) else FAULT_PIN_KEY)
-            return -reason - 1
-    size = composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                            &state.composed, &state.fault)
-    if size < 0:
+            tell_field(state, NOTE_PIN_NOT_TRANSLATABLE, listener, FIELD_PIN,
+                       FAULT_PIN if can_translate_pin(link, state.inbound.terminal) else FAULT_PIN_KEY)
+            return reason
+    if composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
+                        &state.composed, &state.fault) < 0:
         state.keep_fault(True)
         state.tell_fault(NOTE_REQUEST_NOT_COMPOSABLE, link.number)
-        return -REASON_FORMAT_ERROR - 1
-    if composer.mac_field and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, state.out + offset, &state.composed,
-                        composer.mac_field) != 0:
-            return -REASON_SYSTEM_MALFUNCTION - 1
-    return size
-
-
-cdef int _send(State state, TerminalChannel channel, const uint8_t *headers, const Terminal *terminal,
-               uint32_t terminal_number, int kind, uint32_t outcome, int64_t amount_minor, Link link) noexcept:
-    """Translate, write the intent down, and queue the request on a connection of the link."""
-    cdef Listener listener = channel.listener
-    cdef LinkChannel carrier = link.next_channel()
-    cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
-    cdef uint32_t stan = link.take_stan(state.numbering)
-    cdef uint32_t number
-    cdef int size, total
-    cdef int64_t position
-    cdef const uint64_t *unkept
-    cdef Transaction *transaction
-    if carrier is None:
-        return REASON_ISSUER_UNAVAILABLE
-    if stan == 0:
-        stats_add(state.meters.stats, state.meters.refused_at_limit[
-            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
-        return REASON_ISSUER_UNAVAILABLE
-    size = _compose(state, listener, link, terminal, kind, stan, offset)
-    if size < 0:
-        return -size - 1
-    number = state.transactions.open()
-    if number == TRANSACTION_NONE:
-        return REASON_SYSTEM_MALFUNCTION
-    unkept = _composer_for(state, listener, link).unkept
-    if state.transactions.keep_messages(number, listener.tables.spec, &state.request, listener.request_unkept,
-                                        link.tables.spec, &state.composed, unkept) != 0:
-        state.transactions.close(number)
-        return REASON_SYSTEM_MALFUNCTION
-    transaction = state.transactions.at(number)
-    _fill(state, transaction, channel, carrier, headers, link, kind, terminal_number, outcome, amount_minor, stan)
-    link.note_sent(transaction, &state.composed, unkept)
-    total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
-    position = POSITION_FAILED if total < 0 else state.journal.intent(transaction, state.duplicates.at(outcome))
-    if position == POSITION_FAILED or state.depart(carrier, state.out, <uint32_t>total, position, OUTCOME_NONE) != 0:
-        state.transactions.close(number)
-        if position != POSITION_FAILED:
-            # The refusal ends this INTENT: nothing is to be reversed, nobody was asked.
-            state.duplicates.at(outcome).intent = position
-            state.duplicates.at(outcome).link = link.number
-        return REASON_SYSTEM_MALFUNCTION
-    transaction.position = position
-    transaction.refers_to = state.duplicates.at(outcome).refers_to
-    if transaction.refers_to:
-        state.inquiries.note_reference(position, transaction.refers_to)
-        state.duplicates.note_asked(outcome)
-    transaction.departure = carrier.departed
-    state.duplicates.at(outcome).asked_ns = state.calendar.now_ns
-    link.put_stan(stan, number)
-    state.duplicates.at(outcome).transaction = number
-    state.transactions.append(link.waiting, number)
-    channel.in_flight += 1
-    carrier.last_sent_ns = state.calendar.now_ns
-    stats_add(state.meters.stats, state.meters.link[link.number].requests, 1)
+        return REASON_FORMAT_ERROR
     return NOT_REFUSED
 
 
 cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, LinkChannel carrier,
-                const uint8_t *headers, Link link, int kind, uint32_t terminal_number, uint32_t outcome,
-                int64_t amount_minor, uint32_t stan) noexcept:
+                uint32_t stan) noexcept:
     """What the transaction must know to match the answer and to bring it home."""
+    cdef const Inbound *inbound = &state.inbound
+    cdef Link link = carrier.link
     transaction.state = TRANSACTION_WAITING
-    transaction.kind = <uint8_t>kind
+    transaction.kind = <uint8_t>inbound.kind
     transaction.link = link.number
     transaction.listener = channel.listener.number
     transaction.origin_slot = channel.slot
     transaction.origin_generation = channel.generation
     transaction.carrier_slot = carrier.slot
     transaction.carrier_generation = carrier.generation
-    transaction.terminal = terminal_number
-    transaction.outcome = outcome
+    transaction.terminal = inbound.terminal_number
+    transaction.outcome = inbound.outcome
     transaction.stan = stan
     transaction.received_ns = state.calendar.now_ns
     transaction.sent_ns = state.calendar.now_ns
     transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
-    transaction.amount_minor = amount_minor
-    transaction.pan_digits = <uint8_t>state.pan_digits
-    memcpy(transaction.pan, state.pan, sizeof(transaction.pan))
+    transaction.amount_minor = inbound.amount_minor
+    transaction.pan_digits = <uint8_t>inbound.pan_digits
+    memcpy(transaction.pan, inbound.pan, sizeof(transaction.pan))
     memcpy(transaction.rrn, state.rrn, sizeof(transaction.rrn))
     memcpy(transaction.transmission_time, state.calendar.transmission_time, 10)
-    memcpy(transaction.headers, headers, channel.listener.framing.headers_size)
+    memcpy(transaction.headers, inbound.headers, channel.listener.framing.headers_size)
+
+
+# --- intent, send -----------------------------------------------------------------------------------------------------
+
+cdef bint _write_intent(State state, TerminalChannel channel, Link link) noexcept:
+    """Write down that the issuer is asked, before it is."""
+    cdef Transaction *transaction = state.inbound.transaction
+    cdef Outcome *entry = state.duplicates.at(state.inbound.outcome)
+    cdef int64_t position = state.journal.intent(transaction, entry)
+    if position == POSITION_FAILED:
+        state.transactions.close(state.inbound.number)
+        return _refuse_for_good(state, channel, REASON_SYSTEM_MALFUNCTION)
+    transaction.position = position
+    transaction.refers_to = entry.refers_to
+    return True
+
+
+cdef void _send(State state, TerminalChannel channel, LinkChannel carrier) noexcept:
+    """Queue it on its link, to leave when its INTENT is durable; from here on it is under way."""
+    cdef Link link = carrier.link
+    cdef uint32_t number = state.inbound.number
+    cdef Transaction *transaction = state.inbound.transaction
+    cdef Outcome *entry = state.duplicates.at(state.inbound.outcome)
+    if send_to_link(state, carrier, state.inbound.frame_size, transaction.position) != 0:
+        # The refusal ends this INTENT: nothing is to be reversed, nobody was asked.
+        entry.intent = transaction.position
+        entry.link = link.number
+        state.transactions.close(number)
+        _refuse_for_good(state, channel, REASON_SYSTEM_MALFUNCTION)
+        return
+    if transaction.refers_to:
+        state.inquiries.note_reference(transaction.position, transaction.refers_to)
+        state.duplicates.note_asked(transaction.outcome)
+    transaction.departure = carrier.departed
+    entry.asked_ns = state.calendar.now_ns
+    entry.transaction = number
+    link.put_stan(transaction.stan, number)
+    state.transactions.append(link.waiting, number)
+    channel.in_flight += 1
+    stats_add(state.meters.stats, state.meters.link[link.number].requests, 1)

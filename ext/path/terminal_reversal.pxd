@@ -4,21 +4,18 @@ An original that memory does not know for sure is looked up in the journal after
 is sent (``seeking``). What is not found there either is passed on to the card's issuer with all that the terminal said.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
-from switch.dialect.tables cimport DialectTables
+from libc.stdint cimport int64_t, uint32_t
 from switch.machine.duplicate cimport Outcome
 from switch.machine.link cimport Link
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.originals cimport Original
 from switch.machine.state cimport State
-from switch.tables.registry cimport Terminal
 
 cdef enum:
     CLASS_OVERTAKEN = 10           # no MTI has it: what a reversal named before it came
 
 
-cdef void take_terminal_reversal(State state, TerminalChannel channel, const uint8_t *headers,
-                                 const Terminal *terminal, uint32_t outcome) noexcept
+cdef void take_terminal_reversal(State state, TerminalChannel channel) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
 cdef void note_ties(State state, Outcome *entry, Original original) noexcept
@@ -36,6 +33,5 @@ for that now."""
 cdef int reverse_found(State state, Original original, int64_t amount_minor) noexcept
 """The same of a reversal that waited with its answer; REASON_APPROVED, or why it is refused."""
 
-cdef bint is_overtaken(State state, DialectTables tables, uint32_t terminal_number, int64_t stan, int64_t amount_minor,
-                       int64_t *position) noexcept nogil
+cdef bint is_overtaken(State state, int64_t *position) noexcept nogil
 """Whether a terminal has reversed ``state.request`` before it came, and at which journal position that stands."""

@@ -1,7 +1,7 @@
 """A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.reasons cimport (
@@ -10,11 +10,12 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport NO_FIELD, DialectTables
 from switch.machine.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
+from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
 from switch.machine.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN
-from switch.machine.naming cimport LIKE_EXACT, LIKE_NOT, Candidate, Naming, fold, likeness, moment_of, read_naming
+from switch.machine.naming cimport LIKE_EXACT, LIKE_NOT, Candidate, Naming, fold, likeness, read_naming
 from switch.machine.note_queue cimport NOTE_REVERSAL_WITHHELD, NOTE_REVERSAL_WITHOUT_LINK
 from switch.machine.originals cimport VOIDS, Wanted
 from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_digits
@@ -28,10 +29,11 @@ from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_lookup cimport check_taking_back, link_named, wait_for_original, wanted_by_reversal
 from switch.path.original_recall cimport describe_advice, describe_candidate, recall, set_moment
 from switch.path.outcome cimport finish_reversal
-from switch.saf.delivery cimport (
-    drop_entry, note_taken_back, send_due, reverse, reverse_advice, reverse_outcome, take_back_advice,
-)
+from switch.saf.delivery cimport send_due
 from switch.saf.limits cimport can_pass_on, can_take_back, count_no_place
+from switch.saf.reversal cimport (
+    ReversalOrder, drop_entry, note_taken_back, reverse, reverse_advice, reverse_outcome, take_back_advice,
+)
 from switch.tables.registry cimport TERMINAL_NONE
 from switch.tables.routes cimport ROUTE_NONE
 from switch.wire.fields cimport (
@@ -47,18 +49,17 @@ cdef enum:
     UNSURE_SECONDS = 60           # so long a look-up that brings neither yes nor no is tried again
 
 
-cdef void take_terminal_reversal(State state, TerminalChannel channel, const uint8_t *headers,
-                                 const Terminal *terminal, uint32_t outcome) noexcept:
-    cdef const NaturalKey *key = &state.duplicates.at(outcome).key
+cdef void take_terminal_reversal(State state, TerminalChannel channel) noexcept:
+    cdef const NaturalKey *key = &state.inbound.key
     cdef Naming naming
     cdef uint32_t original, advice
     cdef Outcome *entry
     cdef int reason = REASON_APPROVED
-    read_naming(state.registry, channel.listener.tables, &state.request, key, KIND_REVERSAL, state.pan,
-                state.pan_digits, &naming)
+    read_naming(state.registry, channel.listener.tables, &state.request, key, KIND_REVERSAL,
+                state.inbound.pan, state.inbound.pan_digits, &naming)
     set_moment(state, state.calendar.now_ns, &naming)
     if _is_of_a_part(channel.listener.tables, &state.request):
-        finish_reversal(state, channel, headers, terminal, REASON_INVALID_AMOUNT, outcome)
+        finish_reversal(state, channel, REASON_INVALID_AMOUNT)
         return
     original = _find_original(state, key, &naming)
     advice = _find_advice(state, key, &naming) if original == OUTCOME_NONE else SAF_NONE
@@ -66,13 +67,13 @@ cdef void take_terminal_reversal(State state, TerminalChannel channel, const uin
         if _differs(&naming, (<const RequestPart *>state.saf.at(advice).request).amount_minor):
             reason = REASON_INVALID_AMOUNT
         elif state.inquiries.refuses_excess and state.saf.at(advice).is_referred:
-            reason = _look_first(state, channel, headers, key.terminal, outcome, &naming)
+            reason = _look_first(state, channel, &naming)
         elif not can_take_back(state) or reverse_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
             reason = REASON_SYSTEM_MALFUNCTION
     elif original == OUTCOME_NONE:
-        reason = _give_up(state, channel.listener, key.terminal, &naming)
+        reason = _give_up(state, channel.listener, &naming)
         if reason == REASON_APPROVED:
-            reason = _accept_unknown(state, channel, headers, key.terminal, outcome, &naming)
+            reason = _accept_unknown(state, channel, &naming)
     else:
         entry = state.duplicates.at(original)
         if _differs(&naming, entry.amount_minor) and naming.amount_minor != entry.approved_minor:
@@ -81,14 +82,14 @@ cdef void take_terminal_reversal(State state, TerminalChannel channel, const uin
             state.transactions.at(entry.transaction).reversal_wanted = True
             if state.transactions.at(entry.transaction).state == TRANSACTION_SEEKING:
                 # Nothing of it is written down yet: a crash, or its line's end, must not make it new.
-                reason = _give_up(state, channel.listener, key.terminal, &naming)
+                reason = _give_up(state, channel.listener, &naming)
         elif _has_ties(state, entry):
-            reason = _look_first(state, channel, headers, key.terminal, outcome, &naming)
+            reason = _look_first(state, channel, &naming)
         elif ((entry.approved and not entry.reversed and not can_take_back(state))
                 or reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
     if reason != WAITS:
-        finish_reversal(state, channel, headers, terminal, reason, outcome)
+        finish_reversal(state, channel, reason)
 
 
 cdef bint _is_of_a_part(DialectTables tables, const MessageIndex *reversal) noexcept nogil:
@@ -210,7 +211,7 @@ cdef void note_ties(State state, Outcome *entry, Original original) noexcept:
 
 # --- accepting --------------------------------------------------------------------------------------------------------
 
-cdef int _give_up(State state, Listener listener, uint32_t terminal_number, const Naming *naming) noexcept:
+cdef int _give_up(State state, Listener listener, const Naming *naming) noexcept:
     """Remember that a request was reversed before it came, if it still is to come; REASON_APPROVED or why not."""
     cdef NaturalKey key
     cdef uint32_t number
@@ -219,7 +220,7 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     # One entry for each payment that may be meant: under one STAN there may be others, of another card or amount.
     key.occasion = fold(<uint64_t>naming.named_at, naming.pan, naming.pan_digits)
     key.occasion = fold(key.occasion, <const uint8_t *>&naming.amount_minor, sizeof(naming.amount_minor))
-    key.terminal = terminal_number
+    key.terminal = state.inbound.terminal_number
     key.stan = naming.stan
     key.message_class = CLASS_OVERTAKEN
     key._padding = 0
@@ -227,7 +228,7 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
         return REASON_APPROVED
     number = state.duplicates.open(&key, 0)
     if number == OUTCOME_NONE:
-        count_no_place(state, terminal_number, 0)
+        count_no_place(state, key.terminal, 0)
         return REASON_SYSTEM_MALFUNCTION
     entry = state.duplicates.at(number)
     entry.kind = KIND_REVERSAL
@@ -242,54 +243,55 @@ cdef int _give_up(State state, Listener listener, uint32_t terminal_number, cons
     return REASON_SYSTEM_MALFUNCTION if position == POSITION_FAILED else REASON_APPROVED
 
 
-cdef bint is_overtaken(State state, DialectTables tables, uint32_t terminal_number, int64_t stan, int64_t amount_minor,
-                       int64_t *position) noexcept nogil:
-    cdef NaturalKey key
+cdef bint is_overtaken(State state, int64_t *position) noexcept nogil:
+    cdef const Inbound *inbound = &state.inbound
+    cdef NaturalKey key = inbound.key
     cdef uint32_t number
-    key.terminal = terminal_number
-    key.stan = <uint32_t>stan
     key.message_class = CLASS_OVERTAKEN
-    key._padding = 0
-    number = state.duplicates.find_like(&key, moment_of(tables, &state.request), state.pan, state.pan_digits,
-                                        amount_minor)
+    number = state.duplicates.find_like(&key, inbound.named_at, inbound.pan, inbound.pan_digits,
+                                        inbound.amount_minor)
     if number == OUTCOME_NONE:
         return False
     position[0] = state.duplicates.at(number).position
     return True
 
 
-cdef int _look_first(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
-                     uint32_t outcome, const Naming *naming) noexcept:
+cdef int _look_first(State state, TerminalChannel channel, const Naming *naming) noexcept:
     """Look the original of a reversal up before it is answered; WAITS, or the reason of its answer."""
     cdef int reason
     if not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
         return reverse_found(state, recall(state, naming, False), naming.amount_minor)
-    reason = wait_for_original(state, channel, headers, terminal_number, KIND_REVERSAL, outcome, naming.amount_minor)
+    reason = wait_for_original(state, channel)
     return WAITS if reason == NOT_REFUSED else reason
 
 
-cdef int _accept_unknown(State state, TerminalChannel channel, const uint8_t *headers, uint32_t terminal_number,
-                         uint32_t outcome, const Naming *naming) noexcept:
+cdef int _accept_unknown(State state, TerminalChannel channel, const Naming *naming) noexcept:
     """Take a reversal whose original memory does not know: it is looked up before it is sent. Without an issuer to
     whom it could be passed on if that brings nothing, its answer waits for the look-up."""
+    cdef const Inbound *inbound = &state.inbound
     cdef Listener listener = channel.listener
     cdef DialectTables tables = listener.tables
-    cdef uint8_t *copy = state.aside
-    cdef uint32_t size
+    cdef ReversalOrder order
     cdef Link link
     cdef int found = ROUTE_NONE
     cdef int64_t currency = read_number(tables.spec, &state.request, FIELD_CURRENCY)
-    if state.pan_digits:
-        found = state.routes.find(state.pan, state.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
+    if inbound.pan_digits:
+        found = state.routes.find(inbound.pan, inbound.pan_digits, KIND_REVERSAL, <int>max(currency, 0),
                                   naming.amount_minor)
     if found == ROUTE_NONE:
-        return _look_first(state, channel, headers, terminal_number, outcome, naming)
+        return _look_first(state, channel, naming)
     link = <Link>state.links[state.routes.route(found).target[0].link]
-    if not can_pass_on(state, link, terminal_number):
+    if not can_pass_on(state, link, inbound.terminal_number):
         return REASON_SYSTEM_MALFUNCTION
-    size = keep_copy(tables.spec, &state.request, tables.unkept, copy)
-    if reverse(state, link, terminal_number, listener.number, copy, size, state.pan, state.pan_digits, NULL, NULL,
-               0, 0, CAUSE_TERMINAL, False) == POSITION_FAILED:
+    memset(&order, 0, sizeof(ReversalOrder))
+    order.terminal = inbound.terminal_number
+    order.listener = listener.number
+    order.source = state.aside
+    order.source_size = keep_copy(tables.spec, &state.request, tables.unkept, state.aside)
+    order.pan = inbound.pan
+    order.pan_digits = inbound.pan_digits
+    order.cause = CAUSE_TERMINAL
+    if reverse(state, link, &order) == POSITION_FAILED:
         return REASON_SYSTEM_MALFUNCTION
     state.saf.seek(link.saf, state.stored_reversal, state.calendar.now_ns, SOUGHT_NOW)
     if not state.journal.is_searched:
@@ -323,6 +325,7 @@ cdef int64_t _take_back_stored(State state, Original original) noexcept:
     cdef uint32_t size = <uint32_t>len(original.message)
     cdef const uint8_t *source
     cdef uint8_t pan[PAN_MAX + 1]
+    cdef ReversalOrder order
     cdef Mender mender
     cdef Link link
     if number != SAF_NONE:
@@ -337,10 +340,19 @@ cdef int64_t _take_back_stored(State state, Original original) noexcept:
     source = mender.mended(link.tables, <const uint8_t *><const char *>original.message, &size, state.aside, False)
     if original.approved_minor:
         source = mender.with_part(link.tables, source, size, original.approved_minor)
-    return reverse(state, link, state.registry.find_terminal(original.request.terminal, TERMINAL_BYTES), NO_LISTENER,
-                   source, size, pan, original.request.pan_digits, original.rrn,
-                   original.authorization_code if original.authorization_code[0] else NULL, original.position,
-                   original.request.refers_to, CAUSE_TERMINAL, original.is_unbooked)
+    order.terminal = state.registry.find_terminal(original.request.terminal, TERMINAL_BYTES)
+    order.listener = NO_LISTENER
+    order.source = source
+    order.source_size = size
+    order.pan = pan
+    order.pan_digits = original.request.pan_digits
+    order.rrn = original.rrn
+    order.authorization_code = original.authorization_code
+    order.original = original.position
+    order.refers_to = original.request.refers_to
+    order.cause = CAUSE_TERMINAL
+    order.is_unbooked = original.is_unbooked
+    return reverse(state, link, &order)
 
 
 cdef void _seek_again(State state, uint32_t number, int when) noexcept:
@@ -439,7 +451,7 @@ cdef int reverse_found(State state, Original original, int64_t amount_minor) noe
     cdef int reason
     if original is None:
         stats_add(state.meters.stats, state.meters.originals[ORIGINAL_NOT_FOUND], 1)
-        return REASON_NO_SUCH_ISSUER if state.pan_digits else REASON_ORIGINAL_NOT_FOUND
+        return REASON_NO_SUCH_ISSUER if state.inbound.pan_digits else REASON_ORIGINAL_NOT_FOUND
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     if amount_minor >= 0 and amount_minor not in (original.request.amount_minor, original.worth()):
         return REASON_INVALID_AMOUNT

@@ -1,36 +1,27 @@
 """What the switch owes issuers: reversals and advices, sent until they are acknowledged (I2)."""
 
-from libc.string cimport memcpy
+from libc.stdint cimport uint8_t, uint32_t, int64_t
+from libc.string cimport memcpy, memset
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
-from switch.crypto.mac cimport MAC_NONE
-from switch.dialect.authentication cimport seal_message
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.reasons cimport (
-    REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
-    REASON_TIMEOUT, takes_note,
+    REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND,
+    REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT, takes_note,
 )
-from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, kind_traits, mti_class, repeat_mti
-from switch.machine.duplicate cimport OUTCOME_NONE, TIES_NONE, TIES_STAND, Outcome
-from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
-from switch.machine.link cimport LINK_UP, STAN_COUNT, STAN_FREE
+from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, mti_class, repeat_mti
+from switch.machine.departure cimport frame_for_link, send_to_link
+from switch.machine.journal_interface cimport POSITION_FAILED
+from switch.machine.link cimport LinkChannel, LINK_UP, STAN_COUNT, STAN_FREE
 from switch.machine.listener cimport Listener
-from switch.machine.note_queue cimport (
-    NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND, NOTE_REVERSAL_STORE_FULL,
-    NOTE_REVERSAL_WITHOUT_REQUEST, NOTE_REVERSAL_WITHOUT_STAN,
-)
-from switch.machine.originals cimport ANY_ORIGINAL, VOIDS
-from switch.machine.request_part cimport RequestPart, unpack_digits
-from switch.machine.saf_store cimport (
-    APPROVED_CAUSES, CAUSE_TERMINAL, CAUSE_UNTOLD, NO_LISTENER, SAF_FREE, SAF_NONE, SafEntry,
-)
+from switch.machine.note_queue cimport NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND
+from switch.machine.request_part cimport RequestPart
+from switch.machine.saf_store cimport APPROVED_CAUSES, CAUSE_TERMINAL, NO_LISTENER, SAF_NONE, SafEntry
 from switch.machine.state cimport SCRATCH_BYTES
-from switch.machine.transaction cimport TRANSACTION_REVERSAL, Transaction
-from switch.tables.risk cimport RiskRequest, risk_request
+from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction
+from switch.saf.reversal cimport ReversalOrder, close_advice, note_taken_back, release_stans, reverse
 from switch.tables.routes cimport ROUTE_NONE, Route
-from switch.wire.fields cimport (
-    FIELD_AMOUNT, FIELD_CURRENCY, FIELD_RESPONSE_CODE, FIELD_RRN, FIELD_STAN, PAN_MAX, RRN_SIZE,
-)
+from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_RESPONSE_CODE, FIELD_RRN, FIELD_STAN, RRN_SIZE
 from switch.wire.scan cimport FAULT_KIND_ABROAD, FAULT_VALUE, read_number, read_text, scan_message
 from switch.wire.spec cimport FIELD_TYPE
 from switch.wire.transcode cimport fail
@@ -41,217 +32,6 @@ from switch.wire.translate cimport (
 
 cdef enum:
     ORIGINAL_DATA_ROOM = 64
-
-
-cdef int64_t reverse(State state, Link link, uint32_t terminal, int listener,
-                     const uint8_t *source, uint32_t source_size,
-                     const uint8_t *pan, int pan_digits, const uint8_t *rrn,
-                     const uint8_t *authorization_code,
-                     int64_t original, int64_t refers_to, int cause, bint is_unbooked) noexcept:
-    cdef uint32_t stan = 0
-    if listener != NO_LISTENER or not link.reversals_keep_stan:
-        stan = link.take_stan(state.numbering)
-        if stan == 0:
-            state.tell(NOTE_REVERSAL_WITHOUT_STAN, link.number)
-            return POSITION_FAILED
-    cdef uint32_t number = state.saf.add(link.saf, link.number, terminal, listener != NO_LISTENER, source,
-                                         source_size, state.calendar.now_ns)
-    state.stored_reversal = number
-    if number == SAF_NONE:
-        state.tell(NOTE_REVERSAL_STORE_FULL, link.number)
-        return POSITION_FAILED
-    cdef SafEntry *reversal = state.saf.at(number)
-    reversal.stan = stan
-    reversal.cause = <uint8_t>cause
-    reversal.is_unbooked = is_unbooked
-    reversal.listener = listener
-    if listener == NO_LISTENER:
-        reversal.bookable_until_ns = state.calendar.now_ns + link.saf.horizon_ns
-    hold_stans(state, link, reversal)
-    reversal.pan_digits = <uint8_t>pan_digits
-    memcpy(reversal.pan, pan, pan_digits)
-    if rrn == NULL:
-        state.numbering.write_rrn(reversal.rrn)                            # its answer may be matched by it
-    else:
-        memcpy(reversal.rrn, rrn, sizeof(reversal.rrn))
-    if authorization_code != NULL:
-        memcpy(reversal.authorization_code, authorization_code, sizeof(reversal.authorization_code))
-    reversal.original = original
-    state.saf.refer(number, refers_to)
-    reversal.position = reversal.leaves_at = state.journal.reversal(reversal)
-    if reversal.position == POSITION_FAILED:
-        # Nothing that is not written down may leave, nor stand in the way of what may.
-        state.stored_reversal = SAF_NONE
-        _release_stans(link, reversal)
-        state.saf.remove(link.saf, number)
-        return POSITION_FAILED
-    stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
-    return reversal.position
-
-
-cdef void hold_stans(State state, Link link, SafEntry *reversal) noexcept:
-    cdef int64_t original = -1
-    if (reversal.listener == NO_LISTENER and scan_message(link.tables.spec, reversal.source, reversal.source_size,
-                                                          &state.sent, &state.fault) == 0):
-        original = read_number(link.tables.spec, &state.sent, FIELD_STAN)
-    reversal.original_stan = <uint32_t>original if 0 < original < STAN_COUNT else 0
-    link.hold_stan(reversal.stan)
-    link.hold_stan(reversal.original_stan)
-
-
-cdef void _release_stans(Link link, const SafEntry *reversal) noexcept nogil:
-    link.release_stan(reversal.stan)
-    link.release_stan(reversal.original_stan)
-
-
-cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil:
-    cdef const Outcome *entry = state.duplicates.at(outcome)
-    cdef const SafEntry *advice
-    if entry.advice == 0:
-        return SAF_NONE
-    advice = state.saf.at(entry.advice - 1)
-    if (advice.state == SAF_FREE or not advice.is_advice or advice.outcome != outcome
-            or advice.outcome_serial != entry.serial):
-        return SAF_NONE
-    return entry.advice - 1
-
-
-cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
-    cdef SafEntry *advice = state.saf.at(number)
-    cdef const RequestPart *request = <const RequestPart *>advice.request
-    cdef Link link = <Link>state.links[advice.link]
-    cdef uint8_t pan[PAN_MAX + 1]
-    cdef int64_t position
-    if advice.follower:
-        return state.saf.at(advice.follower - 1).position       # taken back before
-    unpack_digits(request.pan, request.pan_digits, pan)
-    if advice.attempts == 0 and not advice.resumed:
-        position = state.journal.cancelled(advice.position, advice.original, cause)
-    else:
-        position = reverse(state, link, advice.terminal, NO_LISTENER, advice.source, advice.source_size, pan,
-                           request.pan_digits, advice.rrn,
-                           advice.authorization_code if advice.authorization_code[0] else NULL, advice.original,
-                           advice.refers_to, cause, True)
-    if position == POSITION_FAILED:
-        return position
-    if advice.stood_in and link.stand_in is not None:
-        link.stand_in.uncount(request.currency, request.amount_minor, pan, request.pan_digits, advice.stored_ns)
-    if advice.attempts == 0 and not advice.resumed:
-        stats_add(state.meters.stats, state.meters.link[link.number].advices_cancelled, 1)
-        _close_advice(state, link, number)
-    else:
-        state.saf.follow(link.saf, state.stored_reversal, number)
-    return position
-
-
-cdef void drop_entry(State state, uint32_t number) noexcept:
-    cdef SafEntry *reversal = state.saf.at(number)
-    cdef Link link = <Link>state.links[reversal.link]
-    if reversal.is_advice:
-        _close_advice(state, link, number)
-        return
-    if reversal.late:
-        state.transactions.at(reversal.late - 1).reversal = SAF_NONE
-    _release_stans(link, reversal)
-    state.saf.remove(link.saf, number)
-
-
-cdef void _close_advice(State state, Link link, uint32_t number) noexcept:
-    """The issuer knows of it, or never will."""
-    cdef SafEntry *advice = state.saf.at(number)
-    cdef const RequestPart *request = <const RequestPart *>advice.request
-    if advice.stood_in and link.stand_in is not None:
-        link.stand_in.settle(request.currency, request.amount_minor)
-    _release_stans(link, advice)
-    state.saf.remove(link.saf, number)
-
-
-cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
-    cdef Outcome *entry = state.duplicates.at(outcome)
-    cdef int64_t position
-    cdef uint32_t advice
-    cdef Link link
-    if entry.position == POSITION_NEVER and not entry.reversed:
-        return POSITION_FAILED            # its own outcome could not be written down
-    if not entry.approved or entry.reversed:
-        return 0
-    advice = advice_of(state, outcome)
-    if advice == SAF_NONE and entry.sent_size == 0:
-        if not (kind_traits(entry.kind).reversible or kind_traits(entry.kind).is_advice):
-            return 0
-        # Of before a restart, and of a link that the configuration has no more: it must not pass for taken back.
-        state.tell_of(NOTE_REVERSAL_WITHOUT_REQUEST, -1, entry.rrn)
-        return POSITION_FAILED
-    if advice != SAF_NONE:
-        position = take_back_advice(state, advice, cause)
-    else:
-        link = <Link>state.links[entry.link]
-        position = reverse(state, link, entry.key.terminal, NO_LISTENER, state.duplicates.sent(outcome),
-                           entry.sent_size, entry.pan, entry.pan_digits, entry.rrn, entry.authorization_code,
-                           entry.intent, entry.refers_to, cause, entry.unbooked)
-        if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
-            link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
-    if position == POSITION_FAILED:
-        return position                   # it stands as it was: whoever asks for its reversal again may get it
-    entry.reversed = True
-    uncount(state, entry)
-    note_taken_back(state, position, entry.kind, entry.intent)
-    if position > entry.position:
-        entry.position = position         # a repeat is told so when the reversal is durable
-    return position
-
-
-cdef int64_t reverse_advice(State state, uint32_t number, int cause) noexcept:
-    cdef const SafEntry *advice = state.saf.at(number)
-    cdef int64_t original = advice.original
-    cdef int kind = (<const RequestPart *>advice.request).kind
-    cdef int64_t position
-    if state.duplicates.holds(advice.outcome, advice.outcome_serial):
-        return reverse_outcome(state, advice.outcome, cause)
-    position = take_back_advice(state, number, cause)
-    if position != POSITION_FAILED:
-        note_taken_back(state, position, kind, original)
-    return position
-
-
-cdef void note_taken_back(State state, int64_t position, int kind, int64_t original) noexcept nogil:
-    state.inquiries.note_reference(position, ANY_ORIGINAL if VOIDS >> kind & 1 else original)
-
-
-cdef void reverse_untold(State state, uint32_t outcome) noexcept:
-    cdef Outcome *entry = state.duplicates.at(outcome)
-    cdef int ties = state.duplicates.ties(outcome) if state.inquiries.refuses_excess else TIES_NONE
-    if ties == TIES_STAND:
-        entry.told = True                 # its terminal has gone on from it: the customer would get both
-        return
-    if ties == TIES_NONE and reverse_outcome(state, outcome, CAUSE_UNTOLD) != POSITION_FAILED:
-        return
-    if entry.sent_size or advice_of(state, outcome) != SAF_NONE:
-        # As if it still were to be told: it is not forgotten meanwhile, and room for its reversal is kept.
-        state.unreversed.append((outcome, state.duplicates.will_tell(outcome)))
-
-
-cdef void reverse_unreversed(State state) noexcept:
-    cdef list outcomes = state.unreversed
-    state.unreversed = []
-    for outcome, serial in outcomes:
-        if state.duplicates.at(outcome).has_ties and not state.inquiries.may_scan(state.calendar.now_ns,
-                                                                                  state.duplicates.touched()):
-            state.unreversed.append((outcome, serial))        # its ties are looked for in all of the window
-            continue
-        # Else a repeat has told it, or may yet; what was told may have been forgotten since, its place another's.
-        if state.duplicates.holds(outcome, serial) and state.duplicates.fail_to_tell(outcome):
-            reverse_untold(state, outcome)
-
-
-cdef void uncount(State state, Outcome *entry) noexcept nogil:
-    cdef RiskRequest counted
-    if state.risk is None or entry.asked_ns == 0:
-        return
-    counted = risk_request(entry.kind, entry.currency, entry.amount_minor, entry.pan, entry.pan_digits,
-                           entry.key.terminal, state.registry.terminal(entry.key.terminal).merchant, entry.asked_ns)
-    state.risk.uncount(&counted)
-    entry.asked_ns = 0
 
 
 cdef void send_due(State state, Link link) noexcept:
@@ -349,6 +129,28 @@ cdef int _compose_advice(State state, Link link, const SafEntry *advice, uint8_t
     return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
 
 
+cdef uint32_t _open_carrier(State state, Link link, uint32_t number, uint32_t match) noexcept:
+    """A transaction that waits for the answer to the attempt in ``state.sent``, which will come under the number
+    ``match``; TRANSACTION_NONE when there is no memory for it."""
+    cdef const SafEntry *reversal = state.saf.at(number)
+    cdef uint32_t carrier = state.transactions.open()
+    cdef Transaction *transaction = state.transactions.at(carrier)
+    transaction.state = TRANSACTION_REVERSAL
+    transaction.kind = reversal.kind if reversal.is_advice else <uint8_t>KIND_REVERSAL
+    transaction.link = link.number
+    transaction.stan = match
+    transaction.reversal = number
+    memcpy(transaction.rrn, reversal.rrn, sizeof(transaction.rrn))
+    transaction.sent_ns = state.calendar.now_ns
+    transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
+    if state.transactions.keep_messages(carrier, None, NULL, NULL, link.tables.spec, &state.sent,
+                                        link.tables.unkept) != 0:
+        state.transactions.close(carrier)
+        return TRANSACTION_NONE
+    link.note_sent(transaction, &state.sent, link.tables.unkept)
+    return carrier
+
+
 cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noexcept:
     """Send one attempt, with a transaction that waits for its answer; 0, or -1 when it cannot leave."""
     cdef SafEntry *reversal = state.saf.at(number)
@@ -357,7 +159,6 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef int mac_field = 0
     cdef uint32_t carrier
     cdef int total
-    cdef Transaction *transaction
     cdef int64_t match
     cdef uint32_t *held
     cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
@@ -373,33 +174,17 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
         # Something else with this number is at the issuer: first that, then this.
         state.saf.pause(link.saf, number, state.calendar.now_ns, state.random())
         return 0
-    if mac_field and link.mac_key.algorithm != MAC_NONE:
-        if seal_message(state.macs, link.tables, &link.mac_key, message, &state.sent, mac_field) != 0:
-            return -1
-    carrier = state.transactions.open()
-    transaction = state.transactions.at(carrier)
-    transaction.state = TRANSACTION_REVERSAL
-    transaction.kind = reversal.kind if reversal.is_advice else <uint8_t>KIND_REVERSAL
-    transaction.link = link.number
-    transaction.stan = <uint32_t>match
-    transaction.reversal = number
-    memcpy(transaction.rrn, reversal.rrn, sizeof(transaction.rrn))
-    transaction.sent_ns = state.calendar.now_ns
-    transaction.deadline_ns = state.calendar.now_ns + link.timeout_ns
-    if state.transactions.keep_messages(carrier, None, NULL, NULL, link.tables.spec, &state.sent,
-                                        link.tables.unkept) != 0:
-        state.transactions.close(carrier)
+    total = frame_for_link(state, link, &state.sent, mac_field, NULL)
+    carrier = _open_carrier(state, link, number, <uint32_t>match) if total > 0 else TRANSACTION_NONE
+    if carrier == TRANSACTION_NONE:
         return -1
-    link.note_sent(transaction, &state.sent, link.tables.unkept)
-    total = link.framing.close_frame(state.out, SCRATCH_BYTES, NULL, <uint32_t>size)
-    if total < 0 or state.depart(channel, state.out, <uint32_t>total, reversal.leaves_at, OUTCOME_NONE) != 0:
+    if send_to_link(state, channel, <uint32_t>total, reversal.leaves_at) != 0:
         state.transactions.close(carrier)
         return -1
     if reversal.is_advice:
         link.put_stan(<uint32_t>match, carrier)
     else:
         link.reversal_by_number[match] = carrier + 1
-    channel.last_sent_ns = state.calendar.now_ns
     state.transactions.append(link.waiting, carrier)
     state.saf.at_issuer(link.saf, number)
     state.journal.attempt(reversal)
@@ -410,12 +195,25 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     return 0
 
 
+cdef int64_t _reverse_elsewhere(State state, Link link, const SafEntry *reversal) noexcept:
+    """Owe another link what a terminal takes back."""
+    cdef ReversalOrder order
+    memset(&order, 0, sizeof(ReversalOrder))
+    order.terminal = reversal.terminal
+    order.listener = reversal.listener
+    order.source = reversal.source
+    order.source_size = reversal.source_size
+    order.pan = reversal.pan
+    order.pan_digits = reversal.pan_digits
+    order.cause = reversal.cause
+    return reverse(state, link, &order)
+
+
 cdef int64_t _pass_on(State state, Link link, const SafEntry *reversal) noexcept:
     """An issuer does not know what a terminal takes back: ask the next one of the card's route. The position of the
     new reversal, 0 when there is no other issuer, or POSITION_FAILED."""
     cdef DialectTables tables = (<Listener>state.listeners[reversal.listener]).tables
     cdef const Route *route
-    cdef Link following
     cdef int64_t currency
     cdef int found, target
     if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) != 0:
@@ -428,10 +226,7 @@ cdef int64_t _pass_on(State state, Link link, const SafEntry *reversal) noexcept
     route = state.routes.route(found)
     for target in range(<int>route.target_count - 1, 0, -1):
         if route.target[target - 1].link == link.number:
-            following = <Link>state.links[route.target[target].link]
-            return reverse(state, following, reversal.terminal, reversal.listener, reversal.source,
-                           reversal.source_size, reversal.pan, reversal.pan_digits, NULL, NULL, 0, 0,
-                           reversal.cause, False)
+            return _reverse_elsewhere(state, <Link>state.links[route.target[target].link], reversal)
     return 0
 
 
@@ -474,7 +269,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
         late.settled = reason != REASON_ORIGINAL_NOT_FOUND
     state.journal.reversed(reversal, reason)
     link.reversal_by_number[transaction.stan] = STAN_FREE
-    _release_stans(link, reversal)
+    release_stans(link, reversal)
     state.saf.close(link.saf, owed)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_acknowledged, 1)
     if reason == REASON_ORIGINAL_NOT_FOUND:
@@ -521,7 +316,7 @@ cdef void _acknowledge_advice(State state, Link link, uint32_t number, int reaso
         note_taken_back(state, state.journal.newest(), (<const RequestPart *>advice.request).kind, advice.original)
         stats_add(state.meters.stats, state.meters.link[link.number].advices_declined, 1)
         state.tell_of(NOTE_ADVICE_DECLINED, link.number, advice.rrn, reason, advice.stood_in)
-    _close_advice(state, link, owed)
+    close_advice(state, link, owed)
     state.transactions.close(number)
 
 

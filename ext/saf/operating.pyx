@@ -11,7 +11,7 @@ from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.machine.originals cimport ANY_ORIGINAL
 from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart, unpack_digits
-from switch.saf.delivery cimport drop_entry
+from switch.saf.reversal cimport drop_entry
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_MERCHANT, FIELD_TERMINAL, PAN_MAX
 from switch.machine.saf_store import CAUSES
 from switch.base.stats cimport stats_add
