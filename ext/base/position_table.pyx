@@ -2,6 +2,7 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
+from switch.base.invariant cimport ensure
 
 cdef enum:
     SLOTS_FIRST = 1024
@@ -25,6 +26,7 @@ cdef class PositionTable:
         if 2 * (self.count + 1) > self._mask:
             self._grow()
         cdef uint64_t at = home(position, self._mask)
+        ensure(2 * self.count <= self._mask, b"a table of positions has room, so that a search ends")
         while self._slots[at].position != 0 and self._slots[at].position != position:
             at = (at + 1) & self._mask
         if self._slots[at].position == 0:
@@ -45,10 +47,13 @@ cdef class PositionTable:
         """Take out; the value, 0 when the position was not there."""
         cdef uint64_t at = home(position, self._mask)
         cdef uint64_t value, next_at
+        if position == 0:
+            return 0
         while self._slots[at].position != position:
             if self._slots[at].position == 0:
                 return 0
             at = (at + 1) & self._mask
+        ensure(self.count > 0, b"a position that is taken out is counted")
         value = self._slots[at].value
         # What follows in the chain moves up, so that no gap hides it.
         next_at = (at + 1) & self._mask

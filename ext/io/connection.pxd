@@ -1,4 +1,9 @@
-"""The layer between sockets and the state machine: one epoll set, one read and one write a loop turn a connection."""
+"""The layer between sockets and the state machine: one epoll set, one read and one write a loop turn a connection.
+
+The event loop watches the epoll set as it would watch one socket. When something is ready it calls ``turn``, and from
+there to the state machine and back into the kernel no Python object is made for a message: bytes are read into one
+buffer that all connections share, handled in place, and written from the channel's output.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.io.sockets cimport epoll_event

@@ -1,13 +1,9 @@
-"""The layer between sockets and the state machine: one epoll set, one read and one write a loop turn a connection.
-
-The event loop watches the epoll set as it would watch one socket. When something is ready it calls ``turn``, and from
-there to the state machine and back into the kernel no Python object is made for a message: bytes are read into one
-buffer that all connections share, handled in place, and written from the channel's output.
-"""
+"""The layer between sockets and the state machine: one epoll set, one read and one write a loop turn a connection."""
 
 import os
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, EINTR, errno
+from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
 from switch.io.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
@@ -236,6 +232,7 @@ cdef class Connection:
         return handshake
 
     cdef int _take_over(self, int fd) except -1:
+        ensure(self._fd < 0 and self._state == CONNECTION_NEW, b"a connection takes one socket")
         self._fd = fd
         try:
             self.reactor.watch(self)
@@ -250,6 +247,7 @@ cdef class Connection:
         if refusal is not None:
             self._cut(refusal)
             return 0
+        ensure(self._state == CONNECTION_NEW or self._state == CONNECTION_SHAKING, b"a connection opens once")
         self.channel.owner = self
         self._state = CONNECTION_OPEN
         self.reactor.engine.state.calendar.set_from_clock()
@@ -334,6 +332,7 @@ cdef class Connection:
     cdef int _read(self) except -1:
         cdef uint8_t *received = self.reactor._bytes
         cdef ssize_t size
+        ensure(self._input != INPUT_ENDED and self._backlog == BACKLOG_NONE, b"nothing is read behind the end")
         if self.tls is not None and self._state == CONNECTION_OPEN and self.tls.is_behind():
             return self._decipher()
         size = recv(self._fd, received, READ_BYTES, 0)
@@ -579,6 +578,7 @@ cdef class Connection:
         """The socket is closed, and everybody told."""
         cdef object handshake = self._handshake
         cdef object on_lost = self._on_lost if handshake is None else None
+        ensure(self._has_ended() and self._fd >= 0, b"a connection is closed once, when it has ended")
         self.reactor.forget(self)
         close(self._fd)
         self._fd = -1

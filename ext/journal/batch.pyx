@@ -2,6 +2,7 @@
 
 from libc.string cimport memcmp, memcpy, memset
 from switch.base.checksum cimport crc32c
+from switch.base.invariant cimport ensure
 
 cdef const char *SEGMENT_MAGIC = "ASWJRNL1"
 
@@ -43,6 +44,8 @@ cdef int close_batch(uint8_t *batch, Sealer sealer, uint64_t offset) noexcept no
     cdef uint8_t nonce[SEAL_NONCE_BYTES]
     cdef BatchHead *head = <BatchHead *>batch
     cdef uint8_t *content = batch + BATCH_HEAD_BYTES
+    ensure(offset % BATCH_ALIGNMENT == 0 and offset >= SEGMENT_HEAD_BYTES, b"a batch stands where one may begin")
+    ensure(head.sealed_size <= BATCH_BYTES_MAX, b"a batch is not longer than one is read")
     head.magic = BATCH_MAGIC
     head.size = batch_size(head.sealed_size)
     memset(head.reserved, 0, sizeof(head.reserved))

@@ -7,6 +7,7 @@ cimport cython
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add, stats_observe
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.journal.record_time cimport stamp_record
@@ -152,6 +153,7 @@ cdef class JournalFiles(Journal):
         """For the next segment's beginning: what numbers mean, and the first position that is still needed."""
         if len(names) > NAMES_BYTES_MAX:
             raise ValueError("too many names for a segment's beginning")
+        ensure(low_water <= self._next_position, b"no record is given up before it is written")
         pthread_mutex_lock(&self._mutex)
         memcpy(self._names, <const uint8_t *><const char *>names, len(names))
         self._names_size = <uint32_t>len(names)
@@ -181,6 +183,7 @@ cdef class JournalFiles(Journal):
     cdef uint8_t *_room(self, uint64_t *room) noexcept:
         """The place of the next record, with the mutex held; ``_append`` gives it back."""
         pthread_mutex_lock(&self._mutex)
+        ensure(self._open.size <= self.buffer_bytes, b"records that wait lie within their buffer")
         room[0] = self.buffer_bytes - self._open.size
         return self._open.records + self._open.size
 
@@ -194,6 +197,7 @@ cdef class JournalFiles(Journal):
         if size < 0:
             self.refused_full += 1
         elif not self.broken:
+            ensure(<uint64_t>size <= self.buffer_bytes - self._open.size, b"a record was written where it has room")
             moment_ns = max(moment_ns, self.calendar.now_ns - <int64_t>STAMP_AGE_MAX_NS)
             stamp_record(self._open.records + self._open.size, moment_ns + self.elapsed_offset_ns)
             position = self._next_position
@@ -262,6 +266,7 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *out
         if count == 0:
             return
+        ensure(count <= self._told_count and self._told_count <= DELIVERED_MAX, b"no more was told than is noted")
         out = self._room(&room)
         if self._append(write_delivered(out, room, self._told, count, self.calendar.wall_us)) == POSITION_FAILED:
             return
@@ -317,11 +322,14 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *emptied = self._closed.records
         if self._open.size == 0:
             return False
+        ensure(self._open.first_position + self._open.count == self._next_position, b"a batch has all its positions")
+        ensure(self._open.first_position > self.durable, b"nothing is durable before it is written")
         self._closed = self._open
         self._open.records = emptied
         self._open.size = 0
         self._open.count = 0
         self._open.first_position = self._next_position
+        ensure(self._low_water_from <= self._next_position, b"what may be forgotten was written down")
         if self._low_water > self.writer.low_water and self.durable >= self._low_water_from - 1:
             self.writer.low_water = self._low_water
         if self._names_size:
@@ -350,6 +358,7 @@ cdef class JournalFiles(Journal):
             return -1
         if self.broken:
             return -1                     # condemned meanwhile: nobody would find it
+        ensure(self._closed.first_position > self.durable, b"what is durable only grows")
         publish_position(&self.durable, self._closed.first_position + self._closed.count - 1)
         stats_add(self._stats, self._records_counter, self._closed.count)
         stats_add(self._stats, self._batches_counter, 1)

@@ -6,6 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy, memset
 from switch.base.checksum cimport crc32c
+from switch.base.invariant cimport ensure
 from switch.base.siphash cimport siphash
 from switch.dialect.reasons cimport takes_note
 from switch.journal.batch cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
@@ -180,6 +181,7 @@ cdef class SegmentIndex(Visitor):
         cdef uint32_t *head
         if self.count == self._room:
             self._grow()
+        ensure(self.count < self._room and not self.is_filed, b"a place lies within its index")
         place = &self._places[self.count]
         place.key = key
         place.batch = <uint32_t>(self.reader.batch_offset // BATCH_ALIGNMENT)
@@ -224,6 +226,7 @@ cdef class SegmentIndex(Visitor):
             return found
         number = self._heads[key & self._mask]
         while number:
+            ensure(number <= self.count, b"a chain of an index leads to its places")
             if self._places[number - 1].key == key:
                 found.append((<uint64_t>self._places[number - 1].batch * BATCH_ALIGNMENT,
                               self._places[number - 1].record))

@@ -38,6 +38,7 @@ cdef class SegmentWriter:
     cdef int _file
     cdef int _prepared                            # the next segment's file, or -1
     cdef uint64_t _offset
+    cdef int64_t _next_position                   # of the next batch; 0: not known yet
     cdef uint64_t _filled                         # up to where zeros were written ahead
     cdef uint8_t *_out
     cdef uint32_t _slots[PACKING_SLOTS]           # scratch space of packing

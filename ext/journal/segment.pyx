@@ -7,6 +7,7 @@ from libc.errno cimport EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, ESTALE
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
+from switch.base.invariant cimport ensure
 from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
 from switch.crypto.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES
 from switch.journal.batch cimport (
@@ -125,18 +126,22 @@ cdef class SegmentWriter:
         """
         if self.broken:
             return -1
+        ensure(self._next_position in (0, first_position), b"no position is left out from batch to batch")
+        ensure(count > 0 and size > 0, b"a batch has a record")
         if self._offset + batch_size(size) > self.segment_bytes:
             if self._prepared < 0 and (self.stage or self._prepare() != 0) and self._may_try_again():
                 return WRITE_WAITS
             if self._rotate(first_position, wall_us) != 0:
                 self.broken = True
                 return -1
+        self._next_position = first_position + count
         return self._put_batch(BATCH_RECORDS, records, size, first_position, count, wall_us)
 
     cdef int sync(self) noexcept nogil:
         """Make what was written durable; 0 or -1. Then see to it that the next segment has its room in time."""
         if self.broken:
             return -1
+        ensure(self._file >= 0, b"what is made durable has a file")
         cdef int status = self.disk.sync(self._file)
         if status < 0:
             return self._fail(STAGE_GONE if status == -ESTALE else STAGE_SYNC, status)
@@ -165,6 +170,7 @@ cdef class SegmentWriter:
         return self._prepare()
 
     cdef int _prepare(self) noexcept nogil:
+        ensure(self._prepared < 0, b"one segment is prepared at a time")
         cdef int file = self.disk.create(b"next.segment", self.segment_bytes)
         if file < 0:
             return self._fail(STAGE_ALLOCATE, file)
@@ -193,6 +199,7 @@ cdef class SegmentWriter:
         OPENSSL_cleanse(key, SEAL_KEY_BYTES)
         if status != 0:
             return self._fail(STAGE_SEAL, 0)
+        ensure(self._prepared >= 0 and self._prepared != self._file, b"the next segment is another file")
         if self._file >= 0:
             self.disk.truncate(self._file, self._offset)      # only to give room back
             self.disk.close(self._file)
@@ -218,9 +225,13 @@ cdef class SegmentWriter:
 
     cdef int _put_batch(self, int kind, const uint8_t *records, uint32_t size, int64_t first_position,
                         uint32_t count, int64_t wall_us) noexcept nogil:
+        ensure(size <= max(self.batch_room, self._names_room), b"records fit into the room of a batch")
+        ensure(self._file >= 0 and not self.broken, b"a batch is written to a file that takes it")
+        ensure(self._offset + batch_size(size) <= self.segment_bytes, b"a batch ends within its segment")
         cdef BatchHead *head = <BatchHead *>self._out
         cdef uint32_t packed_size = pack(records, size, self._out + BATCH_HEAD_BYTES, size, self._slots)
         cdef int status
+        ensure(packed_size <= size, b"records are not packed into more than they were")
         head.first_position = first_position
         head.count = count
         head.sealed_size = packed_size if packed_size else size
@@ -235,6 +246,7 @@ cdef class SegmentWriter:
         status = self.disk.write(self._file, self._out, head.size, self._offset)
         if status < 0:
             return self._fail(STAGE_WRITE, status)
+        ensure(head.size % BATCH_ALIGNMENT == 0, b"a batch ends where one may begin")
         self._offset += head.size
         self.written += head.size
         if self._offset > self._filled:

@@ -3,6 +3,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
+from switch.base.invariant cimport ensure
 from switch.base.live cimport live
 from switch.machine.duplicate cimport OUTCOME_NONE
 
@@ -63,6 +64,7 @@ cdef class Channel:
                 departures = <Departure *>realloc(self._departures, room * sizeof(Departure))
                 if departures == NULL:
                     return -1
+                ensure(self._size <= self._room, b"frames that wait lie within their buffer")
                 self._departures = departures
                 self._departure_room = room
         self._size += size
@@ -82,9 +84,11 @@ cdef class Channel:
     cdef bint withdraw(self, uint64_t number) noexcept:
         """Take a frame back, by the number that ``departed`` had when it was queued; False when it has left."""
         cdef uint64_t gone = self.departed - self._departure_count
+        ensure(self._departure_count <= self.departed, b"no more frames wait than ever departed")
         cdef uint32_t start = 0
         cdef uint32_t size, i
         cdef Departure *departure
+        ensure(number <= self.departed, b"a frame that is withdrawn has departed")
         if number <= gone:
             return False
         departure = self._departures + self._departure_first + (number - gone - 1)
@@ -92,6 +96,7 @@ cdef class Channel:
             start = (departure - 1).end
         if start < self._left:
             return False
+        ensure(start <= departure.end and departure.end <= self._size, b"a frame lies within its buffer")
         size = departure.end - start
         memmove(self._out + start, self._out + departure.end, self._size - departure.end)
         self._size -= size
@@ -122,6 +127,7 @@ cdef class Channel:
 
     cdef void note_left(self, uint32_t size) noexcept:
         """So many more bytes have left; their frames are kept, and their approvals untold, until ``settle``."""
+        ensure(size <= self._size - self._left, b"no more bytes leave than waited")
         self._left += size
 
     cdef void settle(self) noexcept:
@@ -147,6 +153,7 @@ cdef class Channel:
         self._size -= released
         self._left -= released
         if self._departure_count == 0:
+            ensure(self._size == 0 and self._left == 0, b"no bytes are left when all frames have")
             self._departure_first = 0
             self.waiting_since_ns = 0
             self._give_back()
@@ -154,6 +161,7 @@ cdef class Channel:
             self.waiting_since_ns = self._departures[self._departure_first].since_ns
             memmove(self._out, self._out + released, self._size)
             for i in range(self._departure_count):
+                ensure(self._departures[self._departure_first + i].end >= released, b"frames stand in their order")
                 self._departures[self._departure_first + i].end -= released
 
     cdef bytes take(self, uint64_t durable):
@@ -170,6 +178,7 @@ cdef class Channel:
         at the end."""
         cdef Departure *departure
         while self._departure_count:
+            ensure(self._departure_first < self._departure_room, b"a departure lies within its array")
             departure = &self._departures[self._departure_first]
             self._departure_first += 1
             self._departure_count -= 1

@@ -91,6 +91,7 @@ cdef class DuplicateWindow:
     cdef uint32_t *_newest_brief      # by terminal: entry, counted from 1
     cdef uint32_t _free
     cdef uint32_t _untouched          # from this entry on none was ever used
+    cdef uint32_t _entry_count
     cdef uint32_t _serial
     cdef uint8_t *_stored            # a ring of bytes
     cdef uint64_t _stored_room

@@ -5,6 +5,7 @@ import secrets
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
+from switch.base.invariant cimport ensure
 from switch.machine.transaction cimport TRANSACTION_NONE
 
 
@@ -55,6 +56,7 @@ cdef class DuplicateWindow:
             raise MemoryError
         memset(self._buckets, 0xFF, <size_t>buckets * sizeof(uint32_t))
         self._bucket_mask = buckets - 1
+        self._entry_count = <uint32_t>entries
         self._kept.head = self._kept.tail = self._brief.head = self._brief.tail = OUTCOME_NONE
         self.room = room
         self.brief_room = brief_room
@@ -180,9 +182,11 @@ cdef class DuplicateWindow:
         # never used is not read before it is written: that would fault twice, and the second time interrupt all
         # processors that run this process.
         if number == self._untouched:
+            ensure(number < self._entry_count, b"a free outcome lies within the window")
             self._untouched += 1
             self._free = number + 1
         else:
+            ensure(entry.state == OUTCOME_FREE, b"no outcome is given out twice")
             self._free = number + 1 + entry.next_same_hash
         memset(entry, 0, sizeof(Outcome))
         self._serial += 1
@@ -198,11 +202,13 @@ cdef class DuplicateWindow:
 
     cdef void _hold(self, Outcome *entry, uint32_t places) noexcept nogil:
         """Take or give back places, until the entry has so many."""
+        ensure(self.held - entry.places + places <= self.room, b"no more places are held than there are")
         self.held += places - entry.places
         self._held[entry.key.terminal] += places - entry.places
         entry.places = places
 
     cdef Outcome *at(self, uint32_t number) noexcept nogil:
+        ensure(number < self._untouched, b"an outcome's number is of one that was given out")
         return &self._entries[number]
 
     cdef bint has_room(self, uint32_t number, uint64_t size) noexcept nogil:
@@ -246,6 +252,7 @@ cdef class DuplicateWindow:
 
     cdef void finish_without_answer(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil:
         """Finish an outcome whose answer cannot be stored: a repeat of it is known as one, and is told the reason."""
+        ensure(not self._entries[number].brief, b"an outcome that an issuer has a part in is not brief")
         self._entries[number].reason = <uint8_t>reason
         self._entries[number].stored_at = self._stored_end
         self._hold(&self._entries[number], 1)
@@ -257,6 +264,7 @@ cdef class DuplicateWindow:
         cdef Outcome *newest
         cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
         if entry.brief:
+            ensure(self.brief_open > 0, b"a brief outcome that is open is counted")
             self.brief_open -= 1
         else:
             self._make_room_for_brief(entry.key.terminal)
@@ -290,6 +298,8 @@ cdef class DuplicateWindow:
         cdef Outcome *entry = &self._entries[number]
         cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
         cdef Outcome *newest = &self._entries[place[0] - 1]
+        ensure(place[0] != 0 and entry.brief, b"a brief outcome is its terminal's")
+        ensure(newest.next_own == number and newest.own_count > 0, b"the oldest of a terminal is forgotten first")
         if newest.own_count == 1:
             place[0] = 0
         else:
@@ -300,6 +310,8 @@ cdef class DuplicateWindow:
 
     cdef void note_asked(self, uint32_t number) noexcept nogil:
         """An issuer is asked: until this has ended, its original is not taken back."""
+        ensure(self._entries[number].state == OUTCOME_IN_FLIGHT and not self._entries[number].is_counted,
+               b"an issuer is asked once for an outcome in flight")
         self._entries[number].is_counted = True
         self.referring.begin(self._entries[number].refers_to)
 
@@ -310,6 +322,7 @@ cdef class DuplicateWindow:
 
     cdef void _finish(self, uint32_t number, OutcomeList *finished, int64_t now_ns) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]
+        ensure(entry.state == OUTCOME_IN_FLIGHT, b"an outcome is finished once")
         self._note_end(entry)
         entry.finished_ns = now_ns
         entry.state = OUTCOME_FINISHED
@@ -326,18 +339,26 @@ cdef class DuplicateWindow:
     cdef void _remove(self, OutcomeList *finished, uint32_t number) noexcept nogil:
         cdef uint32_t next = self._entries[number].next
         cdef uint32_t previous = self._entries[number].previous
+        ensure(finished.count > 0 and self._entries[number].state == OUTCOME_FINISHED, b"a list has finished outcomes")
         if previous == OUTCOME_NONE:
+            ensure(finished.head == number, b"an outcome that none precedes is its list's first")
             finished.head = next
         else:
+            ensure(self._entries[previous].next == number, b"who precedes an outcome points at it")
             self._entries[previous].next = next
         if next == OUTCOME_NONE:
+            ensure(finished.tail == number, b"an outcome that none follows is its list's last")
             finished.tail = previous
         else:
+            ensure(self._entries[next].previous == number, b"who follows an outcome points at it")
             self._entries[next].previous = previous
         finished.count -= 1
 
     cdef void forget(self, uint32_t number) noexcept nogil:
         """Forget an outcome that is in flight, as if its request had not come."""
+        ensure(self._entries[number].state == OUTCOME_IN_FLIGHT, b"only an outcome in flight is as if it had not come")
+        ensure(self._entries[number].queued == 0, b"an outcome in flight was told to nobody")
+        ensure(self.brief_open >= self._entries[number].brief, b"a brief outcome that is forgotten is counted")
         self.brief_open -= self._entries[number].brief
         self._note_end(&self._entries[number])
         self._unlink(number)
@@ -346,6 +367,7 @@ cdef class DuplicateWindow:
         """A frame that tells the approval has been queued: until one leaves the outcome is kept, whatever must go. The
         frame keeps the serial that is returned."""
         cdef Outcome *entry = &self._entries[number]
+        ensure(entry.state == OUTCOME_FINISHED and entry.approved, b"only an approval has to be told")
         if entry.queued == 0 and not entry.told:
             self.untold += 1
         entry.queued += 1
@@ -360,17 +382,21 @@ cdef class DuplicateWindow:
         cdef Outcome *entry = &self._entries[number]
         if not self.holds(number, serial):
             return
+        ensure(entry.queued > 0, b"a frame that has left was queued")
         entry.queued -= 1
         if not entry.told:
+            ensure(self.untold > 0, b"an approval that is told was counted as untold")
             entry.told = True
             self.untold -= 1
 
     cdef bint fail_to_tell(self, uint32_t number) noexcept nogil:
         """A frame that tells the approval will never leave; True when no other has left or still may."""
         cdef Outcome *entry = &self._entries[number]
+        ensure(entry.queued > 0, b"a frame that never leaves was queued")
         entry.queued -= 1
         if entry.told or entry.queued:
             return False
+        ensure(self.untold > 0, b"an approval that is never told was counted as untold")
         self.untold -= 1
         return True
 
@@ -415,6 +441,7 @@ cdef class DuplicateWindow:
 
     cdef const uint8_t *answer(self, uint32_t number) noexcept nogil:
         """The stored answer of a finished outcome: ``answer_size`` bytes, the terminal's message without its frame."""
+        ensure(self._entries[number].state == OUTCOME_FINISHED, b"an answer that is read is of a finished outcome")
         return self._stored + self._entries[number].stored_at % self._stored_room
 
     cdef const uint8_t *sent(self, uint32_t number) noexcept nogil:
@@ -457,7 +484,10 @@ cdef class DuplicateWindow:
     cdef void _unlink(self, uint32_t number) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]
         cdef uint32_t *place = &self._buckets[self._bucket(entry.key.terminal, entry.key.stan, entry.key.message_class)]
+        ensure(entry.state != OUTCOME_FREE and self.in_use > 0, b"no outcome is forgotten twice")
+        ensure(not entry.is_counted, b"an outcome that is forgotten refers to nothing any more")
         while place[0] != number:
+            ensure(place[0] < self._untouched, b"an outcome is in its bucket's chain")
             place = &self._entries[place[0]].next_same_hash
         place[0] = entry.next_same_hash
         self._hold(entry, 0)

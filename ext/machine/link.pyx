@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
+from switch.base.invariant cimport ensure
 from switch.crypto.mac cimport MAC_NONE, set_mac_key
 from switch.crypto.pin_block cimport set_pin_key
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
@@ -217,6 +218,7 @@ cdef class Link:
 
     cdef void put_stan(self, uint32_t stan, uint32_t number) noexcept nogil:
         """A transaction with this STAN is at the issuer: it is held until ``free_stan``."""
+        ensure(self.by_stan[stan] == STAN_FREE, b"one transaction at an issuer has a STAN")
         self.by_stan[stan] = number + 1
         self.holds.hold(stan)
 

@@ -8,6 +8,7 @@ taken at the start, and whoever drives the state machine delivers them between t
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
 from switch.machine.link cimport MISMATCH_NOTHING
 from switch.wire.framing cimport frame_words
@@ -164,6 +165,7 @@ cdef class NoteQueue:
         if self._of_event[number] > NOTES_KEPT:
             stats_add(self._stats, self._held_back, 1)
             return NULL
+        ensure(number < NOTE_EVENT_COUNT and self._count < NOTE_EVENT_COUNT * NOTES_KEPT, b"each event has its notes")
         note = self._notes + self._count
         self._count += 1
         note.event = number

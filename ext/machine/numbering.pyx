@@ -11,6 +11,7 @@ When an instance has used all of them up it begins again, on a later day than an
 cimport cython
 from libc.string cimport memcpy
 from switch.base.calendar cimport write_digits
+from switch.base.invariant cimport ensure
 from switch.machine.stan_holds cimport STANS_A_WORD
 from switch.wire.fields cimport RRN_SIZE
 
@@ -114,6 +115,7 @@ cdef class Numbering:
                 and self._left() >= STANS_A_WORD and self.holds.are_all_held(self._next_stan)):
             self.next += STANS_A_WORD
             self._next_stan += STANS_A_WORD
+        ensure(self._next_stan <= end and self.next <= self.limit, b"no number is passed over that may not be given")
         if self._next_stan == end:
             self._next_stan = self.stan_first
 
@@ -232,16 +234,23 @@ cdef class Numbering:
 
     cdef void ask(self, const NumberBlock *block, int64_t position) noexcept nogil:
         """A block is written down, at this position of the journal."""
+        ensure(self.position == NONE, b"one block of numbers is asked for at a time")
+        ensure(block.end >= self.limit, b"a block of numbers begins behind those that may be given")
         self._asked = block[0]
         self.position = position
 
     cdef void grant(self, int64_t wall_s) noexcept nogil:
         """What was asked for is durable."""
+        ensure(self.position != NONE, b"numbers are granted that were asked for")
+        ensure(self._asked.day_max >= self._granted.day_max and self._asked.day_floor >= self._granted.day_floor,
+               b"the days of reference numbers never go back")
         self.position = NONE
         self._granted = self._asked
         if self._asked_from > self.next:
             self._start(self._asked_from)
         self.limit = max(self._granted.end, self.limit)
+        ensure(self._next_stan >= self.stan_first and self._next_stan - self.stan_first < self.stan_count,
+               b"the next STAN is of this instance's part")
         self._set_day(wall_s)
 
     cdef void newest(self, NumberBlock *block) noexcept nogil:

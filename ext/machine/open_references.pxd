@@ -10,6 +10,7 @@ cdef struct Referring:
 cdef class OpenReferences:
     cdef Referring *_slots
     cdef uint64_t _mask
+    cdef uint64_t _used       # slots
 
     cdef void begin(self, int64_t original) noexcept nogil
     """One thing more that refers to it is open; 0 is none."""

@@ -2,6 +2,7 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
+from switch.base.invariant cimport ensure
 from switch.base.position_table cimport home
 
 
@@ -35,6 +36,9 @@ cdef class OpenReferences:
         cdef Referring *slot
         if original:
             slot = &self._slots[self._find(original)]
+            ensure(slot.original != 0 or self._used <= self._mask // 2, b"there is room for what is referred to")
+            ensure(<uint32_t>(slot.count + 1) != 0, b"a count of references does not run over")
+            self._used += slot.original == 0
             slot.original = original
             slot.count += 1
 
@@ -43,6 +47,8 @@ cdef class OpenReferences:
         if original == 0:
             return
         at = self._find(original)
+        ensure(self._slots[at].original == original, b"a reference that ends has begun")
+        ensure(self._slots[at].count > 0, b"what is referred to has a reference")
         self._slots[at].count -= 1
         if self._slots[at].count:
             return
@@ -54,8 +60,10 @@ cdef class OpenReferences:
                 self._slots[at] = self._slots[next_at]
                 at = next_at
             next_at = (next_at + 1) & self._mask
+        ensure(self._used > 0, b"what is referred to is counted")
         self._slots[at].original = 0
         self._slots[at].count = 0
+        self._used -= 1
 
     cdef bint has(self, int64_t original) noexcept nogil:
         return original != 0 and self._slots[self._find(original)].original == original

@@ -2,6 +2,7 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
+from switch.base.invariant cimport ensure
 from switch.dialect.kinds cimport KIND_COMPLETION, KIND_REFUND
 from switch.machine.naming cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
 
@@ -62,6 +63,7 @@ cdef class Inquiries:
 
     cdef void let_go(self, uint32_t terminal) noexcept nogil:
         if terminal < self._terminals:
+            ensure(self._held[terminal] > 0, b"a request that waited for its original is counted")
             self._held[terminal] -= 1
 
     cdef bint ask(self, uint32_t terminal) noexcept nogil:

@@ -164,6 +164,7 @@ cdef class SafStore:
     cdef uint32_t next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil
     cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
+    cdef void _leave_issuer(self, SafQueue queue, const SafEntry *reversal) noexcept nogil
     cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil
     cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
     cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil

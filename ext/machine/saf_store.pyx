@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from switch.base.invariant cimport ensure
 from switch.base.live cimport live
 from switch.machine.request_part cimport RequestPart
 
@@ -151,6 +152,7 @@ cdef class SafStore:
 
     cdef void _count(self, const SafEntry *reversal, int more) noexcept nogil:
         if reversal.terminal < self._terminals:
+            ensure(more > 0 or self.asked_by[reversal.terminal] > 0, b"what a terminal asked for is counted")
             self.asked_by[reversal.terminal] += <uint32_t>more
 
     cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
@@ -163,6 +165,8 @@ cdef class SafStore:
         memcpy(copy, source, size)
         cdef uint32_t number = self._free
         cdef SafEntry *reversal = &self._pool[number]
+        ensure(number < self.room and number <= self.top, b"an entry that is free lies within the store")
+        ensure(reversal.state == SAF_FREE and reversal.source == NULL, b"no entry of the store is given out twice")
         self._free = number + 1 + reversal.next      # zeroed memory chains itself, as in the transaction pool
         memset(reversal, 0, sizeof(SafEntry))
         reversal.link = link
@@ -180,6 +184,7 @@ cdef class SafStore:
         return number
 
     cdef SafEntry *at(self, uint32_t number) noexcept nogil:
+        ensure(number < self.room, b"an entry's number lies within the store")
         return &self._pool[number]
 
     cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
@@ -195,12 +200,15 @@ cdef class SafStore:
 
     cdef void _unchain(self, uint32_t number) noexcept nogil:
         cdef const RequestPart *request = <const RequestPart *>self._pool[number].request
+        ensure(request != NULL, b"an advice has its request")
         cdef uint32_t *place = self._bucket(request.terminal, request.stan)
         if place[0] == number + 1:
             place[0] = self._pool[number].next_advice + 1
             return
+        ensure(place[0] != 0, b"the bucket of an advice has one")
         place = &self._pool[place[0] - 1].next_advice
         while place[0] != number:
+            ensure(place[0] < self.top, b"an advice is in its bucket's chain")
             place = &self._pool[place[0]].next_advice
         place[0] = self._pool[number].next_advice
 
@@ -233,6 +241,9 @@ cdef class SafStore:
     cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil:
         """It has been sent."""
         cdef SafEntry *reversal = &self._pool[number]
+        ensure(number < self.top and reversal.state == SAF_READY, b"only an entry that was ready is sent")
+        ensure(queue.at_issuer < queue.window, b"a link's window bounds what is at its issuer")
+        ensure(queue.at_issuer <= self.all_at_issuer, b"a link's share of what is at issuers is a part of all")
         reversal.state = SAF_AT_ISSUER
         reversal.attempts += 1
         queue.at_issuer += 1
@@ -248,17 +259,24 @@ cdef class SafStore:
         cdef int64_t pause_ns
         cdef SafEntry *reversal = &self._pool[number]
         cdef uint32_t level = reversal.attempts - 1 if reversal.attempts else 0
+        ensure(number < self.top and (reversal.state == SAF_AT_ISSUER or reversal.state == SAF_READY),
+               b"only an attempt, or what was to be one, is followed by a pause")
         if level >= SAF_LEVELS:
             level = SAF_LEVELS - 1
         if reversal.state == SAF_AT_ISSUER:
-            queue.at_issuer -= 1
-            self.all_at_issuer -= 1
-            queue.strangers_at_issuer -= reversal.is_stranger
+            self._leave_issuer(queue, reversal)
         reversal.state = SAF_PAUSED
         reversal.level = <uint8_t>level
         pause_ns = queue._pause_of(level)
         reversal.due_ns = now_ns + pause_ns + <int64_t>(random % <uint64_t>(pause_ns // JITTER_PART + 1))
         self._append(&queue.paused[level], number)
+
+    cdef void _leave_issuer(self, SafQueue queue, const SafEntry *reversal) noexcept nogil:
+        ensure(queue.at_issuer > 0 and self.all_at_issuer > 0, b"what was at an issuer is counted")
+        ensure(queue.strangers_at_issuer >= reversal.is_stranger, b"a stranger that was at an issuer is counted")
+        queue.at_issuer -= 1
+        self.all_at_issuer -= 1
+        queue.strangers_at_issuer -= reversal.is_stranger
 
     cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Make one that is paused ready to be sent; whether it was paused."""
@@ -273,8 +291,11 @@ cdef class SafStore:
         """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up. Those
         that are looked up rarely hold up none of the others."""
         cdef SafEntry *reversal = &self._pool[number]
+        ensure(when >= 0 and when < SOUGHT_END, b"a look-up has one of the pauses")
         if reversal.state == SAF_READY:
             self._unready(queue, number)
+        else:
+            ensure(reversal.state == SAF_SOUGHT and reversal.inquiry != 0, b"only what was asked is sought again")
         reversal.state = SAF_SOUGHT
         reversal.inquiry = 0
         reversal.level = <uint8_t>when
@@ -300,26 +321,33 @@ cdef class SafStore:
 
     cdef void take_sought(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Take one that is looked up now out of its list."""
+        ensure(self._pool[number].state == SAF_SOUGHT, b"only what is sought is looked up")
         self._unlink(&queue.sought[self._pool[number].level], number)
 
     cdef void release(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""
+        ensure(number < self.top and self._pool[number].state == SAF_SOUGHT, b"only what was sought is released")
         self._make_ready(queue, number)
 
     cdef void refer(self, uint32_t number, int64_t original) noexcept nogil:
         """What it is of refers to this original: that is not taken back as long as this is owed."""
+        ensure(self._pool[number].refers_to == 0, b"an entry refers to one original")
         self._pool[number].refers_to = original
         self.referring.begin(original)
 
     cdef void defer(self, SafQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
         """Let one that was to be sent next wait for what refers to its original; it gets in line again soon, so that
         it goes on however that ends."""
+        ensure(number < self.top and self._pool[number].state == SAF_READY, b"only what was to be sent is deferred")
         self._pool[number].state = SAF_DEFERRED
         self._pool[number].due_ns = now_ns + DEFERRED_NS
         self._append(&queue.deferred, number)
 
     cdef void follow(self, SafQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""
+        ensure(number < self.top and self._pool[number].state == SAF_READY, b"only what is ready begins to wait")
+        ensure(advice < self.top and self._pool[advice].is_advice and self._pool[advice].state != SAF_FREE,
+               b"a reversal waits behind an advice that is owed")
         self._unready(queue, number)
         self._pool[number].state = SAF_BEHIND
         self._pool[advice].follower = number + 1
@@ -328,6 +356,7 @@ cdef class SafStore:
         """Close one that is not at the issuer and shall never be sent again."""
         cdef SafEntry *reversal = &self._pool[number]
         cdef uint32_t advice
+        ensure(number < self.top and reversal.state != SAF_FREE, b"only what is owed is removed")
         if reversal.state == SAF_READY:
             self._unready(queue, number)
         elif reversal.state == SAF_PAUSED:
@@ -345,20 +374,24 @@ cdef class SafStore:
     cdef void close(self, SafQueue queue, uint32_t number) noexcept nogil:
         """It was acknowledged: nothing is owed any more, and what waited behind it is ready."""
         cdef SafEntry *reversal = &self._pool[number]
+        ensure(number < self.top and reversal.state != SAF_FREE, b"no entry of the store is closed twice")
+        ensure(self.in_use > 0 and queue.depth > 0, b"an entry that is closed is counted")
         if reversal.state == SAF_AT_ISSUER:
-            queue.at_issuer -= 1
-            self.all_at_issuer -= 1
-            queue.strangers_at_issuer -= reversal.is_stranger
+            self._leave_issuer(queue, reversal)
         if reversal.follower:
+            ensure(reversal.follower <= self.top and self._pool[reversal.follower - 1].state == SAF_BEHIND,
+                   b"what follows an advice waits for it")
             self._make_ready(queue, reversal.follower - 1)
         self.referring.end(reversal.refers_to)
         queue.depth -= 1
         if reversal.is_stranger:
+            ensure(queue.strangers > 0 and self.strangers > 0, b"a stranger that is closed is counted")
             queue.strangers -= 1
             self.strangers -= 1
             self._count(reversal, -1)
         if reversal.is_advice:
             self._unchain(number)
+            ensure(queue.advices > 0 and self.advices > 0, b"an advice that is closed is counted")
             queue.advices -= 1
             self.advices -= 1
             self._count(reversal, -1)
@@ -375,6 +408,7 @@ cdef class SafStore:
         cdef SafEntry *reversal = &self._pool[number]
         cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
         cdef uint32_t lane = reversal.terminal % READY_LANES
+        ensure(reversal.state != SAF_READY and reversal.state != SAF_AT_ISSUER, b"only what waits becomes ready")
         reversal.state = SAF_READY
         self._append(&lanes.lane[lane], number)
         lanes.filled |= <uint32_t>1 << lane
@@ -384,6 +418,7 @@ cdef class SafStore:
         cdef SafEntry *reversal = &self._pool[number]
         cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
         cdef uint32_t lane = reversal.terminal % READY_LANES
+        ensure(lanes.filled >> lane & 1, b"a lane that has an entry is known as filled")
         self._unlink(&lanes.lane[lane], number)
         if lanes.lane[lane].head == SAF_NONE:
             lanes.filled &= ~(<uint32_t>1 << lane)
@@ -399,6 +434,7 @@ cdef class SafStore:
                 break
         lanes.turn = lane
         number = lanes.lane[lane].head
+        ensure(number < self.top and self._pool[number].state == SAF_READY, b"a filled lane has what is ready")
         self._unlink(&lanes.lane[lane], number)
         if lanes.lane[lane].head == SAF_NONE:
             lanes.filled &= ~(<uint32_t>1 << lane)
@@ -408,8 +444,10 @@ cdef class SafStore:
         self._pool[number].next = SAF_NONE
         self._pool[number].previous = reversals.tail
         if reversals.tail == SAF_NONE:
+            ensure(reversals.head == SAF_NONE, b"a list of entries without an end is empty")
             reversals.head = number
         else:
+            ensure(self._pool[reversals.tail].next == SAF_NONE, b"no entry follows the end of its list")
             self._pool[reversals.tail].next = number
         reversals.tail = number
 
@@ -417,10 +455,14 @@ cdef class SafStore:
         cdef uint32_t next = self._pool[number].next
         cdef uint32_t previous = self._pool[number].previous
         if previous == SAF_NONE:
+            ensure(reversals.head == number, b"an entry that none precedes is its list's first")
             reversals.head = next
         else:
+            ensure(self._pool[previous].next == number, b"who precedes an entry points at it")
             self._pool[previous].next = next
         if next == SAF_NONE:
+            ensure(reversals.tail == number, b"an entry that none follows is its list's last")
             reversals.tail = previous
         else:
+            ensure(self._pool[next].previous == number, b"who follows an entry points at it")
             self._pool[next].previous = previous

@@ -6,6 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.calendar cimport write_digits
+from switch.base.invariant cimport ensure
 from switch.base.live cimport live
 from switch.base.stats cimport stats_add
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
@@ -209,8 +210,10 @@ cdef class State:
 
     cdef void enlist(self, Channel channel):
         """Give a channel its slot; from here on answers can find it."""
+        ensure(not channel.is_open, b"a channel is enlisted once")
         if self.free_slots:
             channel.slot = self.free_slots.pop()
+            ensure(self.channels[channel.slot] is None, b"a channel's slot is free before it")
             self.channels[channel.slot] = channel
         else:
             channel.slot = len(self.channels)
@@ -224,6 +227,7 @@ cdef class State:
 
     cdef void delist(self, Channel channel):
         """Take a channel's slot back: no answer finds it any more."""
+        ensure(channel.is_open and self.channels[channel.slot] is channel, b"a channel gives its own slot back")
         channel.is_open = False
         self.channels[channel.slot] = None
         self.free_slots.append(channel.slot)

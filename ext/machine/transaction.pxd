@@ -23,6 +23,7 @@ cdef enum TransactionState:
     TRANSACTION_NETWORK               # one of our own 0800s
     TRANSACTION_REVERSAL              # a stored reversal or advice that is at the issuer now
     TRANSACTION_SEEKING               # its original is being looked up; no issuer has been asked
+    TRANSACTION_OPENED                # taken out of the pool, and nothing yet
 
 cdef struct NaturalKey:
     uint64_t occasion                 # local date and time, or batch number, as the dialect's profile says; else 0

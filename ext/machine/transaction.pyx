@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
+from switch.base.invariant cimport ensure
 from switch.base.live cimport live
 from switch.wire.compact_index cimport keep_places, places_of, recall_places
 from switch.wire.kept_copy cimport keep_copy
@@ -53,9 +54,11 @@ cdef class TransactionTable:
             return TRANSACTION_NONE
         cdef uint32_t number = self._free
         cdef Transaction *transaction = &self._pool[number]
+        ensure(transaction.state == TRANSACTION_FREE, b"no transaction is given out twice")
         # next holds the successor in the free list relative to this one, less one: zeroed memory chains itself.
         self._free = number + 1 + transaction.next
         memset(transaction, 0, sizeof(Transaction))
+        transaction.state = TRANSACTION_OPENED
         transaction.next = TRANSACTION_NONE
         transaction.previous = TRANSACTION_NONE
         self.in_use += 1
@@ -64,6 +67,7 @@ cdef class TransactionTable:
     @cython.boundscheck(False)
     cdef Transaction *at(self, uint32_t number) noexcept nogil:
         """The transaction of a number that ``open`` gave."""
+        ensure(self._pool[number].state != TRANSACTION_FREE, b"a transaction that is looked at is open")
         return &self._pool[number]
 
     cdef int keep_messages(self, uint32_t number, Spec request_spec, const MessageIndex *request,
@@ -77,6 +81,7 @@ cdef class TransactionTable:
         cdef size_t places_size = place_count * sizeof(FieldPlace)
         cdef size_t size = places_size + (0 if sent == NULL else sent.size) + (0 if request == NULL else request.size)
         cdef uint8_t *block = self._blocks + <size_t>number * TRANSACTION_BLOCK_BYTES
+        ensure(transaction.apart == NULL, b"a transaction keeps one pair of messages")
         if size > TRANSACTION_BLOCK_BYTES:
             block = <uint8_t *>malloc(size)
             if block == NULL:
@@ -97,6 +102,7 @@ cdef class TransactionTable:
 
     cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil:
         """The index of the terminal's request, over the kept copy."""
+        ensure(transaction.request != NULL, b"a request that is recalled was kept")
         index.data = transaction.request
         index.size = transaction.request_size
         index.mti = transaction.request_mti
@@ -122,6 +128,7 @@ cdef class TransactionTable:
     cdef void close(self, uint32_t number) noexcept nogil:
         """Return a transaction, which is in no list any more, to the pool."""
         cdef Transaction *transaction = &self._pool[number]
+        ensure(transaction.state != TRANSACTION_FREE, b"no transaction is closed twice")
         self.drop_messages(number)
         transaction.state = TRANSACTION_FREE
         transaction.next = self._free - number - 1
@@ -144,11 +151,15 @@ cdef class TransactionTable:
         """Take a transaction out of the list that holds it."""
         cdef Transaction *transaction = &self._pool[number]
         if transaction.previous == TRANSACTION_NONE:
+            ensure(deadlines.head == number, b"a transaction that none precedes is its list's first")
             deadlines.head = transaction.next
         else:
+            ensure(self._pool[transaction.previous].next == number, b"who precedes a transaction points at it")
             self._pool[transaction.previous].next = transaction.next
         if transaction.next == TRANSACTION_NONE:
+            ensure(deadlines.tail == number and deadlines.count > 0, b"what none follows is its list's last")
             deadlines.tail = transaction.previous
         else:
+            ensure(self._pool[transaction.next].previous == number, b"who follows a transaction points at it")
             self._pool[transaction.next].previous = transaction.previous
         deadlines.count -= 1

@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 cimport cython
+from switch.base.invariant cimport ensure
 
 cdef enum:
     HAND_STEPS = 32           # windows that the hand looks at for one eviction
@@ -79,6 +80,7 @@ cdef class WindowTable:
         cdef uint32_t number
         cdef uint32_t *bucket
         if window == NULL:
+            ensure(self.used <= self.room, b"no more windows are in use than there is room for")
             if self.used < self.room:
                 number = self.used
                 self.used += 1
@@ -93,6 +95,7 @@ cdef class WindowTable:
             window.slices = slices
             window.next = bucket[0]
             bucket[0] = number
+        ensure(window.slices == 1 or window.slices == WINDOW_SLICES, b"a window has one slice or all")
         roll(window, slice_number)
         window.touched = 1
         window.count[window.newest % WINDOW_SLICES] += 1
@@ -111,6 +114,7 @@ cdef class WindowTable:
 cdef inline Window *find(WindowTable table, uint64_t key) noexcept nogil:
     cdef uint32_t number = table._buckets[key & table._bucket_mask]
     while number != <uint32_t>WINDOW_NONE:
+        ensure(number < table.used, b"a chain of windows leads to windows in use")
         if table._windows[number].key == key:
             return &table._windows[number]
         number = table._windows[number].next
@@ -129,6 +133,7 @@ cdef uint32_t choose(WindowTable table, uint64_t now_ms) noexcept nogil:
     """The window to give up: one that has ended if the next few hold one, else the hand's first one not touched."""
     cdef uint32_t at = table._hand, first = table._hand
     cdef int _step
+    ensure(at < table.room and table.used == table.room, b"only a full table gives windows up")
     for _step in range(HAND_STEPS):
         if has_ended(table, &table._windows[at], now_ms):
             if at == table._hand:
@@ -151,7 +156,9 @@ cdef uint32_t evict(WindowTable table, uint64_t now_ms) noexcept nogil:
     cdef uint32_t chosen = choose(table, now_ms)
     cdef const Window *window = &table._windows[chosen]
     cdef uint32_t *link = &table._buckets[window.key & table._bucket_mask]
+    ensure(chosen < table.room, b"a window that is given up lies within its table")
     while link[0] != chosen:
+        ensure(link[0] < table.room, b"a window that is given up is in its bucket's chain")
         link = &table._windows[link[0]].next
     link[0] = window.next
     return chosen
