@@ -227,15 +227,15 @@ cdef class JournalFiles(Journal):
         cdef uint8_t *out = self._room(&room)
         return self._append_of(write_reversal(out, room, reversal, self._stored_us(reversal)), reversal.stored_ns)
 
-    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *entry) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_attempt(out, room, reversal, self.calendar.wall_us))
+        return self._append(write_attempt(out, room, entry, self.calendar.wall_us))
 
-    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *entry, int reason) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_reversed(out, room, reversal, reason, self.calendar.wall_us))
+        return self._append(write_reversed(out, room, entry, reason, self.calendar.wall_us))
 
     cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
                       int64_t approved_minor) noexcept:
@@ -244,10 +244,10 @@ cdef class JournalFiles(Journal):
         return self._append(write_late(out, room, intent, reason, authorization_code, approved_minor,
                                        self.calendar.wall_us))
 
-    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *entry, bytes name, bytes reason) noexcept:
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
-        return self._append(write_closed(out, room, reversal, name, <uint8_t>len(name), reason, <uint8_t>len(reason),
+        return self._append(write_closed(out, room, entry, name, <uint8_t>len(name), reason, <uint8_t>len(reason),
                                          self.calendar.wall_us))
 
     cdef void delivered(self, int64_t position) noexcept:

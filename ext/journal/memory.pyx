@@ -72,17 +72,17 @@ cdef class MemoryJournal(Journal):
             "source": reversal.source[:reversal.source_size],
         })
 
-    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *entry) noexcept:
         return self._note("attempt", {
-            "link": reversal.link,
-            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
-            "attempts": reversal.attempts,
+            "link": entry.link,
+            "rrn": entry.rrn[:12].decode("ascii", "replace"),
+            "attempts": entry.attempts,
         })
 
-    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *entry, int reason) noexcept:
         return self._note("reversed", {
-            "link": reversal.link,
-            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "link": entry.link,
+            "rrn": entry.rrn[:12].decode("ascii", "replace"),
             "reason": REASONS[reason],
         })
 
@@ -93,10 +93,10 @@ cdef class MemoryJournal(Journal):
                       int64_t approved_minor) noexcept:
         return self._note("late", {"intent": intent, "reason": REASONS[reason]})
 
-    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *entry, bytes name, bytes reason) noexcept:
         return self._note("closed", {
-            "link": reversal.link,
-            "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+            "link": entry.link,
+            "rrn": entry.rrn[:12].decode("ascii", "replace"),
             "operator": name.decode(),
             "why": reason.decode(),
         })

@@ -196,8 +196,8 @@ cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Tran
 cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Outcome *outcome, int reason,
                        const uint8_t *answer, uint32_t size, const Detail *detail, int64_t wall_us) noexcept nogil
 cdef int write_reversal(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil
-cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil
-cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *reversal, int reason,
+cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *entry, int64_t wall_us) noexcept nogil
+cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *entry, int reason,
                         int64_t wall_us) noexcept nogil
 cdef int write_advice(uint8_t *out, uint64_t room, const SafEntry *advice, int64_t wall_us) noexcept nogil
 cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
@@ -209,7 +209,7 @@ cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, 
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,
                     int64_t approved_minor, int64_t wall_us) noexcept nogil
-cdef int write_closed(uint8_t *out, uint64_t room, const SafEntry *reversal, const uint8_t *name, uint8_t name_size,
+cdef int write_closed(uint8_t *out, uint64_t room, const SafEntry *entry, const uint8_t *name, uint8_t name_size,
                       const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil
 
 cdef int64_t next_delivered(const uint8_t **at, const uint8_t *end, int64_t before) noexcept nogil

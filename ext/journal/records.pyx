@@ -131,25 +131,25 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const SafEntry *reversal, i
     return <int>size
 
 
-cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t wall_us) noexcept nogil:
+cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *entry, int64_t wall_us) noexcept nogil:
     cdef AttemptPart part
     if room < sizeof(RecordHead) + sizeof(AttemptPart):
         return -1
     put_head(out, RECORD_ATTEMPT, sizeof(RecordHead) + sizeof(AttemptPart), wall_us)
-    part.reversal = reversal.position
-    part.attempts = reversal.attempts
+    part.reversal = entry.position
+    part.attempts = entry.attempts
     memcpy(out + sizeof(RecordHead), &part, sizeof(AttemptPart))
     return sizeof(RecordHead) + sizeof(AttemptPart)
 
 
-cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *reversal, int reason,
+cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *entry, int reason,
                         int64_t wall_us) noexcept nogil:
     cdef ReversedPart part
     if room < sizeof(RecordHead) + sizeof(ReversedPart):
         return -1
     put_head(out, RECORD_REVERSED, sizeof(RecordHead) + sizeof(ReversedPart), wall_us)
-    part.reversal = reversal.position
-    part.original = reversal.original
+    part.reversal = entry.position
+    part.original = entry.original
     part.reason = <uint8_t>reason
     memcpy(out + sizeof(RecordHead), &part, sizeof(ReversedPart))
     return sizeof(RecordHead) + sizeof(ReversedPart)
@@ -198,15 +198,15 @@ cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, con
     return size + part.approved_size
 
 
-cdef int write_closed(uint8_t *out, uint64_t room, const SafEntry *reversal, const uint8_t *name, uint8_t name_size,
+cdef int write_closed(uint8_t *out, uint64_t room, const SafEntry *entry, const uint8_t *name, uint8_t name_size,
                       const uint8_t *reason, uint8_t reason_size, int64_t wall_us) noexcept nogil:
     cdef ClosedPart part
     cdef uint64_t size = sizeof(RecordHead) + sizeof(ClosedPart) + name_size + reason_size
     if size > room:
         return -1
     put_head(out, RECORD_CLOSED, size, wall_us)
-    part.reversal = reversal.position
-    part.original = reversal.original
+    part.reversal = entry.position
+    part.original = entry.original
     part.operator_size = name_size
     part.reason_size = reason_size
     memcpy(out + sizeof(RecordHead), &part, sizeof(ClosedPart))

@@ -59,19 +59,19 @@ def keep_up(State state not None, JournalFiles journal not None, int64_t carry_r
     cdef int64_t carry_below = journal._next_position - carry_records
     cdef int64_t position
     cdef uint32_t number, left
-    cdef SafEntry *reversal
+    cdef SafEntry *entry
     left = state.saf.in_use
     for number in range(state.saf.room):
         if left == 0:
             break
-        reversal = state.saf.at(number)
-        if reversal.state == SAF_FREE:
+        entry = state.saf.at(number)
+        if entry.state == SAF_FREE:
             continue
         left -= 1
-        if reversal.position < carry_below and journal.accepts():
-            reversal.replaces = reversal.position
-            position = journal.advice(reversal) if reversal.is_advice else journal.reversal(reversal)
+        if entry.position < carry_below and journal.accepts():
+            entry.replaces = entry.position
+            position = journal.advice(entry) if entry.is_advice else journal.reversal(entry)
             if position != POSITION_FAILED:
-                reversal.position = position
-        lowest = min(lowest, reversal.position)
+                entry.position = position
+        lowest = min(lowest, entry.position)
     journal.set_names(names_of(state, journal), lowest)

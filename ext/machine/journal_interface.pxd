@@ -42,12 +42,12 @@ cdef class Journal:
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
                          const Detail *detail) noexcept
     cdef int64_t reversal(self, const SafEntry *reversal) noexcept
-    cdef int64_t attempt(self, const SafEntry *reversal) noexcept
-    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept
+    cdef int64_t attempt(self, const SafEntry *entry) noexcept
+    cdef int64_t reversed(self, const SafEntry *entry, int reason) noexcept
     cdef void delivered(self, int64_t position) noexcept
     cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
                       int64_t approved_minor) noexcept
-    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept
+    cdef int64_t closed(self, const SafEntry *entry, bytes name, bytes reason) noexcept
     cdef int64_t advice(self, const SafEntry *advice) noexcept
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept
     cdef int64_t unfound(self, const SafEntry *reversal) noexcept

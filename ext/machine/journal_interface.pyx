@@ -37,11 +37,11 @@ cdef class Journal:
         """REVERSAL: from here on the switch owes the issuer this reversal."""
         return POSITION_FAILED
 
-    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *entry) noexcept:
         """ATTEMPT: the reversal is sent once more; ``attempts`` counts this one."""
         return POSITION_FAILED
 
-    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *entry, int reason) noexcept:
         """REVERSED: the issuer has acknowledged the reversal, or the advice."""
         return POSITION_FAILED
 
@@ -69,7 +69,7 @@ cdef class Journal:
         """LATE: the issuer answered after the request had ended, and approved a part of it, or, 0, all or nothing."""
         return POSITION_FAILED
 
-    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *entry, bytes name, bytes reason) noexcept:
         """CLOSED: an operator gives up a reversal, which the issuer has not acknowledged."""
         return POSITION_FAILED
 
@@ -93,17 +93,17 @@ cdef class JournalOff(Journal):
     cdef int64_t reversal(self, const SafEntry *reversal) noexcept:
         return self._count()
 
-    cdef int64_t attempt(self, const SafEntry *reversal) noexcept:
+    cdef int64_t attempt(self, const SafEntry *entry) noexcept:
         return self._count()
 
-    cdef int64_t reversed(self, const SafEntry *reversal, int reason) noexcept:
+    cdef int64_t reversed(self, const SafEntry *entry, int reason) noexcept:
         return self._count()
 
     cdef int64_t late(self, int64_t intent, int reason, const uint8_t *authorization_code,
                       int64_t approved_minor) noexcept:
         return self._count()
 
-    cdef int64_t closed(self, const SafEntry *reversal, bytes name, bytes reason) noexcept:
+    cdef int64_t closed(self, const SafEntry *entry, bytes name, bytes reason) noexcept:
         return self._count()
 
     cdef int64_t advice(self, const SafEntry *advice) noexcept:

@@ -156,7 +156,7 @@ cdef class SafStore:
     cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                         const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil
     cdef uint32_t asked(self, uint32_t terminal) noexcept nogil
-    cdef void _count(self, const SafEntry *reversal, int more) noexcept nogil
+    cdef void _count(self, const SafEntry *entry, int more) noexcept nogil
     cdef SafEntry *at(self, uint32_t number) noexcept nogil
     cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
     cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
@@ -164,7 +164,7 @@ cdef class SafStore:
     cdef uint32_t next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil
     cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil
     cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
-    cdef void _leave_issuer(self, SafQueue queue, const SafEntry *reversal) noexcept nogil
+    cdef void _leave_issuer(self, SafQueue queue, const SafEntry *entry) noexcept nogil
     cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil
     cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
     cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
@@ -179,5 +179,5 @@ cdef class SafStore:
     cdef void _unready(self, SafQueue queue, uint32_t number) noexcept nogil
     cdef void _call_due(self, SafQueue queue, SafList *waiting, int64_t now_ns) noexcept nogil
     cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil
-    cdef void _append(self, SafList *reversals, uint32_t number) noexcept nogil
-    cdef void _unlink(self, SafList *reversals, uint32_t number) noexcept nogil
+    cdef void _append(self, SafList *entries, uint32_t number) noexcept nogil
+    cdef void _unlink(self, SafList *entries, uint32_t number) noexcept nogil

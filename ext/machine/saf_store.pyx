@@ -150,10 +150,10 @@ cdef class SafStore:
         """How many advices, and reversals of what is not known here, are owed because this terminal asked for them."""
         return self.asked_by[terminal] if terminal < self._terminals else 0
 
-    cdef void _count(self, const SafEntry *reversal, int more) noexcept nogil:
-        if reversal.terminal < self._terminals:
-            ensure(more > 0 or self.asked_by[reversal.terminal] > 0, b"what a terminal asked for is counted")
-            self.asked_by[reversal.terminal] += <uint32_t>more
+    cdef void _count(self, const SafEntry *entry, int more) noexcept nogil:
+        if entry.terminal < self._terminals:
+            ensure(more > 0 or self.asked_by[entry.terminal] > 0, b"what a terminal asked for is counted")
+            self.asked_by[entry.terminal] += <uint32_t>more
 
     cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                         const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil:
@@ -164,17 +164,17 @@ cdef class SafStore:
             return SAF_NONE
         memcpy(copy, source, size)
         cdef uint32_t number = self._free
-        cdef SafEntry *reversal = &self._pool[number]
+        cdef SafEntry *entry = &self._pool[number]
         ensure(number < self.room and number <= self.top, b"an entry that is free lies within the store")
-        ensure(reversal.state == SAF_FREE and reversal.source == NULL, b"no entry of the store is given out twice")
-        self._free = number + 1 + reversal.next      # zeroed memory chains itself, as in the transaction pool
-        memset(reversal, 0, sizeof(SafEntry))
-        reversal.link = link
-        reversal.terminal = terminal
-        reversal.is_stranger = is_stranger
-        reversal.source = copy
-        reversal.source_size = size
-        reversal.stored_ns = now_ns
+        ensure(entry.state == SAF_FREE and entry.source == NULL, b"no entry of the store is given out twice")
+        self._free = number + 1 + entry.next      # zeroed memory chains itself, as in the transaction pool
+        memset(entry, 0, sizeof(SafEntry))
+        entry.link = link
+        entry.terminal = terminal
+        entry.is_stranger = is_stranger
+        entry.source = copy
+        entry.source_size = size
+        entry.stored_ns = now_ns
         self.in_use += 1
         if number >= self.top:
             self.top = number + 1
@@ -240,15 +240,15 @@ cdef class SafStore:
 
     cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil:
         """It has been sent."""
-        cdef SafEntry *reversal = &self._pool[number]
-        ensure(number < self.top and reversal.state == SAF_READY, b"only an entry that was ready is sent")
+        cdef SafEntry *entry = &self._pool[number]
+        ensure(number < self.top and entry.state == SAF_READY, b"only an entry that was ready is sent")
         ensure(queue.at_issuer < queue.window, b"a link's window bounds what is at its issuer")
         ensure(queue.at_issuer <= self.all_at_issuer, b"a link's share of what is at issuers is a part of all")
-        reversal.state = SAF_AT_ISSUER
-        reversal.attempts += 1
+        entry.state = SAF_AT_ISSUER
+        entry.attempts += 1
         queue.at_issuer += 1
         self.all_at_issuer += 1
-        queue.strangers_at_issuer += reversal.is_stranger
+        queue.strangers_at_issuer += entry.is_stranger
 
     cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil:
         """The attempt brought no acknowledgement: wait for the next one.
@@ -257,50 +257,50 @@ cdef class SafStore:
         What is due later than those behind it in the list holds them up by no more than that.
         """
         cdef int64_t pause_ns
-        cdef SafEntry *reversal = &self._pool[number]
-        cdef uint32_t level = reversal.attempts - 1 if reversal.attempts else 0
-        ensure(number < self.top and (reversal.state == SAF_AT_ISSUER or reversal.state == SAF_READY),
+        cdef SafEntry *entry = &self._pool[number]
+        cdef uint32_t level = entry.attempts - 1 if entry.attempts else 0
+        ensure(number < self.top and (entry.state == SAF_AT_ISSUER or entry.state == SAF_READY),
                b"only an attempt, or what was to be one, is followed by a pause")
         if level >= SAF_LEVELS:
             level = SAF_LEVELS - 1
-        if reversal.state == SAF_AT_ISSUER:
-            self._leave_issuer(queue, reversal)
-        reversal.state = SAF_PAUSED
-        reversal.level = <uint8_t>level
+        if entry.state == SAF_AT_ISSUER:
+            self._leave_issuer(queue, entry)
+        entry.state = SAF_PAUSED
+        entry.level = <uint8_t>level
         pause_ns = queue._pause_of(level)
-        reversal.due_ns = now_ns + pause_ns + <int64_t>(random % <uint64_t>(pause_ns // JITTER_PART + 1))
+        entry.due_ns = now_ns + pause_ns + <int64_t>(random % <uint64_t>(pause_ns // JITTER_PART + 1))
         self._append(&queue.paused[level], number)
 
-    cdef void _leave_issuer(self, SafQueue queue, const SafEntry *reversal) noexcept nogil:
+    cdef void _leave_issuer(self, SafQueue queue, const SafEntry *entry) noexcept nogil:
         ensure(queue.at_issuer > 0 and self.all_at_issuer > 0, b"what was at an issuer is counted")
-        ensure(queue.strangers_at_issuer >= reversal.is_stranger, b"a stranger that was at an issuer is counted")
+        ensure(queue.strangers_at_issuer >= entry.is_stranger, b"a stranger that was at an issuer is counted")
         queue.at_issuer -= 1
         self.all_at_issuer -= 1
-        queue.strangers_at_issuer -= reversal.is_stranger
+        queue.strangers_at_issuer -= entry.is_stranger
 
     cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Make one that is paused ready to be sent; whether it was paused."""
-        cdef SafEntry *reversal = &self._pool[number]
-        if reversal.state != SAF_PAUSED:
+        cdef SafEntry *entry = &self._pool[number]
+        if entry.state != SAF_PAUSED:
             return False
-        self._unlink(&queue.paused[reversal.level], number)
+        self._unlink(&queue.paused[entry.level], number)
         self._make_ready(queue, number)
         return True
 
     cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil:
         """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up. Those
         that are looked up rarely hold up none of the others."""
-        cdef SafEntry *reversal = &self._pool[number]
+        cdef SafEntry *entry = &self._pool[number]
         ensure(when >= 0 and when < SOUGHT_END, b"a look-up has one of the pauses")
-        if reversal.state == SAF_READY:
+        if entry.state == SAF_READY:
             self._unready(queue, number)
         else:
-            ensure(reversal.state == SAF_SOUGHT and reversal.inquiry != 0, b"only what was asked is sought again")
-        reversal.state = SAF_SOUGHT
-        reversal.inquiry = 0
-        reversal.level = <uint8_t>when
-        reversal.due_ns = now_ns + SOUGHT_PAUSES_NS[when]
-        self._append(&queue.sought[reversal.level], number)
+            ensure(entry.state == SAF_SOUGHT and entry.inquiry != 0, b"only what was asked is sought again")
+        entry.state = SAF_SOUGHT
+        entry.inquiry = 0
+        entry.level = <uint8_t>when
+        entry.due_ns = now_ns + SOUGHT_PAUSES_NS[when]
+        self._append(&queue.sought[entry.level], number)
 
     cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
         """The one whose original has to be looked up now; SAF_NONE when there is none.
@@ -354,18 +354,18 @@ cdef class SafStore:
 
     cdef void remove(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Close one that is not at the issuer and shall never be sent again."""
-        cdef SafEntry *reversal = &self._pool[number]
+        cdef SafEntry *entry = &self._pool[number]
         cdef uint32_t advice
-        ensure(number < self.top and reversal.state != SAF_FREE, b"only what is owed is removed")
-        if reversal.state == SAF_READY:
+        ensure(number < self.top and entry.state != SAF_FREE, b"only what is owed is removed")
+        if entry.state == SAF_READY:
             self._unready(queue, number)
-        elif reversal.state == SAF_PAUSED:
-            self._unlink(&queue.paused[reversal.level], number)
-        elif reversal.state == SAF_DEFERRED:
+        elif entry.state == SAF_PAUSED:
+            self._unlink(&queue.paused[entry.level], number)
+        elif entry.state == SAF_DEFERRED:
             self._unlink(&queue.deferred, number)
-        elif reversal.state == SAF_SOUGHT and reversal.inquiry == 0:
-            self._unlink(&queue.sought[reversal.level], number)
-        elif reversal.state == SAF_BEHIND:
+        elif entry.state == SAF_SOUGHT and entry.inquiry == 0:
+            self._unlink(&queue.sought[entry.level], number)
+        elif entry.state == SAF_BEHIND:
             for advice in range(self.top):
                 if self._pool[advice].state != SAF_FREE and self._pool[advice].follower == number + 1:
                     self._pool[advice].follower = 0
@@ -373,51 +373,51 @@ cdef class SafStore:
 
     cdef void close(self, SafQueue queue, uint32_t number) noexcept nogil:
         """It was acknowledged: nothing is owed any more, and what waited behind it is ready."""
-        cdef SafEntry *reversal = &self._pool[number]
-        ensure(number < self.top and reversal.state != SAF_FREE, b"no entry of the store is closed twice")
+        cdef SafEntry *entry = &self._pool[number]
+        ensure(number < self.top and entry.state != SAF_FREE, b"no entry of the store is closed twice")
         ensure(self.in_use > 0 and queue.depth > 0, b"an entry that is closed is counted")
-        if reversal.state == SAF_AT_ISSUER:
-            self._leave_issuer(queue, reversal)
-        if reversal.follower:
-            ensure(reversal.follower <= self.top and self._pool[reversal.follower - 1].state == SAF_BEHIND,
+        if entry.state == SAF_AT_ISSUER:
+            self._leave_issuer(queue, entry)
+        if entry.follower:
+            ensure(entry.follower <= self.top and self._pool[entry.follower - 1].state == SAF_BEHIND,
                    b"what follows an advice waits for it")
-            self._make_ready(queue, reversal.follower - 1)
-        self.referring.end(reversal.refers_to)
+            self._make_ready(queue, entry.follower - 1)
+        self.referring.end(entry.refers_to)
         queue.depth -= 1
-        if reversal.is_stranger:
+        if entry.is_stranger:
             ensure(queue.strangers > 0 and self.strangers > 0, b"a stranger that is closed is counted")
             queue.strangers -= 1
             self.strangers -= 1
-            self._count(reversal, -1)
-        if reversal.is_advice:
+            self._count(entry, -1)
+        if entry.is_advice:
             self._unchain(number)
             ensure(queue.advices > 0 and self.advices > 0, b"an advice that is closed is counted")
             queue.advices -= 1
             self.advices -= 1
-            self._count(reversal, -1)
-        free(reversal.source)
+            self._count(entry, -1)
+        free(entry.source)
         live.reversals -= 1
-        reversal.source = NULL
-        reversal.state = SAF_FREE
-        reversal.next = self._free - number - 1
+        entry.source = NULL
+        entry.state = SAF_FREE
+        entry.next = self._free - number - 1
         self._free = number
         self.in_use -= 1
 
     cdef void _make_ready(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Put one at the end of its terminal's lane."""
-        cdef SafEntry *reversal = &self._pool[number]
-        cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
-        cdef uint32_t lane = reversal.terminal % READY_LANES
-        ensure(reversal.state != SAF_READY and reversal.state != SAF_AT_ISSUER, b"only what waits becomes ready")
-        reversal.state = SAF_READY
+        cdef SafEntry *entry = &self._pool[number]
+        cdef ReadyLanes *lanes = &queue.strangers_ready if entry.is_stranger else &queue.ready
+        cdef uint32_t lane = entry.terminal % READY_LANES
+        ensure(entry.state != SAF_READY and entry.state != SAF_AT_ISSUER, b"only what waits becomes ready")
+        entry.state = SAF_READY
         self._append(&lanes.lane[lane], number)
         lanes.filled |= <uint32_t>1 << lane
 
     cdef void _unready(self, SafQueue queue, uint32_t number) noexcept nogil:
         """Take one that is ready out of its lane."""
-        cdef SafEntry *reversal = &self._pool[number]
-        cdef ReadyLanes *lanes = &queue.strangers_ready if reversal.is_stranger else &queue.ready
-        cdef uint32_t lane = reversal.terminal % READY_LANES
+        cdef SafEntry *entry = &self._pool[number]
+        cdef ReadyLanes *lanes = &queue.strangers_ready if entry.is_stranger else &queue.ready
+        cdef uint32_t lane = entry.terminal % READY_LANES
         ensure(lanes.filled >> lane & 1, b"a lane that has an entry is known as filled")
         self._unlink(&lanes.lane[lane], number)
         if lanes.lane[lane].head == SAF_NONE:
@@ -440,29 +440,29 @@ cdef class SafStore:
             lanes.filled &= ~(<uint32_t>1 << lane)
         return number
 
-    cdef void _append(self, SafList *reversals, uint32_t number) noexcept nogil:
+    cdef void _append(self, SafList *entries, uint32_t number) noexcept nogil:
         self._pool[number].next = SAF_NONE
-        self._pool[number].previous = reversals.tail
-        if reversals.tail == SAF_NONE:
-            ensure(reversals.head == SAF_NONE, b"a list of entries without an end is empty")
-            reversals.head = number
+        self._pool[number].previous = entries.tail
+        if entries.tail == SAF_NONE:
+            ensure(entries.head == SAF_NONE, b"a list of entries without an end is empty")
+            entries.head = number
         else:
-            ensure(self._pool[reversals.tail].next == SAF_NONE, b"no entry follows the end of its list")
-            self._pool[reversals.tail].next = number
-        reversals.tail = number
+            ensure(self._pool[entries.tail].next == SAF_NONE, b"no entry follows the end of its list")
+            self._pool[entries.tail].next = number
+        entries.tail = number
 
-    cdef void _unlink(self, SafList *reversals, uint32_t number) noexcept nogil:
+    cdef void _unlink(self, SafList *entries, uint32_t number) noexcept nogil:
         cdef uint32_t next = self._pool[number].next
         cdef uint32_t previous = self._pool[number].previous
         if previous == SAF_NONE:
-            ensure(reversals.head == number, b"an entry that none precedes is its list's first")
-            reversals.head = next
+            ensure(entries.head == number, b"an entry that none precedes is its list's first")
+            entries.head = next
         else:
             ensure(self._pool[previous].next == number, b"who precedes an entry points at it")
             self._pool[previous].next = next
         if next == SAF_NONE:
-            ensure(reversals.tail == number, b"an entry that none follows is its list's last")
-            reversals.tail = previous
+            ensure(entries.tail == number, b"an entry that none follows is its list's last")
+            entries.tail = previous
         else:
             ensure(self._pool[next].previous == number, b"who follows an entry points at it")
             self._pool[next].previous = previous

@@ -26,30 +26,30 @@ class NotOwed(Exception):  # noqa: N818
     """Nothing that is owed has this reference number; or it cannot be given up just now. The text says which."""
 
 
-cdef str name_of_state(Link link, const SafEntry *reversal):
-    if reversal.state == SAF_AT_ISSUER:
+cdef str name_of_state(Link link, const SafEntry *entry):
+    if entry.state == SAF_AT_ISSUER:
         return "in flight"
-    if reversal.state == SAF_BEHIND:
+    if entry.state == SAF_BEHIND:
         return "behind its advice"
-    if reversal.state == SAF_DEFERRED:
+    if entry.state == SAF_DEFERRED:
         return "behind what refers to it"
-    if reversal.unsendable:
+    if entry.unsendable:
         return "not composable"
-    if reversal.state == SAF_SOUGHT:
+    if entry.state == SAF_SOUGHT:
         return "original looked up"
     if link.state != LINK_UP:
         return "link down"
-    if reversal.state == SAF_PAUSED:
-        return "not found yet" if reversal.unfound else "paused"
+    if entry.state == SAF_PAUSED:
+        return "not found yet" if entry.unfound else "paused"
     return "waiting"
 
 
-cdef bint is_overdue(Link link, const SafEntry *reversal, int64_t now_ns) noexcept nogil:
+cdef bint is_overdue(Link link, const SafEntry *entry, int64_t now_ns) noexcept nogil:
     """Whether it is owed for longer than the link allows. What the issuer has looked for and did not find is not, as
     long as it is asked again only because the original may still be booked."""
-    if reversal.unfound and now_ns < reversal.bookable_until_ns:
+    if entry.unfound and now_ns < entry.bookable_until_ns:
         return False
-    return now_ns - reversal.stored_ns > link.saf.alert_ns
+    return now_ns - entry.stored_ns > link.saf.alert_ns
 
 
 cdef str text_of(State state, DialectTables tables, int field, int size):
@@ -58,37 +58,37 @@ cdef str text_of(State state, DialectTables tables, int field, int size):
     return text[:count].decode("ascii", "replace").strip() if count > 0 else None
 
 
-cdef dict describe_entry(State state, const SafEntry *reversal):
+cdef dict describe_entry(State state, const SafEntry *entry):
     """One entry of the store; its card number whole, for callers who mask it."""
-    cdef Link link = <Link>state.links[reversal.link]
+    cdef Link link = <Link>state.links[entry.link]
     cdef DialectTables tables = link.tables
-    cdef const RequestPart *request = <const RequestPart *>reversal.request
+    cdef const RequestPart *request = <const RequestPart *>entry.request
     cdef int64_t now_ns = state.calendar.now_ns
     cdef uint8_t pan[PAN_MAX + 1]
     cdef dict parts = {
-        "what": "advice" if reversal.is_advice else "reversal",
-        "rrn": reversal.rrn[:12].decode("ascii", "replace"),
+        "what": "advice" if entry.is_advice else "reversal",
+        "rrn": entry.rrn[:12].decode("ascii", "replace"),
         "link": link.name,
-        "state": name_of_state(link, reversal),
-        "age_seconds": (now_ns - reversal.stored_ns) / 1e9,
-        "attempts": reversal.attempts,
+        "state": name_of_state(link, entry),
+        "age_seconds": (now_ns - entry.stored_ns) / 1e9,
+        "attempts": entry.attempts,
         "next_attempt_seconds": None,
-        "not_found": reversal.unfound,
-        "unbooked": bool(reversal.is_unbooked),
-        "bookable_seconds": max(reversal.bookable_until_ns - now_ns, 0) / 1e9,
-        "overdue": is_overdue(link, reversal, now_ns),
-        "fault": f"field {fault_key(reversal.fault_field)}" if reversal.unsendable else None,
-        "cause": CAUSES.get(reversal.cause),
-        "stand_in": bool(reversal.stood_in),
-        "pan": reversal.pan[:reversal.pan_digits].decode("ascii", "replace"),
-        "position": reversal.position,
+        "not_found": entry.unfound,
+        "unbooked": bool(entry.is_unbooked),
+        "bookable_seconds": max(entry.bookable_until_ns - now_ns, 0) / 1e9,
+        "overdue": is_overdue(link, entry, now_ns),
+        "fault": f"field {fault_key(entry.fault_field)}" if entry.unsendable else None,
+        "cause": CAUSES.get(entry.cause),
+        "stand_in": bool(entry.stood_in),
+        "pan": entry.pan[:entry.pan_digits].decode("ascii", "replace"),
+        "position": entry.position,
         "terminal": None,
         "merchant": None,
         "amount_minor": None,
         "currency": None,
     }
-    if reversal.state == SAF_PAUSED and link.state == LINK_UP:
-        parts["next_attempt_seconds"] = max(reversal.due_ns - now_ns, 0) / 1e9
+    if entry.state == SAF_PAUSED and link.state == LINK_UP:
+        parts["next_attempt_seconds"] = max(entry.due_ns - now_ns, 0) / 1e9
     if request != NULL:
         unpack_digits(request.pan, request.pan_digits, pan)
         parts["pan"] = pan[:request.pan_digits].decode("ascii", "replace")
@@ -97,14 +97,24 @@ cdef dict describe_entry(State state, const SafEntry *reversal):
         parts["amount_minor"] = request.amount_minor
         parts["currency"] = request.currency
         return parts
-    if reversal.listener != NO_LISTENER:
-        tables = (<Listener>state.listeners[reversal.listener]).tables
-    if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
+    if entry.listener != NO_LISTENER:
+        tables = (<Listener>state.listeners[entry.listener]).tables
+    if scan_message(tables.spec, entry.source, entry.source_size, &state.sent, &state.fault) == 0:
         parts["terminal"] = text_of(state, tables, FIELD_TERMINAL, TERMINAL_BYTES)
         parts["merchant"] = text_of(state, tables, FIELD_MERCHANT, MERCHANT_BYTES)
         parts["amount_minor"] = max(read_number(tables.spec, &state.sent, FIELD_AMOUNT), 0)
         parts["currency"] = max(read_number(tables.spec, &state.sent, FIELD_CURRENCY), 0)
     return parts
+
+
+def _owed(State state, str link=None):
+    """Numbers of what is owed, to one link or to all."""
+    cdef uint32_t number
+    cdef const SafEntry *entry
+    for number in range(state.saf.top):
+        entry = state.saf.at(number)
+        if entry.state != SAF_FREE and (link is None or (<Link>state.links[entry.link]).name == link):
+            yield number
 
 
 def list_entries(State state not None, *, str link=None, str what=None, str rrn=None, bint overdue=False,
@@ -123,27 +133,19 @@ def list_entries(State state not None, *, str link=None, str what=None, str rrn=
         How many there are, and the oldest of them as dicts with whole card numbers.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.saf.in_use
-    cdef const SafEntry *reversal
+    cdef const SafEntry *entry
     cdef Link owner
     found = []
-    for number in range(state.saf.room):
-        if left == 0:
-            break
-        reversal = state.saf.at(number)
-        if reversal.state == SAF_FREE:
+    for number in _owed(state, link):
+        entry = state.saf.at(number)
+        owner = <Link>state.links[entry.link]
+        if what is not None and (what == "advice") != bool(entry.is_advice):
             continue
-        left -= 1
-        owner = <Link>state.links[reversal.link]
-        if link is not None and owner.name != link:
+        if overdue and not is_overdue(owner, entry, state.calendar.now_ns):
             continue
-        if what is not None and (what == "advice") != bool(reversal.is_advice):
+        if rrn is not None and entry.rrn[:12] != rrn.encode("ascii", "replace"):
             continue
-        if overdue and not is_overdue(owner, reversal, state.calendar.now_ns):
-            continue
-        if rrn is not None and reversal.rrn[:12] != rrn.encode("ascii", "replace"):
-            continue
-        found.append((reversal.stored_ns, number))
+        found.append((entry.stored_ns, number))
     oldest = heapq.nsmallest(most, found)
     return len(found), [describe_entry(state, state.saf.at(number)) for _, number in oldest]
 
@@ -158,23 +160,15 @@ cdef list numbers_of(State state, str rrn, str what, str link):
         NotOwed: there is none, or there are some on several links.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.saf.in_use
-    cdef const SafEntry *reversal
+    cdef const SafEntry *entry
     cdef Link owner
     cdef bytes wanted = rrn.encode("ascii", "replace")
     found = []
     links = set()
-    for number in range(state.saf.room):
-        if left == 0:
-            break
-        reversal = state.saf.at(number)
-        if reversal.state == SAF_FREE:
-            continue
-        left -= 1
-        owner = <Link>state.links[reversal.link]
-        if link is not None and owner.name != link:
-            continue
-        if reversal.rrn[:12] == wanted and bool(reversal.is_advice) == (what == "advice"):
+    for number in _owed(state, link):
+        entry = state.saf.at(number)
+        owner = <Link>state.links[entry.link]
+        if entry.rrn[:12] == wanted and bool(entry.is_advice) == (what == "advice"):
             found.append(number)
             links.add(owner.name)
     if not found:
@@ -201,25 +195,15 @@ def retry_entry(State state not None, *, str rrn=None, str what="reversal", str 
         NotOwed: there is no entry with this reference number, or there are some on several links.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.saf.in_use
     cdef int64_t hastened = 0
-    cdef const SafEntry *reversal
     cdef Link owner
     if rrn is not None:
-        for number in numbers_of(state, rrn, what, link):
-            owner = <Link>state.links[state.saf.at(number).link]
-            hastened += state.saf.hasten(owner.saf, number)
-        return hastened
-    for number in range(state.saf.room):
-        if left == 0:
-            break
-        reversal = state.saf.at(number)
-        if reversal.state == SAF_FREE:
-            continue
-        left -= 1
-        owner = <Link>state.links[reversal.link]
-        if owner.name == link:
-            hastened += state.saf.hasten(owner.saf, number)
+        numbers = numbers_of(state, rrn, what, link)
+    else:
+        numbers = [] if link is None else _owed(state, link)
+    for number in numbers:
+        owner = <Link>state.links[state.saf.at(number).link]
+        hastened += state.saf.hasten(owner.saf, number)
     return hastened
 
 
@@ -246,26 +230,26 @@ def close_entry(State state not None, *, str rrn not None, str name not None, st
     cdef uint32_t number, outcome
     cdef bytes name_text = name.encode()
     cdef bytes reason_text = reason.encode()
-    cdef SafEntry *reversal
+    cdef SafEntry *entry
     cdef Link owner
     cdef int64_t position
     if not 1 <= len(name_text) <= 255 or not 1 <= len(reason_text) <= 255:
         raise ValueError("an operator's name and a reason are required, of at most 255 bytes each")
     found = numbers_of(state, rrn, what, link)
     number = found[0]
-    reversal = state.saf.at(number)
-    owner = <Link>state.links[reversal.link]
+    entry = state.saf.at(number)
+    owner = <Link>state.links[entry.link]
     if len(found) > 1:
         raise NotOwed(f"{len(found)} {what}s with RRN {rrn} are owed to {owner.name}, and nothing tells them apart: "
                       "one can be closed when the others are acknowledged")
-    if reversal.state == SAF_AT_ISSUER:
+    if entry.state == SAF_AT_ISSUER:
         raise NotOwed(f"the {what} with RRN {rrn} is at the issuer just now, who may acknowledge it: try again later")
-    described = describe_entry(state, reversal)
-    position = state.journal.closed(reversal, name_text, reason_text)
+    described = describe_entry(state, entry)
+    position = state.journal.closed(entry, name_text, reason_text)
     if position == POSITION_FAILED:
         raise NotOwed("the journal cannot be written, so nothing is given up")
     state.inquiries.note_reference(position, ANY_ORIGINAL)
-    outcome = OUTCOME_NONE if reversal.is_advice else state.duplicates.begun_at(reversal.original)
+    outcome = OUTCOME_NONE if entry.is_advice else state.duplicates.begun_at(entry.original)
     if outcome != OUTCOME_NONE:
         state.duplicates.at(outcome).closed_by_operator = True
     drop_entry(state, number)
@@ -281,29 +265,23 @@ def note_overdue(State state not None):
         For each link, in order of their numbers: seconds, how many are overdue, and how many not composable.
     """
     cdef uint32_t number
-    cdef uint32_t left = state.saf.in_use
     cdef int64_t now_ns = state.calendar.now_ns
-    cdef SafEntry *reversal
+    cdef SafEntry *entry
     cdef Link link
     oldest = [0.0] * len(state.links)
     overdue = [0] * len(state.links)
     unsendable = [0] * len(state.links)
-    for number in range(state.saf.room):
-        if left == 0:
-            break
-        reversal = state.saf.at(number)
-        if reversal.state == SAF_FREE:
-            continue
-        left -= 1
-        link = <Link>state.links[reversal.link]
-        unsendable[link.number] += reversal.unsendable
-        oldest[link.number] = max(oldest[link.number], (now_ns - reversal.stored_ns) / 1e9)
-        if not is_overdue(link, reversal, now_ns):
+    for number in _owed(state):
+        entry = state.saf.at(number)
+        link = <Link>state.links[entry.link]
+        unsendable[link.number] += entry.unsendable
+        oldest[link.number] = max(oldest[link.number], (now_ns - entry.stored_ns) / 1e9)
+        if not is_overdue(link, entry, now_ns):
             continue
         overdue[link.number] += 1
-        if not reversal.raised:
-            reversal.raised = True
-            state.tell_of(NOTE_REVERSAL_OVERDUE, link.number, reversal.rrn, reversal.is_advice,
-                          (now_ns - reversal.stored_ns) // 1_000_000_000, reversal.attempts)
+        if not entry.raised:
+            entry.raised = True
+            state.tell_of(NOTE_REVERSAL_OVERDUE, link.number, entry.rrn, entry.is_advice,
+                          (now_ns - entry.stored_ns) // 1_000_000_000, entry.attempts)
     state.deliver_notes()
     return list(zip(oldest, overdue, unsendable))
