@@ -15,7 +15,7 @@ from switch.tables.routes cimport ROUTE_NONE, RouteTable
 from switch.wire.framing cimport Frame, FrameStream, Framing
 from switch.wire.scan cimport Fault, MessageIndex, fault_error, scan_message
 from switch.wire.spec cimport Spec
-from switch.wire.translate cimport Composer, Slots, fill_slot
+from switch.wire.translate cimport Composer, Slots, Sources, fill_slot, sources_of
 
 from switch.wire.slots import SLOTS
 
@@ -113,6 +113,7 @@ def compose(Composer composer not None, bytes request not None, dict slots not N
     """Compose one message from a request; its size in bytes."""
     cdef MessageIndex index
     cdef Slots values
+    cdef Sources sources
     cdef Fault fault
     cdef uint8_t out[COMPOSED_ROOM]
     cdef list kept = []       # the slots' texts, which are borrowed
@@ -125,9 +126,10 @@ def compose(Composer composer not None, bytes request not None, dict slots not N
         text = value.encode("ascii")
         kept.append(text)
         fill_slot(&values, SLOTS.index(name), text, <int>len(text))
+    sources = sources_of(&index, NULL, &values)
     with nogil:
         for _ in range(rounds):
-            size = composer.compose(&index, NULL, &values, out, sizeof(out), NULL, &fault)
+            size = composer.compose(&sources, out, sizeof(out), NULL, &fault)
     if size < 0:
         raise fault_error(&fault)
     return size

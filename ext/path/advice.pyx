@@ -33,7 +33,8 @@ from switch.wire.fields cimport (
 )
 from switch.wire.scan cimport FAULT_KIND_ABROAD, has_field, read_text
 from switch.wire.translate cimport (
-    SLOT_AUTHORIZATION_CODE, SLOT_PROCESSING_CODE, SLOT_RESPONSE_CODE, SLOT_STAND_IN, Composer, fill_slot,
+    SLOT_AUTHORIZATION_CODE, SLOT_PROCESSING_CODE, SLOT_RESPONSE_CODE, SLOT_STAND_IN, Composer, Sources, fill_slot,
+    sources_of,
 )
 
 cdef enum:
@@ -127,6 +128,7 @@ cdef int _compose_advice(State state, Listener listener, Link link, const Advice
     and ``state.authorization_code``."""
     cdef Composer composer = <Composer>link.advice_composers[listener.number]
     cdef LinkTexts texts
+    cdef Sources sources
     cdef int size
     fill_link_slots(state, listener, link, advice.told_as, advice.stan, &texts)
     if has_field(&state.request, FIELD_PROCESSING_CODE):
@@ -146,7 +148,8 @@ cdef int _compose_advice(State state, Listener listener, Link link, const Advice
         memset(state.authorization_code, 0, AUTHORIZATION_CODE_SIZE)
     if state.authorization_code[0]:
         fill_slot(&state.slots, SLOT_AUTHORIZATION_CODE, state.authorization_code, AUTHORIZATION_CODE_SIZE)
-    size = composer.compose(&state.request, NULL, &state.slots, state.aside, SCRATCH_BYTES, NULL, &state.fault)
+    sources = sources_of(&state.request, NULL, &state.slots)
+    size = composer.compose(&sources, state.aside, SCRATCH_BYTES, NULL, &state.fault)
     if size < 0:
         state.keep_fault(True)
         state.tell_fault(NOTE_ADVICE_NOT_COMPOSABLE, link.number)

@@ -25,7 +25,7 @@ from switch.saf.delivery cimport send_due
 from switch.tables.registry cimport TERMINAL_ID_MAX, Terminal
 from switch.wire.hexadecimal cimport hex_digit
 from switch.wire.scan cimport MessageIndex
-from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, fill_slot
+from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, Sources, fill_slot, sources_of
 
 
 # --- terminals ----------------------------------------------------------------------------------------------------
@@ -142,8 +142,9 @@ cdef int _send(State state, LinkChannel channel, Composer composer, const Messag
     told. ``answered`` and ``received`` are the message that it answers and the headers of that; NULL when we begin."""
     cdef Link link = channel.link
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
-    cdef int total = composer.compose(answered, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                                      &state.composed, &state.fault)
+    cdef Sources sources = sources_of(answered, NULL, &state.slots)
+    cdef int total = composer.compose(&sources, state.out + offset, SCRATCH_BYTES - offset, &state.composed,
+                                      &state.fault)
     if total > 0:
         total = frame_for_link(state, link, &state.composed, composer.mac_field, received)
     if total <= 0 or send_to_link(state, channel, <uint32_t>total, 0) != 0:

@@ -57,7 +57,7 @@ from switch.wire.scan cimport (
     FAULT_AMOUNT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field,
     read_number, scan_message,
 )
-from switch.wire.translate cimport Composer
+from switch.wire.translate cimport Composer, Sources, sources_of
 
 cdef enum:
     ANSWER_BYTES_MORE = 128   # in the answer and in the request as sent, above what the terminal's request has twice
@@ -464,6 +464,7 @@ cdef int _compose(State state, Listener listener, Link link, Composer composer, 
     cdef LinkTexts texts
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef int kind = state.inbound.kind
+    cdef Sources sources
     cdef int reason
     fill_link_slots(state, listener, link, kind, stan, &texts)
     if composer.marks_parts:
@@ -474,8 +475,8 @@ cdef int _compose(State state, Listener listener, Link link, Composer composer, 
             tell_field(state, NOTE_PIN_NOT_TRANSLATABLE, listener, FIELD_PIN,
                        FAULT_PIN if can_translate_pin(link, state.inbound.terminal) else FAULT_PIN_KEY)
             return reason
-    if composer.compose(&state.request, NULL, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                        &state.composed, &state.fault) < 0:
+    sources = sources_of(&state.request, NULL, &state.slots)
+    if composer.compose(&sources, state.out + offset, SCRATCH_BYTES - offset, &state.composed, &state.fault) < 0:
         state.keep_fault(True)
         state.tell_fault(NOTE_REQUEST_NOT_COMPOSABLE, link.number)
         return REASON_FORMAT_ERROR

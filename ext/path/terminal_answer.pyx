@@ -5,8 +5,8 @@ from libc.string cimport memset
 from switch.base.stats cimport stats_add
 from switch.crypto.mac cimport MAC_NONE
 from switch.dialect.authentication cimport seal_message
-from switch.dialect.reasons cimport REASON_APPROVED, REASON_TIMEOUT
 from switch.dialect.card_data cimport unkept_of_answer
+from switch.dialect.reasons cimport REASON_APPROVED, REASON_TIMEOUT
 from switch.dialect.tables cimport answer_mti, kind_traits
 from switch.machine.departure cimport send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_NONE
@@ -15,7 +15,7 @@ from switch.machine.meters cimport LIMIT_NUMBERS
 from switch.machine.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.wire.kept_copy cimport has_any_of, keep_copy
-from switch.wire.translate cimport SLOT_RESPONSE_CODE, SLOT_RRN, Composer, fill_slot
+from switch.wire.translate cimport SLOT_RESPONSE_CODE, SLOT_RRN, Composer, Sources, fill_slot, sources_of
 
 
 # --- composing --------------------------------------------------------------------------------------------------------
@@ -51,9 +51,10 @@ cdef int compose_answer(State state, Listener listener, object composer, const T
     cdef Composer compiled = <Composer>composer
     cdef uint32_t offset = <uint32_t>listener.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef uint64_t unkept[3]
+    cdef Sources sources = sources_of(&state.request, answer, &state.slots)
+    cdef int size
     state.set_mti(answer_mti(state.request.mti))
-    cdef int size = compiled.compose(&state.request, answer, &state.slots, state.out + offset, SCRATCH_BYTES - offset,
-                                     &state.composed, &state.fault)
+    size = compiled.compose(&sources, state.out + offset, SCRATCH_BYTES - offset, &state.composed, &state.fault)
     if size < 0:
         return size
     if compiled.mac_field and seal_message(state.macs, listener.tables, &terminal.mac_key, state.out + offset,

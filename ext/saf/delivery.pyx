@@ -6,8 +6,8 @@ from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.reasons cimport (
-    REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND,
-    REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT, takes_note,
+    REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_MAC_FAILED, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
+    REASON_TIMEOUT, takes_note,
 )
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, mti_class, repeat_mti
 from switch.machine.departure cimport frame_for_link, send_to_link
@@ -27,7 +27,7 @@ from switch.wire.spec cimport FIELD_TYPE
 from switch.wire.transcode cimport fail
 from switch.wire.translate cimport (
     SLOT_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA, SLOT_PAN, SLOT_RESPONSE_CODE, SLOT_RRN, SLOT_SAID_RRN, SLOT_STAN,
-    Composer, fill_slot,
+    Composer, Sources, fill_slot, sources_of,
 )
 
 cdef enum:
@@ -109,13 +109,15 @@ cdef int _compose(State state, Link link, const SafEntry *reversal, uint8_t *out
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, code_size)
     state.set_mti(repeat_mti(mti) if reversal.attempts else mti)
     mac_field[0] = composer.mac_field
-    return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
+    sources = sources_of(&state.sent, NULL, &state.slots)
+    return composer.compose(&sources, out, room, NULL, &state.fault)
 
 
 cdef int _compose_advice(State state, Link link, const SafEntry *advice, uint8_t *out, uint32_t room,
                          int *mac_field) noexcept:
     """The same of an advice: as it is kept, said again by its MTI after the first attempt."""
     cdef Composer composer = link.advice_attempt_composer
+    cdef Sources sources
     if scan_message(link.tables.spec, advice.source, advice.source_size, &state.sent, &state.fault) != 0:
         return -1
     if mti_class(state.sent.mti) == 0:
@@ -126,7 +128,8 @@ cdef int _compose_advice(State state, Link link, const SafEntry *advice, uint8_t
     # After a restart nobody knows whether one has left that was not written down.
     state.set_mti(repeat_mti(state.sent.mti) if advice.attempts or advice.resumed else state.sent.mti)
     mac_field[0] = composer.mac_field
-    return composer.compose(&state.sent, NULL, &state.slots, out, room, NULL, &state.fault)
+    sources = sources_of(&state.sent, NULL, &state.slots)
+    return composer.compose(&sources, out, room, NULL, &state.fault)
 
 
 cdef uint32_t _open_carrier(State state, Link link, uint32_t number, uint32_t match) noexcept:

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.wire.cursor cimport Writer
 from switch.wire.scan cimport Fault, MessageIndex
 from switch.wire.spec cimport FieldSpec, Spec
-from switch.wire.transcode cimport CompiledStep
+from switch.wire.transcode cimport FROM_ANSWER, FROM_REQUEST, CompiledStep
 
 cdef enum Slot:               # order of switch.wire.slots.SLOTS; a test compares the two
     SLOT_MTI                  # four digits
@@ -47,6 +47,19 @@ cdef struct SlotValue:
 cdef struct Slots:
     SlotValue value[SLOT_COUNT]
 
+cdef struct Sources:          # where the fields of a composed message come from
+    const MessageIndex *messages[2]   # the request, and the answer to it; NULL: fields that come from it are left out
+    const Slots *slots
+
+
+cdef inline Sources sources_of(const MessageIndex *request, const MessageIndex *answer,
+                               const Slots *slots) noexcept nogil:
+    cdef Sources sources
+    sources.messages[<int>FROM_REQUEST] = request
+    sources.messages[<int>FROM_ANSWER] = answer
+    sources.slots = slots
+    return sources
+
 
 cdef inline void fill_slot(Slots *slots, int slot, const uint8_t *text, int count) noexcept nogil:
     """Give a slot its text, which is borrowed until the message is composed."""
@@ -61,14 +74,13 @@ cdef class Composer:
     cdef readonly Spec request         # of the messages that compose() is given; None where no step needs it
     cdef readonly Spec answer
 
-    cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
-                     uint8_t *out, size_t room, MessageIndex *composed, Fault *fault) noexcept nogil
-    """Write the message; its size in bytes, or -1 with ``fault`` filled. ``request`` and ``answer`` may be NULL:
-    fields that come from them are left out. ``composed``, unless NULL, gets the index of what was written, but for
-    the counts. The MAC field, when there is one, is the last field, ends where the message
-    ends, and is filled with zeros (digits where it is text) whatever its slot holds. Positions in ``fault`` are those
-    of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the value
-    as ``available``."""
+    cdef int compose(self, const Sources *sources, uint8_t *out, size_t room, MessageIndex *composed,
+                     Fault *fault) noexcept nogil
+    """Write the message; its size in bytes, or -1 with ``fault`` filled. ``composed``, unless NULL, gets the
+    index of what was written, but for the counts. The MAC field, when there is one, is the last field, ends where the
+    message ends, and is filled with zeros (digits where it is text) whatever its slot holds. Positions in ``fault`` are
+    those of the composed message; FAULT_VALUE gives the largest (fixed: the only) length as ``needed`` and that of the
+    value as ``available``."""
 
     cdef uint64_t unkept[3]            # fields of what it writes that no copy may keep, as in switch.wire.kept_copy
     cdef readonly int mac_field        # 64 or 128; 0 when the composed message carries no MAC
@@ -85,7 +97,6 @@ cdef class Composer:
     cdef uint32_t _first_step[3]       # of fields from 2, from 66 and from 129 on
     cdef list _wires                   # keeps the bytes of PUT_WIRE alive
 
-    cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
-                       const Slots *slots) noexcept nogil
-    cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
-                        MessageIndex *composed, Writer *writer, Fault *fault) noexcept nogil
+    cdef bint _has_any(self, uint32_t first, uint32_t end, const Sources *sources) noexcept nogil
+    cdef int _put_steps(self, uint32_t first, uint32_t end, const Sources *sources, MessageIndex *composed,
+                        Writer *writer, Fault *fault) noexcept nogil

@@ -50,19 +50,18 @@ class Step(NamedTuple):
 
 # --- whole messages --------------------------------------------------------------------------------------------------
 
-cdef inline bint _is_present(const CompiledStep *step, const MessageIndex **messages,
-                             const Slots *slots) noexcept nogil:
+cdef inline bint _is_present(const CompiledStep *step, const Sources *sources) noexcept nogil:
     """Whether the message or slot that a step takes its value from has one."""
     cdef const MessageIndex *message
     if step.source <= FROM_ANSWER:
-        message = messages[step.source]
+        message = sources.messages[step.source]
         if message == NULL:
             return False
         if step.argument == FIELD_HEADER:
             return message.length[FIELD_HEADER] > 0
         return has_field(message, step.argument)
     if step.source == FROM_SLOT:
-        return slots.value[step.argument].count > 0
+        return sources.slots.value[step.argument].count > 0
     return True
 
 
@@ -103,16 +102,15 @@ cdef class Composer:
         free(self._steps)
         live.composers -= 1
 
-    cdef bint _has_any(self, uint32_t first, uint32_t end, const MessageIndex **messages,
-                       const Slots *slots) noexcept nogil:
+    cdef bint _has_any(self, uint32_t first, uint32_t end, const Sources *sources) noexcept nogil:
         cdef uint32_t i
         for i in range(first, end):
-            if _is_present(&self._steps[i], messages, slots):
+            if _is_present(&self._steps[i], sources):
                 return True
         return False
 
-    cdef int _put_steps(self, uint32_t first, uint32_t end, const MessageIndex **messages, const Slots *slots,
-                        MessageIndex *composed, Writer *writer, Fault *fault) noexcept nogil:
+    cdef int _put_steps(self, uint32_t first, uint32_t end, const Sources *sources, MessageIndex *composed,
+                        Writer *writer, Fault *fault) noexcept nogil:
         """Write the fields of a range of steps and index them; of several steps for a field the first that has a value.
 
         Fields that are forwarded whole, and stand together on both sides, are copied together.
@@ -128,13 +126,13 @@ cdef class Composer:
         cdef uint32_t i = first
         while i < end:
             step = &self._steps[i]
-            if not _is_present(step, messages, slots):
+            if not _is_present(step, sources):
                 i += 1
                 continue
             i = step.next
             start = <uint32_t>writer_size(writer) + step.target.length_width
             if step.operation == COPY_WHOLE:
-                message = messages[step.source]
+                message = sources.messages[step.source]
                 data = message.data + message.offset[step.argument] - step.target.length_width
                 size = message.length[step.argument] + step.target.length_width
                 if writer_reserve(writer, size, &at) < 0:
@@ -153,10 +151,10 @@ cdef class Composer:
                     memcpy(at, step.wire, step.wire_size)
                 else:
                     if step.source == FROM_SLOT:
-                        data = slots.value[step.argument].text
-                        size = count = slots.value[step.argument].count
+                        data = sources.slots.value[step.argument].text
+                        size = count = sources.slots.value[step.argument].count
                     else:
-                        message = messages[step.source]
+                        message = sources.messages[step.source]
                         data = message.data + message.offset[step.argument]
                         size = message.length[step.argument]
                         count = message.count[step.argument]
@@ -169,9 +167,8 @@ cdef class Composer:
         _copy_run(run_at, run, run_end)
         return 0
 
-    cdef int compose(self, const MessageIndex *request, const MessageIndex *answer, const Slots *slots,
-                     uint8_t *out, size_t room, MessageIndex *composed, Fault *fault) noexcept nogil:
-        cdef const MessageIndex *messages[2]
+    cdef int compose(self, const Sources *sources, uint8_t *out, size_t room, MessageIndex *composed,
+                     Fault *fault) noexcept nogil:
         cdef MessageIndex unwanted
         cdef SlotValue mti
         cdef uint8_t *at = NULL
@@ -179,8 +176,6 @@ cdef class Composer:
         cdef uint32_t bitmap_size
         cdef Writer writer
         cdef bint secondary, tertiary
-        messages[<int>FROM_REQUEST] = request
-        messages[<int>FROM_ANSWER] = answer
         fault.code = FAULT_NONE
         if composed == NULL:
             composed = &unwanted
@@ -189,11 +184,11 @@ cdef class Composer:
         writer_over(&writer, out, min(room, <size_t>COMPOSED_SIZE_MAX))
 
         if self._first_step[0]:
-            if not self._has_any(0, self._first_step[0], messages, slots):
+            if not self._has_any(0, self._first_step[0], sources):
                 return fail(fault, FAULT_VALUE, FIELD_HEADER, 0, 1, 0)
-            if self._put_steps(0, self._first_step[0], messages, slots, composed, &writer, fault) < 0:
+            if self._put_steps(0, self._first_step[0], sources, composed, &writer, fault) < 0:
                 return -1
-        mti = slots.value[<int>SLOT_MTI]
+        mti = sources.slots.value[<int>SLOT_MTI]
         if mti.count != MTI_DIGITS:
             return fail(fault, FAULT_TYPE_DIGITS, FIELD_TYPE, writer_size(&writer), MTI_DIGITS, mti.count)
         if writer_reserve(&writer, self._type_spec.fixed_bytes, &at) < 0:
@@ -201,8 +196,8 @@ cdef class Composer:
         if put_type(self._type_spec, mti.text, at) < 0:
             return fail(fault, FAULT_TYPE_DIGITS, FIELD_TYPE, <size_t>(at - out), MTI_DIGITS, mti.count)
 
-        tertiary = self._has_any(self._first_step[2], self._step_count, messages, slots)
-        secondary = tertiary or self._has_any(self._first_step[1], self._first_step[2], messages, slots)
+        tertiary = self._has_any(self._first_step[2], self._step_count, sources)
+        secondary = tertiary or self._has_any(self._first_step[1], self._first_step[2], sources)
         bitmap_size = self._bitmap_spec.fixed_bytes
         if secondary:
             bitmap_size += self._next_bitmap_spec.fixed_bytes
@@ -211,7 +206,7 @@ cdef class Composer:
         if writer_reserve(&writer, bitmap_size, &bitmap_at) < 0:
             return fail(fault, FAULT_ROOM, FIELD_BITMAP, writer_size(&writer), bitmap_size, writer.left)
 
-        if self._put_steps(self._first_step[0], self._step_count, messages, slots, composed, &writer, fault) < 0:
+        if self._put_steps(self._first_step[0], self._step_count, sources, composed, &writer, fault) < 0:
             return -1
         # The first bit of a bitmap says that another one follows.
         put_bitmap(self._bitmap_spec, reversed_bits(composed.present[0]) | (FIRST_BIT if secondary else 0), bitmap_at)
@@ -234,17 +229,15 @@ cdef class Composer:
         cdef bytearray out = bytearray(room)
         cdef list kept = []
         cdef int size
-        cdef const MessageIndex *request_given = NULL
-        cdef const MessageIndex *answer_given = NULL
+        cdef Sources sources = sources_of(NULL, NULL, &values)
         if request is not None:
             _index_message(self.request, request, &request_index, kept)
-            request_given = &request_index
+            sources.messages[<int>FROM_REQUEST] = &request_index
         if answer is not None:
             _index_message(self.answer, answer, &answer_index, kept)
-            answer_given = &answer_index
+            sources.messages[<int>FROM_ANSWER] = &answer_index
         _fill_slots(slots or {}, &values, kept)
-        size = self.compose(request_given, answer_given, &values, <uint8_t *>PyByteArray_AS_STRING(out), room, NULL,
-                            &fault)
+        size = self.compose(&sources, <uint8_t *>PyByteArray_AS_STRING(out), room, NULL, &fault)
         if size < 0:
             raise fault_error(&fault)
         return bytes(out[:size])
