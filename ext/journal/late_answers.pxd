@@ -7,6 +7,7 @@ before, nothing but the LATE tells of the charge: the next start owes it.
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from switch.base.position_table cimport PositionTable
 from switch.journal.records cimport Record
+from switch.machine.handles cimport OutcomeHandle
 
 cdef struct KeptRecord:       # a record that may still be needed, with its bytes behind it
     int type
@@ -20,7 +21,7 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     bint is_unbooked          # a REVERSAL of an approval of which its issuer has not taken note
     bint is_covered           # an INTENT whose REVERSAL is there
     bint is_told              # an ADVICE whose OUTCOME is there
-    uint32_t outcome          # of an ADVICE: its entry of the duplicate window, counted from 1; 0: none
+    OutcomeHandle outcome     # of an ADVICE: its entry of the duplicate window, or OUTCOME_NONE
     uint32_t outcome_serial
     int64_t original          # of a REVERSAL: the INTENT that it takes back; 0: not known
     int64_t owed              # of an INTENT: the REVERSAL of it that has not ended; 0: none

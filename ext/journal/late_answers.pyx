@@ -10,6 +10,7 @@ from switch.dialect.kinds cimport KIND_COUNT
 from switch.dialect.reasons cimport REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT
 from switch.dialect.tables cimport kind_traits
 from switch.journal.records cimport RECORD_REVERSAL, REVERSAL_APPROVED, REVERSAL_UNBOOKED, read_record
+from switch.machine.handles cimport OUTCOME_NONE
 
 cdef enum:
     SLACK_NS = 10_000_000_000         # what writes a LATE looks at the time now and then
@@ -22,6 +23,7 @@ cdef KeptRecord *keep_record(const Record *record) except NULL:
     memset(kept, 0, sizeof(KeptRecord))
     kept.type = record.head.type
     kept.size = record.head.size
+    kept.outcome = OUTCOME_NONE
     if record.head.type == RECORD_REVERSAL:
         kept.attempts = record.reversal.attempts
         kept.original = record.reversal.original

@@ -18,6 +18,7 @@ from switch.journal.restored_outcomes cimport WindowFiller
 from switch.journal.segment cimport SegmentWriter
 from switch.journal.upkeep cimport names_of
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
+from switch.machine.handles cimport HandleSlot, handle_in, slot_of
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
@@ -181,8 +182,9 @@ cdef class Recovery(Visitor):
         cdef KeptRecord *reversal = <KeptRecord *>self._reversals.get(self._originals.get(end.original))
         if reversal != NULL:
             reversal.is_unbooked = False
-        if advice != NULL and advice.outcome and self.state.duplicates.holds(advice.outcome - 1, advice.outcome_serial):
-            self.state.duplicates.at(advice.outcome - 1).unbooked = False
+        if (advice != NULL and advice.outcome != OUTCOME_NONE
+                and self.state.duplicates.holds(advice.outcome, advice.outcome_serial)):
+            self.state.duplicates.at(advice.outcome).unbooked = False
 
     cdef int _number(self, list numbers, int number) except -2:
         return numbers[number] if 0 <= number < len(numbers) else ABSENT
@@ -213,11 +215,11 @@ cdef class Recovery(Visitor):
         if kept != NULL:
             kept.is_told = True
             if read_record(<uint8_t *>kept + sizeof(KeptRecord), kept.size, &advice) > 0:
-                kept.outcome = 1 + self._window.remember(record, &advice.request, kept.listener, kept.link,
-                                                         advice.message, advice.message_size, self._record_ns)
-                if kept.outcome:
-                    self.state.duplicates.at(kept.outcome - 1).unbooked = True
-                    kept.outcome_serial = self.state.duplicates.at(kept.outcome - 1).serial
+                kept.outcome = self._window.remember(record, &advice.request, kept.listener, kept.link,
+                                                     advice.message, advice.message_size, self._record_ns)
+                if kept.outcome != OUTCOME_NONE:
+                    self.state.duplicates.at(kept.outcome).unbooked = True
+                    kept.outcome_serial = self.state.duplicates.at(kept.outcome).serial
             return 0
         kept = <KeptRecord *>self._intents.pop(record.outcome.intent)
         if kept == NULL:
@@ -395,7 +397,7 @@ cdef class Recovery(Visitor):
             self.state.saf.seek(link.saf, number, self.state.calendar.now_ns, SOUGHT_NOW)
         behind = self._advices.get(reversal.original) if reversal.original else 0
         if behind:
-            self.state.saf.follow(link.saf, number, <uint32_t>(behind - 1))
+            self.state.saf.follow(link.saf, number, handle_in(<HandleSlot>behind))
         self.resumed += 1
         return 0
 
@@ -434,17 +436,17 @@ cdef class Recovery(Visitor):
         memcpy(advice.rrn, record.advice.rrn, sizeof(advice.rrn))
         memcpy(advice.authorization_code, record.advice.authorization_code, sizeof(advice.authorization_code))
         link.hold_stan(advice.stan)
-        self._advices.put(advice.original, number + 1)
+        self._advices.put(advice.original, slot_of(number))
         if advice.stood_in:
             advice.kind = kind_traits(record.request.kind).told_as
             if link.stand_in is not None:
                 unpack_digits(record.request.pan, record.request.pan_digits, pan)
                 link.stand_in.count(record.request.currency, record.request.amount_minor, pan,
                                     record.request.pan_digits, False, stored_ns)
-        if kept.outcome and state.duplicates.holds(kept.outcome - 1, kept.outcome_serial):
-            entry = state.duplicates.at(kept.outcome - 1)
-            entry.advice = number + 1
-            advice.outcome = kept.outcome - 1
+        if kept.outcome != OUTCOME_NONE and state.duplicates.holds(kept.outcome, kept.outcome_serial):
+            entry = state.duplicates.at(kept.outcome)
+            entry.advice_entry = number
+            advice.outcome = kept.outcome
             advice.outcome_serial = kept.outcome_serial
         self.resumed += 1
         return 0

@@ -1,12 +1,12 @@
 """The duplicate window: what became of each natural key, so that no request is forwarded twice."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.machine.handles cimport OUTCOME_NONE, HandleSlot, OutcomeHandle, SafHandle, TransactionHandle
 from switch.machine.open_references cimport OpenReferences
 from switch.machine.transaction cimport NaturalKey
 from switch.wire.fields cimport PAN_MAX
 
 cdef enum:
-    OUTCOME_NONE = 0xFFFFFFFF
     PLACE_BYTES = 512         # of stored messages in one place; an outcome with more of them takes several
 
 cdef enum Admission:
@@ -33,13 +33,13 @@ cdef struct Outcome:
     uint64_t stored_at        # position in the ring of stored bytes
     uint32_t answer_size
     uint32_t places           # taken; none when it is brief
-    uint32_t next_same_hash
-    uint32_t next             # of its list, finished after it
-    uint32_t previous
-    uint32_t next_own         # brief: its terminal's, finished after it; the newest one's is the oldest
+    OutcomeHandle next_same_hash
+    OutcomeHandle next        # of its list, finished after it
+    OutcomeHandle previous
+    OutcomeHandle next_own    # brief: its terminal's, finished after it; the newest one's is the oldest
     uint32_t own_count        # brief, the newest of its terminal: how many these are
     uint32_t serial           # tells a reused entry from the outcome that it held before
-    uint32_t transaction      # while in flight
+    TransactionHandle transaction     # while in flight
     uint16_t link             # that approved it
     uint16_t listener         # in whose dialect the answer is stored; NO_LISTENER: one that is no more, and none is
     uint16_t currency         # ISO 4217, numeric; 0: the request named none
@@ -63,7 +63,7 @@ cdef struct Outcome:
     uint8_t code[4]           # by which it declined, as its answer says it beside the reason; zeros: none
     uint32_t queued           # frames that tell the approval and have not left: it is kept until one of them has
     uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
-    uint32_t advice           # what tells its issuer of it: entry of the store plus 1, if still owed; 0: none
+    SafHandle advice_entry    # what tells its issuer of it, if that is still owed; or SAF_NONE
 
 
 cdef enum Ties:               # to an approval, of what refers to it, or is counted because of it
@@ -73,8 +73,8 @@ cdef enum Ties:               # to an approval, of what refers to it, or is coun
 
 
 cdef struct OutcomeList:      # finished outcomes, oldest first
-    uint32_t head
-    uint32_t tail
+    OutcomeHandle head
+    OutcomeHandle tail
     uint32_t count
 
 
@@ -83,12 +83,12 @@ cdef class DuplicateWindow:
     left, or a terminal holds its share, nothing new is admitted. What the switch refused by itself has room of its own,
     in which the oldest make room, a terminal's own ones first."""
     cdef Outcome *_entries
-    cdef uint32_t *_buckets
+    cdef OutcomeHandle *_buckets
     cdef uint32_t _bucket_mask
     cdef OutcomeList _kept
     cdef OutcomeList _brief
     cdef uint32_t *_held              # by terminal: places
-    cdef uint32_t *_newest_brief      # by terminal: entry, counted from 1
+    cdef HandleSlot *_newest_brief    # by terminal
     cdef uint32_t _free
     cdef uint32_t _untouched          # from this entry on none was ever used
     cdef uint32_t _entry_count
@@ -97,7 +97,7 @@ cdef class DuplicateWindow:
     cdef uint64_t _stored_room
     cdef uint64_t _stored_end        # position after the newest; positions never wrap, offsets do
     cdef uint64_t _secret[2]
-    cdef OpenReferences referring     # what issuers are asked, by what it refers to
+    cdef OpenReferences referring             # what issuers are asked, by what it refers to
     cdef readonly uint32_t room               # places
     cdef readonly uint32_t held               # of them, taken
     cdef readonly uint32_t brief_room
@@ -105,50 +105,50 @@ cdef class DuplicateWindow:
     cdef readonly uint32_t brief_open         # brief ones that are in flight
     cdef readonly uint32_t share_percent      # of the places that are free, for one terminal
     cdef readonly uint32_t in_use             # outcomes, brief ones included
-    cdef readonly uint32_t untold     # approvals that wait to leave to their terminals
+    cdef readonly uint32_t untold             # approvals that wait to leave to their terminals
     cdef readonly int64_t age_max_ns
     cdef readonly uint64_t forgotten_early     # outcomes that a recovery found no place for
     cdef readonly uint64_t brief_forgotten_early       # brief ones that made room before their time
 
-    cdef uint32_t find(self, const NaturalKey *key) noexcept nogil
-    cdef uint32_t find_like(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
-                            int64_t amount_minor) noexcept nogil
-    cdef uint32_t first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
+    cdef OutcomeHandle find(self, const NaturalKey *key) noexcept nogil
+    cdef OutcomeHandle find_like(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
+                                 int64_t amount_minor) noexcept nogil
+    cdef OutcomeHandle first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
     cdef uint32_t touched(self) noexcept nogil
     cdef int admits(self, uint32_t terminal, uint64_t size) noexcept nogil
-    cdef uint32_t open(self, const NaturalKey *key, uint64_t size) noexcept nogil
-    cdef uint32_t open_brief(self, const NaturalKey *key) noexcept nogil
-    cdef uint32_t reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil
-    cdef Outcome *at(self, uint32_t number) noexcept nogil
-    cdef bint has_room(self, uint32_t number, uint64_t size) noexcept nogil
-    cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
+    cdef OutcomeHandle open(self, const NaturalKey *key, uint64_t size) noexcept nogil
+    cdef OutcomeHandle open_brief(self, const NaturalKey *key) noexcept nogil
+    cdef OutcomeHandle reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil
+    cdef Outcome *at(self, OutcomeHandle number) noexcept nogil
+    cdef bint has_room(self, OutcomeHandle number, uint64_t size) noexcept nogil
+    cdef int finish(self, OutcomeHandle number, const uint8_t *answer, uint32_t answer_size,
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil
-    cdef void finish_without_answer(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil
-    cdef void finish_brief(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil
-    cdef const uint8_t *answer(self, uint32_t number) noexcept nogil
-    cdef const uint8_t *sent(self, uint32_t number) noexcept nogil
-    cdef void forget(self, uint32_t number) noexcept nogil
-    cdef void note_asked(self, uint32_t number) noexcept nogil
+    cdef void finish_without_answer(self, OutcomeHandle number, int reason, int64_t now_ns) noexcept nogil
+    cdef void finish_brief(self, OutcomeHandle number, int reason, int64_t now_ns) noexcept nogil
+    cdef const uint8_t *answer(self, OutcomeHandle number) noexcept nogil
+    cdef const uint8_t *sent(self, OutcomeHandle number) noexcept nogil
+    cdef void forget(self, OutcomeHandle number) noexcept nogil
+    cdef void note_asked(self, OutcomeHandle number) noexcept nogil
     cdef void _note_end(self, Outcome *entry) noexcept nogil
-    cdef uint32_t will_tell(self, uint32_t number) noexcept nogil
-    cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil
-    cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil
-    cdef bint fail_to_tell(self, uint32_t number) noexcept nogil
-    cdef int ties(self, uint32_t number) noexcept nogil
+    cdef uint32_t will_tell(self, OutcomeHandle number) noexcept nogil
+    cdef bint holds(self, OutcomeHandle number, uint32_t serial) noexcept nogil
+    cdef void tell(self, OutcomeHandle number, uint32_t serial) noexcept nogil
+    cdef bint fail_to_tell(self, OutcomeHandle number) noexcept nogil
+    cdef int ties(self, OutcomeHandle number) noexcept nogil
     cdef int _references(self, int64_t position, int64_t but, uint32_t after) noexcept nogil
-    cdef uint32_t begun_at(self, int64_t position) noexcept nogil
+    cdef OutcomeHandle begun_at(self, int64_t position) noexcept nogil
     cdef void expire(self, int64_t now_ns) noexcept nogil
     cdef void shift(self, int64_t by_ns) noexcept nogil
     cdef void _shift(self, const OutcomeList *finished, int64_t by_ns) noexcept nogil
     cdef uint64_t _start_of(self, uint64_t size) noexcept nogil
-    cdef uint32_t _take(self, const NaturalKey *key) noexcept nogil
+    cdef OutcomeHandle _take(self, const NaturalKey *key) noexcept nogil
     cdef void _hold(self, Outcome *entry, uint32_t places) noexcept nogil
     cdef bint _forget_oldest(self) noexcept nogil
     cdef void _make_room_for_brief(self, uint32_t terminal) noexcept nogil
-    cdef void _forget_brief(self, uint32_t number) noexcept nogil
-    cdef void _finish(self, uint32_t number, OutcomeList *finished, int64_t now_ns) noexcept nogil
-    cdef void _remove(self, OutcomeList *finished, uint32_t number) noexcept nogil
-    cdef void _unlink(self, uint32_t number) noexcept nogil
+    cdef void _forget_brief(self, OutcomeHandle number) noexcept nogil
+    cdef void _finish(self, OutcomeHandle number, OutcomeList *finished, int64_t now_ns) noexcept nogil
+    cdef void _remove(self, OutcomeList *finished, OutcomeHandle number) noexcept nogil
+    cdef void _unlink(self, OutcomeHandle number) noexcept nogil
     cdef uint32_t _bucket(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil
 
 

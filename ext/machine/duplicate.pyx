@@ -6,7 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 from switch.base.invariant cimport ensure
-from switch.machine.transaction cimport TRANSACTION_NONE
+from switch.machine.handles cimport SAF_NONE, TRANSACTION_NONE, handle_in, slot_of
 
 
 cdef enum:
@@ -47,14 +47,14 @@ cdef class DuplicateWindow:
             buckets *= 2
         self._stored_room = <uint64_t>room * PLACE_BYTES + STORED_SPARE_BYTES
         self._entries = <Outcome *>calloc(entries, sizeof(Outcome))
-        self._buckets = <uint32_t *>malloc(<size_t>buckets * sizeof(uint32_t))
+        self._buckets = <OutcomeHandle *>malloc(<size_t>buckets * sizeof(OutcomeHandle))
         self._stored = <uint8_t *>malloc(self._stored_room)
         self._held = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
-        self._newest_brief = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
+        self._newest_brief = <HandleSlot *>calloc(max(terminals, <uint32_t>1), sizeof(HandleSlot))
         if (self._entries == NULL or self._buckets == NULL or self._stored == NULL or self._held == NULL
                 or self._newest_brief == NULL):
             raise MemoryError
-        memset(self._buckets, 0xFF, <size_t>buckets * sizeof(uint32_t))
+        memset(self._buckets, 0xFF, <size_t>buckets * sizeof(OutcomeHandle))
         self._bucket_mask = buckets - 1
         self._entry_count = <uint32_t>entries
         self._kept.head = self._kept.tail = self._brief.head = self._brief.tail = OUTCOME_NONE
@@ -88,9 +88,9 @@ cdef class DuplicateWindow:
         mixed = (mixed ^ (mixed >> 29)) * <uint64_t>0x9E3779B97F4A7C15
         return <uint32_t>(mixed >> 32) & self._bucket_mask
 
-    cdef uint32_t find(self, const NaturalKey *key) noexcept nogil:
+    cdef OutcomeHandle find(self, const NaturalKey *key) noexcept nogil:
         """The outcome of exactly this natural key, or OUTCOME_NONE."""
-        cdef uint32_t number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
+        cdef OutcomeHandle number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
         cdef Outcome *entry
         while number != OUTCOME_NONE:
             entry = &self._entries[number]
@@ -100,11 +100,11 @@ cdef class DuplicateWindow:
             number = entry.next_same_hash
         return OUTCOME_NONE
 
-    cdef uint32_t find_like(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
-                            int64_t amount_minor) noexcept nogil:
+    cdef OutcomeHandle find_like(self, const NaturalKey *key, int64_t named_at, const uint8_t *pan, int pan_digits,
+                                 int64_t amount_minor) noexcept nogil:
         """The newest outcome of the key's terminal, STAN and MTI class that differs in none of moment (``named_at``),
         card (``pan``) and amount, as far as both sides know them; OUTCOME_NONE when there is none."""
-        cdef uint32_t number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
+        cdef OutcomeHandle number = self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
         cdef Outcome *entry
         while number != OUTCOME_NONE:
             entry = &self._entries[number]
@@ -118,7 +118,7 @@ cdef class DuplicateWindow:
             number = entry.next_same_hash
         return OUTCOME_NONE
 
-    cdef uint32_t first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
+    cdef OutcomeHandle first_of(self, uint32_t terminal, uint32_t stan, uint32_t message_class) noexcept nogil:
         """The newest of the outcomes, chained by ``next_same_hash``, among which are all of such a request;
         OUTCOME_NONE when there is none."""
         return self._buckets[self._bucket(terminal, stan, message_class)]
@@ -142,30 +142,30 @@ cdef class DuplicateWindow:
             return ADMISSION_SHARE
         return ADMITTED
 
-    cdef uint32_t open(self, const NaturalKey *key, uint64_t size) noexcept nogil:
+    cdef OutcomeHandle open(self, const NaturalKey *key, uint64_t size) noexcept nogil:
         """A new outcome in flight; OUTCOME_NONE when it is not admitted."""
-        cdef uint32_t number
+        cdef OutcomeHandle number
         if self.admits(key.terminal, size) != ADMITTED:
             return OUTCOME_NONE
         number = self._take(key)
         self._hold(&self._entries[number], places_for(size))
         return number
 
-    cdef uint32_t open_brief(self, const NaturalKey *key) noexcept nogil:
+    cdef OutcomeHandle open_brief(self, const NaturalKey *key) noexcept nogil:
         """A new outcome that no issuer has a part in: old ones of its terminal go first. There is room for it where
         ``brief_open`` is at most ``brief_room``."""
-        cdef uint32_t number
+        cdef OutcomeHandle number
         self._make_room_for_brief(key.terminal)
         number = self._take(key)
         self._entries[number].brief = True
         self.brief_open += 1
         return number
 
-    cdef uint32_t reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil:
+    cdef OutcomeHandle reopen(self, const NaturalKey *key, uint64_t size) noexcept nogil:
         """An outcome of before a restart: where no place is free the oldest makes room, which is counted; OUTCOME_NONE
         when all the room together is too small."""
         cdef uint64_t places = places_for(size)
-        cdef uint32_t number
+        cdef OutcomeHandle number
         while places > self.room - self.held:
             if not self._forget_oldest():
                 return OUTCOME_NONE
@@ -174,9 +174,9 @@ cdef class DuplicateWindow:
         self._hold(&self._entries[number], <uint32_t>places)
         return number
 
-    cdef uint32_t _take(self, const NaturalKey *key) noexcept nogil:
+    cdef OutcomeHandle _take(self, const NaturalKey *key) noexcept nogil:
         """An entry for a key, in no list yet."""
-        cdef uint32_t number = self._free
+        cdef OutcomeHandle number = self._free
         cdef Outcome *entry = &self._entries[number]
         # As in the transaction pool: zeroed memory chains itself, each free entry to its neighbour. An entry that was
         # never used is not read before it is written: that would fault twice, and the second time interrupt all
@@ -194,6 +194,7 @@ cdef class DuplicateWindow:
         entry.key = key[0]
         entry.state = OUTCOME_IN_FLIGHT
         entry.transaction = TRANSACTION_NONE
+        entry.advice_entry = SAF_NONE
         cdef uint32_t bucket = self._bucket(key.terminal, key.stan, key.message_class)
         entry.next_same_hash = self._buckets[bucket]
         self._buckets[bucket] = number
@@ -207,11 +208,11 @@ cdef class DuplicateWindow:
         self._held[entry.key.terminal] += places - entry.places
         entry.places = places
 
-    cdef Outcome *at(self, uint32_t number) noexcept nogil:
+    cdef Outcome *at(self, OutcomeHandle number) noexcept nogil:
         ensure(number < self._untouched, b"an outcome's number is of one that was given out")
         return &self._entries[number]
 
-    cdef bint has_room(self, uint32_t number, uint64_t size) noexcept nogil:
+    cdef bint has_room(self, OutcomeHandle number, uint64_t size) noexcept nogil:
         """Whether so many bytes can be stored with an outcome that was opened."""
         cdef uint64_t places = places_for(size)
         cdef uint64_t end
@@ -220,7 +221,7 @@ cdef class DuplicateWindow:
         end = self._start_of(size) + size
         return self._kept.count == 0 or end - self._entries[self._kept.head].stored_at <= self._stored_room
 
-    cdef int finish(self, uint32_t number, const uint8_t *answer, uint32_t answer_size,
+    cdef int finish(self, OutcomeHandle number, const uint8_t *answer, uint32_t answer_size,
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil:
         """Store the answer of an outcome, and for an approved one the request as its link got it (``sent``).
 
@@ -250,7 +251,7 @@ cdef class DuplicateWindow:
             return self._stored_end + self._stored_room - offset
         return self._stored_end
 
-    cdef void finish_without_answer(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil:
+    cdef void finish_without_answer(self, OutcomeHandle number, int reason, int64_t now_ns) noexcept nogil:
         """Finish an outcome whose answer cannot be stored: a repeat of it is known as one, and is told the reason."""
         ensure(not self._entries[number].brief, b"an outcome that an issuer has a part in is not brief")
         self._entries[number].reason = <uint8_t>reason
@@ -258,11 +259,11 @@ cdef class DuplicateWindow:
         self._hold(&self._entries[number], 1)
         self._finish(number, &self._kept, now_ns)
 
-    cdef void finish_brief(self, uint32_t number, int reason, int64_t now_ns) noexcept nogil:
+    cdef void finish_brief(self, OutcomeHandle number, int reason, int64_t now_ns) noexcept nogil:
         """Finish an outcome that no issuer had a part in: it gives its places back, and is one of the brief ones."""
         cdef Outcome *entry = &self._entries[number]
         cdef Outcome *newest
-        cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
+        cdef HandleSlot *place = &self._newest_brief[entry.key.terminal]
         if entry.brief:
             ensure(self.brief_open > 0, b"a brief outcome that is open is counted")
             self.brief_open -= 1
@@ -275,29 +276,29 @@ cdef class DuplicateWindow:
             entry.next_own = number
             entry.own_count = 1
         else:
-            newest = &self._entries[place[0] - 1]
+            newest = &self._entries[handle_in(place[0])]
             entry.next_own = newest.next_own
             newest.next_own = number
             entry.own_count = newest.own_count + 1
-        place[0] = number + 1
+        place[0] = slot_of(number)
         self._finish(number, &self._brief, now_ns)
 
     cdef void _make_room_for_brief(self, uint32_t terminal) noexcept nogil:
         """Forget the terminal's oldest brief outcome if it has its share of them, else the oldest of all if there are
         as many as there may be, those in flight included."""
-        cdef uint32_t newest = self._newest_brief[terminal]
-        if newest and self._entries[newest - 1].own_count >= self.brief_share:
-            self._forget_brief(self._entries[newest - 1].next_own)
+        cdef OutcomeHandle newest = handle_in(self._newest_brief[terminal])
+        if newest != OUTCOME_NONE and self._entries[newest].own_count >= self.brief_share:
+            self._forget_brief(self._entries[newest].next_own)
             self.brief_forgotten_early += 1
         while self._brief.count and self._brief.count + self.brief_open >= self.brief_room:
             self._forget_brief(self._brief.head)
             self.brief_forgotten_early += 1
 
-    cdef void _forget_brief(self, uint32_t number) noexcept nogil:
+    cdef void _forget_brief(self, OutcomeHandle number) noexcept nogil:
         """Forget a brief outcome that is the oldest of its terminal."""
         cdef Outcome *entry = &self._entries[number]
-        cdef uint32_t *place = &self._newest_brief[entry.key.terminal]
-        cdef Outcome *newest = &self._entries[place[0] - 1]
+        cdef HandleSlot *place = &self._newest_brief[entry.key.terminal]
+        cdef Outcome *newest = &self._entries[handle_in(place[0])]
         ensure(place[0] != 0 and entry.brief, b"a brief outcome is its terminal's")
         ensure(newest.next_own == number and newest.own_count > 0, b"the oldest of a terminal is forgotten first")
         if newest.own_count == 1:
@@ -308,7 +309,7 @@ cdef class DuplicateWindow:
         self._remove(&self._brief, number)
         self._unlink(number)
 
-    cdef void note_asked(self, uint32_t number) noexcept nogil:
+    cdef void note_asked(self, OutcomeHandle number) noexcept nogil:
         """An issuer is asked: until this has ended, its original is not taken back."""
         ensure(self._entries[number].state == OUTCOME_IN_FLIGHT and not self._entries[number].is_counted,
                b"an issuer is asked once for an outcome in flight")
@@ -320,7 +321,7 @@ cdef class DuplicateWindow:
             entry.is_counted = False
             self.referring.end(entry.refers_to)
 
-    cdef void _finish(self, uint32_t number, OutcomeList *finished, int64_t now_ns) noexcept nogil:
+    cdef void _finish(self, OutcomeHandle number, OutcomeList *finished, int64_t now_ns) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]
         ensure(entry.state == OUTCOME_IN_FLIGHT, b"an outcome is finished once")
         self._note_end(entry)
@@ -336,9 +337,9 @@ cdef class DuplicateWindow:
         finished.tail = number
         finished.count += 1
 
-    cdef void _remove(self, OutcomeList *finished, uint32_t number) noexcept nogil:
-        cdef uint32_t next = self._entries[number].next
-        cdef uint32_t previous = self._entries[number].previous
+    cdef void _remove(self, OutcomeList *finished, OutcomeHandle number) noexcept nogil:
+        cdef OutcomeHandle next = self._entries[number].next
+        cdef OutcomeHandle previous = self._entries[number].previous
         ensure(finished.count > 0 and self._entries[number].state == OUTCOME_FINISHED, b"a list has finished outcomes")
         if previous == OUTCOME_NONE:
             ensure(finished.head == number, b"an outcome that none precedes is its list's first")
@@ -354,7 +355,7 @@ cdef class DuplicateWindow:
             self._entries[next].previous = previous
         finished.count -= 1
 
-    cdef void forget(self, uint32_t number) noexcept nogil:
+    cdef void forget(self, OutcomeHandle number) noexcept nogil:
         """Forget an outcome that is in flight, as if its request had not come."""
         ensure(self._entries[number].state == OUTCOME_IN_FLIGHT, b"only an outcome in flight is as if it had not come")
         ensure(self._entries[number].queued == 0, b"an outcome in flight was told to nobody")
@@ -363,7 +364,7 @@ cdef class DuplicateWindow:
         self._note_end(&self._entries[number])
         self._unlink(number)
 
-    cdef uint32_t will_tell(self, uint32_t number) noexcept nogil:
+    cdef uint32_t will_tell(self, OutcomeHandle number) noexcept nogil:
         """A frame that tells the approval has been queued: until one leaves the outcome is kept, whatever must go. The
         frame keeps the serial that is returned."""
         cdef Outcome *entry = &self._entries[number]
@@ -373,11 +374,11 @@ cdef class DuplicateWindow:
         entry.queued += 1
         return entry.serial
 
-    cdef bint holds(self, uint32_t number, uint32_t serial) noexcept nogil:
+    cdef bint holds(self, OutcomeHandle number, uint32_t serial) noexcept nogil:
         """Whether an entry still holds the outcome that had this serial. Where not, it had been told before."""
         return self._entries[number].serial == serial and self._entries[number].state != OUTCOME_FREE
 
-    cdef void tell(self, uint32_t number, uint32_t serial) noexcept nogil:
+    cdef void tell(self, OutcomeHandle number, uint32_t serial) noexcept nogil:
         """A frame that tells the approval has left."""
         cdef Outcome *entry = &self._entries[number]
         if not self.holds(number, serial):
@@ -389,7 +390,7 @@ cdef class DuplicateWindow:
             entry.told = True
             self.untold -= 1
 
-    cdef bint fail_to_tell(self, uint32_t number) noexcept nogil:
+    cdef bint fail_to_tell(self, OutcomeHandle number) noexcept nogil:
         """A frame that tells the approval will never leave; True when no other has left or still may."""
         cdef Outcome *entry = &self._entries[number]
         ensure(entry.queued > 0, b"a frame that never leaves was queued")
@@ -400,12 +401,12 @@ cdef class DuplicateWindow:
         self.untold -= 1
         return True
 
-    cdef int ties(self, uint32_t number) noexcept nogil:
+    cdef int ties(self, OutcomeHandle number) noexcept nogil:
         """What stands, or may yet stand, because of an approval: it must not be taken back then as if its terminal did
         not know of it. It refers to it; or, where the approval is the void of something, it has taken its place."""
         cdef const Outcome *entry = &self._entries[number]
         cdef const Outcome *undone
-        cdef uint32_t begun
+        cdef OutcomeHandle begun
         cdef int found
         if not entry.has_ties:
             return TIES_NONE
@@ -420,7 +421,7 @@ cdef class DuplicateWindow:
         """The ties of what refers to a position, besides what begins at ``but``, and came after a serial."""
         cdef const Outcome *other
         cdef int found = TIES_NONE
-        cdef uint32_t number
+        cdef OutcomeHandle number
         for number in range(self.touched() if position else 0):
             other = &self._entries[number]
             if (other.state == OUTCOME_FREE or other.refers_to != position or other.serial <= after
@@ -431,20 +432,20 @@ cdef class DuplicateWindow:
             found = TIES_OPEN
         return found
 
-    cdef uint32_t begun_at(self, int64_t position) noexcept nogil:
+    cdef OutcomeHandle begun_at(self, int64_t position) noexcept nogil:
         """The entry whose INTENT or ADVICE stands at a position; OUTCOME_NONE when there is none."""
-        cdef uint32_t number
+        cdef OutcomeHandle number
         for number in range(self.touched() if position else 0):
             if self._entries[number].state == OUTCOME_FINISHED and self._entries[number].intent == position:
                 return number
         return OUTCOME_NONE
 
-    cdef const uint8_t *answer(self, uint32_t number) noexcept nogil:
+    cdef const uint8_t *answer(self, OutcomeHandle number) noexcept nogil:
         """The stored answer of a finished outcome: ``answer_size`` bytes, the terminal's message without its frame."""
         ensure(self._entries[number].state == OUTCOME_FINISHED, b"an answer that is read is of a finished outcome")
         return self._stored + self._entries[number].stored_at % self._stored_room
 
-    cdef const uint8_t *sent(self, uint32_t number) noexcept nogil:
+    cdef const uint8_t *sent(self, OutcomeHandle number) noexcept nogil:
         """The approved request as its link got it: ``sent_size`` bytes."""
         return self.answer(number) + self._entries[number].answer_size
 
@@ -467,23 +468,24 @@ cdef class DuplicateWindow:
         self._shift(&self._brief, by_ns)
 
     cdef void _shift(self, const OutcomeList *finished, int64_t by_ns) noexcept nogil:
-        cdef uint32_t number = finished.head
+        cdef OutcomeHandle number = finished.head
         while number != OUTCOME_NONE:
             self._entries[number].finished_ns += by_ns
             number = self._entries[number].next
 
     cdef bint _forget_oldest(self) noexcept nogil:
         """Forget the oldest finished outcome; False when there is none, or its approval has yet to be told."""
-        cdef uint32_t number = self._kept.head
+        cdef OutcomeHandle number = self._kept.head
         if number == OUTCOME_NONE or (self._entries[number].queued and not self._entries[number].told):
             return False
         self._remove(&self._kept, number)
         self._unlink(number)
         return True
 
-    cdef void _unlink(self, uint32_t number) noexcept nogil:
+    cdef void _unlink(self, OutcomeHandle number) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]
-        cdef uint32_t *place = &self._buckets[self._bucket(entry.key.terminal, entry.key.stan, entry.key.message_class)]
+        cdef const NaturalKey *key = &entry.key
+        cdef OutcomeHandle *place = &self._buckets[self._bucket(key.terminal, key.stan, key.message_class)]
         ensure(entry.state != OUTCOME_FREE and self.in_use > 0, b"no outcome is forgotten twice")
         ensure(not entry.is_counted, b"an outcome that is forgotten refers to nothing any more")
         while place[0] != number:

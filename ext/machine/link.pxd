@@ -5,6 +5,7 @@ from switch.crypto.mac cimport MacKey
 from switch.crypto.pin_block cimport PinKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
+from switch.machine.handles cimport HandleSlot, TransactionHandle
 from switch.machine.numbering cimport NUMBER_COUNT, Numbering
 from switch.machine.saf_store cimport SafQueue
 from switch.machine.stan_holds cimport StanHolds
@@ -17,7 +18,6 @@ from switch.wire.translate cimport Composer
 
 cdef enum:
     STAN_COUNT = NUMBER_COUNT
-    STAN_FREE = 0
     INSTITUTION_MAX = 11
 
 cdef enum LinkState:
@@ -40,7 +40,7 @@ cdef enum Mismatch:
 cdef class LinkChannel(Channel):
     cdef readonly Link link
     cdef readonly uint8_t phase
-    cdef uint32_t network_transaction         # our own 0800 that waits for its answer, or TRANSACTION_NONE
+    cdef TransactionHandle network_transaction        # our own 0800 that waits for its answer, or TRANSACTION_NONE
     cdef int64_t last_sent_ns
 
 
@@ -92,9 +92,9 @@ cdef class Link:
     cdef DeadlineList network
     cdef readonly SafQueue saf
     cdef readonly uint32_t timeouts_in_a_row
-    cdef uint32_t *by_stan                    # requests and advices at the issuer: transaction number + 1, or STAN_FREE
+    cdef HandleSlot *_by_stan                 # requests and advices at the issuer
     cdef StanHolds holds                      # of all links
-    cdef uint32_t *reversal_by_number         # reversals at the issuer, which may share their original's STAN
+    cdef HandleSlot *_reversal_by_number      # reversals at the issuer, which may share their original's STAN
     cdef readonly bint reversals_keep_stan    # as the dialect says: field 11 of a reversal is its original's
 
     cdef bint says(self, int kind) noexcept nogil
@@ -103,8 +103,12 @@ cdef class Link:
     cdef LinkChannel next_channel(self)
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil
-    cdef void put_stan(self, uint32_t stan, uint32_t number) noexcept nogil
+    cdef TransactionHandle at_issuer(self, uint32_t stan) noexcept nogil
+    cdef void put_stan(self, uint32_t stan, TransactionHandle number) noexcept nogil
     cdef void free_stan(self, uint32_t stan) noexcept nogil
+    cdef TransactionHandle reversal_at_issuer(self, uint32_t number) noexcept nogil
+    cdef void put_reversal(self, uint32_t number, TransactionHandle carrier) noexcept nogil
+    cdef void free_reversal(self, uint32_t number) noexcept nogil
     cdef void hold_stan(self, uint32_t stan) noexcept nogil
     cdef void release_stan(self, uint32_t stan) noexcept nogil
     cdef void note_sent(self, Transaction *transaction, const MessageIndex *sent,

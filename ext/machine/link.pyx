@@ -8,6 +8,7 @@ from switch.crypto.mac cimport MAC_NONE, set_mac_key
 from switch.crypto.pin_block cimport set_pin_key
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.dialect.tables cimport mti_class
+from switch.machine.handles cimport handle_in, slot_of
 from switch.machine.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_AMOUNT, FIELD_RRN, FIELD_STAN, RRN_SIZE
 from switch.wire.framing cimport FrameStream
@@ -69,9 +70,9 @@ cdef class Link:
     """
 
     def __cinit__(self):
-        self.by_stan = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
-        self.reversal_by_number = <uint32_t *>calloc(STAN_COUNT, sizeof(uint32_t))
-        if self.by_stan == NULL or self.reversal_by_number == NULL:
+        self._by_stan = <HandleSlot *>calloc(STAN_COUNT, sizeof(HandleSlot))
+        self._reversal_by_number = <HandleSlot *>calloc(STAN_COUNT, sizeof(HandleSlot))
+        if self._by_stan == NULL or self._reversal_by_number == NULL:
             raise MemoryError
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, SafQueue saf, *,
@@ -121,8 +122,8 @@ cdef class Link:
         self.stand_in_mark = b""
 
     def __dealloc__(self):
-        free(self.by_stan)
-        free(self.reversal_by_number)
+        free(self._by_stan)
+        free(self._reversal_by_number)
         explicit_bzero(&self.mac_key, sizeof(MacKey))
         explicit_bzero(&self.pin_key, sizeof(PinKey))
 
@@ -216,17 +217,33 @@ cdef class Link:
             return -1
         return numbering.stan_of(rrn)
 
-    cdef void put_stan(self, uint32_t stan, uint32_t number) noexcept nogil:
+    cdef TransactionHandle at_issuer(self, uint32_t stan) noexcept nogil:
+        """The request or advice that has this STAN at the issuer; TRANSACTION_NONE when there is none."""
+        return handle_in(self._by_stan[stan])
+
+    cdef void put_stan(self, uint32_t stan, TransactionHandle number) noexcept nogil:
         """A transaction with this STAN is at the issuer: it is held until ``free_stan``."""
-        ensure(self.by_stan[stan] == STAN_FREE, b"one transaction at an issuer has a STAN")
-        self.by_stan[stan] = number + 1
+        ensure(self.at_issuer(stan) == TRANSACTION_NONE, b"one transaction at an issuer has a STAN")
+        self._by_stan[stan] = slot_of(number)
         self.holds.hold(stan)
 
     cdef void free_stan(self, uint32_t stan) noexcept nogil:
         """Nothing with this STAN is at the issuer any more, nor is its answer waited for."""
-        if self.by_stan[stan] != STAN_FREE:
-            self.by_stan[stan] = STAN_FREE
+        if self.at_issuer(stan) != TRANSACTION_NONE:
+            self._by_stan[stan] = slot_of(TRANSACTION_NONE)
             self.holds.release(stan)
+
+    cdef TransactionHandle reversal_at_issuer(self, uint32_t number) noexcept nogil:
+        """The reversal that is matched by this number at the issuer; TRANSACTION_NONE when there is none."""
+        return handle_in(self._reversal_by_number[number])
+
+    cdef void put_reversal(self, uint32_t number, TransactionHandle carrier) noexcept nogil:
+        """A reversal is at the issuer, until ``free_reversal``."""
+        ensure(self.reversal_at_issuer(number) == TRANSACTION_NONE, b"one reversal at an issuer has a number")
+        self._reversal_by_number[number] = slot_of(carrier)
+
+    cdef void free_reversal(self, uint32_t number) noexcept nogil:
+        self._reversal_by_number[number] = slot_of(TRANSACTION_NONE)
 
     cdef void hold_stan(self, uint32_t stan) noexcept nogil:
         """Give a STAN to nobody else while something of the store bears or names it; 0 is none."""

@@ -84,7 +84,7 @@ cdef class Original:
     cdef RequestPart request
     cdef readonly int64_t position        # of its INTENT or ADVICE
     cdef readonly int64_t wall_us
-    cdef int64_t elapsed_ns       # the same by the journal's own time, where the journal was asked
+    cdef int64_t elapsed_ns               # the same by the journal's own time, where the journal was asked
     cdef readonly str link                # its name
     cdef readonly bytes message           # as the link got it
     cdef uint8_t rrn[12]

@@ -1,11 +1,11 @@
 """The store of what issuers are owed, reversals and advices: kept until acknowledged, sent again with pauses."""
 
 from libc.stdint cimport uint8_t, uint16_t, int16_t, uint32_t, uint64_t, int64_t
+from switch.machine.handles cimport SAF_NONE, HandleSlot, OutcomeHandle, SafHandle, TransactionHandle
 from switch.machine.open_references cimport OpenReferences
 from switch.wire.fields cimport PAN_MAX
 
 cdef enum:
-    SAF_NONE = 0xFFFFFFFF
     SAF_LEVELS = 16      # doublings of the pause between attempts, at most
     NO_LISTENER = 0xFFFF
     READY_LANES = 32          # among which the terminals of a queue are spread
@@ -69,15 +69,15 @@ cdef struct SafEntry:
     uint32_t stan             # the same in every attempt; 0: its original's
     uint32_t original_stan    # of the request that it takes back, as the link knows it; 0: not known, or an advice
     uint32_t unfound          # how often its issuer has not found the original, which did not end it
-    uint32_t next
-    uint32_t previous         # in its list of those that are ready or paused
+    SafHandle next
+    SafHandle previous        # in its list of those that are ready or paused
     uint32_t source_size
-    uint32_t outcome          # advice: its entry of the duplicate window, as long as that has the serial
+    OutcomeHandle outcome     # advice: its entry of the duplicate window, as long as that has the serial
     uint32_t outcome_serial
-    uint32_t follower         # advice: the reversal that waits for its end, counted from 1; 0: none
-    uint32_t next_advice      # advice: the next one of those that share a bucket
+    SafHandle followed_by     # advice: the reversal that waits for its end, or SAF_NONE
+    SafHandle next_advice     # advice: the next one of those that share a bucket
     int16_t fault_field       # of what is unsendable: the field that is at fault
-    uint32_t late             # the late transaction that it takes back, counted from 1; 0: none is kept
+    TransactionHandle late_request        # that it takes back, as long as its answer is waited for; or TRANSACTION_NONE
     uint64_t inquiry          # sought: its number, 0 as long as nobody was asked
     int64_t unsure_since_ns   # sought: since when no look-up has brought anything certain; 0: the last one has
     int64_t stored_ns
@@ -101,8 +101,8 @@ cdef struct SafEntry:
     uint8_t *request          # advice: the RequestPart of its record, behind the source; else NULL
 
 cdef struct SafList:
-    uint32_t head
-    uint32_t tail
+    SafHandle head
+    SafHandle tail
 
 
 cdef struct ReadyLanes:       # what is ready, by terminal: lanes take turns, so that none waits for all of another's
@@ -116,8 +116,8 @@ cdef class SafQueue:
     cdef ReadyLanes ready                         # of requests that are known here
     cdef ReadyLanes strangers_ready
     cdef uint32_t _picks
-    cdef SafList sought[SOUGHT_END]         # those of which nobody was asked yet
-    cdef SafList paused[SAF_LEVELS]     # one list a pause: equal pauses expire in order
+    cdef SafList sought[SOUGHT_END]               # those of which nobody was asked yet
+    cdef SafList paused[SAF_LEVELS]               # one list a pause: equal pauses expire in order
     cdef SafList deferred
     cdef readonly uint32_t depth                  # all that are not acknowledged
     cdef readonly uint32_t advices                # of them, advices
@@ -136,7 +136,7 @@ cdef class SafQueue:
 
 cdef class SafStore:
     cdef SafEntry *_pool
-    cdef uint32_t *_advice_buckets            # by terminal and STAN of the request: the newest, counted from 1
+    cdef HandleSlot *_advice_buckets          # by terminal and STAN of the request: the newest
     cdef uint32_t _advice_mask
     cdef uint32_t _free
     cdef readonly uint32_t room
@@ -149,35 +149,35 @@ cdef class SafStore:
     cdef uint32_t top                         # entries from here on were never used
     cdef OpenReferences referring             # what is owed, by what it refers to
 
-    cdef uint32_t add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
-                      const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil
-    cdef uint32_t add_advice(self, SafQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
-                             uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil
-    cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
-                        const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil
+    cdef SafHandle add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                       const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil
+    cdef SafHandle add_advice(self, SafQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
+                              uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil
+    cdef SafHandle _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                         const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil
     cdef uint32_t asked(self, uint32_t terminal) noexcept nogil
     cdef void _count(self, const SafEntry *entry, int more) noexcept nogil
-    cdef SafEntry *at(self, uint32_t number) noexcept nogil
-    cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
-    cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
-    cdef void _unchain(self, uint32_t number) noexcept nogil
-    cdef uint32_t next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil
-    cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil
+    cdef SafEntry *at(self, SafHandle number) noexcept nogil
+    cdef SafHandle first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
+    cdef HandleSlot *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil
+    cdef void _unchain(self, SafHandle number) noexcept nogil
+    cdef SafHandle next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil
+    cdef void at_issuer(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void pause(self, SafQueue queue, SafHandle number, int64_t now_ns, uint64_t random) noexcept nogil
     cdef void _leave_issuer(self, SafQueue queue, const SafEntry *entry) noexcept nogil
-    cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil
-    cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
-    cdef void take_sought(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void release(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void refer(self, uint32_t number, int64_t original) noexcept nogil
-    cdef void defer(self, SafQueue queue, uint32_t number, int64_t now_ns) noexcept nogil
-    cdef void follow(self, SafQueue queue, uint32_t number, uint32_t advice) noexcept nogil
-    cdef void remove(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void close(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void _make_ready(self, SafQueue queue, uint32_t number) noexcept nogil
-    cdef void _unready(self, SafQueue queue, uint32_t number) noexcept nogil
+    cdef bint hasten(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void seek(self, SafQueue queue, SafHandle number, int64_t now_ns, int when) noexcept nogil
+    cdef SafHandle next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil
+    cdef void take_sought(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void release(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void refer(self, SafHandle number, int64_t original) noexcept nogil
+    cdef void defer(self, SafQueue queue, SafHandle number, int64_t now_ns) noexcept nogil
+    cdef void follow(self, SafQueue queue, SafHandle number, SafHandle advice) noexcept nogil
+    cdef void remove(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void close(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void _make_ready(self, SafQueue queue, SafHandle number) noexcept nogil
+    cdef void _unready(self, SafQueue queue, SafHandle number) noexcept nogil
     cdef void _call_due(self, SafQueue queue, SafList *waiting, int64_t now_ns) noexcept nogil
-    cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil
-    cdef void _append(self, SafList *entries, uint32_t number) noexcept nogil
-    cdef void _unlink(self, SafList *entries, uint32_t number) noexcept nogil
+    cdef SafHandle _pop_ready(self, ReadyLanes *lanes) noexcept nogil
+    cdef void _append(self, SafList *entries, SafHandle number) noexcept nogil
+    cdef void _unlink(self, SafList *entries, SafHandle number) noexcept nogil

@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
 from switch.base.live cimport live
+from switch.machine.handles cimport TRANSACTION_NONE, handle_in, slot_of
 from switch.machine.request_part cimport RequestPart
 
 cdef enum:
@@ -98,7 +99,7 @@ cdef class SafStore:
         while self._advice_mask < room // ADVICES_A_BUCKET:
             self._advice_mask = 2 * self._advice_mask + 1
         self._pool = <SafEntry *>calloc(room, sizeof(SafEntry))
-        self._advice_buckets = <uint32_t *>calloc(self._advice_mask + 1, sizeof(uint32_t))
+        self._advice_buckets = <HandleSlot *>calloc(self._advice_mask + 1, sizeof(HandleSlot))
         self.asked_by = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
         if self._pool == NULL or self._advice_buckets == NULL or self.asked_by == NULL:
             raise MemoryError
@@ -107,7 +108,7 @@ cdef class SafStore:
         self.referring = OpenReferences(room)
 
     def __dealloc__(self):
-        cdef uint32_t number
+        cdef SafHandle number
         if self._pool != NULL:
             for number in range(self.room):
                 free(self._pool[number].source)
@@ -116,22 +117,22 @@ cdef class SafStore:
         free(self.asked_by)
         live.reversals -= self.in_use
 
-    cdef uint32_t add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
-                      const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil:
+    cdef SafHandle add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                       const uint8_t *source, uint32_t size, int64_t now_ns) noexcept nogil:
         """Store a reversal, ready to be sent; SAF_NONE when the store is full or memory is short."""
-        cdef uint32_t number = self._take(queue, link, terminal, is_stranger, source, size, 0, now_ns)
+        cdef SafHandle number = self._take(queue, link, terminal, is_stranger, source, size, 0, now_ns)
         if number != SAF_NONE and is_stranger:
             queue.strangers += 1
             self.strangers += 1
             self._count(&self._pool[number], 1)
         return number
 
-    cdef uint32_t add_advice(self, SafQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
-                             uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil:
+    cdef SafHandle add_advice(self, SafQueue queue, uint16_t link, uint32_t terminal, const uint8_t *source,
+                              uint32_t size, const void *request, uint32_t request_size, int64_t now_ns) noexcept nogil:
         """Store an advice, with what its record says of the terminal's request; as ``add``."""
-        cdef uint32_t number = self._take(queue, link, terminal, False, source, size, request_size, now_ns)
+        cdef SafHandle number = self._take(queue, link, terminal, False, source, size, request_size, now_ns)
         cdef SafEntry *advice
-        cdef uint32_t *bucket
+        cdef HandleSlot *bucket
         if number != SAF_NONE:
             advice = &self._pool[number]
             advice.is_advice = True
@@ -139,8 +140,8 @@ cdef class SafStore:
             memcpy(advice.request, request, request_size)
             self.refer(number, (<RequestPart *>advice.request).refers_to)
             bucket = self._bucket((<RequestPart *>advice.request).terminal, (<RequestPart *>advice.request).stan)
-            advice.next_advice = bucket[0] - 1
-            bucket[0] = number + 1
+            advice.next_advice = handle_in(bucket[0])
+            bucket[0] = slot_of(number)
             queue.advices += 1
             self.advices += 1
             self._count(advice, 1)
@@ -155,15 +156,15 @@ cdef class SafStore:
             ensure(more > 0 or self.asked_by[entry.terminal] > 0, b"what a terminal asked for is counted")
             self.asked_by[entry.terminal] += <uint32_t>more
 
-    cdef uint32_t _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
-                        const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil:
+    cdef SafHandle _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
+                         const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil:
         if self.in_use == self.room:
             return SAF_NONE
         cdef uint8_t *copy = <uint8_t *>malloc(<size_t>size + extra)
         if copy == NULL:
             return SAF_NONE
         memcpy(copy, source, size)
-        cdef uint32_t number = self._free
+        cdef SafHandle number = self._free
         cdef SafEntry *entry = &self._pool[number]
         ensure(number < self.room and number <= self.top, b"an entry that is free lies within the store")
         ensure(entry.state == SAF_FREE and entry.source == NULL, b"no entry of the store is given out twice")
@@ -175,6 +176,8 @@ cdef class SafStore:
         entry.source = copy
         entry.source_size = size
         entry.stored_ns = now_ns
+        entry.followed_by = SAF_NONE
+        entry.late_request = TRANSACTION_NONE
         self.in_use += 1
         if number >= self.top:
             self.top = number + 1
@@ -183,36 +186,36 @@ cdef class SafStore:
         self._make_ready(queue, number)
         return number
 
-    cdef SafEntry *at(self, uint32_t number) noexcept nogil:
+    cdef SafEntry *at(self, SafHandle number) noexcept nogil:
         ensure(number < self.room, b"an entry's number lies within the store")
         return &self._pool[number]
 
-    cdef uint32_t first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
+    cdef SafHandle first_advice(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
         """The first of the advices, chained by ``next_advice``, among which are all of this terminal's request;
         SAF_NONE when there is none."""
-        return self._bucket(terminal, stan)[0] - 1
+        return handle_in(self._bucket(terminal, stan)[0])
 
-    cdef uint32_t *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
+    cdef HandleSlot *_bucket(self, const uint8_t *terminal, uint32_t stan) noexcept nogil:
         cdef uint64_t mixed
         memcpy(&mixed, terminal, sizeof(mixed))
         mixed = (mixed ^ stan * <uint64_t>0x9E3779B97F4A7C15) * <uint64_t>0xD6E8FEB86659FD93
         return self._advice_buckets + (<uint32_t>(mixed >> 32) & self._advice_mask)
 
-    cdef void _unchain(self, uint32_t number) noexcept nogil:
+    cdef void _unchain(self, SafHandle number) noexcept nogil:
         cdef const RequestPart *request = <const RequestPart *>self._pool[number].request
         ensure(request != NULL, b"an advice has its request")
-        cdef uint32_t *place = self._bucket(request.terminal, request.stan)
-        if place[0] == number + 1:
-            place[0] = self._pool[number].next_advice + 1
+        cdef HandleSlot *bucket = self._bucket(request.terminal, request.stan)
+        cdef SafHandle before = handle_in(bucket[0])
+        if before == number:
+            bucket[0] = slot_of(self._pool[number].next_advice)
             return
-        ensure(place[0] != 0, b"the bucket of an advice has one")
-        place = &self._pool[place[0] - 1].next_advice
-        while place[0] != number:
-            ensure(place[0] < self.top, b"an advice is in its bucket's chain")
-            place = &self._pool[place[0]].next_advice
-        place[0] = self._pool[number].next_advice
+        ensure(before < self.top, b"the bucket of an advice has one")
+        while self._pool[before].next_advice != number:
+            before = self._pool[before].next_advice
+            ensure(before < self.top, b"an advice is in its bucket's chain")
+        self._pool[before].next_advice = self._pool[number].next_advice
 
-    cdef uint32_t next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil:
+    cdef SafHandle next_ready(self, SafQueue queue, int64_t now_ns) noexcept nogil:
         """Take the next that may be sent now out of its list; SAF_NONE when none is due or the window is full.
 
         What is due again gets in line behind what its terminal is owed besides.
@@ -229,7 +232,7 @@ cdef class SafStore:
 
     cdef void _call_due(self, SafQueue queue, SafList *waiting, int64_t now_ns) noexcept nogil:
         """Let the first ones of a list whose time has come get in line."""
-        cdef uint32_t number
+        cdef SafHandle number
         cdef int _
         for _ in range(DUE_A_CALL):
             number = waiting.head
@@ -238,7 +241,7 @@ cdef class SafStore:
             self._unlink(waiting, number)
             self._make_ready(queue, number)
 
-    cdef void at_issuer(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void at_issuer(self, SafQueue queue, SafHandle number) noexcept nogil:
         """It has been sent."""
         cdef SafEntry *entry = &self._pool[number]
         ensure(number < self.top and entry.state == SAF_READY, b"only an entry that was ready is sent")
@@ -250,7 +253,7 @@ cdef class SafStore:
         self.all_at_issuer += 1
         queue.strangers_at_issuer += entry.is_stranger
 
-    cdef void pause(self, SafQueue queue, uint32_t number, int64_t now_ns, uint64_t random) noexcept nogil:
+    cdef void pause(self, SafQueue queue, SafHandle number, int64_t now_ns, uint64_t random) noexcept nogil:
         """The attempt brought no acknowledgement: wait for the next one.
 
         The pause is up to an eighth longer by ``random``, so that not all that failed together comes again together.
@@ -278,7 +281,7 @@ cdef class SafStore:
         self.all_at_issuer -= 1
         queue.strangers_at_issuer -= entry.is_stranger
 
-    cdef bint hasten(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef bint hasten(self, SafQueue queue, SafHandle number) noexcept nogil:
         """Make one that is paused ready to be sent; whether it was paused."""
         cdef SafEntry *entry = &self._pool[number]
         if entry.state != SAF_PAUSED:
@@ -287,7 +290,7 @@ cdef class SafStore:
         self._make_ready(queue, number)
         return True
 
-    cdef void seek(self, SafQueue queue, uint32_t number, int64_t now_ns, int when) noexcept nogil:
+    cdef void seek(self, SafQueue queue, SafHandle number, int64_t now_ns, int when) noexcept nogil:
         """Let one that is ready, or whose look-up brought nothing certain, wait until its original was looked up. Those
         that are looked up rarely hold up none of the others."""
         cdef SafEntry *entry = &self._pool[number]
@@ -302,7 +305,7 @@ cdef class SafStore:
         entry.due_ns = now_ns + SOUGHT_PAUSES_NS[when]
         self._append(&queue.sought[entry.level], number)
 
-    cdef uint32_t next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
+    cdef SafHandle next_sought(self, SafQueue queue, int64_t now_ns, int64_t durable) noexcept nogil:
         """The one whose original has to be looked up now; SAF_NONE when there is none.
 
         Args:
@@ -310,7 +313,7 @@ cdef class SafStore:
             now_ns: The time.
             durable: The journal position up to which all is on the disk: what it may take back stands before it.
         """
-        cdef uint32_t number
+        cdef SafHandle number
         cdef int level
         for level in range(SOUGHT_END):
             number = queue.sought[level].head
@@ -319,23 +322,23 @@ cdef class SafStore:
                 return number
         return SAF_NONE
 
-    cdef void take_sought(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void take_sought(self, SafQueue queue, SafHandle number) noexcept nogil:
         """Take one that is looked up now out of its list."""
         ensure(self._pool[number].state == SAF_SOUGHT, b"only what is sought is looked up")
         self._unlink(&queue.sought[self._pool[number].level], number)
 
-    cdef void release(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void release(self, SafQueue queue, SafHandle number) noexcept nogil:
         """Its original, of which somebody was asked, is not known: it is sent as its terminal says it."""
         ensure(number < self.top and self._pool[number].state == SAF_SOUGHT, b"only what was sought is released")
         self._make_ready(queue, number)
 
-    cdef void refer(self, uint32_t number, int64_t original) noexcept nogil:
+    cdef void refer(self, SafHandle number, int64_t original) noexcept nogil:
         """What it is of refers to this original: that is not taken back as long as this is owed."""
         ensure(self._pool[number].refers_to == 0, b"an entry refers to one original")
         self._pool[number].refers_to = original
         self.referring.begin(original)
 
-    cdef void defer(self, SafQueue queue, uint32_t number, int64_t now_ns) noexcept nogil:
+    cdef void defer(self, SafQueue queue, SafHandle number, int64_t now_ns) noexcept nogil:
         """Let one that was to be sent next wait for what refers to its original; it gets in line again soon, so that
         it goes on however that ends."""
         ensure(number < self.top and self._pool[number].state == SAF_READY, b"only what was to be sent is deferred")
@@ -343,19 +346,19 @@ cdef class SafStore:
         self._pool[number].due_ns = now_ns + DEFERRED_NS
         self._append(&queue.deferred, number)
 
-    cdef void follow(self, SafQueue queue, uint32_t number, uint32_t advice) noexcept nogil:
+    cdef void follow(self, SafQueue queue, SafHandle number, SafHandle advice) noexcept nogil:
         """Let a reversal that is ready wait until the advice that it takes back is closed."""
         ensure(number < self.top and self._pool[number].state == SAF_READY, b"only what is ready begins to wait")
         ensure(advice < self.top and self._pool[advice].is_advice and self._pool[advice].state != SAF_FREE,
                b"a reversal waits behind an advice that is owed")
         self._unready(queue, number)
         self._pool[number].state = SAF_BEHIND
-        self._pool[advice].follower = number + 1
+        self._pool[advice].followed_by = number
 
-    cdef void remove(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void remove(self, SafQueue queue, SafHandle number) noexcept nogil:
         """Close one that is not at the issuer and shall never be sent again."""
         cdef SafEntry *entry = &self._pool[number]
-        cdef uint32_t advice
+        cdef SafHandle advice
         ensure(number < self.top and entry.state != SAF_FREE, b"only what is owed is removed")
         if entry.state == SAF_READY:
             self._unready(queue, number)
@@ -367,21 +370,21 @@ cdef class SafStore:
             self._unlink(&queue.sought[entry.level], number)
         elif entry.state == SAF_BEHIND:
             for advice in range(self.top):
-                if self._pool[advice].state != SAF_FREE and self._pool[advice].follower == number + 1:
-                    self._pool[advice].follower = 0
+                if self._pool[advice].state != SAF_FREE and self._pool[advice].followed_by == number:
+                    self._pool[advice].followed_by = SAF_NONE
         self.close(queue, number)
 
-    cdef void close(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void close(self, SafQueue queue, SafHandle number) noexcept nogil:
         """It was acknowledged: nothing is owed any more, and what waited behind it is ready."""
         cdef SafEntry *entry = &self._pool[number]
         ensure(number < self.top and entry.state != SAF_FREE, b"no entry of the store is closed twice")
         ensure(self.in_use > 0 and queue.depth > 0, b"an entry that is closed is counted")
         if entry.state == SAF_AT_ISSUER:
             self._leave_issuer(queue, entry)
-        if entry.follower:
-            ensure(entry.follower <= self.top and self._pool[entry.follower - 1].state == SAF_BEHIND,
+        if entry.followed_by != SAF_NONE:
+            ensure(entry.followed_by < self.top and self._pool[entry.followed_by].state == SAF_BEHIND,
                    b"what follows an advice waits for it")
-            self._make_ready(queue, entry.follower - 1)
+            self._make_ready(queue, entry.followed_by)
         self.referring.end(entry.refers_to)
         queue.depth -= 1
         if entry.is_stranger:
@@ -403,7 +406,7 @@ cdef class SafStore:
         self._free = number
         self.in_use -= 1
 
-    cdef void _make_ready(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void _make_ready(self, SafQueue queue, SafHandle number) noexcept nogil:
         """Put one at the end of its terminal's lane."""
         cdef SafEntry *entry = &self._pool[number]
         cdef ReadyLanes *lanes = &queue.strangers_ready if entry.is_stranger else &queue.ready
@@ -413,7 +416,7 @@ cdef class SafStore:
         self._append(&lanes.lane[lane], number)
         lanes.filled |= <uint32_t>1 << lane
 
-    cdef void _unready(self, SafQueue queue, uint32_t number) noexcept nogil:
+    cdef void _unready(self, SafQueue queue, SafHandle number) noexcept nogil:
         """Take one that is ready out of its lane."""
         cdef SafEntry *entry = &self._pool[number]
         cdef ReadyLanes *lanes = &queue.strangers_ready if entry.is_stranger else &queue.ready
@@ -423,10 +426,10 @@ cdef class SafStore:
         if lanes.lane[lane].head == SAF_NONE:
             lanes.filled &= ~(<uint32_t>1 << lane)
 
-    cdef uint32_t _pop_ready(self, ReadyLanes *lanes) noexcept nogil:
+    cdef SafHandle _pop_ready(self, ReadyLanes *lanes) noexcept nogil:
         """The first one of the lane that comes next; one is filled."""
         cdef uint32_t lane = lanes.turn
-        cdef uint32_t number
+        cdef SafHandle number
         cdef int _
         for _ in range(READY_LANES):
             lane = (lane + 1) % READY_LANES
@@ -440,7 +443,7 @@ cdef class SafStore:
             lanes.filled &= ~(<uint32_t>1 << lane)
         return number
 
-    cdef void _append(self, SafList *entries, uint32_t number) noexcept nogil:
+    cdef void _append(self, SafList *entries, SafHandle number) noexcept nogil:
         self._pool[number].next = SAF_NONE
         self._pool[number].previous = entries.tail
         if entries.tail == SAF_NONE:
@@ -451,9 +454,9 @@ cdef class SafStore:
             self._pool[entries.tail].next = number
         entries.tail = number
 
-    cdef void _unlink(self, SafList *entries, uint32_t number) noexcept nogil:
-        cdef uint32_t next = self._pool[number].next
-        cdef uint32_t previous = self._pool[number].previous
+    cdef void _unlink(self, SafList *entries, SafHandle number) noexcept nogil:
+        cdef SafHandle next = self._pool[number].next
+        cdef SafHandle previous = self._pool[number].previous
         if previous == SAF_NONE:
             ensure(entries.head == number, b"an entry that none precedes is its list's first")
             entries.head = next

@@ -5,6 +5,7 @@ expire: the head tells the next deadline, and no timer is needed for a single on
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from switch.machine.handles cimport TRANSACTION_NONE, OutcomeHandle, SafHandle, TransactionHandle
 from switch.wire.compact_index cimport FieldPlace
 from switch.wire.fields cimport PAN_MAX
 from switch.wire.framing cimport FRAME_HEADERS_MAX
@@ -12,7 +13,6 @@ from switch.wire.scan cimport MessageIndex
 from switch.wire.spec cimport Spec
 
 cdef enum:
-    TRANSACTION_NONE = 0xFFFFFFFF
     TRANSACTION_BLOCK_BYTES = 1024    # request and sent message together; a longer pair is allocated apart
     VERIFY_MAX = 6                    # fields of the sent message that an answer must repeat
 
@@ -47,16 +47,16 @@ cdef struct Transaction:
     uint8_t unreversed                # late: the issuer approved, and its reversal found no room yet
     uint16_t link
     uint16_t listener
-    uint32_t next                     # in its list; or the next free one
-    uint32_t previous
+    TransactionHandle next            # in its list; or the next free one
+    TransactionHandle previous
     uint32_t origin_slot              # the terminal's channel; generation tells a reused slot
     uint32_t origin_generation
     uint32_t carrier_slot             # the link's channel that it was sent on
     uint32_t carrier_generation
     uint32_t terminal                 # registry index
-    uint32_t outcome                  # its entry in the duplicate window
+    OutcomeHandle outcome             # its entry in the duplicate window
     uint32_t stan                     # ours, on the link
-    uint32_t reversal                 # entry of the store that it carries, or that takes it back when late
+    SafHandle reversal                # entry of the store that it carries, or that takes it back when late
     uint32_t request_size
     uint32_t request_mti
     uint32_t place_count
@@ -84,8 +84,8 @@ cdef struct Transaction:
 
 cdef class DeadlineList:
     """A first-in first-out list of transactions that share one time-out."""
-    cdef uint32_t head
-    cdef uint32_t tail
+    cdef TransactionHandle head
+    cdef TransactionHandle tail
     cdef readonly uint32_t count
 
 
@@ -96,13 +96,13 @@ cdef class TransactionTable:
     cdef readonly uint32_t room
     cdef readonly uint32_t in_use
 
-    cdef uint32_t open(self) noexcept nogil
-    cdef Transaction *at(self, uint32_t number) noexcept nogil
-    cdef int keep_messages(self, uint32_t number, Spec request_spec, const MessageIndex *request,
+    cdef TransactionHandle open(self) noexcept nogil
+    cdef Transaction *at(self, TransactionHandle number) noexcept nogil
+    cdef int keep_messages(self, TransactionHandle number, Spec request_spec, const MessageIndex *request,
                            const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
                            const uint64_t *sent_unkept) noexcept nogil
     cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil
-    cdef void drop_messages(self, uint32_t number) noexcept nogil
-    cdef void close(self, uint32_t number) noexcept nogil
-    cdef void append(self, DeadlineList deadlines, uint32_t number) noexcept nogil
-    cdef void remove(self, DeadlineList deadlines, uint32_t number) noexcept nogil
+    cdef void drop_messages(self, TransactionHandle number) noexcept nogil
+    cdef void close(self, TransactionHandle number) noexcept nogil
+    cdef void append(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil
+    cdef void remove(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil

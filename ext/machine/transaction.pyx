@@ -39,7 +39,7 @@ cdef class TransactionTable:
         self._free = 0
 
     def __dealloc__(self):
-        cdef uint32_t number
+        cdef TransactionHandle number
         if self._pool != NULL:
             for number in range(self.room):
                 if self._pool[number].apart != NULL:
@@ -48,11 +48,11 @@ cdef class TransactionTable:
         free(self._pool)
         free(self._blocks)
 
-    cdef uint32_t open(self) noexcept nogil:
+    cdef TransactionHandle open(self) noexcept nogil:
         """A free transaction, zeroed; TRANSACTION_NONE when the pool is used up."""
         if self.in_use == self.room:
             return TRANSACTION_NONE
-        cdef uint32_t number = self._free
+        cdef TransactionHandle number = self._free
         cdef Transaction *transaction = &self._pool[number]
         ensure(transaction.state == TRANSACTION_FREE, b"no transaction is given out twice")
         # next holds the successor in the free list relative to this one, less one: zeroed memory chains itself.
@@ -65,12 +65,12 @@ cdef class TransactionTable:
         return number
 
     @cython.boundscheck(False)
-    cdef Transaction *at(self, uint32_t number) noexcept nogil:
+    cdef Transaction *at(self, TransactionHandle number) noexcept nogil:
         """The transaction of a number that ``open`` gave."""
         ensure(self._pool[number].state != TRANSACTION_FREE, b"a transaction that is looked at is open")
         return &self._pool[number]
 
-    cdef int keep_messages(self, uint32_t number, Spec request_spec, const MessageIndex *request,
+    cdef int keep_messages(self, TransactionHandle number, Spec request_spec, const MessageIndex *request,
                            const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
                            const uint64_t *sent_unkept) noexcept nogil:
         """Copy both messages without the fields that are not kept, and the request's index, into the transaction's
@@ -108,7 +108,7 @@ cdef class TransactionTable:
         index.mti = transaction.request_mti
         recall_places(transaction.places, transaction.place_count, index)
 
-    cdef void drop_messages(self, uint32_t number) noexcept nogil:
+    cdef void drop_messages(self, TransactionHandle number) noexcept nogil:
         """Give the messages up, as when only a late answer is waited for."""
         cdef Transaction *transaction = &self._pool[number]
         # The request may hold what its answer repeats and nobody may keep any longer.
@@ -125,7 +125,7 @@ cdef class TransactionTable:
         transaction.request_size = 0
         transaction.sent_size = 0
 
-    cdef void close(self, uint32_t number) noexcept nogil:
+    cdef void close(self, TransactionHandle number) noexcept nogil:
         """Return a transaction, which is in no list any more, to the pool."""
         cdef Transaction *transaction = &self._pool[number]
         ensure(transaction.state != TRANSACTION_FREE, b"no transaction is closed twice")
@@ -135,7 +135,7 @@ cdef class TransactionTable:
         self._free = number
         self.in_use -= 1
 
-    cdef void append(self, DeadlineList deadlines, uint32_t number) noexcept nogil:
+    cdef void append(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil:
         """Put a transaction, its deadline set, at the end of a list."""
         cdef Transaction *transaction = &self._pool[number]
         transaction.next = TRANSACTION_NONE
@@ -147,7 +147,7 @@ cdef class TransactionTable:
         deadlines.tail = number
         deadlines.count += 1
 
-    cdef void remove(self, DeadlineList deadlines, uint32_t number) noexcept nogil:
+    cdef void remove(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil:
         """Take a transaction out of the list that holds it."""
         cdef Transaction *transaction = &self._pool[number]
         if transaction.previous == TRANSACTION_NONE:

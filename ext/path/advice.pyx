@@ -229,7 +229,7 @@ cdef bint _record_outcome(State state, Link link, const Advice *advice) noexcept
     cdef Outcome *entry = state.duplicates.at(outcome)
     cdef int64_t written
     entry.link = link.number
-    entry.advice = advice.number + 1
+    entry.advice_entry = advice.number
     entry.approved = True
     entry.stood_in = advice.stands_in
     entry.unbooked = True
@@ -244,7 +244,7 @@ cdef bint _record_outcome(State state, Link link, const Advice *advice) noexcept
         # Nothing may be told that is not written down, neither to the terminal nor to the issuer.
         entry.approved = False
         entry.unbooked = False
-        entry.advice = 0
+        entry.advice_entry = SAF_NONE
         state.journal.cancelled(entry.intent, entry.intent, CAUSE_UNUSABLE)
         state.saf.remove(link.saf, advice.number)
         link.release_stan(advice.stan)

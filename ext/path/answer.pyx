@@ -12,7 +12,7 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
 from switch.machine.journal_interface cimport POSITION_FAILED
-from switch.machine.link cimport LINK_SUSPENDED, LINK_UP, MISMATCH_NONE, MISMATCH_NOTHING, STAN_COUNT, STAN_FREE
+from switch.machine.link cimport LINK_SUSPENDED, LINK_UP, MISMATCH_NONE, MISMATCH_NOTHING, STAN_COUNT
 from switch.machine.meters cimport LinkMeters
 from switch.machine.note_queue cimport (
     NOTE_ANSWER_WITHOUT_ROOM, NOTE_LATE_APPROVAL_REVERSED, NOTE_LINK_FORMAT_ERROR, NOTE_LINK_LATE_ANSWER,
@@ -79,14 +79,16 @@ cdef void _handle_answer(State state, LinkChannel channel) noexcept:
 cdef bint _match(State state, Link link, Answered *answered) noexcept:
     """Find the request by STAN or RRN."""
     cdef int64_t stan = link.match_number(state.numbering, &state.answer)
-    cdef uint32_t held = STAN_FREE
+    answered.number = TRANSACTION_NONE
     if 0 < stan < STAN_COUNT:
-        held = (link.reversal_by_number if mti_class(state.answer.mti) == CLASS_REVERSAL else link.by_stan)[stan]
-    if held == STAN_FREE:
+        if mti_class(state.answer.mti) == CLASS_REVERSAL:
+            answered.number = link.reversal_at_issuer(<uint32_t>stan)
+        else:
+            answered.number = link.at_issuer(<uint32_t>stan)
+    if answered.number == TRANSACTION_NONE:
         stats_add(state.meters.stats, state.meters.link[link.number].unmatched, 1)
         state.tell(NOTE_LINK_UNMATCHED_ANSWER, link.number, stan, state.answer.mti)
         return False
-    answered.number = held - 1
     answered.transaction = state.transactions.at(answered.number)
     return True
 
@@ -245,7 +247,7 @@ cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexce
 cdef void _finish_late(State state, Link link, Transaction *transaction, uint32_t number) noexcept:
     """Forget a request whose late answer is no longer waited for: its STAN and its place are free again."""
     if transaction.reversal != SAF_NONE:
-        state.saf.at(transaction.reversal).late = 0
+        state.saf.at(transaction.reversal).late_request = TRANSACTION_NONE
     state.transactions.remove(link.late, number)
     link.free_stan(transaction.stan)
     state.transactions.close(number)
@@ -327,7 +329,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     transaction.state = TRANSACTION_LATE
     transaction.reversal = state.stored_reversal
     if transaction.reversal != SAF_NONE:
-        state.saf.at(transaction.reversal).late = number + 1
+        state.saf.at(transaction.reversal).late_request = number
     _wait_for_late(state, link, number)
     if link.late.count > link.late_max:
         number = link.late.head

@@ -158,7 +158,7 @@ cdef uint32_t _find_advice(State state, const NaturalKey *own, const Naming *nam
         describe_advice(state, advice, pan, &candidate)
         like = likeness(naming, &candidate)
         # As where the journal is asked: what is only loosely alike, and was taken back, is not what is meant.
-        if like >= LIKE_EXACT or (like != LIKE_NOT and advice.follower == 0):
+        if like >= LIKE_EXACT or (like != LIKE_NOT and advice.followed_by == SAF_NONE):
             alike += 1
             if like > best:
                 best = like

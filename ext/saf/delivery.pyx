@@ -12,7 +12,7 @@ from switch.dialect.reasons cimport (
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, mti_class, repeat_mti
 from switch.machine.departure cimport frame_for_link, send_to_link
 from switch.machine.journal_interface cimport POSITION_FAILED
-from switch.machine.link cimport LinkChannel, LINK_UP, STAN_COUNT, STAN_FREE
+from switch.machine.link cimport LinkChannel, LINK_UP, STAN_COUNT
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND
 from switch.machine.request_part cimport RequestPart
@@ -163,7 +163,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     cdef uint32_t carrier
     cdef int total
     cdef int64_t match
-    cdef uint32_t *held
+    cdef uint32_t other
     cdef int size = _compose(state, link, reversal, message, SCRATCH_BYTES - offset, &mac_field)
     if size < 0 or scan_message(link.tables.spec, message, <size_t>size, &state.sent, &state.fault) != 0:
         return _refuse_to_send(state, link, reversal)
@@ -172,8 +172,8 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
         fail(&state.fault, FAULT_VALUE, FIELD_RRN if link.match_by_rrn else FIELD_STAN, 0, 0, 0)
         return _refuse_to_send(state, link, reversal)
     reversal.unsendable = False
-    held = link.by_stan if reversal.is_advice else link.reversal_by_number
-    if held[match] != STAN_FREE:
+    other = link.at_issuer(<uint32_t>match) if reversal.is_advice else link.reversal_at_issuer(<uint32_t>match)
+    if other != TRANSACTION_NONE:
         # Something else with this number is at the issuer: first that, then this.
         state.saf.pause(link.saf, number, state.calendar.now_ns, state.random())
         return 0
@@ -187,7 +187,7 @@ cdef int _send(State state, Link link, LinkChannel channel, uint32_t number) noe
     if reversal.is_advice:
         link.put_stan(<uint32_t>match, carrier)
     else:
-        link.reversal_by_number[match] = carrier + 1
+        link.put_reversal(<uint32_t>match, carrier)
     state.transactions.append(link.waiting, carrier)
     state.saf.at_issuer(link.saf, number)
     state.journal.attempt(reversal)
@@ -266,12 +266,12 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
             if passed_on == POSITION_FAILED or (passed_on == 0 and is_kept):
                 postpone(state, link, number)
                 return
-    if reversal.late:
-        late = state.transactions.at(reversal.late - 1)
+    if reversal.late_request != TRANSACTION_NONE:
+        late = state.transactions.at(reversal.late_request)
         late.reversal = SAF_NONE
         late.settled = reason != REASON_ORIGINAL_NOT_FOUND
     state.journal.reversed(reversal, reason)
-    link.reversal_by_number[transaction.stan] = STAN_FREE
+    link.free_reversal(transaction.stan)
     release_stans(link, reversal)
     state.saf.close(link.saf, owed)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals_acknowledged, 1)
@@ -296,8 +296,8 @@ cdef void _note_unfound(State state, Link link, SafEntry *reversal) noexcept:
 
 cdef void _note_booked(State state, const SafEntry *advice) noexcept nogil:
     """The issuer has taken note: from here on it must find what takes that back."""
-    if advice.follower:
-        state.saf.at(advice.follower - 1).is_unbooked = False
+    if advice.followed_by != SAF_NONE:
+        state.saf.at(advice.followed_by).is_unbooked = False
     if state.duplicates.holds(advice.outcome, advice.outcome_serial):
         state.duplicates.at(advice.outcome).unbooked = False
 
@@ -328,6 +328,6 @@ cdef void postpone(State state, Link link, uint32_t number) noexcept:
     if state.saf.at(transaction.reversal).is_advice:
         link.free_stan(transaction.stan)
     else:
-        link.reversal_by_number[transaction.stan] = STAN_FREE
+        link.free_reversal(transaction.stan)
     state.saf.pause(link.saf, transaction.reversal, state.calendar.now_ns, state.random())
     state.transactions.close(number)

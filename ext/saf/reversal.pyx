@@ -13,7 +13,7 @@ from switch.machine.note_queue cimport (
 from switch.machine.originals cimport ANY_ORIGINAL, VOIDS
 from switch.machine.request_part cimport RequestPart, unpack_digits
 from switch.machine.saf_store cimport CAUSE_UNTOLD, NO_LISTENER, SAF_FREE, SAF_NONE, SafEntry
-from switch.machine.transaction cimport Transaction
+from switch.machine.transaction cimport TRANSACTION_NONE, Transaction
 from switch.tables.risk cimport RiskRequest, risk_request
 from switch.wire.fields cimport FIELD_STAN, PAN_MAX
 from switch.wire.scan cimport read_number, scan_message
@@ -104,13 +104,13 @@ cdef void release_stans(Link link, const SafEntry *reversal) noexcept nogil:
 cdef uint32_t advice_of(State state, uint32_t outcome) noexcept nogil:
     cdef const Outcome *entry = state.duplicates.at(outcome)
     cdef const SafEntry *advice
-    if entry.advice == 0:
+    if entry.advice_entry == SAF_NONE:
         return SAF_NONE
-    advice = state.saf.at(entry.advice - 1)
+    advice = state.saf.at(entry.advice_entry)
     if (advice.state == SAF_FREE or not advice.is_advice or advice.outcome != outcome
             or advice.outcome_serial != entry.serial):
         return SAF_NONE
-    return entry.advice - 1
+    return entry.advice_entry
 
 
 cdef ReversalOrder _order_of_advice(const SafEntry *advice, const uint8_t *pan, int cause) noexcept nogil:
@@ -137,8 +137,8 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept:
     cdef uint8_t pan[PAN_MAX + 1]
     cdef ReversalOrder order
     cdef int64_t position
-    if advice.follower:
-        return state.saf.at(advice.follower - 1).position       # taken back before
+    if advice.followed_by != SAF_NONE:
+        return state.saf.at(advice.followed_by).position       # taken back before
     unpack_digits(request.pan, request.pan_digits, pan)
     if advice.attempts == 0 and not advice.resumed:
         position = state.journal.cancelled(advice.position, advice.original, cause)
@@ -163,8 +163,8 @@ cdef void drop_entry(State state, uint32_t number) noexcept:
     if reversal.is_advice:
         close_advice(state, link, number)
         return
-    if reversal.late:
-        state.transactions.at(reversal.late - 1).reversal = SAF_NONE
+    if reversal.late_request != TRANSACTION_NONE:
+        state.transactions.at(reversal.late_request).reversal = SAF_NONE
     release_stans(link, reversal)
     state.saf.remove(link.saf, number)
 
