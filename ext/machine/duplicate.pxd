@@ -23,7 +23,7 @@ cdef struct Outcome:
     NaturalKey key
     uint64_t fingerprint      # of amount, kind and card: a repeat must be the same request, not just the same number
     int64_t finished_ns
-    int64_t position          # of its OUTCOME in the journal: a repeat waits for it too
+    int64_t position          # in the journal, of its OUTCOME or what was stored with it: a repeat waits for it too
     int64_t intent            # position of its INTENT or ADVICE in the journal; 0: there is none
     int64_t asked_ns          # when risk control counted it and an issuer was asked; 0: nothing is counted
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: it has none
@@ -40,16 +40,16 @@ cdef struct Outcome:
     uint32_t own_count        # brief, the newest of its terminal: how many these are
     uint32_t serial           # tells a reused entry from the outcome that it held before
     TransactionHandle transaction     # while in flight
-    uint16_t link             # that approved it
+    uint16_t link             # that was asked, or would have been
     uint16_t listener         # in whose dialect the answer is stored; NO_LISTENER: one that is no more, and none is
     uint16_t currency         # ISO 4217, numeric; 0: the request named none
     uint8_t state
     uint8_t kind
     uint8_t brief             # nothing of it is at an issuer: its answer is not stored, but composed anew
     uint8_t reason            # what its answer says, where that is not stored
-    uint8_t approved          # the issuer, or the stand-in rule, said so
+    uint8_t approved          # its terminal is told so
     uint8_t reversed          # a reversal of it has been stored
-    uint8_t closed_by_operator          # and an operator has given that up: whether it stands, only he knows
+    uint8_t closed_by_operator    # that reversal, unacknowledged: whether the payment stands, only he knows
     uint8_t told              # the approval has left to its terminal
     uint8_t stood_in          # the stand-in rule of its link approved it
     uint8_t unbooked          # approved here, and its issuer has not taken note of that

@@ -11,7 +11,7 @@ from switch.machine.originals cimport Referred
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
-from switch.saf.limits cimport link_can_owe
+from switch.saf.limits cimport link_has_room
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
 from switch.wire.hexadecimal cimport hex_digit, hex_value
 from switch.wire.scan cimport FaultCode, read_text
@@ -37,7 +37,7 @@ cdef int refuse_kind(State state, Listener listener, FaultCode fault) noexcept n
 
 
 cdef bint _may_take(State state, Link link, int kind) noexcept:
-    return link.says(kind) and link.can_take() and link_can_owe(state, link, 1)
+    return link.says(kind) and link.can_take() and link_has_room(state, link, 1)
 
 
 cdef Link first_link(State state, const Route *route, int kind):

@@ -1,4 +1,4 @@
-"""Network management: sign-on, sign-off and echo test, with issuers in both directions and with terminals."""
+"""Network management (0800), with issuers in both directions and with terminals."""
 
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
@@ -48,7 +48,11 @@ cdef int _without_keys(State state, Listener listener, const Terminal *terminal,
     return REASON_SECURITY_VIOLATION if refused else REASON_APPROVED
 
 
-cdef void answer_terminal(State state, TerminalChannel channel) noexcept:
+cdef bint is_network_management(int kind) noexcept nogil:
+    return kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER)
+
+
+cdef void answer_network_management(State state, TerminalChannel channel) noexcept:
     cdef Listener listener = channel.listener
     cdef const Terminal *terminal = state.inbound.terminal
     cdef int kind = state.inbound.kind

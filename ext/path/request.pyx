@@ -1,6 +1,7 @@
 """A terminal's request on its way to the link: scan, identify, MAC, duplicate, risk, route, translate, intent, send.
 
-The steps follow one another as in the design. Each lets the request go on, or has answered it and says so: False.
+The steps follow one another as in the design. Each lets the request go on, or says False: it has been answered, waits,
+or is nothing that has an answer.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
@@ -8,10 +9,7 @@ from libc.string cimport memcpy
 from switch.base.stats cimport stats_add
 from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, verify_message
 from switch.dialect.card_data cimport read_pan
-from switch.dialect.kinds cimport (
-    KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_SIGN_OFF, KIND_SIGN_ON,
-    KIND_UNKNOWN,
-)
+from switch.dialect.kinds cimport KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_UNKNOWN
 from switch.dialect.reasons cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
@@ -40,7 +38,7 @@ from switch.path.forwarding cimport (
     LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, refuse_kind,
 )
 from switch.path.identity cimport NOT_REFUSED, identify
-from switch.path.network cimport answer_terminal
+from switch.path.network cimport answer_network_management, is_network_management
 from switch.path.original_lookup cimport refer, wait_for_original
 from switch.path.original_recall cimport recall, set_moment
 from switch.path.outcome cimport finish_unsent
@@ -71,7 +69,7 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
     if (_scan(state, channel, frame)
             and _identify(state, channel)
             and _check_mac(state, channel)
-            and _is_payment(state, channel)
+            and _is_transaction(state, channel)
             and _is_new(state, channel)
             and _admit(state, channel)
             and _is_for_issuer(state, channel)):
@@ -168,10 +166,10 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
     return False
 
 
-cdef bint _is_payment(State state, TerminalChannel channel) noexcept:
+cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
     """Network management has no outcome: it is answered here."""
-    if state.inbound.kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER):
-        answer_terminal(state, channel)
+    if is_network_management(state.inbound.kind):
+        answer_network_management(state, channel)
         return False
     return True
 

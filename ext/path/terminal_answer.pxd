@@ -40,7 +40,7 @@ cdef void answer_with(State state, TerminalChannel channel, int reason, int64_t 
 one."""
 
 cdef void refuse(State state, TerminalChannel channel, int reason) noexcept
-"""Answer ``state.request`` at once, without storing anything: what was refused before it had a natural key."""
+"""Answer ``state.request`` at once, without storing anything: a repeat of it is looked at anew."""
 
 cdef void answer_overtaken(State state, TerminalChannel channel, int64_t position) noexcept
 """Answer a request that its own terminal's reversal has overtaken, as the journal says at ``position``: whoever waits

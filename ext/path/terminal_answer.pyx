@@ -87,7 +87,7 @@ cdef void answer_as_prepared(State state, TerminalChannel channel, int64_t posit
     cdef int size = compose_own_answer(state, listener, state.inbound.terminal)
     if size < 0:
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
-        channel.hang_up("no answer can be written to an unreadable request")
+        channel.hang_up("no answer can be written to the request")
         return
     send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, position, outcome)
 

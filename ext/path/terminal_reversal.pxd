@@ -1,7 +1,8 @@
 """A terminal's own reversal (0400, 0420): finds its original, is accepted, and is then the switch's to deliver.
 
 An original that memory does not know for sure is looked up in the journal after the reversal was accepted and before it
-is sent (``seeking``). What is not found there either is passed on to the card's issuer with all that the terminal said.
+is sent (``original_lookup``). What is not found there either is passed on to the card's issuer with all that the
+terminal said.
 """
 
 from libc.stdint cimport int64_t, uint32_t
@@ -31,7 +32,8 @@ cdef void recall_reversal(State state, Link link) noexcept
 for that now."""
 
 cdef int reverse_found(State state, Original original, int64_t amount_minor) noexcept
-"""The same of a reversal that waited with its answer; REASON_APPROVED, or why it is refused."""
+"""The original of a reversal that waited with its answer was looked up: take it back. REASON_APPROVED, or why the
+reversal is refused."""
 
 cdef bint is_overtaken(State state, int64_t *position) noexcept nogil
 """Whether a terminal has reversed ``state.request`` before it came, and at which journal position that stands."""

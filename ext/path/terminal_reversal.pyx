@@ -30,7 +30,7 @@ from switch.path.original_lookup cimport check_taking_back, link_named, wait_for
 from switch.path.original_recall cimport describe_advice, describe_candidate, recall, set_moment
 from switch.path.outcome cimport finish_reversal
 from switch.saf.delivery cimport send_due
-from switch.saf.limits cimport can_pass_on, can_take_back, count_no_place
+from switch.saf.limits cimport has_room_for_unknown_reversal, has_room_for_reversal, count_no_place
 from switch.saf.reversal cimport (
     ReversalOrder, drop_entry, note_taken_back, reverse, reverse_advice, reverse_outcome, take_back_advice,
 )
@@ -68,7 +68,7 @@ cdef void take_terminal_reversal(State state, TerminalChannel channel) noexcept:
             reason = REASON_INVALID_AMOUNT
         elif state.inquiries.refuses_excess and state.saf.at(advice).is_referred:
             reason = _look_first(state, channel, &naming)
-        elif not can_take_back(state) or reverse_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
+        elif not has_room_for_reversal(state) or reverse_advice(state, advice, CAUSE_TERMINAL) == POSITION_FAILED:
             reason = REASON_SYSTEM_MALFUNCTION
     elif original == OUTCOME_NONE:
         reason = _give_up(state, channel.listener, &naming)
@@ -85,7 +85,7 @@ cdef void take_terminal_reversal(State state, TerminalChannel channel) noexcept:
                 reason = _give_up(state, channel.listener, &naming)
         elif _has_ties(state, entry):
             reason = _look_first(state, channel, &naming)
-        elif ((entry.approved and not entry.reversed and not can_take_back(state))
+        elif ((entry.approved and not entry.reversed and not has_room_for_reversal(state))
                 or reverse_outcome(state, original, CAUSE_TERMINAL) == POSITION_FAILED):
             reason = REASON_SYSTEM_MALFUNCTION
     if reason != WAITS:
@@ -281,7 +281,7 @@ cdef int _accept_unknown(State state, TerminalChannel channel, const Naming *nam
     if found == ROUTE_NONE:
         return _look_first(state, channel, naming)
     link = <Link>state.links[state.routes.route(found).target[0].link]
-    if not can_pass_on(state, link, inbound.terminal_number):
+    if not has_room_for_unknown_reversal(state, link, inbound.terminal_number):
         return REASON_SYSTEM_MALFUNCTION
     memset(&order, 0, sizeof(ReversalOrder))
     order.terminal = inbound.terminal_number
@@ -458,6 +458,6 @@ cdef int reverse_found(State state, Original original, int64_t amount_minor) noe
     reason = check_taking_back(state, original)
     if reason != NOT_REFUSED:
         return reason
-    if original.stands() and not can_take_back(state):
+    if original.stands() and not has_room_for_reversal(state):
         return REASON_SYSTEM_MALFUNCTION
     return REASON_SYSTEM_MALFUNCTION if _take_back_original(state, original) == POSITION_FAILED else REASON_APPROVED

@@ -1,5 +1,5 @@
-"""What the switch owes issuers: reversals of approvals that no terminal was told, and advices of payments that they
-were not asked about, sent until they are acknowledged."""
+"""What the switch owes issuers, sent until it is acknowledged: reversals of what was or may have been approved and was
+not told so, and advices of payments that they were not asked about."""
 
 from libc.stdint cimport uint32_t
 from switch.machine.link cimport Link
@@ -18,4 +18,4 @@ takes back of an approval that is known here is kept until an operator closes it
 those by which the issuer says that it could not take note."""
 
 cdef void postpone(State state, Link link, uint32_t number) noexcept
-"""The attempt that transaction ``number`` carries was not answered."""
+"""The attempt that transaction ``number`` carries has not ended what it was sent for: it is sent again later."""

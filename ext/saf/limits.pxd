@@ -12,16 +12,16 @@ from switch.machine.state cimport State
 cdef bint has_saf_room(State state, uint32_t more) noexcept nogil
 """Whether there is room for a reversal of everything that is under way, and of so many payments more."""
 
-cdef bint can_take_back(State state) noexcept
+cdef bint has_room_for_reversal(State state) noexcept
 """Whether a terminal may take back a payment that is known here. A refusal is counted."""
 
-cdef bint link_can_owe(State state, Link link, uint32_t more) noexcept nogil
+cdef bint link_has_room(State state, Link link, uint32_t more) noexcept nogil
 """Whether a link's part of the store has room for a reversal of what it was asked, and of so many payments more."""
 
 cdef bint has_advice_room(State state, Link link, uint32_t terminal) noexcept
 """Whether an advice of a terminal's payment, and its reversal, have room. A refusal is counted."""
 
-cdef bint can_pass_on(State state, Link link, uint32_t terminal) noexcept
+cdef bint has_room_for_unknown_reversal(State state, Link link, uint32_t terminal) noexcept
 """Whether a terminal's reversal of what is not known here has room. A refusal is counted."""
 
 cdef void count_no_place(State state, uint32_t terminal, uint64_t size) noexcept

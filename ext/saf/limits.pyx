@@ -47,11 +47,11 @@ cdef bint has_saf_room(State state, uint32_t more) noexcept nogil:
     return _used(state) + more <= _for_payments(state)
 
 
-cdef bint can_take_back(State state) noexcept:
+cdef bint has_room_for_reversal(State state) noexcept:
     return _used(state) + 1 <= state.saf.room or _refuse(state, LIMIT_REVERSALS)
 
 
-cdef bint link_can_owe(State state, Link link, uint32_t more) noexcept nogil:
+cdef bint link_has_room(State state, Link link, uint32_t more) noexcept nogil:
     cdef uint64_t share
     if state.link_count == 1:
         return True
@@ -62,14 +62,14 @@ cdef bint link_can_owe(State state, Link link, uint32_t more) noexcept nogil:
 cdef bint has_advice_room(State state, Link link, uint32_t terminal) noexcept:
     if not has_saf_room(state, 2):
         return _refuse(state, LIMIT_REVERSALS)
-    if not link_can_owe(state, link, 2):
+    if not link_has_room(state, link, 2):
         return _refuse(state, LIMIT_LINK_REVERSALS)
     if state.saf.asked(terminal) + 1 > _share(state, _free(_for_payments(state), _used(state))):
         return _refuse(state, LIMIT_TERMINAL_REVERSALS)
     return True
 
 
-cdef bint can_pass_on(State state, Link link, uint32_t terminal) noexcept:
+cdef bint has_room_for_unknown_reversal(State state, Link link, uint32_t terminal) noexcept:
     cdef uint64_t room = max(state.saf.room // STRANGERS_PART, <uint32_t>1)
     cdef uint64_t free_places = _free(room, state.saf.strangers)
     if free_places == 0 or not has_saf_room(state, 1):

@@ -1,5 +1,5 @@
-"""What is taken back: reversals of approvals that no terminal was told, or that it gave up, stored for their issuers;
-and advices that are cancelled before an attempt has left."""
+"""What is taken back: reversals of what may have been approved and was not told so, or was taken back by its terminal,
+stored for their issuers; and advices that are cancelled before an attempt has left."""
 
 from libc.stdint cimport uint8_t, uint32_t, int64_t
 from switch.machine.duplicate cimport Outcome
@@ -44,8 +44,8 @@ cdef int64_t take_back_advice(State state, uint32_t number, int cause) noexcept
 attempt can have left, else store a reversal that waits behind it. The journal position of that, or POSITION_FAILED."""
 
 cdef int64_t reverse_advice(State state, uint32_t number, int cause) noexcept
-"""The same of a payment that is known by its advice, and of its outcome as long as the duplicate window has it. 0 when
-it was taken back before."""
+"""The same of a payment that is known by its advice, and of its outcome as long as the duplicate window has it; of what
+was taken back before the position of that, or 0 where it is not known any more."""
 
 cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept
 """Take back a finished approval, once: by a reversal, or by cancelling the advice that would tell of it (``cause`` is a
