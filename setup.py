@@ -7,7 +7,7 @@ Two kinds of build:
   ``AUTHSWITCH_SANITIZE=address,undefined`` adds the compiler's sanitizers in the place of line tracing, which is slow.
 
 ``AUTHSWITCH_COMPILE=0`` compiles nothing, to install a package whose modules were built in place;
-``AUTHSWITCH_MODULES="base.live wire.framing"`` only these, for a quick look at what needs no others.
+``AUTHSWITCH_MODULES="base.live_counts wire.framing"`` only these, for a quick look at what needs no others.
 ``AUTHSWITCH_FLAGS=-O0`` is passed on to the compiler behind all other flags.
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from switch.base.live import live_counts
+from switch.base.live_counts import live_counts
 
 ROOT = Path(__file__).parents[1]
 

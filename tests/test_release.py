@@ -51,6 +51,6 @@ def test_the_changelog_goes_back_in_time():
 def test_the_page_on_releases_has_the_formats_of_the_journal():
     rows = re.findall(r"^\| (\d+\.\d+\.\d+) \| (\d+) \| (\d+) to (\d+) \|$",
                       (ROOT / "docs" / "releasing.md").read_text(), re.MULTILINE)  # fmt: skip
-    heads = (ROOT / "ext" / "journal" / "batch.pxd").read_text()
+    heads = (ROOT / "ext" / "journal" / "file_heads.pxd").read_text()
     newest, oldest = (re.search(rf"\b{name} = (\d+)", heads)[1] for name in ("FORMAT_VERSION", "FORMAT_VERSION_MIN"))
     assert rows[0] == (__version__, newest, oldest, newest)

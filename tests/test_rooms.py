@@ -37,18 +37,18 @@ def test_architecture_has_the_table_that_the_packages_make():
 @pytest.mark.parametrize(
     "text",
     [
-        "from switch.path.answer cimport finish\n",
-        "from switch.path.answer cimport (\n    finish,\n)\n",
-        "from switch.path cimport answer\n",
-        "from switch.path.answer import Finished\n",
-        "import switch.path.answer\n",
-        "cimport switch.path.answer\n",
-        "def late():\n    from switch.path.answer import Finished\n",
+        "from switch.path.issuer_answer cimport finish\n",
+        "from switch.path.issuer_answer cimport (\n    finish,\n)\n",
+        "from switch.path cimport issuer_answer\n",
+        "from switch.path.issuer_answer import Finished\n",
+        "import switch.path.issuer_answer\n",
+        "cimport switch.path.issuer_answer\n",
+        "def late():\n    from switch.path.issuer_answer import Finished\n",
     ],
 )
 def test_an_arrow_upwards_is_found(tmp_path, text):
-    graph = graph_of(tmp_path, {"ext/wire/scan.pyx": text, "ext/path/answer.pxd": ""})
-    assert arrows_upwards(graph) == ["switch.wire.scan (wire) uses switch.path.answer (path), which lies above"]
+    graph = graph_of(tmp_path, {"ext/wire/scan.pyx": text, "ext/path/issuer_answer.pxd": ""})
+    assert arrows_upwards(graph) == ["switch.wire.scan (wire) uses switch.path.issuer_answer (path), which lies above"]
 
 
 def test_an_arrow_upwards_is_found_in_python(tmp_path):

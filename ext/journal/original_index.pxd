@@ -11,7 +11,7 @@ from switch.base.siphash cimport SipKey
 from switch.journal.disk cimport Disk
 from switch.journal.records cimport Record
 from switch.journal.replay cimport JournalReader, Segment, Visitor
-from switch.machine.request_part cimport RequestPart
+from switch.machine.request_record cimport RequestPart
 
 cdef packed struct Place:
     uint64_t key

@@ -9,11 +9,11 @@ from switch.base.checksum cimport crc32c
 from switch.base.invariant cimport ensure
 from switch.base.siphash cimport siphash
 from switch.dialect.reasons cimport takes_note
-from switch.journal.batch cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
+from switch.journal.file_heads cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
 from switch.journal.records cimport (
     RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED,
 )
-from switch.machine.request_part cimport TERMINAL_BYTES, unpack_digits
+from switch.machine.request_record cimport TERMINAL_BYTES, unpack_digits
 
 cdef enum:
     BY_NUMBER = 1

@@ -6,7 +6,7 @@ from switch.journal.disk cimport Disk
 from switch.journal.original_index cimport SegmentIndex
 from switch.journal.records cimport Record
 from switch.journal.replay cimport JournalReader, Visitor
-from switch.machine.naming cimport Candidate, Naming
+from switch.machine.original_reference cimport Candidate, Naming
 from switch.machine.originals cimport Original, Wanted
 
 

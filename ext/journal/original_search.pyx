@@ -17,7 +17,7 @@ from switch.journal.records cimport (
     RECORD_REVERSED,
 )
 from switch.journal.replay cimport Segment
-from switch.machine.naming cimport LIKE_NOT, describe_request, likeness
+from switch.machine.original_reference cimport LIKE_NOT, describe_request, likeness
 from switch.machine.originals cimport VOIDS, Choice
 from switch.machine.saf_store cimport takes_back
 

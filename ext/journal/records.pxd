@@ -18,7 +18,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int16_t, int32_t
 from switch.machine.duplicate cimport Outcome
 from switch.machine.journal_interface cimport Detail
 from switch.machine.numbering cimport NumberBlock
-from switch.machine.request_part cimport PAN_PACKED_BYTES, RequestPart
+from switch.machine.request_record cimport PAN_PACKED_BYTES, RequestPart
 from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport NaturalKey, Transaction
 from switch.tables.registry cimport Registry

@@ -4,7 +4,7 @@ import sys
 
 from libc.string cimport memcpy, memset
 from switch.machine.numbering cimport NUMBER_COUNT
-from switch.machine.request_part cimport fill_request, pack_digits
+from switch.machine.request_record cimport fill_request, pack_digits
 
 if sys.byteorder != "little":
     raise ImportError("the journal's records are little-endian structures; this machine is not")

@@ -12,7 +12,7 @@ from switch.journal.records cimport Record, ReversedPart
 from switch.journal.replay cimport Visitor
 from switch.journal.restored_outcomes cimport WindowFiller
 from switch.machine.link cimport Link
-from switch.machine.restored_copies cimport Mender
+from switch.machine.message_mending cimport Mender
 from switch.machine.state cimport State
 
 cdef class Recovery(Visitor):

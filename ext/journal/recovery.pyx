@@ -6,6 +6,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from switch.dialect.reasons cimport REASON_ORIGINAL_NOT_FOUND, REASON_TIMEOUT, takes_note
 from switch.dialect.tables cimport DialectTables, kind_traits
+from switch.journal.carry_forward cimport names_of
 from switch.journal.commit cimport JournalFiles
 from switch.journal.late_answers cimport KeptRecord, LateAnswers, keep_record
 from switch.journal.record_time cimport ELAPSED_SHIFT, elapsed_of
@@ -16,15 +17,14 @@ from switch.journal.records cimport (
 )
 from switch.journal.restored_outcomes cimport WindowFiller
 from switch.journal.segment cimport SegmentWriter
-from switch.journal.upkeep cimport names_of
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.handles cimport HandleSlot, handle_in, slot_of
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
+from switch.machine.message_mending cimport Mender
 from switch.machine.numbering cimport NumberBlock, Numbering
-from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_digits
-from switch.machine.restored_copies cimport Mender
+from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back
 from switch.path.identity cimport terminal_of
 from switch.saf.reversal cimport ReversalOrder, hold_stans, reverse

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.crypto.sealing cimport Sealer
-from switch.journal.batch cimport BatchHead
 from switch.journal.disk cimport Disk
+from switch.journal.file_heads cimport BatchHead
 from switch.journal.records cimport Record
 
 

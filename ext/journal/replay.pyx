@@ -12,13 +12,13 @@ cimport cython
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
-from switch.journal.batch cimport (
+from switch.journal.compression cimport unpack
+from switch.journal.file_heads cimport (
     BATCH_ALIGNMENT, BATCH_BYTES_MAX, BATCH_FINE, BATCH_HEAD_BYTES, BATCH_MAGIC, BATCH_NAMES, BATCH_RECORDS,
     FORMAT_VERSION, FORMAT_VERSION_MIN, JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES,
     SEGMENT_SEALED_BYTES, SegmentHead, check_batch, open_batch, segment_head_is_whole,
 )
-from switch.journal.compression cimport unpack
-from switch.journal.description cimport describe
+from switch.journal.record_text cimport describe
 from switch.journal.records cimport read_record
 from switch.journal.party_names import read_names
 from switch.crypto.sealing cimport SEAL_KEY_BYTES

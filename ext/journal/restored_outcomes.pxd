@@ -3,8 +3,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from switch.base.position_table cimport PositionTable
 from switch.journal.records cimport Record
-from switch.machine.request_part cimport RequestPart
-from switch.machine.restored_copies cimport Mender
+from switch.machine.message_mending cimport Mender
+from switch.machine.request_record cimport RequestPart
 from switch.machine.state cimport State
 
 

@@ -1,6 +1,6 @@
 from typing import final
 
-from switch.machine.restored_copies import Mender
+from switch.machine.message_mending import Mender
 from switch.machine.state import State
 
 @final

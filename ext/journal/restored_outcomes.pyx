@@ -10,7 +10,7 @@ from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
 from switch.machine.originals cimport VOIDS
-from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, unpack_digits
+from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES, unpack_digits
 from switch.machine.saf_store cimport NO_LISTENER
 from switch.machine.transaction cimport NaturalKey
 from switch.path.request cimport fingerprint_of

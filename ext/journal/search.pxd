@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.base.position_table cimport PositionTable
 from switch.journal.records cimport Record
 from switch.journal.replay cimport Visitor
-from switch.machine.request_part cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart
+from switch.machine.request_record cimport PAN_PACKED_BYTES, TERMINAL_BYTES, RequestPart
 
 cdef enum:
     RRN_BYTES = 12

@@ -4,7 +4,7 @@ cimport cython
 from libc.string cimport memcmp, memcpy
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.reasons cimport takes_note
-from switch.journal.description cimport describe
+from switch.journal.record_text cimport describe
 from switch.journal.record_time cimport elapsed_of
 from switch.journal.records cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE,

@@ -5,9 +5,9 @@ It knows nothing of threads and clocks; whoever drives it does. It never goes ba
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.crypto.sealing cimport Sealer
-from switch.journal.batch cimport JOURNAL_ID_BYTES
 from switch.journal.compression cimport PACKING_SLOTS
 from switch.journal.disk cimport Disk
+from switch.journal.file_heads cimport JOURNAL_ID_BYTES
 
 cdef enum WriterStage:        # what failed
     STAGE_NONE

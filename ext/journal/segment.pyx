@@ -10,11 +10,11 @@ from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
 from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
 from switch.crypto.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES
-from switch.journal.batch cimport (
+from switch.journal.compression cimport pack
+from switch.journal.file_heads cimport (
     BATCH_ALIGNMENT, BATCH_HEAD_BYTES, BATCH_NAMES, BATCH_RECORDS, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES,
     SEGMENT_SEALED_BYTES, BatchHead, SegmentHead, batch_size, close_batch, close_segment_head,
 )
-from switch.journal.compression cimport pack
 
 cdef enum:
     NAME_ROOM = 40

@@ -4,7 +4,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 from switch.base.invariant cimport ensure
-from switch.base.live cimport live
+from switch.base.live_counts cimport live
 from switch.machine.duplicate cimport OUTCOME_NONE
 
 cdef enum:

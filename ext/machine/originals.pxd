@@ -2,8 +2,8 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.dialect.kinds cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
-from switch.machine.naming cimport Naming
-from switch.machine.request_part cimport RequestPart
+from switch.machine.original_reference cimport Naming
+from switch.machine.request_record cimport RequestPart
 from switch.machine.transaction cimport DeadlineList
 
 cdef enum:

@@ -4,7 +4,7 @@ cimport cython
 from libc.stdlib cimport calloc, free
 from switch.base.invariant cimport ensure
 from switch.dialect.kinds cimport KIND_COMPLETION, KIND_REFUND
-from switch.machine.naming cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
+from switch.machine.original_reference cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
 
 
 cdef enum:

@@ -4,9 +4,9 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
-from switch.base.live cimport live
+from switch.base.live_counts cimport live
 from switch.machine.handles cimport TRANSACTION_NONE, handle_in, slot_of
-from switch.machine.request_part cimport RequestPart
+from switch.machine.request_record cimport RequestPart
 
 cdef enum:
     JITTER_PART = 8           # of a pause, at most so much longer: one eighth

@@ -6,7 +6,6 @@ from switch.crypto.mac cimport MacEngine, MacKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
 from switch.machine.duplicate cimport DuplicateWindow
-from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport Detail, Journal
 from switch.machine.link cimport Link, LinkChannel
 from switch.machine.listener cimport Listener, TerminalChannel
@@ -14,6 +13,7 @@ from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NoteEvent, NoteQueue
 from switch.machine.numbering cimport Numbering
 from switch.machine.originals cimport Inquiries
+from switch.machine.request_context cimport Inbound
 from switch.machine.saf_store cimport SafStore
 from switch.machine.transaction cimport TransactionTable
 from switch.tables.registry cimport Registry, Terminal

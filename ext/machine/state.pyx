@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.calendar cimport write_digits
 from switch.base.invariant cimport ensure
-from switch.base.live cimport live
+from switch.base.live_counts cimport live
 from switch.base.stats cimport stats_add
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.note_queue cimport NOTE_REQUEST_UNENDED, NOTE_TEXT_BYTES, Note

@@ -4,7 +4,7 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 from switch.base.invariant cimport ensure
-from switch.base.live cimport live
+from switch.base.live_counts cimport live
 from switch.wire.compact_index cimport keep_places, places_of, recall_places
 from switch.wire.kept_copy cimport keep_copy
 

@@ -8,22 +8,22 @@ from switch.dialect.reasons cimport (
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.dialect.tables cimport kind_traits
-from switch.machine.departure cimport send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
-from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.link cimport LINK_UP, Link
 from switch.machine.listener cimport Listener
 from switch.machine.meters cimport LIMIT_NUMBERS, LIMIT_STANS
 from switch.machine.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
-from switch.machine.request_part cimport RequestPart, fill_request
+from switch.machine.request_context cimport Inbound
+from switch.machine.request_record cimport RequestPart, fill_request
 from switch.machine.saf_store cimport CAUSE_UNUSABLE, NO_LISTENER, SAF_NONE, SafEntry
+from switch.machine.sending cimport send_to_terminal
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.path.forwarding cimport LinkTexts, choose_link, fill_link_slots, first_link, refuse_kind
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.terminal_answer cimport compose_own_answer, refuse, set_reason, set_rrn
-from switch.saf.limits cimport has_advice_room
 from switch.saf.reversal cimport reverse_untold
+from switch.saf.room cimport has_advice_room
 from switch.tables.registry cimport Merchant
 from switch.tables.risk cimport RiskRequest, risk_request
 from switch.tables.routes cimport ROUTE_NONE

@@ -15,16 +15,16 @@ from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
-from switch.path.answer cimport expire, handle_link_message
+from switch.path.issuer_answer cimport expire, handle_link_message
 from switch.path.network cimport begin_link, end_link, hang_up_link, send_network, sign_off_link
+from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, take_wanted, wanted_by_request
-from switch.path.original_recall cimport recall
 from switch.path.request cimport handle_request
-from switch.path.resumption cimport resume_request
+from switch.path.resumed_request cimport resume_request
 from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 from switch.saf.delivery cimport send_due
 from switch.saf.reversal cimport reverse_unreversed, reverse_untold
-from switch.saf.limits cimport has_saf_room
+from switch.saf.room cimport has_saf_room
 from switch.wire.framing cimport FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, Frame
 
 cdef enum:

@@ -11,7 +11,7 @@ from switch.machine.originals cimport Referred
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
-from switch.saf.limits cimport link_has_room
+from switch.saf.room cimport link_has_room
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
 from switch.wire.hexadecimal cimport hex_digit, hex_value
 from switch.wire.scan cimport FaultCode, read_text

@@ -7,7 +7,6 @@ from switch.crypto.sign_in_keys cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY,
 from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
 from switch.dialect.tables cimport answer_mti
-from switch.machine.departure cimport frame_for_link, send_to_link, send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link cimport (
     LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF, PHASE_SIGNING_ON,
@@ -18,6 +17,7 @@ from switch.machine.note_queue cimport (
     NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
     NOTE_SIGN_IN_WITHOUT_KEYS,
 )
+from switch.machine.sending cimport frame_for_link, send_to_link, send_to_terminal
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
 from switch.path.terminal_answer cimport NO_LINK, compose_answer, prepare_answer

@@ -10,16 +10,16 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport DialectTables
 from switch.machine.duplicate cimport Outcome
-from switch.machine.inbound cimport Inbound
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
 from switch.machine.meters cimport LIMIT_ORIGINALS, LIMIT_TRANSACTIONS
-from switch.machine.naming cimport occasion_of, read_naming
+from switch.machine.original_reference cimport occasion_of, read_naming
 from switch.machine.originals cimport Inquiries, Referred, Wanted
+from switch.machine.request_context cimport Inbound
 from switch.machine.saf_store cimport SAF_NONE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, NaturalKey, Transaction
 from switch.path.identity cimport NOT_REFUSED
-from switch.path.original_recall cimport set_moment
+from switch.path.original_in_memory cimport set_moment
 from switch.tables.registry cimport TERMINAL_NONE
 from switch.wire.fields cimport DATE_DIGITS, FIELD_STAN, FIELD_TERMINAL
 from switch.wire.scan cimport read_number, read_text, scan_message

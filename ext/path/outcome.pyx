@@ -8,13 +8,13 @@ from switch.dialect.reasons cimport (
     REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
 )
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, kind_traits
-from switch.machine.departure cimport send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
 from switch.machine.originals cimport VOIDS
 from switch.machine.saf_store cimport CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE
+from switch.machine.sending cimport send_to_terminal
 from switch.machine.transaction cimport Transaction
 from switch.path.terminal_answer cimport (
     NO_LINK, compose_answer, compose_own_answer, has_mac_key, prepare_answer, refuse, set_reason, set_rrn,

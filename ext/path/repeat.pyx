@@ -6,19 +6,17 @@ from switch.base.stats cimport stats_add
 from switch.dialect.authentication cimport seal_message
 from switch.dialect.reasons cimport REASON_DUPLICATE, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT
 from switch.dialect.tables cimport kind_traits
-from switch.machine.departure cimport send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_NEVER
 from switch.machine.link cimport Link
 from switch.machine.listener cimport MAC_POLICY_NONE, Listener
 from switch.machine.note_queue cimport NOTE_CONFLICTING_REPEAT
 from switch.machine.saf_store cimport NO_LISTENER
+from switch.machine.sending cimport send_to_terminal
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport Transaction
 from switch.path.request_faults cimport tell_field
-from switch.path.terminal_answer cimport (
-    answer_as_prepared, answer_with, has_mac_key, refuse, set_reason, set_rrn,
-)
+from switch.path.terminal_answer cimport answer_as_prepared, answer_with, has_mac_key, refuse, set_reason, set_rrn
 from switch.wire.fields cimport AUTHORIZATION_CODE_SIZE, FIELD_STAN
 from switch.wire.scan cimport FAULT_CONFLICT, scan_message
 from switch.wire.translate cimport SLOT_AUTHORIZATION_CODE, SLOT_RESPONSE_CODE, fill_slot

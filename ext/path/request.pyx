@@ -15,9 +15,7 @@ from switch.dialect.reasons cimport (
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
-from switch.machine.departure cimport frame_for_link, send_to_link
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
-from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link, LinkChannel
 from switch.machine.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
@@ -25,12 +23,14 @@ from switch.machine.meters cimport (
     LIMIT_NUMBERS, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND,
     ORIGINAL_UNCERTAIN,
 )
-from switch.machine.naming cimport Naming, fold, moment_of, occasion_of, read_naming
 from switch.machine.note_queue cimport (
     NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
     NOTE_UNEXPECTED_MESSAGE,
 )
+from switch.machine.original_reference cimport Naming, fold, moment_of, occasion_of, read_naming
 from switch.machine.originals cimport Original
+from switch.machine.request_context cimport Inbound
+from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 from switch.path.advice cimport stand_in_for, take_advice
@@ -39,14 +39,14 @@ from switch.path.forwarding cimport (
 )
 from switch.path.identity cimport NOT_REFUSED, identify
 from switch.path.network cimport answer_network_management, is_network_management
+from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
-from switch.path.original_recall cimport recall, set_moment
 from switch.path.outcome cimport finish_unsent
 from switch.path.repeat cimport answer_repeat
 from switch.path.request_faults cimport tell_field, tell_missing, tell_request_fault
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
-from switch.saf.limits cimport has_saf_room, count_no_place
+from switch.saf.room cimport has_saf_room, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE, Merchant, Terminal
 from switch.tables.risk cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route

@@ -8,11 +8,11 @@ from switch.dialect.authentication cimport seal_message
 from switch.dialect.card_data cimport unkept_of_answer
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_TIMEOUT
 from switch.dialect.tables cimport answer_mti, kind_traits
-from switch.machine.departure cimport send_to_terminal
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.listener cimport MAC_POLICY_NONE
 from switch.machine.meters cimport LIMIT_NUMBERS
 from switch.machine.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
+from switch.machine.sending cimport send_to_terminal
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.wire.kept_copy cimport has_any_of, keep_copy
 from switch.wire.translate cimport SLOT_RESPONSE_CODE, SLOT_RRN, Composer, Sources, fill_slot, sources_of

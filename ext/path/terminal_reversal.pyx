@@ -10,30 +10,30 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport NO_FIELD, DialectTables
 from switch.machine.duplicate cimport OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
-from switch.machine.inbound cimport Inbound
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
+from switch.machine.message_mending cimport Mender
 from switch.machine.meters cimport ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN
-from switch.machine.naming cimport LIKE_EXACT, LIKE_NOT, Candidate, Naming, fold, likeness, read_naming
 from switch.machine.note_queue cimport NOTE_REVERSAL_WITHHELD, NOTE_REVERSAL_WITHOUT_LINK
+from switch.machine.original_reference cimport LIKE_EXACT, LIKE_NOT, Candidate, Naming, fold, likeness, read_naming
 from switch.machine.originals cimport VOIDS, Wanted
-from switch.machine.request_part cimport TERMINAL_BYTES, RequestPart, unpack_digits
-from switch.machine.restored_copies cimport Mender
+from switch.machine.request_context cimport Inbound
+from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.machine.saf_store cimport (
     CAUSE_SETTLED, CAUSE_TERMINAL, CAUSE_WITHHELD, NO_LISTENER, SAF_NONE, SOUGHT_AGAIN, SOUGHT_NOW, SOUGHT_RARELY,
     SafEntry,
 )
 from switch.machine.transaction cimport TRANSACTION_SEEKING, NaturalKey
 from switch.path.identity cimport NOT_REFUSED
+from switch.path.original_in_memory cimport describe_advice, describe_candidate, recall, set_moment
 from switch.path.original_lookup cimport check_taking_back, link_named, wait_for_original, wanted_by_reversal
-from switch.path.original_recall cimport describe_advice, describe_candidate, recall, set_moment
 from switch.path.outcome cimport finish_reversal
 from switch.saf.delivery cimport send_due
-from switch.saf.limits cimport has_room_for_unknown_reversal, has_room_for_reversal, count_no_place
 from switch.saf.reversal cimport (
     ReversalOrder, drop_entry, note_taken_back, reverse, reverse_advice, reverse_outcome, take_back_advice,
 )
+from switch.saf.room cimport has_room_for_unknown_reversal, has_room_for_reversal, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE
 from switch.tables.routes cimport ROUTE_NONE
 from switch.wire.fields cimport (

@@ -10,13 +10,13 @@ from switch.dialect.reasons cimport (
     REASON_TIMEOUT, takes_note,
 )
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, mti_class, repeat_mti
-from switch.machine.departure cimport frame_for_link, send_to_link
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport LinkChannel, LINK_UP, STAN_COUNT
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND
-from switch.machine.request_part cimport RequestPart
+from switch.machine.request_record cimport RequestPart
 from switch.machine.saf_store cimport APPROVED_CAUSES, CAUSE_TERMINAL, NO_LISTENER, SAF_NONE, SafEntry
+from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction
 from switch.saf.reversal cimport ReversalOrder, close_advice, note_taken_back, release_stans, reverse

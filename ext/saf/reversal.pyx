@@ -11,7 +11,7 @@ from switch.machine.note_queue cimport (
     NOTE_REVERSAL_STORE_FULL, NOTE_REVERSAL_WITHOUT_REQUEST, NOTE_REVERSAL_WITHOUT_STAN,
 )
 from switch.machine.originals cimport ANY_ORIGINAL, VOIDS
-from switch.machine.request_part cimport RequestPart, unpack_digits
+from switch.machine.request_record cimport RequestPart, unpack_digits
 from switch.machine.saf_store cimport CAUSE_UNTOLD, NO_LISTENER, SAF_FREE, SAF_NONE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, Transaction
 from switch.tables.risk cimport RiskRequest, risk_request

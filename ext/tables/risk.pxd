@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.base.siphash cimport SipKey
 from switch.tables.ranges cimport RangeMap
 from switch.tables.registry cimport Registry
-from switch.tables.windows cimport WindowTable
+from switch.tables.time_windows cimport WindowTable
 
 cdef enum:
     LIMITS_MAX = 64

@@ -4,7 +4,7 @@ from typing import Protocol, final
 from _typeshed import ReadableBuffer
 
 from switch.tables.registry import Registry
-from switch.tables.windows import WindowTable
+from switch.tables.time_windows import WindowTable
 
 SECRET_SIZE: int
 SCOPES: tuple[str, ...]

@@ -18,7 +18,7 @@ from switch.dialect.reasons cimport (
 from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
 from switch.tables.registry cimport MERCHANT_ID_MAX, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
-from switch.tables.windows cimport WINDOW_SLICES, WindowTable
+from switch.tables.time_windows cimport WINDOW_SLICES, WindowTable
 
 import os
 

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.base.siphash cimport SipKey
 from switch.base.stats cimport Stats
 from switch.tables.ranges cimport RangeMap
-from switch.tables.windows cimport WindowTable
+from switch.tables.time_windows cimport WindowTable
 
 cdef enum:
     STAND_IN_LIMITS_MAX = 16

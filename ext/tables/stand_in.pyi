@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from switch.base.stats import Stats
-from switch.tables.windows import WindowTable
+from switch.tables.time_windows import WindowTable
 
 VERDICTS: Final[tuple[str, ...]]
 LIMITS_MAX: Final[int]

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from switch.base.siphash cimport siphash
 from switch.base.stats cimport stats_add, stats_set
 from switch.tables.ranges cimport OVERLAP_MAX, DigitRange, pan_key, read_range
-from switch.tables.windows cimport WINDOW_SLICES
+from switch.tables.time_windows cimport WINDOW_SLICES
 
 VERDICTS = ("allowed", "kind", "bin", "pin", "currency", "amount", "card_amount", "card_count", "outstanding")
 LIMITS_MAX = STAND_IN_LIMITS_MAX

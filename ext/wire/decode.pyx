@@ -13,7 +13,7 @@ from cpython.dict cimport PyDict_Copy
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from switch.wire.bitmap cimport FIRST_BIT, first_set_bit
-from switch.wire.content cimport are_ascii, nibble_at, pad_of
+from switch.wire.character_classes cimport are_ascii, nibble_at, pad_of
 from switch.wire.cursor cimport Reader, load_be64, reader_over, reader_position, reader_take
 from switch.wire.hexadecimal cimport hex_digit, hex_value
 from switch.wire.scan cimport FAULT_LENGTH_LIMIT, FAULT_TRUNCATED, Fault, FieldData, take_field

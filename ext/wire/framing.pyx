@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
-from switch.base.live cimport live
+from switch.base.live_counts cimport live
 from switch.wire.cursor cimport load_be16, load_be32
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Hex digits, without a table that a wire byte could index out of."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from switch.wire.content cimport EACH, outside_class
+from switch.wire.character_classes cimport EACH, outside_class
 from switch.wire.cursor cimport load_be32, load_be64, store_be32, store_be64
 from switch.wire.spec cimport CONTENT_HEX
 

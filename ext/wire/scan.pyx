@@ -11,7 +11,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.wire.bitmap cimport FIRST_BIT, reversed_bits
-from switch.wire.content cimport (
+from switch.wire.character_classes cimport (
     EACH, ascii_at, nibble_at, outside_class, pad_of, quickly_agrees, text_fits, wrong_character, wrong_content,
 )
 from switch.wire.cursor cimport Reader, load_be64, lowest_bit, reader_over, reader_position, reader_take

@@ -7,7 +7,7 @@ Where both sides write a value alike its bytes are copied; digits are packed and
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from switch.wire.content cimport ascii_agrees, pad_of
+from switch.wire.character_classes cimport ascii_agrees, pad_of
 from switch.wire.cursor cimport Writer, store_be64, writer_reserve, writer_size
 from switch.wire.hexadecimal cimport spread_hex
 from switch.wire.scan cimport FAULT_ROOM, FAULT_VALUE, Fault

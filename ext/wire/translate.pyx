@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from switch.base.live cimport live
+from switch.base.live_counts cimport live
 from switch.wire.bitmap cimport FIRST_BIT, reversed_bits
 from switch.wire.cursor cimport Writer, writer_over, writer_reserve, writer_size
 from switch.wire.kept_copy cimport fill_fields

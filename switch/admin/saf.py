@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from switch.base.masking import mask_text
-from switch.saf.operating import NotOwed
+from switch.saf.owed_entries import NotOwed
 
 LISTED_MAX = 10_000
 WHATS = ("reversal", "advice")

@@ -14,8 +14,8 @@ from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import REASONS
-from switch.journal.description import RECORD_NAMES
 from switch.journal.findings import Findings
+from switch.journal.record_text import RECORD_NAMES
 from switch.journal.replay import Listing
 
 app = command_group()

@@ -21,11 +21,11 @@ from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency, parse_latency
-from switch.simulators.numbers import Numbers, default_file
 from switch.simulators.receipts import FleetCounters, duration, quantiles_us, write_receipts
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario
 from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, spare_collections, terminal_tls
+from switch.simulators.stans import Numbers, default_file
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import issuer_tls
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from switch.config.addresses import Address
-from switch.config.descriptors import needed_descriptors, terminals_served
+from switch.config.file_descriptors import needed_descriptors, terminals_served
 from switch.config.models import (
     AdminSection,
     JournalSection,

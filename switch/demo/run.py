@@ -32,8 +32,8 @@ from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
-from switch.simulators.persistent import PersistentFleet, PersistentSettings
 from switch.simulators.receipts import merge_counters
+from switch.simulators.repeating_terminals import PersistentFleet, PersistentSettings
 from switch.simulators.setup import spare_collections
 from switch.simulators.tasks import BackgroundTasks
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from switch.base.described import DescribedEnum
+from switch.base.named_numbers import DescribedEnum
 
 
 class Money(IntEnum):

@@ -5,7 +5,7 @@ Each dialect writes its own response codes for them. The order is that of ``ext/
 
 from __future__ import annotations
 
-from switch.base.described import DescribedEnum
+from switch.base.named_numbers import DescribedEnum
 
 
 class Reason(DescribedEnum):

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 
 from switch.journal.boot import boot_identity
+from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import Disk
 from switch.journal.recovery import Recovery
 from switch.journal.replay import JournalReader, Segment
 from switch.journal.segment import SegmentWriter
-from switch.journal.upkeep import keep_up
 from switch.machine.state import State
 
 JOURNAL_ID_BYTES = 16

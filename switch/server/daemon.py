@@ -21,7 +21,7 @@ from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_no_
 from switch.base.stats import Stats
 from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
-from switch.config.descriptors import needed_descriptors, terminals_served
+from switch.config.file_descriptors import needed_descriptors, terminals_served
 from switch.io.connection import Reactor
 from switch.journal.numbers import numbers_keeper
 from switch.journal.replay import ReplayStopped

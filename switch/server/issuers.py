@@ -11,7 +11,7 @@ from typing import Protocol
 
 from switch.base.log import get_logger
 from switch.config import Address, LinkSection
-from switch.config.descriptors import ARRIVING_MAX
+from switch.config.file_descriptors import ARRIVING_MAX
 from switch.io.connection import Connection, Reactor
 from switch.io.tls import TlsStream
 from switch.machine.link import Link, LinkChannel

@@ -13,6 +13,7 @@ from switch.base.stats import Stats
 from switch.config.models import Config
 from switch.io.connection import Reactor
 from switch.journal.boot import since_boot_ns
+from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.directory_keeper import Keeper, Rules
 from switch.journal.disk import FileDisk
@@ -21,7 +22,6 @@ from switch.journal.problems import JournalError
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
 from switch.journal.resuming import Progress, Replayed, replay_into
-from switch.journal.upkeep import keep_up
 from switch.keys import load_master_key
 from switch.machine.state import State
 

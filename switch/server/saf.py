@@ -11,7 +11,7 @@ from switch.base.log import get_logger
 from switch.base.masking import mask_pan
 from switch.base.stats import Stats
 from switch.path.engine import Engine
-from switch.saf.operating import NotOwed, close_entry, list_entries, note_overdue, retry_entry
+from switch.saf.owed_entries import NotOwed, close_entry, list_entries, note_overdue, retry_entry
 
 REFRESH_SECONDS = 5.0
 DURABLE_SECONDS_MAX = 4.0

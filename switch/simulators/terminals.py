@@ -14,10 +14,10 @@ from switch.base.masking import mask_pan
 from switch.simulators import receipts as slips
 from switch.simulators.answer_checks import Question, examine
 from switch.simulators.dialect_profile import moment
-from switch.simulators.numbers import SPREAD, STAN_COUNT
 from switch.simulators.receipts import Receipt
 from switch.simulators.rules import APPROVALS, APPROVED_IN_PART
 from switch.simulators.scenario import BASED_ON, Flaw
+from switch.simulators.stans import SPREAD, STAN_COUNT
 from switch.wire.framing import Deframer, FrameError
 from switch.wire.scan import ScanError
 

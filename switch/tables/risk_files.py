@@ -17,7 +17,7 @@ from switch.keys import KeySource
 from switch.tables.registry import Registry
 from switch.tables.risk import BLOCK_REASONS, SECRET_SIZE, Risk
 from switch.tables.risk_rules import BinSection, LimitSection, RiskRules, kinds_mask
-from switch.tables.windows import WindowTable
+from switch.tables.time_windows import WindowTable
 
 CARD_COLUMNS = "card,reason"
 ALL_KINDS = (1 << 64) - 1

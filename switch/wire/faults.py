@@ -60,7 +60,7 @@ CHARACTERS = (
     "a nibble above 9",
     "another pad nibble",
 )
-"""Sorts of a character, by the number of ``Character`` in ``ext/wire/content.pxd``."""
+"""Sorts of a character, by the number of ``Character`` in ``ext/wire/character_classes.pxd``."""
 
 VALUE_SHIFT = 8
 """Of a character outside its class ``available`` holds the sort, and above these bits its value where that is told."""

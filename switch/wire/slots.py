@@ -5,7 +5,7 @@ Field policies of dialect files name them (``compute:stan``). The order is ``Slo
 
 from __future__ import annotations
 
-from switch.base.described import DescribedEnum
+from switch.base.named_numbers import DescribedEnum
 
 
 class Slot(DescribedEnum):

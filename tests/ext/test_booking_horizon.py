@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import close_entry, list_entries, note_overdue
+from switch.saf.owed_entries import close_entry, list_entries, note_overdue
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import LINKS, link, purchase, reversal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from switch.journal.boot import boot_identity, since_boot_ns
-from switch.journal.upkeep import keep_up
-from switch.saf.operating import list_entries
+from switch.journal.carry_forward import keep_up
+from switch.saf.owed_entries import list_entries
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.world import START_S, purchase
 

@@ -6,7 +6,7 @@ import pytest
 
 from switch.tables.risk import Risk
 from switch.tables.risk_rules import kinds_mask
-from switch.tables.windows import WindowTable
+from switch.tables.time_windows import WindowTable
 from tests.ext.world import CARD, OTHER_MERCHANT, VISA, change, link, listener, purchase, reversal
 
 

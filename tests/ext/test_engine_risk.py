@@ -8,7 +8,7 @@ import pytest
 
 from switch.dialect.kinds import Kind
 from switch.tables.risk import Risk
-from switch.tables.windows import WindowTable
+from switch.tables.time_windows import WindowTable
 from tests.ext.world import CARD, VISA, purchase, reversal
 
 COUNTRIES = b"low,high,country\n622500,622599,408\n411111,411111,840\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from tests.ext.world import CARD, VISA, change, link, listener, purchase, reversal
 
 RULE = {

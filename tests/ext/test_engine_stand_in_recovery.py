@@ -8,12 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switch.base.checksum import checksum
+from switch.journal.carry_forward import keep_up
 from switch.journal.disk import ScriptedDisk
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged, JournalReader
 from switch.journal.search import SafVisitor
-from switch.journal.upkeep import keep_up
-from switch.saf.operating import list_entries
+from switch.saf.owed_entries import list_entries
 from tests.ext.journal_world import KEY, JournalWorld, records_of
 from tests.ext.test_engine_advice import advice
 from tests.ext.test_engine_stand_in import limits, two_links

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from switch.journal.memory import MemoryJournal
 from switch.machine.note_queue import EVENTS
-from switch.saf.operating import note_overdue
+from switch.saf.owed_entries import note_overdue
 from tests.ext.numbers import NO_CEILING, spend_numbers
 from tests.ext.world import (
     AT_ONCE,

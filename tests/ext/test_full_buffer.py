@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.journal.upkeep import keep_up
+from switch.journal.carry_forward import keep_up
 from tests.ext.journal_world import BUFFER_BYTES, JournalWorld, ask_in_crowds, records_of
 from tests.ext.world import AT_ONCE, LINKS, link, purchase
 

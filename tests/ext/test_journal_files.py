@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from switch.base.checksum import checksum
 from switch.base.stats import Stats
 from switch.dialect.kinds import Kind
+from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalDamaged, JournalReader, Listing, Visitor
 from switch.journal.segment import SegmentWriter
-from switch.journal.upkeep import keep_up
 from tests.ext.journal_world import BUFFER_BYTES, KEY, JournalWorld, records_of
 from tests.ext.memory_disk import MemoryDisk
 from tests.ext.world import CARD, purchase, reversal

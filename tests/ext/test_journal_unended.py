@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.journal.upkeep import keep_up
+from switch.journal.carry_forward import keep_up
 from tests.ext.journal_world import WINDOW_SECONDS, JournalWorld
 from tests.ext.numbers import NO_CEILING, spend_numbers
 from tests.ext.test_journal_files import fill

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
+from switch.journal.carry_forward import keep_up
 from switch.journal.recovery import RecoveryFailed
-from switch.journal.upkeep import keep_up
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.numbers import spend_numbers
 from tests.ext.test_journal_unended import LIMITS, SEGMENT_BYTES, run_on

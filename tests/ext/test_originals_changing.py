@@ -6,7 +6,7 @@ import pytest
 
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
-from switch.saf.operating import close_entry, list_entries
+from switch.saf.owed_entries import close_entry, list_entries
 from tests.ext.journal_world import DAYS, KEY, ZONE_SECONDS
 from tests.ext.seeking_world import approve, bought, in_flight, original_data_of, sold, stood_in, taking_back, world_of
 from tests.ext.test_originals_forgotten import LATER_S, by_number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import NotOwed, close_entry, list_entries
+from switch.saf.owed_entries import NotOwed, close_entry, list_entries
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import approve, bought, sold, stood_in, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring

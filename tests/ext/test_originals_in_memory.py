@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from tests.ext.journal_world import JournalWorld
 from tests.ext.seeking_world import taking_back
 from tests.ext.test_engine_stand_in import RULE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from switch.journal.carry_forward import keep_up
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
-from switch.journal.upkeep import keep_up
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from tests.ext.journal_world import DAYS, KEY
 from tests.ext.seeking_world import (
     DIALECTS,

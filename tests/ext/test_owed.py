@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from switch.saf.operating import NotOwed, close_entry, list_entries, note_overdue, retry_entry
+from switch.saf.owed_entries import NotOwed, close_entry, list_entries, note_overdue, retry_entry
 from tests.ext.journal_world import JournalWorld
 from tests.ext.test_engine_stand_in import two_links
 from tests.ext.test_journal_told import rewritten

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import list_entries
+from switch.saf.owed_entries import list_entries
 from tests.ext.seeking_world import bought, taking_back, tell_issuer, world_of
 from tests.ext.test_engine_stand_in import RULE
 from tests.ext.world import World, change, link, listener

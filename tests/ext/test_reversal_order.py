@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from switch.journal.upkeep import keep_up
-from switch.saf.operating import close_entry, list_entries, retry_entry
+from switch.journal.carry_forward import keep_up
+from switch.saf.owed_entries import close_entry, list_entries, retry_entry
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import approve, bought, names, sold, taking_back, world_of
 from tests.ext.test_journal_told import rewritten

@@ -11,7 +11,7 @@ from switch.dialect.reasons import Reason
 from switch.files.problems import ConfigError
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.tables.risk import Risk, card_hash, keyed_hash
-from switch.tables.windows import WindowTable
+from switch.tables.time_windows import WindowTable
 
 SECRET = bytes(range(16))
 ALL_KINDS = (1 << 64) - 1

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from switch.saf.operating import list_entries
+from switch.saf.owed_entries import list_entries
 from switch.tracing.steps import steps
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict

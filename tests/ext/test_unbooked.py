@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from switch.journal.upkeep import keep_up
-from switch.saf.operating import close_entry, list_entries
+from switch.journal.carry_forward import keep_up
+from switch.saf.owed_entries import close_entry, list_entries
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import standing_in, taking_back, tell_issuer
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switch.saf.operating import list_entries, note_overdue
+from switch.saf.owed_entries import list_entries, note_overdue
 from switch.tracing.owed import Opener
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from switch.base.calendar import Calendar
 from switch.base.stats import Stats
+from switch.journal.carry_forward import keep_up
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
-from switch.journal.upkeep import keep_up
 from switch.machine.link import LinkChannel
 from switch.machine.listener import TerminalChannel
 from switch.machine.numbering import BLOCK_NUMBERS, Numbering
-from switch.saf.operating import NotOwed, close_entry, list_entries, retry_entry
+from switch.saf.owed_entries import NotOwed, close_entry, list_entries, retry_entry
 from switch.server import assembly
 from switch.server.assembly import build_engine
 

@@ -15,13 +15,13 @@ from switch.cli.trace import app as trace_app
 from switch.config import read_config
 from switch.journal import JournalError, replay_into
 from switch.journal.boot import since_boot_ns
+from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.directory_keeper import Rules
 from switch.journal.disk import FileDisk
 from switch.journal.opening import wrapping_key
 from switch.journal.replay import ReplayStopped
 from switch.journal.resuming import Progress
-from switch.journal.upkeep import keep_up
 from switch.keys.master import create_master_key, load_master_key
 from switch.server import journal as stores
 from switch.server.journal import Store

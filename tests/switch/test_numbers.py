@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from switch.simulators.numbers import RESERVED, SPREAD, STAN_COUNT, Numbers, default_file
+from switch.simulators.stans import RESERVED, SPREAD, STAN_COUNT, Numbers, default_file
 
 
 def test_a_run_goes_on_where_the_one_before_ended(tmp_path: Path) -> None:

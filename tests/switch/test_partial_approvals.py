@@ -27,7 +27,7 @@ from switch.simulators.terminals import TerminalIdentity
 from switch.wire.framing import Deframer
 from switch.wire.scan import Message
 from tests.switch.simulated import Recorder
-from tests.switch.test_persistent import fleet_for, work_until
+from tests.switch.test_repeating_terminals import fleet_for, work_until
 
 CARD = PaymentCard(pan="6225000000000014")
 EVERY = (PartRule(ending="0", percent=40), PartRule(ending="5", percent=40))
@@ -163,7 +163,7 @@ SHARES = tuple(
 )
 
 
-async def test_persistent_and_books_agree_on_parts() -> None:
+async def test_repeating_terminals_and_books_agree_on_parts() -> None:
     profile = Profile(load_dialect("iso87-ascii"))
     issuer = Issuer(profile, IssuerSettings(rules=Rules(amounts=(), parts=EVERY, clock_offset_seconds=7)), MAC)
     scenario = Scenario(cards=(CARD,), shares=SHARES, amounts=(), parts=EVERY)

@@ -28,7 +28,7 @@ def raised(where, error):
     sys.unraisablehook(SimpleNamespace(object=where, exc_type=type(error), exc_value=error, exc_traceback=None))
 raised(object(), ValueError("of a finalizer"))
 print("goes on", flush=True)
-raised("switch.path.answer._time_out", MemoryError("no room"))
+raised("switch.path.issuer_answer._time_out", MemoryError("no room"))
 print("went on", flush=True)
 """
 
@@ -74,7 +74,7 @@ def test_broken_step_ends_the_process():
     assert (done.returncode, done.stdout) == (70, "goes on\n")
     first, last = map(json.loads, done.stderr.splitlines())
     assert (first["level"], first["error"]) == ("error", "ValueError: of a finalizer")
-    assert (last["level"], last["where"]) == ("critical", "switch.path.answer._time_out")
+    assert (last["level"], last["where"]) == ("critical", "switch.path.issuer_answer._time_out")
     assert last["error"] == "MemoryError: no room"
 
 

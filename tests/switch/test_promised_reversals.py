@@ -14,7 +14,7 @@ from switch.admin.saf import saf_routes
 from switch.cli.reversals import app
 from switch.config import Address
 from switch.journal.boot import boot_identity
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from switch.server.saf import SafDesk
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass
 from tests.ext.world import START_S, change, purchase, reversal

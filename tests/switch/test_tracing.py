@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from switch.base.stats import Stats
 from switch.cli.trace import app
 from switch.journal import replay_into
+from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import FileDisk
 from switch.journal.opening import wrapping_key
 from switch.journal.replay import JournalReader, Listing
-from switch.journal.upkeep import keep_up
 from switch.keys.master import create_master_key
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from switch.tracing import query as queries
 from switch.tracing.steps import Step, shortened
 from switch.tracing.story import Story

@@ -6,7 +6,7 @@ import pytest
 
 from switch.dialect.kinds import Kind
 from switch.journal.replay import JournalReader, Listing
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from switch.tracing.story import Story
 from switch.tracing.verdict import verdict
 from tests.ext.test_booking_horizon import HORIZON_S, PAUSE_MAX_S, let_pass

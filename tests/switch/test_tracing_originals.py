@@ -8,7 +8,7 @@ import pytest
 
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalReader
-from switch.saf.operating import close_entry
+from switch.saf.owed_entries import close_entry
 from switch.tracing.finding import find
 from switch.tracing.query import Query
 from switch.tracing.steps import steps

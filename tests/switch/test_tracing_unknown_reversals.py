@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from switch.cli.reversals import app as reversals_app
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalReader
-from switch.saf.operating import list_entries
+from switch.saf.owed_entries import list_entries
 from switch.tracing.finding import find
 from switch.tracing.query import Query
 from switch.tracing.verdict import verdict

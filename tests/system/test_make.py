@@ -15,7 +15,7 @@ from .working_copy import LIBRARY, ROOT, VENV, copy_tree, lay_compiled, run
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
 QUICKLY = "AUTHSWITCH_FLAGS=-O0"
-FEW_MODULES = [QUICKLY, "AUTHSWITCH_MODULES=base.live base.calendar"]
+FEW_MODULES = [QUICKLY, "AUTHSWITCH_MODULES=base.live_counts base.calendar"]
 """Of the builds that nothing else uses, only what one test needs."""
 
 SLICES = {
@@ -37,7 +37,7 @@ SLICES = {
     "debug": FEW_MODULES,
     "coverage": [*FEW_MODULES, "ARGS=tests/ext/test_calendar.py"],
     "sanitize": [*FEW_MODULES, "ARGS=tests/ext/test_calendar.py"],
-    "fuzz": [QUICKLY, "AUTHSWITCH_MODULES=base.live wire.framing", "TARGET=framing", "SECONDS=1"],
+    "fuzz": [QUICKLY, "AUTHSWITCH_MODULES=base.live_counts wire.framing", "TARGET=framing", "SECONDS=1"],
     "clean": [],
 }
 """What each target is given to be quick."""

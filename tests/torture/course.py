@@ -20,8 +20,8 @@ from switch.demo.world import FLEETS, ISSUERS, build_world
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
-from switch.simulators.persistent import REFUSED_FOR_NOW, PersistentFleet, PersistentSettings
 from switch.simulators.receipts import Receipt, merge_counters, write_receipts
+from switch.simulators.repeating_terminals import REFUSED_FOR_NOW, PersistentFleet, PersistentSettings
 from tests.simulation.defects.build import ROOT, VARIABLE, build, number_of
 from tests.system.daemon import Daemon, until
 

@@ -10,7 +10,7 @@ from switch.machine.link cimport LINK_UP, Link
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.machine.originals cimport ANY_ORIGINAL
-from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart, unpack_digits
+from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart, unpack_digits
 from switch.saf.reversal cimport drop_entry
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_MERCHANT, FIELD_TERMINAL, PAN_MAX
 from switch.machine.saf_store import CAUSES

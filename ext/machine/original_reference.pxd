@@ -7,7 +7,7 @@ more than card and amount. Terminals get parts of that wrong: what is right in i
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from switch.dialect.tables cimport DialectTables
-from switch.machine.request_part cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart
+from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES, RequestPart
 from switch.machine.transaction cimport NaturalKey
 from switch.tables.registry cimport Registry
 from switch.wire.fields cimport PAN_MAX

@@ -4,8 +4,8 @@ from libc.string cimport memcpy
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT
 from switch.machine.duplicate cimport Outcome
-from switch.machine.inbound cimport Inbound
 from switch.machine.listener cimport TerminalChannel
+from switch.machine.request_context cimport Inbound
 from switch.machine.transaction cimport Transaction
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_lookup cimport ask_again, stop_waiting

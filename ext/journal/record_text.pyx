@@ -6,7 +6,7 @@ from switch.journal.records cimport (
     RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL,
     RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_UNBOOKED, DetailPart, positions_of,
 )
-from switch.machine.request_part cimport MERCHANT_BYTES, PAN_PACKED_BYTES, TERMINAL_BYTES, unpack_digits
+from switch.machine.request_record cimport MERCHANT_BYTES, PAN_PACKED_BYTES, TERMINAL_BYTES, unpack_digits
 from switch.machine.saf_store cimport NO_LISTENER
 from switch.wire.scan cimport Fault, fault_details
 

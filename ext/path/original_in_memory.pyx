@@ -5,9 +5,9 @@ from libc.string cimport memcpy
 from switch.base.calendar cimport date_of
 from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, stands
 from switch.machine.link cimport Link
-from switch.machine.naming cimport LIKE_NOT, describe_request, likeness
+from switch.machine.original_reference cimport LIKE_NOT, describe_request, likeness
 from switch.machine.originals cimport VOIDS, Choice
-from switch.machine.request_part cimport RequestPart, fill_request
+from switch.machine.request_record cimport RequestPart, fill_request
 from switch.machine.saf_store cimport SAF_NONE
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
 from switch.saf.reversal cimport advice_of

@@ -4,7 +4,7 @@ from libc.string cimport memcmp, memcpy, memset
 from switch.dialect.kinds cimport KIND_COUNT, KIND_PURCHASE, KIND_REVERSAL
 from switch.dialect.tables cimport NO_FIELD, FieldPart, OriginalForm, OriginalPart, kind_traits, mti_class
 from switch.machine.numbering cimport NUMBER_COUNT
-from switch.machine.request_part cimport unpack_digits
+from switch.machine.request_record cimport unpack_digits
 from switch.tables.registry cimport Terminal
 from switch.wire.fields cimport (
     FIELD_AMOUNT, FIELD_DATE, FIELD_LOCAL_MOMENT, FIELD_MOMENT, FIELD_PROCESSING_CODE, FIELD_RRN, FIELD_STAN,

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t
 from switch.machine.duplicate cimport Outcome
-from switch.machine.naming cimport Candidate, Naming
+from switch.machine.original_reference cimport Candidate, Naming
 from switch.machine.originals cimport Original
 from switch.machine.saf_store cimport SafEntry
 from switch.machine.state cimport State

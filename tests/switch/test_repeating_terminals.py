@@ -13,7 +13,7 @@ from switch.dialect import load_dialect
 from switch.simulators.dialect_profile import MacSetting, Profile
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
-from switch.simulators.persistent import PersistentFleet, PersistentSettings
+from switch.simulators.repeating_terminals import PersistentFleet, PersistentSettings
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario, Share
 from switch.simulators.terminals import TerminalIdentity
