@@ -98,6 +98,7 @@ cdef class TransactionTable:
 
     cdef TransactionHandle open(self) noexcept nogil
     cdef Transaction *at(self, TransactionHandle number) noexcept nogil
+    cdef bint still_seeks(self, TransactionHandle number, uint64_t inquiry) noexcept nogil
     cdef int keep_messages(self, TransactionHandle number, Spec request_spec, const MessageIndex *request,
                            const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
                            const uint64_t *sent_unkept) noexcept nogil

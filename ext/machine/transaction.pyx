@@ -70,6 +70,11 @@ cdef class TransactionTable:
         ensure(self._pool[number].state != TRANSACTION_FREE, b"a transaction that is looked at is open")
         return &self._pool[number]
 
+    cdef bint still_seeks(self, TransactionHandle number, uint64_t inquiry) noexcept nogil:
+        """Whether the request that a look-up was asked for waits for it: its place may be another's by now, or free."""
+        cdef const Transaction *transaction = &self._pool[number]
+        return transaction.state == TRANSACTION_SEEKING and transaction.departure == inquiry
+
     cdef int keep_messages(self, TransactionHandle number, Spec request_spec, const MessageIndex *request,
                            const uint64_t *request_unkept, Spec sent_spec, const MessageIndex *sent,
                            const uint64_t *sent_unkept) noexcept nogil:

@@ -14,7 +14,7 @@ from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
-from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, Transaction
+from switch.machine.transaction cimport TRANSACTION_NONE
 from switch.path.issuer_answer cimport expire, handle_link_message
 from switch.path.network cimport begin_link, end_link, hang_up_link, send_network, sign_off_link
 from switch.path.original_in_memory cimport recall
@@ -283,7 +283,6 @@ cdef class Engine:
             original: What was found; None: nothing.
             is_certain: Whether nothing means that there is no such original; else it could not be looked up.
         """
-        cdef const Transaction *transaction
         cdef const SafEntry *reversal
         if not wanted.is_of_request:
             reversal = self.state.saf.at(wanted.number)
@@ -295,8 +294,7 @@ cdef class Engine:
         else:
             # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
             self.state.inquiries.note_answer(wanted.terminal)
-            transaction = self.state.transactions.at(wanted.number)
-            if transaction.state == TRANSACTION_SEEKING and transaction.departure == wanted.serial:
+            if self.state.transactions.still_seeks(wanted.number, wanted.serial):
                 if original is None and not is_certain:
                     self._resume_unsure(wanted.number)
                 else:

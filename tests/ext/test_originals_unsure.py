@@ -49,3 +49,18 @@ def test_reversal_takes_back_what_memory_is_sure_of():
         world.engine.settle(wanted, None, False)
     world.tick()
     assert names(bank.read_one(), asked, "iso87-ascii")
+
+
+def test_what_a_look_up_brings_when_its_request_has_ended_changes_nothing():
+    world, terminal, bank, request, _, told = sold()
+    world.is_sought = False
+    terminal.send(referring(world, "refund", request, told))
+    world.tick()
+    world.sync()
+    (wanted,) = world.engine.take_wanted()
+    world.advance(PATIENCE_S)
+    bank.answer(bank.read_one())
+    assert terminal.read_one()["39"] == "00"
+    world.engine.settle(wanted, None)
+    world.tick()
+    assert (bank.read(), terminal.read()) == ([], [])
