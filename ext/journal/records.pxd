@@ -26,7 +26,6 @@ from switch.tables.registry cimport Registry
 cdef enum:
     RECORD_BYTES_MAX = 1 << 18        # above every message that a frame may hold
     DELIVERED_MAX = 4096              # positions in one DELIVERED
-    CLOSED_TEXT_MAX = 255             # bytes of an operator's name, and of the reason
 
 cdef enum RecordType:
     RECORD_INTENT = 1
@@ -41,7 +40,6 @@ cdef enum RecordType:
     RECORD_CANCELLED
     RECORD_UNFOUND
     RECORD_NUMBERS
-    RECORD_TYPE_END
 
 cdef enum OutcomeFlags:
     FLAG_APPROVED = 1

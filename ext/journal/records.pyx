@@ -25,6 +25,17 @@ cdef void put_head(uint8_t *out, int type, uint64_t size, int64_t wall_us) noexc
     memcpy(out, &head, sizeof(RecordHead))
 
 
+cdef int put_record(uint8_t *out, uint64_t room, int type, const void *part, uint64_t part_size,
+                    int64_t wall_us) noexcept nogil:
+    """Write a record that is a head and one part; its size, or -1 when there is less room."""
+    cdef uint64_t size = sizeof(RecordHead) + part_size
+    if room < size:
+        return -1
+    put_head(out, type, size, wall_us)
+    memcpy(out + sizeof(RecordHead), part, part_size)
+    return <int>size
+
+
 cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
                       const Outcome *outcome, int64_t wall_us) noexcept nogil:
     cdef RequestPart request
@@ -133,26 +144,18 @@ cdef int write_reversal(uint8_t *out, uint64_t room, const SafEntry *reversal, i
 
 cdef int write_attempt(uint8_t *out, uint64_t room, const SafEntry *entry, int64_t wall_us) noexcept nogil:
     cdef AttemptPart part
-    if room < sizeof(RecordHead) + sizeof(AttemptPart):
-        return -1
-    put_head(out, RECORD_ATTEMPT, sizeof(RecordHead) + sizeof(AttemptPart), wall_us)
     part.reversal = entry.position
     part.attempts = entry.attempts
-    memcpy(out + sizeof(RecordHead), &part, sizeof(AttemptPart))
-    return sizeof(RecordHead) + sizeof(AttemptPart)
+    return put_record(out, room, RECORD_ATTEMPT, &part, sizeof(AttemptPart), wall_us)
 
 
 cdef int write_reversed(uint8_t *out, uint64_t room, const SafEntry *entry, int reason,
                         int64_t wall_us) noexcept nogil:
     cdef ReversedPart part
-    if room < sizeof(RecordHead) + sizeof(ReversedPart):
-        return -1
-    put_head(out, RECORD_REVERSED, sizeof(RecordHead) + sizeof(ReversedPart), wall_us)
     part.reversal = entry.position
     part.original = entry.original
     part.reason = <uint8_t>reason
-    memcpy(out + sizeof(RecordHead), &part, sizeof(ReversedPart))
-    return sizeof(RecordHead) + sizeof(ReversedPart)
+    return put_record(out, room, RECORD_REVERSED, &part, sizeof(ReversedPart), wall_us)
 
 
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
@@ -243,43 +246,31 @@ cdef int write_advice(uint8_t *out, uint64_t room, const SafEntry *advice, int64
 cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t original, int cause,
                          int64_t wall_us) noexcept nogil:
     cdef CancelledPart part
-    if room < sizeof(RecordHead) + sizeof(CancelledPart):
-        return -1
-    put_head(out, RECORD_CANCELLED, sizeof(RecordHead) + sizeof(CancelledPart), wall_us)
     part.advice = advice
     part.original = original
     part.cause = <uint8_t>cause
-    memcpy(out + sizeof(RecordHead), &part, sizeof(CancelledPart))
-    return sizeof(RecordHead) + sizeof(CancelledPart)
+    return put_record(out, room, RECORD_CANCELLED, &part, sizeof(CancelledPart), wall_us)
 
 
 cdef int write_unfound(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t now_ns,
                        int64_t wall_us) noexcept nogil:
     cdef UnfoundPart part
-    if room < sizeof(RecordHead) + sizeof(UnfoundPart):
-        return -1
-    put_head(out, RECORD_UNFOUND, sizeof(RecordHead) + sizeof(UnfoundPart), wall_us)
     memset(&part, 0, sizeof(UnfoundPart))
     part.reversal = reversal.position
     part.original = reversal.original
     part.times = reversal.unfound
     part.left_s = <uint32_t>max((reversal.bookable_until_ns - now_ns) // NS_A_SECOND, 0)
-    memcpy(out + sizeof(RecordHead), &part, sizeof(UnfoundPart))
-    return sizeof(RecordHead) + sizeof(UnfoundPart)
+    return put_record(out, room, RECORD_UNFOUND, &part, sizeof(UnfoundPart), wall_us)
 
 
 cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, int64_t wall_us) noexcept nogil:
     cdef NumbersPart part
-    if room < sizeof(RecordHead) + sizeof(NumbersPart):
-        return -1
-    put_head(out, RECORD_NUMBERS, sizeof(RecordHead) + sizeof(NumbersPart), wall_us)
     memset(&part, 0, sizeof(NumbersPart))
     part.reserved_to = block.end
     part.day_max = block.day_max
     part.day_floor = block.day_floor
     part.instance = block.instance
-    memcpy(out + sizeof(RecordHead), &part, sizeof(NumbersPart))
-    return sizeof(RecordHead) + sizeof(NumbersPart)
+    return put_record(out, room, RECORD_NUMBERS, &part, sizeof(NumbersPart), wall_us)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------

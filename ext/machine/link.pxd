@@ -18,7 +18,6 @@ from switch.wire.translate cimport Composer
 
 cdef enum:
     STAN_COUNT = NUMBER_COUNT
-    INSTITUTION_MAX = 11
 
 cdef enum LinkState:
     LINK_DOWN                 # no connection is signed on

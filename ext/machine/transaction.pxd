@@ -105,5 +105,6 @@ cdef class TransactionTable:
     cdef void recall_request(self, const Transaction *transaction, MessageIndex *index) noexcept nogil
     cdef void drop_messages(self, TransactionHandle number) noexcept nogil
     cdef void close(self, TransactionHandle number) noexcept nogil
+    cdef TransactionHandle overdue(self, DeadlineList deadlines, int64_t now_ns) noexcept nogil
     cdef void append(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil
     cdef void remove(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil

@@ -140,6 +140,12 @@ cdef class TransactionTable:
         self._free = number
         self.in_use -= 1
 
+    cdef TransactionHandle overdue(self, DeadlineList deadlines, int64_t now_ns) noexcept nogil:
+        """The first transaction of a list, if its deadline has come; else TRANSACTION_NONE."""
+        if deadlines.head != TRANSACTION_NONE and self.at(deadlines.head).deadline_ns <= now_ns:
+            return deadlines.head
+        return TRANSACTION_NONE
+
     cdef void append(self, DeadlineList deadlines, TransactionHandle number) noexcept nogil:
         """Put a transaction, its deadline set, at the end of a list."""
         cdef Transaction *transaction = &self._pool[number]

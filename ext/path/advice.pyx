@@ -12,19 +12,17 @@ from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.link cimport LINK_UP, Link
 from switch.machine.listener cimport Listener
-from switch.machine.meters cimport LIMIT_NUMBERS, LIMIT_STANS
 from switch.machine.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
 from switch.machine.request_context cimport Inbound
 from switch.machine.request_record cimport RequestPart, fill_request
 from switch.machine.saf_store cimport CAUSE_UNUSABLE, NO_LISTENER, SAF_NONE, SafEntry
 from switch.machine.sending cimport send_to_terminal
 from switch.machine.state cimport SCRATCH_BYTES
-from switch.path.forwarding cimport LinkTexts, choose_link, fill_link_slots, first_link, refuse_kind
-from switch.path.identity cimport NOT_REFUSED
+from switch.path.forwarding cimport LinkTexts, choose_link, fill_link_slots, first_link, refuse_kind, take_stan
+from switch.path.identity cimport NOT_REFUSED, may_ask_for_kind
 from switch.path.terminal_answer cimport compose_own_answer, refuse, set_reason, set_rrn
 from switch.saf.reversal cimport reverse_untold
 from switch.saf.room cimport has_advice_room
-from switch.tables.registry cimport Merchant
 from switch.tables.risk cimport RiskRequest, risk_request
 from switch.tables.routes cimport ROUTE_NONE
 from switch.tables.stand_in cimport STAND_IN_ALLOWED
@@ -52,10 +50,9 @@ cdef struct Advice:           # of which an issuer is to be told
 
 cdef int take_advice(State state, TerminalChannel channel) noexcept:
     cdef const Inbound *inbound = &state.inbound
-    cdef const Merchant *merchant = state.registry.merchant(inbound.terminal.merchant)
     cdef Link link
     cdef int found, reason
-    if not (inbound.terminal.kinds_allowed & merchant.kinds_allowed) >> inbound.kind & 1:
+    if not may_ask_for_kind(state):
         return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
     if inbound.pan_digits == 0:
         return REASON_FORMAT_ERROR
@@ -204,10 +201,8 @@ cdef int _accept(State state, TerminalChannel channel, Link link, int told_as, b
     advice.stands_in = stands_in
     if not has_advice_room(state, link, state.inbound.terminal_number):
         return REASON_SYSTEM_MALFUNCTION
-    advice.stan = link.take_stan(state.numbering)
+    advice.stan = take_stan(state, link)
     if advice.stan == 0:
-        stats_add(state.meters.stats, state.meters.refused_at_limit[
-            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
         return REASON_ISSUER_UNAVAILABLE
     size = _compose_advice(state, listener, link, &advice)
     if size < 0:

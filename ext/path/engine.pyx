@@ -319,14 +319,15 @@ cdef class Engine:
         """Requests that have waited too long go on without their original; and where nobody reads the journal back,
         originals are looked for in memory: one at a time, since that goes through all of it."""
         cdef State state = self.state
-        cdef uint32_t number = state.inquiries.waiting.head
+        cdef uint32_t number
         cdef Link link
         cdef Wanted wanted
-        while number != <uint32_t>TRANSACTION_NONE:
-            if state.transactions.at(number).deadline_ns > state.calendar.now_ns:
+        while True:
+            number = state.transactions.overdue(state.inquiries.waiting, state.calendar.now_ns)
+            if number == TRANSACTION_NONE:
                 break
             self._resume_unsure(number)
-            number = state.inquiries.waiting.head
+        number = state.inquiries.waiting.head
         if state.journal.is_searched:
             return
         for link in state.links:

@@ -28,6 +28,9 @@ cdef bint can_say(State state, const Route *route, int kind) noexcept
 cdef int refuse_kind(State state, Listener listener, FaultCode fault) noexcept nogil
 """Tell that the kind of the request in hand is taken by nobody; the reason of its refusal."""
 
+cdef uint32_t take_stan(State state, Link link) noexcept nogil
+"""A STAN for what a terminal asks; 0 when there is none, which is counted by the limit that was met."""
+
 cdef Link first_link(State state, const Route *route, int kind)
 """The first link of a route whose dialect has a message for a kind, whether it can take one or not; None when there is
 none."""

@@ -3,9 +3,9 @@
 from libc.stdint cimport uint8_t, uint32_t
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
-from switch.crypto.pin_block cimport PIN_FORMAT_NONE, PinSide, translate_pin
+from switch.crypto.pin_block cimport PIN_BLOCK_SIZE, PIN_FORMAT_NONE, PinSide, translate_pin
 from switch.dialect.reasons cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
-from switch.machine.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS
+from switch.machine.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS, LIMIT_NUMBERS, LIMIT_STANS
 from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
 from switch.machine.originals cimport Referred
 from switch.path.identity cimport NOT_REFUSED
@@ -21,10 +21,6 @@ from switch.wire.translate cimport (
     fill_slot,
 )
 
-cdef enum:
-    PIN_BLOCK_BYTES = 8
-
-
 cdef bint can_say(State state, const Route *route, int kind) noexcept:
     if state.inquiries.referred.is_known:
         return (<Link>state.links[state.inquiries.referred.link]).says(kind)
@@ -38,6 +34,14 @@ cdef int refuse_kind(State state, Listener listener, FaultCode fault) noexcept n
 
 cdef bint _may_take(State state, Link link, int kind) noexcept:
     return link.says(kind) and link.can_take() and link_has_room(state, link, 1)
+
+
+cdef uint32_t take_stan(State state, Link link) noexcept nogil:
+    cdef uint32_t stan = link.take_stan(state.numbering)
+    if stan == 0:
+        stats_add(state.meters.stats, state.meters.refused_at_limit[
+            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
+    return stan
 
 
 cdef Link first_link(State state, const Route *route, int kind):
@@ -158,13 +162,13 @@ cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *
 
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept:
     cdef const Terminal *terminal = state.inbound.terminal
-    cdef uint8_t text[2 * PIN_BLOCK_BYTES]
-    cdef uint8_t block[PIN_BLOCK_BYTES]
+    cdef uint8_t text[2 * PIN_BLOCK_SIZE]
+    cdef uint8_t block[PIN_BLOCK_SIZE]
     cdef PinSide source, target
     cdef int i, high, low
     if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
         return REASON_FORMAT_ERROR
-    for i in range(PIN_BLOCK_BYTES):
+    for i in range(PIN_BLOCK_SIZE):
         high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
         if high < 0 or low < 0:
             return REASON_FORMAT_ERROR
@@ -177,7 +181,7 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
     target.format = link.pin_format
     if translate_pin(block, &source, &target, state.inbound.pan, state.inbound.pan_digits, block) != 0:
         return REASON_SECURITY_VIOLATION
-    for i in range(PIN_BLOCK_BYTES):
+    for i in range(PIN_BLOCK_SIZE):
         texts.pin_block[2 * i] = hex_digit(block[i] >> 4)
         texts.pin_block[2 * i + 1] = hex_digit(block[i])
     fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, sizeof(texts.pin_block))

@@ -14,5 +14,8 @@ cdef int identify(State state, TerminalChannel channel, bint tells) noexcept
 not speak, told where ``tells``: of what is unreadable the fault is told already, and what stands behind it cannot be
 known."""
 
+cdef bint may_ask_for_kind(State state) noexcept nogil
+"""Whether the terminal of ``state.inbound`` and its merchant are both allowed its kind of transaction."""
+
 cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept
 """The registered terminal whose message this is; TERMINAL_NONE when none is, or it cannot be read."""

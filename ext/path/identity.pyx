@@ -85,6 +85,11 @@ cdef bint _certificate_fits(State state, TerminalChannel channel, uint32_t numbe
                                          <int>len(channel.certificate_name))
 
 
+cdef bint may_ask_for_kind(State state) noexcept nogil:
+    cdef const Terminal *terminal = state.inbound.terminal
+    return (terminal.kinds_allowed & state.registry.merchant(terminal.merchant).kinds_allowed) >> state.inbound.kind & 1
+
+
 cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept:
     cdef uint8_t text[TERMINAL_ID_MAX]
     cdef int length

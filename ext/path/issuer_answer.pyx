@@ -263,20 +263,20 @@ cdef void expire(State state, Link link) noexcept:
     cdef uint32_t number
     cdef int64_t now_ns = state.calendar.now_ns
     while True:
-        number = link.waiting.head
-        if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
+        number = state.transactions.overdue(link.waiting, now_ns)
+        if number == TRANSACTION_NONE:
             break
         state.transactions.remove(link.waiting, number)
         _time_out(state, link, number)
     while True:
-        number = link.network.head
-        if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
+        number = state.transactions.overdue(link.network, now_ns)
+        if number == TRANSACTION_NONE:
             break
         state.transactions.remove(link.network, number)
         handle_network_timeout(state, link, number)
     while True:
-        number = link.late.head
-        if number == TRANSACTION_NONE or state.transactions.at(number).deadline_ns > now_ns:
+        number = state.transactions.overdue(link.late, now_ns)
+        if number == TRANSACTION_NONE:
             break
         transaction = state.transactions.at(number)
         if transaction.unreversed and not _reverse_late(state, link, transaction):

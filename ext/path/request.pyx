@@ -20,8 +20,7 @@ from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link, LinkChannel
 from switch.machine.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.machine.meters cimport (
-    LIMIT_NUMBERS, LIMIT_REVERSALS, LIMIT_STANS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND,
-    ORIGINAL_UNCERTAIN,
+    LIMIT_REVERSALS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN,
 )
 from switch.machine.note_queue cimport (
     NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
@@ -36,8 +35,9 @@ from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, T
 from switch.path.advice cimport stand_in_for, take_advice
 from switch.path.forwarding cimport (
     LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, refuse_kind,
+    take_stan,
 )
-from switch.path.identity cimport NOT_REFUSED, identify
+from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind
 from switch.path.network cimport answer_network_management, is_network_management
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
@@ -47,7 +47,7 @@ from switch.path.request_faults cimport tell_field, tell_missing, tell_request_f
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
 from switch.saf.room cimport has_saf_room, count_no_place
-from switch.tables.registry cimport TERMINAL_NONE, Merchant, Terminal
+from switch.tables.registry cimport TERMINAL_NONE
 from switch.tables.risk cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN
@@ -314,10 +314,8 @@ cdef bint _is_for_issuer(State state, TerminalChannel channel) noexcept:
 cdef bint _is_permitted(State state, TerminalChannel channel) noexcept:
     """Whether its terminal and merchant may do that, and it says of which card and how much."""
     cdef Listener listener = channel.listener
-    cdef const Terminal *terminal = state.inbound.terminal
-    cdef const Merchant *merchant = state.registry.merchant(terminal.merchant)
     cdef int kind = state.inbound.kind
-    if not (terminal.kinds_allowed & merchant.kinds_allowed) >> kind & 1:
+    if not may_ask_for_kind(state):
         return _refuse_for_good(state, channel, REASON_KIND_NOT_PERMITTED_TO_TERMINAL)
     if state.inbound.pan_digits == 0:
         tell_missing(state, listener, FIELD_PAN)
@@ -421,13 +419,11 @@ cdef bint _translate(State state, TerminalChannel channel, LinkChannel carrier) 
     cdef Link link = carrier.link
     cdef Listener listener = channel.listener
     cdef Composer composer = _composer_for(state, listener, link)
-    cdef uint32_t stan = link.take_stan(state.numbering)
+    cdef uint32_t stan = take_stan(state, link)
     cdef int reason, total
     cdef uint32_t number
     cdef Transaction *transaction
     if stan == 0:
-        stats_add(state.meters.stats, state.meters.refused_at_limit[
-            LIMIT_NUMBERS if state.numbering.is_spent() else LIMIT_STANS], 1)
         return _refuse_for_good(state, channel, REASON_ISSUER_UNAVAILABLE)
     reason = _compose(state, listener, link, composer, stan)
     if reason != NOT_REFUSED:

@@ -16,6 +16,7 @@ from switch.crypto.pin_block cimport PIN_FORMAT_NONE, PinKey
 from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row, rows_over
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
+from switch.crypto.pin_block import PIN_FORMATS
 from switch.files.problems import ProblemList, raise_if_any
 
 cdef extern from "string.h" nogil:
@@ -28,7 +29,6 @@ cdef extern from "sys/mman.h" nogil:
 MERCHANT_COLUMNS = ("id", "name", "state", "category", "kinds")
 TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algorithm", "pin_format", "certificate")
 STATES = ("active", "suspended", "closed")
-PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3")
 LISTENERS_MAX = 32
 KINDS_MAX = 64
 PIN_KEY_SIZES = (8, 16, 24)
