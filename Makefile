@@ -18,6 +18,8 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 # Of `make test`: on all cores; a file's tests share daemons, so they stay together.
 IN_PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 DEBUG_LIB := build/debug/lib
+# Where the command is installed, from this tree; other environments, such as an installed package's, keep theirs.
+INSTALLED := $(if $(filter .venv,$(VENV)),.venv/.authswitch-installed)
 # Of `make coverage`: what is measured, and what tries each byte, bit or call by itself, for hours where lines are traced.
 COVERED := tests/ext tests/switch
 EXHAUSTIVE := tests/ext/test_engine_properties.py \
@@ -42,9 +44,13 @@ ready: ## Install what building and running need, and no more
 setup: ## Install what tests and development need, too
 	@tools/setup test
 
-build: ready build/release/built ## Compile the hot path in place
-	@[ "$(VENV)" != .venv ] || [ -x $(VENV)/bin/authswitch ] || \
-	    AUTHSWITCH_COMPILE=0 $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+build: ready build/release/built $(INSTALLED) ## Compile the hot path in place
+
+# What is installed was made of these two: the command's launcher, the list of packages, the version.
+.PHONY: $(if $(wildcard .venv/bin/authswitch),,$(INSTALLED))
+$(INSTALLED): pyproject.toml setup.py | ready
+	@AUTHSWITCH_COMPILE=0 $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
 
 # A folder itself is newer when a source was taken away.
 build/release/built: $(shell find ext) setup.py | ready

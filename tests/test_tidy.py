@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -212,6 +214,35 @@ class TestMakefile:
     def test_help_is_the_default(self):
         shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
         assert "make test" in shown.stdout
+
+    def test_build_installs_the_command_again_when_its_definition_has_changed(self, tmp_path):
+        """As when a clone is updated in which the entry point has moved; also where the stamp or command is gone."""
+        for name in ("Makefile", "pyproject.toml", "setup.py"):
+            shutil.copy(ROOT / name, tmp_path)
+        calls = tmp_path / "calls"
+        for program in ("tools/setup", ".venv/bin/python", ".venv/bin/authswitch"):
+            path = tmp_path / program
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'#!/bin/sh\necho "$@" >>{calls}\n')
+            path.chmod(0o755)
+        (tmp_path / "ext").mkdir()
+
+        def installs():
+            calls.write_text("")
+            make = ["make", "--no-print-directory", "build", "VENV=.venv"]
+            subprocess.run(make, cwd=tmp_path, capture_output=True, check=True)
+            return calls.read_text().count("pip install")
+
+        assert [installs(), installs()] == [1, 0]
+        stamp = tmp_path / ".venv" / ".authswitch-installed"
+        for source in ("pyproject.toml", "setup.py"):
+            for path in ("pyproject.toml", "setup.py"):
+                os.utime(tmp_path / path, (1000, 1000))
+            os.utime(tmp_path / source, (3000, 3000))
+            os.utime(stamp, (2000, 2000))
+            assert [installs(), installs()] == [1, 0], source
+        (tmp_path / ".venv" / "bin" / "authswitch").unlink()
+        assert installs() == 1
 
     def test_integration_runs_the_test_command(self):
         assert re.search(r"^exec make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)

@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class AdminError(Exception):
 
 
 class RefusedError(AdminError):
-    """The daemon answered that it will not do it."""
+    """The daemon answered that it will not do it; where it says why in one line (409), these are its words."""
 
 
 class StrangerError(RefusedError):
@@ -148,6 +149,8 @@ class AdminClient:
         status, reason, said = self._exchange(method, path, body)
         if status >= 400:
             text = said[:ERROR_BYTES_MAX].decode("utf-8", "replace").strip()
+            if status == HTTPStatus.CONFLICT and text and "\n" not in text:
+                raise RefusedError(text)
             answered = f"{status} {reason}{': ' if text else ''}{text}"
             raise RefusedError(f"{self.address}: {method} {path} was answered {answered}")
         try:

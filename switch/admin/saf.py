@@ -15,7 +15,7 @@ LISTED_MAX = 10_000
 WHATS = ("reversal", "advice")
 
 
-class DebtDesk(Protocol):
+class EntryDesk(Protocol):
     """What is owed, as ``switch.server.saf.SafDesk`` shows it."""
 
     def listed(
@@ -34,7 +34,7 @@ class WrongError(ValueError):
     """A request that cannot be understood; the text says what was needed."""
 
 
-def saf_routes(desk: DebtDesk) -> list[web.RouteDef]:
+def saf_routes(desk: EntryDesk) -> list[web.RouteDef]:
     """The paths: ``GET /reversals``, ``POST /reversals/retry``, ``POST /reversals/close``."""
     return [
         web.get("/reversals", _answering(desk, _list)),
@@ -44,7 +44,7 @@ def saf_routes(desk: DebtDesk) -> list[web.RouteDef]:
 
 
 def _answering(
-    desk: DebtDesk, handler: Callable[[DebtDesk, web.Request], Awaitable[Mapping[str, Any]]]
+    desk: EntryDesk, handler: Callable[[EntryDesk, web.Request], Awaitable[Mapping[str, Any]]]
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler whose refusals are answered in one plain line."""
 
@@ -60,7 +60,7 @@ def _answering(
     return answer
 
 
-async def _list(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
+async def _list(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:
     query = request.query
     return desk.listed(
         link=query.get("link"),
@@ -71,7 +71,7 @@ async def _list(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
     )
 
 
-async def _retry(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
+async def _retry(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:
     asked = await _document(request)
     rrn, link = _text(asked, "rrn"), _text(asked, "link")
     if rrn is None and link is None:
@@ -79,7 +79,7 @@ async def _retry(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
     return {"retried": desk.retry(rrn=rrn, what=_what(_text(asked, "what")), link=link)}
 
 
-async def _close(desk: DebtDesk, request: web.Request) -> Mapping[str, Any]:
+async def _close(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:
     asked = await _document(request)
     rrn = _text(asked, "rrn")
     if rrn is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,12 +21,23 @@ from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.cli.report import refuse
 from switch.config import ConfigError
-from switch.tracing.owed import owing
+from switch.tracing.owed import owed_entries
 from switch.tracing.told_numbers import hint, rrn_owed, under
 from switch.wire.faults import count_of
 
 WIDTH_OF_FILES = 200
 LISTED = 1000
+ASKED_MAX = 10_000
+
+HELD_UP = {
+    "link down": "already waiting for the link to come up, and then sent without being asked for",
+    "in flight": "at the issuer just now, who may acknowledge it",
+    "behind its advice": "behind its advice, of which the issuer has yet to hear: retry that one",
+    "behind what refers to it": "behind a void, refund or completion that refers to it: retry that one",
+    "original looked up": "already waiting for the look-up of its original",
+    "not composable": "not composable in the link's dialect; `authswitch reversals list` names the field",
+}
+"""States of what no `retry` sends sooner, and what becomes of it."""
 
 app = command_group()
 
@@ -63,7 +75,7 @@ def list_(
     overdue: Annotated[
         bool, typer.Option("--overdue", help="Only what is owed for longer than the link allows.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="So many, the oldest ones.")] = LISTED,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=ASKED_MAX, help="So many, the oldest ones.")] = LISTED,
     directory: DirectoryOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -113,6 +125,8 @@ def retry(
 ) -> None:
     """Send one now, or all of a link, instead of at the end of its pause. The link's window still holds.
 
+    What waits for something else, such as a link that is down, is not sent sooner: it is said for what it waits.
+
     Examples: authswitch reversals retry --config /etc/authswitch/switch.toml --link bank-a
 
     authswitch reversals retry 632804000123 --config /etc/authswitch/switch.toml
@@ -120,11 +134,19 @@ def retry(
     if rrn is None and link is None:
         raise typer.BadParameter("needed an RRN, or --link, or both")
     _check_what(what)
+    client, which = _client(config, admin), _which(rrn, what, link)
     try:
-        count = _client(config, admin).retry(**_which(rrn, what, link))
+        before = client.reversals(**which, limit=str(ASKED_MAX))
+        client.retry(**which)
     except AdminError as error:
         fail(str(error) + (_meant(config, rrn) if rrn is not None else ""))
-    typer.echo(f"{count:,} will be sent as soon as the link's window allows")
+    held_up = Counter(entry["state"] for entry in before["owed"] if entry["state"] in HELD_UP)
+    if ready := before["count"] - held_up.total():
+        typer.echo(f"{ready:,} will be sent as soon as the link's window allows")
+    for state, count in held_up.items():
+        typer.echo(f"{count:,} {HELD_UP[state]}")
+    if not before["count"]:
+        typer.echo(f"nothing is owed to {link}")
 
 
 @app.command()
@@ -199,7 +221,7 @@ def _listed(
         raise typer.BadParameter("needed CONFIG, for the journal's keys")
     loaded = load(config)
     with reading(loaded, directory, as_json=as_json) as reader:
-        entries = owing(reader, loaded)
+        entries = owed_entries(reader, loaded)
     links = dict.fromkeys([*(section.name for section in loaded.links), *(entry["link"] for entry in entries)])
     if "link" in filters and filters["link"] not in links:
         fail(f"there is no link {mask_text(filters['link'])}; there are {', '.join(links)}")

@@ -52,7 +52,9 @@ def _check_instance(draft: PartialConfig) -> None:
     if switch is None:
         return
     if switch.instance >= switch.instances:
-        draft.error("switch.instance", f"{switch.instance} is not below switch.instances, which is {switch.instances}")
+        draft.error(
+            "switch.instance", f"{switch.instance:,} is not below switch.instances, which is {switch.instances}"
+        )
     if switch.instances > 1:
         draft.warning(
             "switch.instances",
@@ -94,7 +96,7 @@ def _check_journal(draft: PartialConfig) -> None:
     if draft.knows("keys") and draft.get("keys", KeysSection) is None:
         draft.error("keys", "is required, since the journal is sealed under the master key")
     if journal.retention_days < journal.originals_days:
-        draft.error("journal.retention_days", f"{journal.retention_days} is below originals_days")
+        draft.error("journal.retention_days", f"{journal.retention_days:,} is below originals_days")
     elif journal.retention_bytes is not None and journal.retention_days == journal.originals_days:
         draft.warning(
             "journal.retention_bytes",
@@ -102,7 +104,8 @@ def _check_journal(draft: PartialConfig) -> None:
         )
     if journal.segment_bytes < 4 * journal.buffer_bytes:
         draft.error(
-            "journal.segment_bytes", f"needed at least four times buffer_bytes, which is {journal.buffer_bytes:,}"
+            "journal.segment_bytes",
+            f"{journal.segment_bytes:,} is below four times buffer_bytes, which is {journal.buffer_bytes:,}",
         )
 
 
@@ -233,13 +236,13 @@ def _check_limits(draft: PartialConfig) -> None:
         if link.timeout_ms > limits.duplicate_window_seconds * 1000:
             draft.error(
                 "limits.duplicate_window_seconds",
-                f"{limits.duplicate_window_seconds} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
+                f"{limits.duplicate_window_seconds:,} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
                 "a repeated request would be sent again",
             )
         if link.timeout_ms > limits.drain_seconds * 1000:
             draft.warning(
                 "limits.drain_seconds",
-                f"{limits.drain_seconds} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
+                f"{limits.drain_seconds:,} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
                 "a drain may cut off what is in flight",
             )
     needed = needed_descriptors(limits, draft.links)
@@ -248,8 +251,8 @@ def _check_limits(draft: PartialConfig) -> None:
         served = terminals_served(limits, draft.links, available)
         draft.warning(
             "limits.connections_max",
-            f"needs {needed:,} file descriptors, {available:,} are allowed here (ulimit -Hn): "
-            f"at most {served:,} terminals will be served",
+            f"{limits.connections_max:,} needs {needed:,} file descriptors, {available:,} are allowed here "
+            f"(ulimit -Hn): at most {served:,} terminals will be served",
         )
 
 
@@ -321,8 +324,8 @@ def _check_link_times(draft: PartialConfig, link: LinkSection, key: str) -> None
     if link.reversal.booking_horizon_seconds * 1000 < link.timeout_ms:
         draft.warning(
             f"{key}.reversal.booking_horizon_seconds",
-            "is shorter than timeout_ms: a charge that the issuer books after it has answered a reversal with "
-            '"original not found" stands',
+            f"{link.reversal.booking_horizon_seconds:,} s is shorter than timeout_ms: a charge that the "
+            'issuer books after it has answered a reversal with "original not found" stands',
         )
     if link.reversal.window > link.in_flight_max:
         draft.error(f"{key}.reversal.window", f"{link.reversal.window:,} is above in_flight_max")

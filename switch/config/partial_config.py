@@ -39,14 +39,24 @@ class PartialConfig:
 
     def error(self, key: str, reason: str) -> None:
         """Note what keeps the daemon from starting."""
-        self.problems.append(Problem(str(self.file), key, reason + self._origin(key)))
+        self.problems.append(Problem(str(self.file), key, self._with_origin(key, reason)))
 
     def warning(self, key: str, reason: str) -> None:
         """Note what is doubtful."""
-        self.problems.append(Problem(str(self.file), key, reason + self._origin(key), "warning"))
+        self.problems.append(Problem(str(self.file), key, self._with_origin(key, reason), "warning"))
 
-    def _origin(self, key: str) -> str:
-        """That a value is a default, behind what is said of it: nobody finds it in the file."""
+    def _with_origin(self, key: str, reason: str) -> str:
+        """The reason, and behind the value in it that this is the default, where it is: nobody finds it in the file."""
+        default = self._default(key)
+        if default is None:
+            return reason
+        said = re.match(rf"{re.escape(default)}( (s|ms|bytes))?(?=[ :])", reason)
+        if said is None:
+            return f"{default} (the default): {reason}"
+        return f"{said[0]} (the default){reason[said.end() :]}"
+
+    def _default(self, key: str) -> str | None:
+        """The value of a key as messages show it, where the file does not set it; None where it does."""
         named = ENTRY.fullmatch(key)
         if named is None:
             section, _, rest = key.partition(".")
@@ -55,13 +65,13 @@ class PartialConfig:
             entries: Sequence[ListenerSection | LinkSection]
             entries = self.listeners if named["sort"] == "listener" else self.links
             found, rest = next((one for one in entries if one.name == named["name"]), None), named["rest"]
+        is_set = True
         for name in rest.split("."):
             if not isinstance(found, BaseModel) or name not in type(found).model_fields:
-                return ""
-            if name not in found.model_fields_set:
-                return "" if getattr(found, name) in (None, ()) else " (the default)"
+                return None
+            is_set = is_set and name in found.model_fields_set
             found = getattr(found, name)
-        return ""
+        return None if is_set or found in (None, ()) else _shown(found)
 
     def validate(self, model: type[SectionType], table: object, key: str) -> SectionType | None:
         """Read one table by its model; None, and the problems noted, when it is wrong."""
@@ -90,3 +100,9 @@ class PartialConfig:
         config = Config.model_validate({**self._sections, "listener": tuple(self.listeners), "link": tuple(self.links)})
         config.was_read(self.file, tuple(self.problems))
         return config
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if isinstance(value, int) else str(value)

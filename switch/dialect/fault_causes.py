@@ -6,6 +6,7 @@ written there. Then the key to tell is the one that is set here. It is found by 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ REPAIRS_MAX = 20
 SWEEPING = 4
 """So many faults of keys that a file sets itself have one other key as their cause rather than themselves."""
 
+WORD = re.compile(r"\w+")
+
 SHOWN_MAX = 3
 """Of many keys with one cause, those that are named."""
 
@@ -35,7 +38,12 @@ def explain(source: Source) -> list[Problem]:
     repaired = _repaired(source)
     if repaired is not None:
         wrong = {problem.key for problem in problems}
-        faults = [fault for fault in _faults(repaired) or [] if ".".join(fault[0]) not in wrong]
+        gone = source.tables.keys() - repaired.tables.keys()  # that they are absent is no mistake of the file
+        faults = [
+            (key, reason)
+            for key, reason in _faults(repaired) or []
+            if ".".join(key) not in wrong and not gone.intersection(WORD.findall(reason))
+        ]
         problems += _blamed(repaired, faults)
     return problems
 
@@ -60,13 +68,21 @@ def _repaired(source: Source) -> Source | None:
         malformed = {_steps(problem.key) for problem in _malformed(source)}
         if not malformed:
             return source
-        wrong = [own for own in source.own if any(_is_within(own, key) or _is_within(key, own) for key in malformed)]
+        wrong = {own for key in malformed for own in _set_at(source, key)}
         if not wrong:
             return None
         for own in wrong:
             source = source.without(own)
-        source.own = [own for own in source.own if own not in wrong]
     return None
+
+
+def _set_at(source: Source, key: Key) -> list[Key]:
+    """The values that are set at a key or around it; of one that is missing, those of the table that it belongs to."""
+    found: list[Key] = []
+    while key and not found:
+        found = [own for own in source.values() if _is_within(own, key) or _is_within(key, own)]
+        key = key[:-1]
+    return found
 
 
 def _is_within(inner: Key, outer: Key) -> bool:

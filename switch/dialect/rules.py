@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from switch.dialect.model import Rule
@@ -75,4 +76,8 @@ def _parse_one(rule: str, policy: str) -> list[Origin]:
         return [Origin("constant", argument)]
     if word == "default" and argument:
         return [Origin("request", ""), Origin("constant", argument)]
-    raise ValueError(f"compute needs one of {', '.join(SLOTS)}" if word == "compute" else f"no rule: {rule!r}")
+    if word == "compute":
+        near = get_close_matches(argument, SLOTS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"compute needs one of {', '.join(SLOTS)}, got {argument!r}{hint}")
+    raise ValueError(f"no rule: {rule!r}")

@@ -55,18 +55,19 @@ class Source:
         return any(own == key[: len(own)] for own in self.own)
 
     def without(self, own: Path_) -> Source:
-        """The same source as if this file did not set one of its values."""
-        changed = Source(self.name, self.file, deepcopy(self.tables), self.origins, self.parent, self.own)
-        into: Any = changed.tables
-        before: Any = {} if self.parent is None else self.parent.tables
-        for step in own[:-1]:
-            into = into[step]
-            before = before.get(step, {}) if isinstance(before, dict) else {}
-        if isinstance(before, dict) and own[-1] in before:
-            into[own[-1]] = deepcopy(before[own[-1]])
-        else:
-            del into[own[-1]]
+        """The same source as if neither this file nor, where it does not, one that it extends set one of its values."""
+        parent = self.parent if own in self.own or self.parent is None else self.parent.without(own)
+        left = [other for other in self.own if other != own]
+        changed = Source(self.name, self.file, deepcopy(self.tables), self.origins, parent, left)
+        before: Any = {} if parent is None else parent.tables
+        _put_back(changed.tables, before, own)
         return changed
+
+    def values(self) -> Iterator[Path_]:
+        """Keys of the values that this file and all that it extends set."""
+        yield from self.own
+        if self.parent is not None:
+            yield from self.parent.values()
 
 
 def dialect_names() -> list[str]:
@@ -145,6 +146,19 @@ def _join(source: Source, into: dict[str, Any], tables: dict[str, Any], path: Pa
         else:
             into[name] = value
             _note(source, value, path, here)
+
+
+def _put_back(into: Any, before: Any, key: Path_) -> None:
+    """Give a value of tables what it was before; without one it goes, and so do the tables that it leaves empty."""
+    was = before if isinstance(before, dict) else {}
+    if len(key) > 1 and isinstance(into.get(key[0]), dict):
+        _put_back(into[key[0]], was.get(key[0]), key[1:])
+        if not into[key[0]] and key[0] not in was:
+            del into[key[0]]
+    elif key[0] in was:
+        into[key[0]] = deepcopy(was[key[0]])
+    else:
+        into.pop(key[0], None)
 
 
 def _values(tables: dict[str, Any], key: Path_) -> Iterator[Path_]:

@@ -91,9 +91,15 @@ class _Reasons:
         return "; ".join(dict.fromkeys((*self._whole, *([f"{needed}{self._unit}, got {self._got}"] if needed else []))))
 
 
+RENAMED: Mapping[str, str] = {"takeback": "unknown_reversal"}
+"""Keys that had another name in earlier versions, by that name; CHANGELOG.md says of each what to do."""
+
+
 def unknown_key(name: str, known: Iterable[str]) -> str:
-    """The reason for an unknown key, with the nearest known one."""
+    """The reason for an unknown key, with its new name or the nearest known one."""
     known = sorted(known)
+    if RENAMED.get(name) in known:
+        return f"unknown key; it is called {RENAMED[name]} now"
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
         return f"unknown key; did you mean {near[0]}?"

@@ -23,7 +23,7 @@ TICKS_SECONDS = 2.2
 AMOUNT, TERMINAL, MERCHANT, CURRENCY = "4", "41", "42", "49"
 
 
-def owing(reader: JournalReader, config: Config) -> list[dict[str, Any]]:
+def owed_entries(reader: JournalReader, config: Config) -> list[dict[str, Any]]:
     """What no issuer has acknowledged and no operator has given up, oldest first, card numbers masked.
 
     Requests without an outcome are not among it: they become reversals when the daemon starts.

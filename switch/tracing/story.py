@@ -115,7 +115,7 @@ class Story:
         else:
             self.outcome = record
 
-    def _take_debt(self, record: Record) -> None:
+    def _take_entry(self, record: Record) -> None:
         entry = self.owed.get(record["replaces"])
         if entry is None:
             entry = SafEntry(record["type"] == "ADVICE", record["link"], record["wall_us"], record.get("cause"))
@@ -350,8 +350,8 @@ NOTHING_REPEATED = 255
 READERS = {
     "INTENT": Story._take_intent,
     "OUTCOME": Story._take_outcome,
-    "REVERSAL": Story._take_debt,
-    "ADVICE": Story._take_debt,
+    "REVERSAL": Story._take_entry,
+    "ADVICE": Story._take_entry,
     "ATTEMPT": Story._take_attempt,
     "REVERSED": Story._take_end,
     "UNFOUND": Story._take_unfound,

@@ -108,7 +108,7 @@ def test_a_clock_that_went_back_within_one_start_is_not_believed():
     assert is_remembered(world.killed(now_s=50.0), request, told)
 
 
-def test_a_debt_of_months_that_is_written_once_more_ages_nothing_else():
+def test_an_entry_of_months_that_is_written_once_more_ages_nothing_else():
     world = JournalWorld()
     line, issuer = world.terminal(), world.issuer()
     line.send(purchase(world))

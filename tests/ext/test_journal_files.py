@@ -359,7 +359,7 @@ def test_segments_follow_one_another():
     assert all(len(world.memory.files[name]) <= 1_300_000 for name in names)
 
 
-def test_old_debts_are_carried_and_the_scan_is_bounded():
+def test_old_entries_are_carried_and_the_scan_is_bounded():
     world = JournalWorld(limits={"duplicate_window_seconds": 1, "duplicate_window_count_max": 100_000}, begins=False)
     world.begin(1_300_000)
     terminal, issuer = world.terminal("iso"), world.issuer()

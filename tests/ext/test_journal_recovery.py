@@ -345,7 +345,7 @@ def test_payment_is_not_taken_for_one_of_its_number_that_was_given_up(is_killed)
     assert terminal.ask(given_up)["39"] == "68"
 
 
-def test_thousands_of_open_requests_and_debts_are_taken_up_again():
+def test_thousands_of_open_requests_and_entries_are_taken_up_again():
     """More than the tables of a recovery have room for at first, and twice: they grow, and lose nothing."""
     count, lines = 3000, 60
     limits = {

@@ -19,7 +19,7 @@ BEFORE_STAN = 16 + 16
 BEFORE_CARD = BEFORE_STAN + 13
 
 
-def owing(world, terminal, issuer):
+def owed_one(world, terminal, issuer):
     """A purchase that timed out; its reference number, and its reversal as the issuer got it."""
     terminal.send(purchase(world))
     asked = issuer.read_one()
@@ -28,7 +28,7 @@ def owing(world, terminal, issuer):
     return asked["37"], issuer.read_one()
 
 
-def owing_many(world, terminal, issuer, count):
+def owed_many(world, terminal, issuer, count):
     """Purchases that timed out together, whose reversals the issuer has refused; their reference numbers."""
     for _ in range(count):
         terminal.send(purchase(world))
@@ -45,14 +45,14 @@ def refuse_all(issuer):
         issuer.answer(attempt, "96")
 
 
-def owing_twice(second):
+def owed_twice(second):
     """Two reversals of one reference number, refused by their issuers: the world, the number, and both issuers.
 
     Earlier versions gave numbers twice when a clock was set back; so such a journal is made from one of today.
     """
     links = [link("bank-a", "iso87-ascii"), link("bank-b", "iso87-ascii")]
     world = JournalWorld(links=links)
-    rrn, first = owing(world, world.terminal(), world.issuer())
+    rrn, first = owed_one(world, world.terminal(), world.issuer())
     world.lines[-1].answer(first, "96")
     world.sync()
     disk = world.memory.copy()
@@ -79,7 +79,7 @@ def listed(world, **filters):
 
 def test_an_entry_says_all(world):
     terminal, issuer = world.terminal(), world.issuer()
-    rrn, first = owing(world, terminal, issuer)
+    rrn, first = owed_one(world, terminal, issuer)
     (entry,) = listed(world)
     assert (entry["what"], entry["rrn"], entry["link"]) == ("reversal", rrn, "bank-a")
     assert (entry["state"], entry["attempts"], entry["cause"]) == ("in flight", 1, "timeout")
@@ -96,7 +96,7 @@ def test_an_entry_says_all(world):
 
 def test_filters(world):
     terminal, issuer = world.terminal(), world.issuer()
-    rrns = owing_many(world, terminal, issuer, 3)
+    rrns = owed_many(world, terminal, issuer, 3)
     assert [entry["rrn"] for entry in listed(world)] == rrns, "the oldest comes first"
     assert list_entries(world.engine.state, most=1)[0] == 3
     assert [entry["rrn"] for entry in listed(world, most=1)] == rrns[:1]
@@ -109,7 +109,7 @@ def test_filters(world):
 
 def test_retry_of_one_does_not_wait(world):
     terminal, issuer = world.terminal(), world.issuer()
-    rrn, first = owing(world, terminal, issuer)
+    rrn, first = owed_one(world, terminal, issuer)
     assert retry_entry(world.engine.state, rrn=rrn) == 0, "it is at the issuer"
     issuer.answer(first, "96")
     world.tick()
@@ -123,7 +123,7 @@ def test_retry_of_one_does_not_wait(world):
 
 def test_retry_of_a_link(world):
     terminal, issuer = world.terminal(), world.issuer()
-    owing_many(world, terminal, issuer, 2)
+    owed_many(world, terminal, issuer, 2)
     assert retry_entry(world.engine.state, link="bank-b") == 0
     assert retry_entry(world.engine.state, link="bank-a") == 2
     world.tick()
@@ -132,7 +132,7 @@ def test_retry_of_a_link(world):
 
 def test_one_number_on_two_links(world):
     """The first of both was hastened, or given up, whichever link was meant."""
-    world, rrn, issuer, other = owing_twice(1)
+    world, rrn, issuer, other = owed_twice(1)
     state = world.engine.state
     assert [entry["link"] for entry in listed(world, rrn=rrn)] == ["bank-a", "bank-b"]
     said = f"2 reversals with RRN {rrn} are owed, to bank-a and bank-b: say which with --link"
@@ -155,7 +155,7 @@ def test_one_number_on_two_links(world):
 
 def test_one_number_twice_on_one_link():
     """Both are sent at once, as is right for either; neither is given up in the place of the other."""
-    world, rrn, issuer, _ = owing_twice(0)
+    world, rrn, issuer, _ = owed_twice(0)
     state = world.engine.state
     with pytest.raises(NotOwed, match=f"2 reversals with RRN {rrn} are owed to bank-a, and nothing tells them apart"):
         close_entry(state, rrn=rrn, name="Mei", reason="by phone", link="bank-a")
@@ -166,7 +166,7 @@ def test_one_number_twice_on_one_link():
 
 def test_what_is_given_up_is_never_sent_again(world):
     terminal, issuer = world.terminal(), world.issuer()
-    rrn, first = owing(world, terminal, issuer)
+    rrn, first = owed_one(world, terminal, issuer)
     state = world.engine.state
     with pytest.raises(NotOwed, match="at the issuer just now"):
         close_entry(state, rrn=rrn, name="Mei", reason="by phone")
@@ -221,7 +221,7 @@ def test_a_reversal_that_waits_behind_its_advice_is_given_up_alone(make_world):
 
 def test_nothing_is_given_up_without_its_record(world):
     terminal, issuer = world.terminal(), world.issuer()
-    rrn, first = owing(world, terminal, issuer)
+    rrn, first = owed_one(world, terminal, issuer)
     issuer.answer(first, "96")
     world.journal.fail()
     with pytest.raises(NotOwed, match="journal cannot be written"):
@@ -231,7 +231,7 @@ def test_nothing_is_given_up_without_its_record(world):
 
 def test_what_is_overdue_is_told_once(world):
     terminal, issuer = world.terminal(), world.issuer()
-    rrn, first = owing(world, terminal, issuer)
+    rrn, first = owed_one(world, terminal, issuer)
     issuer.answer(first, "96")
     assert note_overdue(world.engine.state)[0][1] == 0
     world.now_s += 3601

@@ -36,7 +36,7 @@ def next_sent(world, bank, seconds=120):
     raise AssertionError("nothing is sent")
 
 
-def owing_both(kind="void", spoken="iso87-ascii", issuer="iso87-ascii", **changes):
+def owed_both(kind="void", spoken="iso87-ascii", issuer="iso87-ascii", **changes):
     """A world in which the first attempt of the reversal of a void, refund or completion was refused, and the terminal
     takes the original back, too: world, terminal, issuer, what was asked first, and the reversal that is owed."""
     world = world_of(spoken, issuer, **changes)
@@ -74,7 +74,7 @@ def is_sent_next(world, bank, asked):
 @pytest.mark.parametrize("how", RESTARTS)
 @pytest.mark.parametrize("kind", ["void", "refund", "completion"])
 def test_original_is_taken_back_after_what_refers_to_it(kind, how):
-    world, terminal, bank, asked, first = owing_both(kind)
+    world, terminal, bank, asked, first = owed_both(kind)
     world.tick()
     assert bank.read() == []
     assert states(world)[asked["37"]] == BEHIND
@@ -88,7 +88,7 @@ def test_original_is_taken_back_after_what_refers_to_it(kind, how):
 
 @pytest.mark.parametrize(("spoken", "issuer"), [("cup", "iso93-ascii"), ("iso93-binary", "cup"), ("cup", "cup")])
 def test_order_is_kept_in_every_dialect(spoken, issuer):
-    world, _, bank, _, first = owing_both("void", spoken, issuer)
+    world, _, bank, _, first = owed_both("void", spoken, issuer)
     assert bank.read() == []
     again = next_sent(world, bank)
     bank.answer(again)
@@ -133,7 +133,7 @@ def test_attempt_that_is_lost_is_waited_for():
 
 @pytest.mark.parametrize("how", ["", "kill"])
 def test_it_goes_on_when_an_operator_gives_up_what_it_waits_for(how):
-    world, terminal, bank, asked, first = owing_both()
+    world, terminal, bank, asked, first = owed_both()
     assert retry_entry(world.engine.state, rrn=asked["37"]) == 0, "nobody can send it before its time"
     assert bank.read() == []
     close_entry(world.engine.state, rrn=first["37"], name="Mei", reason="seen in the issuer's file")
@@ -143,7 +143,7 @@ def test_it_goes_on_when_an_operator_gives_up_what_it_waits_for(how):
 
 
 def test_operator_gives_up_what_waits():
-    world, _, bank, asked, first = owing_both()
+    world, _, bank, asked, first = owed_both()
     close_entry(world.engine.state, rrn=asked["37"], name="Mei", reason="settled by hand")
     assert states(world) == {first["37"]: "paused"}
     bank.answer(next_sent(world, bank))
@@ -223,7 +223,7 @@ def stored(world):
 
 
 def test_reversal_that_is_written_once_more_says_what_it_refers_to():
-    world, _, _, asked, first = owing_both()
+    world, _, _, asked, first = owed_both()
     keep_up(world.engine.state, world.journal, carry_records=0)
     of_void, of_sale, *again = stored(world)
     assert (of_void["rrn"], of_sale["rrn"]) == (first["37"], asked["37"])
@@ -253,7 +253,7 @@ def without_references(record):
 @pytest.mark.parametrize("change_record", [as_before, without_references])
 def test_order_is_known_from_what_the_journal_holds(change_record):
     """A version before did not say in a REVERSAL what its original refers to; nor may its INTENT be there any more."""
-    world, terminal, bank, asked, first = owing_both()
+    world, terminal, bank, asked, first = owed_both()
     world.sync()
     changed = []
 

@@ -105,6 +105,39 @@ def test_values_and_what_does_not_fit_are_told_together(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("parent", "lines", "keys"),
+    [
+        ((), ("[reference]", "x = 1"), {"reference.x", "reference.field", "reference.parts"}),
+        ((), ("[reference]", "field = 5"), {"reference.parts"}),
+        ((), ("[kind_code]", "field = 5"), {"kind_code.field"}),
+        ((), ("[network.sign_off]", 'mti = "08"'), {"network.sign_off.mti"}),
+        ((), ("[fields]", '60 = {formt = "b"}'), {"fields.60.formt"}),
+        (("[reference]", "x = 1"), (), {"reference.x", "reference.field", "reference.parts"}),
+        (("[framing]", "keep_alive = 3"), ("[framing]", "keep_alive = 4"), {"framing.keep_alive"}),
+    ],
+)
+def test_what_lacks_a_key_hides_nothing_else(tmp_path, parent, lines, keys):
+    """Also where it stands in the file that is extended."""
+    write(tmp_path, "base", 'extends = "iso87-ascii"', *parent)
+    wrong = ("[policy.unknown_reversal]", '99 = "forwrd"')
+    found = told(write(tmp_path, "mine", 'extends = "./base.toml"', *wrong, *lines))
+    assert {key for _, _, key, _ in found} == {"policy.unknown_reversal.99", *keys}
+
+
+def test_a_slot_that_there_is_not_is_repeated(tmp_path):
+    ((*_, reason),) = told(
+        write(tmp_path, "mine", 'extends = "iso87-ascii"', "[policy.request]", '60 = "compute:stna"')
+    )
+    assert reason.startswith("compute needs one of mti, ")
+    assert reason.endswith(", got 'stna'; did you mean stan?")
+
+
+def test_the_new_name_of_a_renamed_table_is_told(tmp_path):
+    path = write(tmp_path, "mine", 'extends = "cup"', "[policy.takeback]", '60 = "drop"')
+    assert told(path) == [("mine.toml", 2, "policy.takeback", "unknown key; it is called unknown_reversal now")]
+
+
 def test_a_parents_own_mistake_stays_the_parents(tmp_path):
     write(tmp_path, "base", 'extends = "iso87-ascii"', "", "[policy.request]", '61 = "compute:x"')
     path = write(tmp_path, "mine", 'extends = "./base.toml"', "[policy.answer]", '61 = "compute:y"')

@@ -107,7 +107,7 @@ class TestConfiguration:
     def test_segments_have_room_for_buffers(self, folder):
         added = 'directory = "journal"\nsegment_bytes = 16_777_216\nbuffer_bytes = 8_388_608'
         assert problems(folder, 'directory = "journal"', added) == {
-            "journal.segment_bytes": "needed at least four times buffer_bytes, which is 8,388,608"
+            "journal.segment_bytes": "16,777,216 is below four times buffer_bytes, which is 8,388,608"
         }
 
     def test_files_are_no_reason_for_a_warning(self, folder):

@@ -1,4 +1,4 @@
-"""``authswitch reversals`` asks a switch over its admin side for one debt of several that share a reference number."""
+"""``authswitch reversals`` asks a switch over its admin side for one entry of several that share a reference number."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from switch.config import Address
 from switch.journal.disk import ScriptedDisk
 from switch.journal.replay import JournalReader
 from switch.server.saf import SafDesk
-from switch.tracing import owed as owing
+from switch.tracing import owed
 from tests.ext.journal_world import KEY, JournalWorld
-from tests.ext.test_owed import listed, owing_twice
+from tests.ext.test_owed import listed, owed_twice
 from tests.ext.world import START_S, purchase
 from tests.switch.test_admin import Daemon
 
@@ -28,7 +28,7 @@ class Desk:
     """A switch that owes two reversals of one number, with a real admin side while it is asked."""
 
     def __init__(self):
-        self.world, self.rrn, self.issuer, self.other = owing_twice(1)
+        self.world, self.rrn, self.issuer, self.other = owed_twice(1)
 
     def asked(self, question):
         """What a coroutine function learns that is given the admin side's address."""
@@ -110,10 +110,26 @@ def test_retry_sends_neither_until_a_link_is_named(desk):
     assert desk.other.read_one()["t"] == "0421"
 
 
-def test_list_of_a_link_that_there_is_not(desk):
-    status, output = desk.run("list", "--link", "bank_a")
-    assert status == 1
-    assert "there is no link bank_a; there are bank-a, bank-b" in output
+@pytest.mark.parametrize(
+    "command", [("list",), ("retry",), ("retry", "632804000123"), ("close", "632804000123", *WHY, "--yes")]
+)
+def test_a_link_that_there_is_not(desk, command):
+    """In the same words as without a daemon."""
+    status, output = desk.run(*command, "--link", "bank_a")
+    assert (status, output) == (1, "authswitch: there is no link bank_a; there are bank-a, bank-b")
+
+
+def test_retry_of_what_waits_for_its_link_says_so(desk):
+    desk.issuer.close()
+    desk.world.tick()
+    waits = "1 already waiting for the link to come up, and then sent without being asked for"
+    assert desk.run("retry", desk.rrn, "--link", "bank-a") == (0, waits)
+    assert desk.run("retry", "--link", "bank-a") == (0, waits)
+
+
+def test_retry_of_a_link_that_is_owed_nothing(desk):
+    assert desk.run("close", desk.rrn, "--link", "bank-b", *WHY, "--yes")[0] == 0
+    assert desk.run("retry", "--link", "bank-b") == (0, "nothing is owed to bank-b")
 
 
 def test_retry_needs_to_know_what(desk):
@@ -126,7 +142,7 @@ def test_retry_needs_to_know_what(desk):
 
 
 def test_daemon_refuses_by_itself(desk):
-    """Whoever asks it without the command, or while another debt of that number comes to be."""
+    """Whoever asks it without the command, or while another entry of that number comes to be."""
     status, output = desk.run("list", "--rrn", desk.rrn)
     assert (status, output.endswith("2 owed")) == (0, True)
 
@@ -156,8 +172,8 @@ def test_age_without_a_daemon_goes_by_the_clock_of_this_start(monkeypatch, later
     world.sync()
     world = world.killed(boot="second start", now_s=now_s + 5_000)
     world.sync()
-    monkeypatch.setattr(owing, "boot_identity", lambda: "second start")
-    monkeypatch.setattr(owing, "since_boot_ns", lambda: round((world.now_s + later_s) * 1e9))
-    monkeypatch.setattr(owing, "time", SimpleNamespace(time=lambda: START_S - 365 * 86_400))
-    (entry,) = owing.owing(JournalReader(ScriptedDisk(world.memory), KEY), world.config)
+    monkeypatch.setattr(owed, "boot_identity", lambda: "second start")
+    monkeypatch.setattr(owed, "since_boot_ns", lambda: round((world.now_s + later_s) * 1e9))
+    monkeypatch.setattr(owed, "time", SimpleNamespace(time=lambda: START_S - 365 * 86_400))
+    (entry,) = owed.owed_entries(JournalReader(ScriptedDisk(world.memory), KEY), world.config)
     assert entry["overdue"] is overdue

@@ -34,7 +34,7 @@ def copy_tree(folder: Path) -> Path:
 
 
 def lay_compiled(folder: Path, *places: Path) -> None:
-    """Give a tree the C files and the compiled modules of this one, as if it had been built there.
+    """Give a tree the C files, the compiled modules and their stubs of this one, as if it had been built there.
 
     Args:
         folder: The tree.
@@ -42,10 +42,10 @@ def lay_compiled(folder: Path, *places: Path) -> None:
     """
     shutil.copytree(ROOT / "build" / "release" / "c", folder / "build" / "release" / "c")
     for place in places or (LIBRARY,):
-        for module in PACKAGE.rglob("*.so"):
-            target = folder / place / module.relative_to(PACKAGE)
+        for built in [*PACKAGE.rglob("*.so"), *PACKAGE.rglob("*.pyi")]:
+            target = folder / place / built.relative_to(PACKAGE)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(module, target)
+            shutil.copy2(built, target)
 
 
 def plain_environment() -> dict[str, str]:
