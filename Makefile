@@ -18,8 +18,9 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 # Of `make test`: on all cores; a file's tests share daemons, so they stay together.
 IN_PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 DEBUG_LIB := build/debug/lib
-# Where the command is installed, from this tree; other environments, such as an installed package's, keep theirs.
-INSTALLED := $(if $(filter .venv,$(VENV)),.venv/.authswitch-installed)
+# Where the command is installed from this tree: in .venv, and where it was installed so before. Others keep theirs.
+IS_OF_THIS_TREE = $(shell grep -slxF '$(CURDIR)' $(VENV)/lib/python*/site-packages/__editable__.authswitch-*.pth)
+INSTALLED := $(if $(filter .venv,$(VENV))$(IS_OF_THIS_TREE),$(VENV)/.authswitch-installed)
 # Of `make coverage`: what is measured, and what tries each byte, bit or call by itself, for hours where lines are traced.
 COVERED := tests/ext tests/switch
 EXHAUSTIVE := tests/ext/test_engine_properties.py \
@@ -47,7 +48,7 @@ setup: ## Install what tests and development need, too
 build: ready build/release/built $(INSTALLED) ## Compile the hot path in place
 
 # What is installed was made of these two: the command's launcher, the list of packages, the version.
-.PHONY: $(if $(wildcard .venv/bin/authswitch),,$(INSTALLED))
+.PHONY: $(if $(wildcard $(VENV)/bin/authswitch),,$(INSTALLED))
 $(INSTALLED): pyproject.toml setup.py | ready
 	@AUTHSWITCH_COMPILE=0 $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -227,9 +227,9 @@ class TestMakefile:
             path.chmod(0o755)
         (tmp_path / "ext").mkdir()
 
-        def installs():
+        def installs(venv=".venv"):
             calls.write_text("")
-            make = ["make", "--no-print-directory", "build", "VENV=.venv"]
+            make = ["make", "--no-print-directory", "build", f"VENV={venv}"]
             subprocess.run(make, cwd=tmp_path, capture_output=True, check=True)
             return calls.read_text().count("pip install")
 
@@ -243,6 +243,14 @@ class TestMakefile:
             assert [installs(), installs()] == [1, 0], source
         (tmp_path / ".venv" / "bin" / "authswitch").unlink()
         assert installs() == 1
+        shutil.copytree(tmp_path / ".venv", tmp_path / "other", ignore=shutil.ignore_patterns(".authswitch*"))
+        assert installs("other") == 0, "the package that is there may be another one"
+        editable = tmp_path / "other/lib/python3.11/site-packages/__editable__.authswitch-0.1.0.pth"
+        editable.parent.mkdir(parents=True)
+        editable.write_text(f"{tmp_path}\n")
+        assert installs("other") == 1
+        editable.write_text("/elsewhere\n")
+        assert installs("other") == 0
 
     def test_integration_runs_the_test_command(self):
         assert re.search(r"^exec make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)

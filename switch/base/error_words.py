@@ -19,6 +19,13 @@ def words_of(error: BaseException, about: object = "") -> str:
     return f"{subject}: {reason}" if subject and not reason.startswith(subject) else reason
 
 
+def unreadable(error: BaseException, file: object) -> str:
+    """That a file cannot be read, and why, in one line; what is in it has the library's words."""
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return f"{file}: cannot be read: {error.strerror}"
+    return words_of(error, file)
+
+
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"

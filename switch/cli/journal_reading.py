@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from switch.base.error_words import words_of
-from switch.cli.report import refuse
+from switch.cli.report import refuse, status_of
 from switch.config import Config, ConfigError, load_config
 from switch.files.datafile import read_toml_text
 from switch.files.lines import key_lines
@@ -42,7 +42,7 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
             fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
         yield reader
     except KeyFileError as error:
-        fail(str(error))
+        fail(str(error), status_of(error))
     except JournalDamaged as error:
         if as_json:
             place = {"file": error.file, "offset": error.offset, "position": error.position}

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
-from switch.cli.report import print_problems
+from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, status_of
 from switch.config import ConfigError, load_config
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
@@ -183,7 +183,7 @@ def import_terminals(
         print_problems(error.problems)
         _fail(f"{table}: nothing was changed")
     except OSError as error:
-        _fail(f"{table}: cannot be read: {error.strerror}")
+        _fail(f"{table}: cannot be read: {error.strerror}", EXIT_NOT_VALID)
     typer.echo(f"{count:,} keys taken in")
 
 
@@ -392,7 +392,7 @@ def _failing_in_words() -> Iterator[None]:
     try:
         yield
     except KeyFileError as error:
-        _fail(str(error))
+        _fail(str(error), status_of(error))
 
 
 @contextmanager
@@ -414,6 +414,6 @@ def _tell(key: Key) -> None:
     typer.echo(f"{key.name}: {key.usage}, {key.algorithm}, kcv {key.check_value}")
 
 
-def _fail(reason: str) -> NoReturn:
+def _fail(reason: str, status: int = EXIT_FAILED) -> NoReturn:
     typer.echo(f"authswitch: {reason}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)

@@ -14,7 +14,9 @@ from rich.text import Text
 
 from switch.check.configuration import Report
 from switch.files.problems import ConfigError, Problem, errors_among
+from switch.keys.problems import KeyFileError, UnreadableError
 
+EXIT_FAILED = 1
 EXIT_NOT_VALID = 2
 WIDTH_OF_FILES = 240
 """Columns where the output is not a terminal, so that a line is seldom broken."""
@@ -38,6 +40,11 @@ def refuse(error: ConfigError) -> NoReturn:
     """End the command: the configuration cannot be used, for these reasons."""
     print_problems(error.problems)
     raise typer.Exit(EXIT_NOT_VALID) from error
+
+
+def status_of(error: KeyFileError) -> int:
+    """The exit status of a command whose key file or master key cannot be used."""
+    return EXIT_NOT_VALID if isinstance(error, UnreadableError) else EXIT_FAILED
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

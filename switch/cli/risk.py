@@ -11,6 +11,7 @@ import typer
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, ConfigFile, fail, load
+from switch.cli.report import refuse, status_of
 from switch.files.problems import ConfigError, ProblemList, raise_if_any
 from switch.keys import KeyFile, KeyFileError, load_master_key
 from switch.tables.risk import card_hash
@@ -64,8 +65,10 @@ def _secret(config: Config) -> bytes:
         with KeyFile.open(config.keys.file, master_key) as keys:
             secret = secret_of(rules, keys.source(), problems)
         raise_if_any(problems)
-    except (ConfigError, KeyFileError) as error:
-        fail(str(error))
+    except ConfigError as error:
+        refuse(error)
+    except KeyFileError as error:
+        fail(str(error), status_of(error))
     return secret or b""
 
 

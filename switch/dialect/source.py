@@ -112,7 +112,8 @@ def _load(path: Path, file: str, key: str) -> dict[str, Any]:
     try:
         return read_toml(path)
     except OSError as error:
-        raise DialectError([Problem(file, key, f"cannot read {path}: {error.strerror}")]) from error
+        what = "cannot be read" if file == str(path) else f"cannot read {path}"
+        raise DialectError([Problem(file, key, f"{what}: {error.strerror}")]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DialectError([Problem(str(path), "", f"is no TOML file: {error}")]) from error
 

@@ -54,6 +54,14 @@ def _dotted(prefix: str, path: Sequence[int | str]) -> str:
     return key
 
 
+def value_words(error: ValidationError) -> str:
+    """What is wrong with one value that stands in no file, and what was given."""
+    reasons = _Reasons()
+    for details in error.errors(include_url=False):
+        reasons.add(details, ())
+    return reasons.words()
+
+
 class _Reasons:
     """What is wrong with one key: more than one thing where several sorts of value would do."""
 
@@ -117,6 +125,9 @@ NEEDED = {
     "string_pattern_mismatch": "text of the form {pattern}",
     "string_type": "a string",
     "int_type": "an integer",
+    "int_parsing": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
     "bool_type": "true or false",
     "tuple_type": "an array",
     "list_type": "an array",

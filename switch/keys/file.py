@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from switch.files.datafile import open_regular
 from switch.keys.key import Key
 from switch.keys.names import ALGORITHMS, USAGES, Usage
-from switch.keys.problems import KeyFileError
+from switch.keys.problems import KeyFileError, UnreadableError
 
 MAGIC = b"ASWKEYS1"
 NONCE_BYTES = 12
@@ -165,7 +165,7 @@ class KeyFile:
                 status = os.fstat(stream.fileno())
                 sealed = stream.read()
         except OSError as error:
-            raise KeyFileError(str(path), "", f"cannot be read: {error.strerror}") from error
+            raise UnreadableError(str(path), "", f"cannot be read: {error.strerror}") from error
         file._version = (status.st_ino, status.st_mtime_ns)
         file._table = _unsealed(sealed, master_key, path)
         return file

@@ -7,7 +7,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from switch.keys.problems import KeyFileError
+from switch.keys.problems import KeyFileError, UnreadableError
 
 MASTER_KEY_BYTES = 32
 _FILE_BYTES_MAX = 4096
@@ -72,7 +72,7 @@ def _read_private(file: Path) -> str:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise KeyFileError(str(file), "", f"cannot be read: {error.strerror}") from error
+        raise UnreadableError(str(file), "", f"cannot be read: {error.strerror}") from error
 
 
 def _parse(text: str, source: str) -> bytes:

@@ -17,3 +17,7 @@ class KeyFileError(ValueError):
         self.key = key
         self.reason = reason
         super().__init__(": ".join(part for part in (file, key, reason) if part))
+
+
+class UnreadableError(KeyFileError):
+    """There is no such file, or it cannot be read: another one was meant."""

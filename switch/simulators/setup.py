@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from switch.base.error_words import words_of
+from switch.base.error_words import unreadable
 from switch.files.datafile import open_regular, read_toml
 from switch.files.model_errors import problems_of
 from switch.files.problems import Problem
@@ -50,7 +50,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
     except ValidationError as error:
         raise SetupError("\n".join(map(_told, problems_of(error, model, path, "")))) from error
     except (OSError, ValueError) as error:
-        raise SetupError(words_of(error, path)) from error
+        raise SetupError(unreadable(error, path)) from error
 
 
 def _told(problem: Problem) -> str:
@@ -122,7 +122,7 @@ def registered_terminals(
     except SetupError:
         raise
     except (OSError, ValueError, csv.Error) as error:
-        raise SetupError(words_of(error, path)) from error
+        raise SetupError(unreadable(error, path)) from error
     identities = []
     for row in rows:
         allowed = row["listeners"].split("|") if row["listeners"] else None

@@ -6,7 +6,7 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from switch.base.error_words import words_of
+from switch.base.error_words import unreadable, words_of
 from switch.files.datafile import open_regular
 
 if TYPE_CHECKING:
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 @contextmanager
 def _naming(*files: Path | None) -> Iterator[None]:
     """Name the files in what is raised: the ssl module does not."""
-    try:
-        for file in files:
+    for file in files:
+        try:
             if file is not None:
                 open_regular(file).close()  # the ssl module would wait for a pipe's writer
+        except OSError as error:
+            raise OSError(unreadable(error, file)) from error
+    try:
         yield
     except OSError as error:
         names = " and ".join(str(file) for file in files if file is not None)

@@ -110,6 +110,10 @@ _TEXTS: Mapping[str, Callable[[int, int], str]] = {
 }
 
 
+PARTS: Mapping[object, str] = {"h": "header", "t": "MTI", "p": "bitmap", "1": "second bitmap"}
+"""What has a key of its own in a message and is no field."""
+
+
 def fault_words(fault: str, field: object, byte: int | None, needed: int = 0, available: int = 0) -> str:
     """One fault in one line.
 
@@ -120,7 +124,7 @@ def fault_words(fault: str, field: object, byte: int | None, needed: int = 0, av
         needed: How much was needed, or the most that is allowed; of ``content`` the number of the class.
         available: How much was there; of ``content`` the sort of the character.
     """
-    return f"field {field}: {_TEXTS[fault](needed, available)}{at_byte(byte)}"
+    return f"{PARTS.get(field, f'field {field}')}: {_TEXTS[fault](needed, available)}{at_byte(byte)}"
 
 
 def at_byte(byte: int | None) -> str:

@@ -132,7 +132,7 @@ def test_what_was_needed_and_what_was_there_is_told():
 def test_errors_travel_between_processes():
     error = fault(b"0200", COMPILED["ascii"])
     again = pickle.loads(pickle.dumps(error))
-    assert str(again) == str(error) == "field p: needs 16 bytes, has 0, at byte 4"
+    assert str(again) == str(error) == "bitmap: needs 16 bytes, has 0, at byte 4"
     assert vars(again) == vars(error)
 
 

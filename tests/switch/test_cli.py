@@ -11,11 +11,13 @@ import sys
 import threading
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from switch import __version__
 from switch.admin import AdminServer
 from switch.base.stats import Stats
+from switch.cli.command_groups import plain
 from switch.cli.main import ELSEWHERE, app, main
 from switch.config import Address
 
@@ -118,6 +120,53 @@ def test_help_is_asked_for_in_two_ways_and_flags_have_no_type(name, monkeypatch,
 @pytest.mark.parametrize("name", ["serve", "check", "status", "drain"])
 def test_help_has_an_example(name):
     assert f"Example: authswitch {name}" in call(name, "--help")[1]
+
+
+def commands_below(command, name):
+    yield name, command
+    for inner, one in getattr(command, "commands", {}).items():
+        yield from commands_below(one, f"{name} {inner}")
+
+
+def all_commands():
+    yield from commands_below(plain(typer.main.get_command(app)), "authswitch")
+    for name, (target, _) in ELSEWHERE.items():
+        module, attribute = target.split(":")
+        yield from commands_below(
+            plain(typer.main.get_command(getattr(importlib.import_module(module), attribute))), name
+        )
+
+
+def test_help_is_broken_where_the_terminal_ends_and_not_where_the_source_does():
+    for name, command in all_commands():
+        for paragraph in (command.help or "").split("\n\n"):
+            assert "\n" not in paragraph, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["demo", "--seconds", "0"], "'--seconds': needed at least 0.5, got \"0\""),
+        (["demo", "--terminals", "1"], "'--terminals': needed at least 3, got \"1\""),
+        (["demo", "--rate", "many"], "'--rate': needed a number, got \"many\""),
+        (["reversals", "list", "--limit", "x1"], "'--limit': needed an integer, got \"x1\""),
+        (["journal", "dump", "x.toml", "--from", "0"], "'--from': needed at least 1, got \"0\""),
+        (
+            ["reversals", "close", "632804000123", "switch.toml"],
+            "(switch.toml); the configuration is given with --config",
+        ),
+        (
+            ["reversals", "retry", "632804000123", "switch.toml"],
+            "(switch.toml); the configuration is given with --config",
+        ),
+        (["decode", "3032"], "iso87-ascii: MTI: needs 4 bytes, has 2, at byte 0"),
+        (["decode", "3038303030"], "iso87-ascii: bitmap: needs 16 bytes, has 1, at byte 4"),
+    ],
+)
+def test_what_was_asked_wrongly_is_repeated_with_what_was_needed(arguments, words):
+    status, output = call(*arguments)
+    assert status == (1 if arguments[0] == "decode" else 2)
+    assert words in re.sub(r"[\s│]+", " ", output)
 
 
 @pytest.mark.parametrize(("target", "_summary"), ELSEWHERE.values(), ids=list(ELSEWHERE))

@@ -254,8 +254,25 @@ def test_table_with_other_columns_or_none_is_refused(ceremony):
     assert "needed are the columns terminal,usage,algorithm,under,key,kcv" in output
     output = ceremony.run("import-terminals", str(table_of(ceremony.folder, '1,"open')), status=1)
     assert "line 2" in output
-    output = ceremony.run("import-terminals", str(ceremony.folder / "nothing.csv"), status=1)
+    output = ceremony.run("import-terminals", str(ceremony.folder / "nothing.csv"), status=2)
     assert "cannot be read: No such file or directory" in output
+
+
+@pytest.mark.parametrize("name", ["file", "master"])
+def test_a_file_that_is_not_there_is_asked_for_wrongly(ceremony, name):
+    """As with every other command; what is there and does not fit is another thing."""
+    absent = getattr(ceremony, name)
+    absent.rename(absent.with_name("elsewhere"))
+    for command in (
+        ("list",),
+        ("generate", "link/a/zak"),
+        ("remove", "link/a/zak"),
+        ("export", "a/zak", "--under", "b"),
+    ):
+        assert f"{absent.name}: cannot be read: No such file" in ceremony.run(*command, status=2).replace("\n", "")
+    absent.write_text("something else")
+    absent.chmod(0o600)
+    ceremony.run("list", status=1)
 
 
 def test_removed_key_is_gone(ceremony):

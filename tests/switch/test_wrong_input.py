@@ -264,8 +264,8 @@ def test_a_port_that_somebody_has(place: Place, side: str) -> None:
     [
         ('{"t": "0800", "11": "1"}', "field 11: a value that the field cannot hold: needs 6 characters, has 1"),
         ('{"t": "0800", "11": "12345x"}', "field 11: needs digits, has a letter, at byte 25"),
-        ('{"t": "08"}', "field t: the message type is not four digits"),
-        ('{"11": "000001"}', "field t: is needed, and is not there"),
+        ('{"t": "08"}', "MTI: the message type is not four digits"),
+        ('{"11": "000001"}', "MTI: is needed, and is not there"),
         ('{"t": "0200", "2": "12345678901234567890"}', "field 2: the length is 20, above the maximum of 19"),
         ('{"t": "0200", "41": "é"}', "field 41: needs printable characters, has something else"),
     ],
