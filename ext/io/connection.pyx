@@ -260,14 +260,14 @@ cdef class Connection:
         try:
             is_done = self.tls.shake_hands()
         except OSError as error:
-            # The peer is told what was wrong, if it listens.
-            self._send_ciphertext()
+            self._send_ciphertext()              # what was wrong, if it listens
             if not handshake.done():
                 handshake.set_exception(error)
             self._cut("handshake failed")
             return 0
         self._send_ciphertext()
-        if is_done:
+        # Who spoke last may have reset the connection behind it.
+        if is_done and not self._has_ended():
             self._handshake = None
             self._begin()
             if not handshake.done():
@@ -550,7 +550,7 @@ cdef class Connection:
         self.reactor.turn_soon()
 
     def abort(self, str reason):
-        """Close the connection whatever waits; what it was not told counts as that."""
+        """Close the connection whatever waits; what it was not told counts as that. One without a socket stays so."""
         self._cut(reason)
 
     cdef int _finish(self) except -1:
@@ -563,7 +563,7 @@ cdef class Connection:
     cdef int _cut(self, str reason) except -1:
         if self._closing_reason is None:
             self._closing_reason = reason
-        if not self._has_ended():
+        if self._fd >= 0 and not self._has_ended():
             self._state = CONNECTION_CUT if self._state == CONNECTION_OPEN else CONNECTION_REFUSED
             self.reactor._ended.append(self)
             self.reactor.turn_soon()

@@ -4,6 +4,7 @@ from switch.machine.stan_holds import StanHolds
 
 INSTANCES_MAX: Final[int]
 BLOCK_NUMBERS: Final[int]
+NUMBERS_END: Final[int]
 
 @final
 class Numbering:

@@ -32,6 +32,8 @@ cdef enum:
     BLOCK_SPENT = 1 << 16             # of them, those that are used up when more are asked for
     CLOCK_US = 1_000                  # of a clock by which a count begins that nothing is known of, for each number
 
+NUMBERS_END = 1 << 62             # far beyond what a clock begins with: nobody gets that far
+
 cdef uint64_t SHORT_SPAN = 2_176_782_336          # 36 ** 6
 cdef uint64_t LONG_SPAN = 78_364_164_096          # 36 ** 7
 # Earlier versions wrote the hour where the instance and the first character of the count stand now: behind ten short
@@ -82,7 +84,7 @@ cdef class Numbering:
             self._base = LONG_INSTANCES * LONG_SPAN + (instance - LONG_INSTANCES) * SHORT_SPAN
             self._span = SHORT_SPAN
         self._granted.instance = instance
-        self.ceiling = <uint64_t>1 << 63
+        self.ceiling = NUMBERS_END
         self.position = NONE
         self.learned_instance = NONE
 

@@ -13,7 +13,7 @@ from switch.base.stats import Stats
 from switch.config import Config
 from switch.files.datafile import read_regular
 from switch.journal.problems import JournalError
-from switch.machine.numbering import Numbering
+from switch.machine.numbering import NUMBERS_END, Numbering
 
 AHEAD_NUMBERS = 1 << 22
 """The file is so far ahead of what is given, at most, and half of it at least."""
@@ -50,7 +50,7 @@ def read_numbers(file: Path, instance: int) -> int | None:
     except OSError as error:
         raise NumbersError(f"{file}: cannot be read: {error.strerror}") from error
     match = CONTENT.fullmatch(content)
-    if match is None:
+    if match is None or int(match[2]) >= NUMBERS_END:
         raise NumbersError(
             f"{file}: is no file of numbers; with a journal that is whole it may be taken away, without one "
             "reference numbers may then come twice"

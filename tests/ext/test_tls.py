@@ -1,6 +1,7 @@
 """TLS on connections: real sockets, the standard library's TLS at the far end."""
 
 import contextlib
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.ext.world import link, listener, purchase
 from tests.system.certificates import Authority
 
 NOBODYS_CARD = "4111111111111111"
+HANDSHAKE, CLIENT_KEY_EXCHANGE = 22, 16  # RFC 5246, 6.2.1 and 7.4
 
 
 @pytest.fixture
@@ -279,6 +281,61 @@ def test_handshake_fails_for_one_who_goes_in_the_middle(wire, authority, context
         far.shutdown(socket.SHUT_WR)
     wire.until(handshake.done)
     assert isinstance(handshake.exception(), OSError)
+
+
+def test_terminal_that_resets_behind_its_last_word_ends_its_own_connection_alone(wire, authority, context):
+    """With TLS 1.2 the switch speaks last: what the terminal said is read, and the answer cannot leave any more."""
+    far, near = wire.pair()
+    peer, client = wire.terminal_at(far), Client(authority, ssl.TLSVersion.TLSv1_2)
+    handshake = peer.connection.secure(near.detach(), TlsStream(context))
+    for _ in range(100):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.session.do_handshake()
+        if (data := client.outgoing.read()) and data[0] == HANDSHAKE and data[5] == CLIENT_KEY_EXCHANGE:
+            break
+        far.sendall(data)
+        wire.turn()
+        with contextlib.suppress(BlockingIOError):
+            client.incoming.write(far.recv(1 << 20))
+    far.sendall(data)
+    _ends_alone(wire, peer, handshake)
+
+
+def test_issuer_that_resets_behind_its_last_word_ends_its_own_connection_alone(wire, own):
+    """Whoever calls speaks last with TLS 1.3."""
+    far, near = wire.pair()
+    peer = wire.issuer_at(far)
+    anybody = TlsContext(is_server=False, minimum_version="1.2", peer_must_prove=False)
+    handshake = peer.connection.secure(near.detach(), TlsStream(anybody))
+    wire.turn(3)
+    rules = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    rules.load_cert_chain(*own)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = rules.wrap_bio(incoming, outgoing, server_side=True)
+    incoming.write(far.recv(1 << 20))
+    with contextlib.suppress(ssl.SSLWantReadError):
+        session.do_handshake()
+    far.sendall(outgoing.read())
+    _ends_alone(wire, peer, handshake)
+
+
+def _ends_alone(wire, peer, handshake):
+    peer.reset()
+    wire.until(handshake.done)
+    assert isinstance(handshake.exception(), ConnectionError)
+    wire.turn(2)
+    assert not peer.connection.was_open
+
+
+def test_connection_whose_socket_could_not_be_watched_can_be_given_up(tmp_path, wire, context):
+    far, near = wire.pair()
+    near.close()
+    peer = wire.terminal_at(far)
+    with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="not permitted"):
+        peer.connection.secure(os.dup(file.fileno()), TlsStream(context))
+    peer.connection.abort("handshake failed")
+    wire.turn(2)
+    assert peer.lost == []
 
 
 def test_handshake_that_is_given_up_leaves_nothing(wire, context):

@@ -196,11 +196,15 @@ class Wire:
     def issuer(self) -> Peer:
         """A connection of the link ``bank-a`` stands."""
         far, near = self.pair()
-        line = SimpleNamespace(dialect=dialect("iso87-ascii"), mac=True)
-        channel = LinkChannel(self.world.link("bank-a"))
-        peer = Peer(self, channel, far, lambda document: IssuerLine.encode(line, document))  # type: ignore[arg-type]
+        peer = self.issuer_at(far)
         peer.connection.open(near.detach())
         return peer
+
+    def issuer_at(self, far: socket.socket) -> Peer:
+        """A connection of that link that is not open yet."""
+        line = SimpleNamespace(dialect=dialect("iso87-ascii"), mac=True)
+        channel = LinkChannel(self.world.link("bank-a"))
+        return Peer(self, channel, far, lambda document: IssuerLine.encode(line, document))  # type: ignore[arg-type]
 
     def turn(self, count: int = 1) -> None:
         """Let the loop turn; what was written becomes durable before each turn."""

@@ -104,9 +104,10 @@ def test_nothing_is_given_beyond_what_a_full_disk_took(tmp_path, monkeypatch):
     assert (tmp_path / "numbers").read_text() == text
 
 
-def test_what_is_no_file_of_numbers_is_refused(tmp_path):
+@pytest.mark.parametrize("head", ["", "authswitch numbers 1\ninstance 0\n"], ids=["no head", "no such number"])
+def test_what_is_no_file_of_numbers_is_refused(tmp_path, head):
     file = tmp_path / "numbers"
-    file.write_text("reserved_to 7\n")
+    file.write_text(f"{head}reserved_to {1 << 63}\n")
     with pytest.raises(NumbersError, match="is no file of numbers"):
         begun(file)
 
