@@ -27,7 +27,7 @@ cdef struct KeptRecord:       # a record that may still be needed, with its byte
     int64_t owed              # of an INTENT: the REVERSAL of it that has not ended; 0: none
     bint is_settled           # an INTENT of which the issuer said that a REVERSAL took it back
     bint is_approved          # a REVERSAL of what its issuer has approved late
-    bint is_late              # an INTENT that was approved late, and must be reversed
+    int late_cause            # of an INTENT that was approved late, and must be reversed; else CAUSE_UNKNOWN
     int64_t late_minor        # the part that was approved of it, or of what a REVERSAL takes back; 0: all of it
     unsigned char late_code[6]        # authorization code; zeros: none
 

@@ -7,10 +7,11 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.dialect.kinds cimport KIND_COUNT
-from switch.dialect.reasons cimport REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT
+from switch.dialect.reasons cimport REASON_ANSWER_MISMATCHED, REASON_TIMEOUT
 from switch.dialect.tables cimport kind_traits
 from switch.journal.records cimport RECORD_REVERSAL, REVERSAL_APPROVED, REVERSAL_UNBOOKED, read_record
 from switch.machine.handles cimport OUTCOME_NONE
+from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_UNKNOWN, late_cause
 
 cdef enum:
     SLACK_NS = 10_000_000_000         # what writes a LATE looks at the time now and then
@@ -66,7 +67,7 @@ cdef class LateAnswers:
         while ended_ns - <int64_t>self._order[0][0] > self._horizon_ns:
             _, first = self._order.popleft()
             oldest = <KeptRecord *>self.ended.get(first)
-            if not oldest.is_late:
+            if oldest.late_cause == CAUSE_UNKNOWN:
                 free(<void *>self.ended.pop(first))
         return 0
 
@@ -82,7 +83,7 @@ cdef class LateAnswers:
         cdef KeptRecord *intent = self._intent(original)
         if intent != NULL:
             intent.is_covered = True
-            intent.is_late = False
+            intent.late_cause = CAUSE_UNKNOWN
             intent.owed = position
 
     cdef void end_reversal(self, const KeptRecord *reversal, bint is_settled) noexcept:
@@ -97,20 +98,24 @@ cdef class LateAnswers:
     cdef void take(self, const Record *record, KeptRecord *owed) noexcept:
         cdef KeptRecord *intent = self._intent(record.late.intent)
         cdef Record asked
-        if record.late.reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
+        cdef int cause = late_cause(record.late.reason)
+        if cause == CAUSE_UNKNOWN:
             return
         if owed != NULL:
-            owed.is_approved = True
-            owed.late_minor = record.approved_minor
+            if cause == CAUSE_LATE:
+                owed.is_approved = True
+                owed.late_minor = record.approved_minor
             return
         if (intent == NULL or intent.is_settled or intent.owed
                 or read_record(<uint8_t *>intent + sizeof(KeptRecord), intent.size, &asked) <= 0
                 or asked.request.kind >= KIND_COUNT or not kind_traits(asked.request.kind).reversible):
             return
-        intent.is_late = True
+        if intent.late_cause == CAUSE_LATE and cause != CAUSE_LATE:
+            return                            # it has approved all the same
+        intent.late_cause = cause
         intent.late_minor = record.approved_minor
         memcpy(intent.late_code, record.late.authorization_code, sizeof(intent.late_code))
 
     cdef list owed(self):
         return [position for position in self.ended.positions()
-                if (<KeptRecord *><uint64_t>self.ended.get(position)).is_late]
+                if (<KeptRecord *><uint64_t>self.ended.get(position)).late_cause != CAUSE_UNKNOWN]

@@ -61,5 +61,5 @@ cdef class Recovery(Visitor):
     cdef int _resume_advice(self, int64_t position, const KeptRecord *kept, Link link, const Record *record) except -1
     cdef int _void(self, int64_t position, int64_t original) except -1
     cdef int _end(self, int64_t position) except -1
-    cdef int _reverse(self, int64_t position, const KeptRecord *kept, int cause) except -1
+    cdef int _reverse(self, int64_t position, const KeptRecord *kept) except -1
     cdef int _make_room(self) except -1

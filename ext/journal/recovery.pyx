@@ -25,7 +25,9 @@ from switch.machine.listener cimport Listener
 from switch.machine.message_mending cimport Mender
 from switch.machine.numbering cimport NumberBlock, Numbering
 from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart, unpack_digits
-from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_RESTART, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back
+from switch.machine.saf_store cimport (
+    CAUSE_RESTART, CAUSE_UNKNOWN, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back,
+)
 from switch.path.identity cimport terminal_of
 from switch.saf.reversal cimport ReversalOrder, hold_stans, reverse
 
@@ -279,19 +281,22 @@ cdef class Recovery(Visitor):
         """
         cdef Numbering numbering = self.state.numbering
         cdef NumberBlock block
+        cdef bint is_asked
         if numbering.learned_instance not in (-1, numbering.instance):
             raise RecoveryFailed(f"its reference numbers are those of instance {numbering.learned_instance}, and "
                                  f"switch.instance is {numbering.instance}: set it back, or drain this switch until "
                                  "nothing is owed and begin the other instance with a directory of its own")
         self._settle_clock(boot)
         numbering.go_on(self._now_us)
-        if numbering.wants(self._now_us // US_A_SECOND, &block):
+        is_asked = numbering.wants(self._now_us // US_A_SECOND, &block)
+        if is_asked:
             numbering.ask(&block, 0)
         writer.low_water = min([next_position] + self._reversals.positions()[:1] + self._intents.positions()[:1]
                                + self._late.owed()[:1])
         writer.begin(next_position, self._now_us, names_of(self.state, <JournalFiles>self.state.journal))
         (<JournalFiles?>self.state.journal).begin(writer, next_position)
-        numbering.grant(self._now_us // US_A_SECOND)      # it stands at the beginning of the segment, durable
+        if is_asked:
+            numbering.grant(self._now_us // US_A_SECOND)  # it stands at the beginning of the segment, durable
 
     def finish(self):
         """Resume what is owed, and end what was under way; all of it is durable when this returns.
@@ -310,7 +315,7 @@ cdef class Recovery(Visitor):
                 pass                     # others may look how far this has come
         for position in self._late.owed():
             self._make_room()
-            self._reverse(position, <const KeptRecord *>self._late.ended.get(position), CAUSE_LATE)
+            self._reverse(position, <const KeptRecord *>self._late.ended.get(position))
             self.late += 1
         self._window.complete(self._originals, self._referred)
         if isinstance(self.state.journal, JournalFiles) and not (<JournalFiles>self.state.journal).commit():
@@ -451,7 +456,7 @@ cdef class Recovery(Visitor):
         self.resumed += 1
         return 0
 
-    cdef int _reverse(self, int64_t position, const KeptRecord *kept, int cause) except -1:
+    cdef int _reverse(self, int64_t position, const KeptRecord *kept) except -1:
         """Store the reversal of a request whose issuer may have charged it, or has done so late."""
         cdef State state = self.state
         cdef Record record
@@ -464,7 +469,7 @@ cdef class Recovery(Visitor):
         sent_size = record.message_size
         unpack_digits(record.request.pan, record.request.pan_digits, pan)
         sent = self._copies.mended(link.tables, record.message, &sent_size, state.aside, False)
-        if kept.is_late and kept.late_minor:
+        if kept.late_cause != CAUSE_UNKNOWN and kept.late_minor:
             sent = self._copies.with_part(link.tables, sent, sent_size, kept.late_minor)
         memset(&order, 0, sizeof(ReversalOrder))
         order.terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
@@ -474,10 +479,10 @@ cdef class Recovery(Visitor):
         order.pan = pan
         order.pan_digits = record.request.pan_digits
         order.rrn = record.intent.rrn
-        order.authorization_code = kept.late_code if kept.is_late else NULL
+        order.authorization_code = kept.late_code if kept.late_cause != CAUSE_UNKNOWN else NULL
         order.original = position
         order.refers_to = record.request.refers_to
-        order.cause = cause
+        order.cause = kept.late_cause if kept.late_cause != CAUSE_UNKNOWN else CAUSE_RESTART
         if reverse(state, link, &order) == POSITION_FAILED:
             raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "
                                  "stored: see limits.reversals_max, and room on the disk")
@@ -496,8 +501,8 @@ cdef class Recovery(Visitor):
         memset(&told, 0, sizeof(Outcome))
         if record.request.kind < KINDS_MAX and kind_traits(record.request.kind).reversible:
             told.reversed = True
-            if not kept.is_covered or kept.is_late:
-                self._reverse(position, kept, CAUSE_LATE if kept.is_late else CAUSE_RESTART)
+            if not kept.is_covered or kept.late_cause != CAUSE_UNKNOWN:
+                self._reverse(position, kept)
                 self.reversed += 1
         number = self._window.open_entry(&record.request, kept.listener, 0, False)
         if number != OUTCOME_NONE:

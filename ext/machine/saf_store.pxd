@@ -42,6 +42,9 @@ cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
 cdef bint takes_back(int cause) noexcept nogil
 """Whether a CANCELLED of this cause takes its original back; else it ends a terminal's reversal, and no more."""
 
+cdef int late_cause(int reason) noexcept nogil
+"""Why a request is reversed whose late answer says this; CAUSE_UNKNOWN when that approves nothing."""
+
 cdef enum:
     # Of what the issuer has approved for sure.
     APPROVED_CAUSES = (1 << CAUSE_UNTOLD | 1 << CAUSE_TERMINAL | 1 << CAUSE_LATE | 1 << CAUSE_PARTIAL
@@ -62,7 +65,6 @@ cdef struct SafEntry:
     uint8_t is_referred       # advice: something may refer to its payment
     uint8_t was_found         # sought: a look-up has found its original for certain
     uint8_t is_approved       # its issuer has approved what it takes back, and said so late
-    uint8_t overtook          # its original was approved after an attempt was sent: "not found" does not end it yet
     uint16_t link
     uint32_t terminal         # registry index of whose request it is; TERMINAL_NONE: not registered any more
     uint32_t attempts

@@ -19,7 +19,7 @@ from switch.machine.note_queue cimport (
     NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
     NOTE_LINK_UNKNOWN_CODE, NOTE_LINK_UNMATCHED_ANSWER,
 )
-from switch.machine.saf_store cimport CAUSE_LATE, SAF_NONE, SafEntry
+from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_UNKNOWN, SAF_NONE, SafEntry, late_cause
 from switch.machine.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
 )
@@ -198,9 +198,10 @@ cdef void _take_late(State state, Link link, const Answered *answered) noexcept:
     """A late answer tells its terminal nothing new, but when it approves, the card is charged only from now on.
 
     A reversal that the issuer has carried out settles it. One that it did not find has overtaken its original and took
-    nothing back: there must be one that is sent after the approval was seen. If the reversal is still owed and has been
-    sent, "not found" counts only for its next attempt; if it is owed and has not been sent, nothing is to be done; if
-    none is owed any more, a new one is stored.
+    nothing back: there must be one that is sent after the approval was seen. If the reversal is still owed, "not found"
+    does not end it any more: its issuer has said that it knows the original. If none is owed any more, a new one is
+    stored. An approval of more than was asked is taken back in the same way, but nobody knows whose it is: "not found"
+    ends what is owed.
     """
     cdef Transaction *transaction = answered.transaction
     cdef int reason = answered.reason
@@ -210,17 +211,19 @@ cdef void _take_late(State state, Link link, const Answered *answered) noexcept:
     read_authorization_code(state, link, &state.answer)
     if reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED):
         part = max(read_number(link.tables.spec, &state.answer, FIELD_AMOUNT), 0)
+        if part > transaction.amount_minor:
+            reason = REASON_ANSWER_MISMATCHED
     state.journal.late(transaction.position, reason, state.authorization_code,
                        part if part < transaction.amount_minor else 0)
-    if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
-            and kind_traits(transaction.kind).reversible and not transaction.settled):
+    if late_cause(reason) != CAUSE_UNKNOWN and kind_traits(transaction.kind).reversible and not transaction.settled:
         link.keep_part(transaction, &state.answer)
-        if transaction.reversal != SAF_NONE:
-            _name_late(transaction, state.saf.at(transaction.reversal))
-        else:
+        if transaction.reversal == SAF_NONE:
             memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
-            transaction.unreversed = True
-    if transaction.unreversed and not _reverse_late(state, link, transaction):
+            if transaction.late_cause != CAUSE_LATE:
+                transaction.late_cause = <uint8_t>late_cause(reason)
+        elif late_cause(reason) == CAUSE_LATE:
+            _name_late(transaction, state.saf.at(transaction.reversal))
+    if transaction.late_cause != CAUSE_UNKNOWN and not _reverse_late(state, link, transaction):
         return                            # tried again when the time of late answers is over, whatever else is said
     _finish_late(state, link, transaction, answered.number)
     send_due(state, link)
@@ -229,17 +232,16 @@ cdef void _take_late(State state, Link link, const Answered *answered) noexcept:
 cdef void _name_late(const Transaction *transaction, SafEntry *owed) noexcept nogil:
     """Let a reversal that is owed name the part that was approved behind it, from its next attempt on."""
     owed.is_approved = True
-    owed.overtook = owed.attempts > 0
     if owed.source_size == transaction.sent_size:
         memcpy(owed.source, transaction.sent, owed.source_size)       # of which the amount may be another now
 
 
 cdef bint _reverse_late(State state, Link link, Transaction *transaction) noexcept:
     """Store the reversal of a request that its issuer approved late; False when there is no room for it just now."""
-    cdef ReversalOrder order = order_reversal(transaction, CAUSE_LATE)
+    cdef ReversalOrder order = order_reversal(transaction, transaction.late_cause)
     if reverse(state, link, &order) == POSITION_FAILED:
         return False
-    transaction.unreversed = False
+    transaction.late_cause = CAUSE_UNKNOWN
     state.tell(NOTE_LATE_APPROVAL_REVERSED, link.number, transaction.stan)
     return True
 
@@ -279,7 +281,7 @@ cdef void expire(State state, Link link) noexcept:
         if number == TRANSACTION_NONE:
             break
         transaction = state.transactions.at(number)
-        if transaction.unreversed and not _reverse_late(state, link, transaction):
+        if transaction.late_cause != CAUSE_UNKNOWN and not _reverse_late(state, link, transaction):
             state.transactions.remove(link.late, number)
             _wait_for_late(state, link, number)
             continue

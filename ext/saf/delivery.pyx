@@ -252,9 +252,7 @@ cdef void acknowledge(State state, Link link, uint32_t number, int reason) noexc
             # Its terminal was told that it is taken back, or its issuer contradicts itself: somebody must see to it.
             state.tell_of(NOTE_REVERSAL_NOT_FOUND, link.number, reversal.rrn, reversal.attempts)
             stats_add(state.meters.stats, state.meters.link[link.number].promises_unfound, 1)
-        if (reversal.overtook or transaction.sent_ns < reversal.bookable_until_ns
-                or _is_known_approval(reversal)):
-            reversal.overtook = False
+        if transaction.sent_ns < reversal.bookable_until_ns or _is_known_approval(reversal):
             _note_unfound(state, link, reversal)
             postpone(state, link, number)
             return

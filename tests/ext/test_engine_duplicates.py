@@ -245,14 +245,16 @@ def test_reversal_that_was_refused_at_a_limit_is_taken_when_it_comes_again(make_
 
 
 @pytest.mark.parametrize("code", ["05", "51", "Z3"])
-def test_a_decline_whose_answer_finds_no_room_is_told_again(make_world, code):
-    world = make_world(limits={"duplicate_window_count_max": 1})
+def test_a_decline_whose_answer_finds_no_room_is_told_again(make_world, tmp_path, code):
+    world = make_world(
+        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
+    )
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)
     terminal.send(request)
-    issuer.answer(issuer.read_one(), code, f48="X" * 600)
+    issuer.answer(issuer.read_one(), code, f62="I" * 999, f63="J" * 999)
     first = terminal.read_one()
-    assert (first["39"], len(first["48"])) == ("05" if code == "Z3" else code, 600)
+    assert (first["39"], len(first["62"])) == ("05" if code == "Z3" else code, 999)
     again = terminal.ask(request)
-    assert (again["39"], again["37"]) == (first["39"], first["37"])
+    assert (again["39"], again["37"], again.get("62")) == (first["39"], first["37"], None)
     assert issuer.read() == []

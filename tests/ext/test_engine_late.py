@@ -40,6 +40,26 @@ def test_approval_after_a_reversal_that_was_not_found_is_reversed(world):
     assert terminal.read() == []
 
 
+MORE = "000000009999"
+
+
+@pytest.mark.parametrize("is_owed", [True, False])
+def test_approval_of_more_than_was_asked_is_taken_back_unless_it_is_not_found(world, is_owed):
+    """Whoever said that, it is not known to be the request's own approval: an operator has nothing to see to."""
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, reversed_first = timed_out(world, terminal, issuer)
+    if not is_owed:
+        issuer.answer(reversed_first, "25")
+    issuer.answer(asked, f4=MORE)
+    assert world.engine.owed == 1
+    if is_owed:
+        issuer.answer(reversed_first, "96")
+        world.advance(11)
+    issuer.answer(issuer.read_one(), "25")
+    assert world.engine.owed == 0
+    assert [name for name, _ in world.notes].count("reversal_not_found") == 0
+
+
 def test_late_answer_without_a_response_code_does_not_end_the_wait_for_one(world):
     terminal, issuer = world.terminal(), world.issuer()
     asked, first = timed_out(world, terminal, issuer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.saf.owed_entries import close_entry
-from tests.ext.world import CARD, VISA, change, link, listener, purchase, reversal
+from tests.ext.world import CARD, VISA, change, link, listener, original_data, purchase, reversal
 
 RULE = {
     "limits": [
@@ -368,6 +368,27 @@ def test_reversal_of_the_terminal_cancels_it(world):
     world.tick()
     assert issuer.read() == []
     assert terminal.ask(request)["39"] == "68"
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_reversal_that_names_it_loosely_ends_its_repeats(world, is_sent):
+    terminal = world.terminal()
+    request = purchase(world)
+    assert terminal.ask(request)["39"] == "00"
+    issuer = world.issuer() if is_sent else None
+    world.tick()
+    loose = reversal(world, request, f7="0115080500", f12="160500", f90=original_data(request)[:10] + "0" * 32)
+    assert terminal.ask(loose)["39"] == "00"
+    assert terminal.ask(request)["39"] != "00", "it is taken back"
+    assert terminal.ask(reversal(world, request))["39"] == "00"
+    issuer = issuer or world.issuer()
+    world.tick()
+    if is_sent:
+        issuer.answer(issuer.read_one())
+        world.tick()
+        issuer.answer(issuer.read_one())
+    assert issuer.read() == []
+    assert world.engine.owed == 0
 
 
 @pytest.mark.parametrize("is_told", [False, True])

@@ -48,6 +48,30 @@ def test_reversal_that_found_no_room_is_owed_by_the_next_start():
     assert [record["cause"] for record in of_type(world, "REVERSAL")] == ["timeout", "late_approval"]
 
 
+def test_so_is_that_of_an_approval_of_more_than_was_asked():
+    world, issuer, asked, taken_back = timed_out()
+    issuer.answer(taken_back, "25")
+    spend_numbers(world)
+    issuer.answer(asked, f4="000000009999")
+    world.sync()
+    world = world.killed(links=LINKS_AT_ONCE)
+    assert world.engine.owed == 1
+    issuer = world.issuer()
+    issuer.answer(issuer.read_one(), "25")
+    assert world.engine.owed == 0
+    assert [record["cause"] for record in of_type(world, "REVERSAL")] == ["timeout", "mismatched_answer"]
+
+
+def test_after_a_restart_an_approval_of_more_than_was_asked_makes_nothing_known():
+    world, issuer, asked, _ = timed_out()
+    issuer.answer(asked, f4="000000009999")
+    world.sync()
+    world = world.killed(links=LINKS_AT_ONCE)
+    issuer = world.issuer()
+    issuer.answer(issuer.read_one(), "25")
+    assert world.engine.owed == 0
+
+
 def test_it_is_owed_however_late_the_crash_comes():
     world, issuer, asked, taken_back = timed_out(limits=LIMITS)
     issuer.answer(taken_back, "25")

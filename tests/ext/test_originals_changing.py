@@ -49,10 +49,13 @@ def left_behind():
     return world, world.issuer("bank-a"), other, known
 
 
-def test_what_was_found_once_is_not_dropped_by_one_look_up_that_fails():
+def test_what_was_found_once_is_not_dropped_by_look_ups_that_fail():
     world, bank, _, _ = left_behind()
     world.is_sought = False
-    world.engine.settle(next_wanted(world), None, False)
+    until = world.now_s + 150
+    while world.now_s < until:
+        world.engine.settle(next_wanted(world), None, False)
+    assert bank.read() == [], "look-ups failed for longer than what was never found is kept back"
     world.is_sought = True
     for _ in range(100):
         world.advance(1, step=1)
