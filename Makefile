@@ -19,7 +19,8 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 IN_PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 DEBUG_LIB := build/debug/lib
 # Where the command is installed from this tree: in .venv, and where it was installed so before. Others keep theirs.
-IS_OF_THIS_TREE = $(shell grep -slxF '$(CURDIR)' $(VENV)/lib/python*/site-packages/__editable__.authswitch-*.pth)
+IS_OF_THIS_TREE = $(shell grep -sl '"editable": true.*"file://$(CURDIR)"' \
+    $(VENV)/lib/python*/site-packages/authswitch-*.dist-info/direct_url.json)
 INSTALLED := $(if $(filter .venv,$(VENV))$(IS_OF_THIS_TREE),$(VENV)/.authswitch-installed)
 # Of `make coverage`: what is measured, and what tries each byte, bit or call by itself, for hours where lines are traced.
 COVERED := tests/ext tests/switch

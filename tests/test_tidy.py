@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import re
 import shutil
@@ -245,12 +246,15 @@ class TestMakefile:
         assert installs() == 1
         shutil.copytree(tmp_path / ".venv", tmp_path / "other", ignore=shutil.ignore_patterns(".authswitch*"))
         assert installs("other") == 0, "the package that is there may be another one"
-        editable = tmp_path / "other/lib/python3.11/site-packages/__editable__.authswitch-0.1.0.pth"
-        editable.parent.mkdir(parents=True)
-        editable.write_text(f"{tmp_path}\n")
-        assert installs("other") == 1
-        editable.write_text("/elsewhere\n")
-        assert installs("other") == 0
+        source = tmp_path / "other/lib/python3.11/site-packages/authswitch-0.1.0.dist-info/direct_url.json"
+        source.parent.mkdir(parents=True)
+        for how, folder, count in (
+            ({}, tmp_path, 0),
+            ({"editable": True}, "/else", 0),
+            ({"editable": True}, tmp_path, 1),
+        ):
+            source.write_text(json.dumps({"dir_info": how, "url": f"file://{folder}"}))
+            assert installs("other") == count, (how, folder)
 
     def test_integration_runs_the_test_command(self):
         assert re.search(r"^exec make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
