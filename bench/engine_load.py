@@ -18,7 +18,7 @@ from switch.crypto.mac import Mac
 from switch.journal import replay_into
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import Disk
-from switch.machine.link import LinkChannel
+from switch.machine.link_connections import LinkChannel
 from switch.machine.listener import TerminalChannel
 from switch.path.engine import Engine
 from switch.server.assembly import build_engine
@@ -98,7 +98,7 @@ class EngineLoad:
         self.terminals = [TerminalChannel(state.listeners[0]) for _ in range(connections)]
         for channel in self.terminals:
             self.engine.open(channel)
-        self.issuer = LinkChannel(state.links[0])
+        self.issuer = LinkChannel(state.links[0].connections)
         self.engine.open(self.issuer)
         self.engine.feed(self.issuer, self.answers(self.ask([])))  # to the sign-on
         self._forget_output()

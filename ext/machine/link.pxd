@@ -4,8 +4,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.crypto.mac cimport MacKey
 from switch.crypto.pin_block cimport PinKey
 from switch.dialect.tables cimport DialectTables
-from switch.machine.channel cimport Channel
 from switch.machine.handles cimport HandleSlot, TransactionHandle
+from switch.machine.link_connections cimport LinkConnections
 from switch.machine.numbering cimport NUMBER_COUNT, Numbering
 from switch.machine.saf_store cimport SafQueue
 from switch.machine.stan_holds cimport StanHolds
@@ -19,28 +19,9 @@ from switch.wire.translate cimport Composer
 cdef enum:
     STAN_COUNT = NUMBER_COUNT
 
-cdef enum LinkState:
-    LINK_DOWN                 # no connection is signed on
-    LINK_UP
-    LINK_SUSPENDED            # connected, but it does not answer: no new work until an echo test comes back
-
-cdef enum LinkPhase:          # of one connection
-    PHASE_SIGNING_ON
-    PHASE_READY
-    PHASE_SIGNING_OFF
-    PHASE_RESTING             # the issuer has signed off: no work until it signs on again
-
-
 cdef enum Mismatch:
     MISMATCH_NONE = 0         # else the field that does not agree
     MISMATCH_NOTHING = 255    # the answer repeats none of the fields that are verified
-
-
-cdef class LinkChannel(Channel):
-    cdef readonly Link link
-    cdef readonly uint8_t phase
-    cdef TransactionHandle network_transaction        # our own 0800 that waits for its answer, or TRANSACTION_NONE
-    cdef int64_t last_sent_ns
 
 
 cdef class Link:
@@ -81,16 +62,12 @@ cdef class Link:
     cdef dict network_composers               # by kind: our 0800s
     cdef Composer network_answer_composer     # our answers to the issuer's
 
-    cdef readonly uint8_t state
-    cdef readonly list channels               # signed on
-    cdef readonly uint32_t open_connections
-    cdef uint32_t _turn
+    cdef readonly LinkConnections connections    # those of the worker, which other partitions use as well
     cdef DeadlineList waiting                 # requests and reversals at the issuer
     cdef DeadlineList late
     cdef uint32_t late_max                    # its share of the table of transactions; then it gets no new work
     cdef DeadlineList network
     cdef readonly SafQueue saf
-    cdef readonly uint32_t timeouts_in_a_row
     cdef HandleSlot *_by_stan                 # requests and advices at the issuer
     cdef StanHolds holds                      # of all links
     cdef HandleSlot *_reversal_by_number      # reversals at the issuer, which may share their original's STAN
@@ -99,7 +76,6 @@ cdef class Link:
     cdef bint says(self, int kind) noexcept nogil
     cdef bint can_take(self) noexcept
     cdef bint is_late(self) noexcept
-    cdef LinkChannel next_channel(self)
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil
     cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil
     cdef TransactionHandle at_issuer(self, uint32_t stan) noexcept nogil

@@ -1,19 +1,13 @@
 from typing import final
 
 from switch.dialect.tables import DialectTables
-from switch.machine.channel import Channel
+from switch.machine.link_connections import LinkConnections
 from switch.machine.saf_store import SafQueue
 from switch.tables.stand_in import StandIn
 from switch.wire.framing import Framing
 from switch.wire.translate import Composer
 
 VERIFY_FIELDS_MAX: int
-LINK_STATES: dict[int, str]
-
-class LinkChannel(Channel):
-    link: Link
-    phase: int
-    def __init__(self, link: Link) -> None: ...
 
 @final
 class Link:
@@ -35,19 +29,14 @@ class Link:
     institution_id: bytes
     in_flight_max: int
     timeouts_to_suspend: int
-    state: int
-    channels: list[LinkChannel]
-    open_connections: int
+    connections: LinkConnections
     saf: SafQueue
     stand_in: StandIn | None
     stand_in_mark: bytes
-    timeouts_in_a_row: int
     def __init__(
         self,
-        number: int,
-        name: str,
+        connections: LinkConnections,
         tables: DialectTables,
-        framing: Framing,
         saf: SafQueue,
         *,
         match_by: str,
@@ -67,8 +56,6 @@ class Link:
         reversals_keep_stan: bool,
         institution_id: str = "",
     ) -> None: ...
-    @property
-    def state_name(self) -> str: ...
     @property
     def in_flight(self) -> int: ...
     def set_mac_key(self, algorithm: str, key: bytes, padding: int) -> None: ...

@@ -9,9 +9,9 @@ from switch.crypto.pin_block cimport set_pin_key
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.dialect.tables cimport mti_class
 from switch.machine.handles cimport handle_in, slot_of
+from switch.machine.link_connections cimport LINK_UP
 from switch.machine.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_AMOUNT, FIELD_RRN, FIELD_STAN, RRN_SIZE
-from switch.wire.framing cimport FrameStream
 from switch.wire.kept_copy cimport kept_offset
 from switch.wire.scan cimport has_field, read_number, read_text
 from switch.wire.spec cimport Spec
@@ -20,7 +20,6 @@ cdef extern from "string.h" nogil:
     void explicit_bzero(void *at, size_t size)
 
 VERIFY_FIELDS_MAX = VERIFY_MAX
-LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
 
 
 cdef inline void _note_stretch(Spec spec, const MessageIndex *sent, const uint64_t *unkept, int field,
@@ -31,25 +30,13 @@ cdef inline void _note_stretch(Spec spec, const MessageIndex *sent, const uint64
         stretch.length = sent.length[field]
 
 
-cdef class LinkChannel(Channel):
-    """One connection of a link, whichever side dialled."""
-
-    def __init__(self, Link link):
-        self.link = link
-        self.stream = FrameStream(link.framing)
-        self.phase = PHASE_SIGNING_ON
-        self.network_transaction = TRANSACTION_NONE
-
-
 @cython.final
 cdef class Link:
     """One issuer endpoint.
 
     Args:
-        number: Its place in the configuration.
-        name: As the configuration calls it.
+        connections: Its connections, with its number and name.
         tables: The dialect that the issuer speaks.
-        framing: How frames are marked on its connections.
         saf: Reversals and advices that it is owed.
         match_by: ``stan`` or ``rrn``: the field by which an answer is matched.
         verify: Fields that an answer must repeat, where it has them, to be the answer.
@@ -75,18 +62,19 @@ cdef class Link:
         if self._by_stan == NULL or self._reversal_by_number == NULL:
             raise MemoryError
 
-    def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, SafQueue saf, *,
+    def __init__(self, LinkConnections connections not None, DialectTables tables, SafQueue saf, *,
                  str match_by, list verify, list required, bint partial_approval, int64_t timeout_ms,
                  int64_t late_ms, int64_t echo_interval_ms,
                  int64_t echo_timeout_ms, int64_t idle_timeout_ms, int64_t partial_timeout_ms, bint signs_on,
                  uint32_t in_flight_max, uint32_t timeouts_to_suspend, uint32_t reversal_mti, bint reversals_keep_stan,
                  str institution_id=""):
         if len(verify) > VERIFY_MAX:
-            raise ValueError(f"link {name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
-        self.number = number
-        self.name = name
+            raise ValueError(f"link {connections.name}: verify names {len(verify)} fields, at most {VERIFY_MAX}")
+        self.connections = connections
+        self.number = connections.number
+        self.name = connections.name
         self.tables = tables
-        self.framing = framing
+        self.framing = connections.framing
         self.saf = saf
         self.match_by_rrn = match_by == "rrn"
         self.verify_count = len(verify)
@@ -108,8 +96,6 @@ cdef class Link:
         self.in_flight_max = in_flight_max
         self.timeouts_to_suspend = timeouts_to_suspend
         self.mac_key.algorithm = MAC_NONE
-        self.state = LINK_DOWN
-        self.channels = []
         self.waiting = DeadlineList()
         self.late = DeadlineList()
         self.network = DeadlineList()
@@ -171,11 +157,6 @@ cdef class Link:
         self.network_answer_composer = network_answer
 
     @property
-    def state_name(self):
-        """``up``, ``down`` or ``suspended``."""
-        return LINK_STATES[self.state]
-
-    @property
     def in_flight(self):
         """Requests and reversals at the issuer."""
         return self.waiting.count
@@ -186,20 +167,12 @@ cdef class Link:
 
     cdef bint can_take(self) noexcept:
         """Whether a new request may be sent on this link now."""
-        return (self.state == LINK_UP and self.waiting.count < self.in_flight_max
+        return (self.connections.state == LINK_UP and self.waiting.count < self.in_flight_max
                 and self.late.count < self.late_max)
 
     cdef bint is_late(self) noexcept:
         """Whether it gets no new request because so many of its answers are overdue."""
-        return self.state == LINK_UP and self.late.count >= self.late_max
-
-    cdef LinkChannel next_channel(self):
-        """The signed-on connection whose turn it is; None when there is none."""
-        cdef Py_ssize_t count = len(self.channels)
-        if count == 0:
-            return None
-        self._turn += 1
-        return <LinkChannel>self.channels[self._turn % count]
+        return self.connections.state == LINK_UP and self.late.count >= self.late_max
 
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
         """The next STAN that nothing in flight, late or owed on any link holds; 0 when every one is held, or no number

@@ -1,7 +1,8 @@
 """The way out: a composed message gets its MAC and its frame, and is queued on a connection."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from switch.machine.link cimport Link, LinkChannel
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.state cimport State
 from switch.wire.scan cimport MessageIndex

@@ -7,7 +7,8 @@ from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
 from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Detail, Journal
-from switch.machine.link cimport Link, LinkChannel
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport Listener, TerminalChannel
 from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NoteEvent, NoteQueue
@@ -98,6 +99,10 @@ cdef class State:
     cdef void enlist(self, Channel channel)
     cdef void delist(self, Channel channel)
     cdef void wake(self, Channel channel)
+    cdef inline Link link_of(self, LinkChannel channel):
+        """The link that a connection belongs to."""
+        return <Link>self.links[channel.connections.number]
+
     cdef Channel channel_at(self, uint32_t slot, uint32_t generation)
     cdef void clear_slots(self) noexcept nogil
     cdef void set_mti(self, uint32_t mti) noexcept nogil

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.machine.channel cimport Channel
-from switch.machine.link cimport LinkChannel
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.state cimport State

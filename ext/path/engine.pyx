@@ -8,7 +8,8 @@ cimport cython
 from switch.base.stats cimport stats_add
 from switch.dialect.kinds cimport KIND_ECHO_TEST, KIND_SIGN_ON
 from switch.machine.duplicate cimport OUTCOME_NONE
-from switch.machine.link cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON, Link
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON
 from switch.machine.listener cimport Listener
 from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
@@ -176,7 +177,7 @@ cdef class Engine:
         cdef Link link
         cdef Listener listener
         if isinstance(channel, LinkChannel):
-            link = (<LinkChannel>channel).link
+            link = self.state.link_of(<LinkChannel>channel)
             stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
             self.state.tell(NOTE_LINK_FRAME_ERROR, link.number, status, frame.position, <int64_t>frame.needed,
                             <int64_t>frame.available)
@@ -252,7 +253,7 @@ cdef class Engine:
 
     cdef void _sweep_link(self, LinkChannel channel):
         cdef int64_t now_ns = self.state.calendar.now_ns
-        cdef Link link = channel.link
+        cdef Link link = self.state.link_of(channel)
         cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
         if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
             hang_up_link(self.state, channel, "peer does not read")
@@ -264,7 +265,7 @@ cdef class Engine:
             return
         elif channel.phase == PHASE_SIGNING_ON:
             send_network(self.state, channel, KIND_SIGN_ON)          # there was no room for it when it was due
-        elif channel.phase == PHASE_READY and link.state == LINK_SUSPENDED:
+        elif channel.phase == PHASE_READY and link.connections.state == LINK_SUSPENDED:
             send_network(self.state, channel, KIND_ECHO_TEST)
         elif channel.phase == PHASE_READY and link.echo_interval_ns and quiet_ns > link.echo_interval_ns:
             send_network(self.state, channel, KIND_ECHO_TEST)

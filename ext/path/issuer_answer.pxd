@@ -1,6 +1,7 @@
 """An issuer's message, from its bytes to the end of the request that it answers; and what happens when none comes."""
 
-from switch.machine.link cimport Link, LinkChannel
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.state cimport State
 from switch.wire.framing cimport Frame
 

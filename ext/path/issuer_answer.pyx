@@ -12,7 +12,8 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport DialectTables, answer_mti, first_mti, is_answer, kind_traits, mti_class
 from switch.machine.journal_interface cimport POSITION_FAILED
-from switch.machine.link cimport LINK_SUSPENDED, LINK_UP, MISMATCH_NONE, MISMATCH_NOTHING, STAN_COUNT
+from switch.machine.link cimport MISMATCH_NONE, MISMATCH_NOTHING, STAN_COUNT
+from switch.machine.link_connections cimport LINK_SUSPENDED, LINK_UP
 from switch.machine.meters cimport LinkMeters
 from switch.machine.note_queue cimport (
     NOTE_ANSWER_WITHOUT_ROOM, NOTE_LATE_APPROVAL_REVERSED, NOTE_LINK_FORMAT_ERROR, NOTE_LINK_LATE_ANSWER,
@@ -37,7 +38,7 @@ cdef enum:
 
 
 cdef void handle_link_message(State state, LinkChannel channel, const Frame *frame) noexcept:
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef DialectTables tables = link.tables
     if scan_message(tables.spec, frame.message, frame.message_size, &state.answer, &state.fault) != 0:
         stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
@@ -61,7 +62,7 @@ cdef struct Answered:         # what is known of the answer in ``State.answer``
 
 cdef void _handle_answer(State state, LinkChannel channel) noexcept:
     """Each step lets the answer go on, or has counted why it ends nothing."""
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef Answered answered
     if not _match(state, link, &answered):
         return
@@ -95,7 +96,7 @@ cdef bint _match(State state, Link link, Answered *answered) noexcept:
 
 cdef void _take_network_answer(State state, LinkChannel channel, Answered *answered) noexcept:
     """The answer to a network management message of ours; it must come on the connection that was asked."""
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef const Transaction *transaction = answered.transaction
     if (mti_class(state.answer.mti) != CLASS_NETWORK or transaction.carrier_slot != channel.slot
             or transaction.carrier_generation != channel.generation):
@@ -172,7 +173,7 @@ cdef void _take_in_time(State state, Link link, Answered *answered) noexcept:
         return
     stats_add(state.meters.stats, meters.answers, 1)
     stats_observe(state.meters.stats, meters.answer_seconds, <uint64_t>(state.calendar.now_ns - transaction.sent_ns))
-    link.timeouts_in_a_row = 0
+    link.connections.timeouts_in_a_row = 0
     state.transactions.remove(link.waiting, answered.number)
     if transaction.state == TRANSACTION_REVERSAL:
         acknowledge(state, link, answered.number, answered.reason)
@@ -311,11 +312,11 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
         stats_add(state.meters.stats, state.meters.link[link.number].mismatched_requests, 1)
     else:
         stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
-        link.timeouts_in_a_row += 1
-    if link.state == LINK_UP and link.timeouts_in_a_row >= link.timeouts_to_suspend:
-        link.state = LINK_SUSPENDED
-        state.tell(NOTE_LINK_SUSPENDED, link.number, link.timeouts_in_a_row)
-        for channel in list(link.channels):
+        link.connections.timeouts_in_a_row += 1
+    if link.connections.state == LINK_UP and link.connections.timeouts_in_a_row >= link.timeouts_to_suspend:
+        link.connections.state = LINK_SUSPENDED
+        state.tell(NOTE_LINK_SUSPENDED, link.number, link.connections.timeouts_in_a_row)
+        for channel in list(link.connections.channels):
             send_network(state, <LinkChannel>channel, KIND_ECHO_TEST)        # is the issuer there?
     if transaction.state == TRANSACTION_REVERSAL:
         postpone(state, link, number)

@@ -2,7 +2,8 @@
 exchange and cut-over, too."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from switch.machine.link cimport Link, LinkChannel
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.state cimport State
 

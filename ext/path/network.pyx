@@ -8,8 +8,9 @@ from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHAN
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
 from switch.dialect.tables cimport answer_mti
 from switch.machine.duplicate cimport OUTCOME_NONE
-from switch.machine.link cimport (
-    LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF, PHASE_SIGNING_ON,
+from switch.machine.link_connections cimport (
+    LinkConnections, LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF,
+    PHASE_SIGNING_ON,
 )
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport (
@@ -83,24 +84,24 @@ cdef void answer_network_management(State state, TerminalChannel channel) noexce
 # --- issuers ------------------------------------------------------------------------------------------------------
 
 cdef void _take_into_use(State state, LinkChannel channel) noexcept:
-    cdef Link link = channel.link
+    cdef LinkConnections connections = channel.connections
     channel.phase = PHASE_READY
-    if channel not in link.channels:
-        link.channels.append(channel)
-    if link.state != LINK_UP:
-        link.state = LINK_UP
-        link.timeouts_in_a_row = 0
-        state.tell(NOTE_LINK_UP, link.number)
-    send_due(state, link)
+    if channel not in connections.channels:
+        connections.channels.append(channel)
+    if connections.state != LINK_UP:
+        connections.state = LINK_UP
+        connections.timeouts_in_a_row = 0
+        state.tell(NOTE_LINK_UP, connections.number)
+    send_due(state, state.link_of(channel))
 
 
 cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
-    cdef Link link = channel.link
-    if channel in link.channels:
-        link.channels.remove(channel)
-    if not link.channels and link.state != LINK_DOWN:
-        link.state = LINK_DOWN
-        state.tell(NOTE_LINK_DOWN, link.number)
+    cdef LinkConnections connections = channel.connections
+    if channel in connections.channels:
+        connections.channels.remove(channel)
+    if not connections.channels and connections.state != LINK_DOWN:
+        connections.state = LINK_DOWN
+        state.tell(NOTE_LINK_DOWN, connections.number)
 
 
 cdef void hang_up_link(State state, LinkChannel channel, str reason) noexcept:
@@ -112,7 +113,7 @@ cdef void sign_off_link(State state, LinkChannel channel) noexcept:
     cdef bint was_in_use = channel.phase == PHASE_READY
     _take_out_of_use(state, channel)
     channel.phase = PHASE_SIGNING_OFF
-    if was_in_use and channel.link.signs_on:
+    if was_in_use and state.link_of(channel).signs_on:
         send_network(state, channel, KIND_SIGN_OFF)        # or once the echo test that waits has been answered
     else:
         channel.hang_up("draining")
@@ -120,8 +121,8 @@ cdef void sign_off_link(State state, LinkChannel channel) noexcept:
 
 cdef void begin_link(State state, LinkChannel channel) noexcept:
     channel.last_sent_ns = state.calendar.now_ns
-    channel.link.open_connections += 1
-    if channel.link.signs_on:
+    channel.connections.open_count += 1
+    if state.link_of(channel).signs_on:
         channel.phase = PHASE_SIGNING_ON
         send_network(state, channel, KIND_SIGN_ON)
     else:
@@ -129,13 +130,14 @@ cdef void begin_link(State state, LinkChannel channel) noexcept:
 
 
 cdef void end_link(State state, LinkChannel channel) noexcept:
+    cdef Link link = state.link_of(channel)
     cdef Transaction *transaction
-    channel.link.open_connections -= 1
+    channel.connections.open_count -= 1
     _take_out_of_use(state, channel)
     if channel.network_transaction != TRANSACTION_NONE:
         transaction = state.transactions.at(channel.network_transaction)
-        state.transactions.remove(channel.link.network, channel.network_transaction)
-        channel.link.free_stan(transaction.stan)
+        state.transactions.remove(link.network, channel.network_transaction)
+        link.free_stan(transaction.stan)
         state.transactions.close(channel.network_transaction)
         channel.network_transaction = TRANSACTION_NONE
 
@@ -144,7 +146,7 @@ cdef int _send(State state, LinkChannel channel, Composer composer, const Messag
                const uint8_t *received) noexcept:
     """Compose a message with the slots as they are set, and send it on this connection; 0, or -1, and an operator is
     told. ``answered`` and ``received`` are the message that it answers and the headers of that; NULL when we begin."""
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef uint32_t offset = <uint32_t>link.framing.open_frame(state.out, SCRATCH_BYTES)
     cdef Sources sources = sources_of(answered, NULL, &state.slots)
     cdef int total = composer.compose(&sources, state.out + offset, SCRATCH_BYTES - offset, &state.composed,
@@ -158,7 +160,7 @@ cdef int _send(State state, LinkChannel channel, Composer composer, const Messag
 
 
 cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef Composer composer = <Composer>link.network_composers.get(kind)
     cdef uint32_t stan, number
     cdef Transaction *transaction
@@ -196,7 +198,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
 
 cdef void handle_network_answer(State state, LinkChannel channel, uint32_t number, int reason) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef int kind = transaction.kind
     link.free_stan(transaction.stan)
     state.transactions.close(number)
@@ -210,7 +212,7 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
         hang_up_link(state, channel, refused)
     elif channel.phase == PHASE_SIGNING_OFF:
         send_network(state, channel, KIND_SIGN_OFF)
-    elif kind == KIND_SIGN_ON or (link.state == LINK_SUSPENDED and channel.phase == PHASE_READY):
+    elif kind == KIND_SIGN_ON or (link.connections.state == LINK_SUSPENDED and channel.phase == PHASE_READY):
         _take_into_use(state, channel)
 
 
@@ -228,7 +230,7 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
 
 
 cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept:
-    cdef Link link = channel.link
+    cdef Link link = state.link_of(channel)
     cdef int kind = link.tables.classify(&state.answer)
     cdef int reason = REASON_APPROVED
     cdef int size

@@ -6,6 +6,7 @@ or is nothing that has an answer.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
+from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
 from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, verify_message
 from switch.dialect.card_data cimport read_pan
@@ -17,7 +18,8 @@ from switch.dialect.reasons cimport (
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED
-from switch.machine.link cimport Link, LinkChannel
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
 from switch.machine.meters cimport (
     LIMIT_REVERSALS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN,
@@ -77,15 +79,15 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
 
 
 cdef void forward_request(State state, TerminalChannel channel) noexcept:
-    cdef LinkChannel carrier = None
+    cdef Link link = None
     if (_is_permitted(state, channel)
             and _knows_original(state, channel)
             and _check_risk(state, channel)):
-        carrier = _route(state, channel)
-    if (carrier is not None
-            and _translate(state, channel, carrier)
-            and _write_intent(state, channel, carrier.link)):
-        _send(state, channel, carrier)
+        link = _route(state, channel)
+    if (link is not None
+            and _translate(state, channel, link)
+            and _write_intent(state, channel, link)):
+        _send(state, channel, link)
 
 
 cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
@@ -378,12 +380,11 @@ cdef bint _check_risk(State state, TerminalChannel channel) noexcept:
     return True if reason == REASON_APPROVED else _refuse_for_good(state, channel, reason)
 
 
-cdef LinkChannel _route(State state, TerminalChannel channel):
-    """The connection on which its issuer is asked; None when it was refused, or approved by stand-in."""
+cdef Link _route(State state, TerminalChannel channel):
+    """The link on which its issuer is asked; None when it was refused, or approved by stand-in."""
     cdef const Inbound *inbound = &state.inbound
     cdef const Route *route
-    cdef LinkChannel carrier = None
-    cdef Link link
+    cdef Link link = None
     cdef int reason = REASON_NO_SUCH_ISSUER
     cdef int found = state.routes.find(inbound.pan, inbound.pan_digits, inbound.kind, inbound.currency,
                                        inbound.amount_minor)
@@ -395,12 +396,9 @@ cdef LinkChannel _route(State state, TerminalChannel channel):
             link = _link_for(state, route, inbound.kind)
             if link is None:
                 reason = stand_in_for(state, channel, route)
-            else:
-                reason = REASON_ISSUER_UNAVAILABLE
-                carrier = link.next_channel()
-    if carrier is None and reason != NOT_REFUSED:
+    if link is None and reason != NOT_REFUSED:
         _refuse_for_good(state, channel, reason)
-    return carrier
+    return link
 
 
 cdef Link _link_for(State state, const Route *route, int kind):
@@ -414,9 +412,8 @@ cdef Link _link_for(State state, const Route *route, int kind):
 
 # --- translate --------------------------------------------------------------------------------------------------------
 
-cdef bint _translate(State state, TerminalChannel channel, LinkChannel carrier) noexcept:
+cdef bint _translate(State state, TerminalChannel channel, Link link) noexcept:
     """Write the request in the link's dialect, and keep both in a transaction."""
-    cdef Link link = carrier.link
     cdef Listener listener = channel.listener
     cdef Composer composer = _composer_for(state, listener, link)
     cdef uint32_t stan = take_stan(state, link)
@@ -437,7 +434,7 @@ cdef bint _translate(State state, TerminalChannel channel, LinkChannel carrier) 
         state.transactions.close(number)
         return _refuse_for_good(state, channel, REASON_SYSTEM_MALFUNCTION)
     transaction = state.transactions.at(number)
-    _fill(state, transaction, channel, carrier, stan)
+    _fill(state, transaction, channel, link, stan)
     link.note_sent(transaction, &state.composed, composer.unkept)
     state.inbound.transaction = transaction
     state.inbound.number = number
@@ -477,19 +474,15 @@ cdef int _compose(State state, Listener listener, Link link, Composer composer, 
     return NOT_REFUSED
 
 
-cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, LinkChannel carrier,
-                uint32_t stan) noexcept:
+cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, Link link, uint32_t stan) noexcept:
     """What the transaction must know to match the answer and to bring it home."""
     cdef const Inbound *inbound = &state.inbound
-    cdef Link link = carrier.link
     transaction.state = TRANSACTION_WAITING
     transaction.kind = <uint8_t>inbound.kind
     transaction.link = link.number
     transaction.listener = channel.listener.number
     transaction.origin_slot = channel.slot
     transaction.origin_generation = channel.generation
-    transaction.carrier_slot = carrier.slot
-    transaction.carrier_generation = carrier.generation
     transaction.terminal = inbound.terminal_number
     transaction.outcome = inbound.outcome
     transaction.stan = stan
@@ -519,12 +512,13 @@ cdef bint _write_intent(State state, TerminalChannel channel, Link link) noexcep
     return True
 
 
-cdef void _send(State state, TerminalChannel channel, LinkChannel carrier) noexcept:
+cdef void _send(State state, TerminalChannel channel, Link link) noexcept:
     """Queue it on its link, to leave when its INTENT is durable; from here on it is under way."""
-    cdef Link link = carrier.link
+    cdef LinkChannel carrier = link.connections.next_channel()
     cdef uint32_t number = state.inbound.number
     cdef Transaction *transaction = state.inbound.transaction
     cdef Outcome *entry = state.duplicates.at(state.inbound.outcome)
+    ensure(carrier is not None, b"a link that is up has a connection")
     if send_to_link(state, carrier, state.inbound.frame_size, transaction.position) != 0:
         # The refusal ends this INTENT: nothing is to be reversed, nobody was asked.
         entry.intent = transaction.position
@@ -535,6 +529,8 @@ cdef void _send(State state, TerminalChannel channel, LinkChannel carrier) noexc
     if transaction.refers_to:
         state.inquiries.note_reference(transaction.position, transaction.refers_to)
         state.duplicates.note_asked(transaction.outcome)
+    transaction.carrier_slot = carrier.slot
+    transaction.carrier_generation = carrier.generation
     transaction.departure = carrier.departed
     entry.asked_ns = state.calendar.now_ns
     entry.transaction = number

@@ -11,7 +11,8 @@ from switch.dialect.reasons cimport (
 )
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, mti_class, repeat_mti
 from switch.machine.journal_interface cimport POSITION_FAILED
-from switch.machine.link cimport LinkChannel, LINK_UP, STAN_COUNT
+from switch.machine.link cimport STAN_COUNT
+from switch.machine.link_connections cimport LinkChannel, LINK_UP
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND
 from switch.machine.request_record cimport RequestPart
@@ -37,8 +38,8 @@ cdef enum:
 cdef void send_due(State state, Link link) noexcept:
     cdef LinkChannel channel
     cdef uint32_t number
-    while link.state == LINK_UP and state.transactions.in_use < state.transactions.room:
-        channel = link.next_channel()
+    while link.connections.state == LINK_UP and state.transactions.in_use < state.transactions.room:
+        channel = link.connections.next_channel()
         if channel is None:
             return
         number = state.saf.next_ready(link.saf, state.calendar.now_ns)

@@ -6,7 +6,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.dialect.tables cimport DialectTables
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.journal_interface cimport POSITION_FAILED
-from switch.machine.link cimport LINK_UP, Link
+from switch.machine.link cimport Link
+from switch.machine.link_connections cimport LINK_UP
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.machine.originals cimport ANY_ORIGINAL
@@ -37,7 +38,7 @@ cdef str name_of_state(Link link, const SafEntry *entry):
         return "not composable"
     if entry.state == SAF_SOUGHT:
         return "original looked up"
-    if link.state != LINK_UP:
+    if link.connections.state != LINK_UP:
         return "link down"
     if entry.state == SAF_PAUSED:
         return "not found yet" if entry.unfound else "paused"
@@ -87,7 +88,7 @@ cdef dict describe_entry(State state, const SafEntry *entry):
         "amount_minor": None,
         "currency": None,
     }
-    if entry.state == SAF_PAUSED and link.state == LINK_UP:
+    if entry.state == SAF_PAUSED and link.connections.state == LINK_UP:
         parts["next_attempt_seconds"] = max(entry.due_ns - now_ns, 0) / 1e9
     if request != NULL:
         unpack_digits(request.pan, request.pan_digits, pan)

@@ -20,6 +20,7 @@ from switch.keys import KeySource
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.journal_interface import Journal, JournalOff
 from switch.machine.link import Link
+from switch.machine.link_connections import LinkConnections
 from switch.machine.listener import Listener
 from switch.machine.meters import Meters
 from switch.machine.numbering import Numbering
@@ -161,10 +162,8 @@ def verified_fields(section: LinkSection, dialect: Dialect) -> list[int]:
 
 def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: list[Dialect], keys: KeySource) -> Link:
     link = Link(
-        number,
-        section.name,
+        LinkConnections(number, section.name, dialect.framing),
         dialect.tables,
-        dialect.framing,
         SafQueue(
             section.reversal.window,
             section.reversal.interval_ms,

@@ -119,8 +119,8 @@ class Daemon:
         if state.journal.failed:
             why = "" if self._store is None else self._store.journal.reason
             reasons.append(f"the journal cannot be written: {why}" if why else "the journal cannot be written")
-        if not (self._stands_in or any(link.state_name == "up" for link in state.links)):
-            states = ", ".join(f"{link.name} is {link.state_name}" for link in state.links)
+        if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
+            states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
         reasons += [f"no payment is accepted: limits.{name} is reached" for name in self._engine.full_tables]
         return reasons
@@ -141,12 +141,12 @@ class Daemon:
             "links": [
                 {
                     "name": link.name,
-                    "state": link.state_name,
+                    "state": link.connections.state_name,
                     "dialect": link.tables.name,
-                    "connections": len(link.channels),
+                    "connections": len(link.connections.channels),
                     "in_flight": link.in_flight,
                     "reversals_waiting": link.saf.depth,
-                    "timeouts_in_a_row": link.timeouts_in_a_row,
+                    "timeouts_in_a_row": link.connections.timeouts_in_a_row,
                 }
                 for link in state.links
             ],
@@ -332,7 +332,7 @@ class Daemon:
         self._engine.sign_off()
         reactor.flush()
         links = self._engine.state.links
-        await self._until_ended(lambda: not any(link.open_connections for link in links), SIGN_OFF_SECONDS)
+        await self._until_ended(lambda: not any(link.connections.open_count for link in links), SIGN_OFF_SECONDS)
         log.info("drained")
         return done and not self._is_journal_lost
 

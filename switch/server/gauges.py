@@ -10,8 +10,8 @@ from switch.machine.link import Link
 from switch.path.engine import Engine
 
 LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
-    ("authswitch_link_up", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
-    ("authswitch_link_connections", "Connections that are signed on.", lambda link: len(link.channels)),
+    ("authswitch_link_up", "1 while the link takes requests.", lambda link: int(link.connections.state_name == "up")),
+    ("authswitch_link_connections", "Connections that are signed on.", lambda link: len(link.connections.channels)),
     ("authswitch_link_in_flight", "Requests, reversals and advices at the issuer.", lambda link: link.in_flight),
     (
         "authswitch_reversals_waiting",

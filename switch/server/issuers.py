@@ -14,7 +14,8 @@ from switch.config import Address, LinkSection
 from switch.config.file_descriptors import ARRIVING_MAX
 from switch.io.connection import Connection, Reactor
 from switch.io.tls import TlsStream
-from switch.machine.link import Link, LinkChannel
+from switch.machine.link import Link
+from switch.machine.link_connections import LinkChannel
 from switch.server.acceptor import Acceptor
 from switch.server.note_log import NoteLog
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
@@ -85,7 +86,7 @@ class Caller:
             if not lost.done():
                 lost.set_result(reason)
 
-        connection = Connection(self._reactor, LinkChannel(self._link), None, on_lost)
+        connection = Connection(self._reactor, LinkChannel(self._link.connections), None, on_lost)
         connected = await dial(endpoint)
         if self._section.tls is None or self._context is None:
             connection.open(connected.detach())
@@ -188,7 +189,7 @@ class Receiver:
 
     def receive(self, peer: str) -> Connection:
         """A connection that is welcome."""
-        return Connection(self._reactor, LinkChannel(self._link), partial(self._opened, peer), self._lost)
+        return Connection(self._reactor, LinkChannel(self._link.connections), partial(self._opened, peer), self._lost)
 
     def part(self, error: OSError | None) -> None:
         """A handshake failed."""

@@ -25,7 +25,7 @@ def signed_on(world):
     """A connection whose sign-on was accepted."""
     issuer = world.issuer()
     issuer.answer(issuer.read_one(), mac=False)
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     return issuer
 
 
@@ -38,12 +38,12 @@ def test_sign_on(make_world, dialect_name):
     issuer, terminal = world.issuer(), world.terminal()
     asked = issuer.read_one()
     assert asked["t"] == ("1804" if dialect_name == "iso93-ascii" else "0800")
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     assert terminal.ask(purchase(world))["39"] == "91"
     answer = {name: asked[name] for name in ("7", "11", "12", "24", "60", "70") if name in asked}
     code = "800" if dialect_name == "iso93-ascii" else "00"
     issuer.send({**answer, "t": asked["t"][:2] + "1" + asked["t"][3], "39": code}, mac=False)
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     assert world.told("link_up") == [{"link": "bank-a"}]
     terminal.send(purchase(world))
     assert issuer.read_one()["t"] in ("0200", "1200")
@@ -55,7 +55,7 @@ def test_refused_sign_on(make_world):
     issuer.answer(issuer.read_one(), "91", mac=False)
     issuer.read()
     assert issuer.hung_up == "issuer refused the sign-on"
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     assert world.count("link_network_failures_total") == 1
 
 
@@ -89,10 +89,10 @@ def test_answer_to_the_sign_on_of_another_connection(make_world):
     asked, other = first.read_one(), second.read_one()
     first.answer(other, mac=False)
     assert world.count("link_mismatched_answers_total") == 1
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     first.answer(asked, mac=False)
     second.answer(other, mac=False)
-    assert len(world.link("bank-a").channels) == 2
+    assert len(world.link("bank-a").connections.channels) == 2
 
 
 def test_work_is_shared_among_connections(make_world):
@@ -104,7 +104,7 @@ def test_work_is_shared_among_connections(make_world):
     asked = [issuer.read() for issuer in issuers]
     assert [len(one) for one in asked] == [3, 3, 3]
     issuers[1].close()
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     for request in (*asked[0], *asked[1], *asked[2]):
         issuers[0].answer(request)
     assert len(terminal.read()) == 9
@@ -134,7 +134,7 @@ def test_echo_test_that_is_not_answered(make_world):
     world.advance(61)
     issuer.read_one()
     world.advance(5.1)
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     issuer.read()
     assert issuer.hung_up == "issuer did not answer"
     assert world.terminal().ask(purchase(world))["39"] == "91"
@@ -173,13 +173,13 @@ def test_link_is_suspended_after_time_outs_and_comes_back(make_world):
     issuer.read()
     world.advance(15.1)
     assert len(terminal.read()) == 3
-    assert world.link("bank-a").state_name == "suspended"
+    assert world.link("bank-a").connections.state_name == "suspended"
     assert world.told("link_suspended") == [{"link": "bank-a", "timeouts": 3}]
     assert terminal.ask(purchase(world))["39"] == "91"
     asked = issuer.read_one()  # nothing but the echo test: reversals rest as well
     assert asked["70"] == ECHO
     issuer.answer(asked, mac=False)
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     assert [one["t"] for one in issuer.read()] == ["0420"] * 3
     terminal.send(purchase(world))
     assert issuer.read_one()["t"] == "0200"
@@ -195,7 +195,7 @@ def test_suspended_link_that_does_not_come_back(make_world):
     terminal.read()
     issuer.read()
     assert issuer.hung_up == "issuer did not answer"
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     back = signed_on(world)
     assert back.read_one()["t"] == "0420"
 
@@ -210,7 +210,7 @@ def test_an_answer_ends_the_row_of_time_outs(make_world):
         for one in issuer.read():
             issuer.answer(one)
         terminal.read()
-        assert world.link("bank-a").state_name == "up"
+        assert world.link("bank-a").connections.state_name == "up"
 
 
 # --- what issuers send ------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_issuers_own_network_messages(make_world, number, code):
     issuer.send({"t": "0800", "7": "0115080000", "11": "004711", "70": number}, mac=False)
     answer = issuer.read_one()
     assert (answer["t"], answer["39"], answer["11"], answer["70"]) == ("0810", code, "004711", number)
-    assert world.link("bank-a").state_name == ("down" if number == SIGN_OFF else "up")
+    assert world.link("bank-a").connections.state_name == ("down" if number == SIGN_OFF else "up")
 
 
 def test_issuer_that_signs_off_gets_no_work_until_it_signs_on(make_world):
@@ -254,7 +254,7 @@ def test_issuer_that_signs_off_during_an_echo_test_stays_off(make_world):
     issuer.send({"t": "0800", "7": "0115080000", "11": "000001", "70": SIGN_OFF}, mac=False)
     issuer.read_one()
     issuer.answer(echo, mac=False)
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     assert issuer.read() == []
 
 
@@ -448,7 +448,7 @@ def test_link_that_does_not_read_fails_over(make_world):
     assert issuer.hung_up is None
     world.advance(1)
     assert issuer.hung_up == "peer does not read"
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
 
 
 def test_busy_connection_is_not_taken_for_one_that_does_not_read(make_world):
@@ -467,7 +467,7 @@ def test_silent_link_is_opened_again(make_world):
     issuer = signed_on(world)
     world.advance(30.5)
     assert issuer.hung_up == "idle"
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     partial = signed_on(world)
     partial.feed(b"\x00")
     world.advance(10.5)
@@ -500,7 +500,7 @@ def test_drain_finishes_what_is_in_flight(make_world):
     world.engine.sign_off()
     goodbye = issuer.read_one()
     assert goodbye["70"] == SIGN_OFF
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     issuer.answer(goodbye, mac=False)
     issuer.read()
     assert issuer.hung_up == "signed off"

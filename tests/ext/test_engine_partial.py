@@ -247,7 +247,7 @@ def test_mismatch_is_named_and_is_no_time_out(make_world, changes, match, field)
     world.advance(16)
     assert terminal.read_one()["39"] == "68"
     assert issuer.read_one()["t"] == "0420"
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     assert world.count("link_timeouts_total") == 0
     assert world.count("link_mismatched_requests_total") == 1
     assert world.count("transactions_total", reason="answer_mismatched") == 1

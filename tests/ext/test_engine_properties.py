@@ -246,7 +246,7 @@ class Switching(RuleBasedStateMachine):
     def acknowledge_reversals(self):
         """Issuers that are well again answer reversals, and nothing else."""
         for name in self.issuers:
-            if self.world.link(name).state_name != "up":
+            if self.world.link(name).connections.state_name != "up":
                 self.issuer_calls_anew(name)
             for request in self.payments(name):
                 if request["t"] in ("0420", "0421"):

@@ -97,7 +97,7 @@ def test_failover_from_a_suspended_link(banks):
     first.read()
     world.advance(15.1)
     terminal.read_one()
-    assert world.link("bank-a").state_name == "suspended"
+    assert world.link("bank-a").connections.state_name == "suspended"
     terminal.send(purchase(world))
     assert asked_at([first, second])[1] == 1
 

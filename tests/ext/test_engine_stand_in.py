@@ -181,7 +181,7 @@ def test_for_a_link_that_is_suspended(make_world):
     issuer.read_one()
     world.advance(15.5)
     assert terminal.read_one()["39"] == "68"
-    assert world.link("bank-a").state_name == "suspended"
+    assert world.link("bank-a").connections.state_name == "suspended"
     assert terminal.ask(purchase(world))["39"] == "00"
     world.tick()
     assert {one["t"] for one in issuer.read()} <= {"0800", "0420"}

@@ -262,7 +262,7 @@ def test_broken_framing_of_an_issuer(world):
     issuer.read_one()
     issuer.feed(b"\xff\xff\xff")
     assert issuer.hung_up == "frame cannot be read"
-    assert world.link("bank-a").state_name == "down"
+    assert world.link("bank-a").connections.state_name == "down"
     assert world.count("link_frame_errors_total", link="bank-a") == 1
     assert terminal.ask(purchase(world))["39"] == "91"
 

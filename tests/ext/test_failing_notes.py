@@ -89,7 +89,7 @@ class Day:
         return {
             "heard": self.heard,
             "records": self.world.journal.records,
-            "links": [(one.state_name, one.in_flight, one.saf.depth) for one in state.links],
+            "links": [(one.connections.state_name, one.in_flight, one.saf.depth) for one in state.links],
             "places": (state.transactions.in_use, state.saf.in_use, state.duplicates.in_use),
             "metrics": [line for line in metrics if not line.startswith("authswitch_notes_failed_total")],
         }
@@ -332,8 +332,8 @@ def test_what_cannot_be_composed_ends_the_same_with_a_log_that_always_raises(eve
     assert isinstance(ill.journal, MemoryJournal)
     assert ill.journal.records == well.journal.records
     assert [line.read() for line in ill.lines] == [line.read() for line in well.lines]
-    assert [(one.state_name, one.in_flight, one.saf.depth) for one in ill.engine.state.links] == [
-        (one.state_name, one.in_flight, one.saf.depth) for one in well.engine.state.links
+    assert [(one.connections.state_name, one.in_flight, one.saf.depth) for one in ill.engine.state.links] == [
+        (one.connections.state_name, one.in_flight, one.saf.depth) for one in well.engine.state.links
     ]
 
 
@@ -393,10 +393,10 @@ def test_time_out_with_a_log_that_always_raises():
     assert len(issuer.read()) == 6
     world.advance(16)
     assert [answer["39"] for answer in terminal.read()] == ["68"] * 6
-    assert world.link("bank-a").state_name == "suspended"
+    assert world.link("bank-a").connections.state_name == "suspended"
     issuer.answer(issuer.read_one())
     assert [request["t"] for request in issuer.read()] == ["0420"] * 6
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     assert world.count("notes_failed_total") == 3
     world.settle()
 
@@ -413,7 +413,7 @@ def test_what_ends_a_program_leaves_between_two_steps(error: type[BaseException]
     with pytest.raises(error):
         world.issuer()
     stops = False
-    assert world.link("bank-a").state_name == "up"
+    assert world.link("bank-a").connections.state_name == "up"
     bank = world.lines[0]
     terminal = world.terminal()
     terminal.send(purchase(world))

@@ -16,7 +16,7 @@ import iso8583
 
 from switch.io.connection import Connection, Reactor
 from switch.machine.channel import Channel
-from switch.machine.link import LinkChannel
+from switch.machine.link_connections import LinkChannel
 from switch.machine.listener import TerminalChannel
 from switch.wire.framing import Deframer
 from tests.ext.world import Document, IssuerLine, TerminalLine, World, dialect, issuer_answer
@@ -203,7 +203,7 @@ class Wire:
     def issuer_at(self, far: socket.socket) -> Peer:
         """A connection of that link that is not open yet."""
         line = SimpleNamespace(dialect=dialect("iso87-ascii"), mac=True)
-        channel = LinkChannel(self.world.link("bank-a"))
+        channel = LinkChannel(self.world.link("bank-a").connections)
         return Peer(self, channel, far, lambda document: IssuerLine.encode(line, document))  # type: ignore[arg-type]
 
     def turn(self, count: int = 1) -> None:

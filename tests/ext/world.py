@@ -25,7 +25,8 @@ from switch.dialect.kinds import Kind
 from switch.journal.memory import MemoryJournal
 from switch.machine.channel import Channel
 from switch.machine.journal_interface import Journal
-from switch.machine.link import Link, LinkChannel
+from switch.machine.link import Link
+from switch.machine.link_connections import LinkChannel
 from switch.machine.listener import Listener, TerminalChannel
 from switch.path.engine import Engine
 from switch.server.assembly import Note, build_engine
@@ -408,7 +409,7 @@ class World:
         """A connection of a link stands."""
         called = self.link(name)
         section = self.config.links[called.number]
-        return IssuerLine(self, LinkChannel(called), dialect(section.dialect), mac=section.mac is not None)
+        return IssuerLine(self, LinkChannel(called.connections), dialect(section.dialect), mac=section.mac is not None)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -482,7 +483,7 @@ class World:
 
     def _bring_links_up(self) -> None:
         for link_state in self.engine.state.links:
-            if link_state.state_name == "down":
+            if link_state.connections.state_name == "down":
                 self.issuer(link_state.name)
 
     def _acknowledge(self) -> None:
@@ -498,7 +499,7 @@ class World:
         assert state.transactions.in_use == 0
         assert state.saf.in_use == 0
         assert [one.in_flight for one in state.links] == [0] * len(state.links)
-        assert [one.open_connections for one in state.links] == [0] * len(state.links)
+        assert [one.connections.open_count for one in state.links] == [0] * len(state.links)
         assert [one.connections for one in state.listeners] == [0] * len(state.listeners)
         assert state.open_channels == 0
 

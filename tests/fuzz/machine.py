@@ -268,7 +268,7 @@ class Play:
             if not state.transactions.in_use and not state.saf.in_use:
                 break
             for standing in state.links:
-                if standing.state_name == "down":
+                if standing.connections.state_name == "down":
                     self.world.issuer(standing.name)
             self.world.advance(1.0, step=1.0)
         for line in list(self.world.lines):

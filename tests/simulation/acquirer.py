@@ -11,7 +11,7 @@ from switch.base.stats import Stats
 from switch.journal.carry_forward import keep_up
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
-from switch.machine.link import LinkChannel
+from switch.machine.link_connections import LinkChannel
 from switch.machine.listener import TerminalChannel
 from switch.machine.numbering import BLOCK_NUMBERS, Numbering
 from switch.saf.owed_entries import NotOwed, close_entry, list_entries, retry_entry
@@ -360,7 +360,7 @@ class Acquirer:
             return
         issuer = self.issuers[LINKS.index(self.config.links[number].name)]
         if issuer.is_reachable:
-            wire = self._join(issuer, LinkChannel(self.engine.state.links[number]), (number, issuer))
+            wire = self._join(issuer, LinkChannel(self.engine.state.links[number].connections), (number, issuer))
             issuer.accepted(wire)
         else:
             pause_ns = min(200 * 2**failures, 2_000) * MS

@@ -1,0 +1,37 @@
+"""The connections of one link, and how they are: what the state machines of all partitions of a worker share."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t
+from switch.machine.channel cimport Channel
+from switch.machine.handles cimport TransactionHandle
+from switch.wire.framing cimport Framing
+
+cdef enum LinkState:
+    LINK_DOWN                 # no connection is signed on
+    LINK_UP
+    LINK_SUSPENDED            # connected, but it does not answer: no new work until an echo test comes back
+
+cdef enum LinkPhase:          # of one connection
+    PHASE_SIGNING_ON
+    PHASE_READY
+    PHASE_SIGNING_OFF
+    PHASE_RESTING             # the issuer has signed off: no work until it signs on again
+
+
+cdef class LinkChannel(Channel):
+    cdef readonly LinkConnections connections
+    cdef readonly uint8_t phase
+    cdef TransactionHandle network_transaction        # our own 0800 that waits for its answer, or TRANSACTION_NONE
+    cdef int64_t last_sent_ns
+
+
+cdef class LinkConnections:
+    cdef readonly uint16_t number             # of the link, in order of the configuration
+    cdef readonly str name
+    cdef readonly Framing framing
+    cdef readonly uint8_t state
+    cdef readonly list channels               # signed on
+    cdef readonly uint32_t open_count
+    cdef readonly uint32_t timeouts_in_a_row
+    cdef uint32_t _turn
+
+    cdef LinkChannel next_channel(self)

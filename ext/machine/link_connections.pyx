@@ -1,0 +1,48 @@
+"""The connections of one link, and how they are: what the state machines of all partitions of a worker share."""
+
+cimport cython
+from switch.machine.handles cimport TRANSACTION_NONE
+from switch.wire.framing cimport FrameStream
+
+LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
+
+
+cdef class LinkChannel(Channel):
+    """One connection of a link, whichever side dialled."""
+
+    def __init__(self, LinkConnections connections not None):
+        self.connections = connections
+        self.stream = FrameStream(connections.framing)
+        self.phase = PHASE_SIGNING_ON
+        self.network_transaction = TRANSACTION_NONE
+
+
+@cython.final
+cdef class LinkConnections:
+    """Those that stand, those that are signed on, and whether the issuer answers.
+
+    Args:
+        number: The link's place in the configuration.
+        name: As the configuration calls it.
+        framing: How frames are marked.
+    """
+
+    def __init__(self, uint16_t number, str name, Framing framing not None):
+        self.number = number
+        self.name = name
+        self.framing = framing
+        self.state = LINK_DOWN
+        self.channels = []
+
+    @property
+    def state_name(self):
+        """``up``, ``down`` or ``suspended``."""
+        return LINK_STATES[self.state]
+
+    cdef LinkChannel next_channel(self):
+        """The signed-on connection whose turn it is; None when there is none."""
+        cdef Py_ssize_t count = len(self.channels)
+        if count == 0:
+            return None
+        self._turn += 1
+        return <LinkChannel>self.channels[self._turn % count]
