@@ -15,6 +15,7 @@ from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES, Reque
 from switch.saf.reversal cimport drop_entry
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_MERCHANT, FIELD_TERMINAL, PAN_MAX
 from switch.machine.saf_store import CAUSES
+from switch.wire.faults import place_words
 from switch.base.stats cimport stats_add
 from switch.machine.saf_store cimport (
     NO_LISTENER, SAF_AT_ISSUER, SAF_BEHIND, SAF_DEFERRED, SAF_FREE, SAF_PAUSED, SAF_SOUGHT, SafEntry,
@@ -78,7 +79,7 @@ cdef dict describe_entry(State state, const SafEntry *entry):
         "unbooked": bool(entry.is_unbooked),
         "bookable_seconds": max(entry.bookable_until_ns - now_ns, 0) / 1e9,
         "overdue": is_overdue(link, entry, now_ns),
-        "fault": f"field {fault_key(entry.fault_field)}" if entry.unsendable else None,
+        "fault": place_words(fault_key(entry.fault_field)) if entry.unsendable else None,
         "cause": CAUSES.get(entry.cause),
         "stand_in": bool(entry.stood_in),
         "pan": entry.pan[:entry.pan_digits].decode("ascii", "replace"),

@@ -15,6 +15,7 @@ from switch.journal.guarded_time import believed
 from switch.journal.replay import JournalReader
 from switch.journal.search import SafVisitor
 from switch.wire.codec import DecodeError, decode
+from switch.wire.faults import place_words
 from switch.wire.kept_copy import mend
 
 TICKS_SECONDS = 2.2
@@ -99,7 +100,7 @@ class Opener:
                 return f"the configuration has no listener {record['listener']}"
         trial = TrialComposition(link, self._reversal_mtis[record["link"]], self._acquirer_id)
         fault = trial.fault_of_stored(record, terminal)
-        return None if fault is None else f"field {fault.field}"
+        return None if fault is None else place_words(fault.field)
 
     def fields(self, record: Mapping[str, Any]) -> Mapping[str, str]:
         """What stands in the message of a REVERSAL."""

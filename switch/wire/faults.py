@@ -110,8 +110,13 @@ _TEXTS: Mapping[str, Callable[[int, int], str]] = {
 }
 
 
-PARTS: Mapping[object, str] = {"h": "header", "t": "MTI", "p": "bitmap", "1": "second bitmap"}
+PARTS: Mapping[str, str] = {"h": "header", "t": "MTI", "p": "bitmap", "1": "second bitmap"}
 """What has a key of its own in a message and is no field."""
+
+
+def place_words(field: object) -> str:
+    """What a key or number names: a field, or a part of the message that is none."""
+    return PARTS.get(str(field), f"field {field}")
 
 
 def fault_words(fault: str, field: object, byte: int | None, needed: int = 0, available: int = 0) -> str:
@@ -124,7 +129,7 @@ def fault_words(fault: str, field: object, byte: int | None, needed: int = 0, av
         needed: How much was needed, or the most that is allowed; of ``content`` the number of the class.
         available: How much was there; of ``content`` the sort of the character.
     """
-    return f"{PARTS.get(field, f'field {field}')}: {_TEXTS[fault](needed, available)}{at_byte(byte)}"
+    return f"{place_words(field)}: {_TEXTS[fault](needed, available)}{at_byte(byte)}"
 
 
 def at_byte(byte: int | None) -> str:

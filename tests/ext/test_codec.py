@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switch.wire.codec import DecodeError, EncodeError, decode, encode
-from switch.wire.faults import FAULT_NAMES
+from switch.wire.faults import FAULT_NAMES, place_words
 from switch.wire.spec import SpecError, compile_spec
 from tests.ext.purchase import ascii_spec, bcd_spec, document, ebcdic_spec, message
 
@@ -160,7 +160,7 @@ def test_errors_hold_no_data_in_their_text():
     for error in (*every_decode_error(), *every_encode_error()):
         for text in (str(error), repr(error), error.safe_message):
             assert not any(secret in text for secret in ("4111", "TERM", "MERCHANT", "ACME", "\xff", "中"))
-            assert f"field {error.field}" in text
+            assert place_words(error.field) in text or f"field {error.field}" in text
         assert error.args == (str(error),)
 
 
@@ -169,7 +169,7 @@ def test_errors_are_worded_as_everywhere():
     for error in (*every_decode_error(), *every_encode_error()):
         assert error.fault in FAULT_NAMES
         place = getattr(error, "pos", None)
-        assert error.safe_message.startswith(f"field {error.field}: ")
+        assert error.safe_message.startswith(f"{place_words(error.field)}: ")
         assert place is None or error.safe_message.endswith(f", at byte {place}")
         assert not re.search(r"Failed|Field|expecting|Extra", error.safe_message), error.safe_message
 

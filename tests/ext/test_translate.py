@@ -414,7 +414,7 @@ def test_headers_are_written_and_read():
     assert composer.compose_message(b"ABCD02000020000000000000123456", slots={"mti": "0210"}) == (
         b"\xab\xcd\x02\x10" + bytes.fromhex("0020000000000000") + b"123456"
     )
-    with pytest.raises(ScanError, match="field h"):
+    with pytest.raises(ScanError, match="header"):
         composer.compose_message(None, slots={"mti": "0210"})
     constant = Composer(target, None, None, [(0, "constant", "6000")])
     assert constant.compose_message(None, slots={"mti": "0210"}) == b"\x60\x00\x02\x10" + bytes(8)
