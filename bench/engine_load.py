@@ -124,7 +124,7 @@ class EngineLoad:
             feed(channel, frame)
         self._commit()
         asked = self.engine.take(self.issuer)
-        self.engine.state.dirty.clear()
+        self.engine.state.channels.dirty.clear()
         if asked is None:
             raise RuntimeError("nothing goes to the issuer")
         return asked
@@ -158,10 +158,10 @@ class EngineLoad:
             progress = engine.feed(self.issuer, b"")
         self._commit()
         told = 0
-        for channel in engine.state.dirty:
+        for channel in engine.state.channels.dirty:
             if engine.take(channel) is not None:
                 told += 1
-        engine.state.dirty.clear()
+        engine.state.channels.dirty.clear()
         return told
 
     def _commit(self) -> None:
@@ -202,9 +202,9 @@ class EngineLoad:
         self._calendar.set(now_ns, 1_800_000_000 + now_ns // NANOSECONDS)
 
     def _forget_output(self) -> None:
-        for channel in self.engine.state.dirty:
+        for channel in self.engine.state.channels.dirty:
             self.engine.take(channel)
-        self.engine.state.dirty.clear()
+        self.engine.state.channels.dirty.clear()
 
 
 def _shout(event: str, details: dict[str, object]) -> None:

@@ -136,11 +136,8 @@ cdef class Reactor:
             self.flush_channels(channels)
 
     cdef void flush_dirty(self):
-        cdef list channels = self.engine.state.dirty
         self.engine.state.journal.kick()
-        if channels:
-            self.engine.state.dirty = []
-            self.flush_channels(channels)
+        self.flush_channels(self.engine.state.channels.take_dirty())
 
     cdef void flush_channels(self, list channels):
         cdef Channel channel
@@ -287,7 +284,7 @@ cdef class Connection:
                 if self._state == CONNECTION_SHAKING:
                     self._send_ciphertext()
                 else:
-                    self.reactor.engine.state.wake(self.channel)
+                    self.reactor.engine.state.channels.wake(self.channel)
             if self._input == INPUT_ENDED:
                 if events & (EPOLLHUP | EPOLLERR):
                     self._cut("peer was gone before its answer")
@@ -530,7 +527,7 @@ cdef class Connection:
             self._look_later()
         else:
             self.channel.settle()
-            self.reactor.engine.state.wake(self.channel)
+            self.reactor.engine.state.channels.wake(self.channel)
             self.reactor.turn_soon()
 
     # --- its end --------------------------------------------------------------------------------------------------
@@ -546,7 +543,7 @@ cdef class Connection:
         if self._output == OUTPUT_PAUSED:
             self._cut(reason)
             return
-        self.reactor.engine.state.wake(self.channel)
+        self.reactor.engine.state.channels.wake(self.channel)
         self.reactor.turn_soon()
 
     def abort(self, str reason):

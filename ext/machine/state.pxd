@@ -5,6 +5,7 @@ from switch.base.calendar cimport Calendar
 from switch.crypto.mac cimport MacEngine, MacKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
+from switch.machine.channel_table cimport ChannelTable
 from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Detail, Journal
 from switch.machine.link cimport Link
@@ -53,10 +54,7 @@ cdef class State:
     cdef uint64_t random_state
     cdef uint64_t fingerprint_secret
 
-    cdef list channels                        # by slot; None where free
-    cdef list free_slots
-    cdef uint32_t next_generation
-    cdef readonly list dirty                  # channels with output that has not been looked at
+    cdef readonly ChannelTable channels       # of all who speak to this worker
     cdef uint32_t *mac_failures               # by terminal
     cdef list unreversed                      # outcomes, with serials: never told, and no room yet for their reversal
     cdef int64_t unended                      # the lowest INTENT whose OUTCOME could not be written: a restart ends it
@@ -97,13 +95,10 @@ cdef class State:
     cdef void note_code(self, const uint8_t *code, int size) noexcept nogil
     cdef const Detail *take_detail(self) noexcept nogil
     cdef void enlist(self, Channel channel)
-    cdef void delist(self, Channel channel)
-    cdef void wake(self, Channel channel)
     cdef inline Link link_of(self, LinkChannel channel):
         """The link that a connection belongs to."""
         return <Link>self.links[channel.connections.number]
 
-    cdef Channel channel_at(self, uint32_t slot, uint32_t generation)
     cdef void clear_slots(self) noexcept nogil
     cdef void set_mti(self, uint32_t mti) noexcept nogil
     cdef int depart(self, Channel channel, const uint8_t *frame, uint32_t size, int64_t position,

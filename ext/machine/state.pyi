@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from switch.base.calendar import Calendar
-from switch.machine.channel import Channel
+from switch.machine.channel_table import ChannelTable
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.journal_interface import Journal
 from switch.machine.link import Link
@@ -24,6 +24,7 @@ class State:
     risk: Risk | None
     journal: Journal
     meters: Meters
+    channels: ChannelTable
     listeners: list[Listener]
     links: list[Link]
     transactions: TransactionTable
@@ -33,7 +34,6 @@ class State:
     numbering: Numbering
     acquirer_id: bytes
     draining: bool
-    dirty: list[Channel]
     def __init__(
         self,
         *,
@@ -43,6 +43,7 @@ class State:
         risk: Risk | None,
         journal: Journal,
         meters: Meters,
+        channels: ChannelTable,
         listeners: list[Listener],
         links: list[Link],
         transactions: TransactionTable,
@@ -54,6 +55,4 @@ class State:
         note: Callable[[str, dict[str, Any]], None],
         seed: int | None = None,
     ) -> None: ...
-    @property
-    def open_channels(self) -> int: ...
     def terminal_mac_failures(self) -> dict[str, int]: ...

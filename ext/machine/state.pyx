@@ -6,7 +6,6 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.calendar cimport write_digits
-from switch.base.invariant cimport ensure
 from switch.base.live_counts cimport live
 from switch.base.stats cimport stats_add
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
@@ -55,9 +54,9 @@ cdef class State:
             raise MemoryError
 
     def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
-                 Meters meters, list listeners, list links, TransactionTable transactions,
-                 DuplicateWindow duplicates, SafStore saf, Inquiries inquiries, Numbering numbering,
-                 str acquirer_id, object note, object seed=None):
+                 Meters meters, ChannelTable channels not None, list listeners, list links,
+                 TransactionTable transactions, DuplicateWindow duplicates, SafStore saf, Inquiries inquiries,
+                 Numbering numbering, str acquirer_id, object note, object seed=None):
         self.calendar = calendar
         self.registry = registry
         self.routes = routes
@@ -84,10 +83,7 @@ cdef class State:
             "link": [(<Link>link).tables.name for link in links],
         })
         self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
-        self.channels = []
-        self.free_slots = []
-        self.next_generation = 1
-        self.dirty = []
+        self.channels = channels
         self.unreversed = []
         self.unended = POSITION_NEVER
         self.random_state = (secrets.randbits(64) if seed is None else seed) | 1
@@ -102,11 +98,6 @@ cdef class State:
         free(self.aside)
         free(self.kept)
         free(self.mac_failures)
-
-    @property
-    def open_channels(self):
-        """Connections that stand, of terminals and links."""
-        return len(self.channels) - len(self.free_slots)
 
     def terminal_mac_failures(self):
         """How many requests with a wrong or missing MAC each terminal sent: count by terminal (field 41)."""
@@ -209,44 +200,11 @@ cdef class State:
             numbering.grant(self.calendar.wall_s)
 
     cdef void enlist(self, Channel channel):
-        """Give a channel its slot; from here on answers can find it."""
-        ensure(not channel.is_open, b"a channel is enlisted once")
-        if self.free_slots:
-            channel.slot = self.free_slots.pop()
-            ensure(self.channels[channel.slot] is None, b"a channel's slot is free before it")
-            self.channels[channel.slot] = channel
-        else:
-            channel.slot = len(self.channels)
-            self.channels.append(channel)
-        channel.generation = self.next_generation
-        self.next_generation = (self.next_generation + 1) & 0xFFFFFFFF
-        channel.is_open = True
+        """A connection stands that this state machine answers on."""
+        self.channels.enlist(channel)
         channel.outcomes = self.duplicates
         channel.journal = self.journal if isinstance(channel, TerminalChannel) else None
         channel.last_heard_ns = self.calendar.now_ns
-
-    cdef void delist(self, Channel channel):
-        """Take a channel's slot back: no answer finds it any more."""
-        ensure(channel.is_open and self.channels[channel.slot] is channel, b"a channel gives its own slot back")
-        channel.is_open = False
-        self.channels[channel.slot] = None
-        self.free_slots.append(channel.slot)
-
-    cdef void wake(self, Channel channel):
-        """Have the channel's owner look at it: there is output, or it may read on."""
-        if not channel.is_dirty:
-            channel.is_dirty = True
-            self.dirty.append(channel)
-
-    cdef Channel channel_at(self, uint32_t slot, uint32_t generation):
-        """The channel that had this slot and generation, None when it is gone."""
-        cdef Channel channel
-        if slot >= <uint32_t>len(self.channels):
-            return None
-        channel = <Channel>self.channels[slot]
-        if channel is None or channel.generation != generation or not channel.is_open:
-            return None
-        return channel
 
     cdef void clear_slots(self) noexcept nogil:
         """Empty the computed values but for those that every message may use."""
@@ -271,5 +229,5 @@ cdef class State:
         memcpy(place, frame, size)
         if channel.depart(size, <uint64_t>position, outcome, self.calendar.now_ns) != 0:
             return -1
-        self.wake(channel)
+        self.channels.wake(channel)
         return 0

@@ -1,7 +1,7 @@
 """The state machine's door: bytes, connections and the time go in; channels with output come out. No sockets here.
 
 The daemon's I/O layer and the simulator both drive this class: they move the calendar, hand in what arrived, call
-``tick`` now and then, and carry away the output of the channels in ``state.dirty``.
+``tick`` now and then, and carry away the output of the channels in ``state.channels.dirty``.
 """
 
 cimport cython
@@ -68,7 +68,7 @@ cdef class Engine:
         cdef uint32_t outcome
         if not channel.is_open:
             return
-        self.state.delist(channel)
+        self.state.channels.delist(channel)
         channel.stream.clear()
         while True:
             outcome = channel.next_undelivered()
@@ -221,10 +221,10 @@ cdef class Engine:
         cdef Py_ssize_t end = self._next_slot + SWEEP_SLICE
         cdef object channel
         while self._next_slot < end:
-            if self._next_slot >= len(self.state.channels):
+            if self._next_slot >= len(self.state.channels.by_slot):
                 self._next_slot = 0
                 return
-            channel = self.state.channels[self._next_slot]
+            channel = self.state.channels.by_slot[self._next_slot]
             self._next_slot += 1
             if channel is None:
                 continue
@@ -347,14 +347,14 @@ cdef class Engine:
 
     def abandon_untold(self):
         """Give up terminals that leave answers unread: approvals among these are reversed."""
-        for channel in list(self.state.channels):
+        for channel in list(self.state.channels.by_slot):
             if isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes:
                 (<Channel>channel).hang_up("draining")
         self.state.deliver_notes()
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
-        for channel in list(self.state.channels):
+        for channel in list(self.state.channels.by_slot):
             if isinstance(channel, LinkChannel):
                 sign_off_link(self.state, <LinkChannel>channel)
         self.state.deliver_notes()

@@ -321,7 +321,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     if transaction.state == TRANSACTION_REVERSAL:
         postpone(state, link, number)
         return
-    carrier = <LinkChannel>state.channel_at(transaction.carrier_slot, transaction.carrier_generation)
+    carrier = <LinkChannel>state.channels.at(transaction.carrier_slot, transaction.carrier_generation)
     if carrier is not None and carrier.withdraw(transaction.departure):
         finish(state, number, REASON_ISSUER_UNAVAILABLE, NULL, 0, NULL)
         link.free_stan(transaction.stan)

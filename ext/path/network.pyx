@@ -218,7 +218,7 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
 
 cdef void handle_network_timeout(State state, Link link, uint32_t number) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
-    cdef LinkChannel channel = <LinkChannel>state.channel_at(transaction.carrier_slot, transaction.carrier_generation)
+    cdef LinkChannel channel = <LinkChannel>state.channels.at(transaction.carrier_slot, transaction.carrier_generation)
     cdef int kind = transaction.kind
     link.free_stan(transaction.stan)
     state.transactions.close(number)

@@ -78,13 +78,13 @@ cdef void ask_again(State state, uint32_t number) noexcept:
 
 cdef void stop_waiting(State state, uint32_t number) noexcept:
     cdef const Transaction *transaction = state.transactions.at(number)
-    cdef TerminalChannel channel = <TerminalChannel>state.channel_at(transaction.origin_slot,
-                                                                     transaction.origin_generation)
+    cdef TerminalChannel channel = <TerminalChannel>state.channels.at(transaction.origin_slot,
+                                                                      transaction.origin_generation)
     state.transactions.remove(state.inquiries.waiting, number)
     state.inquiries.let_go(transaction.terminal)
     if channel is not None:
         channel.in_flight -= 1
-        state.wake(channel)
+        state.channels.wake(channel)
 
 
 # --- handed over ------------------------------------------------------------------------------------------------------

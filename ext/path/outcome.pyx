@@ -243,10 +243,10 @@ cdef void _reverse(State state, Link link, const Transaction *transaction, Endin
 cdef TerminalChannel _let_read_on(State state, const Transaction *transaction):
     """The connection that waits for the answer, which may now have another request in flight; None when it is gone."""
     cdef TerminalChannel channel
-    channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
+    channel = <TerminalChannel>state.channels.at(transaction.origin_slot, transaction.origin_generation)
     if channel is not None:
         channel.in_flight -= 1
-        state.wake(channel)
+        state.channels.wake(channel)
     return channel
 
 

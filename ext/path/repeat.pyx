@@ -49,12 +49,12 @@ cdef bint _suits(State state, const Outcome *entry, Listener listener) noexcept:
 cdef void _join(State state, TerminalChannel channel, Transaction *transaction) noexcept:
     """The request is in flight: its newest connection gets the one answer."""
     cdef Listener listener = channel.listener
-    cdef TerminalChannel earlier = <TerminalChannel>state.channel_at(transaction.origin_slot,
-                                                                     transaction.origin_generation)
+    cdef TerminalChannel earlier = <TerminalChannel>state.channels.at(transaction.origin_slot,
+                                                                      transaction.origin_generation)
     stats_add(state.meters.stats, state.meters.listener[listener.number].joined, 1)
     if earlier is not None:
         earlier.in_flight -= 1
-        state.wake(earlier)               # it may have as many requests in flight as it may: now it can read on
+        state.channels.wake(earlier)      # it may have as many requests in flight as it may: now it can read on
     channel.in_flight += 1
     transaction.listener = listener.number
     transaction.origin_slot = channel.slot

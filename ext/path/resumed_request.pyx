@@ -20,7 +20,7 @@ cdef void resume_request(State state, uint32_t number, Original original, bint i
     if original is not None and state.inquiries.is_outdated(transaction.position, original):
         ask_again(state, number)
         return
-    channel = <TerminalChannel>state.channel_at(transaction.origin_slot, transaction.origin_generation)
+    channel = <TerminalChannel>state.channels.at(transaction.origin_slot, transaction.origin_generation)
     stop_waiting(state, number)
     if channel is None or not state.journal.accepts():
         # Nobody was asked, and its terminal is told nothing: if it comes again it is new.

@@ -17,6 +17,7 @@ from switch.dialect import Dialect
 from switch.dialect.composers import LinkComposers, ListenerComposers, PairComposers
 from switch.dialect.reasons import REASONS
 from switch.keys import KeySource
+from switch.machine.channel_table import ChannelTable
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.journal_interface import Journal, JournalOff
 from switch.machine.link import Link
@@ -93,6 +94,7 @@ def build_engine(
                 [(section.name, _codes(dialect)) for section, dialect in zip(config.listeners, terminals, strict=True)],
                 [section.name for section in config.links],
             ),
+            channels=ChannelTable(),
             listeners=listeners,
             links=links,
             transactions=TransactionTable(limits.transactions_in_flight_max),

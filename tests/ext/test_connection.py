@@ -311,7 +311,7 @@ def test_connection_that_is_refused_at_the_door_is_closed(world, wire):
     wire.until(lambda: lost)
     assert lost == [(False, "not you")]
     assert peer.is_closed()
-    assert world.engine.state.open_channels == 0
+    assert world.engine.state.channels.open_count == 0
 
 
 def test_mistake_in_one_connection_harms_no_other(world, wire):
@@ -372,5 +372,5 @@ def test_all_are_closed_when_the_reactor_stops(world, wire):
     wire.turn()
     wire.reactor.stop()
     assert terminal.lost == issuer.lost == ["the switch ends"]
-    assert world.engine.state.open_channels == 0
+    assert world.engine.state.channels.open_count == 0
     wire.reactor.start()

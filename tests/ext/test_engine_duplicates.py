@@ -70,10 +70,10 @@ def test_connection_that_was_full_reads_on_when_another_joins(make_world):
     request, next_one = purchase(world), purchase(world)
     first.feed(first.frame(first.encode(request)) + first.frame(first.encode(next_one)))
     asked = issuer.read_one()
-    world.engine.state.dirty.clear()
+    world.engine.state.channels.dirty.clear()
     assert first.read() == []
     second.send(request)
-    assert first.channel in world.engine.state.dirty
+    assert first.channel in world.engine.state.channels.dirty
     first.feed(b"")
     assert int(issuer.read_one()["11"]) == int(asked["11"]) % 999_999 + 1
 

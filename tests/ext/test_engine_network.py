@@ -390,7 +390,7 @@ def test_silent_connections_are_closed(make_world):
 def test_ten_thousand_connections_that_say_nothing(make_world):
     world = make_world(listeners=[listener("iso", "iso87-ascii", idle_timeout_ms=5_000)])
     lines = [world.terminal() for _ in range(10_000)]
-    assert world.engine.state.open_channels == 10_000
+    assert world.engine.state.channels.open_count == 10_000
     world.advance(6.5, step=0.05)
     assert all(line.hung_up == "idle" for line in lines)
 

@@ -501,7 +501,7 @@ class World:
         assert [one.in_flight for one in state.links] == [0] * len(state.links)
         assert [one.connections.open_count for one in state.links] == [0] * len(state.links)
         assert [one.connections for one in state.listeners] == [0] * len(state.listeners)
-        assert state.open_channels == 0
+        assert state.channels.open_count == 0
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------

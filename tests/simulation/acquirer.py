@@ -405,7 +405,7 @@ class Acquirer:
 
     def flush(self) -> None:
         """Write what may leave, close what is to be closed, go on with what had to wait."""
-        dirty = self.engine.state.dirty
+        dirty = self.engine.state.channels.dirty
         while dirty or self.touched:
             sockets = [channel.owner for channel in dirty] + list(self.touched)
             dirty.clear()
