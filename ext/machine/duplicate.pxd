@@ -25,7 +25,7 @@ cdef struct Outcome:
     int64_t finished_ns
     int64_t position          # in the journal, of its OUTCOME or what was stored with it: a repeat waits for it too
     int64_t intent            # position of its INTENT or ADVICE in the journal; 0: there is none
-    int64_t asked_ns          # when risk control counted it and an issuer was asked; 0: nothing is counted
+    int64_t asked_ns          # when its limits counted it, and an issuer was asked; 0: nothing is counted
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: it has none
     int64_t refers_to         # position of the INTENT or ADVICE of its original; 0: it refers to none that is known
     int64_t amount_minor

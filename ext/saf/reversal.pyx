@@ -219,7 +219,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
         link = <Link>state.links[entry.link]
         order = _order_of_outcome(state, outcome, cause)
         position = reverse(state, link, &order)
-        if position != POSITION_FAILED and entry.stood_in and link.stand_in is not None:
+        if position != POSITION_FAILED and entry.stood_in and entry.asked_ns and link.stand_in is not None:
             link.stand_in.uncount(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, entry.asked_ns)
     if position == POSITION_FAILED:
         return position                   # it stands as it was: whoever asks for its reversal again may get it

@@ -153,6 +153,24 @@ def test_limits_hold_over_a_restart():
     assert after.count("stand_in_outstanding", link="bank-a") == 0
 
 
+def test_what_a_restart_has_not_counted_is_not_given_back():
+    """Its issuer had taken note of it; what is still owed for the same card counts as before."""
+    world = JournalWorld(**two_links())
+    terminal = world.terminal()
+    known, owed = purchase(world, f4="000000010000"), purchase(world, f4="000000020000")
+    assert [terminal.ask(one)["39"] for one in (known, owed)] == ["00", "00"]
+    issuer = world.issuer()
+    first, second = issuer.read()
+    issuer.answer(first)
+    issuer.answer(second, "96")
+    world.sync()
+    after = world.killed(**two_links())
+    terminal = after.terminal()
+    assert terminal.ask(reversal(after, known, f11="000990"))["39"] == "00"
+    assert terminal.ask(purchase(after, f11="000901", f4="000000010001"))["39"] == "91"
+    assert terminal.ask(purchase(after, f11="000902", f4="000000010000"))["39"] == "00"
+
+
 @pytest.mark.parametrize("make", [purchase, advice])
 def test_cancelled_stays_cancelled(make):
     world = JournalWorld(**two_links())
