@@ -93,7 +93,7 @@ cdef class LateAnswers:
         intent = self._intent(reversal.original)
         if intent != NULL:
             intent.owed = 0
-            intent.is_settled |= is_settled
+            intent.is_settled = is_settled
 
     cdef void take(self, const Record *record, KeptRecord *owed) noexcept:
         cdef KeptRecord *intent = self._intent(record.late.intent)

@@ -6,6 +6,7 @@ from switch.machine.journal_interface cimport Journal
 
 cdef class MemoryJournal(Journal):
     cdef readonly list told                   # positions whose answers have left
+    cdef bint _fails                          # nothing can be written
     cdef readonly list records                # (what, details) in order; a record's position is its place, from 1
 
     cdef int64_t _note(self, str what, dict details) noexcept

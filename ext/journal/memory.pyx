@@ -17,6 +17,7 @@ cdef class MemoryJournal(Journal):
     """Keeps every record as (what, details); the position of a record is its place in the list, counted from 1.
 
     ``sync`` makes what was written durable, as the disk of a real journal does; ``fail`` lets every later record fail.
+    A real one may fail at any moment, for it is written by a thread of its own.
     """
 
     def __init__(self):
@@ -32,15 +33,17 @@ cdef class MemoryJournal(Journal):
         """Make the records up to a position durable; all of them without one."""
         self.durable = len(self.records) if position < 0 else position
 
-    def fail(self):
-        """From here on nothing can be written."""
-        self.failed = True
+    def fail(self, *, noticed=True):
+        """From here on nothing can be written; when that is not ``noticed``, it shows by the next record."""
+        self._fails = True
+        self.failed = noticed
 
     cdef int64_t newest(self) noexcept:
         return len(self.records)
 
     cdef int64_t _note(self, str what, dict details) noexcept:
-        if self.failed:
+        if self._fails:
+            self.failed = True
             return POSITION_FAILED
         self.records.append((what, details))
         return len(self.records)

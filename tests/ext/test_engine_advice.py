@@ -7,6 +7,7 @@ import pytest
 from switch.tables.risk import Risk
 from switch.tables.risk_rules import kinds_mask
 from switch.tables.time_windows import WindowTable
+from tests.ext.numbers import NO_CEILING, spend_numbers
 from tests.ext.world import CARD, OTHER_MERCHANT, VISA, change, link, listener, purchase, reversal
 
 
@@ -237,6 +238,18 @@ def test_store_that_is_full_refuses_what_may_come_again(make_world):
     for told in issuer.read():
         issuer.answer(told)
     assert terminal.ask(change(requests[2], t="0221"))["39"] == "00"
+
+
+def test_advice_that_finds_no_number_may_come_again(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    taken = advice(world)
+    spend_numbers(world)
+    assert terminal.ask(taken)["39"] == "91"
+    world.engine.state.numbering.ceiling = NO_CEILING
+    world.advance(1)
+    assert terminal.ask(change(taken, t="0221"))["39"] == "00"
+    world.tick()
+    assert issuer.read_one()["t"] == "0220"
 
 
 def test_journal_that_fails_refuses(world):

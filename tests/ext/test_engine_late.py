@@ -40,6 +40,22 @@ def test_approval_after_a_reversal_that_was_not_found_is_reversed(world):
     assert terminal.read() == []
 
 
+def test_reversal_is_of_the_request_that_it_takes_back_alone(world):
+    """What timed out behind it is not reversed, and has no part in that."""
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    terminal.send(purchase(world, f3="310000", f4=None))
+    asked, inquired = issuer.read()
+    world.advance(15.1)
+    assert [one["39"] for one in terminal.read()] == ["68", "68"]
+    issuer.answer(issuer.read_one(), "25")
+    issuer.answer(inquired)
+    assert world.engine.owed == 0
+    issuer.answer(asked)
+    assert world.engine.owed == 1
+    assert issuer.read_one()["90"][4:10] == asked["11"]
+
+
 MORE = "000000009999"
 
 

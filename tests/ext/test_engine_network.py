@@ -211,6 +211,7 @@ def test_an_answer_ends_the_row_of_time_outs(make_world):
             issuer.answer(one)
         terminal.read()
         assert world.link("bank-a").connections.state_name == "up"
+    assert world.told("link_suspended") == []
 
 
 # --- what issuers send ------------------------------------------------------------------------------------------------

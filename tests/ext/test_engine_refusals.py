@@ -184,6 +184,16 @@ def test_answers_of_terminals_are_no_requests(world):
     assert world.count("unexpected_messages_total", listener="iso") == 1
 
 
+def test_refusal_that_cannot_be_written_down_is_not_told(world):
+    """Nor does it stand in the way of what is: what is queued behind it could never leave."""
+    terminal = world.terminal()
+    world.journal.fail(noticed=False)
+    terminal.send(purchase(world))
+    assert world.journal.failed
+    assert terminal.read() == []
+    assert terminal.channel.waiting_bytes == 0
+
+
 # --- what cannot be read ----------------------------------------------------------------------------------------------
 
 
@@ -200,6 +210,21 @@ def test_format_error_where_type_and_number_can_be_read(world):
     assert world.count("format_errors_total", listener="iso") == 2
     assert terminal.hung_up is None
     assert world.told("format_error")[0]["field"] == 49
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_who_is_not_known_gets_no_answer_in_the_name_of_the_one_before(world, is_cut):
+    """Neither who is a stranger here, nor whose message ends before it says who it is."""
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    issuer.answer(issuer.read_one())
+    assert terminal.is_sealed(terminal.read_one())
+    request = purchase(world, f41="99999999")
+    message = terminal.encode(request)
+    terminal.feed(terminal.frame(message[: message.index(b"99999999")] if is_cut else message))
+    answer = terminal.read_one()
+    assert (answer["39"], answer["11"]) == ("30" if is_cut else "58", request["11"])
+    assert not {"64", "128"} & answer.keys()
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,13 @@ def test_reversed_approvals_do_not_count(limited, by):
     issuer.answer(issuer.read_one())
     approve(limited, terminal, issuer)
     assert terminal.ask(purchase(limited))["39"] == "61"
+
+
+@pytest.mark.parametrize(("changes", "code"), [({"f4": "000000000000"}, "13"), ({}, "61")])
+def test_what_is_refused_gives_nothing_back(limited, changes, code):
+    """Neither what was counted for the request before it, nor what was not counted for itself."""
+    terminal, issuer = limited.terminal(), limited.issuer()
+    for _ in range(3):
+        approve(limited, terminal, issuer)
+    assert terminal.ask(purchase(limited, **changes))["39"] == code
+    assert terminal.ask(purchase(limited))["39"] == "61"

@@ -6,7 +6,7 @@ import pytest
 
 from switch.saf.owed_entries import NotOwed, close_entry, list_entries
 from tests.ext.journal_world import records_of
-from tests.ext.seeking_world import approve, bought, sold, stood_in, taking_back, world_of, world_of_parts
+from tests.ext.seeking_world import approve, bought, names, sold, stood_in, taking_back, world_of, world_of_parts
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import change, link
 
@@ -136,6 +136,17 @@ def test_of_two_that_are_alike_in_all_that_is_said_the_newer_one_is_meant(later_
     world.tick()
     sent = bank.read_one()
     assert (sent["37"], sent["61"][6:12]) == (newer["37"], newer["11"])
+
+
+@pytest.mark.parametrize("later_s", [1, LATER_S])
+def test_of_two_that_one_reversal_names_the_newer_one_is_taken_back(later_s):
+    """One STAN and one moment, but by the terminal's clock two payments."""
+    world, terminal, bank, request, _, _ = sold()
+    newer, _ = approve(world, terminal, bank, change(request, f12="160001"))
+    terminal = world.later(later_s)
+    assert terminal.ask(taking_back(world, request, f12="160002"))["39"] == "00"
+    world.tick()
+    assert names(bank.read_one(), newer, "iso87-ascii")
 
 
 def test_of_a_void_that_bears_the_number_of_its_sale_the_void_is_taken_back():

@@ -151,6 +151,18 @@ def test_reference_number_tells_payments_of_one_stan_and_moment_apart(which):
     assert (sent["90"][4:10], sent["38"]) == (meant[0]["11"], ("A1B2C3", "Z9Y8X7")[which])
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_reversal_takes_back_the_one_that_its_reference_number_names(which):
+    """A payment that the duplicate window has forgotten, or another one that has its place and its name there."""
+    world, _, bank, request, asked, told = started()
+    terminal = world.later(LATER_S)
+    payments = [(asked, told), approve(world, terminal, bank, request)]
+    reversal = taking_back(world, request, named=False, f11="000950", f37=payments[which][1]["37"])
+    assert terminal.ask(reversal)["39"] == "00"
+    assert stans_taken_back(world, bank) == [payments[which][0]["11"]]
+    assert terminal.ask(request)["39"] == ("00", "68")[which]
+
+
 @pytest.mark.parametrize(("stands", "code"), [("000000005000", "13"), ("000000000000", "00")])
 @pytest.mark.parametrize("spoken", ["iso87-ascii", "iso87-binary"])
 def test_reversal_of_a_part_is_not_taken_for_one_of_the_whole(spoken, stands, code):

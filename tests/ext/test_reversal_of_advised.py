@@ -76,3 +76,24 @@ def test_without_a_journal_the_only_one_that_is_alike_is_meant(payments, left):
     terminal = world.terminal("pos")
     assert terminal.ask(taking_back(world, change(request, f60=f"22{payments:06d}{request['60'][8:]}")))["39"] == "00"
     assert owed(world) == left
+
+
+def test_without_a_journal_what_was_taken_back_before_is_not_meant():
+    """What is only alike may be another payment: its issuer is asked in the terminal's words."""
+    world = World(
+        listeners=[listener("pos", "cup")],
+        links=[link("bank-a", "cup", stand_in=RULE)],
+        routes=["6,,,,,,bank-a:1"],
+        limits={"duplicate_window_seconds": 20},
+    )
+    request = bought(world)
+    assert world.terminal("pos").ask(request)["39"] == "00"
+    bank = world.issuer()
+    bank.read_one()
+    bank.close()
+    world.advance(60, step=1)
+    terminal = world.terminal("pos")
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    assert owed(world) == ["advice", "reversal"]
+    assert terminal.ask(taking_back(world, of_next_batch(request)))["39"] == "00"
+    assert owed(world) == ["advice", "reversal", "reversal"]

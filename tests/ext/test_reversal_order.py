@@ -12,7 +12,7 @@ from switch.saf.owed_entries import close_entry, list_entries, retry_entry
 from tests.ext.journal_world import records_of
 from tests.ext.seeking_world import approve, bought, names, sold, taking_back, world_of
 from tests.ext.test_journal_told import rewritten
-from tests.ext.test_originals_referred import ask, completing, referring
+from tests.ext.test_originals_referred import LATER_S, ask, completing, referring
 from tests.ext.test_originals_taken_back import RESTARTS, restarted
 from tests.ext.world import ONE_ROUTE, World, link, listener
 
@@ -128,6 +128,33 @@ def test_attempt_that_is_lost_is_waited_for():
     world.advance(5)
     assert bank.read() == [], "whether the issuer has got it nobody knows"
     bank.answer(lost)
+    assert is_sent_next(world, bank, asked)
+
+
+@pytest.mark.parametrize("how", ["forgotten", "cut off"])
+def test_order_is_kept_when_memory_does_not_know_the_void(how):
+    """The duplicate window has forgotten it when it is taken back, or a crash has cut it off."""
+    world, terminal, bank, request, asked, told = sold()
+    void = referring(world, "void", request, told)
+    if how == "forgotten":
+        approve(world, terminal, bank, void)
+        terminal = world.later(LATER_S)
+        assert terminal.ask(taking_back(world, void))["39"] == "00"
+        world.tick()
+    else:
+        ask(world, terminal, void)
+        bank.read_one()
+        world, terminal, bank = restarted(world, terminal, bank, "kill")
+    first = bank.read_one()
+    bank.answer(first, "96")
+    ask(world, terminal, taking_back(world, request))
+    assert terminal.read_one()["39"] == "00"
+    world.advance(PATIENT_S)
+    assert bank.read() == []
+    assert states(world)[asked["37"]] == BEHIND
+    again = next_sent(world, bank)
+    assert again["37"] == first["37"]
+    bank.answer(again)
     assert is_sent_next(world, bank, asked)
 
 
