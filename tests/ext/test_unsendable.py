@@ -40,7 +40,7 @@ def test_it_is_told_once_counted_and_listed_with_its_field(changed):
     assert issuer.read() == []
     told = changed.told("reversal_not_composable")
     assert [(one["link"], one["field"]) for one in told] == [("bank-a", "t")]
-    assert (entry(changed)["state"], entry(changed)["fault"]) == ("not composable", "field t")
+    assert (entry(changed)["state"], entry(changed)["fault"]) == ("not composable", "MTI")
     assert [unsendable for *_, unsendable in note_overdue(changed.engine.state)] == [1]
     issuer.close()
     assert entry(changed)["state"] == "not composable"
@@ -61,7 +61,7 @@ def test_it_is_sent_when_the_dialect_is_back(changed):
 
 def test_the_journal_alone_says_so_in_the_list_and_in_trace(changed):
     records, _ = records_of(changed.memory)
-    for world, fault in ((changed, "field t"), (changed.killed(**links("iso87-binary")), None)):
+    for world, fault in ((changed, "MTI"), (changed.killed(**links("iso87-binary")), None)):
         opener = Opener(world.config)
         story = Story(records)
         (owed,) = story.reversals
@@ -69,6 +69,4 @@ def test_the_journal_alone_says_so_in_the_list_and_in_trace(changed):
         assert owed.fault == fault
         judged = verdict(story, str, "68")
         assert judged.code == "reversal_under_way"
-        assert ("cannot be sent: field t cannot be written in the dialect of link bank-a" in judged.words) == bool(
-            fault
-        )
+        assert ("cannot be sent: MTI cannot be written in the dialect of link bank-a" in judged.words) == bool(fault)
