@@ -13,7 +13,7 @@ cdef enum:
     SHARE_LEAST = 2           # places that a terminal may hold, however few are free
     BRIEF_SPARE = 1           # for what is refused while all brief ones are in flight
     EXPIRED_A_CALL = 4096     # outcomes that one call forgets, at most: no message waits for it
-    STORED_SPARE_BYTES = 1 << 18      # stored bytes end before the ring does, by less than one outcome's
+    STORED_SPARE_BYTES = 1 << 18      # above two messages, of which so many bytes may stay empty before the ring's end
 
 
 cdef inline uint32_t places_for(uint64_t size) noexcept nogil:
@@ -214,12 +214,7 @@ cdef class DuplicateWindow:
 
     cdef bint has_room(self, OutcomeHandle number, uint64_t size) noexcept nogil:
         """Whether so many bytes can be stored with an outcome that was opened."""
-        cdef uint64_t places = places_for(size)
-        cdef uint64_t end
-        if places > self._entries[number].places and places - self._entries[number].places > self.room - self.held:
-            return False
-        end = self._start_of(size) + size
-        return self._kept.count == 0 or end - self._entries[self._kept.head].stored_at <= self._stored_room
+        return places_for(size) <= self._entries[number].places + self.room - self.held
 
     cdef int finish(self, OutcomeHandle number, const uint8_t *answer, uint32_t answer_size,
                     const uint8_t *sent, uint32_t sent_size, int64_t now_ns) noexcept nogil:
@@ -233,6 +228,10 @@ cdef class DuplicateWindow:
             return -1
         cdef uint64_t start = self._start_of(size)
         cdef uint64_t offset = start % self._stored_room
+        # All bytes fit into the places that are held, and what stays empty before the ring's end into the spare ones.
+        ensure(self._kept.count == 0
+               or start + size - self._entries[self._kept.head].stored_at <= self._stored_room,
+               b"stored bytes end before those of the oldest outcome")
         memcpy(self._stored + offset, answer, answer_size)
         if sent_size:
             memcpy(self._stored + offset + answer_size, sent, sent_size)
