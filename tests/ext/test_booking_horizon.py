@@ -61,6 +61,23 @@ def test_not_found_ends_a_reversal_only_behind_the_horizon(world):
     assert world.count("reversals_acknowledged_total", link="bank-a") == 1
 
 
+def test_not_found_counts_by_when_its_attempt_left(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    issuer.read_one()
+    issuer.close()
+    while not world.engine.owed:
+        world.advance(0.25)
+    world.advance(HORIZON_S - 0.001, step=HORIZON_S)
+    issuer = world.issuer()
+    attempt = issuer.read_one()
+    world.advance(0.002)
+    issuer.answer(attempt, "25")
+    assert world.engine.owed == 1, "what it has not found may have been booked since"
+    issuer.answer(next_attempt(world, issuer), "25")
+    assert world.engine.owed == 0
+
+
 @pytest.mark.parametrize("later_s", [70, 600, 1_700])
 def test_what_is_booked_after_it_was_not_found_is_taken_back(world, later_s):
     """The approval may come long after anybody waits for it, or never: the reversal goes out again all the same."""
@@ -168,6 +185,21 @@ class TestStans:
         terminal.send(purchase(world, f11="000777"))
         world.sync()
         assert int(issuer.read_one()["11"]) == int(asked["11"]) + 2, "the next one is the reversal's own"
+
+    def test_of_an_advice_is_held_over_a_restart(self):
+        world = JournalWorld()
+        terminal, issuer = world.terminal("iso"), world.issuer()
+        assert terminal.ask(purchase(world, t="0220", f38="654321"))["39"] == "00"
+        world.tick()
+        told = issuer.read_one()
+        world.sync()
+        world = world.killed()
+        terminal, issuer = world.terminal("iso"), world.issuer()
+        issuer.answer(issuer.read_one(), "96")
+        world.skip_to_stan(int(told["11"]))
+        terminal.send(purchase(world, f11="000777"))
+        world.sync()
+        assert int(issuer.read_one()["11"]) == int(told["11"]) + 1
 
 
 def test_promised_of_an_approval_it_is_kept_until_an_operator_closes_it():

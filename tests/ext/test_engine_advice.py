@@ -17,8 +17,8 @@ def advice(world, name="iso", **changes):
     return purchase(world, name, **({"t": "0220"} | extra | changes))
 
 
-def one_link(**changes):
-    return {"links": [link("bank-a", "iso87-ascii", **changes)], "routes": ["6,,,,,,bank-a:1"]}
+def one_link(dialect="iso87-ascii", **changes):
+    return {"links": [link("bank-a", dialect, **changes)], "routes": ["6,,,,,,bank-a:1"]}
 
 
 @pytest.mark.parametrize("name", ["iso", "cup"])
@@ -165,6 +165,22 @@ def test_issuer_that_could_not_take_note_is_asked_again(world, code):
     assert world.engine.owed == 1
     world.advance(12)
     issuer.answer(issuer.read_one(), "94")
+    assert world.engine.owed == 0
+    assert world.count("advices_declined_total") == 0
+
+
+def test_issuer_that_found_its_mac_wrong_has_taken_no_note(make_world):
+    world = make_world(**one_link(dialect="cup"))
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.ask(advice(world))
+    world.tick()
+    told = issuer.read_one()
+    issuer.answer(told, "A0")
+    assert world.engine.owed == 1
+    world.advance(12)
+    again = issuer.read_one()
+    assert (again["t"], again["11"]) == ("0221", told["11"])
+    issuer.answer(again)
     assert world.engine.owed == 0
     assert world.count("advices_declined_total") == 0
 

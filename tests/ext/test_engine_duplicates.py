@@ -184,6 +184,25 @@ def test_approval_that_cannot_be_kept_is_not_told(make_world, tmp_path):
     assert terminal.read_one()["39"] == "00"
 
 
+def test_approval_that_is_kept_without_its_request_is_not_told(make_world, tmp_path):
+    """There is room for the answer, but not for what its reversal is made of."""
+    world = make_world(
+        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
+    )
+    terminal, issuer = world.terminal(), world.issuer()
+    request = purchase(world)
+    terminal.send(request)
+    asked = issuer.read_one()
+    issuer.answer(asked, f62="I" * 999, f63="J" * 300)
+    assert terminal.read_one()["39"] == "96"
+    world.tick()
+    taken_back = issuer.read_one()
+    assert (taken_back["t"], taken_back["37"]) == ("0420", asked["37"])
+    assert terminal.ask(reversal(world, request))["39"] == "00"
+    world.tick()
+    assert issuer.read() == []
+
+
 def test_repeat_that_was_told_is_not_reversed_with_the_first(world):
     world.syncs = False
     first, second, issuer = world.terminal(), world.terminal(), world.issuer()

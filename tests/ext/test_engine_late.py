@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.world import LINKS_AT_ONCE, link, purchase
+from tests.ext.world import AT_ONCE, LINKS_AT_ONCE, ONE_ROUTE, link, purchase
 
 
 @pytest.fixture
@@ -182,3 +182,24 @@ def test_late_answers_of_one_link_leave_room_for_the_others(make_world):
     assert terminal.read_one()["39"] == "00"
     quick.close()
     slow.close()
+
+
+def test_late_answers_that_matter_are_waited_for_beyond_the_limit(make_world):
+    """All of these time out at once, and one in four transactions may wait for a late answer."""
+    world = make_world(
+        limits={"transactions_in_flight_max": 16},
+        links=[link("bank-a", "iso87-ascii", timeouts_to_unhealthy=1000, reversal=AT_ONCE)],
+        routes=ONE_ROUTE,
+    )
+    terminal, issuer = world.terminal(), world.issuer()
+    for _ in range(5):
+        terminal.send(purchase(world))
+    oldest, *_ = issuer.read()
+    world.advance(15.1)
+    assert [one["39"] for one in terminal.read()] == ["68"] * 5
+    for taken_back in issuer.read():
+        issuer.answer(taken_back, "25" if taken_back["37"] == oldest["37"] else "00")
+    assert world.engine.owed == 0
+    issuer.answer(oldest)
+    again = issuer.read_one()
+    assert (again["t"], again["37"]) == ("0420", oldest["37"])

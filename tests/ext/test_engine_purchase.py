@@ -92,6 +92,24 @@ def test_what_the_issuer_declines_is_told_with_its_code(world, code):
     assert world.engine.owed == 0
 
 
+def test_approval_that_cannot_be_written_for_its_terminal_is_taken_back(make_world, tmp_path):
+    """Not even in the switch's own words is it told that it was approved."""
+    path = tmp_path / "short.toml"
+    path.write_text('extends = "iso87-ascii"\n[fields]\n44 = {format = "n..25"}\n')
+    world = make_world(listeners=[listener("iso", str(path))], links=[link("bank-a", "iso87-ascii")], routes=ONE_ROUTE)
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world))
+    asked = issuer.read_one()
+    issuer.answer(asked, f44="SEVENTY")
+    assert terminal.read_one()["39"] == "96"
+    assert [details["field"] for details in world.told("answer_not_composable")] == [44]
+    world.tick()
+    taken_back = issuer.read_one()
+    assert (taken_back["t"], taken_back["37"], taken_back["38"]) == ("0420", asked["37"], "A1B2C3")
+    issuer.answer(taken_back)
+    assert world.engine.owed == 0
+
+
 def test_answers_in_any_order_go_to_their_own_requests(world):
     terminal, issuer = world.terminal(), world.issuer()
     requests = [purchase(world, f4=f"{amount:012}") for amount in range(100, 110)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ext.numbers import NO_CEILING, spend_numbers
 from tests.ext.world import CARD, World, change, link, listener, purchase, reversal
 
 OTHER_CARD = "6225000000000022"
@@ -136,6 +137,27 @@ def test_unknown_original_is_asked_of_the_next_issuer(make_world, code):
     world.tick()
     assert world.engine.owed == (code == "25")
     assert first.read() == second.read() == []
+
+
+def test_what_cannot_be_passed_on_just_now_is_passed_on_later(make_world):
+    """Its first issuer is asked again, until there is a number for the next one."""
+    world = two_issuers(make_world)
+    terminal, first = world.terminal(), world.issuer()
+    assert terminal.ask(reversal(world, purchase(world)))["39"] == "00"
+    world.tick()
+    spend_numbers(world)
+    asked = first.read_one()
+    first.answer(asked, "25")
+    assert world.engine.owed == 1
+    world.engine.state.numbering.ceiling = NO_CEILING
+    world.advance(12)
+    again = first.read_one()
+    assert (again["t"], again["37"]) == ("0421", asked["37"])
+    first.answer(again, "25")
+    second = world.issuer("bank-b")
+    world.tick()
+    second.answer(second.read_one())
+    assert world.engine.owed == 0
 
 
 def test_stored_answer_is_not_told_without_its_mac(make_world):

@@ -16,13 +16,16 @@ from tests.ext.world import LINKS_AT_ONCE, link, purchase
 PART = "000000000500"
 
 
-def timed_out(**changes):
-    """A purchase that nobody answered in time: its world, its issuer, what that was asked, and the reversal."""
+def timed_out(*, is_mismatched=False, **changes):
+    """A purchase that nobody answered in time, or not with what belongs to it: its world, its issuer, what that was
+    asked, and the reversal."""
     world = JournalWorld(**{"links": LINKS_AT_ONCE} | changes, begins=False)
     world.begin(SEGMENT_BYTES)
     terminal, issuer = world.terminal("iso"), world.issuer()
     terminal.send(purchase(world))
     asked = issuer.read_one()
+    if is_mismatched:
+        issuer.answer(asked, f41="10000007")
     world.advance(15.1)
     assert terminal.read_one()["39"] == "68"
     return world, issuer, asked, issuer.read_one()
@@ -33,8 +36,9 @@ def of_type(world, name):
     return [record for record in records_of(world.memory)[0] if record["type"] == name]
 
 
-def test_reversal_that_found_no_room_is_owed_by_the_next_start():
-    world, issuer, asked, taken_back = timed_out()
+@pytest.mark.parametrize(("is_mismatched", "cause"), [(False, "timeout"), (True, "mismatched_answer")])
+def test_reversal_that_found_no_room_is_owed_by_the_next_start(is_mismatched, cause):
+    world, issuer, asked, taken_back = timed_out(is_mismatched=is_mismatched)
     issuer.answer(taken_back, "25")
     spend_numbers(world)
     issuer.answer(asked)
@@ -45,7 +49,7 @@ def test_reversal_that_found_no_room_is_owed_by_the_next_start():
         sent = world.issuer().read_one()
         assert (sent["t"][:3], sent["37"], sent["38"]) == ("042", asked["37"], "A1B2C3")
         assert sent["90"][4:10] == asked["11"]
-    assert [record["cause"] for record in of_type(world, "REVERSAL")] == ["timeout", "late_approval"]
+    assert [record["cause"] for record in of_type(world, "REVERSAL")] == [cause, "late_approval"]
 
 
 def test_so_is_that_of_an_approval_of_more_than_was_asked():

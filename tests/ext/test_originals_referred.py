@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from switch.dialect.kinds import Kind
+from switch.tables.risk import Risk
+from switch.tables.time_windows import WindowTable
 from tests.ext.seeking_world import (
     DIALECTS,
     MOMENT,
@@ -14,6 +17,7 @@ from tests.ext.seeking_world import (
     sold,
     world_of,
 )
+from tests.ext.test_engine_risk import Limit
 from tests.ext.world import World, change, link, purchase
 
 LATER_S = 700  # than the duplicate window reaches
@@ -374,6 +378,28 @@ def test_look_ups_of_one_terminal_leave_turns_for_those_of_others():
     for one in wanted[1:]:
         world.engine.settle(one, None)
     assert len(world.engine.take_wanted()) == 1
+
+
+def test_request_that_was_looked_up_goes_on_by_the_route_of_its_own_currency():
+    world, terminal, bank, request, _, told = sold(routes=["6,,,156,,,bank-a:1"])
+    world.is_sought = False
+    terminal.send(referring(world, "refund", request, told))
+    assert terminal.ask(bought(world, f49="840"))["39"] == "15"
+    world.is_sought = True
+    world.tick()
+    assert bank.read_one()["49"] == "156"
+
+
+def test_request_that_was_looked_up_is_held_against_the_limits_of_its_own_currency():
+    limit = Limit(kinds=1 << Kind.REFUND, amount_max=None, single_max=500)
+    world, terminal, bank, request, _, told = sold(risk=Risk.build(None, WindowTable(16), limits=[limit]))
+    world.is_sought = False
+    terminal.send(referring(world, "refund", request, told))
+    terminal.send(bought(world, f49="840"))
+    world.is_sought = True
+    world.tick()
+    assert [one["49"] for one in bank.read()] == ["840"]
+    assert terminal.read_one()["39"] == "61"
 
 
 def test_without_a_journal_memory_knows_originals():

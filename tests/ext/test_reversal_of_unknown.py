@@ -110,3 +110,18 @@ def test_memory_is_not_gone_through_for_each_reversal_that_comes():
     world.advance(2)
     assert [answer["39"] for line in terminals for answer in line.read()] == ["25"]
     world.settle()
+
+
+def test_what_was_overtaken_is_told_when_that_it_was_given_up_is_durable(world):
+    early, late = world.terminal("iso"), world.terminal("iso")
+    paid = purchase(world)
+    world.syncs = False
+    early.send(reversal(world, paid))
+    late.send(paid)
+    assert world.journal.records[0][0] == "outcome"
+    assert late.read() == []
+    world.journal.sync(1)
+    assert late.read_one()["39"] == "68"
+    assert early.read() == [], "its own OUTCOME comes later"
+    world.syncs = True
+    assert early.read_one()["39"] == "00"
