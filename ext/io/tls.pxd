@@ -14,6 +14,8 @@ cdef class TlsStream:
     cdef SSL *_session
     cdef BIO *_incoming                    # what the socket brought; the session's
     cdef BIO *_outgoing                    # what the socket shall take; the session's
+    cdef bint _has_heard                   # something was fed
+    cdef bint _begins_with_proxy_header    # and that is what a load balancer sends before a handshake
     cdef readonly bint has_ended           # the peer has said that it will send no more
 
     cdef int feed(self, const uint8_t *data, int size) except -1

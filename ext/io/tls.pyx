@@ -22,6 +22,9 @@ from switch.io.libssl cimport (
     X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, X509_free, X509_V_OK, X509_VERIFY_PARAM_set1_ip_asc,
     X509_verify_cert_error_string, i2d_X509,
 )
+from switch.wire.proxy_header cimport starts_proxy_header
+
+from switch.wire.proxy_header import UnexpectedProxyHeaderError
 
 VERSIONS = {"1.2": TLS1_2_VERSION, "1.3": TLS1_3_VERSION}
 
@@ -164,12 +167,18 @@ cdef class TlsStream:
 
     cdef int feed(self, const uint8_t *data, int size) except -1:
         """Take what the socket brought."""
+        if not self._has_heard:
+            self._has_heard = True
+            self._begins_with_proxy_header = starts_proxy_header(data, <size_t>size)
         if BIO_write(self._incoming, data, size) != size:
             raise MemoryError
         return 0
 
     cdef bint shake_hands(self) except -1:
-        """Go on with the handshake; whether it is done. Raises ``TlsError`` when it has failed."""
+        """Go on with the handshake; whether it is done. Raises ``TlsError`` when it has failed.
+
+        Raises ``UnexpectedProxyHeaderError`` when it has failed because a load balancer sends a header before it.
+        """
         cdef int result
         ERR_clear_error()
         result = SSL_do_handshake(self._session)
@@ -177,7 +186,7 @@ cdef class TlsStream:
             return True
         if SSL_get_error(self._session, result) == SSL_ERROR_WANT_READ:
             return False
-        raise self._failure()
+        raise UnexpectedProxyHeaderError() if self._begins_with_proxy_header else self._failure()
 
     cdef Py_ssize_t read(self, uint8_t *data, size_t room) except -1:
         """Decipher what was fed, as far as there is room; bytes written. Raises ``TlsError``."""

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel
+from switch.machine.note_queue cimport NOTE_PEER_BYTES
 from switch.wire.framing cimport Framing
 from switch.wire.scan cimport MessageIndex
 from switch.wire.translate cimport Composer
@@ -47,5 +48,6 @@ cdef class Listener:
 
 cdef class TerminalChannel(Channel):
     cdef readonly Listener listener
+    cdef uint8_t peer[NOTE_PEER_BYTES]        # IP address as text, NUL behind it; empty: not known
     cdef bint has_spoken                      # a whole frame has come
     cdef bytes certificate_name               # common name of the client's certificate; None without one

@@ -1,5 +1,6 @@
 """The terminal side: what a listener expects of those who speak to it, and one terminal connection."""
 
+from libc.string cimport memcpy, memset
 from switch.wire.framing cimport FrameStream
 from switch.wire.kept_copy cimport fill_fields
 
@@ -55,11 +56,17 @@ cdef class Listener:
 
 
 cdef class TerminalChannel(Channel):
-    """One terminal connection. ``bind`` fixes who may speak on it where certificates say so."""
+    """One terminal connection. ``called_from`` says whose, ``bind`` fixes who may speak where certificates say so."""
 
     def __init__(self, Listener listener):
         self.listener = listener
         self.stream = FrameStream(listener.framing)
+
+    def called_from(self, str address not None):
+        """The terminal's IP address, for what operators read."""
+        cdef bytes text = address.encode("ascii", "replace")[:NOTE_PEER_BYTES - 1]
+        memset(self.peer, 0, NOTE_PEER_BYTES)
+        memcpy(self.peer, <const char *>text, len(text))
 
     def bind(self, str certificate_name):
         """Only terminals whose registered certificate has this common name may speak here."""

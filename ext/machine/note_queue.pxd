@@ -8,6 +8,7 @@ cdef enum:
     NOTE_VALUES = 4
     NOTE_RRN_BYTES = 12
     NOTE_TEXT_BYTES = 24
+    NOTE_PEER_BYTES = 46          # of an IP address as text, with the NUL behind it
     NOTES_KEPT = 16               # of one event between two deliveries; the rest are only counted
 
 cdef enum NoteEvent:              # in the order of EVENTS
@@ -69,11 +70,13 @@ cdef struct Note:
     uint8_t rrn[NOTE_RRN_BYTES]
     bint has_fault
     Fault fault
+    uint8_t peer[NOTE_PEER_BYTES]  # address of the terminal whose frame brought it about; empty: of none
     uint8_t text[NOTE_TEXT_BYTES]  # texts of fixed sizes, one behind the other: EVENTS says which
 
 
 cdef class NoteQueue:
     cdef readonly object callback             # called with (event, details)
+    cdef const uint8_t *speaker               # address of the terminal whose frame is handled now; NULL: of none
     cdef list _links                          # names, by number
     cdef list _listeners
     cdef dict _dialects                       # names, by where and number

@@ -179,6 +179,10 @@ cdef class NoteQueue:
             memcpy(note.rrn, rrn, NOTE_RRN_BYTES)
         note.has_fault = False
         memset(note.text, 0, NOTE_TEXT_BYTES)
+        if self.speaker == NULL:
+            note.peer[0] = 0
+        else:
+            memcpy(note.peer, self.speaker, NOTE_PEER_BYTES)
         return note
 
     cdef bint is_empty(self) noexcept nogil:
@@ -224,6 +228,8 @@ cdef class NoteQueue:
         _, where, values, texts = EVENTS[note.event]
         if where is not NOWHERE:
             details[where] = (self._links if where == LINK else self._listeners)[note.place]
+        if note.peer[0]:
+            details["peer"] = (<const char *>note.peer).decode("ascii", "replace")
         if note.has_rrn:
             details["rrn"] = note.rrn[:NOTE_RRN_BYTES].decode("ascii", "replace")
         for name, shown in values:

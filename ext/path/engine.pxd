@@ -31,6 +31,7 @@ cdef class Engine:
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)
     cdef void _note_partial(self, Channel channel) noexcept
+    cdef bint _is_proxy_header(self, TerminalChannel channel) noexcept
     cdef void _refuse_frame(self, Channel channel, int status, const Frame *frame)
     cdef void _sweep(self)
     cdef void _sweep_terminal(self, TerminalChannel channel)

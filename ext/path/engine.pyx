@@ -26,7 +26,9 @@ from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 from switch.saf.delivery cimport send_due
 from switch.saf.reversal cimport reverse_unreversed, reverse_untold
 from switch.saf.room cimport has_saf_room
-from switch.wire.framing cimport FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, Frame
+from switch.wire.framing cimport (
+    FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, FRAME_PROXY_HEADER, Frame,
+)
 
 cdef enum:
     SWEEP_INTERVAL_NS = 250_000_000       # between two rounds in which the limits of all connections are looked at
@@ -145,7 +147,9 @@ cdef class Engine:
                 channel.partial_since_ns = 0
                 if terminal is not None:
                     terminal.has_spoken = True
+                    self.state.notes.speaker = terminal.peer
                     handle_request(self.state, terminal, &frame)
+                    self.state.notes.speaker = NULL
                 else:
                     handle_link_message(self.state, <LinkChannel>channel, &frame)
             elif status == FRAME_KEEP_ALIVE:
@@ -156,6 +160,9 @@ cdef class Engine:
                               self.state.meters.listener[terminal.listener.number].keep_alives, 1)
             elif status == FRAME_INCOMPLETE and channel.stream.end() == 0:
                 self._note_partial(channel)
+                if terminal is not None and self._is_proxy_header(terminal):
+                    frame.needed = frame.available = 0
+                    self._refuse_frame(channel, FRAME_PROXY_HEADER, &frame)
                 return PROGRESS_DONE
             else:
                 if status == FRAME_INCOMPLETE:                 # what there is of it could not be kept
@@ -171,11 +178,16 @@ cdef class Engine:
         elif channel.partial_since_ns == 0:
             channel.partial_since_ns = self.state.calendar.now_ns
 
+    cdef bint _is_proxy_header(self, TerminalChannel channel) noexcept:
+        """Whether what cannot be read is what a load balancer sends before the first message."""
+        return not channel.has_spoken and channel.stream.begins_with_proxy_header()
+
     cdef void _refuse_frame(self, Channel channel, int status, const Frame *frame):
         """The stream cannot be read further: there is no telling where the next message would begin."""
         cdef Meters meters = self.state.meters
         cdef Link link
         cdef Listener listener
+        cdef TerminalChannel terminal
         if isinstance(channel, LinkChannel):
             link = self.state.link_of(<LinkChannel>channel)
             stats_add(meters.stats, meters.link[link.number].frame_errors, 1)
@@ -183,10 +195,16 @@ cdef class Engine:
                             <int64_t>frame.available)
             hang_up_link(self.state, <LinkChannel>channel, "frame cannot be read")
         else:
-            listener = (<TerminalChannel>channel).listener
+            terminal = <TerminalChannel>channel
+            listener = terminal.listener
+            if self._is_proxy_header(terminal):
+                status = FRAME_PROXY_HEADER
             stats_add(meters.stats, meters.listener[listener.number].frame_errors, 1)
-            self.state.tell(NOTE_FRAME_ERROR, listener.number, status, frame.position, <int64_t>frame.needed,
+            self.state.notes.speaker = terminal.peer
+            self.state.tell(NOTE_FRAME_ERROR, listener.number, status,
+                            0 if status == FRAME_PROXY_HEADER else frame.position, <int64_t>frame.needed,
                             <int64_t>frame.available)
+            self.state.notes.speaker = NULL
             channel.hang_up("frame cannot be read")
 
     def tick(self):

@@ -16,6 +16,7 @@ cdef enum FrameStatus:
     FRAME_BAD_LENGTH = -3     # not digits, not BCD
     FRAME_BAD_HEADER = -4     # a literal header or trailer that is something else
     FRAME_NO_MEMORY = -5      # the tail of a chunk could not be kept: no memory, or above its limit
+    FRAME_PROXY_HEADER = -6   # no frame: what a load balancer sends before one (switch.wire.proxy_header)
 
 cdef struct Frame:
     const uint8_t *headers    # the fixed headers (TPDU and the like), as they came; borrowed
@@ -141,6 +142,9 @@ cdef class FrameStream:
 
     cdef uint32_t partial_size(self) noexcept nogil
     """Bytes kept after ``end()``: 0 when no frame is pending."""
+
+    cdef bint begins_with_proxy_header(self) noexcept nogil
+    """Whether what could not be given, or is kept after ``end()``, begins with the signature of a PROXY header."""
 
     cdef void clear(self) noexcept nogil
     """Forget everything, for a connection that is gone."""

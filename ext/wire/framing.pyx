@@ -12,8 +12,11 @@ from libc.string cimport memcpy, memmove
 
 from switch.base.live_counts cimport live
 from switch.wire.cursor cimport load_be16, load_be32
+from switch.wire.proxy_header cimport starts_proxy_header
 
 from collections.abc import Mapping, Sequence
+
+from switch.wire.proxy_header import UNEXPECTED
 
 cdef enum:
     ETX = 0x03
@@ -103,6 +106,7 @@ cdef dict STATUS_NAMES = {
     FRAME_BAD_LENGTH: "bad-length",
     FRAME_BAD_HEADER: "bad-header",
     FRAME_NO_MEMORY: "no-memory",
+    FRAME_PROXY_HEADER: "proxy-header",
 }
 
 cdef dict STATUS_TEXTS = {
@@ -111,6 +115,7 @@ cdef dict STATUS_TEXTS = {
     "bad-length": "a length digit was needed, there is a byte of value {available}",
     "bad-header": "a byte of value {needed} was needed, there is one of value {available}",
     "no-memory": "{needed} bytes were to be kept, there is room for {available}",
+    "proxy-header": UNEXPECTED,
 }
 
 
@@ -519,6 +524,11 @@ cdef class FrameStream:
 
     cdef uint32_t partial_size(self) noexcept nogil:
         return self.tail.size
+
+    cdef bint begins_with_proxy_header(self) noexcept nogil:
+        if self.tail.size:
+            return starts_proxy_header(self.tail.data + self.tail.start, self.tail.size)
+        return self._left > 0 and starts_proxy_header(self._chunk, self._left)
 
     cdef void clear(self) noexcept nogil:
         self._given = 0

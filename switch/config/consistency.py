@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
-from collections.abc import Iterator
-from ipaddress import ip_address
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 
 from switch.config.addresses import Address
 from switch.config.file_descriptors import needed_descriptors, terminals_served
@@ -267,6 +267,22 @@ def _check_listener(draft: PartialConfig, listener: ListenerSection, key: str) -
             draft.error(f"{key}.tls.client_ca", 'is required, since client_certificate = "required"')
     elif listener.tls.client_ca is not None:
         draft.warning(f"{key}.tls.client_ca", 'has no effect, since client_certificate = "none"')
+
+    if covers_everybody(listener.proxy_trusted or ()):
+        draft.warning(
+            f"{key}.proxy_trusted",
+            "covers all addresses: whoever reaches the port may claim any address; needed those of the load balancers",
+        )
+
+
+def covers_everybody(networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether all addresses of a version are in some networks together."""
+    listed = list(networks)
+    together: list[IPv4Network | IPv6Network] = [
+        *collapse_addresses(one for one in listed if isinstance(one, IPv4Network)),
+        *collapse_addresses(one for one in listed if isinstance(one, IPv6Network)),
+    ]
+    return any(network.prefixlen == 0 for network in together)
 
 
 def _check_link_side(draft: PartialConfig, link: LinkSection, key: str) -> None:

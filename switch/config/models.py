@@ -314,6 +314,15 @@ class ListenerSection(Section):
         64, "Requests of one connection that wait for an answer; above it we stop reading from it.", most=65_536
     )
     backlog: int = count(4_096, "Connections that the kernel keeps for us until we accept them.", most=65_535)
+    proxy_trusted: tuple[Network, ...] | None = Field(
+        None,
+        strict=False,
+        min_length=1,
+        max_length=64,
+        description="Addresses or networks of load balancers. Each connection must come from one of them, and begin "
+        "with a PROXY header of version 2 (HAProxy: `send-proxy-v2`) that says whose it is. Absent: terminals call "
+        "directly, and no header is expected.",
+    )
     tls: ListenerTls | None = Field(None, description="TLS; without it the port speaks plain TCP.")
 
 

@@ -1,4 +1,4 @@
-"""Accepting connections: each is counted from when the kernel hands it over, its TLS handshake included."""
+"""Accepting connections: each counts from when the kernel hands it over, PROXY header and TLS handshake included."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from switch.base.error_words import words_of
 from switch.config import Address
 from switch.io.connection import Connection
 from switch.io.tls import TlsContext, TlsStream
+from switch.server.header_wait import HeaderRefusedError, HeaderWait
 from switch.server.note_log import NoteLog
+from switch.server.peer import Peer
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""
@@ -29,11 +31,11 @@ class Host(Protocol):
     def welcome(self, peer: str) -> bool:
         """Whether to take a connection from this IP address; False closes it before anything is read."""
 
-    def receive(self, peer: str) -> Connection:
-        """A connection from this IP address; its ``on_open`` is called when its handshake is done."""
+    def receive(self, peer: Peer) -> Connection:
+        """A connection of this peer; its ``on_open`` is called when its handshake is done."""
 
-    def part(self, error: OSError | None) -> None:
-        """A connection that was welcome never opened: its handshake failed or took too long; None: we gave it up."""
+    def part(self, peer: Peer, error: OSError | None) -> None:
+        """A connection that was welcome never opened: header or handshake failed or came late; None: we gave it up."""
 
     def run_short(self) -> None:
         """Nothing can be accepted for a moment: file descriptors or memory have run out."""
@@ -48,7 +50,8 @@ class Acceptor:
         address: Where to listen.
         backlog: Connections that the kernel keeps until they are accepted.
         context: The TLS context; None for plain TCP.
-        handshake_seconds: How long a TLS handshake may take.
+        awaits_header: Whether each connection begins with a PROXY header.
+        handshake_seconds: How long PROXY header and TLS handshake may take together.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Acceptor:
         backlog: int,
         context: TlsContext | None,
         handshake_seconds: float,
+        awaits_header: bool = False,
     ) -> None:
         self._host = host
         self._key = key
@@ -68,7 +72,8 @@ class Acceptor:
         self._context = context
         self._handshake_seconds = handshake_seconds
         self._sockets: list[socket.socket] = []
-        self._arriving: dict[Connection, asyncio.TimerHandle] = {}
+        self._awaits_header = awaits_header
+        self._arriving: dict[Connection | HeaderWait, tuple[Peer, asyncio.TimerHandle]] = {}
         self._notes = NoteLog()
 
     @property
@@ -81,7 +86,7 @@ class Acceptor:
 
     @property
     def arriving(self) -> int:
-        """Connections that were accepted and are not open yet: their TLS handshake goes on."""
+        """Connections that were accepted and are not open yet: PROXY header or TLS handshake is not whole."""
         return len(self._arriving)
 
     async def start(self) -> None:
@@ -112,14 +117,12 @@ class Acceptor:
             loop.remove_reader(listening)
             listening.close()
         self._sockets.clear()
-        for connection in list(self._arriving):
-            self._give_up(connection, None)
+        for arriving in list(self._arriving):
+            self._give_up(arriving, None)
 
     def opened(self, connection: Connection) -> None:
         """The connection is no longer only arriving: to be called by its ``on_open``."""
-        timer = self._arriving.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
+        self._no_longer_arrives(connection)
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_A_TURN):
@@ -149,33 +152,62 @@ class Acceptor:
         if listening in self._sockets:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
-    def _begin(self, accepted: socket.socket, peer: str) -> None:
+    def _begin(self, accepted: socket.socket, address: str) -> None:
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        deadline = asyncio.get_running_loop().time() + self._handshake_seconds
+        if not self._awaits_header:
+            self._receive(accepted.detach(), Peer(address), deadline)
+            return
+        wait = HeaderWait(accepted, address, self._announced)
+        self._await(wait, wait.peer, deadline)
+        wait.begin()
+
+    def _announced(self, wait: HeaderWait, error: HeaderRefusedError | None) -> None:
+        """A PROXY header is there, or cannot be taken."""
+        if error is not None:
+            self._give_up(wait, error)
+            return
+        deadline = self._no_longer_arrives(wait)
+        self._receive(wait.take(), wait.peer, deadline)
+
+    def _receive(self, fd: int, peer: Peer, deadline: float) -> None:
         connection = self._host.receive(peer)
-        fd = accepted.detach()
         try:
             if self._context is None:
                 connection.open(fd)
                 return
             handshake = connection.secure(fd, TlsStream(self._context))
         except OSError as error:
-            self._host.part(error)
+            self._host.part(peer, error)
             return
-        late = TimeoutError("the handshake was not finished")
-        self._arriving[connection] = asyncio.get_running_loop().call_later(
-            self._handshake_seconds, self._give_up, connection, late
-        )
+        self._await(connection, peer, deadline)
         handshake.add_done_callback(partial(self._shaken, connection))
+
+    def _await(self, arriving: Connection | HeaderWait, peer: Peer, deadline: float) -> None:
+        timer = asyncio.get_running_loop().call_at(deadline, self._expire, arriving)
+        self._arriving[arriving] = (peer, timer)
+
+    def _no_longer_arrives(self, arriving: Connection | HeaderWait) -> float:
+        """When its time would have been over."""
+        _, timer = self._arriving.pop(arriving, (None, None))
+        if timer is None:
+            return 0.0
+        timer.cancel()
+        return timer.when()
+
+    def _expire(self, arriving: Connection | HeaderWait) -> None:
+        late = TimeoutError("the handshake was not finished")
+        self._give_up(arriving, arriving.too_late() if isinstance(arriving, HeaderWait) else late)
 
     def _shaken(self, connection: Connection, handshake: asyncio.Future[None]) -> None:
         error = handshake.exception()
         if isinstance(error, OSError):
             self._give_up(connection, error)
 
-    def _give_up(self, connection: Connection, error: OSError | None) -> None:
-        timer = self._arriving.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
-            connection.abort("handshake failed")
-            self._host.part(error)
+    def _give_up(self, arriving: Connection | HeaderWait, error: OSError | None) -> None:
+        if arriving in self._arriving:
+            peer, _ = self._arriving[arriving]
+            self._no_longer_arrives(arriving)
+            arriving.abort("handshake failed")
+            self._host.part(peer, error)

@@ -6,7 +6,6 @@ import asyncio
 import random
 import socket
 from functools import partial
-from ipaddress import ip_address
 from typing import Protocol
 
 from switch.base.log import get_logger
@@ -18,6 +17,7 @@ from switch.machine.link import Link
 from switch.machine.link_connections import LinkChannel
 from switch.server.acceptor import Acceptor
 from switch.server.note_log import NoteLog
+from switch.server.peer import Peer, is_among
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
 
 log = get_logger(__name__)
@@ -187,15 +187,16 @@ class Receiver:
         self._refuse(peer, refusal)
         return False
 
-    def receive(self, peer: str) -> Connection:
+    def receive(self, peer: Peer) -> Connection:
         """A connection that is welcome."""
-        return Connection(self._reactor, LinkChannel(self._link.connections), partial(self._opened, peer), self._lost)
+        channel = LinkChannel(self._link.connections)
+        return Connection(self._reactor, channel, partial(self._opened, peer.address), self._lost)
 
-    def part(self, error: OSError | None) -> None:
+    def part(self, peer: Peer, error: OSError | None) -> None:
         """A handshake failed."""
         if error is not None:
             reason = str(error) or "the handshake was not finished"
-            self._notes("link_connection_refused", {"link": self._section.name, "reason": reason})
+            self._refuse(peer.address, reason)
 
     def run_short(self) -> None:
         """Nothing can be accepted for a moment; the acceptor has said so."""
@@ -228,8 +229,7 @@ class Receiver:
     def _is_known(self, host: str) -> bool:
         if not self._section.peers:
             return True  # The configuration asks for tls.ca then: the certificate tells who calls.
-        address = ip_address(host)
-        return any(address.version == network.version and address in network for network in self._section.peers)
+        return is_among(host, self._section.peers)
 
     def _is_issuer(self, connection: Connection) -> bool:
         name = None if self._section.tls is None else self._section.tls.peer_name

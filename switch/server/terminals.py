@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from switch.base.log import get_logger
@@ -10,9 +11,17 @@ from switch.config import Address, ListenerSection
 from switch.io.connection import Connection, Reactor
 from switch.machine.listener import Listener, TerminalChannel
 from switch.server.acceptor import Acceptor
+from switch.server.header_wait import HeaderRefusedError
+from switch.server.note_log import NoteLog
+from switch.server.peer import Peer, is_among
 from switch.server.tls import common_name, listener_context, peer_certificate
+from switch.wire.proxy_header import UnexpectedProxyHeaderError
 
 TLS_HANDSHAKE_SECONDS = 10.0
+REFUSALS = ("limit", "identity")
+PROXY_REFUSALS = ("untrusted", "header", "late")
+"""Of listeners behind a load balancer."""
+
 log = get_logger(__name__)
 
 
@@ -49,6 +58,12 @@ class Door:
         self._taken -= 1
 
 
+def arrival_seconds(section: ListenerSection) -> float:
+    """How long PROXY header and TLS handshake may take; without TLS the first message is awaited no longer, either."""
+    first_message = section.first_message_timeout_ms / 1000
+    return TLS_HANDSHAKE_SECONDS if section.tls is not None else min(TLS_HANDSHAKE_SECONDS, first_message)
+
+
 class TerminalPort:
     """One listening socket. ``start`` it, then ``close`` it to accept nothing new."""
 
@@ -61,7 +76,10 @@ class TerminalPort:
         labels = {"listener": section.name}
         self._accepted = self._stats.counter("authswitch_connections_total", "Terminal connections accepted.", labels)
         self._connections = self._stats.gauge("authswitch_connections", "Terminal connections open now.", labels)
-        self._refused = {why: door.counter(section.name, why) for why in ("limit", "identity")}
+        self._refused = {why: door.counter(section.name, why) for why in REFUSALS}
+        if section.proxy_trusted is not None:
+            self._refused |= {why: door.counter(section.name, why) for why in PROXY_REFUSALS}
+        self._notes = NoteLog()
         self._failed_handshakes = self._stats.counter(
             "authswitch_tls_handshake_failures_total",
             "Terminal connections that did not agree on TLS, or not in time.",
@@ -79,7 +97,8 @@ class TerminalPort:
             section.bind,
             backlog=section.backlog,
             context=None if tls is None else listener_context(tls),
-            handshake_seconds=TLS_HANDSHAKE_SECONDS,
+            awaits_header=section.proxy_trusted is not None,
+            handshake_seconds=arrival_seconds(section),
         )
 
     @property
@@ -116,27 +135,44 @@ class TerminalPort:
 
     # --- what the acceptor asks and tells -------------------------------------------------------------------------
 
-    def welcome(self, _peer: str) -> bool:
-        """Take a place at the door, from now until the connection is lost or its handshake fails."""
+    def welcome(self, peer: str) -> bool:
+        """Take a place at the door, from now until the connection is lost or its header or handshake fails."""
+        trusted = self._section.proxy_trusted
+        if trusted is not None and not is_among(peer, trusted):
+            self._refuse(Peer(peer), "untrusted", "its address is not in proxy_trusted")
+            return False
         mine = self._listener.connections + self._acceptor.arriving
         if mine < self._section.connections_max and self._door.enter():
             return True
         self._stats.add(self._refused["limit"])
         return False
 
-    def receive(self, _peer: str) -> Connection:
+    def receive(self, peer: Peer) -> Connection:
         """A connection that is welcome."""
-        return Connection(self._reactor, TerminalChannel(self._listener), self._opened, self._lost)
+        channel = TerminalChannel(self._listener)
+        channel.called_from(peer.address)
+        return Connection(self._reactor, channel, self._opened, partial(self._lost, peer))
 
-    def part(self, error: OSError | None) -> None:
-        """A handshake failed."""
+    def part(self, peer: Peer, error: OSError | None) -> None:
+        """No PROXY header came, or a handshake failed."""
         self._door.leave()
-        if error is not None:
+        if isinstance(error, HeaderRefusedError):
+            self._refuse(peer, error.why, str(error))
+        elif error is not None:
             self._stats.add(self._failed_handshakes)
+            if isinstance(error, UnexpectedProxyHeaderError):
+                self._tell_of_refusal(peer, str(error))
 
     def run_short(self) -> None:
         """Nothing can be accepted for a moment."""
         self._stats.add(self._shortages)
+
+    def _refuse(self, peer: Peer, why: str, reason: str) -> None:
+        self._stats.add(self._refused[why])
+        self._tell_of_refusal(peer, reason)
+
+    def _tell_of_refusal(self, peer: Peer, reason: str) -> None:
+        self._notes("terminal_connection_refused", {"listener": self.name, **peer.details(), "reason": reason})
 
     def _opened(self, connection: Connection) -> str | None:
         """Take the connection in, or say why not."""
@@ -151,11 +187,11 @@ class TerminalPort:
         self._stats.set(self._connections, self._listener.connections + 1)
         return None
 
-    def _lost(self, connection: Connection, reason: str) -> None:
+    def _lost(self, peer: Peer, connection: Connection, reason: str) -> None:
         self._door.leave()
         if connection.was_open:
             self._stats.set(self._connections, self._listener.connections)
-            log.debug("terminal connection closed", listener=self.name, reason=reason)
+            log.debug("terminal connection closed", listener=self.name, **peer.details(), reason=reason)
 
     @staticmethod
     def _identity(connection: Connection) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import iso8583
 
+from tests.ext.proxy_headers import LOCAL, PROXY, TCP6, UNSPECIFIED, proxy_header, start, tlv
 from tests.ext.test_translate_dialects import any_message
 from tests.ext.world import CUP_TAK, ISO_TAK, World, purchase, reversal, seal
 from tests.fuzz.framing import FRAMINGS
@@ -47,6 +48,21 @@ def framing_seeds() -> Iterator[bytes]:
         stream = framing.wrap(b"0200") + framing.wrap(b"0800 hello") + framing.wrap(bytes(range(40)))[:-3]
         yield bytes([number, 6]) + stream
         yield bytes([number, 2]) + bytes(4)
+
+
+def proxy_header_seeds() -> Iterator[bytes]:
+    """A header of each kind, with TLVs and with what follows it; and one of version 1."""
+    for stream in (
+        proxy_header("203.0.113.7"),
+        proxy_header("2001:db8::7", tlvs=tlv(5, b"unique") + tlv(4, bytes(30))),
+        proxy_header("::ffff:192.0.2.9"),
+        start(LOCAL, UNSPECIFIED, 0),
+        start(PROXY, UNSPECIFIED, 4) + tlv(4, b"x"),
+        start(PROXY, TCP6, 521),
+        b"PROXY TCP4 203.0.113.7 127.0.0.1 40000 5930\r\n",
+    ):
+        for step in (0, 6):
+            yield bytes([step]) + stream + b"\x00\x04next"
 
 
 def scan_seeds() -> Iterator[bytes]:
@@ -112,6 +128,7 @@ def machine_seeds() -> Iterator[bytes]:
 
 SEEDS = {
     "framing": framing_seeds,
+    "proxy_header": proxy_header_seeds,
     "scan": scan_seeds,
     "translation": translation_seeds,
     "mac": mac_seeds,

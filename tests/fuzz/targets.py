@@ -7,6 +7,7 @@ from importlib import import_module
 
 PLACES = {
     "framing": "tests.fuzz.framing:fuzz_framing",
+    "proxy_header": "tests.fuzz.proxy_header:fuzz_proxy_header",
     "scan": "tests.fuzz.parsers:fuzz_scan",
     "translation": "tests.fuzz.parsers:fuzz_translation",
     "mac": "tests.fuzz.parsers:fuzz_mac",

@@ -266,10 +266,22 @@ def test_link_on_which_any_address_may_call_with_the_right_certificate(write, tm
     [
         ("backlog = 0", "listener[more].backlog", "needed at least 1, got 0"),
         ('tls = { certificate = "c" }', "listener[more].tls.private_key", "is required"),
+        ('proxy_trusted = ["10.0.0.1/8"]', "listener[more].proxy_trusted[0]", "needed an IP address or network"),
+        ("proxy_trusted = []", "listener[more].proxy_trusted", "needed at least 1"),
     ],
 )
 def test_listeners_that_make_no_sense(write, extra, key, reason):
-    assert found(write(with_listener(extra))) == {key: reason}
+    problems = found(write(with_listener(extra)))
+    assert list(problems) == [key]
+    assert reason in problems[key]
+
+
+@pytest.mark.parametrize(
+    "networks", [["0.0.0.0/0"], ["::1", "::/0"], ["0.0.0.0/1", "128.0.0.0/1"], ["::/1", "10.0.0.0/8"]]
+)
+def test_balancers_anywhere_are_doubtful(write, networks):
+    warnings = found(write(with_listener(f"proxy_trusted = {networks}")), "warning")
+    assert ("covers all addresses" in warnings.get("listener[more].proxy_trusted", "")) == (networks[0] != "::/1")
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,15 @@ class Terminal:
         self._answers = []
 
     @classmethod
-    async def connect(cls, installation, port, dialect="cup", tls=None, host="127.0.0.1", server_name=None):
-        name = server_name or ("localhost" if tls is not None else None)
-        reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=name)
+    async def connect(
+        cls, installation, port, dialect="cup", tls=None, host="127.0.0.1", server_name=None, local=None, header=b""
+    ):
+        """A connection, from a ``local`` address, that begins with a balancer's ``header``."""
+        from_there = None if local is None else (local, 0)
+        reader, writer = await asyncio.open_connection(host, port, local_addr=from_there)
+        writer.write(header)
+        if tls is not None:
+            await writer.start_tls(tls, server_hostname=server_name or "localhost")
         return cls(installation, dialect, reader, writer)
 
     async def __aenter__(self):

@@ -21,6 +21,7 @@ SHIPPED = Path(__file__).parents[2] / "configs/haproxy/haproxy.cfg"
 CHECKS = 5
 """Answered health checks after which HAProxy has made up its mind: more than ``fall`` and ``rise``."""
 
+TRUSTED = ["127.0.0.1/32"]
 STAND_IN = {
     "limits": [{"currency": "156", "amount_max": 20_000, "card_count_max": 9, "outstanding_max": 100_000}],
 }
@@ -147,8 +148,8 @@ class Balancer:
         await until(lambda: gate.connections >= enough)
 
 
-async def connected(installation, balancer):
-    return await Terminal.connect(installation, balancer.port, "iso87-ascii")
+async def connected(installation, balancer, **keys):
+    return await Terminal.connect(installation, balancer.port, "iso87-ascii", **keys)
 
 
 async def is_answered(installation, balancer):
@@ -162,7 +163,7 @@ async def is_answered(installation, balancer):
 async def test_terminals_get_stand_in_approvals_while_the_issuer_is_down(installation, tmp_path):
     installation.journal = {"mode": "files", "directory": "journal"}
     async with (
-        one_bank(installation, stand_in=STAND_IN) as bank,
+        one_bank(installation, TRUSTED, stand_in=STAND_IN) as bank,
         running(installation) as daemon,
         Balancer(tmp_path) as balancer,
     ):
@@ -183,6 +184,23 @@ async def test_terminals_get_stand_in_approvals_while_the_issuer_is_down(install
         await until(lambda: is_told(daemon))
 
 
+async def test_terminals_are_known_by_their_own_addresses(installation, tmp_path):
+    """Through HAProxy the switch sees who called; who calls the switch itself is refused."""
+    async with one_bank(installation, TRUSTED), running(installation) as daemon, Balancer(tmp_path) as balancer:
+        balancer.lead(0, daemon)
+        await balancer.believes(0, "UP")
+        for address in ("127.0.0.7", "127.0.0.8"):
+            async with await connected(installation, balancer, local=address) as terminal:
+                assert await terminal.code() == "00"
+                terminal.send(b"nonsense")
+                await daemon.event("format error", listener="pos", peer=address)
+            await daemon.event("terminal connection closed", listener="pos", peer=address, via="127.0.0.1")
+        async with await Terminal.connect(installation, daemon.ports["pos"], local="127.0.0.7") as stranger:
+            assert await stranger.is_closed()
+        await daemon.event("terminal connection refused", peer="127.0.0.7")
+        await daemon.counted("authswitch_connections_refused_total", 1, listener="pos", why="untrusted")
+
+
 async def is_told(daemon):
     return await daemon.metric("authswitch_advices_waiting") == 0
 
@@ -196,7 +214,7 @@ async def test_without_stand_in_readyz_says_what_fails(installation):
 
 
 async def test_one_switch_is_active_and_the_reserve_gets_nobody(installation, new_installation, tmp_path):
-    async with one_bank(installation) as bank:
+    async with one_bank(installation, TRUSTED) as bank:
         other = new_installation()
         other.listeners, other.links = installation.listeners, installation.links
         async with running(installation) as active, running(other) as reserve, Balancer(tmp_path) as balancer:
@@ -216,7 +234,7 @@ async def test_one_switch_is_active_and_the_reserve_gets_nobody(installation, ne
 async def test_failing_over_with_the_journal_charges_nobody_twice(installation, tmp_path):
     """The active switch dies with one payment approved and one at the issuer; the reserve starts on its journal."""
     installation.journal = {"mode": "files", "directory": "journal"}
-    async with one_bank(installation) as bank, Balancer(tmp_path) as balancer:
+    async with one_bank(installation, TRUSTED) as bank, Balancer(tmp_path) as balancer:
         active = await Daemon(installation.write(), never_said(installation.secrets)).start()
         balancer.lead(0, active)
         await balancer.believes(0, "UP")
@@ -255,5 +273,5 @@ async def is_settled(daemon):
 
 
 def test_the_reserve_is_never_given_terminals_beside_the_active_one():
-    servers = re.findall(r"(?m)^    server (\S+) .*?( backup)?$", SHIPPED.read_text())
+    servers = re.findall(r"(?m)^    server (\S+) .* send-proxy-v2( backup)?$", SHIPPED.read_text())
     assert servers == [("switch-1", ""), ("switch-2", " backup")] * 2

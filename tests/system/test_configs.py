@@ -15,6 +15,7 @@ from switch.simulators.dialect_profile import MacSetting, moment
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard
+from tests.ext.proxy_headers import proxy_header
 
 from .configs import on_free_ports
 from .daemon import Daemon, until
@@ -26,6 +27,9 @@ BANKS = {
     "bank-a": ("iso87-ascii", "x9.19", ["127.0.0.1:7001", "127.0.0.1:7002"]),
     "bank-b": ("iso87-binary", "aes-cmac", ["127.0.0.1:7003"]),
 }
+FROM_AFAR = proxy_header("203.0.113.7")
+"""The sample's listeners are behind a load balancer."""
+
 CARDS = {"bank-a": "4000000000000002", "bank-b": "6225000000000014", "scheme": "3530111333300000"}
 
 
@@ -103,7 +107,8 @@ async def test_production_sample_is_started_and_serves(sample_configs, tmp_path)
         tls = context(ssl.Purpose.SERVER_AUTH, secrets / "terminals-ca.pem", secrets / "terminal")
         terminals = SampleTerminals(keys)
         for listener, dialect in (("pos", "cup"), ("concentrator", "iso87-ascii")):
-            async with await Terminal.connect(terminals, daemon.ports[listener], dialect, tls) as terminal:
+            port = daemon.ports[listener]
+            async with await Terminal.connect(terminals, port, dialect, tls, header=FROM_AFAR) as terminal:
                 for card in CARDS.values():
                     answer = await terminal.ask(terminals.request(dialect, terminal="10000001", card=card))
                     assert answer.text(39) == "00"

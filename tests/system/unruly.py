@@ -65,11 +65,12 @@ class UnrulyIssuer(Issuer):
 
 
 @contextlib.asynccontextmanager
-async def one_bank(installation, **link):
-    """An issuer, and an installation that goes to it."""
+async def one_bank(installation, proxy_trusted=None, **link):
+    """An issuer, and an installation that goes to it; its terminals call directly, or through who is trusted."""
     bank = installation.issuer("bank-a", "iso87-ascii", UnrulyIssuer)
     await bank.listen()
-    installation.listener("pos", "iso87-ascii")
+    trusted = {} if proxy_trusted is None else {"proxy_trusted": proxy_trusted}
+    installation.listener("pos", "iso87-ascii", **trusted)
     installation.link(port=bank.port, **link)
     try:
         yield bank

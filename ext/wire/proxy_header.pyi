@@ -1,0 +1,16 @@
+from typing import final
+
+SIGNATURE: bytes
+UNEXPECTED: str
+
+class ProxyHeaderError(ValueError): ...
+class UnexpectedProxyHeaderError(OSError): ...
+
+@final
+class ProxyHeader:
+    address: str | None
+    @property
+    def needed(self) -> int: ...
+    @property
+    def taken(self) -> int: ...
+    def feed(self, data: bytes) -> None: ...
