@@ -454,8 +454,7 @@ cdef class Connection:
     cdef int _send_channel(self) except -1:
         """Write from the channel's own buffer. Only what has left counts as told."""
         cdef uint32_t size
-        cdef const uint8_t *output = self.channel.next_output(
-            <uint64_t>self.reactor.engine.state.journal.durable, &size)
+        cdef const uint8_t *output = self.channel.next_output(&size)
         if size:
             self.channel.note_left(<uint32_t>self._send(output, size))
         if self._input != INPUT_ENDED:
@@ -471,7 +470,7 @@ cdef class Connection:
         self._send_ciphertext()
         while self._ciphertext is None and not self._has_ended():
             self.channel.settle()
-            output = self.channel.next_output(<uint64_t>self.reactor.engine.state.journal.durable, &size)
+            output = self.channel.next_output(&size)
             if size == 0:
                 break
             size = min(size, <uint32_t>TLS_RECORD_BYTES)

@@ -9,10 +9,20 @@ from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Journal
 from switch.wire.framing cimport FrameStream
 
+cdef class FrameOwner:
+    """Whose frames leave on channels: one state machine."""
+    cdef uint32_t number                   # in the list of owners that all channels of a worker share
+    cdef DuplicateWindow outcomes          # told when the frame of an approval has left
+    cdef Journal journal                   # told when an answer has left to a terminal
+    cdef const int64_t *durable            # up to where that is durable
+
+
 cdef struct Departure:        # one frame in the output buffer
-    uint64_t position         # of the journal; 0 needs no wait
+    uint64_t position         # of its owner's journal; 0 needs no wait
     uint32_t end              # offset in the buffer where the frame ends
-    uint32_t outcome          # entry of the duplicate window whose approval this frame tells, or OUTCOME_NONE
+    const int64_t *durable    # up to where that is durable
+    uint32_t owner            # number of its ``FrameOwner``
+    uint32_t outcome          # entry of its duplicate window whose approval this frame tells, or OUTCOME_NONE
     uint32_t serial           # of that outcome
     int64_t since_ns          # when it was queued
 
@@ -25,8 +35,8 @@ cdef class Channel:
     cdef readonly bint is_leaving          # hung up: what still comes in is not looked at
     cdef bint is_dirty                     # already in the engine's list of channels with output
     cdef FrameStream stream                # what comes in
-    cdef DuplicateWindow outcomes          # told when the frame of an approval has left
-    cdef Journal journal                   # told when an answer has left to a terminal; None for a link
+    cdef list owners                       # those of its table; a frame's is found by its number
+    cdef readonly bint is_of_terminal      # what leaves is an answer
     cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
     cdef int64_t last_heard_ns
     cdef int64_t waiting_since_ns          # since when the oldest frame waits; 0 when there is none
@@ -44,14 +54,15 @@ cdef class Channel:
     cdef uint32_t _departure_room
 
     cdef uint8_t *reserve(self, uint32_t room) noexcept
-    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept
+    cdef int depart(self, FrameOwner owner, uint32_t size, uint64_t position, uint32_t outcome,
+                    int64_t now_ns) noexcept
     cdef bint withdraw(self, uint64_t number) noexcept
-    cdef bint waits_for_journal(self, uint64_t durable) noexcept
-    cdef const uint8_t *next_output(self, uint64_t durable, uint32_t *size) noexcept
+    cdef bint waits_for_journal(self) noexcept
+    cdef const uint8_t *next_output(self, uint32_t *size) noexcept
     cdef bint has_more_to_send(self) noexcept
     cdef void note_left(self, uint32_t size) noexcept
     cdef void settle(self) noexcept
-    cdef bytes take(self, uint64_t durable)
+    cdef bytes take(self)
     cdef uint32_t next_undelivered(self) noexcept
     cdef void _give_back(self) noexcept
     cdef void hang_up(self, str reason) noexcept

@@ -1,7 +1,14 @@
-from typing import Protocol
+from typing import Protocol, final
+
+from switch.machine.duplicate import DuplicateWindow
+from switch.machine.journal_interface import Journal
 
 class Owner(Protocol):
     def hang_up(self, reason: str) -> None: ...
+
+@final
+class FrameOwner:
+    def __init__(self, number: int, outcomes: DuplicateWindow, journal: Journal) -> None: ...
 
 class Channel:
     owner: Owner | None
@@ -9,6 +16,7 @@ class Channel:
     generation: int
     is_open: bool
     is_leaving: bool
+    is_of_terminal: bool
     in_flight: int
     @property
     def waiting_bytes(self) -> int: ...

@@ -1,5 +1,6 @@
 """One connection as the state machine sees it: an identity, and bytes that wait to leave. No socket."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
@@ -11,6 +12,21 @@ cdef enum:
     BUFFER_FIRST_BYTES = 512
     BUFFER_KEPT_BYTES = 4096          # an emptied buffer above this is given back
     DEPARTURES_FIRST = 8
+
+
+cdef inline bint _may_leave(const Departure *departure) noexcept nogil:
+    """Whether the record that a frame needs is durable."""
+    return departure.position <= <uint64_t>departure.durable[0]
+
+
+@cython.final
+cdef class FrameOwner:
+
+    def __init__(self, uint32_t number, DuplicateWindow outcomes not None, Journal journal not None):
+        self.number = number
+        self.outcomes = outcomes
+        self.journal = journal
+        self.durable = &journal.durable
 
 
 cdef class Channel:
@@ -50,7 +66,8 @@ cdef class Channel:
             self._room = grown
         return self._out + self._size
 
-    cdef int depart(self, uint32_t size, uint64_t position, uint32_t outcome, int64_t now_ns) noexcept:
+    cdef int depart(self, FrameOwner owner, uint32_t size, uint64_t position, uint32_t outcome,
+                    int64_t now_ns) noexcept:
         """Queue the ``size`` bytes that were written at ``reserve``'s place; 0, or -1 when memory is short."""
         cdef Departure *departures
         cdef uint32_t room
@@ -71,10 +88,12 @@ cdef class Channel:
         cdef Departure *departure = &self._departures[self._departure_first + self._departure_count]
         departure.position = position
         departure.end = self._size
+        departure.owner = owner.number
+        departure.durable = owner.durable
         departure.outcome = outcome
         departure.since_ns = now_ns
         if outcome != OUTCOME_NONE:
-            departure.serial = self.outcomes.will_tell(outcome)
+            departure.serial = owner.outcomes.will_tell(outcome)
         if self._departure_count == 0:
             self.waiting_since_ns = now_ns
         self._departure_count += 1
@@ -104,18 +123,18 @@ cdef class Channel:
             self._departures[self._departure_first + i].end -= size
         return True
 
-    cdef bint waits_for_journal(self, uint64_t durable) noexcept:
+    cdef bint waits_for_journal(self) noexcept:
         """Whether the oldest output may not leave yet, its record not being durable; else the peer does not read."""
-        return self._departure_count > 0 and self._departures[self._departure_first].position > durable
+        return self._departure_count > 0 and not _may_leave(&self._departures[self._departure_first])
 
-    cdef const uint8_t *next_output(self, uint64_t durable, uint32_t *size) noexcept:
+    cdef const uint8_t *next_output(self, uint32_t *size) noexcept:
         """The bytes that may leave and have not: those of frames whose journal positions are durable."""
         cdef uint32_t end = self._left
         cdef uint32_t i
         cdef Departure *departure
         for i in range(self._departure_count):
             departure = &self._departures[self._departure_first + i]
-            if departure.position > durable:
+            if not _may_leave(departure):
                 break
             end = departure.end
         size[0] = end - self._left if end > self._left else 0
@@ -136,14 +155,16 @@ cdef class Channel:
         cdef uint32_t released = 0
         cdef uint32_t i
         cdef Departure *departure
+        cdef FrameOwner owner
         while count < self._departure_count:
             departure = &self._departures[self._departure_first + count]
             if departure.end > self._left:
                 break
+            owner = <FrameOwner>self.owners[departure.owner]
             if departure.outcome != OUTCOME_NONE:
-                self.outcomes.tell(departure.outcome, departure.serial)
-            if departure.position and self.journal is not None:
-                self.journal.delivered(<int64_t>departure.position)
+                owner.outcomes.tell(departure.outcome, departure.serial)
+            if departure.position and self.is_of_terminal:
+                owner.journal.delivered(<int64_t>departure.position)
             released = departure.end
             count += 1
         if count == 0:
@@ -164,10 +185,10 @@ cdef class Channel:
                 ensure(self._departures[self._departure_first + i].end >= released, b"frames stand in their order")
                 self._departures[self._departure_first + i].end -= released
 
-    cdef bytes take(self, uint64_t durable):
+    cdef bytes take(self):
         """The bytes that may leave, as one object, and as good as gone; None when there are none."""
         cdef uint32_t size
-        cdef const uint8_t *output = self.next_output(durable, &size)
+        cdef const uint8_t *output = self.next_output(&size)
         cdef bytes taken = PyBytes_FromStringAndSize(<const char *>output, size) if size else None
         self.note_left(size)
         self.settle()
@@ -177,12 +198,14 @@ cdef class Channel:
         """Drop frames that have not left up to one that told of an approval, and give its outcome; OUTCOME_NONE
         at the end."""
         cdef Departure *departure
+        cdef FrameOwner owner
         while self._departure_count:
             ensure(self._departure_first < self._departure_room, b"a departure lies within its array")
             departure = &self._departures[self._departure_first]
             self._departure_first += 1
             self._departure_count -= 1
-            if departure.outcome != OUTCOME_NONE and self.outcomes.holds(departure.outcome, departure.serial):
+            owner = <FrameOwner>self.owners[departure.owner]
+            if departure.outcome != OUTCOME_NONE and owner.outcomes.holds(departure.outcome, departure.serial):
                 return departure.outcome
         self._departure_first = 0
         self._size = 0

@@ -11,6 +11,7 @@ cdef class ChannelTable:
 
     def __init__(self):
         self.by_slot = []
+        self.owners = []
         self._free_slots = []
         self._next_generation = 1
         self.dirty = []
@@ -19,6 +20,12 @@ cdef class ChannelTable:
     def open_count(self):
         """Connections that stand."""
         return len(self.by_slot) - len(self._free_slots)
+
+    cdef FrameOwner enroll(self, DuplicateWindow outcomes, Journal journal):
+        """A state machine whose frames will leave on these connections."""
+        cdef FrameOwner owner = FrameOwner(len(self.owners), outcomes, journal)
+        self.owners.append(owner)
+        return owner
 
     cdef void enlist(self, Channel channel):
         """Give a channel its slot; from here on answers can find it."""
@@ -32,6 +39,7 @@ cdef class ChannelTable:
             self.by_slot.append(channel)
         channel.generation = self._next_generation
         self._next_generation = (self._next_generation + 1) & 0xFFFFFFFF
+        channel.owners = self.owners
         channel.is_open = True
 
     cdef void delist(self, Channel channel):

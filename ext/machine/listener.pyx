@@ -60,6 +60,7 @@ cdef class TerminalChannel(Channel):
 
     def __init__(self, Listener listener):
         self.listener = listener
+        self.is_of_terminal = True
         self.stream = FrameStream(listener.framing)
 
     def called_from(self, str address not None):

@@ -84,6 +84,7 @@ cdef class State:
         })
         self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
         self.channels = channels
+        self.owner = channels.enroll(duplicates, journal)
         self.unreversed = []
         self.unended = POSITION_NEVER
         self.random_state = (secrets.randbits(64) if seed is None else seed) | 1
@@ -202,8 +203,6 @@ cdef class State:
     cdef void enlist(self, Channel channel):
         """A connection stands that this state machine answers on."""
         self.channels.enlist(channel)
-        channel.outcomes = self.duplicates
-        channel.journal = self.journal if isinstance(channel, TerminalChannel) else None
         channel.last_heard_ns = self.calendar.now_ns
 
     cdef void clear_slots(self) noexcept nogil:
@@ -227,7 +226,7 @@ cdef class State:
         if place == NULL:
             return -1
         memcpy(place, frame, size)
-        if channel.depart(size, <uint64_t>position, outcome, self.calendar.now_ns) != 0:
+        if channel.depart(self.owner, size, <uint64_t>position, outcome, self.calendar.now_ns) != 0:
             return -1
         self.channels.wake(channel)
         return 0

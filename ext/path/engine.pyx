@@ -102,13 +102,13 @@ cdef class Engine:
     def take(self, Channel channel):
         """The output that may leave a channel now, as bytes; None when there is none."""
         channel.is_dirty = False
-        return channel.take(<uint64_t>self.state.journal.durable)
+        return channel.take()
 
     def offer(self, Channel channel):
         """The output that may leave a channel now, as bytes that have not left; ``note_left`` says how many did. For
         callers in Python whose peers do not take all at once."""
         cdef uint32_t size
-        cdef const uint8_t *output = channel.next_output(<uint64_t>self.state.journal.durable, &size)
+        cdef const uint8_t *output = channel.next_output(&size)
         channel.is_dirty = False
         return (<const char *>output)[:size] if size else b""
 
@@ -255,7 +255,7 @@ cdef class Engine:
         cdef int64_t now_ns = self.state.calendar.now_ns
         cdef Listener listener = channel.listener
         if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
-            if channel.waits_for_journal(<uint64_t>self.state.journal.durable):
+            if channel.waits_for_journal():
                 channel.hang_up("journal does not become durable")
             else:
                 channel.hang_up("peer does not read")
