@@ -14,7 +14,7 @@ from switch.io.connection import Connection
 from switch.io.tls import TlsContext, TlsStream
 from switch.server.header_wait import HeaderRefusedError, HeaderWait
 from switch.server.note_log import NoteLog
-from switch.server.peer import Peer
+from switch.server.peer import Peer, address_of
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""
@@ -101,7 +101,8 @@ class Acceptor:
                 self._address.host, self._address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             for family, _, _, _, place in dict.fromkeys(found):
-                listening = socket.create_server(place, family=family, backlog=self._backlog)
+                takes_both = place[0] == "::" and socket.has_dualstack_ipv6()
+                listening = socket.create_server(place, family=family, backlog=self._backlog, dualstack_ipv6=takes_both)
                 listening.setblocking(False)
                 self._sockets.append(listening)
                 loop.add_reader(listening, self._accept, listening)
@@ -135,8 +136,9 @@ class Acceptor:
                     self._pause(listening, error)
                     return
                 continue  # The peer was gone before it was accepted.
-            if self._host.welcome(place[0]):
-                self._begin(accepted, place[0])
+            caller = str(address_of(place[0]))
+            if self._host.welcome(caller):
+                self._begin(accepted, caller)
             else:
                 accepted.close()
 

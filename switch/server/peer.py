@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,15 @@ class Peer:
         return {"peer": self.address} if self.via is None else {"peer": self.address, "via": self.via}
 
 
-def is_among(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    """Whether an IP address is in one of these networks; one of IPv4 also as IPv6 writes it (``::ffff:10.0.0.1``)."""
+def address_of(host: str) -> IPv4Address | IPv6Address:
+    """An IP address; one of IPv4 is that also where it is written as IPv6 does (``::ffff:10.0.0.1``)."""
     address = ip_address(host)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+        return address.ipv4_mapped
+    return address
+
+
+def is_among(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether an IP address is in one of these networks."""
+    address = address_of(host)
     return any(address.version == network.version and address in network for network in networks)

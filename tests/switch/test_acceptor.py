@@ -51,17 +51,17 @@ class Host:
 
 
 @contextlib.asynccontextmanager
-async def accepting(seconds=SECONDS_MAX):
+async def accepting(seconds=SECONDS_MAX, bind="127.0.0.1", *, awaits_header=True):
     """A host, its acceptor, and a function that calls."""
     host = Host()
     acceptor = Acceptor(
         host,
         "listener[pos].bind",
-        Address("127.0.0.1", 0),
+        Address(bind, 0),
         backlog=64,
         context=None,
         handshake_seconds=seconds,
-        awaits_header=True,
+        awaits_header=awaits_header,
     )
     await acceptor.start()
     with contextlib.ExitStack() as stack:
@@ -201,6 +201,17 @@ async def test_nothing_is_left_of_what_was_given_up_while_it_arrived():
         await asyncio.sleep(0)
         assert (acceptor.arriving, host.taken) == (0, [])
     assert descriptors() == before
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@pytest.mark.asyncio
+async def test_all_addresses_of_both_kinds():
+    """As the production sample says; whoever calls over IPv4 is known by that address."""
+    async with accepting(bind="::", awaits_header=False) as (host, acceptor, _):
+        for count, address in enumerate(["127.0.0.1", "::1"], 1):
+            with socket.create_connection((address, acceptor.address.port)):
+                await until(lambda count=count: len(host.taken) == count and host.taken[-1].socket is not None)
+                assert host.taken[-1].peer == Peer(address)
 
 
 def test_error_says_whether_it_came_too_late():
