@@ -36,6 +36,10 @@ cdef enum:
     STALLED_NS = 10_000_000_000           # output that waits longer is given up: approvals reversed, links fail over
 
 
+cdef str _why_stalled(Channel channel):
+    return "journal does not become durable" if channel.waits_for_journal() else "peer does not read"
+
+
 @cython.final
 cdef class Engine:
     """One worker's state machine."""
@@ -255,10 +259,7 @@ cdef class Engine:
         cdef int64_t now_ns = self.state.calendar.now_ns
         cdef Listener listener = channel.listener
         if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
-            if channel.waits_for_journal():
-                channel.hang_up("journal does not become durable")
-            else:
-                channel.hang_up("peer does not read")
+            channel.hang_up(_why_stalled(channel))
         elif channel.partial_since_ns and now_ns - channel.partial_since_ns > listener.partial_timeout_ns:
             channel.hang_up("frame was not finished in time")
         elif not channel.has_spoken and now_ns - channel.last_heard_ns > listener.first_message_timeout_ns:
@@ -274,7 +275,7 @@ cdef class Engine:
         cdef Link link = self.state.link_of(channel)
         cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
         if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
-            hang_up_link(self.state, channel, "peer does not read")
+            hang_up_link(self.state, channel, _why_stalled(channel))
         elif channel.partial_since_ns and now_ns - channel.partial_since_ns > link.partial_timeout_ns:
             hang_up_link(self.state, channel, "frame was not finished in time")
         elif link.idle_timeout_ns and quiet_ns > link.idle_timeout_ns:

@@ -35,6 +35,9 @@ cdef Link first_link(State state, const Route *route, int kind)
 """The first link of a route whose dialect has a message for a kind, whether it can take one or not; None when there is
 none."""
 
+cdef Link this_link(State state, Link link, int kind)
+"""That link if it can take a request of this kind; None when it cannot, which is counted by the limit that was met."""
+
 cdef Link choose_link(State state, const Route *route, int kind)
 """A link that can take a request of this kind: the lowest priority first, by weight among equals; None when there is
 none."""

@@ -75,15 +75,27 @@ cdef Link choose_link(State state, const Route *route, int kind):
         first = last
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
-        if not link.says(kind):
-            continue
-        if link.is_late():
-            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
-            break
-        if link.can_take():
-            stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LINK_REVERSALS], 1)
+        if link.says(kind) and _is_at_limit(state, link):
             break
     return None
+
+
+cdef Link this_link(State state, Link link, int kind):
+    if _may_take(state, link, kind):
+        return link
+    _is_at_limit(state, link)
+    return None
+
+
+cdef bint _is_at_limit(State state, Link link) noexcept:
+    """Whether a link that takes nothing is at one of the limits that are counted: then it is."""
+    if link.is_late():
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
+    elif link.can_take():
+        stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LINK_REVERSALS], 1)
+    else:
+        return False
+    return True
 
 
 cdef void fill_link_slots(State state, Listener listener, Link link, int kind, uint32_t stan,

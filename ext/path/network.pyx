@@ -204,7 +204,7 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
     state.transactions.close(number)
     channel.network_transaction = TRANSACTION_NONE
     if kind == KIND_SIGN_OFF:
-        channel.hang_up("signed off")
+        hang_up_link(state, channel, "signed off")
     elif reason != REASON_APPROVED:
         stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
         state.tell(NOTE_NETWORK_MESSAGE_REFUSED, link.number, kind, reason)
@@ -248,5 +248,5 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
     if kind == KIND_SIGN_OFF:
         channel.phase = PHASE_RESTING
         _take_out_of_use(state, channel)
-    elif kind == KIND_SIGN_ON:
+    elif kind == KIND_SIGN_ON and channel.phase != PHASE_SIGNING_OFF:
         _take_into_use(state, channel)

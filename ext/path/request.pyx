@@ -37,7 +37,7 @@ from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, T
 from switch.path.advice cimport stand_in_for, take_advice
 from switch.path.forwarding cimport (
     LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, refuse_kind,
-    take_stan,
+    take_stan, this_link,
 )
 from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind
 from switch.path.network cimport answer_network_management, is_network_management
@@ -403,11 +403,9 @@ cdef Link _route(State state, TerminalChannel channel):
 
 cdef Link _link_for(State state, const Route *route, int kind):
     """Whom to ask: the issuer who knows the original, where there is one, else as the route says."""
-    cdef Link link
     if not state.inquiries.referred.is_known:
         return choose_link(state, route, kind)
-    link = <Link>state.links[state.inquiries.referred.link]
-    return link if link.can_take() else None
+    return this_link(state, <Link>state.links[state.inquiries.referred.link], kind)
 
 
 # --- translate --------------------------------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from ipaddress import IPv6Address, ip_address
 cdef enum Command:                # proxy-protocol.txt, 2.2, the 13th byte
     COMMAND_LOCAL = 0
     COMMAND_PROXY = 1
-    VERSION = 2
+
+cdef enum:
+    VERSION = 2                   # the same byte, its upper half
 
 cdef enum Family:                 # the 14th byte, its upper half
     FAMILY_UNSPECIFIED = 0
@@ -26,7 +28,7 @@ cdef enum:                        # the whole 14th byte
     TRANSPORT_MAX = 2             # its lower half: unspecified, stream, datagram
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-cdef const uint8_t *SIGNATURE_BYTES = b"\r\n\r\n\0\r\nQUIT\n"
+cdef const uint8_t *SIGNATURE_BYTES = SIGNATURE
 cdef const uint8_t *FIRST_VERSION = b"PROXY "
 cdef enum:
     FIRST_VERSION_BYTES = 6

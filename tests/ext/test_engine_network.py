@@ -441,14 +441,19 @@ def test_terminal_that_does_not_read(world):
     assert issuer.read_one()["t"] == "0420"
 
 
-def test_link_that_does_not_read_fails_over(make_world):
+@pytest.mark.parametrize(
+    ("syncs", "reason"), [(True, "peer does not read"), (False, "journal does not become durable")]
+)
+def test_link_that_does_not_read_fails_over(make_world, syncs, reason):
     world = make_world(**one_link(timeout_ms=60_000))
     terminal, issuer = world.terminal(), signed_on(world)
     terminal.send(purchase(world))
+    if syncs:
+        world.journal.sync()
     world.advance(9.5)
     assert issuer.hung_up is None
     world.advance(1)
-    assert issuer.hung_up == "peer does not read"
+    assert issuer.hung_up == reason
     assert world.link("bank-a").connections.state_name == "down"
 
 
@@ -502,6 +507,19 @@ def test_drain_finishes_what_is_in_flight(make_world):
     goodbye = issuer.read_one()
     assert goodbye["70"] == SIGN_OFF
     assert world.link("bank-a").connections.state_name == "down"
+    issuer.answer(goodbye, mac=False)
+    issuer.read()
+    assert issuer.hung_up == "signed off"
+
+
+def test_issuer_that_signs_on_while_we_sign_off_gets_no_work(make_world):
+    world = make_world(**one_link())
+    issuer = signed_on(world)
+    world.engine.sign_off()
+    goodbye = issuer.read_one()
+    issuer.send({"t": "0800", "7": "0115080000", "11": "000001", "70": SIGN_ON}, mac=False)
+    assert issuer.read_one()["39"] == "00"
+    assert world.link("bank-a").connections.channels == []
     issuer.answer(goodbye, mac=False)
     issuer.read()
     assert issuer.hung_up == "signed off"

@@ -6,7 +6,7 @@ import pytest
 
 from switch.config.models import LimitsSection
 from tests.ext.journal_world import JournalWorld
-from tests.ext.world import CARD, LINKS, ONE_ROUTE, VISA, link, purchase, reversal
+from tests.ext.world import CARD, LINKS, ONE_ROUTE, VISA, change, link, original_data, purchase, reversal
 
 FLOODER, STRANGER = "10000003", "10000002"
 OF_FLOODER = {"f41": FLOODER, "f42": "898000000000002"}
@@ -239,3 +239,25 @@ def test_shares_go_on_after_a_restart():
         world.stan()  # of before the restart
     assert codes(line, [bogus(world, **OF_FLOODER)]) == ["96"]
     assert codes(line, [bogus(world, **OF_STRANGER)]) == ["00"]
+
+
+def test_a_void_of_what_such_a_link_approved_gets_no_further_either(make_world):
+    """It goes to the issuer of its sale, and needs room for its own reversal as any request does."""
+    world = make_world(
+        limits={"reversals_max": 64},
+        links=[link("bank-a", "iso87-ascii", timeouts_to_unhealthy=10_000), LINKS[1]],
+    )
+    bank, line = world.issuer(), world.terminal()
+    sale = purchase(world)
+    line.send(sale)
+    bank.answer(bank.read_one())
+    number = line.read_one()["37"]
+    told = []
+    while not told:
+        line.send(purchase(world))
+        told += line.read()
+    bank.read()
+    void = change(sale, f3="020000", f11=world.stan(), f37=number, f90=original_data(sale))
+    assert line.ask(void)["39"] == "91"
+    assert bank.read() == []
+    assert world.count("refused_at_limit_total", limit="link_reversals") == 2
