@@ -7,14 +7,21 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.dialect.kinds cimport KIND_COUNT
-from switch.dialect.reasons cimport REASON_ANSWER_MISMATCHED, REASON_TIMEOUT
+from switch.dialect.reasons cimport REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_TIMEOUT
 from switch.dialect.tables cimport kind_traits
 from switch.journal.records cimport RECORD_REVERSAL, REVERSAL_APPROVED, REVERSAL_UNBOOKED, read_record
 from switch.machine.handles cimport OUTCOME_NONE
-from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_UNKNOWN, late_cause
+from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_MISMATCH, CAUSE_UNKNOWN
 
 cdef enum:
     SLACK_NS = 10_000_000_000         # what writes a LATE looks at the time now and then
+
+
+cdef int _late_cause(int reason) noexcept nogil:
+    """Why a request is reversed whose late answer says this; CAUSE_UNKNOWN when that approves nothing."""
+    if reason == REASON_APPROVED or reason == REASON_PARTIALLY_APPROVED:
+        return CAUSE_LATE
+    return CAUSE_MISMATCH if reason == REASON_ANSWER_MISMATCHED else CAUSE_UNKNOWN
 
 
 cdef KeptRecord *keep_record(const Record *record) except NULL:
@@ -98,7 +105,7 @@ cdef class LateAnswers:
     cdef void take(self, const Record *record, KeptRecord *owed) noexcept:
         cdef KeptRecord *intent = self._intent(record.late.intent)
         cdef Record asked
-        cdef int cause = late_cause(record.late.reason)
+        cdef int cause = _late_cause(record.late.reason)
         if cause == CAUSE_UNKNOWN:
             return
         if owed != NULL:

@@ -177,7 +177,8 @@ cdef class Link:
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
         """The next STAN that nothing in flight, late or owed on any link holds; 0 when every one is held, or no number
         may be given just now."""
-        return numbering.take_free()
+        cdef uint32_t stan = numbering.take_free()
+        return stan
 
     cdef int64_t match_number(self, Numbering numbering, const MessageIndex *message) noexcept nogil:
         """The number by which a message and its answer are matched: the STAN, or the STAN that goes with its RRN; -1

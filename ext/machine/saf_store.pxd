@@ -42,9 +42,6 @@ cdef enum ReversalCause:      # why it is owed; the numbers stand in the journal
 cdef bint takes_back(int cause) noexcept nogil
 """Whether a CANCELLED of this cause takes its original back; else it ends a terminal's reversal, and no more."""
 
-cdef int late_cause(int reason) noexcept nogil
-"""Why a request is reversed whose late answer says this; CAUSE_UNKNOWN when that approves nothing."""
-
 cdef enum:
     # Of what the issuer has approved for sure.
     APPROVED_CAUSES = (1 << CAUSE_UNTOLD | 1 << CAUSE_TERMINAL | 1 << CAUSE_LATE | 1 << CAUSE_PARTIAL

@@ -5,7 +5,6 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
 from switch.base.live_counts cimport live
-from switch.dialect.reasons cimport REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.machine.handles cimport TRANSACTION_NONE, handle_in, slot_of
 from switch.machine.request_record cimport RequestPart
 
@@ -33,12 +32,6 @@ CAUSES = {
 
 cdef bint takes_back(int cause) noexcept nogil:
     return cause != CAUSE_SETTLED and cause != CAUSE_WITHHELD
-
-
-cdef int late_cause(int reason) noexcept nogil:
-    if reason == REASON_APPROVED or reason == REASON_PARTIALLY_APPROVED:
-        return CAUSE_LATE
-    return CAUSE_MISMATCH if reason == REASON_ANSWER_MISMATCHED else CAUSE_UNKNOWN
 
 
 # By ``Sought``: how long it waits until its original is looked up.

@@ -20,7 +20,7 @@ from switch.machine.note_queue cimport (
     NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
     NOTE_LINK_UNKNOWN_CODE, NOTE_LINK_UNMATCHED_ANSWER,
 )
-from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_UNKNOWN, SAF_NONE, SafEntry, late_cause
+from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_MISMATCH, CAUSE_UNKNOWN, SAF_NONE, SafEntry
 from switch.machine.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
 )
@@ -201,8 +201,7 @@ cdef void _take_late(State state, Link link, const Answered *answered) noexcept:
     A reversal that the issuer has carried out settles it. One that it did not find has overtaken its original and took
     nothing back: there must be one that is sent after the approval was seen. If the reversal is still owed, "not found"
     does not end it any more: its issuer has said that it knows the original. If none is owed any more, a new one is
-    stored. An approval of more than was asked is taken back in the same way, but nobody knows whose it is: "not found"
-    ends what is owed.
+    stored.
     """
     cdef Transaction *transaction = answered.transaction
     cdef int reason = answered.reason
@@ -216,18 +215,47 @@ cdef void _take_late(State state, Link link, const Answered *answered) noexcept:
             reason = REASON_ANSWER_MISMATCHED
     state.journal.late(transaction.position, reason, state.authorization_code,
                        part if part < transaction.amount_minor else 0)
-    if late_cause(reason) != CAUSE_UNKNOWN and kind_traits(transaction.kind).reversible and not transaction.settled:
+    if reason == REASON_ANSWER_MISMATCHED:
+        _suspect_late(state, link, answered)
+        return
+    if (reason in (REASON_APPROVED, REASON_PARTIALLY_APPROVED)
+            and kind_traits(transaction.kind).reversible and not transaction.settled):
         link.keep_part(transaction, &state.answer)
-        if transaction.reversal == SAF_NONE:
-            memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
-            if transaction.late_cause != CAUSE_LATE:
-                transaction.late_cause = <uint8_t>late_cause(reason)
-        elif late_cause(reason) == CAUSE_LATE:
+        if transaction.reversal != SAF_NONE:
             _name_late(transaction, state.saf.at(transaction.reversal))
+        else:
+            memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
+            transaction.late_cause = CAUSE_LATE
     if transaction.late_cause != CAUSE_UNKNOWN and not _reverse_late(state, link, transaction):
         return                            # tried again when the time of late answers is over, whatever else is said
     _finish_late(state, link, transaction, answered.number)
     send_due(state, link)
+
+
+cdef void _suspect_late(State state, Link link, const Answered *answered) noexcept:
+    """Somebody has approved more than was asked: nobody knows whose approval that is. What may be booked is taken back,
+    by an attempt that is sent from now on, and the request's own answer is still waited for."""
+    cdef Transaction *transaction = answered.transaction
+    cdef SafEntry *owed
+    if transaction.settled or not kind_traits(transaction.kind).reversible:
+        return
+    if transaction.reversal != SAF_NONE:
+        owed = state.saf.at(transaction.reversal)
+        owed.bookable_until_ns = max(owed.bookable_until_ns, state.calendar.now_ns + 1)
+    elif transaction.late_cause == CAUSE_UNKNOWN:
+        memcpy(transaction.authorization_code, state.authorization_code, sizeof(transaction.authorization_code))
+        transaction.late_cause = CAUSE_MISMATCH
+        if _reverse_late(state, link, transaction):
+            _tie_to_reversal(state, answered.number)
+    send_due(state, link)
+
+
+cdef void _tie_to_reversal(State state, uint32_t number) noexcept:
+    """Let a request whose late answer is waited for and the reversal that was stored last know one another."""
+    cdef Transaction *transaction = state.transactions.at(number)
+    transaction.reversal = state.stored_reversal
+    if transaction.reversal != SAF_NONE:
+        state.saf.at(transaction.reversal).late_request = number
 
 
 cdef void _name_late(const Transaction *transaction, SafEntry *owed) noexcept nogil:
@@ -330,9 +358,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     state.stored_reversal = SAF_NONE
     finish(state, number, REASON_ANSWER_MISMATCHED if transaction.mismatch else REASON_TIMEOUT, NULL, 0, NULL)
     transaction.state = TRANSACTION_LATE
-    transaction.reversal = state.stored_reversal
-    if transaction.reversal != SAF_NONE:
-        state.saf.at(transaction.reversal).late_request = number
+    _tie_to_reversal(state, number)
     _wait_for_late(state, link, number)
     if link.late.count > link.late_max:
         number = link.late.head

@@ -11,7 +11,7 @@ SCOPES: tuple[str, ...]
 BLOCK_REASONS: dict[str, int]
 
 class LimitRule(Protocol):
-    """One limit. ``kinds`` has bit n for kind n; ``currency`` is numeric, 0 for any; ``window_ms`` 0 means no window."""
+    """One limit. ``kinds`` has bit n for kind n; ``currency`` is numeric, 0 for any; ``window_ms`` 0: no window."""
 
     @property
     def name(self) -> str: ...

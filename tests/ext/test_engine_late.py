@@ -76,6 +76,39 @@ def test_approval_of_more_than_was_asked_is_taken_back_unless_it_is_not_found(wo
     assert [name for name, _ in world.notes].count("reversal_not_found") == 0
 
 
+@pytest.mark.parametrize("is_found", [False, True])
+def test_approval_of_more_than_was_asked_leaves_the_true_one_its_word(world, is_found):
+    """Nobody knows whose it is: the request's own answer is waited for as before."""
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(first, "25")
+    issuer.answer(asked, f4=MORE)
+    second = issuer.read_one()
+    if is_found:
+        issuer.answer(second)
+        assert world.engine.owed == 0
+    issuer.answer(asked)
+    assert world.engine.owed == (0 if is_found else 1)
+    if is_found:
+        return
+    issuer.answer(second, "25")
+    world.advance(11)
+    issuer.answer(issuer.read_one(), "25")
+    assert world.engine.owed == 1
+    assert [name for name, _ in world.notes].count("reversal_not_found") == 1
+
+
+def test_what_was_sent_before_an_approval_of_more_says_nothing(world):
+    terminal, issuer = world.terminal(), world.issuer()
+    asked, first = timed_out(world, terminal, issuer)
+    issuer.answer(asked, f4=MORE)
+    issuer.answer(first, "25")
+    assert world.engine.owed == 1
+    world.advance(11)
+    issuer.answer(issuer.read_one(), "25")
+    assert world.engine.owed == 0
+
+
 def test_late_answer_without_a_response_code_does_not_end_the_wait_for_one(world):
     terminal, issuer = world.terminal(), world.issuer()
     asked, first = timed_out(world, terminal, issuer)

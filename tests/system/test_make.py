@@ -37,7 +37,12 @@ SLICES = {
     "debug": FEW_MODULES,
     "coverage": [*FEW_MODULES, "ARGS=tests/ext/test_calendar.py"],
     "sanitize": [*FEW_MODULES, "ARGS=tests/ext/test_calendar.py"],
-    "fuzz": [QUICKLY, "AUTHSWITCH_MODULES=base.live_counts wire.framing", "TARGET=framing", "SECONDS=1"],
+    "fuzz": [
+        QUICKLY,
+        "AUTHSWITCH_MODULES=base.live_counts wire.framing wire.proxy_header",
+        "TARGET=framing",
+        "SECONDS=1",
+    ],
     "clean": [],
 }
 """What each target is given to be quick."""
