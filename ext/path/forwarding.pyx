@@ -75,7 +75,7 @@ cdef Link choose_link(State state, const Route *route, int kind):
         first = last
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
-        if link.says(kind) and _is_at_limit(state, link):
+        if link.says(kind) and _count_limit_met(state, link):
             break
     return None
 
@@ -83,12 +83,12 @@ cdef Link choose_link(State state, const Route *route, int kind):
 cdef Link this_link(State state, Link link, int kind):
     if _may_take(state, link, kind):
         return link
-    _is_at_limit(state, link)
+    _count_limit_met(state, link)
     return None
 
 
-cdef bint _is_at_limit(State state, Link link) noexcept:
-    """Whether a link that takes nothing is at one of the limits that are counted: then it is."""
+cdef bint _count_limit_met(State state, Link link) noexcept:
+    """Count the limit for which a link takes nothing; False when it is none that is counted."""
     if link.is_late():
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_LATE], 1)
     elif link.can_take():

@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 from switch.wire.cursor cimport Reader, load_be16, reader_over, reader_position, reader_take
 
-from ipaddress import IPv6Address, ip_address
+from switch.base.ip_addresses import address_of
 
 cdef enum Command:                # proxy-protocol.txt, 2.2, the 13th byte
     COMMAND_LOCAL = 0
@@ -149,8 +149,5 @@ cdef class ProxyHeader:
         if reader_take(&reader, PROXY_START_BYTES, &source) < 0 or reader_take(&reader, size, &source) < 0:
             raise ProxyHeaderError(f"PROXY header: byte {reader_position(&reader)}: needed {size} bytes, "
                                    f"got {reader.left}")
-        address = ip_address((<const char *>source)[:size])
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        self.address = str(address)
+        self.address = str(address_of((<const char *>source)[:size]))
         return 0

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from switch.base.error_words import words_of
+from switch.base.error_words import unreadable, words_of
 from switch.cli.command_groups import command_group
 from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, status_of
 from switch.config import ConfigError, load_config
@@ -183,7 +183,7 @@ def import_terminals(
         print_problems(error.problems)
         _fail(f"{table}: nothing was changed")
     except OSError as error:
-        _fail(f"{table}: cannot be read: {error.strerror}", EXIT_NOT_VALID)
+        _fail(unreadable(error, table), EXIT_NOT_VALID)
     typer.echo(f"{count:,} keys taken in")
 
 

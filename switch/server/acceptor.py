@@ -9,12 +9,13 @@ from functools import partial
 from typing import Protocol
 
 from switch.base.error_words import words_of
+from switch.base.ip_addresses import address_of
 from switch.config import Address
 from switch.io.connection import Connection
 from switch.io.tls import TlsContext, TlsStream
 from switch.server.header_wait import HeaderRefusedError, HeaderWait
 from switch.server.note_log import NoteLog
-from switch.server.peer import Peer, address_of
+from switch.server.peer import Peer
 
 ACCEPTED_A_TURN = 64
 """Connections taken before those that stand get their turn."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
+
+from switch.base.ip_addresses import address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,6 @@ class Peer:
     def details(self) -> dict[str, str]:
         """For a line of the log."""
         return {"peer": self.address} if self.via is None else {"peer": self.address, "via": self.via}
-
-
-def address_of(host: str) -> IPv4Address | IPv6Address:
-    """An IP address; one of IPv4 is that also where it is written as IPv6 does (``::ffff:10.0.0.1``)."""
-    address = ip_address(host)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def is_among(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:

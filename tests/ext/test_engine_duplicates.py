@@ -7,6 +7,13 @@ import pytest
 from tests.ext.world import LINKS_AT_ONCE, OTHER_MERCHANT, VISA, change, harmless_sides, listener, purchase, reversal
 
 
+def world_of_three_places(make_world, tmp_path):
+    """Long private fields are kept with an outcome, and soon find no room."""
+    return make_world(
+        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
+    )
+
+
 def test_repeat_of_a_finished_request_gets_the_stored_answer(world):
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)
@@ -168,9 +175,7 @@ def test_approval_that_waits_to_leave_is_not_forgotten(make_world):
 
 
 def test_approval_that_cannot_be_kept_is_not_told(make_world, tmp_path):
-    world = make_world(
-        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
-    )
+    world = world_of_three_places(make_world, tmp_path)
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)
     terminal.send(request)
@@ -186,9 +191,7 @@ def test_approval_that_cannot_be_kept_is_not_told(make_world, tmp_path):
 
 def test_approval_that_is_kept_without_its_request_is_not_told(make_world, tmp_path):
     """There is room for the answer, but not for what its reversal is made of."""
-    world = make_world(
-        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
-    )
+    world = world_of_three_places(make_world, tmp_path)
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)
     terminal.send(request)
@@ -265,9 +268,7 @@ def test_reversal_that_was_refused_at_a_limit_is_taken_when_it_comes_again(make_
 
 @pytest.mark.parametrize("code", ["05", "51", "Z3"])
 def test_a_decline_whose_answer_finds_no_room_is_told_again(make_world, tmp_path, code):
-    world = make_world(
-        limits={"duplicate_window_count_max": 1, "transactions_in_flight_max": 2}, **harmless_sides(tmp_path)
-    )
+    world = world_of_three_places(make_world, tmp_path)
     terminal, issuer = world.terminal(), world.issuer()
     request = purchase(world)
     terminal.send(request)

@@ -21,6 +21,13 @@ def one_link(dialect_name="iso87-ascii", **changes):
     return {"links": [link("bank-a", dialect_name, **settings)], "routes": ONE_ROUTE}
 
 
+def says_goodbye(issuer, goodbye):
+    """The issuer answers our sign-off, and is hung up."""
+    issuer.answer(goodbye, mac=False)
+    issuer.read()
+    assert issuer.hung_up == "signed off"
+
+
 def signed_on(world):
     """A connection whose sign-on was accepted."""
     issuer = world.issuer()
@@ -507,9 +514,7 @@ def test_drain_finishes_what_is_in_flight(make_world):
     goodbye = issuer.read_one()
     assert goodbye["70"] == SIGN_OFF
     assert world.link("bank-a").connections.state_name == "down"
-    issuer.answer(goodbye, mac=False)
-    issuer.read()
-    assert issuer.hung_up == "signed off"
+    says_goodbye(issuer, goodbye)
 
 
 def test_issuer_that_signs_on_while_we_sign_off_gets_no_work(make_world):
@@ -520,9 +525,7 @@ def test_issuer_that_signs_on_while_we_sign_off_gets_no_work(make_world):
     issuer.send({"t": "0800", "7": "0115080000", "11": "000001", "70": SIGN_ON}, mac=False)
     assert issuer.read_one()["39"] == "00"
     assert world.link("bank-a").connections.channels == []
-    issuer.answer(goodbye, mac=False)
-    issuer.read()
-    assert issuer.hung_up == "signed off"
+    says_goodbye(issuer, goodbye)
 
 
 def test_sign_off_that_is_not_answered(make_world):
@@ -544,9 +547,7 @@ def test_sign_off_waits_for_the_echo_test_before_it(make_world):
     issuer.answer(echo, mac=False)
     goodbye = issuer.read_one()
     assert goodbye["70"] == SIGN_OFF
-    issuer.answer(goodbye, mac=False)
-    issuer.read()
-    assert issuer.hung_up == "signed off"
+    says_goodbye(issuer, goodbye)
 
 
 def test_sign_off_of_a_link_without_sign_on(make_world):
