@@ -209,8 +209,11 @@ def journal_counts(ports: Ports) -> dict[str, float]:
     """What the daemon says of its journal: batches, bytes and records so far, and the seconds that they took."""
     with urllib.request.urlopen(f"http://127.0.0.1:{ports.admin}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
-    values = dict(line.rsplit(" ", 1) for line in lines)
-    return {name: float(values.get(f"{metric}{{}}", 0)) for name, metric in JOURNAL_METRICS.items()}
+    values = [line.rsplit(" ", 1) for line in lines]
+    return {
+        name: sum(float(value) for series, value in values if series.startswith(f"{metric}{{"))
+        for name, metric in JOURNAL_METRICS.items()
+    }
 
 
 def check(side: str, result: Result) -> None:

@@ -64,10 +64,13 @@ cdef class JournalFiles(Journal):
     Args:
         buffer_bytes: Records that wait to be committed, at most; as much again is being committed.
         stats: Where its series are registered.
+        partition: Whose journal it is, as its series say.
         record_bytes_max: No record is larger.
     """
 
-    def __cinit__(self, uint64_t buffer_bytes, Stats stats not None, *, uint64_t record_bytes_max=RECORD_BYTES_MAX):
+    def __cinit__(self, uint64_t buffer_bytes, Stats stats not None, *, int partition=0,
+                  uint64_t record_bytes_max=RECORD_BYTES_MAX):
+        labels = {"partition": str(partition)}
         self.wake = -1
         self.boot = ""
         self.broken = True
@@ -85,11 +88,11 @@ cdef class JournalFiles(Journal):
         if self._open.records == NULL or self._closed.records == NULL or self._names == NULL:
             raise MemoryError
         self._stats = stats
-        self._records_counter = stats.counter("authswitch_journal_records_total", "Records made durable.")
-        self._bytes_counter = stats.counter("authswitch_journal_bytes_total", "Bytes of journal made durable.")
-        self._batches_counter = stats.counter("authswitch_journal_batches_total", "Batches made durable.")
+        self._records_counter = stats.counter("authswitch_journal_records_total", "Records made durable.", labels)
+        self._bytes_counter = stats.counter("authswitch_journal_bytes_total", "Bytes of journal made durable.", labels)
+        self._batches_counter = stats.counter("authswitch_journal_batches_total", "Batches made durable.", labels)
         self._commit_seconds = stats.histogram(
-            "authswitch_journal_sync_seconds", "Time to write one batch and make it durable.")
+            "authswitch_journal_sync_seconds", "Time to write one batch and make it durable.", labels)
 
     def __dealloc__(self):
         self._forget(&self._open)

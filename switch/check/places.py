@@ -14,6 +14,7 @@ from switch.config.addresses import Address, UnixAddress
 from switch.config.models import Config
 from switch.files.problems import Problem
 from switch.journal.numbers import NumbersError, numbers_file, read_numbers
+from switch.journal.partitions import PartitionsError, partition_folder, read_partitions, unfit
 
 NO_TEMPORARY = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 """With these a file system says that it has no files without a name."""
@@ -34,6 +35,17 @@ def _journal_faults(config: Config) -> Iterator[tuple[str, str]]:
         return
     if reason := _fault_of_folder(directory, is_made=True):
         yield "journal.directory", reason
+        return
+    wanted = config.journal.partitions
+    try:
+        count = read_partitions(directory)
+    except (OSError, PartitionsError) as error:
+        yield "journal.directory", str(error)
+        return
+    if reason := unfit(wanted or 1 if count is None else count, wanted):
+        yield "journal.partitions", reason
+    folders = [] if count is None else [partition_folder(directory, number) for number in range(count)]
+    yield from (("journal.directory", reason) for reason in map(_fault_of_folder, folders) if reason)
 
 
 def _numbers_faults(config: Config) -> Iterator[tuple[str, str]]:

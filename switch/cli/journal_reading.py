@@ -15,7 +15,8 @@ from switch.cli.report import refuse, status_of
 from switch.config import Config, ConfigError, load_config
 from switch.files.datafile import read_toml_text
 from switch.files.lines import key_lines
-from switch.journal.opening import open_reader
+from switch.journal.opening import open_partitions
+from switch.journal.partitions import PartitionsError
 from switch.journal.replay import JournalDamaged, JournalReader
 from switch.keys import KeyFileError, load_master_key
 
@@ -37,10 +38,16 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
         fail(without_journal(config, has_folder=where is not None), EXIT_ASKED_WRONGLY)
     try:
         master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-        reader = open_reader(where, master_key)
-        if not reader.segments:
+        partitions = open_partitions(where, master_key)
+        if len(partitions) > 1:
+            folders = ", ".join(one.folder.name for one in partitions)
+            fail(f"{where}: has several partitions; give the folder of one with --directory: {folders}")
+        (only,) = partitions
+        if not only.reader.segments:
             fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
-        yield reader
+        yield only.reader
+    except PartitionsError as error:
+        fail(str(error))
     except KeyFileError as error:
         fail(str(error), status_of(error))
     except JournalDamaged as error:

@@ -27,6 +27,7 @@ from switch.files.problems import Problem
 from switch.files.sections import AMOUNT_MAX, HOUR_MS, Section, count, milliseconds
 from switch.machine.link import VERIFY_FIELDS_MAX
 from switch.machine.numbering import INSTANCES_MAX
+from switch.machine.partitioning import PARTITIONS_MAX
 from switch.tables.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
 
 LISTENERS_MAX = 32
@@ -158,12 +159,20 @@ class JournalSection(Section):
     directory: FilePath | None = Field(
         None, description="Folder of the journal's files, of this daemon alone. Required with mode files."
     )
+    partitions: int | None = Field(
+        None,
+        ge=1,
+        le=PARTITIONS_MAX,
+        description="How many partitions the journals are of, each in a folder of its own. Absent: as many as the "
+        "directory has, and 1 where a journal begins. Of a directory in use only `authswitch partitions change` "
+        "changes it.",
+    )
     segment_bytes: int = count(
         67_108_864, "Size of one file; the next one is allocated when it is half full.", least=2_097_152, most=1 << 30
     )
     buffer_bytes: int = count(
         8_388_608,
-        "Records that wait for the disk; above half of it no new payment is accepted.",
+        "Records of a partition that wait for the disk; above half of it no new payment of it is accepted.",
         least=524_288,
         most=1 << 26,
     )
@@ -174,8 +183,8 @@ class JournalSection(Section):
         None,
         ge=1 << 26,
         le=1 << 50,
-        description="All files together; above it the oldest are removed, unless something in them is still open or "
-        "they are younger than `originals_days`.",
+        description="All files together, shared alike by the partitions; above it the oldest are removed, unless "
+        "something in them is still open or they are younger than `originals_days`.",
     )
     originals_days: int = count(
         30,

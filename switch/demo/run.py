@@ -24,7 +24,8 @@ from switch.demo.reconcile import reconcile
 from switch.demo.view import Moment, line, print_summary
 from switch.demo.world import FLEETS, ISSUERS, World, build_world, write_config
 from switch.journal.findings import Findings
-from switch.journal.opening import open_reader
+from switch.journal.opening import open_partitions
+from switch.journal.problems import JournalError
 from switch.journal.replay import JournalDamaged
 from switch.keys import load_master_key
 from switch.simulators.end_signals import when_ended
@@ -330,18 +331,22 @@ class Demo:
 
     def _nothing_is_open(self) -> bool:
         """Read the journal from its beginning; whether it is whole and everything in it has come to its end."""
-        findings = Findings()
         folder = self._world.folder
+        found = []
         try:
-            findings.read(open_reader(folder / "journal", load_master_key(folder / "master.key", None)))
-        except (OSError, JournalDamaged) as error:
+            for one in open_partitions(folder / "journal", load_master_key(folder / "master.key", None)):
+                found.append(Findings())
+                found[-1].read(one.reader)
+        except (OSError, JournalDamaged, JournalError) as error:
             self._console.print(
                 f"the journal cannot be read: {error}", markup=False, soft_wrap=not self._console.is_terminal
             )
             return False
-        still_open = findings.open_requests + findings.open_reversals
+        still_open = sum(findings.open_requests + findings.open_reversals for findings in found)
+        records = sum(findings.records.total() for findings in found)
+        reversed_ = sum(findings.records["REVERSED"] for findings in found)
         self._console.print(
-            f"journal: {findings.records.total():,} records, whole; {findings.records['REVERSED']:,} reversals "
+            f"journal: {records:,} records, whole; {reversed_:,} reversals "
             f"acknowledged by issuers; still open: {still_open:,}",
             soft_wrap=not self._console.is_terminal,
         )

@@ -52,6 +52,7 @@ class Keeper:
         rules: When a segment is removed.
         stats: Where series are registered.
         moment: Reads the clocks.
+        partition: Whose journal it is, as its series say; the keeper of the first one tells of the clock as well.
     """
 
     def __init__(
@@ -61,7 +62,11 @@ class Keeper:
         rules: Rules,
         stats: Stats,
         moment: Callable[[], Moment] = Moment.now,
+        *,
+        partition: int = 0,
     ) -> None:
+        labels = {"partition": str(partition)}
+        self._tells_clock = partition == 0
         self._journal = journal
         self._disk = disk
         self._rules = rules
@@ -70,13 +75,15 @@ class Keeper:
         self._stats = stats
         self._removed = {
             reason: stats.counter(
-                "authswitch_journal_segments_removed_total", "Segments removed by retention.", {"reason": reason}
+                "authswitch_journal_segments_removed_total",
+                "Segments removed by retention.",
+                {**labels, "reason": reason},
             )
             for reason in ("age", "size")
         }
-        self._bytes = stats.gauge("authswitch_journal_segments_bytes", "Size of all segments.")
+        self._bytes = stats.gauge("authswitch_journal_segments_bytes", "Size of all segments.", labels)
         self._above = stats.gauge(
-            "authswitch_journal_above_limit_bytes", "Above retention_bytes, in segments that must stay."
+            "authswitch_journal_above_limit_bytes", "Above retention_bytes, in segments that must stay.", labels
         )
         self._jumps = stats.counter("authswitch_clock_jumps_total", "Times that the wall clock was set.")
         self._jump = stats.gauge(
@@ -211,6 +218,8 @@ class Keeper:
         self._is_above_told = above > 0
 
     def _tell_jump(self, jump_s: float, moment: Moment) -> None:
+        if not self._tells_clock:
+            return
         if jump_s:
             self._jump_seen_s = moment.boot_s
             self._stats.add(self._jumps, 1)

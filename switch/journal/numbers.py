@@ -27,14 +27,13 @@ class NumbersError(JournalError):
     """The file cannot be used; the text says why, and what to do."""
 
 
-def numbers_file(config: Config) -> Path | None:
-    """Where the file is by a configuration; None where there is none."""
-    if config.switch.numbers_file is not None:
-        return config.switch.numbers_file
+def numbers_file(config: Config, partition: int = 0) -> Path | None:
+    """Where a partition's file is by a configuration; None where there is none."""
+    first = config.switch.numbers_file
     directory = config.journal.directory
-    if config.journal.mode == "off" or directory is None:
-        return None
-    return directory.with_name(f"{directory.name}.numbers")
+    if first is None and config.journal.mode != "off" and directory is not None:
+        first = directory.with_name(f"{directory.name}.numbers")
+    return first if first is None or not partition else first.with_name(f"{first.name}.{partition}")
 
 
 def read_numbers(file: Path, instance: int) -> int | None:
@@ -63,9 +62,9 @@ def read_numbers(file: Path, instance: int) -> int | None:
     return int(match[2])
 
 
-def numbers_keeper(config: Config, numbering: Numbering, stats: Stats) -> NumbersKeeper:
-    """What keeps the file of a configuration, if it has one."""
-    return NumbersKeeper(numbers_file(config), numbering, stats, is_binding=config.journal.mode == "off")
+def numbers_keeper(config: Config, numbering: Numbering, stats: Stats, partition: int = 0) -> NumbersKeeper:
+    """What keeps a partition's file by a configuration, if it has one."""
+    return NumbersKeeper(numbers_file(config, partition), numbering, stats, is_binding=config.journal.mode == "off")
 
 
 class NumbersKeeper:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from switch.journal.disk import FileDisk
+from switch.journal.partitions import places
 from switch.journal.replay import JournalReader
 
 WRAPPING_KEY_BYTES = 32
@@ -19,11 +21,43 @@ def wrapping_key(master_key: bytes) -> bytes:
     return HKDF(SHA256(), WRAPPING_KEY_BYTES, salt=None, info=WRAPPING_PURPOSE).derive(master_key)
 
 
-def open_reader(directory: Path, master_key: bytes) -> JournalReader:
-    """A reader of the journal in a directory, beside the daemon that may be writing it.
+def open_reader(folder: Path, master_key: bytes) -> JournalReader:
+    """A reader of the journal in a partition's folder, beside the daemon that may be writing it.
 
     Raises:
-        OSError: The directory or a file in it cannot be read.
+        OSError: The folder or a file in it cannot be read.
         JournalDamaged: The head of a segment is damaged.
     """
-    return JournalReader(FileDisk(str(directory), exclusive=False), wrapping_key(master_key))
+    return JournalReader(FileDisk(str(folder), exclusive=False), wrapping_key(master_key))
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionReader:
+    """One partition's journal, open to be read.
+
+    Attributes:
+        partition: Its number.
+        partitions: How many there are.
+        folder: Where its segments are.
+        reader: Reads them.
+    """
+
+    partition: int
+    partitions: int
+    folder: Path
+    reader: JournalReader
+
+
+def open_partitions(directory: Path, master_key: bytes) -> list[PartitionReader]:
+    """Readers of the journals of all partitions of a directory; or of one, whose folder it is.
+
+    Raises:
+        OSError: A folder or a file cannot be read.
+        JournalDamaged: The head of a segment is damaged.
+        PartitionsError: The directory is not laid out as it must be.
+    """
+    found = places(directory)
+    return [
+        PartitionReader(place.partition, len(found), place.folder, open_reader(place.folder, master_key))
+        for place in found
+    ]

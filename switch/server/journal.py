@@ -18,6 +18,7 @@ from switch.journal.commit import JournalFiles
 from switch.journal.directory_keeper import Keeper, Rules
 from switch.journal.disk import FileDisk
 from switch.journal.opening import wrapping_key
+from switch.journal.partitions import Hold, partition_folder
 from switch.journal.problems import JournalError
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
@@ -38,38 +39,45 @@ log = get_logger(__name__)
 
 
 class Store:
-    """The journal of one daemon.
+    """The journal of one partition.
 
     Args:
         config: The configuration; its journal has mode ``files``.
         stats: Where series are registered.
+        partition: Which one.
 
     Raises:
-        JournalError: The directory cannot be had, or another daemon has it.
+        JournalError: The directory cannot be had, another daemon has it, or it is of another number of partitions.
         KeyFileError: The master key cannot be had.
+
+    Attributes:
+        partition: Which one.
+        partitions: How many the directory has.
     """
 
-    def __init__(self, config: Config, stats: Stats) -> None:
+    def __init__(self, config: Config, stats: Stats, partition: int = 0) -> None:
+        self.partition = partition
         self._section = config.journal
         self._window_s = config.limits.duplicate_window_seconds
         self._request_s = REQUEST_SPARE_SECONDS + max(link.timeout_ms for link in config.links) / 1000
         self._stats = stats
         self._wrapping_key = wrapping_key(_master_key(config))
-        self._disk = self._open_directory()
+        self._hold, self._disk = self._open_directory()
+        self.partitions = self._hold.partitions
         self._kept_up_s = -KEEP_UP_SECONDS
         self._tried_s = 0.0
         self._is_failure_told = False
         self._is_recovered = False
         self._progress = Progress()
-        self.journal = JournalFiles(config.journal.buffer_bytes, stats)
+        self.journal = JournalFiles(config.journal.buffer_bytes, stats, partition=partition)
         rules = Rules(
             age_min_s=max(self._window_s + AGE_MIN_SECONDS, self._section.originals_days * DAY_SECONDS),
             age_max_s=self._section.retention_days * DAY_SECONDS,
-            bytes_max=self._section.retention_bytes,
+            bytes_max=self._section.retention_bytes and self._section.retention_bytes // self.partitions,
         )
-        self._keeper = Keeper(self.journal, self._disk, rules, stats)
+        self._keeper = Keeper(self.journal, self._disk, rules, stats, partition=partition)
         self._gauges: tuple[tuple[int, Callable[[], int]], ...] = tuple(
-            (stats.gauge(f"authswitch_journal_{name}", text), read)
+            (stats.gauge(f"authswitch_journal_{name}", text, {"partition": str(partition)}), read)
             for name, text, read in (
                 ("failed", "1 when the journal failed and nothing new may begin.", lambda: int(self.journal.failed)),
                 ("waiting_bytes", "Records that no batch has taken yet.", lambda: self.journal.waiting_bytes),
@@ -80,17 +88,23 @@ class Store:
             )
         )
 
-    def _open_directory(self) -> FileDisk:
+    def _open_directory(self) -> tuple[Hold, FileDisk]:
         directory = self._section.directory
         if directory is None:
             raise JournalError('journal.directory is required with mode "files"')
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return FileDisk(str(directory), exclusive=True)
-        except BlockingIOError:
-            raise JournalError(f"{directory}: another daemon writes its journal there") from None
+            hold = Hold(directory, self._section.partitions)
         except OSError as error:
             raise JournalError(f"{directory}: cannot be opened: {error.strerror}") from error
+        folder = partition_folder(directory, self.partition)
+        try:
+            return hold, FileDisk(str(folder), exclusive=True)
+        except BlockingIOError:
+            hold.release()
+            raise JournalError(f"{directory}: another daemon writes its journal there") from None
+        except OSError as error:
+            hold.release()
+            raise JournalError(f"{folder}: cannot be opened: {error.strerror}") from error
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -115,7 +129,7 @@ class Store:
                 progress=self._progress,
             )
         except (JournalDamaged, RecoveryFailed, OSError) as error:
-            raise JournalError(f"journal {self._section.directory}: {error}") from error
+            raise JournalError(f"journal {self._disk.path}: {error}") from error
         finally:
             self._progress = Progress()  # The other one holds all that was read.
         self._is_recovered = True
@@ -129,7 +143,7 @@ class Store:
 
     @property
     def directory(self) -> Path:
-        """Where its files are."""
+        """Where this partition's files are."""
         return Path(self._disk.path)
 
     @property
@@ -196,6 +210,7 @@ class Store:
         if self._is_recovered:
             self.journal.stop()
         self._disk.release()
+        self._hold.release()
 
 
 def _master_key(config: Config) -> bytes:

@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from switch.config import ConfigError, load_config
-from switch.journal.opening import open_reader
+from switch.journal.opening import open_partitions
+from switch.journal.problems import JournalError
 from switch.journal.replay import JournalDamaged
 from switch.keys import KeyFileError, load_master_key
 from switch.tracing.finding import find, present
@@ -25,10 +26,14 @@ def rrn_owed(config_file: Path | None, directory: Path | None, rrn: str) -> str 
         where = config.journal.directory if directory is None else directory
         if where is None or config.keys is None:
             return None
-        reader = open_reader(where, load_master_key(config.keys.master_key_file, config.keys.master_key_env))
+        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
         window = timedelta(seconds=config.limits.duplicate_window_seconds)
-        stories = find(reader, parse_key(rrn, present(reader)), window).stories
-    except (ConfigError, KeyFileError, JournalDamaged, OSError, QueryError):
+        stories = [
+            story
+            for one in open_partitions(where, master_key)
+            for story in find(one.reader, parse_key(rrn, present(one.reader)), window).stories
+        ]
+    except (ConfigError, KeyFileError, JournalDamaged, JournalError, OSError, QueryError):
         return None
     return next((story.rrn_owed for story in stories if story.rrn_owed is not None), None)
 

@@ -13,7 +13,7 @@ from switch.cli.journal import app, presentable
 from switch.cli.reversals import app as reversals_app
 from switch.cli.trace import app as trace_app
 from switch.config import read_config
-from switch.journal import JournalError, replay_into
+from switch.journal import JournalError, partitions, replay_into
 from switch.journal.boot import since_boot_ns
 from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
@@ -127,6 +127,30 @@ class TestStore:
             Store(config, Stats(1 << 20))
         assert first.journal.failed, "it takes no records before it has been recovered"
 
+    def test_each_partition_has_a_journal_of_its_own(self, folder, monkeypatch):
+        monkeypatch.setattr(partitions, "PARTITIONS_RUN_MAX", 2)
+        create_master_key(folder / "master.key")
+        (folder / "switch.toml").write_text(CONFIG.replace('mode = "files"\n', 'mode = "files"\npartitions = 2\n'))
+        config, _ = read_config(folder / "switch.toml")
+        stats = Stats(1 << 20)
+        stores = [Store(config, stats, partition) for partition in range(2)]
+        assert [(store.partition, store.partitions) for store in stores] == [(0, 2), (1, 2)]
+        assert [store.directory for store in stores] == [folder / "journal" / f"partition-{n}" for n in range(2)]
+        world = World(journal=stores[1].journal)
+        assert stores[1].recover(world.engine.state).position == 0
+        for store in stores:
+            store.keep_house(world.engine.state)
+        text = stats.exposition().decode()
+        assert 'authswitch_journal_failed{partition="0"} 1' in text
+        assert 'authswitch_journal_failed{partition="1"} 0' in text
+        with pytest.raises(JournalError, match="another daemon writes its journal there"):
+            Store(config, stats, 1)
+        with pytest.raises(JournalError, match=r"partition-2: cannot be opened: No such file"):
+            Store(config, stats, 2)
+        for store in stores:
+            store.close(None)
+        Store(config, stats, 1).close(None)
+
     def test_damage_is_told_with_advice(self, lived):
         (segment,) = segment_paths(lived / "journal")
         content = bytearray(segment.read_bytes())
@@ -148,8 +172,8 @@ class TestStore:
         assert (replayed.records, replayed.ended, replayed.resumed) == (4, 1, 0)
         store.keep_house(world.engine.state)
         text = stats.exposition().decode()
-        assert "authswitch_journal_failed{} 0" in text
-        assert "authswitch_journal_position{} 6" in text
+        assert 'authswitch_journal_failed{partition="0"} 0' in text
+        assert 'authswitch_journal_position{partition="0"} 6' in text
         assert store.journal.low_water == 0 or store.journal.low_water <= 4
         store.journal.stop()
 
@@ -166,7 +190,7 @@ class TestStore:
         text = CONFIG.replace('mode = "files"\n', f'mode = "files"\n{added}')
         (folder / "switch.toml").write_text(f"{text}[limits]\nduplicate_window_seconds = {window_s}\n")
         built = []
-        monkeypatch.setattr(stores, "Keeper", lambda _journal, _disk, rules, _stats: built.append(rules))
+        monkeypatch.setattr(stores, "Keeper", lambda _journal, _disk, rules, _stats, partition: built.append(rules))
         Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
         assert built == [Rules(age_min_s=age_min_s, age_max_s=40 * 86_400, bytes_max=1_000_000_000)]
 

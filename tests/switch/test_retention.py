@@ -245,7 +245,7 @@ def test_old_segments_go_and_every_one_is_told(kept, lines):
     assert (line["segment"], line["reason"], line["size"]) == (names[0], "age", 4_096)
     assert line["first_record"].startswith("2027-01-15T08:00:00")
     assert line["last_record"].startswith("2027-01-16T08:00:00")
-    assert kept.metric('authswitch_journal_segments_removed_total{reason="age"}') == 1
+    assert kept.metric('authswitch_journal_segments_removed_total{partition="0",reason="age"}') == 1
     assert kept.metric("authswitch_journal_segments_bytes") == 3 * 4_096
 
 

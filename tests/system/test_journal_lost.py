@@ -30,7 +30,7 @@ def replace(folder):
 
 
 def remove_segment(folder):
-    min(folder.glob("*.journal")).unlink()
+    min(folder.glob("partition-0/*.journal")).unlink()
 
 
 def mount_over(folder):

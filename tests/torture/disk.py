@@ -125,7 +125,7 @@ class FaultyDisk:
 
     def lose_power(self, *, whole: bool = False) -> int:
         """After a kill: take away any part (or all) of what no synchronization has covered; how many bytes it was."""
-        names = {path.stat().st_ino: path for path in self.journal.iterdir()}
+        names = {path.stat().st_ino: path for path in self.journal.rglob("*") if path.is_file()}
         lost = 0
         for place in self._listed():
             path = names.get(place.file)

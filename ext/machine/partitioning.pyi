@@ -1,0 +1,5 @@
+from typing import Final
+
+PARTITIONS_MAX: Final[int]
+
+def partition_of(terminal_id: str, partitions: int) -> int: ...

@@ -1,0 +1,318 @@
+"""How a journal's directory is laid out: a file that says how many partitions there are, and a folder for each.
+
+A partition's folder is a journal of its own. Directories of older versions have their segments where the folders stand
+now: they are taken over as partition 0 of 1.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from switch.files.datafile import read_regular
+from switch.journal.ages import AGES_NAME
+from switch.journal.problems import JournalError
+from switch.journal.replay import SEGMENT_NAME
+from switch.journal.segment import PREPARED_NAME
+from switch.machine.partitioning import PARTITIONS_MAX
+
+PARTITIONS_NAME = "partitions"
+CONTENT = re.compile(rb"authswitch partitions 1\npartitions ([1-9][0-9]?)\n")
+FOLDER_NAME = re.compile(r"partition-(0|[1-9][0-9]?)")
+JOURNAL_FILE = re.compile(
+    rf"{SEGMENT_NAME.pattern}|[0-9]{{20}}\.index|{re.escape(AGES_NAME)}|{re.escape(PREPARED_NAME)}"
+)
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+PARTITIONS_RUN_MAX = 1
+"""So many are run by the daemon of this version."""
+
+PATIENCE_SECONDS = 2.0
+"""How long to wait for others who lay the directory out just now."""
+
+POLL_SECONDS = 0.02
+
+
+class PartitionsError(JournalError):
+    """The directory cannot be used as it is; the text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one partition's journal is.
+
+    Attributes:
+        partition: Its number.
+        folder: Where its segments are.
+    """
+
+    partition: int
+    folder: Path
+
+
+def partition_folder(directory: Path, number: int) -> Path:
+    """Where a partition's files are."""
+    return directory / f"partition-{number}"
+
+
+def read_partitions(directory: Path) -> int | None:
+    """How many partitions the journals of a directory are of; None when it does not say so.
+
+    Raises:
+        OSError: It cannot be read.
+        PartitionsError: The file is not as it was written.
+    """
+    file = directory / PARTITIONS_NAME
+    try:
+        content = read_regular(file)
+    except FileNotFoundError:
+        return None
+    match = CONTENT.fullmatch(content)
+    if match is None or int(match[1]) > PARTITIONS_MAX:
+        raise PartitionsError(
+            f"{file}: does not say of how many partitions the journals are: needed the lines `authswitch partitions 1` "
+            f"and `partitions N`, N from 1 to {PARTITIONS_MAX} and as many as there are folders partition-0, "
+            "partition-1, ...; bring it back from a copy"
+        )
+    return int(match[1])
+
+
+def write_partitions(directory: Path, count: int) -> None:
+    """Say how many partitions there are, durably: the file is there as a whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    fresh = directory / f"{PARTITIONS_NAME}.next"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(f"authswitch partitions 1\npartitions {count}\n".encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.rename(directory / PARTITIONS_NAME)
+    sync_folder(directory)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable.
+
+    Raises:
+        OSError: They cannot be.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- for who reads ----------------------------------------------------------------------------------------------------
+
+
+def places(directory: Path) -> list[Place]:
+    """Where the journals of a directory are: of all its partitions, or of one, whose folder it is.
+
+    Raises:
+        OSError: It cannot be read.
+        PartitionsError: It is not laid out as it must be.
+    """
+    count = read_partitions(directory)
+    if count is not None:
+        return [Place(number, partition_folder(directory, number)) for number in range(count)]
+    if any(_holds_segments(inner) for inner in directory.iterdir() if FOLDER_NAME.fullmatch(inner.name)):
+        raise PartitionsError(
+            f"{directory}: has folders of partitions and no file `{PARTITIONS_NAME}`: where the daemon was stopped "
+            "while it took over an older version's journal, its next start goes on; else bring the file back from a "
+            "copy"
+        )
+    return [Place(0, directory)]
+
+
+def _holds_segments(folder: Path) -> bool:
+    try:
+        return bool(_segments_in(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+# --- for who writes ---------------------------------------------------------------------------------------------------
+
+
+class Hold:
+    """The directory as a daemon has it: shared by its partitions, and with nobody who would change their number.
+
+    Args:
+        directory: Of all partitions; made when it is not there.
+        wanted: How many partitions there must be; None: as many as there are, and 1 where a journal begins.
+
+    Raises:
+        OSError: It cannot be read or written.
+        PartitionsError: It is not laid out as it must be, has another number of partitions, or belongs to somebody
+            else.
+
+    Attributes:
+        partitions: How many there are.
+    """
+
+    def __init__(self, directory: Path, wanted: int | None = None) -> None:
+        self._descriptor = -1
+        directory.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.partitions = self._laid_out(directory, wanted)
+        except BaseException:
+            self.release()
+            raise
+
+    def _laid_out(self, directory: Path, wanted: int | None) -> int:
+        if not _lock(self._descriptor, fcntl.LOCK_SH):
+            raise PartitionsError(
+                f"{directory}: another daemon writes its journal there, or `authswitch partitions change` is at work"
+            )
+        count = read_partitions(directory)
+        if count is None:
+            if not _lock(self._descriptor, fcntl.LOCK_EX):
+                raise PartitionsError(f"{directory}: another daemon lays its journal out there")
+            count = lay_out(directory, wanted)
+            _lock(self._descriptor, fcntl.LOCK_SH)
+        elif loose := _segments_in(directory):
+            raise PartitionsError(
+                f"{directory}: {loose[0]} stands beside the partitions: an older version has begun a journal of its "
+                "own there. What it accepted is known nowhere else: move its files to a folder of their own, read them "
+                "with --directory, and settle by hand what is open"
+            )
+        if not os.path.samestat(directory.stat(), os.fstat(self._descriptor)):
+            raise PartitionsError(f"{directory}: was replaced just now; start again")
+        if reason := unfit(count, wanted):
+            raise PartitionsError(f"{directory}: {reason}")
+        return count
+
+    def release(self) -> None:
+        """Let others have the directory."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def unfit(count: int, wanted: int | None) -> str:
+    """Why a daemon cannot run with the partitions that there are, and what to do; empty when it can.
+
+    Args:
+        count: How many there are.
+        wanted: How many the configuration says; None where it leaves that open.
+    """
+    if wanted is not None and wanted != count:
+        return (
+            f"its journals are of {_of(count)}, and journal.partitions is {wanted}: set it to {count}, or drain the "
+            f"daemon and run `authswitch partitions change CONFIG {wanted}`"
+        )
+    if count > PARTITIONS_RUN_MAX:
+        return (
+            f"its journals are of {_of(count)}, and this version runs {PARTITIONS_RUN_MAX}: run `authswitch partitions "
+            f"change CONFIG {PARTITIONS_RUN_MAX}`"
+        )
+    return ""
+
+
+@contextmanager
+def held_alone(directory: Path) -> Iterator[None]:
+    """The directory, while no daemon has it.
+
+    Raises:
+        OSError: It cannot be opened.
+        PartitionsError: A daemon has it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PartitionsError(
+                f"{directory}: a daemon runs with it; drain it first (`authswitch drain`), and do it again"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lay_out(directory: Path, wanted: int | None) -> int:
+    """Make the folders of a directory that does not say how many partitions it has, and last the file that does.
+
+    Segments of an older version become those of partition 0 of 1. Whatever was done before a crash is found, and the
+    rest done.
+
+    Args:
+        directory: The directory, which nobody else uses.
+        wanted: How many partitions there shall be where a journal begins; None: 1.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        OSError: It cannot be written.
+        PartitionsError: There are journals of several partitions, or a file is there twice.
+    """
+    loose = _segments_in(directory)
+    settled = [number for number in range(PARTITIONS_MAX) if _holds_segments(partition_folder(directory, number))]
+    if settled and settled != [0]:
+        raise PartitionsError(
+            f"{directory}: has journals of several partitions, and its file `{PARTITIONS_NAME}` is missing; bring it "
+            "back from a copy"
+        )
+    count = 1 if loose or settled else wanted or 1
+    for number in range(count):
+        partition_folder(directory, number).mkdir(mode=FOLDER_MODE, exist_ok=True)
+    if loose or settled:
+        _take_over(directory, partition_folder(directory, 0))
+    sync_folder(directory)
+    write_partitions(directory, count)
+    return count
+
+
+def _take_over(directory: Path, folder: Path) -> None:
+    """Move an older version's files into partition 0's folder, the oldest first."""
+    for name in sorted(file.name for file in directory.iterdir() if JOURNAL_FILE.fullmatch(file.name)):
+        if (folder / name).exists():
+            raise PartitionsError(
+                f"{directory}: {name} stands there and in {folder.name}: two journals are mixed; take the files of one "
+                "of them away"
+            )
+        (directory / name).rename(folder / name)
+    sync_folder(folder)
+
+
+def _segments_in(directory: Path) -> Sequence[str]:
+    return sorted(file.name for file in directory.iterdir() if SEGMENT_NAME.fullmatch(file.name))
+
+
+def _lock(descriptor: int, operation: int) -> bool:
+    """Lock a folder, waiting for others a little; whether that was possible."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= ends:
+                return False
+            time.sleep(POLL_SECONDS)
+
+
+def _of(count: int) -> str:
+    return "1 partition" if count == 1 else f"{count} partitions"
