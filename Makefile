@@ -115,7 +115,7 @@ coverage: debug ## Run the tests on the debug build and report the coverage of P
 sanitize: setup ## Run the tests on a debug build under AddressSanitizer and UBSan (ARGS="tests/ext -k scan" for some)
 	@$(PY) tools/sanitize.py $(ARGS)
 
-# TARGET: framing, scan, translation, mac, authentication, machine or all. Only this needs clang.
+# TARGET: framing, proxy_header, mesh, scan, translation, mac, authentication, machine or all. Only this needs clang.
 fuzz: setup ## Fuzz for a time, guided by coverage (TARGET=scan SECONDS=3600)
 	@tools/setup fuzz
 	@$(PY) -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60) $(ARGS)

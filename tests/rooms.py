@@ -18,6 +18,7 @@ ROOMS = (
     "dialect",
     "tables",
     "machine",
+    "mesh",
     "saf",
     "path",
     "config",

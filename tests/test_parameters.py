@@ -13,7 +13,7 @@ PARAMETERS_MAX = 6
 # As if it began a line: ``cdef``, what it gives back, its name.
 HEADER = re.compile(r"^ *cp?def (?!class|enum|struct|extern)(?:inline )?[^\n=(#]*?\b(\w+)\(", re.MULTILINE)
 
-ROOMS = ("path", "saf")
+ROOMS = ("path", "saf", "mesh")
 """Those that keep to it as yet."""
 
 

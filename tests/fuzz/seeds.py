@@ -11,6 +11,7 @@ from pathlib import Path
 
 import iso8583
 
+from tests.ext.mesh_records import SAMPLES, written
 from tests.ext.proxy_headers import LOCAL, PROXY, TCP6, UNSPECIFIED, proxy_header, start, tlv
 from tests.ext.test_translate_dialects import any_message
 from tests.ext.world import CUP_TAK, ISO_TAK, World, purchase, reversal, seal
@@ -63,6 +64,15 @@ def proxy_header_seeds() -> Iterator[bytes]:
     ):
         for step in (0, 6):
             yield bytes([step]) + stream + b"\x00\x04next"
+
+
+def mesh_seeds() -> Iterator[bytes]:
+    """A record of each type, alone and behind another; all of them; and the beginning of one."""
+    records = [written(kind, values) for kind, values in SAMPLES.items()]
+    for before, record in zip([b"", *records], records, strict=False):
+        yield record
+        yield before + record
+    yield b"".join(records) + records[0][:70]
 
 
 def scan_seeds() -> Iterator[bytes]:
@@ -129,6 +139,7 @@ def machine_seeds() -> Iterator[bytes]:
 SEEDS = {
     "framing": framing_seeds,
     "proxy_header": proxy_header_seeds,
+    "mesh": mesh_seeds,
     "scan": scan_seeds,
     "translation": translation_seeds,
     "mac": mac_seeds,

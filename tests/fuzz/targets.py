@@ -8,6 +8,7 @@ from importlib import import_module
 PLACES = {
     "framing": "tests.fuzz.framing:fuzz_framing",
     "proxy_header": "tests.fuzz.proxy_header:fuzz_proxy_header",
+    "mesh": "tests.fuzz.mesh:fuzz_mesh",
     "scan": "tests.fuzz.parsers:fuzz_scan",
     "translation": "tests.fuzz.parsers:fuzz_translation",
     "mac": "tests.fuzz.parsers:fuzz_mac",

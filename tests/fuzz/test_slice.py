@@ -17,6 +17,7 @@ from tests.simulation.speed import forget_composers
 ROUNDS = {
     "framing": 30_000,
     "proxy_header": 30_000,
+    "mesh": 30_000,
     "scan": 30_000,
     "translation": 30_000,
     "mac": 20_000,

@@ -1,0 +1,41 @@
+"""Writes the mesh's records where the caller has room, each in one go.
+
+Each function gives the bytes that it wrote, a multiple of 8; or -1 when there is less room, or when a part is longer
+than the protocol allows or has what it must not have: then nothing can be read there.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from switch.mesh.records cimport MeshHello, MeshTerminal, Span
+
+
+cdef int write_hello(uint8_t *out, size_t room, const MeshHello *hello) noexcept nogil
+
+cdef int write_terminal_open(uint8_t *out, size_t room, const MeshTerminal *terminal, uint16_t listener, Span peer,
+                             Span name) noexcept nogil
+"""``peer``: IP address as text, empty when it is not known; ``name``: the certificate's common name, empty: none."""
+
+cdef int write_terminal_frame(uint8_t *out, size_t room, const MeshTerminal *terminal, uint16_t partition, Span headers,
+                              Span message) noexcept nogil
+
+cdef int write_terminal_closed(uint8_t *out, size_t room, const MeshTerminal *terminal, uint64_t told) noexcept nogil
+
+cdef int write_answer(uint8_t *out, size_t room, const MeshTerminal *terminal, Span frame) noexcept nogil
+
+cdef int write_told(uint8_t *out, size_t room, const MeshTerminal *terminal, uint64_t told) noexcept nogil
+
+cdef int write_handled(uint8_t *out, size_t room, const MeshTerminal *terminal, uint64_t handled,
+                       uint32_t in_flight) noexcept nogil
+
+cdef int write_hang_up(uint8_t *out, size_t room, const MeshTerminal *terminal, Span reason) noexcept nogil
+"""A reason that is too long is cut, and a control character of it becomes a question mark: it fails for want of room
+alone."""
+
+cdef int write_link_send(uint8_t *out, size_t room, uint16_t link, Span frame) noexcept nogil
+
+cdef int write_link_frame(uint8_t *out, size_t room, uint16_t link, Span headers, Span message) noexcept nogil
+
+cdef int write_link_state(uint8_t *out, size_t room, uint16_t link, uint8_t state, uint32_t connections) noexcept nogil
+
+cdef int write_ping(uint8_t *out, size_t room, uint64_t token) noexcept nogil
+
+cdef int write_pong(uint8_t *out, size_t room, uint64_t token) noexcept nogil

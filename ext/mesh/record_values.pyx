@@ -1,0 +1,249 @@
+"""The mesh's records as Python values, for who has none of the hot path's hurry: HELLOs, tests, people."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from switch.mesh.record_decoder cimport mesh_fault_error, owned_partition, read_record
+from switch.mesh.record_encoder cimport (
+    write_answer,
+    write_handled,
+    write_hang_up,
+    write_hello,
+    write_link_frame,
+    write_link_send,
+    write_link_state,
+    write_ping,
+    write_pong,
+    write_terminal_closed,
+    write_terminal_frame,
+    write_terminal_open,
+    write_told,
+)
+from switch.mesh.records cimport (
+    MESH_ANSWER,
+    MESH_COMPLETE,
+    MESH_DIGEST_BYTES,
+    MESH_HANDLED,
+    MESH_HANG_UP,
+    MESH_HELLO,
+    MESH_LINK_FRAME,
+    MESH_LINK_SEND,
+    MESH_LINK_STATE,
+    MESH_PARTITIONS_MAX,
+    MESH_PING,
+    MESH_PONG,
+    MESH_RECORD_BYTES_MAX,
+    MESH_TERMINAL_CLOSED,
+    MESH_TERMINAL_FRAME,
+    MESH_TERMINAL_OPEN,
+    MESH_TOLD,
+    MeshFault,
+    MeshHello,
+    MeshOwned,
+    MeshRecord,
+    MeshTerminal,
+    Span,
+)
+
+RECORD_BYTES_MAX = MESH_RECORD_BYTES_MAX
+"""The longest record that there is, in bytes."""
+
+cdef dict NAMES = {
+    MESH_HELLO: "hello",
+    MESH_TERMINAL_OPEN: "terminal_open",
+    MESH_TERMINAL_FRAME: "terminal_frame",
+    MESH_TERMINAL_CLOSED: "terminal_closed",
+    MESH_ANSWER: "answer",
+    MESH_TOLD: "told",
+    MESH_HANDLED: "handled",
+    MESH_HANG_UP: "hang_up",
+    MESH_LINK_SEND: "link_send",
+    MESH_LINK_FRAME: "link_frame",
+    MESH_LINK_STATE: "link_state",
+    MESH_PING: "ping",
+    MESH_PONG: "pong",
+}
+
+
+@cython.final
+cdef class _Room:
+    """Where one record is written."""
+    cdef bytearray memory
+    cdef uint8_t *at
+    cdef size_t size
+
+    def __cinit__(self, size_t room):
+        self.memory = bytearray(room + 1)
+        self.at = self.memory
+        self.size = room
+
+
+cdef Span span_of(bytes data):
+    return Span(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>len(data))
+
+
+def _hello(_Room out not None, *, uint32_t worker, uint32_t partitions, bytes digest not None, str node not None,
+           dict owned not None):
+    cdef bytes name = node.encode()
+    cdef MeshHello hello
+    cdef MeshOwned *entries
+    cdef uint32_t i
+    if len(digest) != MESH_DIGEST_BYTES:
+        raise ValueError(f"digest: needed {MESH_DIGEST_BYTES} bytes, got {len(digest)}")
+    if len(owned) > MESH_PARTITIONS_MAX:
+        return -1
+    entries = <MeshOwned *>malloc((len(owned) + 1) * sizeof(MeshOwned))
+    if entries == NULL:
+        raise MemoryError
+    try:
+        for i, (partition, epoch) in enumerate(sorted(owned.items())):
+            entries[i] = MeshOwned(<uint32_t>partition, 0, <uint64_t>epoch)
+        hello = MeshHello(worker, partitions, <uint32_t>len(owned), entries,
+                          <const uint8_t *>PyBytes_AS_STRING(digest), span_of(name))
+        return write_hello(out.at, out.size, &hello)
+    finally:
+        free(entries)
+
+
+def _terminal_open(_Room out not None, *, uint32_t slot, uint32_t generation, uint16_t listener, str peer not None,
+                   bytes name not None):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    cdef bytes address = peer.encode()
+    return write_terminal_open(out.at, out.size, &terminal, listener, span_of(address), span_of(name))
+
+
+def _terminal_frame(_Room out not None, *, uint32_t slot, uint32_t generation, uint16_t partition,
+                    bytes headers not None, bytes message not None):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    return write_terminal_frame(out.at, out.size, &terminal, partition, span_of(headers), span_of(message))
+
+
+def _terminal_closed(_Room out not None, *, uint32_t slot, uint32_t generation, uint64_t told):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    return write_terminal_closed(out.at, out.size, &terminal, told)
+
+
+def _answer(_Room out not None, *, uint32_t slot, uint32_t generation, bytes frame not None):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    return write_answer(out.at, out.size, &terminal, span_of(frame))
+
+
+def _told(_Room out not None, *, uint32_t slot, uint32_t generation, uint64_t told):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    return write_told(out.at, out.size, &terminal, told)
+
+
+def _handled(_Room out not None, *, uint32_t slot, uint32_t generation, uint64_t handled, uint32_t in_flight):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    return write_handled(out.at, out.size, &terminal, handled, in_flight)
+
+
+def _hang_up(_Room out not None, *, uint32_t slot, uint32_t generation, str reason not None):
+    cdef MeshTerminal terminal = MeshTerminal(slot, generation)
+    cdef bytes text = reason.encode()
+    return write_hang_up(out.at, out.size, &terminal, span_of(text))
+
+
+def _link_send(_Room out not None, *, uint16_t link, bytes frame not None):
+    return write_link_send(out.at, out.size, link, span_of(frame))
+
+
+def _link_frame(_Room out not None, *, uint16_t link, bytes headers not None, bytes message not None):
+    return write_link_frame(out.at, out.size, link, span_of(headers), span_of(message))
+
+
+def _link_state(_Room out not None, *, uint16_t link, uint8_t state, uint32_t connections):
+    return write_link_state(out.at, out.size, link, state, connections)
+
+
+def _ping(_Room out not None, *, uint64_t token):
+    return write_ping(out.at, out.size, token)
+
+
+def _pong(_Room out not None, *, uint64_t token):
+    return write_pong(out.at, out.size, token)
+
+
+cdef dict ENCODERS = {
+    "hello": _hello,
+    "terminal_open": _terminal_open,
+    "terminal_frame": _terminal_frame,
+    "terminal_closed": _terminal_closed,
+    "answer": _answer,
+    "told": _told,
+    "handled": _handled,
+    "hang_up": _hang_up,
+    "link_send": _link_send,
+    "link_frame": _link_frame,
+    "link_state": _link_state,
+    "ping": _ping,
+    "pong": _pong,
+}
+
+
+def encode_record(str kind not None, size_t room=MESH_RECORD_BYTES_MAX, **values):
+    """One record of ``kind``, made of ``values``."""
+    cdef _Room out
+    if kind not in ENCODERS:
+        raise ValueError(f"{kind!r}: a record of the mesh is one of {', '.join(ENCODERS)}")
+    out = _Room(room)
+    size = ENCODERS[kind](out, **values)
+    if size < 0:
+        raise ValueError(f"{kind}: not within the limits of the mesh, or longer than {room} bytes")
+    return bytes(out.memory[:size])
+
+
+cdef bytes bytes_in(Span part):
+    return PyBytes_FromStringAndSize(<const char *>part.at, <Py_ssize_t>part.size)
+
+
+cdef dict owned_by(const MeshRecord *hello):
+    cdef uint32_t i, partition = 0
+    cdef uint64_t epoch = 0
+    owned = {}
+    for i in range(hello.owned_count):
+        if owned_partition(hello, i, &partition, &epoch) == 0:
+            owned[partition] = epoch
+    return owned
+
+
+cdef dict values_of(const MeshRecord *record):
+    terminal = {"slot": record.terminal.slot, "generation": record.terminal.generation}
+    if record.type == MESH_HELLO:
+        return {"worker": record.worker, "partitions": record.partitions, "digest": bytes_in(record.digest),
+                "node": bytes_in(record.node).decode("ascii"), "owned": owned_by(record)}
+    if record.type == MESH_TERMINAL_OPEN:
+        return terminal | {"listener": record.number, "peer": bytes_in(record.peer).decode("ascii"),
+                           "name": bytes_in(record.name)}
+    if record.type == MESH_TERMINAL_FRAME:
+        return terminal | {"partition": record.number, "headers": bytes_in(record.headers),
+                           "message": bytes_in(record.message)}
+    if record.type in (MESH_TERMINAL_CLOSED, MESH_TOLD):
+        return terminal | {"told": record.count}
+    if record.type == MESH_ANSWER:
+        return terminal | {"frame": bytes_in(record.frame)}
+    if record.type == MESH_HANDLED:
+        return terminal | {"handled": record.count, "in_flight": record.in_flight}
+    if record.type == MESH_HANG_UP:
+        return terminal | {"reason": bytes_in(record.reason).decode("utf-8", "replace")}
+    if record.type == MESH_LINK_SEND:
+        return {"link": record.number, "frame": bytes_in(record.frame)}
+    if record.type == MESH_LINK_FRAME:
+        return {"link": record.number, "headers": bytes_in(record.headers), "message": bytes_in(record.message)}
+    if record.type == MESH_LINK_STATE:
+        return {"link": record.number, "state": record.state, "connections": record.connections}
+    return {"token": record.token}
+
+
+def decode_record(const uint8_t[::1] data not None, size_t size_max=MESH_RECORD_BYTES_MAX):
+    """The record at the beginning of bytes: type, values and size; None when it is not all there."""
+    cdef MeshRecord record
+    cdef MeshFault fault
+    cdef const uint8_t *at = &data[0] if data.shape[0] else NULL
+    cdef int status = read_record(at, <size_t>data.shape[0], size_max, &record, &fault)
+    if status < 0:
+        raise mesh_fault_error(&fault)
+    if status != MESH_COMPLETE:
+        return None
+    return NAMES[record.type], values_of(&record), record.size

@@ -1,0 +1,302 @@
+"""An independent reader and writer of the mesh's records, after docs/mesh.md; and records to try."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+KINDS = (
+    "hello", "terminal_open", "terminal_frame", "terminal_closed", "answer", "told", "handled", "hang_up", "link_send",
+    "link_frame", "link_state", "ping", "pong",
+)  # fmt: skip
+"""In order of their numbers, from 1."""
+
+NUMBERED = {"terminal_open": "listener", "terminal_frame": "partition", "link_send": "link", "link_frame": "link",
+            "link_state": "link"}  # fmt: skip
+LINK_STATES = 3
+RECORD_SIZE_MAX = 65632
+
+Values = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """Bytes that are no record, as far as the description goes."""
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def written(kind: str, values: Mapping[str, Any]) -> bytes:
+    """A record as the page describes it."""
+    content = CONTENTS[kind](**{name: value for name, value in values.items() if name != NUMBERED.get(kind)})
+    size = (8 + len(content) + 7) // 8 * 8
+    head = struct.pack("<IBBH", size, KINDS.index(kind) + 1, 0, values[NUMBERED[kind]] if kind in NUMBERED else 0)
+    return (head + content).ljust(size, b"\0")
+
+
+def hello(*, worker, partitions, digest, node, owned):
+    fixed = struct.pack("<IIII32sB7x", 1, worker, partitions, len(owned), digest, len(node))
+    entries = [struct.pack("<IIQ", partition, 0, epoch) for partition, epoch in sorted(owned.items())]
+    return fixed + b"".join(entries) + node.encode()
+
+
+def terminal_open(*, slot, generation, peer, name):
+    return struct.pack("<IIHB5x", slot, generation, len(name), len(peer)) + peer.encode() + name
+
+
+def frame(*, slot, generation, headers, message):
+    return struct.pack("<IIII", slot, generation, len(headers), len(message)) + headers + message
+
+
+def told(*, slot, generation, told):
+    return struct.pack("<IIQ", slot, generation, told)
+
+
+def answer(*, slot, generation, frame):
+    return struct.pack("<IIII", slot, generation, len(frame), 0) + frame
+
+
+def handled(*, slot, generation, handled, in_flight):
+    return struct.pack("<IIQII", slot, generation, handled, in_flight, 0)
+
+
+def hang_up(*, slot, generation, reason):
+    return struct.pack("<IIII", slot, generation, len(reason.encode()), 0) + reason.encode()
+
+
+def link_send(*, frame):
+    return struct.pack("<II", len(frame), 0) + frame
+
+
+def link_frame(*, headers, message):
+    return struct.pack("<II", len(headers), len(message)) + headers + message
+
+
+def link_state(*, state, connections):
+    return struct.pack("<B3xI", state, connections)
+
+
+def token(*, token):
+    return struct.pack("<Q", token)
+
+
+CONTENTS = {
+    "hello": hello, "terminal_open": terminal_open, "terminal_frame": frame, "terminal_closed": told, "answer": answer,
+    "told": told, "handled": handled, "hang_up": hang_up, "link_send": link_send, "link_frame": link_frame,
+    "link_state": link_state, "ping": token, "pong": token,
+}  # fmt: skip
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def demand(holds: bool) -> None:
+    if not holds:
+        raise RefusedError
+
+
+def judged(data: bytes, size_max: int = RECORD_SIZE_MAX) -> tuple[str, Values, int] | None:
+    """The record at the beginning of bytes, with its size; None when it is incomplete.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    if len(data) < 8:
+        return None
+    size, number, reserved, subject = struct.unpack_from("<IBBH", data)
+    demand(8 <= size <= min(size_max, RECORD_SIZE_MAX) and size % 8 == 0)
+    demand(1 <= number <= len(KINDS) and reserved == 0)
+    kind = KINDS[number - 1]
+    demand(subject == 0 or kind in NUMBERED)
+    if kind == "hello" and size >= 16:
+        if len(data) < 12:
+            return None
+        demand(data[8:12] == b"\1\0\0\0")
+    demand(size >= 8 + FIXED[kind])
+    if len(data) < size:
+        return None
+    body = data[8:size]
+    values, used = READERS[kind](body)
+    if kind in NUMBERED:
+        values[NUMBERED[kind]] = subject
+    demand((used + 7) // 8 * 8 == len(body) and not any(body[used:]))
+    return kind, values, size
+
+
+FIXED = {kind: len(body) for kind, body in {
+    "hello": bytes(56), "terminal_open": bytes(16), "terminal_frame": bytes(16), "terminal_closed": bytes(16),
+    "answer": bytes(16), "told": bytes(16), "handled": bytes(24), "hang_up": bytes(16), "link_send": bytes(8),
+    "link_frame": bytes(8), "link_state": bytes(8), "ping": bytes(8), "pong": bytes(8),
+}.items()}  # fmt: skip
+
+
+def cut(body: bytes, at: int, *sizes: int) -> tuple[list[bytes], int]:
+    """Parts of the given sizes, one behind the other; and where they end."""
+    parts = []
+    for size in sizes:
+        demand(at + size <= len(body))
+        parts.append(body[at : at + size])
+        at += size
+    return parts, at
+
+
+def is_plain(text: bytes) -> bool:
+    return all(0x21 <= byte <= 0x7E for byte in text)
+
+
+def read_hello(body):
+    version, worker, partitions, count, digest, size, zeros = struct.unpack_from("<IIII32sB7s", body)
+    demand(version == 1 and worker < 1024 and 1 <= partitions <= 1024 and count <= partitions and not any(zeros))
+    demand(1 <= size <= 64)
+    (entries, node), end = cut(body, 56, 16 * count, size)
+    owned: dict[int, int] = {}
+    for partition, zero, epoch in struct.iter_unpack("<IIQ", entries):
+        demand(zero == 0 and partition < partitions and (not owned or partition > max(owned)))
+        owned[partition] = epoch
+    demand(is_plain(node))
+    return {"worker": worker, "partitions": partitions, "digest": digest, "node": node.decode(), "owned": owned}, end
+
+
+def read_terminal_open(body):
+    slot, generation, name_size, peer_size, zeros = struct.unpack_from("<IIHB5s", body)
+    demand(not any(zeros) and peer_size <= 45 and name_size <= 256)
+    (peer, name), end = cut(body, 16, peer_size, name_size)
+    demand(is_plain(peer))
+    return {"slot": slot, "generation": generation, "peer": peer.decode(), "name": name}, end
+
+
+def read_frame(body):
+    slot, generation, headers_size, message_size = struct.unpack_from("<IIII", body)
+    demand(headers_size <= 64 and 1 <= message_size <= 65535)
+    (headers, message), end = cut(body, 16, headers_size, message_size)
+    return {"slot": slot, "generation": generation, "headers": headers, "message": message}, end
+
+
+def read_told(body):
+    return dict(zip(("slot", "generation", "told"), struct.unpack_from("<IIQ", body), strict=True)), 16
+
+
+def read_answer(body):
+    slot, generation, size, zero = struct.unpack_from("<IIII", body)
+    demand(1 <= size <= 65604 and zero == 0)
+    (frame,), end = cut(body, 16, size)
+    return {"slot": slot, "generation": generation, "frame": frame}, end
+
+
+def read_handled(body):
+    slot, generation, count, in_flight, zero = struct.unpack_from("<IIQII", body)
+    demand(in_flight <= count and zero == 0)
+    return {"slot": slot, "generation": generation, "handled": count, "in_flight": in_flight}, 24
+
+
+def read_hang_up(body):
+    slot, generation, size, zero = struct.unpack_from("<IIII", body)
+    demand(size <= 256 and zero == 0)
+    (reason,), end = cut(body, 16, size)
+    demand(not any(byte < 0x20 or byte == 0x7F for byte in reason))
+    return {"slot": slot, "generation": generation, "reason": reason.decode(errors="replace")}, end
+
+
+def read_link_send(body):
+    size, zero = struct.unpack_from("<II", body)
+    demand(1 <= size <= 65604 and zero == 0)
+    (frame,), end = cut(body, 8, size)
+    return {"frame": frame}, end
+
+
+def read_link_frame(body):
+    headers_size, message_size = struct.unpack_from("<II", body)
+    demand(headers_size <= 64 and 1 <= message_size <= 65535)
+    (headers, message), end = cut(body, 8, headers_size, message_size)
+    return {"headers": headers, "message": message}, end
+
+
+def read_link_state(body):
+    state, zeros, connections = struct.unpack_from("<B3sI", body)
+    demand(state < LINK_STATES and not any(zeros))
+    return {"state": state, "connections": connections}, 8
+
+
+def read_token(body):
+    return {"token": struct.unpack_from("<Q", body)[0]}, 8
+
+
+READERS = {
+    "hello": read_hello, "terminal_open": read_terminal_open, "terminal_frame": read_frame,
+    "terminal_closed": read_told, "answer": read_answer, "told": read_told, "handled": read_handled,
+    "hang_up": read_hang_up, "link_send": read_link_send, "link_frame": read_link_frame, "link_state": read_link_state,
+    "ping": read_token, "pong": read_token,
+}  # fmt: skip
+
+
+# --- records to try ---------------------------------------------------------------------------------------------------
+
+U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (16, 32, 64))
+TERMINAL = {"slot": U32, "generation": U32}
+PLAIN = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+REASONS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=256).filter(
+    lambda text: len(text.encode()) <= 256
+)
+HEADERS, MESSAGES = st.binary(max_size=64), st.binary(min_size=1, max_size=400)
+
+
+@st.composite
+def hellos(draw):
+    """Values of a HELLO, which depend on each other."""
+    partitions = draw(st.integers(1, 1024))
+    owned = draw(st.dictionaries(st.integers(0, partitions - 1), U64, max_size=min(partitions, 40)))
+    return {
+        "worker": draw(st.integers(0, 1023)),
+        "partitions": partitions,
+        "digest": draw(st.binary(min_size=32, max_size=32)),
+        "node": draw(st.text(PLAIN, min_size=1, max_size=64)),
+        "owned": owned,
+    }
+
+
+@st.composite
+def handleds(draw):
+    """Values of a HANDLED: no more in flight than were looked at."""
+    count = draw(U64)
+    return {**draw(st.fixed_dictionaries(TERMINAL)), "handled": count,
+            "in_flight": draw(st.integers(0, min(count, 2**32 - 1)))}  # fmt: skip
+
+
+VALUES = {
+    "hello": hellos(),
+    "terminal_open": st.fixed_dictionaries(
+        {**TERMINAL, "listener": U16, "peer": st.text(PLAIN, max_size=45), "name": st.binary(max_size=256)}
+    ),
+    "terminal_frame": st.fixed_dictionaries({**TERMINAL, "partition": U16, "headers": HEADERS, "message": MESSAGES}),
+    "terminal_closed": st.fixed_dictionaries({**TERMINAL, "told": U64}),
+    "answer": st.fixed_dictionaries({**TERMINAL, "frame": MESSAGES}),
+    "told": st.fixed_dictionaries({**TERMINAL, "told": U64}),
+    "handled": handleds(),
+    "hang_up": st.fixed_dictionaries({**TERMINAL, "reason": REASONS}),
+    "link_send": st.fixed_dictionaries({"link": U16, "frame": MESSAGES}),
+    "link_frame": st.fixed_dictionaries({"link": U16, "headers": HEADERS, "message": MESSAGES}),
+    "link_state": st.fixed_dictionaries({"link": U16, "state": st.integers(0, LINK_STATES - 1), "connections": U32}),
+    "ping": st.fixed_dictionaries({"token": U64}),
+    "pong": st.fixed_dictionaries({"token": U64}),
+}
+RECORDS = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind]))
+
+SAMPLES: dict[str, Values] = {
+    "hello": {"worker": 2, "partitions": 8, "digest": bytes(range(32)), "node": "pos-1", "owned": {1: 7, 5: 2**40}},
+    "terminal_open": {"slot": 3, "generation": 9, "listener": 1, "peer": "203.0.113.7", "name": b"T1000002"},
+    "terminal_frame": {"slot": 3, "generation": 9, "partition": 5, "headers": b"\x60\0\1\0\2", "message": b"0200..."},
+    "terminal_closed": {"slot": 3, "generation": 9, "told": 17},
+    "answer": {"slot": 3, "generation": 9, "frame": b"\0\x040210"},
+    "told": {"slot": 3, "generation": 9, "told": 18},
+    "handled": {"slot": 3, "generation": 9, "handled": 20, "in_flight": 2},
+    "hang_up": {"slot": 3, "generation": 9, "reason": "sent what is no message"},
+    "link_send": {"link": 2, "frame": b"\0\x040200"},
+    "link_frame": {"link": 2, "headers": b"ISO", "message": b"0210..."},
+    "link_state": {"link": 2, "state": 1, "connections": 4},
+    "ping": {"token": 2**63},
+    "pong": {"token": 2**63},
+}
+"""One record of each type."""
