@@ -14,7 +14,9 @@ class JournalDamaged(Exception):  # noqa: N818
     position: int | None
     reason: str
     advice: str
+    partition: int | None
     def __init__(self, file: str, offset: int, position: int | None, reason: str, advice: str) -> None: ...
+    def name_partition(self, partition: int) -> None: ...
 
 class ReplayStopped(Exception): ...  # noqa: N818
 class Visitor: ...

@@ -48,6 +48,7 @@ class JournalDamaged(Exception):
         position: Of the first record that cannot be read; None when that is not known.
         reason: What is wrong there.
         advice: What to do.
+        partition: Of the journal; None where nobody has said it.
     """
 
     def __init__(self, str file, uint64_t offset, object position, str reason, str advice):
@@ -58,6 +59,13 @@ class JournalDamaged(Exception):
         self.position = position
         self.reason = reason
         self.advice = advice
+        self.partition = None
+
+    def name_partition(self, int partition):
+        """Say of which partition's journal this is."""
+        if self.partition is None:
+            self.partition = partition
+            self.args = (f"partition {partition}: {self}",)
 
 
 cdef class Visitor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,15 +16,17 @@ from switch.cli.journal_reading import AsJson, ConfigFile, DirectoryOption, load
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import REASONS
 from switch.journal.findings import Findings
+from switch.journal.merging import records_by_time
+from switch.journal.opening import PartitionReader
+from switch.journal.positions import Position, check_position, parse_position
 from switch.journal.record_text import RECORD_NAMES
-from switch.journal.replay import Listing
 
 app = command_group()
 
 
 @app.callback()
 def root() -> None:
-    """Read the journal. Card numbers are masked."""
+    """Read the journal of all partitions. Card numbers are masked; places are shown as PARTITION:POSITION."""
 
 
 @app.command()
@@ -34,15 +37,31 @@ def verify(config: ConfigFile, directory: DirectoryOption = None, *, as_json: As
 
     Example: authswitch journal verify configs/production.toml
     """
+    with reading(load(config), directory, as_json=as_json) as partitions:
+        counted = [_counted(one) for one in partitions]
+    sums = {name: sum(counts[name] for counts in counted) for name in counted[0] if name not in OF_ONE}
+    if as_json:
+        typer.echo(json.dumps({"whole": True, **sums, "partitions": counted}))
+        return
+    typer.echo("the journal is whole" + (" but for its torn tail" if sums["torn_bytes"] else ""))
+    for name, value in sums.items():
+        typer.echo(f"  {name.replace('_', ' ')}: {value:,}")
+    ends = (str(Position(counts["partition"], counts["next_position"])) for counts in counted)
+    typer.echo(f"  next position: {', '.join(ends)}")
+
+
+OF_ONE = ("partition", "next_position")
+"""What cannot be summed up."""
+
+
+def _counted(one: PartitionReader) -> dict[str, int]:
+    """What one partition's journal holds; the names are those of the answer."""
     findings = Findings()
-    with reading(load(config), directory, as_json=as_json) as reader:
-        findings.read(reader)
-        segments = len(reader.segments)
-    tail = findings.tail
-    if tail is None:
-        raise AssertionError("the reader came to no end")
-    counts = {
-        "segments": segments,
+    with one.telling():
+        tail = findings.read(one.reader)
+    return {
+        "partition": one.partition,
+        "segments": len(one.reader.segments),
         "bytes": tail.bytes_read,
         "batches": tail.batches,
         "records": tail.records,
@@ -53,12 +72,13 @@ def verify(config: ConfigFile, directory: DirectoryOption = None, *, as_json: As
         "open_advices": findings.open_advices,
         "torn_bytes": tail.torn_bytes,
     }
-    if as_json:
-        typer.echo(json.dumps({"whole": True, **counts}))
-        return
-    typer.echo("the journal is whole" + (" but for its torn tail" if tail.torn_bytes else ""))
-    for name, value in counts.items():
-        typer.echo(f"  {name.replace('_', ' ')}: {value:,}")
+
+
+def _position(text: str) -> str:
+    try:
+        return check_position(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command()
@@ -66,26 +86,69 @@ def dump(
     config: ConfigFile,
     directory: DirectoryOption = None,
     *,
-    first: Annotated[int, typer.Option("--from", min=1, help="First position.")] = 1,
-    last: Annotated[int | None, typer.Option("--to", min=1, help="Last position.")] = None,
+    begins: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="POSITION",
+            parser=_position,
+            help="First position, such as 0:1234; only of that partition.",
+        ),
+    ] = None,
+    ends: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="POSITION", parser=_position, help="Last position, such as 0:1234; only of that partition."
+        ),
+    ] = None,
     terminal: Annotated[str | None, typer.Option("--terminal", help="Only of this terminal (field 41).")] = None,
     rrn: Annotated[str | None, typer.Option("--rrn", help="Only with this retrieval reference number.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the records, one a line, oldest first. Messages are not shown, only their size.
 
-    Example: authswitch journal dump configs/production.toml --from 1000000 --rrn 632804000123
+    Example: authswitch journal dump configs/production.toml --from 0:1000000 --rrn 632804000123
     """
+    with reading(load(config), directory, as_json=as_json) as partitions:
+        asked = _range(partitions[0].partitions, begins, ends)
+        read = [
+            one
+            for one in partitions
+            if asked.partition in (None, one.partition) and (terminal is None or one.holds(terminal))
+        ]
+        for partition, record in records_by_time(read, asked.first):
+            wanted = record["position"] >= asked.first and (asked.last is None or record["position"] <= asked.last)
+            wanted = wanted and (terminal is None or record.get("terminal") == terminal)
+            if wanted and (rrn is None or record.get("rrn") == rrn):
+                shown = {"partition": partition, **presentable(record)}
+                typer.echo(json.dumps(shown) if as_json else _line(shown))
 
-    def show(record: dict[str, Any]) -> None:
-        wanted = record["position"] >= first and (last is None or record["position"] <= last)
-        wanted = wanted and (terminal is None or record.get("terminal") == terminal)
-        if wanted and (rrn is None or record.get("rrn") == rrn):
-            shown = presentable(record)
-            typer.echo(json.dumps(shown) if as_json else _line(shown))
 
-    with reading(load(config), directory, as_json=as_json) as reader:
-        reader.replay(Listing(show), reader.index_of(first))
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What is dumped: of which partition, None for all, and its positions."""
+
+    partition: int | None
+    first: int
+    last: int | None
+
+
+def _range(partitions: int, begins: str | None, ends: str | None) -> _Range:
+    found = []
+    for name, text in (("--from", begins), ("--to", ends)):
+        try:
+            found.append(None if text is None else parse_position(text, partitions))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint=f"'{name}'") from error
+    first, last = found
+    if first is not None and last is not None and first.partition != last.partition:
+        raise typer.BadParameter(f"--from {first} and --to {last} are of two partitions; needed positions of one")
+    one = first or last
+    return _Range(
+        None if one is None else one.partition,
+        1 if first is None else first.number,
+        None if last is None else last.number,
+    )
 
 
 def presentable(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,9 +169,20 @@ def presentable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _line(shown: Mapping[str, Any]) -> str:
+    partition = shown["partition"]
+    written = dict(shown)
+    for name in PLACES:
+        if written.get(name):
+            written[name] = Position(partition, written[name])
+    if "positions" in shown:
+        written["positions"] = " ".join(str(Position(partition, position)) for position in shown["positions"].split())
     rest = " ".join(
         f"{name}={mask_text(str(value)) if name != 'rrn' else value}"
-        for name, value in shown.items()
-        if name not in ("position", "type", "time") and value not in (None, "")
+        for name, value in written.items()
+        if name not in ("partition", "position", "type", "time") and value not in (None, "")
     )
-    return f"{shown['position']:>12} {shown['time']} {shown['type']:<9} {rest}"
+    return f"{Position(partition, shown['position'])!s:>14} {shown['time']} {shown['type']:<9} {rest}"
+
+
+PLACES = ("intent", "original", "replaces", "reversal", "advice", "refers_to")
+"""Parts of records that name another one of the same partition."""

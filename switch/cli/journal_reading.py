@@ -15,9 +15,9 @@ from switch.cli.report import refuse, status_of
 from switch.config import Config, ConfigError, load_config
 from switch.files.datafile import read_toml_text
 from switch.files.lines import key_lines
-from switch.journal.opening import open_partitions
+from switch.journal.opening import PartitionReader, open_partitions
 from switch.journal.partitions import PartitionsError
-from switch.journal.replay import JournalDamaged, JournalReader
+from switch.journal.replay import JournalDamaged
 from switch.keys import KeyFileError, load_master_key
 
 EXIT_FAILED = 1
@@ -25,34 +25,39 @@ EXIT_ASKED_WRONGLY = 2
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The daemon's configuration file.")]
 DirectoryOption = Annotated[
-    Path | None, typer.Option("--directory", help="A copy of the journal's folder, instead of CONFIG's.")
+    Path | None,
+    typer.Option("--directory", help="A copy of the journal's folder, or of one partition's, instead of CONFIG's."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @contextmanager
-def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterator[JournalReader]:
-    """A reader of the journal that a configuration names; ends the command in words when it cannot be read."""
+def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterator[list[PartitionReader]]:
+    """The journals of all partitions that a configuration names, where they have begun.
+
+    It ends the command in words when they cannot be read.
+    """
     where = config.journal.directory if directory is None else directory
     if where is None or config.keys is None:
         fail(without_journal(config, has_folder=where is not None), EXIT_ASKED_WRONGLY)
     try:
         master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-        partitions = open_partitions(where, master_key)
-        if len(partitions) > 1:
-            folders = ", ".join(one.folder.name for one in partitions)
-            fail(f"{where}: has several partitions; give the folder of one with --directory: {folders}")
-        (only,) = partitions
-        if not only.reader.segments:
+        begun = [one for one in open_partitions(where, master_key) if one.reader.segments]
+        if not begun:
             fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
-        yield only.reader
+        yield begun
     except PartitionsError as error:
         fail(str(error))
     except KeyFileError as error:
         fail(str(error), status_of(error))
     except JournalDamaged as error:
         if as_json:
-            place = {"file": error.file, "offset": error.offset, "position": error.position}
+            place = {
+                "partition": error.partition,
+                "file": error.file,
+                "offset": error.offset,
+                "position": error.position,
+            }
             typer.echo(json.dumps({"whole": False, **place, "reason": error.reason, "advice": error.advice}))
             raise typer.Exit(EXIT_FAILED) from error
         fail(str(error))

@@ -21,7 +21,8 @@ from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.cli.report import refuse
 from switch.config import ConfigError
-from switch.tracing.owed import owed_entries
+from switch.journal.positions import Position
+from switch.tracing.owed import owed_in
 from switch.tracing.told_numbers import hint, rrn_owed, under
 from switch.wire.faults import count_of
 
@@ -196,7 +197,8 @@ def close(
         fail(str(error))
     if not answer["durable"]:
         fail("closed, but the journal is not durable yet: look with `authswitch status` whether it failed")
-    typer.echo(f"closed by {who}; journal position {answer['position']:,}")
+    place = Position(answer.get("partition", 0), answer["position"])
+    typer.echo(f"closed by {who}; journal position {place}")
 
 
 TEXT_BYTES_MAX = 255
@@ -220,8 +222,8 @@ def _listed(
     if config is None:
         raise typer.BadParameter("needed CONFIG, for the journal's keys")
     loaded = load(config)
-    with reading(loaded, directory, as_json=as_json) as reader:
-        entries = owed_entries(reader, loaded)
+    with reading(loaded, directory, as_json=as_json) as partitions:
+        entries = owed_in(partitions, loaded)
     links = dict.fromkeys([*(section.name for section in loaded.links), *(entry["link"] for entry in entries)])
     if "link" in filters and filters["link"] not in links:
         fail(f"there is no link {mask_text(filters['link'])}; there are {', '.join(links)}")

@@ -17,7 +17,8 @@ from switch.base.masking import mask_pan
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, reading
 from switch.config import Config
 from switch.dialect import Dialect, load_dialect
-from switch.tracing.finding import MOST, Found, find, present
+from switch.journal.positions import Position
+from switch.tracing.finding import MOST, Found, find_in, present
 from switch.tracing.owed import Opener
 from switch.tracing.query import (
     Query,
@@ -66,7 +67,8 @@ def trace(
 ) -> None:
     """Tell the life of one transaction: each step with time and place, what became of it, and where the money is now.
 
-    Reads the journal, beside the running daemon or without one. When several are found they are listed; more of what
+    Reads the journals, beside the running daemon or without one: of a terminal the one of its partition, else all. The
+    place of each step is shown as PARTITION:POSITION. When several are found they are listed; more of what
     the slip says finds the one. Exit status 1 when none is found.
 
     Example: authswitch trace /etc/authswitch/switch.toml 632804000123
@@ -79,12 +81,12 @@ def trace(
     loaded = load(config)
     zone = ZoneInfo(loaded.switch.timezone)
     window = timedelta(seconds=loaded.limits.duplicate_window_seconds)
-    with reading(loaded, directory, as_json=as_json) as reader:
+    with reading(loaded, directory, as_json=as_json) as partitions:
         try:
-            query = _query(key, present(reader), zone, date=date, begins=begins, ends=ends, amount=amount)
+            query = _query(key, present(partitions), zone, date=date, begins=begins, ends=ends, amount=amount)
         except QueryError as error:
             raise typer.BadParameter(str(error)) from error
-        found = find(reader, query, window)
+        found = find_in(partitions, query, window)
     teller = Teller(loaded, zone)
     for story in found.stories:
         story.dialects = teller.dialects
@@ -187,7 +189,8 @@ class Teller:
         for heading in ("time", "position", "record", "place", "what happened"):
             table.add_column(heading, overflow="fold", no_wrap=heading != "what happened")
         for step in shortened(steps(story, self.response_code(story))):
-            cells = (self.shown(step.wall_us), f"{step.position:,}", step.record, step.place, step.words)
+            position = str(Position(story.partition, step.position))
+            cells = (self.shown(step.wall_us), position, step.record, step.place, step.words)
             table.add_row(*map(Text, cells))
         self._console.print(head, "", table, "")
         self._console.print(Text(f"verdict: {judged.words}", style="bold"), soft_wrap=True)
@@ -247,12 +250,14 @@ def _transaction(story: Story, teller: Teller) -> Mapping[str, Any]:
     return {
         **teller.facts(story),
         "time": moment(first["wall_us"]).isoformat(timespec="microseconds"),
+        "partition": story.partition,
         "amount_minor": first.get("amount_minor"),
         "currency": first.get("currency"),
         "response_code": code,
         "steps": [
             {
                 "time": moment(step.wall_us).isoformat(timespec="microseconds"),
+                "partition": story.partition,
                 "position": step.position,
                 "record": step.record,
                 "place": step.place,

@@ -13,24 +13,22 @@ class Findings:
 
     Attributes:
         records: How many of each type.
-        tail: Where the journal ends; None until ``read`` has come to it.
     """
 
     def __init__(self) -> None:
         self.records: Counter[str] = Counter()
-        self.tail: Tail | None = None
         self._intents: set[int] = set()
         self._reversals: set[int] = set()
         self._advices: set[int] = set()
 
-    def read(self, reader: JournalReader) -> None:
-        """Read the whole journal.
+    def read(self, reader: JournalReader) -> Tail:
+        """Read the whole journal; where it ends.
 
         Raises:
             OSError: A file cannot be read.
             JournalDamaged: A place cannot be read.
         """
-        self.tail = reader.replay(Listing(self._take))
+        return reader.replay(Listing(self._take))
 
     @property
     def open_requests(self) -> int:

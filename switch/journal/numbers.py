@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.files.datafile import read_regular
+from switch.journal.durable_files import put_durably
 from switch.journal.problems import JournalError
 from switch.machine.numbering import NUMBERS_END, Numbering
 
@@ -62,9 +62,25 @@ def read_numbers(file: Path, instance: int) -> int | None:
     return int(match[2])
 
 
+def write_numbers(file: Path, instance: int, reserved_to: int) -> None:
+    """Replace a file, durably: an old one or the new one is there at any time.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    put_durably(file, f"authswitch numbers 1\ninstance {instance}\nreserved_to {reserved_to}\n".encode())
+
+
 def numbers_keeper(config: Config, numbering: Numbering, stats: Stats, partition: int = 0) -> NumbersKeeper:
     """What keeps a partition's file by a configuration, if it has one."""
-    return NumbersKeeper(numbers_file(config, partition), numbering, stats, is_binding=config.journal.mode == "off")
+    return NumbersKeeper(
+        numbers_file(config, partition),
+        numbering,
+        stats,
+        instance=config.switch.instance,
+        is_binding=config.journal.mode == "off",
+        partition=partition,
+    )
 
 
 class NumbersKeeper:
@@ -77,18 +93,34 @@ class NumbersKeeper:
         file: The file, which need not be there yet; None: there is none.
         numbering: Whose numbers they are.
         stats: Where the gauge is registered.
+        instance: Of the switch, whatever number its partition has among those of all switches.
         is_binding: No journal remembers them as well.
+        partition: Whose numbers they are, as the gauge says.
     """
 
-    def __init__(self, file: Path | None, numbering: Numbering, stats: Stats, *, is_binding: bool) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        numbering: Numbering,
+        stats: Stats,
+        *,
+        instance: int,
+        is_binding: bool,
+        partition: int = 0,
+    ) -> None:
         self._file = file
         self._numbering = numbering
+        self._instance = instance
         self._is_binding = is_binding
         self._reserved_to = 0
         self._is_failing = False
         self._writing: asyncio.Future[None] | None = None
         self._stats = stats
-        self._gauge = stats.gauge("authswitch_numbers_file_failed", "1 when the file of numbers cannot be written.")
+        self._gauge = stats.gauge(
+            "authswitch_numbers_file_failed",
+            "1 when the file of numbers cannot be written.",
+            {"partition": str(partition)},
+        )
 
     def begin(self) -> None:
         """Let numbering begin behind what the file says; before the journal is read.
@@ -98,7 +130,7 @@ class NumbersKeeper:
         """
         if self._file is None:
             return
-        reserved_to = read_numbers(self._file, self._numbering.instance)
+        reserved_to = read_numbers(self._file, self._instance)
         if reserved_to is not None:
             self._numbering.begin_behind(reserved_to)
 
@@ -139,21 +171,7 @@ class NumbersKeeper:
         self._stats.set(self._gauge, 1)
 
     def _write(self, file: Path, reserved_to: int) -> None:
-        """Replace the file, durably: an old one or the new one is there at any time."""
-        text = f"authswitch numbers 1\ninstance {self._numbering.instance}\nreserved_to {reserved_to}\n"
-        fresh = file.with_name(f"{file.name}.next")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, text.encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        fresh.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_numbers(file, self._instance, reserved_to)
         self._reserved_to = reserved_to
         if self._is_binding:
             self._numbering.ceiling = reserved_to

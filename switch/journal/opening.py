@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from switch.journal.disk import FileDisk
 from switch.journal.partitions import places
-from switch.journal.replay import JournalReader
+from switch.journal.replay import JournalDamaged, JournalReader
+from switch.machine.partitioning import partition_of
 
 WRAPPING_KEY_BYTES = 32
 WRAPPING_PURPOSE = b"authswitch journal 1"
@@ -47,6 +50,34 @@ class PartitionReader:
     folder: Path
     reader: JournalReader
 
+    def holds(self, terminal: str) -> bool:
+        """Whether the transactions of a terminal, by its id, are in this one."""
+        return terminal_is_of(terminal, self.partition, self.partitions)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Whatever is found to be damaged inside says of which partition it is."""
+        with naming(self.partition):
+            yield
+
+
+def terminal_is_of(terminal: str, partition: int, partitions: int) -> bool:
+    """Whether a terminal, by its id, belongs to a partition; what can be no id belongs to any."""
+    try:
+        return partition_of(terminal, partitions) == partition
+    except ValueError:
+        return True
+
+
+@contextmanager
+def naming(partition: int) -> Iterator[None]:
+    """Whatever is found to be damaged inside says that it is of this partition."""
+    try:
+        yield
+    except JournalDamaged as error:
+        error.name_partition(partition)
+        raise
+
 
 def open_partitions(directory: Path, master_key: bytes) -> list[PartitionReader]:
     """Readers of the journals of all partitions of a directory; or of one, whose folder it is.
@@ -57,7 +88,9 @@ def open_partitions(directory: Path, master_key: bytes) -> list[PartitionReader]
         PartitionsError: The directory is not laid out as it must be.
     """
     found = places(directory)
-    return [
-        PartitionReader(place.partition, len(found), place.folder, open_reader(place.folder, master_key))
-        for place in found
-    ]
+    opened = []
+    for place in found:
+        with naming(place.partition):
+            reader = open_reader(place.folder, master_key)
+        opened.append(PartitionReader(place.partition, len(found), place.folder, reader))
+    return opened

@@ -18,6 +18,7 @@ from typing import Self
 
 from switch.files.datafile import read_regular
 from switch.journal.ages import AGES_NAME
+from switch.journal.durable_files import put_durably, sync_folder
 from switch.journal.problems import JournalError
 from switch.journal.replay import SEGMENT_NAME
 from switch.journal.segment import PREPARED_NAME
@@ -30,7 +31,6 @@ JOURNAL_FILE = re.compile(
     rf"{SEGMENT_NAME.pattern}|[0-9]{{20}}\.index|{re.escape(AGES_NAME)}|{re.escape(PREPARED_NAME)}"
 )
 FOLDER_MODE = 0o700
-FILE_MODE = 0o600
 PARTITIONS_RUN_MAX = 1
 """So many are run by the daemon of this version."""
 
@@ -90,27 +90,7 @@ def write_partitions(directory: Path, count: int) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    fresh = directory / f"{PARTITIONS_NAME}.next"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(f"authswitch partitions 1\npartitions {count}\n".encode())
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.rename(directory / PARTITIONS_NAME)
-    sync_folder(directory)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable.
-
-    Raises:
-        OSError: They cannot be.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    put_durably(directory / PARTITIONS_NAME, f"authswitch partitions 1\npartitions {count}\n".encode())
 
 
 # --- for who reads ----------------------------------------------------------------------------------------------------

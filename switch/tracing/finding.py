@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from switch.journal.opening import PartitionReader
 from switch.journal.original_index import SegmentIndex
 from switch.journal.replay import JournalReader, Segment, Tail
 from switch.journal.search import Search
@@ -38,6 +39,35 @@ class Found:
     begins: datetime | None
     ends: datetime | None
     is_full: bool
+
+
+def find_in(partitions: Sequence[PartitionReader], query: Query, window: timedelta) -> Found:
+    """Look for transactions in the journals of several partitions: a terminal's are in one, a card's in any.
+
+    Args:
+        partitions: The journals.
+        query: What is known.
+        window: See ``find``.
+
+    Raises:
+        OSError: A file cannot be read.
+        JournalDamaged: A place cannot be read.
+    """
+    found: list[Found] = []
+    for one in partitions:
+        if query.terminal is None or one.holds(query.terminal):
+            with one.telling():
+                found.append(find(one.reader, query, window))
+            for story in found[-1].stories:
+                story.partition = one.partition
+    stories = sorted((story for part in found for story in part.stories), key=lambda story: int(story.first["wall_us"]))
+    return Found(
+        stories[:MOST],
+        sum(part.looked_at for part in found),
+        min((part.begins for part in found if part.begins is not None), default=None),
+        max((part.ends for part in found if part.ends is not None), default=None),
+        len(stories) > MOST or any(part.is_full for part in found),
+    )
 
 
 def find(reader: JournalReader, query: Query, window: timedelta) -> Found:
@@ -85,10 +115,10 @@ def find(reader: JournalReader, query: Query, window: timedelta) -> Found:
     )
 
 
-def present(reader: JournalReader) -> datetime:
-    """The present, as far as the journal knows it."""
-    now = datetime.now(UTC)
-    return max(now, _moment(reader.segments[-1].created_us)) if reader.segments else now
+def present(partitions: Sequence[PartitionReader]) -> datetime:
+    """The present, as far as the journals know it."""
+    begun = [_moment(one.reader.segments[-1].created_us) for one in partitions if one.reader.segments]
+    return max([datetime.now(UTC), *begun])
 
 
 def _read(reader: JournalReader, search: Search, first: int, is_enough: Callable[[int], bool]) -> datetime | None:

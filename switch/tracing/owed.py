@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from switch.base.masking import mask_pan
@@ -12,6 +12,7 @@ from switch.dialect import Dialect, load_dialect
 from switch.dialect.trial_composition import TrialComposition
 from switch.journal.boot import boot_identity, since_boot_ns
 from switch.journal.guarded_time import believed
+from switch.journal.opening import PartitionReader
 from switch.journal.replay import JournalReader
 from switch.journal.search import SafVisitor
 from switch.wire.codec import DecodeError, decode
@@ -22,6 +23,20 @@ TICKS_SECONDS = 2.2
 """Two of the ticks in which records bear the journal's own time."""
 
 AMOUNT, TERMINAL, MERCHANT, CURRENCY = "4", "41", "42", "49"
+
+
+def owed_in(partitions: Sequence[PartitionReader], config: Config) -> list[dict[str, Any]]:
+    """The same of several partitions, oldest first; each says of which one it is.
+
+    Raises:
+        OSError: A file cannot be read.
+        JournalDamaged: A place cannot be read.
+    """
+    entries = []
+    for one in partitions:
+        with one.telling():
+            entries += [{**entry, "partition": one.partition} for entry in owed_entries(one.reader, config)]
+    return sorted(entries, key=lambda entry: float(entry["age_seconds"]), reverse=True)
 
 
 def owed_entries(reader: JournalReader, config: Config) -> list[dict[str, Any]]:

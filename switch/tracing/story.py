@@ -80,6 +80,7 @@ class Story:
         original: The transaction that it refers to, where that was found.
         references: What refers to it, oldest first.
         promise: Where it keeps a payment from being charged that its reversal has overtaken: that reversal.
+        partition: In whose journal it is.
     """
 
     records: Sequence[Record]
@@ -96,6 +97,7 @@ class Story:
     original: Story | None = field(init=False, default=None, repr=False, compare=False)
     references: list[Story] = field(init=False, default_factory=list, repr=False, compare=False)
     promise: Story | None = field(init=False, default=None, repr=False, compare=False)
+    partition: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Read the records."""

@@ -10,7 +10,7 @@ from switch.journal.opening import open_partitions
 from switch.journal.problems import JournalError
 from switch.journal.replay import JournalDamaged
 from switch.keys import KeyFileError, load_master_key
-from switch.tracing.finding import find, present
+from switch.tracing.finding import find_in, present
 from switch.tracing.query import QueryError, parse_key
 
 
@@ -28,11 +28,8 @@ def rrn_owed(config_file: Path | None, directory: Path | None, rrn: str) -> str 
             return None
         master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
         window = timedelta(seconds=config.limits.duplicate_window_seconds)
-        stories = [
-            story
-            for one in open_partitions(where, master_key)
-            for story in find(one.reader, parse_key(rrn, present(one.reader)), window).stories
-        ]
+        partitions = open_partitions(where, master_key)
+        stories = find_in(partitions, parse_key(rrn, present(partitions)), window).stories
     except (ConfigError, KeyFileError, JournalDamaged, JournalError, OSError, QueryError):
         return None
     return next((story.rrn_owed for story in stories if story.rrn_owed is not None), None)

@@ -150,7 +150,10 @@ def test_help_is_broken_where_the_terminal_ends_and_not_where_the_source_does():
         (["demo", "--terminals", "1"], "'--terminals': needed at least 3, got \"1\""),
         (["demo", "--rate", "many"], "'--rate': needed a number, got \"many\""),
         (["reversals", "list", "--limit", "x1"], "'--limit': needed an integer, got \"x1\""),
-        (["journal", "dump", "x.toml", "--from", "0"], "'--from': needed at least 1, got \"0\""),
+        (
+            ["journal", "dump", "x.toml", "--from", "0"],
+            "'--from': needed PARTITION:POSITION, such as 0:1234, positions from 1 on, got \"0\"",
+        ),
         (
             ["reversals", "close", "632804000123", "switch.toml"],
             "(switch.toml); the configuration is given with --config",

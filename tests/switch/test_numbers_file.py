@@ -21,7 +21,7 @@ def begun(file, *, is_binding=True, instance=0, instances=1):
     """A start of the switch: its numbering, and what keeps the file."""
     numbering = Numbering(instance, instances)
     stats = Stats(65_536)
-    keeper = NumbersKeeper(file, numbering, stats, is_binding=is_binding)
+    keeper = NumbersKeeper(file, numbering, stats, instance=numbering.instance, is_binding=is_binding)
     keeper.begin()
     keeper.open()
     numbering.reserve(NOW_S)

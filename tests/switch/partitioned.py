@@ -1,0 +1,141 @@
+"""A switch of several partitions as its journals know it: a state machine for each, on real files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from switch.base.stats import Stats
+from switch.journal import replay_into
+from switch.journal.boot import since_boot_ns
+from switch.journal.commit import JournalFiles
+from switch.journal.disk import FileDisk
+from switch.journal.opening import wrapping_key
+from switch.journal.partitions import lay_out, partition_folder, read_partitions
+from switch.journal.resuming import Replayed
+from switch.keys.master import create_master_key, load_master_key
+from switch.machine.partitioning import partition_of
+from tests.ext.world import START_S, Document, IssuerLine, TerminalLine, World, purchase
+from tests.switch.test_journaling import CONFIG
+
+BOTH = CONFIG.replace(
+    '[[listener]]\nname = "pos"\nbind = "127.0.0.1:5830"\ndialect = "cup"\n',
+    '[[listener]]\nname = "cup"\nbind = "127.0.0.1:5830"\ndialect = "cup"\n'
+    '[[listener]]\nname = "iso"\nbind = "127.0.0.1:5831"\ndialect = "iso87-ascii"\n',
+)
+CUP_FIRST, CUP_SECOND, ISO = "10000001", "10000009", "10000002"
+"""Terminals: of two partitions they are in 0, 1 and 1, of four in 2, 1 and 3."""
+
+LISTENERS = {CUP_FIRST: "cup", CUP_SECOND: "cup", ISO: "iso"}
+SEGMENT_BYTES = 2 << 20
+BUFFER_BYTES = 524_288
+WINDOW_SECONDS = 3_600.0
+
+
+class Part:
+    """One partition's state machine while it runs."""
+
+    def __init__(self, folder: Path, key: bytes, partition: int, partitions: int, now_s: float) -> None:
+        self.journal = JournalFiles(BUFFER_BYTES, Stats(65_536))
+        # The journals' files bear the machine's own time; the world's clock stands where the test puts it.
+        self.world = World(
+            journal=self.journal,
+            switch={"instance": partition, "instances": partitions},
+            limits={"duplicate_window_seconds": int(WINDOW_SECONDS)},
+        )
+        self.world.now_s = now_s
+        self.world.wall_ahead_s = round(time.time() - START_S - now_s)
+        self.world._set_clock()
+        self.world.sync = self.journal.commit  # type: ignore[method-assign]
+        self.disk = FileDisk(str(folder), exclusive=True)
+        self.replayed: Replayed = replay_into(
+            self.world.engine.state,
+            self.journal,
+            self.disk,
+            key,
+            segment_bytes=SEGMENT_BYTES,
+            window_seconds=WINDOW_SECONDS,
+        )
+        self.terminals: dict[str, TerminalLine] = {name: self.world.terminal(name) for name in ("cup", "iso")}
+        self.issuer: IssuerLine = self.world.issuer()
+
+    def settle(self) -> None:
+        """Some time passes, in which the journal hears which answers have left."""
+        self.journal.end_turn()
+        self.world.advance(1.0)
+        self.journal.end_turn()
+        self.journal.commit()
+
+    def end(self) -> None:
+        """The process ends."""
+        self.journal.stop()
+        self.disk.release()
+
+
+class Partitioned:
+    """All of them, and a folder with their configuration."""
+
+    def __init__(self, folder: Path, partitions: int = 1) -> None:
+        self.folder = folder
+        self.config = folder / "switch.toml"
+        self.config.write_text(BOTH + f"[limits]\nduplicate_window_seconds = {int(WINDOW_SECONDS)}\n")
+        self.directory = folder / "journal"
+        self.directory.mkdir()
+        self.key = wrapping_key(create_master_key(folder / "master.key"))
+        lay_out(self.directory, partitions)
+        self.parts: list[Part] = []
+        self._stan = 0
+
+    @property
+    def master_key(self) -> bytes:
+        """Under which all is sealed."""
+        return load_master_key(self.folder / "master.key", None)
+
+    def begin(self) -> None:
+        """All processes start."""
+        count = read_partitions(self.directory)
+        assert count is not None
+        now_s = since_boot_ns() / 1e9
+        self.parts = [
+            Part(partition_folder(self.directory, number), self.key, number, count, now_s) for number in range(count)
+        ]
+
+    def end(self) -> None:
+        """All of them end."""
+        for part in self.parts:
+            part.end()
+        self.parts = []
+
+    def part_of(self, terminal: str) -> Part:
+        """The partition that a terminal belongs to."""
+        return self.parts[partition_of(terminal, len(self.parts))]
+
+    def request(self, terminal: str, **changes: str | None) -> Document:
+        """A purchase that no terminal has sent yet."""
+        self._stan += 1
+        world = self.part_of(terminal).world
+        return purchase(world, LISTENERS[terminal], f41=terminal, f11=f"{self._stan:06d}", **changes)
+
+    def send(self, request: Document) -> tuple[list[Document], list[Document]]:
+        """Send a request: what the issuer is asked, and what the terminal is told."""
+        part, line = self.line_of(request)
+        line.send(request)
+        part.journal.commit()
+        return part.issuer.read(), line.read()
+
+    def line_of(self, request: Document) -> tuple[Part, TerminalLine]:
+        """Where a request's terminal is connected."""
+        part = self.part_of(request["41"])
+        return part, part.terminals[LISTENERS[request["41"]]]
+
+    def pay(self, terminal: str, code: str = "00", **changes: str | None) -> tuple[Document, Document]:
+        """A payment that the issuer answers; the request, and what the terminal was told."""
+        request = self.request(terminal, **changes)
+        part, line = self.line_of(request)
+        (asked,), told = self.send(request)
+        assert told == []
+        part.issuer.answer(asked, code)
+        answer = line.read_one()
+        for each in self.parts:
+            each.settle()
+        return request, answer
