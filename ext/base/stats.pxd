@@ -1,12 +1,14 @@
 """Counters, gauges and latency histograms in shared memory.
 
-Each worker process writes its own stretch of the memory without locks; the admin side adds the stretches up. An index
+Each worker process writes its own stretch of the memory without locks; the admin side adds the stretches up, or takes
+the largest or the smallest value of a gauge where that was asked for when it was registered. An index
 comes from ``Stats.counter``, ``Stats.gauge`` or ``Stats.histogram`` and is not checked here: registration is the check.
 Index 0 belongs to no series, and there is room behind it for a whole histogram: a site whose series was not registered
 writes there, and nobody reads it.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from switch.base.shared_memory cimport SharedMemory, pthread_mutex_t
 
 cdef enum:
     STATS_BOUNDS = 37                        # bucket bounds of every histogram, 50 microseconds to 60 seconds
@@ -19,6 +21,13 @@ cdef extern from *:
     int leading_zeros "__builtin_clzll"(unsigned long long value) noexcept nogil
 
 
+cdef struct SeriesLog:                    # the series of all processes, in the order in which they were registered
+    pthread_mutex_t lock
+    uint64_t size                         # bytes of entries that are whole
+    uint64_t room
+    uint32_t slots_used
+
+
 cdef class Stats:
     cdef uint64_t *values                    # of this process: its own stretch
     cdef uint64_t bounds[STATS_BUCKETS]      # nanoseconds, ascending; the last is the largest 64-bit number
@@ -29,12 +38,24 @@ cdef class Stats:
     cdef readonly uint32_t slots             # slots that may be registered for one worker
     cdef readonly uint32_t slots_used
     cdef readonly uint32_t workers
-    cdef long _owner                         # the process that may register
+    cdef readonly uint32_t worker            # whose stretch this process writes
+    cdef long _owner                         # the process that may register, where no other can
     cdef dict _families                      # name -> _Family
-    cdef object _register(self, str kind, str name, str help, dict labels, uint32_t needed)
+    cdef dict _rules                         # index of a gauge that is no sum -> its rule
+    cdef set _counters                       # their indices
+    cdef SharedMemory _log_memory            # None with one worker
+    cdef SeriesLog *_log
+    cdef uint64_t _log_read                  # bytes of it that this process knows
+    cdef object _register(self, tuple series, uint32_t needed)
+    cdef object _known(self, tuple series)
+    cdef int _add_series(self, tuple series, uint32_t index) except -1
+    cdef uint32_t _take_slots(self, tuple series, uint32_t needed, uint32_t used) except 0
+    cdef uint32_t _write_log(self, tuple series, uint32_t needed) except 0
+    cdef int _read_log(self) except -1
+    cdef uint64_t _unset(self, int rule) noexcept nogil
+    cdef uint64_t _total(self, size_t index, int rule) noexcept nogil
     cdef int _check(self, uint32_t index, uint32_t size) except -1
     cdef int _expose_histogram(self, list lines, str name, str labels, size_t index) except -1
-    cdef uint64_t _sum(self, size_t index) noexcept nogil
 
 
 cdef inline void stats_add(Stats stats, uint32_t index, uint64_t amount) noexcept nogil:
@@ -43,7 +64,7 @@ cdef inline void stats_add(Stats stats, uint32_t index, uint64_t amount) noexcep
 
 
 cdef inline void stats_set(Stats stats, uint32_t index, uint64_t value) noexcept nogil:
-    """Set this worker's part of a gauge; the gauge shows the sum of all parts."""
+    """Set this worker's part of a gauge; the gauge shows what its rule makes of all parts."""
     stats.values[index] = value
 
 

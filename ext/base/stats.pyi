@@ -4,6 +4,7 @@ from prometheus_client.core import Metric
 
 BUCKET_BOUNDS_NS: tuple[int, ...]
 BUCKET_ENDS: list[str]
+RULES: tuple[str, ...]
 
 class StatsError(ValueError): ...
 
@@ -11,12 +12,19 @@ class Stats:
     slots: int
     slots_used: int
     workers: int
+    worker: int
 
     def __init__(self, buffer_size: int, workers: int = 1) -> None: ...
     def use_worker(self, worker: int) -> None: ...
     def clear_worker(self, worker: int) -> None: ...
     def counter(self, name: str, help: str, labels: Mapping[str, str] | None = None) -> int: ...  # noqa: A002
-    def gauge(self, name: str, help: str, labels: Mapping[str, str] | None = None) -> int: ...  # noqa: A002
+    def gauge(
+        self,
+        name: str,
+        help: str,  # noqa: A002
+        labels: Mapping[str, str] | None = None,
+        rule: str = "sum",
+    ) -> int: ...
     def histogram(self, name: str, help: str, labels: Mapping[str, str] | None = None) -> int: ...  # noqa: A002
     def value(self, index: int) -> int: ...
     def histogram_value(self, index: int) -> tuple[list[int], int]: ...

@@ -1,11 +1,14 @@
 """Counters, gauges and latency histograms in shared memory: registration, and reading for Prometheus."""
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.unistd cimport getpid
 
 cimport cython
+from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take
 
+import json
 import re
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -21,9 +24,25 @@ BUCKET_BOUNDS_NS = tuple(
 BUCKET_ENDS = [f'{bound_ns / 1e9:g}"}} ' for bound_ns in BUCKET_BOUNDS_NS] + ['+Inf"} ']
 """How the line of each bucket goes on after ``le="``."""
 
+RULES = ("sum", "max", "min")
+"""What a gauge shows of its parts, one of each worker."""
+
 PAGE_SIZE = 4096
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LABEL = re.compile(r"[a-z][a-z0-9_]*")
+
+
+cdef enum:
+    RULE_SUM
+    RULE_MAX
+    RULE_MIN
+    UNSET = 0xFFFFFFFFFFFFFFFF    # of a worker that says nothing of a gauge whose smallest value counts
+
+cdef extern from *:
+    uint64_t load_acquire "__atomic_load_n"(const uint64_t *place, int order) noexcept nogil
+    void store_release "__atomic_store_n"(uint64_t *place, uint64_t value, int order) noexcept nogil
+    int ACQUIRE "__ATOMIC_ACQUIRE"
+    int RELEASE "__ATOMIC_RELEASE"
 
 
 class StatsError(ValueError):
@@ -36,6 +55,7 @@ cdef class _Family:
     cdef str name
     cdef str kind
     cdef str help
+    cdef int rule
     cdef tuple labels
     cdef dict series      # label values -> index
     cdef dict texts       # label values -> as they stand in Prometheus' text form, without braces
@@ -45,12 +65,13 @@ cdef class _Family:
 cdef class Stats:
     """All series of the daemon, in anonymous shared memory that worker processes inherit.
 
-    Register every series before the workers are started. Registering a series again gives the same index, in any
-    process; a new one in another process than the first is refused, since the others would not know it.
+    Registering a series again gives the same index, in any process. With several workers a new series may be
+    registered in any of them, and the others learn of it, also those that are forked later; with one, a new series in
+    another process than the first is refused, since the first would not know it.
 
     Args:
         buffer_size: bytes of one worker's stretch; a counter or gauge takes 8, a histogram 312. At least 1024.
-        workers: how many processes write; 1 to 1024.
+        workers: how many processes write, each to a stretch of its own; 1 to 1024.
     """
 
     def __cinit__(self, size_t buffer_size, uint32_t workers=1):
@@ -71,7 +92,16 @@ cdef class Stats:
         self.slots_used = STATS_HISTOGRAM_SLOTS
         self._owner = getpid()
         self._families = {}
+        self._rules = {}
+        self._counters = set()
         self._fill_buckets()
+        if workers > 1:
+            # As many bytes as there are slots: a counter's name and labels take some two hundred, a histogram 39 slots.
+            self._log_memory = SharedMemory(sizeof(SeriesLog) + pages * <size_t>PAGE_SIZE)
+            self._log = <SeriesLog *>self._log_memory.start
+            self._log.room = pages * <size_t>PAGE_SIZE
+            self._log.slots_used = self.slots_used
+            lock_init(&self._log.lock)
 
     def __dealloc__(self):
         if self._memory != NULL:
@@ -97,38 +127,51 @@ cdef class Stats:
         if worker >= self.workers:
             raise StatsError(f"worker: needed 0 to {self.workers - 1}, got {worker}")
         self.values = self._memory + worker * self._stretch
+        self.worker = worker
 
     def clear_worker(self, uint32_t worker):
         """Set a worker's gauges to zero, when its process has ended; what its counters counted stays counted."""
         cdef uint32_t index
+        cdef _Family family
         if worker >= self.workers:
             raise StatsError(f"worker: needed 0 to {self.workers - 1}, got {worker}")
+        self._read_log()
         for family in self._families.values():
-            if (<_Family>family).kind == "gauge":
-                for index in (<_Family>family).series.values():
-                    self._memory[worker * self._stretch + index] = 0
+            if family.kind == "gauge":
+                for index in family.series.values():
+                    self._memory[worker * self._stretch + index] = self._unset(family.rule)
+
+    cdef uint64_t _unset(self, int rule) noexcept nogil:
+        """What a worker's part of a gauge is as long as it has not been set."""
+        return <uint64_t>UNSET if rule == RULE_MIN and self.workers > 1 else 0
 
     def counter(self, str name, str help, dict labels=None):
         """Register a counter and return its index. ``name`` ends in ``_total``."""
         if not name.endswith("_total"):
             raise StatsError(f"{name}: the name of a counter ends in _total")
-        return self._register("counter", name, help, labels, 1)
+        return self._register(("counter", name, help, RULE_SUM, {} if labels is None else labels), 1)
 
-    def gauge(self, str name, str help, dict labels=None):
-        """Register a gauge and return its index."""
-        return self._register("gauge", name, help, labels, 1)
+    def gauge(self, str name, str help, dict labels=None, str rule="sum"):
+        """Register a gauge and return its index.
+
+        ``rule`` is one of ``RULES``: it shows the sum of the workers' parts, or the largest, or the smallest of those
+        that were set.
+        """
+        if rule not in RULES:
+            raise StatsError(f"{name}: rule {rule!r} is not one of {', '.join(RULES)}")
+        return self._register(("gauge", name, help, RULES.index(rule), {} if labels is None else labels), 1)
 
     def histogram(self, str name, str help, dict labels=None):
         """Register a histogram of durations and return its index. ``name`` ends in ``_seconds``."""
         if not name.endswith("_seconds"):
             raise StatsError(f"{name}: the name of a histogram ends in _seconds")
-        return self._register("histogram", name, help, labels, STATS_HISTOGRAM_SLOTS)
+        return self._register(("histogram", name, help, RULE_SUM, {} if labels is None else labels),
+                              STATS_HISTOGRAM_SLOTS)
 
-    cdef object _register(self, str kind, str name, str help, dict labels, uint32_t needed):
-        cdef _Family family
-        labels = {} if labels is None else labels
-        names = tuple(labels)
-        values = tuple(labels.values())
+    cdef object _register(self, tuple series, uint32_t needed):
+        """The index of a series: of kind, name, help, rule and labels."""
+        cdef uint32_t index
+        name, labels = series[1], series[4]
         if NAME.fullmatch(name) is None:
             raise StatsError(f"{name!r}: a name is lower-case letters, digits and underscores")
         for label, value in labels.items():
@@ -136,45 +179,128 @@ cdef class Stats:
                 raise StatsError(f"{name}: label {label!r} is not lower-case letters, digits and underscores, or is le")
             if not isinstance(value, str):
                 raise StatsError(f"{name}: label {label} is {type(value).__name__}, needed a string")
-        family = self._families.get(name)
-        if family is not None:
-            if (family.kind, family.labels) != (kind, names):
-                raise StatsError(
-                    f"{name}: was registered as a {family.kind} with labels {family.labels}, "
-                    f"not as a {kind} with {names}"
-                )
-            if values in family.series:
-                return family.series[values]
+        known = self._known(series)
+        if known is not None:
+            return known
+        if self._log != NULL:
+            if lock_take(&self._log.lock) == LOCK_OF_THE_DEAD:
+                pass                          # an entry that is not whole does not count
+            try:
+                self._read_log()
+                known = self._known(series)
+                return self._write_log(series, needed) if known is None else known
+            finally:
+                lock_release(&self._log.lock)
         if getpid() != self._owner:
             raise StatsError(f"{name}: a new series in a worker process; register it before the workers start")
-        if needed > self.slots - self.slots_used:
+        index = self._take_slots(series, needed, self.slots_used)
+        self.slots_used += needed
+        self._add_series(series, index)
+        return index
+
+    cdef object _known(self, tuple series):
+        """The index of a series that this process knows of, else None."""
+        cdef _Family family
+        kind, name, _, rule, labels = series
+        names = tuple(labels)
+        family = self._families.get(name)
+        if family is None:
+            return None
+        if (family.kind, family.labels) != (kind, names):
             raise StatsError(
-                f"{name}: no room for another {kind}: {needed} slots needed, {self.slots - self.slots_used} of "
-                f"{self.slots} left; raise limits.statistics_bytes"
+                f"{name}: was registered as a {family.kind} with labels {family.labels}, not as a {kind} with {names}"
             )
+        if family.rule != rule:
+            raise StatsError(f"{name}: was registered with rule {RULES[family.rule]}, not {RULES[rule]}")
+        return family.series.get(tuple(labels.values()))
+
+    cdef int _add_series(self, tuple series, uint32_t index) except -1:
+        cdef _Family family
+        kind, name, text, rule, labels = series
+        family = self._families.get(name)
         if family is None:
             family = _Family.__new__(_Family)
             family.name = name
             family.kind = kind
-            family.help = help
-            family.labels = names
+            family.help = text
+            family.rule = rule
+            family.labels = tuple(labels)
             family.series = {}
             family.texts = {}
             self._families[name] = family
-        index = self.slots_used
-        self.slots_used += needed
+        values = tuple(labels.values())
         family.series[values] = index
         family.texts[values] = ",".join([f'{label}="{_escaped(value)}"' for label, value in labels.items()])
+        if rule != RULE_SUM:
+            self._rules[index] = rule
+        if kind == "counter":
+            self._counters.add(index)
+        return 0
+
+    cdef uint32_t _take_slots(self, tuple series, uint32_t needed, uint32_t used) except 0:
+        """The index of a series for which there is room behind ``used`` slots."""
+        if needed > self.slots - used:
+            raise StatsError(
+                f"{series[1]}: no room for another {series[0]}: {needed} slots needed, {self.slots - used} of "
+                f"{self.slots} left; raise limits.statistics_bytes"
+            )
+        return used
+
+    cdef uint32_t _write_log(self, tuple series, uint32_t needed) except 0:
+        """Register a series for all processes; whoever calls it holds the lock, and has read what stands there."""
+        cdef uint32_t worker
+        cdef uint32_t index = self._take_slots(series, needed, self._log.slots_used)
+        cdef bytes entry = json.dumps((series, index)).encode()
+        cdef uint32_t size = len(entry)
+        cdef char *end = <char *>(self._log + 1) + self._log.size
+        if size + sizeof(size) > self._log.room - self._log.size:
+            raise StatsError(f"{series[1]}: no room for the name of another series; raise limits.statistics_bytes")
+        if series[3] == RULE_MIN:
+            for worker in range(self.workers):
+                self._memory[worker * self._stretch + index] = <uint64_t>UNSET
+        memcpy(end, &size, sizeof(size))
+        memcpy(end + sizeof(size), <const char *>entry, size)
+        # Should this process die before the next line, the slots are lost, and nothing else.
+        self._log.slots_used += needed
+        store_release(&self._log.size, self._log.size + sizeof(size) + size, RELEASE)
+        self._read_log()
         return index
 
-    cdef uint64_t _sum(self, size_t index) noexcept nogil:
-        cdef uint64_t total = 0
+    cdef int _read_log(self) except -1:
+        """Learn of the series that other processes have registered."""
+        cdef const char *entry
+        cdef uint64_t whole
+        cdef uint32_t size
+        if self._log == NULL:
+            return 0
+        whole = load_acquire(&self._log.size, ACQUIRE)
+        while self._log_read < whole:
+            entry = <const char *>(self._log + 1) + self._log_read
+            memcpy(&size, entry, sizeof(size))
+            series, index = json.loads(entry[sizeof(size):sizeof(size) + size])
+            self._add_series(tuple(series), index)
+            self._log_read += sizeof(size) + size
+        self.slots_used = self._log.slots_used
+        return 0
+
+    cdef uint64_t _total(self, size_t index, int rule) noexcept nogil:
+        """What all workers together say."""
+        cdef uint64_t total = 0, smallest = <uint64_t>UNSET, part
         cdef uint32_t worker
         for worker in range(self.workers):
-            total += self._memory[worker * self._stretch + index]
+            part = self._memory[worker * self._stretch + index]
+            if rule == RULE_SUM:
+                total += part
+            else:
+                total = max(total, part)
+                smallest = min(smallest, part)
+        if rule == RULE_MIN:
+            return smallest if smallest != <uint64_t>UNSET else 0
         return total
 
     cdef int _check(self, uint32_t index, uint32_t size) except -1:
+        if index > self.slots_used - size:
+            self._read_log()
         if not STATS_HISTOGRAM_SLOTS <= index <= self.slots_used - size:
             raise IndexError(f"no series has index {index}")
         return 0
@@ -182,12 +308,13 @@ cdef class Stats:
     def value(self, uint32_t index):
         """The counter or gauge at ``index``, all workers together."""
         self._check(index, 1)
-        return self._sum(index)
+        return self._total(index, self._rules.get(index, RULE_SUM))
 
     def histogram_value(self, uint32_t index):
         """A histogram as (counts, sum in nanoseconds): one count a bucket of ``BUCKET_BOUNDS_NS``, one for above."""
         self._check(index, STATS_HISTOGRAM_SLOTS)
-        return [self._sum(index + i) for i in range(STATS_BUCKETS)], self._sum(index + STATS_BUCKETS)
+        return ([self._total(index + i, RULE_SUM) for i in range(STATS_BUCKETS)],
+                self._total(index + STATS_BUCKETS, RULE_SUM))
 
     def add(self, uint32_t index, uint64_t amount=1):
         """Add to a counter or gauge, from Python."""
@@ -197,6 +324,8 @@ cdef class Stats:
     def set(self, uint32_t index, uint64_t value):
         """Set this worker's part of a gauge, from Python."""
         self._check(index, 1)
+        if index in self._counters:
+            raise StatsError("a counter is added to: another process of the same worker may have counted before")
         stats_set(self, index, value)
 
     def observe(self, uint32_t index, uint64_t duration_ns):
@@ -207,6 +336,7 @@ cdef class Stats:
     def collect(self):
         """Metric families for a prometheus_client registry; durations in seconds."""
         cdef _Family family
+        self._read_log()
         for family in self._families.values():
             if family.kind == "counter":
                 metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
@@ -219,7 +349,7 @@ cdef class Stats:
                     counts, total_ns = self.histogram_value(index)
                     metric.add_metric(values, _cumulative(counts), total_ns / 1e9)
                 else:
-                    metric.add_metric(values, self._sum(index))
+                    metric.add_metric(values, self._total(index, family.rule))
             yield metric
 
     def exposition(self):
@@ -230,6 +360,7 @@ cdef class Stats:
         """
         cdef _Family family
         cdef list lines = []
+        self._read_log()
         for family in self._families.values():
             lines.append(f"# HELP {family.name} {_escaped_help(family.help)}\n# TYPE {family.name} {family.kind}\n")
             for values, index in family.series.items():
@@ -237,7 +368,7 @@ cdef class Stats:
                     self._expose_histogram(lines, family.name, family.texts[values], index)
                 else:
                     labels = family.texts[values]
-                    lines.append(f"{family.name}{{{labels}}} {self._sum(index)}\n")
+                    lines.append(f"{family.name}{{{labels}}} {self._total(index, family.rule)}\n")
         return "".join(lines).encode()
 
     cdef int _expose_histogram(self, list lines, str name, str labels, size_t index) except -1:
@@ -245,12 +376,12 @@ cdef class Stats:
         cdef int bucket
         cdef str start = f"{name}_bucket{{{labels}{',' if labels else ''}le=\""
         for bucket in range(STATS_BUCKETS):
-            total += self._sum(index + bucket)
+            total += self._total(index + bucket, RULE_SUM)
             lines.append(start)
             lines.append(BUCKET_ENDS[bucket])
             lines.append(f"{total}\n")
         lines.append(f"{name}_count{{{labels}}} {total}\n")
-        lines.append(f"{name}_sum{{{labels}}} {self._sum(index + STATS_BUCKETS) / 1e9}\n")
+        lines.append(f"{name}_sum{{{labels}}} {self._total(index + STATS_BUCKETS, RULE_SUM) / 1e9}\n")
         return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from switch.base.log_writer import LINES_MAX, LogWriter, out_of
+from switch.base.log_writer import LINES_MAX, DirectWriter, LogWriter, out_of
 from switch.base.masking import mask_pan, mask_text
 
 WITHHELD = "[withheld]"
@@ -74,6 +74,21 @@ def configure_logging(
         What writes the lines; the process ends with its ``finish``.
     """
     target = sys.stderr if stream is None else stream
+    writer = LogWriter(out_of(target), lines_max)
+    _log_to(writer, form, level, is_coloured=target.isatty())
+    return writer
+
+
+def configure_direct_logging(form: Literal["json", "console"] = "json", level: str = "info") -> DirectWriter:
+    """Set up logging to standard error without a thread, for a process that is going to fork."""
+    writer = DirectWriter(sys.stderr.fileno())
+    _log_to(writer, form, level, is_coloured=sys.stderr.isatty())
+    return writer
+
+
+def _log_to(
+    handler: LogWriter | DirectWriter, form: Literal["json", "console"], level: str, *, is_coloured: bool
+) -> None:
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -89,8 +104,7 @@ def configure_logging(
     if form == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time")
-    handler = LogWriter(out_of(target), lines_max)
+        renderer = structlog.dev.ConsoleRenderer(colors=is_coloured, timestamp_key="time")
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(("dropped",)), *shared],
@@ -106,10 +120,9 @@ def configure_logging(
         wrapper_class=_unfailing(structlog.make_filtering_bound_logger(threshold), handler),
         cache_logger_on_first_use=False,
     )
-    return handler
 
 
-def _unfailing(base: type[Any], writer: LogWriter) -> type[Any]:
+def _unfailing(base: type[Any], writer: LogWriter | DirectWriter) -> type[Any]:
     """A logger whose calls do not raise: what cannot be put into words is dropped and counted."""
 
     class Unfailing(base):  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import threading
 import time
 from collections import deque
@@ -71,6 +72,39 @@ def out_of(stream: TextIO) -> Out:
         return DescriptorOut(stream.fileno())
     except (OSError, ValueError):
         return StreamOut(stream)
+
+
+class DirectWriter(logging.Handler):
+    """Writes each line at once, for a process that has no thread and must not wait: what finds no room is dropped.
+
+    Args:
+        descriptor: Where the lines go.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._out = DescriptorOut(descriptor)
+        self._room = select.poll()
+        self._room.register(descriptor, select.POLLOUT)
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or count it as dropped."""
+        try:
+            line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+            if len(line) <= select.PIPE_BUF and self._room.poll(0):
+                self._out.write(line)
+                return
+        except Exception:  # noqa: S110 - there is nobody to tell
+            pass
+        self.drop()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Standard error is no place to complain about it."""
+
+    def drop(self) -> None:
+        """Count a line that was not written."""
+        self.dropped += 1
 
 
 class LogWriter(logging.Handler):

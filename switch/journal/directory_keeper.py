@@ -87,7 +87,9 @@ class Keeper:
         )
         self._jumps = stats.counter("authswitch_clock_jumps_total", "Times that the wall clock was set.")
         self._jump = stats.gauge(
-            "authswitch_clock_jump_seconds", "By how much the wall clock was set within the last hour, either way."
+            "authswitch_clock_jump_seconds",
+            "By how much the wall clock was set within the last hour, either way.",
+            rule="max",
         )
         self._jump_seen_s = 0.0
         self._known: Mapping[str, int] = {}

@@ -1,4 +1,4 @@
-"""What is open, waiting and stored just now, as gauges."""
+"""What is open, waiting and stored just now, as gauges: each with what it shows where several workers have a part."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from switch.base.stats import Stats
 from switch.machine.link import Link
 from switch.path.engine import Engine
 
-LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
-    ("authswitch_link_up", "1 while the link takes requests.", lambda link: int(link.connections.state_name == "up")),
-    ("authswitch_link_connections", "Connections that are signed on.", lambda link: len(link.connections.channels)),
-    ("authswitch_link_in_flight", "Requests, reversals and advices at the issuer.", lambda link: link.in_flight),
+LINK_GAUGES: tuple[tuple[str, str, str, Callable[[Link], int]], ...] = (
+    (
+        "authswitch_link_up",
+        "min",
+        "1 while the link takes requests.",
+        lambda link: int(link.connections.state_name == "up"),
+    ),
+    (
+        "authswitch_link_connections",
+        "sum",
+        "Connections that are signed on.",
+        lambda link: len(link.connections.channels),
+    ),
+    ("authswitch_link_in_flight", "sum", "Requests, reversals and advices at the issuer.", lambda link: link.in_flight),
     (
         "authswitch_reversals_waiting",
+        "sum",
         "Reversals that are not acknowledged.",
         lambda link: link.saf.depth - link.saf.advices,
     ),
-    ("authswitch_advices_waiting", "Advices that are not acknowledged.", lambda link: link.saf.advices),
+    ("authswitch_advices_waiting", "sum", "Advices that are not acknowledged.", lambda link: link.saf.advices),
 )
 
 
@@ -27,37 +38,46 @@ def _evictions(engine: Engine) -> int:
     return 0 if risk is None else risk.windows.evicted_live
 
 
-ENGINE_GAUGES: tuple[tuple[str, str, Callable[[Engine], int]], ...] = (
+ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
     (
         "authswitch_transactions_held",
+        "sum",
         "Places taken in the table of transactions.",
         lambda e: e.state.transactions.in_use,
     ),
-    ("authswitch_transactions_room", "Places for transactions.", lambda e: e.state.transactions.room),
-    ("authswitch_outcomes_held", "Places taken in the duplicate window.", lambda e: e.state.duplicates.held),
-    ("authswitch_outcomes_room", "Places in the duplicate window.", lambda e: e.state.duplicates.room),
+    ("authswitch_transactions_room", "sum", "Places for transactions.", lambda e: e.state.transactions.room),
+    ("authswitch_outcomes_held", "sum", "Places taken in the duplicate window.", lambda e: e.state.duplicates.held),
+    ("authswitch_outcomes_room", "sum", "Places in the duplicate window.", lambda e: e.state.duplicates.room),
     (
         "authswitch_outcomes_forgotten_early",
+        "sum",
         "Outcomes that a recovery found no place for in the duplicate window, though their time was not over.",
         lambda e: e.state.duplicates.forgotten_early,
     ),
-    ("authswitch_refusals_kept", "Refusals of the switch that are remembered.", lambda e: e.state.duplicates.brief),
+    (
+        "authswitch_refusals_kept",
+        "sum",
+        "Refusals of the switch that are remembered.",
+        lambda e: e.state.duplicates.brief,
+    ),
     (
         "authswitch_refusals_forgotten_early",
+        "sum",
         "Refusals of the switch itself that made room for others before their time.",
         lambda e: e.state.duplicates.brief_forgotten_early,
     ),
-    ("authswitch_reversals_room", "Places in the store of reversals and advices.", lambda e: e.state.saf.room),
-    ("authswitch_terminals", "Terminals registered.", lambda e: e.state.registry.terminal_count),
-    ("authswitch_risk_evictions", "Risk windows given up while they still counted.", _evictions),
-    ("authswitch_draining", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
+    ("authswitch_reversals_room", "sum", "Places in the store of reversals and advices.", lambda e: e.state.saf.room),
+    ("authswitch_terminals", "max", "Terminals registered.", lambda e: e.state.registry.terminal_count),
+    ("authswitch_risk_evictions", "max", "Risk windows given up while they still counted.", _evictions),
+    ("authswitch_draining", "max", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
 )
 
 
-LOG_GAUGES: tuple[tuple[str, str, Callable[[LogWriter], int]], ...] = (
-    ("authswitch_log_lines_waiting", "Log lines that have not been written yet.", lambda writer: writer.waiting),
+LOG_GAUGES: tuple[tuple[str, str, str, Callable[[LogWriter], int]], ...] = (
+    ("authswitch_log_lines_waiting", "sum", "Log lines that have not been written yet.", lambda writer: writer.waiting),
     (
         "authswitch_log_stuck_seconds",
+        "max",
         "For how long whoever reads the log has not taken what is being written.",
         lambda writer: int(writer.stuck_seconds),
     ),
@@ -78,17 +98,20 @@ class Gauges:
         self._stats = stats
         self._log_writer = log_writer
         self._dropped = stats.counter("authswitch_log_lines_dropped_total", "Log lines that were not written.")
-        self._of_log = [(stats.gauge(name, text), read) for name, text, read in LOG_GAUGES]
-        self._of_engine = [(stats.gauge(name, text), read) for name, text, read in ENGINE_GAUGES]
+        self._dropped_counted = 0
+        self._of_log = [(stats.gauge(name, text, rule=rule), read) for name, rule, text, read in LOG_GAUGES]
+        self._of_engine = [(stats.gauge(name, text, rule=rule), read) for name, rule, text, read in ENGINE_GAUGES]
         self._of_links = [
-            (stats.gauge(name, text, {"link": link.name}), link, read)
-            for name, text, read in LINK_GAUGES
+            (stats.gauge(name, text, {"link": link.name}, rule), link, read)
+            for name, rule, text, read in LINK_GAUGES
             for link in engine.state.links
         ]
 
     def refresh(self) -> None:
         """Set every gauge to what is true now."""
-        self._stats.set(self._dropped, self._log_writer.dropped)
+        dropped = self._log_writer.dropped
+        self._stats.add(self._dropped, dropped - self._dropped_counted)
+        self._dropped_counted = dropped
         for index, read_log in self._of_log:
             self._stats.set(index, read_log(self._log_writer))
         for index, read in self._of_engine:

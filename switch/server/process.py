@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import resource
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from switch.base.log_writer import LogWriter
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
+PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 STEP_PREFIX = "switch."
 EXIT_BROKEN_STEP = 70
@@ -50,6 +52,21 @@ def protect_memory() -> None:
     # A handler of core files that the kernel pipes them to does not look at the limit, only at this.
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the process cannot be kept out of core files")
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, however that does.
+
+    Args:
+        parent: Its process id, as it was before the fork.
+
+    Raises:
+        OSError: The kernel refuses, or the parent has ended already.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the process cannot be bound to its parent")
+    if os.getppid() != parent:
+        raise ProcessLookupError("the parent has ended")
 
 
 def watch_for_broken_steps(log_writer: LogWriter) -> None:

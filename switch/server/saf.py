@@ -18,9 +18,9 @@ DURABLE_SECONDS_MAX = 4.0
 DURABLE_POLL_SECONDS = 0.005
 
 GAUGES = (
-    ("authswitch_reversals_oldest_seconds", "Age of the oldest reversal or advice that is not acknowledged."),
-    ("authswitch_reversals_overdue", "Reversals and advices that are owed for longer than the link allows."),
-    ("authswitch_reversals_not_composable", "Reversals and advices of which no attempt can be composed."),
+    ("authswitch_reversals_oldest_seconds", "max", "Age of the oldest reversal or advice that is not acknowledged."),
+    ("authswitch_reversals_overdue", "sum", "Reversals and advices that are owed for longer than the link allows."),
+    ("authswitch_reversals_not_composable", "sum", "Reversals and advices of which no attempt can be composed."),
 )
 
 log = get_logger(__name__)
@@ -41,7 +41,9 @@ class SafDesk:
         self._stats = stats
         self._refreshed = -REFRESH_SECONDS
         links = engine.state.links
-        self._gauges = [[stats.gauge(name, text, {"link": link.name}) for name, text in GAUGES] for link in links]
+        self._gauges = [
+            [stats.gauge(name, text, {"link": link.name}, rule) for name, rule, text in GAUGES] for link in links
+        ]
 
     def refresh(self) -> None:
         """Set the gauges, and tell of what has become overdue; does something every few seconds only."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from switch.base.stats import BUCKET_BOUNDS_NS, Stats, StatsError
+from switch.base.stats import BUCKET_BOUNDS_NS, RULES, Stats, StatsError
 
 HISTOGRAM_SLOTS = len(BUCKET_BOUNDS_NS) + 2
 
@@ -98,8 +98,8 @@ def test_workers_write_their_own_stretch_and_are_summed():
     assert stats.value(requests) == 3000
 
 
-def test_worker_knows_inherited_series_and_may_not_add_new_ones():
-    stats = Stats(4096, workers=2)
+def test_another_process_than_the_only_worker_may_not_add_series():
+    stats = Stats(4096)
     requests = stats.counter("requests_total", "Requests.")
 
     def work():
@@ -217,3 +217,110 @@ def test_exposition_says_what_the_client_library_says():
 
 def test_exposition_of_nothing():
     assert Stats(4096).exposition() == b""
+
+
+def test_gauges_of_several_workers_follow_their_rule():
+    stats = Stats(4096, workers=4)
+    gauges = {rule: stats.gauge(f"of_{rule}", "Of several.", rule=rule) for rule in RULES}
+    assert [stats.value(gauges[rule]) for rule in RULES] == [0, 0, 0], "nobody has said anything"
+
+    def work(worker):
+        stats.use_worker(worker)
+        for gauge in gauges.values():
+            stats.set(gauge, worker + 3)
+        return 0
+
+    for worker in (0, 2, 1):  # the last one has no part
+        assert in_child(lambda w=worker: work(w)) == 0
+    assert [stats.value(gauges[rule]) for rule in RULES] == [12, 5, 3]
+    stats.clear_worker(2)
+    stats.clear_worker(0)
+    assert [stats.value(gauges[rule]) for rule in RULES] == [4, 4, 4], "the dead have no part"
+    stats.clear_worker(1)
+    assert [stats.value(gauges[rule]) for rule in RULES] == [0, 0, 0]
+    assert b"of_min{} 0\n" in stats.exposition()
+
+
+def test_the_smallest_of_one_worker_is_what_it_says():
+    stats = Stats(4096)
+    gauge = stats.gauge("up", "Up.", rule="min")
+    assert stats.value(gauge) == 0
+    stats.set(gauge, 1)
+    stats.clear_worker(0)
+    assert stats.value(gauge) == 0
+
+
+def test_a_rule_is_one_and_the_same():
+    stats = Stats(4096)
+    stats.gauge("up", "Up.", {"link": "a"}, "min")
+    with pytest.raises(StatsError, match="up: was registered with rule min, not sum"):
+        stats.gauge("up", "Up.", {"link": "b"})
+    with pytest.raises(StatsError, match="'mean' is not one of sum, max, min"):
+        stats.gauge("depth", "Depth.", rule="mean")
+
+
+def test_a_counter_is_not_set():
+    stats = Stats(4096)
+    with pytest.raises(StatsError, match="a counter is added to"):
+        stats.set(stats.counter("requests_total", "Requests."), 3)
+
+
+def test_series_of_any_process_are_known_in_all():
+    """Those of before the fork, and those of which the first transaction came later, in whichever worker."""
+    stats = Stats(1 << 16, workers=4)
+    early = stats.counter("requests_total", "Requests.", {"n": "early"})
+
+    def work(worker):
+        stats.use_worker(worker)
+        for number in range(worker * 50, worker * 50 + 100):  # each overlaps with the next
+            stats.add(stats.counter("requests_total", "Requests.", {"n": str(number)}))
+            stats.observe(stats.histogram("latency_seconds", "Latency.", {"n": str(number % 7)}), 60_000)
+        smallest = stats.gauge("up", "Up.", {"n": "late"}, "min")
+        stats.set(smallest, worker + 5)
+        stats.add(early)
+        return 0
+
+    children = []
+    for worker in range(3):
+        children.append(os.fork())
+        if children[-1] == 0:
+            status = 99
+            try:
+                status = work(worker)
+            finally:
+                os._exit(status)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert stats.value(early) == 3
+    families = {f.name: f for f in text_string_to_metric_families(stats.exposition().decode())}
+    counts = {sample.labels["n"]: sample.value for sample in families["requests"].samples}
+    assert counts == {"early": 3} | {
+        str(number): sum(first <= number < first + 100 for first in (0, 50, 100)) for number in range(200)
+    }
+    latencies = [s.value for s in families["latency_seconds"].samples if s.name.endswith("_count")]
+    assert (len(latencies), sum(latencies)) == (7, 300)
+    assert families["up"].samples[0].value == 5
+
+    def successor():
+        stats.use_worker(1)
+        late = stats.counter("requests_total", "Requests.", {"n": "60"})
+        return 0 if stats.value(late) == 2 and stats.slots_used > early + 200 else 1
+
+    assert in_child(successor) == 0
+
+
+def test_full_memory_is_refused_in_any_process():
+    stats = Stats(1024, workers=2)
+
+    def work():
+        stats.use_worker(1)
+        for number in range(2):
+            stats.histogram("latency_seconds", "Latency.", {"n": str(number)})
+        with pytest.raises(StatsError, match=r"39 slots needed, \d+ of 128 left; raise limits\.statistics_bytes"):
+            stats.histogram("latency_seconds", "Latency.", {"n": "one more"})
+        return 0
+
+    assert in_child(work) == 0
+    long = Stats(1024, workers=2)
+    with pytest.raises(StatsError, match="no room for the name of another series"):
+        long.counter("requests_total", "R" * 5000)
+    assert long.counter("requests_total", "R") == HISTOGRAM_SLOTS

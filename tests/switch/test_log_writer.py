@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.base.log import configure_logging, get_logger
-from switch.base.log_writer import LINE_BYTES_MAX, DescriptorOut, LogWriter, StreamOut, out_of
+from switch.base.log_writer import LINE_BYTES_MAX, DescriptorOut, DirectWriter, LogWriter, StreamOut, out_of
 
 SECONDS_MAX = 10.0
 DROPPED = "log lines were dropped"
@@ -273,3 +273,23 @@ def test_a_logger_never_raises(log):
     ]
     assert lines[0]["level"] == "warning"
     assert lines[0]["logger"] == "switch.base.log"
+
+
+def test_a_direct_writer_does_not_wait_for_whoever_reads():
+    """As that of a process that must not be held up: a line that finds no room is dropped and counted."""
+    reading, writing = os.pipe()
+    writer = DirectWriter(writing)
+    line = logging.LogRecord("switch", logging.INFO, "", 0, "x" * 1000, (), None)
+    for _ in range(100):
+        writer.emit(line)
+    assert writer.dropped > 0
+    written = os.read(reading, 1 << 20)
+    assert written == b"x" * 1000 + b"\n" + written[1001:]
+    assert len(written) == 1001 * (100 - writer.dropped)
+    dropped = writer.dropped
+    writer.emit(line)
+    assert (os.read(reading, 1 << 20), writer.dropped) == (b"x" * 1000 + b"\n", dropped)
+    writer.emit(logging.LogRecord("switch", logging.INFO, "", 0, "x" * 5000, (), None))
+    assert writer.dropped == dropped + 1, "a longer one might have to wait"
+    for descriptor in (reading, writing):
+        os.close(descriptor)
