@@ -77,7 +77,7 @@ class EngineLoad:
             _shout,
             calendar=self._calendar,
             seed=1,
-            journal=journal,
+            journals=None if journal is None else [journal],
         )
         self._journal = journal
         self.commit_ns = 0

@@ -74,7 +74,7 @@ def recover(folder: Path, directory: Path, open_requests: int) -> tuple[Replayed
     config = load_config(workload.config)
     stats = Stats(config.limits.statistics_bytes)
     journal = JournalFiles(config.journal.buffer_bytes, stats)
-    engine = build_engine(config, load_parts(config), stats, lambda _event, _details: None, journal=journal)
+    engine = build_engine(config, load_parts(config), stats, lambda _event, _details: None, journals=[journal])
     engine.state.calendar.set(since_boot_ns(), int(time.time()))
     before = time.perf_counter()
     replayed = replay_into(

@@ -136,7 +136,7 @@ cdef class Reactor:
             self.flush_channels(channels)
 
     cdef void flush_dirty(self):
-        self.engine.state.journal.kick()
+        self.engine.kick()
         self.flush_channels(self.engine.state.channels.take_dirty())
 
     cdef void flush_channels(self, list channels):

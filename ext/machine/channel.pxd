@@ -19,6 +19,7 @@ cdef class FrameOwner:
 
 cdef struct Departure:        # one frame in the output buffer
     uint64_t position         # of its owner's journal; 0 needs no wait
+    uint64_t number           # what ``departed`` was when it was queued
     uint32_t end              # offset in the buffer where the frame ends
     const int64_t *durable    # up to where that is durable
     uint32_t owner            # number of its ``FrameOwner``
@@ -57,12 +58,15 @@ cdef class Channel:
     cdef int depart(self, FrameOwner owner, uint32_t size, uint64_t position, uint32_t outcome,
                     int64_t now_ns) noexcept
     cdef bint withdraw(self, uint64_t number) noexcept
+    cdef uint32_t _place_of(self, uint64_t number) noexcept
+    cdef bint _bring_forward(self, uint32_t first) noexcept
+    cdef uint32_t _start_of(self, uint32_t place) noexcept
     cdef bint waits_for_journal(self) noexcept
     cdef const uint8_t *next_output(self, uint32_t *size) noexcept
     cdef bint has_more_to_send(self) noexcept
     cdef void note_left(self, uint32_t size) noexcept
     cdef void settle(self) noexcept
     cdef bytes take(self)
-    cdef uint32_t next_undelivered(self) noexcept
+    cdef uint32_t next_undelivered(self, uint32_t *owner) noexcept
     cdef void _give_back(self) noexcept
     cdef void hang_up(self, str reason) noexcept

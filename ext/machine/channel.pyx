@@ -2,8 +2,8 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdlib cimport free, realloc
-from libc.string cimport memmove
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memmove
 from switch.base.invariant cimport ensure
 from switch.base.live_counts cimport live
 from switch.machine.duplicate cimport OUTCOME_NONE
@@ -12,6 +12,7 @@ cdef enum:
     BUFFER_FIRST_BYTES = 512
     BUFFER_KEPT_BYTES = 4096          # an emptied buffer above this is given back
     DEPARTURES_FIRST = 8
+    OWNERS_MAX = 64                   # partitions of one worker
 
 
 cdef inline bint _may_leave(const Departure *departure) noexcept nogil:
@@ -98,30 +99,44 @@ cdef class Channel:
             self.waiting_since_ns = now_ns
         self._departure_count += 1
         self.departed += 1
+        departure.number = self.departed
         return 0
 
     cdef bint withdraw(self, uint64_t number) noexcept:
         """Take a frame back, by the number that ``departed`` had when it was queued; False when it has left."""
-        cdef uint64_t gone = self.departed - self._departure_count
-        ensure(self._departure_count <= self.departed, b"no more frames wait than ever departed")
-        cdef uint32_t start = 0
-        cdef uint32_t size, i
+        cdef uint32_t place = self._place_of(number)
+        cdef uint32_t start, size, i
         cdef Departure *departure
         ensure(number <= self.departed, b"a frame that is withdrawn has departed")
-        if number <= gone:
+        if place == self._departure_count:
             return False
-        departure = self._departures + self._departure_first + (number - gone - 1)
-        if number - gone > 1:
-            start = (departure - 1).end
+        start = self._start_of(place)
         if start < self._left:
             return False
+        departure = &self._departures[self._departure_first + place]
         ensure(start <= departure.end and departure.end <= self._size, b"a frame lies within its buffer")
         size = departure.end - start
         memmove(self._out + start, self._out + departure.end, self._size - departure.end)
         self._size -= size
-        for i in range(<uint32_t>(number - gone - 1), self._departure_count):
+        for i in range(place, self._departure_count):
             self._departures[self._departure_first + i].end -= size
         return True
+
+    cdef uint32_t _place_of(self, uint64_t number) noexcept:
+        """Where in the queue the frame with a number stands; behind its end when it has left."""
+        cdef uint64_t gone = self.departed - self._departure_count
+        cdef uint32_t place
+        ensure(self._departure_count <= self.departed, b"no more frames wait than ever departed")
+        if number > gone and self._departures[self._departure_first + (number - gone - 1)].number == number:
+            return <uint32_t>(number - gone - 1)
+        for place in range(self._departure_count):
+            if self._departures[self._departure_first + place].number == number:
+                return place
+        return self._departure_count
+
+    cdef uint32_t _start_of(self, uint32_t place) noexcept:
+        """Offset in the buffer where a frame of the queue begins."""
+        return self._departures[self._departure_first + place - 1].end if place else 0
 
     cdef bint waits_for_journal(self) noexcept:
         """Whether the oldest output may not leave yet, its record not being durable; else the peer does not read."""
@@ -130,15 +145,75 @@ cdef class Channel:
     cdef const uint8_t *next_output(self, uint32_t *size) noexcept:
         """The bytes that may leave and have not: those of frames whose journal positions are durable."""
         cdef uint32_t end = self._left
-        cdef uint32_t i
+        cdef uint32_t place = 0
         cdef Departure *departure
-        for i in range(self._departure_count):
-            departure = &self._departures[self._departure_first + i]
+        while place < self._departure_count:
+            departure = &self._departures[self._departure_first + place]
             if not _may_leave(departure):
-                break
+                if len(self.owners) == 1 or not self._bring_forward(place):
+                    break
+                continue
             end = departure.end
+            place += 1
         size[0] = end - self._left if end > self._left else 0
         return self._out + self._left
+
+    cdef bint _bring_forward(self, uint32_t first) noexcept:
+        """Let frames that may leave pass the one at the place ``first``, which must wait for the journal of its state
+        machine, and those like it: a disk that stands still holds up nobody else's frames. Frames of one state machine
+        keep their order. False where none may pass, or memory is short."""
+        cdef Departure *queue = self._departures + self._departure_first
+        cdef uint32_t start = self._start_of(first)
+        cdef uint32_t count = self._departure_count - first
+        cdef uint64_t held = 0                    # bit n: frames of owner n wait
+        cdef uint32_t passing = 0
+        cdef uint32_t ready_end = start
+        cdef uint32_t waiting_size = 0
+        cdef uint32_t waiting = 0
+        cdef uint32_t begin = start
+        cdef uint32_t size, i
+        cdef Departure departure
+        cdef uint8_t *aside
+        cdef Departure *aside_queue
+        ensure(start >= self._left, b"a frame that must wait has not begun to leave")
+        for i in range(first, self._departure_count):
+            ensure(queue[i].owner < OWNERS_MAX, b"there is a bit for each owner")
+            if not _may_leave(&queue[i]):
+                held |= <uint64_t>1 << queue[i].owner
+            elif not (held >> queue[i].owner) & 1:
+                passing += 1
+        if passing == 0:
+            return False
+        aside = <uint8_t *>malloc(count * sizeof(Departure) + self._size - start)
+        if aside == NULL:
+            return False
+        aside_queue = <Departure *>aside
+        aside += count * sizeof(Departure)
+        held = 0
+        for i in range(first, self._departure_count):
+            departure = queue[i]
+            size = departure.end - begin
+            if not _may_leave(&departure) or (held >> departure.owner) & 1:
+                held |= <uint64_t>1 << departure.owner
+                memcpy(aside + waiting_size, self._out + begin, size)
+                waiting_size += size
+                aside_queue[waiting] = departure
+                aside_queue[waiting].end = waiting_size
+                waiting += 1
+            else:
+                memmove(self._out + ready_end, self._out + begin, size)
+                ready_end += size
+                queue[i - waiting] = departure
+                queue[i - waiting].end = ready_end
+            begin = departure.end
+        memcpy(self._out + ready_end, aside, waiting_size)
+        for i in range(waiting):
+            aside_queue[i].end += ready_end
+            queue[first + passing + i] = aside_queue[i]
+        free(<void *>aside_queue)
+        ensure(ready_end + waiting_size == self._size, b"no byte is lost when frames pass others")
+        self.waiting_since_ns = queue[0].since_ns
+        return True
 
     cdef bint has_more_to_send(self) noexcept:
         """Whether bytes have not left yet, be it that they must wait for the journal."""
@@ -194,18 +269,19 @@ cdef class Channel:
         self.settle()
         return taken
 
-    cdef uint32_t next_undelivered(self) noexcept:
-        """Drop frames that have not left up to one that told of an approval, and give its outcome; OUTCOME_NONE
-        at the end."""
+    cdef uint32_t next_undelivered(self, uint32_t *owner) noexcept:
+        """Drop frames that have not left up to one that told of an approval, and give its outcome, and the number of
+        the state machine in whose duplicate window that is; OUTCOME_NONE at the end."""
         cdef Departure *departure
-        cdef FrameOwner owner
+        cdef FrameOwner teller
         while self._departure_count:
             ensure(self._departure_first < self._departure_room, b"a departure lies within its array")
             departure = &self._departures[self._departure_first]
             self._departure_first += 1
             self._departure_count -= 1
-            owner = <FrameOwner>self.owners[departure.owner]
-            if departure.outcome != OUTCOME_NONE and owner.outcomes.holds(departure.outcome, departure.serial):
+            teller = <FrameOwner>self.owners[departure.owner]
+            if departure.outcome != OUTCOME_NONE and teller.outcomes.holds(departure.outcome, departure.serial):
+                owner[0] = departure.owner
                 return departure.outcome
         self._departure_first = 0
         self._size = 0

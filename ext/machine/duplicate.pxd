@@ -1,8 +1,9 @@
 """The duplicate window: what became of each natural key, so that no request is forwarded twice."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
-from switch.machine.handles cimport OUTCOME_NONE, HandleSlot, OutcomeHandle, SafHandle, TransactionHandle
+from switch.machine.handles cimport OUTCOME_NONE, OutcomeHandle, SafHandle, TransactionHandle
 from switch.machine.open_references cimport OpenReferences
+from switch.machine.terminal_counts cimport TerminalCounts
 from switch.machine.transaction cimport NaturalKey
 from switch.wire.fields cimport PAN_MAX
 
@@ -87,8 +88,7 @@ cdef class DuplicateWindow:
     cdef uint32_t _bucket_mask
     cdef OutcomeList _kept
     cdef OutcomeList _brief
-    cdef uint32_t *_held              # by terminal: places
-    cdef HandleSlot *_newest_brief    # by terminal
+    cdef TerminalCounts _terminals
     cdef uint32_t _free
     cdef uint32_t _untouched          # from this entry on none was ever used
     cdef uint32_t _entry_count

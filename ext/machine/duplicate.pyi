@@ -1,3 +1,5 @@
+from switch.machine.terminal_counts import TerminalCounts
+
 class DuplicateWindow:
     room: int
     held: int
@@ -11,7 +13,7 @@ class DuplicateWindow:
     forgotten_early: int
     brief_forgotten_early: int
     def __init__(
-        self, room: int, brief_room: int, terminals: int, age_max_seconds: float, share_percent: int = 100
+        self, room: int, brief_room: int, terminals: TerminalCounts, age_max_seconds: float, share_percent: int = 100
     ) -> None: ...
     @property
     def brief(self) -> int: ...

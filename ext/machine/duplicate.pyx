@@ -6,7 +6,8 @@ cimport cython
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 from switch.base.invariant cimport ensure
-from switch.machine.handles cimport SAF_NONE, TRANSACTION_NONE, handle_in, slot_of
+from switch.machine.handles cimport SAF_NONE, TRANSACTION_NONE, HandleSlot, handle_in, slot_of
+from switch.machine.terminal_counts cimport TerminalCount
 
 
 cdef enum:
@@ -29,13 +30,13 @@ cdef class DuplicateWindow:
         room: Places, those of outcomes in flight included. One place has 512 bytes for a stored answer and for an
             approved request as it went to its link; what is longer takes several.
         brief_room: Outcomes that no issuer had a part in, at most.
-        terminals: Numbers of terminals are below this.
+        terminals: Where what terminals hold is counted.
         age_max_seconds: A finished outcome older than this is forgotten.
         share_percent: Of the places that are free, so many percent at most are one terminal's; and so many of
             ``brief_room``. At 100 nothing is kept for others.
     """
 
-    def __cinit__(self, uint32_t room, uint32_t brief_room, uint32_t terminals, double age_max_seconds,
+    def __cinit__(self, uint32_t room, uint32_t brief_room, TerminalCounts terminals not None, double age_max_seconds,
                   uint32_t share_percent=100):
         cdef uint64_t entries = <uint64_t>room + brief_room + BRIEF_SPARE
         cdef uint32_t buckets = 16
@@ -49,13 +50,11 @@ cdef class DuplicateWindow:
         self._entries = <Outcome *>calloc(entries, sizeof(Outcome))
         self._buckets = <OutcomeHandle *>malloc(<size_t>buckets * sizeof(OutcomeHandle))
         self._stored = <uint8_t *>malloc(self._stored_room)
-        self._held = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
-        self._newest_brief = <HandleSlot *>calloc(max(terminals, <uint32_t>1), sizeof(HandleSlot))
-        if (self._entries == NULL or self._buckets == NULL or self._stored == NULL or self._held == NULL
-                or self._newest_brief == NULL):
+        if self._entries == NULL or self._buckets == NULL or self._stored == NULL:
             raise MemoryError
         memset(self._buckets, 0xFF, <size_t>buckets * sizeof(OutcomeHandle))
         self._bucket_mask = buckets - 1
+        self._terminals = terminals
         self._entry_count = <uint32_t>entries
         self._kept.head = self._kept.tail = self._brief.head = self._brief.tail = OUTCOME_NONE
         self.room = room
@@ -72,8 +71,6 @@ cdef class DuplicateWindow:
         free(self._entries)
         free(self._buckets)
         free(self._stored)
-        free(self._held)
-        free(self._newest_brief)
 
     @property
     def brief(self):
@@ -135,10 +132,11 @@ cdef class DuplicateWindow:
         """
         cdef uint64_t places = places_for(size)
         cdef uint64_t free_places = self.room - self.held
+        cdef uint64_t held = self._terminals.of[terminal].places
         cdef uint64_t share = max(free_places * self.share_percent // 100, <uint64_t>SHARE_LEAST)
         if places > free_places:
             return ADMISSION_FULL
-        if self.share_percent < 100 and self._held[terminal] and self._held[terminal] + places > share:
+        if self.share_percent < 100 and held and held + places > share:
             return ADMISSION_SHARE
         return ADMITTED
 
@@ -203,9 +201,10 @@ cdef class DuplicateWindow:
 
     cdef void _hold(self, Outcome *entry, uint32_t places) noexcept nogil:
         """Take or give back places, until the entry has so many."""
+        cdef TerminalCount *terminal = &self._terminals.of[entry.key.terminal]
         ensure(self.held - entry.places + places <= self.room, b"no more places are held than there are")
         self.held += places - entry.places
-        self._held[entry.key.terminal] += places - entry.places
+        terminal.places += places - entry.places
         entry.places = places
 
     cdef Outcome *at(self, OutcomeHandle number) noexcept nogil:
@@ -262,7 +261,7 @@ cdef class DuplicateWindow:
         """Finish an outcome that no issuer had a part in: it gives its places back, and is one of the brief ones."""
         cdef Outcome *entry = &self._entries[number]
         cdef Outcome *newest
-        cdef HandleSlot *place = &self._newest_brief[entry.key.terminal]
+        cdef HandleSlot *place = &self._terminals.of[entry.key.terminal].newest_brief
         if entry.brief:
             ensure(self.brief_open > 0, b"a brief outcome that is open is counted")
             self.brief_open -= 1
@@ -285,7 +284,7 @@ cdef class DuplicateWindow:
     cdef void _make_room_for_brief(self, uint32_t terminal) noexcept nogil:
         """Forget the terminal's oldest brief outcome if it has its share of them, else the oldest of all if there are
         as many as there may be, those in flight included."""
-        cdef OutcomeHandle newest = handle_in(self._newest_brief[terminal])
+        cdef OutcomeHandle newest = handle_in(self._terminals.of[terminal].newest_brief)
         if newest != OUTCOME_NONE and self._entries[newest].own_count >= self.brief_share:
             self._forget_brief(self._entries[newest].next_own)
             self.brief_forgotten_early += 1
@@ -296,7 +295,7 @@ cdef class DuplicateWindow:
     cdef void _forget_brief(self, OutcomeHandle number) noexcept nogil:
         """Forget a brief outcome that is the oldest of its terminal."""
         cdef Outcome *entry = &self._entries[number]
-        cdef HandleSlot *place = &self._newest_brief[entry.key.terminal]
+        cdef HandleSlot *place = &self._terminals.of[entry.key.terminal].newest_brief
         cdef Outcome *newest = &self._entries[handle_in(place[0])]
         ensure(place[0] != 0 and entry.brief, b"a brief outcome is its terminal's")
         ensure(newest.next_own == number and newest.own_count > 0, b"the oldest of a terminal is forgotten first")

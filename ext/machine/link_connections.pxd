@@ -29,6 +29,7 @@ cdef class LinkConnections:
     cdef readonly str name
     cdef readonly Framing framing
     cdef readonly uint8_t state
+    cdef bint is_doubted                      # it was suspended just now: is the issuer there?
     cdef readonly list channels               # signed on
     cdef readonly uint32_t open_count
     cdef readonly uint32_t timeouts_in_a_row

@@ -9,5 +9,10 @@ EVENTS: tuple[tuple[str, str | None, tuple[tuple[str, Callable[[int], object]], 
 class NoteQueue:
     callback: Callable[[str, dict[str, Any]], None]
     def __init__(
-        self, callback: Callable[[str, dict[str, Any]], None], stats: Stats, listeners: list[str], links: list[str]
+        self,
+        callback: Callable[[str, dict[str, Any]], None],
+        stats: Stats,
+        listeners: list[str],
+        links: list[str],
+        dialects: dict[str, list[str]],
     ) -> None: ...

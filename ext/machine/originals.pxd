@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.dialect.kinds cimport KIND_COMPLETION_VOID, KIND_PREAUTHORIZATION_VOID, KIND_REFUND_VOID, KIND_VOID
 from switch.machine.original_reference cimport Naming
 from switch.machine.request_record cimport RequestPart
+from switch.machine.terminal_counts cimport TerminalCounts
 from switch.machine.transaction cimport DeadlineList
 
 cdef enum:
@@ -41,9 +42,7 @@ cdef class Inquiries:
     cdef readonly int64_t completion_percent  # of a hold, that its completions may come to
     cdef readonly DeadlineList waiting        # transactions of requests
     cdef readonly uint32_t share_percent      # of the places that are free, for one terminal
-    cdef uint32_t _terminals
-    cdef uint32_t *_held                      # by terminal: of the places
-    cdef uint8_t *_asked                      # by terminal: look-ups that are not answered yet
+    cdef TerminalCounts _terminals
     cdef readonly uint64_t serial             # of the last inquiry
     cdef Referred referred
     cdef Reference _recent[RECENT_MAX]
@@ -73,6 +72,7 @@ cdef class Wanted:
     """A look-up: made by the state machine, answered by whoever drives it."""
     cdef Naming naming
     cdef readonly int64_t asked_at        # the answer must know the journal up to this position
+    cdef readonly uint32_t partition      # whose state machine wants it
     cdef readonly bint is_of_request      # a transaction waits for it; else an entry of the store of what is owed
     cdef uint32_t number          # of the entry or transaction
     cdef uint32_t terminal        # of the transaction

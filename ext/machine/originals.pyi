@@ -1,10 +1,12 @@
 from typing import final
 
+from switch.machine.terminal_counts import TerminalCounts
 from switch.machine.transaction import DeadlineList
 
 @final
 class Wanted:
     asked_at: int
+    partition: int
     is_of_request: bool
 
 @final
@@ -21,7 +23,7 @@ class Inquiries:
         self,
         *,
         room: int = 1_000,
-        terminals: int = 0,
+        terminals: TerminalCounts,
         share_percent: int = 100,
         patience_ms: float = 5_000,
         refuses_unknown: bool = False,

@@ -1,10 +1,10 @@
 """What is asked of the journal, what it knows, and the choice among what may be meant."""
 
 cimport cython
-from libc.stdlib cimport calloc, free
 from switch.base.invariant cimport ensure
 from switch.dialect.kinds cimport KIND_COMPLETION, KIND_REFUND
 from switch.machine.original_reference cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
+from switch.machine.terminal_counts cimport TerminalCount
 
 
 cdef enum:
@@ -21,7 +21,7 @@ cdef class Inquiries:
 
     Args:
         room: Requests that may wait for their original at one time.
-        terminals: How many terminals there are.
+        terminals: Where what terminals hold is counted.
         share_percent: Of the places that are free, those that one terminal may have; 100: all of them.
         patience_ms: How long one waits at most.
         refuses_unknown: Refuse a request whose original is not found, instead of sending it as its terminal says it.
@@ -29,20 +29,10 @@ cdef class Inquiries:
         completion_percent: How much of a hold its completions may come to.
     """
 
-    def __cinit__(self, *, uint32_t room=1_000, uint32_t terminals=0, **_):
-        self._terminals = terminals
-        self._held = <uint32_t *>calloc(terminals + 1, sizeof(uint32_t))
-        self._asked = <uint8_t *>calloc(terminals + 1, sizeof(uint8_t))
-        if self._held == NULL or self._asked == NULL:
-            raise MemoryError
-
-    def __dealloc__(self):
-        free(self._held)
-        free(self._asked)
-
-    def __init__(self, *, uint32_t room=1_000, uint32_t terminals=0, uint32_t share_percent=100,
+    def __init__(self, *, TerminalCounts terminals not None, uint32_t room=1_000, uint32_t share_percent=100,
                  double patience_ms=5_000, bint refuses_unknown=False, bint refuses_excess=True,
                  int64_t completion_percent=115):
+        self._terminals = terminals
         self.room = room
         self.share_percent = share_percent
         self.patience_ns = <int64_t>(patience_ms * 1e6)
@@ -53,30 +43,34 @@ cdef class Inquiries:
 
     cdef bint admits(self, uint32_t terminal) noexcept nogil:
         cdef uint64_t left = self.room - self.waiting.count if self.waiting.count < self.room else 0
-        if left == 0 or self.share_percent == 100 or terminal >= self._terminals:
+        if left == 0 or self.share_percent == 100 or terminal >= self._terminals.count:
             return left != 0
-        return self._held[terminal] < max(left * self.share_percent // 100, <uint64_t>SHARE_LEAST)
+        return self._terminals.of[terminal].waiting < max(left * self.share_percent // 100, <uint64_t>SHARE_LEAST)
 
     cdef void hold(self, uint32_t terminal) noexcept nogil:
-        if terminal < self._terminals:
-            self._held[terminal] += 1
+        cdef TerminalCount *count = &self._terminals.of[terminal]
+        if terminal < self._terminals.count:
+            count.waiting += 1
 
     cdef void let_go(self, uint32_t terminal) noexcept nogil:
-        if terminal < self._terminals:
-            ensure(self._held[terminal] > 0, b"a request that waited for its original is counted")
-            self._held[terminal] -= 1
+        cdef TerminalCount *count = &self._terminals.of[terminal]
+        if terminal < self._terminals.count:
+            ensure(count.waiting > 0, b"a request that waited for its original is counted")
+            count.waiting -= 1
 
     cdef bint ask(self, uint32_t terminal) noexcept nogil:
-        if terminal >= self._terminals:
+        cdef TerminalCount *count = &self._terminals.of[terminal]
+        if terminal >= self._terminals.count:
             return True
-        if self._asked[terminal] >= ASKED_MAX:
+        if count.looked_up >= ASKED_MAX:
             return False
-        self._asked[terminal] += 1
+        count.looked_up += 1
         return True
 
     cdef void note_answer(self, uint32_t terminal) noexcept nogil:
-        if terminal < self._terminals and self._asked[terminal]:
-            self._asked[terminal] -= 1
+        cdef TerminalCount *count = &self._terminals.of[terminal]
+        if terminal < self._terminals.count and count.looked_up:
+            count.looked_up -= 1
 
     cdef bint may_scan(self, int64_t now_ns, uint32_t entries) noexcept nogil:
         if self._scanned_until_ns > now_ns + SCANS_AHEAD_NS:

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, int16_t, uint32_t, uint64_t, int64_t
 from switch.machine.handles cimport SAF_NONE, HandleSlot, OutcomeHandle, SafHandle, TransactionHandle
 from switch.machine.open_references cimport OpenReferences
+from switch.machine.terminal_counts cimport TerminalCounts
 from switch.wire.fields cimport PAN_MAX
 
 cdef enum:
@@ -143,8 +144,7 @@ cdef class SafStore:
     cdef readonly uint32_t advices            # of them, advices
     cdef readonly uint32_t strangers          # of them, reversals of what is not known here
     cdef readonly uint32_t all_at_issuer      # of every link
-    cdef uint32_t *asked_by                   # by terminal: advices and strangers
-    cdef uint32_t _terminals
+    cdef TerminalCounts _terminals
     cdef uint32_t top                         # entries from here on were never used
     cdef OpenReferences referring             # what is owed, by what it refers to
 

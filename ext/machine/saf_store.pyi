@@ -1,5 +1,7 @@
 from typing import Final
 
+from switch.machine.terminal_counts import TerminalCounts
+
 CAUSES: Final[dict[int, str | None]]
 
 class SafQueue:
@@ -28,4 +30,4 @@ class SafStore:
     advices: int
     strangers: int
     all_at_issuer: int
-    def __init__(self, room: int, terminals: int = 0) -> None: ...
+    def __init__(self, room: int, terminals: TerminalCounts) -> None: ...

@@ -7,6 +7,7 @@ from switch.base.invariant cimport ensure
 from switch.base.live_counts cimport live
 from switch.machine.handles cimport TRANSACTION_NONE, handle_in, slot_of
 from switch.machine.request_record cimport RequestPart
+from switch.machine.terminal_counts cimport TerminalCount
 
 cdef enum:
     JITTER_PART = 8           # of a pause, at most so much longer: one eighth
@@ -90,10 +91,10 @@ cdef class SafStore:
 
     Args:
         room: Places.
-        terminals: Numbers of terminals are below this.
+        terminals: Where what terminals asked for is counted.
     """
 
-    def __cinit__(self, uint32_t room, uint32_t terminals=0):
+    def __cinit__(self, uint32_t room, TerminalCounts terminals not None):
         if not 1 <= room <= 10_000_000:
             raise ValueError(f"room for reversals is {room}, must be 1 to 10,000,000")
         self._advice_mask = BUCKETS_LEAST - 1
@@ -101,8 +102,7 @@ cdef class SafStore:
             self._advice_mask = 2 * self._advice_mask + 1
         self._pool = <SafEntry *>calloc(room, sizeof(SafEntry))
         self._advice_buckets = <HandleSlot *>calloc(self._advice_mask + 1, sizeof(HandleSlot))
-        self.asked_by = <uint32_t *>calloc(max(terminals, <uint32_t>1), sizeof(uint32_t))
-        if self._pool == NULL or self._advice_buckets == NULL or self.asked_by == NULL:
+        if self._pool == NULL or self._advice_buckets == NULL:
             raise MemoryError
         self._terminals = terminals
         self.room = room
@@ -115,7 +115,6 @@ cdef class SafStore:
                 free(self._pool[number].source)
         free(self._pool)
         free(self._advice_buckets)
-        free(self.asked_by)
         live.reversals -= self.in_use
 
     cdef SafHandle add(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
@@ -150,12 +149,13 @@ cdef class SafStore:
 
     cdef uint32_t asked(self, uint32_t terminal) noexcept nogil:
         """How many advices, and reversals of what is not known here, are owed because this terminal asked for them."""
-        return self.asked_by[terminal] if terminal < self._terminals else 0
+        return self._terminals.of[terminal].owed if terminal < self._terminals.count else 0
 
     cdef void _count(self, const SafEntry *entry, int more) noexcept nogil:
-        if entry.terminal < self._terminals:
-            ensure(more > 0 or self.asked_by[entry.terminal] > 0, b"what a terminal asked for is counted")
-            self.asked_by[entry.terminal] += <uint32_t>more
+        cdef TerminalCount *count = &self._terminals.of[entry.terminal]
+        if entry.terminal < self._terminals.count:
+            ensure(more > 0 or count.owed > 0, b"what a terminal asked for is counted")
+            count.owed += <uint32_t>more
 
     cdef SafHandle _take(self, SafQueue queue, uint16_t link, uint32_t terminal, bint is_stranger,
                          const uint8_t *source, uint32_t size, uint32_t extra, int64_t now_ns) noexcept nogil:

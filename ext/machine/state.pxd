@@ -17,6 +17,7 @@ from switch.machine.numbering cimport Numbering
 from switch.machine.originals cimport Inquiries
 from switch.machine.request_context cimport Inbound
 from switch.machine.saf_store cimport SafStore
+from switch.machine.terminal_counts cimport TerminalCounts
 from switch.machine.transaction cimport TransactionTable
 from switch.tables.registry cimport Registry, Terminal
 from switch.tables.risk cimport Risk
@@ -30,6 +31,7 @@ cdef enum:
     LATE_SHARES = 4           # a link may hold one of so many shares of the transactions for late answers
 
 cdef class State:
+    cdef readonly uint32_t partition
     cdef readonly Calendar calendar
     cdef readonly Registry registry
     cdef readonly RouteTable routes
@@ -48,15 +50,15 @@ cdef class State:
     cdef readonly bytes acquirer_id           # ASCII digits, field 32
     cdef const uint8_t *acquirer_text         # the same
     cdef int acquirer_digits
-    cdef readonly bint draining
-    cdef NoteQueue notes                      # what an operator should read
-    cdef MacEngine macs
+    cdef public bint draining
+    cdef readonly NoteQueue notes             # what an operator should read; of all partitions of the worker
+    cdef readonly MacEngine macs              # of all partitions of the worker
     cdef uint64_t random_state
     cdef uint64_t fingerprint_secret
 
     cdef readonly ChannelTable channels       # of all who speak to this worker
     cdef FrameOwner owner                     # of the frames that this state machine sends on them
-    cdef uint32_t *mac_failures               # by terminal
+    cdef readonly TerminalCounts terminals    # of all partitions of the worker
     cdef list unreversed                      # outcomes, with serials: never told, and no room yet for their reversal
     cdef int64_t unended                      # the lowest INTENT whose OUTCOME could not be written: a restart ends it
 

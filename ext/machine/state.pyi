@@ -1,16 +1,18 @@
-from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 from switch.base.calendar import Calendar
+from switch.crypto.mac import MacEngine
 from switch.machine.channel_table import ChannelTable
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.journal_interface import Journal
 from switch.machine.link import Link
 from switch.machine.listener import Listener
 from switch.machine.meters import Meters
+from switch.machine.note_queue import NoteQueue
 from switch.machine.numbering import Numbering
 from switch.machine.originals import Inquiries
 from switch.machine.saf_store import SafStore
+from switch.machine.terminal_counts import TerminalCounts
 from switch.machine.transaction import TransactionTable
 from switch.tables.registry import Registry
 from switch.tables.risk import Risk
@@ -18,6 +20,7 @@ from switch.tables.routes import RouteTable
 
 @final
 class State:
+    partition: int
     calendar: Calendar
     registry: Registry
     routes: RouteTable
@@ -33,10 +36,14 @@ class State:
     inquiries: Inquiries
     numbering: Numbering
     acquirer_id: bytes
+    terminals: TerminalCounts
+    notes: NoteQueue
+    macs: MacEngine
     draining: bool
     def __init__(
         self,
         *,
+        partition: int,
         calendar: Calendar,
         registry: Registry,
         routes: RouteTable,
@@ -52,7 +59,9 @@ class State:
         inquiries: Inquiries,
         numbering: Numbering,
         acquirer_id: str,
-        note: Callable[[str, dict[str, Any]], None],
+        terminals: TerminalCounts,
+        notes: NoteQueue,
+        macs: MacEngine,
         seed: int | None = None,
     ) -> None: ...
     def terminal_mac_failures(self) -> dict[str, int]: ...

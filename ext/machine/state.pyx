@@ -3,7 +3,7 @@
 import secrets
 
 cimport cython
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from switch.base.calendar cimport write_digits
 from switch.base.live_counts cimport live
@@ -17,21 +17,13 @@ from switch.wire.translate cimport (
     SLOT_TRANSMISSION_TIME, fill_slot,
 )
 
-cdef enum:
-    SLOT_BITS_MIN = 10
-    SLOT_BITS_MAX = 17        # 131,072 expanded keys
-
-
-cdef int slot_bits_for(Py_ssize_t keys):
-    """So many slots for expanded keys that those of busy terminals seldom push one another out."""
-    return min(max(SLOT_BITS_MIN, (16 * keys).bit_length()), SLOT_BITS_MAX)
-
 
 @cython.final
 cdef class State:
     """The state machine's tables and limits. ``switch.server`` makes one from the configuration.
 
     Args:
+        partition: Its number.
         calendar: The clock; its owner moves it before each event.
         registry, routes, risk: Who may speak, where cards belong, what is refused.
         journal: Where intents and outcomes are written.
@@ -40,8 +32,9 @@ cdef class State:
         transactions, duplicates, saf, inquiries: Bounded tables.
         numbering: STANs and reference numbers.
         acquirer_id: The acquiring institution's identification code, digits (field 32).
-        note: Called with an event's name and a dict of details for the log, between two steps; never with card data or
-            keys. What it raises is counted, and changes nothing.
+        terminals: What is counted of each terminal.
+        notes: What operators should read; delivered between two steps.
+        macs: MAC keys as they are computed with.
         seed: Of the choices among links of equal priority; None for one that nobody knows.
     """
 
@@ -53,10 +46,12 @@ cdef class State:
         if self.out == NULL or self.aside == NULL or self.kept == NULL:
             raise MemoryError
 
-    def __init__(self, *, Calendar calendar, Registry registry, RouteTable routes, Risk risk, Journal journal,
-                 Meters meters, ChannelTable channels not None, list listeners, list links,
+    def __init__(self, *, uint32_t partition, Calendar calendar, Registry registry, RouteTable routes, Risk risk,
+                 Journal journal, Meters meters, ChannelTable channels not None, list listeners, list links,
                  TransactionTable transactions, DuplicateWindow duplicates, SafStore saf, Inquiries inquiries,
-                 Numbering numbering, str acquirer_id, object note, object seed=None):
+                 Numbering numbering, str acquirer_id, TerminalCounts terminals not None,
+                 NoteQueue notes not None, MacEngine macs not None, object seed=None):
+        self.partition = partition
         self.calendar = calendar
         self.registry = registry
         self.routes = routes
@@ -78,37 +73,32 @@ cdef class State:
         self.acquirer_id = acquirer_id.encode("ascii")
         self.acquirer_text = <const uint8_t *><const char *>self.acquirer_id
         self.acquirer_digits = len(self.acquirer_id)
-        self.notes = NoteQueue(note, meters.stats, meters.listener_names, meters.link_names, {
-            "listener": [(<Listener>listener).tables.name for listener in listeners],
-            "link": [(<Link>link).tables.name for link in links],
-        })
-        self.macs = MacEngine(slot_bits_for(registry.terminal_count + len(links)))
+        self.terminals = terminals
+        self.notes = notes
+        self.macs = macs
         self.channels = channels
         self.owner = channels.enroll(duplicates, journal)
         self.unreversed = []
         self.unended = POSITION_NEVER
         self.random_state = (secrets.randbits(64) if seed is None else seed) | 1
         self.fingerprint_secret = secrets.randbits(64) | 1
-        self.mac_failures = <uint32_t *>calloc(max(1, registry.terminal_count), sizeof(uint32_t))
-        if self.mac_failures == NULL:
-            raise MemoryError
 
     def __dealloc__(self):
         live.states -= 1
         free(self.out)
         free(self.aside)
         free(self.kept)
-        free(self.mac_failures)
 
     def terminal_mac_failures(self):
-        """How many requests with a wrong or missing MAC each terminal sent: count by terminal (field 41)."""
+        """How many requests with a wrong or missing MAC each terminal sent, to whichever partition of the worker: count
+        by terminal (field 41)."""
         cdef uint32_t number
         cdef const char *name
         failures = {}
         for number in range(self.registry.terminal_count):
-            if self.mac_failures[number]:
+            if self.terminals.of[number].mac_failures:
                 name = <const char *>self.registry.terminal(number).id
-                failures[name.decode("ascii").rstrip()] = self.mac_failures[number]
+                failures[name.decode("ascii").rstrip()] = self.terminals.of[number].mac_failures
         return failures
 
     cdef uint64_t random(self) noexcept nogil:

@@ -2,9 +2,11 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from switch.machine.channel cimport Channel
+from switch.machine.channel_table cimport ChannelTable
 from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.originals cimport Original, Wanted
+from switch.machine.partitions cimport Partitions
 from switch.machine.state cimport State
 from switch.wire.framing cimport Frame
 
@@ -18,16 +20,17 @@ cdef enum Progress:
 
 
 cdef class Engine:
-    cdef readonly State state
+    cdef readonly Partitions partitions
+    cdef readonly State state                # of the first partition: it looks after the connections of links
+    cdef readonly ChannelTable channels
     cdef int64_t _next_sweep_ns
     cdef Py_ssize_t _next_slot             # of the round of limits that is under way; 0 between two rounds
 
     cdef int begin(self, Channel channel) except -1
     cdef void end(self, Channel channel) noexcept
+    cdef void kick(self) noexcept
     cdef void pass_time(self) noexcept
-    cdef Original _recall_surely(self, Wanted wanted)
-    cdef void _resume_unsure(self, uint32_t number) noexcept
-    cdef void _seek(self) noexcept
+    cdef void _pass_time_of(self, State state) noexcept
     cdef int receive(self, Channel channel, const uint8_t *data, size_t size)
     cdef int _receive(self, Channel channel)
     cdef void _note_partial(self, Channel channel) noexcept

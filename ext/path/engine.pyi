@@ -1,13 +1,20 @@
 from typing import final
 
 from switch.machine.channel import Channel
+from switch.machine.channel_table import ChannelTable
 from switch.machine.originals import Original, Wanted
+from switch.machine.partitions import Partitions
 from switch.machine.state import State
+
+def in_flight(state: State) -> int:
+    """Requests and reversals of one partition that wait for an issuer, and requests that wait for their original."""
 
 @final
 class Engine:
+    partitions: Partitions
     state: State
-    def __init__(self, state: State) -> None: ...
+    channels: ChannelTable
+    def __init__(self, partitions: Partitions) -> None: ...
     def open(self, channel: Channel) -> None: ...
     def close(self, channel: Channel) -> None: ...
     def feed(self, channel: Channel, data: bytes) -> int: ...

@@ -14,15 +14,14 @@ from switch.machine.listener cimport Listener
 from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.machine.originals cimport Original, Wanted
-from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE
-from switch.path.issuer_answer cimport expire, handle_link_message
-from switch.path.network cimport begin_link, end_link, hang_up_link, send_network, sign_off_link
-from switch.path.original_in_memory cimport recall
-from switch.path.original_lookup cimport ask_again, take_wanted, wanted_by_request
-from switch.path.request cimport handle_request
-from switch.path.resumed_request cimport resume_request
-from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
+from switch.path.dispatch cimport take_link_message, take_request
+from switch.path.found_original cimport seek, settle
+from switch.path.issuer_answer cimport expire
+from switch.path.network cimport (
+    begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
+)
+from switch.path.original_lookup cimport take_wanted
 from switch.saf.delivery cimport send_due
 from switch.saf.reversal cimport reverse_unreversed, reverse_untold
 from switch.saf.room cimport has_saf_room
@@ -42,10 +41,16 @@ cdef str _why_stalled(Channel channel):
 
 @cython.final
 cdef class Engine:
-    """One worker's state machine."""
+    """One worker's state machines, which have the connections in common.
 
-    def __init__(self, State state):
-        self.state = state
+    Args:
+        partitions: Theirs.
+    """
+
+    def __init__(self, Partitions partitions not None):
+        self.partitions = partitions
+        self.state = partitions.host
+        self.channels = self.state.channels
         self._next_sweep_ns = 0
         self._next_slot = 0
 
@@ -56,7 +61,9 @@ cdef class Engine:
 
     cdef int begin(self, Channel channel) except -1:
         """The same, of a driver that delivers the notes when its turn ends."""
-        self.state.reserve_numbers()
+        cdef State state
+        for state in self.partitions.states:
+            state.reserve_numbers()
         self.state.enlist(channel)
         if isinstance(channel, LinkChannel):
             begin_link(self.state, <LinkChannel>channel)
@@ -72,20 +79,29 @@ cdef class Engine:
     cdef void end(self, Channel channel) noexcept:
         """The same, of a driver that delivers the notes when its turn ends."""
         cdef uint32_t outcome
+        cdef uint32_t owner = 0
+        cdef State state
         if not channel.is_open:
             return
-        self.state.channels.delist(channel)
+        self.channels.delist(channel)
         channel.stream.clear()
         while True:
-            outcome = channel.next_undelivered()
+            outcome = channel.next_undelivered(&owner)
             if outcome == OUTCOME_NONE:
                 break
-            if self.state.duplicates.fail_to_tell(outcome):
-                reverse_untold(self.state, outcome)
+            state = <State>self.partitions.states[owner]
+            if state.duplicates.fail_to_tell(outcome):
+                reverse_untold(state, outcome)
         if isinstance(channel, LinkChannel):
             end_link(self.state, <LinkChannel>channel)
         else:
             (<TerminalChannel>channel).listener.connections -= 1
+
+    cdef void kick(self) noexcept:
+        """The turn is over: what was written down in it may be made durable."""
+        cdef State state
+        for state in self.partitions.states:
+            state.journal.kick()
 
     def feed(self, Channel channel, bytes data):
         """Hand in what arrived; a ``Progress`` (0 done, 1 more, 2 full). For callers in Python.
@@ -152,10 +168,10 @@ cdef class Engine:
                 if terminal is not None:
                     terminal.has_spoken = True
                     self.state.notes.speaker = terminal.peer
-                    handle_request(self.state, terminal, &frame)
+                    take_request(self.partitions, terminal, &frame)
                     self.state.notes.speaker = NULL
                 else:
-                    handle_link_message(self.state, <LinkChannel>channel, &frame)
+                    take_link_message(self.partitions, <LinkChannel>channel, &frame)
             elif status == FRAME_KEEP_ALIVE:
                 channel.partial_since_ns = 0
                 if terminal is not None:
@@ -218,21 +234,27 @@ cdef class Engine:
 
     cdef void pass_time(self) noexcept:
         """The same, of a driver that delivers the notes when its turn ends."""
-        cdef Link link
-        self.state.reserve_numbers()
-        if self.state.unreversed:
-            reverse_unreversed(self.state)
-        self.state.duplicates.expire(self.state.calendar.now_ns)
-        self._seek()
-        for link in self.state.links:
-            expire(self.state, link)
-            if link.saf.depth > link.saf.at_issuer:
-                send_due(self.state, link)
+        cdef State state
+        for state in self.partitions.states:
+            self._pass_time_of(state)
+        test_doubted_links(self.state)
         if self._next_slot == 0 and self.state.calendar.now_ns >= self._next_sweep_ns:
             self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
             self._sweep()
         elif self._next_slot:
             self._sweep()
+
+    cdef void _pass_time_of(self, State state) noexcept:
+        cdef Link link
+        state.reserve_numbers()
+        if state.unreversed:
+            reverse_unreversed(state)
+        state.duplicates.expire(state.calendar.now_ns)
+        seek(state)
+        for link in state.links:
+            expire(state, link)
+            if link.saf.depth > link.saf.at_issuer:
+                send_due(state, link)
 
     cdef void _sweep(self):
         """Look at the limits of the next connections: so few that no message waits for it, however many there are.
@@ -243,10 +265,10 @@ cdef class Engine:
         cdef Py_ssize_t end = self._next_slot + SWEEP_SLICE
         cdef object channel
         while self._next_slot < end:
-            if self._next_slot >= len(self.state.channels.by_slot):
+            if self._next_slot >= len(self.channels.by_slot):
                 self._next_slot = 0
                 return
-            channel = self.state.channels.by_slot[self._next_slot]
+            channel = self.channels.by_slot[self._next_slot]
             self._next_slot += 1
             if channel is None:
                 continue
@@ -274,7 +296,8 @@ cdef class Engine:
         cdef int64_t now_ns = self.state.calendar.now_ns
         cdef Link link = self.state.link_of(channel)
         cdef int64_t quiet_ns = now_ns - channel.last_heard_ns
-        if channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS:
+        if (channel.waiting_since_ns and now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS
+                and not (self.partitions.count > 1 and channel.waits_for_journal())):    # others have frames on it, too
             hang_up_link(self.state, channel, _why_stalled(channel))
         elif channel.partial_since_ns and now_ns - channel.partial_since_ns > link.partial_timeout_ns:
             hang_up_link(self.state, channel, "frame was not finished in time")
@@ -293,7 +316,11 @@ cdef class Engine:
 
     def take_wanted(self):
         """Originals that have to be looked up: each is answered by ``settle``, whatever comes of it."""
-        return take_wanted(self.state)
+        cdef list wanted = []
+        cdef State state
+        for state in self.partitions.states:
+            wanted += take_wanted(state)
+        return wanted
 
     def settle(self, Wanted wanted not None, Original original, bint is_certain=True):
         """What a look-up has brought.
@@ -303,77 +330,27 @@ cdef class Engine:
             original: What was found; None: nothing.
             is_certain: Whether nothing means that there is no such original; else it could not be looked up.
         """
-        cdef const SafEntry *reversal
-        if not wanted.is_of_request:
-            reversal = self.state.saf.at(wanted.number)
-            if reversal.state == SAF_SOUGHT and reversal.inquiry == wanted.serial:
-                if original is None and not is_certain:
-                    original = self._recall_surely(wanted)
-                    wanted.asked_at = self.state.journal.newest()
-                settle_reversal(self.state, wanted.number, original, is_certain, wanted.asked_at)
-        else:
-            # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
-            self.state.inquiries.note_answer(wanted.terminal)
-            if self.state.transactions.still_seeks(wanted.number, wanted.serial):
-                if original is None and not is_certain:
-                    self._resume_unsure(wanted.number)
-                else:
-                    resume_request(self.state, wanted.number, original, is_certain)
+        settle(self.partitions.at(wanted.partition), wanted, original, is_certain)
         self.state.deliver_notes()
-
-    cdef Original _recall_surely(self, Wanted wanted):
-        """What memory is sure of, where the journal could not be asked; None when it is of nothing."""
-        cdef State state = self.state
-        if not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
-            return None
-        return recall(state, &wanted.naming, True)
-
-    cdef void _resume_unsure(self, uint32_t number) noexcept:
-        """A request whose original could not be looked up in time."""
-        cdef Wanted wanted
-        ask_again(self.state, number)          # memory knows of all that refers to it by now
-        wanted = wanted_by_request(self.state, number)
-        resume_request(self.state, number, self._recall_surely(wanted), False)
-
-    cdef void _seek(self) noexcept:
-        """Requests that have waited too long go on without their original; and where nobody reads the journal back,
-        originals are looked for in memory: one at a time, since that goes through all of it."""
-        cdef State state = self.state
-        cdef uint32_t number
-        cdef Link link
-        cdef Wanted wanted
-        while True:
-            number = state.transactions.overdue(state.inquiries.waiting, state.calendar.now_ns)
-            if number == TRANSACTION_NONE:
-                break
-            self._resume_unsure(number)
-        number = state.inquiries.waiting.head
-        if state.journal.is_searched:
-            return
-        for link in state.links:
-            recall_reversal(state, link)
-        if number == <uint32_t>TRANSACTION_NONE:
-            return
-        if state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
-            wanted = wanted_by_request(state, number)
-            resume_request(state, number, recall(state, &wanted.naming, False), True)
 
     # --- drain ----------------------------------------------------------------------------------------------------
 
     def drain(self):
         """Take no new work; what is in flight is finished. Repeats still get their stored answers."""
-        self.state.draining = True
+        cdef State state
+        for state in self.partitions.states:
+            state.draining = True
 
     def abandon_untold(self):
         """Give up terminals that leave answers unread: approvals among these are reversed."""
-        for channel in list(self.state.channels.by_slot):
+        for channel in list(self.channels.by_slot):
             if isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes:
                 (<Channel>channel).hang_up("draining")
         self.state.deliver_notes()
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
-        for channel in list(self.state.channels.by_slot):
+        for channel in list(self.channels.by_slot):
             if isinstance(channel, LinkChannel):
                 sign_off_link(self.state, <LinkChannel>channel)
         self.state.deliver_notes()
@@ -381,22 +358,28 @@ cdef class Engine:
     @property
     def in_flight(self):
         """Requests and reversals that wait for an issuer, and requests that wait for their original."""
-        return sum([(<Link>link).waiting.count for link in self.state.links]) + self.state.inquiries.waiting.count
+        return sum([in_flight(state) for state in self.partitions.states])
 
     @property
     def full_tables(self):
-        """What is full just now, so that no payment can be accepted: names of limits."""
-        cdef State state = self.state
-        full = []
-        if state.transactions.in_use == state.transactions.room:
-            full.append("transactions_in_flight_max")
-        if state.duplicates.held == state.duplicates.room:
-            full.append("duplicate_window_count_max")
-        if not has_saf_room(state, 1):
-            full.append("reversals_max")
-        return full
+        """What is full just now in a partition, so that it can accept no payment: names of limits."""
+        cdef State state
+        cdef set full = set()
+        for state in self.partitions.states:
+            if state.transactions.in_use == state.transactions.room:
+                full.add("transactions_in_flight_max")
+            if state.duplicates.held == state.duplicates.room:
+                full.add("duplicate_window_count_max")
+            if not has_saf_room(state, 1):
+                full.add("reversals_max")
+        return sorted(full)
 
     @property
     def owed(self):
         """Reversals that no issuer has acknowledged yet."""
-        return self.state.saf.in_use
+        return sum([(<State>state).saf.in_use for state in self.partitions.states])
+
+
+def in_flight(State state not None):
+    """The same of one partition."""
+    return sum([(<Link>link).waiting.count for link in state.links]) + state.inquiries.waiting.count

@@ -5,7 +5,6 @@ from libc.string cimport memcpy
 from switch.base.stats cimport stats_add, stats_observe
 from switch.crypto.mac cimport MAC_NONE
 from switch.dialect.authentication cimport MAC_RIGHT, mac_fault, verify_message
-from switch.dialect.kinds cimport KIND_ECHO_TEST
 from switch.dialect.reasons cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE,
     REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
@@ -24,7 +23,7 @@ from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_MISMATCH, CAUSE_UNKNOWN,
 from switch.machine.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
 )
-from switch.path.network cimport answer_issuer, handle_network_answer, handle_network_timeout, send_network
+from switch.path.network cimport answer_issuer, handle_network_answer, handle_network_timeout
 from switch.path.outcome cimport finish, read_authorization_code
 from switch.saf.delivery cimport acknowledge, postpone, send_due
 from switch.saf.reversal cimport ReversalOrder, order_reversal, reverse
@@ -44,7 +43,7 @@ cdef void handle_link_message(State state, LinkChannel channel, const Frame *fra
         stats_add(state.meters.stats, state.meters.link[link.number].format_errors, 1)
         state.tell_fault(NOTE_LINK_FORMAT_ERROR, link.number)
     elif is_answer(state.answer.mti):
-        _handle_answer(state, channel)
+        handle_answer(state, channel)
     elif mti_class(state.answer.mti) == CLASS_NETWORK:
         answer_issuer(state, channel, frame.headers)
     else:
@@ -60,7 +59,7 @@ cdef struct Answered:         # what is known of the answer in ``State.answer``
     int code_size             # 0 or less: it has none that can be read
 
 
-cdef void _handle_answer(State state, LinkChannel channel) noexcept:
+cdef void handle_answer(State state, LinkChannel channel) noexcept:
     """Each step lets the answer go on, or has counted why it ends nothing."""
     cdef Link link = state.link_of(channel)
     cdef Answered answered
@@ -77,15 +76,24 @@ cdef void _handle_answer(State state, LinkChannel channel) noexcept:
             _take_in_time(state, link, &answered)
 
 
+cdef uint32_t _find(Link link, int64_t stan, const MessageIndex *answer) noexcept nogil:
+    """The transaction that waits for an answer with this number; TRANSACTION_NONE when none does."""
+    if not 0 < stan < STAN_COUNT:
+        return TRANSACTION_NONE
+    if mti_class(answer.mti) == CLASS_REVERSAL:
+        return link.reversal_at_issuer(<uint32_t>stan)
+    return link.at_issuer(<uint32_t>stan)
+
+
+cdef bint awaits(State state, LinkChannel channel, const MessageIndex *answer) noexcept:
+    cdef Link link = state.link_of(channel)
+    return _find(link, link.match_number(state.numbering, answer), answer) != <uint32_t>TRANSACTION_NONE
+
+
 cdef bint _match(State state, Link link, Answered *answered) noexcept:
     """Find the request by STAN or RRN."""
     cdef int64_t stan = link.match_number(state.numbering, &state.answer)
-    answered.number = TRANSACTION_NONE
-    if 0 < stan < STAN_COUNT:
-        if mti_class(state.answer.mti) == CLASS_REVERSAL:
-            answered.number = link.reversal_at_issuer(<uint32_t>stan)
-        else:
-            answered.number = link.at_issuer(<uint32_t>stan)
+    answered.number = _find(link, stan, &state.answer)
     if answered.number == TRANSACTION_NONE:
         stats_add(state.meters.stats, state.meters.link[link.number].unmatched, 1)
         state.tell(NOTE_LINK_UNMATCHED_ANSWER, link.number, stan, state.answer.mti)
@@ -344,8 +352,7 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     if link.connections.state == LINK_UP and link.connections.timeouts_in_a_row >= link.timeouts_to_suspend:
         link.connections.state = LINK_SUSPENDED
         state.tell(NOTE_LINK_SUSPENDED, link.number, link.connections.timeouts_in_a_row)
-        for channel in list(link.connections.channels):
-            send_network(state, <LinkChannel>channel, KIND_ECHO_TEST)        # is the issuer there?
+        link.connections.is_doubted = True
     if transaction.state == TRANSACTION_REVERSAL:
         postpone(state, link, number)
         return

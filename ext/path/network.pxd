@@ -18,6 +18,9 @@ cut-over is the issuers' to say: it is refused."""
 cdef void begin_link(State state, LinkChannel channel) noexcept
 """A link's connection stands: sign on, or take it into use at once where the link does without."""
 
+cdef void test_doubted_links(State state) noexcept
+"""Send an echo test on every connection of each link that was suspended just now."""
+
 cdef void end_link(State state, LinkChannel channel) noexcept
 """A link's connection is gone."""
 

@@ -196,6 +196,15 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     state.transactions.append(link.network, number)
 
 
+cdef void test_doubted_links(State state) noexcept:
+    cdef Link link
+    for link in state.links:
+        if link.connections.is_doubted:
+            link.connections.is_doubted = False
+            for channel in list(link.connections.channels):
+                send_network(state, <LinkChannel>channel, KIND_ECHO_TEST)
+
+
 cdef void handle_network_answer(State state, LinkChannel channel, uint32_t number, int reason) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
     cdef Link link = state.link_of(channel)

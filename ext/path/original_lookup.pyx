@@ -124,6 +124,7 @@ cdef Wanted wanted_by_reversal(State state, uint32_t number):
     cdef NaturalKey key
     cdef int size
     reversal.inquiry = state.inquiries.next_serial()
+    wanted.partition = state.partition
     wanted.is_of_request = False
     wanted.number = number
     wanted.serial = reversal.inquiry
@@ -147,6 +148,7 @@ cdef Wanted wanted_by_request(State state, uint32_t number):
     cdef const Transaction *transaction = state.transactions.at(number)
     cdef DialectTables tables = (<Listener>state.listeners[transaction.listener]).tables
     cdef Wanted wanted = Wanted.__new__(Wanted)
+    wanted.partition = state.partition
     wanted.is_of_request = True
     wanted.number = number
     wanted.serial = transaction.departure

@@ -10,6 +10,9 @@ from switch.wire.framing cimport Frame
 cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept
 """Take one message of a terminal as far as it goes at once: to the link, or to its answer."""
 
+cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *headers, bint is_readable) noexcept
+"""The same of one that stands in ``state.request``, or whose fault in ``state.fault``, with its frame's headers."""
+
 cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil
 """Nothing is known yet of the request that came with these frame headers."""
 

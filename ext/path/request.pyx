@@ -66,9 +66,15 @@ cdef enum:
 # --- the steps --------------------------------------------------------------------------------------------------------
 
 cdef void handle_request(State state, TerminalChannel channel, const Frame *frame) noexcept:
+    cdef int fault = scan_message(channel.listener.tables.spec, frame.message, frame.message_size, &state.request,
+                                  &state.fault)
+    handle_scanned(state, channel, frame.headers, fault == 0)
+
+
+cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *headers, bint is_readable) noexcept:
     stats_add(state.meters.stats, state.meters.listener[channel.listener.number].requests, 1)
-    begin_inbound(state, frame.headers)
-    if (_scan(state, channel, frame)
+    begin_inbound(state, headers)
+    if (_classify(state, channel, is_readable)
             and _identify(state, channel)
             and _check_mac(state, channel)
             and _is_transaction(state, channel)
@@ -108,11 +114,11 @@ cdef bint _refuse_for_good(State state, TerminalChannel channel, int reason) noe
     return False
 
 
-# --- scan -------------------------------------------------------------------------------------------------------------
+# --- classify ---------------------------------------------------------------------------------------------------------
 
-cdef bint _scan(State state, TerminalChannel channel, const Frame *frame) noexcept:
+cdef bint _classify(State state, TerminalChannel channel, bint is_readable) noexcept:
     cdef Listener listener = channel.listener
-    if scan_message(listener.tables.spec, frame.message, frame.message_size, &state.request, &state.fault) != 0:
+    if not is_readable:
         return _refuse_unreadable(state, channel)
     if not is_request(state.request.mti):
         stats_add(state.meters.stats, state.meters.listener[listener.number].unexpected, 1)
@@ -163,7 +169,7 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
     mac_fault(listener.tables, &state.request, verdict, &state.fault)
     tell_request_fault(state, NOTE_MAC_FAILURE, listener)
     stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
-    state.mac_failures[state.inbound.terminal_number] += 1
+    state.terminals.of[state.inbound.terminal_number].mac_failures += 1
     refuse(state, channel, REASON_MAC_FAILED)
     return False
 

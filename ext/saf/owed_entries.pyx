@@ -83,6 +83,7 @@ cdef dict describe_entry(State state, const SafEntry *entry):
         "cause": CAUSES.get(entry.cause),
         "stand_in": bool(entry.stood_in),
         "pan": entry.pan[:entry.pan_digits].decode("ascii", "replace"),
+        "partition": state.partition,
         "position": entry.position,
         "terminal": None,
         "merchant": None,

@@ -21,6 +21,7 @@ from switch.config.models import (
     SwitchSection,
 )
 from switch.config.partial_config import PartialConfig
+from switch.machine.numbering import INSTANCES_MAX
 
 STANS = 999_999
 STANS_A_REVERSAL = 2
@@ -55,6 +56,10 @@ def _check_instance(draft: PartialConfig) -> None:
         draft.error(
             "switch.instance", f"{switch.instance:,} is not below switch.instances, which is {switch.instances}"
         )
+    journal = draft.get("journal", JournalSection)
+    partitions = 1 if journal is None else journal.partitions or 1
+    if switch.instances * partitions > INSTANCES_MAX:
+        draft.error("journal.partitions", too_many_numberings(switch.instances, partitions))
     if switch.instances > 1:
         draft.warning(
             "switch.instances",
@@ -78,6 +83,14 @@ def _check_instance(draft: PartialConfig) -> None:
                 f"link[{link.name}].in_flight_max",
                 f"{link.in_flight_max:,} is above the {stans:,} STANs that each of {switch.instances} instances has",
             )
+
+
+def too_many_numberings(instances: int, partitions: int) -> str:
+    """What is wrong where more count reference numbers than can be told apart in them."""
+    return (
+        f"{partitions} for each of {instances} instances is too much: each counts reference numbers of its own, and "
+        f"{INSTANCES_MAX} can be told apart"
+    )
 
 
 def _check_journal(draft: PartialConfig) -> None:

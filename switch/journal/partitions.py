@@ -31,9 +31,6 @@ JOURNAL_FILE = re.compile(
     rf"{SEGMENT_NAME.pattern}|[0-9]{{20}}\.index|{re.escape(AGES_NAME)}|{re.escape(PREPARED_NAME)}"
 )
 FOLDER_MODE = 0o700
-PARTITIONS_RUN_MAX = 1
-"""So many are run by the daemon of this version."""
-
 PATIENCE_SECONDS = 2.0
 """How long to wait for others who lay the directory out just now."""
 
@@ -201,11 +198,6 @@ def unfit(count: int, wanted: int | None) -> str:
         return (
             f"its journals are of {_of(count)}, and journal.partitions is {wanted}: set it to {count}, or drain the "
             f"daemon and run `authswitch partitions change CONFIG {wanted}`"
-        )
-    if count > PARTITIONS_RUN_MAX:
-        return (
-            f"its journals are of {_of(count)}, and this version runs {PARTITIONS_RUN_MAX}: run `authswitch partitions "
-            f"change CONFIG {PARTITIONS_RUN_MAX}`"
         )
     return ""
 

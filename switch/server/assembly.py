@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from switch.base.stats import Stats
 from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
 from switch.config.models import LinkStandIn
+from switch.crypto.mac import MacEngine
 from switch.crypto.pin_block import PIN_FORMATS
 from switch.dialect import Dialect
 from switch.dialect.composers import LinkComposers, ListenerComposers, PairComposers
@@ -24,10 +26,13 @@ from switch.machine.link import Link
 from switch.machine.link_connections import LinkConnections
 from switch.machine.listener import Listener
 from switch.machine.meters import Meters
+from switch.machine.note_queue import NoteQueue
 from switch.machine.numbering import Numbering
 from switch.machine.originals import Inquiries
+from switch.machine.partitions import Partitions
 from switch.machine.saf_store import SafQueue, SafStore
 from switch.machine.state import State
+from switch.machine.terminal_counts import TerminalCounts
 from switch.machine.transaction import TransactionTable
 from switch.path.engine import Engine
 from switch.tables.risk_rules import kinds_mask
@@ -35,6 +40,9 @@ from switch.tables.stand_in import StandIn
 
 LATE_MS = 60_000
 """How long after a time-out a late answer is known as such."""
+
+SLOT_BITS_MIN, SLOT_BITS_MAX = 10, 17
+"""Of the table of expanded keys: up to 131,072 of them."""
 
 Note = Callable[[str, dict[str, Any]], None]
 
@@ -51,18 +59,18 @@ def build_engine(
     stats: Stats,
     note: Note,
     *,
-    journal: Journal | None = None,
+    journals: Sequence[Journal] | None = None,
     calendar: Calendar | None = None,
     seed: int | None = None,
 ) -> Engine:
-    """Make the state machine that a configuration describes.
+    """Make the state machines that a configuration describes: one for each partition.
 
     Args:
         config: The configuration.
         parts: What it names, loaded.
         stats: Where series are registered.
         note: Called with events that an operator should read.
-        journal: Where intents and outcomes are written; by default nowhere.
+        journals: Where intents and outcomes are written: of each partition; by default one that is written nowhere.
         calendar: The clock; by default one in the acquirer's time zone, which the I/O layer moves.
         seed: Of the choices among links of equal priority.
     """
@@ -73,54 +81,112 @@ def build_engine(
         for number, (section, dialect) in enumerate(zip(config.listeners, terminals, strict=True))
     ]
     links = [
-        _build_link(number, section, dialect, terminals, parts.keys)
+        _SharedLink(number, section, dialect, terminals, stats)
         for number, (section, dialect) in enumerate(zip(config.links, issuers, strict=True))
     ]
-    for link, section, dialect in zip(links, config.links, issuers, strict=True):
-        if section.stand_in is not None:
-            link.set_stand_in(_build_stand_in(section.stand_in, section.name, stats), dialect.file.stand_in_mark or "")
-    limits = config.limits
-    if calendar is None:
-        calendar = Calendar(utc_offset_seconds(config.switch.timezone))
-    return Engine(
-        State(
-            calendar=calendar,
-            registry=parts.registry,
-            routes=parts.routes,
-            risk=parts.risk,
-            journal=JournalOff() if journal is None else journal,
-            meters=Meters(
-                stats,
-                [(section.name, _codes(dialect)) for section, dialect in zip(config.listeners, terminals, strict=True)],
-                [section.name for section in config.links],
-            ),
-            channels=ChannelTable(),
-            listeners=listeners,
-            links=links,
-            transactions=TransactionTable(limits.transactions_in_flight_max),
-            duplicates=DuplicateWindow(
-                limits.duplicate_window_count_max + limits.transactions_in_flight_max,
-                limits.refusals_kept_max,
-                parts.registry.terminal_count,
-                limits.duplicate_window_seconds,
-                limits.terminal_share_percent,
-            ),
-            saf=SafStore(limits.reversals_max, parts.registry.terminal_count),
-            inquiries=Inquiries(
-                room=config.originals.waiting_max,
-                terminals=parts.registry.terminal_count,
-                share_percent=limits.terminal_share_percent,
-                patience_ms=config.originals.timeout_ms,
-                refuses_unknown=config.originals.not_found == "refuse",
-                refuses_excess=config.originals.excess == "refuse",
-                completion_percent=config.originals.completion_percent_max,
-            ),
-            numbering=Numbering(config.switch.instance, config.switch.instances),
-            acquirer_id=config.switch.acquirer_id,
-            note=note,
-            seed=seed,
-        )
+    meters = Meters(
+        stats,
+        [(section.name, _codes(dialect)) for section, dialect in zip(config.listeners, terminals, strict=True)],
+        [section.name for section in config.links],
     )
+    shared = _Shared(
+        calendar=Calendar(utc_offset_seconds(config.switch.timezone)) if calendar is None else calendar,
+        meters=meters,
+        channels=ChannelTable(),
+        terminals=TerminalCounts(parts.registry.terminal_count),
+        notes=NoteQueue(
+            note,
+            stats,
+            meters.listener_names,
+            meters.link_names,
+            {"listener": [dialect.tables.name for dialect in terminals], "link": [d.tables.name for d in issuers]},
+        ),
+        macs=MacEngine(_slot_bits_for(parts.registry.terminal_count + len(links))),
+        listeners=listeners,
+        links=links,
+    )
+    written = [JournalOff()] if journals is None else journals
+    states = [
+        _build_state(
+            config,
+            parts,
+            shared,
+            journal,
+            number=number,
+            count=len(written),
+            seed=None if seed is None else seed + number,
+        )
+        for number, journal in enumerate(written)
+    ]
+    return Engine(Partitions(states, len(written)))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the state machines of a worker have in common."""
+
+    calendar: Calendar
+    meters: Meters
+    channels: ChannelTable
+    terminals: TerminalCounts
+    notes: NoteQueue
+    macs: MacEngine
+    listeners: list[Listener]
+    links: list[_SharedLink]
+
+
+def _build_state(
+    config: Config, parts: Parts, shared: _Shared, journal: Journal, *, number: int, count: int, seed: int | None
+) -> State:
+    """The state machine of one partition of so many."""
+    limits = config.limits
+    transactions = share(limits.transactions_in_flight_max, count)
+    return State(
+        partition=number,
+        calendar=shared.calendar,
+        registry=parts.registry,
+        routes=parts.routes,
+        risk=parts.risk,
+        journal=journal,
+        meters=shared.meters,
+        channels=shared.channels,
+        listeners=shared.listeners,
+        links=[link.of_partition(parts.keys, count) for link in shared.links],
+        transactions=TransactionTable(transactions),
+        duplicates=DuplicateWindow(
+            share(limits.duplicate_window_count_max, count) + transactions,
+            share(limits.refusals_kept_max, count),
+            shared.terminals,
+            limits.duplicate_window_seconds,
+            limits.terminal_share_percent,
+        ),
+        saf=SafStore(share(limits.reversals_max, count), shared.terminals),
+        inquiries=Inquiries(
+            terminals=shared.terminals,
+            room=share(config.originals.waiting_max, count),
+            share_percent=limits.terminal_share_percent,
+            patience_ms=config.originals.timeout_ms,
+            refuses_unknown=config.originals.not_found == "refuse",
+            refuses_excess=config.originals.excess == "refuse",
+            completion_percent=config.originals.completion_percent_max,
+        ),
+        numbering=Numbering(config.switch.instance * count + number, config.switch.instances * count),
+        acquirer_id=config.switch.acquirer_id,
+        terminals=shared.terminals,
+        notes=shared.notes,
+        macs=shared.macs,
+        seed=seed,
+    )
+
+
+def share(limit: int, partitions: int) -> int:
+    """What one partition has of a limit; at least 1."""
+    return max(1, limit // partitions)
+
+
+def _slot_bits_for(keys: int) -> int:
+    """So many slots for expanded keys that those of busy terminals seldom push one another out."""
+    return min(max(SLOT_BITS_MIN, (16 * keys).bit_length()), SLOT_BITS_MAX)
 
 
 def _codes(dialect: Dialect) -> list[str]:
@@ -162,54 +228,69 @@ def verified_fields(section: LinkSection, dialect: Dialect) -> list[int]:
     return [field for field in fields if field != found_by]
 
 
-def _build_link(number: int, section: LinkSection, dialect: Dialect, terminals: list[Dialect], keys: KeySource) -> Link:
-    link = Link(
-        LinkConnections(number, section.name, dialect.framing),
-        dialect.tables,
-        SafQueue(
-            section.reversal.window,
-            section.reversal.interval_ms,
-            section.reversal.backoff_max_ms,
-            section.reversal.alert_seconds,
-            section.reversal.booking_horizon_seconds,
-        ),
-        match_by=section.match.by,
-        verify=verified_fields(section, dialect),
-        required=list(section.match.required),
-        partial_approval=section.partial_approval,
-        timeout_ms=section.timeout_ms,
-        late_ms=LATE_MS,
-        echo_interval_ms=section.echo_interval_ms,
-        echo_timeout_ms=section.echo_timeout_ms,
-        idle_timeout_ms=section.idle_timeout_ms,
-        partial_timeout_ms=section.partial_frame_timeout_ms,
-        signs_on=section.sign_on,
-        in_flight_max=section.in_flight_max,
-        timeouts_to_suspend=section.timeouts_to_unhealthy,
-        reversal_mti=int(section.reversal.mti),
-        institution_id=section.institution_id or "",
-        reversals_keep_stan=dialect.file.policy.reversal.get("11") == "original",
-    )
-    if section.mac is not None and (key := keys.get(section.mac.key)) is not None:
-        link.set_mac_key(section.mac.algorithm, key, section.mac.padding)
-    if section.pin is not None and (key := keys.get(section.pin.key)) is not None:
-        link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
-    signed = section.mac is not None
-    pairs = [PairComposers(terminal, dialect, signed=signed) for terminal in terminals]
-    own = LinkComposers(dialect, signed=signed)
-    link.set_composers(
-        requests=[pair.request for pair in pairs],
-        references=[pair.reference for pair in pairs],
-        advices=[pair.advice for pair in pairs],
-        unknown_reversals=[pair.unknown_reversal for pair in pairs],
-        answers=[pair.answer for pair in pairs],
-        unsigned_answers=[pair.unsigned_answer for pair in pairs],
-        reversal=own.reversal,
-        advice_attempt=own.advice_attempt,
-        network=own.network,
-        network_answer=own.network_answer,
-    )
-    return link
+class _SharedLink:
+    """What the state machines of a worker have in common of a link: its connections, its composers, its stand-in."""
+
+    def __init__(
+        self, number: int, section: LinkSection, dialect: Dialect, terminals: list[Dialect], stats: Stats
+    ) -> None:
+        signed = section.mac is not None
+        self._section = section
+        self._dialect = dialect
+        self._connections = LinkConnections(number, section.name, dialect.framing)
+        self._pairs = [PairComposers(terminal, dialect, signed=signed) for terminal in terminals]
+        self._own = LinkComposers(dialect, signed=signed)
+        self._stand_in = None if section.stand_in is None else _build_stand_in(section.stand_in, section.name, stats)
+
+    def of_partition(self, keys: KeySource, partitions: int) -> Link:
+        """One partition's link: what it has under way there, with its share of what may be."""
+        section, dialect, pairs, own = self._section, self._dialect, self._pairs, self._own
+        link = Link(
+            self._connections,
+            dialect.tables,
+            SafQueue(
+                share(section.reversal.window, partitions),
+                section.reversal.interval_ms,
+                section.reversal.backoff_max_ms,
+                section.reversal.alert_seconds,
+                section.reversal.booking_horizon_seconds,
+            ),
+            match_by=section.match.by,
+            verify=verified_fields(section, dialect),
+            required=list(section.match.required),
+            partial_approval=section.partial_approval,
+            timeout_ms=section.timeout_ms,
+            late_ms=LATE_MS,
+            echo_interval_ms=section.echo_interval_ms,
+            echo_timeout_ms=section.echo_timeout_ms,
+            idle_timeout_ms=section.idle_timeout_ms,
+            partial_timeout_ms=section.partial_frame_timeout_ms,
+            signs_on=section.sign_on,
+            in_flight_max=share(section.in_flight_max, partitions),
+            timeouts_to_suspend=section.timeouts_to_unhealthy,
+            reversal_mti=int(section.reversal.mti),
+            institution_id=section.institution_id or "",
+            reversals_keep_stan=dialect.file.policy.reversal.get("11") == "original",
+        )
+        if section.mac is not None and (key := keys.get(section.mac.key)) is not None:
+            link.set_mac_key(section.mac.algorithm, key, section.mac.padding)
+        if section.pin is not None and (key := keys.get(section.pin.key)) is not None:
+            link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
+        link.set_composers(
+            requests=[pair.request for pair in pairs],
+            references=[pair.reference for pair in pairs],
+            advices=[pair.advice for pair in pairs],
+            unknown_reversals=[pair.unknown_reversal for pair in pairs],
+            answers=[pair.answer for pair in pairs],
+            unsigned_answers=[pair.unsigned_answer for pair in pairs],
+            reversal=own.reversal,
+            advice_attempt=own.advice_attempt,
+            network=own.network,
+            network_answer=own.network_answer,
+        )
+        if self._stand_in is not None:
+            link.set_stand_in(self._stand_in, dialect.file.stand_in_mark or "")
+        return link
 
 
 def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:

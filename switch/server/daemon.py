@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ from switch.config.file_descriptors import needed_descriptors, terminals_served
 from switch.io.connection import Reactor
 from switch.journal.numbers import numbers_keeper
 from switch.journal.replay import ReplayStopped
+from switch.path.engine import in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.gauges import Gauges
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
-from switch.server.journal import Store
+from switch.server.journals import Stores, no_journals
 from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker
 from switch.server.process import (
@@ -65,23 +65,26 @@ class Daemon:
         self._config = config
         self._stats = Stats(config.limits.statistics_bytes)
         self._notes = NoteLog()
-        self._store = Store(config, self._stats) if config.journal.mode == "files" else None
-        journal = None if self._store is None else self._store.journal
-        self._engine = build_engine(config, parts, self._stats, self._notes, journal=journal)
+        self._stores = Stores(config, self._stats) if config.journal.mode == "files" else None
+        journals = no_journals(config) if self._stores is None else self._stores.journals
+        self._engine = build_engine(config, parts, self._stats, self._notes, journals=journals)
+        self._states = self._engine.partitions.states
         self._seeker = (
             None
-            if self._store is None
+            if self._stores is None
             else Seeker(
                 self._engine,
-                self._store.directory,
-                self._store.wrapping_key,
+                self._stores.directories,
+                self._stores.wrapping_key,
                 config.journal.originals_days,
                 self._stats,
             )
         )
         self._gauges = Gauges(self._engine, self._stats, log_writer)
         self._stands_in = any(link.stand_in is not None for link in config.links)
-        self._numbers = numbers_keeper(config, self._engine.state.numbering, self._stats)
+        self._numbers = [
+            numbers_keeper(config, state.numbering, self._stats, state.partition) for state in self._states
+        ]
         self._started = False
         self._drain_wanted = asyncio.Event()
         self._end_wanted = asyncio.Event()
@@ -112,13 +115,12 @@ class Daemon:
         state = self._engine.state
         reasons = []
         if not self._started:
-            progress = "" if self._store is None else self._store.progress
+            progress = "" if self._stores is None else self._stores.progress
             reasons.append(f"starting: {progress}" if progress else "starting")
         if state.draining:
             reasons.append("draining")
-        if state.journal.failed:
-            why = "" if self._store is None else self._store.journal.reason
-            reasons.append(f"the journal cannot be written: {why}" if why else "the journal cannot be written")
+        if self._stores is not None:
+            reasons += self._stores.failures()
         if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
             states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
@@ -138,18 +140,24 @@ class Daemon:
             "reversals_waiting": self._engine.owed,
             "mac_failures": self._worst_terminals(),
             "listeners": [port.status() for port in self._ports],
-            "links": [
-                {
-                    "name": link.name,
-                    "state": link.connections.state_name,
-                    "dialect": link.tables.name,
-                    "connections": len(link.connections.channels),
-                    "in_flight": link.in_flight,
-                    "reversals_waiting": link.saf.depth,
-                    "timeouts_in_a_row": link.connections.timeouts_in_a_row,
-                }
-                for link in state.links
+            "links": [self._link_status(link.number) for link in state.links],
+            "partitions": [
+                {"number": state.partition, "in_flight": in_flight(state), "reversals_waiting": state.saf.in_use}
+                for state in self._states
             ],
+        }
+
+    def _link_status(self, number: int) -> dict[str, object]:
+        links = [state.links[number] for state in self._states]
+        connections = links[0].connections
+        return {
+            "name": connections.name,
+            "state": connections.state_name,
+            "dialect": links[0].tables.name,
+            "connections": len(connections.channels),
+            "in_flight": sum(link.in_flight for link in links),
+            "reversals_waiting": sum(link.saf.depth for link in links),
+            "timeouts_in_a_row": connections.timeouts_in_a_row,
         }
 
     def _worst_terminals(self) -> list[dict[str, object]]:
@@ -187,12 +195,14 @@ class Daemon:
         try:
             await self.admin.start()
             self._say_who(runs=True)
-            self._numbers.begin()
-            if self._store is not None:
-                await self._recover(self._store, reactor)
+            for numbers in self._numbers:
+                numbers.begin()
+            if self._stores is not None:
+                await self._recover(self._stores, reactor)
             if self._drain_wanted.is_set():
                 return True
-            self._numbers.open()
+            for numbers in self._numbers:
+                numbers.open()
             reactor.start()
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
@@ -215,24 +225,23 @@ class Daemon:
             self._say_who(runs=False)
             await self.admin.stop()
 
-    async def _recover(self, store: Store, reactor: Reactor) -> None:
-        """Replay the journal in a thread, so that the admin side answers meanwhile, and begin to commit.
+    async def _recover(self, stores: Stores, reactor: Reactor) -> None:
+        """Replay the journals in a thread, so that the admin side answers meanwhile, and begin to commit.
 
         Raises:
             JournalError: it cannot be used.
         """
         log.info("replaying the journal", admin=str(self.admin.address))
         wanted = asyncio.create_task(self._drain_wanted.wait())
-        wanted.add_done_callback(lambda task: None if task.cancelled() else store.stop_replay())
+        wanted.add_done_callback(lambda task: None if task.cancelled() else stores.stop_replay())
         try:
-            replayed = await asyncio.to_thread(store.recover, self._engine.state)
+            await asyncio.to_thread(stores.recover, self._states)
         except ReplayStopped:
             log.info("ended before the journal was replayed: nothing was accepted, and nothing written")
             return
         finally:
             wanted.cancel()
-        log.info("journal replayed", **asdict(replayed))
-        store.start(asyncio.get_running_loop(), reactor, self._on_journal_lost)
+        stores.start(asyncio.get_running_loop(), reactor, self._on_journal_lost)
         if self._seeker is not None:
             self._seeker.start(asyncio.get_running_loop(), reactor)
 
@@ -251,14 +260,14 @@ class Daemon:
             OSError: It cannot be written.
         """
         folder = self._config.journal.directory
-        if self._store is not None and folder is not None:
+        if self._stores is not None and folder is not None:
             (write_identity if runs else remove_identity)(folder, self._identity)
 
     def _close_journal(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._seeker is not None:
             self._seeker.stop()
-        if self._store is not None:
-            self._store.close(loop)
+        if self._stores is not None:
+            self._stores.close(loop)
 
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
@@ -289,7 +298,7 @@ class Daemon:
         )
 
     async def _keep_house(self) -> None:
-        keepers = (self._keep_calendar, self._keep_journal, self._numbers.keep)
+        keepers = (self._keep_calendar, self._keep_journal, *(numbers.keep for numbers in self._numbers))
         chores = (*keepers, self._gauges.refresh, self._saf.refresh)
         while True:
             for chore in chores:
@@ -306,8 +315,8 @@ class Daemon:
     def _keep_journal(self) -> None:
         if self._seeker is not None:
             self._seeker.refresh()
-        if self._store is not None:
-            self._store.keep_house(self._engine.state)
+        if self._stores is not None:
+            self._stores.keep_house(self._states)
 
     async def _finish(self, reactor: Reactor, issuers: Sequence[IssuerSide]) -> bool:
         """Take nothing new, wait for what is in flight and untold, sign off; whether all of it was finished.
@@ -337,11 +346,9 @@ class Daemon:
         return done and not self._is_journal_lost
 
     def _is_done(self) -> bool:
-        state = self._engine.state
-        requests = sum(link.in_flight - link.saf.at_issuer for link in state.links)
-        requests += state.inquiries.waiting.count
-        owed = 0 if self._store is not None and self._store.keeps else self._engine.owed
-        return not (requests or owed or state.duplicates.untold)
+        requests = sum(in_flight(state) - state.saf.all_at_issuer for state in self._states)
+        owed = 0 if self._stores is not None and self._stores.keeps else self._engine.owed
+        return not (requests or owed or any(state.duplicates.untold for state in self._states))
 
     async def _until_ended(self, done: Callable[[], bool], seconds: float) -> None:
         """Wait until something is done, the time is over, or the end is wanted at once."""

@@ -7,29 +7,43 @@ from collections.abc import Callable
 from switch.base.log_writer import LogWriter
 from switch.base.stats import Stats
 from switch.machine.link import Link
+from switch.machine.link_connections import LinkConnections
+from switch.machine.state import State
 from switch.path.engine import Engine
 
-LINK_GAUGES: tuple[tuple[str, str, str, Callable[[Link], int]], ...] = (
-    (
-        "authswitch_link_up",
-        "min",
-        "1 while the link takes requests.",
-        lambda link: int(link.connections.state_name == "up"),
-    ),
-    (
-        "authswitch_link_connections",
-        "sum",
-        "Connections that are signed on.",
-        lambda link: len(link.connections.channels),
-    ),
-    ("authswitch_link_in_flight", "sum", "Requests, reversals and advices at the issuer.", lambda link: link.in_flight),
+CONNECTION_GAUGES: tuple[tuple[str, str, str, Callable[[LinkConnections], int]], ...] = (
+    ("authswitch_link_up", "min", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
+    ("authswitch_link_connections", "sum", "Connections that are signed on.", lambda link: len(link.channels)),
+)
+
+LINK_GAUGES: tuple[tuple[str, str, Callable[[Link], int]], ...] = (
+    ("authswitch_link_in_flight", "Requests, reversals and advices at the issuer.", lambda link: link.in_flight),
     (
         "authswitch_reversals_waiting",
-        "sum",
         "Reversals that are not acknowledged.",
         lambda link: link.saf.depth - link.saf.advices,
     ),
-    ("authswitch_advices_waiting", "sum", "Advices that are not acknowledged.", lambda link: link.saf.advices),
+    ("authswitch_advices_waiting", "Advices that are not acknowledged.", lambda link: link.saf.advices),
+)
+"""Summed over the partitions, as those of states are."""
+
+STATE_GAUGES: tuple[tuple[str, str, Callable[[State], int]], ...] = (
+    ("authswitch_transactions_held", "Places taken in the table of transactions.", lambda s: s.transactions.in_use),
+    ("authswitch_transactions_room", "Places for transactions.", lambda s: s.transactions.room),
+    ("authswitch_outcomes_held", "Places taken in the duplicate window.", lambda s: s.duplicates.held),
+    ("authswitch_outcomes_room", "Places in the duplicate window.", lambda s: s.duplicates.room),
+    (
+        "authswitch_outcomes_forgotten_early",
+        "Outcomes that a recovery found no place for in the duplicate window, though their time was not over.",
+        lambda s: s.duplicates.forgotten_early,
+    ),
+    ("authswitch_refusals_kept", "Refusals of the switch that are remembered.", lambda s: s.duplicates.brief),
+    (
+        "authswitch_refusals_forgotten_early",
+        "Refusals of the switch itself that made room for others before their time.",
+        lambda s: s.duplicates.brief_forgotten_early,
+    ),
+    ("authswitch_reversals_room", "Places in the store of reversals and advices.", lambda s: s.saf.room),
 )
 
 
@@ -39,34 +53,6 @@ def _evictions(engine: Engine) -> int:
 
 
 ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
-    (
-        "authswitch_transactions_held",
-        "sum",
-        "Places taken in the table of transactions.",
-        lambda e: e.state.transactions.in_use,
-    ),
-    ("authswitch_transactions_room", "sum", "Places for transactions.", lambda e: e.state.transactions.room),
-    ("authswitch_outcomes_held", "sum", "Places taken in the duplicate window.", lambda e: e.state.duplicates.held),
-    ("authswitch_outcomes_room", "sum", "Places in the duplicate window.", lambda e: e.state.duplicates.room),
-    (
-        "authswitch_outcomes_forgotten_early",
-        "sum",
-        "Outcomes that a recovery found no place for in the duplicate window, though their time was not over.",
-        lambda e: e.state.duplicates.forgotten_early,
-    ),
-    (
-        "authswitch_refusals_kept",
-        "sum",
-        "Refusals of the switch that are remembered.",
-        lambda e: e.state.duplicates.brief,
-    ),
-    (
-        "authswitch_refusals_forgotten_early",
-        "sum",
-        "Refusals of the switch itself that made room for others before their time.",
-        lambda e: e.state.duplicates.brief_forgotten_early,
-    ),
-    ("authswitch_reversals_room", "sum", "Places in the store of reversals and advices.", lambda e: e.state.saf.room),
     ("authswitch_terminals", "max", "Terminals registered.", lambda e: e.state.registry.terminal_count),
     ("authswitch_risk_evictions", "max", "Risk windows given up while they still counted.", _evictions),
     ("authswitch_draining", "max", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
@@ -88,7 +74,7 @@ class Gauges:
     """Registers the gauges; ``refresh`` sets them.
 
     Args:
-        engine: The state machine.
+        engine: The state machines of the worker.
         stats: The shared counters.
         log_writer: What writes the log.
     """
@@ -101,14 +87,22 @@ class Gauges:
         self._dropped_counted = 0
         self._of_log = [(stats.gauge(name, text, rule=rule), read) for name, rule, text, read in LOG_GAUGES]
         self._of_engine = [(stats.gauge(name, text, rule=rule), read) for name, rule, text, read in ENGINE_GAUGES]
+        self._of_states = [(stats.gauge(name, text), read) for name, text, read in STATE_GAUGES]
+        links = engine.state.links
+        self._of_connections = [
+            (stats.gauge(name, text, {"link": link.name}, rule), link.connections, read)
+            for name, rule, text, read in CONNECTION_GAUGES
+            for link in links
+        ]
         self._of_links = [
-            (stats.gauge(name, text, {"link": link.name}, rule), link, read)
-            for name, rule, text, read in LINK_GAUGES
-            for link in engine.state.links
+            (stats.gauge(name, text, {"link": link.name}), link.number, read)
+            for name, text, read in LINK_GAUGES
+            for link in links
         ]
 
     def refresh(self) -> None:
         """Set every gauge to what is true now."""
+        states = self._engine.partitions.states
         dropped = self._log_writer.dropped
         self._stats.add(self._dropped, dropped - self._dropped_counted)
         self._dropped_counted = dropped
@@ -116,5 +110,9 @@ class Gauges:
             self._stats.set(index, read_log(self._log_writer))
         for index, read in self._of_engine:
             self._stats.set(index, read(self._engine))
-        for index, link, read_link in self._of_links:
-            self._stats.set(index, read_link(link))
+        for index, read_state in self._of_states:
+            self._stats.set(index, sum(read_state(state) for state in states))
+        for index, connections, read_connections in self._of_connections:
+            self._stats.set(index, read_connections(connections))
+        for index, number, read_link in self._of_links:
+            self._stats.set(index, sum(read_link(state.links[number]) for state in states))

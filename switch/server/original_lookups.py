@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import queue
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from switch.base.log import get_logger
@@ -31,16 +32,18 @@ class Seeker:
     """Answers what the state machine wants to know of the journal. The loop never waits for it.
 
     Args:
-        engine: The state machine.
-        directory: Of the journal.
+        engine: The state machines.
+        directories: Of the journal of each partition, by number.
         wrapping_key: Wraps the segments' keys.
         days: How far back originals are looked for.
         stats: Where series are registered.
     """
 
-    def __init__(self, engine: Engine, directory: Path, wrapping_key: bytes, days: int, stats: Stats) -> None:
+    def __init__(
+        self, engine: Engine, directories: Mapping[int, Path], wrapping_key: bytes, days: int, stats: Stats
+    ) -> None:
         self._engine = engine
-        self._directory = directory
+        self._directories = directories
         self._wrapping_key = wrapping_key
         self._days = days
         self._stats = stats
@@ -61,8 +64,8 @@ class Seeker:
         self._asked = itertools.count()
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._finder: Finder | None = None
-        self._unindexed = self._damaged = 0
+        self._finders: dict[int, Finder] = {}
+        self._unsearchable: dict[int, tuple[int, int]] = {}  # segments without an index, and damaged ones
         self._cut_off = self._cut_off_counted = 0
         self._told = ""
 
@@ -87,9 +90,10 @@ class Seeker:
 
     def refresh(self) -> None:
         """Bring the gauges up to date; to be called a few times a second."""
-        self._stats.set(self._waiting_gauge, self._engine.state.inquiries.waiting.count)
-        self._stats.set(self._unindexed_gauge, self._unindexed)
-        self._stats.set(self._damaged_gauge, self._damaged)
+        states, unsearchable = self._engine.partitions.states, list(self._unsearchable.values())
+        self._stats.set(self._waiting_gauge, sum(state.inquiries.waiting.count for state in states))
+        self._stats.set(self._unindexed_gauge, sum(unindexed for unindexed, _ in unsearchable))
+        self._stats.set(self._damaged_gauge, sum(damaged for _, damaged in unsearchable))
         cut_off = self._cut_off
         self._stats.add(self._cut_off_counter, cut_off - self._cut_off_counted)
         self._cut_off_counted = cut_off
@@ -124,7 +128,7 @@ class Seeker:
 
     def _look_for(self, wanted: Wanted) -> tuple[Original | None, bool]:
         try:
-            finder = self._refreshed()
+            finder = self._refreshed(wanted.partition)
             original = finder.find(wanted, self._engine.state.calendar.local_offset_s)
         except Exception as error:
             # Whatever it is: what waits is owed an answer, and reversals are not sent without one.
@@ -134,20 +138,22 @@ class Seeker:
         return original, finder.position >= wanted.asked_at and not (finder.damaged or finder.is_cut_off)
 
     def _index_one(self) -> None:
-        """Prepare for questions, by the index of one sealed segment that has none."""
-        try:
-            self._refreshed().index_one()
-        except Exception as error:
-            self._tell(f"{type(error).__name__}: {error}")
+        """Prepare for questions, by the index of one sealed segment of each partition that has none."""
+        for partition in self._directories:
+            try:
+                self._refreshed(partition).index_one()
+            except Exception as error:
+                self._tell(f"{type(error).__name__}: {error}")
 
-    def _refreshed(self) -> Finder:
-        if self._finder is None:
-            disk = FileDisk(str(self._directory), exclusive=False)
-            self._finder = Finder(disk, self._wrapping_key, days=self._days)
+    def _refreshed(self, partition: int) -> Finder:
+        finder = self._finders.get(partition)
+        if finder is None:
+            disk = FileDisk(str(self._directories[partition]), exclusive=False)
+            finder = self._finders[partition] = Finder(disk, self._wrapping_key, days=self._days)
         else:
-            self._finder.refresh()
-        self._unindexed, self._damaged = self._finder.unindexed, self._finder.damaged
-        return self._finder
+            finder.refresh()
+        self._unsearchable[partition] = finder.unindexed, finder.damaged
+        return finder
 
     def _tell(self, reason: str) -> None:
         """Say once what is wrong, and once more when it is something else."""

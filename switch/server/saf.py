@@ -10,6 +10,7 @@ from typing import Any
 from switch.base.log import get_logger
 from switch.base.masking import mask_pan
 from switch.base.stats import Stats
+from switch.machine.state import State
 from switch.path.engine import Engine
 from switch.saf.owed_entries import NotOwed, close_entry, list_entries, note_overdue, retry_entry
 
@@ -30,7 +31,7 @@ class SafDesk:
     """The reversals and advices of one worker.
 
     Args:
-        engine: Its state machine.
+        engine: Its state machines.
         stats: Where the gauges are registered.
         ready: Whether the state machine may be looked at: not while the journal is replayed into it.
     """
@@ -51,8 +52,10 @@ class SafDesk:
         if now - self._refreshed < REFRESH_SECONDS or not self._ready():
             return
         self._refreshed = now
-        for gauges, (oldest, *counts) in zip(self._gauges, note_overdue(self._engine.state), strict=True):
-            for gauge, value in zip(gauges, (round(oldest), *counts), strict=True):
+        told = [note_overdue(state) for state in self._engine.partitions.states]
+        for gauges, of_link in zip(self._gauges, zip(*told, strict=True), strict=True):
+            oldest, overdue, unsendable = zip(*of_link, strict=True)
+            for gauge, value in zip(gauges, (round(max(oldest)), sum(overdue), sum(unsendable)), strict=True):
                 self._stats.set(gauge, value)
 
     def listed(
@@ -65,8 +68,12 @@ class SafDesk:
         """
         self._check_ready()
         self._check_link(link)
-        count, entries = list_entries(self._engine.state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
-        return {"count": count, "owed": [_presentable(entry) for entry in entries]}
+        listed = [
+            list_entries(state, link=link, what=what, rrn=rrn, overdue=overdue, most=most)
+            for state in self._engine.partitions.states
+        ]
+        entries = sorted((entry for _, some in listed for entry in some), key=lambda e: e["age_seconds"], reverse=True)
+        return {"count": sum(count for count, _ in listed), "owed": [_presentable(entry) for entry in entries[:most]]}
 
     def _check_ready(self) -> None:
         if not self._ready():
@@ -85,7 +92,16 @@ class SafDesk:
         """
         self._check_ready()
         self._check_link(link)
-        return retry_entry(self._engine.state, rrn=rrn, what=what, link=link)
+        states = self._engine.partitions.states
+        if rrn is not None:
+            states = self._owing(rrn, what, link)
+        return sum(retry_entry(state, rrn=rrn, what=what, link=link) for state in states)
+
+    def _owing(self, rrn: str, what: str, link: str | None) -> list[State]:
+        """The partitions that owe something with a reference number; the first one where none does, which says so."""
+        states = self._engine.partitions.states
+        owing = [state for state in states if list_entries(state, link=link, what=what, rrn=rrn, most=1)[0]]
+        return owing or states[:1]
 
     async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
         """Give one up, and wait until the journal's record of that is durable.
@@ -96,14 +112,22 @@ class SafDesk:
         """
         self._check_ready()
         self._check_link(link)
-        state = self._engine.state
+        state, *others = self._owing(rrn, what, link)
+        if others:
+            numbers = " and ".join(str(one.partition) for one in (state, *others))
+            raise NotOwed(f"{what}s with RRN {rrn} are owed in partitions {numbers}, and nothing tells them apart")
         journal = state.journal
         position, entry = close_entry(state, rrn=rrn, name=operator, reason=reason, what=what, link=link)
         log.warning("closed by an operator", rrn=rrn, what=what, link=entry["link"], operator=operator, why=reason)
         deadline = time.monotonic() + DURABLE_SECONDS_MAX
         while journal.durable < position and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DURABLE_POLL_SECONDS)
-        return {"closed": _presentable(entry), "position": position, "durable": journal.durable >= position}
+        return {
+            "closed": _presentable(entry),
+            "partition": state.partition,
+            "position": position,
+            "durable": journal.durable >= position,
+        }
 
 
 def _presentable(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.saf_store import SafQueue, SafStore
+from switch.machine.terminal_counts import TerminalCounts
 from switch.machine.transaction import TransactionTable
 from tests.ext.world import ONE_ROUTE, harmless_sides, link, purchase
 
@@ -16,9 +17,9 @@ from tests.ext.world import ONE_ROUTE, harmless_sides, link, purchase
     ("make", "least", "most"),
     [
         (TransactionTable, 1, 10_000_000),
-        (SafStore, 1, 10_000_000),
-        (lambda room: DuplicateWindow(room, 1, 1, 60), 1, 50_000_000),
-        (lambda room: DuplicateWindow(1, room, 1, 60), 1, 50_000_000),
+        (lambda room: SafStore(room, TerminalCounts(1)), 1, 10_000_000),
+        (lambda room: DuplicateWindow(room, 1, TerminalCounts(1), 60), 1, 50_000_000),
+        (lambda room: DuplicateWindow(1, room, TerminalCounts(1), 60), 1, 50_000_000),
     ],
 )
 def test_rooms_have_limits(make, least, most):

@@ -321,6 +321,7 @@ class World:
         limits: Mapping[str, int] | None = None,
         originals: Mapping[str, Any] | None = None,
         journal: Journal | None = None,
+        partitions: int = 1,
         risk: Risk | None = None,
         note: Note | None = None,
         seed: int = 7,
@@ -349,6 +350,7 @@ class World:
         self.now_s = 100.0
         self.lines: list[Line] = []
         self.journal = MemoryJournal() if journal is None else journal
+        self.journals: list[Journal] = [self.journal, *(MemoryJournal() for _ in range(partitions - 1))]
         self.syncs = True  # a test that looks at what waits for the disk says False
         self.wall_ahead_s = 0  # of the truth
         self._set_clock()
@@ -357,7 +359,7 @@ class World:
             self._parts(list(routes), risk),
             self.stats,
             (lambda event, details: self.notes.append((event, details))) if note is None else note,
-            journal=self.journal,
+            journals=self.journals,
             calendar=self.calendar,
             seed=seed,
         )
@@ -466,8 +468,7 @@ class World:
         for round_number in range(400):
             self.sync()
             self._acknowledge()
-            state = self.engine.state
-            if not state.transactions.in_use and not state.saf.in_use:
+            if not any(state.transactions.in_use or state.saf.in_use for state in self.engine.partitions.states):
                 break
             self.advance(5.0, step=1.0)
             if round_number == 1:
@@ -478,8 +479,9 @@ class World:
 
     def sync(self) -> None:
         """What was written becomes durable."""
-        if isinstance(self.journal, MemoryJournal):
-            self.journal.sync()
+        for journal in self.journals:
+            if isinstance(journal, MemoryJournal):
+                journal.sync()
 
     def _bring_links_up(self) -> None:
         for link_state in self.engine.state.links:
@@ -495,10 +497,11 @@ class World:
 
     def assert_empty(self) -> None:
         """Nothing is under way, owed or connected any more."""
+        for state in self.engine.partitions.states:
+            assert state.transactions.in_use == 0
+            assert state.saf.in_use == 0
+            assert [one.in_flight for one in state.links] == [0] * len(state.links)
         state = self.engine.state
-        assert state.transactions.in_use == 0
-        assert state.saf.in_use == 0
-        assert [one.in_flight for one in state.links] == [0] * len(state.links)
         assert [one.connections.open_count for one in state.links] == [0] * len(state.links)
         assert [one.connections for one in state.listeners] == [0] * len(state.listeners)
         assert state.channels.open_count == 0

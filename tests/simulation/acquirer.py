@@ -165,7 +165,7 @@ class Acquirer:
             parts,
             stats,
             self._note,
-            journal=None if self.storage is None else self.storage.new_journal(stats),
+            journals=None if self.storage is None else [self.storage.new_journal(stats)],
             calendar=self.calendar,
             seed=self.draw.getrandbits(63),
         )

@@ -19,7 +19,8 @@ def daemon_of(world, **store):
     log_writer = LogWriter(StreamOut(io.StringIO()))
     daemon = Daemon(world.config, world._parts([], None), log_writer)
     daemon._engine = world.engine
-    daemon._store = SimpleNamespace(**store) if store else None
+    daemon._states = world.engine.partitions.states
+    daemon._stores = SimpleNamespace(**store) if store else None
     daemon._started = True
     return daemon
 

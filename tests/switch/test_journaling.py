@@ -13,7 +13,7 @@ from switch.cli.journal import app, presentable
 from switch.cli.reversals import app as reversals_app
 from switch.cli.trace import app as trace_app
 from switch.config import read_config
-from switch.journal import JournalError, partitions, replay_into
+from switch.journal import JournalError, replay_into
 from switch.journal.boot import since_boot_ns
 from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
@@ -127,8 +127,7 @@ class TestStore:
             Store(config, Stats(1 << 20))
         assert first.journal.failed, "it takes no records before it has been recovered"
 
-    def test_each_partition_has_a_journal_of_its_own(self, folder, monkeypatch):
-        monkeypatch.setattr(partitions, "PARTITIONS_RUN_MAX", 2)
+    def test_each_partition_has_a_journal_of_its_own(self, folder):
         create_master_key(folder / "master.key")
         (folder / "switch.toml").write_text(CONFIG.replace('mode = "files"\n', 'mode = "files"\npartitions = 2\n'))
         config, _ = read_config(folder / "switch.toml")

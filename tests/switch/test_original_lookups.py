@@ -21,6 +21,7 @@ class Question:
     name: str
     is_of_request: bool = False
     asked_at: int = 0
+    partition: int = 0
 
 
 class Asking:
@@ -48,7 +49,7 @@ class Asking:
 
 async def heard_of(seeker_of: Path, asking: Asking) -> list[tuple[str, Any, bool]]:
     """What was looked up, in that order."""
-    seeker = Seeker(asking, seeker_of, bytes(32), 1, Stats(65_536))  # type: ignore[arg-type]
+    seeker = Seeker(asking, {0: seeker_of}, bytes(32), 1, Stats(65_536))  # type: ignore[arg-type]
     seeker.start(asyncio.get_running_loop(), asking)  # type: ignore[arg-type]
     try:
         await asyncio.wait_for(asking.all_heard.wait(), 20)

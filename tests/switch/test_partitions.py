@@ -17,7 +17,6 @@ from switch.journal.partitions import (
     partition_folder,
     places,
     read_partitions,
-    unfit,
     write_partitions,
 )
 from tests.switch.killing import killed_at_each_step
@@ -35,12 +34,6 @@ BESIDE = {"instance.json": b"who runs", "notes.txt": b"somebody's own"}
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(partitions, "PATIENCE_SECONDS", 0.05)
-
-
-@pytest.fixture
-def several(monkeypatch):
-    """As if the daemon ran several."""
-    monkeypatch.setattr(partitions, "PARTITIONS_RUN_MAX", partitions.PARTITIONS_MAX)
 
 
 @pytest.fixture
@@ -63,7 +56,7 @@ def files_of(folder):
 # --- a new one --------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_directory_has_one_partition_or_as_many_as_are_wanted(tmp_path, several):
+def test_a_new_directory_has_one_partition_or_as_many_as_are_wanted(tmp_path):
     for wanted, count in ((None, 1), (1, 1), (4, 4)):
         directory = tmp_path / f"journal-{wanted}"
         with Hold(directory, wanted) as hold:
@@ -77,7 +70,7 @@ def test_a_new_directory_has_one_partition_or_as_many_as_are_wanted(tmp_path, se
             assert again.partitions == count
 
 
-def test_a_new_directory_is_made_again_after_a_crash_at_each_step(tmp_path, several):
+def test_a_new_directory_is_made_again_after_a_crash_at_each_step(tmp_path):
     directory = tmp_path / "journal"
 
     def look():
@@ -127,7 +120,7 @@ def test_an_older_directory_is_taken_over_after_a_crash_at_each_step(old):
     assert killed_at_each_step(prepare, lambda: Hold(old), look) >= len(OLD) + 3
 
 
-def test_an_older_directory_is_of_one_partition_whatever_is_wanted(old, several):
+def test_an_older_directory_is_of_one_partition_whatever_is_wanted(old):
     with pytest.raises(PartitionsError, match=r"are of 1 partition, and journal.partitions is 4: set it to 1"):
         Hold(old, 4)
     assert_taken_over(old)
@@ -160,18 +153,13 @@ def test_what_an_older_version_began_beside_the_partitions_is_not_passed_over(ol
 # --- another number, and what is no layout ----------------------------------------------------------------------------
 
 
-def test_another_number_than_configured_is_refused_with_what_to_do(tmp_path, several):
+def test_another_number_than_configured_is_refused_with_what_to_do(tmp_path):
     with Hold(tmp_path / "journal", 2):
         pass
     with pytest.raises(PartitionsError) as caught:
         Hold(tmp_path / "journal", 4)
     assert "its journals are of 2 partitions, and journal.partitions is 4: set it to 2" in str(caught.value)
     assert "`authswitch partitions change CONFIG 4`" in str(caught.value)
-
-
-def test_more_partitions_than_the_daemon_runs_are_refused():
-    assert unfit(partitions.PARTITIONS_RUN_MAX, None) == ""
-    assert "this version runs" in unfit(partitions.PARTITIONS_RUN_MAX + 1, None)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +183,7 @@ def test_the_file_is_read_strictly(tmp_path, content):
             read(tmp_path)
 
 
-def test_the_file_that_says_how_many_is_not_made_up(tmp_path, several):
+def test_the_file_that_says_how_many_is_not_made_up(tmp_path):
     with Hold(tmp_path / "journal", 2):
         pass
     (tmp_path / "journal" / "partitions").unlink()

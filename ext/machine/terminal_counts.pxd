@@ -1,0 +1,17 @@
+"""What is counted of each terminal: in one array for a worker, since each terminal belongs to one partition only."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from switch.machine.handles cimport HandleSlot
+
+cdef struct TerminalCount:
+    uint32_t places           # of the duplicate window that it holds
+    HandleSlot newest_brief   # its newest brief outcome
+    uint32_t waiting          # requests that wait for their original
+    uint32_t owed             # advices and reversals of strangers that it asked for
+    uint32_t mac_failures     # requests with a wrong or missing MAC
+    uint8_t looked_up         # originals that are looked up just now
+
+
+cdef class TerminalCounts:
+    cdef TerminalCount *of                    # by number in the registry; there is one, which is nobody's, at least
+    cdef readonly uint32_t count              # numbers of terminals are below this
