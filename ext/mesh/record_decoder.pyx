@@ -6,7 +6,6 @@ then checked, and the copy is used.
 
 from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
-from switch.machine.link_connections cimport LINK_SUSPENDED
 from switch.mesh.records cimport (
     MESH_ALIGNMENT_BYTES,
     MESH_ANSWER,
@@ -34,6 +33,7 @@ from switch.mesh.records cimport (
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
     MESH_LINK_STATE,
+    MESH_LINK_STATE_MAX,
     MESH_MESSAGE_BYTES_MAX,
     MESH_NAME_BYTES_MAX,
     MESH_NODE_BYTES_MAX,
@@ -336,7 +336,7 @@ cdef int read_link_state(Reader *reader, MeshRecord *record, MeshFault *fault) n
     take_body(reader, &body, sizeof(body))
     record.state = body.state
     record.connections = body.connections
-    if at_most(body.state, LINK_SUSPENDED, 8, fault) < 0:
+    if at_most(body.state, MESH_LINK_STATE_MAX, 8, fault) < 0:
         return MESH_FAULTY
     return zeros(body.reserved, 3, 9, fault)
 

@@ -2,7 +2,6 @@
 
 from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
-from switch.machine.link_connections cimport LINK_SUSPENDED
 from switch.mesh.record_decoder cimport is_control, is_plain_text
 from switch.mesh.records cimport (
     MESH_ALIGNMENT_BYTES,
@@ -16,6 +15,7 @@ from switch.mesh.records cimport (
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
     MESH_LINK_STATE,
+    MESH_LINK_STATE_MAX,
     MESH_MESSAGE_BYTES_MAX,
     MESH_NAME_BYTES_MAX,
     MESH_NODE_BYTES_MAX,
@@ -243,7 +243,7 @@ cdef int write_link_state(uint8_t *out, size_t room, uint16_t link, uint8_t stat
     cdef Writer writer
     cdef LinkStateBody body
     cdef int size = -1
-    if state <= LINK_SUSPENDED:
+    if state <= MESH_LINK_STATE_MAX:
         size = begin(&writer, out, room, MeshHead(0, MESH_LINK_STATE, 0, link), sizeof(body))
     if size > 0:
         memset(&body, 0, sizeof(body))

@@ -236,6 +236,10 @@ cdef dict values_of(const MeshRecord *record):
     return {"token": record.token}
 
 
+cdef tuple record_value(const MeshRecord *record):
+    return NAMES[record.type], values_of(record), record.size
+
+
 def decode_record(const uint8_t[::1] data not None, size_t size_max=MESH_RECORD_BYTES_MAX):
     """The record at the beginning of bytes: type, values and size; None when it is not all there."""
     cdef MeshRecord record
@@ -246,4 +250,4 @@ def decode_record(const uint8_t[::1] data not None, size_t size_max=MESH_RECORD_
         raise mesh_fault_error(&fault)
     if status != MESH_COMPLETE:
         return None
-    return NAMES[record.type], values_of(&record), record.size
+    return record_value(&record)

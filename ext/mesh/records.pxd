@@ -20,6 +20,7 @@ cdef enum:
     MESH_MESSAGE_BYTES_MAX = 65535    # the most that a framing may be told to take
     MESH_FRAME_BYTES_MAX = 4 + FRAME_HEADERS_MAX + MESH_MESSAGE_BYTES_MAX + 1    # with length, headers and trailer
     MESH_REASON_BYTES_MAX = 256       # UTF-8
+    MESH_LINK_STATE_MAX = 2           # LINK_SUSPENDED of switch.machine.link_connections
     MESH_RECORD_BYTES_MAX = 65632     # the longest, an ANSWER: head, body, frame, padding
 
 cdef enum MeshType:

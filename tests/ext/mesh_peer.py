@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
 
-from switch.mesh.hand_over import offer, take
+from switch.mesh.descriptors import new_ring
+from switch.mesh.hand_over import take
 from switch.mesh.ring import RingPair
 
 RING = 1 << 16
@@ -104,21 +105,19 @@ def die(pair: RingPair, count: int) -> None:
 
 
 def lie(connection: socket.socket, count: int) -> None:
-    """Both positions, whatever they can be, as fast as it goes; the hand-over is looked at with a second mapping."""
-    with second_look() as memories:
-        pair = offer(connection, RING)
-    views = [mmap(memory, RING) for memory in memories]
+    """Both positions of one memory, whatever they can be, as fast as it goes."""
+    memory = new_ring(RING)
+    socket.send_fds(connection, [b"memory"], [memory])
     dice = random.Random("lies")
     values = [dice.choice((dice.randrange(1 << 17), 2**64 - 1 - dice.randrange(9), dice.getrandbits(64)))
               for _ in range(997)]  # fmt: skip
-    print("lying", flush=True)
-    for number in range(count):
-        for view in views:
+    with mmap(memory, RING) as view:
+        print("lying", flush=True)
+        for number in range(count):
             struct.pack_into("<Q", view, HEAD, values[number % 997])
             struct.pack_into("<Q", view, TAIL, values[number % 991])
-    print("lied", flush=True)
+    connection.close()
     sys.stdin.read()
-    pair.close()
 
 
 @contextmanager
