@@ -166,6 +166,7 @@ cdef packed struct NumbersPart:       # written ahead: what is given before the 
 
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
+    const uint8_t *data       # all of its bytes
     RecordHead head
     bint has_request
     RequestPart request

@@ -347,6 +347,7 @@ cdef bint delivered_is_whole(const Record *record) noexcept nogil:
 cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcept nogil:
     cdef const uint8_t *at = data
     cdef int status = -1
+    record.data = data
     record.has_request = False
     record.message = NULL
     record.message_size = 0

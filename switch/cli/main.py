@@ -32,6 +32,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "encode": ("switch.cli.messages:encode_app", "Write one message from its fields."),
     "keys": ("switch.cli.keys:app", "Make and change the sealed key file."),
     "journal": ("switch.cli.journal:app", "Read the journal: `verify` it, or `dump` its records."),
+    "partitions": (
+        "switch.cli.partitions:app",
+        "The partitions of the journals: `show` them, or `change` their number.",
+    ),
     "reversals": ("switch.cli.reversals:app", "What issuers are owed: `list` it, `retry` it, or `close` one."),
     "risk": ("switch.cli.risk:app", "Risk control: the `hash` of cards, for the table of blocked ones."),
     "trace": ("switch.cli.trace:app", "Tell the life of one transaction, and where the money is now."),

@@ -14,6 +14,7 @@ from switch.files.datafile import read_regular
 from switch.journal.durable_files import put_durably
 from switch.journal.problems import JournalError
 from switch.machine.numbering import NUMBERS_END, Numbering
+from switch.machine.partitioning import PARTITIONS_MAX
 
 AHEAD_NUMBERS = 1 << 22
 """The file is so far ahead of what is given, at most, and half of it at least."""
@@ -60,6 +61,16 @@ def read_numbers(file: Path, instance: int) -> int | None:
             "instance a file of its own"
         )
     return int(match[2])
+
+
+def reserved_by_files(config: Config) -> int:
+    """Up to where numbers are reserved by the files of all partitions that there are or have been; 0: by none.
+
+    Raises:
+        NumbersError: One is not as it was written, or belongs to another instance.
+    """
+    files = filter(None, (numbers_file(config, partition) for partition in range(PARTITIONS_MAX)))
+    return max((read_numbers(file, config.switch.instance) or 0 for file in files), default=0)
 
 
 def write_numbers(file: Path, instance: int, reserved_to: int) -> None:

@@ -31,7 +31,12 @@ def open_reader(folder: Path, master_key: bytes) -> JournalReader:
         OSError: The folder or a file in it cannot be read.
         JournalDamaged: The head of a segment is damaged.
     """
-    return JournalReader(FileDisk(str(folder), exclusive=False), wrapping_key(master_key))
+    return open_wrapped(folder, wrapping_key(master_key))
+
+
+def open_wrapped(folder: Path, key: bytes) -> JournalReader:
+    """The same with the key that wraps the segments' keys."""
+    return JournalReader(FileDisk(str(folder), exclusive=False), key)
 
 
 @dataclass(frozen=True, slots=True)

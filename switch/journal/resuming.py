@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from switch.config import Config
 from switch.journal.boot import boot_identity
 from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
@@ -67,6 +68,15 @@ class Progress:
             return ""
         file = f"file {self.reader.reading + 1} of {len(self.reader.segments)}"
         return f"the journal is replayed: {file}, {self.recovery.records:,} records read"
+
+
+REQUEST_SPARE_SECONDS = 60.0
+"""How much longer than its time-out a request may have been under way, when the time-out has been changed since."""
+
+
+def longest_request_s(config: Config) -> float:
+    """How long a request may have been under way, in seconds."""
+    return REQUEST_SPARE_SECONDS + max(link.timeout_ms for link in config.links) / 1000
 
 
 def replay_into(

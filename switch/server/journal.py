@@ -22,7 +22,7 @@ from switch.journal.partitions import Hold, partition_folder
 from switch.journal.problems import JournalError
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
-from switch.journal.resuming import Progress, Replayed, replay_into
+from switch.journal.resuming import Progress, Replayed, longest_request_s, replay_into
 from switch.keys import load_master_key
 from switch.machine.state import State
 
@@ -31,9 +31,6 @@ TRY_AGAIN_SECONDS = 1.0
 DAY_SECONDS = 86_400
 AGE_MIN_SECONDS = 3_600
 """How much longer than the window of repeats files are kept at least."""
-
-REQUEST_SPARE_SECONDS = 60.0
-"""How much longer than its time-out a request may have been under way, when the time-out has been changed since."""
 
 log = get_logger(__name__)
 
@@ -59,7 +56,7 @@ class Store:
         self.partition = partition
         self._section = config.journal
         self._window_s = config.limits.duplicate_window_seconds
-        self._request_s = REQUEST_SPARE_SECONDS + max(link.timeout_ms for link in config.links) / 1000
+        self._request_s = longest_request_s(config)
         self._stats = stats
         self._wrapping_key = wrapping_key(_master_key(config))
         self._hold, self._disk = self._open_directory()

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable
 from itertools import count
 
-STEPS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "authswitch.exchange")
+STEPS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate")
 """What the interpreter tells of that may change a disk; what lies between two of them is not looked at."""
+
+CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+"""Flags with which a file is opened that is going to be changed."""
 
 KILLED, DONE = 9, 0
 
@@ -42,7 +45,8 @@ def _die_at(step: int, work: Callable[[], object]) -> None:
     seen = count()
 
     def hear(event: str, arguments: tuple[object, ...]) -> None:
-        if event in STEPS and not str(arguments[0]).startswith(("/usr", "/proc")) and next(seen) == step:
+        reads = event == "open" and not (isinstance(arguments[2], int) and arguments[2] & CHANGES)
+        if event in STEPS and not reads and next(seen) == step:
             os._exit(KILLED)
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from switch.base.stats import Stats
@@ -35,16 +36,18 @@ WINDOW_SECONDS = 3_600.0
 class Part:
     """One partition's state machine while it runs."""
 
-    def __init__(self, folder: Path, key: bytes, partition: int, partitions: int, now_s: float) -> None:
+    def __init__(
+        self, folder: Path, key: bytes, numbering: Mapping[str, int], *, now_s: float, wall_ahead_s: int
+    ) -> None:
         self.journal = JournalFiles(BUFFER_BYTES, Stats(65_536))
         # The journals' files bear the machine's own time; the world's clock stands where the test puts it.
         self.world = World(
             journal=self.journal,
-            switch={"instance": partition, "instances": partitions},
+            switch=numbering,
             limits={"duplicate_window_seconds": int(WINDOW_SECONDS)},
         )
         self.world.now_s = now_s
-        self.world.wall_ahead_s = round(time.time() - START_S - now_s)
+        self.world.wall_ahead_s = wall_ahead_s
         self.world._set_clock()
         self.world.sync = self.journal.commit  # type: ignore[method-assign]
         self.disk = FileDisk(str(folder), exclusive=True)
@@ -91,13 +94,21 @@ class Partitioned:
         """Under which all is sealed."""
         return load_master_key(self.folder / "master.key", None)
 
-    def begin(self) -> None:
-        """All processes start."""
+    def begin(self, ahead_s: Mapping[int, int] | None = None) -> None:
+        """All processes start; the wall clocks of some may be ahead."""
         count = read_partitions(self.directory)
         assert count is not None
-        now_s = since_boot_ns() / 1e9
+        now_s = since_boot_ns() // 1_000_000_000 + 0.5  # the same for all, so that their records have an order
+        wall_ahead_s = int(time.time()) - START_S - int(now_s)
         self.parts = [
-            Part(partition_folder(self.directory, number), self.key, number, count, now_s) for number in range(count)
+            Part(
+                partition_folder(self.directory, number),
+                self.key,
+                {"instance": number, "instances": count},
+                now_s=now_s,
+                wall_ahead_s=wall_ahead_s + (ahead_s or {}).get(number, 0),
+            )
+            for number in range(count)
         ]
 
     def end(self) -> None:

@@ -1,0 +1,394 @@
+"""Records of old partitions' journals written into those of new ones, with all that they refer to.
+
+A record goes where its terminal belongs, or what it refers to has gone. It is composed anew: positions are those of the
+new journal, links and listeners have its numbers. What refers to a record that was not taken along is left behind.
+"""
+
+from array import array
+
+cimport cython
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from switch.crypto.libcrypto cimport OPENSSL_cleanse
+from switch.journal.record_time cimport stamp_record
+from switch.journal.records cimport (
+    DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED,
+    RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND,
+    REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart,
+    RecordHead, ReversalPart, ReversedPart, UnfoundPart, positions_of, read_record, write_delivered,
+)
+from switch.journal.survey cimport elapsed_behind
+from switch.machine.partitioning cimport partition_of_id
+from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
+from switch.machine.saf_store cimport NO_LISTENER
+
+from switch.journal.party_names import write_names
+from switch.machine.partitioning import partition_of
+
+cdef enum:
+    BATCH_ROOM = 1 << 19              # records that are sealed together
+    OUT_BYTES = 2 * RECORD_BYTES_MAX  # what a record of an earlier format gains is little
+    PARTITION_SHIFT = 56
+    LEFT_BEHIND = -1
+
+BATCH_BYTES = BATCH_ROOM
+
+cdef uint64_t POSITION_MASK = (<uint64_t>1 << PARTITION_SHIFT) - 1
+
+
+@cython.final
+cdef class RawListing(Visitor):
+    """Calls back with each record: its own time in nanoseconds, its position, its bytes, and what its numbers of links
+    and listeners mean. The time never goes back.
+
+    Args:
+        callback: Is given all of that as a tuple.
+    """
+
+    def __init__(self, object callback not None):
+        self._callback = callback
+        self._elapsed_ns = -1
+
+    cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
+        self._links, self._listeners = links, listeners
+        return 0
+
+    cdef int take_clock(self, str boot, int64_t offset_ns, int64_t elapsed_ns) except -1:
+        self._elapsed_ns = max(self._elapsed_ns, elapsed_ns)
+        return 0
+
+    cdef int take(self, const Record *record) except -1:
+        self._elapsed_ns = elapsed_behind(record, self._elapsed_ns)
+        self._callback((self._elapsed_ns, record.position, <bytes>record.data[:record.head.size], self._links,
+                        self._listeners))
+        return 0
+
+
+@cython.final
+cdef class NewJournal:
+    """The journal of one new partition.
+
+    Args:
+        writer: Its end; its batches have room for ``BATCH_BYTES``.
+        links: Names of links, by their numbers here.
+        listeners: Names of listeners.
+        numbers: What is reserved, as ``write_names`` takes it.
+        boot: Which start of which machine its own time counts from.
+        offset_ns: What is added to the nanoseconds since then.
+    """
+
+    def __cinit__(self, SegmentWriter writer not None, *, list links not None, list listeners not None,
+                  dict numbers not None, str boot not None, int64_t offset_ns):
+        if writer.batch_room < BATCH_ROOM:
+            raise ValueError("the writer's batches are too small")
+        self.writer = writer
+        self.next_position = 1
+        self._links, self._listeners = links, listeners
+        self._numbers = numbers
+        self._boot, self._offset_ns = boot, offset_ns
+        self._records = <uint8_t *>malloc(BATCH_ROOM)
+        if self._records == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self._records != NULL:
+            OPENSSL_cleanse(self._records, BATCH_ROOM)
+        free(self._records)
+
+    cdef int64_t append(self, uint8_t *record, int64_t elapsed_ns) except -1:
+        cdef RecordHead head
+        memcpy(&head, record, sizeof(RecordHead))
+        if head.size > BATCH_ROOM - self._size:
+            self._flush()
+        if head.size > BATCH_ROOM:
+            raise ValueError(f"a record of {head.size} bytes is too large")
+        if self._count == 0:
+            self._began_ns, self._began_us = elapsed_ns, head.wall_us
+        stamp_record(record, elapsed_ns)
+        memcpy(self._records + self._size, record, head.size)
+        self._size += head.size
+        self._count += 1
+        self._wall_us = head.wall_us
+        self.next_position += 1
+        return self.next_position - 1
+
+    cdef int _flush(self) except -1:
+        cdef int64_t first_position = self.next_position - self._count
+        cdef bytes names
+        cdef int status
+        if self._count == 0:
+            return 0
+        names = write_names(self._links, self._listeners, self._numbers,
+                            (self._boot, self._offset_ns, self._began_ns))
+        self.writer.low_water = first_position
+        if self._has_begun:
+            self.writer.set_names(names, <uint32_t>len(names))
+        else:
+            self.writer.begin(first_position, self._began_us, names)
+            self._has_begun = True
+        with nogil:
+            status = self.writer.write(self._records, self._size, first_position, self._count, self._wall_us)
+        if status != 0:
+            raise OSError(self.writer.error, self.writer.reason)
+        self._size = self._count = 0
+        return 0
+
+    def finish(self, int64_t wall_us):
+        """Write what is left, and close the last file; nothing is made durable by this.
+
+        Args:
+            wall_us: The present time, for a journal without a record.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._flush()
+        if not self._has_begun:
+            self.writer.low_water = self.next_position
+            self.writer.begin(self.next_position, wall_us, write_names(
+                self._links, self._listeners, self._numbers, (self._boot, self._offset_ns, max(self._began_ns, 0))))
+        self.writer.close()
+
+
+@cython.final
+cdef class OldJournal:
+    """Where the records of one old partition have gone: eight bytes for each.
+
+    Args:
+        first_position: Of the first one that is taken along.
+        next_position: Behind the last one.
+    """
+
+    def __init__(self, int64_t first_position, int64_t next_position):
+        self.first_position = first_position
+        self._places = array("Q", bytes(8 * max(next_position - first_position, 1)))
+
+    cdef uint64_t place(self, int64_t position) noexcept:
+        """Where a record has gone; 0 when it was not taken along, or there is none."""
+        cdef int64_t at = position - self.first_position
+        return self._places[at] if 0 <= at < self._places.shape[0] else 0
+
+    cdef void put(self, int64_t position, int target, int64_t new_position) noexcept:
+        cdef int64_t at = position - self.first_position
+        if 0 <= at < self._places.shape[0]:
+            self._places[at] = <uint64_t>target << PARTITION_SHIFT | <uint64_t>new_position
+
+
+@cython.final
+cdef class Rewriter:
+    """Writes records into new journals, one for each partition to come.
+
+    Args:
+        journals: The new ones.
+        links: Names of links, by their numbers there.
+        listeners: Names of listeners.
+        terminal_of: Finds the terminal of a message: by the name of the listener that it came from, or of the link that
+            it was made for, one of them None, and its bytes; None where it cannot tell.
+    """
+
+    def __cinit__(self, list journals not None, *, list links not None, list listeners not None,
+                  object terminal_of not None):
+        self._journals = journals
+        # What has no name stands behind all that have.
+        self._links = {name: number for number, name in enumerate([*links, ""])}
+        self._listeners = {name: number for number, name in enumerate([*listeners, ""])}
+        self._terminal_of = terminal_of
+        self._out = <uint8_t *>malloc(OUT_BYTES)
+        if self._out == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self._out != NULL:
+            OPENSSL_cleanse(self._out, OUT_BYTES)
+        free(self._out)
+
+    def take(self, OldJournal old not None, tuple raw not None, int64_t elapsed_ns):
+        """Write one record down; into how many journals.
+
+        Args:
+            old: Where it stood; records come in their order.
+            raw: As ``RawListing`` gives it.
+            elapsed_ns: When it was written, by the new journals' own time.
+
+        Raises:
+            OSError: It cannot be written.
+            ValueError: It is no record.
+        """
+        cdef Record record
+        cdef bytes data = raw[2]
+        cdef int target
+        if read_record(data, len(data), &record) < 0:
+            raise ValueError("this is no record")
+        record.position = raw[1]
+        if record.head.type == RECORD_NUMBERS:
+            return 0                                  # the new journals' beginnings say what is reserved
+        if record.head.type == RECORD_DELIVERED:
+            return self._deliver(old, &record, elapsed_ns)
+        target = self._place(old, &record, raw[3], raw[4])
+        if target == LEFT_BEHIND:
+            self.left += 1
+            return 0
+        self._compose(old, target, &record, raw[3], raw[4])
+        old.put(record.position, target, (<NewJournal>self._journals[target]).append(self._out, elapsed_ns))
+        return 1
+
+    # --- where to ---------------------------------------------------------------------------------------------------
+
+    cdef int _place_request(self, const Record *record) noexcept:
+        return <int>partition_of_id(record.request.terminal, TERMINAL_BYTES, <uint32_t>len(self._journals))
+
+    cdef int _place(self, OldJournal old, const Record *record, dict links, dict listeners) except -2:
+        """The partition that a record belongs to; LEFT_BEHIND when it refers to what was not taken along."""
+        cdef int type = record.head.type
+        cdef int64_t named = 0
+        cdef uint64_t place
+        if type == RECORD_INTENT or (type == RECORD_OUTCOME and record.outcome.intent == 0):
+            return self._place_request(record)
+        if type == RECORD_ADVICE:
+            if record.advice.replaces and not (old.place(record.advice.replaces) and old.place(record.advice.original)):
+                return LEFT_BEHIND
+            return self._place_request(record)
+        if type == RECORD_REVERSAL:
+            return self._place_reversal(old, record, links, listeners)
+        if type == RECORD_OUTCOME:
+            named = record.outcome.intent
+        elif type == RECORD_ATTEMPT:
+            named = record.attempt.reversal
+        elif type == RECORD_REVERSED:
+            named = record.reversed.reversal
+        elif type == RECORD_LATE:
+            named = record.late.intent
+        elif type == RECORD_CLOSED:
+            named = record.closed.reversal
+        elif type == RECORD_CANCELLED:
+            named = record.cancelled.advice
+        elif type == RECORD_UNFOUND:
+            named = record.unfound.reversal
+        place = old.place(named)
+        return <int>(place >> PARTITION_SHIFT) if place else LEFT_BEHIND
+
+    cdef int _place_reversal(self, OldJournal old, const Record *record, dict links, dict listeners) except -2:
+        cdef int64_t named = record.reversal.original or record.reversal.replaces
+        cdef uint64_t place
+        if named:
+            place = old.place(named)
+            if not place or (record.reversal.replaces and not old.place(record.reversal.replaces)):
+                return LEFT_BEHIND
+            return <int>(place >> PARTITION_SHIFT)
+        is_of_link = record.reversal.listener == NO_LISTENER
+        terminal = self._terminal_of(
+            None if is_of_link else listeners.get(record.reversal.listener),
+            links.get(record.reversal.link) if is_of_link else None,
+            <bytes>record.message[:record.message_size])
+        if terminal is None:
+            self.unplaced += 1
+            return LEFT_BEHIND
+        return partition_of(terminal, len(self._journals))
+
+    cdef int64_t _reference(self, OldJournal old, int64_t position, int target) noexcept:
+        """What a position in the old journal is in the new one; 0 when it is not there."""
+        cdef uint64_t place = old.place(position) if position else 0
+        if place and <int>(place >> PARTITION_SHIFT) != target:
+            self.parted += 1
+            return 0
+        return <int64_t>(place & POSITION_MASK)
+
+    # --- what it becomes --------------------------------------------------------------------------------------------
+
+    cdef void _put(self, const void *part, uint64_t size) noexcept:
+        memcpy(self._out + self._size, part, size)
+        self._size += <uint32_t>size
+
+    cdef int _compose(self, OldJournal old, int target, Record *record, dict links, dict listeners) except -1:
+        cdef int type = record.head.type
+        cdef RecordHead head
+        self._size = sizeof(RecordHead)
+        if record.has_request:
+            record.request.refers_to = self._reference(old, record.request.refers_to, target)
+            record.request.listener = <uint16_t>self._listeners[listeners.get(record.request.listener, "")]
+        if type == RECORD_INTENT:
+            record.intent.link = <uint16_t>self._links[links.get(record.intent.link, "")]
+            self._put(&record.request, sizeof(RequestPart))
+            self._put(&record.intent, sizeof(IntentPart))
+        elif type == RECORD_OUTCOME:
+            if record.outcome.intent:
+                record.outcome.intent = self._reference(old, record.outcome.intent, target)
+                record.outcome.link = <uint16_t>self._links[links.get(record.outcome.link, "")]
+            self._put(&record.outcome, sizeof(OutcomePart))
+            self._put(&record.approved_minor, record.outcome.approved_size)
+            if record.has_request:
+                self._put(&record.request, sizeof(RequestPart))
+            if record.has_detail:
+                self._put(&record.detail, sizeof(DetailPart))
+        elif type == RECORD_REVERSAL:
+            record.reversal.original = self._reference(old, record.reversal.original, target)
+            record.reversal.replaces = self._reference(old, record.reversal.replaces, target)
+            record.reversal.link = <uint16_t>self._links[links.get(record.reversal.link, "")]
+            if record.reversal.listener != NO_LISTENER:
+                record.reversal.listener = <uint16_t>self._listeners[listeners.get(record.reversal.listener, "")]
+            record.reversal_refers_to = self._reference(old, record.reversal_refers_to, target)
+            record.reversal.flags &= ~REVERSAL_REFERS
+            if record.reversal_refers_to:
+                record.reversal.flags |= REVERSAL_REFERS
+            self._put(&record.reversal, sizeof(ReversalPart))
+            if record.reversal_refers_to:
+                self._put(&record.reversal_refers_to, sizeof(int64_t))
+        elif type == RECORD_ADVICE:
+            record.advice.original = self._reference(old, record.advice.original, target)
+            record.advice.replaces = self._reference(old, record.advice.replaces, target)
+            record.advice.link = <uint16_t>self._links[links.get(record.advice.link, "")]
+            self._put(&record.request, sizeof(RequestPart))
+            self._put(&record.advice, sizeof(AdvicePart))
+        elif type == RECORD_ATTEMPT:
+            record.attempt.reversal = self._reference(old, record.attempt.reversal, target)
+            self._put(&record.attempt, sizeof(AttemptPart))
+        elif type == RECORD_REVERSED:
+            record.reversed.reversal = self._reference(old, record.reversed.reversal, target)
+            record.reversed.original = self._reference(old, record.reversed.original, target)
+            self._put(&record.reversed, sizeof(ReversedPart))
+        elif type == RECORD_LATE:
+            record.late.intent = self._reference(old, record.late.intent, target)
+            self._put(&record.late, sizeof(LatePart))
+            self._put(&record.approved_minor, record.late.approved_size)
+        elif type == RECORD_CLOSED:
+            record.closed.reversal = self._reference(old, record.closed.reversal, target)
+            record.closed.original = self._reference(old, record.closed.original, target)
+            self._put(&record.closed, sizeof(ClosedPart))
+        elif type == RECORD_CANCELLED:
+            record.cancelled.advice = self._reference(old, record.cancelled.advice, target)
+            record.cancelled.original = self._reference(old, record.cancelled.original, target)
+            self._put(&record.cancelled, sizeof(CancelledPart))
+        elif type == RECORD_UNFOUND:
+            record.unfound.reversal = self._reference(old, record.unfound.reversal, target)
+            record.unfound.original = self._reference(old, record.unfound.original, target)
+            self._put(&record.unfound, sizeof(UnfoundPart))
+        if record.message_size:
+            self._put(record.message, record.message_size)
+        memset(&head, 0, sizeof(RecordHead))
+        head.size = self._size
+        head.type = <uint8_t>type
+        head.wall_us = record.head.wall_us
+        memcpy(self._out, &head, sizeof(RecordHead))
+        return 0
+
+    cdef int _deliver(self, OldJournal old, const Record *record, int64_t elapsed_ns) except -1:
+        """A DELIVERED is parted: each journal gets the positions that have gone there."""
+        cdef int64_t positions[DELIVERED_MAX]
+        cdef dict parts = {}
+        cdef uint64_t place
+        cdef uint32_t count
+        for position in positions_of(record):
+            place = old.place(position)
+            if place:
+                parts.setdefault(<int>(place >> PARTITION_SHIFT), []).append(place & POSITION_MASK)
+            else:
+                self.left += 1
+        for target, found in parts.items():
+            count = 0
+            for position in found:
+                positions[count] = position
+                count += 1
+            if write_delivered(self._out, OUT_BYTES, positions, count, record.head.wall_us) < 0:
+                raise ValueError("a DELIVERED is too large")
+            (<NewJournal>self._journals[target]).append(self._out, elapsed_ns)
+        return len(parts)
