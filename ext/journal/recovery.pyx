@@ -446,8 +446,8 @@ cdef class Recovery(Visitor):
             advice.kind = kind_traits(record.request.kind).told_as
             if link.stand_in is not None:
                 unpack_digits(record.request.pan, record.request.pan_digits, pan)
-                link.stand_in.count(record.request.currency, record.request.amount_minor, pan,
-                                    record.request.pan_digits, False, stored_ns)
+                link.stand_in.recount(record.request.currency, record.request.amount_minor, pan,
+                                      record.request.pan_digits, stored_ns)
         if kept.outcome != OUTCOME_NONE and state.duplicates.holds(kept.outcome, kept.outcome_serial):
             entry = state.duplicates.at(kept.outcome)
             entry.advice_entry = number

@@ -94,7 +94,7 @@ cdef int stand_in_for(State state, TerminalChannel channel, const Route *route) 
     cdef int told_as = kind_traits(inbound.kind).told_as
     cdef bint has_pin = has_field(&state.request, FIELD_PIN)
     cdef Link link
-    cdef int i
+    cdef int i, reason
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
         if link.connections.state == LINK_UP and link.says(inbound.kind):
@@ -103,10 +103,23 @@ cdef int stand_in_for(State state, TerminalChannel channel, const Route *route) 
         link = <Link>state.links[route.target[i].link]
         if link.stand_in is None:
             continue
-        if link.stand_in.check(inbound.kind, inbound.currency, inbound.amount_minor, inbound.pan, inbound.pan_digits,
-                               has_pin, state.calendar.now_ns) == STAND_IN_ALLOWED and link.says(told_as):
-            return _accept(state, channel, link, told_as, True)
+        if link.stand_in.claim(inbound.kind, inbound.currency, inbound.amount_minor, inbound.pan, inbound.pan_digits,
+                               has_pin, state.calendar.now_ns) != STAND_IN_ALLOWED:
+            continue
+        reason = _accept(state, channel, link, told_as, True) if link.says(told_as) else REASON_ISSUER_UNAVAILABLE
+        if not state.duplicates.at(inbound.outcome).approved:
+            _unclaim(state, link)
+        if link.says(told_as):
+            return reason
     return REASON_ISSUER_UNAVAILABLE
+
+
+cdef void _unclaim(State state, Link link) noexcept:
+    """It was claimed, and cannot be approved after all."""
+    cdef const Inbound *inbound = &state.inbound
+    link.stand_in.settle(inbound.currency, inbound.amount_minor)
+    link.stand_in.uncount(inbound.currency, inbound.amount_minor, inbound.pan, inbound.pan_digits,
+                          state.calendar.now_ns)
 
 
 cdef void _write_authorization_code(State state, uint32_t stan) noexcept nogil:
@@ -259,8 +272,7 @@ cdef void _tell(State state, TerminalChannel channel, Link link, const Advice *a
     state.meters.transaction(listener, link.number, entry.kind, REASON_APPROVED, 0)
     if advice.stands_in:
         entry.asked_ns = state.calendar.now_ns
-        link.stand_in.count(entry.currency, entry.amount_minor, entry.pan, entry.pan_digits, True,
-                            state.calendar.now_ns)
+        link.stand_in.approve(entry.currency, entry.amount_minor)
     if not send_to_terminal(state, channel, state.inbound.headers, size, entry.position,
                             outcome if advice.stands_in else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[listener].undelivered, 1)

@@ -69,6 +69,7 @@ cdef class Risk:
     cdef Registry _registry
     cdef Limit _limits[LIMITS_MAX]
     cdef readonly int limit_count
+    cdef uint32_t _window_scopes              # bit n: some limit has a window of scope n
     cdef RangeMap _bins
     cdef BinRule *_bin_rules
     cdef RangeMap _countries

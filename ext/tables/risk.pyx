@@ -94,51 +94,45 @@ cdef class Risk:
         cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
-        cdef int64_t amount = max(request.amount_minor, 0), total_amount
-        cdef uint64_t total_count
-        cdef const Limit *limit
-        cdef int number, reason
+        cdef uint64_t held
+        cdef int reason
         identify(self, request, keys, known)
         reason = blocked(self, request, kind, keys[<int>SCOPE_CARD])
         if reason != REASON_APPROVED:
             return reason
-        for number in range(self.limit_count):
-            limit = &self._limits[number]
-            if not applies(limit, request, kind, known):
-                continue
-            if 0 <= limit.single_max < amount:
-                return REASON_AMOUNT_LIMIT
-            if limit.slice_ms:
-                self.windows.total(keys[limit.scope] ^ limit.salt,
-                                   self.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
-                                   &total_count, &total_amount)
-                if limit.amount_max >= 0 and amount > limit.amount_max - total_amount:
-                    return REASON_AMOUNT_LIMIT
-                if limit.count_max >= 0 and <int64_t>total_count >= limit.count_max:
-                    return REASON_COUNT_LIMIT
-        add_to_windows(self, request, kind, keys, known)
-        return REASON_APPROVED
+        held = hold_windows(self, keys, known)
+        reason = over_limit(self, request, kind, keys, known)
+        if reason == REASON_APPROVED:
+            add_to_windows(self, request, kind, keys, known)
+        self.windows.release(held)
+        return reason
 
     cdef void count(self, const RiskRequest *request) noexcept nogil:
         cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
+        cdef uint64_t held
         identify(self, request, keys, known)
+        held = hold_windows(self, keys, known)
         add_to_windows(self, request, kind, keys, known)
+        self.windows.release(held)
 
     cdef void uncount(self, const RiskRequest *request) noexcept nogil:
         cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
         cdef const Limit *limit
+        cdef uint64_t held
         cdef int number
         identify(self, request, keys, known)
+        held = hold_windows(self, keys, known)
         for number in range(self.limit_count):
             limit = &self._limits[number]
             if limit.slice_ms and applies(limit, request, kind, known):
-                self.windows.take_back(keys[limit.scope] ^ limit.salt,
+                self.windows.take_back(keys[limit.scope], keys[limit.scope] ^ limit.salt,
                                        self.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
                                        max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
+        self.windows.release(held)
 
     def check_request(self, int kind, str pan="", int64_t amount_minor=-1, int currency=0, int country=0,
                       uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0):
@@ -163,6 +157,43 @@ cdef inline bint applies(const Limit *limit, const RiskRequest *request, uint64_
         limit.currency == 0 or limit.currency == request.currency)
 
 
+cdef inline uint64_t hold_windows(Risk risk, const uint64_t *keys, const bint *known) noexcept nogil:
+    """Let no other process count for this card, terminal and merchant: from the look to the count is one step."""
+    cdef uint64_t shards = 0
+    cdef int scope
+    if not risk.windows.is_shared:
+        return 0
+    for scope in range(SCOPE_COUNT):
+        if known[scope] and risk._window_scopes >> scope & 1:
+            shards |= risk.windows.shard_bit(keys[scope])
+    risk.windows.hold(shards)
+    return shards
+
+
+cdef inline int over_limit(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
+                           const bint *known) noexcept nogil:
+    """Why a limit forbids it; REASON_APPROVED when none does."""
+    cdef int64_t amount = max(request.amount_minor, 0), total_amount
+    cdef uint64_t total_count
+    cdef const Limit *limit
+    cdef int number
+    for number in range(risk.limit_count):
+        limit = &risk._limits[number]
+        if not applies(limit, request, kind, known):
+            continue
+        if 0 <= limit.single_max < amount:
+            return REASON_AMOUNT_LIMIT
+        if limit.slice_ms:
+            risk.windows.total(keys[limit.scope], keys[limit.scope] ^ limit.salt,
+                               risk.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
+                               &total_count, &total_amount)
+            if limit.amount_max >= 0 and amount > limit.amount_max - total_amount:
+                return REASON_AMOUNT_LIMIT
+            if limit.count_max >= 0 and <int64_t>total_count >= limit.count_max:
+                return REASON_COUNT_LIMIT
+    return REASON_APPROVED
+
+
 cdef inline void add_to_windows(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
                                 const bint *known) noexcept nogil:
     cdef const Limit *limit
@@ -170,8 +201,8 @@ cdef inline void add_to_windows(Risk risk, const RiskRequest *request, uint64_t 
     for number in range(risk.limit_count):
         limit = &risk._limits[number]
         if limit.slice_ms and applies(limit, request, kind, known):
-            risk.windows.add(keys[limit.scope] ^ limit.salt, request.now_ms, limit.slice_ms, limit.slices,
-                             max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
+            risk.windows.add(keys[limit.scope], keys[limit.scope] ^ limit.salt, request.now_ms, limit.slice_ms,
+                             limit.slices, max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
 
 
 cdef inline void identify(Risk risk, const RiskRequest *request, uint64_t *keys, bint *known) noexcept nogil:
@@ -241,6 +272,8 @@ cdef int take_limits(Risk risk, limits) except -1:
         limit.slice_ms = -(-rule.window_ms // (WINDOW_SLICES - 1)) if rule.sliding else rule.window_ms
         limit.currency = rule.currency
         limit.scope = SCOPES.index(rule.scope)
+        if limit.slice_ms:
+            risk._window_scopes |= 1 << limit.scope
         risk.limit_count += 1
     return 0
 

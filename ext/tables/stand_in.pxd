@@ -2,9 +2,13 @@
 
 One rule for each link that has one. It looks at a payment in a fixed order (kind, card, PIN, currency, amount, the
 card's own window, what is outstanding) and names the first thing that forbids it.
+
+Several workers share what is counted: the windows of cards, and what is outstanding, of which each has its own part.
+The part of a worker that has died stands until its successor has replayed its journals and knows it better.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.base.shared_memory cimport SharedMemory
 from switch.base.siphash cimport SipKey
 from switch.base.stats cimport Stats
 from switch.tables.ranges cimport RangeMap
@@ -31,7 +35,6 @@ cdef struct StandInLimit:     # of one currency, in its minor units; -1: no such
     int64_t card_amount_max   # of one card within the window
     int64_t card_count_max
     int64_t outstanding_max   # of all that the issuer has not been told yet
-    int64_t outstanding
     uint32_t approvals_counter
     uint32_t amount_counter
     uint32_t outstanding_gauge
@@ -48,14 +51,24 @@ cdef class StandIn:
     cdef int _limit_count
     cdef Stats _stats
     cdef uint32_t _refused[STAND_IN_VERDICTS]
+    cdef uint32_t _workers
+    cdef SharedMemory _memory                 # None with one worker
+    cdef int64_t *_outstanding                # by limit and worker
+    cdef uint8_t *_was_replayed               # by worker: its cards' windows hold what its journals tell
+    cdef bint _is_replaying
+    cdef int64_t _replayed[STAND_IN_LIMITS_MAX]       # what is outstanding by the journals, as far as they were read
 
-    cdef int check(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+    cdef int claim(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                    bint has_pin, int64_t now_ns) noexcept nogil
-    """STAND_IN_ALLOWED, or what forbids it, which is counted. Nothing else is counted by it."""
+    """STAND_IN_ALLOWED, and from here on it is outstanding and in its card's window; or what forbids it. Whoever does
+    not approve it afterwards takes it back: ``settle`` and ``uncount``."""
 
-    cdef void count(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits, bint is_new,
-                    int64_t now_ns) noexcept nogil
-    """It was approved: from here on it is outstanding. ``is_new`` is false for one of before a restart."""
+    cdef void approve(self, int currency, int64_t amount_minor) noexcept nogil
+    """What was claimed is approved."""
+
+    cdef void recount(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+                      int64_t counted_ns) noexcept nogil
+    """It was approved before a restart, and the issuer does not know of it yet."""
 
     cdef void settle(self, int currency, int64_t amount_minor) noexcept nogil
     """The issuer knows of it, or never will: it is outstanding no more."""
@@ -66,5 +79,8 @@ cdef class StandIn:
 
     cdef int _judge(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                     bint has_pin, int64_t now_ns) noexcept nogil
-    cdef StandInLimit *_limit_of(self, int currency) noexcept nogil
+    cdef int _share(self, size_t size) except -1
+    cdef int _limit_of(self, int currency) noexcept nogil
+    cdef void _add(self, int limit, int64_t amount_minor) noexcept nogil
+    cdef int64_t _outstanding_of(self, int limit) noexcept nogil
     cdef uint64_t _key(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil

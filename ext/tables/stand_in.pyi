@@ -21,6 +21,8 @@ class StandIn:
         cards_room: Cards that are counted at the same time, at most.
         limits: Currency (numeric ISO 4217), then in its minor units: the most for one payment, for one card in the
             window, how many for one card, and the most that is outstanding; the last three may be None.
+        workers: How many processes, forked later, approve together; each writes the stretch of ``stats`` that has its
+            number.
 
     Raises:
         ValueError: too many limits, or a BIN that is none.
@@ -40,4 +42,21 @@ class StandIn:
         window_seconds: int,
         cards_room: int,
         limits: Sequence[tuple[int, int, int | None, int | None, int | None]],
+        workers: int = 1,
     ) -> None: ...
+    def replayed(self) -> None:
+        """All journals of this worker were replayed: from here on what is outstanding is what they told."""
+
+    def claim_payment(
+        self, kind: int, pan: str, amount_minor: int, currency: int, has_pin: bool = False, now_ns: int = 0
+    ) -> str:
+        """One of ``VERDICTS``; what is allowed is counted."""
+
+    def give_back(self, pan: str, amount_minor: int, currency: int, now_ns: int = 0) -> None:
+        """Take a claimed payment back, as if it had never been asked for."""
+
+    def recount_payment(self, pan: str, amount_minor: int, currency: int, now_ns: int = 0) -> None:
+        """Count one that was approved before a restart."""
+
+    def outstanding(self, currency: int) -> int:
+        """What issuers were not told of yet, of all workers, in minor units."""

@@ -5,6 +5,7 @@ import os
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
+from switch.base.shared_memory cimport SharedMemory
 from switch.base.siphash cimport siphash
 from switch.base.stats cimport stats_add, stats_set
 from switch.tables.ranges cimport OVERLAP_MAX, DigitRange, pan_key, read_range
@@ -13,21 +14,30 @@ from switch.tables.time_windows cimport WINDOW_SLICES
 VERDICTS = ("allowed", "kind", "bin", "pin", "currency", "amount", "card_amount", "card_count", "outstanding")
 LIMITS_MAX = STAND_IN_LIMITS_MAX
 
+cdef enum:
+    NO_LIMIT = -1
+    ALL_WINDOWS = 1           # the one shard of the table, whose lock is that of the whole rule
+
 
 @cython.final
 cdef class StandIn:
     """The rule of one link; see the type stub."""
 
     def __init__(self, Stats stats not None, str link, *, uint64_t kinds, bins, bint allows_pin,
-                 uint32_t window_seconds, uint32_t cards_room, limits):
+                 uint32_t window_seconds, uint32_t cards_room, limits, uint32_t workers=1):
         cdef bytes secret = os.urandom(sizeof(SipKey))
         cdef StandInLimit *limit
         memcpy(&self._secret, <const uint8_t *><const char *>secret, sizeof(SipKey))
         if len(limits) > STAND_IN_LIMITS_MAX:
             raise ValueError(f"{len(limits)} limits; there may be {STAND_IN_LIMITS_MAX}")
+        if not 1 <= workers <= stats.workers:
+            raise ValueError(f"{workers} workers; the statistics have room for {stats.workers}")
         self.kinds = kinds
         self.allows_pin = allows_pin
-        self.windows = WindowTable(cards_room)
+        self.windows = WindowTable(cards_room, 0, workers > 1, 1)
+        self._workers = workers
+        self._is_replaying = workers > 1
+        self._share(STAND_IN_LIMITS_MAX * workers * sizeof(int64_t) + workers)
         # The slice under way does not count towards covering the window.
         self._slice_ms = <uint32_t>((<uint64_t>window_seconds * 1000 + WINDOW_SLICES - 2) // (WINDOW_SLICES - 1))
         self._stats = stats
@@ -56,19 +66,59 @@ cdef class StandIn:
                     "authswitch_stand_in_refused_total", "Payments that stand-in did not cover, by what forbade it.",
                     {"link": link, "limit": name})
 
-    cdef StandInLimit *_limit_of(self, int currency) noexcept nogil:
+    def __dealloc__(self):
+        if self._memory is None:
+            free(self._outstanding)
+
+    cdef int _share(self, size_t size) except -1:
+        """Make room for what is outstanding, which the workers share where there are several."""
+        if self._workers > 1:
+            self._memory = SharedMemory(size)
+            self._outstanding = <int64_t *>self._memory.start
+        else:
+            self._outstanding = <int64_t *>calloc(1, size)
+            if self._outstanding == NULL:
+                raise MemoryError("no memory for stand-in")
+        self._was_replayed = <uint8_t *>(self._outstanding + STAND_IN_LIMITS_MAX * self._workers)
+        return 0
+
+    cdef int _limit_of(self, int currency) noexcept nogil:
         cdef int number
         for number in range(self._limit_count):
             if self._limits[number].currency == currency:
-                return &self._limits[number]
-        return NULL
+                return number
+        return NO_LIMIT
+
+    cdef void _add(self, int limit, int64_t amount_minor) noexcept nogil:
+        """Change this worker's part of what is outstanding: one number, which nobody finds half written."""
+        cdef uint32_t own = self._stats.worker if self._workers > 1 else 0
+        cdef int64_t *part = &self._outstanding[limit * self._workers + own]
+        if self._is_replaying:
+            self._replayed[limit] += amount_minor
+            return
+        part[0] += amount_minor
+        stats_set(self._stats, self._limits[limit].outstanding_gauge, <uint64_t>part[0])
+
+    cdef int64_t _outstanding_of(self, int limit) noexcept nogil:
+        cdef int64_t total = 0
+        cdef uint32_t worker
+        for worker in range(self._workers):
+            total += self._outstanding[limit * self._workers + worker]
+        return total
 
     cdef uint64_t _key(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil:
         return siphash(&self._secret, pan, pan_digits) ^ (<uint64_t>currency * <uint64_t>0x9E3779B97F4A7C15)
 
-    cdef int check(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+    cdef int claim(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                    bint has_pin, int64_t now_ns) noexcept nogil:
-        cdef int verdict = self._judge(kind, currency, amount_minor, pan, pan_digits, has_pin, now_ns)
+        cdef int verdict
+        self.windows.hold(ALL_WINDOWS)
+        verdict = self._judge(kind, currency, amount_minor, pan, pan_digits, has_pin, now_ns)
+        if verdict == STAND_IN_ALLOWED:
+            self._add(self._limit_of(currency), amount_minor)
+            self.windows.add(0, self._key(currency, pan, pan_digits), milliseconds(now_ns), self._slice_ms,
+                             WINDOW_SLICES, amount_minor)
+        self.windows.release(ALL_WINDOWS)
         if verdict != STAND_IN_ALLOWED:
             stats_add(self._stats, self._refused[verdict], 1)
         return verdict
@@ -78,55 +128,96 @@ cdef class StandIn:
         cdef const StandInLimit *limit
         cdef uint64_t key, count
         cdef int64_t amount
+        cdef int number
         if not (self.kinds >> kind) & 1:
             return STAND_IN_KIND
         if pan_key(pan, pan_digits, &key) != 0 or (self._bins is not None and self._bins.find(key) == NULL):
             return STAND_IN_BIN
         if has_pin and not self.allows_pin:
             return STAND_IN_PIN
-        limit = self._limit_of(currency)
-        if limit == NULL:
+        number = self._limit_of(currency)
+        if number == NO_LIMIT:
             return STAND_IN_CURRENCY
+        limit = &self._limits[number]
         if amount_minor <= 0 or amount_minor > limit.amount_max:
             return STAND_IN_AMOUNT
-        self.windows.total(self._key(currency, pan, pan_digits),
-                           self.windows.slice_at(<uint64_t>(now_ns // 1_000_000), self._slice_ms, WINDOW_SLICES),
-                           &count, &amount)
+        self.windows.total(0, self._key(currency, pan, pan_digits),
+                           self.windows.slice_at(milliseconds(now_ns), self._slice_ms, WINDOW_SLICES), &count, &amount)
         if limit.card_amount_max >= 0 and amount_minor > limit.card_amount_max - amount:
             return STAND_IN_CARD_AMOUNT
         if limit.card_count_max >= 0 and <int64_t>count >= limit.card_count_max:
             return STAND_IN_CARD_COUNT
-        if limit.outstanding_max >= 0 and amount_minor > limit.outstanding_max - limit.outstanding:
+        if limit.outstanding_max >= 0 and amount_minor > limit.outstanding_max - self._outstanding_of(number):
             return STAND_IN_OUTSTANDING
         return STAND_IN_ALLOWED
 
-    cdef void count(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits, bint is_new,
-                    int64_t now_ns) noexcept nogil:
-        cdef StandInLimit *limit = self._limit_of(currency)
-        if limit == NULL:
+    cdef void approve(self, int currency, int64_t amount_minor) noexcept nogil:
+        cdef int limit = self._limit_of(currency)
+        if limit != NO_LIMIT:
+            stats_add(self._stats, self._limits[limit].approvals_counter, 1)
+            stats_add(self._stats, self._limits[limit].amount_counter, <uint64_t>amount_minor)
+
+    cdef void recount(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+                      int64_t counted_ns) noexcept nogil:
+        cdef int limit = self._limit_of(currency)
+        if limit == NO_LIMIT:
             return                        # of a restart with other limits
-        limit.outstanding += amount_minor
-        stats_set(self._stats, limit.outstanding_gauge, <uint64_t>limit.outstanding)
-        self.windows.add(self._key(currency, pan, pan_digits), <uint64_t>(max(now_ns, 0) // 1_000_000), self._slice_ms,
+        self._add(limit, amount_minor)
+        if self._is_replaying and self._was_replayed[self._stats.worker]:
+            return                        # its card's window has outlived the worker that counted in it
+        self.windows.hold(ALL_WINDOWS)
+        self.windows.add(0, self._key(currency, pan, pan_digits), milliseconds(counted_ns), self._slice_ms,
                          WINDOW_SLICES, amount_minor)
-        if is_new:
-            stats_add(self._stats, limit.approvals_counter, 1)
-            stats_add(self._stats, limit.amount_counter, <uint64_t>amount_minor)
+        self.windows.release(ALL_WINDOWS)
+
+    def replayed(self):
+        """All journals of this worker were replayed: what is outstanding is what they told."""
+        cdef int limit
+        if not self._is_replaying:
+            return
+        self._is_replaying = False
+        for limit in range(self._limit_count):
+            self._outstanding[limit * self._workers + self._stats.worker] = 0
+            self._add(limit, self._replayed[limit])
+        self._was_replayed[self._stats.worker] = 1
 
     cdef void settle(self, int currency, int64_t amount_minor) noexcept nogil:
-        cdef StandInLimit *limit = self._limit_of(currency)
-        if limit == NULL:
-            return
-        limit.outstanding -= amount_minor
-        stats_set(self._stats, limit.outstanding_gauge, <uint64_t>limit.outstanding)
+        cdef int limit = self._limit_of(currency)
+        if limit != NO_LIMIT:
+            self._add(limit, -amount_minor)
 
     cdef void uncount(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                       int64_t counted_ns) noexcept nogil:
-        if self._limit_of(currency) != NULL:
-            self.windows.take_back(
-                self._key(currency, pan, pan_digits),
-                self.windows.slice_at(<uint64_t>(max(counted_ns, 0) // 1_000_000), self._slice_ms, WINDOW_SLICES),
-                amount_minor)
+        if self._limit_of(currency) == NO_LIMIT:
+            return
+        self.windows.hold(ALL_WINDOWS)
+        self.windows.take_back(0, self._key(currency, pan, pan_digits),
+                               self.windows.slice_at(milliseconds(counted_ns), self._slice_ms, WINDOW_SLICES),
+                               amount_minor)
+        self.windows.release(ALL_WINDOWS)
+
+    def claim_payment(self, int kind, str pan, int64_t amount_minor, int currency, bint has_pin=False,
+                      int64_t now_ns=0):
+        cdef bytes digits = pan.encode("ascii")
+        return VERDICTS[self.claim(kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits),
+                                   has_pin, now_ns)]
+
+    def give_back(self, str pan, int64_t amount_minor, int currency, int64_t now_ns=0):
+        cdef bytes digits = pan.encode("ascii")
+        self.settle(currency, amount_minor)
+        self.uncount(currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), now_ns)
+
+    def recount_payment(self, str pan, int64_t amount_minor, int currency, int64_t now_ns=0):
+        cdef bytes digits = pan.encode("ascii")
+        self.recount(currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), now_ns)
+
+    def outstanding(self, int currency):
+        cdef int limit = self._limit_of(currency)
+        return 0 if limit == NO_LIMIT else self._outstanding_of(limit)
+
+
+cdef inline uint64_t milliseconds(int64_t moment_ns) noexcept nogil:
+    return <uint64_t>(max(moment_ns, 0) // 1_000_000)
 
 
 cdef int take_bins(RangeMap bins, list pairs) except -1:

@@ -2,13 +2,20 @@
 
 A sliding window is cut into slices; the newest one is under way, and the ones before it cover at least the window, so
 what happened within it is always counted, and what is older by more than one slice never. A fixed window is one slice.
+
+Windows belong to a *home*, such as the hash of a card: all windows of one home lie in one shard. A table may be shared
+by processes; each shard then has a lock, and whoever looks at windows and counts in them holds the locks of their homes
+from the look to the count. A table that is not shared is one shard, and nothing is locked.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
+from switch.base.shared_memory cimport SharedMemory, pthread_mutex_t
 
 cdef enum:
     WINDOW_SLICES = 8         # of a sliding window: 7 that cover it, and the one under way
+    WINDOW_SHARDS_MAX = 64    # a bit each in a set of shards
     WINDOW_NONE = 0xFFFFFFFF
+    HOME_SHIFT = 40           # which bits of a home choose its shard; the lowest ones of a key choose its bucket
 
 cdef struct Window:
     uint64_t key
@@ -17,27 +24,46 @@ cdef struct Window:
     uint32_t count[WINDOW_SLICES]
     uint32_t next             # in the chain of its bucket
     uint32_t slice_ms
-    uint8_t slices            # WINDOW_SLICES, or 1 for a fixed window
+    uint8_t slices            # WINDOW_SLICES, or 1 for a fixed window; 0 while it is being begun
     uint8_t touched           # since the hand of the clock last came by
+
+cdef struct WindowShard:
+    pthread_mutex_t lock      # of a shared table
+    Window *windows
+    uint32_t *buckets
+    uint64_t bucket_mask
+    uint64_t evicted_live     # windows that were still counting when their room was taken
+    uint64_t taken_over       # times that its lock was left by somebody who died
+    uint32_t room
+    uint32_t used
+    uint32_t hand
 
 
 cdef class WindowTable:
     """Windows by key. When full, the clock's hand takes the room of an ended window, else of one long untouched."""
     cdef readonly uint32_t room
-    cdef readonly uint32_t used
-    cdef readonly uint64_t evicted_live       # windows that were still counting when their room was taken
+    cdef readonly bint is_shared
     cdef public int64_t clock_offset_ms       # added to the clock where fixed windows begin and end
-    cdef Window *_windows
-    cdef uint32_t *_buckets
-    cdef uint64_t _bucket_mask
-    cdef uint32_t _hand
+    cdef WindowShard *_shards
+    cdef uint64_t _shard_mask
+    cdef SharedMemory _memory                 # None: not shared
+
+    cdef uint64_t shard_bit(self, uint64_t home) noexcept nogil
+    """The shard of a home, in a set of shards."""
+
+    cdef void hold(self, uint64_t shards) noexcept nogil
+    """Let nobody else look at these shards of a shared table until ``release``. At most once at a time."""
+
+    cdef void release(self, uint64_t shards) noexcept nogil
 
     cdef uint64_t slice_at(self, uint64_t now_ms, uint32_t slice_ms, int slices) noexcept nogil
     """Number of the slice that is under way."""
 
-    cdef void total(self, uint64_t key, uint64_t slice_number, uint64_t *count, int64_t *amount) noexcept nogil
+    cdef void total(self, uint64_t home, uint64_t key, uint64_t slice_number, uint64_t *count,
+                    int64_t *amount) noexcept nogil
     """What the window that ends with this slice holds; zeros for an unknown key."""
 
-    cdef void add(self, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices, int64_t amount) noexcept nogil
-    cdef void take_back(self, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil
+    cdef void add(self, uint64_t home, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices,
+                  int64_t amount) noexcept nogil
+    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil
     """Undo what was added in that slice, unless it is over or its window was given up."""

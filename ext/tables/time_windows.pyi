@@ -1,5 +1,7 @@
 from typing import final
 
+SHARDS_MAX: int
+
 @final
 class WindowTable:
     """Time windows by key, in a table of fixed size.
@@ -7,12 +9,22 @@ class WindowTable:
     Args:
         room: How many windows it holds; about 130 bytes each.
         clock_offset_ms: Added to the clock where fixed windows begin and end.
+        is_shared: Processes that are forked later count in it together.
+        shards_max: Of a shared one: in how many parts it is locked, at most; 1 to ``SHARDS_MAX``.
     """
 
     room: int
+    is_shared: bool
+    clock_offset_ms: int
     used: int
     evicted_live: int
-    clock_offset_ms: int
+    taken_over: int
+    shard_count: int
     size_bytes: int
 
-    def __init__(self, room: int, clock_offset_ms: int = 0) -> None: ...
+    def __init__(self, room: int, clock_offset_ms: int = 0, is_shared: bool = False, shards_max: int = ...) -> None: ...
+    def hold_all(self) -> None:
+        """Let no other process look at a shared table until ``release_all``."""
+
+    def release_all(self) -> None:
+        """Let others look again."""

@@ -1,4 +1,8 @@
-"""Time windows in a table of fixed size: buckets with chains for the search, a clock for the eviction."""
+"""Time windows in a table of fixed size: buckets with chains for the search, a clock for the eviction.
+
+What stands in a shared table when a process dies in it is repaired by whoever holds the lock next. Each number is
+stored in one go, so a window is never wrong by more than the one request that its process did not live to count.
+"""
 
 from libc.stdint cimport uint32_t, uint64_t, int64_t
 from libc.stdlib cimport calloc, free
@@ -6,9 +10,21 @@ from libc.string cimport memset
 
 cimport cython
 from switch.base.invariant cimport ensure
+from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take
+
+SHARDS_MAX = WINDOW_SHARDS_MAX
 
 cdef enum:
     HAND_STEPS = 32           # windows that the hand looks at for one eviction
+    SHARD_ROOM_MIN = 256      # a table is cut into no smaller ones
+    CACHE_LINE = 64
+
+cdef extern from *:
+    """
+    #define stored_before_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+    """
+    void stored_before_here() noexcept nogil
+    int trailing_zeros "__builtin_ctzll"(unsigned long long value) noexcept nogil
 
 
 cdef inline void roll(Window *window, uint64_t slice_number) noexcept nogil:
@@ -30,35 +46,113 @@ cdef inline void roll(Window *window, uint64_t slice_number) noexcept nogil:
 @cython.no_gc
 cdef class WindowTable:
 
-    def __cinit__(self, uint32_t room, int64_t clock_offset_ms=0):
-        cdef uint64_t buckets = 16
+    def __cinit__(self, uint32_t room, int64_t clock_offset_ms=0, bint is_shared=False,
+                  uint32_t shards_max=WINDOW_SHARDS_MAX):
+        cdef uint64_t buckets = 16, shards = 1
+        cdef size_t shard_bytes, bucket_bytes
+        cdef uint32_t number, shard_room
+        cdef char *place
         if not 1 <= room < WINDOW_NONE:
             raise ValueError(f"a table of windows needs room for at least one, not {room}")
-        while buckets < room:
+        if not 1 <= shards_max <= WINDOW_SHARDS_MAX:
+            raise ValueError(f"a table of windows has 1 to {WINDOW_SHARDS_MAX} shards, not {shards_max}")
+        while is_shared and shards * 2 <= shards_max and room // (shards * 2) >= <uint64_t>SHARD_ROOM_MIN:
+            shards *= 2
+        shard_room = (room + <uint32_t>shards - 1) // <uint32_t>shards
+        while buckets < shard_room:
             buckets *= 2
         self.room = room
+        self.is_shared = is_shared
         self.clock_offset_ms = clock_offset_ms
-        self._bucket_mask = buckets - 1
-        self._windows = <Window *>calloc(room, sizeof(Window))
-        self._buckets = <uint32_t *>calloc(buckets, sizeof(uint32_t))
-        if self._windows == NULL or self._buckets == NULL:
+        self._shard_mask = shards - 1
+        bucket_bytes = buckets * sizeof(uint32_t)
+        shard_bytes = shard_room * sizeof(Window) + bucket_bytes
+        shard_bytes = (shard_bytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        if is_shared:
+            self._memory = SharedMemory(shards * (sizeof(WindowShard) + shard_bytes))
+            place = self._memory.start
+        else:
+            place = <char *>calloc(1, sizeof(WindowShard) + shard_bytes)
+        if place == NULL:
             raise MemoryError("no memory for the table of windows")
-        memset(self._buckets, 0xFF, buckets * sizeof(uint32_t))
+        self._shards = <WindowShard *>place
+        place += shards * sizeof(WindowShard)
+        for number in range(<uint32_t>shards):
+            self._shards[number].windows = <Window *>place
+            self._shards[number].buckets = <uint32_t *>(place + shard_room * sizeof(Window))
+            self._shards[number].bucket_mask = buckets - 1
+            self._shards[number].room = shard_room
+            memset(self._shards[number].buckets, 0xFF, bucket_bytes)
+            place += shard_bytes
+            if is_shared:
+                lock_init(&self._shards[number].lock)
 
     def __dealloc__(self):
-        free(self._windows)
-        free(self._buckets)
+        if not self.is_shared:
+            free(self._shards)
 
     @property
     def size_bytes(self):
-        return self.room * sizeof(Window) + (self._bucket_mask + 1) * sizeof(uint32_t)
+        cdef WindowShard *shard = self._shards
+        return self.shard_count * (shard.room * sizeof(Window) + (shard.bucket_mask + 1) * sizeof(uint32_t))
+
+    @property
+    def shard_count(self):
+        return self._shard_mask + 1
+
+    @property
+    def used(self):
+        """Windows in use, of all shards."""
+        return sum([self._shards[number].used for number in range(self._shard_mask + 1)])
+
+    @property
+    def evicted_live(self):
+        """Windows that were still counting when their room was taken."""
+        return sum([self._shards[number].evicted_live for number in range(self._shard_mask + 1)])
+
+    @property
+    def taken_over(self):
+        """Times that a lock was left by a process that died."""
+        return sum([self._shards[number].taken_over for number in range(self._shard_mask + 1)])
+
+    def hold_all(self):
+        """Let no other process look at a shared table until ``release_all``."""
+        self.hold(<uint64_t>-1 if self._shard_mask == 63 else (<uint64_t>1 << (self._shard_mask + 1)) - 1)
+
+    def release_all(self):
+        """Let others look again."""
+        self.release(<uint64_t>-1 if self._shard_mask == 63 else (<uint64_t>1 << (self._shard_mask + 1)) - 1)
+
+    cdef uint64_t shard_bit(self, uint64_t home) noexcept nogil:
+        return <uint64_t>1 << (home >> HOME_SHIFT & self._shard_mask)
+
+    cdef void hold(self, uint64_t shards) noexcept nogil:
+        """From the lowest to the highest, as everybody does: so nobody waits for one who waits for him."""
+        cdef int number
+        if not self.is_shared:
+            return
+        while shards:
+            number = trailing_zeros(shards)
+            shards &= shards - 1
+            if lock_take(&self._shards[number].lock) == LOCK_OF_THE_DEAD:
+                repair(&self._shards[number])
+
+    cdef void release(self, uint64_t shards) noexcept nogil:
+        cdef int number
+        if not self.is_shared:
+            return
+        while shards:
+            number = trailing_zeros(shards)
+            shards &= shards - 1
+            lock_release(&self._shards[number].lock)
 
     cdef uint64_t slice_at(self, uint64_t now_ms, uint32_t slice_ms, int slices) noexcept nogil:
         cdef int64_t now = <int64_t>now_ms + (self.clock_offset_ms if slices == 1 else 0)
         return <uint64_t>max(now, 0) // slice_ms
 
-    cdef void total(self, uint64_t key, uint64_t slice_number, uint64_t *count, int64_t *amount) noexcept nogil:
-        cdef Window *window = find(self, key)
+    cdef void total(self, uint64_t home, uint64_t key, uint64_t slice_number, uint64_t *count,
+                    int64_t *amount) noexcept nogil:
+        cdef Window *window = find(shard_of(self, home), key)
         cdef int slice_index
         count[0] = 0
         amount[0] = 0
@@ -74,35 +168,25 @@ cdef class WindowTable:
             count[0] += window.count[slice_index]
             amount[0] += window.amount[slice_index]
 
-    cdef void add(self, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices, int64_t amount) noexcept nogil:
-        cdef Window *window = find(self, key)
+    cdef void add(self, uint64_t home, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices,
+                  int64_t amount) noexcept nogil:
+        cdef WindowShard *shard = shard_of(self, home)
+        cdef Window *window = find(shard, key)
         cdef uint64_t slice_number = self.slice_at(now_ms, slice_ms, slices)
-        cdef uint32_t number
-        cdef uint32_t *bucket
         if window == NULL:
-            ensure(self.used <= self.room, b"no more windows are in use than there is room for")
-            if self.used < self.room:
-                number = self.used
-                self.used += 1
-            else:
-                number = evict(self, now_ms)
-            window = &self._windows[number]
-            memset(window, 0, sizeof(Window))
-            bucket = &self._buckets[key & self._bucket_mask]
-            window.key = key
+            window = begin(self, shard, key, now_ms)
             window.newest = slice_number
             window.slice_ms = slice_ms
+            stored_before_here()
             window.slices = slices
-            window.next = bucket[0]
-            bucket[0] = number
         ensure(window.slices == 1 or window.slices == WINDOW_SLICES, b"a window has one slice or all")
         roll(window, slice_number)
         window.touched = 1
         window.count[window.newest % WINDOW_SLICES] += 1
         window.amount[window.newest % WINDOW_SLICES] += amount
 
-    cdef void take_back(self, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil:
-        cdef Window *window = find(self, key)
+    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil:
+        cdef Window *window = find(shard_of(self, home), key)
         cdef int place = slice_number % WINDOW_SLICES
         if window == NULL or slice_number > window.newest or (
                 window.newest - slice_number >= <uint64_t>WINDOW_SLICES) or window.count[place] == 0:
@@ -111,54 +195,100 @@ cdef class WindowTable:
         window.amount[place] -= min(amount, window.amount[place])
 
 
-cdef inline Window *find(WindowTable table, uint64_t key) noexcept nogil:
-    cdef uint32_t number = table._buckets[key & table._bucket_mask]
+cdef inline WindowShard *shard_of(WindowTable table, uint64_t home) noexcept nogil:
+    return &table._shards[home >> HOME_SHIFT & table._shard_mask]
+
+
+cdef inline Window *find(WindowShard *shard, uint64_t key) noexcept nogil:
+    cdef uint32_t number = shard.buckets[key & shard.bucket_mask]
     while number != <uint32_t>WINDOW_NONE:
-        ensure(number < table.used, b"a chain of windows leads to windows in use")
-        if table._windows[number].key == key:
-            return &table._windows[number]
-        number = table._windows[number].next
+        ensure(number < shard.used, b"a chain of windows leads to windows in use")
+        if shard.windows[number].key == key:
+            return &shard.windows[number]
+        number = shard.windows[number].next
     return NULL
 
 
-cdef inline uint32_t after(WindowTable table, uint32_t number) noexcept nogil:
-    return number + 1 if number + 1 < table.room else 0
+cdef Window *begin(WindowTable table, WindowShard *shard, uint64_t key, uint64_t now_ms) noexcept nogil:
+    """A window for a new key, empty, in its chain; whoever dies before it has slices leaves none."""
+    cdef uint32_t number
+    cdef uint32_t *bucket = &shard.buckets[key & shard.bucket_mask]
+    cdef Window *window
+    ensure(shard.used <= shard.room, b"no more windows are in use than there is room for")
+    if shard.used < shard.room:
+        number = shard.used
+        shard.used += 1
+    else:
+        number = evict(table, shard, now_ms)
+    window = &shard.windows[number]
+    window.slices = 0
+    stored_before_here()
+    memset(window, 0, sizeof(Window))
+    window.key = key
+    window.next = bucket[0]
+    bucket[0] = number
+    return window
+
+
+cdef inline uint32_t after(const WindowShard *shard, uint32_t number) noexcept nogil:
+    return number + 1 if number + 1 < shard.room else 0
 
 
 cdef bint has_ended(WindowTable table, const Window *window, uint64_t now_ms) noexcept nogil:
     return table.slice_at(now_ms, window.slice_ms, window.slices) >= window.newest + window.slices
 
 
-cdef uint32_t choose(WindowTable table, uint64_t now_ms) noexcept nogil:
+cdef uint32_t choose(WindowTable table, WindowShard *shard, uint64_t now_ms) noexcept nogil:
     """The window to give up: one that has ended if the next few hold one, else the hand's first one not touched."""
-    cdef uint32_t at = table._hand, first = table._hand
+    cdef uint32_t at = shard.hand, first = shard.hand
     cdef int _step
-    ensure(at < table.room and table.used == table.room, b"only a full table gives windows up")
+    ensure(at < shard.room and shard.used == shard.room, b"only a full table gives windows up")
     for _step in range(HAND_STEPS):
-        if has_ended(table, &table._windows[at], now_ms):
-            if at == table._hand:
-                table._hand = after(table, at)
+        if has_ended(table, &shard.windows[at], now_ms):
+            if at == shard.hand:
+                shard.hand = after(shard, at)
             return at
-        at = after(table, at)
+        at = after(shard, at)
     for _step in range(HAND_STEPS):
-        at = table._hand
-        table._hand = after(table, at)
-        if not table._windows[at].touched:
-            table.evicted_live += 1
+        at = shard.hand
+        shard.hand = after(shard, at)
+        if not shard.windows[at].touched:
+            shard.evicted_live += 1
             return at
-        table._windows[at].touched = 0
-    table.evicted_live += 1
+        shard.windows[at].touched = 0
+    shard.evicted_live += 1
     return first
 
 
-cdef uint32_t evict(WindowTable table, uint64_t now_ms) noexcept nogil:
+cdef uint32_t evict(WindowTable table, WindowShard *shard, uint64_t now_ms) noexcept nogil:
     """Take one window out of a full table; its number."""
-    cdef uint32_t chosen = choose(table, now_ms)
-    cdef const Window *window = &table._windows[chosen]
-    cdef uint32_t *link = &table._buckets[window.key & table._bucket_mask]
-    ensure(chosen < table.room, b"a window that is given up lies within its table")
+    cdef uint32_t chosen = choose(table, shard, now_ms)
+    cdef const Window *window = &shard.windows[chosen]
+    cdef uint32_t *link = &shard.buckets[window.key & shard.bucket_mask]
+    ensure(chosen < shard.room, b"a window that is given up lies within its table")
     while link[0] != chosen:
-        ensure(link[0] < table.room, b"a window that is given up is in its bucket's chain")
-        link = &table._windows[link[0]].next
+        ensure(link[0] < shard.room, b"a window that is given up is in its bucket's chain")
+        link = &shard.windows[link[0]].next
     link[0] = window.next
     return chosen
+
+
+cdef void repair(WindowShard *shard) noexcept nogil:
+    """Put every window into its chain again, after a process has died while it changed something.
+
+    A window that was being begun holds nothing, and is given up when room is needed.
+    """
+    cdef uint32_t number
+    cdef uint32_t *bucket
+    cdef Window *window
+    shard.taken_over += 1
+    memset(shard.buckets, 0xFF, (shard.bucket_mask + 1) * sizeof(uint32_t))
+    for number in range(shard.used):
+        window = &shard.windows[number]
+        if window.slices == 0:
+            memset(window, 0, sizeof(Window))
+            window.slices = 1
+        window.slice_ms = max(window.slice_ms, <uint32_t>1)
+        bucket = &shard.buckets[window.key & shard.bucket_mask]
+        window.next = bucket[0]
+        bucket[0] = number

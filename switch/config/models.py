@@ -6,6 +6,7 @@ word of a name; money and card data never stand in a configuration.
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,6 +94,10 @@ Currency = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
 TlsVersion = Literal["1.2", "1.3"]
 
 
+WORKERS_MAX = 64
+WorkerCount = Annotated[int, Field(ge=1, le=WORKERS_MAX)] | Literal["cores"]
+
+
 class SwitchSection(Section):
     """Who this switch is to the others."""
 
@@ -109,11 +114,21 @@ class SwitchSection(Section):
         most=INSTANCES_MAX - 1,
     )
     instances: int = count(1, "How many such switches there are; the same for all of them.", most=INSTANCES_MAX)
+    workers: WorkerCount = Field(
+        1,
+        description='Processes that share the work; `"cores"`: as many as there are processors for it.',
+    )
+    pin: bool = Field(default=False, description="Whether each of several workers keeps to a processor of its own.")
     numbers_file: FilePath | None = Field(
         None,
         description="File that keeps the highest number which was reserved, for when the journal is gone or off; by "
         "default the journal's directory with `.numbers` behind its name, and none with the journal off.",
     )
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers there are on this machine."""
+        return min(len(os.sched_getaffinity(0)), WORKERS_MAX) if self.workers == "cores" else self.workers
 
 
 class AdminSection(Section):

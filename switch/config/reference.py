@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from switch.config.addresses import Address
 from switch.config.models import (
+    WORKERS_MAX,
     BindAddress,
     BinRange,
     Config,
@@ -23,6 +24,7 @@ from switch.config.models import (
     KeyName,
     Name,
     Network,
+    WorkerCount,
 )
 from switch.files.model_errors import model_within
 from switch.files.sections import Section
@@ -113,6 +115,8 @@ def _sort(field: FieldInfo) -> str:
         return "table"
     if get_origin(annotation) is tuple:
         return f"up to {_limit(field, MaxLen, 'max_length'):,} {_items(get_args(annotation)[0])}"
+    if annotation == WorkerCount:
+        return f'1 to {WORKERS_MAX}, or `"cores"`'
     if annotation is int:
         return f"{_limit(field, Ge, 'ge'):,} to {_limit(field, Le, 'le'):,}"
     named = (sort for sort, known in SORTS.items() if _same(field, known) or known in arguments)

@@ -52,9 +52,21 @@ def _evictions(engine: Engine) -> int:
     return 0 if risk is None else risk.windows.evicted_live
 
 
+def _taken_over(engine: Engine) -> int:
+    rules = [link.stand_in for link in engine.state.links if link.stand_in is not None]
+    shared = [rule.windows for rule in (engine.state.risk, *rules) if rule is not None]
+    return sum(windows.taken_over for windows in shared)
+
+
 ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_terminals", "max", "Terminals registered.", lambda e: e.state.registry.terminal_count),
     ("authswitch_risk_evictions", "max", "Risk windows given up while they still counted.", _evictions),
+    (
+        "authswitch_shared_locks_taken_over",
+        "max",
+        "Locks of tables that workers share which were left by a worker that died.",
+        _taken_over,
+    ),
     ("authswitch_draining", "max", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
 )
 

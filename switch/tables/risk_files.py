@@ -54,6 +54,8 @@ def load_risk(
     registry: Registry,
     previous: Risk | None = None,
     clock_offset_ms: int | None = None,
+    *,
+    is_shared: bool = False,
 ) -> Risk:
     """Read a risk file and the tables that it names, relative to it.
 
@@ -65,6 +67,7 @@ def load_risk(
             unless the size of the table of windows or the key of the card hash has changed.
         clock_offset_ms: What turns the hot path's clock, which counts from the machine's start, into Unix time, for
             windows that begin at midnight; by default it is found from this machine's clocks.
+        is_shared: Processes that are forked later count together.
 
     Raises:
         ConfigError: A file cannot be used; tells every problem, with its key, or line and column.
@@ -82,7 +85,7 @@ def load_risk(
         windows = previous.windows
         windows.clock_offset_ms = clock_offset_ms
     else:
-        windows = WindowTable(rules.windows_max, clock_offset_ms)
+        windows = WindowTable(rules.windows_max, clock_offset_ms, is_shared)
     countries_file = path.parent / rules.countries.table if rules.countries else None
     try:
         return Risk.build(

@@ -1,0 +1,37 @@
+"""How many workers a configuration asks for."""
+
+import os
+import tomllib
+
+import pytest
+
+from switch.config.models import SwitchSection
+from tests.switch.test_config import VALID, found
+
+
+def written(folder, text):
+    path = folder / "switch.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("workers", "count"), [("", 1), ("workers = 1", 1), ("workers = 64", 64), ('workers = "cores"', None)]
+)
+def test_how_many_workers_there_are(workers, count):
+    text = f'name = "s"\nacquirer_id = "1"\n{workers}\npin = true'
+    section = SwitchSection.model_validate(tomllib.loads(text))
+    assert section.worker_count == (min(len(os.sched_getaffinity(0)), 64) if count is None else count)
+    assert section.pin
+
+
+@pytest.mark.parametrize("workers", ["0", "65", '"all"', "true", "1.5"])
+def test_impossible_numbers_of_workers(tmp_path, workers):
+    path = written(tmp_path, VALID.replace("[switch]", f"[switch]\nworkers = {workers}"))
+    assert any(key.startswith("switch.workers") for key in found(path, "error"))
+
+
+def test_this_version_runs_one_worker(tmp_path):
+    path = written(tmp_path, VALID.replace("[switch]", "[switch]\nworkers = 2"))
+    assert found(path, "error")["switch.workers"] == "2: this version runs one worker alone; needed 1, or leave it out"
+    assert not found(written(tmp_path, VALID.replace("[switch]", "[switch]\nworkers = 1")), "error")
