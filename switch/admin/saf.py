@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from switch.admin.health import answered
 from switch.base.masking import mask_text
 from switch.saf.owed_entries import NotOwed
 
@@ -16,14 +17,14 @@ WHATS = ("reversal", "advice")
 
 
 class EntryDesk(Protocol):
-    """What is owed, as ``switch.server.saf.SafDesk`` shows it."""
+    """What is owed, as ``switch.server.saf.SafDesk`` of one worker shows it, or ``switch.server.desk.Desk`` of many."""
 
     def listed(
         self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
         """Entries, oldest first."""
 
-    def retry(self, *, rrn: str | None, what: str, link: str | None) -> int:
+    def retry(self, *, rrn: str | None, what: str, link: str | None) -> int | Awaitable[int]:
         """Send one, or all of a link, at once."""
 
     async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
@@ -62,12 +63,14 @@ def _answering(
 
 async def _list(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:
     query = request.query
-    return desk.listed(
-        link=query.get("link"),
-        what=_what(query["what"]) if "what" in query else None,
-        rrn=query.get("rrn"),
-        overdue=query.get("overdue") == "1",
-        most=_number(query.get("limit", "1000")),
+    return await answered(
+        desk.listed(
+            link=query.get("link"),
+            what=_what(query["what"]) if "what" in query else None,
+            rrn=query.get("rrn"),
+            overdue=query.get("overdue") == "1",
+            most=_number(query.get("limit", "1000")),
+        )
     )
 
 
@@ -76,7 +79,7 @@ async def _retry(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:
     rrn, link = _text(asked, "rrn"), _text(asked, "link")
     if rrn is None and link is None:
         raise WrongError("needed rrn or link")
-    return {"retried": desk.retry(rrn=rrn, what=_what(_text(asked, "what")), link=link)}
+    return {"retried": await answered(desk.retry(rrn=rrn, what=_what(_text(asked, "what")), link=link))}
 
 
 async def _close(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:

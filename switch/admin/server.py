@@ -21,7 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from switch import __version__
 from switch.admin.build_info import BuildCollector
-from switch.admin.health import Health
+from switch.admin.health import Health, answered
 from switch.admin.identity import Identity, is_meant
 from switch.admin.sockets import LocalPeer, UnixSocket
 from switch.base.error_words import words_of
@@ -229,13 +229,13 @@ class AdminServer:
         return web.Response(status=503, text="not live\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        reasons = self._health.unready_reasons()
+        reasons = await answered(self._health.unready_reasons())
         if not reasons:
             return web.Response(text="ready\n")
         return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
 
     async def _status(self, _request: web.Request) -> web.Response:
-        reasons = list(self._health.unready_reasons())
+        reasons = list(await answered(self._health.unready_reasons()))
         own = {
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - self._started, 3),
@@ -243,7 +243,7 @@ class AdminServer:
             "ready": not reasons,
             "unready_reasons": reasons,
         }
-        return _json({**own, **self._health.status()})
+        return _json({**own, **await answered(self._health.status())})
 
     async def _drain(self, _request: web.Request) -> web.Response:
         self._health.drain()

@@ -105,6 +105,8 @@ def list_(
         _print(entries)
     more = f", of which {len(entries):,} are shown" if answer["count"] > len(entries) else ""
     typer.echo(f"{answer['count']:,} owed{more}")
+    for silent in answer.get("silent", ()):
+        typer.echo(f"{silent}: what it owes is not among them", err=True)
     if promised := sum(map(_is_promised_in_vain, entries)):
         typer.echo(
             f"{promised:,} of them: the terminal was told that its payment is taken back, and the issuer does not find "

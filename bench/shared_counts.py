@@ -1,0 +1,87 @@
+"""Processor instructions of counting a card's payment: in a process alone, and in a table that workers share.
+
+``python -m bench.shared_counts`` checks and counts requests under callgrind, against two limits, and prints what one of
+them takes, without what calls it from Python. That of a shared table, with its lock, is what workers pay to count
+together; a home worker for each card would cost two messages between workers (``python -m bench.mesh``), and a turn of
+its loop before the payment may go on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.instructions import ROOT, build_library, read_costs
+from switch.dialect.kinds import Kind
+from switch.tables.risk import Risk
+from switch.tables.time_windows import WindowTable
+
+CHECKS = 2_000
+CARDS = 200
+ROOM = 100_000
+YUAN = 156
+HOUR_MS = 3_600_000
+TABLES = ("no limit", "own table", "shared table")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit on a card, which nobody reaches."""
+
+    name: str
+    sliding: bool
+    scope: str = "card"
+    kinds: int = 1 << Kind.PURCHASE
+    currency: int = YUAN
+    window_ms: int = HOUR_MS
+    amount_max: int | None = 10**12
+    count_max: int | None = None
+    single_max: int | None = None
+
+
+def carry(library: str, table: str) -> None:
+    """As the child of callgrind: check and count, first uncounted until each card has its windows."""
+    limits = [] if table == TABLES[0] else [Limit("hour", sliding=True), Limit("day", sliding=False)]
+    risk = Risk.build(None, WindowTable(ROOM, is_shared=table == TABLES[2]), limits=limits)
+    cards = [f"40000012345{number:05d}" for number in range(CARDS)]
+    callgrind = ctypes.CDLL(library)
+    for turn in range(1 + CHECKS // CARDS):
+        if turn == 1:
+            callgrind.callgrind_start()
+        for pan in cards:
+            risk.check_request(Kind.PURCHASE, pan=pan, amount_minor=10, currency=YUAN, now_ms=HOUR_MS)
+    callgrind.callgrind_stop()
+
+
+def instructions(folder: Path, library: Path, table: str) -> float:
+    """Of one check, whatever calls it included."""
+    out = folder / "callgrind.out"
+    out.unlink(missing_ok=True)
+    command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
+    command += ["--toggle-collect=__pyx_pw_6switch_6tables_4risk_4Risk_*check_request"]
+    command += [sys.executable, "-m", "bench.shared_counts", str(library), table]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return read_costs(out).total() / CHECKS
+
+
+def main() -> int:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory(prefix="authswitch-callgrind-") as name:
+        library = build_library(Path(name))
+        idle, own, shared = (instructions(Path(name), library, table) for table in TABLES)
+    print(f"{own - idle:,.0f} instructions: look at two windows of a card and count in both, in a table of its own")
+    print(
+        f"{shared - idle:,.0f} instructions: the same in a table that workers share; {shared - own:,.0f} for its lock"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        carry(*sys.argv[1:3])
+    else:
+        sys.exit(main())

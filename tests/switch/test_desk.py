@@ -1,0 +1,249 @@
+"""The admin side of many workers: sums, who is missing, and one that does not answer holds up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from switch.saf.owed_entries import NotOwed
+from switch.server.control import WorkerSilent
+from switch.server.desk import Desk, Seat, seats_of
+from switch.server.handover import News
+from switch.server.supervisor import Life, LifeState
+
+WHICH = {"link": None, "what": None, "rrn": None, "overdue": False, "most": 3}
+CLOSED = {"rrn": "1", "what": "reversal", "link": None, "operator": "li", "reason": "paid"}
+
+
+class Worker:
+    """One worker, as its desk sees it."""
+
+    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1"):
+        self.entries = [{"rrn": rrn, "age_seconds": age} for age in ages]
+        self.reasons = list(reasons)
+        self.links = links
+        self.closed = []
+        self.refusal = self.close_refusal = None
+
+    async def status(self):
+        return {
+            "in_flight": 2,
+            "reversals_waiting": len(self.entries),
+            "mac_failures": [{"terminal": "T1", "requests": 3}],
+            "listeners": [{"name": "pos", "address": "0.0.0.0:5830", "connections": 5}],
+            "links": [
+                {"name": f"bank-{number}", "state": state, "in_flight": 1, "timeouts_in_a_row": number}
+                for number, state in enumerate(self.links)
+            ],
+        }
+
+    async def unready_reasons(self):
+        return self.reasons
+
+    async def listed(self, *, link, what, rrn, overdue, most):
+        if self.refusal:
+            raise self.refusal
+        found = [entry for entry in self.entries if rrn in (None, entry["rrn"])]
+        return {"count": len(found), "owed": found[:most]}
+
+    async def retry(self, *, rrn, what, link):
+        if not self.entries:
+            raise NotOwed(f"no {what} with RRN {rrn} is owed")
+        return len(self.entries)
+
+    async def give_up(self, **which):
+        if self.close_refusal:
+            raise self.close_refusal
+        if not self.entries:
+            raise NotOwed("no such entry")
+        self.closed.append(which)
+        return {"closed": self.entries[0], "position": 7, "durable": True}
+
+    async def drain(self):
+        raise AssertionError("the supervisor drains all")
+
+
+class Silent:
+    """Does not answer."""
+
+    def __getattr__(self, _name):
+        async def silence(**_):
+            raise WorkerSilent("worker 1 does not answer")
+
+        return silence
+
+
+def desk_of(*workers, partitions=4):
+    seats = [
+        Seat(
+            str(number),
+            worker,
+            range(number, partitions, len(workers)),
+            Life(LifeState.RUNS if worker is not None else LifeState.WAITS, 100 + number, 5.0, number),
+        )
+        for number, worker in enumerate(workers)
+    ]
+    drained = []
+    desk = Desk(seats, {"name": "switch-1"}, lambda: drained.append(True))
+    desk.drained = drained
+    return desk
+
+
+def test_status_has_the_sums_and_the_workers():
+    status = asyncio.run(desk_of(Worker([1.0, 9.0]), Worker([5.0])).status())
+    assert {key: status[key] for key in ("name", "in_flight", "reversals_waiting")} == {
+        "name": "switch-1",
+        "in_flight": 4,
+        "reversals_waiting": 3,
+    }
+    assert status["mac_failures"] == [{"terminal": "T1", "requests": 6}]
+    assert status["listeners"] == [{"name": "pos", "address": "0.0.0.0:5830", "connections": 10}]
+    assert status["links"] == [{"name": "bank-0", "state": "up", "in_flight": 2, "timeouts_in_a_row": 0}]
+    assert status["workers"][1] == {
+        "worker": "1",
+        "pid": 101,
+        "state": "runs",
+        "since": 5.0,
+        "restarts": 1,
+        "partitions": [1, 3],
+        "in_flight": 2,
+        "reversals_waiting": 1,
+    }
+
+
+def test_status_names_who_does_not_answer_and_says_what_the_others_say():
+    status = asyncio.run(desk_of(Worker(links=("up", "down")), Silent(), None, Worker(links=("down", "up"))).status())
+    assert [row["state"] for row in status["workers"]] == [
+        "runs",
+        "does not answer",
+        "waits to be forked again",
+        "runs",
+    ]
+    assert [row["in_flight"] for row in status["workers"]] == [2, None, None, 2]
+    assert status["in_flight"] == 4
+    assert [link["state"] for link in status["links"]] == ["up in 1 of 2 workers, down in 1 of 2 workers",
+                                                           "down in 1 of 2 workers, up in 1 of 2 workers"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("workers", "reasons"),
+    [
+        ([Worker(), Worker()], []),
+        ([Worker(reasons=["draining"]), Worker(reasons=["draining"])], ["draining"]),
+        (
+            [Worker(reasons=["starting", "draining"]), Worker(reasons=["draining"])],
+            ["draining", "worker 0 (partitions 0, 2): starting"],
+        ),
+        ([Worker(), Silent()], ["worker 1 does not answer: partitions 1, 3"]),
+        ([Worker(), None], ["worker 1 waits to be forked again: partitions 1, 3"]),
+        (
+            [Worker(), Silent(), Worker(reasons=["starting"]), None],
+            [
+                "worker 2 (partition 2): starting",
+                "worker 1 does not answer: partition 1",
+                "worker 3 waits to be forked again: partition 3",
+            ],
+        ),
+    ],
+)
+def test_unready_reasons_say_which_partition_is_missing(workers, reasons):
+    assert list(asyncio.run(desk_of(*workers).unready_reasons())) == reasons
+
+
+def test_what_is_owed_is_listed_together_oldest_first():
+    desk = desk_of(Worker([9.0, 1.0]), Worker([5.0, 3.0]))
+    listed = asyncio.run(desk.listed(**WHICH))
+    assert [entry["age_seconds"] for entry in listed["owed"]] == [9.0, 5.0, 3.0]
+    assert listed["count"] == 4
+    assert "silent" not in listed
+    listed = asyncio.run(desk_of(Worker([9.0]), Silent()).listed(**WHICH))
+    assert (listed["count"], listed["silent"]) == (1, ["worker 1 does not answer"])
+    with pytest.raises(NotOwed, match=r"^worker 1 does not answer$"):
+        asyncio.run(desk_of(Silent(), Silent()).listed(**WHICH))
+
+
+def test_a_refusal_of_all_is_told_once():
+    workers = [Worker(), Worker()]
+    for worker in workers:
+        worker.refusal = NotOwed("there is no link x; there are a, b")
+    with pytest.raises(NotOwed, match=r"^there is no link x; there are a, b$"):
+        asyncio.run(desk_of(*workers).listed(**WHICH))
+
+
+def test_retries_are_summed_and_refused_where_nobody_owes_it():
+    assert asyncio.run(desk_of(Worker([1.0, 2.0]), Worker()).retry(rrn="1", what="reversal", link=None)) == 2
+    with pytest.raises(NotOwed, match=r"^no reversal with RRN 1 is owed; worker 1 does not answer$"):
+        asyncio.run(desk_of(Worker(), Silent()).retry(rrn="1", what="reversal", link=None))
+
+
+class TestGivingUp:
+    def test_the_one_who_owes_it_gives_it_up(self):
+        workers = Worker([1.0], rrn="2"), Worker([1.0], rrn="1"), Silent()
+        closed = asyncio.run(desk_of(*workers).give_up(**CLOSED))
+        assert closed["position"] == 7
+        assert (workers[0].closed, workers[1].closed) == ([], [CLOSED])
+
+    def test_several_who_owe_it_give_up_nothing(self):
+        workers = Worker([1.0]), Worker([2.0])
+        with pytest.raises(NotOwed, match="workers 0 and 1 owe a reversal with RRN 1 each"):
+            asyncio.run(desk_of(*workers).give_up(**CLOSED))
+        assert not workers[0].closed + workers[1].closed
+
+    def test_nobody_owes_it(self):
+        with pytest.raises(NotOwed, match=r"^no such entry$"):
+            asyncio.run(desk_of(Worker(), Worker()).give_up(**CLOSED))
+        with pytest.raises(NotOwed, match="as far as is known: worker 1 does not answer"):
+            asyncio.run(desk_of(Worker(), Silent()).give_up(**CLOSED))
+
+    def test_who_owes_it_says_nothing_more(self):
+        worker = Worker([1.0])
+        worker.close_refusal = WorkerSilent("worker 0 does not answer")
+        with pytest.raises(NotOwed, match="worker 0 does not answer: list what is owed before you try again"):
+            asyncio.run(desk_of(worker).give_up(**CLOSED))
+
+
+def test_drain_is_handed_on():
+    desk = desk_of(Worker())
+    desk.drain()
+    assert desk.drained
+    assert desk.live()
+
+
+def test_a_mistake_of_ours_is_not_taken_for_silence():
+    worker = Worker()
+    worker.status = lambda: asyncio.sleep(0, 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(desk_of(worker).status())
+
+
+def test_seats_share_the_partitions_out():
+    seats = seats_of(3, 7)
+    assert [list(seat.partitions) for seat in seats] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert [seat.owned() for seat in seats_of(2, 1)] == ["partition 0", "no partition"]
+
+
+def test_news_seat_a_worker_and_its_connection():
+    async def run():
+        seats = seats_of(2, 2)
+        desk = Desk(seats, {}, lambda: None)
+        ours, theirs = socket.socketpair()
+        stray, other = socket.socketpair()
+        desk.hear(News("desk", Life(), stray))
+        assert stray.fileno() == -1
+        desk.hear(News("1", Life(LifeState.RUNS, 7, 1.0, 2), ours))
+        assert (seats[1].life.pid, seats[0].life.state) == (7, LifeState.WAITS)
+        await asyncio.gather(*desk._joining)
+        reasons = asyncio.create_task(desk.unready_reasons())
+        theirs.setblocking(False)
+        async with asyncio.timeout(10):
+            assert await asyncio.get_running_loop().sock_recv(theirs, 100)
+        theirs.close()
+        assert list(await reasons) == [
+            "worker 0 waits to be forked again: partition 0",
+            "worker 1 has ended: partition 1",
+        ]
+        other.close()
+
+    asyncio.run(run())
