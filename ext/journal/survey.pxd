@@ -20,7 +20,8 @@ cdef class Survey(Visitor):
     cdef readonly set entries                 # of REVERSALs and ADVICEs that are owed
     cdef readonly set late                    # of INTENTs that were approved late, which nothing takes back yet
     cdef readonly dict untold                 # of approvals of which nobody knows that they were told: when they ended
-    cdef dict _outcomes                       # position of the OUTCOME of each of these, by that of its INTENT
+    cdef dict _outcomes                       # position of the OUTCOME of each of these, by that of its INTENT,
+    cdef dict _requests                       # and the other way round
     cdef dict _taken_back                     # by INTENT: its last REVERSAL, and 0 when that ended without effect
 
     cdef void _learn(self, uint64_t reserved_to, int32_t day_max, int32_t day_floor) noexcept

@@ -20,7 +20,7 @@ cdef class Survey(Visitor):
         self.links, self.listeners = set(), set()
         self.requests, self.entries, self.late = set(), set(), set()
         self.untold = {}
-        self._outcomes, self._taken_back = {}, {}
+        self._outcomes, self._requests, self._taken_back = {}, {}, {}
 
     cdef int take_names(self, dict links, dict listeners, dict numbers) except -1:
         self.links.update(links.values())
@@ -76,7 +76,8 @@ cdef class Survey(Visitor):
             self._learn(record.numbers.reserved_to, record.numbers.day_max, record.numbers.day_floor)
         elif type == RECORD_DELIVERED:
             for position in positions_of(record):
-                self.untold.pop(position, None)
+                if self.untold.pop(position, None) is not None:
+                    self._outcomes.pop(self._requests.pop(position))
         return 0
 
     cdef int _end_request(self, const Record *record) except -1:
@@ -84,12 +85,15 @@ cdef class Survey(Visitor):
         if record.outcome.intent and record.outcome.flags & (FLAG_APPROVED | FLAG_REVERSED) == FLAG_APPROVED:
             self.untold[record.position] = self.elapsed_ns
             self._outcomes[record.outcome.intent] = record.position
+            self._requests[record.position] = record.outcome.intent
         return 0
 
     cdef int _take_back(self, int64_t original, int64_t position) except -1:
         self._taken_back[original] = position
         self.late.discard(original)
-        self.untold.pop(self._outcomes.get(original), None)
+        outcome = self._outcomes.pop(original, None)
+        if outcome is not None:
+            del self.untold[outcome], self._requests[outcome]
         return 0
 
 

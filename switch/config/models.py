@@ -122,7 +122,8 @@ class SwitchSection(Section):
     numbers_file: FilePath | None = Field(
         None,
         description="File that keeps the highest number which was reserved, for when the journal is gone or off; by "
-        "default the journal's directory with `.numbers` behind its name, and none with the journal off.",
+        "default the journal's directory with `.numbers` behind its name, and none with the journal off. Partition 1 "
+        "has `.1` behind that, and so on.",
     )
 
     @property
