@@ -50,6 +50,28 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("content", "key", "reason"),
+    [
+        (
+            b"authswitch partitions 1\npartitions 2\n",
+            "journal.partitions",
+            "of 2 partitions, and journal.partitions is 4",
+        ),
+        (b"partitions 4\n", "journal.directory", "does not say of how many partitions the journals are"),
+    ],
+)
+def test_check_tells_of_another_number_of_partitions(folder, content, key, reason):
+    (folder / "journal").mkdir()
+    for number in range(2):
+        (folder / "journal" / f"partition-{number}").mkdir()
+    (folder / "journal" / "partitions").write_bytes(content)
+    path = written(folder, '[journal]\nmode = "files"\ndirectory = "journal"\npartitions = 4\n' + HEAD)
+    (problem,) = [one for one in check_config(path).problems if one.severity == "error"]
+    assert problem.key == key
+    assert reason in problem.reason
+
+
 @pytest.mark.parametrize(("key", "text", "reason"), [(key, *case) for key, cases in CASES.items() for case in cases])
 def test_check_looks_where_serve_would_fail(folder, key, text, reason):
     (folder / "own.numbers").mkdir()
