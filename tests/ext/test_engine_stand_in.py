@@ -34,6 +34,11 @@ def two_links(rule=RULE, **changes):
     }
 
 
+def outstanding(world):
+    """What the issuer of cards 6 was not told of yet, in yuan's minor units."""
+    return world.link("bank-a").stand_in.outstanding(156)
+
+
 @pytest.fixture
 def world(make_world):
     """One link that stands in for cards 6; nobody does for cards 4."""
@@ -308,6 +313,7 @@ def test_room_is_kept_for_the_reversal(make_world):
     world = make_world(limits={"reversals_max": 3, "transactions_in_flight_max": 2}, **two_links())
     terminal = world.terminal()
     assert [terminal.ask(purchase(world))["39"] for _ in range(3)] == ["00", "00", "96"]
+    assert outstanding(world) == 2_000, "what finds no room is not counted"
 
 
 def test_journal_that_fails_approves_nothing(world):
@@ -315,6 +321,7 @@ def test_journal_that_fails_approves_nothing(world):
     world.journal.fail()
     assert terminal.ask(purchase(world))["39"] == "96"
     assert world.engine.owed == 0
+    assert outstanding(world) == 0
 
 
 # --- what is taken back -----------------------------------------------------------------------------------------------
