@@ -67,7 +67,7 @@ cdef class StandIn:
                     {"link": link, "limit": name})
 
     def __dealloc__(self):
-        if self._memory is None:
+        if self._workers == 1:            # the memory that several share may be gone by now
             free(self._outstanding)
 
     cdef int _share(self, size_t size) except -1:
