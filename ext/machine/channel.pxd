@@ -25,6 +25,7 @@ cdef struct Departure:        # one frame in the output buffer
     uint32_t owner            # number of its ``FrameOwner``
     uint32_t outcome          # entry of its duplicate window whose approval this frame tells, or OUTCOME_NONE
     uint32_t serial           # of that outcome
+    bint passes_none          # it stays behind all that was queued before it, whoever's that is
     int64_t since_ns          # when it was queued
 
 
@@ -57,6 +58,7 @@ cdef class Channel:
     cdef uint8_t *reserve(self, uint32_t room) noexcept
     cdef int depart(self, FrameOwner owner, uint32_t size, uint64_t position, uint32_t outcome,
                     int64_t now_ns) noexcept
+    cdef void stay_behind(self) noexcept
     cdef bint withdraw(self, uint64_t number) noexcept
     cdef uint32_t _place_of(self, uint64_t number) noexcept
     cdef bint _bring_forward(self, uint32_t first) noexcept

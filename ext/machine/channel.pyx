@@ -20,6 +20,11 @@ cdef inline bint _may_leave(const Departure *departure) noexcept nogil:
     return departure.position <= <uint64_t>departure.durable[0]
 
 
+cdef inline bint _must_wait(const Departure *departure, uint64_t held) noexcept nogil:
+    """Whether a frame waits where frames of the owners ``held``, a bit for each, wait before it."""
+    return not _may_leave(departure) or (held >> departure.owner) & 1 or (departure.passes_none and held != 0)
+
+
 @cython.final
 cdef class FrameOwner:
 
@@ -93,6 +98,7 @@ cdef class Channel:
         departure.durable = owner.durable
         departure.outcome = outcome
         departure.since_ns = now_ns
+        departure.passes_none = False
         if outcome != OUTCOME_NONE:
             departure.serial = owner.outcomes.will_tell(outcome)
         if self._departure_count == 0:
@@ -101,6 +107,11 @@ cdef class Channel:
         self.departed += 1
         departure.number = self.departed
         return 0
+
+    cdef void stay_behind(self) noexcept:
+        """Let the newest frame pass none: it says that no request comes after it."""
+        ensure(self._departure_count > 0, b"a frame that stays behind has been queued")
+        self._departures[self._departure_first + self._departure_count - 1].passes_none = True
 
     cdef bint withdraw(self, uint64_t number) noexcept:
         """Take a frame back, by the number that ``departed`` had when it was queued; False when it has left."""
@@ -178,9 +189,9 @@ cdef class Channel:
         ensure(start >= self._left, b"a frame that must wait has not begun to leave")
         for i in range(first, self._departure_count):
             ensure(queue[i].owner < OWNERS_MAX, b"there is a bit for each owner")
-            if not _may_leave(&queue[i]):
+            if _must_wait(&queue[i], held):
                 held |= <uint64_t>1 << queue[i].owner
-            elif not (held >> queue[i].owner) & 1:
+            else:
                 passing += 1
         if passing == 0:
             return False
@@ -193,7 +204,7 @@ cdef class Channel:
         for i in range(first, self._departure_count):
             departure = queue[i]
             size = departure.end - begin
-            if not _may_leave(&departure) or (held >> departure.owner) & 1:
+            if _must_wait(&departure, held):
                 held |= <uint64_t>1 << departure.owner
                 memcpy(aside + waiting_size, self._out + begin, size)
                 waiting_size += size

@@ -191,6 +191,8 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
         state.transactions.close(number)
         hang_up_link(state, channel, "network management message cannot be composed")
         return
+    if kind == KIND_SIGN_OFF:
+        channel.stay_behind()
     link.put_stan(stan, number)
     channel.network_transaction = number
     state.transactions.append(link.network, number)
@@ -255,6 +257,7 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
     if _send(state, channel, link.network_answer_composer, &state.answer, headers) != 0:
         return
     if kind == KIND_SIGN_OFF:
+        channel.stay_behind()
         channel.phase = PHASE_RESTING
         _take_out_of_use(state, channel)
     elif kind == KIND_SIGN_ON and channel.phase != PHASE_SIGNING_OFF:

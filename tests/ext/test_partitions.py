@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.machine.partitioning import partition_of
@@ -168,6 +168,22 @@ def test_a_journal_that_stands_still_holds_up_its_own_requests_only(world):
     assert [one["41"] for one in terminal.read()] == [TERMINALS[1]]
 
 
+@pytest.mark.parametrize("who", ["issuer", "switch"])
+def test_nothing_is_asked_behind_a_sign_off(who):
+    world = several(links=[link("bank-a", "iso87-ascii", sign_on=True)], routes=ONE_ROUTE)
+    terminal, issuer = world.terminal(), world.issuer()
+    issuer.answer(issuer.read_one(), mac=False)
+    world.syncs = False
+    terminal.send(asked_by(world, TERMINALS[1]))
+    if who == "issuer":
+        issuer.send({"t": "0800", "7": "0115080000", "11": "000001", "70": "002"}, mac=False)
+    else:
+        world.engine.sign_off()
+    assert issuer.read() == []
+    world.journals[1].sync()
+    assert [one["t"] for one in issuer.read()] == ["0200", "0810" if who == "issuer" else "0800"]
+
+
 def test_request_that_was_passed_and_times_out_never_leaves(world):
     world.syncs = False
     terminal, issuer = world.terminal(), world.issuer()
@@ -190,6 +206,7 @@ def test_request_that_was_passed_and_times_out_never_leaves(world):
     assert world.engine.owed == 0
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(
         st.one_of(
