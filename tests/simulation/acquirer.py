@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from switch.base.calendar import Calendar
 from switch.base.stats import Stats
-from switch.journal.carry_forward import keep_up
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
+from switch.machine.journal_interface import JournalOff
 from switch.machine.link_connections import LinkChannel
 from switch.machine.listener import TerminalChannel
 from switch.machine.numbering import BLOCK_NUMBERS, Numbering
+from switch.machine.partitioning import partition_of
 from switch.saf.owed_entries import NotOwed, close_entry, list_entries, retry_entry
 from switch.server import assembly
 from switch.server.assembly import build_engine
 
 from .clock import MS, SECOND
+from .committer import Committer
 from .network import Wire
 from .storage import Storage
 from .world import LINKS, LISTENERS
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from switch.machine.channel import Channel
     from switch.machine.originals import Wanted
+    from switch.machine.state import State
     from switch.path.engine import Engine
 
     from .checker import Checker
@@ -39,12 +42,11 @@ if TYPE_CHECKING:
     from .world import World
 
 PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL = range(3)
-KEEP_UP_NS = 2 * SECOND
-CARRY_RECORDS = 20
-"""What is owed for longer than so many records is written down once more: few, so that it happens within a run."""
-
 LOOK_UP_NS_MAX = 2 * SECOND
 DRAIN_NS_MAX = 3 * SECOND
+ONE_SLOW_DISK = 0.7
+"""How likely only one of several disks is ever slow."""
+
 SEEN_TO = 0.4
 """How likely it is that somebody sees to the disk before a switch that did not start is started again."""
 
@@ -137,7 +139,16 @@ class Acquirer:
         self.draw_notes = options.stream("notes")
         self._failing_notes = options.rates()["failing_notes"]
         self.tick_ns = self.draw.choice((10, 50, 100, 250)) * MS
-        self.storage = Storage(world.config, options, tally) if options.journal else None
+        self.draw_disks = options.stream("disks")
+        self.storages = [
+            Storage(world.config, options, tally, number) for number in range(options.partitions) if options.journal
+        ]
+        self._committers = [Committer(self, storage, number) for number, storage in enumerate(self.storages)]
+        if self.storages and self.draw_disks.random() < ONE_SLOW_DISK:
+            slow = self.draw_disks.choice(self.storages)
+            for storage in self.storages:
+                if storage is not slow:
+                    storage.be_quick()
         self._first_number = options.stream("numbers").choice(FIRST_NUMBERS)
         self.arrangement = 0
         self._reconfigure = options.rates()["reconfigure"]
@@ -148,14 +159,11 @@ class Acquirer:
         self.is_up = False
         self.is_draining = False
         self._booted_ns = 0
-        self._settled_ns = 0
-        self._is_committing = False
-        self._is_broken = False
         self.engine: Engine = self._build()
 
     def _build(self) -> Engine:
         self.calendar = Calendar(0)
-        self._set_calendar()
+        self.set_calendar()
         stats = Stats(STATISTICS_BYTES)
         config, parts = self.world.arrangements[self.arrangement]
         self.config = config
@@ -165,7 +173,8 @@ class Acquirer:
             parts,
             stats,
             self._note,
-            journals=None if self.storage is None else [self.storage.new_journal(stats)],
+            journals=[storage.new_journal(stats) for storage in self.storages]
+            or [JournalOff() for _ in range(self.options.partitions)],
             calendar=self.calendar,
             seed=self.draw.getrandbits(63),
         )
@@ -179,7 +188,8 @@ class Acquirer:
             self.tally.fault("failing_notes")
             raise OSError(errno.EIO, "the log is gone")
 
-    def _set_calendar(self) -> None:
+    def set_calendar(self) -> None:
+        """Let the switch look at its clocks."""
         self.calendar.set(self.clock.now_ns - self._booted_ns, self.clock.switch_second)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -192,57 +202,68 @@ class Acquirer:
         self.is_up = True
         self.clock.tell("switch", "is up")
         self._tick(self.generation)
-        if self.storage is not None:
-            self._keep_up(self.generation)
+        for committer in self._committers:
+            committer.keep_up(self.generation)
         for number, section in enumerate(self.config.links):
             for _ in range(section.connections):
                 self._dial(self.generation, number, 0)
 
     def _recover(self) -> bool:
-        if self.storage is None:
-            return True
+        """Read all journals, one after the other; false when one of them cannot be had."""
+        recovered = (
+            self._recover_one(state, storage)
+            for state, storage in zip(self.engine.partitions.states, self.storages, strict=False)
+        )
+        return all(recovered)
+
+    def _recover_one(self, state: State, storage: Storage) -> bool:
         try:
-            self.storage.recover(self.engine.state, f"start {self._booted_ns}")
+            storage.recover(state, f"start {self._booted_ns}")
         except JournalDamaged as damage:
-            if not self.storage.disk.has_rotted:
+            if not storage.disk.has_rotted:
                 self.checker.report("recovery", f"the journal was refused though nothing had changed it: {damage}")
-            self.storage.disk.restore()
+            storage.disk.restore()
         except (RecoveryFailed, OSError) as error:
             self.clock.tell("switch", f"does not start: {error}")
             if self.arrangement and "the configuration" in str(error):
                 self.arrangement = 0  # somebody reads what it says, and brings back what is owed something
-            elif not self.storage.has_had_trouble:
+            elif not storage.has_had_trouble:
                 self.checker.report("recovery", f"the journal was not recovered: {error}")
         else:
-            return not self.storage.disk.is_off
+            return not storage.disk.is_off
         return False
 
     def _start_again(self, generation: int) -> None:
         if generation == self.generation and not self.is_up:
             self.generation += 1
-            if self.draw.random() < SEEN_TO:
-                self.storage.heal()
-            self.storage.restart(loses_power=False)
+            is_seen_to = self.draw.random() < SEEN_TO
+            for storage in self.storages:
+                if is_seen_to:
+                    storage.heal()
+                storage.restart(loses_power=False)
             self.engine = self._build()
             self.start()
 
     def kill(self, *, loses_power: bool) -> None:
         """End the process, or the machine under it, without a word; another one comes soon."""
-        if self.storage is None or not self.is_up:
+        if not self.storages or not self.is_up:
             return
         self.clock.tell("switch", "loses power" if loses_power else "is killed")
         self.tally.crashes += 1
-        self._end(loses_power=loses_power)
+        self.end(loses_power=loses_power)
 
     def kill_within(self, calls: int) -> None:
         """End the process in the middle of one of its next calls to the disk."""
-        if self.storage is not None and self.is_up:
-            self.storage.disk.calls_left = calls
+        if self.storages and self.is_up:
+            self.draw_disks.choice(self.storages).disk.calls_left = calls
 
-    def _end(self, *, loses_power: bool) -> None:
-        self.checker.switch_ended(self._settled_ns)
+    def end(self, *, loses_power: bool) -> None:
+        """The process is gone, for whatever reason; another one comes soon."""
+        self.checker.switch_ended([committer.settled_ns for committer in self._committers])
         self.tally.endings += 1
-        self.is_up = self.is_draining = self._is_committing = self._is_broken = False
+        self.is_up = self.is_draining = False
+        for committer in self._committers:
+            committer.end()
         self.generation += 1
         if self._reconfigure and self.draw.random() < self._reconfigure:
             self.tally.fault("reconfigure")
@@ -257,7 +278,8 @@ class Acquirer:
         self.sockets.clear()
         self.touched.clear()
         self.gated.clear()
-        self.storage.restart(loses_power=loses_power)
+        for storage in self.storages:
+            storage.restart(loses_power=loses_power)
         if loses_power:
             self._booted_ns = self.clock.now_ns - self.draw.randrange(10) * SECOND  # the monotonic clock begins anew
         self.engine = self._build()
@@ -271,12 +293,12 @@ class Acquirer:
         """Somebody looks at what is owed, and has it sent at once or gives it up."""
         if not self.is_up:
             return
-        self._set_calendar()
-        state = self.engine.state
-        _, entries = list_entries(state)
+        self.set_calendar()
+        entries = [entry for state in self.engine.partitions.states for entry in list_entries(state)[1]]
         if not entries:
             return
         entry = draw.choice(entries)
+        state = self.engine.partitions.states[entry["partition"]]
         which = {"rrn": entry["rrn"], "what": entry["what"], "link": entry["link"]}
         if draw.random() < 0.6:
             retry_entry(state, **which)
@@ -293,12 +315,12 @@ class Acquirer:
 
     def finish(self) -> None:
         """Stop for good, with all that is known written down."""
-        if self.storage is not None:
-            self.storage.journal.stop()
+        for storage in self.storages:
+            storage.journal.stop()
 
     def drain(self) -> None:
         """Stop in good order, and start again."""
-        if self.storage is None or not self.is_up or self.is_draining:
+        if not self.storages or not self.is_up or self.is_draining:
             return
         self.clock.tell("switch", "drains")
         self.is_draining = True
@@ -308,20 +330,19 @@ class Acquirer:
 
     def _sign_off(self, generation: int) -> None:
         if generation == self.generation:
-            self._set_calendar()
+            self.set_calendar()
             self.engine.sign_off()
             self.flush()
             self.clock.after(int(self.draw.random() * SECOND), self._stop, generation)
 
     def _stop(self, generation: int) -> None:
         if generation == self.generation:
-            self.storage.journal.stop()
-            self._end(loses_power=False)
+            self.finish()
+            self.end(loses_power=False)
 
-    @property
-    def has_disk_trouble(self) -> bool:
-        """Whether the disk has ever refused something."""
-        return self.storage is not None and self.storage.has_had_trouble
+    def has_disk_trouble(self, terminal: str) -> bool:
+        """Whether the disk of a terminal's partition has ever refused something."""
+        return bool(self.storages) and self.storages[partition_of(terminal, len(self.storages))].has_had_trouble
 
     # --- connections ----------------------------------------------------------------------------------------------
 
@@ -347,13 +368,13 @@ class Acquirer:
         if self.arrangement:
             self.arrangement = 0
             if self.is_up:
-                self._end(loses_power=False)
+                self.end(loses_power=False)
             else:
                 self.engine = self._build()
         self.tick_ns = max(self.tick_ns, 100 * MS)
         self._failing_notes = 0.0
-        if self.storage is not None:
-            self.storage.calm_down()
+        for storage in self.storages:
+            storage.calm_down()
 
     def _dial(self, generation: int, number: int, failures: int) -> None:
         if generation != self.generation or self.is_draining:
@@ -371,7 +392,7 @@ class Acquirer:
         socket.wire = Wire(self.weather, peer, socket, self.generation)
         channel.owner = socket
         self.sockets[channel] = socket
-        self._set_calendar()
+        self.set_calendar()
         self.engine.open(channel)
         self.flush()
         return socket.wire
@@ -382,7 +403,7 @@ class Acquirer:
             return
         socket.is_open = False
         self.clock.tell("switch", f"has lost slot {socket.channel.slot}")
-        self._set_calendar()
+        self.set_calendar()
         self.engine.close(socket.channel)
         socket.channel.owner = None
         del self.sockets[socket.channel]
@@ -394,7 +415,7 @@ class Acquirer:
 
     def feed(self, socket: Socket, data: bytes) -> None:
         """Hand the engine what arrived, as often as it wants to be asked."""
-        self._set_calendar()
+        self.set_calendar()
         if data:
             socket.chunk = data  # the engine reads it until it says that it is done
         progress = self.engine.feed(socket.channel, data)
@@ -413,9 +434,8 @@ class Acquirer:
             for socket in sockets:
                 if socket is not None and socket.is_open:
                     self._flush_one(socket)
-        if self.storage is not None:
-            self.storage.journal.end_turn()
-        self._commit_soon()
+        for committer in self._committers:
+            committer.end_turn()
 
     def _flush_one(self, socket: Socket) -> None:
         self._send(socket)
@@ -456,7 +476,7 @@ class Acquirer:
         socket.has_no_room = False
         if socket.is_open:
             self.touched[socket] = None
-            self._set_calendar()
+            self.set_calendar()
             self.flush()
 
     def _go_on(self, socket: Socket) -> None:
@@ -465,80 +485,27 @@ class Acquirer:
             while socket.backlog and not socket.is_paused and socket.is_open and not socket.closing:
                 self.feed(socket, socket.backlog.pop(0))
 
-    # --- the journal ----------------------------------------------------------------------------------------------
+    # --- the journals ---------------------------------------------------------------------------------------------
 
-    def _commit_soon(self) -> None:
-        if self.storage is None or self._is_committing or not self.is_up:
-            return
-        journal = self.storage.journal
-        if journal.failed and not self._is_broken:
-            # Nothing new is accepted any more; sooner or later somebody sees to the disk and starts it again.
-            self._is_broken = True
-            self.clock.tell("switch", f"cannot write its journal: {journal.reason}")
-            self.clock.after(self.draw.randrange(100, 4_000) * MS, self._replace_disk, self.generation)
-        if journal.broken:
-            return
-        if not journal.waiting_bytes and not journal.is_held:
-            if not self.engine.state.duplicates.untold:  # of those nobody could tell afterwards whether they have left
-                self._settled_ns = self.clock.now_ns
-        else:
-            self._is_committing = True
-            self.clock.after(self.storage.latency_ns(), self._write, self.generation)
-
-    def _replace_disk(self, generation: int) -> None:
-        if generation != self.generation or not self.is_up:
-            return
-        self.storage.heal()
-        journal = self.storage.journal
-        if not journal.broken and self.draw.random() < 0.5:
-            journal.try_again()  # the disk was only full, and there is room again: the daemon looks every second
-            if not journal.failed:
-                self.clock.tell("switch", "has room for its journal again")
-                self._is_broken = False
-                self._commit_soon()
-                return
-        self._end(loses_power=False)
-
-    def _write(self, generation: int) -> None:
-        if generation != self.generation:
-            return
-        self.storage.journal.write()
-        if self.storage.disk.is_off:
-            self.kill(loses_power=self.draw.random() < 0.5)
-        else:
-            self.clock.after(self.storage.latency_ns(), self._sync, generation)
-
-    def _sync(self, generation: int) -> None:
-        if generation != self.generation:
-            return
-        self.storage.journal.sync()
-        if self.storage.disk.is_off:
-            self.kill(loses_power=self.draw.random() < 0.5)
-            return
-        self._is_committing = False
-        self._set_calendar()
+    def has_written(self) -> None:
+        """Something is durable that was not: output that has waited for it may leave."""
+        self.set_calendar()
         gated = [socket for socket in self.gated if socket.is_open]
         self.gated.clear()
         for socket in gated:
             self._flush_one(socket)
         self.flush()
 
-    def _keep_up(self, generation: int) -> None:
-        if generation == self.generation:
-            keep_up(self.engine.state, self.storage.journal, CARRY_RECORDS)
-            self._commit_soon()
-            self.clock.after(KEEP_UP_NS, self._keep_up, generation)
-
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _tick(self, generation: int) -> None:
         if generation != self.generation:
             return
-        self._set_calendar()
+        self.set_calendar()
         self.engine.tick()
         self.checker.finds_originals &= not self._gave_up_looking()  # the disk kept it waiting for too long
         self.flush()
-        if self.storage is not None:
+        if self.storages:
             for wanted in self.engine.take_wanted():
                 self.clock.errand(int(self.draw.random() * LOOK_UP_NS_MAX), self._look_up, generation, wanted)
         self.clock.after(self.tick_ns, self._tick, generation)
@@ -546,17 +513,16 @@ class Acquirer:
     def _look_up(self, generation: int, wanted: Wanted) -> None:
         """What the thread that reads the journal does: beside the switch, and in its own time."""
         if generation == self.generation and self.is_up:
-            original, is_certain = self.storage.look_up(wanted)
+            original, is_certain = self.storages[wanted.partition].look_up(wanted)
             self.checker.finds_originals &= is_certain
-            self._set_calendar()
+            self.set_calendar()
             self.engine.settle(wanted, original, is_certain)
             self.flush()
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is in flight, nothing is owed and nothing waits for the disk."""
-        if not self.is_up or self.is_draining or self._is_broken or self._is_committing:
+        if not self.is_up or self.is_draining or not all(committer.is_quiet for committer in self._committers):
             return False
-        if self.storage is not None and self.storage.journal.is_held:
-            return False
-        return self.engine.in_flight == 0 and self.engine.owed == 0 and self.engine.state.duplicates.untold == 0
+        untold = sum(state.duplicates.untold for state in self.engine.partitions.states)
+        return self.engine.in_flight == 0 and self.engine.owed == 0 and untold == 0

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from switch.machine.partitioning import partition_of
+
 from .clock import MS
 from .world import TELLS_PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .clock import Clock
     from .issuer import Booking
+    from .options import Options
     from .payment import Payment
 
 ADVISED = {"advice": ("advice", "purchase"), "preauthorization_advice": ("preauthorization",)}
@@ -42,7 +47,7 @@ class Violation:
 
     Attributes:
         invariant: Its short name: I1 to I6 as in the design, ``MAC``, ``format``, ``order``, ``advice``, ``reference``,
-            ``convergence``, ``books`` or ``journal``.
+            ``convergence``, ``books``, ``numbers`` or ``journal``.
         what: What was seen, in words.
         now_ns: When.
     """
@@ -58,14 +63,16 @@ class Violation:
 class Checker:
     """Watches terminals and issuers, and knows nothing of the switch."""
 
-    def __init__(self, clock: Clock, *, stands_in: bool) -> None:
+    def __init__(self, clock: Clock, options: Options) -> None:
         self._clock = clock
-        self._stands_in = stands_in
+        self._stands_in = options.stands_in
+        self._partitions = options.partitions
         self.finds_originals = True  # until somebody could not look for one
         self.violations: list[Violation] = []
         self.payments: dict[Key, Payment] = {}
         self.bookings: dict[Key, list[Booking]] = {}
         self._numbered: dict[str, Key] = {}
+        self._givers: dict[tuple[str, str], int] = {}
 
     def report(self, invariant: str, what: str) -> None:
         """Something was seen that must never be."""
@@ -121,13 +128,25 @@ class Checker:
         if approved and self._numbered.setdefault(rrn, key) != key:
             self.report("fields", f"{key} was told reference number {rrn}, which {self._numbered[rrn]} has")
 
-    def switch_ended(self, settled_ns: int) -> None:
-        """The switch is gone, after all that it knew at ``settled_ns`` was durable.
+    def partition_of(self, terminal: str) -> int:
+        """In which partition everything about a terminal is decided."""
+        return partition_of(terminal, self._partitions)
+
+    def given_by(self, number: str, value: str, partition: int) -> None:
+        """A partition has given a STAN or a reference number: no other one may ever give the same."""
+        if self._givers.setdefault((number, value), partition) != partition:
+            self.report(
+                "numbers", f"partitions {self._givers[number, value]} and {partition} both gave {number} {value}"
+            )
+
+    def switch_ended(self, settled: Sequence[int]) -> None:
+        """The switch is gone, after all that each partition knew at its moment of ``settled`` was durable.
 
         An approval that it has heard of since may be on the disk, but not that its terminal has hung up: nobody can
         know then whether the terminal was told, unless it asks.
         """
         for key, payment in self.payments.items():
+            settled_ns = settled[self.partition_of(key.terminal)]
             payment.is_in_doubt |= payment.sent_ns is not None and payment.sent_ns + DELIVERED_NS_MAX >= settled_ns
             decisions = [one.heard_ns for one in self.bookings.get(key, ())]
             if self._stands_in and payment.may_be_stood_in:

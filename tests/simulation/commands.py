@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .defects.build import is_compiled_in, run_where_compiled_in, switch_on
-from .options import FAULTS, Options
+from .options import FAULTS, PARTITIONS, Options
 from .run import Result, execute
 from .shrink import shrink
 from .speed import give_back
@@ -34,6 +34,7 @@ class Wish:
     terminals: tuple[int, ...] | None = None
     requests: int | None = None
     faults: tuple[str, ...] | None = None
+    partitions: int | None = None
 
     def options(self, seed: int) -> Options:
         """The run of a seed."""
@@ -44,6 +45,8 @@ class Wish:
             options = replace(options, requests=self.requests)
         if self.faults is not None:
             options = replace(options, faults=self.faults)
+        if self.partitions is not None:
+            options = replace(options, partitions=self.partitions)
         return options
 
 
@@ -72,6 +75,7 @@ def tell(failure: Result, *, shrunk: bool, traced: bool) -> None:
     if shrunk:
         smaller = shrink(failure)
         print(f"  shrunk to {len(smaller.options.terminals)} terminals, {smaller.options.requests} requests each, "
+              f"{smaller.options.partitions} partitions, "
               f"faults: {', '.join(smaller.options.faults) or 'none'}")  # fmt: skip
         for violation in smaller.violations:
             print(f"  {violation}")
@@ -92,6 +96,7 @@ def main() -> int:
         None if arguments.terminals is None else tuple(map(int, arguments.terminals.split(","))),
         arguments.requests,
         None if arguments.faults is None else tuple(one for one in arguments.faults.split(",") if one in FAULTS),
+        arguments.partitions,
     )
     began = time.monotonic()
     whole = Tally()
@@ -153,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--terminals", help="only these terminals, by number")
     parser.add_argument("--requests", type=int, help="transactions a terminal at most")
+    parser.add_argument("--partitions", type=int, choices=sorted(set(PARTITIONS)), help="of the switch")
     parser.add_argument("--faults", help="only these kinds of trouble; none for none")
     parser.add_argument("--journal", action=argparse.BooleanOptionalAction, default=True, help="with a journal")
     parser.add_argument("--defect", default="", help="switch a deliberate defect on")

@@ -189,6 +189,7 @@ class Issuer:
             return
         if is_new:
             self._look_whether_signed_on(wire, message)
+            self._look_who_gave_its_number(message)
         match message.mti[1]:
             case "8":
                 if message.mti[2] == "0" or message.mti[2] == "2":
@@ -214,6 +215,11 @@ class Issuer:
                 self._signed_on.discard(wire)  # from here on it heeds that
             elif said == "sign_on":
                 self._signed_on.add(wire)
+
+    def _look_who_gave_its_number(self, message: Message) -> None:
+        if message.mti[1] != "8" and message.mti[2] in "02":
+            stan, terminal = self.profile.text(message, 11), self.profile.text(message, 41).rstrip()
+            self.checker.given_by("STAN", stan, self.checker.partition_of(terminal))
 
     def _take_network(self, wire: Wire, headers: bytes, message: Message) -> None:
         if self._happens("silent", 0.2):

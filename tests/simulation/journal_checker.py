@@ -16,14 +16,31 @@ TAKEN = frozenset({REASONS.index("approved"), REASONS.index("duplicate")})
 """With which an issuer takes note of an advice."""
 
 
-class JournalChecker:
-    """Compares one journal.
+def compare_journals(checker: Checker, journals: list[list[dict[str, Any]]], *, was_ended: bool) -> None:
+    """Report what is otherwise than terminals and issuers know it.
 
     Args:
         checker: Knows what terminals and issuers know, and is told what differs.
-        records: All of the journal.
+        journals: All records of each partition.
         was_ended: Whether the switch has ended in between: who was told before that, it need not have written down.
     """
+    asked: set[Key] = set()
+    for partition, records in enumerate(journals):
+        journal = JournalChecker(checker, records, was_ended=was_ended)
+        journal.compare()
+        asked |= journal.asked
+        for one in records:
+            if "terminal" in one and checker.partition_of(one["terminal"]) != partition:
+                what = f"its {one['type']} at {one['position']} stands in partition {partition}"
+                checker.report("journal", f"{_key(one)}: {what}, which is not its terminal's")
+            if one["type"] == "INTENT":
+                checker.given_by("reference number", one["rrn"], partition)
+    for key in checker.bookings.keys() - asked:
+        checker.report("journal", f"{key}: its issuer was asked, but there is no INTENT (I5)")
+
+
+class JournalChecker:
+    """Compares the journal of one partition, within which alone its positions mean something."""
 
     def __init__(self, checker: Checker, records: list[dict[str, Any]], *, was_ended: bool) -> None:
         self.checker = checker
@@ -57,8 +74,11 @@ class JournalChecker:
         for reversal in self._reversals:
             position = reversal["original"]
             self._compare_reversal(reversal, self._asked[position], self._outcomes.get(position))
-        for key in self.checker.bookings.keys() - {_key(asked) for asked in self._asked.values()}:
-            self.checker.report("journal", f"{key}: its issuer was asked, but there is no INTENT (I5)")
+
+    @property
+    def asked(self) -> set[Key]:
+        """All that stands in it of what was asked."""
+        return {_key(one) for one in self._asked.values()}
 
     def _compare_end(self, key: Key, asked: dict[str, Any], outcome: dict[str, Any] | None) -> None:
         """What became of a payment."""

@@ -52,6 +52,7 @@ JOURNAL_FAULTS = frozenset(
 """Those that only a switch with a journal can outlive."""
 
 TERMINALS_MAX = 5
+PARTITIONS = (1, 1, 1, 2, 3, 4)
 REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
 """Few runs are long enough for the journal to go on in another file."""
@@ -73,6 +74,7 @@ class Options:
         faults: Kinds of trouble that may happen.
         journal: Whether there is a journal; without one nothing is crashed.
         defect: Name of the deliberate defect that is switched on; empty for none.
+        partitions: How many the switch has, each with a journal on a disk of its own.
     """
 
     seed: int
@@ -81,6 +83,7 @@ class Options:
     faults: tuple[str, ...]
     journal: bool = True
     defect: str = ""
+    partitions: int = 1
 
     @classmethod
     def drawn(cls, seed: int, *, journal: bool = True, defect: str = "") -> Options:
@@ -89,7 +92,8 @@ class Options:
         terminals = tuple(range(draw.randint(1, TERMINALS_MAX)))
         faults = tuple(fault for fault in FAULTS if journal or fault not in JOURNAL_FAULTS)
         requests = draw.randint(1, REQUESTS_MAX if draw.random() >= LONG_RUNS else LONG_REQUESTS_MAX)
-        return cls(seed, terminals, requests, faults, journal, defect)
+        partitions = Random(f"{seed}/partitions").choice(PARTITIONS)
+        return cls(seed, terminals, requests, faults, journal, defect, partitions)
 
     @property
     def is_tight(self) -> bool:
@@ -133,6 +137,8 @@ class Options:
             words += ["--requests", str(self.requests)]
         if self.faults != whole.faults:
             words += ["--faults", ",".join(self.faults) or "none"]
+        if self.partitions != whole.partitions:
+            words += ["--partitions", str(self.partitions)]
         if not self.journal:
             words += ["--no-journal"]
         if self.defect:

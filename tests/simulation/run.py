@@ -12,7 +12,7 @@ from .acquirer import Acquirer
 from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock
 from .issuer import Issuer
-from .journal_checker import JournalChecker
+from .journal_checker import compare_journals
 from .network import Weather
 from .tally import Tally
 from .terminal import Terminal
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TROUBLE_NS_MAX = 60 * SECOND
 STEPS_TO_CRASH_MAX = 60
+ALL_DISKS = 0.15
+"""How likely what strikes one disk strikes all."""
+
 REST_NS_MAX = 300 * SECOND
 """Within this time after the last trouble everything must have come to rest."""
 
@@ -51,7 +54,7 @@ class Run:
         self.options = options
         self.tally = Tally(runs=1)
         self.clock = Clock()
-        self.checker = Checker(self.clock, stands_in=options.stands_in)
+        self.checker = Checker(self.clock, options)
         self.rates = options.rates()
         self.draw = options.stream("trouble")
         self.weather = Weather(self.clock, options.stream("weather"), self.rates, self.tally)
@@ -123,12 +126,12 @@ class Run:
             self.clock.wall_skew_s += self.draw.choice((-7_200, -90, -2, 1, 45, 3_600))
         if self._happens("operator"):
             self.acquirer.operate(self.draw)
-        if self.acquirer.storage is not None:
-            self._trouble_the_switch(self.acquirer.storage)
+        if self.acquirer.storages:
+            self._trouble_the_switch(self.acquirer.storages)
         self.clock.after(self.draw.randrange(100, 1_000) * MS, self._trouble)
 
-    def _trouble_the_switch(self, storage: Storage) -> None:
-        """End it in one of many ways, or let its disk fail."""
+    def _trouble_the_switch(self, storages: list[Storage]) -> None:
+        """End it in one of many ways, or let a disk fail."""
         if not self.acquirer.is_up:
             return
         if self._happens("drain"):
@@ -142,9 +145,15 @@ class Run:
             self._crash_soon(takes_power=True)
         for fault in ("failed_disk", "full_disk"):
             if self._happens(fault, 0.3):
-                storage.fail(fault)
-        if self._happens("bit_rot", 0.3) and storage.disk.rot():
+                for storage in self._struck(storages):
+                    storage.fail(fault)
+        if self._happens("bit_rot", 0.3) and self.acquirer.draw_disks.choice(storages).disk.rot():
             self.acquirer.kill(loses_power=False)
+
+    def _struck(self, storages: list[Storage]) -> list[Storage]:
+        """One of the disks, now and then all: where they are parts of one."""
+        draw = self.acquirer.draw_disks
+        return storages if draw.random() < ALL_DISKS else [draw.choice(storages)]
 
     def _crash_soon(self, *, takes_power: bool) -> None:
         """After so many events from now: whatever stands between two of them, a crash must find it at times."""
@@ -174,10 +183,10 @@ class Run:
                 f"{self.acquirer.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} busy",
             )
         self.checker.settle()
-        if self.acquirer.storage is not None and not self.checker.violations:
+        if self.acquirer.storages and not self.checker.violations:
             self.acquirer.finish()
-            records = self.acquirer.storage.records()
-            JournalChecker(self.checker, records, was_ended=self.tally.endings > 0).compare()
+            journals = [storage.records() for storage in self.acquirer.storages]
+            compare_journals(self.checker, journals, was_ended=self.tally.endings > 0)
 
 
 def execute(options: Options, *, traced: bool = False) -> Result:

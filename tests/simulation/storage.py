@@ -62,16 +62,24 @@ class Glance:
 
 
 class Storage:
-    """The disk of one switch, and its journal in each of its lives."""
+    """The disk of one partition, and its journal in each of its lives.
 
-    def __init__(self, config: Config, options: Options, tally: Tally) -> None:
+    Args:
+        config: What a journal is like.
+        options: The run.
+        tally: Counts faults.
+        partition: Whose it is.
+    """
+
+    def __init__(self, config: Config, options: Options, tally: Tally, partition: int = 0) -> None:
         self._config = config
         self._tally = tally
-        self._draw = options.stream("storage")
+        of_its_own = f"/{partition}" if partition else ""  # the first one's are those of a switch that has no other
+        self._draw = options.stream(f"storage{of_its_own}")
         self._latency_ns = self._draw.choice((100_000, MS, 10 * MS))
         self._rate_slow = options.rates()["slow_disk"]
         self._rate_short = options.rates()["short_write"]
-        self.disk = SimulatedDisk(options.stream("disk"), self._is_short)
+        self.disk = SimulatedDisk(options.stream(f"disk{of_its_own}"), self._is_short)
         self.has_had_trouble = False
 
     def new_journal(self, stats: Stats) -> JournalFiles:
@@ -108,6 +116,10 @@ class Storage:
     def heal(self) -> None:
         """Somebody has seen to the disk."""
         self.disk.sync_fails = self.disk.write_fails = self.disk.is_full = False
+
+    def be_quick(self) -> None:
+        """Let another one be the slow one."""
+        self._rate_slow = 0.0
 
     def calm_down(self) -> None:
         """From now on it is quick and sound."""

@@ -16,7 +16,7 @@ from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, 
 from .clock import MS, SECOND
 from .issuer import outline
 from .payment import Exchange, Payment
-from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, terminal_id
+from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, terminal_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ class Terminal:
         self, world: World, options: Options, clock: Clock, acquirer: Acquirer, checker: Checker, tally: Tally, at: int
     ) -> None:
         self.number = at
-        self.id = terminal_id(at)
+        self.id = terminal_ids(options.partitions)[at]
         self.listener = listener_of(at)
         self.profile = world.listener_profile(self.listener)
         self.mac = world.terminal_mac(self.id, self.listener)
@@ -344,7 +344,8 @@ class Terminal:
         Not what a switch has refused that could not write it down: the next one cannot know of it.
         """
         payment, frame = self.draw.choice(self._said)
-        if not payment.was_refused_unwritten and not (payment.state == UNKNOWN and self.acquirer.has_disk_trouble):
+        may_be_unwritten = payment.state == UNKNOWN and self.acquirer.has_disk_trouble(self.id)
+        if not payment.was_refused_unwritten and not may_be_unwritten:
             self._let_a_stranger_say(frame, partial(self._asked, payment))
 
     def _play_again_later(self, payment: Payment, exchange: Exchange) -> None:
@@ -528,7 +529,7 @@ class Terminal:
             return
         else:
             payment.state = DECLINED
-            payment.was_refused_unwritten = reason in BUSY_REASONS and self.acquirer.has_disk_trouble
+            payment.was_refused_unwritten = reason in BUSY_REASONS and self.acquirer.has_disk_trouble(self.id)
         self._conclude()
 
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import switch.path.engine
 
 from .commands import Wish, run_some
-from .options import FAULTS, Options
+from .options import FAULTS, PARTITIONS, Options
 from .run import execute
 
 pytestmark = pytest.mark.usefixtures("kept_between_runs")
@@ -27,6 +27,7 @@ def test_nothing_is_violated():
     assert min(tally.outcomes[state] for state in ("approved", "declined", "reversed")) > len(SEEDS)
     assert set(tally.faults) == set(FAULTS) or IS_TRACED
     assert tally.crashes > len(SEEDS) / 2
+    assert {Options.drawn(seed).partitions for seed in SEEDS} == set(PARTITIONS)
 
 
 def test_nothing_is_violated_without_a_journal():
@@ -35,7 +36,7 @@ def test_nothing_is_violated_without_a_journal():
 
 
 def test_a_seed_decides_everything():
-    for seed in (1, 2, 3):
+    for seed in (1, 2, 4, 6):  # of which two have several partitions
         first, second = (execute(Options.drawn(seed), traced=True) for _ in range(2))
         assert first.trace
         assert first.trace == second.trace
@@ -50,5 +51,7 @@ def test_what_is_left_out_changes_nothing_else():
 def test_the_replay_command_names_what_differs_from_the_drawn_run():
     drawn = Options.drawn(5)
     assert drawn.command() == "make simulate START=5 SEEDS=1"
-    smaller = Options(5, (1, 2), 3, ("reset",))
-    assert smaller.command() == ("make simulate START=5 SEEDS=1 ARGS='--terminals 1,2 --requests 3 --faults reset'")
+    smaller = Options(5, (1, 2), 3, ("reset",), partitions=2)
+    assert smaller.command() == (
+        "make simulate START=5 SEEDS=1 ARGS='--terminals 1,2 --requests 3 --faults reset --partitions 2'"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from switch.check.parts import Parts
 from switch.config.models import Config
 from switch.dialect import load_dialect
+from switch.machine.partitioning import partition_of
 from switch.simulators.dialect_profile import MacSetting, Profile
 from switch.tables.registry_files import load_registry
 from switch.tables.route_files import load_routes
@@ -35,6 +37,9 @@ ARRANGEMENTS = (("bank-a", "bank-b", "bank-c"), ("bank-c", "bank-a", "bank-b"), 
 
 LINK_MACS = ("aes-cmac", "", "x9.19")
 TERMINALS = 8
+SPREAD = {1: (0,), 2: (0, 1, 1, 0), 3: (0, 1, 2), 4: (0, 1, 2, 3)}
+"""By the number of partitions: to which of them terminals belong, one after the other; on each listener to several."""
+
 CURRENCY = "156"
 STANS = 999_999
 RRN_DAY_SIZE = 5
@@ -140,9 +145,17 @@ class World:
         return MacSetting(LINK_MACS[link], Keys().get(f"link/{LINKS[link]}/zak")) if LINK_MACS[link] else None
 
 
-def terminal_id(number: int) -> str:
-    """Field 41 of a terminal."""
-    return f"{10_000_001 + number}"
+@cache
+def terminal_ids(partitions: int) -> tuple[str, ...]:
+    """Field 41 of each terminal, where there are so many partitions."""
+    if partitions == 1:
+        return tuple(f"{10_000_001 + number}" for number in range(TERMINALS))
+    spread = SPREAD[partitions]
+    free = (f"{number}" for number in count(10_000_000 + 1_000 * partitions))
+    return tuple(
+        next(one for one in free if partition_of(one, partitions) == spread[number % len(spread)])
+        for number in range(TERMINALS)
+    )
 
 
 def a_million_later(rrn: str) -> str:
@@ -189,8 +202,9 @@ def _arranged(setting: Setting, links: tuple[str, ...], dialects: dict[str, Dial
         merchants, terminals, routes = (Path(folder, name) for name in ("merchants.csv", "terminals.csv", "routes.csv"))
         merchants.write_text(f"id,name,state,category,kinds\n{MERCHANT},Harbour Bookshop,active,5942,\n")
         rows = [
-            f"{terminal_id(number)},{MERCHANT},active,,,{_listener_mac(setting, listener_of(number))},iso-0,"
-            for number in range(TERMINALS)
+            f"{terminal},{MERCHANT},active,,,{_listener_mac(setting, listener_of(number))},iso-0,"
+            for partitions in SPREAD
+            for number, terminal in enumerate(terminal_ids(partitions))
         ]
         header = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
         terminals.write_text("\n".join([header, *rows, ""]))
