@@ -9,14 +9,6 @@ from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Journal
 from switch.wire.framing cimport FrameStream
 
-cdef class FrameOwner:
-    """Whose frames leave on channels: one state machine."""
-    cdef uint32_t number                   # in the list of owners that all channels of a worker share
-    cdef DuplicateWindow outcomes          # told when the frame of an approval has left
-    cdef Journal journal                   # told when an answer has left to a terminal
-    cdef const int64_t *durable            # up to where that is durable
-
-
 cdef struct Departure:        # one frame in the output buffer
     uint64_t position         # of its owner's journal; 0 needs no wait
     uint64_t number           # what ``departed`` was when it was queued
@@ -29,6 +21,23 @@ cdef struct Departure:        # one frame in the output buffer
     int64_t since_ns          # when it was queued
 
 
+cdef class Channel
+
+
+cdef class FrameOwner:
+    """Whose frames leave on channels: a state machine here, or another worker."""
+    cdef uint32_t number                   # in the list of owners that all channels of a worker share
+    cdef const int64_t *durable            # up to where the journal is durable that their frames wait for
+
+    cdef void has_left(self, Channel channel, const Departure *departure, bint is_known) noexcept
+    cdef bint is_owed(self, const Departure *departure) noexcept
+
+
+cdef class StateOwner(FrameOwner):
+    cdef DuplicateWindow outcomes          # told when the frame of an approval has left
+    cdef Journal journal                   # told when an answer has left to a terminal
+
+
 cdef class Channel:
     cdef public object owner               # the I/O layer's or the simulator's end: has hang_up(reason)
     cdef readonly uint32_t slot            # place in the engine's table of channels
@@ -39,6 +48,7 @@ cdef class Channel:
     cdef FrameStream stream                # what comes in
     cdef list owners                       # those of its table; a frame's is found by its number
     cdef readonly bint is_of_terminal      # what leaves is an answer
+    cdef readonly bint is_elsewhere        # its socket is another worker's: what leaves goes there
     cdef readonly uint32_t in_flight       # requests of this channel that are not answered yet
     cdef int64_t last_heard_ns
     cdef int64_t waiting_since_ns          # since when the oldest frame waits; 0 when there is none
@@ -68,6 +78,9 @@ cdef class Channel:
     cdef bint has_more_to_send(self) noexcept
     cdef void note_left(self, uint32_t size) noexcept
     cdef void settle(self) noexcept
+    cdef void settle_some(self, uint32_t most, bint is_known) noexcept
+    cdef uint32_t waiting_frames(self) noexcept
+    cdef const uint8_t *next_frame(self, uint32_t *size) noexcept
     cdef bytes take(self)
     cdef uint32_t next_undelivered(self, uint32_t *owner) noexcept
     cdef void _give_back(self) noexcept

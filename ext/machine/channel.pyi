@@ -6,8 +6,10 @@ from switch.machine.journal_interface import Journal
 class Owner(Protocol):
     def hang_up(self, reason: str) -> None: ...
 
+class FrameOwner: ...
+
 @final
-class FrameOwner:
+class StateOwner(FrameOwner):
     def __init__(self, number: int, outcomes: DuplicateWindow, journal: Journal) -> None: ...
 
 class Channel:
@@ -17,6 +19,7 @@ class Channel:
     is_open: bool
     is_leaving: bool
     is_of_terminal: bool
+    is_elsewhere: bool
     in_flight: int
     @property
     def waiting_bytes(self) -> int: ...

@@ -12,7 +12,7 @@ cdef enum:
     BUFFER_FIRST_BYTES = 512
     BUFFER_KEPT_BYTES = 4096          # an emptied buffer above this is given back
     DEPARTURES_FIRST = 8
-    OWNERS_MAX = 64                   # partitions of one worker
+    OWNER_BITS = 63                   # of an owner's number: two that share one wait for one another
 
 
 cdef inline bint _may_leave(const Departure *departure) noexcept nogil:
@@ -22,17 +22,38 @@ cdef inline bint _may_leave(const Departure *departure) noexcept nogil:
 
 cdef inline bint _must_wait(const Departure *departure, uint64_t held) noexcept nogil:
     """Whether a frame waits where frames of the owners ``held``, a bit for each, wait before it."""
-    return not _may_leave(departure) or (held >> departure.owner) & 1 or (departure.passes_none and held != 0)
+    return (not _may_leave(departure) or (held >> (departure.owner & OWNER_BITS)) & 1
+            or (departure.passes_none and held != 0))
+
+
+cdef class FrameOwner:
+
+    cdef void has_left(self, Channel channel, const Departure *departure, bint is_known) noexcept:
+        """A frame has left; ``is_known``: it was told, else nobody will ever know whether it was."""
+
+    cdef bint is_owed(self, const Departure *departure) noexcept:
+        """Whether it matters that a frame never leaves."""
+        return False
 
 
 @cython.final
-cdef class FrameOwner:
+cdef class StateOwner(FrameOwner):
+    """One state machine, with its duplicate window and its journal."""
 
     def __init__(self, uint32_t number, DuplicateWindow outcomes not None, Journal journal not None):
         self.number = number
         self.outcomes = outcomes
         self.journal = journal
         self.durable = &journal.durable
+
+    cdef void has_left(self, Channel channel, const Departure *departure, bint is_known) noexcept:
+        if departure.outcome != OUTCOME_NONE:
+            self.outcomes.tell(departure.outcome, departure.serial)
+        if departure.position and channel.is_of_terminal and is_known:
+            self.journal.delivered(<int64_t>departure.position)
+
+    cdef bint is_owed(self, const Departure *departure) noexcept:
+        return departure.outcome != OUTCOME_NONE and self.outcomes.holds(departure.outcome, departure.serial)
 
 
 cdef class Channel:
@@ -100,7 +121,7 @@ cdef class Channel:
         departure.since_ns = now_ns
         departure.passes_none = False
         if outcome != OUTCOME_NONE:
-            departure.serial = owner.outcomes.will_tell(outcome)
+            departure.serial = (<StateOwner>owner).outcomes.will_tell(outcome)
         if self._departure_count == 0:
             self.waiting_since_ns = now_ns
         self._departure_count += 1
@@ -188,9 +209,8 @@ cdef class Channel:
         cdef Departure *aside_queue
         ensure(start >= self._left, b"a frame that must wait has not begun to leave")
         for i in range(first, self._departure_count):
-            ensure(queue[i].owner < OWNERS_MAX, b"there is a bit for each owner")
             if _must_wait(&queue[i], held):
-                held |= <uint64_t>1 << queue[i].owner
+                held |= <uint64_t>1 << (queue[i].owner & OWNER_BITS)
             else:
                 passing += 1
         if passing == 0:
@@ -205,7 +225,7 @@ cdef class Channel:
             departure = queue[i]
             size = departure.end - begin
             if _must_wait(&departure, held):
-                held |= <uint64_t>1 << departure.owner
+                held |= <uint64_t>1 << (departure.owner & OWNER_BITS)
                 memcpy(aside + waiting_size, self._out + begin, size)
                 waiting_size += size
                 aside_queue[waiting] = departure
@@ -226,6 +246,24 @@ cdef class Channel:
         self.waiting_since_ns = queue[0].since_ns
         return True
 
+    cdef const uint8_t *next_frame(self, uint32_t *size) noexcept:
+        """The first frame that may leave and has not, whole; NULL when there is none. For who carries frames one by
+        one, each followed by ``note_left`` of its size."""
+        cdef uint32_t ready
+        cdef const uint8_t *output = self.next_output(&ready)
+        cdef uint32_t place = 0
+        size[0] = 0
+        if ready == 0:
+            return NULL
+        while self._departures[self._departure_first + place].end <= self._left:
+            place += 1
+        size[0] = self._departures[self._departure_first + place].end - self._left
+        return output
+
+    cdef uint32_t waiting_frames(self) noexcept:
+        """Frames that have not left, or are not settled."""
+        return self._departure_count
+
     cdef bint has_more_to_send(self) noexcept:
         """Whether bytes have not left yet, be it that they must wait for the journal."""
         return self._size > self._left
@@ -237,20 +275,21 @@ cdef class Channel:
 
     cdef void settle(self) noexcept:
         """Drop the frames that have left whole: what they said is told."""
+        self.settle_some(self._departure_count, True)
+
+    cdef void settle_some(self, uint32_t most, bint is_known) noexcept:
+        """The same of the first ``most`` of them; where not ``is_known``, nobody will ever know whether it was told."""
         cdef uint32_t count = 0
         cdef uint32_t released = 0
         cdef uint32_t i
         cdef Departure *departure
         cdef FrameOwner owner
-        while count < self._departure_count:
+        while count < self._departure_count and count < most:
             departure = &self._departures[self._departure_first + count]
             if departure.end > self._left:
                 break
             owner = <FrameOwner>self.owners[departure.owner]
-            if departure.outcome != OUTCOME_NONE:
-                owner.outcomes.tell(departure.outcome, departure.serial)
-            if departure.position and self.is_of_terminal:
-                owner.journal.delivered(<int64_t>departure.position)
+            owner.has_left(self, departure, is_known)
             released = departure.end
             count += 1
         if count == 0:
@@ -291,7 +330,7 @@ cdef class Channel:
             self._departure_first += 1
             self._departure_count -= 1
             teller = <FrameOwner>self.owners[departure.owner]
-            if departure.outcome != OUTCOME_NONE and teller.outcomes.holds(departure.outcome, departure.serial):
+            if teller.is_owed(departure):
                 owner[0] = departure.owner
                 return departure.outcome
         self._departure_first = 0

@@ -1,7 +1,7 @@
 """The connections of a worker, by slot: what the state machines of all its partitions answer on."""
 
 from libc.stdint cimport uint32_t
-from switch.machine.channel cimport Channel, FrameOwner
+from switch.machine.channel cimport Channel, FrameOwner, StateOwner
 from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Journal
 
@@ -12,7 +12,8 @@ cdef class ChannelTable:
     cdef uint32_t _next_generation
     cdef readonly list dirty                  # channels with output that has not been looked at
 
-    cdef FrameOwner enroll(self, DuplicateWindow outcomes, Journal journal)
+    cdef StateOwner enroll(self, DuplicateWindow outcomes, Journal journal)
+    cdef void enroll_other(self, FrameOwner owner)
     cdef void enlist(self, Channel channel)
     cdef void delist(self, Channel channel)
     cdef void wake(self, Channel channel)

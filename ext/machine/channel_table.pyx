@@ -21,11 +21,16 @@ cdef class ChannelTable:
         """Connections that stand."""
         return len(self.by_slot) - len(self._free_slots)
 
-    cdef FrameOwner enroll(self, DuplicateWindow outcomes, Journal journal):
+    cdef StateOwner enroll(self, DuplicateWindow outcomes, Journal journal):
         """A state machine whose frames will leave on these connections."""
-        cdef FrameOwner owner = FrameOwner(len(self.owners), outcomes, journal)
+        cdef StateOwner owner = StateOwner(len(self.owners), outcomes, journal)
         self.owners.append(owner)
         return owner
+
+    cdef void enroll_other(self, FrameOwner owner):
+        """Somebody else whose frames will leave on them."""
+        owner.number = <uint32_t>len(self.owners)
+        self.owners.append(owner)
 
     cdef void enlist(self, Channel channel):
         """Give a channel its slot; from here on answers can find it."""

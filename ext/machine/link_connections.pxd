@@ -31,8 +31,10 @@ cdef class LinkConnections:
     cdef readonly uint8_t state
     cdef bint is_doubted                      # it was suspended just now: is the issuer there?
     cdef readonly list channels               # signed on
+    cdef readonly list others                 # what other workers have, for when there are none here
     cdef readonly uint32_t open_count
     cdef readonly uint32_t timeouts_in_a_row
     cdef uint32_t _turn
 
     cdef LinkChannel next_channel(self)
+    cdef LinkChannel next_own(self)

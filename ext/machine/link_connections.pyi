@@ -17,6 +17,7 @@ class LinkConnections:
     framing: Framing
     state: int
     channels: list[LinkChannel]
+    others: list[LinkChannel]
     open_count: int
     timeouts_in_a_row: int
     def __init__(self, number: int, name: str, framing: Framing) -> None: ...

@@ -33,6 +33,7 @@ cdef class LinkConnections:
         self.framing = framing
         self.state = LINK_DOWN
         self.channels = []
+        self.others = []
 
     @property
     def state_name(self):
@@ -40,7 +41,16 @@ cdef class LinkConnections:
         return LINK_STATES[self.state]
 
     cdef LinkChannel next_channel(self):
-        """The signed-on connection whose turn it is; None when there is none."""
+        """The signed-on connection whose turn it is, one of another worker where there is none here; None when there is
+        none at all."""
+        cdef LinkChannel own = self.next_own()
+        if own is not None or not self.others:
+            return own
+        self._turn += 1
+        return <LinkChannel>self.others[self._turn % len(self.others)]
+
+    cdef LinkChannel next_own(self):
+        """The signed-on connection of this worker whose turn it is; None when there is none."""
         cdef Py_ssize_t count = len(self.channels)
         if count == 0:
             return None

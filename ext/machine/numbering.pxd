@@ -18,6 +18,10 @@ cdef struct NumberBlock:      # what is written down before any number of it is 
     uint16_t instance
 
 
+cdef int instance_of(const uint8_t *rrn) noexcept nogil
+"""Which instance has given a reference number; -1 when it is written as none of ours is."""
+
+
 cdef class Numbering:
     cdef readonly uint16_t instance
     cdef readonly uint16_t instances

@@ -59,6 +59,29 @@ INSTANCES_MAX = INSTANCE_COUNT
 BLOCK_NUMBERS = BLOCK
 
 
+cdef int64_t _value_of(const uint8_t *rrn) noexcept nogil:
+    """What the eight characters behind the day count; -1 when they are not written as ours are."""
+    cdef int64_t value = 0
+    cdef int i
+    for i in range(DAY_SIZE, RRN_SIZE):
+        if 0x30 <= rrn[i] <= 0x39:
+            value = value * BASE + (rrn[i] - 0x30)
+        elif 0x41 <= rrn[i] <= 0x5A:
+            value = value * BASE + (rrn[i] - 0x41 + 10)
+        else:
+            return -1
+    return value
+
+
+cdef int instance_of(const uint8_t *rrn) noexcept nogil:
+    cdef int64_t value = _value_of(rrn)
+    if value < 0:
+        return -1
+    if value < LONG_INSTANCES * <int64_t>LONG_SPAN:
+        return <int>(value // <int64_t>LONG_SPAN)
+    return LONG_INSTANCES + <int>((value - LONG_INSTANCES * <int64_t>LONG_SPAN) // <int64_t>SHORT_SPAN)
+
+
 @cython.final
 cdef class Numbering:
     """One count, and what is made of it.
@@ -146,18 +169,8 @@ cdef class Numbering:
     cdef uint32_t stan_of(self, const uint8_t *rrn) noexcept nogil:
         """The STAN that goes with a reference number of ours; with any other, one that it always goes with. 0 when it
         is written as none of ours is."""
-        cdef uint64_t value = 0
-        cdef uint64_t digit
-        cdef int i
-        for i in range(DAY_SIZE, RRN_SIZE):
-            if 0x30 <= rrn[i] <= 0x39:
-                digit = rrn[i] - 0x30
-            elif 0x41 <= rrn[i] <= 0x5A:
-                digit = rrn[i] - 0x41 + 10
-            else:
-                return 0
-            value = value * BASE + digit
-        return self._stan(value)
+        cdef int64_t value = _value_of(rrn)
+        return 0 if value < 0 else self._stan(<uint64_t>value)
 
     cdef uint32_t _stan(self, uint64_t value) noexcept nogil:
         return self.stan_first + <uint32_t>(value % self.stan_count)

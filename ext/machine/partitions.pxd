@@ -1,6 +1,6 @@
 """Which partition decides what, and whose state machine that is: by a terminal's id, or by our number at an issuer."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from switch.machine.state cimport State
 
 cdef class Partitions:
@@ -10,5 +10,4 @@ cdef class Partitions:
     cdef list _by_number                      # None where it is not here
 
     cdef State at(self, uint32_t number)
-    cdef State of_terminal(self, const uint8_t *terminal_id, int size)
     cdef State of_stan(self, uint32_t stan)

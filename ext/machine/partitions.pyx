@@ -1,7 +1,6 @@
 """Which partition decides what, and whose state machine that is."""
 
 cimport cython
-from switch.machine.partitioning cimport partition_of_id
 
 
 @cython.final
@@ -32,10 +31,6 @@ cdef class Partitions:
     cdef State at(self, uint32_t number):
         """The state machine of a partition; None where it is not here."""
         return <State>self._by_number[number]
-
-    cdef State of_terminal(self, const uint8_t *terminal_id, int size):
-        """Where everything about a terminal is decided; None where that is not here."""
-        return <State>self._by_number[partition_of_id(terminal_id, size, self.count)]
 
     cdef State of_stan(self, uint32_t stan):
         """Who has given a STAN to an issuer; None where that is not here, or it is nobody's of this switch."""

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.base.calendar cimport Calendar
 from switch.crypto.mac cimport MacEngine, MacKey
 from switch.dialect.tables cimport DialectTables
-from switch.machine.channel cimport Channel, FrameOwner
+from switch.machine.channel cimport Channel, StateOwner
 from switch.machine.channel_table cimport ChannelTable
 from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Detail, Journal
@@ -57,7 +57,7 @@ cdef class State:
     cdef uint64_t fingerprint_secret
 
     cdef readonly ChannelTable channels       # of all who speak to this worker
-    cdef FrameOwner owner                     # of the frames that this state machine sends on them
+    cdef StateOwner owner                     # of the frames that this state machine sends on them
     cdef readonly TerminalCounts terminals    # of all partitions of the worker
     cdef list unreversed                      # outcomes, with serials: never told, and no room yet for their reversal
     cdef int64_t unended                      # the lowest INTENT whose OUTCOME could not be written: a restart ends it

@@ -5,21 +5,27 @@ from libc.string cimport memcpy
 from switch.dialect.tables cimport is_answer
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
+from switch.machine.numbering cimport instance_of
+from switch.machine.partitioning cimport partition_of_id
 from switch.machine.state cimport State
+from switch.mesh.peer cimport Peer
+from switch.mesh.records cimport Span
+from switch.path.handing_over cimport hand_over
 from switch.path.issuer_answer cimport awaits, handle_answer, handle_link_message
 from switch.path.request cimport handle_request, handle_scanned
-from switch.wire.fields cimport FIELD_STAN, FIELD_TERMINAL
+from switch.wire.fields cimport FIELD_RRN, FIELD_STAN, FIELD_TERMINAL, RRN_SIZE
 from switch.wire.scan cimport MessageIndex, read_number, read_text, scan_message
 
 cdef enum:
     ID_ROOM = 64
 
 
-cdef void take_request(Partitions partitions, TerminalChannel channel, const Frame *frame) noexcept:
+cdef void take_request(Partitions partitions, Mesh mesh, TerminalChannel channel, const Frame *frame) noexcept:
     cdef State host = partitions.host
     cdef State state = host
     cdef Listener listener = channel.listener
     cdef uint8_t terminal_id[ID_ROOM]
+    cdef uint32_t partition
     cdef bint is_readable
     cdef int size
     if partitions.count == 1:
@@ -29,13 +35,17 @@ cdef void take_request(Partitions partitions, TerminalChannel channel, const Fra
     if is_readable:
         size = read_text(listener.tables.spec, &host.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
         if size > 0:
-            state = partitions.of_terminal(terminal_id, size)
+            partition = partition_of_id(terminal_id, size, partitions.count)
+            state = partitions.at(partition)
+            if state is None:
+                hand_over(host, mesh, channel, frame, <int>partition)
+                return
     if state is not host:
         memcpy(&state.request, &host.request, sizeof(MessageIndex))
     handle_scanned(state, channel, frame.headers, is_readable)
 
 
-cdef void take_link_message(Partitions partitions, LinkChannel channel, const Frame *frame) noexcept:
+cdef void take_link_message(Partitions partitions, Mesh mesh, LinkChannel channel, const Frame *frame) noexcept:
     cdef State host = partitions.host
     cdef State state
     cdef Link link = host.link_of(channel)
@@ -45,13 +55,30 @@ cdef void take_link_message(Partitions partitions, LinkChannel channel, const Fr
         handle_link_message(host, channel, frame)
         return
     state = _awaiting(partitions, channel, link)
+    if state is None and mesh is not None and _send_home(partitions, mesh, link, frame):
+        return
+    _hand_answer(host, host if state is None else state, channel)
+
+
+cdef void take_answer(Partitions partitions, LinkChannel elsewhere, const Frame *frame) noexcept:
+    cdef State host = partitions.host
+    cdef State state
+    cdef Link link = host.link_of(elsewhere)
+    if (scan_message(link.tables.spec, frame.message, frame.message_size, &host.answer, &host.fault) != 0
+            or not is_answer(host.answer.mti)):
+        return                                # whoever received it would not have sent it
+    state = _awaiting(partitions, elsewhere, link)
+    _hand_answer(host, host if state is None else state, elsewhere)
+
+
+cdef void _hand_answer(State host, State state, LinkChannel channel) noexcept:
     if state is not host:
         memcpy(&state.answer, &host.answer, sizeof(MessageIndex))
     handle_answer(state, channel)
 
 
 cdef State _awaiting(Partitions partitions, LinkChannel channel, Link link):
-    """The state machine that waits for the answer which the host has scanned; the host where none does.
+    """The state machine that waits for the answer which the host has scanned; None where none does.
 
     What was sent before the number of partitions was changed may be reversed under its own number, which is now in the
     part of another partition: so all are asked.
@@ -67,4 +94,30 @@ cdef State _awaiting(Partitions partitions, LinkChannel channel, Link link):
     for state in partitions.states:
         if awaits(state, channel, &host.answer):
             return state
-    return host
+    return None
+
+
+cdef bint _send_home(Partitions partitions, Mesh mesh, Link link, const Frame *frame) noexcept:
+    """Give an answer to the worker whose partition's number it bears; False where there is no such worker."""
+    cdef State host = partitions.host
+    cdef uint8_t rrn[RRN_SIZE]
+    cdef int64_t instance = -1
+    cdef int64_t stan, partition
+    cdef Span headers, message
+    cdef Peer peer
+    if link.match_by_rrn:
+        if read_text(link.tables.spec, &host.answer, FIELD_RRN, rrn, RRN_SIZE) == RRN_SIZE:
+            instance = instance_of(rrn)
+    else:
+        stan = read_number(link.tables.spec, &host.answer, FIELD_STAN)
+        if stan > 0:
+            instance = (stan - 1) // host.numbering.stan_count
+    partition = instance - (host.numbering.instance - host.partition)
+    if not 0 <= partition < partitions.count:
+        return False
+    peer = mesh.owner(<uint32_t>partition)
+    if peer is None:
+        return False
+    headers.at, headers.size = frame.headers, link.framing.headers_size
+    message.at, message.size = frame.message, frame.message_size
+    return peer.send_answer_home(link.number, headers, message)

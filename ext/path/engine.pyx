@@ -7,7 +7,6 @@ The daemon's I/O layer and the simulator both drive this class: they move the ca
 cimport cython
 from switch.base.stats cimport stats_add
 from switch.dialect.kinds cimport KIND_ECHO_TEST, KIND_SIGN_ON
-from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link cimport Link
 from switch.machine.link_connections cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON
 from switch.machine.listener cimport Listener
@@ -17,13 +16,15 @@ from switch.machine.originals cimport Original, Wanted
 from switch.machine.transaction cimport TRANSACTION_NONE
 from switch.path.dispatch cimport take_link_message, take_request
 from switch.path.found_original cimport seek, settle
+from switch.path.handing_over cimport give_what_waits
 from switch.path.issuer_answer cimport expire
+from switch.path.mesh_door cimport flush_elsewhere, hear, lose, reverse_undelivered
 from switch.path.network cimport (
     begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
 )
 from switch.path.original_lookup cimport take_wanted
 from switch.saf.delivery cimport send_due
-from switch.saf.reversal cimport reverse_unreversed, reverse_untold
+from switch.saf.reversal cimport reverse_unreversed
 from switch.saf.room cimport has_saf_room
 from switch.wire.framing cimport (
     FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_KEEP_ALIVE, FRAME_NO_MEMORY, FRAME_PROXY_HEADER, Frame,
@@ -51,6 +52,7 @@ cdef class Engine:
         self.partitions = partitions
         self.state = partitions.host
         self.channels = self.state.channels
+        self._gated_elsewhere = []
         self._next_sweep_ns = 0
         self._next_slot = 0
 
@@ -78,20 +80,15 @@ cdef class Engine:
 
     cdef void end(self, Channel channel) noexcept:
         """The same, of a driver that delivers the notes when its turn ends."""
-        cdef uint32_t outcome
-        cdef uint32_t owner = 0
-        cdef State state
+        cdef Peer peer
         if not channel.is_open:
             return
         self.channels.delist(channel)
         channel.stream.clear()
-        while True:
-            outcome = channel.next_undelivered(&owner)
-            if outcome == OUTCOME_NONE:
-                break
-            state = <State>self.partitions.states[owner]
-            if state.duplicates.fail_to_tell(outcome):
-                reverse_untold(state, outcome)
+        if self.mesh is not None and channel.is_of_terminal:
+            for peer in self.mesh.peers:
+                peer.close_terminal(channel)
+        reverse_undelivered(self.partitions, channel)
         if isinstance(channel, LinkChannel):
             end_link(self.state, <LinkChannel>channel)
         else:
@@ -102,6 +99,88 @@ cdef class Engine:
         cdef State state
         for state in self.partitions.states:
             state.journal.kick()
+
+    # --- other workers ----------------------------------------------------------------------------------------------
+
+    def join(self, Mesh mesh not None):
+        """Work with others from now on."""
+        self.mesh = mesh
+
+    def meet(self, Peer peer not None):
+        """A connection with a peer stands, and both have said who they are."""
+        self.come_up(peer)
+        self.state.deliver_notes()
+
+    cdef void come_up(self, Peer peer) noexcept:
+        """The same, of a driver that delivers the notes when its turn ends."""
+        peer.go_up()
+        give_what_waits(self.state, self.mesh)
+
+    def hear(self, Peer peer not None, const uint8_t[::1] data not None):
+        """A peer has said something; how many bytes of it were whole records. Its ``fault`` says whether to go on."""
+        cdef size_t taken = self.hear_peer(peer, &data[0], <size_t>data.shape[0]) if data.shape[0] else 0
+        self.state.deliver_notes()
+        return taken
+
+    cdef size_t hear_peer(self, Peer peer, const uint8_t *data, size_t size) noexcept:
+        return hear(self.partitions, peer, data, size)
+
+    def part(self, Peer peer not None):
+        """The connection with a peer is gone."""
+        self.lose_peer(peer)
+        self.state.deliver_notes()
+
+    cdef void lose_peer(self, Peer peer) noexcept:
+        lose(self.partitions, peer)
+
+    def woken(self):
+        """Channels with sockets here that have output; what others' have is with their peers when this returns."""
+        return self.take_dirty()
+
+    cdef list take_dirty(self):
+        cdef list woken, here
+        cdef Channel channel
+        if self.mesh is None:
+            return self.channels.take_dirty()
+        here = []
+        while True:
+            woken = self.channels.take_dirty()
+            if not woken:
+                break
+            for channel in woken:
+                if channel.is_elsewhere:
+                    self._flush_elsewhere(channel)
+                else:
+                    here.append(channel)
+        self.settle_peers()
+        return here
+
+    cdef void _flush_elsewhere(self, Channel channel):
+        channel.is_dirty = False
+        if channel.is_open and not flush_elsewhere(channel):
+            channel.is_dirty = True
+            self._gated_elsewhere.append(channel)
+
+    def flush_waiting(self):
+        """A journal has become durable further, or a peer has room again: give peers what waited for it."""
+        self.flush_gated()
+
+    cdef void flush_gated(self):
+        cdef list gated = self._gated_elsewhere
+        cdef Channel channel
+        if gated:
+            self._gated_elsewhere = []
+            for channel in gated:
+                self._flush_elsewhere(channel)
+
+    cdef void settle_peers(self) noexcept:
+        """Let each peer know what has left, and which links are up."""
+        cdef Peer peer
+        for peer in self.mesh.peers:
+            if peer.is_up:
+                peer.say_what_is_new()
+
+    # --- frames -----------------------------------------------------------------------------------------------------
 
     def feed(self, Channel channel, bytes data):
         """Hand in what arrived; a ``Progress`` (0 done, 1 more, 2 full). For callers in Python.
@@ -168,10 +247,10 @@ cdef class Engine:
                 if terminal is not None:
                     terminal.has_spoken = True
                     self.state.notes.speaker = terminal.peer
-                    take_request(self.partitions, terminal, &frame)
+                    take_request(self.partitions, self.mesh, terminal, &frame)
                     self.state.notes.speaker = NULL
                 else:
-                    take_link_message(self.partitions, <LinkChannel>channel, &frame)
+                    take_link_message(self.partitions, self.mesh, <LinkChannel>channel, &frame)
             elif status == FRAME_KEEP_ALIVE:
                 channel.partial_since_ns = 0
                 if terminal is not None:
@@ -238,6 +317,8 @@ cdef class Engine:
         for state in self.partitions.states:
             self._pass_time_of(state)
         test_doubted_links(self.state)
+        if self.mesh is not None:
+            give_what_waits(self.state, self.mesh)
         if self._next_slot == 0 and self.state.calendar.now_ns >= self._next_sweep_ns:
             self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
             self._sweep()
@@ -272,10 +353,18 @@ cdef class Engine:
             self._next_slot += 1
             if channel is None:
                 continue
-            if isinstance(channel, LinkChannel):
+            if (<Channel>channel).is_elsewhere:
+                self._sweep_elsewhere(<Channel>channel)
+            elif isinstance(channel, LinkChannel):
                 self._sweep_link(<LinkChannel>channel)
             else:
                 self._sweep_terminal(<TerminalChannel>channel)
+
+    cdef void _sweep_elsewhere(self, Channel channel):
+        """All other limits are looked at where the socket is."""
+        if (channel.is_of_terminal and channel.waits_for_journal()
+                and self.state.calendar.now_ns - channel.waiting_since_ns > <int64_t>STALLED_NS):
+            channel.hang_up(_why_stalled(channel))
 
     cdef void _sweep_terminal(self, TerminalChannel channel):
         cdef int64_t now_ns = self.state.calendar.now_ns

@@ -349,7 +349,9 @@ cdef void _time_out(State state, Link link, uint32_t number) noexcept:
     else:
         stats_add(state.meters.stats, state.meters.link[link.number].timeouts, 1)
         link.connections.timeouts_in_a_row += 1
-    if link.connections.state == LINK_UP and link.connections.timeouts_in_a_row >= link.timeouts_to_suspend:
+    # Whether the issuer is there can be asked on connections of our own only.
+    if (link.connections.state == LINK_UP and link.connections.channels
+            and link.connections.timeouts_in_a_row >= link.timeouts_to_suspend):
         link.connections.state = LINK_SUSPENDED
         state.tell(NOTE_LINK_SUSPENDED, link.number, link.connections.timeouts_in_a_row)
         link.connections.is_doubted = True

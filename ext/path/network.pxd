@@ -18,6 +18,9 @@ cut-over is the issuers' to say: it is refused."""
 cdef void begin_link(State state, LinkChannel channel) noexcept
 """A link's connection stands: sign on, or take it into use at once where the link does without."""
 
+cdef void note_elsewhere(State state, LinkChannel elsewhere, bint is_up) noexcept
+"""Whether another worker has connections of a link that this one may use when it has none itself."""
+
 cdef void test_doubted_links(State state) noexcept
 """Send an echo test on every connection of each link that was suspended just now."""
 

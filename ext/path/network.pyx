@@ -99,9 +99,23 @@ cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
     cdef LinkConnections connections = channel.connections
     if channel in connections.channels:
         connections.channels.remove(channel)
-    if not connections.channels and connections.state != LINK_DOWN:
+    if not connections.channels and not connections.others and connections.state != LINK_DOWN:
         connections.state = LINK_DOWN
         state.tell(NOTE_LINK_DOWN, connections.number)
+
+
+cdef void note_elsewhere(State state, LinkChannel elsewhere, bint is_up) noexcept:
+    cdef LinkConnections connections = elsewhere.connections
+    if is_up:
+        if elsewhere not in connections.others:
+            connections.others.append(elsewhere)
+        if connections.state == LINK_DOWN:
+            connections.state = LINK_UP
+            connections.timeouts_in_a_row = 0
+            state.tell(NOTE_LINK_UP, connections.number)
+    elif elsewhere in connections.others:
+        connections.others.remove(elsewhere)
+        _take_out_of_use(state, elsewhere)
 
 
 cdef void hang_up_link(State state, LinkChannel channel, str reason) noexcept:

@@ -13,6 +13,10 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
 cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *headers, bint is_readable) noexcept
 """The same of one that stands in ``state.request``, or whose fault in ``state.fault``, with its frame's headers."""
 
+cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept
+"""Refuse what stands in ``state.request``: the worker that decides about its terminal cannot be reached. Nothing is
+remembered of it: what comes again may find it there."""
+
 cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil
 """Nothing is known yet of the request that came with these frame headers."""
 

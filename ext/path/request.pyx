@@ -84,6 +84,13 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
         forward_request(state, channel)
 
 
+cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
+    stats_add(state.meters.stats, state.meters.listener[channel.listener.number].requests, 1)
+    begin_inbound(state, headers)
+    if _classify(state, channel, True) and _identify(state, channel):
+        refuse(state, channel, REASON_ISSUER_UNAVAILABLE)
+
+
 cdef void forward_request(State state, TerminalChannel channel) noexcept:
     cdef Link link = None
     if (_is_permitted(state, channel)

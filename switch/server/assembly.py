@@ -60,6 +60,7 @@ def build_engine(
     note: Note,
     *,
     journals: Sequence[Journal] | None = None,
+    part: Part | None = None,
     calendar: Calendar | None = None,
     seed: int | None = None,
 ) -> Engine:
@@ -70,7 +71,9 @@ def build_engine(
         parts: What it names, loaded.
         stats: Where series are registered.
         note: Called with events that an operator should read.
-        journals: Where intents and outcomes are written: of each partition; by default one that is written nowhere.
+        journals: Where intents and outcomes are written: of each partition that the worker owns; by default one that is
+            written nowhere.
+        part: Which these are, where other workers own others.
         calendar: The clock; by default one in the acquirer's time zone, which the I/O layer moves.
         seed: Of the choices among links of equal priority.
     """
@@ -106,6 +109,8 @@ def build_engine(
         links=links,
     )
     written = [JournalOff()] if journals is None else journals
+    if part is None:
+        part = Part(len(written), range(len(written)))
     states = [
         _build_state(
             config,
@@ -113,12 +118,25 @@ def build_engine(
             shared,
             journal,
             number=number,
-            count=len(written),
+            count=part.partitions,
             seed=None if seed is None else seed + number,
         )
-        for number, journal in enumerate(written)
+        for number, journal in zip(part.owned, written, strict=True)
     ]
-    return Engine(Partitions(states, len(written)))
+    return Engine(Partitions(states, part.partitions))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one worker has of a switch.
+
+    Attributes:
+        partitions: Of the whole switch.
+        owned: The numbers of those that it owns, ascending.
+    """
+
+    partitions: int
+    owned: Sequence[int]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from switch.machine.link import Link
 from switch.machine.link_connections import LinkChannel
 from switch.machine.listener import Listener, TerminalChannel
 from switch.path.engine import Engine
-from switch.server.assembly import Note, build_engine
+from switch.server.assembly import Note, Part, build_engine
 from switch.tables.registry import Registry
 from switch.tables.risk import Risk
 from switch.tables.routes import RouteTable
@@ -322,6 +322,7 @@ class World:
         originals: Mapping[str, Any] | None = None,
         journal: Journal | None = None,
         partitions: int = 1,
+        part: Part | None = None,
         risk: Risk | None = None,
         note: Note | None = None,
         seed: int = 7,
@@ -350,7 +351,10 @@ class World:
         self.now_s = 100.0
         self.lines: list[Line] = []
         self.journal = MemoryJournal() if journal is None else journal
-        self.journals: list[Journal] = [self.journal, *(MemoryJournal() for _ in range(partitions - 1))]
+        self.journals: list[Journal] = [
+            self.journal,
+            *(MemoryJournal() for _ in range((partitions if part is None else len(part.owned)) - 1)),
+        ]
         self.syncs = True  # a test that looks at what waits for the disk says False
         self.wall_ahead_s = 0  # of the truth
         self._set_clock()
@@ -360,6 +364,7 @@ class World:
             self.stats,
             (lambda event, details: self.notes.append((event, details))) if note is None else note,
             journals=self.journals,
+            part=part,
             calendar=self.calendar,
             seed=seed,
         )

@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+from switch.mesh.peer import Peer
+
+WAITING_MAX: Final[int]
+
+@final
+class Mesh:
+    peers: list[Peer]
+    patience_ns: int
+    waiting: list[tuple[Any, int, bytes, bytes, int]]
+    def __init__(self, peers: list[Peer], owners: Sequence[int | None], patience_ms: int) -> None: ...

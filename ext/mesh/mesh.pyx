@@ -1,0 +1,42 @@
+"""The other workers of the switch: who owns which partition, and frames that wait for one that is not there."""
+
+cimport cython
+
+WAITING_MAX = 4096
+"""Frames that wait for workers that are not there, of all terminals together."""
+
+
+@cython.final
+cdef class Mesh:
+    """What one worker knows of the others.
+
+    Args:
+        peers: The others, in the order of their numbers.
+        owners: By partition: number of the peer that owns it; None: this worker does.
+        patience_ms: How long a frame waits for a worker that is not there.
+    """
+
+    def __init__(self, list peers not None, list owners not None, int64_t patience_ms):
+        self.peers = peers
+        self._owners = [None if number is None else peers[number] for number in owners]
+        self.patience_ns = patience_ms * 1_000_000
+        self.waiting = []
+
+    cdef Peer owner(self, uint32_t partition):
+        """Who owns a partition of somebody else's."""
+        return <Peer>self._owners[partition]
+
+    cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns):
+        """Hand a frame over, or keep it until that can be done; False when too many wait.
+
+        What came first goes first: behind frames that wait for a peer the next ones wait, too.
+        """
+        cdef Peer peer = self.owner(partition)
+        if not self.waiting and peer.hand_over(channel, partition, headers, message):
+            return True
+        if len(self.waiting) >= WAITING_MAX:
+            return False
+        channel.in_flight += 1
+        self.waiting.append((channel, partition, headers.at[:headers.size], message.at[:message.size],
+                             now_ns + self.patience_ns))
+        return True

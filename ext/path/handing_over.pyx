@@ -1,0 +1,42 @@
+"""Requests whose partition is another worker's: handed over, kept a short while when it is not there, then refused."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from switch.mesh.records cimport Span
+from switch.path.request cimport refuse_unreachable
+from switch.wire.scan cimport scan_message
+
+
+cdef void hand_over(State host, Mesh mesh, TerminalChannel channel, const Frame *frame, int partition) noexcept:
+    cdef Span headers, message
+    headers.at, headers.size = frame.headers, channel.listener.framing.headers_size
+    message.at, message.size = frame.message, frame.message_size
+    if not mesh.give(channel, <uint32_t>partition, headers, message, host.calendar.now_ns):
+        refuse_unreachable(host, channel, frame.headers)
+
+
+cdef void give_what_waits(State host, Mesh mesh) noexcept:
+    cdef TerminalChannel channel
+    cdef bytes headers_kept, message_kept
+    cdef Span headers, message
+    cdef int64_t until_ns
+    cdef uint32_t partition
+    cdef list left = []
+    cdef set blocked = set()
+    if not mesh.waiting:
+        return
+    for one in mesh.waiting:
+        channel, partition, headers_kept, message_kept, until_ns = one
+        headers.at, headers.size = <const uint8_t *><const char *>headers_kept, len(headers_kept)
+        message.at, message.size = <const uint8_t *><const char *>message_kept, len(message_kept)
+        if channel.is_open:
+            if host.calendar.now_ns < until_ns and (
+                    partition in blocked or not mesh.owner(partition).hand_over(channel, partition, headers, message)):
+                blocked.add(partition)
+                left.append(one)
+                continue
+            if host.calendar.now_ns >= until_ns and scan_message(
+                    channel.listener.tables.spec, message.at, message.size, &host.request, &host.fault) == 0:
+                refuse_unreachable(host, channel, headers.at)
+        channel.in_flight -= 1
+        host.channels.wake(channel)
+    mesh.waiting = left

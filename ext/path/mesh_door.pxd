@@ -1,0 +1,19 @@
+"""What other workers say: frames of their terminals for partitions of ours, answers to ours, and what was told."""
+
+from libc.stdint cimport uint8_t
+from switch.machine.channel cimport Channel
+from switch.machine.partitions cimport Partitions
+from switch.mesh.peer cimport Peer
+
+
+cdef size_t hear(Partitions partitions, Peer peer, const uint8_t *data, size_t size) noexcept
+"""Take the whole records at ``data``; how many bytes these were. With a fault the peer has one."""
+
+cdef void lose(Partitions partitions, Peer peer) noexcept
+"""The connection with a peer is gone: what it was given and has not said to be told, nobody knows; the rest was not."""
+
+cdef void reverse_undelivered(Partitions partitions, Channel channel) noexcept
+"""A connection is gone: approvals among what never left on it are reversed."""
+
+cdef bint flush_elsewhere(Channel channel) noexcept
+"""Give a peer what may leave on a channel whose socket is there; whether that was all."""

@@ -1,0 +1,174 @@
+"""What other workers say: frames of their terminals for partitions of ours, answers to ours, and what was told."""
+
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+from switch.machine.duplicate cimport OUTCOME_NONE
+from switch.machine.link_connections cimport LINK_UP, LinkChannel
+from switch.machine.state cimport State
+from switch.mesh.peer cimport ElsewhereLink, Guest
+from switch.mesh.record_decoder cimport mesh_fault_words, read_record
+from switch.mesh.record_encoder cimport write_pong
+from switch.mesh.records cimport (
+    MESH_ANSWER, MESH_COMPLETE, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP, MESH_LINK_FRAME, MESH_LINK_SEND,
+    MESH_LINK_STATE, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX, MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME,
+    MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
+)
+from switch.path.dispatch cimport take_answer
+from switch.path.network cimport note_elsewhere
+from switch.path.request cimport handle_request
+from switch.saf.reversal cimport reverse_untold
+from switch.wire.framing cimport Frame
+
+cdef enum:
+    PONG_BYTES = 16
+
+
+cdef size_t hear(Partitions partitions, Peer peer, const uint8_t *data, size_t size) noexcept:
+    cdef MeshRecord record
+    cdef MeshFault fault
+    cdef size_t taken = 0
+    cdef int status
+    while peer.fault is None:
+        status = read_record(data + taken, size - taken, MESH_RECORD_BYTES_MAX, &record, &fault)
+        if status == MESH_FAULTY:
+            peer.fail(mesh_fault_words(&fault))
+        if status != MESH_COMPLETE:
+            break
+        taken += record.size
+        _take(partitions, peer, &record)
+    return taken
+
+
+cdef void _take(Partitions partitions, Peer peer, const MeshRecord *record) noexcept:
+    """One record, as its type says."""
+    cdef State host = partitions.host
+    if record.type == MESH_TERMINAL_FRAME:
+        _take_frame(partitions, peer, record)
+    elif record.type == MESH_ANSWER:
+        peer.take_answer(record, host.calendar.now_ns)
+    elif record.type == MESH_HANDLED:
+        peer.take_handled(record)
+    elif record.type == MESH_TOLD:
+        _take_told(peer, record)
+    elif record.type == MESH_TERMINAL_OPEN:
+        _take_guest_in(host, peer, record)
+    elif record.type == MESH_TERMINAL_CLOSED:
+        _let_guest_go(partitions, peer.close_guest(record))
+    elif record.type == MESH_HANG_UP:
+        peer.take_hang_up(record)
+    elif record.type == MESH_PING:
+        _answer_ping(peer, record)
+    elif record.type in (MESH_LINK_SEND, MESH_LINK_FRAME, MESH_LINK_STATE):
+        _take_of_link(partitions, peer, record)
+    elif record.type != MESH_PONG:
+        peer.fail("it says twice who it is")
+
+
+# --- as an owner ------------------------------------------------------------------------------------------------------
+
+cdef void _take_guest_in(State host, Peer peer, const MeshRecord *record) noexcept:
+    cdef Guest guest = peer.open_guest(record, host.listeners)
+    if guest is not None:
+        host.enlist(guest)
+
+
+cdef void _take_frame(Partitions partitions, Peer peer, const MeshRecord *record) noexcept:
+    """A frame of a guest, for a partition of ours."""
+    cdef Guest guest = peer.guest(record)
+    cdef State state = partitions.at(record.number) if record.number < partitions.count else None
+    cdef Frame frame
+    if guest is None:
+        return
+    if state is None or record.headers.size != guest.listener.framing.headers_size:
+        peer.fail("it gives a frame to a partition that is not here")
+        return
+    guest.handled += 1
+    state.channels.wake(guest)
+    if guest.is_leaving:
+        return
+    frame.headers = record.headers.at
+    frame.headers_size = <uint32_t>record.headers.size
+    frame.message = record.message.at
+    frame.message_size = <uint32_t>record.message.size
+    state.notes.speaker = guest.peer
+    handle_request(state, guest, &frame)
+    state.notes.speaker = NULL
+
+
+cdef void _take_told(Peer peer, const MeshRecord *record) noexcept:
+    cdef Guest guest = peer.guest(record)
+    if guest is not None and guest.take_told(record.count) != 0:
+        peer.fail("it has told more than it was given")
+
+
+cdef void _let_guest_go(Partitions partitions, Guest guest) noexcept:
+    if guest is not None:
+        partitions.host.channels.delist(guest)
+        reverse_undelivered(partitions, guest)
+
+
+cdef void reverse_undelivered(Partitions partitions, Channel channel) noexcept:
+    cdef uint32_t owner = 0
+    cdef uint32_t outcome
+    cdef State state
+    while True:
+        outcome = channel.next_undelivered(&owner)
+        if outcome == OUTCOME_NONE:
+            return
+        state = <State>partitions.states[owner]
+        if state.duplicates.fail_to_tell(outcome):
+            reverse_untold(state, outcome)
+
+
+cdef void lose(Partitions partitions, Peer peer) noexcept:
+    cdef Guest guest
+    cdef ElsewhereLink link
+    peer.is_up = False
+    for guest in peer.take_guests():
+        guest.settle_some(guest.waiting_frames(), False)
+        _let_guest_go(partitions, guest)
+    for link in peer.links:
+        note_elsewhere(partitions.host, link, False)
+    peer.forget_views()
+
+
+# --- of links ---------------------------------------------------------------------------------------------------------
+
+cdef void _take_of_link(Partitions partitions, Peer peer, const MeshRecord *record) noexcept:
+    cdef LinkChannel elsewhere, carrier
+    cdef uint8_t *place
+    cdef Frame frame
+    cdef State host = partitions.host
+    if record.number >= len(peer.links):
+        peer.fail("it speaks of a link that is not there")
+        return
+    elsewhere = <LinkChannel>peer.links[record.number]
+    if record.type == MESH_LINK_STATE:
+        note_elsewhere(host, elsewhere, record.state == LINK_UP and record.connections > 0)
+    elif record.type == MESH_LINK_FRAME:
+        frame.message = record.message.at
+        frame.message_size = <uint32_t>record.message.size
+        take_answer(partitions, elsewhere, &frame)
+    else:
+        carrier = elsewhere.connections.next_own()
+        if carrier is None:
+            return                            # it was lost just now: whoever waits for the answer waits in vain
+        place = carrier.reserve(<uint32_t>record.frame.size)
+        if place == NULL:
+            return
+        memcpy(place, record.frame.at, record.frame.size)
+        if carrier.depart(peer.owner, <uint32_t>record.frame.size, 0, OUTCOME_NONE, host.calendar.now_ns) == 0:
+            carrier.last_sent_ns = host.calendar.now_ns
+            host.channels.wake(carrier)
+
+
+cdef void _answer_ping(Peer peer, const MeshRecord *record) noexcept:
+    cdef uint8_t *place = peer._reserve(PONG_BYTES)
+    if place != NULL:
+        peer._wrote(write_pong(place, PONG_BYTES, record.token))
+
+
+cdef bint flush_elsewhere(Channel channel) noexcept:
+    if isinstance(channel, Guest):
+        return (<Guest>channel).flush()
+    return (<ElsewhereLink>channel).flush()

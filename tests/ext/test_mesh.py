@@ -1,0 +1,241 @@
+"""Two workers of one switch: whichever a terminal calls, its partition decides; answers come home; told comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ext.mesh_world import HERE, TERMINALS, THERE, Pair, asked_by
+from tests.ext.world import link, reversal
+
+ONE_LINK = {"links": [link("bank-a", "iso87-ascii")], "routes": ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]}
+
+
+@pytest.fixture
+def pair():
+    one = Pair(**ONE_LINK)
+    yield one
+    one.settle()
+
+
+def written(world, what):
+    """What a worker has written down, of one sort, in all its journals."""
+    return [record for journal in world.journals for name, record in journal.records if name == what]
+
+
+def told(world):
+    return sum(len(journal.told) for journal in world.journals)
+
+
+def test_a_request_is_decided_where_its_partition_is(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    asked = issuer.read_one()
+    assert (asked["41"], len(written(pair.second, "intent")), len(written(pair.first, "intent"))) == (THERE, 1, 0)
+    issuer.answer(asked)
+    pair.second.sync()
+    answer = terminal.read_one()
+    assert (answer["t"], answer["39"], answer["11"]) == ("0210", "00", request["11"])
+    pair.carry()
+    assert (told(pair.second), pair.second.engine.partitions.states[0].duplicates.untold) == (1, 0)
+
+
+def test_a_repeat_on_the_other_worker_is_a_repeat(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    answer = terminal.read_one()
+    elsewhere = pair.second.terminal()
+    assert elsewhere.ask(request) == answer
+    assert issuer.read() == []
+
+
+def test_answer_that_is_lost_with_its_front_ends_connection_is_reversed(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    terminal.send(asked_by(pair.first, THERE))
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    terminal.close()
+    pair.carry()
+    assert (pair.second.engine.owed, told(pair.second)) == (1, 0)
+    pair.second.tick()
+    assert issuer.read_one()["t"] == "0420"
+
+
+def test_answer_for_a_connection_that_is_gone_is_reversed(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    terminal.send(asked_by(pair.first, THERE))
+    asked = issuer.read_one()
+    terminal.close()
+    pair.carry()
+    issuer.answer(asked)
+    pair.second.sync()
+    assert (pair.second.engine.owed, told(pair.second)) == (1, 0)
+
+
+def test_what_left_before_the_end_is_told_and_the_rest_is_not(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    for _ in range(3):
+        terminal.send(asked_by(pair.first, THERE))
+    pair.carry()
+    for asked in issuer.read():
+        issuer.answer(asked)
+        if pair.second.engine.partitions.states[0].transactions.in_use == 1:
+            pair.second.sync()
+            assert len(terminal.read()) == 2
+    pair.second.sync()
+    terminal.close()
+    pair.carry()
+    assert (told(pair.second), pair.second.engine.owed) == (2, 1)
+
+
+def test_when_the_mesh_dies_what_was_handed_over_stands_and_the_rest_is_reversed(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    requests = [asked_by(pair.first, THERE) for _ in range(2)]
+    for request in requests:
+        terminal.send(request)
+    pair.carry()
+    first, second = issuer.read()
+    issuer.answer(first)
+    pair.second.sync()
+    pair.carries = False
+    pair.second.syncs = False
+    issuer.answer(second)
+    pair.part()
+    pair.second.syncs = True
+    assert pair.second.engine.owed == 1
+    assert terminal.channel.in_flight == 0
+    assert told(pair.second) == 0
+    assert [one["11"] for one in terminal.read()] == [requests[0]["11"]]
+    pair.meet()
+    assert terminal.ask(requests[0])["39"] == "00"
+    assert terminal.ask(requests[1])["39"] == "68"
+    pair.second.tick()
+    taken_back = issuer.read_one()
+    assert (taken_back["t"], taken_back["90"][4:10]) == ("0420", second["11"])
+
+
+def test_a_request_waits_for_a_worker_that_is_not_there_and_is_then_handed_over(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    pair.part()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    assert terminal.read() == []
+    assert terminal.channel.in_flight == 1
+    pair.first.advance(0.5)
+    pair.meet()
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    assert terminal.read_one()["39"] == "00"
+    assert terminal.channel.in_flight == 0
+
+
+def test_a_request_that_waited_too_long_is_refused_and_may_come_again(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    pair.part()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    pair.first.advance(1.1)
+    assert terminal.read_one()["39"] == "91"
+    assert terminal.channel.in_flight == 0
+    pair.meet()
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    assert terminal.read_one()["39"] == "00"
+
+
+def test_what_waits_keeps_its_order(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    terminal.read_one()
+    pair.part()
+    later = asked_by(pair.first, THERE, f4="000000000500")
+    terminal.send(later)
+    terminal.send(reversal(pair.first, later))
+    pair.meet()
+    assert [one["t"] for one in issuer.read()] == ["0200"]
+    assert [one["t"] for one in terminal.read()] == ["0410"]
+
+
+def test_answer_on_the_other_workers_connection_finds_its_partition(pair):
+    terminal = pair.first.terminal()
+    theirs = pair.second.issuer()
+    pair.carry()
+    terminal.send(asked_by(pair.first, HERE))
+    asked = theirs.read_one()  # the first worker has no connection of its own
+    assert len(written(pair.first, "intent")) == 1
+    theirs.answer(asked)
+    pair.second.sync()
+    assert terminal.read_one()["39"] == "00"
+    assert told(pair.first) == 1
+
+
+def test_link_goes_down_when_nobody_has_a_connection(pair):
+    theirs = pair.second.issuer()
+    pair.carry()
+    assert [worker.link("bank-a").connections.state_name for worker in pair.workers] == ["up", "up"]
+    theirs.close()
+    pair.carry()
+    assert [worker.link("bank-a").connections.state_name for worker in pair.workers] == ["down", "down"]
+    assert pair.first.terminal().ask(asked_by(pair.first, HERE))["39"] == "91"
+
+
+def test_own_connections_go_first(pair):
+    mine, theirs = pair.first.issuer(), pair.second.issuer()
+    pair.carry()
+    terminal = pair.first.terminal()
+    for _ in range(4):
+        terminal.send(asked_by(pair.first, HERE))
+    assert (len(mine.read()), len(theirs.read())) == (4, 0)
+
+
+def test_each_terminal_of_one_connection_is_answered(pair):
+    terminal = pair.first.terminal()
+    issuers = [worker.issuer() for worker in pair.workers]
+    requests = [asked_by(pair.first, name) for name in TERMINALS]
+    for request in requests:
+        terminal.send(request)
+    pair.carry()
+    for issuer in issuers:
+        for asked in issuer.read():
+            issuer.answer(asked)
+    for worker in pair.workers:
+        worker.sync()
+    assert sorted((one["41"], one["39"]) for one in terminal.read()) == sorted((name, "00") for name in TERMINALS)
+    assert terminal.channel.in_flight == 0
+
+
+@pytest.mark.parametrize("most", [1, 7, 64])
+def test_records_may_come_in_any_pieces(pair, most):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    terminal.send(asked_by(pair.first, THERE))
+    pair.carry(most=most)
+    issuer.answer(issuer.read_one())
+    pair.second.engine.partitions.states[0].journal.sync()
+    pair.carry(most=most)
+    assert terminal.read_one()["39"] == "00"
+
+
+def test_terminal_that_is_hung_up_by_its_partition_is_closed(pair):
+    terminal = pair.first.terminal()
+    request = asked_by(pair.first, THERE)
+    del request["11"]
+    terminal.send(request)
+    pair.carry()
+    terminal.read()
+    assert terminal.hung_up == "message cannot be read"
+
+
+def test_a_terminals_address_goes_along(pair):
+    terminal = pair.first.terminal()
+    terminal.channel.called_from("192.0.2.7")
+    broken = asked_by(pair.first, THERE)
+    terminal.send({**broken, "42": "898000000000099"})
+    pair.carry()
+    assert [note["peer"] for note in pair.second.told("terminal_refused")] == ["192.0.2.7"]
