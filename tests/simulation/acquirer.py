@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from switch.saf.owed_entries import NotOwed, close_entry, list_entries, retry_en
 from switch.server import assembly
 from switch.server.assembly import build_engine
 
+from .checker import NEVER_BOOKED
 from .clock import MS, SECOND
 from .committer import Committer
+from .limits import risk_control
 from .network import Wire
 from .storage import Storage
 from .world import LINKS, LISTENERS
@@ -57,6 +60,11 @@ FIRST_NUMBERS = (1, 999_960, 36**7 - BLOCK_NUMBERS - 40)
 """At the beginning, before the end of the STANs, and before reference numbers begin a new round."""
 
 STATISTICS_BYTES = 262_144
+
+
+def _named(entry: dict[str, Any]) -> dict[str, str]:
+    """By what somebody names what is owed."""
+    return {name: entry[name] for name in ("rrn", "what", "link")}
 
 
 def numbering_from(first: int, instance: int, instances: int) -> Numbering:
@@ -159,6 +167,7 @@ class Acquirer:
         self.is_up = False
         self.is_draining = False
         self._booted_ns = 0
+        self._alerts: set[str] = set()
         self.engine: Engine = self._build()
 
     def _build(self) -> Engine:
@@ -167,6 +176,7 @@ class Acquirer:
         stats = Stats(STATISTICS_BYTES)
         config, parts = self.world.arrangements[self.arrangement]
         self.config = config
+        parts = replace(parts, risk=risk_control(self.options))
         assembly.Numbering = partial(numbering_from, self._first_number)  # type: ignore[misc]
         engine = build_engine(
             config,
@@ -184,6 +194,8 @@ class Acquirer:
 
     def _note(self, event: str, details: dict[str, Any]) -> None:
         self.clock.tell("switch", f"notes {event} {details}")
+        if event == "reversal_not_found":
+            self._alerts.add(details["rrn"])
         if self._failing_notes and self.draw_notes.random() < self._failing_notes:
             self.tally.fault("failing_notes")
             raise OSError(errno.EIO, "the log is gone")
@@ -291,27 +303,44 @@ class Acquirer:
 
     def operate(self, draw: Random) -> None:
         """Somebody looks at what is owed, and has it sent at once or gives it up."""
-        if not self.is_up:
-            return
-        self.set_calendar()
-        entries = [entry for state in self.engine.partitions.states for entry in list_entries(state)[1]]
-        if not entries:
-            return
-        entry = draw.choice(entries)
-        state = self.engine.partitions.states[entry["partition"]]
-        which = {"rrn": entry["rrn"], "what": entry["what"], "link": entry["link"]}
-        if draw.random() < 0.6:
-            retry_entry(state, **which)
-        elif entry["amount_minor"]:
-            try:
-                close_entry(state, name="night", reason="settled by hand", **which)
-            except NotOwed as refusal:
-                self.clock.tell("operator", str(refusal))
-            else:
-                self.clock.tell("operator", f"gives up the {entry['what']} of {entry['amount_minor']}")
+        if self.is_up and (entries := self._owed()):
+            entry = draw.choice(entries)
+            if draw.random() < 0.6:
+                retry_entry(self._owing(entry), **_named(entry))
+            elif entry["amount_minor"] and self._close(entry, "settled by hand"):
                 self.tally.given_up += 1
                 self.checker.given_up(entry["terminal"], entry["amount_minor"], entry["rrn"])
-        self.flush()
+            self.flush()
+
+    def close_what_was_never_booked(self) -> None:
+        """Nothing is owed but what issuers do not find, of which the switch has told its operator: he asks them, and
+        closes that of which their ledgers have nothing. What one of them has booked stays owed."""
+        entries = self._owed() if self.is_up else []
+        if all(
+            entry["what"] == "reversal" and entry["not_found"] and entry["rrn"] in self._alerts for entry in entries
+        ):
+            for entry in entries:
+                issuer = self.issuers[LINKS.index(entry["link"])]
+                is_booked = issuer.has_booked(entry["terminal"], entry["amount_minor"], entry["rrn"])
+                if not is_booked and self._close(entry, NEVER_BOOKED):
+                    self.tally.never_booked += 1
+            self.flush()
+
+    def _owed(self) -> list[dict[str, Any]]:
+        self.set_calendar()
+        return [entry for state in self.engine.partitions.states for entry in list_entries(state)[1]]
+
+    def _owing(self, entry: dict[str, Any]) -> State:
+        return self.engine.partitions.states[entry["partition"]]
+
+    def _close(self, entry: dict[str, Any], reason: str) -> bool:
+        try:
+            close_entry(self._owing(entry), name="night", reason=reason, **_named(entry))
+        except NotOwed as refusal:
+            self.clock.tell("operator", str(refusal))
+            return False
+        self.clock.tell("operator", f"gives up the {entry['what']} of {entry['amount_minor']}")
+        return True
 
     def finish(self) -> None:
         """Stop for good, with all that is known written down."""

@@ -9,10 +9,13 @@ from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
 from switch.simulators.scenario import PaymentCard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from switch.simulators.dialect_profile import Profile
     from switch.wire.scan import Message
+
+    from .options import Options
 
 PAN, EXPIRY, TRACK_2, TRACK_1, PIN_BLOCK, CHIP = 2, 14, 35, 45, 52, 55
 SENSITIVE = (TRACK_2, TRACK_1, PIN_BLOCK)
@@ -34,6 +37,14 @@ CARDS = tuple(
     for salt, prefix in enumerate(PREFIXES)
     for digits in (16, 12, 13, 14, 15, 16, 17, 18, 19)
 )
+
+
+FEW_CARDS = 3
+
+
+def cards_of(options: Options) -> Sequence[PaymentCard]:
+    """Those that are seen in a run."""
+    return options.stream("few cards").sample(CARDS, FEW_CARDS) if options.shares_cards else CARDS
 
 
 @dataclass(frozen=True)

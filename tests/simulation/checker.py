@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from switch.machine.partitioning import partition_of
 
 from .clock import MS
+from .limits import Limits
 from .world import TELLS_PARTS
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ DELIVERED_NS_MAX = 500 * MS
 STAND_IN_CODE = "SI"
 """Authorization codes of the switch begin so; those of issuers are digits."""
 
+NEVER_BOOKED = "its issuer has nothing of it in its books"
+"""Why an operator closes what an issuer does not find."""
+
 APPROVED, DECLINED, REVERSED, UNKNOWN, ABANDONED = "approved", "declined", "reversed", "unknown", "abandoned"
 
 
@@ -47,7 +51,7 @@ class Violation:
 
     Attributes:
         invariant: Its short name: I1 to I6 as in the design, ``MAC``, ``format``, ``order``, ``advice``, ``reference``,
-            ``convergence``, ``books``, ``numbers`` or ``journal``.
+            ``convergence``, ``books``, ``numbers``, ``limits`` or ``journal``.
         what: What was seen, in words.
         now_ns: When.
     """
@@ -72,6 +76,7 @@ class Checker:
         self.payments: dict[Key, Payment] = {}
         self.bookings: dict[Key, list[Booking]] = {}
         self._numbered: dict[str, Key] = {}
+        self.limits = Limits(self, options)
         self._givers: dict[tuple[str, str], int] = {}
 
     def report(self, invariant: str, what: str) -> None:

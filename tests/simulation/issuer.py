@@ -163,6 +163,13 @@ class Issuer:
     def _come_back(self) -> None:
         self.is_reachable = True
 
+    def has_booked(self, terminal: str, amount_minor: int, rrn: str) -> bool:
+        """Whether anything stands in its ledger of a payment, whatever became of it: what it says to who asks."""
+        return any(
+            rrn == one.rrn or (one.key.terminal == terminal and amount_minor in (one.key.amount_minor, one.part))
+            for one in self.ledger.values()
+        )
+
     def calm_down(self) -> None:
         """From now on answer everything once, soon and rightly."""
         self.rates = dict.fromkeys(self.rates, 0.0)

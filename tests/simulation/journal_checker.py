@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from switch.dialect.kinds import Kind
 from switch.dialect.reasons import REASONS
 
-from .checker import Key
+from .checker import NEVER_BOOKED, Key
 
 if TYPE_CHECKING:
     from .checker import Checker
@@ -61,6 +61,7 @@ class JournalChecker:
         ended = [one for one in records if one["type"] == "REVERSED"]
         self._taken_back = {one["original"] for one in ended if one["reversal"] not in advices}
         self._taken_note = {one["original"]: one["reason"] for one in ended if one["reversal"] in advices}
+        self._taken_back |= {one["original"] for one in records if _is_never_booked(one)}
         self._cancelled = {one["original"] for one in records if one["type"] == "CANCELLED"}
 
     def compare(self) -> None:
@@ -147,6 +148,11 @@ class JournalChecker:
             self.checker.report(
                 "journal", f"{key}: its approval has left the switch, but the journal does not know of it"
             )
+
+
+def _is_never_booked(record: dict[str, Any]) -> bool:
+    """Whether somebody has closed a reversal as its issuer has nothing of the payment: then it must stand nowhere."""
+    return record["type"] == "CLOSED" and record["why"] == NEVER_BOOKED
 
 
 def _key(asked: dict[str, Any]) -> Key:

@@ -106,6 +106,22 @@ class Options:
         return self.journal and self.stream("stand-in").random() < 0.5
 
     @property
+    def shares_connections(self) -> bool:
+        """Whether the terminals of a listener, which are of several partitions, speak on one connection."""
+        return self.partitions > 1 and self.stream("connections").random() < 0.5
+
+    @property
+    def shares_cards(self) -> bool:
+        """Whether all terminals see the same few cards, so that partitions meet at their limits."""
+        return self.partitions > 1 and self.stream("cards").random() < 0.5
+
+    @property
+    def card_limit(self) -> int:
+        """How many payments risk control lets a card make; 0: as many as it likes."""
+        draw = self.stream("card limit")
+        return draw.choice((2, 4)) if self.shares_cards and draw.random() < 0.5 else 0
+
+    @property
     def setting(self) -> Setting:
         """In which world it happens."""
         is_forgetful = self.stream("window").random() < 0.25

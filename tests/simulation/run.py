@@ -11,6 +11,7 @@ from switch.wire.framing import FrameError
 from .acquirer import Acquirer
 from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock
+from .concentrator import share_connections
 from .issuer import Issuer
 from .journal_checker import compare_journals
 from .network import Weather
@@ -29,6 +30,9 @@ ALL_DISKS = 0.15
 
 REST_NS_MAX = 300 * SECOND
 """Within this time after the last trouble everything must have come to rest."""
+
+BY_HAND_NS_MAX = 20 * SECOND
+"""So much longer, where an operator has to see to what issuers do not find."""
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Run:
             Terminal(world, options, self.clock, self.acquirer, self.checker, self.tally, number)
             for number in options.terminals
         ]
+        share_connections(self.acquirer, options, self.terminals)
         self._busy = list(self.terminals)
         self.has_healed = False
         self._steps_to_crash = 0
@@ -87,6 +92,8 @@ class Run:
         limit_ns = self.clock.now_ns + REST_NS_MAX
         while not violations and not self._is_at_rest() and step(limit_ns):
             pass
+        if not violations and not self._is_at_rest():
+            self._settle_by_hand()
         if not violations:
             self._judge()
         self.tally.virtual_seconds += self.clock.now_ns / SECOND
@@ -174,6 +181,13 @@ class Run:
             issuer.calm_down()
         for terminal in self.terminals:
             terminal.calm_down()
+
+    def _settle_by_hand(self) -> None:
+        """An issuer may for ever find nothing to take back, and only an operator may give that up."""
+        limit_ns = self.clock.now_ns + BY_HAND_NS_MAX
+        while not self.checker.violations and not self._is_at_rest() and self._step(limit_ns):
+            if self._is_served():
+                self.acquirer.close_what_was_never_booked()
 
     def _judge(self) -> None:
         if not self._is_at_rest():

@@ -20,6 +20,7 @@ class Tally:
         reversals: How many charges were taken back at issuers.
         advices: How many payments issuers were told of afterwards.
         given_up: How many store-and-forward entries an operator closed.
+        never_booked: How many reversals besides, because their issuer had nothing of the payment in its books.
         stand_ins: How many payments the switch approved in the stead of issuers.
         named: Voids, refunds and completions that came to an issuer, by whether they named an original that it knows.
         virtual_seconds: How much time passed in the simulated world.
@@ -34,6 +35,7 @@ class Tally:
     reversals: int = 0
     advices: int = 0
     given_up: int = 0
+    never_booked: int = 0
     stand_ins: int = 0
     virtual_seconds: float = 0.0
     named: Counter[bool] = field(default_factory=Counter)
@@ -53,6 +55,7 @@ class Tally:
         self.reversals += other.reversals
         self.advices += other.advices
         self.given_up += other.given_up
+        self.never_booked += other.never_booked
         self.stand_ins += other.stand_ins
         self.named += other.named
         self.virtual_seconds += other.virtual_seconds
@@ -66,7 +69,7 @@ class Tally:
             f"{sum(self.faults.values()):,} faults ({faults})",
             f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
             f"{self.stand_ins:,} approvals in the stead of issuers, {self.advices:,} advices to them",
-            f"{self.given_up:,} reversals and advices given up by operators",
+            f"{self.given_up:,} reversals and advices given up by operators, {self.never_booked:,} as never booked",
             f"{self.named[True]:,} voids, refunds, completions named what an issuer knows, {self.named[False]:,} not",
             f"{self.virtual_seconds / 3600:,.1f} hours of virtual time",
         ]

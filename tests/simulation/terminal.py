@@ -11,11 +11,12 @@ from switch.wire.framing import Deframer
 from switch.wire.scan import ScanError
 
 from . import references
-from .cards import CARDS, present
+from .cards import cards_of, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
 from .payment import Exchange, Payment
+from .strangers import Stranger, forged, garbled
 from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, terminal_ids
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .cards import Presented
     from .checker import Checker
     from .clock import Clock
+    from .concentrator import Concentrator, Line
     from .network import Wire
     from .options import Options
     from .tally import Tally
@@ -82,6 +84,7 @@ class Terminal:
         self._is_searched = options.journal and self._is_forgotten_soon
         self._awaits_customer = False
         self._pin_key = world.terminal_pin_key(self.id)
+        self._cards = cards_of(options)
         self.clock = clock
         self.acquirer = acquirer
         self.checker = checker
@@ -94,7 +97,9 @@ class Terminal:
         self.payments: list[Payment] = []
         self._said: list[tuple[Payment, bytes]] = []
         self.exchange: Exchange | None = None
-        self.wire: Wire | None = None
+        self.wire: Wire | Line | None = None
+        self.concentrator: Concentrator | None = None
+        self._asked_on: Wire | Line | None = None
         self._deframer: Deframer | None = None
         # What was asked on the present connection, by what its answers must repeat: amounts and the headers of answers.
         self._asked_here: dict[tuple[str, str], set[tuple[int, bytes]]] = {}
@@ -157,7 +162,7 @@ class Terminal:
                     self.payments[-1].key.kind, self.payments[-1].card, amount_minor, None, again=self.payments[-1]
                 )
             else:
-                card = present(self.draw, self.draw.choice(CARDS))
+                card = present(self.draw, self.draw.choice(self._cards))
                 self._begin(self.draw.choice(KINDS), card, amount_minor, None)
 
     def _held(self) -> Payment | None:
@@ -286,10 +291,13 @@ class Terminal:
         if exchange is None:
             return
         if self.wire is None:
-            self.wire = self.acquirer.accept(self, self.listener)
+            shared = self.concentrator
+            self.wire = self.acquirer.accept(self, self.listener) if shared is None else shared.call(self)
             if self.wire is None:
                 self._wake(int((0.1 + self.draw.random()) * SECOND), self._transmit)
                 return
+        if self.wire is not self._asked_on:
+            self._asked_on = self.wire
             self._deframer = Deframer(self.profile.framing)
             self._asked_here.clear()
             self._watch(self.wire)
@@ -303,9 +311,9 @@ class Terminal:
         if self._happens("duplicate"):
             self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange, frame)
         if self._happens("forge"):
-            self._let_a_stranger_say(self._forged(frame))
+            self._let_a_stranger_say(forged(frame, self.profile.framing, self.draw))
         if self._happens("garble"):
-            self._let_a_stranger_say(self._garbled(frame))
+            self._let_a_stranger_say(garbled(frame, self.profile.framing, self.draw))
         if self._happens("replay"):
             self.clock.errand(int(self.draw.random() * 10 * SECOND), self._replay)
         if exchange.is_to_be_abandoned:
@@ -321,7 +329,7 @@ class Terminal:
         asked.add((exchange.amount_minor, framing.reply_headers_for(headers)))
         return framing.wrap(exchange.message, headers)
 
-    def _send_again(self, wire: Wire, exchange: Exchange, frame: bytes) -> None:
+    def _send_again(self, wire: Wire | Line, exchange: Exchange, frame: bytes) -> None:
         wire.to_switch(frame, self._noted(exchange))
 
     def _noted(self, exchange: Exchange) -> Callable[[Wire | None], None]:
@@ -361,37 +369,18 @@ class Terminal:
     def _say_at_the_end_of_the_window(self, payment: Payment, frame: bytes, ends_ns: int) -> None:
         """Somebody plays again what must still be known, if only for some moments."""
         is_too_vague = ends_ns < VAGUE_NS and payment.life != self.acquirer.generation
-        if payment.is_given_up or is_too_vague or not self.acquirer.say_at_once(self.listener, _Stranger(), frame):
+        if payment.is_given_up or is_too_vague or not self.acquirer.say_at_once(self.listener, Stranger(), frame):
             return
         self.tally.fault("replay")
-        self._asked(payment, self.wire)
+        self._asked(payment, None)
 
     def _let_a_stranger_say(self, data: bytes, then: Callable[[Wire], None] | None = None) -> None:
         """Something that nobody entitled to it has sent, on a connection of its own."""
-        wire = self.acquirer.accept(_Stranger(), self.listener)
+        wire = self.acquirer.accept(Stranger(), self.listener)
         if wire is not None:
             self._watch(wire)
             wire.to_switch(data, then)
             self.clock.errand(self.draw.randrange(3_000) * MS, wire.close_by_peer)
-
-    def _garbled(self, said: bytes) -> bytes:
-        match self.draw.randrange(3):
-            case 0:
-                return self.profile.framing.wrap(self.draw.randbytes(self.draw.randrange(1, 200)))
-            case 1:
-                return self.profile.framing.wrap(
-                    said[self.profile.framing.overhead : self.draw.randrange(20, len(said))]
-                )
-            case _:
-                return self.draw.randbytes(self.draw.randrange(1, 60))
-
-    def _forged(self, said: bytes) -> bytes:
-        frame = bytearray(said)
-        headers_end = self.profile.framing.overhead  # what is before the message no MAC covers
-        # An odd number of bits: CUP's MAC folds all blocks with XOR, so that two may cancel each other.
-        for _ in range(self.draw.choice((1, 3))):
-            frame[self.draw.randrange(headers_end, len(frame))] ^= 1 << self.draw.randrange(8)
-        return bytes(frame)
 
     def _happens(self, fault: str) -> bool:
         rate = self.rates[fault]
@@ -428,7 +417,7 @@ class Terminal:
             self._disconnect()
             self._conclude()
 
-    def _watch(self, wire: Wire) -> None:
+    def _watch(self, wire: Wire | Line) -> None:
         """Take note of approvals that leave the switch, wherever they go."""
         deframer = Deframer(self.profile.framing)
 
@@ -454,14 +443,14 @@ class Terminal:
 
     # --- receiving ------------------------------------------------------------------------------------------------
 
-    def lost(self, wire: Wire) -> None:
+    def lost(self, wire: Wire | Line) -> None:
         """A connection is gone."""
         if wire is self.wire:
             self.wire = None
             if self.exchange is not None:
                 self._wake(int(self.draw.random() * SECOND), self._despair)
 
-    def received(self, wire: Wire, data: bytes) -> None:
+    def received(self, wire: Wire | Line, data: bytes) -> None:
         """Bytes came in; those of a connection that was given up are not read."""
         if wire is self.wire and self._deframer is not None:
             for headers, message in self._deframer.feed(data):
@@ -541,6 +530,8 @@ class Terminal:
             is_approval = reason in APPROVALS
             self.checker.told(payment, is_approval, text(message, 38).strip(), text(message, 37).strip(), part)
             payment.part = part or payment.part
+            if is_approval:
+                self.checker.limits.approved(payment, self.acquirer.generation)
 
     def _reverse_again(self) -> None:
         """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""
@@ -587,13 +578,3 @@ class Terminal:
         if not self._stays_connected:
             self._disconnect()
         self.clock.after(int(self.draw.random() * self._pause_ns), self._next)
-
-
-class _Stranger:
-    """Somebody whom no answer interests."""
-
-    def received(self, wire: Wire, data: bytes) -> None:
-        """Nobody reads it."""
-
-    def lost(self, wire: Wire) -> None:
-        """Nobody cares."""

@@ -49,6 +49,9 @@ STAND_IN_LINKS = {"bank-a": ("purchase", "preauthorization"), "bank-c": ("purcha
 STAND_IN_PREFIXES = ("6", "5")
 """Of those that are routed to one of them."""
 
+STAND_IN_OUTSTANDING, STAND_IN_CARD_COUNT = 60_000, 2
+"""How much may be outstanding, and how often with one card, where limits are to be met."""
+
 MATCHED_BY_RRN = 1
 """Which link finds the requests of its answers by field 37."""
 
@@ -287,8 +290,8 @@ def _link(number: int, setting: Setting) -> dict[str, object]:
                 {
                     "currency": CURRENCY,
                     "amount_max": 1_000_000,
-                    "outstanding_max": 60_000 if is_tight else 100_000_000,
-                    "card_count_max": 2 if is_tight else None,
+                    "outstanding_max": STAND_IN_OUTSTANDING if is_tight else 100_000_000,
+                    "card_count_max": STAND_IN_CARD_COUNT if is_tight else None,
                 }
             ],
         }

@@ -1,0 +1,86 @@
+"""Limits that all partitions have in common: of risk control over a card, and of stand-in; and whether they hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from switch.tables.risk import Risk
+from switch.tables.risk_rules import COUNTED_KINDS, kinds_mask
+from switch.tables.time_windows import WindowTable
+
+from .world import STAND_IN_CARD_COUNT, STAND_IN_OUTSTANDING
+
+if TYPE_CHECKING:
+    from .checker import Checker
+    from .options import Options
+    from .payment import Payment
+
+CARDS_COUNTED = 64
+SECRET = bytes(16)
+DAY_MS = 24 * 3600 * 1000
+
+
+class CardLimit(NamedTuple):
+    """So many payments with one card, in the form that the switch takes."""
+
+    count_max: int
+    name: str = "card"
+    scope: str = "card"
+    kinds: int = kinds_mask(COUNTED_KINDS)
+    currency: int = 0
+    window_ms: int = DAY_MS
+    sliding: bool = True
+    amount_max: int | None = None
+    single_max: int | None = None
+
+
+def risk_control(options: Options) -> Risk | None:
+    """That of one life of the switch: its counts are in memory. None where there is none."""
+    if not options.card_limit:
+        return None
+    return Risk.build(SECRET, WindowTable(CARDS_COUNTED), limits=[CardLimit(options.card_limit)])
+
+
+class Limits:
+    """Looks whether approvals are within the limits, wherever they were decided."""
+
+    def __init__(self, checker: Checker, options: Options) -> None:
+        self._checker = checker
+        self._card_limit = options.card_limit
+        self._has_stand_in_limits = options.is_tight and options.stands_in
+        self._decided: dict[tuple[str, int], dict[str, Payment]] = defaultdict(dict)
+
+    def approved(self, payment: Payment, life: int) -> None:
+        """A terminal was told so, in this life of the switch."""
+        if payment.stood_in and self._has_stand_in_limits:
+            self._look_at_stand_in(payment)
+        # Counting begins anew with each life: what was decided in this one is known of what was asked in no other.
+        if self._card_limit and payment.key.kind in COUNTED_KINDS and payment.life == life:
+            counted = self._decided[payment.card.pan, life]
+            counted[str(payment.key)] = payment
+            count = sum(self._is_charged(one) for one in counted.values())
+            if count > self._card_limit:
+                self._checker.report("limits", f"{count} payments with the card of {payment.key} are approved")
+
+    def _is_charged(self, payment: Payment) -> bool:
+        return self._is_kept(payment) and (payment.stood_in or bool(self._checker.standing(payment.key)))
+
+    def _is_kept(self, payment: Payment) -> bool:
+        is_doubtful = payment.is_doubted or self._checker.is_settled_by_hand(payment.key)
+        return bool(payment.told) and not (payment.is_given_up or is_doubtful)
+
+    def _look_at_stand_in(self, payment: Payment) -> None:
+        """Of what its issuer does not know yet the sum is limited, and the number for each card."""
+        waiting = [
+            one
+            for key, one in self._checker.payments.items()
+            if one.stood_in and self._is_kept(one) and not self._checker.bookings.get(key)
+            if one.card.pan[0] == payment.card.pan[0]  # of the same link
+        ]
+        amount_minor = sum(one.key.amount_minor for one in waiting)
+        if amount_minor > STAND_IN_OUTSTANDING:
+            self._checker.report("limits", f"{amount_minor} are outstanding by stand-in with {payment.key}")
+        count = sum(one.card.pan == payment.card.pan for one in waiting)
+        if count > STAND_IN_CARD_COUNT:
+            self._checker.report("limits", f"{count} approvals by stand-in with the card of {payment.key}")
