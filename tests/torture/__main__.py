@@ -34,6 +34,7 @@ def main() -> int:
         lives=tuple(arguments.lives.split(",")),
         lying=arguments.lie,
         defect=arguments.defect,
+        partitions=arguments.partitions,
     )
     spare_collections()
     folder = Path(tempfile.mkdtemp(prefix="authswitch-torture-"))
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mount", action=argparse.BooleanOptionalAction, default=True, help="on a file system apart")
     parser.add_argument("--lie", action="store_true", help="let the disk lie: a run that must find differences")
     parser.add_argument("--defect", default="", help="give the switch a deliberate defect: it should find differences")
+    parser.add_argument("--partitions", type=int, default=0, help="of the switch; 0: the seed decides")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that went well")
     return parser
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from switch.demo.reconcile import reconcile
+from switch.machine.partitioning import partition_of
 from switch.simulators import ledger as books
 from switch.simulators import receipts as slips
 from switch.simulators.ledger import Entry, Ledger
@@ -24,7 +25,9 @@ WITHOUT_MONEY = {"balance_inquiry"}
 APPROVED_VERDICTS = {"approved_and_delivered", "approved_perhaps_delivered"}
 OTHER_VERDICTS = {"declined", "refused", "not_answered", "reversed"}
 VERDICTS = {
-    **dict.fromkeys(STANDING_RECEIPTS, APPROVED_VERDICTS),
+    slips.APPROVED: APPROVED_VERDICTS,
+    slips.VOIDED: {"voided"},
+    slips.COMPLETED: {"completed"},
     slips.DECLINED: OTHER_VERDICTS,
     slips.TAKEN_BACK: OTHER_VERDICTS,
     slips.REVERSED: {"reversed"},
@@ -33,7 +36,7 @@ VERDICTS = {
 
 
 class Key(NamedTuple):
-    """Tells transactions apart: no terminal uses an amount twice for one kind."""
+    """Tells transactions apart: no terminal asks for an amount twice for one kind."""
 
     terminal: str
     kind: str
@@ -44,8 +47,25 @@ class Key(NamedTuple):
         return f"{self.kind} of {self.amount_minor} at terminal {self.terminal}"
 
 
+class Place(NamedTuple):
+    """Of a record: positions count within a partition's journal."""
+
+    partition: int
+    position: int
+
+    def __str__(self) -> str:
+        """As the tools show it."""
+        return f"{self.partition}:{self.position}"
+
+
 class Comparison:
     """Three books side by side.
+
+    Args:
+        receipts: The terminals'.
+        ledgers: The issuers'.
+        records: The journals'.
+        partitions: How many journals there are.
 
     Attributes:
         differences: In words; empty when all agree.
@@ -54,7 +74,11 @@ class Comparison:
     """
 
     def __init__(
-        self, receipts: Sequence[Receipt], ledgers: Sequence[Ledger], records: Iterable[Mapping[str, Any]]
+        self,
+        receipts: Sequence[Receipt],
+        ledgers: Sequence[Ledger],
+        records: Iterable[Mapping[str, Any]],
+        partitions: int = 1,
     ) -> None:
         self.differences: list[str] = []
         result = reconcile(receipts, ledgers)
@@ -67,10 +91,12 @@ class Comparison:
         self.receipts = result.receipts
         self.entries = result.entries
         self.records: Counter[str] = Counter()
-        self._intents: dict[int, Mapping[str, Any]] = {}
-        self._outcomes: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-        self._reversals: set[int] = set()
-        self._taken_back: set[int] = set()
+        self._partitions = partitions
+        self._intents: dict[Place, Mapping[str, Any]] = {}
+        self._outcomes: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
+        self._reversals: set[Place] = set()
+        self._taken_back: set[Place] = set()
+        self._givers: dict[str, int] = {}
         for record in records:
             self._take(record)
         self._compare_records()
@@ -78,21 +104,26 @@ class Comparison:
         self._compare_receipts(receipts)
 
     def _take(self, record: Mapping[str, Any]) -> None:
-        sort, position = record["type"], record["position"]
+        sort, partition = record["type"], record["partition"]
+        place = Place(partition, record["position"])
         self.records[sort] += 1
+        if "terminal" in record and partition_of(record["terminal"], self._partitions) != partition:
+            self.differences.append(f"journal: {sort} {place} is of another partition's terminal {record['terminal']}")
         if sort == "INTENT":
-            self._intents[position] = record
+            self._intents[place] = record
+            if self._givers.setdefault(record["rrn"], partition) != partition:
+                self.differences.append(f"journal: two partitions have given RRN {record['rrn']}, the last at {place}")
         elif sort == "OUTCOME" and record["intent"]:
-            self._outcomes[record["intent"]].append(record)
+            self._outcomes[Place(partition, record["intent"])].append(record)
         elif sort == "REVERSAL":
-            self._reversals.discard(record["replaces"])
-            self._reversals.add(position)
+            self._reversals.discard(Place(partition, record["replaces"]))
+            self._reversals.add(place)
         elif sort == "REVERSED":
-            self._reversals.discard(record["reversal"])
+            self._reversals.discard(Place(partition, record["reversal"]))
             if record["original"]:
-                self._taken_back.add(record["original"])
+                self._taken_back.add(Place(partition, record["original"]))
 
-    def _stands(self, position: int) -> bool:
+    def _stands(self, position: Place) -> bool:
         """Whether a request is approved and not taken back, by the journal."""
         return any(one["approved"] for one in self._outcomes[position]) and position not in self._taken_back
 
@@ -110,7 +141,7 @@ class Comparison:
         entries: dict[tuple[Key, str], list[Entry]] = defaultdict(list)
         for ledger in ledgers:
             for entry in ledger.entries:
-                entries[Key(entry.terminal, entry.kind, entry.amount_minor), entry.rrn].append(entry)
+                entries[Key(entry.terminal, entry.kind, entry.asked_minor), entry.rrn].append(entry)
         for position, intent in self._intents.items():
             key = _key(intent)
             found = entries.pop((key, intent["rrn"]), [])
@@ -130,17 +161,17 @@ class Comparison:
 
     def _compare_receipts(self, receipts: Sequence[Receipt]) -> None:
         """Each INTENT has its receipt, and one INTENT only (I4); what a terminal was told is what is written down."""
-        asked: dict[Key, list[int]] = defaultdict(list)
+        asked: dict[Key, list[Place]] = defaultdict(list)
         for position, intent in self._intents.items():
             asked[_key(intent)].append(position)
         for receipt in receipts:
-            key = Key(receipt.terminal, receipt.kind, receipt.amount_minor)
+            key = Key(receipt.terminal, receipt.kind, receipt.asked_minor)
             if key.kind in WITHOUT_MONEY:
                 asked.pop(key, None)
                 continue
             positions = asked.pop(key, [])
             if len(positions) > 1:
-                self.differences.append(f"journal: {key} was forwarded {len(positions)} times, at {positions}")
+                self.differences.append(f"journal: {key} was forwarded {len(positions)} times, at {_list(positions)}")
             if receipt.state == slips.UNKNOWN:
                 self.differences.append(f"receipts: {key} has come to no end")
             stands = any(self._stands(position) for position in positions)
@@ -153,12 +184,16 @@ class Comparison:
             if key.kind not in WITHOUT_MONEY:
                 self.differences.append(f"journal: {key}, INTENT {positions[0]}, has no receipt")
 
-    def _compare_told(self, key: Key, receipt: Receipt, position: int) -> None:
+    def _compare_told(self, key: Key, receipt: Receipt, position: Place) -> None:
         for outcome in self._outcomes[position]:
             written = outcome["rrn"], outcome["authorization_code"]
             if written != (receipt.rrn, receipt.authorization_code.rstrip()):
                 told = receipt.rrn, receipt.authorization_code
                 self.differences.append(f"journal: {key} has RRN and code {written}; its receipt {told}")
+
+
+def _list(places: Iterable[Place]) -> str:
+    return ", ".join(map(str, places))
 
 
 def _key(intent: Mapping[str, Any]) -> Key:
@@ -167,7 +202,7 @@ def _key(intent: Mapping[str, Any]) -> Key:
 
 def compare_trace(receipt: Receipt, transactions: Sequence[Mapping[str, Any]]) -> list[str]:
     """Differences between a receipt and what ``authswitch trace`` finds by the number on it."""
-    key = Key(receipt.terminal, receipt.kind, receipt.amount_minor)
+    key = Key(receipt.terminal, receipt.kind, receipt.asked_minor)
     found = [
         one["verdict"]
         for one in transactions

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from random import Random
 from typing import Any
 
 from switch.demo.world import FLEETS, ISSUERS, build_world
+from switch.machine.partitioning import partition_of
 from switch.simulators.faults import Fault, FaultRule
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.latency import Latency
@@ -30,7 +32,7 @@ from .disk import FaultyDisk
 from .line import Line
 from .world import write_switch
 
-JOURNAL_FAILED = "the journal cannot be written"
+JOURNAL_FAILED = re.compile(r"the journal(?: of partition ([0-9]+))? cannot be written")
 NO_ROOM = "No space left on device"
 ISSUER_FAULTS = (
     Fault.IGNORE,
@@ -43,6 +45,7 @@ ISSUER_FAULTS = (
     Fault.CLOSE_AFTER_RECEIVE,
     Fault.SLOW_WRITE,
 )
+PARTITIONS = (1, 2, 3, 4)
 ISSUER_FAULT = 0.006
 """How often each of them strikes."""
 
@@ -74,6 +77,7 @@ class Settings:
         lying: Let the disk lie about what is durable, and lose it: a run that must find differences.
         traces: How many payments are looked up by the number on their slip in the end.
         defect: A deliberate defect of the simulation's that the switch has; empty for none.
+        partitions: How many the switch has; 0: the seed decides.
     """
 
     kills: int = 50
@@ -86,6 +90,7 @@ class Settings:
     lying: bool = False
     traces: int = 20
     defect: str = ""
+    partitions: int = 0
 
 
 class Torture:
@@ -112,6 +117,7 @@ class Torture:
         self.fleets: list[PersistentFleet] = []
         self._draw = Random(f"{settings.seed}/lives")
         self._weather = Random(f"{settings.seed}/weather")
+        self.partitions = settings.partitions or Random(f"{settings.seed}/partitions").choice(PARTITIONS)
         journal.mkdir(parents=True, exist_ok=True)
         self.disk = FaultyDisk(folder, journal, Random(f"{settings.seed}/disk"))
         self._world = build_world(folder, settings.terminals)
@@ -173,7 +179,7 @@ class Torture:
             line.target = ("127.0.0.1", await issuer.listen(tls=self._world.issuer_tls.get(plan.name)))
             await line.open()
         ports = {name: line.port for name, line in self._issuer_lines.items()}
-        write_switch(self._world, self.disk.journal, ports, timeout_ms)
+        write_switch(self._world, self.disk.journal, ports, timeout_ms, self.partitions)
         for number, fleet in enumerate(FLEETS):
             identities = self._world.identities[fleet.name]
             settings = PersistentSettings(
@@ -311,13 +317,17 @@ class Torture:
         self.disk.empty()
 
     async def _expect_no_new_work(self, reason: str, seconds: float = 20) -> None:
-        """After a failure of its disk it must say so and take nothing new; its supervisor starts it again."""
+        """After a failure of its disk it must say so, and take nothing new in the partitions that it struck; its
+        supervisor starts it again.
+        """
         self._calm_down()
         daemon = self._running()
+        failed: set[int] = set()
 
         async def says_so() -> bool:
             status, body = await daemon.get("/readyz")
-            return status == 503 and JOURNAL_FAILED in body and reason in body
+            failed.update(int(found[1] or 0) for found in JOURNAL_FAILED.finditer(body))
+            return status == 503 and bool(failed) and reason in body
 
         try:
             await until(says_so, seconds * self.settings.slowness)
@@ -329,9 +339,9 @@ class Torture:
         self.happened[f"journal failures: {reason}"] += 1
         # What was sent before may still be on its way.
         await asyncio.sleep(0.3 * self.settings.slowness)
-        before = self._requests_booked()
+        before = self._requests_booked(failed)
         await asyncio.sleep(self._draw.uniform(0.2, 1.0))
-        if self._requests_booked() != before:
+        if self._requests_booked(failed) != before:
             self.differences.append("after its disk had failed, the switch went on to forward new requests")
         if self._draw.random() < 0.5:
             daemon.signal(signal.SIGTERM)
@@ -340,8 +350,10 @@ class Torture:
         await self._kill("after its disk had failed", may_have_ended=True)
         self._is_calm = False
 
-    def _requests_booked(self) -> int:
-        return sum(len(issuer.ledger.entries) for issuer in self.issuers)
+    def _requests_booked(self, partitions: set[int]) -> int:
+        """Requests of terminals of these partitions that issuers know."""
+        terminals = [entry.terminal for issuer in self.issuers for entry in issuer.ledger.entries]
+        return sum(partition_of(terminal, self.partitions) in partitions for terminal in terminals)
 
     # --- the switch -----------------------------------------------------------------------------------------------
 
@@ -479,7 +491,8 @@ class Torture:
             self.differences.append(f"the journal: {verified}")
         records = [json.loads(line) for line in (await self._tool("journal dump")).splitlines()]
         receipts = [receipt for fleet in self.fleets for receipt in fleet.receipts]
-        self.comparison = Comparison(receipts, [issuer.ledger for issuer in self.issuers], records)
+        ledgers = [issuer.ledger for issuer in self.issuers]
+        self.comparison = Comparison(receipts, ledgers, records, self.partitions)
         self.differences += self.comparison.differences
         owed = json.loads(await self._tool("reversals list"))
         if owed["count"]:
@@ -534,7 +547,7 @@ class Torture:
             issuers.update({fault.value: count for fault, count in issuer.faults.struck.items()})
         own = counters.by_kind["reversal"]
         lines = [
-            f"kills: {self.kills.total()} ({_words(self.kills)})",
+            f"partitions: {self.partitions}; kills: {self.kills.total()} ({_words(self.kills)})",
             f"losses of power with them: {self.power_losses}, {self.bytes_lost:,} unsynchronized bytes lost",
             f"disk: {_words(Counter(self.disk.counted()))}",
             f"lines and restarts: {_words(self.happened)}",

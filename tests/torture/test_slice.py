@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from switch.machine.partitioning import partition_of
 from switch.simulators.ledger import Entry, Identity, Ledger
 from switch.simulators.receipts import Receipt
 
 from .books import Comparison, compare_trace
 from .course import FIRST_LIVES, LIVES, Settings, Torture
 
-SLICE = Settings(kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"), traces=3)
+SLICE = Settings(kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"), traces=3, partitions=3)
 
 
 async def torture(settings: Settings, folder: Path) -> Torture:
@@ -48,17 +49,26 @@ def test_every_kind_of_life_is_met() -> None:
 
 # --- the comparison ---------------------------------------------------------------------------------------------------
 
-INTENT = {"type": "INTENT", "position": 1, "terminal": "T1", "kind": "purchase", "amount_minor": 100, "rrn": "1"}
+INTENT = {
+    "type": "INTENT",
+    "partition": 0,
+    "position": 1,
+    "terminal": "T1",
+    "kind": "purchase",
+    "amount_minor": 100,
+    "rrn": "1",
+}
 OUTCOME = {
     "type": "OUTCOME",
+    "partition": 0,
     "position": 2,
     "intent": 1,
     "approved": True,
     "rrn": "1",
     "authorization_code": "A1",
 }
-REVERSAL = {"type": "REVERSAL", "position": 3, "original": 1, "replaces": 0}
-REVERSED = {"type": "REVERSED", "position": 4, "reversal": 3, "original": 1}
+REVERSAL = {"type": "REVERSAL", "partition": 0, "position": 3, "original": 1, "replaces": 0}
+REVERSED = {"type": "REVERSED", "partition": 0, "position": 4, "reversal": 3, "original": 1}
 DECLINE = {**OUTCOME, "approved": False}
 
 
@@ -115,11 +125,33 @@ def test_differences_are_told(receipts, states, records, words) -> None:
     assert any(words in difference for difference in found), found
 
 
+def test_a_part_is_of_what_was_asked_for() -> None:
+    book = ledger("approved")
+    book.entries[0].amount_minor, book.entries[0].part_of_minor = 40, 100
+    slip = replace(receipt(), amount_minor=40, part_of_minor=100)
+    assert Comparison([slip], [book], [INTENT, OUTCOME]).differences == []
+
+
+def test_positions_count_within_a_partition() -> None:
+    owner = partition_of("T1", 2)
+    mine = [{**record, "partition": owner} for record in (INTENT, OUTCOME)]
+    others = [{**record, "partition": 1 - owner} for record in (REVERSAL, REVERSED)]
+    assert Comparison([receipt()], [ledger("approved")], mine + others, 2).differences == []
+    astray = [{**record, "partition": 1 - owner} for record in (INTENT, OUTCOME)]
+    found = Comparison([receipt()], [ledger("approved")], astray, 2).differences
+    assert found == [f"journal: INTENT {1 - owner}:1 is of another partition's terminal T1"]
+    twice = Comparison([receipt()], [ledger("approved")], [*mine, {**INTENT, "partition": 1 - owner}], 2).differences
+    assert f"journal: two partitions have given RRN 1, the last at {1 - owner}:1" in twice
+
+
 @pytest.mark.parametrize(
     ("state", "codes", "words"),
     [
         ("approved", ["approved_and_delivered"], None),
-        ("voided", ["approved_perhaps_delivered"], None),
+        ("approved", ["approved_perhaps_delivered"], None),
+        ("voided", ["voided"], None),
+        ("completed", ["completed"], None),
+        ("voided", ["approved_and_delivered"], "its terminal has it as voided"),
         ("taken_back", ["reversed"], None),
         ("approved", ["declined"], "its terminal has it as approved"),
         ("declined", ["approved_and_delivered"], "its terminal has it as declined"),

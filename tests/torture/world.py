@@ -12,7 +12,7 @@ SEGMENT_BYTES = 2 << 20
 BUFFER_BYTES = 512 << 10
 
 
-def write_switch(world: World, journal: Path, ports: Mapping[str, int], link_timeout_ms: int) -> None:
+def write_switch(world: World, journal: Path, ports: Mapping[str, int], link_timeout_ms: int, partitions: int) -> None:
     """Write the switch's configuration: small files, so that each run fills some; short waits, so that much happens."""
     write_config(world, ports, link_timeout_ms)
     changes = Counter[str]()
@@ -20,7 +20,14 @@ def write_switch(world: World, journal: Path, ports: Mapping[str, int], link_tim
     for old, new in (
         (
             'directory = "journal"',
-            f'directory = "{journal}"\nsegment_bytes = {SEGMENT_BYTES}\nbuffer_bytes = {BUFFER_BYTES}',
+            "\n".join(
+                (
+                    f'directory = "{journal}"',
+                    f"partitions = {partitions}",
+                    f"segment_bytes = {SEGMENT_BYTES}",
+                    f"buffer_bytes = {BUFFER_BYTES}",
+                )
+            ),
         ),
         ("drain_seconds = 20", "drain_seconds = 3"),
         ("reconnect_min_ms = 100", "reconnect_min_ms = 100\nreconnect_max_ms = 1000\necho_interval_ms = 2000"),
