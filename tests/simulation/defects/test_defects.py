@@ -94,6 +94,7 @@ def test_the_question_within_a_line():
         (("-return lost",), "nowhere"),
         (("-found = 1\n-found += size\n+found = 3", "-found += size\n-return found\n+return 1"), "overlap"),
         (("-if size > 3 and size < 9:\n-found = 1",), "middle of a block"),
+        (("-found += size\n-return found\n+found = 3",), "leave the block"),
         (("-return found\n+return {on}", "-return found\n+return 1"), "as well"),
     ],
 )

@@ -69,6 +69,8 @@ class Change:
             return header
         if removed and _depth(next((line for line in lines[self.end :] if line.strip()), "")) > _depth(removed[0]):
             raise CatalogueError(f"{self.name}: its lines end in the middle of a block")
+        if any(line.strip() and _depth(line) < _depth(removed[0]) for line in removed):
+            raise CatalogueError(f"{self.name}: its lines leave the block that they begin in")
         if removed and self.added:
             return [*self._branch(f"if {self.question}:", self.added), *self._branch("else:", removed)]
         if self.added:
