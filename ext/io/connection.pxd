@@ -52,6 +52,7 @@ cdef class Reactor:
     cdef list _unfinished                        # connections that go on in the next turn, without an event
     cdef list _gated                             # channels whose output waits for the journal
     cdef list _ended                             # connections to be closed when the turn ends
+    cdef list followers                          # whom the end of a turn concerns, beside connections
     cdef bint _is_in_turn
     cdef bint _turn_is_due
     cdef object _turn_callback
@@ -62,6 +63,7 @@ cdef class Reactor:
     cdef void turn_soon(self)
     cdef void end_turn(self) noexcept
     cdef void flush_dirty(self)
+    cdef void _tell_followers(self) noexcept
     cdef void flush_channels(self, list channels)
 
 
@@ -94,7 +96,6 @@ cdef class Connection:
     cdef int _take_in(self, const uint8_t *data, size_t size) except -1
     cdef int _decipher(self) except -1
     cdef int _progress(self, int progress) except -1
-    cdef int _leave_for_next_turn(self) except -1
     cdef int _end_of_input(self) except -1
     cdef int _flush(self) except -1
     cdef int _send_channel(self) except -1

@@ -5,6 +5,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, EINTR, errno
 from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
+from switch.io.follower cimport Follower
 from switch.io.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
     MSG_NOSIGNAL, close, epoll_create1, epoll_ctl, epoll_wait, recv, send, unacknowledged_bytes,
@@ -41,9 +42,7 @@ cdef class Reactor:
         self.loop = loop
         self.output_bytes_max = output_bytes_max
         self._watched = set()
-        self._unfinished = []
-        self._gated = []
-        self._ended = []
+        self._unfinished, self._gated, self._ended, self.followers = [], [], [], []
         self._turn_callback = self.turn
         self._bytes = <uint8_t *>PyMem_Malloc(READ_BYTES)
         self._deciphered = <uint8_t *>PyMem_Malloc(READ_BYTES)
@@ -114,6 +113,7 @@ cdef class Reactor:
             for connection in ended:
                 connection.conclude()
             self.flush_dirty()
+        self._tell_followers()
         self._is_in_turn = False
         if self._unfinished:
             self.turn_soon()
@@ -127,17 +127,23 @@ cdef class Reactor:
     def flush(self):
         """Write what may leave now: once for each connection."""
         self.flush_dirty()
+        self._tell_followers()
 
     def flush_gated(self):
         """The journal has become durable further: write what waited for it."""
-        cdef list channels = self._gated
-        if channels:
-            self._gated = []
-            self.flush_channels(channels)
+        channels, self._gated = self._gated, []
+        self.engine.flush_gated()
+        self.flush_channels(channels)
+        self._tell_followers()
+
+    cdef void _tell_followers(self) noexcept:
+        cdef Follower follower
+        for follower in self.followers:
+            follower.end_turn()
 
     cdef void flush_dirty(self):
         self.engine.kick()
-        self.flush_channels(self.engine.state.channels.take_dirty())
+        self.flush_channels(self.engine.take_dirty())
 
     cdef void flush_channels(self, list channels):
         cdef Channel channel
@@ -378,13 +384,10 @@ cdef class Connection:
         if self.channel.stream.end() != 0:
             return self._cut("more than can be kept")
         if progress == PROGRESS_MORE:
-            return self._leave_for_next_turn()
+            self._backlog = BACKLOG_NEXT_TURN
+            return self._go_on_next_turn()
         self._backlog = BACKLOG_FULL
         return 0
-
-    cdef int _leave_for_next_turn(self) except -1:
-        self._backlog = BACKLOG_NEXT_TURN
-        return self._go_on_next_turn()
 
     cdef int _end_of_input(self) except -1:
         """The peer will send no more. A terminal may still wait for answers; a link has nobody left to answer it.
@@ -432,7 +435,8 @@ cdef class Connection:
         if self._backlog == BACKLOG_FULL:
             terminal = <TerminalChannel>self.channel
             if terminal.in_flight < terminal.listener.in_flight_max:
-                self._leave_for_next_turn()
+                self._backlog = BACKLOG_NEXT_TURN
+                self._go_on_next_turn()
                 self.reactor.turn_soon()
         return 0
 

@@ -71,6 +71,8 @@ cdef class Peer:
     cdef size_t _out_room
 
     cdef bint has_room(self, size_t size) noexcept nogil
+    cdef const uint8_t *output(self, size_t *size) noexcept nogil
+    cdef void note_sent(self, size_t size) noexcept nogil
     cdef uint8_t *_reserve(self, size_t size) noexcept
     cdef bint _wrote(self, int size) noexcept
     cdef void fail(self, str why) noexcept

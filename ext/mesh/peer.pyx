@@ -220,9 +220,19 @@ cdef class Peer:
         """What is to be sent, as bytes and as good as sent; for transports in Python."""
         cdef size_t size = min(most, self._out_size)
         cdef bytes taken = PyBytes_FromStringAndSize(<const char *>self._out, <Py_ssize_t>size)
+        self.note_sent(size)
+        return taken
+
+    cdef const uint8_t *output(self, size_t *size) noexcept nogil:
+        """What is to be sent."""
+        size[0] = self._out_size
+        return self._out
+
+    cdef void note_sent(self, size_t size) noexcept nogil:
+        """So much of it has been."""
+        ensure(size <= self._out_size, b"no more is sent to a peer than waits")
         self._out_size -= size
         memmove(self._out, self._out + size, self._out_size)
-        return taken
 
     @property
     def waiting_bytes(self):

@@ -80,7 +80,7 @@ class RingPair:
         """Say that we are going to sleep; False when something has come meanwhile, for which nobody will wake us."""
 
     def wake_peer(self) -> None:
-        """Wake the peer, once a turn, if it may sleep and there is something for it, or waits for room that there is."""
+        """Wake the peer, once a turn, if it may sleep and something is there for it, or the room that it waits for."""
 
     def drain(self) -> None:
         """Make the event unreadable again, for who watches it by level."""

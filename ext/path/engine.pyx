@@ -433,14 +433,15 @@ cdef class Engine:
     def abandon_untold(self):
         """Give up terminals that leave answers unread: approvals among these are reversed."""
         for channel in list(self.channels.by_slot):
-            if isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes:
+            if (isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes
+                    and not (<Channel>channel).is_elsewhere):
                 (<Channel>channel).hang_up("draining")
         self.state.deliver_notes()
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
         for channel in list(self.channels.by_slot):
-            if isinstance(channel, LinkChannel):
+            if isinstance(channel, LinkChannel) and not (<Channel>channel).is_elsewhere:
                 sign_off_link(self.state, <LinkChannel>channel)
         self.state.deliver_notes()
 

@@ -60,10 +60,10 @@ def _check_instance(draft: PartialConfig) -> None:
     partitions = 1 if journal is None else journal.partitions or 1
     if switch.instances * partitions > INSTANCES_MAX:
         draft.error("journal.partitions", too_many_numberings(switch.instances, partitions))
-    if switch.worker_count > 1:
+    wanted = None if journal is None else journal.partitions
+    if wanted is not None and wanted < switch.worker_count:
         draft.error(
-            "switch.workers",
-            f"{switch.worker_count}: this version runs one worker alone; needed 1, or leave it out",
+            "switch.workers", f"{switch.worker_count} is above journal.partitions, {wanted}: each worker needs one"
         )
     if switch.instances > 1:
         draft.warning(

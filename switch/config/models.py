@@ -258,6 +258,13 @@ class LimitsSection(Section):
         most=10_000_000,
     )
     drain_seconds: int = count(30, "How long a drain waits for what is in flight.", most=3_600)
+    partition_wait_ms: int = count(
+        1_000,
+        "How long a request waits for the worker that decides about its terminal, where that is being started again, "
+        "before it is refused.",
+        least=0,
+        most=10_000,
+    )
     statistics_bytes: int = count(4_194_304, "Shared memory for counters and histograms.", least=65_536, most=1 << 30)
 
 
@@ -487,7 +494,16 @@ class LinkSection(Section):
     peers: tuple[Network, ...] = Field(
         (), strict=False, max_length=64, description="Addresses or networks that may call. Mode accept."
     )
-    connections: int = count(1, "Connections to each endpoint, or that the issuer may hold at once.", most=64)
+    connections: int = count(
+        1, "Connections of each worker to each endpoint, or that the issuer may hold at once with each.", most=64
+    )
+    connections_total: int | None = Field(
+        None,
+        ge=1,
+        le=1_024,
+        description="Connections of all workers together, dealt out to endpoints and workers in turn, for issuers that "
+        "allow only so many; instead of `connections`. Workers that have none send through those that have.",
+    )
     connect_timeout_ms: int = milliseconds(
         5_000,
         "Wait for a connection, its TLS included; where the issuer calls, for its TLS.",

@@ -127,7 +127,8 @@ class Hold:
 
     Args:
         directory: Of all partitions; made when it is not there.
-        wanted: How many partitions there must be; None: as many as there are, and 1 where a journal begins.
+        wanted: How many partitions there must be; None: as many as there are.
+        at_first: How many there shall be where a journal begins and ``wanted`` leaves it open.
 
     Raises:
         OSError: It cannot be read or written.
@@ -138,17 +139,17 @@ class Hold:
         partitions: How many there are.
     """
 
-    def __init__(self, directory: Path, wanted: int | None = None) -> None:
+    def __init__(self, directory: Path, wanted: int | None = None, at_first: int = 1) -> None:
         self._descriptor = -1
         directory.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.partitions = self._laid_out(directory, wanted)
+            self.partitions = self._laid_out(directory, wanted, at_first)
         except BaseException:
             self.release()
             raise
 
-    def _laid_out(self, directory: Path, wanted: int | None) -> int:
+    def _laid_out(self, directory: Path, wanted: int | None, at_first: int) -> int:
         if not _lock(self._descriptor, fcntl.LOCK_SH):
             raise PartitionsError(
                 f"{directory}: another daemon writes its journal there, or `authswitch partitions change` is at work"
@@ -157,7 +158,7 @@ class Hold:
         if count is None:
             if not _lock(self._descriptor, fcntl.LOCK_EX):
                 raise PartitionsError(f"{directory}: another daemon lays its journal out there")
-            count = lay_out(directory, wanted)
+            count = lay_out(directory, wanted or at_first)
             _lock(self._descriptor, fcntl.LOCK_SH)
         elif loose := _segments_in(directory):
             raise PartitionsError(

@@ -42,6 +42,11 @@ class Host(Protocol):
         """Nothing can be accepted for a moment: file descriptors or memory have run out."""
 
 
+def takes_both(place: tuple[object, ...]) -> bool:
+    """Whether a socket at this place takes IPv4 as well."""
+    return place[0] == "::" and socket.has_dualstack_ipv6()
+
+
 class Acceptor:
     """A listening socket. ``start`` it, then ``close`` it to accept nothing new.
 
@@ -52,6 +57,7 @@ class Acceptor:
         backlog: Connections that the kernel keeps until they are accepted.
         context: The TLS context; None for plain TCP.
         awaits_header: Whether each connection begins with a PROXY header.
+        is_shared: Whether other workers listen there as well: the kernel shares connections out.
         handshake_seconds: How long PROXY header and TLS handshake may take together.
     """
 
@@ -65,6 +71,7 @@ class Acceptor:
         context: TlsContext | None,
         handshake_seconds: float,
         awaits_header: bool = False,
+        is_shared: bool = False,
     ) -> None:
         self._host = host
         self._key = key
@@ -74,6 +81,7 @@ class Acceptor:
         self._handshake_seconds = handshake_seconds
         self._sockets: list[socket.socket] = []
         self._awaits_header = awaits_header
+        self._is_shared = is_shared
         self._arriving: dict[Connection | HeaderWait, tuple[Peer, asyncio.TimerHandle]] = {}
         self._notes = NoteLog()
 
@@ -102,8 +110,13 @@ class Acceptor:
                 self._address.host, self._address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             for family, _, _, _, place in dict.fromkeys(found):
-                takes_both = place[0] == "::" and socket.has_dualstack_ipv6()
-                listening = socket.create_server(place, family=family, backlog=self._backlog, dualstack_ipv6=takes_both)
+                listening = socket.create_server(
+                    place,
+                    family=family,
+                    backlog=self._backlog,
+                    dualstack_ipv6=takes_both(place),
+                    reuse_port=self._is_shared,
+                )
                 listening.setblocking(False)
                 self._sockets.append(listening)
                 loop.add_reader(listening, self._accept, listening)

@@ -61,6 +61,7 @@ def build_engine(
     *,
     journals: Sequence[Journal] | None = None,
     part: Part | None = None,
+    stand_ins: Sequence[StandIn | None] | None = None,
     calendar: Calendar | None = None,
     seed: int | None = None,
 ) -> Engine:
@@ -74,6 +75,7 @@ def build_engine(
         journals: Where intents and outcomes are written: of each partition that the worker owns; by default one that is
             written nowhere.
         part: Which these are, where other workers own others.
+        stand_ins: By link, what may be approved while it cannot be asked, where workers have made that together.
         calendar: The clock; by default one in the acquirer's time zone, which the I/O layer moves.
         seed: Of the choices among links of equal priority.
     """
@@ -83,9 +85,10 @@ def build_engine(
         _build_listener(number, section, dialect)
         for number, (section, dialect) in enumerate(zip(config.listeners, terminals, strict=True))
     ]
+    rules = stand_ins_of(config, stats, 1) if stand_ins is None else stand_ins
     links = [
-        _SharedLink(number, section, dialect, terminals, stats)
-        for number, (section, dialect) in enumerate(zip(config.links, issuers, strict=True))
+        _SharedLink(number, section, dialect, terminals, rule)
+        for number, (section, dialect, rule) in enumerate(zip(config.links, issuers, rules, strict=True))
     ]
     meters = Meters(
         stats,
@@ -250,7 +253,12 @@ class _SharedLink:
     """What the state machines of a worker have in common of a link: its connections, its composers, its stand-in."""
 
     def __init__(
-        self, number: int, section: LinkSection, dialect: Dialect, terminals: list[Dialect], stats: Stats
+        self,
+        number: int,
+        section: LinkSection,
+        dialect: Dialect,
+        terminals: list[Dialect],
+        stand_in: StandIn | None,
     ) -> None:
         signed = section.mac is not None
         self._section = section
@@ -258,7 +266,7 @@ class _SharedLink:
         self._connections = LinkConnections(number, section.name, dialect.framing)
         self._pairs = [PairComposers(terminal, dialect, signed=signed) for terminal in terminals]
         self._own = LinkComposers(dialect, signed=signed)
-        self._stand_in = None if section.stand_in is None else _build_stand_in(section.stand_in, section.name, stats)
+        self._stand_in = stand_in
 
     def of_partition(self, keys: KeySource, partitions: int) -> Link:
         """One partition's link: what it has under way there, with its share of what may be."""
@@ -311,7 +319,15 @@ class _SharedLink:
         return link
 
 
-def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:
+def stand_ins_of(config: Config, stats: Stats, workers: int) -> list[StandIn | None]:
+    """By link, the rule of its stand-in, by which so many workers approve together; made before they are forked."""
+    return [
+        None if section.stand_in is None else _build_stand_in(section.stand_in, section.name, stats, workers)
+        for section in config.links
+    ]
+
+
+def _build_stand_in(section: LinkStandIn, link: str, stats: Stats, workers: int) -> StandIn:
     return StandIn(
         stats,
         link,
@@ -330,4 +346,5 @@ def _build_stand_in(section: LinkStandIn, link: str, stats: Stats) -> StandIn:
             )
             for limit in section.limits
         ],
+        workers=workers,
     )

@@ -11,26 +11,31 @@ from typing import Any
 import uvloop
 
 from switch import __version__
-from switch.admin import AdminServer
-from switch.admin.identity import Identity, remove_identity, write_identity
-from switch.admin.saf import saf_routes
+from switch.admin.identity import Identity
 from switch.base.log import configure_logging, get_logger
 from switch.base.log_writer import LogWriter
 from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
-from switch.base.stats import Stats
 from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
 from switch.config.file_descriptors import needed_descriptors, terminals_served
 from switch.io.connection import Reactor
 from switch.journal.numbers import numbers_keeper
+from switch.journal.problems import JournalError
 from switch.journal.replay import ReplayStopped
+from switch.mesh.mesh import Mesh
+from switch.mesh.peer import Peer
 from switch.path.engine import in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
+from switch.server.fleet import serve_with_workers
+from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
+from switch.server.handover import Handover
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
+from switch.server.mates import Mates
 from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker
+from switch.server.place import Place
 from switch.server.process import (
     protect_memory,
     raise_descriptor_limit,
@@ -61,14 +66,34 @@ class Daemon:
         log_writer: What writes the log.
     """
 
-    def __init__(self, config: Config, parts: Parts, log_writer: LogWriter) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        log_writer: LogWriter,
+        place: Place | None = None,
+        handover: Handover | None = None,
+    ) -> None:
         self._config = config
-        self._stats = Stats(config.limits.statistics_bytes)
+        self._place = Place.alone(config) if place is None else place
+        self._stats = self._place.stats
         self._notes = NoteLog()
-        self._stores = Stores(config, self._stats) if config.journal.mode == "files" else None
-        journals = no_journals(config) if self._stores is None else self._stores.journals
-        self._engine = build_engine(config, parts, self._stats, self._notes, journals=journals)
+        owned = self._place.owned
+        self._stores = Stores(config, self._stats, owned) if config.journal.mode == "files" else None
+        journals = no_journals(config, owned) if self._stores is None else self._stores.journals
+        partitions = self._place.partitions or len(journals)
+        self._engine = build_engine(
+            config,
+            parts,
+            self._stats,
+            self._notes,
+            journals=journals,
+            part=self._place.part(partitions),
+            stand_ins=self._place.stand_ins,
+        )
         self._states = self._engine.partitions.states
+        self._peers = self._meet_others(partitions)
+        self._mates: Mates | None = None
         self._seeker = (
             None
             if self._stores is None
@@ -92,14 +117,21 @@ class Daemon:
         self._ports: list[TerminalPort] = []
         self._saf = SafDesk(self._engine, self._stats, lambda: self._started)
         self._identity = Identity.new(config.switch.name, config.file)
-        self.admin = AdminServer(
-            self._stats,
-            self,
-            config.admin.bind,
-            routes=saf_routes(self._saf),
-            identity=self._identity,
-            scrape_bind=config.admin.scrape_bind,
+        self.front: Front = (
+            AdminFront(config, self._stats, self, self._saf, self._identity)
+            if handover is None
+            else DeskFront(self._place.number, self, self._saf, handover)
         )
+
+    def _meet_others(self, partitions: int) -> list[Peer]:
+        """Make place for the other workers, none of whom is there yet."""
+        others = self._place.others
+        connections = [link.connections for link in self._engine.state.links]
+        peers = [Peer(at, str(number), self._engine.channels, connections) for at, number in enumerate(others)]
+        if peers:
+            patience_ms = self._config.limits.partition_wait_ms
+            self._engine.join(Mesh(peers, self._place.owners(partitions), patience_ms))
+        return peers
 
     # --- what the admin side asks ---------------------------------------------------------------------------------
 
@@ -124,6 +156,8 @@ class Daemon:
         if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
             states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
+        if self._started and self._mates is not None:
+            reasons += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
         reasons += [f"no payment is accepted: limits.{name} is reached" for name in self._engine.full_tables]
         return reasons
 
@@ -131,11 +165,7 @@ class Daemon:
         """What is going on, for people and programs."""
         state = self._engine.state
         return {
-            "name": self._config.switch.name,
-            "instance": self._identity.instance,
-            "configuration": self._identity.configuration,
-            "version": __version__,
-            "journal": self._config.journal.mode,
+            **own_status(self._config, self._identity, __version__),
             "in_flight": self._engine.in_flight,
             "reversals_waiting": self._engine.owed,
             "mac_failures": self._worst_terminals(),
@@ -183,27 +213,23 @@ class Daemon:
         terminals_max = self._terminals_max()
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
         issuers = [
-            issuer_side(section, link, reactor)
+            issuer_side(section, link, reactor, self._place)
             for section, link in zip(self._config.links, self._engine.state.links, strict=True)
         ]
         door = Door(terminals_max, self._stats)
+        self._mates = mates = Mates(self._config, self._place, self._engine.partitions.count, reactor, self._peers)
         self._ports = [
-            TerminalPort(section, listener, reactor, door)
+            TerminalPort(section, listener, reactor, door, self._place)
             for section, listener in zip(self._config.listeners, self._engine.state.listeners, strict=True)
         ]
         housekeeping: asyncio.Task[None] | None = None
         try:
-            await self.admin.start()
-            self._say_who(runs=True)
-            for numbers in self._numbers:
-                numbers.begin()
-            if self._stores is not None:
-                await self._recover(self._stores, reactor)
+            await self.front.start()
+            await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True
-            for numbers in self._numbers:
-                numbers.open()
             reactor.start()
+            await mates.start()
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
                 await issuer.start()
@@ -220,18 +246,32 @@ class Daemon:
                 await issuer.stop()
             if housekeeping is not None:
                 housekeeping.cancel()
+            await mates.stop()
             reactor.stop()
             self._close_journal(loop)
-            self._say_who(runs=False)
-            await self.admin.stop()
+            await self.front.stop()
 
-    async def _recover(self, stores: Stores, reactor: Reactor) -> None:
+    async def _recover(self, reactor: Reactor) -> None:
+        """Begin behind all that is known of before.
+
+        Raises:
+            JournalError: a file of numbers or a journal cannot be used.
+        """
+        for numbers in self._numbers:
+            numbers.begin()
+        if self._stores is not None:
+            await self._replay(self._stores, reactor)
+        if not self._drain_wanted.is_set():
+            for numbers in self._numbers:
+                numbers.open()
+
+    async def _replay(self, stores: Stores, reactor: Reactor) -> None:
         """Replay the journals in a thread, so that the admin side answers meanwhile, and begin to commit.
 
         Raises:
             JournalError: it cannot be used.
         """
-        log.info("replaying the journal", admin=str(self.admin.address))
+        log.info("replaying the journal", **self.front.details())
         wanted = asyncio.create_task(self._drain_wanted.wait())
         wanted.add_done_callback(lambda task: None if task.cancelled() else stores.stop_replay())
         try:
@@ -241,6 +281,9 @@ class Daemon:
             return
         finally:
             wanted.cancel()
+        for stand_in in self._place.stand_ins:
+            if stand_in is not None:
+                stand_in.replayed()
         stores.start(asyncio.get_running_loop(), reactor, self._on_journal_lost)
         if self._seeker is not None:
             self._seeker.start(asyncio.get_running_loop(), reactor)
@@ -253,16 +296,6 @@ class Daemon:
             self._end_wanted.set()
             self.drain()
 
-    def _say_who(self, *, runs: bool) -> None:
-        """Leave in the journal's folder who runs with it, for commands, or take that away.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        folder = self._config.journal.directory
-        if self._stores is not None and folder is not None:
-            (write_identity if runs else remove_identity)(folder, self._identity)
-
     def _close_journal(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._seeker is not None:
             self._seeker.stop()
@@ -273,8 +306,8 @@ class Daemon:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
         limits, links = self._config.limits, self._config.links
         available = raise_descriptor_limit(needed_descriptors(limits, links))
-        served = terminals_served(limits, links, available)
-        if served < limits.connections_max:
+        served = self._place.share(terminals_served(limits, links, available))
+        if served < self._place.share(limits.connections_max):
             log.warning("too few file descriptors", allowed=available, terminals_served=served)
         return served
 
@@ -288,14 +321,7 @@ class Daemon:
         for issuer in issuers:
             if isinstance(issuer, Receiver):
                 log.info("waiting for the issuer", link=issuer.name, address=str(issuer.address))
-        scraped = self.admin.scrape_address
-        log.info(
-            "serving",
-            admin=str(self.admin.address),
-            **({} if scraped is None else {"scraped": str(scraped)}),
-            instance=self._identity.instance,
-            version=__version__,
-        )
+        log.info(self.front.serving, **self.front.details(), version=__version__)
 
     async def _keep_house(self) -> None:
         keepers = (self._keep_calendar, self._keep_journal, *(numbers.keep for numbers in self._numbers))
@@ -359,6 +385,25 @@ class Daemon:
                     await asyncio.sleep(DRAIN_POLL_SECONDS)
 
 
+def run_worker(config: Config, parts: Parts, place: Place, handover: Handover) -> int:
+    """Be one of several workers, in a process of its own; its exit status."""
+    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
+    watch_for_broken_steps(log_writer)
+    try:
+
+        async def run() -> bool:
+            return await Daemon(config, parts, log_writer, place, handover).run()
+
+        return 0 if uvloop.run(run()) else 1
+    except (OSError, JournalError) as error:
+        log.error("cannot serve", worker=place.number, reason=str(error))  # noqa: TRY400 - no trace
+        return 1
+    finally:
+        hear_no_more()
+        if not log_writer.finish(LOG_SECONDS):
+            silence_standard_error()
+
+
 def serve(path: str | Path) -> bool:
     """Run the daemon with a configuration file until it has drained.
 
@@ -372,6 +417,8 @@ def serve(path: str | Path) -> bool:
     """
     hear_while_starting()
     config = load_config(path)
+    if config.switch.worker_count > 1:
+        return serve_with_workers(config, run_worker)
     log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
     watch_for_broken_steps(log_writer)
     try:

@@ -18,6 +18,7 @@ from switch.machine.link_connections import LinkChannel
 from switch.server.acceptor import Acceptor
 from switch.server.note_log import NoteLog
 from switch.server.peer import Peer, is_among
+from switch.server.place import Place
 from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
 
 log = get_logger(__name__)
@@ -37,26 +38,40 @@ class IssuerSide(Protocol):
         """Bring about no new connections."""
 
 
-def issuer_side(section: LinkSection, link: Link, reactor: Reactor) -> IssuerSide:
-    """What brings about the connections of a link."""
-    return Caller(section, link, reactor) if section.mode == "connect" else Receiver(section, link, reactor)
+def issuer_side(section: LinkSection, link: Link, reactor: Reactor, place: Place) -> IssuerSide:
+    """What brings about a worker's connections of a link."""
+    return (
+        Caller(section, link, reactor, place) if section.mode == "connect" else Receiver(section, link, reactor, place)
+    )
+
+
+def endpoints_of(section: LinkSection, place: Place) -> list[Address]:
+    """Where a worker calls, once for each connection.
+
+    That is all endpoints as often as ``connections`` says, or its part of ``connections_total``, which are dealt out to
+    endpoints and workers in turn.
+    """
+    if section.connections_total is None:
+        return [endpoint for endpoint in section.endpoints for _ in range(section.connections)]
+    mine = range(place.number, section.connections_total, place.workers)
+    return [section.endpoints[number % len(section.endpoints)] for number in mine]
 
 
 class Caller:
     """Keeps ``connections`` connections to each endpoint: dials, and dials again with growing, jittered pauses."""
 
-    def __init__(self, section: LinkSection, link: Link, reactor: Reactor) -> None:
+    def __init__(self, section: LinkSection, link: Link, reactor: Reactor, place: Place) -> None:
         self._section = section
         self._link = link
         self._reactor = reactor
+        self._endpoints = endpoints_of(section, place)
         self._tasks: list[asyncio.Task[None]] = []
         self._context = None if section.tls is None else calling_link_context(section.tls)
 
     async def start(self) -> None:
         """Begin to dial."""
-        for endpoint in self._section.endpoints:
-            for _ in range(self._section.connections):
-                self._tasks.append(asyncio.create_task(self._keep_connected(endpoint)))
+        for endpoint in self._endpoints:
+            self._tasks.append(asyncio.create_task(self._keep_connected(endpoint)))
 
     async def stop(self) -> None:
         """Dial no more."""
@@ -136,7 +151,7 @@ REFUSALS = ("issuer refused the sign-on", "issuer did not answer")
 class Receiver:
     """Listens for the issuer, and takes only the peers and certificates that the configuration names."""
 
-    def __init__(self, section: LinkSection, link: Link, reactor: Reactor) -> None:
+    def __init__(self, section: LinkSection, link: Link, reactor: Reactor, place: Place) -> None:
         self._section = section
         self._link = link
         self._reactor = reactor
@@ -151,6 +166,7 @@ class Receiver:
                 backlog=ARRIVING_MAX,
                 context=None if section.tls is None else accepting_link_context(section.tls),
                 handshake_seconds=section.connect_timeout_ms / 1000,
+                is_shared=place.workers > 1,
             )
 
     @property

@@ -28,17 +28,19 @@ class Stores:
     Args:
         config: The configuration; its journal has mode ``files``.
         stats: Where series are registered.
+        owned: The partitions that this worker owns; None: all.
 
     Raises:
         JournalError: The directory cannot be had, or another daemon has it.
         KeyFileError: The master key cannot be had.
     """
 
-    def __init__(self, config: Config, stats: Stats) -> None:
-        first = Store(config, stats)
+    def __init__(self, config: Config, stats: Stats, owned: Sequence[int] | None = None) -> None:
+        first = Store(config, stats, 0 if owned is None else owned[0])
         if config.switch.instances * first.partitions > INSTANCES_MAX:
             raise JournalError(f"{first.directory}: {too_many_numberings(config.switch.instances, first.partitions)}")
-        self._stores = [first, *(Store(config, stats, number) for number in range(1, first.partitions))]
+        rest = range(1, first.partitions) if owned is None else owned[1:]
+        self._stores = [first, *(Store(config, stats, number) for number in rest)]
         self.wrapping_key = first.wrapping_key
 
     @property
@@ -117,6 +119,8 @@ class Stores:
             store.close(loop)
 
 
-def no_journals(config: Config) -> Sequence[JournalOff]:
+def no_journals(config: Config, owned: Sequence[int] | None) -> Sequence[JournalOff]:
     """Of each partition one that writes nothing."""
-    return [JournalOff() for _ in range(config.journal.partitions or 1)]
+    return [JournalOff() for _ in range(config.journal.partitions or 1) if owned is None] or [
+        JournalOff() for _ in owned or ()
+    ]

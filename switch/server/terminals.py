@@ -14,6 +14,7 @@ from switch.server.acceptor import Acceptor
 from switch.server.header_wait import HeaderRefusedError
 from switch.server.note_log import NoteLog
 from switch.server.peer import Peer, is_among
+from switch.server.place import Place
 from switch.server.tls import common_name, listener_context, peer_certificate
 from switch.wire.proxy_header import UnexpectedProxyHeaderError
 
@@ -67,8 +68,11 @@ def arrival_seconds(section: ListenerSection) -> float:
 class TerminalPort:
     """One listening socket. ``start`` it, then ``close`` it to accept nothing new."""
 
-    def __init__(self, section: ListenerSection, listener: Listener, reactor: Reactor, door: Door) -> None:
+    def __init__(
+        self, section: ListenerSection, listener: Listener, reactor: Reactor, door: Door, place: Place
+    ) -> None:
         self._section = section
+        self._connections_max = place.share(section.connections_max)
         self._listener = listener
         self._reactor = reactor
         self._door = door
@@ -98,6 +102,7 @@ class TerminalPort:
             backlog=section.backlog,
             context=None if tls is None else listener_context(tls),
             awaits_header=section.proxy_trusted is not None,
+            is_shared=place.workers > 1,
             handshake_seconds=arrival_seconds(section),
         )
 
@@ -142,7 +147,7 @@ class TerminalPort:
             self._refuse(Peer(peer), "untrusted", "its address is not in proxy_trusted")
             return False
         mine = self._listener.connections + self._acceptor.arriving
-        if mine < self._section.connections_max and self._door.enter():
+        if mine < self._connections_max and self._door.enter():
             return True
         self._stats.add(self._refused["limit"])
         return False

@@ -31,7 +31,9 @@ def test_impossible_numbers_of_workers(tmp_path, workers):
     assert any(key.startswith("switch.workers") for key in found(path, "error"))
 
 
-def test_this_version_runs_one_worker(tmp_path):
-    path = written(tmp_path, VALID.replace("[switch]", "[switch]\nworkers = 2"))
-    assert found(path, "error")["switch.workers"] == "2: this version runs one worker alone; needed 1, or leave it out"
-    assert not found(written(tmp_path, VALID.replace("[switch]", "[switch]\nworkers = 1")), "error")
+def test_each_worker_needs_a_partition(tmp_path):
+    journal = '[journal]\nmode = "files"\ndirectory = "journal"\npartitions = {}\n\n[keys]'
+    text = VALID.replace("[switch]", "[switch]\nworkers = 2").replace("[keys]", journal)
+    path = written(tmp_path, text.replace("{}", "1"))
+    assert found(path, "error")["switch.workers"] == "2 is above journal.partitions, 1: each worker needs one"
+    assert not found(written(tmp_path, text.replace("{}", "2")), "error")

@@ -72,10 +72,10 @@ class Daemon:
             serving = await self.event("serving", seconds=self.start_seconds)
             self.admin = serving["admin"]
             self.admin_port = _port(serving.get("scraped", self.admin))
-            self.ports = {line["listener"]: _port(line["address"]) for line in self.said("listening")}
-            self.links = {line["link"]: _port(line["address"]) for line in self.said("waiting for the issuer")}
             if ready:
                 await until(self.is_ready)
+            self.ports = {line["listener"]: _port(line["address"]) for line in self.said("listening")}
+            self.links = {line["link"]: _port(line["address"]) for line in self.said("waiting for the issuer")}
         except BaseException:
             self.kill()
             raise

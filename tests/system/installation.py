@@ -94,6 +94,7 @@ class Installation:
         self.links = []
         self.limits = {}
         self.journal = {}
+        self.workers = 1
         self.routes = dict(ROUTES)
         self.certificates = {}
         self._stans = itertools.count(1)
@@ -138,7 +139,7 @@ class Installation:
         heading = "low,high,kinds,currencies,amount_min,amount_max,links"
         (self.folder / "routes.csv").write_text("\n".join([heading, *ways]) + "\n")
         configuration = {
-            "switch": {"name": "switch-1", "acquirer_id": "10000001"},
+            "switch": {"name": "switch-1", "acquirer_id": "10000001", "workers": self.workers},
             "admin": {"bind": "127.0.0.1:0"},
             "log": {"level": "debug"},
             "limits": {

@@ -1,0 +1,183 @@
+"""Several workers: what they share is made first, then they are forked and kept running, and the desk beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from switch import __version__
+from switch.admin.identity import Identity
+from switch.base.error_words import words_of
+from switch.base.log import configure_direct_logging, configure_logging, get_logger
+from switch.base.stats import Stats
+from switch.check.parts import Parts, load_parts
+from switch.config import Address, Config
+from switch.journal.partitions import Hold
+from switch.journal.problems import JournalError
+from switch.server.acceptor import takes_both
+from switch.server.assembly import stand_ins_of
+from switch.server.desk import Desk, seats_of
+from switch.server.fronts import AdminFront, own_status
+from switch.server.handover import Handover, Listener
+from switch.server.place import Place
+from switch.server.process import protect_memory
+from switch.server.signals import Signals
+from switch.server.supervisor import Child, Patience, Supervisor, pinned_cpu
+
+DESK = "desk"
+DRAIN_SPARE_SECONDS = 10.0
+"""How much longer than its drain a worker may take to end."""
+
+LOG_SECONDS = 2.0
+RunWorker = Callable[[Config, Parts, Place, Handover], int]
+log = get_logger(__name__)
+
+
+def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
+    """Run a daemon of several workers until it has drained; False when one of them did not end well.
+
+    This process makes what they share, and looks after them: it has no event loop and no thread.
+
+    Args:
+        config: The configuration.
+        run_worker: What a worker does in its process; gives its exit status.
+
+    Raises:
+        ConfigError: Something that the configuration names cannot be used.
+        JournalError: The journal's directory cannot be used.
+        OSError: It cannot be read.
+    """
+    workers = config.switch.worker_count
+    configure_direct_logging(config.log.format, config.log.level)
+    protect_memory()
+    parts = load_parts(config)
+    config, claimed = claim_addresses(config)
+    hold = _hold(config, workers)
+    partitions = config.journal.partitions or workers if hold is None else hold.partitions
+    if partitions < workers:
+        raise JournalError(
+            f"switch.workers is {workers}, and the journals are of {partitions} partition(s): each worker needs one; "
+            f"set switch.workers to {partitions}, or drain the daemon and run `authswitch partitions change CONFIG "
+            f"{workers}`"
+        )
+    stats = Stats(config.limits.statistics_bytes, workers + 2)
+    stats.use_worker(workers + 1)
+    stand_ins = stand_ins_of(config, stats, workers)
+    handover = Handover(DESK)
+    folder = Path(tempfile.mkdtemp(prefix="authswitch-"))
+    try:
+        children = [
+            Child(
+                str(number),
+                partial(
+                    run_worker, config, parts, Place(number, workers, partitions, stats, stand_ins, folder), handover
+                ),
+                number,
+                cpu=pinned_cpu(number) if config.switch.pin else None,
+            )
+            for number in range(workers)
+        ]
+        desk = Child(DESK, partial(_run_desk, config, stats, handover, partitions), workers, ends_last=True)
+        patience = Patience(drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS)
+        return Supervisor([desk, *children], stats, patience, handover.hooks()).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for one in claimed:
+            one.close()
+        if hold is not None:
+            hold.release()
+
+
+def claim_addresses(config: Config) -> tuple[Config, list[socket.socket]]:
+    """Take the addresses on which several workers will listen, so that none of another user's can.
+
+    A port that was left to the kernel is one and the same for all of them.
+
+    Returns:
+        The configuration with the addresses as they are, and what holds them.
+
+    Raises:
+        OSError: One cannot be had.
+    """
+    claimed: list[socket.socket] = []
+    listeners = [
+        section.model_copy(update={"bind": _claim(f"listener[{section.name}].bind", section.bind, claimed)})
+        for section in config.listeners
+    ]
+    links = [
+        section
+        if section.bind is None
+        else section.model_copy(update={"bind": _claim(f"link[{section.name}].bind", section.bind, claimed)})
+        for section in config.links
+    ]
+    return config.model_copy(update={"listeners": listeners, "links": links}), claimed
+
+
+def _claim(key: str, address: Address, claimed: list[socket.socket]) -> Address:
+    port = address.port
+    try:
+        found = socket.getaddrinfo(address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in dict.fromkeys(found):
+            held = socket.socket(family, kind, protocol)
+            claimed.append(held)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not takes_both(place))
+            held.bind((place[0], port, *place[2:]))
+            port = held.getsockname()[1]
+    except OSError as error:
+        for one in claimed:
+            one.close()
+        raise OSError(error.errno, f"{key}: {address} cannot be listened on: {words_of(error)}") from error
+    return Address(address.host, port)
+
+
+def _hold(config: Config, workers: int) -> Hold | None:
+    """The journals' directory, laid out with a partition for each worker where it is new; None without a journal."""
+    if config.journal.mode == "off" or config.journal.directory is None:
+        return None
+    return Hold(config.journal.directory, config.journal.partitions, at_first=workers)
+
+
+def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int) -> int:
+    """Be the process that operators ask; its exit status."""
+    supervisor = os.getppid()
+    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
+
+    async def run() -> None:
+        ended = asyncio.Event()
+        Signals(ended.set, ended.set).listen(asyncio.get_running_loop())
+        identity = Identity.new(config.switch.name, config.file)
+        desk = Desk(
+            seats_of(config.switch.worker_count, partitions),
+            own_status(config, identity, __version__),
+            lambda: os.kill(supervisor, signal.SIGTERM),
+        )
+        news = Listener(handover.inherited(), desk.hear)
+        front = AdminFront(config, stats, desk, desk, identity)
+        try:
+            await front.start()
+            news.start()
+            log.info("serving", **front.details(), workers=config.switch.worker_count, version=__version__)
+            await ended.wait()
+        finally:
+            await front.stop()
+
+    try:
+        uvloop.run(run())
+    except OSError as error:
+        log.error("cannot serve", worker=DESK, reason=str(error))  # noqa: TRY400 - no trace
+        return 1
+    finally:
+        log_writer.finish(LOG_SECONDS)
+    return 0

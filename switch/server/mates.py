@@ -1,0 +1,305 @@
+"""The other workers of this machine: found by Unix sockets in a folder of our own, spoken to through rings.
+
+The worker with the higher number calls. It makes the rings, hands them over, and says who it is; the other one answers
+who it is. From then on the socket carries nothing: its end is the end of the connection, and the caller calls again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from switch.base.error_words import words_of
+from switch.base.log import get_logger
+from switch.config import Config
+from switch.io.connection import Reactor
+from switch.io.ring_link import RingLink
+from switch.mesh.hand_over import HandOverError, offer, take
+from switch.mesh.peer import Peer
+from switch.mesh.record_values import decode_record, encode_record
+from switch.mesh.ring import RingPair
+from switch.server.place import Place
+
+RING_BYTES = 1 << 20
+HEAD_BYTES = 8
+HELLO_SECONDS = 5.0
+AGAIN_SECONDS = 0.02
+AGAIN_SECONDS_MAX = 0.5
+BACKLOG = 64
+EPOCH = 1
+"""Of every partition: on one machine the lock on its folder says who owns it."""
+
+log = get_logger(__name__)
+
+
+class StrangerError(Exception):
+    """Whoever called is no worker of this daemon; the text says why."""
+
+
+def agreement(config: Config, partitions: int) -> bytes:
+    """A digest of what two workers must have in common to understand each other."""
+    parts = [
+        str(partitions),
+        *(f"listener {section.name} {section.dialect}" for section in config.listeners),
+        *(f"link {section.name} {section.dialect}" for section in config.links),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).digest()
+
+
+class Mates:
+    """Keeps a connection to each other worker of this machine.
+
+    Args:
+        config: The configuration.
+        place: This worker's.
+        partitions: Of the switch.
+        reactor: Drives the engine.
+        peers: The others, in the order of ``place.others``.
+    """
+
+    def __init__(self, config: Config, place: Place, partitions: int, reactor: Reactor, peers: Sequence[Peer]) -> None:
+        self._place = place
+        self._partitions = partitions
+        self._reactor = reactor
+        self._peers = dict(zip(place.others, peers, strict=True))
+        self._digest = agreement(config, partitions)
+        self._node = "".join(c if c.isalnum() or c in "-_." else "-" for c in config.switch.name)[:64] or "node"
+        self._links: dict[int, _Mate] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
+
+    async def start(self) -> None:
+        """Let others call, and call those with lower numbers.
+
+        Raises:
+            OSError: The socket cannot be made.
+        """
+        if not self._peers:
+            return
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.setblocking(False)
+        path = self._path(self._place.number)
+        path.unlink(missing_ok=True)  # of a predecessor
+        listening.bind(str(path))
+        listening.listen(BACKLOG)
+        self._listening = listening
+        self._spawn(self._hear_callers(listening))
+        for number in self._place.others:
+            if number < self._place.number:
+                self._spawn(self._keep_calling(number))
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for mate in list(self._links.values()):
+            mate.close("the worker ends")
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    def missing(self) -> list[int]:
+        """The numbers of those that are not connected."""
+        return [number for number, peer in self._peers.items() if not peer.is_up]
+
+    def _path(self, number: int) -> Path:
+        if self._place.folder is None:
+            raise ValueError("a worker alone has no others")
+        return self._place.folder / f"{number}.socket"
+
+    def _spawn(self, work: asyncio.Future[None] | object) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- calling --------------------------------------------------------------------------------------------------
+
+    async def _keep_calling(self, number: int) -> None:
+        failures = 0
+        while True:
+            try:
+                lost = await self._call(number)
+            except (OSError, StrangerError, TimeoutError) as error:
+                reason = words_of(error) if isinstance(error, OSError) else str(error)
+                log.debug("worker cannot be called", worker=number, reason=reason)
+                failures += 1
+            else:
+                failures = 0
+                await lost
+            await asyncio.sleep(min(AGAIN_SECONDS * 2 ** min(failures, 10), AGAIN_SECONDS_MAX))
+
+    async def _call(self, number: int) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        try:
+            await loop.sock_connect(connection, str(self._path(number)))
+            pair = offer(connection, RING_BYTES)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            self._say_who(pair)
+            _require(await self._hear_who(pair) == number, "another worker answers than was called")
+        except BaseException:
+            pair.close()
+            connection.close()
+            raise
+        return self._join(number, connection, pair)
+
+    # --- called ---------------------------------------------------------------------------------------------------
+
+    async def _hear_callers(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listening)
+            self._spawn(self._receive(connection))
+
+    async def _receive(self, connection: socket.socket) -> None:
+        pair = None
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                await _readable(connection.fileno())
+            pair = take(connection)
+            number = await self._hear_who(pair)
+            _require(number in self._peers and number > self._place.number, "that worker does not call here")
+            self._say_who(pair)
+        except (OSError, HandOverError, StrangerError, TimeoutError) as error:
+            log.warning("a worker's call was refused", reason=str(error) or "it did not say who it is")
+            if pair is not None:
+                pair.close()
+            connection.close()
+            return
+        except BaseException:
+            if pair is not None:
+                pair.close()
+            connection.close()
+            raise
+        self._join(number, connection, pair)
+
+    # --- both -----------------------------------------------------------------------------------------------------
+
+    def _say_who(self, pair: RingPair) -> None:
+        owned = self._place.owned or range(self._partitions)
+        hello = encode_record(
+            "hello",
+            worker=self._place.number,
+            partitions=self._partitions,
+            digest=self._digest,
+            node=self._node,
+            owned=dict.fromkeys(owned, EPOCH),
+        )
+        if not pair.outgoing.put(hello):
+            raise StrangerError("there is no room to say who we are")
+        pair.wake_peer()
+
+    async def _hear_who(self, pair: RingPair) -> int:
+        """The number of the worker that says who it is; what stands behind that is left in the ring."""
+        heard = b""
+        async with asyncio.timeout(HELLO_SECONDS):
+            while True:
+                needed = HEAD_BYTES if len(heard) < HEAD_BYTES else int.from_bytes(heard[:4], "little")
+                _require(HEAD_BYTES <= needed <= RING_BYTES // 2, "what it says is no record")
+                if len(heard) == needed and needed > HEAD_BYTES:
+                    break
+                pair.awake()
+                more = pair.incoming.get(needed - len(heard))
+                heard += more
+                _require(not pair.fault, pair.fault)
+                if not more and pair.may_sleep():
+                    await _readable(pair.fileno())
+                    pair.drain()
+        return self._check(heard)
+
+    def _check(self, heard: bytes) -> int:
+        try:
+            record = decode_record(heard)
+        except ValueError as error:
+            raise StrangerError(str(error)) from None
+        kind, values, _ = record or ("nothing", {}, 0)
+        _require(kind == "hello", "it does not say who it is")
+        same = (values["digest"], values["partitions"]) == (self._digest, self._partitions)
+        _require(same, "it has other listeners, links or partitions")
+        number = int(values["worker"])
+        owned = range(number, self._partitions, self._place.workers)
+        is_owner = number < self._place.workers and sorted(values["owned"]) == list(owned)
+        _require(is_owner, f"worker {number} owns other partitions than it says")
+        return number
+
+    def _join(self, number: int, connection: socket.socket, pair: RingPair) -> asyncio.Future[None]:
+        """Both know each other: a connection that stood before is over, whatever it knows of that itself."""
+        earlier = self._links.get(number)
+        if earlier is not None:
+            earlier.close("it has called again")
+        mate = _Mate(self._peers[number], connection, pair, self._reactor, lambda: self._links.pop(number, None))
+        self._links[number] = mate
+        mate.start()
+        return mate.lost
+
+
+class _Mate:
+    """One connection that stands."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        connection: socket.socket,
+        pair: RingPair,
+        reactor: Reactor,
+        on_closed: Callable[[], object],
+    ) -> None:
+        self._peer = peer
+        self._connection = connection
+        self._on_closed = on_closed
+        self._link = RingLink(reactor, peer, pair, self.close)
+        self._is_open = True
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self) -> None:
+        """Begin to speak."""
+        asyncio.get_running_loop().add_reader(self._connection, self._on_socket)
+        log.info("worker connected", worker=self._peer.name)
+        self._link.start()
+
+    def _on_socket(self) -> None:
+        """Nothing is sent on it: what can be read is its end."""
+        with contextlib.suppress(OSError):
+            if os.read(self._connection.fileno(), 1):
+                self.close("it says something where nothing is to be said")
+                return
+        self.close("it has ended")
+
+    def close(self, reason: str) -> None:
+        """The connection is over."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        log.warning("worker lost", worker=self._peer.name, reason=reason)
+        asyncio.get_running_loop().remove_reader(self._connection)
+        self._link.stop()
+        self._connection.close()
+        self._on_closed()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise StrangerError(otherwise)
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until a descriptor can be read."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(descriptor, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
