@@ -28,6 +28,7 @@ cdef class FrameOwner:
     """Whose frames leave on channels: a state machine here, or another worker."""
     cdef uint32_t number                   # in the list of owners that all channels of a worker share
     cdef const int64_t *durable            # up to where the journal is durable that their frames wait for
+    cdef bint is_here                      # it is a ``StateOwner``
 
     cdef void has_left(self, Channel channel, const Departure *departure, bint is_known) noexcept
     cdef bint is_owed(self, const Departure *departure) noexcept

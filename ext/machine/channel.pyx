@@ -45,6 +45,7 @@ cdef class StateOwner(FrameOwner):
         self.outcomes = outcomes
         self.journal = journal
         self.durable = &journal.durable
+        self.is_here = True
 
     cdef void has_left(self, Channel channel, const Departure *departure, bint is_known) noexcept:
         if departure.outcome != OUTCOME_NONE:
@@ -289,7 +290,10 @@ cdef class Channel:
             if departure.end > self._left:
                 break
             owner = <FrameOwner>self.owners[departure.owner]
-            owner.has_left(self, departure, is_known)
+            if owner.is_here:                 # nearly all are: this call is bound when it is compiled
+                (<StateOwner>owner).has_left(self, departure, is_known)
+            else:
+                owner.has_left(self, departure, is_known)
             released = departure.end
             count += 1
         if count == 0:

@@ -4,14 +4,34 @@ from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.partitions cimport Partitions
 from switch.mesh.mesh cimport Mesh
+from switch.path.issuer_answer cimport handle_link_message
+from switch.path.request cimport handle_request
 from switch.wire.framing cimport Frame
 
 
-cdef void take_request(Partitions partitions, Mesh mesh, TerminalChannel channel, const Frame *frame) noexcept
-"""Hand one message of a terminal to the partition that decides about it; what names none is refused here."""
+cdef inline void take_request(Partitions partitions, Mesh mesh, TerminalChannel channel, const Frame *frame) noexcept:
+    """Hand one message of a terminal to the partition that decides about it; what names none is refused here."""
+    if partitions.count == 1:
+        handle_request(partitions.host, channel, frame)
+    else:
+        take_request_of_several(partitions, mesh, channel, frame)
 
-cdef void take_link_message(Partitions partitions, Mesh mesh, LinkChannel channel, const Frame *frame) noexcept
-"""Hand one message of an issuer to the partition that waits for it; what answers nothing is the host's."""
+
+cdef inline void take_link_message(Partitions partitions, Mesh mesh, LinkChannel channel, const Frame *frame) noexcept:
+    """Hand one message of an issuer to the partition that waits for it; what answers nothing is the host's."""
+    if partitions.count == 1:
+        handle_link_message(partitions.host, channel, frame)
+    else:
+        take_link_message_of_several(partitions, mesh, channel, frame)
+
+
+cdef void take_request_of_several(Partitions partitions, Mesh mesh, TerminalChannel channel,
+                                  const Frame *frame) noexcept
+"""``take_request`` where there are several partitions."""
+
+cdef void take_link_message_of_several(Partitions partitions, Mesh mesh, LinkChannel channel,
+                                       const Frame *frame) noexcept
+"""``take_link_message`` where there are several partitions."""
 
 cdef void take_answer(Partitions partitions, LinkChannel elsewhere, const Frame *frame) noexcept
 """The same of an answer that came on a connection of another worker, for a partition of ours."""

@@ -1,7 +1,6 @@
 """Which partition's a message is: a terminal's by its field 41, an issuer's by the number that we gave it."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy
 from switch.dialect.tables cimport is_answer
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
@@ -12,15 +11,16 @@ from switch.mesh.peer cimport Peer
 from switch.mesh.records cimport Span
 from switch.path.handing_over cimport hand_over
 from switch.path.issuer_answer cimport awaits, handle_answer, handle_link_message
-from switch.path.request cimport handle_request, handle_scanned
+from switch.path.request cimport handle_scanned
 from switch.wire.fields cimport FIELD_RRN, FIELD_STAN, FIELD_TERMINAL, RRN_SIZE
-from switch.wire.scan cimport MessageIndex, read_number, read_text, scan_message
+from switch.wire.scan cimport copy_index, read_number, read_text, scan_message
 
 cdef enum:
     ID_ROOM = 64
 
 
-cdef void take_request(Partitions partitions, Mesh mesh, TerminalChannel channel, const Frame *frame) noexcept:
+cdef void take_request_of_several(Partitions partitions, Mesh mesh, TerminalChannel channel,
+                                  const Frame *frame) noexcept:
     cdef State host = partitions.host
     cdef State state = host
     cdef Listener listener = channel.listener
@@ -28,9 +28,6 @@ cdef void take_request(Partitions partitions, Mesh mesh, TerminalChannel channel
     cdef uint32_t partition
     cdef bint is_readable
     cdef int size
-    if partitions.count == 1:
-        handle_request(host, channel, frame)
-        return
     is_readable = scan_message(listener.tables.spec, frame.message, frame.message_size, &host.request, &host.fault) == 0
     if is_readable:
         size = read_text(listener.tables.spec, &host.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
@@ -41,16 +38,16 @@ cdef void take_request(Partitions partitions, Mesh mesh, TerminalChannel channel
                 hand_over(host, mesh, channel, frame, <int>partition)
                 return
     if state is not host:
-        memcpy(&state.request, &host.request, sizeof(MessageIndex))
+        copy_index(&state.request, &host.request)
     handle_scanned(state, channel, frame.headers, is_readable)
 
 
-cdef void take_link_message(Partitions partitions, Mesh mesh, LinkChannel channel, const Frame *frame) noexcept:
+cdef void take_link_message_of_several(Partitions partitions, Mesh mesh, LinkChannel channel,
+                                       const Frame *frame) noexcept:
     cdef State host = partitions.host
     cdef State state
     cdef Link link = host.link_of(channel)
-    if (partitions.count == 1
-            or scan_message(link.tables.spec, frame.message, frame.message_size, &host.answer, &host.fault) != 0
+    if (scan_message(link.tables.spec, frame.message, frame.message_size, &host.answer, &host.fault) != 0
             or not is_answer(host.answer.mti)):
         handle_link_message(host, channel, frame)
         return
@@ -73,7 +70,7 @@ cdef void take_answer(Partitions partitions, LinkChannel elsewhere, const Frame 
 
 cdef void _hand_answer(State host, State state, LinkChannel channel) noexcept:
     if state is not host:
-        memcpy(&state.answer, &host.answer, sizeof(MessageIndex))
+        copy_index(&state.answer, &host.answer)
     handle_answer(state, channel)
 
 

@@ -1,6 +1,7 @@
 """Index scan: where each field of a message begins and ends, without copying a byte of it."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
+from libc.string cimport memcpy
 from switch.wire.cursor cimport Reader
 from switch.wire.spec cimport FIELD_SLOTS, FieldSpec, Spec
 
@@ -56,6 +57,18 @@ cdef struct FieldData:        # one field in the bytes of a message
 cdef inline bint has_field(const MessageIndex *index, int field) noexcept nogil:
     """Whether a field from 1 to 192 was indexed. Bitmaps (1, 65) and the header never count as present."""
     return (index.present[(field - 1) >> 6] >> ((field - 1) & 63)) & 1
+
+
+cdef inline void copy_index(MessageIndex *to, const MessageIndex *index) noexcept nogil:
+    """Copy an index, up to the 64, 128 or 192 fields among which its last one is."""
+    cdef size_t slots = 1 + 64 * (3 if index.present[2] else 2 if index.present[1] else 1)
+    to.data = index.data
+    to.size = index.size
+    to.mti = index.mti
+    to.present = index.present
+    memcpy(to.offset, index.offset, slots * sizeof(uint32_t))
+    memcpy(to.length, index.length, slots * sizeof(uint32_t))
+    memcpy(to.count, index.count, slots * sizeof(uint16_t))
 
 
 cdef int scan_message(Spec spec, const uint8_t *data, size_t size, MessageIndex *index, Fault *fault) noexcept nogil

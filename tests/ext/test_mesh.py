@@ -91,6 +91,30 @@ def test_what_left_before_the_end_is_told_and_the_rest_is_not(pair):
     assert (told(pair.second), pair.second.engine.owed) == (2, 1)
 
 
+def test_only_what_changes_the_count_of_requests_under_way_is_said(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    pair.carry()
+    said = []
+
+    def hand_over(request):
+        terminal.send(request)
+        pair.second.engine.hear(pair.second.peer, pair.first.peer.take_output())
+        pair.second.engine.woken()
+        said.append(pair.second.peer.waiting_bytes)
+        pair.carry()
+        return terminal.channel.in_flight
+
+    assert hand_over(asked_by(pair.first, THERE)) == 1
+    assert hand_over(asked_by(pair.first, THERE)) == 2
+    assert hand_over({**asked_by(pair.first, THERE), "t": "0210"}) == 2  # nothing that has an answer
+    assert [bool(size) for size in said] == [False, False, True]
+    for asked in issuer.read():
+        issuer.answer(asked)
+    pair.second.sync()
+    assert [one["39"] for one in terminal.read()] == ["00", "00"]
+    assert terminal.channel.in_flight == 0
+
+
 def test_when_the_mesh_dies_what_was_handed_over_stands_and_the_rest_is_reversed(pair):
     terminal, issuer = pair.first.terminal(), pair.second.issuer()
     requests = [asked_by(pair.first, THERE) for _ in range(2)]
