@@ -85,6 +85,7 @@ bench: setup build ## Measure the parts beside their peers, the switch beside th
 	@mkdir -p reports
 	@$(PY) -m pytest $(SUITES) --benchmark-only --benchmark-group-by=group --benchmark-sort=mean \
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
+	@$(PY) -m bench.instructions --ways
 	@$(MAKE) --no-print-directory --directory bench/floor
 	@$(PY) -m bench.whole $(ARGS)
 	@$(PY) -m bench.journal $(JOURNAL_ARGS)

@@ -3,39 +3,71 @@
 ``python -m bench.instructions`` carries purchases through the state machine under callgrind, AES-CMAC on both legs,
 and prints how many instructions each function took for one of them. What makes the requests and the issuer's answers
 is left out. ``--scale`` counts again with many connections, terminals and ranges, which should cost the same.
+``--ways`` counts where a request may be decided: by a worker of one partition, by one of four, and by another worker,
+to which the mesh hands it over.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.engine_load import EngineLoad
+from switch.path import engine
 
 ROOT = Path(__file__).resolve().parent.parent
 TRANSACTIONS = 2_000
 CONNECTIONS = 200
 ROWS = 40
 TABLE_WIDTH = 120
-SHAPES = {
-    "10 connections": (10, 0, 1),
-    "200 connections": (200, 0, 1),
-    "20,000 connections": (20_000, 0, 1),
-    "10 ranges": (200, 0, 10),
-    "1,000,000 ranges": (200, 0, 1_000_000),
-    "1,000,000 terminals": (200, 1_000_000, 1),
-}
-"""Connections, registered terminals (0: as many as connections) and ranges."""
 
-ENTRANCES = ("feed", "take", "tick")
+
+@dataclass(frozen=True)
+class Shape:
+    """What an ``EngineLoad`` is made of.
+
+    Attributes:
+        connections: Of terminals.
+        terminals: That are registered; 0: as many as connections.
+        ranges: Of BINs.
+        partitions: Of the switch.
+        handed_over: 1: all are another worker's than the connections; 0: there is one worker.
+    """
+
+    connections: int = CONNECTIONS
+    terminals: int = 0
+    ranges: int = 1
+    partitions: int = 1
+    handed_over: int = 0
+
+
+SCALES = {
+    f"{CONNECTIONS} connections": Shape(),
+    "10 connections": Shape(connections=10),
+    "20,000 connections": Shape(connections=20_000),
+    "10 ranges": Shape(ranges=10),
+    "1,000,000 ranges": Shape(ranges=1_000_000),
+    "1,000,000 terminals": Shape(terminals=1_000_000),
+}
+WAYS = {
+    "one worker, one partition": Shape(),
+    "one worker, four partitions": Shape(partitions=4),
+    "handed over to another worker": Shape(partitions=2, handed_over=1),
+}
+"""Of the last the instructions of both workers count: their engines, and what these write for each other and read. How
+the bytes come from one to the other does not: the ring has its own measurement in ``bench.mesh``."""
+
+ENTRANCES = ("feed", "take", "tick", "woken", "hear")
 """Methods of the engine whose instructions count, with all that they call."""
 
 
@@ -43,23 +75,31 @@ def main() -> int:
     """Print the report, or, as the child of callgrind, carry purchases."""
     parser = argparse.ArgumentParser(prog="bench.instructions", description="Count instructions of one transaction.")
     parser.add_argument("--scale", action="store_true", help="compare with many connections, terminals and ranges")
+    parser.add_argument("--ways", action="store_true", help="compare one partition, several, and another worker's")
+    parser.add_argument("--partitions", type=int, default=1, help="of the switch")
+    parser.add_argument("--handed-over", action="store_true", help="another worker decides; at least 2 partitions")
     parser.add_argument("--mac", default="aes-cmac", help="aes-cmac, x9.19 or none")
     parser.add_argument("--rows", type=int, default=ROWS, help="functions in the table")
     parser.add_argument("--transactions", type=int, default=TRANSACTIONS, help="how many are counted")
-    parser.add_argument("--carry", nargs=4, metavar="X", help=argparse.SUPPRESS)
+    parser.add_argument("--carry", nargs=6, metavar="X", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.carry:
         library, *shape = options.carry
-        carry(ctypes.CDLL(library), options, *map(int, shape))
+        carry(ctypes.CDLL(library), options, Shape(*map(int, shape)))
         return 0
+    if options.handed_over and options.partitions == 1:
+        parser.error("--handed-over needs --partitions 2 or more")
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     with tempfile.TemporaryDirectory(prefix="authswitch-callgrind-") as name:
         folder = Path(name)
         library = build_library(folder)
-        if options.scale:
-            console.print(scale_table(folder, library, options))
+        if options.scale or options.ways:
+            console.print(comparison(folder, library, options, SCALES if options.scale else WAYS))
         else:
-            console.print(function_table(count(folder, library, options, (CONNECTIONS, 0, 1)), options))
+            shape = Shape(partitions=options.partitions, handed_over=int(options.handed_over))
+            console.print(function_table(count(folder, library, options, shape), options))
+            if shape == Shape():
+                console.print(comparison(folder, library, options, WAYS))
     return 0
 
 
@@ -71,30 +111,44 @@ def build_library(folder: Path) -> Path:
     return library
 
 
-def carry(callgrind: ctypes.CDLL, options: argparse.Namespace, connections: int, terminals: int, ranges: int) -> None:
+def carry(callgrind: ctypes.CDLL, options: argparse.Namespace, shape: Shape) -> None:
     """Carry purchases: first one of each connection, uncounted, then those that count."""
     with tempfile.TemporaryDirectory(prefix="authswitch-callgrind-") as name:
-        mac = None if options.mac == "none" else options.mac
-        load = EngineLoad(Path(name), connections, terminals=terminals, ranges=ranges, mac=mac)
-        load.run(max(connections, CONNECTIONS))
+        load = EngineLoad(
+            Path(name),
+            shape.connections,
+            terminals=shape.terminals,
+            ranges=shape.ranges,
+            mac=None if options.mac == "none" else options.mac,
+            partitions=shape.partitions,
+            handed_over=bool(shape.handed_over),
+        )
+        load.run(max(shape.connections, CONNECTIONS))
         callgrind.callgrind_start()
         load.run(options.transactions)
         callgrind.callgrind_stop()
 
 
-def count(
-    folder: Path, library: Path, options: argparse.Namespace, shape: tuple[int, int, int]
-) -> Counter[tuple[str, str]]:
+def count(folder: Path, library: Path, options: argparse.Namespace, shape: Shape) -> Counter[tuple[str, str]]:
     """Run under callgrind; instructions by library and function, for all transactions together."""
     out = folder / "callgrind.out"
     out.unlink(missing_ok=True)
-    toggles = [f"--toggle-collect=__pyx_pw_6switch_4path_6engine_6Engine_*{name}" for name in ENTRANCES]
-    command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", *toggles]
+    command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
+    command += [f"--toggle-collect={function}" for function in entrances()]
     command += [sys.executable, "-m", "bench.instructions", "--mac", options.mac]
     command += ["--transactions", str(options.transactions)]
-    command += ["--carry", str(library), *map(str, shape)]
+    command += ["--carry", str(library), *map(str, astuple(shape))]
     subprocess.run(command, check=True, cwd=ROOT)
     return read_costs(out)
+
+
+def entrances() -> list[str]:
+    """The C functions behind ``ENTRANCES``, by their whole names: of several patterns callgrind would follow one."""
+    symbols = subprocess.run(["nm", engine.__file__], check=True, capture_output=True, text=True).stdout
+    found = re.findall(rf"__pyx_pw_6switch_4path_6engine_6Engine_\d+(?:{'|'.join(ENTRANCES)})$", symbols, re.MULTILINE)
+    if len(found) != len(ENTRANCES):
+        raise RuntimeError(f"needed the functions of {ENTRANCES}, found {found}")
+    return found
 
 
 def read_costs(path: Path) -> Counter[tuple[str, str]]:
@@ -159,15 +213,16 @@ def plain(function: str) -> str:
     return ".".join([*parts, rest])
 
 
-def scale_table(folder: Path, library: Path, options: argparse.Namespace) -> Table:
-    """One row for each shape."""
+def comparison(folder: Path, library: Path, options: argparse.Namespace, shapes: dict[str, Shape]) -> Table:
+    """One row for each shape, beside the first one."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     table.add_column("instructions", justify="right")
-    table.add_column(f"against {CONNECTIONS} connections", justify="right")
-    reference = count(folder, library, options, (CONNECTIONS, 0, 1)).total()
-    for name, shape in SHAPES.items():
+    table.add_column(f"against {next(iter(shapes))}", justify="right")
+    reference = 0
+    for name, shape in shapes.items():
         total = count(folder, library, options, shape).total()
+        reference = reference or total
         table.add_row(name, f"{total / options.transactions:,.0f}", f"{total / reference - 1:+.1%}")
     return table
 

@@ -2,7 +2,7 @@
 
 The journal is written here from its description in ``docs/journal.md``, without the program's own writer: purchases at
 ten thousand a second until now, of which the last are open. What is measured is the replay, with the default duplicate
-window.
+window. ``--partitions 4`` is a worker that owns one of four: the journal is that partition's, and so are its terminals.
 """
 
 from __future__ import annotations
@@ -30,15 +30,21 @@ from switch.journal.commit import JournalFiles
 from switch.journal.compression import packed
 from switch.journal.disk import FileDisk
 from switch.journal.party_names import write_names
-from switch.server.assembly import build_engine
+from switch.machine.partitioning import partition_of
+from switch.server.assembly import Part, build_engine
 
 KEY = bytes(32)
 TERMINALS = 1_000
+"""Of each partition, or nearly."""
+
 RATE = 10_000
 """Purchases a second."""
 PAIRS_A_BATCH = 500
 BATCHES_A_SEGMENT = 250
 WINDOW_SECONDS = 600
+WINDOW_COUNT = 1_000_000
+"""Places of the duplicate window in each partition: the default of a switch that has one."""
+
 SEGMENT = struct.Struct("<8sIIqqq16s12s")
 BATCH = struct.Struct("<IIqIIIBBHq")
 HEAD = struct.Struct("<IB3xq")
@@ -54,27 +60,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000, help="in the journal")
     parser.add_argument("--open", type=int, default=10_000, help="requests without an outcome, at its end")
+    parser.add_argument("--partitions", type=int, default=1, help="of the switch, of which the worker owns the first")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         directory = folder / "journal"
         directory.mkdir()
-        size = write_journal(directory, options.records, options.open)
+        size = write_journal(directory, options.records, options.open, options.partitions)
         print(f"{options.records:,} records, {options.open:,} of them open, {size / 1e6:,.0f} MB")
-        replayed, seconds = recover(folder, directory, options.open)
+        replayed, seconds = recover(folder, directory, options.open, options.partitions)
     print(f"replayed in {seconds:.1f} s: {replayed}")
 
 
-def recover(folder: Path, directory: Path, open_requests: int) -> tuple[Replayed, float]:
+def recover(folder: Path, directory: Path, open_requests: int, partitions: int = 1) -> tuple[Replayed, float]:
     """Start behind the journal; what was done and the seconds that it took."""
-    workload = prepare(folder, Ports(1, 2, 3), TERMINALS, None, tls=False)
-    text = workload.config.read_text().replace("[limits]", f"[limits]\nreversals_max = {open_requests + 100_000}")
+    workload = prepare(folder, Ports(1, 2, 3), TERMINALS * partitions, None, tls=False)
+    reversals = (open_requests + 100_000) * partitions
+    limits = f"[limits]\nreversals_max = {reversals}\nduplicate_window_count_max = {WINDOW_COUNT * partitions}"
+    text = workload.config.read_text().replace("[limits]", limits)
     text = text.replace(f"duplicate_window_seconds = {BUSY_WINDOW_SECONDS}", "duplicate_window_seconds = 600")
     workload.config.write_text(text)
     config = load_config(workload.config)
     stats = Stats(config.limits.statistics_bytes)
     journal = JournalFiles(config.journal.buffer_bytes, stats)
-    engine = build_engine(config, load_parts(config), stats, lambda _event, _details: None, journals=[journal])
+    part = Part(partitions, [0])
+    engine = build_engine(
+        config, load_parts(config), stats, lambda _event, _details: None, journals=[journal], part=part
+    )
     engine.state.calendar.set(since_boot_ns(), int(time.time()))
     before = time.perf_counter()
     replayed = replay_into(
@@ -90,36 +102,44 @@ def recover(folder: Path, directory: Path, open_requests: int) -> tuple[Replayed
     return replayed, seconds
 
 
-def write_journal(directory: Path, records: int, open_requests: int) -> int:
-    """Fill a directory with segments; their bytes."""
+def write_journal(directory: Path, records: int, open_requests: int, partitions: int = 1) -> int:
+    """Fill a directory with segments of the first of so many partitions; their bytes."""
     pairs = (records - open_requests) // 2
     ends_us = int(time.time() * 1e6)
     begins_us = ends_us - (pairs + open_requests) * 1_000_000 // RATE
     journal_id = os.urandom(16)
-    batches = made_batches(pairs, open_requests, begins_us)
+    batches = made_batches(pairs, open_requests, begins_us, terminals_of(partitions))
     total = 0
     while group := list(itertools.islice(batches, BATCHES_A_SEGMENT)):
         total += write_segment(directory, journal_id, group)
     return total
 
 
-def made_batches(pairs: int, open_requests: int, begins_us: int) -> Iterator[tuple[int, int, int, bytes]]:
+def terminals_of(partitions: int) -> list[int]:
+    """The terminals of the first partition."""
+    return [number for number in range(TERMINALS * partitions) if partition_of(terminal_id(number), partitions) == 0]
+
+
+def made_batches(
+    pairs: int, open_requests: int, begins_us: int, terminals: list[int]
+) -> Iterator[tuple[int, int, int, bytes]]:
     """First position, number of records, time and content of each batch: pairs, then open requests."""
-    sent = [purchase(terminal, with_mac=False) for terminal in range(TERMINALS)]
-    pans = [bytes.fromhex(pan(terminal)) + bytes(2) for terminal in range(TERMINALS)]
+    sent = [purchase(terminal, with_mac=False) for terminal in terminals]
+    pans = [bytes.fromhex(pan(terminal)) + bytes(2) for terminal in terminals]
+    ids = [terminal_id(terminal).encode() for terminal in terminals]
     position = 1
     for start in range(0, pairs + open_requests, PAIRS_A_BATCH):
         content = bytearray()
         first = position
         time_us = begins_us + start * 1_000_000 // RATE
         for number in range(start, min(start + PAIRS_A_BATCH, pairs + open_requests)):
-            terminal = number % TERMINALS
+            terminal = number % len(terminals)
             message = sent[terminal]
             stan = number % 999_999 + 1
             rrn = b"632805%06d" % stan
             content += HEAD.pack(HEAD.size + REQUEST.size + INTENT.size + len(message), 1, time_us)
             content += REQUEST.pack(
-                number, stan, 2, 0, 156, Kind.PURCHASE, 16, 1999, pans[terminal], terminal_id(terminal).encode(),
+                number, stan, 2, 0, 156, Kind.PURCHASE, 16, 1999, pans[terminal], ids[terminal],
                 MERCHANT.encode(),
             )  # fmt: skip
             content += INTENT.pack(stan, 0, rrn, b"1123031500", len(message)) + message
