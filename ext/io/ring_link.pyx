@@ -75,6 +75,10 @@ cdef class RingLink(Follower):
         if self._is_over or self._looks_again:
             return
         self._send()
+        if self.peer.is_full and self.peer.waiting_bytes == 0:
+            self.peer.is_full = False
+            self._reactor.engine.flush_gated()
+            self._send()
         self.pair.wake_peer()
         if self.peer.fault is not None:
             self._end_with(self.peer.fault)

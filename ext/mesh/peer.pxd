@@ -69,6 +69,7 @@ cdef class Peer:
     cdef uint8_t *_out
     cdef size_t _out_size
     cdef size_t _out_room
+    cdef bint is_full                         # something did not find room, and waits for it
 
     cdef bint has_room(self, size_t size) noexcept nogil
     cdef const uint8_t *output(self, size_t *size) noexcept nogil

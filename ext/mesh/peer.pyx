@@ -174,7 +174,10 @@ cdef class Peer:
 
     cdef bint has_room(self, size_t size) noexcept nogil:
         """Whether a record with a message of somebody else's may wait to leave besides what waits already."""
-        return self.is_up and self._out_size + size <= <size_t>PEER_OUTPUT_BYTES_MAX
+        if self.is_up and self._out_size + size <= <size_t>PEER_OUTPUT_BYTES_MAX:
+            return True
+        self.is_full = self.is_up
+        return False
 
     cdef uint8_t *_reserve(self, size_t size) noexcept:
         """Room for a record behind what waits; NULL when there is none, or the peer is not there."""

@@ -306,8 +306,9 @@ class Daemon:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
         limits, links = self._config.limits, self._config.links
         available = raise_descriptor_limit(needed_descriptors(limits, links))
-        served = self._place.share(terminals_served(limits, links, available))
-        if served < self._place.share(limits.connections_max):
+        wanted = self._place.share(limits.connections_max)
+        served = min(wanted, terminals_served(limits, links, available))
+        if served < wanted:
             log.warning("too few file descriptors", allowed=available, terminals_served=served)
         return served
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
@@ -74,6 +75,9 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
     stand_ins = stand_ins_of(config, stats, workers)
     handover = Handover(DESK)
     folder = Path(tempfile.mkdtemp(prefix="authswitch-"))
+    # Who clears away what is old passes over a folder that somebody has locked.
+    claimed_folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(claimed_folder, fcntl.LOCK_SH)
     try:
         children = [
             Child(
@@ -90,6 +94,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         patience = Patience(drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS)
         return Supervisor([desk, *children], stats, patience, handover.hooks()).run()
     finally:
+        os.close(claimed_folder)
         shutil.rmtree(folder, ignore_errors=True)
         for one in claimed:
             one.close()

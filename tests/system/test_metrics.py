@@ -22,7 +22,8 @@ RECORDED = {"authswitch:link_timeout_ratio:rate5m": {"link"}, "authswitch:approv
 
 @pytest.fixture
 async def exported(installation):
-    """Labels of each series, by name, of a daemon with a journal and stand-in that has carried one payment."""
+    """Labels of each series, by name, of two workers with a journal and stand-in that have carried one payment."""
+    installation.workers = 2
     bank = installation.issuer("bank-a", "iso87-ascii")
     with_stand_in(installation, await bank.listen())
     async with (
