@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import shutil
@@ -61,24 +62,30 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
     configure_direct_logging(config.log.format, config.log.level)
     protect_memory()
     parts = load_parts(config)
-    config, claimed = claim_addresses(config)
-    hold = _hold(config, workers)
-    partitions = config.journal.partitions or workers if hold is None else hold.partitions
-    if partitions < workers:
-        raise JournalError(
-            f"switch.workers is {workers}, and the journals are of {partitions} partition(s): each worker needs one; "
-            f"set switch.workers to {partitions}, or drain the daemon and run `authswitch partitions change CONFIG "
-            f"{workers}`"
-        )
-    stats = Stats(config.limits.statistics_bytes, workers + 2)
-    stats.use_worker(workers + 1)
-    stand_ins = stand_ins_of(config, stats, workers)
-    handover = Handover(DESK)
-    folder = Path(tempfile.mkdtemp(prefix="authswitch-"))
-    # Who clears away what is old passes over a folder that somebody has locked.
-    claimed_folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(claimed_folder, fcntl.LOCK_SH)
-    try:
+    with contextlib.ExitStack() as shared:
+        config, claimed = claim_addresses(config)
+        for one in claimed:
+            shared.callback(one.close)
+        hold = _hold(config, workers)
+        if hold is not None:
+            shared.callback(hold.release)
+        partitions = config.journal.partitions or workers if hold is None else hold.partitions
+        if partitions < workers:
+            raise JournalError(
+                f"switch.workers is {workers}, and the journals are of {partitions} partition(s): each worker needs "
+                f"one; set switch.workers to {partitions}, or drain the daemon and run `authswitch partitions change "
+                f"CONFIG {workers}`"
+            )
+        stats = Stats(config.limits.statistics_bytes, workers + 2)
+        stats.use_worker(workers + 1)
+        stand_ins = stand_ins_of(config, stats, workers)
+        handover = Handover(DESK)
+        folder = Path(tempfile.mkdtemp(prefix="authswitch-"))
+        shared.callback(shutil.rmtree, folder, ignore_errors=True)
+        # Who clears away what is old passes over a folder that somebody has locked.
+        claimed_folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        shared.callback(os.close, claimed_folder)
+        fcntl.flock(claimed_folder, fcntl.LOCK_SH)
         children = [
             Child(
                 str(number),
@@ -93,13 +100,6 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         desk = Child(DESK, partial(_run_desk, config, stats, handover, partitions), workers, ends_last=True)
         patience = Patience(drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS)
         return Supervisor([desk, *children], stats, patience, handover.hooks()).run()
-    finally:
-        os.close(claimed_folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        for one in claimed:
-            one.close()
-        if hold is not None:
-            hold.release()
 
 
 def claim_addresses(config: Config) -> tuple[Config, list[socket.socket]]:
@@ -135,10 +135,11 @@ def _claim(key: str, address: Address, claimed: list[socket.socket]) -> Address:
             held = socket.socket(family, kind, protocol)
             claimed.append(held)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not takes_both(place))
             held.bind((place[0], port, *place[2:]))
+            # Not before: workers of another daemon, which share the port among themselves, must be in the way.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             port = held.getsockname()[1]
     except OSError as error:
         for one in claimed:

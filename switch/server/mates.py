@@ -158,7 +158,12 @@ class Mates:
     async def _hear_callers(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(listening)
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError as error:  # descriptors are short: who called waits, and nobody else may stay unheard
+                log.warning("workers cannot be heard", reason=words_of(error))
+                await asyncio.sleep(AGAIN_SECONDS_MAX)
+                continue
             self._spawn(self._receive(connection))
 
     async def _receive(self, connection: socket.socket) -> None:
@@ -204,10 +209,12 @@ class Mates:
         heard = b""
         async with asyncio.timeout(HELLO_SECONDS):
             while True:
-                needed = HEAD_BYTES if len(heard) < HEAD_BYTES else int.from_bytes(heard[:4], "little")
-                _require(HEAD_BYTES <= needed <= RING_BYTES // 2, "what it says is no record")
-                if len(heard) == needed and needed > HEAD_BYTES:
-                    break
+                needed = HEAD_BYTES
+                if len(heard) >= HEAD_BYTES:
+                    needed = int.from_bytes(heard[:4], "little")
+                    _require(HEAD_BYTES < needed <= RING_BYTES // 2, "what it says is no record")
+                    if len(heard) == needed:
+                        break
                 pair.awake()
                 more = pair.incoming.get(needed - len(heard))
                 heard += more
