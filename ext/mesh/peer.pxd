@@ -75,6 +75,7 @@ cdef class Peer:
     cdef const uint8_t *output(self, size_t *size) noexcept nogil
     cdef void note_sent(self, size_t size) noexcept nogil
     cdef uint8_t *_reserve(self, size_t size) noexcept
+    cdef uint8_t *_find_room(self, size_t size) noexcept
     cdef bint _wrote(self, int size) noexcept
     cdef void fail(self, str why) noexcept
     cdef void go_up(self) noexcept

@@ -58,7 +58,7 @@ cdef class Guest(TerminalChannel):
             frame = self.next_frame(&size)
             if frame == NULL:
                 break
-            place = self.front._reserve(answer_bytes(size)) if self.front.has_room(answer_bytes(size)) else NULL
+            place = self.front._find_room(answer_bytes(size))
             if place == NULL:
                 return False
             whole.at, whole.size = frame, size
@@ -113,7 +113,7 @@ cdef class ElsewhereLink(LinkChannel):
             frame = self.next_frame(&size)
             if frame == NULL:
                 return not self.has_more_to_send()
-            place = self.holder._reserve(link_send_bytes(size)) if self.holder.has_room(link_send_bytes(size)) else NULL
+            place = self.holder._find_room(link_send_bytes(size))
             if place == NULL:
                 return False
             whole.at, whole.size = frame, size
@@ -198,6 +198,10 @@ cdef class Peer:
             self._out = buffer
             self._out_room = grown
         return self._out + self._out_size
+
+    cdef uint8_t *_find_room(self, size_t size) noexcept:
+        """The same for a record with a message of somebody else's, which waits where there is none."""
+        return self._reserve(size) if self.has_room(size) else NULL
 
     cdef bint _wrote(self, int size) noexcept:
         """A record was written at ``_reserve``'s place, as its writer says; whether that is so."""
@@ -452,7 +456,7 @@ cdef class Peer:
     cdef bint send_answer_home(self, uint16_t link, Span headers, Span message) noexcept:
         """Give the peer an issuer's answer that a partition of it waits for; False when it cannot be given."""
         cdef size_t size = link_frame_bytes(headers.size, message.size)
-        cdef uint8_t *place = self._reserve(size) if self.has_room(size) else NULL
+        cdef uint8_t *place = self._find_room(size)
         return place != NULL and self._wrote(write_link_frame(place, size, link, headers, message))
 
     cdef void say_what_is_new(self) noexcept:

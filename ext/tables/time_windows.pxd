@@ -48,6 +48,7 @@ cdef class WindowTable:
     cdef uint64_t _shard_mask
     cdef SharedMemory _memory                 # None: not shared
 
+    cdef uint64_t _all_shards(self) noexcept nogil
     cdef uint64_t shard_bit(self, uint64_t home) noexcept nogil
     """The shard of a home, in a set of shards."""
 

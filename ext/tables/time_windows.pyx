@@ -117,11 +117,14 @@ cdef class WindowTable:
 
     def hold_all(self):
         """Let no other process look at a shared table until ``release_all``."""
-        self.hold(<uint64_t>-1 if self._shard_mask == 63 else (<uint64_t>1 << (self._shard_mask + 1)) - 1)
+        self.hold(self._all_shards())
 
     def release_all(self):
         """Let others look again."""
-        self.release(<uint64_t>-1 if self._shard_mask == 63 else (<uint64_t>1 << (self._shard_mask + 1)) - 1)
+        self.release(self._all_shards())
+
+    cdef uint64_t _all_shards(self) noexcept nogil:
+        return <uint64_t>-1 >> (63 - self._shard_mask)
 
     cdef uint64_t shard_bit(self, uint64_t home) noexcept nogil:
         return <uint64_t>1 << (home >> HOME_SHIFT & self._shard_mask)

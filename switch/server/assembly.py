@@ -200,9 +200,9 @@ def _build_state(
     )
 
 
-def share(limit: int, partitions: int) -> int:
-    """What one partition has of a limit; at least 1."""
-    return max(1, limit // partitions)
+def share(limit: int, sharers: int) -> int:
+    """What each of so many partitions, or workers, has of a limit; at least 1."""
+    return max(1, limit // sharers)
 
 
 def _slot_bits_for(keys: int) -> int:

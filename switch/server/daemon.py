@@ -12,9 +12,9 @@ import uvloop
 
 from switch import __version__
 from switch.admin.identity import Identity
-from switch.base.log import configure_logging, get_logger
+from switch.base.log import get_logger
 from switch.base.log_writer import LogWriter
-from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_no_more, hear_while_starting
+from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_while_starting
 from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
 from switch.config.file_descriptors import needed_descriptors, terminals_served
@@ -36,21 +36,13 @@ from switch.server.mates import Mates
 from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker
 from switch.server.place import Place
-from switch.server.process import (
-    protect_memory,
-    raise_descriptor_limit,
-    silence_standard_error,
-    watch_for_broken_steps,
-)
+from switch.server.process import process_log, protect_memory, raise_descriptor_limit
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
 
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
-LOG_SECONDS = 2.0
-"""How long the end of the process waits for whoever reads the log."""
-
 ABANDON_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
@@ -388,21 +380,16 @@ class Daemon:
 
 def run_worker(config: Config, parts: Parts, place: Place, handover: Handover) -> int:
     """Be one of several workers, in a process of its own; its exit status."""
-    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
-    watch_for_broken_steps(log_writer)
-    try:
+    with process_log(config) as log_writer:
 
         async def run() -> bool:
             return await Daemon(config, parts, log_writer, place, handover).run()
 
-        return 0 if uvloop.run(run()) else 1
-    except (OSError, JournalError) as error:
-        log.error("cannot serve", worker=place.number, reason=str(error))  # noqa: TRY400 - no trace
-        return 1
-    finally:
-        hear_no_more()
-        if not log_writer.finish(LOG_SECONDS):
-            silence_standard_error()
+        try:
+            return 0 if uvloop.run(run()) else 1
+        except (OSError, JournalError) as error:
+            log.error("cannot serve", worker=place.number, reason=str(error))  # noqa: TRY400 - no trace
+            return 1
 
 
 def serve(path: str | Path) -> bool:
@@ -420,20 +407,15 @@ def serve(path: str | Path) -> bool:
     config = load_config(path)
     if config.switch.worker_count > 1:
         return serve_with_workers(config, run_worker)
-    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
-    watch_for_broken_steps(log_writer)
-    try:
-        protect_memory()
-        parts = load_parts(config)
+    with process_log(config) as log_writer:
+        try:
+            protect_memory()
+            parts = load_parts(config)
 
-        async def run() -> bool:
-            return await Daemon(config, parts, log_writer).run()
+            async def run() -> bool:
+                return await Daemon(config, parts, log_writer).run()
 
-        return uvloop.run(run())
-    except EndedWhileStarting as ended:
-        log.info(NOTHING_DONE, signal=ended.signal)
-        return True
-    finally:
-        hear_no_more()
-        if not log_writer.finish(LOG_SECONDS):
-            silence_standard_error()
+            return uvloop.run(run())
+        except EndedWhileStarting as ended:
+            log.info(NOTHING_DONE, signal=ended.signal)
+            return True

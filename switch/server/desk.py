@@ -15,6 +15,7 @@ from switch.base.log import get_logger
 from switch.saf.owed_entries import NotOwed
 from switch.server.control import RemoteWorker, WorkerSide, WorkerSilent
 from switch.server.handover import News
+from switch.server.place import owned_by
 from switch.server.supervisor import Life, LifeState
 
 TERMINALS_SHOWN = 20
@@ -48,9 +49,9 @@ class Seat:
 
 
 def seats_of(workers: int, partitions: int) -> list[Seat]:
-    """The seats of workers in other processes: worker w owns the partitions p of which p % workers is w."""
+    """The seats of workers in other processes."""
     return [
-        Seat(str(number), RemoteWorker(str(number)), range(number, partitions, workers)) for number in range(workers)
+        Seat(str(number), RemoteWorker(str(number)), owned_by(number, workers, partitions)) for number in range(workers)
     ]
 
 

@@ -19,7 +19,7 @@ import uvloop
 from switch import __version__
 from switch.admin.identity import Identity
 from switch.base.error_words import words_of
-from switch.base.log import configure_direct_logging, configure_logging, get_logger
+from switch.base.log import configure_direct_logging, get_logger
 from switch.base.stats import Stats
 from switch.check.parts import Parts, load_parts
 from switch.config import Address, Config
@@ -31,7 +31,7 @@ from switch.server.desk import Desk, seats_of
 from switch.server.fronts import AdminFront, own_status
 from switch.server.handover import Handover, Listener
 from switch.server.place import Place
-from switch.server.process import protect_memory
+from switch.server.process import process_log, protect_memory
 from switch.server.signals import Signals
 from switch.server.supervisor import Child, Patience, Supervisor, pinned_cpu
 
@@ -39,7 +39,6 @@ DESK = "desk"
 DRAIN_SPARE_SECONDS = 10.0
 """How much longer than its drain a worker may take to end."""
 
-LOG_SECONDS = 2.0
 RunWorker = Callable[[Config, Parts, Place, Handover], int]
 log = get_logger(__name__)
 
@@ -158,7 +157,6 @@ def _hold(config: Config, workers: int) -> Hold | None:
 def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int) -> int:
     """Be the process that operators ask; its exit status."""
     supervisor = os.getppid()
-    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
 
     async def run() -> None:
         ended = asyncio.Event()
@@ -179,11 +177,10 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
         finally:
             await front.stop()
 
-    try:
-        uvloop.run(run())
-    except OSError as error:
-        log.error("cannot serve", worker=DESK, reason=str(error))  # noqa: TRY400 - no trace
-        return 1
-    finally:
-        log_writer.finish(LOG_SECONDS)
+    with process_log(config):
+        try:
+            uvloop.run(run())
+        except OSError as error:
+            log.error("cannot serve", worker=DESK, reason=str(error))  # noqa: TRY400 - no trace
+            return 1
     return 0

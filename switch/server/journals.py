@@ -121,6 +121,5 @@ class Stores:
 
 def no_journals(config: Config, owned: Sequence[int] | None) -> Sequence[JournalOff]:
     """Of each partition one that writes nothing."""
-    return [JournalOff() for _ in range(config.journal.partitions or 1) if owned is None] or [
-        JournalOff() for _ in owned or ()
-    ]
+    count = (config.journal.partitions or 1) if owned is None else len(owned)
+    return [JournalOff() for _ in range(count)]

@@ -23,7 +23,7 @@ from switch.mesh.hand_over import HandOverError, offer, take
 from switch.mesh.peer import Peer
 from switch.mesh.record_values import decode_record, encode_record
 from switch.mesh.ring import RingPair
-from switch.server.place import Place
+from switch.server.place import Place, owned_by
 
 RING_BYTES = 1 << 20
 HEAD_BYTES = 8
@@ -234,7 +234,7 @@ class Mates:
         same = (values["digest"], values["partitions"]) == (self._digest, self._partitions)
         _require(same, "it has other listeners, links or partitions")
         number = int(values["worker"])
-        owned = range(number, self._partitions, self._place.workers)
+        owned = owned_by(number, self._place.workers, self._partitions)
         is_owner = number < self._place.workers and sorted(values["owned"]) == list(owned)
         _require(is_owner, f"worker {number} owns other partitions than it says")
         return number

@@ -8,8 +8,13 @@ from pathlib import Path
 
 from switch.base.stats import Stats
 from switch.config import Config
-from switch.server.assembly import Part, stand_ins_of
+from switch.server.assembly import Part, share, stand_ins_of
 from switch.tables.stand_in import StandIn
+
+
+def owned_by(worker: int, workers: int, partitions: int) -> range:
+    """The partitions that one of so many workers owns."""
+    return range(worker, partitions, workers)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Place:
     @property
     def owned(self) -> Sequence[int] | None:
         """The partitions that it owns; None: all that there are."""
-        return None if self.partitions is None else range(self.number, self.partitions, self.workers)
+        return None if self.partitions is None else owned_by(self.number, self.workers, self.partitions)
 
     @property
     def others(self) -> Sequence[int]:
@@ -54,9 +59,12 @@ class Place:
 
     def owners(self, partitions: int) -> list[int | None]:
         """By partition: the place among ``others`` of the worker that owns it; None: this one does."""
-        owning = [partition % self.workers for partition in range(partitions)]
-        return [None if worker == self.number else self.others.index(worker) for worker in owning]
+        owners: list[int | None] = [None] * partitions
+        for at, worker in enumerate(self.others):
+            for partition in owned_by(worker, self.workers, partitions):
+                owners[partition] = at
+        return owners
 
     def share(self, limit: int) -> int:
         """What one worker has of a limit of all."""
-        return max(1, limit // self.workers)
+        return share(limit, self.workers)

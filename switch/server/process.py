@@ -10,10 +10,14 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from switch.base.log import get_logger
+from switch.base.log import configure_logging, get_logger
 from switch.base.log_writer import LogWriter
+from switch.base.start_signals import hear_no_more
+from switch.config import Config
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -24,6 +28,9 @@ STEP_PREFIX = "switch."
 EXIT_BROKEN_STEP = 70
 LAST_WORDS_SECONDS = 2.0
 STANDARD_ERROR = 2
+LOG_SECONDS = 2.0
+"""How long the end of the process waits for whoever reads the log."""
+
 log = get_logger(__name__)
 
 
@@ -67,6 +74,19 @@ def end_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "the process cannot be bound to its parent")
     if os.getppid() != parent:
         raise ProcessLookupError("the parent has ended")
+
+
+@contextmanager
+def process_log(config: Config) -> Iterator[LogWriter]:
+    """The log of this process, which tells of broken steps too; waited for at the end, as long as somebody reads it."""
+    log_writer = configure_logging(config.log.format, config.log.level, lines_max=config.log.waiting_lines_max)
+    watch_for_broken_steps(log_writer)
+    try:
+        yield log_writer
+    finally:
+        hear_no_more()
+        if not log_writer.finish(LOG_SECONDS):
+            silence_standard_error()
 
 
 def watch_for_broken_steps(log_writer: LogWriter) -> None:
