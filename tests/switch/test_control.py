@@ -144,6 +144,7 @@ def test_a_worker_that_does_not_answer_is_silent_and_its_late_answer_is_nobodys(
         worker.status = lambda: asyncio.sleep(3600)
         with pytest.raises(WorkerSilent, match="worker 1 does not answer"):
             await remote.status()
+        remote._ask_seconds = DEADLINE_SECONDS
         assert list(await remote.unready_reasons()) == ["starting"]
 
     remotely(talk, ask_seconds=0.05)

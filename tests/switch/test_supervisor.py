@@ -249,7 +249,7 @@ def test_who_does_not_end_in_time_is_killed_and_that_is_no_good_end(keep):
     kept.told.until("serves")
     kept.told.until("serves")
     kept.signal()
-    assert kept.event("has not ended in time: killed")["worker"] == "1"
+    kept.event("has not ended in time: killed", worker="1")  # so may be the other one, where it was not run in time
     assert kept.status() == 1
 
 
