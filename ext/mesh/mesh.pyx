@@ -1,6 +1,7 @@
 """The other workers of the switch: who owns which partition, and frames that wait for one that is not there."""
 
 cimport cython
+from switch.base.stats cimport stats_add
 
 WAITING_MAX = 4096
 """Frames that wait for workers that are not there, of all terminals together."""
@@ -21,6 +22,35 @@ cdef class Mesh:
         self._owners = [None if number is None else peers[number] for number in owners]
         self.patience_ns = patience_ms * 1_000_000
         self.waiting = []
+        self._refused = []
+
+    cdef void count_in(self, Stats stats):
+        """Count what is handed over, and what cannot be.
+
+        Raises:
+            StatsError: There is no room for the series.
+        """
+        cdef Peer peer
+        self._stats = stats
+        for peer in self.peers:
+            peer.count_in(stats)
+        self._refused = [
+            stats.counter(
+                "authswitch_mesh_refused_total", "Messages refused because the worker of their partition was away.",
+                {"partition": str(partition)})
+            for partition in range(len(self._owners))
+        ]
+
+    cdef void note_refused(self, uint32_t partition):
+        """A frame for this partition can neither be handed over nor wait."""
+        stats_add(self._stats, self._refused[partition], 1)
+
+    def waiting_by_peer(self):
+        """How many frames wait for each peer, in their order."""
+        cdef list counts = [0] * len(self.peers)
+        for one in self.waiting:
+            counts[self.owner(one[1]).number] += 1
+        return counts
 
     cdef Peer owner(self, uint32_t partition):
         """Who owns a partition of somebody else's."""

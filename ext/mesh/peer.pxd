@@ -5,6 +5,7 @@ on which the state machine answers as on any other connection. ``docs/mesh.md`` 
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from switch.base.stats cimport Stats
 from switch.machine.channel cimport Channel, FrameOwner
 from switch.machine.channel_table cimport ChannelTable
 from switch.machine.link_connections cimport LinkChannel, LinkConnections
@@ -23,6 +24,11 @@ cdef struct View:             # of one of our terminals' connections: what the p
     uint64_t handled          # of these, looked at
     uint64_t told             # answers of it that have left
     uint32_t counted          # in the connection's requests under way
+
+cdef struct PeerMeters:       # places of counters
+    uint32_t frames
+    uint32_t answers
+    uint32_t ends
 
 
 cdef class PeerOwner(FrameOwner):
@@ -70,7 +76,10 @@ cdef class Peer:
     cdef size_t _out_size
     cdef size_t _out_room
     cdef bint is_full                         # something did not find room, and waits for it
+    cdef Stats _stats                         # None: it is joined to nothing yet
+    cdef PeerMeters _meters
 
+    cdef void count_in(self, Stats stats)
     cdef bint has_room(self, size_t size) noexcept nogil
     cdef const uint8_t *output(self, size_t *size) noexcept nogil
     cdef void note_sent(self, size_t size) noexcept nogil
@@ -79,6 +88,7 @@ cdef class Peer:
     cdef bint _wrote(self, int size) noexcept
     cdef void fail(self, str why) noexcept
     cdef void go_up(self) noexcept
+    cdef void go_down(self) noexcept
     # As a front end.
     cdef View *_view(self, Channel channel) noexcept
     cdef View *_open_view(self, uint32_t slot, uint32_t generation) noexcept nogil

@@ -6,6 +6,7 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 from switch.base.invariant cimport ensure
+from switch.base.stats cimport stats_add
 from switch.machine.channel cimport Departure
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link_connections cimport LINK_DOWN, LINK_UP, PHASE_READY
@@ -27,6 +28,12 @@ cdef enum:
     GUEST_SLOTS_MAX = 1 << 20         # of one peer's connections
 
 cdef int64_t NEEDS_NO_JOURNAL = INT64_MAX
+
+SERIES = (
+    ("frames", "authswitch_mesh_frames_total", "Terminals' messages handed over to the worker that decides them."),
+    ("answers", "authswitch_mesh_answers_total", "Answers that it gave for terminals here."),
+    ("ends", "authswitch_mesh_connection_ends_total", "Connections to it that have ended."),
+)
 
 
 @cython.final
@@ -170,6 +177,15 @@ cdef class Peer:
         free(self._out)
         free(self._said_connections)
 
+    cdef void count_in(self, Stats stats):
+        """Count what is said from now on.
+
+        Raises:
+            StatsError: There is no room for its series.
+        """
+        self._stats = stats
+        self._meters = {field: stats.counter(name, help, {"worker": self.name}) for field, name, help in SERIES}
+
     # --- what is said ---------------------------------------------------------------------------------------------
 
     cdef bint has_room(self, size_t size) noexcept nogil:
@@ -219,10 +235,17 @@ cdef class Peer:
     cdef void go_up(self) noexcept:
         """Both have said who they are."""
         ensure(not self.is_up, b"a peer comes up once")
+        ensure(self._stats is not None, b"a peer is joined before it comes up")
         self.is_up = True
         self.fault = None
         self._out_size = 0
         memset(self._said_connections, 0, len(self._link_connections) * sizeof(uint32_t))
+
+    cdef void go_down(self) noexcept:
+        """The connection is gone."""
+        if self.is_up:
+            stats_add(self._stats, self._meters.ends, 1)
+        self.is_up = False
 
     def take_output(self, size_t most=1 << 62):
         """What is to be sent, as bytes and as good as sent; for transports in Python."""
@@ -311,6 +334,7 @@ cdef class Peer:
             return False
         view.frames += 1
         self._count(channel, view, view.counted + 1)
+        stats_add(self._stats, self._meters.frames, 1)
         return True
 
     cdef void _count(self, Channel channel, View *view, uint32_t in_flight) noexcept:
@@ -336,6 +360,7 @@ cdef class Peer:
         """An answer to one of our terminals; it may be gone."""
         cdef Channel channel = self._channels.at(record.terminal.slot, record.terminal.generation)
         cdef uint8_t *place
+        stats_add(self._stats, self._meters.answers, 1)
         if channel is None or self._open_view(record.terminal.slot, record.terminal.generation) == NULL:
             return
         place = channel.reserve(<uint32_t>record.frame.size)

@@ -103,7 +103,12 @@ cdef class Engine:
     # --- other workers ----------------------------------------------------------------------------------------------
 
     def join(self, Mesh mesh not None):
-        """Work with others from now on."""
+        """Work with others from now on.
+
+        Raises:
+            StatsError: There is no room to count what they are given.
+        """
+        mesh.count_in(self.state.meters.stats)
         self.mesh = mesh
 
     def meet(self, Peer peer not None):

@@ -11,6 +11,7 @@ cdef void hand_over(State host, Mesh mesh, TerminalChannel channel, const Frame 
     headers.at, headers.size = frame.headers, channel.listener.framing.headers_size
     message.at, message.size = frame.message, frame.message_size
     if not mesh.give(channel, <uint32_t>partition, headers, message, host.calendar.now_ns):
+        mesh.note_refused(<uint32_t>partition)
         refuse_unreachable(host, channel, frame.headers)
 
 
@@ -36,6 +37,7 @@ cdef void give_what_waits(State host, Mesh mesh) noexcept:
                 continue
             if host.calendar.now_ns >= until_ns and scan_message(
                     channel.listener.tables.spec, message.at, message.size, &host.request, &host.fault) == 0:
+                mesh.note_refused(partition)
                 refuse_unreachable(host, channel, headers.at)
         channel.in_flight -= 1
         host.channels.wake(channel)

@@ -123,7 +123,7 @@ cdef void reverse_undelivered(Partitions partitions, Channel channel) noexcept:
 cdef void lose(Partitions partitions, Peer peer) noexcept:
     cdef Guest guest
     cdef ElsewhereLink link
-    peer.is_up = False
+    peer.go_down()
     for guest in peer.take_guests():
         guest.settle_some(guest.waiting_frames(), False)
         _let_guest_go(partitions, guest)

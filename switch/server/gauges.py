@@ -9,6 +9,7 @@ from switch.base.stats import Stats
 from switch.machine.link import Link
 from switch.machine.link_connections import LinkConnections
 from switch.machine.state import State
+from switch.mesh.peer import Peer
 from switch.path.engine import Engine
 
 CONNECTION_GAUGES: tuple[tuple[str, str, str, Callable[[LinkConnections], int]], ...] = (
@@ -70,6 +71,12 @@ ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_draining", "max", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
 )
 
+PEER_GAUGES: tuple[tuple[str, str, str, Callable[[Peer], int]], ...] = (
+    ("authswitch_mesh_connected", "min", "1 while it can be given messages.", lambda peer: int(peer.is_up)),
+    ("authswitch_mesh_waiting_bytes", "sum", "Bytes for it that wait to be sent.", lambda peer: peer.waiting_bytes),
+)
+
+WAITING_FRAMES = "Terminals' messages that wait for a worker that is away."
 
 LOG_GAUGES: tuple[tuple[str, str, str, Callable[[LogWriter], int]], ...] = (
     ("authswitch_log_lines_waiting", "sum", "Log lines that have not been written yet.", lambda writer: writer.waiting),
@@ -100,6 +107,15 @@ class Gauges:
         self._of_log = [(stats.gauge(name, text, rule=rule), read) for name, rule, text, read in LOG_GAUGES]
         self._of_engine = [(stats.gauge(name, text, rule=rule), read) for name, rule, text, read in ENGINE_GAUGES]
         self._of_states = [(stats.gauge(name, text), read) for name, text, read in STATE_GAUGES]
+        peers = [] if engine.mesh is None else engine.mesh.peers
+        self._of_peers = [
+            (stats.gauge(name, text, {"worker": peer.name}, rule), peer, read)
+            for name, rule, text, read in PEER_GAUGES
+            for peer in peers
+        ]
+        self._waiting = [
+            stats.gauge("authswitch_mesh_waiting_frames", WAITING_FRAMES, {"worker": peer.name}) for peer in peers
+        ]
         links = engine.state.links
         self._of_connections = [
             (stats.gauge(name, text, {"link": link.name}, rule), link.connections, read)
@@ -128,3 +144,8 @@ class Gauges:
             self._stats.set(index, read_connections(connections))
         for index, number, read_link in self._of_links:
             self._stats.set(index, sum(read_link(state.links[number]) for state in states))
+        for index, peer, read_peer in self._of_peers:
+            self._stats.set(index, read_peer(peer))
+        if self._engine.mesh is not None:
+            for index, count in zip(self._waiting, self._engine.mesh.waiting_by_peer(), strict=True):
+                self._stats.set(index, count)

@@ -55,6 +55,8 @@ async def test_repeats_on_whichever_worker_are_repeats(installation):
         assert [row["partitions"] for row in rows] == [[0], [1]]
         taken = await daemon.metric("authswitch_requests_total", listener="pos")
         assert taken == 4 * len(requests), "each request is counted where it is decided, and once"
+        handed_over = await daemon.metric("authswitch_mesh_frames_total")
+        assert handed_over == await daemon.metric("authswitch_mesh_answers_total") > 0
 
 
 async def test_a_worker_that_dies_takes_nobody_along(installation):
@@ -64,7 +66,7 @@ async def test_a_worker_that_dies_takes_nobody_along(installation):
     at_once = {"booking_horizon_seconds": 0}
     async with one_bank(installation, reversal=at_once) as bank, running(installation) as daemon:
         port = daemon.ports["pos"]
-        told = {}
+        told, handed_over = {}, 0
         stop = asyncio.Event()
 
         async def shop(name):
@@ -80,6 +82,9 @@ async def test_a_worker_that_dies_takes_nobody_along(installation):
             os.kill(victim["pid"], signal.SIGKILL)
             await until(lambda count=count: len(told) > count + 20, 30)
             await until(daemon.is_ready, 30)
+            await daemon.counted("authswitch_mesh_frames_total", handed_over)
+            handed_over = await daemon.metric("authswitch_mesh_frames_total")
+        assert handed_over > 0
         stop.set()
         await asyncio.gather(*shoppers)
         assert sum(row["restarts"] for row in await workers(daemon)) == KILLS
