@@ -265,6 +265,12 @@ class LimitsSection(Section):
         least=0,
         most=10_000,
     )
+    worker_silence_seconds: int = count(
+        10,
+        "Of several workers one whose event loop has stood still for so long is killed and started again.",
+        least=2,
+        most=3_600,
+    )
     statistics_bytes: int = count(4_194_304, "Shared memory for counters and histograms.", least=65_536, most=1 << 30)
 
 

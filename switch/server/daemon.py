@@ -30,6 +30,7 @@ from switch.server.fleet import serve_with_workers
 from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
 from switch.server.handover import Handover
+from switch.server.heartbeat import beat_counter
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
 from switch.server.mates import Mates
@@ -97,6 +98,7 @@ class Daemon:
                 self._stats,
             )
         )
+        self._beats = beat_counter(self._stats, str(self._place.number))
         self._gauges = Gauges(self._engine, self._stats, log_writer)
         self._stands_in = any(link.stand_in is not None for link in config.links)
         self._numbers = [
@@ -318,7 +320,7 @@ class Daemon:
 
     async def _keep_house(self) -> None:
         keepers = (self._keep_calendar, self._keep_journal, *(numbers.keep for numbers in self._numbers))
-        chores = (*keepers, self._gauges.refresh, self._saf.refresh)
+        chores = (*keepers, self._gauges.refresh, self._saf.refresh, self._beat)
         while True:
             for chore in chores:
                 try:
@@ -327,6 +329,9 @@ class Daemon:
                     # Gauges that stand still are better than a switch that does, and the next round may do better.
                     self._notes("housekeeping_failed", {"reason": f"{type(error).__name__}: {error}"})
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    def _beat(self) -> None:
+        self._stats.add(self._beats)
 
     def _keep_calendar(self) -> None:
         self._engine.state.calendar.set_local_offset(utc_offset_seconds(self._config.switch.timezone))

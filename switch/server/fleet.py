@@ -30,6 +30,7 @@ from switch.server.assembly import stand_ins_of
 from switch.server.desk import Desk, seats_of
 from switch.server.fronts import AdminFront, own_status
 from switch.server.handover import Handover, Listener
+from switch.server.heartbeat import keep_beating
 from switch.server.place import Place
 from switch.server.process import process_log, protect_memory
 from switch.server.signals import Signals
@@ -97,7 +98,9 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
             for number in range(workers)
         ]
         desk = Child(DESK, partial(_run_desk, config, stats, handover, partitions), workers, ends_last=True)
-        patience = Patience(drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS)
+        patience = Patience(
+            drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS, silence_s=config.limits.worker_silence_seconds
+        )
         return Supervisor([desk, *children], stats, patience, handover.hooks()).run()
 
 
@@ -172,8 +175,10 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
         try:
             await front.start()
             news.start()
+            beating = asyncio.create_task(keep_beating(stats, DESK))
             log.info("serving", **front.details(), workers=config.switch.worker_count, version=__version__)
             await ended.wait()
+            beating.cancel()
         finally:
             await front.stop()
 

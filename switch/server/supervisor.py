@@ -1,7 +1,7 @@
 """The main process of several workers: it forks them, and whoever ends is forked again, until a signal drains them all.
 
 It has no event loop and no thread, holds no connection and reads no message, so that there is little in it to go wrong:
-it waits for signals, the end of a child among them.
+it waits for signals, the end of a child among them, and looks now and then whether each child still beats.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NoReturn
 from switch.base.log import get_logger
 from switch.base.start_signals import DRAINING, NOTHING_DONE, PASSED_OVER, EndedWhileStarting, hear_while_starting
 from switch.base.stats import Stats
+from switch.server.heartbeat import beat_counter
 from switch.server.process import end_with_parent
 from switch.server.signals import AGAIN_SECONDS, MEANINGS
 
@@ -32,6 +33,10 @@ BACKOFF_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 30.0
 AT_ONCE_SECONDS = 5.0
 """How long a child has that was told to end at once."""
+
+SILENCE_SECONDS = 10.0
+LOOK_SECONDS = 1.0
+"""So often is looked for beats; of a silence no more counts from one look to the next, however long that was."""
 
 HEARD = frozenset({signal.SIGCHLD, *DRAINING, *PASSED_OVER})
 EXIT_UNFORKED = 71
@@ -111,6 +116,7 @@ class Patience:
         backoff_s: Before the second fork in a row; then twice as long each time.
         backoff_max_s: At most.
         again_s: Signals so soon after the first are taken for the same.
+        silence_s: For a beat of a child that has beaten before, until it is killed, and forked again as any that died.
     """
 
     drain_s: float
@@ -118,6 +124,7 @@ class Patience:
     backoff_s: float = BACKOFF_SECONDS
     backoff_max_s: float = BACKOFF_SECONDS_MAX
     again_s: float = AGAIN_SECONDS
+    silence_s: float = SILENCE_SECONDS
 
 
 @dataclass(slots=True)
@@ -126,12 +133,17 @@ class _Kept:
 
     child: Child
     restarts_counter: int
+    silences_counter: int
+    beats_counter: int
     life: Life = field(default_factory=Life)
     forked_s: float = 0.0
     due_s: float = 0.0
     deaths_in_a_row: int = 0
     short_lives: int = 0
     kill_s: float | None = None
+    beats: int = 0
+    silent_s: float | None = None
+    """How long it has not beaten, as far as this process saw; None: it has not begun to."""
 
 
 def pinned_cpu(number: int) -> int:
@@ -164,9 +176,16 @@ class Supervisor:
                     "Processes that ended unasked and were forked again.",
                     {"worker": child.name},
                 ),
+                stats.counter(
+                    "authswitch_worker_silences_total",
+                    "Processes that did not beat any more, and were killed.",
+                    {"worker": child.name},
+                ),
+                beat_counter(stats, child.name),
             )
             for child in children
         ]
+        self._looked_s = time.monotonic()
         self._drained_s: float | None = None
         self._are_last_told = False
         self._is_all_well = True
@@ -178,6 +197,7 @@ class Supervisor:
             while not self._is_over():
                 self._fork_who_is_due()
                 self._end_who_is_late()
+                self._end_who_is_silent()
                 self._hear(signal.sigtimedwait(HEARD, self._seconds_to_wait()))
                 self._bury()
                 self._tell_the_last()
@@ -197,7 +217,8 @@ class Supervisor:
         """Until the next thing is to be done without a signal."""
         moments = [kept.due_s for kept in self._kept if kept.life.state is LifeState.WAITS and self._drained_s is None]
         moments += [kept.kill_s for kept in self._kept if kept.kill_s is not None and self._is_running(kept)]
-        return max(0.0, min(moments) - time.monotonic()) if moments else 3600.0
+        moments.append(self._looked_s + LOOK_SECONDS)
+        return max(0.0, min(moments) - time.monotonic())
 
     # --- forking ----------------------------------------------------------------------------------------------------
 
@@ -249,6 +270,7 @@ class Supervisor:
         kept.life.pid = pid
         kept.life.since_s = time.time()
         kept.kill_s = None
+        kept.silent_s = None
         self._hooks.changed(kept.child, kept.life)
 
     # --- those that ended -------------------------------------------------------------------------------------------
@@ -264,6 +286,7 @@ class Supervisor:
     def _end_of(self, kept: _Kept, status: int) -> None:
         child, lived_s = kept.child, time.monotonic() - kept.forked_s
         self._stats.clear_worker(child.stretch)
+        kept.beats = self._stats.value(kept.beats_counter)  # its last one is no sign of its successor's life
         how = {"signal": _signal_name(-status)} if status < 0 else {"exit_status": status}
         if self._drained_s is not None:
             self._is_all_well &= status == 0
@@ -344,6 +367,34 @@ class Supervisor:
                 log.error("has not ended in time: killed", worker=kept.child.name, pid=kept.life.pid)
                 kept.kill_s = None
                 os.kill(kept.life.pid, signal.SIGKILL)
+
+    # --- those that hang --------------------------------------------------------------------------------------------
+
+    def _end_who_is_silent(self) -> None:
+        """Kill who has begun to beat and does not any more; whoever drains is waited for as long as a drain is."""
+        now_s = time.monotonic()
+        # Where this process was stopped itself, with the whole machine or without, nobody knows who beat meanwhile.
+        passed_s = min(now_s - self._looked_s, LOOK_SECONDS)
+        self._looked_s = now_s
+        if self._drained_s is not None:
+            return
+        for kept in self._kept:
+            if not self._is_running(kept):
+                continue
+            beats = self._stats.value(kept.beats_counter)
+            if beats != kept.beats:
+                kept.beats, kept.silent_s = beats, 0.0
+            elif kept.silent_s is not None:
+                kept.silent_s += passed_s
+                if kept.silent_s >= self._patience.silence_s:
+                    self._end_silent(kept, kept.silent_s)
+
+    def _end_silent(self, kept: _Kept, silent_s: float) -> None:
+        values = {"worker": kept.child.name, "pid": kept.life.pid, "silent_seconds": round(silent_s, 1)}
+        log.critical("hangs: killed, to be forked again", **values)
+        self._stats.add(kept.silences_counter)
+        kept.silent_s = None
+        os.kill(kept.life.pid, signal.SIGKILL)
 
 
 def _signal_name(number: int) -> str:

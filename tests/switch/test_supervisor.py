@@ -8,12 +8,15 @@ import select
 import signal
 import sys
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from switch.base.log import configure_direct_logging
 from switch.base.start_signals import DRAINING, PASSED_OVER
 from switch.base.stats import Stats
+from switch.server.heartbeat import beat_counter
 from switch.server.supervisor import SHORT_LIVES_TOLD, Child, Hooks, LifeState, Patience, Supervisor, pinned_cpu
 
 DEADLINE_SECONDS = 10.0
@@ -84,6 +87,9 @@ class Kept:
 
     def restarts(self, name):
         return self.stats.value(self.stats.counter("authswitch_worker_restarts_total", "", {"worker": name}))
+
+    def silences(self, name):
+        return self.stats.value(self.stats.counter("authswitch_worker_silences_total", "", {"worker": name}))
 
     def event(self, name, **values):
         """The next line of the log about this."""
@@ -251,6 +257,90 @@ def test_who_does_not_end_in_time_is_killed_and_that_is_no_good_end(keep):
     kept.signal()
     kept.event("has not ended in time: killed", worker="1")  # so may be the other one, where it was not run in time
     assert kept.status() == 1
+
+
+def beats_of(kept, name):
+    return beat_counter(kept.stats, name)
+
+
+def test_who_beats_no_more_is_killed_and_forked_again(keep):
+    def child(kept):
+        kept.stats.add(beats_of(kept, "0"))
+        if kept.restarts("0") == 0:
+            return ignores(kept)
+        return serves(kept)
+
+    def never_beats(kept):
+        return serves(kept)
+
+    kept = keep(("0", child), ("1", never_beats), patience=replace(QUICK, silence_s=0.1))
+    killed = kept.event("hangs: killed, to be forked again")
+    ended = kept.event("ended unasked: it is forked again")
+    assert (killed["worker"], ended["worker"], ended["signal"]) == ("0", "0", "SIGKILL")
+    assert ended["pid"] == killed["pid"]
+    kept.event("forked", worker="0")
+    assert kept.silences("0") >= 1
+    assert (kept.silences("1"), kept.restarts("1")) == (0, 0)
+    kept.signal()
+    kept.status()
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """A supervisor that looks when it is told to, and the pids that it kills."""
+
+    class Watched:
+        def __init__(self):
+            self.now_s, self.killed = 1000.0, []
+            monkeypatch.setattr(
+                "switch.server.supervisor.time", SimpleNamespace(monotonic=lambda: self.now_s, time=time.time)
+            )
+            self.stats = Stats(4096)
+            self.supervisor = Supervisor([Child("0", lambda: 0, 0)], self.stats, Patience(1.0, silence_s=10.0))
+            (self.kept,) = self.supervisor._kept
+            monkeypatch.setattr("switch.server.supervisor.os.kill", lambda *what: self.killed.append(what))
+            self.fork()
+
+        def fork(self):
+            self.supervisor._set(self.kept, LifeState.RUNS, 42)
+
+        def beat(self):
+            self.stats.add(beat_counter(self.stats, "0"))
+
+        def look(self, *seconds):
+            for one in seconds:
+                self.now_s += one
+                self.supervisor._end_who_is_silent()
+            return len(self.killed)
+
+    return Watched()
+
+
+def test_a_silence_is_as_long_as_the_supervisor_saw_it(watched):
+    watched.beat()
+    assert watched.look(1, 3600, *[1] * 8) == 0, "of the hour in which it was stopped itself a second counts"
+    watched.beat()
+    assert watched.look(*[1] * 10) == 0
+    assert watched.look(1) == 1
+    assert watched.killed == [(42, signal.SIGKILL)]
+    assert watched.look(*[1] * 20) == 1, "once"
+
+
+def test_who_has_not_begun_to_beat_is_not_missed(watched):
+    assert watched.look(*[1] * 100) == 0
+    watched.beat()
+    watched.look(1)
+    watched.beat()
+    watched.supervisor._end_of(watched.kept, 1)  # the last beat was its own, and not its successor's
+    watched.fork()
+    assert watched.look(*[1] * 100) == 0
+
+
+def test_who_drains_is_waited_for(watched):
+    watched.beat()
+    watched.look(1)
+    watched.supervisor._drained_s = watched.now_s
+    assert watched.look(*[1] * 100) == 0
 
 
 def test_a_later_signal_ends_at_once_and_one_right_behind_the_first_does_not(keep):

@@ -105,5 +105,30 @@ async def test_a_worker_that_dies_takes_nobody_along(installation):
     assert [one["open_reversals"] for one in json.loads(output)["partitions"]] == [0] * WORKERS
 
 
+async def test_a_worker_that_hangs_is_killed_and_started_again(installation):
+    several(installation)
+    installation.limits["worker_silence_seconds"] = 2
+    async with one_bank(installation) as bank, running(installation) as daemon:
+        port = daemon.ports["pos"]
+        requests = [installation.request(SPOKEN, terminal=name) for name in TERMINALS[:8]]
+        told = [await say(installation, port, request) for request in requests]
+        hangs = (await workers(daemon))[1]["pid"]
+        os.kill(hangs, signal.SIGSTOP)
+        assert (await daemon.event("hangs: killed, to be forked again", worker="1"))["pid"] == hangs
+        await until(daemon.is_ready)
+        assert [await say(installation, port, request) for request in requests] == told
+        assert bank.counters.requests == len(requests)
+        rows = await workers(daemon)
+        assert [row["restarts"] for row in rows] == [0, 1]
+        assert await daemon.metric("authswitch_worker_silences_total", worker="1") == 1
+        desk = daemon.said("forked", worker="desk")[0]["pid"]
+        os.kill(desk, signal.SIGSTOP)
+        await daemon.event("hangs: killed, to be forked again", worker="desk")
+        assert await say(installation, port, requests[0]) == told[0]
+        again = await daemon.event("serving", times=2)
+        daemon.admin, daemon.admin_port = again["admin"], int(again["admin"].rpartition(":")[2])
+        await until(daemon.is_ready)
+
+
 async def daemon_is_settled(daemon):
     return (await daemon.status())["reversals_waiting"] == 0
