@@ -26,6 +26,9 @@ class Health(Protocol):
     def unready_reasons(self) -> Sequence[str] | Awaitable[Sequence[str]]:
         """Why no new connection should be sent here; empty when all is well."""
 
+    def passing_reasons(self) -> Sequence[str]:
+        """What was missing as well when ``unready_reasons`` answered last, for so short a time that it is no reason."""
+
     def status(self) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
         """What is going on, in values that JSON knows: links, listeners, what is in flight."""
 

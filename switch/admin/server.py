@@ -230,9 +230,8 @@ class AdminServer:
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         reasons = await answered(self._health.unready_reasons())
-        if not reasons:
-            return web.Response(text="ready\n")
-        return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
+        lines = "".join(f"{reason}\n" for reason in [*reasons, *self._health.passing_reasons()])
+        return web.Response(status=503, text=lines) if reasons else web.Response(text=f"ready\n{lines}")
 
     async def _status(self, _request: web.Request) -> web.Response:
         reasons = list(await answered(self._health.unready_reasons()))
@@ -242,6 +241,7 @@ class AdminServer:
             "live": self._health.live(),
             "ready": not reasons,
             "unready_reasons": reasons,
+            "passing_reasons": list(self._health.passing_reasons()),
         }
         return _json({**own, **await answered(self._health.status())})
 

@@ -26,6 +26,7 @@ from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.path.engine import in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
+from switch.server.control import STARTING, UNREACHED
 from switch.server.fleet import serve_with_workers
 from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
@@ -142,7 +143,7 @@ class Daemon:
         reasons = []
         if not self._started:
             progress = "" if self._stores is None else self._stores.progress
-            reasons.append(f"starting: {progress}" if progress else "starting")
+            reasons.append(f"{STARTING}: {progress}" if progress else STARTING)
         if state.draining:
             reasons.append("draining")
         if self._stores is not None:
@@ -151,9 +152,13 @@ class Daemon:
             states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
         if self._started and self._mates is not None:
-            reasons += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
+            reasons += [f"worker {number} {UNREACHED}" for number in self._mates.missing()]
         reasons += [f"no payment is accepted: limits.{name} is reached" for name in self._engine.full_tables]
         return reasons
+
+    def passing_reasons(self) -> Sequence[str]:
+        """None: a worker alone has nobody who serves meanwhile."""
+        return ()
 
     def status(self) -> Mapping[str, Any]:
         """What is going on, for people and programs."""

@@ -20,6 +20,7 @@ class Daemon:
     def __init__(self):
         self.alive = True
         self.reasons = []
+        self.passing = []
         self.drained = 0
 
     def live(self):
@@ -27,6 +28,9 @@ class Daemon:
 
     def unready_reasons(self):
         return self.reasons
+
+    def passing_reasons(self):
+        return self.passing
 
     def status(self):
         return {"links": [{"name": "bank-a", "up": True, "in_flight": 3}], "in_flight": 3}
@@ -87,6 +91,13 @@ async def test_live_and_ready_are_separate(ask, daemon):
     daemon.reasons = ["link bank-a is down", "draining"]
     assert (await ask("/livez"))[:2] == (200, "live\n")
     assert (await ask("/readyz"))[:2] == (503, "link bank-a is down\ndraining\n")
+
+
+async def test_what_passes_is_named_and_is_no_reason(ask, daemon):
+    daemon.passing = ["worker 1 has ended: partition 1"]
+    assert (await ask("/readyz"))[:2] == (200, "ready\nworker 1 has ended: partition 1\n")
+    daemon.reasons = ["no link is up"]
+    assert (await ask("/readyz"))[:2] == (503, "no link is up\nworker 1 has ended: partition 1\n")
     daemon.alive = False
     assert (await ask("/livez"))[:2] == (503, "not live\n")
 
@@ -103,6 +114,7 @@ async def test_status_is_json(ask, daemon):
         "live": True,
         "ready": False,
         "unready_reasons": ["draining"],
+        "passing_reasons": [],
         "links": [{"name": "bank-a", "up": True, "in_flight": 3}],
         "in_flight": 3,
     }

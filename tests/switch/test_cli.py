@@ -42,6 +42,9 @@ class Daemon:
     def unready_reasons(self):
         return self.reasons
 
+    def passing_reasons(self):
+        return []
+
     def status(self):
         return {
             "in_flight": 3,

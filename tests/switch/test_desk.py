@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 
 import pytest
 
 from switch.saf.owed_entries import NotOwed
 from switch.server.control import WorkerSilent
-from switch.server.desk import Desk, Seat, seats_of
+from switch.server.desk import AWAY_SECONDS_MAX, Desk, Seat, seats_of
 from switch.server.handover import News
 from switch.server.supervisor import Life, LifeState
 
@@ -150,6 +151,78 @@ def test_status_names_who_does_not_answer_and_says_what_the_others_say():
 )
 def test_unready_reasons_say_which_partition_is_missing(workers, reasons):
     assert list(asyncio.run(desk_of(*workers).unready_reasons())) == reasons
+
+
+class Watched:
+    """A desk of two whose clock a test sets, with what it says."""
+
+    def __init__(self, monkeypatch, *workers):
+        self.now_s = 1000.0
+        monkeypatch.setattr("switch.server.desk.time", SimpleNamespace(monotonic=lambda: self.now_s))
+        self.workers = list(workers)
+        self.desk = desk_of(*workers)
+        self.seats = self.desk._seats
+
+    def says(self, after_s=0.0):
+        """Its reasons, and what passes."""
+        self.now_s += after_s
+        return list(asyncio.run(self.desk.unready_reasons())), list(self.desk.passing_reasons())
+
+    def hear(self, number, state):
+        self.desk.hear(News(str(number), Life(state, 200, 6.0, 1), None))
+
+
+UNREACHED = "worker 0 (partitions 0, 2): worker 1 cannot be reached from here"
+
+
+def test_a_restart_of_one_worker_is_no_reason_while_it_lasts_a_moment(monkeypatch):
+    watched = Watched(monkeypatch, Worker(), Worker())
+    here, there = watched.workers
+    assert watched.says() == ([], [])
+    watched.hear(1, LifeState.WAITS)
+    here.reasons = ["worker 1 cannot be reached from here"]
+    assert watched.says() == ([], [UNREACHED, "worker 1 waits to be forked again: partitions 1, 3"])
+    watched.hear(1, LifeState.RUNS)
+    there.reasons = ["starting: 10 of 20"]
+    restarts = [UNREACHED, "worker 1 (partitions 1, 3): starting: 10 of 20"]
+    assert watched.says(AWAY_SECONDS_MAX - 0.1) == ([], restarts)
+    assert watched.says(0.1) == (restarts, [])
+    here.reasons = there.reasons = []
+    assert watched.says() == ([], [])
+    watched.hear(1, LifeState.WAITS)
+    assert watched.says()[0] == []
+
+
+def test_what_is_missing_when_the_balancer_asks_late_counts_from_the_news(monkeypatch):
+    watched = Watched(monkeypatch, Worker(), Worker())
+    watched.says()
+    watched.hear(1, LifeState.WAITS)
+    assert watched.says(AWAY_SECONDS_MAX)[0] == ["worker 1 waits to be forked again: partitions 1, 3"]
+
+
+def test_who_has_not_served_yet_is_missed_at_once(monkeypatch):
+    watched = Watched(monkeypatch, Worker(), Worker(reasons=["starting"]))
+    assert watched.says() == (["worker 1 (partitions 1, 3): starting"], [])
+    watched = Watched(monkeypatch, Worker(), None)
+    assert watched.says() == (["worker 1 waits to be forked again: partitions 1, 3"], [])
+
+
+def test_when_nobody_serves_that_counts_at_once(monkeypatch):
+    watched = Watched(monkeypatch, Worker(), Worker())
+    watched.says()
+    watched.hear(1, LifeState.WAITS)
+    watched.workers[0].reasons = ["starting"]
+    reasons, passing = watched.says()
+    assert (len(reasons), passing) == (2, [])
+
+
+@pytest.mark.parametrize("reason", ["draining", "no payment is accepted: limits.reversals_max is reached"])
+def test_what_is_no_restart_counts_at_once(monkeypatch, reason):
+    watched = Watched(monkeypatch, Worker(), Worker())
+    watched.says()
+    watched.hear(1, LifeState.WAITS)
+    watched.workers[0].reasons = [reason]
+    assert watched.says()[0] == [f"worker 0 (partitions 0, 2): {reason}"]
 
 
 def test_what_is_owed_is_listed_together_oldest_first():

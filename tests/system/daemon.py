@@ -153,6 +153,10 @@ class Daemon:
             raise AssertionError(f"ended with status {self.child.returncode}:\n{self.tail}")
         return (await self.get("/readyz"))[0] == 200
 
+    async def is_whole(self):
+        """Whether no worker is missing either, if only for a moment."""
+        return await self.is_ready() and (await self.get("/readyz"))[1] == "ready\n"
+
     async def status(self):
         """What /status says."""
         return json.loads((await self.get("/status"))[1])

@@ -81,7 +81,7 @@ async def test_a_worker_that_dies_takes_nobody_along(installation):
             count = len(told)
             os.kill(victim["pid"], signal.SIGKILL)
             await until(lambda count=count: len(told) > count + 20, 30)
-            await until(daemon.is_ready, 30)
+            await until(daemon.is_whole, 30)
             await daemon.counted("authswitch_mesh_frames_total", handed_over)
             handed_over = await daemon.metric("authswitch_mesh_frames_total")
         assert handed_over > 0
@@ -115,7 +115,7 @@ async def test_a_worker_that_hangs_is_killed_and_started_again(installation):
         hangs = (await workers(daemon))[1]["pid"]
         os.kill(hangs, signal.SIGSTOP)
         assert (await daemon.event("hangs: killed, to be forked again", worker="1"))["pid"] == hangs
-        await until(daemon.is_ready)
+        await until(daemon.is_whole)
         assert [await say(installation, port, request) for request in requests] == told
         assert bank.counters.requests == len(requests)
         rows = await workers(daemon)
@@ -127,7 +127,7 @@ async def test_a_worker_that_hangs_is_killed_and_started_again(installation):
         assert await say(installation, port, requests[0]) == told[0]
         again = await daemon.event("serving", times=2)
         daemon.admin, daemon.admin_port = again["admin"], int(again["admin"].rpartition(":")[2])
-        await until(daemon.is_ready)
+        await until(daemon.is_whole)
 
 
 async def daemon_is_settled(daemon):
