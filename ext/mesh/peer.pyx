@@ -13,7 +13,7 @@ from switch.machine.link_connections cimport LINK_DOWN, LINK_UP, PHASE_READY
 from switch.machine.listener cimport Listener
 from switch.mesh.record_encoder cimport (
     write_answer, write_handled, write_hang_up, write_link_frame, write_link_send, write_link_state,
-    write_terminal_closed, write_terminal_frame, write_terminal_open, write_told,
+    write_ping, write_terminal_closed, write_terminal_frame, write_terminal_open, write_told,
 )
 from switch.mesh.records cimport (
     MESH_NAME_BYTES_MAX, MESH_PEER_BYTES_MAX, MESH_REASON_BYTES_MAX, answer_bytes, link_frame_bytes, link_send_bytes,
@@ -264,6 +264,12 @@ cdef class Peer:
         ensure(size <= self._out_size, b"no more is sent to a peer than waits")
         self._out_size -= size
         memmove(self._out, self._out + size, self._out_size)
+
+    def ping(self):
+        """Let it say something, whatever there is to say."""
+        cdef uint8_t *place = self._reserve(SHORT_RECORD_BYTES)
+        if place != NULL:
+            self._wrote(write_ping(place, SHORT_RECORD_BYTES, 0))
 
     @property
     def waiting_bytes(self):

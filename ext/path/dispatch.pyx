@@ -3,12 +3,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.dialect.tables cimport is_answer
 from switch.machine.link cimport Link
-from switch.machine.listener cimport Listener
 from switch.machine.numbering cimport instance_of
 from switch.machine.partitioning cimport partition_of_id
-from switch.machine.state cimport State
 from switch.mesh.peer cimport Peer
-from switch.mesh.records cimport Span
 from switch.path.handing_over cimport hand_over
 from switch.path.issuer_answer cimport awaits, handle_answer, handle_link_message
 from switch.path.request cimport handle_scanned
@@ -19,27 +16,31 @@ cdef enum:
     ID_ROOM = 64
 
 
+cdef int scan_partition(State state, Listener listener, Span message, uint32_t partitions) noexcept:
+    cdef uint8_t terminal_id[ID_ROOM]
+    cdef int size
+    if scan_message(listener.tables.spec, message.at, <uint32_t>message.size, &state.request, &state.fault) != 0:
+        return SCAN_UNREADABLE
+    size = read_text(listener.tables.spec, &state.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
+    return <int>partition_of_id(terminal_id, size, partitions) if size > 0 else SCAN_NOBODYS
+
+
 cdef void take_request_of_several(Partitions partitions, Mesh mesh, TerminalChannel channel,
                                   const Frame *frame) noexcept:
     cdef State host = partitions.host
     cdef State state = host
-    cdef Listener listener = channel.listener
-    cdef uint8_t terminal_id[ID_ROOM]
-    cdef uint32_t partition
-    cdef bint is_readable
-    cdef int size
-    is_readable = scan_message(listener.tables.spec, frame.message, frame.message_size, &host.request, &host.fault) == 0
-    if is_readable:
-        size = read_text(listener.tables.spec, &host.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
-        if size > 0:
-            partition = partition_of_id(terminal_id, size, partitions.count)
-            state = partitions.at(partition)
-            if state is None:
-                hand_over(host, mesh, channel, frame, <int>partition)
-                return
+    cdef Span message
+    cdef int partition
+    message.at, message.size = frame.message, frame.message_size
+    partition = scan_partition(host, channel.listener, message, partitions.count)
+    if partition >= 0:
+        state = partitions.at(<uint32_t>partition)
+        if state is None:
+            hand_over(host, mesh, channel, frame, partition)
+            return
     if state is not host:
         copy_index(&state.request, &host.request)
-    handle_scanned(state, channel, frame.headers, is_readable)
+    handle_scanned(state, channel, frame.headers, partition != SCAN_UNREADABLE)
 
 
 cdef void take_link_message_of_several(Partitions partitions, Mesh mesh, LinkChannel channel,

@@ -10,6 +10,7 @@ from switch.machine.partitions cimport Partitions
 from switch.machine.state cimport State
 from switch.mesh.mesh cimport Mesh
 from switch.mesh.peer cimport Peer
+from switch.mesh.record_stream cimport RecordStream
 from switch.wire.framing cimport Frame
 
 cdef enum:
@@ -39,6 +40,7 @@ cdef class Engine:
     cdef void settle_peers(self) noexcept
     cdef void come_up(self, Peer peer) noexcept
     cdef size_t hear_peer(self, Peer peer, const uint8_t *data, size_t size) noexcept
+    cdef void hear_chunk(self, Peer peer, RecordStream stream, const uint8_t *data, size_t size) noexcept
     cdef void lose_peer(self, Peer peer) noexcept
     cdef void pass_time(self) noexcept
     cdef void _pass_time_of(self, State state) noexcept

@@ -18,7 +18,7 @@ from switch.path.dispatch cimport take_link_message, take_request
 from switch.path.found_original cimport seek, settle
 from switch.path.handing_over cimport give_what_waits
 from switch.path.issuer_answer cimport expire
-from switch.path.mesh_door cimport flush_elsewhere, hear, lose, reverse_undelivered
+from switch.path.mesh_door cimport flush_elsewhere, hear, hear_stream, lose, reverse_undelivered
 from switch.path.network cimport (
     begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
 )
@@ -129,6 +129,10 @@ cdef class Engine:
 
     cdef size_t hear_peer(self, Peer peer, const uint8_t *data, size_t size) noexcept:
         return hear(self.partitions, peer, data, size)
+
+    cdef void hear_chunk(self, Peer peer, RecordStream stream, const uint8_t *data, size_t size) noexcept:
+        """The same of a chunk of a stream, of which what is not whole is kept."""
+        hear_stream(self.partitions, peer, stream, data, size)
 
     def part(self, Peer peer not None):
         """The connection with a peer is gone."""

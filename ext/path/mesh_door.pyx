@@ -13,9 +13,9 @@ from switch.mesh.records cimport (
     MESH_LINK_STATE, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX, MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME,
     MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
 )
-from switch.path.dispatch cimport take_answer
+from switch.path.dispatch cimport scan_partition, take_answer
 from switch.path.network cimport note_elsewhere
-from switch.path.request cimport handle_request
+from switch.path.request cimport handle_scanned
 from switch.saf.reversal cimport reverse_untold
 from switch.wire.framing cimport Frame
 
@@ -37,6 +37,22 @@ cdef size_t hear(Partitions partitions, Peer peer, const uint8_t *data, size_t s
         taken += record.size
         _take(partitions, peer, &record)
     return taken
+
+
+cdef void hear_stream(Partitions partitions, Peer peer, RecordStream stream, const uint8_t *data,
+                      size_t size) noexcept:
+    cdef MeshRecord record
+    cdef MeshFault fault
+    cdef int status = MESH_COMPLETE
+    stream.begin(data, size)
+    while status == MESH_COMPLETE and peer.fault is None:
+        status = stream.next(&record, &fault)
+        if status == MESH_FAULTY:
+            peer.fail(mesh_fault_words(&fault))
+        elif status == MESH_COMPLETE:
+            _take(partitions, peer, &record)
+    if stream.end() != 0:
+        peer.fail("there is no memory for what it says")
 
 
 cdef void _take(Partitions partitions, Peer peer, const MeshRecord *record) noexcept:
@@ -76,7 +92,6 @@ cdef void _take_frame(Partitions partitions, Peer peer, const MeshRecord *record
     """A frame of a guest, for a partition of ours."""
     cdef Guest guest = peer.guest(record)
     cdef State state = partitions.at(record.number) if record.number < partitions.count else None
-    cdef Frame frame
     if guest is None:
         return
     if state is None or record.headers.size != guest.listener.framing.headers_size:
@@ -86,12 +101,14 @@ cdef void _take_frame(Partitions partitions, Peer peer, const MeshRecord *record
     state.channels.wake(guest)
     if guest.is_leaving:
         return
-    frame.headers = record.headers.at
-    frame.headers_size = <uint32_t>record.headers.size
-    frame.message = record.message.at
-    frame.message_size = <uint32_t>record.message.size
+    if guest.in_flight >= guest.listener.in_flight_max:
+        peer.fail("it gives more requests of a connection than may be under way")
+        return
+    if scan_partition(state, guest.listener, record.message, partitions.count) != record.number:
+        peer.fail("it gives a frame to a partition that is not its terminal's")
+        return
     state.notes.speaker = guest.peer
-    handle_request(state, guest, &frame)
+    handle_scanned(state, guest, record.headers.at, True)
     state.notes.speaker = NULL
 
 

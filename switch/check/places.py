@@ -14,7 +14,7 @@ from switch.config.addresses import Address, UnixAddress
 from switch.config.models import Config
 from switch.files.problems import Problem
 from switch.journal.numbers import NumbersError, numbers_file, read_numbers
-from switch.journal.partitions import PartitionsError, partition_folder, read_partitions, unfit
+from switch.journal.partitions import Layout, PartitionsError, partition_folder, read_layout, unfit
 
 NO_TEMPORARY = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 """With these a file system says that it has no files without a name."""
@@ -38,13 +38,14 @@ def _journal_faults(config: Config) -> Iterator[tuple[str, str]]:
         return
     wanted = config.journal.partitions
     try:
-        count = read_partitions(directory)
+        layout = read_layout(directory)
     except (OSError, PartitionsError) as error:
         yield "journal.directory", str(error)
         return
-    if reason := unfit(wanted or 1 if count is None else count, wanted):
+    expected = Layout.of_node(wanted or 1, config.node) if layout is None else layout
+    if reason := unfit(expected, wanted, config.node):
         yield "journal.partitions", reason
-    folders = [] if count is None else [partition_folder(directory, number) for number in range(count)]
+    folders = [] if layout is None else [partition_folder(directory, number) for number in layout.here]
     yield from (("journal.directory", reason) for reason in map(_fault_of_folder, folders) if reason)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from switch.base.certificate_names import bears_name
+from switch.config.mesh_sections import MeshSection
 from switch.config.partial_config import PartialConfig
 from switch.files.datafile import read_regular
 
@@ -22,6 +24,8 @@ def check_tls(draft: PartialConfig) -> None:
     for key, certificate, private_key, authorities_key, authorities in _users(draft):
         if certificate is not None:
             chain = _read_certificates(draft, f"{key}.certificate", certificate)
+            if key == "mesh" and chain:
+                _check_name(draft, chain[0])
             if private_key is not None:
                 _check_private_key(draft, f"{key}.private_key", private_key, chain)
         if authorities is not None:
@@ -35,6 +39,16 @@ def _users(draft: PartialConfig) -> Iterator[tuple[str, Path | None, Path | None
     for link in draft.links:
         if (own := link.tls) is not None:
             yield f"link[{link.name}].tls", own.certificate, own.private_key, "ca", own.ca
+    if (mesh := draft.get("mesh", MeshSection)) is not None:
+        yield "mesh", mesh.certificate, mesh.private_key, "ca", mesh.ca
+
+
+def _check_name(draft: PartialConfig, certificate: x509.Certificate) -> None:
+    """Refuse a certificate with which the other nodes would not know us."""
+    mesh = draft.get("mesh", MeshSection)
+    own = next((section for section in draft.nodes if mesh is not None and section.name == mesh.node), None)
+    if own is not None and not bears_name(certificate, own.certified_name):
+        draft.error("mesh.certificate", f"does not bear the name {own.certified_name}: other nodes would refuse it")
 
 
 def read_file(draft: PartialConfig, key: str, path: Path) -> bytes | None:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 
 from switch.config.addresses import Address
 from switch.config.file_descriptors import needed_descriptors, terminals_served
+from switch.config.mesh_checks import check_nodes, mesh_addresses
 from switch.config.models import (
     AdminSection,
     JournalSection,
@@ -44,6 +45,7 @@ def check_consistency(draft: PartialConfig) -> None:
         if link.stand_in is not None:
             _check_stand_in(draft, link.stand_in, f"{key}.stand_in")
     _check_journal(draft)
+    check_nodes(draft)
     if draft.knows("risk") and draft.get("risk", RiskSection) is None:
         draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
 
@@ -69,7 +71,8 @@ def _check_instance(draft: PartialConfig) -> None:
         draft.warning(
             "switch.instances",
             f"{switch.instances}: each switch knows the requests of its own journal only. If a terminal that one "
-            "of them serves can reach another one, through a balancer or by itself, its repeats are charged twice",
+            "of them serves can reach another one, through a balancer or by itself, its repeats are charged twice; "
+            "machines behind one balancer are [[node]] of one switch",
         )
     stans = STANS // switch.instances
     limits = draft.get("limits", LimitsSection)
@@ -172,6 +175,7 @@ def _bound(draft: PartialConfig) -> Iterator[tuple[str, Address]]:
     for link in draft.links:
         if link.bind is not None:
             yield f"link[{link.name}].bind", link.bind
+    yield from mesh_addresses(draft)
 
 
 def _admin_addresses(admin: AdminSection) -> Iterator[tuple[str, Address]]:
@@ -286,6 +290,13 @@ def _check_listener(draft: PartialConfig, listener: ListenerSection, key: str) -
     elif listener.tls.client_ca is not None:
         draft.warning(f"{key}.tls.client_ca", 'has no effect, since client_certificate = "none"')
 
+    switch = draft.get("switch", SwitchSection)
+    if listener.proxy_trusted and switch is not None and not draft.nodes and not switch.alone:
+        draft.warning(
+            f"{key}.proxy_trusted",
+            "a load balancer is in front, and there is no [[node]]: where it sends terminals to another switch at the "
+            "same time, their repeats are charged twice. Set switch.alone = true where it never does",
+        )
     if covers_everybody(listener.proxy_trusted or ()):
         draft.warning(
             f"{key}.proxy_trusted",

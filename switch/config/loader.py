@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from switch.config.certificates import check_tls
 from switch.config.consistency import check_consistency
+from switch.config.mesh_sections import NODES_MAX, NodeSection
 from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection
 from switch.config.partial_config import PartialConfig
 from switch.files.datafile import read_toml
@@ -16,7 +17,7 @@ from switch.files.model_errors import model_within, unknown_key
 from switch.files.problems import ConfigError, Problem
 from switch.files.sections import Section
 
-Entry = TypeVar("Entry", ListenerSection, LinkSection)
+Entry = TypeVar("Entry", ListenerSection, LinkSection, NodeSection)
 
 
 def load_config(path: str | Path) -> Config:
@@ -39,8 +40,9 @@ def read_config(path: str | Path) -> tuple[Config | None, list[Problem]]:
     table = _read_toml(draft)
     if table is not None:
         _read_sections(draft, table)
-        draft.listeners += _read_array(draft, table, "listener", ListenerSection, LISTENERS_MAX)
-        draft.links += _read_array(draft, table, "link", LinkSection, LINKS_MAX)
+        draft.listeners += _read_array(draft, table, "listener", ListenerSection, range(1, LISTENERS_MAX + 1))
+        draft.links += _read_array(draft, table, "link", LinkSection, range(1, LINKS_MAX + 1))
+        draft.nodes += _read_array(draft, table, "node", NodeSection, range(NODES_MAX + 1))
         check_consistency(draft)
         check_tls(draft)
     return draft.finish(), draft.problems
@@ -78,14 +80,14 @@ def _read_sections(draft: PartialConfig, table: Mapping[str, Any]) -> None:
 
 
 def _read_array(
-    draft: PartialConfig, table: Mapping[str, Any], name: str, model: type[Entry], most: int
+    draft: PartialConfig, table: Mapping[str, Any], name: str, model: type[Entry], counts: range
 ) -> list[Entry]:
     tables = table.get(name, [])
     if not isinstance(tables, list):
         draft.error(name, f"needed an array of tables, written [[{name}]]")
         return []
-    if not 1 <= len(tables) <= most:
-        draft.error(name, f"needed 1 to {most} of them, got {len(tables)}")
+    if len(tables) not in counts:
+        draft.error(name, f"needed {counts.start} to {counts.stop - 1} of them, got {len(tables)}")
     sections = []
     for number, entry in enumerate(tables):
         own_name = entry.get("name") if isinstance(entry, dict) else None

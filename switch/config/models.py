@@ -7,22 +7,31 @@ word of a name; money and card data never stand in a configuration.
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    InstanceOf,
-    PrivateAttr,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, Field, PrivateAttr
 
-from switch.config.addresses import Address, UnixAddress, parse_address, parse_admin, parse_endpoint
+from switch.config.addresses import Address
+from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, NodeSection
 from switch.config.sections import OriginalsSection
+from switch.config.value_types import (
+    WORKERS_MAX,
+    AdminAddress,
+    BindAddress,
+    BinRange,
+    Currency,
+    DialectName,
+    EndpointAddress,
+    FilePath,
+    InstitutionId,
+    KeyName,
+    Name,
+    Network,
+    TlsVersion,
+    known_timezone,
+)
 from switch.files.choices import NO_TRUTH_VALUE
 from switch.files.problems import Problem
 from switch.files.sections import AMOUNT_MAX, HOUR_MS, Section, count, milliseconds
@@ -37,64 +46,6 @@ LISTENERS_MAX = 32
 LINKS_MAX = 1024
 
 
-def _resolve(value: object, info: ValidationInfo) -> Path:
-    """Make a path of a string, relative to the folder of the configuration file."""
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"needed the path of a file, got {value!r}")
-    if "\0" in value:
-        raise ValueError("needed the path of a file, got one with a NUL character")
-    folder = (info.context or {}).get("folder", Path())
-    return Path(folder, value)
-
-
-def _resolve_dialect(value: object, info: ValidationInfo) -> str:
-    """Leave the name of a built-in dialect; a path (with a slash or .toml) is resolved as other files are."""
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"needed the name or the file of a dialect, got {value!r}")
-    return str(_resolve(value, info)) if "/" in value or "\0" in value or value.endswith(".toml") else value
-
-
-def _known_timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f'needed a time zone of the IANA database, got "{name}"') from error
-    return name
-
-
-def _parse_network(value: object) -> IPv4Network | IPv6Network:
-    if isinstance(value, IPv4Network | IPv6Network):
-        return value
-    try:
-        return ip_network(value if isinstance(value, str) else "")
-    except ValueError as error:
-        raise ValueError(f'needed an IP address or network such as "10.1.0.0/16", got {value!r}') from error
-
-
-def _ordered(bins: str) -> str:
-    low, dash, high = bins.partition("-")
-    if dash and (len(low) != len(high) or high < low):
-        raise ValueError(f"needed a high end of as many digits as the low one, and not below it, got {bins!r}")
-    return bins
-
-
-BindAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_address)]
-AdminAddress = Annotated[InstanceOf[Address] | InstanceOf[UnixAddress], BeforeValidator(parse_admin)]
-EndpointAddress = Annotated[InstanceOf[Address], BeforeValidator(parse_endpoint)]
-FilePath = Annotated[Path, BeforeValidator(_resolve)]
-DialectName = Annotated[str, BeforeValidator(_resolve_dialect)]
-Network = Annotated[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], BeforeValidator(_parse_network)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
-KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$")]
-InstitutionId = Annotated[str, Field(pattern=r"^[0-9]{1,11}$")]
-BinRange = Annotated[str, Field(pattern=r"^[0-9]{1,19}(-[0-9]{1,19})?$"), AfterValidator(_ordered)]
-Currency = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
-TlsVersion = Literal["1.2", "1.3"]
-
-
-WORKERS_MAX = 64
 WorkerCount = Annotated[int, Field(ge=1, le=WORKERS_MAX)] | Literal["cores"]
 
 
@@ -103,7 +54,7 @@ class SwitchSection(Section):
 
     name: Name = Field(description="Name of this switch in logs, metrics and on the admin side.")
     acquirer_id: InstitutionId = Field(description="Acquiring institution's identification code, field 32.")
-    timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
+    timezone: Annotated[str, AfterValidator(known_timezone)] = Field(
         "UTC", description="Time zone of local dates and times (fields 12 and 13), by its name in the IANA database."
     )
     instance: int = count(
@@ -119,6 +70,11 @@ class SwitchSection(Section):
         description='Processes that share the work; `"cores"`: as many as there are processors for it.',
     )
     pin: bool = Field(default=False, description="Whether each of several workers keeps to a processor of its own.")
+    alone: bool = Field(
+        default=False,
+        description="That no other switch takes terminals of this one at the same time, though they call through a "
+        "load balancer: as with a reserve that takes its journal over. `check` does not warn of it then.",
+    )
     numbers_file: FilePath | None = Field(
         None,
         description="File that keeps the highest number which was reserved, for when the journal is gone or off; by "
@@ -578,6 +534,10 @@ class Config(Section):
     links: tuple[LinkSection, ...] = Field(
         alias="link", strict=False, min_length=1, max_length=LINKS_MAX, description="Issuers."
     )
+    mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
+    nodes: tuple[NodeSection, ...] = Field(
+        (), alias="node", strict=False, max_length=NODES_MAX, description="The machines of one switch, all of them."
+    )
     _file: Path = PrivateAttr(Path())
     _warnings: tuple[Problem, ...] = PrivateAttr(())
 
@@ -590,6 +550,18 @@ class Config(Section):
     def warnings(self) -> tuple[Problem, ...]:
         """What is doubtful in it, though it can be used."""
         return self._warnings
+
+    @property
+    def crews(self) -> Sequence[int]:
+        """How many workers each node has, in their order."""
+        return [section.workers for section in self.nodes] or [self.switch.worker_count]
+
+    @property
+    def node(self) -> Node:
+        """Which of so many nodes this machine is."""
+        if self.mesh is None:
+            return ALONE
+        return Node([section.name for section in self.nodes].index(self.mesh.node), len(self.nodes))
 
     def was_read(self, file: Path, warnings: tuple[Problem, ...]) -> None:
         """Note where the configuration came from and what is doubtful in it; called once, by the loader."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from switch.config.mesh_sections import NodeSection
 from switch.config.models import Config, LinkSection, ListenerSection
 from switch.files.model_errors import problems_of
 from switch.files.problems import Problem, errors_among
 from switch.files.sections import Section
 
-ENTRY = re.compile(r"(?P<sort>listener|link)\[(?P<name>[^\]]*)\]\.(?P<rest>.+)")
-"""A key of one of several listeners or links."""
+ENTRY = re.compile(r"(?P<sort>listener|link|node)\[(?P<name>[^\]]*)\]\.(?P<rest>.+)")
+"""A key of one of several listeners, links or nodes."""
 
 SectionType = TypeVar("SectionType", bound=Section)
 
@@ -28,6 +29,7 @@ class PartialConfig:
         problems: all that is wrong or doubtful, in the order in which it was found.
         listeners: those that are valid in themselves.
         links: those that are valid in themselves.
+        nodes: those that are valid in themselves.
     """
 
     def __init__(self, file: Path) -> None:
@@ -35,6 +37,7 @@ class PartialConfig:
         self.problems: list[Problem] = []
         self.listeners: list[ListenerSection] = []
         self.links: list[LinkSection] = []
+        self.nodes: list[NodeSection] = []
         self._sections: dict[str, Section | None] = {}
 
     def error(self, key: str, reason: str) -> None:
@@ -62,9 +65,12 @@ class PartialConfig:
             section, _, rest = key.partition(".")
             found: object = self._sections.get(section)
         else:
-            entries: Sequence[ListenerSection | LinkSection]
-            entries = self.listeners if named["sort"] == "listener" else self.links
-            found, rest = next((one for one in entries if one.name == named["name"]), None), named["rest"]
+            entries: Mapping[str, Sequence[ListenerSection | LinkSection | NodeSection]]
+            entries = {"listener": self.listeners, "link": self.links, "node": self.nodes}
+            found, rest = (
+                next((one for one in entries[named["sort"]] if one.name == named["name"]), None),
+                named["rest"],
+            )
         is_set = True
         for name in rest.split("."):
             if not isinstance(found, BaseModel) or name not in type(found).model_fields:
@@ -97,7 +103,14 @@ class PartialConfig:
         """The whole configuration; None when one of the problems is an error."""
         if errors_among(self.problems):
             return None
-        config = Config.model_validate({**self._sections, "listener": tuple(self.listeners), "link": tuple(self.links)})
+        config = Config.model_validate(
+            {
+                **self._sections,
+                "listener": tuple(self.listeners),
+                "link": tuple(self.links),
+                "node": tuple(self.nodes),
+            }
+        )
         config.was_read(self.file, tuple(self.problems))
         return config
 

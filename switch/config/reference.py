@@ -11,11 +11,11 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic.fields import FieldInfo
 
 from switch.config.addresses import Address
-from switch.config.models import (
+from switch.config.models import Config, WorkerCount
+from switch.config.value_types import (
     WORKERS_MAX,
     BindAddress,
     BinRange,
-    Config,
     Currency,
     DialectName,
     EndpointAddress,
@@ -24,7 +24,6 @@ from switch.config.models import (
     KeyName,
     Name,
     Network,
-    WorkerCount,
 )
 from switch.files.model_errors import model_within
 from switch.files.sections import Section
@@ -78,9 +77,14 @@ def _lines() -> Iterator[str]:
         heading = f"[[{key}]]" if field.alias else f"[{key}]"
         yield f"## `{heading}`\n"
         presence = "Required." if field.is_required() else "May be left out."
-        repeat = f" 1 to {_limit(field, MaxLen, 'max_length'):,} of them." if field.alias else f" {presence}"
+        repeat = f" {_repeated(field)}" if field.alias else f" {presence}"
         yield f"{_text(model)}{repeat}\n"
         yield from _table(model, key)
+
+
+def _repeated(field: FieldInfo) -> str:
+    most = f"{_limit(field, MaxLen, 'max_length'):,} of them."
+    return f"1 to {most}" if field.is_required() else f"None, or up to {most}"
 
 
 def _table(model: type[Section], path: str) -> Iterator[str]:

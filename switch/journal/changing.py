@@ -24,12 +24,13 @@ from switch.journal.merging import read_ahead
 from switch.journal.opening import PartitionReader, naming, open_wrapped
 from switch.journal.partitions import (
     FOLDER_MODE,
+    Layout,
     PartitionsError,
     held_alone,
     lay_out,
     partition_folder,
-    read_partitions,
-    write_partitions,
+    read_layout,
+    write_layout,
 )
 from switch.journal.positions import Position
 from switch.journal.resuming import JOURNAL_ID_BYTES, first_needed
@@ -144,9 +145,14 @@ def change_partitions(change: Change, write_numbers: Callable[[int], object]) ->
         raise PartitionsError(too_many_numberings(change.instances, change.partitions))
     with held_alone(change.directory):
         _clear(change.directory)
-        before = read_partitions(change.directory) or lay_out(change.directory, None)
+        layout = read_layout(change.directory) or lay_out(change.directory, None)
+        before = layout.count
         if before == change.partitions:
             return None
+        if len(layout.here) != before:
+            raise PartitionsError(
+                f"{change.directory}: has the journals of {layout}: those of several nodes cannot be changed together"
+            )
         sources = list(_surveyed(change, before))
         if reasons := list(_unfinished(sources, change.window_s)):
             raise NotDrainedError(f"{change.directory}: {'; '.join(reasons)}")
@@ -309,7 +315,7 @@ def _make_durable(fresh: Path) -> None:
                 os.close(descriptor)
         sync_folder(folder)
         count += 1
-    write_partitions(fresh, count)
+    write_layout(fresh, Layout(count, range(count)))
 
 
 def _swap(fresh: Path, directory: Path) -> None:

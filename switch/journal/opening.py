@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from switch.journal.disk import FileDisk
-from switch.journal.partitions import places
+from switch.journal.partitions import places, read_layout
 from switch.journal.replay import JournalDamaged, JournalReader
 from switch.machine.partitioning import partition_of
 
@@ -92,10 +92,11 @@ def open_partitions(directory: Path, master_key: bytes) -> list[PartitionReader]
         JournalDamaged: The head of a segment is damaged.
         PartitionsError: The directory is not laid out as it must be.
     """
-    found = places(directory)
+    layout = read_layout(directory)
+    count = 1 if layout is None else layout.count
     opened = []
-    for place in found:
+    for place in places(directory):
         with naming(place.partition):
             reader = open_reader(place.folder, master_key)
-        opened.append(PartitionReader(place.partition, len(found), place.folder, reader))
+        opened.append(PartitionReader(place.partition, count, place.folder, reader))
     return opened

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from switch.config.mesh_sections import ALONE, Node
 from switch.files.datafile import read_regular
 from switch.journal.ages import AGES_NAME
 from switch.journal.durable_files import put_durably, sync_folder
@@ -25,7 +26,9 @@ from switch.journal.segment import PREPARED_NAME
 from switch.machine.partitioning import PARTITIONS_MAX
 
 PARTITIONS_NAME = "partitions"
-CONTENT = re.compile(rb"authswitch partitions 1\npartitions ([1-9][0-9]?)\n")
+CONTENT = re.compile(
+    rb"authswitch partitions (?:1\npartitions ([1-9][0-9]?)\n|2\npartitions ([1-9][0-9]?)\nhere ([0-9]+(?: [0-9]+)*)\n)"
+)
 FOLDER_NAME = re.compile(r"partition-(0|[1-9][0-9]?)")
 JOURNAL_FILE = re.compile(
     rf"{SEGMENT_NAME.pattern}|[0-9]{{20}}\.index|{re.escape(AGES_NAME)}|{re.escape(PREPARED_NAME)}"
@@ -54,13 +57,37 @@ class Place:
     folder: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a journal's directory has.
+
+    Attributes:
+        count: How many partitions the switch has.
+        here: The numbers of those whose journals are in this directory: all of them, or those of one node.
+    """
+
+    count: int
+    here: Sequence[int]
+
+    @classmethod
+    def of_node(cls, count: int, node: Node) -> Layout:
+        """What one of several nodes has."""
+        return cls(count, range(node.number, count, node.nodes))
+
+    def __str__(self) -> str:
+        whole = _of(self.count)
+        if len(self.here) == self.count:
+            return f"all of {whole}" if self.count > 1 else whole
+        return f"partition{'s' * (len(self.here) != 1)} {', '.join(map(str, self.here))} of {self.count}"
+
+
 def partition_folder(directory: Path, number: int) -> Path:
     """Where a partition's files are."""
     return directory / f"partition-{number}"
 
 
-def read_partitions(directory: Path) -> int | None:
-    """How many partitions the journals of a directory are of; None when it does not say so.
+def read_layout(directory: Path) -> Layout | None:
+    """What journals are in a directory; None when it does not say so.
 
     Raises:
         OSError: It cannot be read.
@@ -72,22 +99,36 @@ def read_partitions(directory: Path) -> int | None:
     except FileNotFoundError:
         return None
     match = CONTENT.fullmatch(content)
-    if match is None or int(match[1]) > PARTITIONS_MAX:
+    layout = None if match is None else _said(match)
+    if layout is None:
         raise PartitionsError(
             f"{file}: does not say of how many partitions the journals are: needed the lines `authswitch partitions 1` "
             f"and `partitions N`, N from 1 to {PARTITIONS_MAX} and as many as there are folders partition-0, "
-            "partition-1, ...; bring it back from a copy"
+            "partition-1, ... (or 2 instead of 1, and a third line `here` with the numbers of one node); bring it back "
+            "from a copy"
         )
-    return int(match[1])
+    return layout
 
 
-def write_partitions(directory: Path, count: int) -> None:
-    """Say how many partitions there are, durably: the file is there as a whole or not at all.
+def _said(match: re.Match[bytes]) -> Layout | None:
+    """What the file says; None where that cannot be."""
+    count = int(match[1] or match[2])
+    here = range(count) if match[3] is None else [int(number) for number in match[3].split()]
+    is_possible = count <= PARTITIONS_MAX and list(here) == sorted(set(here)) and here[-1] < count
+    return Layout(count, here) if is_possible else None
+
+
+def write_layout(directory: Path, layout: Layout) -> None:
+    """Say what journals there are, durably: the file is there as a whole or not at all.
 
     Raises:
         OSError: It cannot be written.
     """
-    put_durably(directory / PARTITIONS_NAME, f"authswitch partitions 1\npartitions {count}\n".encode())
+    if len(layout.here) == layout.count:
+        content = f"authswitch partitions 1\npartitions {layout.count}\n"
+    else:
+        content = f"authswitch partitions 2\npartitions {layout.count}\nhere {' '.join(map(str, layout.here))}\n"
+    put_durably(directory / PARTITIONS_NAME, content.encode())
 
 
 # --- for who reads ----------------------------------------------------------------------------------------------------
@@ -100,9 +141,9 @@ def places(directory: Path) -> list[Place]:
         OSError: It cannot be read.
         PartitionsError: It is not laid out as it must be.
     """
-    count = read_partitions(directory)
-    if count is not None:
-        return [Place(number, partition_folder(directory, number)) for number in range(count)]
+    layout = read_layout(directory)
+    if layout is not None:
+        return [Place(number, partition_folder(directory, number)) for number in layout.here]
     if any(_holds_segments(inner) for inner in directory.iterdir() if FOLDER_NAME.fullmatch(inner.name)):
         raise PartitionsError(
             f"{directory}: has folders of partitions and no file `{PARTITIONS_NAME}`: where the daemon was stopped "
@@ -129,6 +170,7 @@ class Hold:
         directory: Of all partitions; made when it is not there.
         wanted: How many partitions there must be; None: as many as there are.
         at_first: How many there shall be where a journal begins and ``wanted`` leaves it open.
+        node: Which machine this is, where several share the partitions.
 
     Raises:
         OSError: It cannot be read or written.
@@ -137,28 +179,30 @@ class Hold:
 
     Attributes:
         partitions: How many there are.
+        here: Those that are here.
     """
 
-    def __init__(self, directory: Path, wanted: int | None = None, at_first: int = 1) -> None:
+    def __init__(self, directory: Path, wanted: int | None = None, at_first: int = 1, node: Node = ALONE) -> None:
         self._descriptor = -1
         directory.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.partitions = self._laid_out(directory, wanted, at_first)
+            layout = self._laid_out(directory, wanted, at_first, node)
+            self.partitions, self.here = layout.count, layout.here
         except BaseException:
             self.release()
             raise
 
-    def _laid_out(self, directory: Path, wanted: int | None, at_first: int) -> int:
+    def _laid_out(self, directory: Path, wanted: int | None, at_first: int, node: Node) -> Layout:
         if not _lock(self._descriptor, fcntl.LOCK_SH):
             raise PartitionsError(
                 f"{directory}: another daemon writes its journal there, or `authswitch partitions change` is at work"
             )
-        count = read_partitions(directory)
-        if count is None:
+        layout = read_layout(directory)
+        if layout is None:
             if not _lock(self._descriptor, fcntl.LOCK_EX):
                 raise PartitionsError(f"{directory}: another daemon lays its journal out there")
-            count = lay_out(directory, wanted or at_first)
+            layout = lay_out(directory, wanted or at_first, node)
             _lock(self._descriptor, fcntl.LOCK_SH)
         elif loose := _segments_in(directory):
             raise PartitionsError(
@@ -168,9 +212,9 @@ class Hold:
             )
         if not os.path.samestat(directory.stat(), os.fstat(self._descriptor)):
             raise PartitionsError(f"{directory}: was replaced just now; start again")
-        if reason := unfit(count, wanted):
+        if reason := unfit(layout, wanted, node):
             raise PartitionsError(f"{directory}: {reason}")
-        return count
+        return layout
 
     def release(self) -> None:
         """Let others have the directory."""
@@ -188,17 +232,25 @@ class Hold:
         self.release()
 
 
-def unfit(count: int, wanted: int | None) -> str:
+def unfit(layout: Layout, wanted: int | None, node: Node) -> str:
     """Why a daemon cannot run with the partitions that there are, and what to do; empty when it can.
 
     Args:
-        count: How many there are.
+        layout: What there is.
         wanted: How many the configuration says; None where it leaves that open.
+        node: Which machine it says that this is.
     """
+    count = layout.count
     if wanted is not None and wanted != count:
         return (
             f"its journals are of {_of(count)}, and journal.partitions is {wanted}: set it to {count}, or drain the "
             f"daemon and run `authswitch partitions change CONFIG {wanted}`"
+        )
+    ours = Layout.of_node(count, node)
+    if list(ours.here) != list(layout.here):
+        return (
+            f"has the journals of {layout}, and this node is to have {ours}: who owns a partition is known by its "
+            "journal. Put [[node]] and mesh.node back as they were, or drain all nodes and begin with new directories"
         )
     return ""
 
@@ -224,7 +276,7 @@ def held_alone(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def lay_out(directory: Path, wanted: int | None) -> int:
+def lay_out(directory: Path, wanted: int | None, node: Node = ALONE) -> Layout:
     """Make the folders of a directory that does not say how many partitions it has, and last the file that does.
 
     Segments of an older version become those of partition 0 of 1. Whatever was done before a crash is found, and the
@@ -233,9 +285,10 @@ def lay_out(directory: Path, wanted: int | None) -> int:
     Args:
         directory: The directory, which nobody else uses.
         wanted: How many partitions there shall be where a journal begins; None: 1.
+        node: Which machine this is, where several share the partitions.
 
     Returns:
-        How many there are.
+        What there is.
 
     Raises:
         OSError: It cannot be written.
@@ -248,14 +301,14 @@ def lay_out(directory: Path, wanted: int | None) -> int:
             f"{directory}: has journals of several partitions, and its file `{PARTITIONS_NAME}` is missing; bring it "
             "back from a copy"
         )
-    count = 1 if loose or settled else wanted or 1
-    for number in range(count):
+    layout = Layout(1, [0]) if loose or settled else Layout.of_node(wanted or 1, node)
+    for number in layout.here:
         partition_folder(directory, number).mkdir(mode=FOLDER_MODE, exist_ok=True)
     if loose or settled:
         _take_over(directory, partition_folder(directory, 0))
     sync_folder(directory)
-    write_partitions(directory, count)
-    return count
+    write_layout(directory, layout)
+    return layout
 
 
 def _take_over(directory: Path, folder: Path) -> None:

@@ -26,6 +26,8 @@ CERTIFICATES = {
     "bank-a": ("bank-a", "issuers-ca", ["bank-a.example"]),
     "bank-b": ("bank-b", "issuers-ca", ["bank-b.example"]),
     "scheme": ("scheme", "issuers-ca", ["scheme.example"]),
+    "node-a": ("a", "mesh-ca", []),
+    "node-b": ("b", "mesh-ca", []),
     "terminal": ("10000001", "terminals-ca", []),
 }
 """File of each certificate, its common name, who signs it, and the other names that it bears."""
@@ -51,7 +53,7 @@ def write_secrets(folder: Path, samples: Path) -> None:
 
 def _write_certificates(folder: Path) -> None:
     """Write the authorities' certificates, and the others with their private keys."""
-    authorities = {name: Authority(folder, name) for name in ("terminals-ca", "issuers-ca")}
+    authorities = {name: Authority(folder, name) for name in ("terminals-ca", "issuers-ca", "mesh-ca")}
     for file, (common_name, signer, other_names) in CERTIFICATES.items():
         authorities[signer].issue(file, common_name, other_names)
 

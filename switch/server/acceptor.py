@@ -47,6 +47,38 @@ def takes_both(place: tuple[object, ...]) -> bool:
     return place[0] == "::" and socket.has_dualstack_ipv6()
 
 
+async def listening_sockets(
+    key: str, address: Address, *, backlog: int, is_shared: bool = False
+) -> list[socket.socket]:
+    """Sockets that listen on an address: one for each that its host stands for. They do not block.
+
+    Args:
+        key: Of the configuration, by which errors name the address.
+        address: Where to listen.
+        backlog: Connections that the kernel keeps until they are accepted.
+        is_shared: Whether other workers listen there as well.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, _, _, _, place in dict.fromkeys(found):
+            listening = socket.create_server(
+                place, family=family, backlog=backlog, dualstack_ipv6=takes_both(place), reuse_port=is_shared
+            )
+            sockets.append(listening)
+            listening.setblocking(False)
+    except OSError as error:
+        for listening in sockets:
+            listening.close()
+        raise OSError(error.errno, f"{key}: {address} cannot be listened on: {words_of(error)}") from error
+    return sockets
+
+
 class Acceptor:
     """A listening socket. ``start`` it, then ``close`` it to accept nothing new.
 
@@ -104,26 +136,11 @@ class Acceptor:
         Raises:
             OSError: the address cannot be had.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(
-                self._address.host, self._address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            for family, _, _, _, place in dict.fromkeys(found):
-                listening = socket.create_server(
-                    place,
-                    family=family,
-                    backlog=self._backlog,
-                    dualstack_ipv6=takes_both(place),
-                    reuse_port=self._is_shared,
-                )
-                listening.setblocking(False)
-                self._sockets.append(listening)
-                loop.add_reader(listening, self._accept, listening)
-        except OSError as error:
-            self.close()
-            reason = f"{self._key}: {self._address} cannot be listened on: {words_of(error)}"
-            raise OSError(error.errno, reason) from error
+        self._sockets += await listening_sockets(
+            self._key, self._address, backlog=self._backlog, is_shared=self._is_shared
+        )
+        for listening in self._sockets:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def close(self) -> None:
         """Accept nothing new, and give up what has not opened yet; connections that stand go on."""

@@ -32,9 +32,11 @@ from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
 from switch.server.handover import Handover
 from switch.server.heartbeat import beat_counter
+from switch.server.introduction import Introduction, worker_name
 from switch.server.issuers import IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
 from switch.server.mates import Mates
+from switch.server.nodes import Nodes
 from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker
 from switch.server.place import Place
@@ -48,6 +50,9 @@ SIGN_OFF_SECONDS = 2.0
 ABANDON_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
+FIRST_EPOCH = 1
+"""Of partitions without a journal: nothing of them survives."""
+
 log = get_logger(__name__)
 
 
@@ -88,6 +93,7 @@ class Daemon:
         self._states = self._engine.partitions.states
         self._peers = self._meet_others(partitions)
         self._mates: Mates | None = None
+        self._nodes: Nodes | None = None
         self._seeker = (
             None
             if self._stores is None
@@ -120,9 +126,9 @@ class Daemon:
 
     def _meet_others(self, partitions: int) -> list[Peer]:
         """Make place for the other workers, none of whom is there yet."""
-        others = self._place.others
+        names = [worker_name(self._config, self._place, other) for other in self._place.others]
         connections = [link.connections for link in self._engine.state.links]
-        peers = [Peer(at, str(number), self._engine.channels, connections) for at, number in enumerate(others)]
+        peers = [Peer(at, name, self._engine.channels, connections) for at, name in enumerate(names)]
         if peers:
             patience_ms = self._config.limits.partition_wait_ms
             self._engine.join(Mesh(peers, self._place.owners(partitions), patience_ms))
@@ -170,6 +176,7 @@ class Daemon:
             "mac_failures": self._worst_terminals(),
             "listeners": [port.status() for port in self._ports],
             "links": [self._link_status(link.number) for link in state.links],
+            **({} if self._nodes is None or not self._config.nodes else {"nodes": self._nodes.status()}),
             "partitions": [
                 {"number": state.partition, "in_flight": in_flight(state), "reversals_waiting": state.saf.in_use}
                 for state in self._states
@@ -216,7 +223,9 @@ class Daemon:
             for section, link in zip(self._config.links, self._engine.state.links, strict=True)
         ]
         door = Door(terminals_max, self._stats)
-        self._mates = mates = Mates(self._config, self._place, self._engine.partitions.count, reactor, self._peers)
+        mate_count = len(self._place.mates)
+        self._mates = mates = Mates(self._place, reactor, self._peers[:mate_count])
+        self._nodes = nodes = Nodes(self._config, self._place, reactor, self._peers[mate_count:])
         self._ports = [
             TerminalPort(section, listener, reactor, door, self._place)
             for section, listener in zip(self._config.listeners, self._engine.state.listeners, strict=True)
@@ -228,7 +237,9 @@ class Daemon:
             if self._drain_wanted.is_set():
                 return True
             reactor.start()
-            await mates.start()
+            introduction = self._introduction()
+            await mates.start(introduction)
+            await nodes.start(introduction)
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
                 await issuer.start()
@@ -245,10 +256,19 @@ class Daemon:
                 await issuer.stop()
             if housekeeping is not None:
                 housekeeping.cancel()
+            await nodes.stop()
             await mates.stop()
             reactor.stop()
             self._close_journal(loop)
             await self.front.stop()
+
+    def _introduction(self) -> Introduction:
+        """What others are told of this worker, from when its journals are recovered."""
+        if self._stores is None:
+            epochs = {state.partition: FIRST_EPOCH for state in self._states}
+        else:
+            epochs = dict(self._stores.epochs)
+        return Introduction(self._config, self._place, self._engine.partitions.count, epochs)
 
     async def _recover(self, reactor: Reactor) -> None:
         """Begin behind all that is known of before.

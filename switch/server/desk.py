@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from switch.base.log import get_logger
+from switch.config.mesh_sections import ALONE, Node
 from switch.saf.owed_entries import NotOwed
 from switch.server.control import STARTING, UNREACHED, RemoteWorker, WorkerSide, WorkerSilent
 from switch.server.handover import News
@@ -65,10 +66,11 @@ class Seat:
         return f"partition{'s' * (len(self.partitions) != 1)} {numbers}" if self.partitions else "no partition"
 
 
-def seats_of(workers: int, partitions: int) -> list[Seat]:
+def seats_of(workers: int, partitions: int, node: Node = ALONE) -> list[Seat]:
     """The seats of workers in other processes."""
     return [
-        Seat(str(number), RemoteWorker(str(number)), owned_by(number, workers, partitions)) for number in range(workers)
+        Seat(str(number), RemoteWorker(str(number)), owned_by(number, workers, partitions, node))
+        for number in range(workers)
     ]
 
 
@@ -172,6 +174,7 @@ class Desk:
             "partitions": list(seat.partitions),
             "in_flight": status.get("in_flight"),
             "reversals_waiting": status.get("reversals_waiting"),
+            **{key: value for key, value in status.items() if key == "nodes"},
         }
 
     async def listed(

@@ -23,7 +23,7 @@ from switch.base.log import configure_direct_logging, get_logger
 from switch.base.stats import Stats
 from switch.check.parts import Parts, load_parts
 from switch.config import Address, Config
-from switch.journal.partitions import Hold
+from switch.journal.partitions import Hold, Layout
 from switch.journal.problems import JournalError
 from switch.server.acceptor import takes_both
 from switch.server.assembly import stand_ins_of
@@ -70,9 +70,10 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         if hold is not None:
             shared.callback(hold.release)
         partitions = config.journal.partitions or workers if hold is None else hold.partitions
-        if partitions < workers:
+        here = Layout.of_node(partitions, config.node).here
+        if len(here) < workers:
             raise JournalError(
-                f"switch.workers is {workers}, and the journals are of {partitions} partition(s): each worker needs "
+                f"switch.workers is {workers}, and the journals are of {len(here)} partition(s): each worker needs "
                 f"one; set switch.workers to {partitions}, or drain the daemon and run `authswitch partitions change "
                 f"CONFIG {workers}`"
             )
@@ -90,7 +91,20 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
             Child(
                 str(number),
                 partial(
-                    run_worker, config, parts, Place(number, workers, partitions, stats, stand_ins, folder), handover
+                    run_worker,
+                    config,
+                    parts,
+                    Place(
+                        number,
+                        workers,
+                        partitions,
+                        stats,
+                        stand_ins,
+                        folder,
+                        node=config.node.number,
+                        crews=config.crews,
+                    ),
+                    handover,
                 ),
                 number,
                 cpu=pinned_cpu(number) if config.switch.pin else None,
@@ -154,7 +168,7 @@ def _hold(config: Config, workers: int) -> Hold | None:
     """The journals' directory, laid out with a partition for each worker where it is new; None without a journal."""
     if config.journal.mode == "off" or config.journal.directory is None:
         return None
-    return Hold(config.journal.directory, config.journal.partitions, at_first=workers)
+    return Hold(config.journal.directory, config.journal.partitions, at_first=workers, node=config.node)
 
 
 def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int) -> int:
@@ -166,7 +180,7 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
         Signals(ended.set, ended.set).listen(asyncio.get_running_loop())
         identity = Identity.new(config.switch.name, config.file)
         desk = Desk(
-            seats_of(config.switch.worker_count, partitions),
+            seats_of(config.switch.worker_count, partitions, config.node),
             own_status(config, identity, __version__),
             lambda: os.kill(supervisor, signal.SIGTERM),
         )

@@ -8,6 +8,7 @@ import socket
 from functools import partial
 from typing import Protocol
 
+from switch.base.certificate_names import bears_name
 from switch.base.log import get_logger
 from switch.config import Address, LinkSection
 from switch.config.file_descriptors import ARRIVING_MAX
@@ -19,7 +20,7 @@ from switch.server.acceptor import Acceptor
 from switch.server.note_log import NoteLog
 from switch.server.peer import Peer, is_among
 from switch.server.place import Place
-from switch.server.tls import accepting_link_context, bears_name, calling_link_context, peer_certificate
+from switch.server.tls import accepting_link_context, calling_link_context, peer_certificate
 
 log = get_logger(__name__)
 
@@ -53,7 +54,7 @@ def endpoints_of(section: LinkSection, place: Place) -> list[Address]:
     """
     if section.connections_total is None:
         return [endpoint for endpoint in section.endpoints for _ in range(section.connections)]
-    mine = range(place.number, section.connections_total, place.workers)
+    mine = range(place.rank, section.connections_total, place.ranks)
     return [section.endpoints[number % len(section.endpoints)] for number in mine]
 
 

@@ -59,6 +59,7 @@ class Store:
         self._request_s = longest_request_s(config)
         self._stats = stats
         self._wrapping_key = wrapping_key(_master_key(config))
+        self._node = config.node
         self._hold, self._disk = self._open_directory()
         self.partitions = self._hold.partitions
         self._kept_up_s = -KEEP_UP_SECONDS
@@ -70,7 +71,7 @@ class Store:
         rules = Rules(
             age_min_s=max(self._window_s + AGE_MIN_SECONDS, self._section.originals_days * DAY_SECONDS),
             age_max_s=self._section.retention_days * DAY_SECONDS,
-            bytes_max=self._section.retention_bytes and self._section.retention_bytes // self.partitions,
+            bytes_max=self._section.retention_bytes and self._section.retention_bytes // len(self._hold.here),
         )
         self._keeper = Keeper(self.journal, self._disk, rules, stats, partition=partition)
         self._gauges: tuple[tuple[int, Callable[[], int]], ...] = tuple(
@@ -90,7 +91,7 @@ class Store:
         if directory is None:
             raise JournalError('journal.directory is required with mode "files"')
         try:
-            hold = Hold(directory, self._section.partitions)
+            hold = Hold(directory, self._section.partitions, node=self._node)
         except OSError as error:
             raise JournalError(f"{directory}: cannot be opened: {error.strerror}") from error
         folder = partition_folder(directory, self.partition)

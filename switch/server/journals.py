@@ -53,6 +53,11 @@ class Stores:
         """Where each partition's files are."""
         return {store.partition: store.directory for store in self._stores}
 
+    @property
+    def epochs(self) -> Mapping[int, int]:
+        """Of each partition, where its journal goes on: who began to own it later began behind that."""
+        return {store.partition: store.journal.next_position for store in self._stores}
+
     # --- start ----------------------------------------------------------------------------------------------------
 
     def recover(self, states: Sequence[State]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -16,64 +15,39 @@ from pathlib import Path
 
 from switch.base.error_words import words_of
 from switch.base.log import get_logger
-from switch.config import Config
 from switch.io.connection import Reactor
 from switch.io.ring_link import RingLink
 from switch.mesh.hand_over import HandOverError, offer, take
 from switch.mesh.peer import Peer
-from switch.mesh.record_values import decode_record, encode_record
 from switch.mesh.ring import RingPair
-from switch.server.place import Place, owned_by
+from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
+from switch.server.place import Place
 
 RING_BYTES = 1 << 20
-HEAD_BYTES = 8
-HELLO_SECONDS = 5.0
 AGAIN_SECONDS = 0.02
 AGAIN_SECONDS_MAX = 0.5
 BACKLOG = 64
-EPOCH = 1
-"""Of every partition: on one machine the lock on its folder says who owns it."""
-
 log = get_logger(__name__)
-
-
-class StrangerError(Exception):
-    """Whoever called is no worker of this daemon; the text says why."""
-
-
-def agreement(config: Config, partitions: int) -> bytes:
-    """A digest of what two workers must have in common to understand each other."""
-    parts = [
-        str(partitions),
-        *(f"listener {section.name} {section.dialect}" for section in config.listeners),
-        *(f"link {section.name} {section.dialect}" for section in config.links),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).digest()
 
 
 class Mates:
     """Keeps a connection to each other worker of this machine.
 
     Args:
-        config: The configuration.
         place: This worker's.
-        partitions: Of the switch.
         reactor: Drives the engine.
-        peers: The others, in the order of ``place.others``.
+        peers: The others, in the order of ``place.mates``.
     """
 
-    def __init__(self, config: Config, place: Place, partitions: int, reactor: Reactor, peers: Sequence[Peer]) -> None:
+    def __init__(self, place: Place, reactor: Reactor, peers: Sequence[Peer]) -> None:
         self._place = place
-        self._partitions = partitions
         self._reactor = reactor
-        self._peers = dict(zip(place.others, peers, strict=True))
-        self._digest = agreement(config, partitions)
-        self._node = "".join(c if c.isalnum() or c in "-_." else "-" for c in config.switch.name)[:64] or "node"
+        self._peers = dict(zip(place.mates, peers, strict=True))
         self._links: dict[int, _Mate] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: socket.socket | None = None
 
-    async def start(self) -> None:
+    async def start(self, introduction: Introduction) -> None:
         """Let others call, and call those with lower numbers.
 
         Raises:
@@ -88,10 +62,10 @@ class Mates:
         listening.bind(str(path))
         listening.listen(BACKLOG)
         self._listening = listening
-        self._spawn(self._hear_callers(listening))
-        for number in self._place.others:
+        self._spawn(self._hear_callers(listening, introduction))
+        for number in self._place.mates:
             if number < self._place.number:
-                self._spawn(self._keep_calling(number))
+                self._spawn(self._keep_calling(number, introduction))
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -120,11 +94,11 @@ class Mates:
 
     # --- calling --------------------------------------------------------------------------------------------------
 
-    async def _keep_calling(self, number: int) -> None:
+    async def _keep_calling(self, number: int, introduction: Introduction) -> None:
         failures = 0
         while True:
             try:
-                lost = await self._call(number)
+                lost = await self._call(number, introduction)
             except (OSError, StrangerError, TimeoutError) as error:
                 reason = words_of(error) if isinstance(error, OSError) else str(error)
                 log.debug("worker cannot be called", worker=number, reason=reason)
@@ -134,7 +108,7 @@ class Mates:
                 await lost
             await asyncio.sleep(min(AGAIN_SECONDS * 2 ** min(failures, 10), AGAIN_SECONDS_MAX))
 
-    async def _call(self, number: int) -> asyncio.Future[None]:
+    async def _call(self, number: int, introduction: Introduction) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.setblocking(False)
@@ -145,8 +119,9 @@ class Mates:
             connection.close()
             raise
         try:
-            self._say_who(pair)
-            _require(await self._hear_who(pair) == number, "another worker answers than was called")
+            _say_who(pair, introduction)
+            heard = introduction.check(await _hear_who(pair, introduction))
+            require(heard == (self._place.node, number), "another worker answers than was called")
         except BaseException:
             pair.close()
             connection.close()
@@ -155,7 +130,7 @@ class Mates:
 
     # --- called ---------------------------------------------------------------------------------------------------
 
-    async def _hear_callers(self, listening: socket.socket) -> None:
+    async def _hear_callers(self, listening: socket.socket, introduction: Introduction) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -164,17 +139,18 @@ class Mates:
                 log.warning("workers cannot be heard", reason=words_of(error))
                 await asyncio.sleep(AGAIN_SECONDS_MAX)
                 continue
-            self._spawn(self._receive(connection))
+            self._spawn(self._receive(connection, introduction))
 
-    async def _receive(self, connection: socket.socket) -> None:
+    async def _receive(self, connection: socket.socket, introduction: Introduction) -> None:
         pair = None
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 await _readable(connection.fileno())
             pair = take(connection)
-            number = await self._hear_who(pair)
-            _require(number in self._peers and number > self._place.number, "that worker does not call here")
-            self._say_who(pair)
+            node, number = introduction.check(await _hear_who(pair, introduction))
+            is_mate = node == self._place.node and number in self._peers
+            require(is_mate and number > self._place.number, "that worker does not call here")
+            _say_who(pair, introduction)
         except (OSError, HandOverError, StrangerError, TimeoutError) as error:
             log.warning("a worker's call was refused", reason=str(error) or "it did not say who it is")
             if pair is not None:
@@ -189,55 +165,6 @@ class Mates:
         self._join(number, connection, pair)
 
     # --- both -----------------------------------------------------------------------------------------------------
-
-    def _say_who(self, pair: RingPair) -> None:
-        owned = self._place.owned or range(self._partitions)
-        hello = encode_record(
-            "hello",
-            worker=self._place.number,
-            partitions=self._partitions,
-            digest=self._digest,
-            node=self._node,
-            owned=dict.fromkeys(owned, EPOCH),
-        )
-        if not pair.outgoing.put(hello):
-            raise StrangerError("there is no room to say who we are")
-        pair.wake_peer()
-
-    async def _hear_who(self, pair: RingPair) -> int:
-        """The number of the worker that says who it is; what stands behind that is left in the ring."""
-        heard = b""
-        async with asyncio.timeout(HELLO_SECONDS):
-            while True:
-                needed = HEAD_BYTES
-                if len(heard) >= HEAD_BYTES:
-                    needed = int.from_bytes(heard[:4], "little")
-                    _require(HEAD_BYTES < needed <= RING_BYTES // 2, "what it says is no record")
-                    if len(heard) == needed:
-                        break
-                pair.awake()
-                more = pair.incoming.get(needed - len(heard))
-                heard += more
-                _require(not pair.fault, pair.fault)
-                if not more and pair.may_sleep():
-                    await _readable(pair.fileno())
-                    pair.drain()
-        return self._check(heard)
-
-    def _check(self, heard: bytes) -> int:
-        try:
-            record = decode_record(heard)
-        except ValueError as error:
-            raise StrangerError(str(error)) from None
-        kind, values, _ = record or ("nothing", {}, 0)
-        _require(kind == "hello", "it does not say who it is")
-        same = (values["digest"], values["partitions"]) == (self._digest, self._partitions)
-        _require(same, "it has other listeners, links or partitions")
-        number = int(values["worker"])
-        owned = owned_by(number, self._place.workers, self._partitions)
-        is_owner = number < self._place.workers and sorted(values["owned"]) == list(owned)
-        _require(is_owner, f"worker {number} owns other partitions than it says")
-        return number
 
     def _join(self, number: int, connection: socket.socket, pair: RingPair) -> asyncio.Future[None]:
         """Both know each other: a connection that stood before is over, whatever it knows of that itself."""
@@ -296,9 +223,25 @@ class _Mate:
             self.lost.set_result(None)
 
 
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise StrangerError(otherwise)
+def _say_who(pair: RingPair, introduction: Introduction) -> None:
+    if not pair.outgoing.put(introduction.hello()):
+        raise StrangerError("there is no room to say who we are")
+    pair.wake_peer()
+
+
+async def _hear_who(pair: RingPair, introduction: Introduction) -> bytes:
+    """What the other worker says first; what stands behind that is left in the ring."""
+    heard = b""
+    async with asyncio.timeout(HELLO_SECONDS):
+        while (missing := introduction.missing_bytes(heard)) > 0:
+            pair.awake()
+            more = pair.incoming.get(missing)
+            heard += more
+            require(not pair.fault, pair.fault)
+            if not more and pair.may_sleep():
+                await _readable(pair.fileno())
+                pair.drain()
+    return heard
 
 
 async def _readable(descriptor: int) -> None:

@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from switch.base.stats import Stats
 from switch.config import Config
+from switch.config.mesh_sections import ALONE, Node
 from switch.server.assembly import Part, share, stand_ins_of
 from switch.tables.stand_in import StandIn
 
 
-def owned_by(worker: int, workers: int, partitions: int) -> range:
-    """The partitions that one of so many workers owns."""
-    return range(worker, partitions, workers)
+class WorkerId(NamedTuple):
+    """One worker among those of all nodes.
+
+    Attributes:
+        node: Number of its machine.
+        number: Its own, on that machine.
+    """
+
+    node: int
+    number: int
+
+
+def owned_by(worker: int, workers: int, partitions: int, node: Node = ALONE) -> range:
+    """The partitions that one of so many workers of a node owns."""
+    return range(node.number + worker * node.nodes, partitions, workers * node.nodes)
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ class Place:
         stats: The counters of all; this process writes its own stretch.
         stand_ins: By link, what may be approved while it cannot be asked; counted for all.
         folder: Where the workers find each other; None: there is one alone.
+        node: Number of this machine.
+        crews: How many workers each machine has, in order of the configuration; empty: this one is alone.
     """
 
     number: int
@@ -36,22 +52,60 @@ class Place:
     stats: Stats
     stand_ins: Sequence[StandIn | None] = field(default_factory=tuple)
     folder: Path | None = None
+    node: int = 0
+    crews: Sequence[int] = ()
 
     @classmethod
     def alone(cls, config: Config) -> Place:
-        """That of the only one."""
+        """That of the only one on this machine."""
         stats = Stats(config.limits.statistics_bytes)
-        return cls(0, 1, None, stats, stand_ins_of(config, stats, 1))
+        partitions = config.journal.partitions if config.nodes else None
+        stand_ins = stand_ins_of(config, stats, 1)
+        return cls(0, 1, partitions, stats, stand_ins, node=config.node.number, crews=config.crews)
 
     @property
     def owned(self) -> Sequence[int] | None:
         """The partitions that it owns; None: all that there are."""
-        return None if self.partitions is None else owned_by(self.number, self.workers, self.partitions)
+        return None if self.partitions is None else self.owned_by(WorkerId(self.node, self.number), self.partitions)
 
     @property
-    def others(self) -> Sequence[int]:
-        """The numbers of the other workers."""
+    def mates(self) -> Sequence[int]:
+        """The numbers of the other workers of this machine."""
         return [number for number in range(self.workers) if number != self.number]
+
+    @property
+    def others(self) -> Sequence[WorkerId]:
+        """All other workers: those of this machine first."""
+        far = [
+            WorkerId(node, number)
+            for node, workers in enumerate(self._crews)
+            if node != self.node
+            for number in range(workers)
+        ]
+        return [*(WorkerId(self.node, number) for number in self.mates), *far]
+
+    @property
+    def rank(self) -> int:
+        """Its number among the workers of all machines."""
+        return sum(self._crews[: self.node]) + self.number
+
+    @property
+    def ranks(self) -> int:
+        """How many workers all machines have."""
+        return sum(self._crews)
+
+    @property
+    def _crews(self) -> Sequence[int]:
+        return self.crews or (self.workers,)
+
+    def is_crew(self, worker: WorkerId) -> bool:
+        """Whether there is such a worker."""
+        return worker.node < len(self._crews) and worker.number < self._crews[worker.node]
+
+    def owned_by(self, worker: WorkerId, partitions: int) -> range:
+        """The partitions of any worker."""
+        node = Node(worker.node, len(self._crews))
+        return owned_by(worker.number, self._crews[worker.node], partitions, node)
 
     def part(self, partitions: int) -> Part:
         """What it has of so many partitions."""
@@ -61,7 +115,7 @@ class Place:
         """By partition: the place among ``others`` of the worker that owns it; None: this one does."""
         owners: list[int | None] = [None] * partitions
         for at, worker in enumerate(self.others):
-            for partition in owned_by(worker, self.workers, partitions):
+            for partition in self.owned_by(worker, partitions):
                 owners[partition] = at
         return owners
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import cast
 
+from switch.base.certificate_names import common_name
 from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.config import Address, ListenerSection
@@ -15,7 +16,7 @@ from switch.server.header_wait import HeaderRefusedError
 from switch.server.note_log import NoteLog
 from switch.server.peer import Peer, is_among
 from switch.server.place import Place
-from switch.server.tls import common_name, listener_context, peer_certificate
+from switch.server.tls import listener_context, peer_certificate
 from switch.wire.proxy_header import UnexpectedProxyHeaderError
 
 TLS_HANDSHAKE_SECONDS = 10.0

@@ -10,6 +10,7 @@ from tests.ext.world import link
 
 UNTOLD = "it speaks of a terminal that it has not told of"
 NOT_HERE = "it gives a frame to a partition that is not here"
+NOT_ITS = "it gives a frame to a partition that is not its terminal's"
 TOO_MUCH_TOLD = "it has told more than it was given"
 TOO_MUCH_SEEN = "it says that it has looked at more than it was given"
 NO_LINK = "it speaks of a link that is not there"
@@ -21,7 +22,11 @@ class Scene(Pair):
     """A terminal at the first worker has one answer from the second, and waits for another."""
 
     def __init__(self) -> None:
-        super().__init__(links=[link("bank-a", "iso87-ascii")], routes=["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"])
+        super().__init__(
+            links=[link("bank-a", "iso87-ascii")],
+            routes=["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"],
+            limits={"transactions_in_flight_max": 300},
+        )
         self.terminal, self.issuer = self.first.terminal(), self.second.issuer()
         self.request = asked_by(self.first, THERE)
         self.terminal.send(self.request)
@@ -35,6 +40,11 @@ class Scene(Pair):
     def name(self, **changes):
         """The terminal's connection, as records name it."""
         return {"slot": self.terminal.channel.slot, "generation": self.terminal.channel.generation} | changes
+
+
+def asked(scene, terminal):
+    """A purchase of a terminal, as it is handed over."""
+    return {"headers": b"", "message": bytes(scene.terminal.encode(asked_by(scene.first, terminal), mac=False))}
 
 
 @pytest.fixture
@@ -56,6 +66,8 @@ def lies_to_the_owner(scene):
         "frame for its own partition": ("terminal_frame", {**scene.name(), **message, "partition": 0}, NOT_HERE),
         "frame for none": ("terminal_frame", {**scene.name(), **message, "partition": 65_535}, NOT_HERE),
         "headers": ("terminal_frame", {**scene.name(), "headers": b"1", "message": b"0", "partition": 2}, NOT_HERE),
+        "another's frame": ("terminal_frame", {**scene.name(), **asked(scene, HERE), "partition": 2}, NOT_ITS),
+        "no message": ("terminal_frame", {**scene.name(), **message, "partition": 2}, NOT_ITS),
         "told of none": ("told", {**unknown, "told": 0}, UNTOLD),
         "told of an earlier one": ("told", {**earlier, "told": 1}, UNTOLD),
         "told too much": ("told", {**scene.name(), "told": 2}, TOO_MUCH_TOLD),
@@ -105,6 +117,22 @@ def goes_on_with_others(scene):
     scene.meet()
     assert scene.terminal.ask(scene.request) == scene.answer
     assert scene.terminal.channel.in_flight == 0
+
+
+def test_who_gives_more_than_a_connection_may_have_under_way_is_cut_off(scene):
+    scene.carries = False
+    room = scene.second.config.listeners[0].requests_in_flight_max - 1  # one is under way
+    engine, peer = scene.second.engine, scene.second.peer
+    for given in range(room + 1):
+        assert peer.fault is None, given
+        engine.hear(peer, written("terminal_frame", {**scene.name(), **asked(scene, THERE), "partition": 2}))
+    assert peer.fault == "it gives more requests of a connection than may be under way"
+    assert engine.in_flight == room + 1, "what came before is on its way"
+    scene.part()
+    scene.meet()
+    for request in [scene.asked, *scene.issuer.read()]:
+        scene.issuer.answer(request)
+    scene.second.sync()
 
 
 @pytest.mark.parametrize(("handled", "in_flight"), [(3, 0), (2**64 - 1, 0), (0, 0)], ids=["more", "all", "less"])

@@ -12,7 +12,7 @@ from switch.journal.boot import since_boot_ns
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import FileDisk
 from switch.journal.opening import wrapping_key
-from switch.journal.partitions import lay_out, partition_folder, read_partitions
+from switch.journal.partitions import lay_out, partition_folder, read_layout
 from switch.journal.resuming import Replayed
 from switch.keys.master import create_master_key, load_master_key
 from switch.machine.partitioning import partition_of
@@ -75,6 +75,12 @@ class Part:
         self.disk.release()
 
 
+def partition_count(directory: Path) -> int | None:
+    """How many partitions a directory says that it has."""
+    layout = read_layout(directory)
+    return None if layout is None else layout.count
+
+
 class Partitioned:
     """All of them, and a folder with their configuration."""
 
@@ -96,7 +102,7 @@ class Partitioned:
 
     def begin(self, ahead_s: Mapping[int, int] | None = None) -> None:
         """All processes start; the wall clocks of some may be ahead."""
-        count = read_partitions(self.directory)
+        count = partition_count(self.directory)
         assert count is not None
         now_s = since_boot_ns() // 1_000_000_000 + 0.5  # the same for all, so that their records have an order
         wall_ahead_s = int(time.time()) - START_S - int(now_s)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from switch.config import Address
-from switch.config.models import Network
+from switch.config.value_types import Network
 from switch.server.acceptor import Acceptor
 from switch.server.header_wait import HeaderRefusedError
 from switch.server.peer import Peer, is_among

@@ -15,12 +15,12 @@ from switch.journal.disk import FileDisk
 from switch.journal.numbers import write_numbers
 from switch.journal.opening import open_partitions
 from switch.journal.original_search import Finder
-from switch.journal.partitions import Hold, read_partitions
+from switch.journal.partitions import Hold
 from switch.journal.replay import Listing
 from switch.machine.partitioning import partition_of
 from tests.ext.world import reversal
 from tests.switch.killing import killed_at_each_step
-from tests.switch.partitioned import CUP_FIRST, CUP_SECOND, ISO, Partitioned
+from tests.switch.partitioned import CUP_FIRST, CUP_SECOND, ISO, Partitioned, partition_count
 
 TERMINALS = (CUP_FIRST, CUP_SECOND, ISO)
 
@@ -271,7 +271,7 @@ def test_numbers_begin_behind_all_that_any_partition_has_reserved(switch):
 def test_nothing_is_changed_beside_a_daemon(switch):
     with Hold(switch.directory):
         assert "a daemon runs with it; drain it first (`authswitch drain`)" in refusal(switch, 2)
-    assert read_partitions(switch.directory) == 1
+    assert partition_count(switch.directory) == 1
 
 
 def test_nothing_is_changed_while_something_is_under_way_or_owed(switch):
@@ -346,7 +346,7 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_ones(switch, tmp_path):
         shutil.copytree(tmp_path / "before", switch.directory)
 
     def look():
-        count = read_partitions(switch.directory)
+        count = partition_count(switch.directory)
         seen.add(count)
         if count == 1:
             assert [[life(record) for record in part] for part in records(switch)] == whole
@@ -357,7 +357,7 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_ones(switch, tmp_path):
         assert not list(tmp_path.glob(f"journal*/{UNFINISHED_NAME}"))
         kept = [path for path in tmp_path.glob("journal.2*") if path.is_dir()]
         assert kept
-        assert all(read_partitions(path) in (1, 2) for path in kept), "what is kept is whole"
+        assert all(partition_count(path) in (1, 2) for path in kept), "what is kept is whole"
         switch.begin()
         for request, answer in paid:
             assert switch.send(request) == ([], [answer])
@@ -377,7 +377,7 @@ def test_a_full_disk_leaves_the_old_ones(switch, monkeypatch):
 
     monkeypatch.setattr(changing, "_make_durable", full)
     assert "No space left on device" in refusal(switch, 2)
-    assert read_partitions(switch.directory) == 1
+    assert partition_count(switch.directory) == 1
     assert [path.name for path in switch.folder.glob("journal*")] == ["journal"]
 
 
@@ -412,5 +412,5 @@ def test_the_old_ones_are_kept_and_read(switch):
     assert "set journal.partitions to 2, or leave it out" in " ".join(output.split())
     (kept,) = (path for path in switch.folder.glob("journal.2*"))
     assert str(kept) in output.replace("\n", "")
-    assert read_partitions(kept) == 1
+    assert partition_count(kept) == 1
     assert call("trace", switch.config, answer["37"], "--directory", kept)[0] == 0

@@ -10,11 +10,12 @@ import pytest
 
 from switch.base.stats import Stats
 from switch.config import load_config
-from switch.journal.partitions import Hold, read_partitions
+from switch.journal.partitions import Hold
 from switch.journal.problems import JournalError
 from switch.server.fleet import claim_addresses, serve_with_workers
 from switch.server.issuers import endpoints_of
 from switch.server.place import Place
+from tests.switch.partitioned import partition_count
 from tests.switch.test_config import VALID
 
 WORKERS = 4
@@ -80,7 +81,7 @@ def test_a_new_journal_has_a_partition_for_each_worker(config):
     section = config(JOURNAL).journal
     hold = Hold(section.directory, section.partitions, at_first=WORKERS)
     hold.release()
-    assert read_partitions(section.directory) == WORKERS
+    assert partition_count(section.directory) == WORKERS
     again = Hold(section.directory, section.partitions, at_first=WORKERS + 1)
     again.release()
     assert again.partitions == WORKERS, "what is there stays"

@@ -14,7 +14,8 @@ import structlog
 from switch.io.connection import Reactor
 from switch.mesh.hand_over import offer
 from switch.server import mates
-from switch.server.mates import RING_BYTES, Mates, agreement
+from switch.server.introduction import Introduction, agreement
+from switch.server.mates import RING_BYTES, Mates
 from switch.server.place import Place
 from tests.ext.mesh_records import written
 from tests.ext.mesh_world import COUNT, Pair
@@ -22,6 +23,7 @@ from tests.ext.test_mesh_ring import held
 from tests.ext.world import link
 
 WORKERS = 2
+EPOCH = 7
 OUTPUT_BYTES_MAX = 1 << 16
 DEADLINE_SECONDS = 10.0
 
@@ -36,21 +38,21 @@ class Machine:
         loop = asyncio.get_running_loop()
         self.config = self.pair.first.config
         self.peers = [worker.peer for worker in self.pair.workers]
+        places = [
+            Place(number, WORKERS, COUNT, worker.stats, (), folder) for number, worker in enumerate(self.pair.workers)
+        ]
         self.mates = [
-            Mates(
-                worker.config,
-                Place(number, WORKERS, COUNT, worker.stats, (), folder),
-                COUNT,
-                Reactor(worker.engine, loop, OUTPUT_BYTES_MAX),
-                [worker.peer],
-            )
-            for number, worker in enumerate(self.pair.workers)
+            Mates(place, Reactor(worker.engine, loop, OUTPUT_BYTES_MAX), [worker.peer])
+            for place, worker in zip(places, self.pair.workers, strict=True)
+        ]
+        self.introductions = [
+            Introduction(self.config, place, COUNT, dict.fromkeys(place.owned, EPOCH)) for place in places
         ]
 
     def hello(self, **changes):
         """What worker 1 says."""
-        says = {"worker": 1, "partitions": COUNT, "digest": agreement(self.config, COUNT), "node": "n"}
-        return written("hello", says | {"owned": {1: 1}} | changes)
+        says = {"worker": 1, "partitions": COUNT, "digest": agreement(self.config, COUNT)}
+        return written("hello", says | {"node": self.config.switch.name, "owned": {1: EPOCH}} | changes)
 
     async def call(self):
         """A connection to worker 0, as anybody of this user can have it."""
@@ -81,7 +83,7 @@ async def is_ended(connection):
 async def machine(tmp_path):
     one = Machine(tmp_path)
     with structlog.testing.capture_logs() as one.log:
-        await one.mates[0].start()
+        await one.mates[0].start(one.introductions[0])
         before = held()
         yield one
         await one.mates[1].stop()
@@ -91,7 +93,7 @@ async def machine(tmp_path):
 
 
 async def meet(machine):
-    await machine.mates[1].start()
+    await machine.mates[1].start(machine.introductions[1])
     await until(lambda: all(peer.is_up for peer in machine.peers))
 
 
@@ -104,14 +106,19 @@ async def test_workers_meet_and_meet_again(machine):
     await meet(machine)
 
 
-OTHERS = "it has other listeners, links or partitions"
+OTHERS = "it has other listeners, links, nodes or partitions"
+NOT_ITS_OWN = "worker {} of node test owns other partitions than it says"
 STRANGERS = {
     "other listeners or links": ({"digest": bytes(32)}, OTHERS),
     "other partitions": ({"partitions": COUNT + 1}, OTHERS),
-    "more than its own": ({"owned": {0: 1, 1: 1}}, "worker 1 owns other partitions than it says"),
-    "somebody else's": ({"owned": {0: 1}}, "worker 1 owns other partitions than it says"),
-    "none": ({"owned": {}}, "worker 1 owns other partitions than it says"),
-    "a number that there is not": ({"worker": 2, "owned": {2: 1}}, "worker 2 owns other partitions than it says"),
+    "more than its own": ({"owned": {0: 1, 1: 1}}, NOT_ITS_OWN.format(1)),
+    "somebody else's": ({"owned": {0: 1}}, NOT_ITS_OWN.format(1)),
+    "none": ({"owned": {}}, NOT_ITS_OWN.format(1)),
+    "a number that there is not": (
+        {"worker": 2, "owned": {2: 1}},
+        NOT_ITS_OWN.format(2),
+    ),
+    "another node": ({"node": "b"}, "node b is not in the configuration"),
     "itself": ({"worker": 0, "owned": {0: 1, 2: 1}}, "that worker does not call here"),
 }
 
@@ -137,13 +144,28 @@ async def test_who_is_no_worker_of_this_daemon_is_refused(machine, stranger):
     await meet(machine)
 
 
+async def test_who_owned_a_partition_before_is_not_believed_any_more(machine):
+    await meet(machine)
+    line = await refused(machine, machine.hello(owned={1: EPOCH - 1}))
+    assert line["reason"].startswith(f"partition 1: epoch {EPOCH - 1} is older than {EPOCH}, which has spoken here")
+    assert machine.peers[0].is_up, "the present owner goes on"
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(await machine.call())
+        pair = offer(connection, RING_BYTES)
+        stack.callback(pair.close)
+        pair.outgoing.put(machine.hello(owned={1: EPOCH + 1}))
+        pair.wake_peer()
+        await until(lambda: any(line.get("reason") == "it has called again" for line in machine.log))
+    await until(lambda: machine.log[-1].get("reason", "").startswith(f"partition 1: epoch {EPOCH} is older"))
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
         (written("ping", {"token": 1}), "it does not say who it is"),
-        (b"GET / HTTP/1.1\r\n\r\n", "what it says is no record"),
-        (struct.pack("<IBBH", 8, 1, 0, 0) + bytes(64), "what it says is no record"),
-        (struct.pack("<IBBH", 0, 1, 0, 0), "what it says is no record"),
+        (b"GET / HTTP/1.1\r\n\r\n", "what it says is no HELLO"),
+        (struct.pack("<IBBH", 8, 1, 0, 0) + bytes(64), "what it says is no HELLO"),
+        (struct.pack("<IBBH", 0, 1, 0, 0), "what it says is no HELLO"),
         (struct.pack("<IBBH", 16, 1, 0, 0) + bytes(8), None),
         (struct.pack("<IBBH", 24, 99, 0, 0) + bytes(16), None),
     ],
@@ -212,6 +234,6 @@ async def test_workers_are_heard_again_after_descriptors_were_short(machine, mon
 
     await machine.mates[0].stop()
     monkeypatch.setattr(loop, "sock_accept", short)
-    await machine.mates[0].start()
+    await machine.mates[0].start(machine.introductions[0])
     await meet(machine)
     assert not failures

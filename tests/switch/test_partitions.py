@@ -11,15 +11,17 @@ import pytest
 from switch.journal import partitions
 from switch.journal.partitions import (
     Hold,
+    Layout,
     PartitionsError,
     held_alone,
     lay_out,
     partition_folder,
     places,
-    read_partitions,
-    write_partitions,
+    read_layout,
+    write_layout,
 )
 from tests.switch.killing import killed_at_each_step
+from tests.switch.partitioned import partition_count
 
 OLD = {
     f"{1:020d}.journal": b"first",
@@ -75,7 +77,7 @@ def test_a_new_directory_is_made_again_after_a_crash_at_each_step(tmp_path):
 
     def look():
         with Hold(directory, 3) as hold:
-            assert hold.partitions == read_partitions(directory) == 3
+            assert hold.partitions == partition_count(directory) == 3
         assert sorted(path.name for path in directory.iterdir()) == [
             "partition-0",
             "partition-1",
@@ -91,7 +93,7 @@ def test_a_new_directory_is_made_again_after_a_crash_at_each_step(tmp_path):
 
 
 def assert_taken_over(directory):
-    assert read_partitions(directory) == 1
+    assert partition_count(directory) == 1
     assert files_of(partition_folder(directory, 0)) == OLD
     assert files_of(directory) == BESIDE | {"partitions": b"authswitch partitions 1\npartitions 1\n"}
 
@@ -178,7 +180,7 @@ def test_another_number_than_configured_is_refused_with_what_to_do(tmp_path):
 )
 def test_the_file_is_read_strictly(tmp_path, content):
     (tmp_path / "partitions").write_bytes(content)
-    for read in (read_partitions, places, Hold):
+    for read in (read_layout, places, Hold):
         with pytest.raises(PartitionsError, match="does not say of how many partitions the journals are"):
             read(tmp_path)
 
@@ -211,11 +213,16 @@ def test_a_directory_is_shared_by_its_partitions_and_by_nobody_who_changes_it(tm
         Hold(tmp_path)
 
 
+def of(count):
+    """The layout of a machine alone."""
+    return Layout(count, range(count))
+
+
 def test_the_number_is_written_whole_or_not_at_all(tmp_path):
-    write_partitions(tmp_path, 2)
+    write_layout(tmp_path, of(2))
 
     def look():
-        assert read_partitions(tmp_path) in (2, 3)
+        assert partition_count(tmp_path) in (2, 3)
 
-    killed_at_each_step(lambda: write_partitions(tmp_path, 2), lambda: write_partitions(tmp_path, 3), look)
-    assert read_partitions(tmp_path) == 3
+    killed_at_each_step(lambda: write_layout(tmp_path, of(2)), lambda: write_layout(tmp_path, of(3)), look)
+    assert partition_count(tmp_path) == 3

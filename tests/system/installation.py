@@ -20,6 +20,7 @@ from .certificates import Authority
 
 MERCHANT = "898000000000001"
 TERMINALS = [f"100000{number:02d}" for number in range(1, 41)]
+NODES = ("a", "b")
 LINKS = ("bank-a", "bank-b", "scheme")
 CARD = PaymentCard(pan="6225000000000014")
 OTHER_CARD = PaymentCard(pan="4000000000000002")
@@ -74,6 +75,7 @@ class Secrets:
         self.stranger = Authority(self.folder, "stranger")
         self.switch = self.authority.issue("switch", "switch-1", ["localhost", "127.0.0.1"])
         self.issuer = self.authority.issue("issuer", "issuer", ["bank.example"])
+        self.nodes = {name: self.authority.issue(f"node-{name}", name) for name in NODES}
 
     @property
     def key_file(self):
@@ -95,6 +97,8 @@ class Installation:
         self.limits = {}
         self.journal = {}
         self.workers = 1
+        self.mesh = {}
+        self.nodes = []
         self.routes = dict(ROUTES)
         self.certificates = {}
         self._stans = itertools.count(1)
@@ -154,6 +158,7 @@ class Installation:
             **({"journal": self.journal} if self.journal else {}),
             "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
             "routes": {"file": "routes.csv"},
+            **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),
             "listener": self.listeners,
             "link": self.links,
         }

@@ -17,7 +17,9 @@ from .daemon import Daemon, until
 from .terminal import Terminal
 from .unruly import hold, one_bank
 
-SHIPPED = Path(__file__).parents[2] / "configs/haproxy/haproxy.cfg"
+SHIPPED = Path(__file__).parents[2] / "configs/haproxy"
+RESERVE = SHIPPED / "reserve.cfg"
+SERVERS = re.compile(r"(?m)^    server (\S+) (127\.0\.0\.1:58[34]0) port (958[34]) send-proxy-v2( backup)?$")
 CHECKS = 5
 """Answered health checks after which HAProxy has made up its mind: more than ``fall`` and ``rise``."""
 
@@ -75,9 +77,11 @@ class Gate:
 
 
 class Balancer:
-    """The shipped configuration on free ports, with quick checks."""
+    """A shipped configuration on free ports, with quick checks."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, shipped=RESERVE, connections=100):
+        self._shipped = shipped
+        self._connections = connections
         self._file = folder / "haproxy.cfg"
         self._socket = Path(tempfile.mkdtemp(dir="/tmp"), "stats")
         # Bound here and handed over: no other program can take these ports in between.
@@ -89,13 +93,14 @@ class Balancer:
     async def __aenter__(self):
         for gate in (*self.checks, *self.terminals):
             await gate.__aenter__()
-        text = SHIPPED.read_text()
+        text = self._shipped.read_text()
+        self.servers = [match[0] for match in SERVERS.findall(text)]
         ports = {
             "bind :5930": f"bind fd@{self._listening[0].fileno()}",
             "bind :5931": f"bind fd@{self._listening[1].fileno()}",
             "inter 1s": "inter 50ms",
-            "maxconn 40000": f"maxconn 200\n    stats socket {self._socket}",
-            "maxconn 30000": "maxconn 100",
+            "maxconn 40000": f"maxconn {self._connections + 100}\n    stats socket {self._socket}",
+            "maxconn 30000": f"maxconn {self._connections}",
         }
         for number, (check, terminal) in enumerate(zip(self.checks, self.terminals, strict=True)):
             ports[f"127.0.0.1:58{3 + number}0 port 958{3 + number}"] = f"127.0.0.1:{terminal.port} port {check.port}"
@@ -134,9 +139,7 @@ class Balancer:
             writer.write(b"show stat\n")
             rows = list(csv.DictReader((await reader.read()).decode().lstrip("# ").splitlines()))
             writer.close()
-            row = next(
-                row for row in rows if (row["pxname"], row["svname"]) == ("switches_pos", f"switch-{number + 1}")
-            )
+            row = next(row for row in rows if (row["pxname"], row["svname"]) == ("switches_pos", self.servers[number]))
             return row["status"] == state
 
         await until(is_so)
@@ -273,5 +276,5 @@ async def is_settled(daemon):
 
 
 def test_the_reserve_is_never_given_terminals_beside_the_active_one():
-    servers = re.findall(r"(?m)^    server (\S+) .* send-proxy-v2( backup)?$", SHIPPED.read_text())
+    servers = re.findall(r"(?m)^    server (\S+) .* send-proxy-v2( backup)?$", RESERVE.read_text())
     assert servers == [("switch-1", ""), ("switch-2", " backup")] * 2

@@ -33,7 +33,10 @@ FROM_AFAR = proxy_header("203.0.113.7")
 CARDS = {"bank-a": "4000000000000002", "bank-b": "6225000000000014", "scheme": "3530111333300000"}
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.toml")))
+SAMPLES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.toml") if "sample" not in path.parts)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
 def test_sample_is_accepted(sample_configs, name):
     report = check_config(sample_configs / name)
     assert report.valid, report

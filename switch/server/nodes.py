@@ -1,0 +1,352 @@
+"""The workers of other machines: each is spoken to over TCP with TLS 1.3, in which both sides show a certificate.
+
+The worker of the node that stands later in the configuration calls. Each says who it is, and what it says must fit its
+certificate; from then on there are only records, until one side is gone, silent or not understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from typing import cast
+
+from cryptography import x509
+
+from switch.base.certificate_names import bears_name
+from switch.base.error_words import words_of
+from switch.base.log import get_logger
+from switch.config import Config
+from switch.config.mesh_sections import MeshSection, NodeSection
+from switch.io.connection import Reactor
+from switch.io.node_link import NodeLink
+from switch.mesh.peer import Peer
+from switch.server.acceptor import listening_sockets
+from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
+from switch.server.place import Place, WorkerId
+
+BACKLOG = 64
+ARRIVING_MAX = 64
+"""Who has called and not said yet who it is; more are turned away."""
+
+AGAIN_SECONDS = 0.1
+AGAIN_SECONDS_MAX = 2.0
+LOOKS = 3
+"""How often within ``mesh.silence_ms`` a worker that says nothing is asked for a word."""
+
+OUTPUT_BYTES = 1 << 20
+"""That may wait for the socket; what is more waits with the peer, within its limits."""
+
+log = get_logger(__name__)
+
+
+class Nodes:
+    """Keeps a connection to each worker of the other machines.
+
+    Args:
+        config: The configuration.
+        place: This worker's.
+        reactor: Drives the engine.
+        peers: The workers of other machines, in the order of ``place.others``.
+    """
+
+    def __init__(self, config: Config, place: Place, reactor: Reactor, peers: Sequence[Peer]) -> None:
+        far = [worker for worker in place.others if worker.node != place.node]
+        self._place = place
+        self._nodes = config.nodes
+        self._mesh = config.mesh
+        self._reactor = reactor
+        self._peers = dict(zip(far, peers, strict=True))
+        self._lines: dict[WorkerId, _Line] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: list[socket.socket] = []
+        self._arriving = 0
+
+    async def start(self, introduction: Introduction) -> None:
+        """Let others call, and call those of the nodes before this one.
+
+        Raises:
+            OSError: The address cannot be had, or a certificate cannot be read.
+        """
+        if self._mesh is None or not self._peers:
+            return
+        called = _Context(self._mesh, ssl.PROTOCOL_TLS_SERVER)
+        calling = _Context(self._mesh, ssl.PROTOCOL_TLS_CLIENT)
+        own = self._nodes[self._place.node]
+        address = own.address_of(self._place.number)
+        self._listening = await listening_sockets(f"node[{own.name}].address", address, backlog=BACKLOG)
+        for listening in self._listening:
+            self._spawn(self._hear_callers(listening, called, introduction))
+        for worker in self._peers:
+            if worker.node < self._place.node:
+                self._spawn(self._keep_calling(worker, calling, introduction))
+        self._spawn(self._watch(self._mesh.silence_ms / 1000 / LOOKS))
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in list(self._lines.values()):
+            line.close("the worker ends")
+        for listening in self._listening:
+            listening.close()
+        self._listening = []
+
+    def status(self) -> list[dict[str, object]]:
+        """Of each worker of another machine, whether it is connected."""
+        return [{"worker": peer.name, "connected": peer.is_up} for peer in self._peers.values()]
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- calling --------------------------------------------------------------------------------------------------
+
+    async def _keep_calling(self, worker: WorkerId, context: _Context, introduction: Introduction) -> None:
+        failures, told = 0, ""
+        name = self._peers[worker].name
+        while True:
+            try:
+                lost = await self._call(worker, context, introduction)
+            except (OSError, StrangerError, TimeoutError) as error:
+                reason = words_of(error) if isinstance(error, OSError) else str(error) or "it does not say who it is"
+                (log.debug if reason == told else log.warning)("node cannot be called", worker=name, reason=reason)
+                failures, told = failures + 1, reason
+            else:
+                failures, told = 0, ""
+                await lost
+            longest = min(AGAIN_SECONDS * 2 ** min(failures, 10), AGAIN_SECONDS_MAX)
+            await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311
+
+    async def _call(self, worker: WorkerId, context: _Context, introduction: Introduction) -> asyncio.Future[str]:
+        """Call a worker, and come to know each other; what is given back ends with the connection."""
+        section = self._nodes[worker.node]
+        line = _Line()
+        async with asyncio.timeout(HELLO_SECONDS):
+            try:
+                place = section.address_of(worker.number)
+                await asyncio.get_running_loop().create_connection(
+                    lambda: line, place.host, place.port, ssl=context.tls
+                )
+                _require_certificate(line, section)
+                line.say(introduction.hello())
+                heard = introduction.check(await line.hello(introduction))
+                require(heard == worker, "another worker answers than was called")
+            except BaseException:
+                line.abort()
+                raise
+        return self._join(worker, line)
+
+    # --- called ---------------------------------------------------------------------------------------------------
+
+    async def _hear_callers(self, listening: socket.socket, context: _Context, introduction: Introduction) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError as error:  # descriptors are short: who called waits, and nobody else may stay unheard
+                log.warning("nodes cannot be heard", reason=words_of(error))
+                await asyncio.sleep(AGAIN_SECONDS_MAX)
+                continue
+            if self._arriving >= ARRIVING_MAX:
+                connection.close()
+                continue
+            self._arriving += 1
+            self._spawn(self._receive(connection, context, introduction))
+
+    async def _receive(self, connection: socket.socket, context: _Context, introduction: Introduction) -> None:
+        line = _Line()
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: line, connection, ssl=context.tls)
+                worker = introduction.check(await line.hello(introduction))
+                is_expected = worker in self._peers and worker.node > self._place.node
+                require(is_expected, "that worker does not call here")
+                _require_certificate(line, self._nodes[worker.node])
+                line.say(introduction.hello())
+        except (OSError, StrangerError, TimeoutError) as error:
+            reason = words_of(error) if isinstance(error, OSError) else str(error) or "it does not say who it is"
+            log.warning("a node's call was refused", reason=reason)
+            line.abort()
+            connection.close()
+            return
+        except BaseException:
+            line.abort()
+            connection.close()
+            raise
+        finally:
+            self._arriving -= 1
+        self._join(worker, line)
+
+    # --- both -----------------------------------------------------------------------------------------------------
+
+    def _join(self, worker: WorkerId, line: _Line) -> asyncio.Future[str]:
+        """Both know each other: a connection that stood before is over, whatever it knows of that itself."""
+        earlier = self._lines.get(worker)
+        if earlier is not None:
+            earlier.close("it has called again")
+        peer = self._peers[worker]
+
+        def lost(reason: str) -> None:
+            self._lines.pop(worker, None)
+            log.warning("node lost", worker=peer.name, reason=reason)
+
+        self._lines[worker] = line
+        log.info("node connected", worker=peer.name)
+        return line.begin(self._reactor, peer, lost)
+
+    async def _watch(self, pause_seconds: float) -> None:
+        """Ask everybody for a word now and then, and take for lost who gives none."""
+        while True:
+            await asyncio.sleep(pause_seconds)
+            for line in list(self._lines.values()):
+                line.look()
+
+
+class _Context:
+    """TLS of one side of all connections."""
+
+    def __init__(self, mesh: MeshSection, protocol: ssl._SSLMethod) -> None:
+        self.tls = ssl.SSLContext(protocol)
+        self.tls.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.tls.check_hostname = False  # a name of a node, not of a host: it is looked at when both have shown theirs
+        self.tls.verify_mode = ssl.CERT_REQUIRED
+        self.tls.load_cert_chain(mesh.certificate, mesh.private_key)
+        self.tls.load_verify_locations(mesh.ca)
+
+
+class _Line(asyncio.Protocol):
+    """One connection: a HELLO first, then a peer's records."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._heard = bytearray()
+        self._news = asyncio.Event()
+        self._is_lost = False
+        self._link: NodeLink | None = None
+        self._on_lost: Callable[[str], None] = lambda _reason: None
+        self._unanswered = 0
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    # --- what the transport says ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS stands."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
+        self._transport.set_write_buffer_limits(high=OUTPUT_BYTES)
+        self._news.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Something was said."""
+        self._unanswered = 0
+        if self._link is not None:
+            self._link.receive(data)
+            return
+        self._heard += data
+        if self._transport is not None:
+            self._transport.pause_reading()  # nobody is to say much before it is known
+        self._news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._is_lost = True
+        self._news.set()
+        self.close("it has ended" if exc is None else words_of(exc) if isinstance(exc, OSError) else str(exc))
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        if self._link is not None:
+            self._link.pause()
+
+    def resume_writing(self) -> None:
+        """It takes more."""
+        if self._link is not None:
+            self._link.resume()
+
+    # --- before both know each other ------------------------------------------------------------------------------
+
+    def certificate(self) -> x509.Certificate | None:
+        """What the other side has shown; None when that cannot be read."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        shown = None if tls is None else tls.getpeercert(binary_form=True)
+        try:
+            return None if shown is None else x509.load_der_x509_certificate(shown)
+        except (ValueError, x509.InvalidVersion):
+            return None
+
+    def say(self, hello: bytes) -> None:
+        """Say who we are."""
+        if self._transport is not None:
+            self._transport.write(hello)
+
+    async def hello(self, introduction: Introduction) -> bytes:
+        """The HELLO of the other side; what stands behind it is kept.
+
+        Raises:
+            StrangerError: It says something else, or nothing.
+        """
+        while (missing := introduction.missing_bytes(bytes(self._heard))) > 0:
+            require(not self._is_lost, "it has ended before it said who it is")
+            self._news.clear()
+            if self._transport is not None:
+                self._transport.resume_reading()
+            await self._news.wait()
+        size = len(self._heard) + missing
+        hello, self._heard = bytes(self._heard[:size]), self._heard[size:]
+        return hello
+
+    def abort(self) -> None:
+        """End what never was a connection of the mesh."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- from then on ---------------------------------------------------------------------------------------------
+
+    def begin(self, reactor: Reactor, peer: Peer, on_lost: Callable[[str], None]) -> asyncio.Future[str]:
+        """Speak of payments; what is given back ends with the connection."""
+        self._on_lost = on_lost
+        if self._transport is None or self._is_lost:
+            on_lost("it has ended")
+            self._lost.set_result("it has ended")
+            return self._lost
+        self._link = NodeLink(reactor, peer, self._transport.write, self.close)
+        self._link.start()
+        self._transport.resume_reading()
+        if self._heard:
+            self._link.receive(bytes(self._heard))
+        return self._lost
+
+    def look(self) -> None:
+        """Ask for a word, and take it for lost when it gave none however often it was asked."""
+        if self._link is None:
+            return
+        if self._unanswered >= LOOKS:
+            self.close("it says nothing")
+            return
+        self._unanswered += 1
+        self._link.ask_for_a_word()
+
+    def close(self, reason: str) -> None:
+        """The connection is over."""
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.stop()
+            self._on_lost(reason)
+        self.abort()
+        if not self._lost.done():
+            self._lost.set_result(reason)
+
+
+def _require_certificate(line: _Line, section: NodeSection) -> None:
+    """Refuse who does not bear a node's name.
+
+    Raises:
+        StrangerError: It does not.
+    """
+    certificate = line.certificate()
+    if certificate is None or not bears_name(certificate, section.certified_name):
+        raise StrangerError(f"its certificate does not bear the name {section.certified_name}")

@@ -1,0 +1,47 @@
+"""Two nodes are one switch: whichever a terminal reaches, its partition decides; who is away takes nobody along."""
+
+import asyncio
+import signal
+
+import pytest
+
+from .daemon import until
+from .installation import TERMINALS
+from .nodes import Nodes
+from .terminal import Terminal
+from .test_workers import SPOKEN, UNREACHABLE, say
+from .unruly import one_bank
+
+
+@pytest.mark.parametrize(("workers", "partitions"), [(1, 2), (2, 4)])
+async def test_repeats_on_whichever_node_are_repeats(installation, new_installation, workers, partitions):
+    async with one_bank(installation) as bank, Nodes(installation, new_installation(), workers, partitions) as nodes:
+        ports = [daemon.ports["pos"] for daemon in nodes.daemons]
+        requests = [installation.request(SPOKEN, terminal=name) for name in TERMINALS[:8] for _ in range(4)]
+        told = await asyncio.gather(
+            *(say(installation, ports[number % 2], request) for number, request in enumerate(requests))
+        )
+        for shift in (1, 0, 1):
+            again = await asyncio.gather(
+                *(say(installation, ports[(number + shift) % 2], request) for number, request in enumerate(requests))
+            )
+            assert again == told
+        assert bank.counters.requests == len(requests)
+        taken = [await daemon.metric("authswitch_requests_total", listener="pos") for daemon in nodes.daemons]
+        assert sum(taken) == 4 * len(requests), "each request is counted where it is decided, and once"
+        assert min(taken) > 0
+
+
+async def test_a_node_that_is_away_takes_its_partitions_and_nothing_else(installation, new_installation):
+    async with one_bank(installation), Nodes(installation, new_installation()) as nodes:
+        port = nodes.daemons[0].ports["pos"]
+        nodes.daemons[1].end_status = -signal.SIGKILL
+        nodes.daemons[1].kill()
+        await nodes.daemons[0].event("node lost", worker="b/0")
+        async with await Terminal.connect(installation, port, SPOKEN) as terminal:
+            codes = {name: await terminal.code(terminal=name) for name in TERMINALS[:8]}
+            assert set(codes.values()) == {"00", UNREACHABLE}
+            assert await nodes.daemons[0].is_ready(), "it serves whom it can"
+            await nodes.restart(1)
+            await until(nodes.are_joined)
+            assert {await terminal.code(terminal=name) for name in codes} == {"00"}
