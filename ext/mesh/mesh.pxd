@@ -10,7 +10,7 @@ cdef class Mesh:
     cdef readonly list peers
     cdef list _owners                         # Peer by partition; None: this worker, or nobody that is known
     cdef readonly int64_t patience_ns         # how long a frame waits for a worker that is not there
-    cdef readonly list waiting                # of tuples: channel, partition, headers, message, until when
+    cdef readonly list waiting                # by peer: tuples of channel, partition, headers, message, until when
     cdef Stats _stats
     cdef list _refused                        # by partition: place of the counter
 

@@ -9,6 +9,6 @@ WAITING_MAX: Final[int]
 class Mesh:
     peers: list[Peer]
     patience_ns: int
-    waiting: list[tuple[Any, int, bytes, bytes, int]]
+    waiting: list[list[tuple[Any, int, bytes, bytes, int]]]
     def __init__(self, peers: list[Peer], owners: Sequence[int | None], patience_ms: int) -> None: ...
     def waiting_by_peer(self) -> list[int]: ...

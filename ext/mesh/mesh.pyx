@@ -4,7 +4,7 @@ cimport cython
 from switch.base.stats cimport stats_add
 
 WAITING_MAX = 4096
-"""Frames that wait for workers that are not there, of all terminals together."""
+"""Frames that wait for one worker that is not there, of all terminals together."""
 
 
 @cython.final
@@ -21,7 +21,7 @@ cdef class Mesh:
         self.peers = peers
         self._owners = [None if number is None else peers[number] for number in owners]
         self.patience_ns = patience_ms * 1_000_000
-        self.waiting = []
+        self.waiting = [[] for _ in peers]
         self._refused = []
 
     cdef void count_in(self, Stats stats):
@@ -47,10 +47,7 @@ cdef class Mesh:
 
     def waiting_by_peer(self):
         """How many frames wait for each peer, in their order."""
-        cdef list counts = [0] * len(self.peers)
-        for one in self.waiting:
-            counts[self.owner(one[1]).number] += 1
-        return counts
+        return [len(waiting) for waiting in self.waiting]
 
     cdef Peer owner(self, uint32_t partition):
         """Who owns a partition of somebody else's."""
@@ -59,14 +56,15 @@ cdef class Mesh:
     cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns):
         """Hand a frame over, or keep it until that can be done; False when too many wait.
 
-        What came first goes first: behind frames that wait for a peer the next ones wait, too.
+        What came first goes first: behind frames that wait for a peer its next ones wait, too.
         """
         cdef Peer peer = self.owner(partition)
-        if not self.waiting and peer.hand_over(channel, partition, headers, message):
+        cdef list waiting = self.waiting[peer.number]
+        if not waiting and peer.hand_over(channel, partition, headers, message):
             return True
-        if len(self.waiting) >= WAITING_MAX:
+        if len(waiting) >= WAITING_MAX:
             return False
         channel.in_flight += 1
-        self.waiting.append((channel, partition, headers.at[:headers.size], message.at[:message.size],
-                             now_ns + self.patience_ns))
+        waiting.append((channel, partition, headers.at[:headers.size], message.at[:message.size],
+                        now_ns + self.patience_ns))
         return True

@@ -1,6 +1,7 @@
 """Requests whose partition is another worker's: handed over, kept a short while when it is not there, then refused."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from switch.mesh.peer cimport Peer
 from switch.mesh.records cimport Span
 from switch.path.request cimport refuse_unreachable
 from switch.wire.scan cimport scan_message
@@ -16,23 +17,27 @@ cdef void hand_over(State host, Mesh mesh, TerminalChannel channel, const Frame 
 
 
 cdef void give_what_waits(State host, Mesh mesh) noexcept:
+    cdef Peer peer
+    for peer in mesh.peers:
+        if mesh.waiting[peer.number]:
+            mesh.waiting[peer.number] = _still_waiting(host, mesh, peer)
+
+
+cdef list _still_waiting(State host, Mesh mesh, Peer peer):
+    """Give a peer what waits for it, in its order; refuse what has waited too long; what is left."""
     cdef TerminalChannel channel
     cdef bytes headers_kept, message_kept
     cdef Span headers, message
     cdef int64_t until_ns
     cdef uint32_t partition
     cdef list left = []
-    cdef set blocked = set()
-    if not mesh.waiting:
-        return
-    for one in mesh.waiting:
+    for one in mesh.waiting[peer.number]:
         channel, partition, headers_kept, message_kept, until_ns = one
         headers.at, headers.size = <const uint8_t *><const char *>headers_kept, len(headers_kept)
         message.at, message.size = <const uint8_t *><const char *>message_kept, len(message_kept)
         if channel.is_open:
             if host.calendar.now_ns < until_ns and (
-                    partition in blocked or not mesh.owner(partition).hand_over(channel, partition, headers, message)):
-                blocked.add(partition)
+                    left or not peer.hand_over(channel, partition, headers, message)):
                 left.append(one)
                 continue
             if host.calendar.now_ns >= until_ns and scan_message(
@@ -41,4 +46,4 @@ cdef void give_what_waits(State host, Mesh mesh) noexcept:
                 refuse_unreachable(host, channel, headers.at)
         channel.in_flight -= 1
         host.channels.wake(channel)
-    mesh.waiting = left
+    return left

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ext.mesh_world import HERE, TERMINALS, THERE, Pair, asked_by
-from tests.ext.world import link, reversal
+from switch.mesh.mesh import Mesh
+from switch.mesh.peer import Peer
+from switch.server.assembly import Part
+from tests.ext.mesh_world import COUNT, HERE, PATIENCE_MS, TERMINALS, THERE, Pair, asked_by
+from tests.ext.world import World, link, listener, reversal
 
 ONE_LINK = {"links": [link("bank-a", "iso87-ascii")], "routes": ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]}
 
@@ -263,3 +266,22 @@ def test_a_terminals_address_goes_along(pair):
     terminal.send({**broken, "42": "898000000000099"})
     pair.carry()
     assert [note["peer"] for note in pair.second.told("terminal_refused")] == ["192.0.2.7"]
+
+
+def test_nobody_waits_behind_requests_for_a_worker_that_is_away():
+    world = World(listeners=[listener("iso", "iso87-ascii", mac="optional")], part=Part(COUNT, (0,)))
+    connections = [link.connections for link in world.engine.state.links]
+    away, there = (Peer(number, str(number), world.engine.channels, connections) for number in range(2))
+    world.engine.join(Mesh([away, there], [None, 0, 1], PATIENCE_MS))
+    world.engine.meet(there)
+    there.take_output()
+    terminal = world.terminal()
+    terminal.send(asked_by(world, TERMINALS[1]))
+    assert (away.waiting_bytes, terminal.channel.in_flight) == (0, 1)
+    terminal.send(asked_by(world, TERMINALS[2]))
+    assert there.waiting_bytes > 0, "given at once"
+    assert [len(waiting) for waiting in world.engine.mesh.waiting] == [1, 0]
+    terminal.send(asked_by(world, TERMINALS[1]))
+    world.engine.meet(away)
+    assert [len(waiting) for waiting in world.engine.mesh.waiting] == [0, 0], "and in their order"
+    assert terminal.channel.in_flight == 3
