@@ -31,19 +31,24 @@ cdef list _still_waiting(State host, Mesh mesh, Peer peer):
     cdef int64_t until_ns
     cdef uint32_t partition
     cdef list left = []
+    cdef set refused = set()
+    cdef bint is_over
     for one in mesh.waiting[peer.number]:
         channel, partition, headers_kept, message_kept, until_ns = one
         headers.at, headers.size = <const uint8_t *><const char *>headers_kept, len(headers_kept)
         message.at, message.size = <const uint8_t *><const char *>message_kept, len(message_kept)
         if channel.is_open:
-            if host.calendar.now_ns < until_ns and (
-                    left or not peer.hand_over(channel, partition, headers, message)):
+            # A terminal that is refused believes it: what it has said behind that may be the same once more.
+            is_over = host.calendar.now_ns >= until_ns or (channel, partition) in refused
+            if not is_over and (left or not peer.hand_over(channel, partition, headers, message)):
                 left.append(one)
                 continue
-            if host.calendar.now_ns >= until_ns and scan_message(
-                    channel.listener.tables.spec, message.at, message.size, &host.request, &host.fault) == 0:
-                mesh.note_refused(partition)
-                refuse_unreachable(host, channel, headers.at)
+            if is_over:
+                refused.add((channel, partition))
+                if scan_message(channel.listener.tables.spec, message.at, message.size, &host.request,
+                                &host.fault) == 0:
+                    mesh.note_refused(partition)
+                    refuse_unreachable(host, channel, headers.at)
         channel.in_flight -= 1
         host.channels.wake(channel)
     return left

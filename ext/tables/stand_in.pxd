@@ -50,6 +50,7 @@ cdef class StandIn:
     cdef StandInLimit _limits[STAND_IN_LIMITS_MAX]
     cdef int _limit_count
     cdef Stats _stats
+    cdef str _link
     cdef uint32_t _refused[STAND_IN_VERDICTS]
     cdef uint32_t _workers
     cdef SharedMemory _memory                 # None with one worker
@@ -80,6 +81,7 @@ cdef class StandIn:
     cdef int _judge(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                     bint has_pin, int64_t now_ns) noexcept nogil
     cdef int _share(self, size_t size) except -1
+    cdef int _register(self, Stats stats, str link) except -1
     cdef int _limit_of(self, int currency) noexcept nogil
     cdef void _add(self, int limit, int64_t amount_minor) noexcept nogil
     cdef int64_t _outstanding_of(self, int limit) noexcept nogil

@@ -44,6 +44,17 @@ class StandIn:
         limits: Sequence[tuple[int, int, int | None, int | None, int | None]],
         workers: int = 1,
     ) -> None: ...
+    def forked(self, stats: Stats) -> StandIn:
+        """What a process that was forked from the one that made it has: the same memory, and all else as it was made.
+        For whoever plays several processes in one.
+
+        Args:
+            stats: That process's, with the number of its stretch.
+
+        Raises:
+            ValueError: it was made for one process.
+        """
+
     def replayed(self) -> None:
         """All journals of this worker were replayed: from here on what is outstanding is what they told."""
 

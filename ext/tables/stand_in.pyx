@@ -40,7 +40,6 @@ cdef class StandIn:
         self._share(STAND_IN_LIMITS_MAX * workers * sizeof(int64_t) + workers)
         # The slice under way does not count towards covering the window.
         self._slice_ms = <uint32_t>((<uint64_t>window_seconds * 1000 + WINDOW_SLICES - 2) // (WINDOW_SLICES - 1))
-        self._stats = stats
         if bins:
             self._bins = RangeMap()
             take_bins(self._bins, list(bins))
@@ -52,19 +51,7 @@ cdef class StandIn:
             limit.card_amount_max = -1 if card_amount_max is None else card_amount_max
             limit.card_count_max = -1 if card_count_max is None else card_count_max
             limit.outstanding_max = -1 if outstanding_max is None else outstanding_max
-            labels = {"link": link, "currency": f"{currency:03d}"}
-            limit.approvals_counter = stats.counter(
-                "authswitch_stand_in_approvals_total", "Payments approved by stand-in.", labels)
-            limit.amount_counter = stats.counter(
-                "authswitch_stand_in_amount_total", "Sum of the payments approved by stand-in, in minor units.", labels)
-            limit.outstanding_gauge = stats.gauge(
-                "authswitch_stand_in_outstanding",
-                "Sum of the approvals by stand-in that the issuer has not been told yet, in minor units.", labels)
-        for number, name in enumerate(VERDICTS):
-            if number:
-                self._refused[number] = stats.counter(
-                    "authswitch_stand_in_refused_total", "Payments that stand-in did not cover, by what forbade it.",
-                    {"link": link, "limit": name})
+        self._register(stats, link)
 
     def __dealloc__(self):
         if self._workers == 1:            # the memory that several share may be gone by now
@@ -81,6 +68,49 @@ cdef class StandIn:
                 raise MemoryError("no memory for stand-in")
         self._was_replayed = <uint8_t *>(self._outstanding + STAND_IN_LIMITS_MAX * self._workers)
         return 0
+
+    cdef int _register(self, Stats stats, str link) except -1:
+        """Count in these."""
+        cdef StandInLimit *limit
+        cdef int number
+        self._stats = stats
+        self._link = link
+        for number in range(self._limit_count):
+            limit = &self._limits[number]
+            labels = {"link": link, "currency": f"{limit.currency:03d}"}
+            limit.approvals_counter = stats.counter(
+                "authswitch_stand_in_approvals_total", "Payments approved by stand-in.", labels)
+            limit.amount_counter = stats.counter(
+                "authswitch_stand_in_amount_total", "Sum of the payments approved by stand-in, in minor units.", labels)
+            limit.outstanding_gauge = stats.gauge(
+                "authswitch_stand_in_outstanding",
+                "Sum of the approvals by stand-in that the issuer has not been told yet, in minor units.", labels)
+        for number, name in enumerate(VERDICTS):
+            if number:
+                self._refused[number] = stats.counter(
+                    "authswitch_stand_in_refused_total", "Payments that stand-in did not cover, by what forbade it.",
+                    {"link": link, "limit": name})
+        return 0
+
+    def forked(self, Stats stats not None):
+        cdef StandIn other = StandIn.__new__(StandIn)
+        if self._workers == 1:
+            raise ValueError("it was made for one process")
+        other.kinds = self.kinds
+        other.allows_pin = self.allows_pin
+        other.windows = self.windows
+        other._slice_ms = self._slice_ms
+        other._bins = self._bins
+        other._secret = self._secret
+        memcpy(other._limits, self._limits, sizeof(self._limits))
+        other._limit_count = self._limit_count
+        other._workers = self._workers
+        other._memory = self._memory
+        other._outstanding = self._outstanding
+        other._was_replayed = self._was_replayed
+        other._is_replaying = True
+        other._register(stats, self._link)
+        return other
 
     cdef int _limit_of(self, int currency) noexcept nogil:
         cdef int number

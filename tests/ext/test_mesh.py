@@ -174,6 +174,32 @@ def test_a_request_that_waited_too_long_is_refused_and_may_come_again(pair):
     assert terminal.read_one()["39"] == "00"
 
 
+def test_a_request_that_is_refused_is_not_charged_by_its_repeat_that_waits_behind_it(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    pair.part()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    pair.first.advance(0.7)
+    terminal.send(request)
+    pair.first.advance(0.4)
+    assert [one["39"] for one in terminal.read()] == ["91", "91"]
+    assert terminal.channel.in_flight == 0
+    pair.meet()
+    assert issuer.read() == []
+
+
+def test_what_waits_on_another_connection_is_not_refused_with_it(pair):
+    first, second, issuer = pair.first.terminal(), pair.first.terminal(), pair.second.issuer()
+    pair.part()
+    first.send(asked_by(pair.first, THERE))
+    pair.first.advance(0.7)
+    second.send(asked_by(pair.first, THERE, f4="000000000500"))
+    pair.first.advance(0.4)
+    assert [one["39"] for one in first.read()] == ["91"]
+    pair.meet()
+    assert [one["4"] for one in issuer.read()] == ["000000000500"]
+
+
 def test_what_waits_keeps_its_order(pair):
     terminal, issuer = pair.first.terminal(), pair.second.issuer()
     request = asked_by(pair.first, THERE)

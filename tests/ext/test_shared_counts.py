@@ -314,6 +314,29 @@ class TestStandIn:
         assert in_processes(work, 2) == [1, 0]
         assert rule.outstanding(YUAN) == 60
 
+    def test_several_in_one_process_share_as_forked_ones_do(self):
+        made = stand_in_of(2, Stats(1 << 16, 2), limit=(YUAN, 100, 100, None, 500))
+
+        def forked(number):
+            stats = Stats(1 << 16, 2)
+            stats.use_worker(number)
+            return made.forked(stats), stats
+
+        first, second = forked(0)[0], forked(1)[0]
+        first.replayed()
+        second.replayed()
+        assert first.claim_payment(Kind.PURCHASE, CARDS[0], 60, YUAN) == "allowed"
+        assert second.claim_payment(Kind.PURCHASE, CARDS[0], 60, YUAN) == "card_amount"
+        assert second.claim_payment(Kind.PURCHASE, CARDS[1], 60, YUAN) == "allowed"
+        successor, stats = forked(0)
+        assert successor.outstanding(YUAN) == 120, "until its journals were read"
+        successor.replayed()
+        assert successor.outstanding(YUAN) == second.outstanding(YUAN) == 60
+        gauge = stats.gauge("authswitch_stand_in_outstanding", "", {"link": "bank", "currency": "156"})
+        assert stats.value(gauge) == 0
+        with pytest.raises(ValueError, match="for one process"):
+            stand_in_of(1).forked(stats)
+
     def test_one_worker_alone_shares_nothing(self):
         rule = stand_in_of(1)
         rule.recount_payment(CARDS[0], 30, YUAN)

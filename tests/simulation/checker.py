@@ -9,10 +9,11 @@ from switch.machine.partitioning import partition_of
 
 from .clock import MS
 from .limits import Limits
+from .mesh import LATE_NS
 from .world import TELLS_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from .clock import Clock
     from .issuer import Booking
@@ -71,6 +72,8 @@ class Checker:
         self._clock = clock
         self._stands_in = options.stands_in
         self._partitions = options.partitions
+        self._workers = options.workers
+        self._late_ns = LATE_NS if options.workers > 1 else 0
         self.finds_originals = True  # until somebody could not look for one
         self.violations: list[Violation] = []
         self.payments: dict[Key, Payment] = {}
@@ -137,6 +140,10 @@ class Checker:
         """In which partition everything about a terminal is decided."""
         return partition_of(terminal, self._partitions)
 
+    def owner_of(self, terminal: str) -> int:
+        """By which worker."""
+        return self.partition_of(terminal) % self._workers
+
     def given_by(self, number: str, value: str, partition: int) -> None:
         """A partition has given a STAN or a reference number: no other one may ever give the same."""
         if self._givers.setdefault((number, value), partition) != partition:
@@ -144,22 +151,43 @@ class Checker:
                 "numbers", f"partitions {self._givers[number, value]} and {partition} both gave {number} {value}"
             )
 
-    def switch_ended(self, settled: Sequence[int]) -> None:
-        """The switch is gone, after all that each partition knew at its moment of ``settled`` was durable.
+    def switch_ended(self, settled: Mapping[int, int]) -> None:
+        """A process is gone, after all that each of its partitions knew at its moment of ``settled`` was durable.
 
         An approval that it has heard of since may be on the disk, but not that its terminal has hung up: nobody can
         know then whether the terminal was told, unless it asks.
         """
-        for key, payment in self.payments.items():
-            settled_ns = settled[self.partition_of(key.terminal)]
-            payment.is_in_doubt |= payment.sent_ns is not None and payment.sent_ns + DELIVERED_NS_MAX >= settled_ns
-            decisions = [one.heard_ns for one in self.bookings.get(key, ())]
-            if self._stands_in and payment.may_be_stood_in:
-                decisions.append(payment.asked_ns)
-            payment.may_have_been_sent |= any(one is not None and one >= settled_ns for one in decisions)
-            for booking in self.bookings.get(key, ()):
+        self.mesh_parted(settled)
+        for key, bookings in self.bookings.items():
+            settled_ns = settled.get(self.partition_of(key.terminal))
+            for booking in bookings if settled_ns is not None else ():
                 if booking.is_overtaken and booking.heard_ns is not None and booking.heard_ns >= settled_ns:
                     booking.heard_ns = None  # the next one does not know of it
+
+    def mesh_parted(self, settled: Mapping[int, int]) -> None:
+        """A worker has lost another one, after all that each of its partitions knew was durable, and told or not.
+
+        What it had given that one to be told since then may have been told, or may be even now: nobody can know, as
+        when it has ended itself.
+        """
+        for key, payment in self.payments.items():
+            settled_ns = settled.get(self.partition_of(key.terminal))
+            if settled_ns is None:
+                continue
+            payment.is_in_doubt |= payment.sent_ns is not None and payment.sent_ns + DELIVERED_NS_MAX >= settled_ns
+            decisions = [moment for one in self.bookings.get(key, ()) for moment in (one.heard_ns, one.relayed_ns)]
+            if self._stands_in and payment.may_be_stood_in:
+                decisions.append(payment.asked_ns)
+            if any(one is not None and one + self._late_ns >= settled_ns for one in decisions):
+                payment.may_have_been_sent = True
+                payment.is_in_doubt |= self._workers > 1  # another one may still send it
+            # What was asked last may come to its owner behind this.
+            if (
+                self._late_ns
+                and payment.asked_ns is not None
+                and payment.asked_ns + self._late_ns >= self._clock.now_ns
+            ):
+                payment.is_doubted |= payment.is_in_doubt
 
     def given_up(self, terminal: str, amount_minor: int, rrn: str) -> None:
         """An operator has given up what was owed of a payment, or of the part that was approved; from now on it is the

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .defects.build import is_compiled_in, run_where_compiled_in, switch_on
-from .options import FAULTS, PARTITIONS, Options
+from .options import FAULTS, MESH_FAULTS, PARTITIONS, WORKERS, Options
 from .run import Result, execute
 from .shrink import shrink
 from .speed import give_back
@@ -35,6 +35,7 @@ class Wish:
     requests: int | None = None
     faults: tuple[str, ...] | None = None
     partitions: int | None = None
+    workers: int | None = None
 
     def options(self, seed: int) -> Options:
         """The run of a seed."""
@@ -46,7 +47,9 @@ class Wish:
         if self.faults is not None:
             options = replace(options, faults=self.faults)
         if self.partitions is not None:
-            options = replace(options, partitions=self.partitions)
+            options = replace(options, partitions=self.partitions, workers=min(options.workers, self.partitions))
+        if self.workers is not None:
+            options = replace(options, workers=self.workers, partitions=max(options.partitions, self.workers))
         return options
 
 
@@ -75,7 +78,7 @@ def tell(failure: Result, *, shrunk: bool, traced: bool) -> None:
     if shrunk:
         smaller = shrink(failure)
         print(f"  shrunk to {len(smaller.options.terminals)} terminals, {smaller.options.requests} requests each, "
-              f"{smaller.options.partitions} partitions, "
+              f"{smaller.options.partitions} partitions, {smaller.options.workers} workers, "
               f"faults: {', '.join(smaller.options.faults) or 'none'}")  # fmt: skip
         for violation in smaller.violations:
             print(f"  {violation}")
@@ -95,8 +98,11 @@ def main() -> int:
         arguments.defect,
         None if arguments.terminals is None else tuple(map(int, arguments.terminals.split(","))),
         arguments.requests,
-        None if arguments.faults is None else tuple(one for one in arguments.faults.split(",") if one in FAULTS),
+        None
+        if arguments.faults is None
+        else tuple(one for one in arguments.faults.split(",") if one in FAULTS + MESH_FAULTS),
         arguments.partitions,
+        arguments.workers,
     )
     began = time.monotonic()
     whole = Tally()
@@ -159,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--terminals", help="only these terminals, by number")
     parser.add_argument("--requests", type=int, help="transactions a terminal at most")
     parser.add_argument("--partitions", type=int, choices=sorted(set(PARTITIONS)), help="of the switch")
+    parser.add_argument("--workers", type=int, choices=sorted(set(WORKERS)), help="of the switch, as many partitions")
     parser.add_argument("--faults", help="only these kinds of trouble; none for none")
     parser.add_argument("--journal", action=argparse.BooleanOptionalAction, default=True, help="with a journal")
     parser.add_argument("--defect", default="", help="switch a deliberate defect on")

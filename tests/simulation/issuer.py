@@ -70,6 +70,7 @@ class Booking:
         code: Its authorization code; empty when it was declined.
         rrn: Its retrieval reference number; empty where it was given none of its own.
         heard_ns: When the switch that asked has read an answer last; what was overtaken it can only learn from that.
+        relayed_ns: When another worker than the one that decides of it has read one: it may be lost between them.
     """
 
     issuer: str
@@ -84,6 +85,7 @@ class Booking:
     part: int = 0
     hides_part: bool = False
     heard_ns: int | None = None
+    relayed_ns: int | None = None
 
 
 class Issuer:
@@ -508,5 +510,8 @@ class Issuer:
             return "what nobody can read"
 
     def _heard(self, booking: Booking, wire: Wire) -> None:
-        if wire.life == booking.asked_on.life:
+        owner = self.checker.owner_of(booking.key.terminal)
+        if not owner == wire.life[0] == booking.asked_on.life[0]:
+            booking.relayed_ns = self.clock.now_ns
+        elif wire.life == booking.asked_on.life:
             booking.heard_ns = self.clock.now_ns

@@ -35,11 +35,16 @@ class CardLimit(NamedTuple):
     single_max: int | None = None
 
 
-def risk_control(options: Options) -> Risk | None:
-    """That of one life of the switch: its counts are in memory. None where there is none."""
+def counted_windows(options: Options) -> WindowTable:
+    """What is counted of cards in one life of the switch, by all its workers."""
+    return WindowTable(CARDS_COUNTED, is_shared=options.workers > 1)
+
+
+def risk_control(options: Options, windows: WindowTable) -> Risk | None:
+    """That of one process; None where there is none."""
     if not options.card_limit:
         return None
-    return Risk.build(SECRET, WindowTable(CARDS_COUNTED), limits=[CardLimit(options.card_limit)])
+    return Risk.build(SECRET, windows, limits=[CardLimit(options.card_limit)])
 
 
 class Limits:
@@ -56,7 +61,7 @@ class Limits:
         if payment.stood_in and self._has_stand_in_limits:
             self._look_at_stand_in(payment)
         # Counting begins anew with each life: what was decided in this one is known of what was asked in no other.
-        if self._card_limit and payment.key.kind in COUNTED_KINDS and payment.life == life:
+        if self._card_limit and payment.key.kind in COUNTED_KINDS and payment.counted_in == life:
             counted = self._decided[payment.card.pan, life]
             counted[str(payment.key)] = payment
             count = sum(self._is_charged(one) for one in counted.values())

@@ -73,10 +73,10 @@ class Wire:
         weather: What may go wrong.
         peer: The terminal's or issuer's side.
         switch: The switch's side.
-        life: Which of the switch's processes it belongs to.
+        life: Which of the switch's processes it belongs to: its worker, and how often that had ended.
     """
 
-    def __init__(self, weather: Weather, peer: End, switch: SwitchEnd, life: int) -> None:
+    def __init__(self, weather: Weather, peer: End, switch: SwitchEnd, life: tuple[int, int]) -> None:
         self._weather = weather
         self._peer = peer
         self._switch = switch

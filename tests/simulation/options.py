@@ -48,11 +48,23 @@ FAULTS = (
 
 JOURNAL_FAULTS = frozenset(
     {"reconfigure", "drain", "crash", "power", "slow_disk", "failed_disk", "short_write", "full_disk", "bit_rot"}
+    | {"killed_worker"}
 )
 """Those that only a switch with a journal can outlive."""
 
 TERMINALS_MAX = 5
+MESH_FAULTS = (
+    "killed_worker",  # one of several workers is killed at any moment, and started again
+    "broken_mesh",  # a connection between two workers breaks, with any part of what was under way on it
+    "one_way_mesh",  # nothing comes through it one way, while the other goes on, until both notice
+    "stalled_mesh",  # what one of them says arrives seconds later
+)
+"""The same, where there are several workers."""
+
 PARTITIONS = (1, 1, 1, 2, 3, 4)
+WORKERS = (1, 2, 2, 3)
+"""At most as many as there are partitions."""
+
 REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
 """Few runs are long enough for the journal to go on in another file."""
@@ -75,6 +87,7 @@ class Options:
         journal: Whether there is a journal; without one nothing is crashed.
         defect: Name of the deliberate defect that is switched on; empty for none.
         partitions: How many the switch has, each with a journal on a disk of its own.
+        workers: How many processes it has; each owns some of the partitions.
     """
 
     seed: int
@@ -84,16 +97,18 @@ class Options:
     journal: bool = True
     defect: str = ""
     partitions: int = 1
+    workers: int = 1
 
     @classmethod
     def drawn(cls, seed: int, *, journal: bool = True, defect: str = "") -> Options:
         """The run that a seed stands for."""
         draw = Random(f"{seed}/options")
         terminals = tuple(range(draw.randint(1, TERMINALS_MAX)))
-        faults = tuple(fault for fault in FAULTS if journal or fault not in JOURNAL_FAULTS)
+        faults = tuple(fault for fault in FAULTS + MESH_FAULTS if journal or fault not in JOURNAL_FAULTS)
         requests = draw.randint(1, REQUESTS_MAX if draw.random() >= LONG_RUNS else LONG_REQUESTS_MAX)
         partitions = Random(f"{seed}/partitions").choice(PARTITIONS)
-        return cls(seed, terminals, requests, faults, journal, defect, partitions)
+        workers = min(partitions, Random(f"{seed}/workers").choice(WORKERS))
+        return cls(seed, terminals, requests, faults, journal, defect, partitions, workers)
 
     @property
     def is_tight(self) -> bool:
@@ -109,6 +124,11 @@ class Options:
     def shares_connections(self) -> bool:
         """Whether the terminals of a listener, which are of several partitions, speak on one connection."""
         return self.partitions > 1 and self.stream("connections").random() < 0.5
+
+    @property
+    def shares_links(self) -> bool:
+        """Whether workers have the connections to an issuer together, so that some of them have none."""
+        return self.workers > 1 and self.stream("links").random() < 0.4
 
     @property
     def shares_cards(self) -> bool:
@@ -141,7 +161,14 @@ class Options:
             drawn = {fault: TERRIBLE if fault == single else 0.0 for fault in FAULTS}
         if self.setting.is_forgetful:
             drawn["jump"] = 0.0  # how long a window is, is told by the clock
-        return {fault: drawn[fault] if fault in self.faults else 0.0 for fault in FAULTS}
+        if self.workers > 1:
+            drawn |= self._mesh_rates()
+        return {fault: drawn.get(fault, 0.0) if fault in self.faults else 0.0 for fault in FAULTS + MESH_FAULTS}
+
+    def _mesh_rates(self) -> dict[str, float]:
+        draw = self.stream("mesh rates")
+        mood = draw.choice((0.0, CALM, ROUGH, ROUGH, TERRIBLE))
+        return {fault: mood * draw.choice((0.0, draw.random(), 1.0)) for fault in MESH_FAULTS}
 
     def command(self) -> str:
         """The command that replays this run."""
@@ -155,6 +182,8 @@ class Options:
             words += ["--faults", ",".join(self.faults) or "none"]
         if self.partitions != whole.partitions:
             words += ["--partitions", str(self.partitions)]
+        if self.workers != whole.workers:
+            words += ["--workers", str(self.workers)]
         if not self.journal:
             words += ["--no-journal"]
         if self.defect:

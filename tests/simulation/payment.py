@@ -37,6 +37,8 @@ class Payment:
         may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
         asked_ns, first_asked_ns: When the switch has read it last, and first.
         life: In which of the switch's lives that was.
+        counted_in: In which of the lives of what all workers count together.
+        times_said: How often it was sent.
         is_out_of_window: Whether the switch may have forgotten it when it was asked or taken back again.
         is_recalled: Whether it is taken back after that: the switch must find it in its journal.
         stood_in: Whether the switch has approved it in its issuer's stead.
@@ -66,6 +68,8 @@ class Payment:
     asked_ns: int | None = None
     first_asked_ns: int | None = None
     life: int = 0
+    counted_in: int = 0
+    times_said: int = 0
     is_out_of_window: bool = False
     is_recalled: bool = False
     stood_in: bool = False

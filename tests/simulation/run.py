@@ -75,6 +75,8 @@ class Run:
         self.has_healed = False
         self._steps_to_crash = 0
         self._crash_takes_power = False
+        self._steps_to_kill = 0
+        self._doomed = self.acquirer.workers[0]
 
     def execute(self) -> Result:
         """Let it all happen."""
@@ -88,6 +90,10 @@ class Run:
                 self._steps_to_crash -= 1
                 if not self._steps_to_crash:
                     self.acquirer.kill(loses_power=self._crash_takes_power)
+            if self._steps_to_kill:
+                self._steps_to_kill -= 1
+                if not self._steps_to_kill:
+                    self._doomed.kill()
         self._heal()
         limit_ns = self.clock.now_ns + REST_NS_MAX
         while not violations and not self._is_at_rest() and step(limit_ns):
@@ -135,6 +141,8 @@ class Run:
             self.acquirer.operate(self.draw)
         if self.acquirer.storages:
             self._trouble_the_switch(self.acquirer.storages)
+        if self.options.workers > 1:
+            self._trouble_the_mesh()
         self.clock.after(self.draw.randrange(100, 1_000) * MS, self._trouble)
 
     def _trouble_the_switch(self, storages: list[Storage]) -> None:
@@ -156,6 +164,15 @@ class Run:
                     storage.fail(fault)
         if self._happens("bit_rot", 0.3) and self.acquirer.draw_disks.choice(storages).disk.rot():
             self.acquirer.kill(loses_power=False)
+
+    def _trouble_the_mesh(self) -> None:
+        """End one of several workers, or a connection between two of them."""
+        if self._happens("killed_worker"):
+            self._doomed = self.draw.choice(self.acquirer.workers)
+            self._steps_to_kill = self.draw.randrange(1, STEPS_TO_CRASH_MAX)
+        for fault in ("broken_mesh", "one_way_mesh", "stalled_mesh"):
+            if self._happens(fault):
+                self.acquirer.mesh.trouble(fault)
 
     def _struck(self, storages: list[Storage]) -> list[Storage]:
         """One of the disks, now and then all: where they are parts of one."""
@@ -190,17 +207,19 @@ class Run:
                 self.acquirer.close_what_was_never_booked()
 
     def _judge(self) -> None:
+        engines = self.acquirer.engines
         if not self._is_at_rest():
+            busy = sum(not one.is_done for one in self.terminals)
             self.checker.report(
                 "convergence",
-                f"{REST_NS_MAX // SECOND} s after trouble {self.acquirer.engine.in_flight} requests in flight, "
-                f"{self.acquirer.engine.owed} reversals owed, {sum(not one.is_done for one in self.terminals)} busy",
+                f"{REST_NS_MAX // SECOND} s after trouble {sum(one.in_flight for one in engines)} requests in flight, "
+                f"{sum(one.owed for one in engines)} reversals owed, {busy} busy",
             )
         self.checker.settle()
         if self.acquirer.storages and not self.checker.violations:
             self.acquirer.finish()
             journals = [storage.records() for storage in self.acquirer.storages]
-            compare_journals(self.checker, journals, was_ended=self.tally.endings > 0)
+            compare_journals(self.checker, journals, was_ended=self.tally.endings + self.tally.partings > 0)
 
 
 def execute(options: Options, *, traced: bool = False) -> Result:

@@ -38,9 +38,11 @@ def _candidates(options: Options) -> Iterator[Options]:
             yield replace(options, terminals=(terminal,))
         for terminal in options.terminals:
             yield replace(options, terminals=tuple(one for one in options.terminals if one != terminal))
+    if options.workers > 1:
+        yield replace(options, workers=options.workers - 1)
     if options.partitions > 1:
-        yield replace(options, partitions=1)
-        yield replace(options, partitions=options.partitions - 1)
+        yield replace(options, partitions=1, workers=1)
+        yield replace(options, partitions=options.partitions - 1, workers=min(options.workers, options.partitions - 1))
     for requests in (options.requests // 2, options.requests - 1):
         if 0 < requests < options.requests:
             yield replace(options, requests=requests)

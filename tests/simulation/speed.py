@@ -6,6 +6,7 @@ import ctypes
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from switch.base.stats import Stats
 from switch.dialect.composers import LinkComposers, ListenerComposers, PairComposers
 from switch.server import assembly
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 17
+STATISTICS_BYTES = 262_144
 COMPOSERS: dict[str, Any] = {each.__name__: each for each in (LinkComposers, ListenerComposers, PairComposers)}
 
 
@@ -23,6 +25,27 @@ def hurry() -> None:
     keep_composers()
     # Otherwise the C library learns to keep what is freed, and then has to clear megabytes for each link.
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+
+
+@cache
+def _series(workers: int, number: int, world: object) -> Stats:
+    return Stats(STATISTICS_BYTES, workers)
+
+
+def cleared_stats(workers: int, number: int, world: object) -> Stats:
+    """The counters of one worker of so many, which go on from where another one's ended, its gauges at zero: to name
+    the series anew would cost each engine more.
+
+    Args:
+        workers: How many there are.
+        number: Whose; there is one at a time.
+        world: Worlds differ in their series.
+    """
+    stats = _series(workers, number, world)
+    stats.use_worker(number)
+    for each in range(workers):
+        stats.clear_worker(each)
+    return stats
 
 
 def give_back() -> None:

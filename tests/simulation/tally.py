@@ -16,6 +16,7 @@ class Tally:
         outcomes: How their receipts ended.
         faults: Kinds of trouble, and how often each happened.
         crashes: How often the switch was killed.
+        partings: How often a worker has lost its connection with another one.
         endings: How often it was stopped in whatever way, and started again.
         reversals: How many charges were taken back at issuers.
         advices: How many payments issuers were told of afterwards.
@@ -31,6 +32,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+    partings: int = 0
     endings: int = 0
     reversals: int = 0
     advices: int = 0
@@ -52,6 +54,7 @@ class Tally:
         self.faults += other.faults
         self.crashes += other.crashes
         self.endings += other.endings
+        self.partings += other.partings
         self.reversals += other.reversals
         self.advices += other.advices
         self.given_up += other.given_up
@@ -67,7 +70,8 @@ class Tally:
         return [
             f"{self.runs:,} seeds, {self.transactions:,} transactions ({outcomes})",
             f"{sum(self.faults.values()):,} faults ({faults})",
-            f"{self.crashes:,} crashes, {self.reversals:,} charges taken back at issuers",
+            f"{self.crashes:,} crashes, {self.partings:,} times a worker lost another one",
+            f"{self.reversals:,} charges taken back at issuers",
             f"{self.stand_ins:,} approvals in the stead of issuers, {self.advices:,} advices to them",
             f"{self.given_up:,} reversals and advices given up by operators, {self.never_booked:,} as never booked",
             f"{self.named[True]:,} voids, refunds, completions named what an issuer knows, {self.named[False]:,} not",

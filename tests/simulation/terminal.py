@@ -15,6 +15,7 @@ from .cards import cards_of, present
 from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, Key
 from .clock import MS, SECOND
 from .issuer import outline
+from .mesh import LATE_NS
 from .payment import Exchange, Payment
 from .strangers import Stranger, forged, garbled
 from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, terminal_ids
@@ -302,6 +303,7 @@ class Terminal:
             self._asked_here.clear()
             self._watch(self.wire)
         exchange.tries += 1
+        exchange.payment.times_said += 1
         frame = self._framed(exchange)
         self.clock.tell(
             self.id, f"says {'reversal of' if exchange.is_reversal else ''} {exchange.payment.key} stan {exchange.stan}"
@@ -309,6 +311,7 @@ class Terminal:
         self.wire.to_switch(frame, self._noted(exchange))
         self._said.append((exchange.payment, frame))
         if self._happens("duplicate"):
+            exchange.payment.times_said += 1
             self.clock.errand(self.draw.choice((0, 50, 4_000)) * MS, self._send_again, self.wire, exchange, frame)
         if self._happens("forge"):
             self._let_a_stranger_say(forged(frame, self.profile.framing, self.draw))
@@ -336,13 +339,16 @@ class Terminal:
         is_searched_for = exchange.is_reversal and exchange.payment.is_recalled
         return partial(self._asked, exchange.payment, is_searched_for=is_searched_for)
 
-    def _asked(self, payment: Payment, _wire: Wire | None, *, is_searched_for: bool = False) -> None:
+    def _asked(self, payment: Payment, wire: Wire | None, *, is_searched_for: bool = False) -> None:
         payment.asked_ns = self.clock.now_ns
         payment.is_doubted |= payment.is_in_doubt
         if payment.first_asked_ns is None:
-            payment.first_asked_ns, payment.life = self.clock.now_ns, self.acquirer.generation
+            payment.first_asked_ns, payment.life = self.clock.now_ns, self.acquirer.life_of(self.id)
+            payment.counted_in = self.acquirer.life
         # Of what was before a restart the switch knows the age in whole seconds only.
-        vague_ns = 0 if payment.life == self.acquirer.generation else VAGUE_NS
+        vague_ns = 0 if payment.life == self.acquirer.life_of(self.id) else VAGUE_NS
+        if wire is not None and wire.life[0] != self.acquirer.owner_of(self.id).number:
+            vague_ns += LATE_NS  # it is only under way to who decides
         age_ns = self.clock.now_ns - payment.first_asked_ns
         payment.is_out_of_window |= age_ns >= self._window_ns - vague_ns and not is_searched_for
 
@@ -352,7 +358,7 @@ class Terminal:
         Not what a switch has refused that could not write it down: the next one cannot know of it.
         """
         payment, frame = self.draw.choice(self._said)
-        may_be_unwritten = payment.state == UNKNOWN and self.acquirer.has_disk_trouble(self.id)
+        may_be_unwritten = payment.state == UNKNOWN and self.acquirer.may_refuse_unwritten(self.id)
         if not payment.was_refused_unwritten and not may_be_unwritten:
             self._let_a_stranger_say(frame, partial(self._asked, payment))
 
@@ -368,8 +374,10 @@ class Terminal:
 
     def _say_at_the_end_of_the_window(self, payment: Payment, frame: bytes, ends_ns: int) -> None:
         """Somebody plays again what must still be known, if only for some moments."""
-        is_too_vague = ends_ns < VAGUE_NS and payment.life != self.acquirer.generation
-        if payment.is_given_up or is_too_vague or not self.acquirer.say_at_once(self.listener, Stranger(), frame):
+        is_too_vague = ends_ns < VAGUE_NS and payment.life != self.acquirer.life_of(self.id)
+        if payment.is_given_up or is_too_vague:
+            return
+        if not self.acquirer.say_at_once(self.id, self.listener, Stranger(), frame):
             return
         self.tally.fault("replay")
         self._asked(payment, None)
@@ -513,17 +521,27 @@ class Terminal:
                 return
         elif reason == "duplicate" and not payment.is_reuse:
             self.checker.report("I4", f"{payment.key} was refused as another one that has its number")
-        elif reason == "timeout" and self._doubts_timeouts and not payment.is_reuse:
+        elif not payment.is_reuse and self._doubts(payment, reason):
             self._take_back(payment)
             return
         else:
             payment.state = DECLINED
-            payment.was_refused_unwritten = reason in BUSY_REASONS and self.acquirer.has_disk_trouble(self.id)
+            payment.was_refused_unwritten = reason in BUSY_REASONS and self.acquirer.may_refuse_unwritten(self.id)
         self._conclude()
+
+    def _doubts(self, payment: Payment, reason: str) -> bool:
+        """Whether it takes back what it was told no to."""
+        return (reason == "timeout" and self._doubts_timeouts) or self._may_be_refused_in_vain(payment, reason)
+
+    def _may_be_refused_in_vain(self, payment: Payment, reason: str) -> bool:
+        """Whether who decides of a payment could not be reached, though what was said of it again may come there."""
+        is_out_of_reach = reason == "issuer_unavailable" and self.acquirer.mesh.was_out_of_reach
+        return is_out_of_reach and payment.times_said > 1
 
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:
         text = self.profile.text
-        if payment.key.kind not in ADVICES or reason not in BUSY_REASONS:
+        is_no_answer = payment.key.kind in ADVICES and reason in BUSY_REASONS
+        if not (is_no_answer or self._may_be_refused_in_vain(payment, reason)):
             part = int(text(message, 4) or "0") if reason == PARTLY else 0
             if reason == PARTLY and not (payment.takes_part and part):
                 self.checker.report("I3", f"{payment.key} was told of a part, which its terminal cannot take")
@@ -531,7 +549,7 @@ class Terminal:
             self.checker.told(payment, is_approval, text(message, 38).strip(), text(message, 37).strip(), part)
             payment.part = part or payment.part
             if is_approval:
-                self.checker.limits.approved(payment, self.acquirer.generation)
+                self.checker.limits.approved(payment, self.acquirer.life)
 
     def _reverse_again(self) -> None:
         """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""

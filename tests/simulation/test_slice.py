@@ -9,14 +9,18 @@ import pytest
 import switch.path.engine
 
 from .commands import Wish, run_some
-from .options import FAULTS, PARTITIONS, Options
+from .options import FAULTS, MESH_FAULTS, PARTITIONS, WORKERS, Options
 from .run import execute
 
 pytestmark = pytest.mark.usefixtures("kept_between_runs")
 
 IS_TRACED = "debug" in Path(switch.path.engine.__file__).parts
-SEEDS = range(50 if IS_TRACED else 400)
+SEEDS = range(50 if IS_TRACED else 300)
 """Few on the debug build: each of its lines is counted."""
+
+
+SEEDS_OF_ALL_KINDS = (1, 4, 6, 21)
+"""Of one partition, of several, and of two and three workers."""
 
 
 @pytest.mark.timeout(600)
@@ -25,9 +29,10 @@ def test_nothing_is_violated():
     assert not [(failure.options.command(), *map(str, failure.violations)) for failure in failures]
     assert tally.runs == len(SEEDS)
     assert min(tally.outcomes[state] for state in ("approved", "declined", "reversed")) > len(SEEDS)
-    assert set(tally.faults) == set(FAULTS) or IS_TRACED
+    assert set(tally.faults) == set(FAULTS + MESH_FAULTS) or IS_TRACED
     assert tally.crashes > len(SEEDS) / 2
     assert {Options.drawn(seed).partitions for seed in SEEDS} == set(PARTITIONS)
+    assert {Options.drawn(seed).workers for seed in SEEDS} == set(WORKERS)
 
 
 def test_nothing_is_violated_without_a_journal():
@@ -36,7 +41,7 @@ def test_nothing_is_violated_without_a_journal():
 
 
 def test_a_seed_decides_everything():
-    for seed in (1, 2, 4, 6):  # of which two have several partitions
+    for seed in SEEDS_OF_ALL_KINDS:
         first, second = (execute(Options.drawn(seed), traced=True) for _ in range(2))
         assert first.trace
         assert first.trace == second.trace
@@ -51,7 +56,7 @@ def test_what_is_left_out_changes_nothing_else():
 def test_the_replay_command_names_what_differs_from_the_drawn_run():
     drawn = Options.drawn(5)
     assert drawn.command() == "make simulate START=5 SEEDS=1"
-    smaller = Options(5, (1, 2), 3, ("reset",), partitions=2)
+    smaller = Options(5, (1, 2), 3, ("reset",), partitions=2, workers=2)
     assert smaller.command() == (
-        "make simulate START=5 SEEDS=1 ARGS='--terminals 1,2 --requests 3 --faults reset --partitions 2'"
+        "make simulate START=5 SEEDS=1 ARGS='--terminals 1,2 --requests 3 --faults reset --partitions 2 --workers 2'"
     )
