@@ -40,6 +40,10 @@ LOOK_SECONDS = 1.0
 
 HEARD = frozenset({signal.SIGCHLD, *DRAINING, *PASSED_OVER})
 EXIT_UNFORKED = 71
+SECONDS_LEAST = 1e-3
+SENT_BY_THE_KERNEL = 0x80
+"""``SI_KERNEL``: not by a process."""
+
 log = get_logger(__name__)
 
 
@@ -198,7 +202,7 @@ class Supervisor:
                 self._fork_who_is_due()
                 self._end_who_is_late()
                 self._end_who_is_silent()
-                self._hear(signal.sigtimedwait(HEARD, self._seconds_to_wait()))
+                self._hear(_next_signal(self._seconds_to_wait()))
                 self._bury()
                 self._tell_the_last()
         finally:
@@ -320,10 +324,9 @@ class Supervisor:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def _hear(self, heard: signal.struct_siginfo | None) -> None:
-        if heard is None or heard.si_signo == signal.SIGCHLD:
+    def _hear(self, number: signal.Signals | None) -> None:
+        if number is None or number is signal.SIGCHLD:
             return
-        number = signal.Signals(heard.si_signo)
         if number in PASSED_OVER:
             log.warning("signal ignored", signal=number.name, reason=MEANINGS.get(number, "it means nothing here"))
         elif self._drained_s is None:
@@ -395,6 +398,22 @@ class Supervisor:
         self._stats.add(kept.silences_counter)
         kept.silent_s = None
         os.kill(kept.life.pid, signal.SIGKILL)
+
+
+def _next_signal(seconds: float) -> signal.Signals | None:
+    """The next of those that are heard; None when none came in time.
+
+    Python's ``sigtimedwait`` is no help: of a process that was stopped until its time was over it tells a signal that
+    nobody sent, by whatever stood in memory.
+    """
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, SECONDS_LEAST))
+    heard = signal.sigwaitinfo(HEARD)
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    if heard.si_signo == signal.SIGALRM and heard.si_code == SENT_BY_THE_KERNEL:
+        return None
+    if signal.SIGALRM in signal.sigpending():
+        signal.sigwait({signal.SIGALRM})
+    return signal.Signals(heard.si_signo)
 
 
 def _signal_name(number: int) -> str:

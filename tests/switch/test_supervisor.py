@@ -326,6 +326,24 @@ def test_a_silence_is_as_long_as_the_supervisor_saw_it(watched):
     assert watched.look(*[1] * 20) == 1, "once"
 
 
+def test_a_supervisor_that_was_stopped_goes_on(keep, monkeypatch):
+    """As with a machine that is suspended: the time at which it wanted to look again is over when it runs again."""
+    monkeypatch.setattr("switch.server.supervisor.LOOK_SECONDS", 0.01)
+    kept = keep(("0", serves))
+    _, pid = kept.told.until("serves")[-1]
+    for _ in range(20):
+        kept.signal(signal.SIGSTOP)
+        os.waitpid(kept.pid, os.WUNTRACED)
+        time.sleep(0.02)
+        kept.signal(signal.SIGCONT)
+    kept.signal(signal.SIGHUP)
+    kept.event("signal ignored", signal="SIGHUP")
+    kept.signal()
+    assert kept.told.next() == ["ends", pid]
+    assert kept.status() == 0
+    assert kept.restarts("0") == 0
+
+
 def test_who_has_not_begun_to_beat_is_not_missed(watched):
     assert watched.look(*[1] * 100) == 0
     watched.beat()
