@@ -76,6 +76,7 @@ cdef class Peer:
     cdef size_t _out_size
     cdef size_t _out_room
     cdef bint is_full                         # something did not find room, and waits for it
+    cdef uint64_t _connections                # so far: the place of a position of its answers
     cdef Stats _stats                         # None: it is joined to nothing yet
     cdef PeerMeters _meters
 

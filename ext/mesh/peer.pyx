@@ -41,7 +41,8 @@ cdef class PeerOwner(FrameOwner):
     """Owns the answers that a peer sends to our terminals, and the frames that it sends on our links."""
 
     cdef void has_left(self, Channel channel, const Departure *departure, bint is_known) noexcept:
-        if channel.is_of_terminal:
+        # What it gave before the connection was lost it knows no more.
+        if channel.is_of_terminal and departure.position == self.peer._connections:
             self.peer._note_told(channel)
 
 
@@ -237,6 +238,7 @@ cdef class Peer:
         ensure(not self.is_up, b"a peer comes up once")
         ensure(self._stats is not None, b"a peer is joined before it comes up")
         self.is_up = True
+        self._connections += 1
         self.fault = None
         self._out_size = 0
         memset(self._said_connections, 0, len(self._link_connections) * sizeof(uint32_t))
@@ -372,7 +374,7 @@ cdef class Peer:
         place = channel.reserve(<uint32_t>record.frame.size)
         if place != NULL:
             memcpy(place, record.frame.at, record.frame.size)
-            if channel.depart(self.owner, <uint32_t>record.frame.size, 0, OUTCOME_NONE, now_ns) == 0:
+            if channel.depart(self.owner, <uint32_t>record.frame.size, self._connections, OUTCOME_NONE, now_ns) == 0:
                 self._channels.wake(channel)
                 return
         channel.hang_up("answer cannot be queued")

@@ -144,6 +144,26 @@ def test_when_the_mesh_dies_what_was_handed_over_stands_and_the_rest_is_reversed
     assert (taken_back["t"], taken_back["90"][4:10]) == ("0420", second["11"])
 
 
+def test_an_answer_of_before_the_mesh_died_does_not_count_for_one_of_after(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    terminal.send(asked_by(pair.first, THERE))
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    size = terminal.channel.waiting_bytes
+    pair.part()
+    pair.meet()
+    terminal.send(asked_by(pair.first, THERE, f4="000000000500"))
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    pair.first.engine.offer(terminal.channel)
+    pair.first.engine.note_left(terminal.channel, size)
+    pair.carry()
+    assert told(pair.second) == 0, "nobody knows of the first, and the second has not left"
+    assert len(terminal.read()) == 1
+    pair.carry()
+    assert told(pair.second) == 1
+
+
 def test_a_request_waits_for_a_worker_that_is_not_there_and_is_then_handed_over(pair):
     terminal, issuer = pair.first.terminal(), pair.second.issuer()
     pair.part()

@@ -193,7 +193,8 @@ class Checker:
         """An operator has given up what was owed of a payment, or of the part that was approved; from now on it is the
         operator's to settle."""
         for key, payment in self.payments.items():
-            is_named = key.amount_minor == amount_minor or any(one.rrn == rrn for one in self.bookings.get(key, ()))
+            bookings = self.bookings.get(key, ())
+            is_named = amount_minor in (key.amount_minor, payment.part) or any(one.rrn == rrn for one in bookings)
             if key.terminal == terminal and is_named:
                 payment.is_settled_by_hand = True
 
