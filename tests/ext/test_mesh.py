@@ -12,6 +12,9 @@ from tests.ext.world import World, link, listener, reversal
 
 ONE_LINK = {"links": [link("bank-a", "iso87-ascii")], "routes": ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]}
 
+OUTPUT_BYTES_MAX = 4 << 20
+"""That wait for a peer before it is given no more frames."""
+
 
 @pytest.fixture
 def pair():
@@ -232,6 +235,23 @@ def test_what_waits_keeps_its_order(pair):
     terminal.send(later)
     terminal.send(reversal(pair.first, later))
     pair.meet()
+    assert [one["t"] for one in issuer.read()] == ["0200"]
+    assert [one["t"] for one in terminal.read()] == ["0410"]
+
+
+def test_what_found_no_room_is_not_overtaken_by_what_would_find_some(pair):
+    terminal, issuer = pair.first.terminal(), pair.second.issuer()
+    pair.carries = False
+    while pair.first.peer.waiting_bytes < OUTPUT_BYTES_MAX:
+        pair.first.peer.ping()
+    request = asked_by(pair.first, THERE)
+    terminal.send(request)
+    assert [len(waiting) for waiting in pair.first.engine.mesh.waiting] == [1]
+    pair.first.peer.take_output()
+    terminal.send(reversal(pair.first, request))
+    assert [len(waiting) for waiting in pair.first.engine.mesh.waiting] == [2]
+    pair.carries = True
+    pair.advance(0.1)
     assert [one["t"] for one in issuer.read()] == ["0200"]
     assert [one["t"] for one in terminal.read()] == ["0410"]
 
