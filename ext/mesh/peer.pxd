@@ -10,6 +10,7 @@ from switch.machine.channel cimport Channel, FrameOwner
 from switch.machine.channel_table cimport ChannelTable
 from switch.machine.link_connections cimport LinkChannel, LinkConnections
 from switch.machine.listener cimport TerminalChannel
+from switch.mesh.counts cimport PeerCounts
 from switch.mesh.records cimport MeshRecord, MeshTerminal, Span
 
 cdef enum:
@@ -29,6 +30,7 @@ cdef struct PeerMeters:       # places of counters
     uint32_t frames
     uint32_t answers
     uint32_t ends
+    uint32_t counts_lost
 
 
 cdef class PeerOwner(FrameOwner):
@@ -63,6 +65,7 @@ cdef class Peer:
     cdef readonly str fault                   # why the connection must end; None: it need not
     cdef readonly PeerOwner owner             # of the frames that it sends on our connections
     cdef readonly list links                  # ElsewhereLink, by number
+    cdef PeerCounts counts                    # None: what it counts is counted here
     cdef ChannelTable _channels
     cdef list _guests                         # by the peer's slots; None where there is none
     cdef list _link_connections               # ours, by number
@@ -109,4 +112,7 @@ cdef class Peer:
     cdef list take_guests(self)
     # Of links.
     cdef bint send_answer_home(self, uint16_t link, Span headers, Span message) noexcept
-    cdef void say_what_is_new(self) noexcept
+    cdef void say_what_is_new(self, uint64_t now_ms) noexcept
+    cdef void _say_counts(self, uint64_t now_ms) noexcept
+    cdef void _say_outstanding(self) noexcept
+    cdef void take_count(self, const MeshRecord *record, uint64_t now_ms) noexcept

@@ -2,7 +2,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport INT64_MAX
+from libc.stdint cimport INT64_MAX, int32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 from switch.base.invariant cimport ensure
@@ -12,13 +12,16 @@ from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link_connections cimport LINK_DOWN, LINK_UP, PHASE_READY
 from switch.machine.listener cimport Listener
 from switch.mesh.record_encoder cimport (
-    write_answer, write_handled, write_hang_up, write_link_frame, write_link_send, write_link_state,
-    write_ping, write_terminal_closed, write_terminal_frame, write_terminal_open, write_told,
+    write_answer, write_counted, write_counts_taken, write_handled, write_hang_up, write_link_frame,
+    write_link_send, write_link_state, write_outstanding, write_ping, write_terminal_closed, write_terminal_frame,
+    write_terminal_open, write_told,
 )
 from switch.mesh.records cimport (
-    MESH_NAME_BYTES_MAX, MESH_PEER_BYTES_MAX, MESH_REASON_BYTES_MAX, answer_bytes, link_frame_bytes, link_send_bytes,
-    terminal_frame_bytes,
+    MESH_COUNTED, MESH_NAME_BYTES_MAX, MESH_OUTSTANDING, MESH_PEER_BYTES_MAX, MESH_REASON_BYTES_MAX, answer_bytes,
+    link_frame_bytes, link_send_bytes, terminal_frame_bytes,
 )
+from switch.tables.count_log cimport CountLog
+from switch.tables.stand_in cimport StandIn
 
 cdef enum:
     SHORT_RECORD_BYTES = 512          # the longest of those without a message
@@ -33,6 +36,8 @@ SERIES = (
     ("frames", "authswitch_mesh_frames_total", "Terminals' messages handed over to the worker that decides them."),
     ("answers", "authswitch_mesh_answers_total", "Answers that it gave for terminals here."),
     ("ends", "authswitch_mesh_connection_ends_total", "Connections to it that have ended."),
+    ("counts_lost", "authswitch_mesh_counts_lost_total",
+     "Counts of risk control and stand-in that it will never hear of: it was away for too long."),
 )
 
 
@@ -178,6 +183,10 @@ cdef class Peer:
         free(self._out)
         free(self._said_connections)
 
+    def share_counts(self, PeerCounts counts not None):
+        """It is on another node: tell it what is counted here, and hear what is counted there."""
+        self.counts = counts
+
     cdef void count_in(self, Stats stats):
         """Count what is said from now on.
 
@@ -242,6 +251,8 @@ cdef class Peer:
         self.fault = None
         self._out_size = 0
         memset(self._said_connections, 0, len(self._link_connections) * sizeof(uint32_t))
+        if self.counts is not None:
+            self.counts.begin()
 
     cdef void go_down(self) noexcept:
         """The connection is gone."""
@@ -492,9 +503,9 @@ cdef class Peer:
         cdef uint8_t *place = self._find_room(size)
         return place != NULL and self._wrote(write_link_frame(place, size, link, headers, message))
 
-    cdef void say_what_is_new(self) noexcept:
-        """Say which answers have left, and which of our links' connections are signed on; to be called when a turn
-        ends."""
+    cdef void say_what_is_new(self, uint64_t now_ms) noexcept:
+        """Say which answers have left, which of our links' connections are signed on, and what was counted; to be
+        called when a turn ends."""
         cdef uint32_t i, count
         cdef View *view
         cdef MeshTerminal origin
@@ -516,3 +527,62 @@ cdef class Peer:
                 if place != NULL and self._wrote(write_link_state(
                         place, SHORT_RECORD_BYTES, connections.number, LINK_UP if count else LINK_DOWN, count)):
                     self._said_connections[connections.number] = count
+        if self.counts is not None:
+            self._say_counts(now_ms)
+            self._say_outstanding()
+
+    # --- of counts, to another node -------------------------------------------------------------------------------
+
+    cdef void _say_counts(self, uint64_t now_ms) noexcept:
+        """Say what was counted since, as far as there is room, and how far the peer was heard."""
+        cdef PeerCounts counts = self.counts
+        cdef CountLog log = counts.log
+        cdef uint8_t *place
+        if log is not None and counts.next:
+            stats_add(self._stats, self._meters.counts_lost, counts.skip_what_is_gone())
+            while counts.next < log.next:
+                place = self._find_room(SHORT_RECORD_BYTES)
+                if place == NULL or not self._wrote(write_counted(place, SHORT_RECORD_BYTES, counts.next,
+                                                                  log.at(counts.next), now_ms)):
+                    return
+                counts.next += 1
+        if counts.owes_taken:
+            place = self._reserve(SHORT_RECORD_BYTES)
+            if place != NULL and self._wrote(write_counts_taken(place, SHORT_RECORD_BYTES, counts.heard())):
+                counts.owes_taken = False
+
+    cdef void _say_outstanding(self) noexcept:
+        """Say what issuers were not told yet of what was approved here, where that is not what was said last."""
+        cdef PeerCounts counts = self.counts
+        cdef StandIn stand_in
+        cdef int32_t currency
+        cdef int64_t amount_minor
+        cdef uint8_t *place
+        cdef int link, limit
+        for link in range(<int>len(counts.stand_ins)):
+            stand_in = <StandIn>counts.stand_ins[link]
+            limit = 0
+            while stand_in is not None and stand_in.own_outstanding(limit, &currency, &amount_minor) == 0:
+                amount_minor = max(amount_minor, <int64_t>0)
+                if amount_minor != counts.said(link, limit)[0]:
+                    place = self._reserve(SHORT_RECORD_BYTES)
+                    if place == NULL or not self._wrote(write_outstanding(place, SHORT_RECORD_BYTES, <uint16_t>link,
+                                                                          currency, amount_minor)):
+                        return
+                    counts.said(link, limit)[0] = amount_minor
+                limit += 1
+
+    cdef void take_count(self, const MeshRecord *record, uint64_t now_ms) noexcept:
+        """What a worker of another node says of counts."""
+        cdef int taken = 0
+        if self.counts is None:
+            self.fail("it tells of counts that are counted here")
+            return
+        if record.type == MESH_COUNTED:
+            taken = self.counts.take_counted(record, now_ms)
+        elif record.type == MESH_OUTSTANDING:
+            taken = self.counts.take_outstanding(record)
+        else:
+            stats_add(self._stats, self._meters.counts_lost, self.counts.take_place(record.token))
+        if taken != 0:
+            self.fail("it tells of a count that cannot be")

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.mesh.records cimport MeshFault, MeshRecord
+from switch.tables.count_log cimport Counted
 
 
 cdef int read_record(const uint8_t *data, size_t size, size_t size_max, MeshRecord *record,
@@ -29,3 +30,6 @@ cdef str mesh_fault_words(const MeshFault *fault)
 
 cdef object mesh_fault_error(const MeshFault *fault)
 """The same as a ``MeshRecordError``."""
+
+cdef int counted_by(const MeshRecord *record, uint64_t now_ms, Counted *counted) noexcept nogil
+"""What a COUNTED says, its moment by the clock of here; -1 when it has been changed since it was read."""

@@ -10,6 +10,11 @@ from switch.mesh.records cimport (
     MESH_ALIGNMENT_BYTES,
     MESH_ANSWER,
     MESH_COMPLETE,
+    MESH_COUNTED,
+    MESH_COUNTED_STAND_IN,
+    MESH_COUNTED_TAKEN_BACK,
+    MESH_COUNTS_TAKEN,
+    MESH_CURRENCY_MAX,
     MESH_DIGEST_BYTES,
     MESH_FAULT_ALIGNMENT,
     MESH_FAULT_NONE,
@@ -30,6 +35,7 @@ from switch.mesh.records cimport (
     MESH_HEAD_BYTES,
     MESH_HELLO,
     MESH_INCOMPLETE,
+    MESH_KINDS,
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
     MESH_LINK_STATE,
@@ -37,6 +43,7 @@ from switch.mesh.records cimport (
     MESH_MESSAGE_BYTES_MAX,
     MESH_NAME_BYTES_MAX,
     MESH_NODE_BYTES_MAX,
+    MESH_OUTSTANDING,
     MESH_PARTITIONS_MAX,
     MESH_PEER_BYTES_MAX,
     MESH_PING,
@@ -52,6 +59,7 @@ from switch.mesh.records cimport (
     MESH_WORKERS_MAX,
     BytesBody,
     CountBody,
+    CountedBody,
     FrameBody,
     HandledBody,
     HelloBody,
@@ -61,14 +69,17 @@ from switch.mesh.records cimport (
     MeshHead,
     MeshOwned,
     OpenBody,
+    OutstandingBody,
     PingBody,
     Span,
 )
+from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
+from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.cursor cimport Reader, reader_over, reader_position, reader_take
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
-    TYPES = MESH_PONG + 1
+    TYPES = MESH_OUTSTANDING + 1
     HELLO_VERSION_BYTES = MESH_HEAD_BYTES + 4     # of a HELLO: what every version begins with
 
 # What each ``MeshFaultCode`` is called, and how it is said.
@@ -89,7 +100,7 @@ cdef list FAULTS = [
 
 cdef list TYPE_NAMES = [
     "", "HELLO", "TERMINAL_OPEN", "TERMINAL_FRAME", "TERMINAL_CLOSED", "ANSWER", "TOLD", "HANDLED", "HANG_UP",
-    "LINK_SEND", "LINK_FRAME", "LINK_STATE", "PING", "PONG",
+    "LINK_SEND", "LINK_FRAME", "LINK_STATE", "PING", "PONG", "COUNTED", "COUNTS_TAKEN", "OUTSTANDING",
 ]
 
 
@@ -348,6 +359,69 @@ cdef int read_token(Reader *reader, MeshRecord *record, MeshFault *fault) noexce
     return MESH_COMPLETE
 
 
+cdef int check_counted(const CountedBody *body, MeshFault *fault) noexcept nogil:
+    cdef bint is_stand_in = body.how & MESH_COUNTED_STAND_IN
+    cdef size_t i
+    if body.amount_minor < (0 if is_stand_in else -1):
+        return refuse(fault, MESH_FAULT_TOO_SMALL, 16, 0, 0)
+    if at_most(body.currency, MESH_CURRENCY_MAX, 32, fault) < 0 or at_most(body.kind, MESH_KINDS - 1, 36, fault) < 0:
+        return MESH_FAULTY
+    if at_most(body.how, MESH_COUNTED_STAND_IN | MESH_COUNTED_TAKEN_BACK, 37, fault) < 0:
+        return MESH_FAULTY
+    if at_most(body.pan_size, COUNTED_PAN_MAX, 38, fault) < 0 or zeros(&body.reserved, 1, 39, fault) < 0:
+        return MESH_FAULTY
+    for i in range(body.pan_size):
+        if not b"0" <= body.pan[i] <= b"9":
+            return refuse(fault, MESH_FAULT_TEXT, 40 + i, 0, body.pan[i])
+    if zeros(body.pan + body.pan_size, COUNTED_PAN_MAX - body.pan_size, 40 + body.pan_size, fault) < 0:
+        return MESH_FAULTY
+    return zeros(body.padding, sizeof(body.padding), 82, fault)
+
+
+cdef int read_counted(Reader *reader, MeshRecord *record, MeshFault *fault) noexcept nogil:
+    cdef CountedBody body
+    record.counted = reader.at
+    take_body(reader, &body, sizeof(body))
+    record.token = body.number
+    if record.number and not body.how & MESH_COUNTED_STAND_IN:
+        return refuse(fault, MESH_FAULT_NOT_ZERO, 6, 0, record.number)
+    return check_counted(&body, fault)
+
+
+cdef int counted_by(const MeshRecord *record, uint64_t now_ms, Counted *counted) noexcept nogil:
+    cdef CountedBody body
+    cdef MeshFault fault
+    memcpy(&body, record.counted, sizeof(body))
+    MESH_TAKEN()
+    if check_counted(&body, &fault) < 0:
+        return -1
+    memset(counted, 0, sizeof(Counted))
+    counted.amount_minor = body.amount_minor
+    counted.moment_ms = now_ms - min(body.age_ms, now_ms)
+    counted.currency = <int>body.currency
+    counted.link = record.number
+    counted.kind = body.kind
+    counted.is_stand_in = body.how & MESH_COUNTED_STAND_IN
+    counted.is_taken_back = body.how & MESH_COUNTED_TAKEN_BACK
+    counted.pan_digits = body.pan_size
+    memcpy(counted.pan, body.pan, COUNTED_PAN_MAX)
+    memcpy(counted.terminal, body.terminal, TERMINAL_ID_MAX)
+    memcpy(counted.merchant, body.merchant, MERCHANT_ID_MAX)
+    return 0
+
+
+cdef int read_outstanding(Reader *reader, MeshRecord *record, MeshFault *fault) noexcept nogil:
+    cdef OutstandingBody body
+    take_body(reader, &body, sizeof(body))
+    record.amount_minor = body.amount_minor
+    record.currency = body.currency
+    if body.amount_minor < 0:
+        return refuse(fault, MESH_FAULT_TOO_SMALL, 8, 0, 0)
+    if at_most(body.currency, MESH_CURRENCY_MAX, 16, fault) < 0:
+        return MESH_FAULTY
+    return zeros(<const uint8_t *>&body.reserved, 4, 20, fault)
+
+
 ctypedef int (*ReadBody)(Reader *, MeshRecord *, MeshFault *) noexcept nogil
 
 cdef struct Shape:
@@ -369,6 +443,9 @@ shapes[<int>MESH_LINK_FRAME] = Shape(read_link_frame, True, MESH_HEAD_BYTES + si
 shapes[<int>MESH_LINK_STATE] = Shape(read_link_state, True, MESH_HEAD_BYTES + sizeof(LinkStateBody))
 shapes[<int>MESH_PING] = Shape(read_token, False, MESH_HEAD_BYTES + sizeof(PingBody))
 shapes[<int>MESH_PONG] = Shape(read_token, False, MESH_HEAD_BYTES + sizeof(PingBody))
+shapes[<int>MESH_COUNTED] = Shape(read_counted, True, MESH_HEAD_BYTES + sizeof(CountedBody))
+shapes[<int>MESH_COUNTS_TAKEN] = Shape(read_token, False, MESH_HEAD_BYTES + sizeof(PingBody))
+shapes[<int>MESH_OUTSTANDING] = Shape(read_outstanding, True, MESH_HEAD_BYTES + sizeof(OutstandingBody))
 
 
 cdef int check_head(const MeshHead *head, size_t size_max, MeshFault *fault) noexcept nogil:

@@ -4,8 +4,9 @@ Each function gives the bytes that it wrote, a multiple of 8; or -1 when there i
 than the protocol allows or has what it must not have: then nothing can be read there.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.mesh.records cimport MeshHello, MeshTerminal, Span
+from switch.tables.count_log cimport Counted
 
 
 cdef int write_hello(uint8_t *out, size_t room, const MeshHello *hello) noexcept nogil
@@ -39,3 +40,10 @@ cdef int write_link_state(uint8_t *out, size_t room, uint16_t link, uint8_t stat
 cdef int write_ping(uint8_t *out, size_t room, uint64_t token) noexcept nogil
 
 cdef int write_pong(uint8_t *out, size_t room, uint64_t token) noexcept nogil
+
+cdef int write_counted(uint8_t *out, size_t room, uint64_t number, const Counted *counted,
+                       uint64_t now_ms) noexcept nogil
+
+cdef int write_counts_taken(uint8_t *out, size_t room, uint64_t next) noexcept nogil
+
+cdef int write_outstanding(uint8_t *out, size_t room, uint16_t link, int currency, int64_t amount_minor) noexcept nogil

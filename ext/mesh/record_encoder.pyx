@@ -6,12 +6,18 @@ from switch.mesh.record_decoder cimport is_control, is_plain_text
 from switch.mesh.records cimport (
     MESH_ALIGNMENT_BYTES,
     MESH_ANSWER,
+    MESH_COUNTED,
+    MESH_COUNTED_STAND_IN,
+    MESH_COUNTED_TAKEN_BACK,
+    MESH_COUNTS_TAKEN,
+    MESH_CURRENCY_MAX,
     MESH_DIGEST_BYTES,
     MESH_FRAME_BYTES_MAX,
     MESH_HANDLED,
     MESH_HANG_UP,
     MESH_HEAD_BYTES,
     MESH_HELLO,
+    MESH_KINDS,
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
     MESH_LINK_STATE,
@@ -19,6 +25,7 @@ from switch.mesh.records cimport (
     MESH_MESSAGE_BYTES_MAX,
     MESH_NAME_BYTES_MAX,
     MESH_NODE_BYTES_MAX,
+    MESH_OUTSTANDING,
     MESH_PARTITIONS_MAX,
     MESH_PEER_BYTES_MAX,
     MESH_PING,
@@ -32,6 +39,7 @@ from switch.mesh.records cimport (
     MESH_WORKERS_MAX,
     BytesBody,
     CountBody,
+    CountedBody,
     FrameBody,
     HandledBody,
     HelloBody,
@@ -41,9 +49,12 @@ from switch.mesh.records cimport (
     MeshHead,
     MeshOwned,
     OpenBody,
+    OutstandingBody,
     PingBody,
     padded,
 )
+from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
+from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.cursor cimport Writer, writer_over, writer_reserve
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
@@ -268,3 +279,48 @@ cdef int write_ping(uint8_t *out, size_t room, uint64_t token) noexcept nogil:
 
 cdef int write_pong(uint8_t *out, size_t room, uint64_t token) noexcept nogil:
     return write_token(out, room, MESH_PONG, token)
+
+
+cdef int write_counted(uint8_t *out, size_t room, uint64_t number, const Counted *counted,
+                       uint64_t now_ms) noexcept nogil:
+    cdef Writer writer
+    cdef CountedBody body
+    cdef int size
+    if counted.pan_digits > <int>COUNTED_PAN_MAX or counted.kind >= MESH_KINDS:
+        return -1
+    if not 0 <= counted.currency <= <int>MESH_CURRENCY_MAX or counted.amount_minor < (0 if counted.is_stand_in else -1):
+        return -1
+    size = begin(&writer, out, room, MeshHead(0, MESH_COUNTED, 0, counted.link if counted.is_stand_in else 0),
+                 sizeof(body))
+    if size < 0:
+        return -1
+    memset(&body, 0, sizeof(body))
+    body.number = number
+    body.amount_minor = counted.amount_minor
+    body.age_ms = now_ms - min(counted.moment_ms, now_ms)
+    body.currency = <uint32_t>counted.currency
+    body.kind = counted.kind
+    body.how = ((MESH_COUNTED_STAND_IN if counted.is_stand_in else 0)
+                | (MESH_COUNTED_TAKEN_BACK if counted.is_taken_back else 0))
+    body.pan_size = counted.pan_digits
+    memcpy(body.pan, counted.pan, counted.pan_digits)
+    memcpy(body.terminal, counted.terminal, TERMINAL_ID_MAX)
+    memcpy(body.merchant, counted.merchant, MERCHANT_ID_MAX)
+    put(&writer, &body, sizeof(body))
+    return size
+
+
+cdef int write_counts_taken(uint8_t *out, size_t room, uint64_t next) noexcept nogil:
+    return write_token(out, room, MESH_COUNTS_TAKEN, next)
+
+
+cdef int write_outstanding(uint8_t *out, size_t room, uint16_t link, int currency,
+                           int64_t amount_minor) noexcept nogil:
+    cdef Writer writer
+    cdef OutstandingBody body = OutstandingBody(amount_minor, <uint32_t>currency, 0)
+    cdef int size = -1
+    if 0 <= currency <= <int>MESH_CURRENCY_MAX and amount_minor >= 0:
+        size = begin(&writer, out, room, MeshHead(0, MESH_OUTSTANDING, 0, link), sizeof(body))
+    if size > 0:
+        put(&writer, &body, sizeof(body))
+    return size

@@ -2,17 +2,21 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from switch.mesh.record_decoder cimport mesh_fault_error, owned_partition, read_record
+from libc.string cimport memcpy, memset
+from switch.mesh.record_decoder cimport counted_by, mesh_fault_error, owned_partition, read_record
 from switch.mesh.record_encoder cimport (
     write_answer,
+    write_counted,
+    write_counts_taken,
     write_handled,
     write_hang_up,
     write_hello,
     write_link_frame,
     write_link_send,
     write_link_state,
+    write_outstanding,
     write_ping,
     write_pong,
     write_terminal_closed,
@@ -23,6 +27,8 @@ from switch.mesh.record_encoder cimport (
 from switch.mesh.records cimport (
     MESH_ANSWER,
     MESH_COMPLETE,
+    MESH_COUNTED,
+    MESH_COUNTS_TAKEN,
     MESH_DIGEST_BYTES,
     MESH_HANDLED,
     MESH_HANG_UP,
@@ -30,6 +36,7 @@ from switch.mesh.records cimport (
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
     MESH_LINK_STATE,
+    MESH_OUTSTANDING,
     MESH_PARTITIONS_MAX,
     MESH_PING,
     MESH_PONG,
@@ -45,6 +52,8 @@ from switch.mesh.records cimport (
     MeshTerminal,
     Span,
 )
+from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
+from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 
 RECORD_BYTES_MAX = MESH_RECORD_BYTES_MAX
 """The longest record that there is, in bytes."""
@@ -63,6 +72,9 @@ cdef dict NAMES = {
     MESH_LINK_STATE: "link_state",
     MESH_PING: "ping",
     MESH_PONG: "pong",
+    MESH_COUNTED: "counted",
+    MESH_COUNTS_TAKEN: "counts_taken",
+    MESH_OUTSTANDING: "outstanding",
 }
 
 
@@ -165,6 +177,34 @@ def _pong(_Room out not None, *, uint64_t token):
     return write_pong(out.at, out.size, token)
 
 
+def _counted(_Room out not None, *, uint64_t number, uint16_t link, int64_t amount_minor, uint64_t age_ms, int currency,
+             uint8_t transaction_kind, bint is_stand_in, bint is_taken_back, bytes pan not None,
+             bytes terminal not None, bytes merchant not None):
+    cdef Counted counted
+    if len(pan) > <int>COUNTED_PAN_MAX or len(terminal) != TERMINAL_ID_MAX or len(merchant) != MERCHANT_ID_MAX:
+        return -1
+    memset(&counted, 0, sizeof(counted))
+    counted.amount_minor = amount_minor
+    counted.currency = currency
+    counted.link = link
+    counted.kind = transaction_kind
+    counted.is_stand_in = is_stand_in
+    counted.is_taken_back = is_taken_back
+    counted.pan_digits = <uint8_t>len(pan)
+    memcpy(counted.pan, PyBytes_AS_STRING(pan), <size_t>len(pan))
+    memcpy(counted.terminal, PyBytes_AS_STRING(terminal), TERMINAL_ID_MAX)
+    memcpy(counted.merchant, PyBytes_AS_STRING(merchant), MERCHANT_ID_MAX)
+    return write_counted(out.at, out.size, number, &counted, age_ms)
+
+
+def _counts_taken(_Room out not None, *, uint64_t next):
+    return write_counts_taken(out.at, out.size, next)
+
+
+def _outstanding(_Room out not None, *, uint16_t link, int currency, int64_t amount_minor):
+    return write_outstanding(out.at, out.size, link, currency, amount_minor)
+
+
 cdef dict ENCODERS = {
     "hello": _hello,
     "terminal_open": _terminal_open,
@@ -179,6 +219,9 @@ cdef dict ENCODERS = {
     "link_state": _link_state,
     "ping": _ping,
     "pong": _pong,
+    "counted": _counted,
+    "counts_taken": _counts_taken,
+    "outstanding": _outstanding,
 }
 
 
@@ -233,7 +276,25 @@ cdef dict values_of(const MeshRecord *record):
         return {"link": record.number, "headers": bytes_in(record.headers), "message": bytes_in(record.message)}
     if record.type == MESH_LINK_STATE:
         return {"link": record.number, "state": record.state, "connections": record.connections}
+    if record.type == MESH_COUNTED:
+        return values_of_counted(record)
+    if record.type == MESH_COUNTS_TAKEN:
+        return {"next": record.token}
+    if record.type == MESH_OUTSTANDING:
+        return {"link": record.number, "currency": record.currency, "amount_minor": record.amount_minor}
     return {"token": record.token}
+
+
+cdef dict values_of_counted(const MeshRecord *record):
+    cdef Counted counted
+    if counted_by(record, UINT64_MAX, &counted) != 0:
+        raise ValueError("it has changed since it was read")
+    return {"number": record.token, "link": counted.link, "amount_minor": counted.amount_minor,
+            "age_ms": <uint64_t>UINT64_MAX - counted.moment_ms, "currency": counted.currency,
+            "transaction_kind": counted.kind,
+            "is_stand_in": bool(counted.is_stand_in), "is_taken_back": bool(counted.is_taken_back),
+            "pan": counted.pan[:counted.pan_digits], "terminal": counted.terminal[:TERMINAL_ID_MAX],
+            "merchant": counted.merchant[:MERCHANT_ID_MAX]}
 
 
 cdef tuple record_value(const MeshRecord *record):

@@ -4,7 +4,9 @@ A record is a head of 8 bytes, a fixed body, parts of any size, and zeros up to 
 little-endian. Each record can be written in one way only, so what is read and written again is the same bytes.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from switch.tables.count_log cimport COUNTED_PAN_MAX
+from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
@@ -21,6 +23,8 @@ cdef enum:
     MESH_FRAME_BYTES_MAX = 4 + FRAME_HEADERS_MAX + MESH_MESSAGE_BYTES_MAX + 1    # with length, headers and trailer
     MESH_REASON_BYTES_MAX = 256       # UTF-8
     MESH_LINK_STATE_MAX = 2           # LINK_SUSPENDED of switch.machine.link_connections
+    MESH_KINDS = 64                   # of transactions
+    MESH_CURRENCY_MAX = 999
     MESH_RECORD_BYTES_MAX = 65632     # the longest, an ANSWER: head, body, frame, padding
 
 cdef enum MeshType:
@@ -36,7 +40,10 @@ cdef enum MeshType:
     MESH_LINK_FRAME
     MESH_LINK_STATE
     MESH_PING
-    MESH_PONG = 13
+    MESH_PONG
+    MESH_COUNTED
+    MESH_COUNTS_TAKEN
+    MESH_OUTSTANDING = 16
 
 cdef enum MeshStatus:
     MESH_INCOMPLETE = 0
@@ -126,6 +133,29 @@ cdef packed struct LinkStateBody:
 cdef packed struct PingBody:
     uint64_t token
 
+cdef enum MeshCounted:                # bits
+    MESH_COUNTED_STAND_IN = 1
+    MESH_COUNTED_TAKEN_BACK = 2
+
+cdef packed struct CountedBody:
+    uint64_t number           # of this count, among those of its sender
+    int64_t amount_minor
+    uint64_t age_ms           # since it was counted
+    uint32_t currency
+    uint8_t kind
+    uint8_t how               # MeshCounted
+    uint8_t pan_size
+    uint8_t reserved
+    uint8_t pan[COUNTED_PAN_MAX]
+    uint8_t terminal[TERMINAL_ID_MAX]
+    uint8_t merchant[MERCHANT_ID_MAX]
+    uint8_t padding[6]
+
+cdef packed struct OutstandingBody:
+    int64_t amount_minor
+    uint32_t currency
+    uint32_t reserved
+
 
 cdef struct Span:             # bytes that lie somewhere, borrowed
     const uint8_t *at
@@ -150,7 +180,10 @@ cdef struct MeshRecord:       # one that was read: what its type does not have i
     uint32_t in_flight        # HANDLED: frames of these not answered yet
     uint8_t state             # LINK_STATE: switch.machine.link_connections.LinkState
     uint32_t connections      # LINK_STATE
-    uint64_t token            # PING, PONG
+    uint64_t token            # PING, PONG; COUNTS_TAKEN: number of the next one; COUNTED: its own
+    int64_t amount_minor      # OUTSTANDING
+    uint32_t currency         # OUTSTANDING
+    const uint8_t *counted    # COUNTED: ``counted_by`` (switch.mesh.record_decoder) gives it
     Span peer                 # TERMINAL_OPEN: IP address as text, may be empty
     Span name                 # TERMINAL_OPEN: the certificate's common name, empty: none
     Span headers              # TERMINAL_FRAME, LINK_FRAME

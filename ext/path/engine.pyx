@@ -187,7 +187,7 @@ cdef class Engine:
         cdef Peer peer
         for peer in self.mesh.peers:
             if peer.is_up:
-                peer.say_what_is_new()
+                peer.say_what_is_new(<uint64_t>(self.state.calendar.now_ns // 1_000_000))
 
     # --- frames -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What other workers say: frames of their terminals for partitions of ours, answers to ours, and what was told."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link_connections cimport LINK_UP, LinkChannel
@@ -9,9 +9,9 @@ from switch.mesh.peer cimport ElsewhereLink, Guest
 from switch.mesh.record_decoder cimport mesh_fault_words, read_record
 from switch.mesh.record_encoder cimport write_pong
 from switch.mesh.records cimport (
-    MESH_ANSWER, MESH_COMPLETE, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP, MESH_LINK_FRAME, MESH_LINK_SEND,
-    MESH_LINK_STATE, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX, MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME,
-    MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
+    MESH_ANSWER, MESH_COMPLETE, MESH_COUNTED, MESH_COUNTS_TAKEN, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP,
+    MESH_LINK_FRAME, MESH_LINK_SEND, MESH_LINK_STATE, MESH_OUTSTANDING, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX,
+    MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME, MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
 )
 from switch.path.dispatch cimport scan_partition, take_answer
 from switch.path.network cimport note_elsewhere
@@ -76,6 +76,8 @@ cdef void _take(Partitions partitions, Peer peer, const MeshRecord *record) noex
         _answer_ping(peer, record)
     elif record.type in (MESH_LINK_SEND, MESH_LINK_FRAME, MESH_LINK_STATE):
         _take_of_link(partitions, peer, record)
+    elif record.type in (MESH_COUNTED, MESH_COUNTS_TAKEN, MESH_OUTSTANDING):
+        peer.take_count(record, <uint64_t>(host.calendar.now_ns // 1_000_000))
     elif record.type != MESH_PONG:
         peer.fail("it says twice who it is")
 

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.base.siphash cimport SipKey
+from switch.tables.count_log cimport CountLog, Counted
 from switch.tables.ranges cimport RangeMap
 from switch.tables.registry cimport Registry
 from switch.tables.time_windows cimport WindowTable
@@ -65,6 +66,7 @@ cdef struct BinRule:
 
 cdef class Risk:
     cdef SipKey _secret
+    cdef CountLog _log                        # None: there is no other node
     cdef readonly WindowTable windows
     cdef Registry _registry
     cdef Limit _limits[LIMITS_MAX]
@@ -84,6 +86,10 @@ cdef class Risk:
     cdef void count(self, const RiskRequest *request) noexcept nogil
     """Count a request in its windows, whatever their limits: it has happened."""
 
+    cdef void hear(self, const Counted *counted) noexcept nogil
+    """Count what another node has counted, or take it back."""
+
+    cdef void _note(self, const RiskRequest *request, bint is_taken_back) noexcept nogil
     cdef void uncount(self, const RiskRequest *request) noexcept nogil
     """Take a counted request back, because it was refused later or reversed. The request must be as it was checked,
     with the time of that check."""

@@ -3,6 +3,7 @@ from typing import Protocol, final
 
 from _typeshed import ReadableBuffer
 
+from switch.tables.count_log import CountLog
 from switch.tables.registry import Registry
 from switch.tables.time_windows import WindowTable
 
@@ -90,6 +91,9 @@ class Risk:
             ConfigError: Every problem of the table of countries.
             ValueError: A BIN, the secret or the number of limits is not possible.
         """
+
+    def use_log(self, log: CountLog) -> None:
+        """Note for other nodes what is counted from now on."""
 
     def use_registry(self, registry: Registry) -> None:
         """Look terminals and merchants up in another registry from now on."""

@@ -6,7 +6,7 @@ process unless the rules name one, which they must when they list blocked cards.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport cython
 
@@ -15,6 +15,7 @@ from switch.dialect.reasons cimport (
     REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD, REASON_SUSPECTED_FRAUD,
 )
+from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
 from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
 from switch.tables.registry cimport MERCHANT_ID_MAX, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
@@ -86,6 +87,10 @@ cdef class Risk:
             risk._any_country_blocked = True
         return risk
 
+    def use_log(self, CountLog log not None):
+        """Note for other nodes what is counted from now on."""
+        self._log = log
+
     def use_registry(self, Registry registry not None):
         """Look terminals and merchants up in another registry from now on."""
         self._registry = registry
@@ -105,34 +110,59 @@ cdef class Risk:
         if reason == REASON_APPROVED:
             add_to_windows(self, request, kind, keys, known)
         self.windows.release(held)
+        if reason == REASON_APPROVED:
+            self._note(request, False)
         return reason
 
     cdef void count(self, const RiskRequest *request) noexcept nogil:
-        cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
-        cdef uint64_t held
         identify(self, request, keys, known)
-        held = hold_windows(self, keys, known)
-        add_to_windows(self, request, kind, keys, known)
-        self.windows.release(held)
+        change_windows(self, request, keys, known, False)
+        self._note(request, False)
 
     cdef void uncount(self, const RiskRequest *request) noexcept nogil:
-        cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
-        cdef const Limit *limit
-        cdef uint64_t held
-        cdef int number
         identify(self, request, keys, known)
-        held = hold_windows(self, keys, known)
-        for number in range(self.limit_count):
-            limit = &self._limits[number]
-            if limit.slice_ms and applies(limit, request, kind, known):
-                self.windows.take_back(keys[limit.scope], keys[limit.scope] ^ limit.salt,
-                                       self.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
-                                       max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
-        self.windows.release(held)
+        change_windows(self, request, keys, known, True)
+        self._note(request, True)
+
+    cdef void hear(self, const Counted *counted) noexcept nogil:
+        cdef uint64_t keys[<int>SCOPE_COUNT]
+        cdef bint known[<int>SCOPE_COUNT]
+        cdef RiskRequest request
+        memset(&request, 0, sizeof(request))
+        request.kind = counted.kind
+        request.currency = counted.currency
+        request.amount_minor = counted.amount_minor
+        request.now_ms = counted.moment_ms
+        known[<int>SCOPE_CARD] = counted.pan_digits > 0
+        known[<int>SCOPE_TERMINAL] = counted.terminal[0] != 0
+        known[<int>SCOPE_MERCHANT] = counted.merchant[0] != 0
+        keys[<int>SCOPE_CARD] = siphash(&self._secret, counted.pan, counted.pan_digits)
+        keys[<int>SCOPE_TERMINAL] = siphash(&self._secret, counted.terminal, TERMINAL_ID_MAX)
+        keys[<int>SCOPE_MERCHANT] = siphash(&self._secret, counted.merchant, MERCHANT_ID_MAX)
+        change_windows(self, &request, keys, known, counted.is_taken_back)
+
+    cdef void _note(self, const RiskRequest *request, bint is_taken_back) noexcept nogil:
+        cdef Counted counted
+        if self._log is None or self._window_scopes == 0 or request.pan_digits > <int>COUNTED_PAN_MAX:
+            return
+        memset(&counted, 0, sizeof(counted))
+        counted.amount_minor = request.amount_minor
+        counted.moment_ms = request.now_ms
+        counted.currency = request.currency
+        counted.kind = <uint8_t>request.kind
+        counted.is_taken_back = is_taken_back
+        if request.pan_digits > 0:
+            counted.pan_digits = <uint8_t>request.pan_digits
+            memcpy(counted.pan, request.pan, <size_t>request.pan_digits)
+        if self._registry is not None and request.terminal < self._registry.terminal_count:
+            memcpy(counted.terminal, self._registry.terminal(request.terminal).id, TERMINAL_ID_MAX)
+        if self._registry is not None and request.merchant < self._registry.merchant_count:
+            memcpy(counted.merchant, self._registry.merchant(request.merchant).id, MERCHANT_ID_MAX)
+        self._log.append(&counted)
 
     def check_request(self, int kind, str pan="", int64_t amount_minor=-1, int currency=0, int country=0,
                       uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0):
@@ -203,6 +233,30 @@ cdef inline void add_to_windows(Risk risk, const RiskRequest *request, uint64_t 
         if limit.slice_ms and applies(limit, request, kind, known):
             risk.windows.add(keys[limit.scope], keys[limit.scope] ^ limit.salt, request.now_ms, limit.slice_ms,
                              limit.slices, max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
+
+
+cdef void change_windows(Risk risk, const RiskRequest *request, const uint64_t *keys, const bint *known,
+                         bint is_taken_back) noexcept nogil:
+    """Count a request in its windows, or take it back."""
+    cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
+    cdef uint64_t held = hold_windows(risk, keys, known)
+    if is_taken_back:
+        take_from_windows(risk, request, kind, keys, known)
+    else:
+        add_to_windows(risk, request, kind, keys, known)
+    risk.windows.release(held)
+
+
+cdef inline void take_from_windows(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
+                                   const bint *known) noexcept nogil:
+    cdef const Limit *limit
+    cdef int number
+    for number in range(risk.limit_count):
+        limit = &risk._limits[number]
+        if limit.slice_ms and applies(limit, request, kind, known):
+            risk.windows.take_back(keys[limit.scope], keys[limit.scope] ^ limit.salt,
+                                   risk.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
+                                   max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
 
 
 cdef inline void identify(Risk risk, const RiskRequest *request, uint64_t *keys, bint *known) noexcept nogil:

@@ -4,13 +4,15 @@ One rule for each link that has one. It looks at a payment in a fixed order (kin
 card's own window, what is outstanding) and names the first thing that forbids it.
 
 Several workers share what is counted: the windows of cards, and what is outstanding, of which each has its own part.
-The part of a worker that has died stands until its successor has replayed its journals and knows it better.
+The part of a worker that has died stands until its successor has replayed its journals and knows it better; so does
+that of a worker of another node which has told it, until it tells another one.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, int32_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.base.shared_memory cimport SharedMemory
 from switch.base.siphash cimport SipKey
 from switch.base.stats cimport Stats
+from switch.tables.count_log cimport CountLog, Counted
 from switch.tables.ranges cimport RangeMap
 from switch.tables.time_windows cimport WindowTable
 
@@ -53,8 +55,11 @@ cdef class StandIn:
     cdef str _link
     cdef uint32_t _refused[STAND_IN_VERDICTS]
     cdef uint32_t _workers
+    cdef uint32_t _far                        # workers of other nodes
+    cdef CountLog _log                        # None: there is no other node
+    cdef uint16_t _link_number                # for other nodes
     cdef SharedMemory _memory                 # None with one worker
-    cdef int64_t *_outstanding                # by limit and worker
+    cdef int64_t *_outstanding                # by limit and worker, those of other nodes last
     cdef uint8_t *_was_replayed               # by worker: its cards' windows hold what its journals tell
     cdef bint _is_replaying
     cdef int64_t _replayed[STAND_IN_LIMITS_MAX]       # what is outstanding by the journals, as far as they were read
@@ -78,6 +83,20 @@ cdef class StandIn:
                       int64_t counted_ns) noexcept nogil
     """It was taken back: its card may spend that once more."""
 
+    cdef void hear(self, const Counted *counted) noexcept nogil
+    """Count in a card's window what another node has approved, or take it back."""
+
+    cdef int own_outstanding(self, int limit, int32_t *currency, int64_t *amount_minor) noexcept nogil
+    """What this worker's part of a limit is; -1 when there is no such limit."""
+
+    cdef void hear_outstanding(self, uint32_t far, int currency, int64_t amount_minor) noexcept nogil
+    """What is outstanding at a worker of another node, which is below the number of those."""
+
+    cdef void _note(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits, int64_t moment_ns,
+                    bint is_taken_back) noexcept nogil
+    cdef void _take_back(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+                         uint64_t counted_ms) noexcept nogil
+    cdef uint32_t _own(self) noexcept nogil
     cdef int _judge(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                     bint has_pin, int64_t now_ns) noexcept nogil
     cdef int _share(self, size_t size) except -1

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from switch.base.stats import Stats
+from switch.tables.count_log import CountLog
 from switch.tables.time_windows import WindowTable
 
 VERDICTS: Final[tuple[str, ...]]
@@ -23,6 +24,7 @@ class StandIn:
             window, how many for one card, and the most that is outstanding; the last three may be None.
         workers: How many processes, forked later, approve together; each writes the stretch of ``stats`` that has its
             number.
+        far: How many workers other nodes have, which tell what is outstanding at them.
 
     Raises:
         ValueError: too many limits, or a BIN that is none.
@@ -43,7 +45,11 @@ class StandIn:
         cards_room: int,
         limits: Sequence[tuple[int, int, int | None, int | None, int | None]],
         workers: int = 1,
+        far: int = 0,
     ) -> None: ...
+    def use_log(self, log: CountLog, link: int) -> None:
+        """Note for other nodes what is counted from now on, as of this link."""
+
     def forked(self, stats: Stats) -> StandIn:
         """What a process that was forked from the one that made it has: the same memory, and all else as it was made.
         For whoever plays several processes in one.

@@ -4,10 +4,12 @@ import os
 
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
+from switch.base.invariant cimport ensure
 from switch.base.shared_memory cimport SharedMemory
 from switch.base.siphash cimport siphash
 from switch.base.stats cimport stats_add, stats_set
+from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
 from switch.tables.ranges cimport OVERLAP_MAX, DigitRange, pan_key, read_range
 from switch.tables.time_windows cimport WINDOW_SLICES
 
@@ -24,7 +26,7 @@ cdef class StandIn:
     """The rule of one link; see the type stub."""
 
     def __init__(self, Stats stats not None, str link, *, uint64_t kinds, bins, bint allows_pin,
-                 uint32_t window_seconds, uint32_t cards_room, limits, uint32_t workers=1):
+                 uint32_t window_seconds, uint32_t cards_room, limits, uint32_t workers=1, uint32_t far=0):
         cdef bytes secret = os.urandom(sizeof(SipKey))
         cdef StandInLimit *limit
         memcpy(&self._secret, <const uint8_t *><const char *>secret, sizeof(SipKey))
@@ -36,8 +38,9 @@ cdef class StandIn:
         self.allows_pin = allows_pin
         self.windows = WindowTable(cards_room, 0, workers > 1, 1)
         self._workers = workers
+        self._far = far
         self._is_replaying = workers > 1
-        self._share(STAND_IN_LIMITS_MAX * workers * sizeof(int64_t) + workers)
+        self._share(STAND_IN_LIMITS_MAX * (workers + far) * sizeof(int64_t) + workers)
         # The slice under way does not count towards covering the window.
         self._slice_ms = <uint32_t>((<uint64_t>window_seconds * 1000 + WINDOW_SLICES - 2) // (WINDOW_SLICES - 1))
         if bins:
@@ -66,7 +69,7 @@ cdef class StandIn:
             self._outstanding = <int64_t *>calloc(1, size)
             if self._outstanding == NULL:
                 raise MemoryError("no memory for stand-in")
-        self._was_replayed = <uint8_t *>(self._outstanding + STAND_IN_LIMITS_MAX * self._workers)
+        self._was_replayed = <uint8_t *>(self._outstanding + STAND_IN_LIMITS_MAX * (self._workers + self._far))
         return 0
 
     cdef int _register(self, Stats stats, str link) except -1:
@@ -105,6 +108,7 @@ cdef class StandIn:
         memcpy(other._limits, self._limits, sizeof(self._limits))
         other._limit_count = self._limit_count
         other._workers = self._workers
+        other._far = self._far
         other._memory = self._memory
         other._outstanding = self._outstanding
         other._was_replayed = self._was_replayed
@@ -121,8 +125,7 @@ cdef class StandIn:
 
     cdef void _add(self, int limit, int64_t amount_minor) noexcept nogil:
         """Change this worker's part of what is outstanding: one number, which nobody finds half written."""
-        cdef uint32_t own = self._stats.worker if self._workers > 1 else 0
-        cdef int64_t *part = &self._outstanding[limit * self._workers + own]
+        cdef int64_t *part = &self._outstanding[limit * (self._workers + self._far) + self._own()]
         if self._is_replaying:
             self._replayed[limit] += amount_minor
             return
@@ -132,9 +135,13 @@ cdef class StandIn:
     cdef int64_t _outstanding_of(self, int limit) noexcept nogil:
         cdef int64_t total = 0
         cdef uint32_t worker
-        for worker in range(self._workers):
-            total += self._outstanding[limit * self._workers + worker]
+        for worker in range(self._workers + self._far):
+            total += self._outstanding[limit * (self._workers + self._far) + worker]
         return total
+
+    cdef uint32_t _own(self) noexcept nogil:
+        """The number of this worker among those of this node."""
+        return self._stats.worker if self._workers > 1 else 0
 
     cdef uint64_t _key(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil:
         return siphash(&self._secret, pan, pan_digits) ^ (<uint64_t>currency * <uint64_t>0x9E3779B97F4A7C15)
@@ -149,7 +156,9 @@ cdef class StandIn:
             self.windows.add(0, self._key(currency, pan, pan_digits), milliseconds(now_ns), self._slice_ms,
                              WINDOW_SLICES, amount_minor)
         self.windows.release(ALL_WINDOWS)
-        if verdict != STAND_IN_ALLOWED:
+        if verdict == STAND_IN_ALLOWED:
+            self._note(currency, amount_minor, pan, pan_digits, now_ns, False)
+        else:
             stats_add(self._stats, self._refused[verdict], 1)
         return verdict
 
@@ -207,7 +216,7 @@ cdef class StandIn:
             return
         self._is_replaying = False
         for limit in range(self._limit_count):
-            self._outstanding[limit * self._workers + self._stats.worker] = 0
+            self._outstanding[limit * (self._workers + self._far) + self._stats.worker] = 0
             self._add(limit, self._replayed[limit])
         self._was_replayed[self._stats.worker] = 1
 
@@ -220,11 +229,64 @@ cdef class StandIn:
                       int64_t counted_ns) noexcept nogil:
         if self._limit_of(currency) == NO_LIMIT:
             return
+        self._take_back(currency, amount_minor, pan, pan_digits, milliseconds(counted_ns))
+        self._note(currency, amount_minor, pan, pan_digits, counted_ns, True)
+
+    cdef void _take_back(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
+                         uint64_t counted_ms) noexcept nogil:
         self.windows.hold(ALL_WINDOWS)
         self.windows.take_back(0, self._key(currency, pan, pan_digits),
-                               self.windows.slice_at(milliseconds(counted_ns), self._slice_ms, WINDOW_SLICES),
-                               amount_minor)
+                               self.windows.slice_at(counted_ms, self._slice_ms, WINDOW_SLICES), amount_minor)
         self.windows.release(ALL_WINDOWS)
+
+    # --- other nodes ----------------------------------------------------------------------------------------------
+
+    def use_log(self, CountLog log not None, uint16_t link):
+        """Note for other nodes what is counted from now on, as of this link."""
+        self._log = log
+        self._link_number = link
+
+    cdef void _note(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits, int64_t moment_ns,
+                    bint is_taken_back) noexcept nogil:
+        cdef Counted counted
+        if self._log is None or not 0 < pan_digits <= <int>COUNTED_PAN_MAX:
+            return
+        memset(&counted, 0, sizeof(counted))
+        counted.amount_minor = amount_minor
+        counted.moment_ms = milliseconds(moment_ns)
+        counted.currency = currency
+        counted.link = self._link_number
+        counted.is_stand_in = True
+        counted.is_taken_back = is_taken_back
+        counted.pan_digits = <uint8_t>pan_digits
+        memcpy(counted.pan, pan, <size_t>pan_digits)
+        self._log.append(&counted)
+
+    cdef void hear(self, const Counted *counted) noexcept nogil:
+        if self._limit_of(counted.currency) == NO_LIMIT:
+            return
+        if counted.is_taken_back:
+            self._take_back(counted.currency, counted.amount_minor, counted.pan, counted.pan_digits, counted.moment_ms)
+            return
+        self.windows.hold(ALL_WINDOWS)
+        self.windows.add(0, self._key(counted.currency, counted.pan, counted.pan_digits), counted.moment_ms,
+                         self._slice_ms, WINDOW_SLICES, counted.amount_minor)
+        self.windows.release(ALL_WINDOWS)
+
+    cdef int own_outstanding(self, int limit, int32_t *currency, int64_t *amount_minor) noexcept nogil:
+        if limit >= self._limit_count:
+            return -1
+        currency[0] = self._limits[limit].currency
+        amount_minor[0] = self._outstanding[limit * (self._workers + self._far) + self._own()]
+        return 0
+
+    cdef void hear_outstanding(self, uint32_t far, int currency, int64_t amount_minor) noexcept nogil:
+        cdef int limit = self._limit_of(currency)
+        ensure(far < self._far, b"a worker of another node has a part of its own")
+        if limit != NO_LIMIT:
+            self._outstanding[limit * (self._workers + self._far) + self._workers + far] = amount_minor
+
+    # --- callers in Python ----------------------------------------------------------------------------------------
 
     def claim_payment(self, int kind, str pan, int64_t amount_minor, int currency, bint has_pin=False,
                       int64_t now_ns=0):

@@ -557,6 +557,11 @@ class Config(Section):
         return [section.workers for section in self.nodes] or [self.switch.worker_count]
 
     @property
+    def far_workers(self) -> int:
+        """How many workers the other nodes have."""
+        return sum(self.crews) - self.crews[self.node.number]
+
+    @property
     def node(self) -> Node:
         """Which of so many nodes this machine is."""
         if self.mesh is None:

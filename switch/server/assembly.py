@@ -321,13 +321,14 @@ class _SharedLink:
 
 def stand_ins_of(config: Config, stats: Stats, workers: int) -> list[StandIn | None]:
     """By link, the rule of its stand-in, by which so many workers approve together; made before they are forked."""
+    far = config.far_workers
     return [
-        None if section.stand_in is None else _build_stand_in(section.stand_in, section.name, stats, workers)
+        None if section.stand_in is None else _build_stand_in(section.stand_in, section.name, stats, workers, far)
         for section in config.links
     ]
 
 
-def _build_stand_in(section: LinkStandIn, link: str, stats: Stats, workers: int) -> StandIn:
+def _build_stand_in(section: LinkStandIn, link: str, stats: Stats, workers: int, far: int) -> StandIn:
     return StandIn(
         stats,
         link,
@@ -347,4 +348,5 @@ def _build_stand_in(section: LinkStandIn, link: str, stats: Stats, workers: int)
             for limit in section.limits
         ],
         workers=workers,
+        far=far,
     )

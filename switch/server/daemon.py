@@ -22,6 +22,7 @@ from switch.io.connection import Reactor
 from switch.journal.numbers import numbers_keeper
 from switch.journal.problems import JournalError
 from switch.journal.replay import ReplayStopped
+from switch.mesh.counts import PeerCounts
 from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.path.engine import in_flight
@@ -44,6 +45,8 @@ from switch.server.process import process_log, protect_memory, raise_descriptor_
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
+from switch.tables.count_log import CountLog
+from switch.tables.risk import Risk
 
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
@@ -91,7 +94,7 @@ class Daemon:
             stand_ins=self._place.stand_ins,
         )
         self._states = self._engine.partitions.states
-        self._peers = self._meet_others(partitions)
+        self._peers = self._meet_others(parts, partitions)
         self._mates: Mates | None = None
         self._nodes: Nodes | None = None
         self._seeker = (
@@ -124,15 +127,30 @@ class Daemon:
             else DeskFront(self._place.number, self, self._saf, handover)
         )
 
-    def _meet_others(self, partitions: int) -> list[Peer]:
+    def _meet_others(self, parts: Parts, partitions: int) -> list[Peer]:
         """Make place for the other workers, none of whom is there yet."""
         names = [worker_name(self._config, self._place, other) for other in self._place.others]
         connections = [link.connections for link in self._engine.state.links]
         peers = [Peer(at, name, self._engine.channels, connections) for at, name in enumerate(names)]
         if peers:
+            self._share_counts(peers[len(self._place.mates) :], parts.risk)
             patience_ms = self._config.limits.partition_wait_ms
             self._engine.join(Mesh(peers, self._place.owners(partitions), patience_ms))
         return peers
+
+    def _share_counts(self, peers: Sequence[Peer], risk: Risk | None) -> None:
+        """Let workers of other machines know what is counted here, and count what they tell."""
+        if not peers:
+            return
+        log, stand_ins = CountLog(), list(self._place.stand_ins)
+        if risk is not None:
+            risk.use_log(log)
+        for number, stand_in in enumerate(stand_ins):
+            if stand_in is not None:
+                stand_in.use_log(log, number)
+        for number, (worker, peer) in enumerate(zip(self._place.far, peers, strict=True)):
+            told = log if self._place.tells_counts(worker) else None
+            peer.share_counts(PeerCounts(number, self._place.counts_heard, stand_ins, risk, told))
 
     # --- what the admin side asks ---------------------------------------------------------------------------------
 

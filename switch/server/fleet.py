@@ -25,6 +25,7 @@ from switch.check.parts import Parts, load_parts
 from switch.config import Address, Config
 from switch.journal.partitions import Hold, Layout
 from switch.journal.problems import JournalError
+from switch.mesh.counts import CountsHeard
 from switch.server.acceptor import takes_both
 from switch.server.assembly import stand_ins_of
 from switch.server.desk import Desk, seats_of
@@ -80,6 +81,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         stats = Stats(config.limits.statistics_bytes, workers + 2)
         stats.use_worker(workers + 1)
         stand_ins = stand_ins_of(config, stats, workers)
+        counts_heard = CountsHeard(config.far_workers, is_shared=True)
         handover = Handover(DESK)
         folder = Path(tempfile.mkdtemp(prefix="authswitch-"))
         shared.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -103,6 +105,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
                         folder,
                         node=config.node.number,
                         crews=config.crews,
+                        counts_heard=counts_heard,
                     ),
                     handover,
                 ),

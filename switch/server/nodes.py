@@ -49,16 +49,15 @@ class Nodes:
         config: The configuration.
         place: This worker's.
         reactor: Drives the engine.
-        peers: The workers of other machines, in the order of ``place.others``.
+        peers: The workers of other machines, in the order of ``place.far``.
     """
 
     def __init__(self, config: Config, place: Place, reactor: Reactor, peers: Sequence[Peer]) -> None:
-        far = [worker for worker in place.others if worker.node != place.node]
         self._place = place
         self._nodes = config.nodes
         self._mesh = config.mesh
         self._reactor = reactor
-        self._peers = dict(zip(far, peers, strict=True))
+        self._peers = dict(zip(place.far, peers, strict=True))
         self._lines: dict[WorkerId, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: list[socket.socket] = []

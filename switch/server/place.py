@@ -10,6 +10,7 @@ from typing import NamedTuple
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.config.mesh_sections import ALONE, Node
+from switch.mesh.counts import CountsHeard
 from switch.server.assembly import Part, share, stand_ins_of
 from switch.tables.stand_in import StandIn
 
@@ -43,6 +44,7 @@ class Place:
         stand_ins: By link, what may be approved while it cannot be asked; counted for all.
         folder: Where the workers find each other; None: there is one alone.
         node: Number of this machine.
+        counts_heard: How far workers of other machines have told what they counted; shared by those of this one.
         crews: How many workers each machine has, in order of the configuration; empty: this one is alone.
     """
 
@@ -54,6 +56,7 @@ class Place:
     folder: Path | None = None
     node: int = 0
     crews: Sequence[int] = ()
+    counts_heard: CountsHeard = field(default_factory=lambda: CountsHeard(0))
 
     @classmethod
     def alone(cls, config: Config) -> Place:
@@ -61,7 +64,8 @@ class Place:
         stats = Stats(config.limits.statistics_bytes)
         partitions = config.journal.partitions if config.nodes else None
         stand_ins = stand_ins_of(config, stats, 1)
-        return cls(0, 1, partitions, stats, stand_ins, node=config.node.number, crews=config.crews)
+        heard = CountsHeard(config.far_workers)
+        return cls(0, 1, partitions, stats, stand_ins, node=config.node.number, crews=config.crews, counts_heard=heard)
 
     @property
     def owned(self) -> Sequence[int] | None:
@@ -76,13 +80,21 @@ class Place:
     @property
     def others(self) -> Sequence[WorkerId]:
         """All other workers: those of this machine first."""
-        far = [
+        return [*(WorkerId(self.node, number) for number in self.mates), *self.far]
+
+    @property
+    def far(self) -> Sequence[WorkerId]:
+        """The workers of other machines."""
+        return [
             WorkerId(node, number)
             for node, workers in enumerate(self._crews)
             if node != self.node
             for number in range(workers)
         ]
-        return [*(WorkerId(self.node, number) for number in self.mates), *far]
+
+    def tells_counts(self, worker: WorkerId) -> bool:
+        """Whether that worker of another machine is told what this one counts: one of each machine is."""
+        return worker.number == self.number % self._crews[worker.node]
 
     @property
     def rank(self) -> int:

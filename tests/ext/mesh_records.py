@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 KINDS = (
     "hello", "terminal_open", "terminal_frame", "terminal_closed", "answer", "told", "handled", "hang_up", "link_send",
-    "link_frame", "link_state", "ping", "pong",
+    "link_frame", "link_state", "ping", "pong", "counted", "counts_taken", "outstanding",
 )  # fmt: skip
 """In order of their numbers, from 1."""
 
 NUMBERED = {"terminal_open": "listener", "terminal_frame": "partition", "link_send": "link", "link_frame": "link",
-            "link_state": "link"}  # fmt: skip
+            "link_state": "link", "counted": "link", "outstanding": "link"}  # fmt: skip
 LINK_STATES = 3
 RECORD_SIZE_MAX = 65632
 
@@ -83,10 +83,27 @@ def token(*, token):
     return struct.pack("<Q", token)
 
 
+def counted(
+    *, number, amount_minor, age_ms, currency, transaction_kind, is_stand_in, is_taken_back, pan, terminal, merchant
+):
+    how = is_stand_in + 2 * is_taken_back
+    fixed = struct.pack("<QqQIBBBx", number, amount_minor, age_ms, currency, transaction_kind, how, len(pan))
+    return fixed + struct.pack("<19s8s15s6x", pan, terminal, merchant)
+
+
+def counts_taken(*, next):
+    return struct.pack("<Q", next)
+
+
+def outstanding(*, currency, amount_minor):
+    return struct.pack("<qII", amount_minor, currency, 0)
+
+
 CONTENTS = {
     "hello": hello, "terminal_open": terminal_open, "terminal_frame": frame, "terminal_closed": told, "answer": answer,
     "told": told, "handled": handled, "hang_up": hang_up, "link_send": link_send, "link_frame": link_frame,
-    "link_state": link_state, "ping": token, "pong": token,
+    "link_state": link_state, "ping": token, "pong": token, "counted": counted, "counts_taken": counts_taken,
+    "outstanding": outstanding,
 }  # fmt: skip
 
 
@@ -122,6 +139,7 @@ def judged(data: bytes, size_max: int = RECORD_SIZE_MAX) -> tuple[str, Values, i
     values, used = READERS[kind](body)
     if kind in NUMBERED:
         values[NUMBERED[kind]] = subject
+    demand(kind != "counted" or subject == 0 or values["is_stand_in"])
     demand((used + 7) // 8 * 8 == len(body) and not any(body[used:]))
     return kind, values, size
 
@@ -130,6 +148,7 @@ FIXED = {kind: len(body) for kind, body in {
     "hello": bytes(56), "terminal_open": bytes(16), "terminal_frame": bytes(16), "terminal_closed": bytes(16),
     "answer": bytes(16), "told": bytes(16), "handled": bytes(24), "hang_up": bytes(16), "link_send": bytes(8),
     "link_frame": bytes(8), "link_state": bytes(8), "ping": bytes(8), "pong": bytes(8),
+    "counted": bytes(80), "counts_taken": bytes(8), "outstanding": bytes(16),
 }.items()}  # fmt: skip
 
 
@@ -224,11 +243,39 @@ def read_token(body):
     return {"token": struct.unpack_from("<Q", body)[0]}, 8
 
 
+def read_counted(body):
+    number, amount_minor, age_ms, currency, kind, how, size, zero = struct.unpack_from("<QqQIBBBB", body)
+    pan, terminal, merchant, zeros = struct.unpack_from("<19s8s15s6s", body, 32)
+    demand(amount_minor >= (0 if how & 1 else -1) and currency <= 999 and kind < 64 and how < 4)
+    demand(size <= 19 and zero == 0 and not any(pan[size:]) and not any(zeros))
+    demand(all(0x30 <= byte <= 0x39 for byte in pan[:size]))
+    values = {
+        "number": number,
+        "amount_minor": amount_minor,
+        "age_ms": age_ms,
+        "currency": currency,
+        "transaction_kind": kind,
+    }
+    how_it_is = {"is_stand_in": bool(how & 1), "is_taken_back": bool(how & 2)}
+    return {**values, **how_it_is, "pan": pan[:size], "terminal": terminal, "merchant": merchant}, 80
+
+
+def read_counts_taken(body):
+    return {"next": struct.unpack_from("<Q", body)[0]}, 8
+
+
+def read_outstanding(body):
+    amount_minor, currency, zero = struct.unpack_from("<qII", body)
+    demand(amount_minor >= 0 and currency <= 999 and zero == 0)
+    return {"currency": currency, "amount_minor": amount_minor}, 16
+
+
 READERS = {
     "hello": read_hello, "terminal_open": read_terminal_open, "terminal_frame": read_frame,
     "terminal_closed": read_told, "answer": read_answer, "told": read_told, "handled": read_handled,
     "hang_up": read_hang_up, "link_send": read_link_send, "link_frame": read_link_frame, "link_state": read_link_state,
-    "ping": read_token, "pong": read_token,
+    "ping": read_token, "pong": read_token, "counted": read_counted, "counts_taken": read_counts_taken,
+    "outstanding": read_outstanding,
 }  # fmt: skip
 
 
@@ -265,6 +312,25 @@ def handleds(draw):
             "in_flight": draw(st.integers(0, min(count, 2**32 - 1)))}  # fmt: skip
 
 
+@st.composite
+def counteds(draw):
+    """Values of a COUNTED: a link, and an amount for certain, where stand-in has counted it."""
+    is_stand_in = draw(st.booleans())
+    return {
+        "number": draw(U64),
+        "link": draw(U16) if is_stand_in else 0,
+        "amount_minor": draw(st.integers(0 if is_stand_in else -1, 2**63 - 1)),
+        "age_ms": draw(U64),
+        "currency": draw(st.integers(0, 999)),
+        "transaction_kind": draw(st.integers(0, 63)),
+        "is_stand_in": is_stand_in,
+        "is_taken_back": draw(st.booleans()),
+        "pan": draw(st.text("0123456789", max_size=19)).encode(),
+        "terminal": draw(st.binary(min_size=8, max_size=8)),
+        "merchant": draw(st.binary(min_size=15, max_size=15)),
+    }
+
+
 VALUES = {
     "hello": hellos(),
     "terminal_open": st.fixed_dictionaries(
@@ -281,6 +347,11 @@ VALUES = {
     "link_state": st.fixed_dictionaries({"link": U16, "state": st.integers(0, LINK_STATES - 1), "connections": U32}),
     "ping": st.fixed_dictionaries({"token": U64}),
     "pong": st.fixed_dictionaries({"token": U64}),
+    "counted": counteds(),
+    "counts_taken": st.fixed_dictionaries({"next": U64}),
+    "outstanding": st.fixed_dictionaries(
+        {"link": U16, "currency": st.integers(0, 999), "amount_minor": st.integers(0, 2**63 - 1)}
+    ),
 }
 RECORDS = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind]))
 
@@ -298,5 +369,20 @@ SAMPLES: dict[str, Values] = {
     "link_state": {"link": 2, "state": 1, "connections": 4},
     "ping": {"token": 2**63},
     "pong": {"token": 2**63},
+    "counted": {
+        "number": 2**40,
+        "link": 3,
+        "amount_minor": 12_50,
+        "age_ms": 7,
+        "currency": 156,
+        "transaction_kind": 1,
+        "is_stand_in": True,
+        "is_taken_back": False,
+        "pan": b"6225000000000014",
+        "terminal": b"10000001",
+        "merchant": b"898000000000001",
+    },
+    "counts_taken": {"next": 2**40 + 1},
+    "outstanding": {"link": 3, "currency": 156, "amount_minor": 12_50},
 }
 """One record of each type."""

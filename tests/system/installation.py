@@ -97,6 +97,7 @@ class Installation:
         self.limits = {}
         self.journal = {}
         self.workers = 1
+        self.risk = ""
         self.mesh = {}
         self.nodes = []
         self.routes = dict(ROUTES)
@@ -142,6 +143,7 @@ class Installation:
         ways = [f"{low},,,,,,{links}" for low, links in self.routes.items()]
         heading = "low,high,kinds,currencies,amount_min,amount_max,links"
         (self.folder / "routes.csv").write_text("\n".join([heading, *ways]) + "\n")
+        (self.folder / "risk.toml").write_text(self.risk)
         configuration = {
             "switch": {"name": "switch-1", "acquirer_id": "10000001", "workers": self.workers},
             "admin": {"bind": "127.0.0.1:0"},
@@ -158,6 +160,7 @@ class Installation:
             **({"journal": self.journal} if self.journal else {}),
             "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
             "routes": {"file": "routes.csv"},
+            **({"risk": {"file": "risk.toml"}} if self.risk else {}),
             **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),
             "listener": self.listeners,
             "link": self.links,

@@ -41,7 +41,7 @@ class Nodes:
 
     def __init__(self, first, second, workers=1, partitions=2):
         second.listeners, second.links, second.routes = first.listeners, first.links, first.routes
-        second.limits = first.limits
+        second.limits, second.risk = first.limits, first.risk
         self.installations = (first, second)
         secrets = first.secrets
         tables = [{"name": name, "address": f"127.0.0.1:{free_ports(workers)}", "workers": workers} for name in NODES]

@@ -12,6 +12,8 @@ from .terminal import Terminal
 from .test_workers import SPOKEN, UNREACHABLE, say
 from .unruly import one_bank
 
+COUNT_LIMIT = "65"
+
 
 @pytest.mark.parametrize(("workers", "partitions"), [(1, 2), (2, 4)])
 async def test_repeats_on_whichever_node_are_repeats(installation, new_installation, workers, partitions):
@@ -30,6 +32,22 @@ async def test_repeats_on_whichever_node_are_repeats(installation, new_installat
         taken = [await daemon.metric("authswitch_requests_total", listener="pos") for daemon in nodes.daemons]
         assert sum(taken) == 4 * len(requests), "each request is counted where it is decided, and once"
         assert min(taken) > 0
+
+
+async def test_a_limit_holds_over_all_nodes(installation, new_installation):
+    """What the other node has not heard of yet may slip through, and no more than its own limit."""
+    installation.risk = '[[limits]]\nname = "card"\nper = "card"\nwindow_seconds = 3600\ncount_max = 5\n'
+    async with one_bank(installation), Nodes(installation, new_installation(), 2, 4) as nodes:
+        approved = [0, 0]
+        for at in range(20):
+            number = at % 2
+            async with await Terminal.connect(installation, nodes.daemons[number].ports["pos"], SPOKEN) as terminal:
+                approved[number] += await terminal.code(terminal=TERMINALS[at % 8]) == "00"
+        assert 5 <= sum(approved) <= 10
+        for daemon in nodes.daemons:
+            async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as terminal:
+                codes = {await terminal.code(terminal=name) for name in TERMINALS[:8]}
+                assert codes == {COUNT_LIMIT}, "and everybody has heard of it"
 
 
 async def test_a_node_that_is_away_takes_its_partitions_and_nothing_else(installation, new_installation):

@@ -1,0 +1,36 @@
+"""What this worker has counted lately, kept to be told to other nodes: by card, terminal and merchant.
+
+Entries have numbers that go up by one; the first of a process is drawn at random, so that nobody takes the numbers of
+two lives for one another.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
+
+cdef enum:
+    COUNTED_PAN_MAX = 19
+    COUNTS_KEPT = 65536       # a power of two
+
+cdef struct Counted:
+    int64_t amount_minor      # -1: none
+    uint64_t moment_ms        # when it was counted, by the monotonic clock of whoever holds this
+    int32_t currency          # numeric ISO 4217; 0: none
+    uint16_t link             # of its stand-in, where it was counted there
+    uint8_t kind
+    bint is_stand_in
+    bint is_taken_back        # what was counted at that moment is not counted any more
+    uint8_t pan_digits
+    uint8_t pan[COUNTED_PAN_MAX]              # ASCII, then zeros
+    uint8_t terminal[TERMINAL_ID_MAX]         # blank padded; zeros: none
+    uint8_t merchant[MERCHANT_ID_MAX]
+
+
+cdef class CountLog:
+    cdef Counted *_entries
+    cdef readonly uint64_t start              # number of the first that there ever was
+    cdef readonly uint64_t first              # number of the oldest that is kept
+    cdef readonly uint64_t next               # number that the next one gets
+
+    cdef void append(self, const Counted *counted) noexcept nogil
+    cdef const Counted *at(self, uint64_t number) noexcept nogil
+    """An entry that is kept."""
