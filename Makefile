@@ -13,6 +13,8 @@ JOURNAL_ARGS ?=
 # Of `make torture`: how often the switch is killed, and the seed of all choices.
 KILLS ?= 50
 SEED ?= 1
+# Of `make balancer`: how many terminals lose their answers, with the same seed.
+TERMINALS ?= 10000
 PY := $(VENV)/bin/python
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 # Of `make test`: on all cores; a file's tests share daemons, so they stay together.
@@ -35,7 +37,7 @@ export VENV
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help ready setup build run test simulate nightly defects torture bench instructions lint format debug coverage sanitize fuzz package clean
+.PHONY: help ready setup build run test simulate nightly defects torture balancer bench instructions lint format debug coverage sanitize fuzz package clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +82,9 @@ defects: setup build ## Let simulation and tests find each deliberate defect, an
 
 torture: setup build ## Kill a real switch again and again, and account for every transaction (KILLS=50 SEED=1 SECONDS=0)
 	@$(PY) -m tests.torture --kills $(KILLS) --seed $(SEED) --seconds $(SECONDS) $(ARGS)
+
+balancer: setup build ## Lose terminals' answers before two nodes behind HAProxy; nobody may pay twice (TERMINALS=10000 SEED=1)
+	@$(PY) -m tests.system.losing_answers --terminals $(TERMINALS) --seed $(SEED) $(ARGS)
 
 bench: setup build ## Measure the parts beside their peers, the switch beside the C relay, and what the journal costs
 	@mkdir -p reports

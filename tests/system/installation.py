@@ -62,9 +62,10 @@ class Secrets:
 
     folder: object
     keys: dict = field(default_factory=dict)
+    terminals: list = field(default_factory=lambda: TERMINALS)
 
     def __post_init__(self):
-        names = [f"terminal/{terminal}/{usage}" for terminal in TERMINALS for usage in ("tak", "tpk", "tmk")]
+        names = [f"terminal/{terminal}/{usage}" for terminal in self.terminals for usage in ("tak", "tpk", "tmk")]
         names += [f"link/{link}/{usage}" for link in LINKS for usage in ("zak", "zpk")]
         self.keys = {name: generate_value("3des-2key") for name in names}
         with KeyFile.create(self.key_file, create_master_key(self.master_key_file)) as file:
@@ -98,6 +99,7 @@ class Installation:
         self.journal = {}
         self.workers = 1
         self.risk = ""
+        self.log_level = "debug"
         self.mesh = {}
         self.nodes = []
         self.routes = dict(ROUTES)
@@ -136,7 +138,7 @@ class Installation:
         )
         rows = [
             f"{terminal},{MERCHANT},active,,,{MAC},iso-0,{self.certificates.get(terminal, '')}"
-            for terminal in TERMINALS
+            for terminal in self.secrets.terminals
         ]
         heading = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
         (self.folder / "terminals.csv").write_text("\n".join([heading, *rows]) + "\n")
@@ -147,7 +149,7 @@ class Installation:
         configuration = {
             "switch": {"name": "switch-1", "acquirer_id": "10000001", "workers": self.workers},
             "admin": {"bind": "127.0.0.1:0"},
-            "log": {"level": "debug"},
+            "log": {"level": self.log_level},
             "limits": {
                 "transactions_in_flight_max": 10_000,
                 "duplicate_window_count_max": 200_000,
@@ -188,6 +190,7 @@ class Installation:
         signed=True,
         original=None,
         change=None,
+        at=None,
     ):
         """A terminal's request, without its frame. ``change`` gets the pieces before they are signed."""
         profile = profile_of(dialect)
@@ -200,7 +203,7 @@ class Installation:
             card=card,
             amount_minor=amount_minor,
             currency="156",
-            at=moment(),
+            at=at or moment(),
             original=original,
         )
         if change is not None:

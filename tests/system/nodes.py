@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 
 from .conftest import never_said
@@ -13,16 +14,16 @@ from .installation import NODES
 from .test_trace import authswitch
 
 SILENCE_MS = 1_000
+FIRST_PORT, LAST_PORT = 20_000, 32_000
 
 
 def free_ports(count):
-    """Ports that nobody has just now, one above the other."""
+    """Ports that nobody has just now, one above the other, and none of those that callers are given."""
     while True:
         with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = first.getsockname()[1]
+            port = random.randrange(FIRST_PORT, LAST_PORT - count)
             try:
-                for number in range(1, count):
+                for number in range(count):
                     stack.enter_context(socket.create_server(("127.0.0.1", port + number)))
             except OSError:
                 continue
@@ -37,26 +38,39 @@ class Nodes:
         second: An empty one.
         workers: Of each node.
         partitions: Of the switch.
+        apart: Let them know nothing of each other, as must never be.
+
+    Attributes:
+        ports: Where each node listens for terminals.
     """
 
-    def __init__(self, first, second, workers=1, partitions=2):
-        second.listeners, second.links, second.routes = first.listeners, first.links, first.routes
+    def __init__(self, first, second, workers=1, partitions=2, apart=False):
+        listeners = first.listeners
+        second.links, second.routes = first.links, first.routes
         second.limits, second.risk = first.limits, first.risk
         self.installations = (first, second)
         secrets = first.secrets
-        tables = [{"name": name, "address": f"127.0.0.1:{free_ports(workers)}", "workers": workers} for name in NODES]
-        for name, installation in zip(NODES, self.installations, strict=True):
+        port = free_ports(len(NODES) * (workers + 1))
+        self.ports = [port + number for number in range(len(NODES))]
+        tables = [
+            {"name": name, "address": f"127.0.0.1:{port + len(NODES) + number * workers}", "workers": workers}
+            for number, name in enumerate(NODES)
+        ]
+        for name, installation, port in zip(NODES, self.installations, self.ports, strict=True):
+            installation.listeners = [{**listener, "bind": f"127.0.0.1:{port}"} for listener in listeners]
             pair = secrets.nodes[name]
             installation.workers = workers
-            installation.nodes = tables
-            installation.mesh = {
-                "node": name,
-                "certificate": pair.certificate,
-                "private_key": pair.private_key,
-                "ca": secrets.authority.certificate,
-                "silence_ms": SILENCE_MS,
-            }
+            if not apart:
+                installation.nodes = tables
+                installation.mesh = {
+                    "node": name,
+                    "certificate": pair.certificate,
+                    "private_key": pair.private_key,
+                    "ca": secrets.authority.certificate,
+                    "silence_ms": SILENCE_MS,
+                }
             installation.journal = {"mode": "files", "directory": "journal", "partitions": partitions}
+        self._apart = apart
         self.daemons = [self._daemon(installation) for installation in self.installations]
 
     def _daemon(self, installation):
@@ -87,7 +101,7 @@ class Nodes:
         """Whether each worker of each node is connected with each of the other one."""
         statuses = [await daemon.status() for daemon in self.daemons]
         rows = [row for status in statuses for row in node_rows(status)]
-        return bool(rows) and all(row["connected"] for row in rows)
+        return bool(rows) != self._apart and all(row["connected"] for row in rows)
 
     async def restart(self, number):
         """Start a node again that was killed."""

@@ -1,27 +1,17 @@
 """Terminals behind HAProxy as it is shipped: one switch is active, one in reserve, and stand-in reaches them."""
 
-import asyncio
 import contextlib
-import csv
 import re
 import shutil
 import signal
-import socket
-import tempfile
-from pathlib import Path
 
 import pytest
 
+from .balancer import RESERVE, Balancer
 from .conftest import never_said, running
 from .daemon import Daemon, until
 from .terminal import Terminal
 from .unruly import hold, one_bank
-
-SHIPPED = Path(__file__).parents[2] / "configs/haproxy"
-RESERVE = SHIPPED / "reserve.cfg"
-SERVERS = re.compile(r"(?m)^    server (\S+) (127\.0\.0\.1:58[34]0) port (958[34]) send-proxy-v2( backup)?$")
-CHECKS = 5
-"""Answered health checks after which HAProxy has made up its mind: more than ``fall`` and ``rise``."""
 
 TRUSTED = ["127.0.0.1/32"]
 STAND_IN = {
@@ -29,126 +19,6 @@ STAND_IN = {
 }
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs haproxy")
-
-
-class Gate:
-    """A port of its own for something that may come, go, and come back elsewhere: passes bytes on, counts callers."""
-
-    def __init__(self):
-        self.target = None
-        self.connections = 0
-        self.port = None
-        self._tasks = set()
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader, writer):
-        self.connections += 1
-        task = asyncio.current_task()
-        self._tasks.add(task)
-        writers = [writer]
-        try:
-            if self.target is not None:
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-                writers.append(far_writer)
-                await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
-        except OSError:
-            pass  # One of the two is gone, and so is the other then.
-        finally:
-            self._tasks.discard(task)
-            for one in writers:
-                one.close()
-            await asyncio.gather(*(one.wait_closed() for one in writers), return_exceptions=True)
-
-    async def _pass(self, reader, writer):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-
-
-class Balancer:
-    """A shipped configuration on free ports, with quick checks."""
-
-    def __init__(self, folder, shipped=RESERVE, connections=100):
-        self._shipped = shipped
-        self._connections = connections
-        self._file = folder / "haproxy.cfg"
-        self._socket = Path(tempfile.mkdtemp(dir="/tmp"), "stats")
-        # Bound here and handed over: no other program can take these ports in between.
-        self._listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        self.port = self._listening[0].getsockname()[1]
-        self.checks = [Gate(), Gate()]
-        self.terminals = [Gate(), Gate()]
-
-    async def __aenter__(self):
-        for gate in (*self.checks, *self.terminals):
-            await gate.__aenter__()
-        text = self._shipped.read_text()
-        self.servers = [match[0] for match in SERVERS.findall(text)]
-        ports = {
-            "bind :5930": f"bind fd@{self._listening[0].fileno()}",
-            "bind :5931": f"bind fd@{self._listening[1].fileno()}",
-            "inter 1s": "inter 50ms",
-            "maxconn 40000": f"maxconn {self._connections + 100}\n    stats socket {self._socket}",
-            "maxconn 30000": f"maxconn {self._connections}",
-        }
-        for number, (check, terminal) in enumerate(zip(self.checks, self.terminals, strict=True)):
-            ports[f"127.0.0.1:58{3 + number}0 port 958{3 + number}"] = f"127.0.0.1:{terminal.port} port {check.port}"
-        for old, new in ports.items():
-            assert old in text, old
-            text = text.replace(old, new)
-        self._file.write_text(text)
-        self._child = await asyncio.create_subprocess_exec(
-            *("haproxy", "-db", "-f", str(self._file)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=[one.fileno() for one in self._listening],
-        )
-        for one in self._listening:
-            one.close()
-        await until(self._socket.exists)
-        return self
-
-    async def __aexit__(self, *_):
-        self._child.kill()
-        await self._child.wait()
-        for gate in (*self.checks, *self.terminals):
-            await gate.__aexit__()
-        shutil.rmtree(self._socket.parent)
-
-    def lead(self, number, daemon):
-        """Place ``number`` is taken by this daemon, or by nobody."""
-        self.checks[number].target = None if daemon is None else daemon.admin_port
-        self.terminals[number].target = None if daemon is None else daemon.ports["pos"]
-
-    async def believes(self, number, state):
-        """Wait until HAProxy takes a switch for ``UP`` or ``DOWN``."""
-
-        async def is_so():
-            reader, writer = await asyncio.open_unix_connection(self._socket)
-            writer.write(b"show stat\n")
-            rows = list(csv.DictReader((await reader.read()).decode().lstrip("# ").splitlines()))
-            writer.close()
-            row = next(row for row in rows if (row["pxname"], row["svname"]) == ("switches_pos", self.servers[number]))
-            return row["status"] == state
-
-        await until(is_so)
-
-    async def has_looked(self, number=0):
-        """Wait until HAProxy has asked a switch often enough to believe what it says."""
-        gate = self.checks[number]
-        enough = gate.connections + CHECKS
-        await until(lambda: gate.connections >= enough)
 
 
 async def connected(installation, balancer, **keys):

@@ -27,6 +27,7 @@ SLICES = {
     "simulate": ["SEEDS=5"],
     "nightly": ["ARGS=--seconds 1 --jobs 1 --start 0"],
     "torture": ["KILLS=1", "SECONDS=1", "ARGS=--lives serve"],
+    "balancer": ["TERMINALS=5", "ARGS=--balancer-kills 0"],
     "bench": [
         "SUITES=bench/bench_framing.py --benchmark-min-rounds=1 --benchmark-max-time=0.01",
         "ARGS=plain --seconds 1 --warmup 0.2 --rounds 1",
@@ -57,6 +58,7 @@ ELSEWHERE = {
 PRINTS = {
     "help": "make torture",
     "simulate": "0 seeds failed",
+    "balancer": "0 doubled",
     "bench": "report: reports/journal",
     "instructions": "one transaction",
     "coverage": "calendar.pyx",
