@@ -74,12 +74,16 @@ class Daemon:
             self.admin_port = _port(serving.get("scraped", self.admin))
             if ready:
                 await until(self.is_ready)
-            self.ports = {line["listener"]: _port(line["address"]) for line in self.said("listening")}
-            self.links = {line["link"]: _port(line["address"]) for line in self.said("waiting for the issuer")}
+            self.note_ports()
         except BaseException:
             self.kill()
             raise
         return self
+
+    def note_ports(self):
+        """See where it listens; several workers may do that after it serves."""
+        self.ports = {line["listener"]: _port(line["address"]) for line in self.said("listening")}
+        self.links = {line["link"]: _port(line["address"]) for line in self.said("waiting for the issuer")}
 
     def kill(self):
         """End it without further ado."""

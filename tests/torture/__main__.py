@@ -14,6 +14,7 @@ from switch.simulators.setup import spare_collections
 
 from .course import FIRST_LIVES, LIVES, Settings, Torture
 from .disk import enter_namespace, mount_small, unmount
+from .summary import summary
 
 ROOM_BYTES = 96 << 20
 ROOM_BYTES_A_KILL = 8 << 20
@@ -35,6 +36,7 @@ def main() -> int:
         lying=arguments.lie,
         defect=arguments.defect,
         partitions=arguments.partitions,
+        workers=arguments.workers,
     )
     spare_collections()
     folder = Path(tempfile.mkdtemp(prefix="authswitch-torture-"))
@@ -45,7 +47,7 @@ def main() -> int:
     torture = Torture(settings, folder, disk / "journal", lambda text: print(text, flush=True))
     try:
         well = uvloop.run(torture.run())
-        for line in torture.summary():
+        for line in summary(torture):
             print(line)
         if not well:
             _tell_failure(torture, settings)
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lie", action="store_true", help="let the disk lie: a run that must find differences")
     parser.add_argument("--defect", default="", help="give the switch a deliberate defect: it should find differences")
     parser.add_argument("--partitions", type=int, default=0, help="of the switch; 0: the seed decides")
+    parser.add_argument("--workers", type=int, default=0, help="of the switch, no more than partitions; 0: the same")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that went well")
     return parser
 

@@ -46,16 +46,31 @@ ISSUER_FAULTS = (
     Fault.SLOW_WRITE,
 )
 PARTITIONS = (1, 2, 3, 4)
+WORKERS = (1, 1, 2, 3)
+"""At most as many as there are partitions."""
+
 ISSUER_FAULT = 0.006
 """How often each of them strikes."""
 
 SERVING_S_MAX = 3.0
 HASTE_S = 0.002
-FIRST_LIVES = ("serve", "failed_sync", "start", "drain", "full_start", "serve", "failed_write", "full_run")
+FIRST_LIVES = ("serve", "worker", "failed_sync", "start", "drain", "full_start", "serve", "failed_write", "full_run")
 """So that even a short run meets most kinds."""
 
-LIVES = {"serve": 10, "start": 4, "drain": 3, "failed_sync": 2, "failed_write": 1, "full_start": 1, "full_run": 1}
+LIVES = {
+    "serve": 10,
+    "worker": 6,
+    "start": 4,
+    "drain": 3,
+    "failed_sync": 2,
+    "failed_write": 1,
+    "full_start": 1,
+    "full_run": 1,
+}
 """Kinds of lives, and how often each is drawn."""
+
+DISK_LIVES = frozenset({"failed_sync", "failed_write", "full_start", "full_run"})
+"""In which the whole switch says what its disk does; of several workers one is killed instead."""
 
 
 class TortureError(Exception):
@@ -78,6 +93,7 @@ class Settings:
         traces: How many payments are looked up by the number on their slip in the end.
         defect: A deliberate defect of the simulation's that the switch has; empty for none.
         partitions: How many the switch has; 0: the seed decides.
+        workers: The same of workers, of which there are no more than partitions.
     """
 
     kills: int = 50
@@ -91,6 +107,7 @@ class Settings:
     traces: int = 20
     defect: str = ""
     partitions: int = 0
+    workers: int = 0
 
 
 class Torture:
@@ -118,6 +135,8 @@ class Torture:
         self._draw = Random(f"{settings.seed}/lives")
         self._weather = Random(f"{settings.seed}/weather")
         self.partitions = settings.partitions or Random(f"{settings.seed}/partitions").choice(PARTITIONS)
+        drawn = settings.workers or Random(f"{settings.seed}/workers").choice(WORKERS)
+        self.workers = min(self.partitions, drawn)
         journal.mkdir(parents=True, exist_ok=True)
         self.disk = FaultyDisk(folder, journal, Random(f"{settings.seed}/disk"))
         self._world = build_world(folder, settings.terminals)
@@ -128,7 +147,7 @@ class Torture:
         self._daemon: Daemon | None = None
         self._lives = 0
         self._start_s = 2.0
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         self._environment = {**os.environ, **self.disk.environment}
         if settings.defect:
             # The switch is taken from a copy; the driver is not.
@@ -179,7 +198,9 @@ class Torture:
             line.target = ("127.0.0.1", await issuer.listen(tls=self._world.issuer_tls.get(plan.name)))
             await line.open()
         ports = {name: line.port for name, line in self._issuer_lines.items()}
-        write_switch(self._world, self.disk.journal, ports, timeout_ms, self.partitions)
+        write_switch(
+            self._world, self.disk.journal, ports, timeout_ms, partitions=self.partitions, workers=self.workers
+        )
         for number, fleet in enumerate(FLEETS):
             identities = self._world.identities[fleet.name]
             settings = PersistentSettings(
@@ -204,9 +225,12 @@ class Torture:
         weights = [LIVES[kind] for kind in kinds]
         while self.kills.total() < self.settings.kills and not self._is_late():
             kind = first.pop(0) if first else self._draw.choices(kinds, weights)[0]
+            if kind in DISK_LIVES and self.workers > 1:
+                kind = "worker"
             self._lives += 1
             courses: dict[str, Callable[[], Awaitable[None]]] = {
                 "serve": self._live,
+                "worker": self._lose_workers,
                 "start": self._die_at_the_start,
                 "drain": self._die_in_the_drain,
                 "failed_sync": self._live_until_a_sync_fails,
@@ -219,12 +243,12 @@ class Torture:
 
     def _is_late(self) -> bool:
         seconds = self.settings.seconds
-        return bool(seconds) and time.monotonic() - self._begun > seconds
+        return bool(seconds) and time.monotonic() - self.begun > seconds
 
     def _tell_progress(self, kind: str) -> None:
         counters = merge_counters(fleet.counters for fleet in self.fleets)
         self.say(
-            f"{time.monotonic() - self._begun:6.1f} s  life {self._lives}: {kind.replace('_', ' ')}; "
+            f"{time.monotonic() - self.begun:6.1f} s  life {self._lives}: {kind.replace('_', ' ')}; "
             f"kills {self.kills.total()}, answered {counters.answered}, repeats {counters.repeats}, "
             f"wrong {counters.wrong}"
         )
@@ -235,6 +259,18 @@ class Torture:
         await self._start()
         await self._serve()
         await self._kill("while it served")
+
+    async def _lose_workers(self) -> None:
+        """Kill some of several workers while the others go on: their successors must find what they have begun."""
+        await self._start()
+        await self._serve()
+        daemon = self._running()
+        for _ in range(self._draw.randint(1, 3) if self.workers > 1 else 0):
+            running = [pid for pid in _forked(daemon) if _is_running(pid)]
+            os.kill(self._draw.choice(running), signal.SIGKILL)
+            self.happened["workers killed"] += 1
+            await self._serve()
+        await self._kill("after workers of it were killed" if self.workers > 1 else "while it served")
 
     async def _serve(self) -> None:
         """Work for a while, on a disk that may be slow and write in pieces."""
@@ -379,6 +415,9 @@ class Torture:
         daemon = self._new_daemon()
         begun = time.monotonic()
         await self._until_started(daemon, asyncio.create_task(daemon.start(ready=False)))
+        listening = until(lambda: len(daemon.said("listening")) >= self.workers * len(FLEETS), 60)
+        await self._within(60, listening, "all workers listen")
+        daemon.note_ports()
         self._start_s = time.monotonic() - begun
         for name, line in self._terminal_lines.items():
             line.target = ("127.0.0.1", daemon.ports[name])
@@ -403,6 +442,10 @@ class Torture:
         else:
             daemon.kill()
             await daemon.child.wait()
+            # Its workers die with it, each at its own moment.
+            await self._within(
+                10, until(lambda: not any(map(_is_running, _forked(daemon))), 10), "its workers are gone"
+            )
             self.kills[when] += 1
         if self.settings.lying or self._draw.random() < 0.5:
             self.power_losses += 1
@@ -539,36 +582,14 @@ class Torture:
             issuer.ledger.write(self.folder / f"ledger-{issuer.settings.name}.json")
         (self.folder / "differences.txt").write_text("\n".join(self.differences) + "\n")
 
-    def summary(self) -> list[str]:
-        """What happened, for people."""
-        counters = merge_counters(fleet.counters for fleet in self.fleets)
-        issuers = Counter[str]()
-        for issuer in self.issuers:
-            issuers.update({fault.value: count for fault, count in issuer.faults.struck.items()})
-        own = counters.by_kind["reversal"]
-        lines = [
-            f"partitions: {self.partitions}; kills: {self.kills.total()} ({_words(self.kills)})",
-            f"losses of power with them: {self.power_losses}, {self.bytes_lost:,} unsynchronized bytes lost",
-            f"disk: {_words(Counter(self.disk.counted()))}",
-            f"lines and restarts: {_words(self.happened)}",
-            f"issuers: {_words(issuers)}",
-            f"terminals: {counters.answered:,} answers on {counters.connections:,} connections",
-            f"  {counters.repeats:,} repeats, {counters.given_up:,} payments given up, {own:,} reversals of their own",
-        ]
-        if self.comparison is not None:
-            found = self.comparison
-            lines.append(
-                f"books: {found.receipts:,} receipts, {found.entries:,} entries of ledgers, "
-                f"{found.records.total():,} records of the journal; {found.purchases:,} payments over "
-                f"{_amount(found.charged_minor)} and refunds of {_amount(found.refunded_minor)} stand"
-            )
-        lines.append(f"{len(self.differences)} differences, {time.monotonic() - self._begun:.0f} s")
-        return lines
+
+def _forked(daemon: Daemon) -> list[int]:
+    """The processes of all workers that it ever had; none where there is one alone."""
+    return [line["pid"] for line in daemon.said("forked") if line["worker"] != "desk"]
 
 
-def _words(counts: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common() if count) or "none"
-
-
-def _amount(minor: int) -> str:
-    return f"{minor // 100:,}.{minor % 100:02d}"
+def _is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    return False

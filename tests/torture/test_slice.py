@@ -14,7 +14,9 @@ from switch.simulators.receipts import Receipt
 from .books import Comparison, compare_trace
 from .course import FIRST_LIVES, LIVES, Settings, Torture
 
-SLICE = Settings(kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"), traces=3, partitions=3)
+SLICE = Settings(
+    kills=3, terminals=9, rate=60, lives=("failed_sync", "full_start", "start"), traces=3, partitions=3, workers=1
+)
 
 
 async def torture(settings: Settings, folder: Path) -> Torture:
@@ -32,6 +34,14 @@ async def test_a_killed_switch_loses_no_transaction(tmp_path: Path) -> None:
     assert run.kills.total() >= SLICE.kills - 1  # one may end by itself, as it was told to
     assert run.happened["journal failures: Input/output error"] == 1
     assert run.happened["starts without room"] == 1
+    assert run.comparison is not None
+    assert run.comparison.purchases > 0
+
+
+async def test_killed_workers_lose_no_transaction(tmp_path: Path) -> None:
+    run = await torture(replace(SLICE, kills=2, lives=("worker",), workers=2), tmp_path)
+    assert run.differences == [], "\n".join(run.differences)
+    assert run.happened["workers killed"] >= run.kills.total() > 0
     assert run.comparison is not None
     assert run.comparison.purchases > 0
 

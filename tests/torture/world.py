@@ -12,7 +12,9 @@ SEGMENT_BYTES = 2 << 20
 BUFFER_BYTES = 512 << 10
 
 
-def write_switch(world: World, journal: Path, ports: Mapping[str, int], link_timeout_ms: int, partitions: int) -> None:
+def write_switch(
+    world: World, journal: Path, ports: Mapping[str, int], link_timeout_ms: int, *, partitions: int, workers: int
+) -> None:
     """Write the switch's configuration: small files, so that each run fills some; short waits, so that much happens."""
     write_config(world, ports, link_timeout_ms)
     changes = Counter[str]()
@@ -29,6 +31,7 @@ def write_switch(world: World, journal: Path, ports: Mapping[str, int], link_tim
                 )
             ),
         ),
+        ('acquirer_id = "10000001"', f'acquirer_id = "10000001"\nworkers = {workers}'),
         ("drain_seconds = 20", "drain_seconds = 3"),
         ("reconnect_min_ms = 100", "reconnect_min_ms = 100\nreconnect_max_ms = 1000\necho_interval_ms = 2000"),
         (
@@ -38,6 +41,6 @@ def write_switch(world: World, journal: Path, ports: Mapping[str, int], link_tim
     ):
         changes[new] = text.count(old)
         text = text.replace(old, new)
-    if list(changes.values()) != [1, 1, len(ISSUERS), len(ISSUERS)]:
+    if list(changes.values()) != [1, 1, 1, len(ISSUERS), len(ISSUERS)]:
         raise AssertionError(f"the demo's configuration has changed: {changes}")
     world.config.write_text(text)
