@@ -25,6 +25,10 @@ LONGEST = (
 )
 """Files that take longest: they begin first, so that in the end no process works on one while all others are done."""
 
+# Hundreds of processes begin with the same modules: without this each may compile them anew.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="authswitch-bytecode-")
+
 # What commands keep from run to run (numbers of simulated terminals) belongs to nobody's home here.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="authswitch-tests-")
 

@@ -41,7 +41,7 @@ from switch.server.nodes import Nodes
 from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker
 from switch.server.place import Place
-from switch.server.process import process_log, protect_memory, raise_descriptor_limit
+from switch.server.process import begin_collections, process_log, protect_memory, raise_descriptor_limit
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
@@ -461,7 +461,9 @@ def serve(path: str | Path) -> bool:
             parts = load_parts(config)
 
             async def run() -> bool:
-                return await Daemon(config, parts, log_writer).run()
+                daemon = Daemon(config, parts, log_writer)
+                begin_collections()
+                return await daemon.run()
 
             return uvloop.run(run())
         except EndedWhileStarting as ended:

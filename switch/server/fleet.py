@@ -33,7 +33,7 @@ from switch.server.fronts import AdminFront, own_status
 from switch.server.handover import Handover, Listener
 from switch.server.heartbeat import keep_beating
 from switch.server.place import Place
-from switch.server.process import process_log, protect_memory
+from switch.server.process import begin_collections, process_log, protect_memory
 from switch.server.signals import Signals
 from switch.server.supervisor import Child, Patience, Supervisor, pinned_cpu
 
@@ -118,6 +118,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         patience = Patience(
             drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS, silence_s=config.limits.worker_silence_seconds
         )
+        begin_collections()
         return Supervisor([desk, *children], stats, patience, handover.hooks()).run()
 
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from switch.admin import AdminServer
 from switch.admin.health import Health
 from switch.admin.identity import Identity, remove_identity, write_identity
 from switch.admin.saf import EntryDesk, saf_routes
+from switch.admin.server import AdminServer
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.server.control import LocalWorker, answer_questions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -47,6 +48,15 @@ def raise_descriptor_limit(needed: int) -> int:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def begin_collections() -> None:
+    """Look for cyclic garbage from now on, but not in what the start has made: it stays.
+
+    A worker that is forked afterwards shares the pages of all that with the others, since no collection writes to them.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def protect_memory() -> None:

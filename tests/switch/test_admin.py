@@ -8,8 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from switch import __version__
-from switch.admin import AdminServer
-from switch.admin.server import BODY_BYTES_MAX
+from switch.admin.server import BODY_BYTES_MAX, AdminServer
 from switch.base.stats import Stats
 from switch.config import Address
 

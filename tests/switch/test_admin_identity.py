@@ -18,9 +18,9 @@ import pytest
 import uvloop
 from typer.testing import CliRunner
 
-from switch.admin import AdminServer
 from switch.admin.client import AdminClient, AdminError, client_for
 from switch.admin.identity import FILE_NAME, Identity, Wanted, read_instance, remove_identity, write_identity
+from switch.admin.server import AdminServer
 from switch.admin.sockets import UnixSocket
 from switch.base.stats import Stats
 from switch.cli.main import app

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from switch import __version__
-from switch.admin import AdminServer
+from switch.admin.server import AdminServer
 from switch.base.stats import Stats
 from switch.cli.command_groups import plain
 from switch.cli.main import ELSEWHERE, app, main

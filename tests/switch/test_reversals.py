@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from typer.testing import CliRunner
 
-from switch.admin import AdminServer
 from switch.admin.saf import saf_routes
+from switch.admin.server import AdminServer
 from switch.cli.reversals import app
 from switch.config import Address
 from switch.journal.disk import ScriptedDisk
