@@ -7,9 +7,12 @@ ARGS ?=
 SEEDS ?= 100000
 START ?= 0
 SECONDS ?= 0
-# Of `make bench`: which suites of parts, and what the journal's measurement is passed on.
+# Of `make bench`: which suites of parts, and what the other measurements are passed on.
 SUITES ?= bench
 JOURNAL_ARGS ?=
+INSTRUCTIONS_ARGS ?= --ways
+WORKERS_ARGS ?=
+RESTART_ARGS ?=
 # Of `make torture`: how often the switch is killed, and the seed of all choices.
 KILLS ?= 50
 SEED ?= 1
@@ -86,14 +89,16 @@ torture: setup build ## Kill a real switch again and again, and account for ever
 balancer: setup build ## Lose terminals' answers before two nodes behind HAProxy; nobody may pay twice (TERMINALS=10000 SEED=1)
 	@$(PY) -m tests.system.losing_answers --terminals $(TERMINALS) --seed $(SEED) $(ARGS)
 
-bench: setup build ## Measure the parts beside their peers, the switch beside the C relay, and what the journal costs
+bench: setup build ## Measure the parts beside their peers, the switch beside the C relay, what journal and workers cost
 	@mkdir -p reports
 	@$(PY) -m pytest $(SUITES) --benchmark-only --benchmark-group-by=group --benchmark-sort=mean \
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
-	@$(PY) -m bench.instructions --ways
+	@$(PY) -m bench.instructions $(INSTRUCTIONS_ARGS)
 	@$(MAKE) --no-print-directory --directory bench/floor
 	@$(PY) -m bench.whole $(ARGS)
 	@$(PY) -m bench.journal $(JOURNAL_ARGS)
+	@$(PY) -m bench.workers $(WORKERS_ARGS)
+	@$(PY) -m bench.restart $(RESTART_ARGS)
 
 instructions: setup build ## Count the instructions of one transaction by function, under callgrind (ARGS="--scale")
 	@$(PY) -m bench.instructions $(ARGS)

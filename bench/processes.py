@@ -43,11 +43,14 @@ def _cpu_seconds(task: Path) -> float:
 
 
 class Process:
-    """A child process, pinned to one processor where there are two or more."""
+    """A child process, kept to one processor, or to some, where there are two or more."""
 
-    def __init__(self, command: Sequence[str | Path], cpu: int, log: Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], cpu: int | Sequence[int], log: Path, cwd: Path | None = None
+    ) -> None:
         """Start it; what it says on standard error goes to ``log``."""
-        pinned = [*(["taskset", "--cpu-list", str(cpu)] if (os.cpu_count() or 1) > 1 else []), *map(str, command)]
+        cpus = ",".join(map(str, [cpu] if isinstance(cpu, int) else cpu))
+        pinned = [*(["taskset", "--cpu-list", cpus] if (os.cpu_count() or 1) > 1 else []), *map(str, command)]
         self.name = Path(command[0]).name
         self._log = log
         with log.open("wb") as errors:
@@ -100,6 +103,16 @@ class Process:
     def cpu_seconds(self) -> float:
         """Processor time so far, in the process and in the system for it."""
         return _cpu_seconds(Path(f"/proc/{self._child.pid}"))
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    def family_cpu_seconds(self) -> float:
+        """The same of the process and its children together, those that ended not counted."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return self.cpu_seconds() + sum(_cpu_seconds(Path(f"/proc/{child}")) for child in children)
 
     def first_thread_cpu_seconds(self) -> float:
         """The same of its first thread alone."""

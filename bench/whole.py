@@ -19,6 +19,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,14 +146,14 @@ def run_once(side: str, scenario: Scenario, options: argparse.Namespace) -> Resu
                 switch.wait_until(lambda: is_ready(side, ports))
                 switch.move_helpers(PEERS_CPU)
                 before = switch.cpu_seconds(), switch.first_thread_cpu_seconds()
-                journal = journal_counts(ports) if scenario.journal else {}
+                journal = counted(ports, JOURNAL_METRICS) if scenario.journal else {}
                 command = terminals_command(side, scenario, workload, ports, options)
                 with Process(command, PEERS_CPU, folder / "terminals.log") as terminals:
                     result: Result = json.loads(terminals.output())
                 result["switch_cpu_seconds"] = round(switch.cpu_seconds() - before[0], 2)
                 result["loop_cpu_seconds"] = round(switch.first_thread_cpu_seconds() - before[1], 2)
                 if scenario.journal:
-                    after = journal_counts(ports)
+                    after = counted(ports, JOURNAL_METRICS)
                     result["journal"] = {name: after[name] - journal[name] for name in after}
                 result["switch_resident_bytes"] = switch.resident_bytes()
     check(side, result)
@@ -205,14 +206,14 @@ def is_ready(side: str, ports: Ports) -> bool:
         return False
 
 
-def journal_counts(ports: Ports) -> dict[str, float]:
-    """What the daemon says of its journal: batches, bytes and records so far, and the seconds that they took."""
+def counted(ports: Ports, metrics: Mapping[str, str]) -> dict[str, float]:
+    """What the daemon has counted so far, all labels together, by the names that these metrics have here."""
     with urllib.request.urlopen(f"http://127.0.0.1:{ports.admin}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     values = [line.rsplit(" ", 1) for line in lines]
     return {
         name: sum(float(value) for series, value in values if series.startswith(f"{metric}{{"))
-        for name, metric in JOURNAL_METRICS.items()
+        for name, metric in metrics.items()
     }
 
 
@@ -283,7 +284,7 @@ def write_report(name: str, options: argparse.Namespace, measured: dict[str, Res
         "commit": commit.stdout.strip() or None,
         "machine": {"cpus": os.cpu_count(), "processor": processor(), "system": platform.platform()},
         "python": platform.python_version(),
-        "options": {"seconds": options.seconds, "warmup": options.warmup, "rounds": options.rounds},
+        "options": vars(options),
         "scenarios": measured,
     }
     path = REPORTS / f"{name}-{now:%Y%m%d-%H%M%S}.json"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from switch.keys import Key, KeyFile
@@ -49,6 +49,20 @@ class Workload:
     link_key: str
     stan_offset: int
     config: Path
+
+    def part(self, name: str, places: Iterable[int]) -> Workload:
+        """The same of some of the terminals, by their places among all that speak; its files have that name."""
+        places = list(places)
+        data = self.requests.read_bytes()
+        size = 2 + int.from_bytes(data[:2], "big")
+        requests = self.requests.with_name(f"{name}.bin")
+        requests.write_bytes(b"".join(data[size * place : size * (place + 1)] for place in places))
+        keys = None
+        if self.keys is not None:
+            lines = self.keys.read_text().split()
+            keys = self.keys.with_name(f"{name}_keys.txt")
+            keys.write_text("".join(f"{lines[place]}\n" for place in places))
+        return replace(self, requests=requests, keys=keys)
 
     def terminal_keys(self) -> list[bytes]:
         """The keys of the terminals' MACs; none without MACs."""

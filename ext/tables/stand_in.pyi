@@ -52,6 +52,7 @@ class StandIn:
 
     def forked(self, stats: Stats) -> StandIn:
         """What a process that was forked from the one that made it has: the same memory, and all else as it was made.
+
         For whoever plays several processes in one.
 
         Args:
