@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ import typer
 
 from switch.base.masking import mask_pan, mask_text
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import AsJson, ConfigFile, DirectoryOption, load, reading
+from switch.cli.journal_reading import AsJson, ConfigFile, DirectoryOption, load, not_here, reading
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import REASONS
 from switch.journal.findings import Findings
@@ -110,7 +110,7 @@ def dump(
     Example: authswitch journal dump configs/production.toml --from 0:1000000 --rrn 632804000123
     """
     with reading(load(config), directory, as_json=as_json) as partitions:
-        asked = _range(partitions[0].partitions, begins, ends)
+        asked = _range(partitions, begins, ends)
         read = [
             one
             for one in partitions
@@ -133,17 +133,19 @@ class _Range:
     last: int | None
 
 
-def _range(partitions: int, begins: str | None, ends: str | None) -> _Range:
+def _range(partitions: Sequence[PartitionReader], begins: str | None, ends: str | None) -> _Range:
     found = []
     for name, text in (("--from", begins), ("--to", ends)):
         try:
-            found.append(None if text is None else parse_position(text, partitions))
+            found.append(None if text is None else parse_position(text, partitions[0].partitions))
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint=f"'{name}'") from error
     first, last = found
     if first is not None and last is not None and first.partition != last.partition:
         raise typer.BadParameter(f"--from {first} and --to {last} are of two partitions; needed positions of one")
     one = first or last
+    if one is not None and all(one.partition != begun.partition for begun in partitions):
+        raise typer.BadParameter(f"{one}: {not_here(partitions)}")
     return _Range(
         None if one is None else one.partition,
         1 if first is None else first.number,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -63,6 +63,16 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
         fail(str(error))
     except OSError as error:
         fail(words_of(error, where))
+
+
+def not_here(partitions: Sequence[PartitionReader]) -> str:
+    """Of which partitions a folder has no journal, in words; empty where it has all."""
+    count = partitions[0].partitions
+    absent = sorted(set(range(count)) - {one.partition for one in partitions})
+    if not absent:
+        return ""
+    numbers = f"partition{'s' * (len(absent) > 1)} {', '.join(map(str, absent))} of {count}"
+    return f"there is no journal of {numbers} here: look on the node that has it"
 
 
 def without_journal(config: Config, *, has_folder: bool = False) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switch.base.masking import mask_pan
-from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, reading
+from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, not_here, reading
 from switch.config import Config
 from switch.dialect import Dialect, load_dialect
 from switch.journal.positions import Position
@@ -87,13 +87,16 @@ def trace(
         except QueryError as error:
             raise typer.BadParameter(str(error)) from error
         found = find_in(partitions, query, window)
+        elsewhere = not_here(partitions)
     teller = Teller(loaded, zone)
     for story in found.stories:
         story.dialects = teller.dialects
     if as_json:
         typer.echo(json.dumps(_document(found, query, teller), ensure_ascii=False))
     elif not found.stories:
-        typer.echo(f"authswitch: no transaction with {query.words(zone)}; {_searched(found, zone)}", err=True)
+        typer.echo(
+            f"authswitch: no transaction with {query.words(zone)}; {_searched(found, zone, elsewhere)}", err=True
+        )
     elif len(found.stories) == 1 or every:
         for story in found.stories:
             teller.tell(story)
@@ -122,13 +125,15 @@ def _query(
     )
 
 
-def _searched(found: Found, zone: ZoneInfo) -> str:
+def _searched(found: Found, zone: ZoneInfo, elsewhere: str) -> str:
     if found.begins is None:
-        return "the journal is empty"
-    return (
+        return elsewhere or "the journal is empty"
+    ends = "now" if found.ends is None else shown_time(found.ends, zone)
+    searched = (
         f"searched were {found.looked_at:,} requests, in what was written from {shown_time(found.begins, zone)} to "
-        f"{'now' if found.ends is None else shown_time(found.ends, zone)}"
+        f"{ends}"
     )
+    return f"{searched}; {elsewhere}" if elsewhere else searched
 
 
 class Teller:
