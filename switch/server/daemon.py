@@ -458,12 +458,11 @@ def serve(path: str | Path) -> bool:
     with process_log(config) as log_writer:
         try:
             protect_memory()
+            begin_collections()
             parts = load_parts(config)
 
             async def run() -> bool:
-                daemon = Daemon(config, parts, log_writer)
-                begin_collections()
-                return await daemon.run()
+                return await Daemon(config, parts, log_writer).run()
 
             return uvloop.run(run())
         except EndedWhileStarting as ended:

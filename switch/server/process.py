@@ -51,7 +51,7 @@ def raise_descriptor_limit(needed: int) -> int:
 
 
 def begin_collections() -> None:
-    """Look for cyclic garbage from now on, but not in what the start has made: it stays.
+    """Look for cyclic garbage from now on, but not in what was loaded so far: it stays.
 
     A worker that is forked afterwards shares the pages of all that with the others, since no collection writes to them.
     """
