@@ -83,15 +83,19 @@ cdef void answer_network_management(State state, TerminalChannel channel) noexce
 
 # --- issuers ------------------------------------------------------------------------------------------------------
 
+cdef void _come_up(State state, LinkConnections connections) noexcept:
+    connections.state = LINK_UP
+    connections.timeouts_in_a_row = 0
+    state.tell(NOTE_LINK_UP, connections.number)
+
+
 cdef void _take_into_use(State state, LinkChannel channel) noexcept:
     cdef LinkConnections connections = channel.connections
     channel.phase = PHASE_READY
     if channel not in connections.channels:
         connections.channels.append(channel)
     if connections.state != LINK_UP:
-        connections.state = LINK_UP
-        connections.timeouts_in_a_row = 0
-        state.tell(NOTE_LINK_UP, connections.number)
+        _come_up(state, connections)
     send_due(state, state.link_of(channel))
 
 
@@ -99,9 +103,15 @@ cdef void _take_out_of_use(State state, LinkChannel channel) noexcept:
     cdef LinkConnections connections = channel.connections
     if channel in connections.channels:
         connections.channels.remove(channel)
-    if not connections.channels and not connections.others and connections.state != LINK_DOWN:
-        connections.state = LINK_DOWN
-        state.tell(NOTE_LINK_DOWN, connections.number)
+    if connections.channels:
+        return
+    if not connections.others:
+        if connections.state != LINK_DOWN:
+            connections.state = LINK_DOWN
+            state.tell(NOTE_LINK_DOWN, connections.number)
+    elif connections.state == LINK_SUSPENDED:
+        # Time-outs on what is gone say nothing of what others have, and no echo test of ours would end it.
+        _come_up(state, connections)
 
 
 cdef void note_elsewhere(State state, LinkChannel elsewhere, bint is_up) noexcept:
@@ -110,9 +120,7 @@ cdef void note_elsewhere(State state, LinkChannel elsewhere, bint is_up) noexcep
         if elsewhere not in connections.others:
             connections.others.append(elsewhere)
         if connections.state == LINK_DOWN:
-            connections.state = LINK_UP
-            connections.timeouts_in_a_row = 0
-            state.tell(NOTE_LINK_UP, connections.number)
+            _come_up(state, connections)
     elif elsewhere in connections.others:
         connections.others.remove(elsewhere)
         _take_out_of_use(state, elsewhere)

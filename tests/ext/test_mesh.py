@@ -10,7 +10,10 @@ from switch.server.assembly import Part
 from tests.ext.mesh_world import COUNT, HERE, PATIENCE_MS, TERMINALS, THERE, Pair, asked_by
 from tests.ext.world import World, link, listener, reversal
 
-ONE_LINK = {"links": [link("bank-a", "iso87-ascii")], "routes": ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"]}
+ONE_LINK = {
+    "links": [link("bank-a", "iso87-ascii", timeouts_to_unhealthy=2)],
+    "routes": ["6,,,,,,bank-a:1", "4,,,,,,bank-a:1"],
+}
 
 OUTPUT_BYTES_MAX = 4 << 20
 """That wait for a peer before it is given no more frames."""
@@ -277,6 +280,57 @@ def test_link_goes_down_when_nobody_has_a_connection(pair):
     pair.carry()
     assert [worker.link("bank-a").connections.state_name for worker in pair.workers] == ["down", "down"]
     assert pair.first.terminal().ask(asked_by(pair.first, HERE))["39"] == "91"
+
+
+def suspend(pair):
+    """The first worker's own connection leaves requests unanswered; an echo test asks whether it is there."""
+    mine = pair.first.issuer()
+    terminal = pair.first.terminal()
+    state = pair.first.link("bank-a")
+    for _ in range(state.timeouts_to_suspend):
+        terminal.send(asked_by(pair.first, HERE))
+    assert len(mine.read()) == state.timeouts_to_suspend
+    pair.advance(state.timeout_ns / 1e9 + 1.0)
+    assert "0800" in {one["t"] for one in mine.read()}
+    assert state.connections.state_name == "suspended"
+    return mine
+
+
+@pytest.mark.parametrize("ends", ["the echo test is not answered", "it closes"])
+def test_a_suspended_connection_that_is_gone_leaves_the_link_to_those_of_others(pair, ends):
+    theirs = pair.second.issuer()
+    pair.carry()
+    mine = suspend(pair)
+    assert theirs.read() == []
+    if ends == "it closes":
+        mine.close()
+    else:
+        pair.advance(pair.first.link("bank-a").echo_timeout_ns / 1e9 + 1.0)
+        assert mine.hung_up == "issuer did not answer"
+        mine.close()
+    connections = pair.first.link("bank-a").connections
+    assert (connections.state_name, connections.timeouts_in_a_row) == ("up", 0)
+    pair.advance(1.0)
+    owed = theirs.read()
+    assert [one["t"] for one in owed] == ["0420"] * pair.first.link("bank-a").timeouts_to_suspend
+    for one in owed:
+        theirs.answer(one)
+    terminal = pair.first.terminal()
+    terminal.send(asked_by(pair.first, HERE))
+    theirs.answer(theirs.read_one())
+    assert terminal.read_one()["39"] == "00"
+
+
+def test_a_suspended_connection_that_is_gone_takes_the_link_down_when_others_have_none(pair):
+    theirs = pair.second.issuer()
+    pair.carry()
+    mine = suspend(pair)
+    theirs.close()
+    pair.carry()
+    connections = pair.first.link("bank-a").connections
+    assert connections.state_name == "suspended"  # its own connection may answer again
+    mine.close()
+    assert connections.state_name == "down"
 
 
 def test_own_connections_go_first(pair):
