@@ -147,11 +147,17 @@ cdef void lose(Partitions partitions, Peer peer) noexcept:
         guest.settle_some(guest.waiting_frames(), False)
         _let_guest_go(partitions, guest)
     for link in peer.links:
-        note_elsewhere(partitions.host, link, False)
+        _lose_link(partitions, link)
     peer.forget_views()
 
 
 # --- of links ---------------------------------------------------------------------------------------------------------
+
+cdef void _lose_link(Partitions partitions, LinkChannel elsewhere) noexcept:
+    """A peer has no connections of a link any more: what waits to leave on them is lost, as on a connection here."""
+    note_elsewhere(partitions.host, elsewhere, False)
+    reverse_undelivered(partitions, elsewhere)
+
 
 cdef void _take_of_link(Partitions partitions, Peer peer, const MeshRecord *record) noexcept:
     cdef LinkChannel elsewhere, carrier
@@ -163,7 +169,10 @@ cdef void _take_of_link(Partitions partitions, Peer peer, const MeshRecord *reco
         return
     elsewhere = <LinkChannel>peer.links[record.number]
     if record.type == MESH_LINK_STATE:
-        note_elsewhere(host, elsewhere, record.state == LINK_UP and record.connections > 0)
+        if record.state == LINK_UP and record.connections > 0:
+            note_elsewhere(host, elsewhere, True)
+        else:
+            _lose_link(partitions, elsewhere)
     elif record.type == MESH_LINK_FRAME:
         frame.message = record.message.at
         frame.message_size = <uint32_t>record.message.size

@@ -333,6 +333,40 @@ def test_a_suspended_connection_that_is_gone_takes_the_link_down_when_others_hav
     assert connections.state_name == "down"
 
 
+def test_what_waits_for_a_peer_that_is_lost_never_leaves(pair):
+    theirs = pair.second.issuer()
+    pair.carry()
+    pair.first.terminal().send(asked_by(pair.first, HERE))
+    assert theirs.read_one()["t"] == "0200"
+    pair.first.advance(pair.first.link("bank-a").timeout_ns / 1e9 + 1.0)
+    pair.part()  # before its reversal was given to the peer
+    mine = pair.first.issuer()
+    said = []
+    while not said:
+        pair.first.advance(1.0)
+        said = mine.read()
+    assert [one["t"] for one in said] == ["0421"]
+    mine.answer(said[0])
+    pair.meet()
+    assert theirs.read() == []
+
+
+def test_what_waits_for_a_peers_connections_is_lost_with_them(pair):
+    theirs = pair.second.issuer()
+    pair.carry()
+    pair.first.syncs = False
+    pair.first.terminal().send(asked_by(pair.first, HERE))
+    pair.carry()
+    theirs.close()
+    pair.carry()
+    theirs = pair.second.issuer()
+    pair.carry()
+    pair.first.syncs = True
+    assert theirs.read() == []
+    pair.advance(pair.first.link("bank-a").timeout_ns / 1e9 + 1.0)
+    assert [one["t"] for one in theirs.read()] == ["0420"]  # nobody here knows that it never left
+
+
 def test_own_connections_go_first(pair):
     mine, theirs = pair.first.issuer(), pair.second.issuer()
     pair.carry()
