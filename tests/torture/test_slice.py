@@ -32,8 +32,8 @@ async def test_a_killed_switch_loses_no_transaction(tmp_path: Path) -> None:
     run = await torture(SLICE, tmp_path)
     assert run.differences == [], "\n".join(run.differences)
     assert run.kills.total() >= SLICE.kills - 1  # one may end by itself, as it was told to
-    assert run.happened["journal failures: Input/output error"] == 1
-    assert run.happened["starts without room"] == 1
+    assert run.happened["journal failures: Input/output error"] >= 1  # a life that ends by itself is made up for
+    assert run.happened["starts without room"] >= 1
     assert run.comparison is not None
     assert run.comparison.purchases > 0
 
