@@ -34,13 +34,14 @@ cdef class RingLink(Follower):
         self._look()
 
     def stop(self):
-        """End: what was not handed over yet never is."""
+        """End: what was not handed over yet never is; what the peer has said until now is heard."""
         if self._is_over:
             return
+        self._reactor.engine.state.calendar.set_from_clock()
+        self._hear()
         self._is_over = True
         self._reactor.followers.remove(self)
         self._reactor.loop.remove_reader(self.pair.fileno())
-        self._reactor.engine.state.calendar.set_from_clock()
         self._reactor.engine.lose_peer(self.peer)
         self.pair.close()
         self._reactor.end_turn()

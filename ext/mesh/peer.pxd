@@ -23,7 +23,8 @@ cdef struct View:             # of one of our terminals' connections: what the p
     bint is_listed            # what was told of its answers waits to be said
     uint64_t frames           # handed over
     uint64_t handled          # of these, looked at
-    uint64_t told             # answers of it that have left
+    uint64_t answers          # of it that were taken
+    uint64_t told             # of these, those that have left
     uint32_t counted          # in the connection's requests under way
 
 cdef struct PeerMeters:       # places of counters

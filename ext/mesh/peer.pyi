@@ -23,6 +23,7 @@ class Peer:
     owner: PeerOwner
     links: list[ElsewhereLink]
     waiting_bytes: int
+    under_way: int
     def __init__(
         self, number: int, name: str, channels: ChannelTable, link_connections: list[LinkConnections]
     ) -> None: ...

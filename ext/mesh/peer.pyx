@@ -291,6 +291,12 @@ cdef class Peer:
 
     # --- as a front end -------------------------------------------------------------------------------------------
 
+    @property
+    def under_way(self):
+        """Requests of terminals here that it decides, and its answers that have not left to them."""
+        return sum([self._views[slot].counted + self._views[slot].answers - self._views[slot].told
+                    for slot in range(self._view_count) if self._views[slot].is_open])
+
     cdef View *_view(self, Channel channel) noexcept:
         """What the peer has to do with one of our connections; NULL when memory is short."""
         cdef uint32_t count
@@ -378,14 +384,16 @@ cdef class Peer:
     cdef void take_answer(self, const MeshRecord *record, int64_t now_ns) noexcept:
         """An answer to one of our terminals; it may be gone."""
         cdef Channel channel = self._channels.at(record.terminal.slot, record.terminal.generation)
+        cdef View *view = self._open_view(record.terminal.slot, record.terminal.generation)
         cdef uint8_t *place
         stats_add(self._stats, self._meters.answers, 1)
-        if channel is None or self._open_view(record.terminal.slot, record.terminal.generation) == NULL:
+        if channel is None or view == NULL:
             return
         place = channel.reserve(<uint32_t>record.frame.size)
         if place != NULL:
             memcpy(place, record.frame.at, record.frame.size)
             if channel.depart(self.owner, <uint32_t>record.frame.size, self._connections, OUTCOME_NONE, now_ns) == 0:
+                view.answers += 1
                 self._channels.wake(channel)
                 return
         channel.hang_up("answer cannot be queued")

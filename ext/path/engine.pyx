@@ -441,11 +441,15 @@ cdef class Engine:
 
     def abandon_untold(self):
         """Give up terminals that leave answers unread: approvals among these are reversed."""
-        for channel in list(self.channels.by_slot):
-            if (isinstance(channel, TerminalChannel) and (<Channel>channel).waiting_bytes
-                    and not (<Channel>channel).is_elsewhere):
+        for channel in self.terminals():
+            if (<Channel>channel).waiting_bytes:
                 (<Channel>channel).hang_up("draining")
         self.state.deliver_notes()
+
+    def terminals(self):
+        """The connections of terminals that are here."""
+        return [channel for channel in self.channels.by_slot
+                if isinstance(channel, TerminalChannel) and not (<Channel>channel).is_elsewhere]
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""
@@ -458,6 +462,14 @@ cdef class Engine:
     def in_flight(self):
         """Requests and reversals that wait for an issuer, and requests that wait for their original."""
         return sum([in_flight(state) for state in self.partitions.states])
+
+    @property
+    def at_others(self):
+        """Requests of terminals here that other workers have or that wait for these, and answers of theirs that have
+        not left."""
+        if self.mesh is None:
+            return 0
+        return sum([(<Peer>peer).under_way for peer in self.mesh.peers]) + sum(self.mesh.waiting_by_peer())
 
     @property
     def full_tables(self):

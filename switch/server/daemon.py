@@ -18,7 +18,7 @@ from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_whi
 from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
 from switch.config.file_descriptors import needed_descriptors, terminals_served
-from switch.io.connection import Reactor
+from switch.io.connection import Connection, Reactor
 from switch.journal.numbers import numbers_keeper
 from switch.journal.problems import JournalError
 from switch.journal.replay import ReplayStopped
@@ -51,6 +51,7 @@ from switch.tables.risk import Risk
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
 ABANDON_SECONDS = 2.0
+PARTING_SECONDS = 1.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
 FIRST_EPOCH = 1
@@ -272,6 +273,7 @@ class Daemon:
                 port.close()
             for issuer in issuers:
                 await issuer.stop()
+            await self._part_from_terminals()
             if housekeeping is not None:
                 housekeeping.cancel()
             await nodes.stop()
@@ -400,7 +402,12 @@ class Daemon:
         await self._until_ended(self._is_done, ABANDON_SECONDS)
         done = self._is_done()
         if not done:
-            log.error("drained with work left", in_flight=self._engine.in_flight, reversals=self._engine.owed)
+            log.error(
+                "drained with work left",
+                in_flight=self._engine.in_flight,
+                at_other_workers=self._engine.at_others,
+                reversals=self._engine.owed,
+            )
         elif self._engine.owed:
             log.info("reversals go on after the next start", reversals=self._engine.owed)
         for issuer in issuers:
@@ -415,7 +422,19 @@ class Daemon:
     def _is_done(self) -> bool:
         requests = sum(in_flight(state) - state.saf.all_at_issuer for state in self._states)
         owed = 0 if self._stores is not None and self._stores.keeps else self._engine.owed
-        return not (requests or owed or any(state.duplicates.untold for state in self._states))
+        untold = any(state.duplicates.untold for state in self._states)
+        return not (requests or owed or untold or self._engine.at_others)
+
+    async def _part_from_terminals(self) -> None:
+        """Close their connections, and let other workers know of it: these reverse what they gave and was not told."""
+        for channel in self._engine.terminals():
+            if isinstance(channel.owner, Connection):
+                channel.owner.abort("the switch ends")
+
+        def is_said() -> bool:
+            return not (self._engine.terminals() or any(peer.waiting_bytes for peer in self._peers))
+
+        await self._until_ended(is_said, PARTING_SECONDS)
 
     async def _until_ended(self, done: Callable[[], bool], seconds: float) -> None:
         """Wait until something is done, the time is over, or the end is wanted at once."""

@@ -7,6 +7,7 @@ certificate; from then on there are only records, until one side is gone, silent
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import ssl
@@ -35,6 +36,9 @@ AGAIN_SECONDS = 0.1
 AGAIN_SECONDS_MAX = 2.0
 LOOKS = 3
 """How often within ``mesh.silence_ms`` a worker that says nothing is asked for a word."""
+
+GOODBYE_SECONDS = 1.0
+"""How long one that ends waits for the other side to have read what it said."""
 
 OUTPUT_BYTES = 1 << 20
 """That may wait for the socket; what is more waits with the peer, within its limits."""
@@ -88,8 +92,7 @@ class Nodes:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for line in list(self._lines.values()):
-            line.close("the worker ends")
+        await asyncio.gather(*(line.leave("the worker ends") for line in list(self._lines.values())))
         for listening in self._listening:
             listening.close()
         self._listening = []
@@ -225,6 +228,7 @@ class _Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
         self._news = asyncio.Event()
+        self._gone = asyncio.Event()
         self._is_lost = False
         self._link: NodeLink | None = None
         self._on_lost: Callable[[str], None] = lambda _reason: None
@@ -245,6 +249,8 @@ class _Line(asyncio.Protocol):
         if self._link is not None:
             self._link.receive(data)
             return
+        if self._lost.done():
+            return
         self._heard += data
         if self._transport is not None:
             self._transport.pause_reading()  # nobody is to say much before it is known
@@ -253,6 +259,7 @@ class _Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         self._is_lost = True
+        self._gone.set()
         self._news.set()
         self.close("it has ended" if exc is None else words_of(exc) if isinstance(exc, OSError) else str(exc))
 
@@ -329,13 +336,25 @@ class _Line(asyncio.Protocol):
         self._unanswered += 1
         self._link.ask_for_a_word()
 
+    async def leave(self, reason: str) -> None:
+        """End the connection in order: the other side reads what was said until now."""
+        self._end(reason)
+        if self._transport is not None:
+            self._transport.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), GOODBYE_SECONDS)
+        self.abort()
+
     def close(self, reason: str) -> None:
         """The connection is over."""
+        self._end(reason)
+        self.abort()
+
+    def _end(self, reason: str) -> None:
         if self._link is not None:
             link, self._link = self._link, None
             link.stop()
             self._on_lost(reason)
-        self.abort()
         if not self._lost.done():
             self._lost.set_result(reason)
 

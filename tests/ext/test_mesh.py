@@ -439,3 +439,28 @@ def test_nobody_waits_behind_requests_for_a_worker_that_is_away():
     world.engine.meet(away)
     assert [len(waiting) for waiting in world.engine.mesh.waiting] == [0, 0], "and in their order"
     assert terminal.channel.in_flight == 3
+
+
+def test_what_terminals_have_at_others_counts_until_its_answer_has_left(pair):
+    theirs = pair.second.issuer()
+    terminal = pair.first.terminal()
+    pair.carry()
+    terminal.send(asked_by(pair.first, THERE))
+    pair.carry()
+    assert [worker.engine.at_others for worker in pair.workers] == [1, 0]
+    theirs.answer(theirs.read_one())
+    pair.second.sync()
+    assert (pair.first.engine.at_others, pair.second.engine.in_flight) == (1, 0)
+    assert terminal.read_one()["39"] == "00"
+    assert pair.first.engine.at_others == 0
+
+
+def test_what_waits_for_a_worker_that_is_away_counts_until_it_is_refused(pair):
+    pair.part()
+    terminal = pair.first.terminal()
+    terminal.send(asked_by(pair.first, THERE))
+    assert pair.first.engine.at_others == 1
+    pair.first.advance(PATIENCE_MS / 1000 + 0.25)
+    assert pair.first.engine.at_others == 0
+    assert terminal.read_one()["39"] == "91"
+    pair.meet()
