@@ -14,8 +14,9 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
 """The same of one that stands in ``state.request``, or whose fault in ``state.fault``, with its frame's headers."""
 
 cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept
-"""Refuse what stands in ``state.request``: the worker that decides about its terminal cannot be reached. Nothing is
-remembered of it: what comes again may find it there."""
+"""Give up what stands in ``state.request``: the worker that decides about its terminal cannot be reached. Only that one
+knows whether a payment was asked for before, so its terminal gets no answer; all else is refused. Nothing is remembered
+of it: what comes again may find it there."""
 
 cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil
 """Nothing is known yet of the request that came with these frame headers."""

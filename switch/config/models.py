@@ -217,7 +217,7 @@ class LimitsSection(Section):
     partition_wait_ms: int = count(
         1_000,
         "How long a request waits for the worker that decides about its terminal, where that is being started again, "
-        "before it is refused.",
+        "before it is given up: a payment then gets no answer, for only that worker knows whether it was asked before.",
         least=0,
         most=10_000,
     )

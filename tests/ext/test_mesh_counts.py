@@ -67,7 +67,7 @@ def test_what_waits_is_gauged_and_what_waits_in_vain_is_counted_by_partition(pai
     assert gauged(pair.first) == [0, 2, 0]
     assert refused(pair.first) == [0, 0, 0]
     pair.first.advance(PATIENCE_MS / 1000)
-    assert [answer["39"] for answer in terminal.read()] == ["91", "91"]
+    assert terminal.read() == []
     assert gauged(pair.first) == [0, 0, 0]
     assert refused(pair.first) == [0, 0, 2]
     pair.meet()

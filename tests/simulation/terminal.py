@@ -534,9 +534,9 @@ class Terminal:
         return (reason == "timeout" and self._doubts_timeouts) or self._may_be_refused_in_vain(payment, reason)
 
     def _may_be_refused_in_vain(self, payment: Payment, reason: str) -> bool:
-        """Whether who decides of a payment could not be reached, though what was said of it again may come there."""
+        """Whether who takes note of an advice could not be reached, though what was said of it again may come there."""
         is_out_of_reach = reason == "issuer_unavailable" and self.acquirer.mesh.was_out_of_reach
-        return is_out_of_reach and payment.times_said > 1
+        return is_out_of_reach and payment.times_said > 1 and payment.key.kind in ADVICES
 
     def _note_answer(self, payment: Payment, message: Message, reason: str) -> None:
         text = self.profile.text

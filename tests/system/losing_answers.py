@@ -37,7 +37,7 @@ from .installation import CARD, MERCHANT, Installation, Secrets, profile_of
 from .nodes import Nodes
 from .terminal import Terminal
 from .test_trace import authswitch
-from .test_workers import UNREACHABLE, workers
+from .test_workers import workers
 from .unruly import one_bank
 
 SPOKEN = "iso87-ascii"
@@ -51,8 +51,6 @@ TAKEN_BACK = 0.25
 """Share of terminals' lost answers after which they reverse instead of asking again."""
 
 ASKED_ONCE_MORE = 0.1
-CALM_SECONDS = 3.0
-"""After so long without trouble, longer than ``partition_wait_ms``, 91 is what the terminal's partition has decided."""
 
 
 class Loss(enum.StrEnum):
@@ -115,12 +113,10 @@ class Shop:
         self.receipts = []
         self.differences = []
         self.lost = Counter()
-        self.unreachable = 0
+        self.unanswered = 0
         self.repeats = []  # places of the first connection and of the one that brought the answer
         self.turn = asyncio.Semaphore(settings.at_once)
         self.paid = 0
-        self._troubles = 0
-        self._calm_since = time.monotonic()
         self._bank = bank
         self._watched = {}
         bank.mangle = self._decide
@@ -136,21 +132,6 @@ class Shop:
     async def has_come_to(self, share):
         """Wait until so much of all payments is done."""
         await until(lambda: self.paid >= share * self.settings.terminals * self.settings.payments, None)
-
-    @contextlib.contextmanager
-    def trouble(self):
-        """While somebody who decides about terminals is away."""
-        self._troubles += 1
-        try:
-            yield
-        finally:
-            self._troubles -= 1
-            self._calm_since = time.monotonic()
-
-    @property
-    def is_calm(self):
-        """Whether everybody can reach everybody, and could for some time."""
-        return not self._troubles and time.monotonic() - self._calm_since > CALM_SECONDS
 
     @contextlib.contextmanager
     def watching(self, key, *, holds):
@@ -254,15 +235,13 @@ class _LosingTerminal:
         """Send a request until somebody answers who can decide; the answer, and from where it was asked."""
         asked = self._shop.profile.scan(request)
         while True:
-            is_calm = self._shop.is_calm
             with contextlib.suppress(OSError, EOFError):
                 async with await self._connect() as line:
                     answer = await line.ask(request, PATIENCE_SECONDS)
                     fields = (4, 11, 41)
                     assert [answer.text(number) for number in fields] == [asked.text(number) for number in fields]
-                    if answer.text(39) != UNREACHABLE or is_calm:
-                        return answer, line.writer.get_extra_info("sockname")
-                    self._shop.unreachable += 1
+                    return answer, line.writer.get_extra_info("sockname")
+            self._shop.unanswered += 1
             await self._rest()
 
     # --- losses ---------------------------------------------------------------------------------------------------
@@ -326,9 +305,8 @@ async def _make_trouble(shop, nodes):
     draw.shuffle(kills)
     for number, kill in enumerate(kills):
         await shop.has_come_to((number + 0.5) / (len(kills) + 1))
-        with shop.trouble():
-            await kill(shop, nodes, draw.randrange(2), draw)
-            await until(nodes.are_joined, RECOVERY_SECONDS_MAX)
+        await kill(shop, nodes, draw.randrange(2), draw)
+        await until(nodes.are_joined, RECOVERY_SECONDS_MAX)
 
 
 async def _kill_node(shop, nodes, victim, _):
@@ -414,7 +392,7 @@ async def lose_answers(settings, installation, other):
         "HAProxy was killed": settings.balancer_kills,
         "nodes were killed": settings.node_kills,
         "workers were killed": settings.worker_kills,
-        "told 91 and asked again": shop.unreachable,
+        "not answered and asked again": shop.unanswered,
         **{f"receipts {state}": count for state, count in Counter(one.state for one in shop.receipts).items()},
         "seconds": round(time.monotonic() - begun),
     }

@@ -123,6 +123,15 @@ class Nodes:
         return found
 
 
+async def is_left_unanswered(daemon, line, request):
+    """A payment of a partition that is away is given up, and its terminal hears nothing that may not be true."""
+    before = await daemon.metric("authswitch_mesh_refused_total")
+    line.send(request)
+    await daemon.counted("authswitch_mesh_refused_total", before + 1)
+    with contextlib.suppress(TimeoutError):
+        raise AssertionError(await line.receive(0.05))
+
+
 def node_rows(status):
     """What a daemon says of the workers of other nodes: each of its workers by itself, where it has several."""
     rows = status.get("nodes", [])

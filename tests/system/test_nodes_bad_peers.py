@@ -16,9 +16,9 @@ from switch.server.place import Place
 
 from .daemon import until
 from .installation import TERMINALS
-from .nodes import Nodes, node_rows
+from .nodes import Nodes, is_left_unanswered, node_rows
 from .terminal import Terminal
-from .test_workers import SPOKEN, UNREACHABLE
+from .test_workers import SPOKEN
 from .unruly import one_bank
 
 NAME = "b/0"
@@ -300,5 +300,5 @@ async def test_what_waits_for_a_node_that_does_not_read_is_bounded(installation,
         caller.close()
         await daemon.event("node lost", worker=NAME)
         async with await Terminal.connect(installation, port, SPOKEN) as terminal:
-            assert await terminal.code(terminal=FAR[1]) == UNREACHABLE
+            await is_left_unanswered(daemon, terminal, installation.request(SPOKEN, terminal=FAR[1]))
         await until(lambda: serves_its_own(installation, daemon))

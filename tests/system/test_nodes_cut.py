@@ -10,9 +10,9 @@ from switch.machine.partitioning import partition_of
 from .balancer import Gate
 from .daemon import until
 from .installation import TERMINALS, profile_of
-from .nodes import Nodes
+from .nodes import Nodes, is_left_unanswered
 from .terminal import Terminal
-from .test_workers import SPOKEN, UNREACHABLE, say
+from .test_workers import SPOKEN, say
 from .unruly import hold, one_bank
 
 PARTITIONS = 2
@@ -38,7 +38,7 @@ class Valve(Gate):
 
 
 class Shoppers:
-    """Terminals that pay at both nodes in turn, and ask until they are told something else than 91."""
+    """Terminals that pay at both nodes in turn, and ask until they are told."""
 
     def __init__(self, installation, nodes):
         self._installation = installation
@@ -57,13 +57,7 @@ class Shoppers:
 
     async def tell(self, request):
         """Send a request until it is decided."""
-        number = len(self.told)
-        while True:
-            answer = await say(self._installation, self._nodes.ports[number % 2], request)
-            if self._code(answer) != UNREACHABLE:
-                self.told[request] = answer
-                return
-            number += 1
+        self.told[request] = await say(self._installation, self._nodes.ports[len(self.told) % 2], request)
 
     async def pay_at(self, port, terminal):
         """Pay once at one node; whether that was approved."""
@@ -88,9 +82,9 @@ class Shoppers:
         assert len(standing) == [self._code(answer) for answer in self.told.values()].count("00")
 
 
-async def code_at(installation, port, terminal):
-    async with await Terminal.connect(installation, port, SPOKEN) as line:
-        return await line.code(terminal=terminal)
+async def is_unanswered_at(installation, daemon, terminal):
+    async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as line:
+        await is_left_unanswered(daemon, line, installation.request(SPOKEN, terminal=terminal))
 
 
 AT_ONCE = {"booking_horizon_seconds": 0}
@@ -112,7 +106,7 @@ async def test_a_node_that_stands_still_is_noticed_and_joins_again(installation,
                 for exchange, answer in bank.held:
                     bank.deliver(exchange, answer)
                 assert await shoppers.pay_at(nodes.ports[0], OF[0][0])
-                assert await code_at(installation, nodes.ports[0], OF[1][0]) == UNREACHABLE
+                await is_unanswered_at(installation, here, OF[1][0])
             finally:
                 there.signal(signal.SIGCONT)
             await there.event("node lost", worker="a/0")
@@ -140,7 +134,7 @@ async def test_a_line_that_passes_one_way_only_is_no_line(installation, new_inst
                     assert (await daemon.event("node lost", times=count + 1))["reason"] in LOST
                 for own, port in enumerate(nodes.ports):
                     assert await shoppers.pay_at(port, OF[own][0])
-                    assert await code_at(installation, port, OF[1 - own][0]) == UNREACHABLE
+                    await is_unanswered_at(installation, nodes.daemons[own], OF[1 - own][0])
                 valve.ways[is_there].set()
                 await until(nodes.are_joined, 30)
                 await shoppers.go_on()
