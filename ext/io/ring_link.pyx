@@ -1,11 +1,25 @@
 """A peer in another process of this node: what it says is read from a ring, what it is told is written to another."""
 
 cimport cython
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
+from switch.mesh.records cimport MESH_RECORD_BYTES_MAX
 
 cdef enum:
-    WRITTEN_AT_ONCE = 65536
+    WRITTEN_AT_ONCE = 2 * MESH_RECORD_BYTES_MAX
+
+
+cdef size_t whole_records(const uint8_t *output, size_t size) noexcept nogil:
+    """How much of what waits can be written at once without cutting a record."""
+    cdef uint32_t record
+    cdef size_t whole = 0
+    if size <= <size_t>WRITTEN_AT_ONCE:
+        return size
+    while True:
+        memcpy(&record, output + whole, sizeof(record))
+        if whole + record > <size_t>WRITTEN_AT_ONCE:
+            return whole
+        whole += record
 
 
 @cython.final
@@ -95,7 +109,7 @@ cdef class RingLink(Follower):
         cdef uint8_t *place
         while True:
             output = self.peer.output(&size)
-            part = min(size, <size_t>WRITTEN_AT_ONCE)
+            part = whole_records(output, size)
             if part == 0:
                 return
             place = self.pair.outgoing.reserve(part)

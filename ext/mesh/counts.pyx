@@ -79,13 +79,13 @@ cdef class PeerCounts:
             return -1
         if not counted.is_stand_in:
             if self._risk is not None:
-                self._risk.hear(&counted)
+                self._risk.hear(&counted, now_ms)
         elif counted.link >= len(self.stand_ins):
             return -1
         else:
             stand_in = <StandIn>self.stand_ins[counted.link]
             if stand_in is not None:
-                stand_in.hear(&counted)
+                stand_in.hear(&counted, now_ms)
         # Whoever dies in between lets one be counted twice, never not at all.
         self._heard._next[self.far] = record.token + 1
         return 0
@@ -95,14 +95,14 @@ cdef class PeerCounts:
             return 0
         if self.next == 0:
             # A number of another life says that it has heard nothing of this one.
-            self.next = next if self.log.start <= next <= self.log.next else self.log.first
+            self.next = next if self.log.numbers.start <= next <= self.log.numbers.next else self.log.numbers.first
         return self.skip_what_is_gone()
 
     cdef uint64_t skip_what_is_gone(self) noexcept:
         cdef uint64_t gone = 0
-        if self.next and self.next < self.log.first:
-            gone = self.log.first - self.next
-            self.next = self.log.first
+        if self.next and self.next < self.log.numbers.first:
+            gone = self.log.numbers.first - self.next
+            self.next = self.log.numbers.first
         return gone
 
     cdef int take_outstanding(self, const MeshRecord *record) noexcept:

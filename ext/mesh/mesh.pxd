@@ -17,4 +17,5 @@ cdef class Mesh:
     cdef void count_in(self, Stats stats)
     cdef void note_refused(self, uint32_t partition)
     cdef Peer owner(self, uint32_t partition)
-    cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns)
+    cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message)
+    cdef bint keep(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns)

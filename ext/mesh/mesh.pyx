@@ -6,6 +6,9 @@ from switch.base.stats cimport stats_add
 WAITING_MAX = 4096
 """Frames that wait for one worker that is not there, of all terminals together."""
 
+cdef enum:
+    WAITING_BYTES_MAX = 4 << 20       # of their messages
+
 
 @cython.final
 cdef class Mesh:
@@ -53,18 +56,22 @@ cdef class Mesh:
         """Who owns a partition of somebody else's."""
         return <Peer>self._owners[partition]
 
-    cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns):
-        """Hand a frame over, or keep it until that can be done; False when too many wait.
+    cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message):
+        """Hand a frame over; False when that cannot be done now.
 
         What came first goes first: behind frames that wait for a peer its next ones wait, too.
         """
         cdef Peer peer = self.owner(partition)
+        return not self.waiting[peer.number] and peer.hand_over(channel, partition, headers, message)
+
+    cdef bint keep(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns):
+        """Keep a frame until it can be handed over; False when too many wait."""
+        cdef Peer peer = self.owner(partition)
         cdef list waiting = self.waiting[peer.number]
-        if not waiting and peer.hand_over(channel, partition, headers, message):
-            return True
-        if len(waiting) >= WAITING_MAX:
+        if len(waiting) >= WAITING_MAX or peer.kept_bytes + message.size > <size_t>WAITING_BYTES_MAX:
             return False
         channel.in_flight += 1
+        peer.kept_bytes += message.size
         waiting.append((channel, partition, headers.at[:headers.size], message.at[:message.size],
                         now_ns + self.patience_ns))
         return True

@@ -548,7 +548,7 @@ cdef class Peer:
         cdef uint8_t *place
         if log is not None and counts.next:
             stats_add(self._stats, self._meters.counts_lost, counts.skip_what_is_gone())
-            while counts.next < log.next:
+            while counts.next < log.numbers.next:
                 place = self._find_room(SHORT_RECORD_BYTES)
                 if place == NULL or not self._wrote(write_counted(place, SHORT_RECORD_BYTES, counts.next,
                                                                   log.at(counts.next), now_ms)):

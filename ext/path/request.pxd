@@ -13,6 +13,12 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
 cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *headers, bint is_readable) noexcept
 """The same of one that stands in ``state.request``, or whose fault in ``state.fault``, with its frame's headers."""
 
+cdef void count_request(State state, TerminalChannel channel) noexcept nogil
+"""One more request of this listener."""
+
+cdef bint is_genuine(State state, TerminalChannel channel, const uint8_t *headers) noexcept
+"""Whether what stands in ``state.request`` is a request of a terminal that may make it; else it was answered."""
+
 cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept
 """Give up what stands in ``state.request``: the worker that decides about its terminal cannot be reached. Only that one
 knows whether a payment was asked for before, so its terminal gets no answer; all else is refused. Nothing is remembered

@@ -74,7 +74,7 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
 
 
 cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *headers, bint is_readable) noexcept:
-    stats_add(state.meters.stats, state.meters.listener[channel.listener.number].requests, 1)
+    count_request(state, channel)
     begin_inbound(state, headers)
     if (_classify(state, channel, is_readable)
             and _identify(state, channel)
@@ -86,11 +86,19 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
         forward_request(state, channel)
 
 
-cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
+cdef void count_request(State state, TerminalChannel channel) noexcept nogil:
     stats_add(state.meters.stats, state.meters.listener[channel.listener.number].requests, 1)
+
+
+cdef bint is_genuine(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
     begin_inbound(state, headers)
+    return _classify(state, channel, True) and _identify(state, channel) and _check_mac(state, channel)
+
+
+cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
+    count_request(state, channel)
     # What was approved before, and whose answer was lost, would be told as declined: its terminal is left to ask again.
-    if _classify(state, channel, True) and _identify(state, channel) and not _asks_for_payment(state.request.mti):
+    if is_genuine(state, channel, headers) and not _asks_for_payment(state.request.mti):
         refuse(state, channel, REASON_ISSUER_UNAVAILABLE)
 
 

@@ -1,10 +1,11 @@
 """What this worker has counted lately, kept to be told to other nodes: by card, terminal and merchant.
 
-Entries have numbers that go up by one; the first of a process is drawn at random, so that nobody takes the numbers of
-two lives for one another.
+Entries have numbers that go up by one; the first one is drawn at random, so that nobody takes the numbers of two lives
+of a daemon for one another. A worker's log may lie in shared memory: its successor goes on with it.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
+from switch.base.shared_memory cimport SharedMemory
 from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 
 cdef enum:
@@ -25,11 +26,16 @@ cdef struct Counted:
     uint8_t merchant[MERCHANT_ID_MAX]
 
 
+cdef struct CountNumbers:
+    uint64_t start            # number of the first that there ever was
+    uint64_t first            # of the oldest that is kept
+    uint64_t next             # which the next one gets
+
+
 cdef class CountLog:
+    cdef CountNumbers *numbers
     cdef Counted *_entries
-    cdef readonly uint64_t start              # number of the first that there ever was
-    cdef readonly uint64_t first              # number of the oldest that is kept
-    cdef readonly uint64_t next               # number that the next one gets
+    cdef SharedMemory _memory                 # None: not shared
 
     cdef void append(self, const Counted *counted) noexcept nogil
     cdef const Counted *at(self, uint64_t number) noexcept nogil

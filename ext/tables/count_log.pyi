@@ -5,9 +5,10 @@ KEPT: int
 
 @final
 class CountLog:
-    """What a worker has counted lately, for the other nodes."""
+    """What a worker has counted lately, for the other nodes.
 
-    start: int
-    first: int
-    next: int
-    def __init__(self) -> None: ...
+    Args:
+        is_shared: Whether it lies in memory that processes, forked later, have in common.
+    """
+
+    def __init__(self, is_shared: bool = False) -> None: ...

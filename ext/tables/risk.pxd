@@ -86,8 +86,8 @@ cdef class Risk:
     cdef void count(self, const RiskRequest *request) noexcept nogil
     """Count a request in its windows, whatever their limits: it has happened."""
 
-    cdef void hear(self, const Counted *counted) noexcept nogil
-    """Count what another node has counted, or take it back."""
+    cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil
+    """Count what another node has counted, when it was, or take it back."""
 
     cdef void _note(self, const RiskRequest *request, bint is_taken_back) noexcept nogil
     cdef void uncount(self, const RiskRequest *request) noexcept nogil

@@ -108,7 +108,7 @@ cdef class Risk:
         held = hold_windows(self, keys, known)
         reason = over_limit(self, request, kind, keys, known)
         if reason == REASON_APPROVED:
-            add_to_windows(self, request, kind, keys, known)
+            add_to_windows(self, request, kind, keys, known, request.now_ms)
         self.windows.release(held)
         if reason == REASON_APPROVED:
             self._note(request, False)
@@ -118,17 +118,17 @@ cdef class Risk:
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
         identify(self, request, keys, known)
-        change_windows(self, request, keys, known, False)
+        change_windows(self, request, keys, known, False, request.now_ms)
         self._note(request, False)
 
     cdef void uncount(self, const RiskRequest *request) noexcept nogil:
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
         identify(self, request, keys, known)
-        change_windows(self, request, keys, known, True)
+        change_windows(self, request, keys, known, True, request.now_ms)
         self._note(request, True)
 
-    cdef void hear(self, const Counted *counted) noexcept nogil:
+    cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil:
         cdef uint64_t keys[<int>SCOPE_COUNT]
         cdef bint known[<int>SCOPE_COUNT]
         cdef RiskRequest request
@@ -143,7 +143,7 @@ cdef class Risk:
         keys[<int>SCOPE_CARD] = siphash(&self._secret, counted.pan, counted.pan_digits)
         keys[<int>SCOPE_TERMINAL] = siphash(&self._secret, counted.terminal, TERMINAL_ID_MAX)
         keys[<int>SCOPE_MERCHANT] = siphash(&self._secret, counted.merchant, MERCHANT_ID_MAX)
-        change_windows(self, &request, keys, known, counted.is_taken_back)
+        change_windows(self, &request, keys, known, counted.is_taken_back, now_ms)
 
     cdef void _note(self, const RiskRequest *request, bint is_taken_back) noexcept nogil:
         cdef Counted counted
@@ -225,25 +225,32 @@ cdef inline int over_limit(Risk risk, const RiskRequest *request, uint64_t kind,
 
 
 cdef inline void add_to_windows(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
-                                const bint *known) noexcept nogil:
+                                const bint *known, uint64_t now_ms) noexcept nogil:
+    cdef int64_t amount
     cdef const Limit *limit
     cdef int number
     for number in range(risk.limit_count):
         limit = &risk._limits[number]
-        if limit.slice_ms and applies(limit, request, kind, known):
-            risk.windows.add(keys[limit.scope], keys[limit.scope] ^ limit.salt, request.now_ms, limit.slice_ms,
-                             limit.slices, max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
+        if not limit.slice_ms or not applies(limit, request, kind, known):
+            continue
+        amount = max(request.amount_minor, 0) if limit.amount_max >= 0 else 0
+        if request.now_ms == now_ms:
+            risk.windows.add(keys[limit.scope], keys[limit.scope] ^ limit.salt, now_ms, limit.slice_ms, limit.slices,
+                             amount)
+        else:
+            risk.windows.add_late(keys[limit.scope], keys[limit.scope] ^ limit.salt, request.now_ms, now_ms,
+                                  limit.slice_ms, limit.slices, amount)
 
 
 cdef void change_windows(Risk risk, const RiskRequest *request, const uint64_t *keys, const bint *known,
-                         bint is_taken_back) noexcept nogil:
-    """Count a request in its windows, or take it back."""
+                         bint is_taken_back, uint64_t now_ms) noexcept nogil:
+    """Count a request in its windows, or take it back; when it was, which may be past."""
     cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
     cdef uint64_t held = hold_windows(risk, keys, known)
     if is_taken_back:
         take_from_windows(risk, request, kind, keys, known)
     else:
-        add_to_windows(risk, request, kind, keys, known)
+        add_to_windows(risk, request, kind, keys, known, now_ms)
     risk.windows.release(held)
 
 

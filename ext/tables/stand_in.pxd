@@ -83,7 +83,7 @@ cdef class StandIn:
                       int64_t counted_ns) noexcept nogil
     """It was taken back: its card may spend that once more."""
 
-    cdef void hear(self, const Counted *counted) noexcept nogil
+    cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil
     """Count in a card's window what another node has approved, or take it back."""
 
     cdef int own_outstanding(self, int limit, int32_t *currency, int64_t *amount_minor) noexcept nogil

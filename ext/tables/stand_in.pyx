@@ -262,15 +262,15 @@ cdef class StandIn:
         memcpy(counted.pan, pan, <size_t>pan_digits)
         self._log.append(&counted)
 
-    cdef void hear(self, const Counted *counted) noexcept nogil:
+    cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil:
         if self._limit_of(counted.currency) == NO_LIMIT:
             return
         if counted.is_taken_back:
             self._take_back(counted.currency, counted.amount_minor, counted.pan, counted.pan_digits, counted.moment_ms)
             return
         self.windows.hold(ALL_WINDOWS)
-        self.windows.add(0, self._key(counted.currency, counted.pan, counted.pan_digits), counted.moment_ms,
-                         self._slice_ms, WINDOW_SLICES, counted.amount_minor)
+        self.windows.add_late(0, self._key(counted.currency, counted.pan, counted.pan_digits), counted.moment_ms,
+                              now_ms, self._slice_ms, WINDOW_SLICES, counted.amount_minor)
         self.windows.release(ALL_WINDOWS)
 
     cdef int own_outstanding(self, int limit, int32_t *currency, int64_t *amount_minor) noexcept nogil:

@@ -66,5 +66,9 @@ cdef class WindowTable:
 
     cdef void add(self, uint64_t home, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices,
                   int64_t amount) noexcept nogil
+    cdef void add_late(self, uint64_t home, uint64_t key, uint64_t moment_ms, uint64_t now_ms, uint32_t slice_ms,
+                       int slices, int64_t amount) noexcept nogil
+    """Add what happened at a moment that may be past: in the slice in which it was, unless its window is over."""
+
     cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil
     """Undo what was added in that slice, unless it is over or its window was given up."""

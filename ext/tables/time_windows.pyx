@@ -188,6 +188,20 @@ cdef class WindowTable:
         window.count[window.newest % WINDOW_SLICES] += 1
         window.amount[window.newest % WINDOW_SLICES] += amount
 
+    cdef void add_late(self, uint64_t home, uint64_t key, uint64_t moment_ms, uint64_t now_ms, uint32_t slice_ms,
+                       int slices, int64_t amount) noexcept nogil:
+        cdef uint64_t slice_number = self.slice_at(moment_ms, slice_ms, slices)
+        cdef uint64_t present = self.slice_at(now_ms, slice_ms, slices)
+        cdef Window *window = find(shard_of(self, home), key)
+        cdef int place = slice_number % WINDOW_SLICES
+        if present >= slice_number + <uint64_t>slices:
+            return
+        if window == NULL or slice_number >= window.newest:
+            self.add(home, key, moment_ms, slice_ms, slices, amount)
+        elif window.newest - slice_number < <uint64_t>slices:
+            window.count[place] += 1
+            window.amount[place] += amount
+
     cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil:
         cdef Window *window = find(shard_of(self, home), key)
         cdef int place = slice_number % WINDOW_SLICES

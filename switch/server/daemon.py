@@ -34,7 +34,7 @@ from switch.server.gauges import Gauges
 from switch.server.handover import Handover
 from switch.server.heartbeat import beat_counter
 from switch.server.introduction import Introduction, worker_name
-from switch.server.issuers import IssuerSide, Receiver, issuer_side
+from switch.server.issuers import Caller, IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
 from switch.server.mates import Mates
 from switch.server.nodes import Nodes
@@ -45,7 +45,6 @@ from switch.server.process import begin_collections, process_log, protect_memory
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
-from switch.tables.count_log import CountLog
 from switch.tables.risk import Risk
 
 HOUSEKEEPING_SECONDS = 0.5
@@ -54,6 +53,9 @@ ABANDON_SECONDS = 2.0
 PARTING_SECONDS = 1.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
+LINK_SECONDS = 1.0
+"""How long a start waits for a link before other workers are told that it is there."""
+
 FIRST_EPOCH = 1
 """Of partitions without a journal: nothing of them survives."""
 
@@ -141,9 +143,9 @@ class Daemon:
 
     def _share_counts(self, peers: Sequence[Peer], risk: Risk | None) -> None:
         """Let workers of other machines know what is counted here, and count what they tell."""
-        if not peers:
+        log, stand_ins = self._place.count_log, list(self._place.stand_ins)
+        if log is None:
             return
-        log, stand_ins = CountLog(), list(self._place.stand_ins)
         if risk is not None:
             risk.use_log(log)
         for number, stand_in in enumerate(stand_ins):
@@ -256,12 +258,10 @@ class Daemon:
             if self._drain_wanted.is_set():
                 return True
             reactor.start()
-            introduction = self._introduction()
-            await mates.start(introduction)
-            await nodes.start(introduction)
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
                 await issuer.start()
+            await self._meet(mates, nodes, issuers)
             for port in self._ports:
                 await port.start()
             self._started = True
@@ -281,6 +281,22 @@ class Daemon:
             reactor.stop()
             self._close_journal(loop)
             await self.front.stop()
+
+    async def _meet(self, mates: Mates, nodes: Nodes, issuers: Sequence[IssuerSide]) -> None:
+        """Let other workers know of this one, once it has a link: what they have for it would be refused before.
+
+        Raises:
+            OSError: An address cannot be had, or a certificate cannot be read.
+        """
+        links = self._engine.state.links
+        if self._peers and any(isinstance(issuer, Caller) and issuer.dials for issuer in issuers):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LINK_SECONDS):
+                    while not any(link.connections.state_name == "up" for link in links):  # noqa: ASYNC110
+                        await asyncio.sleep(DRAIN_POLL_SECONDS)
+        introduction = self._introduction()
+        await mates.start(introduction)
+        await nodes.start(introduction)
 
     def _introduction(self) -> Introduction:
         """What others are told of this worker, from when its journals are recovered."""

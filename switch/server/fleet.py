@@ -36,6 +36,7 @@ from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory
 from switch.server.signals import Signals
 from switch.server.supervisor import Child, Patience, Supervisor, pinned_cpu
+from switch.tables.count_log import CountLog
 
 DESK = "desk"
 DRAIN_SPARE_SECONDS = 10.0
@@ -105,6 +106,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
                         folder,
                         node=config.node.number,
                         crews=config.crews,
+                        count_log=CountLog(is_shared=True) if config.nodes else None,
                         counts_heard=counts_heard,
                     ),
                     handover,

@@ -6,7 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from switch import __version__
 from switch.config import Config
 from switch.mesh.record_values import decode_record, encode_record
 from switch.server.place import Place, WorkerId
@@ -26,12 +28,13 @@ class StrangerError(Exception):
 def agreement(config: Config, partitions: int) -> bytes:
     """A digest of what two workers must have in common to understand each other."""
     parts = {
+        "version": __version__,
         "partitions": partitions,
         "instance": [config.switch.instance, config.switch.instances, config.switch.acquirer_id],
         "nodes": [[section.name, section.workers] for section in config.nodes],
         "listeners": [
             [
-                Path(section.dialect).name,
+                _content(section.dialect),
                 section.name,
                 section.mac,
                 section.partial_approval,
@@ -40,9 +43,27 @@ def agreement(config: Config, partitions: int) -> bytes:
             ]
             for section in config.listeners
         ],
-        "links": [[section.name, Path(section.dialect).name, section.match.by] for section in config.links],
+        "links": [[section.name, _content(section.dialect), section.match.by] for section in config.links],
     }
     return hashlib.sha256(json.dumps(parts).encode()).digest()
+
+
+def _content(dialect: str) -> str:
+    """The name of a built-in dialect; of a file what is in it, wherever it lies."""
+    file = Path(dialect)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".toml" and file.is_file() else dialect
+
+
+class Introduced(NamedTuple):
+    """What a worker has said of itself.
+
+    Attributes:
+        worker: Who it is.
+        owned: Its partitions, with their epochs.
+    """
+
+    worker: WorkerId
+    owned: Mapping[int, int]
 
 
 class Introduction:
@@ -90,11 +111,11 @@ class Introduction:
         require(HEAD_BYTES < size <= HELLO_BYTES_MAX, "what it says is no HELLO")
         return size - len(heard)
 
-    def check(self, heard: bytes) -> WorkerId:
-        """Who has said a HELLO; from then on no older owner of its partitions is believed.
+    def check(self, heard: bytes) -> Introduced:
+        """Who says that it is who, in a HELLO.
 
         Raises:
-            StrangerError: It is no worker of this switch.
+            StrangerError: It is no worker of this switch, or owned its partitions before another one.
         """
         try:
             record = decode_record(heard)
@@ -116,8 +137,11 @@ class Introduction:
                 f"partition {partition}: epoch {epoch} is older than {highest}, which has spoken here: two "
                 "believe that they own it, or its journal was brought back from an older copy",
             )
-        self._highest.update(owned)
-        return worker
+        return Introduced(worker, owned)
+
+    def believe(self, introduced: Introduced) -> None:
+        """It is who it says: from now on no older owner of its partitions is believed."""
+        self._highest.update(introduced.owned)
 
 
 def worker_name(config: Config, place: Place, worker: WorkerId) -> str:

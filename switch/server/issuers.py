@@ -69,6 +69,11 @@ class Caller:
         self._tasks: list[asyncio.Task[None]] = []
         self._context = None if section.tls is None else calling_link_context(section.tls)
 
+    @property
+    def dials(self) -> bool:
+        """Whether this worker has connections of its own to make."""
+        return bool(self._endpoints)
+
     async def start(self) -> None:
         """Begin to dial."""
         for endpoint in self._endpoints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,9 @@ from switch.machine.journal_interface import JournalOff
 from switch.machine.numbering import INSTANCES_MAX
 from switch.machine.state import State
 from switch.server.journal import Store
+
+EPOCH_SECONDS = 1 << 24
+"""Half a year: so long a journal does not stand at one position over two starts."""
 
 log = get_logger(__name__)
 
@@ -55,8 +59,12 @@ class Stores:
 
     @property
     def epochs(self) -> Mapping[int, int]:
-        """Of each partition, where its journal goes on: who began to own it later began behind that."""
-        return {store.partition: store.journal.next_position for store in self._stores}
+        """Of each partition, where its journal goes on, and when.
+
+        Who began to own it later began behind that, or, where two have begun on copies of one journal, later.
+        """
+        began_s = int(time.time()) % EPOCH_SECONDS
+        return {store.partition: store.journal.next_position * EPOCH_SECONDS + began_s for store in self._stores}
 
     # --- start ----------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,8 @@ class Mates:
         try:
             _say_who(pair, introduction)
             heard = introduction.check(await _hear_who(pair, introduction))
-            require(heard == (self._place.node, number), "another worker answers than was called")
+            require(heard.worker == (self._place.node, number), "another worker answers than was called")
+            introduction.believe(heard)
         except BaseException:
             pair.close()
             connection.close()
@@ -147,9 +148,11 @@ class Mates:
             async with asyncio.timeout(HELLO_SECONDS):
                 await _readable(connection.fileno())
             pair = take(connection)
-            node, number = introduction.check(await _hear_who(pair, introduction))
+            heard = introduction.check(await _hear_who(pair, introduction))
+            node, number = heard.worker
             is_mate = node == self._place.node and number in self._peers
             require(is_mate and number > self._place.number, "that worker does not call here")
+            introduction.believe(heard)
             _say_who(pair, introduction)
         except (OSError, HandOverError, StrangerError, TimeoutError) as error:
             log.warning("a worker's call was refused", reason=str(error) or "it did not say who it is")

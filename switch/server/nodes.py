@@ -26,11 +26,12 @@ from switch.io.node_link import NodeLink
 from switch.mesh.peer import Peer
 from switch.server.acceptor import listening_sockets
 from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
+from switch.server.note_log import NoteLog
 from switch.server.place import Place, WorkerId
 
 BACKLOG = 64
 ARRIVING_MAX = 64
-"""Who has called and not said yet who it is; more are turned away."""
+"""Who has called and not said yet who it is; who has been waited for longest makes room for more."""
 
 AGAIN_SECONDS = 0.1
 AGAIN_SECONDS_MAX = 2.0
@@ -65,7 +66,8 @@ class Nodes:
         self._lines: dict[WorkerId, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: list[socket.socket] = []
-        self._arriving = 0
+        self._arriving: dict[asyncio.Task[None], None] = {}
+        self._notes = NoteLog()
 
     async def start(self, introduction: Introduction) -> None:
         """Let others call, and call those of the nodes before this one.
@@ -101,10 +103,11 @@ class Nodes:
         """Of each worker of another machine, whether it is connected."""
         return [{"worker": peer.name, "connected": peer.is_up} for peer in self._peers.values()]
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --- calling --------------------------------------------------------------------------------------------------
 
@@ -137,7 +140,8 @@ class Nodes:
                 _require_certificate(line, section)
                 line.say(introduction.hello())
                 heard = introduction.check(await line.hello(introduction))
-                require(heard == worker, "another worker answers than was called")
+                require(heard.worker == worker, "another worker answers than was called")
+                introduction.believe(heard)
             except BaseException:
                 line.abort()
                 raise
@@ -149,30 +153,35 @@ class Nodes:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, address = await loop.sock_accept(listening)
             except OSError as error:  # descriptors are short: who called waits, and nobody else may stay unheard
                 log.warning("nodes cannot be heard", reason=words_of(error))
                 await asyncio.sleep(AGAIN_SECONDS_MAX)
                 continue
-            if self._arriving >= ARRIVING_MAX:
-                connection.close()
-                continue
-            self._arriving += 1
-            self._spawn(self._receive(connection, context, introduction))
+            # Who has been waited for longest makes room: so silent callers keep no node away.
+            if len(self._arriving) >= ARRIVING_MAX:
+                next(iter(self._arriving)).cancel()
+            task = self._spawn(self._receive(connection, address[0], context, introduction))
+            self._arriving[task] = None
+            task.add_done_callback(lambda done: self._arriving.pop(done, None))
 
-    async def _receive(self, connection: socket.socket, context: _Context, introduction: Introduction) -> None:
+    async def _receive(
+        self, connection: socket.socket, caller: str, context: _Context, introduction: Introduction
+    ) -> None:
         line = _Line()
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: line, connection, ssl=context.tls)
-                worker = introduction.check(await line.hello(introduction))
+                heard = introduction.check(await line.hello(introduction))
+                worker = heard.worker
                 is_expected = worker in self._peers and worker.node > self._place.node
                 require(is_expected, "that worker does not call here")
                 _require_certificate(line, self._nodes[worker.node])
+                introduction.believe(heard)
                 line.say(introduction.hello())
         except (OSError, StrangerError, TimeoutError) as error:
             reason = words_of(error) if isinstance(error, OSError) else str(error) or "it does not say who it is"
-            log.warning("a node's call was refused", reason=reason)
+            self._notes("a_node's_call_was_refused", {"peer": caller, "reason": reason})
             line.abort()
             connection.close()
             return
@@ -180,8 +189,6 @@ class Nodes:
             line.abort()
             connection.close()
             raise
-        finally:
-            self._arriving -= 1
         self._join(worker, line)
 
     # --- both -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from switch.config import Config
 from switch.config.mesh_sections import ALONE, Node
 from switch.mesh.counts import CountsHeard
 from switch.server.assembly import Part, share, stand_ins_of
+from switch.tables.count_log import CountLog
 from switch.tables.stand_in import StandIn
 
 
@@ -44,6 +45,7 @@ class Place:
         stand_ins: By link, what may be approved while it cannot be asked; counted for all.
         folder: Where the workers find each other; None: there is one alone.
         node: Number of this machine.
+        count_log: What this worker has counted, for other machines; its successor goes on with it.
         counts_heard: How far workers of other machines have told what they counted; shared by those of this one.
         crews: How many workers each machine has, in order of the configuration; empty: this one is alone.
     """
@@ -56,6 +58,7 @@ class Place:
     folder: Path | None = None
     node: int = 0
     crews: Sequence[int] = ()
+    count_log: CountLog | None = None
     counts_heard: CountsHeard = field(default_factory=lambda: CountsHeard(0))
 
     @classmethod
@@ -65,7 +68,17 @@ class Place:
         partitions = config.journal.partitions if config.nodes else None
         stand_ins = stand_ins_of(config, stats, 1)
         heard = CountsHeard(config.far_workers)
-        return cls(0, 1, partitions, stats, stand_ins, node=config.node.number, crews=config.crews, counts_heard=heard)
+        return cls(
+            0,
+            1,
+            partitions,
+            stats,
+            stand_ins,
+            node=config.node.number,
+            crews=config.crews,
+            count_log=CountLog() if config.nodes else None,
+            counts_heard=heard,
+        )
 
     @property
     def owned(self) -> Sequence[int] | None:

@@ -26,6 +26,9 @@ PROXY_REFUSALS = ("untrusted", "header", "late")
 
 log = get_logger(__name__)
 
+COMMON_NAME_BYTES_MAX = 256
+"""Of a client certificate: above 64 characters (RFC 5280, ub-common-name), and what the mesh has room for."""
+
 
 class Door:
     """Counts the terminals' connections of all listeners together, those in a handshake too; says no at the limit.
@@ -185,7 +188,7 @@ class TerminalPort:
         self._acceptor.opened(connection)
         if self._listener.binds_identity:
             name = self._identity(connection)
-            if name is None:
+            if name is None or len(name.encode()) > COMMON_NAME_BYTES_MAX:
                 self._stats.add(self._refused["identity"])
                 return "certificate names nobody"
             cast("TerminalChannel", connection.channel).bind(name)

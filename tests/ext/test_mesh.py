@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from switch.machine.partitioning import partition_of
 from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.server.assembly import Part
@@ -228,7 +229,7 @@ def test_what_asks_for_no_payment_is_refused_where_its_worker_is_away(pair):
     assert [(one["t"], one["39"]) for one in terminal.read()] == [("0410", "91")]
 
 
-def test_a_request_that_is_given_up_is_not_charged_by_its_repeat_that_waits_behind_it(pair):
+def test_the_repeat_of_what_was_given_up_is_asked_for(pair):
     terminal, issuer = pair.first.terminal(), pair.second.issuer()
     pair.part()
     request = asked_by(pair.first, THERE)
@@ -236,10 +237,31 @@ def test_a_request_that_is_given_up_is_not_charged_by_its_repeat_that_waits_behi
     pair.first.advance(0.7)
     terminal.send(request)
     pair.first.advance(0.4)
-    assert terminal.read() == []
-    assert terminal.channel.in_flight == 0
+    assert (terminal.read(), terminal.channel.in_flight) == ([], 1)
     pair.meet()
-    assert issuer.read() == []
+    issuer.answer(issuer.read_one())
+    pair.second.sync()
+    assert terminal.read_one()["39"] == "00"
+
+
+def test_who_is_nobody_takes_no_place_of_those_that_wait(pair):
+    pair.part()
+    terminal = pair.first.terminal()
+    stranger = next(name for name in map(str, range(99999000, 99999999)) if partition_of(name, COUNT) == 2)
+    terminal.send({**asked_by(pair.first, THERE), "41": stranger})
+    assert [one["39"] for one in terminal.read()] == ["58"]
+    assert [len(waiting) for waiting in pair.first.engine.mesh.waiting] == [0]
+
+
+def test_messages_that_wait_for_one_worker_have_room_for_so_many_bytes(pair):
+    pair.part()
+    sent = 0
+    while not pair.first.count("mesh_refused_total"):
+        terminal = pair.first.terminal()
+        for _ in range(16):
+            terminal.send(asked_by(pair.first, THERE, f60="x" * 900))
+            sent += 1
+    assert 3 << 20 < sent * 1_000 < 6 << 20
 
 
 def test_what_waits_on_another_connection_is_not_refused_with_it(pair):

@@ -18,7 +18,7 @@ from switch.tables.risk import Risk
 from switch.tables.stand_in import StandIn
 from switch.tables.time_windows import WindowTable
 from tests.ext.mesh_records import written
-from tests.ext.test_shared_counts import PURCHASE, YUAN, Limit
+from tests.ext.test_shared_counts import HOUR_MS, PURCHASE, YUAN, Limit
 from tests.ext.world import World, listener
 
 CARD, OTHER = "6225000000000014", "6225000000000022"
@@ -202,6 +202,44 @@ def test_a_node_that_begins_anew_is_told_all_that_is_kept(two):
     two.carry()
     assert first.buy() == Reason.COUNT_LIMIT
     assert metric(first, "counts_lost") == metric(second, "counts_lost") == 0
+
+
+def test_what_is_over_when_it_is_told_counts_no_more(two):
+    """As it would have been over on a machine alone, whatever was counted there since."""
+    first, second = two.nodes
+    two.part()
+    assert first.buy(amount=900) == Reason.APPROVED
+    for node in two.nodes:
+        node.world.advance(3 * HOUR_MS / 1000)
+    assert second.buy(amount=100) == Reason.APPROVED
+    two.meet()
+    assert second.buy(amount=900) == Reason.APPROVED
+    first.take_back(amount=900, ago_ms=3 * HOUR_MS)
+    two.carry()
+    assert second.buy(amount=1) == Reason.AMOUNT_LIMIT, "nothing of another payment was taken back"
+
+
+def test_what_was_counted_a_while_ago_is_over_when_it_would_have_been(two):
+    first, second = two.nodes
+    two.part()
+    assert first.buy(amount=600) == Reason.APPROVED
+    for node in two.nodes:
+        node.world.advance(HOUR_MS / 2000)
+    assert second.buy(amount=300) == Reason.APPROVED
+    two.meet()
+    assert second.buy(amount=101) == Reason.AMOUNT_LIMIT
+    for node in two.nodes:
+        node.world.advance(HOUR_MS / 1000 * 0.7)
+    assert second.buy(amount=600) == Reason.APPROVED
+
+
+def test_the_successor_of_a_worker_tells_what_that_one_could_not(two):
+    first, second = two.nodes
+    two.part()
+    assert [first.buy() for _ in range(COUNT_MAX)] == [Reason.APPROVED] * COUNT_MAX
+    two.nodes[0] = Node(0, first.log)
+    two.meet()
+    assert second.buy() == Reason.COUNT_LIMIT
 
 
 def metric(node, name):
