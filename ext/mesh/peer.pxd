@@ -55,6 +55,8 @@ cdef class Guest(TerminalChannel):
 
 cdef class ElsewhereLink(LinkChannel):
     cdef Peer holder                          # who has them
+    cdef uint32_t carried                     # its frames on our connections of the link, not answered yet
+    cdef int64_t carried_ns                   # when the newest of these was given to us
 
     cdef bint flush(self) noexcept
 
@@ -66,6 +68,7 @@ cdef class Peer:
     cdef readonly str fault                   # why the connection must end; None: it need not
     cdef readonly PeerOwner owner             # of the frames that it sends on our connections
     cdef readonly list links                  # ElsewhereLink, by number
+    cdef bint is_lent                         # it may send on our connections of links
     cdef PeerCounts counts                    # None: what it counts is counted here
     cdef ChannelTable _channels
     cdef list _guests                         # by the peer's slots; None where there is none

@@ -160,6 +160,7 @@ cdef class Peer:
         self.name = name
         self._channels = channels
         self._guests = []
+        self.is_lent = True
         self._link_connections = link_connections
         self._said_connections = <uint32_t *>calloc(len(link_connections) + 1, sizeof(uint32_t))
         if self._said_connections == NULL:
@@ -529,7 +530,7 @@ cdef class Peer:
                     self._wrote(write_told(place, SHORT_RECORD_BYTES, &origin, view.told))
         self._unsaid_count = 0
         for connections in self._link_connections:
-            count = <uint32_t>len(connections.channels) if connections.state == LINK_UP else 0
+            count = <uint32_t>len(connections.channels) if connections.state == LINK_UP and self.is_lent else 0
             if count != self._said_connections[connections.number]:
                 place = self._reserve(SHORT_RECORD_BYTES)
                 if place != NULL and self._wrote(write_link_state(

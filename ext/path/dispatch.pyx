@@ -5,7 +5,7 @@ from switch.dialect.tables cimport is_answer
 from switch.machine.link cimport Link
 from switch.machine.numbering cimport instance_of
 from switch.machine.partitioning cimport partition_of_id
-from switch.mesh.peer cimport Peer
+from switch.mesh.peer cimport ElsewhereLink, Peer
 from switch.path.handing_over cimport hand_over
 from switch.path.issuer_answer cimport awaits, handle_answer, handle_link_message
 from switch.path.request cimport handle_scanned
@@ -102,6 +102,7 @@ cdef bint _send_home(Partitions partitions, Mesh mesh, Link link, const Frame *f
     cdef int64_t instance = -1
     cdef int64_t stan, partition
     cdef Span headers, message
+    cdef ElsewhereLink asked_by
     cdef Peer peer
     if link.match_by_rrn:
         if read_text(link.tables.spec, &host.answer, FIELD_RRN, rrn, RRN_SIZE) == RRN_SIZE:
@@ -118,4 +119,9 @@ cdef bint _send_home(Partitions partitions, Mesh mesh, Link link, const Frame *f
         return False
     headers.at, headers.size = frame.headers, link.framing.headers_size
     message.at, message.size = frame.message, frame.message_size
-    return peer.send_answer_home(link.number, headers, message)
+    if not peer.send_answer_home(link.number, headers, message):
+        return False
+    asked_by = <ElsewhereLink>peer.links[link.number]
+    if asked_by.carried:
+        asked_by.carried -= 1
+    return True

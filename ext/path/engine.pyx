@@ -14,6 +14,7 @@ from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.transaction cimport TRANSACTION_NONE
+from switch.mesh.peer cimport ElsewhereLink
 from switch.path.dispatch cimport take_link_message, take_request
 from switch.path.found_original cimport seek, settle
 from switch.path.handing_over cimport give_what_waits
@@ -450,6 +451,26 @@ cdef class Engine:
         """The connections of terminals that are here."""
         return [channel for channel in self.channels.by_slot
                 if isinstance(channel, TerminalChannel) and not (<Channel>channel).is_elsewhere]
+
+    def lend_nothing(self):
+        """Let other workers send nothing more on connections of links here; what they sent is still answered."""
+        if self.mesh is not None:
+            for peer in self.mesh.peers:
+                (<Peer>peer).is_lent = False
+
+    @property
+    def carried(self):
+        """Frames of other workers on connections of links here whose answers may still come in time."""
+        cdef ElsewhereLink elsewhere
+        cdef Peer peer
+        cdef uint64_t count = 0
+        if self.mesh is None:
+            return 0
+        for peer in self.mesh.peers:
+            for elsewhere in peer.links:
+                if self.state.calendar.now_ns - elsewhere.carried_ns < self.state.link_of(elsewhere).timeout_ns:
+                    count += elsewhere.carried
+        return count
 
     def sign_off(self):
         """Say goodbye on every link; each connection hangs up when the issuer has answered, or at its time-out."""

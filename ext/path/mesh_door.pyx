@@ -147,6 +147,7 @@ cdef void lose(Partitions partitions, Peer peer) noexcept:
         guest.settle_some(guest.waiting_frames(), False)
         _let_guest_go(partitions, guest)
     for link in peer.links:
+        link.carried = 0
         _lose_link(partitions, link)
     peer.forget_views()
 
@@ -187,6 +188,8 @@ cdef void _take_of_link(Partitions partitions, Peer peer, const MeshRecord *reco
         memcpy(place, record.frame.at, record.frame.size)
         if carrier.depart(peer.owner, <uint32_t>record.frame.size, 0, OUTCOME_NONE, host.calendar.now_ns) == 0:
             carrier.last_sent_ns = host.calendar.now_ns
+            (<ElsewhereLink>elsewhere).carried += 1
+            (<ElsewhereLink>elsewhere).carried_ns = host.calendar.now_ns
             host.channels.wake(carrier)
 
 

@@ -408,6 +408,8 @@ class Daemon:
 
         What is owed is waited for only where nobody would know of it later.
         """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._config.limits.drain_seconds
         self._engine.drain()
         for port in self._ports:
             port.close()
@@ -428,6 +430,9 @@ class Daemon:
             log.info("reversals go on after the next start", reversals=self._engine.owed)
         for issuer in issuers:
             await issuer.stop()
+        self._engine.lend_nothing()
+        reactor.flush()
+        await self._until_ended(lambda: not self._engine.carried, max(until - loop.time(), 0.0))
         self._engine.sign_off()
         reactor.flush()
         links = self._engine.state.links

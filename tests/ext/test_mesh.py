@@ -514,3 +514,34 @@ def test_what_waits_for_a_worker_that_is_away_counts_until_it_is_refused(pair):
     assert pair.first.engine.at_others == 0
     assert terminal.read_one()["39"] == "91"
     pair.meet()
+
+
+def test_what_was_sent_for_others_counts_until_it_is_answered(pair):
+    theirs = pair.second.issuer()
+    terminal = pair.first.terminal()
+    pair.carry()
+    terminal.send(asked_by(pair.first, HERE))
+    asked = theirs.read_one()
+    assert [worker.engine.carried for worker in pair.workers] == [0, 1]
+    pair.second.engine.lend_nothing()
+    pair.carry()
+    assert pair.first.link("bank-a").connections.state_name == "down"
+    assert pair.first.terminal().ask(asked_by(pair.first, HERE))["39"] == "91"
+    theirs.answer(asked)
+    assert pair.second.engine.carried == 0
+    pair.carry()
+    assert terminal.read_one()["39"] == "00"
+
+
+@pytest.mark.parametrize("ends", ["its time is over", "who asked is lost"])
+def test_nobody_waits_for_ever_for_what_was_sent_for_others(pair, ends):
+    theirs = pair.second.issuer()
+    pair.carry()
+    pair.first.terminal().send(asked_by(pair.first, HERE))
+    theirs.read_one()
+    assert pair.second.engine.carried == 1
+    if ends == "who asked is lost":
+        pair.part()
+    else:
+        pair.second.advance(pair.second.link("bank-a").timeout_ns / 1e9)
+    assert pair.second.engine.carried == 0

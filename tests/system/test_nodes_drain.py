@@ -86,3 +86,24 @@ async def test_what_the_other_node_decides_after_the_drain_is_over_is_taken_back
 
         await until(is_settled)
     assert await nodes.open_reversals() == 0
+
+
+async def test_a_drained_node_keeps_the_only_connection_of_a_link_for_what_others_sent_on_it(
+    installation, new_installation
+):
+    async with (
+        one_bank(installation, connections_total=1) as bank,
+        Nodes(installation, new_installation()) as nodes,
+    ):
+        here, there = nodes.daemons
+        assert [(await daemon.status())["links"][0]["connections"] for daemon in nodes.daemons] == [1, 0]
+        bank.mangle = hold
+        async with await Terminal.connect(installation, nodes.ports[1], SPOKEN) as terminal:
+            terminal.send(installation.request(SPOKEN, terminal=OF[1][0]))
+            await until(lambda: bank.held)
+            here.signal()
+            await there.event("link down", link="bank-a")
+            bank.mangle = None
+            bank.deliver(*bank.held[0])
+            assert (await terminal.answer()).text(39) == "00"
+        assert await here.ended() == 0
