@@ -11,10 +11,12 @@ from .daemon import until
 from .installation import TERMINALS
 from .nodes import Nodes
 from .terminal import Terminal
-from .test_workers import SPOKEN, UNREACHABLE
+from .test_partitions import receipt
+from .test_workers import SPOKEN
 from .unruly import hold, one_bank
 
 PARTITIONS = 2
+UNREACHABLE = "91"
 OF = [[one for one in TERMINALS if partition_of(one, PARTITIONS) == number] for number in range(PARTITIONS)]
 
 
@@ -53,11 +55,14 @@ async def test_a_drained_node_answers_what_waits_for_one_that_is_away(installati
     installation.limits["partition_wait_ms"] = 2_000
     async with one_bank(installation), Nodes(installation, new_installation()) as nodes:
         here, there = nodes.daemons
-        there.end_status = -signal.SIGKILL
-        there.kill()
-        await here.event("node lost", worker="b/0")
         async with await Terminal.connect(installation, nodes.ports[0], SPOKEN) as terminal:
-            terminal.send(installation.request(SPOKEN, terminal=OF[1][0]))
+            paid = installation.request(SPOKEN, terminal=OF[1][0])
+            told = await terminal.ask(paid)
+            there.end_status = -signal.SIGKILL
+            there.kill()
+            await here.event("node lost", worker="b/0")
+            original = receipt(terminal, paid, told)
+            terminal.send(installation.request(SPOKEN, "reversal", OF[1][0], original=original))
             await here.counted("authswitch_mesh_waiting_frames", 1, worker="b/0")
             here.signal()
             assert (await terminal.answer()).text(39) == UNREACHABLE
