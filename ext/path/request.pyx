@@ -15,7 +15,7 @@ from switch.dialect.reasons cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
-from switch.dialect.tables cimport DialectTables, is_advice, is_request, kind_traits, mti_class
+from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
@@ -52,9 +52,7 @@ from switch.saf.room cimport has_saf_room, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE
 from switch.tables.risk cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
-from switch.wire.fields cimport (
-    CLASS_AUTHORIZATION, CLASS_FINANCIAL, FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN,
-)
+from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN
 from switch.wire.scan cimport (
     FAULT_AMOUNT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field,
     read_number, scan_message,
@@ -98,13 +96,14 @@ cdef bint is_genuine(State state, TerminalChannel channel, const uint8_t *header
 cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
     count_request(state, channel)
     # What was approved before, and whose answer was lost, would be told as declined: its terminal is left to ask again.
-    if is_genuine(state, channel, headers) and not _asks_for_payment(state.request.mti):
+    if is_genuine(state, channel, headers) and not _asks_an_issuer(state):
         refuse(state, channel, REASON_ISSUER_UNAVAILABLE)
 
 
-cdef inline bint _asks_for_payment(uint32_t mti) noexcept nogil:
-    """Whether an answer to it says if money moves; reversals and advices tell of what has happened."""
-    return mti_class(mti) in (CLASS_AUTHORIZATION, CLASS_FINANCIAL) and not is_advice(mti)
+cdef inline bint _asks_an_issuer(State state) noexcept nogil:
+    """Whether an answer says if money moves. Reversals and advices tell of what has happened; the kind says which is
+    which, for some dialects ask for refunds and completions with an 0220."""
+    return kind_traits(state.inbound.kind).forwarded
 
 
 cdef void forward_request(State state, TerminalChannel channel) noexcept:

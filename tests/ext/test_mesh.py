@@ -220,6 +220,17 @@ def test_nobody_is_told_no_of_what_the_absent_worker_may_have_approved(pair):
     assert terminal.ask(request)["39"] == "00"
 
 
+@pytest.mark.parametrize("mti", ["0200", "0220"])
+def test_nobody_is_told_no_of_a_refund_either(pair, mti):
+    """Some dialects ask for it as an advice."""
+    terminal = pair.first.terminal()
+    pair.part()
+    terminal.send(asked_by(pair.first, THERE, t=mti, f3="200000"))
+    pair.first.advance(1.1)
+    assert terminal.read() == []
+    assert pair.first.count("mesh_refused_total") == 1
+
+
 def test_what_asks_for_no_payment_is_refused_where_its_worker_is_away(pair):
     terminal = pair.first.terminal()
     pair.part()
