@@ -80,7 +80,7 @@ class Introduction:
         self._place = place
         self._partitions = partitions
         self._digest = agreement(config, partitions)
-        self._names = [section.name for section in config.nodes] or [_as_node(config.switch.name)]
+        self._names = [section.name for section in config.nodes] or [config.switch.name]
         self._epochs = dict(epochs)
         self._highest: dict[int, int] = {}
 
@@ -158,8 +158,3 @@ def require(condition: bool, otherwise: str) -> None:
     """
     if not condition:
         raise StrangerError(otherwise)
-
-
-def _as_node(name: str) -> str:
-    """A name of a switch as that of a node."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:64] or "node"
