@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from switch.machine.partitioning import partition_of
 from switch.saf.owed_entries import NotOwed, close_entry, retry_entry
-from switch.server.assembly import stand_ins_of
 
 from .checker import NEVER_BOOKED
 from .clock import SECOND
-from .limits import counted_windows, risk_control
 from .mesh import Mesh
-from .speed import cleared_stats
+from .node import NodeMemory
 from .storage import Storage
 from .worker import Worker
 from .world import LINKS
@@ -20,11 +18,8 @@ from .world import LINKS
 if TYPE_CHECKING:
     from random import Random
 
-    from switch.base.stats import Stats
     from switch.machine.state import State
     from switch.path.engine import Engine
-    from switch.tables.risk import Risk
-    from switch.tables.stand_in import StandIn
 
     from .checker import Checker
     from .clock import Clock
@@ -38,40 +33,12 @@ ONE_SLOW_DISK = 0.7
 """How likely only one of several disks is ever slow."""
 
 
+NODE_AWAY_NS_MAX = 20 * SECOND
+
+
 def _named(entry: dict[str, Any]) -> dict[str, str]:
     """By what somebody names what is owed."""
     return {name: entry[name] for name in ("rrn", "what", "link")}
-
-
-class Shared:
-    """What workers count together, in memory that outlives each of them, but not all."""
-
-    def __init__(self, world: World, arrangement: int, options: Options) -> None:
-        self._options = options
-        self._windows = counted_windows(options)
-        self._stand_ins: list[StandIn | None] = []
-        if options.workers > 1:
-            stats = cleared_stats(options.workers, 0, options.setting)
-            self._stand_ins = stand_ins_of(world.arrangements[arrangement][0], stats, options.workers)
-        self._of_workers: dict[int, list[StandIn | None]] = {}
-
-    def risk(self) -> Risk | None:
-        """That of a process."""
-        return risk_control(self._options, self._windows)
-
-    def stand_ins(self, stats: Stats) -> list[StandIn | None] | None:
-        """Those of a process that counts in ``stats``; None where it is the only one."""
-        if self._options.workers == 1:
-            return None
-        forked = [None if rule is None else rule.forked(stats) for rule in self._stand_ins]
-        self._of_workers[stats.worker] = forked
-        return forked
-
-    def replayed(self, worker: int) -> None:
-        """A worker has read all its journals."""
-        for rule in self._of_workers.get(worker, ()):
-            if rule is not None:
-                rule.replayed()
 
 
 class Acquirer:
@@ -89,7 +56,8 @@ class Acquirer:
     Attributes:
         arrangement: Which of its configurations it has.
         booted_ns: When its machine was started.
-        life: How often all its processes have ended together, and with them what they had counted.
+        life: How often all its processes have ended together.
+        lives: By node, how often what its workers had counted together was lost.
     """
 
     def __init__(
@@ -110,6 +78,7 @@ class Acquirer:
         self.tally = tally
         self.options = options
         self.draw_disks = options.stream("disks")
+        self.draw_nodes = options.stream("lost nodes")
         self.storages = [
             Storage(world.config, options, tally, number) for number in range(options.partitions) if options.journal
         ]
@@ -126,7 +95,8 @@ class Acquirer:
         self.booted_ns = 0
         self.life = 0
         self.is_draining = False
-        self.shared = Shared(world, 0, options)
+        self.lives = [0 for _ in range(options.nodes)]
+        self.memories = [NodeMemory(world, 0, options, node) for node in range(options.nodes)]
         self.mesh = Mesh(self)
         self.workers = [Worker(self, number) for number in range(options.workers)]
         for worker in self.workers:
@@ -179,9 +149,49 @@ class Acquirer:
 
     def _build_anew(self) -> None:
         self.life += 1
-        self.shared = Shared(self.world, self.arrangement, self.options)
+        for node in range(self.options.nodes):
+            self._forget_counts(node)
         for worker in self.workers:
             worker.build()
+
+    def _forget_counts(self, node: int) -> None:
+        self.lives[node] += 1
+        self.memories[node] = NodeMemory(self.world, self.arrangement, self.options, node)
+
+    def memory_of(self, worker: int) -> NodeMemory:
+        """What the workers of a worker's node count together."""
+        return self.memories[self.options.node_of(worker)]
+
+    def left_alone(self, worker: int) -> None:
+        """A process has ended, and another one comes: what it had counted is lost if it was the only one of a node."""
+        node = self.options.node_of(worker)
+        if self.options.nodes > 1 and len(self._crew(node)) == 1:
+            self._forget_counts(node)
+
+    def _crew(self, node: int) -> list[Worker]:
+        return self.workers[node :: self.options.nodes]
+
+    def lose_node(self, node: int) -> None:
+        """All processes of a node end without a word, with all that they had counted; others come later."""
+        crew = self._crew(node)
+        if not self.storages or not any(worker.is_up for worker in crew):
+            return
+        self.clock.tell("switch", f"loses node {node}")
+        self.tally.crashes += 1
+        if self.is_draining:
+            for worker in crew:
+                worker.kill()
+            return
+        self.tally.endings += 1
+        for worker in crew:
+            worker.leave(loses_power=False)
+            for storage in worker.storages:
+                storage.restart(loses_power=False)
+        self._forget_counts(node)
+        away_ns = self.draw_nodes.randrange(NODE_AWAY_NS_MAX)
+        for worker in crew:
+            worker.build()
+            worker.start_soon(away_ns)
 
     def bring_back_the_links(self) -> None:
         """Somebody reads why a worker does not start, and brings back what is owed something."""
@@ -259,6 +269,12 @@ class Acquirer:
     def life_of(self, terminal: str) -> int:
         """How often that worker has ended."""
         return self.owner_of(terminal).generation
+
+    def counting(self, terminal: str) -> tuple[tuple[int, int], int]:
+        """In which life of which node's counts a terminal's payments are counted now; and what was counted on other
+        nodes until when is known there."""
+        node = self.options.node_of(self.owner_of(terminal).number)
+        return (node, self.lives[node]), self.mesh.counts_known_ns
 
     def has_disk_trouble(self, terminal: str) -> bool:
         """Whether the disk of a terminal's partition has ever refused something."""

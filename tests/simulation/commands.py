@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .defects.build import is_compiled_in, run_where_compiled_in, switch_on
-from .options import FAULTS, MESH_FAULTS, PARTITIONS, WORKERS, Options
+from .options import FAULTS, MESH_FAULTS, NODES, PARTITIONS, WORKERS, Options
 from .run import Result, execute
 from .shrink import shrink
 from .speed import give_back
@@ -36,6 +36,7 @@ class Wish:
     faults: tuple[str, ...] | None = None
     partitions: int | None = None
     workers: int | None = None
+    nodes: int | None = None
 
     def options(self, seed: int) -> Options:
         """The run of a seed."""
@@ -50,7 +51,10 @@ class Wish:
             options = replace(options, partitions=self.partitions, workers=min(options.workers, self.partitions))
         if self.workers is not None:
             options = replace(options, workers=self.workers, partitions=max(options.partitions, self.workers))
-        return options
+        if self.nodes is not None:
+            workers = max(options.workers, self.nodes)
+            options = replace(options, workers=workers, partitions=max(options.partitions, workers))
+        return replace(options, nodes=min(options.workers, self.nodes or options.nodes))
 
 
 def run_some(wish: Wish, seeds: range) -> tuple[Tally, list[Result]]:
@@ -79,6 +83,7 @@ def tell(failure: Result, *, shrunk: bool, traced: bool) -> None:
         smaller = shrink(failure)
         print(f"  shrunk to {len(smaller.options.terminals)} terminals, {smaller.options.requests} requests each, "
               f"{smaller.options.partitions} partitions, {smaller.options.workers} workers, "
+              f"{smaller.options.nodes} nodes, "
               f"faults: {', '.join(smaller.options.faults) or 'none'}")  # fmt: skip
         for violation in smaller.violations:
             print(f"  {violation}")
@@ -103,6 +108,7 @@ def main() -> int:
         else tuple(one for one in arguments.faults.split(",") if one in FAULTS + MESH_FAULTS),
         arguments.partitions,
         arguments.workers,
+        arguments.nodes,
     )
     began = time.monotonic()
     whole = Tally()
@@ -166,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--requests", type=int, help="transactions a terminal at most")
     parser.add_argument("--partitions", type=int, choices=sorted(set(PARTITIONS)), help="of the switch")
     parser.add_argument("--workers", type=int, choices=sorted(set(WORKERS)), help="of the switch, as many partitions")
+    parser.add_argument("--nodes", type=int, choices=sorted(set(NODES)), help="of the switch, as many workers")
     parser.add_argument("--faults", help="only these kinds of trouble; none for none")
     parser.add_argument("--journal", action=argparse.BooleanOptionalAction, default=True, help="with a journal")
     parser.add_argument("--defect", default="", help="switch a deliberate defect on")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LATENCIES_MS = (0, 0, 0, 0, 1, 20, 200)
 """Mostly as through a ring, sometimes as between machines."""
 
+FAR_LATENCIES_MS = (1, 20, 200)
+"""Between workers of two nodes."""
+
 STALL_NS_MAX = 3 * SECOND
 NOTICE_NS = (0, 20 * MS, 400 * MS, 3 * SECOND)
 """At most so long after its end a connection's end is noticed; each side has its own luck."""
@@ -34,6 +37,10 @@ PIECES = 0.3
 
 LATE_NS = 2 * (STALL_NS_MAX + SECOND)
 """What goes through the mesh there and back, or waits for it, is this late at most."""
+
+
+COUNTS_LATE_NS = 2 * SECOND
+"""So much later at most other nodes know what one has counted, while nothing holds their connections up."""
 
 
 class Side:
@@ -76,11 +83,19 @@ class Connection:
         self.caller = caller
         self.called = called
         self.is_ending = False
+        node_of = mesh.acquirer.options.node_of
+        self.is_far = node_of(caller.worker.number) != node_of(called.worker.number)
         self._after(called, self._arrived_call)
 
     def other(self, side: Side) -> Side:
         """The one at the other end."""
         return self.called if side is self.caller else self.caller
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both sides have met, and all that they say arrives."""
+        sides = (self.caller, self.called)
+        return not self.is_ending and all(side.has_met and side.is_there and side.kept < 0 for side in sides)
 
     # --- beginning ------------------------------------------------------------------------------------------------
 
@@ -97,6 +112,7 @@ class Connection:
         if not side.is_there or side.kept == 0 or self.other(side).kept == 0:
             return
         side.has_met = True
+        self._mesh.held_up(self._clock.now_ns)
         worker = side.worker
         worker.tell(f"meets worker {self.other(side).worker.number}")
         worker.set_calendar()
@@ -108,7 +124,7 @@ class Connection:
     def _after(self, to: Side, what: Callable[..., None], *arguments: object) -> None:
         """Behind all that was said to a side."""
         side, clock = self.other(to), self._clock
-        side.free_ns = max(side.free_ns, clock.now_ns + self._mesh.latency_ns())
+        side.free_ns = max(side.free_ns, clock.now_ns + self._mesh.latency_ns(is_far=self.is_far))
         clock.errand(side.free_ns - clock.now_ns, what, *arguments)
 
     def say(self, side: Side) -> None:
@@ -118,7 +134,7 @@ class Connection:
             self._mesh.acquirer.checker.report("mesh", f"a worker cannot go on: {side.peer.fault}")
         if not said or side.kept >= 0:
             return
-        for piece in self._mesh.pieces(said):
+        for piece in self._mesh.pieces(said, is_far=self.is_far):
             side.under_way += len(piece)
             self._after(self.other(side), self._arrive, side, piece)
 
@@ -142,6 +158,7 @@ class Connection:
         """What a side says arrives later."""
         self._mesh.was_out_of_reach |= not (self.caller.has_met and self.called.has_met)
         side.free_ns = max(side.free_ns, self._clock.now_ns) + for_ns
+        self._mesh.held_up(side.free_ns)
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
@@ -186,25 +203,47 @@ class Mesh:
         self.clock = acquirer.clock
         self.draw = acquirer.options.stream("mesh")
         self._latency_ns = self.draw.choice(LATENCIES_MS) * MS
+        self._far_latency_ns = acquirer.options.stream("far mesh").choice(FAR_LATENCIES_MS) * MS
         self._cuts = PIECES if acquirer.options.rates()["fragment"] else 0.0
+        self._far_cuts = PIECES
+        self._held_up_ns = 0
         self._peers: dict[tuple[int, int], Peer] = {}
         self._connections: dict[tuple[int, int], Connection] = {}
         self.was_out_of_reach = False
 
-    def latency_ns(self) -> int:
-        """How long the next thing that is said takes."""
-        return int(self._latency_ns * (0.5 + self.draw.random()))
+    def latency_ns(self, *, is_far: bool) -> int:
+        """How long the next thing that is said takes, on one node or between two."""
+        return int((self._far_latency_ns if is_far else self._latency_ns) * (0.5 + self.draw.random()))
 
-    def pieces(self, said: bytes) -> list[bytes]:
-        """What is said, whole or cut anywhere."""
-        if not self._cuts or self.draw.random() >= self._cuts:
+    def pieces(self, said: bytes, *, is_far: bool) -> list[bytes]:
+        """What is said, whole or cut anywhere, on one node or between two."""
+        cuts = self._far_cuts if is_far else self._cuts
+        if not cuts or self.draw.random() >= cuts:
             return [said]
         places = sorted({0, len(said), *(self.draw.randrange(len(said)) for _ in range(3))})
         return [said[start:end] for start, end in pairwise(places)]
 
     def calm_down(self) -> None:
         """From now on nothing is cut."""
-        self._cuts = 0.0
+        self._cuts = self._far_cuts = 0.0
+
+    # --- what nodes know of each other ----------------------------------------------------------------------------
+
+    def held_up(self, until_ns: int) -> None:
+        """What is said somewhere before then may arrive late."""
+        self._held_up_ns = max(self._held_up_ns, until_ns)
+
+    @property
+    def counts_known_ns(self) -> int:
+        """All that was counted by then is known to all nodes now; -1: nobody knows what is."""
+        options, known_ns = self.acquirer.options, self.clock.now_ns - COUNTS_LATE_NS
+        connections = (
+            self._connections.get(pair)
+            for pair in combinations(range(options.workers), 2)
+            if options.node_of(pair[0]) != options.node_of(pair[1])
+        )
+        is_whole = all(connection is not None and connection.is_whole for connection in connections)
+        return known_ns if is_whole and known_ns >= self._held_up_ns else -1
 
     # --- workers --------------------------------------------------------------------------------------------------
 
@@ -223,6 +262,8 @@ class Mesh:
             self._peers[worker.number, number] = peer
             for partition in owned_by(number, options.workers, options.partitions):
                 owners[partition] = len(peers)
+            if options.node_of(number) != options.node_of(worker.number):
+                self.acquirer.memory_of(worker.number).share_counts(worker.number, number, peer)
             peers.append(peer)
         worker.engine.join(EngineMesh(peers, owners, worker.config.limits.partition_wait_ms))
 

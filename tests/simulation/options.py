@@ -48,7 +48,7 @@ FAULTS = (
 
 JOURNAL_FAULTS = frozenset(
     {"reconfigure", "drain", "crash", "power", "slow_disk", "failed_disk", "short_write", "full_disk", "bit_rot"}
-    | {"killed_worker"}
+    | {"killed_worker", "lost_node"}
 )
 """Those that only a switch with a journal can outlive."""
 
@@ -58,12 +58,16 @@ MESH_FAULTS = (
     "broken_mesh",  # a connection between two workers breaks, with any part of what was under way on it
     "one_way_mesh",  # nothing comes through it one way, while the other goes on, until both notice
     "stalled_mesh",  # what one of them says arrives seconds later
+    "lost_node",  # where there are several nodes, all workers of one are killed at once, and it comes back later
 )
 """The same, where there are several workers."""
 
 PARTITIONS = (1, 1, 1, 2, 3, 4)
 WORKERS = (1, 2, 2, 3)
 """At most as many as there are partitions."""
+
+NODES = (1, 1, 1, 2)
+"""At most as many as there are workers."""
 
 REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
@@ -88,6 +92,7 @@ class Options:
         defect: Name of the deliberate defect that is switched on; empty for none.
         partitions: How many the switch has, each with a journal on a disk of its own.
         workers: How many processes it has; each owns some of the partitions.
+        nodes: On how many machines they are, one after the other; those of one count together.
     """
 
     seed: int
@@ -98,6 +103,7 @@ class Options:
     defect: str = ""
     partitions: int = 1
     workers: int = 1
+    nodes: int = 1
 
     @classmethod
     def drawn(cls, seed: int, *, journal: bool = True, defect: str = "") -> Options:
@@ -108,7 +114,8 @@ class Options:
         requests = draw.randint(1, REQUESTS_MAX if draw.random() >= LONG_RUNS else LONG_REQUESTS_MAX)
         partitions = Random(f"{seed}/partitions").choice(PARTITIONS)
         workers = min(partitions, Random(f"{seed}/workers").choice(WORKERS))
-        return cls(seed, terminals, requests, faults, journal, defect, partitions, workers)
+        nodes = min(workers, Random(f"{seed}/nodes").choice(NODES))
+        return cls(seed, terminals, requests, faults, journal, defect, partitions, workers, nodes)
 
     @property
     def is_tight(self) -> bool:
@@ -147,6 +154,10 @@ class Options:
         is_forgetful = self.stream("window").random() < 0.25
         return Setting(self.is_tight, self.stands_in, self.stream("dialects").random() < BINARY_RUNS, is_forgetful)
 
+    def node_of(self, worker: int) -> int:
+        """On which node a worker is."""
+        return worker % self.nodes
+
     def stream(self, name: str) -> Random:
         """Randomness for one purpose, whatever others have drawn: what is left out changes nothing else."""
         return Random(f"{self.seed}/{name}")
@@ -184,6 +195,8 @@ class Options:
             words += ["--partitions", str(self.partitions)]
         if self.workers != whole.workers:
             words += ["--workers", str(self.workers)]
+        if self.nodes != whole.nodes:
+            words += ["--nodes", str(self.nodes)]
         if not self.journal:
             words += ["--no-journal"]
         if self.defect:

@@ -37,7 +37,8 @@ class Payment:
         may_have_been_sent: Whether the switch died when that may have been on the disk, but not what became of it.
         asked_ns, first_asked_ns: When the switch has read it last, and first.
         life: In which of the switch's lives that was.
-        counted_in: In which of the lives of what all workers count together.
+        counted_in: On which node, and in which of the lives of what its workers count together.
+        counts_known_ns: What other nodes had counted by then was known there when it was asked first.
         times_said: How often it was sent.
         is_out_of_window: Whether the switch may have forgotten it when it was asked or taken back again.
         is_recalled: Whether it is taken back after that: the switch must find it in its journal.
@@ -68,7 +69,8 @@ class Payment:
     asked_ns: int | None = None
     first_asked_ns: int | None = None
     life: int = 0
-    counted_in: int = 0
+    counted_in: tuple[int, int] = (0, 0)
+    counts_known_ns: int = -1
     times_said: int = 0
     is_out_of_window: bool = False
     is_recalled: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from switch.wire.framing import FrameError
@@ -76,7 +77,7 @@ class Run:
         self._steps_to_crash = 0
         self._crash_takes_power = False
         self._steps_to_kill = 0
-        self._doomed = self.acquirer.workers[0]
+        self._kill = self.acquirer.workers[0].kill
 
     def execute(self) -> Result:
         """Let it all happen."""
@@ -93,7 +94,7 @@ class Run:
             if self._steps_to_kill:
                 self._steps_to_kill -= 1
                 if not self._steps_to_kill:
-                    self._doomed.kill()
+                    self._kill()
         self._heal()
         limit_ns = self.clock.now_ns + REST_NS_MAX
         while not violations and not self._is_at_rest() and step(limit_ns):
@@ -166,9 +167,12 @@ class Run:
             self.acquirer.kill(loses_power=False)
 
     def _trouble_the_mesh(self) -> None:
-        """End one of several workers, or a connection between two of them."""
+        """End one of several workers, or all of a node, or a connection between two of them."""
         if self._happens("killed_worker"):
-            self._doomed = self.draw.choice(self.acquirer.workers)
+            self._kill = self.draw.choice(self.acquirer.workers).kill
+            self._steps_to_kill = self.draw.randrange(1, STEPS_TO_CRASH_MAX)
+        if self.options.nodes > 1 and self._happens("lost_node"):
+            self._kill = partial(self.acquirer.lose_node, self.draw.randrange(self.options.nodes))
             self._steps_to_kill = self.draw.randrange(1, STEPS_TO_CRASH_MAX)
         for fault in ("broken_mesh", "one_way_mesh", "stalled_mesh"):
             if self._happens(fault):

@@ -38,13 +38,23 @@ def _candidates(options: Options) -> Iterator[Options]:
             yield replace(options, terminals=(terminal,))
         for terminal in options.terminals:
             yield replace(options, terminals=tuple(one for one in options.terminals if one != terminal))
-    if options.workers > 1:
-        yield replace(options, workers=options.workers - 1)
-    if options.partitions > 1:
-        yield replace(options, partitions=1, workers=1)
-        yield replace(options, partitions=options.partitions - 1, workers=min(options.workers, options.partitions - 1))
+    yield from _simpler_switches(options)
     for requests in (options.requests // 2, options.requests - 1):
         if 0 < requests < options.requests:
             yield replace(options, requests=requests)
     for fault in options.faults:
         yield replace(options, faults=tuple(one for one in options.faults if one != fault))
+
+
+def _simpler_switches(options: Options) -> Iterator[Options]:
+    """With fewer nodes, workers or partitions."""
+    if options.nodes > 1:
+        yield replace(options, nodes=1)
+    if options.workers > 1:
+        fewer = options.workers - 1
+        yield replace(options, workers=fewer, nodes=min(options.nodes, fewer))
+    if options.partitions > 1:
+        yield replace(options, partitions=1, workers=1, nodes=1)
+        fewer = options.partitions - 1
+        workers = min(options.workers, fewer)
+        yield replace(options, partitions=fewer, workers=workers, nodes=min(options.nodes, workers))

@@ -344,7 +344,7 @@ class Terminal:
         payment.is_doubted |= payment.is_in_doubt
         if payment.first_asked_ns is None:
             payment.first_asked_ns, payment.life = self.clock.now_ns, self.acquirer.life_of(self.id)
-            payment.counted_in = self.acquirer.life
+            payment.counted_in, payment.counts_known_ns = self.acquirer.counting(self.id)
         # Of what was before a restart the switch knows the age in whole seconds only.
         vague_ns = 0 if payment.life == self.acquirer.life_of(self.id) else VAGUE_NS
         if wire is not None and wire.life[0] != self.acquirer.owner_of(self.id).number:
@@ -549,7 +549,7 @@ class Terminal:
             self.checker.told(payment, is_approval, text(message, 38).strip(), text(message, 37).strip(), part)
             payment.part = part or payment.part
             if is_approval:
-                self.checker.limits.approved(payment, self.acquirer.life)
+                self.checker.limits.approved(payment, self.acquirer.lives)
 
     def _reverse_again(self) -> None:
         """The reversal was refused: it is tried again, as a new one where the dialect can tell it from the first."""

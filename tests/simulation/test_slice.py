@@ -9,7 +9,7 @@ import pytest
 import switch.path.engine
 
 from .commands import Wish, run_some
-from .options import FAULTS, MESH_FAULTS, PARTITIONS, WORKERS, Options
+from .options import FAULTS, MESH_FAULTS, NODES, PARTITIONS, WORKERS, Options
 from .run import execute
 
 pytestmark = pytest.mark.usefixtures("kept_between_runs")
@@ -20,7 +20,7 @@ SEEDS = range(50 if IS_TRACED else 300)
 
 
 SEEDS_OF_ALL_KINDS = (1, 4, 6, 21)
-"""Of one partition, of several, and of two and three workers."""
+"""Of one partition, of several, of two and three workers, and of two nodes."""
 
 
 @pytest.mark.timeout(600)
@@ -33,6 +33,7 @@ def test_nothing_is_violated():
     assert tally.crashes > len(SEEDS) / 2
     assert {Options.drawn(seed).partitions for seed in SEEDS} == set(PARTITIONS)
     assert {Options.drawn(seed).workers for seed in SEEDS} == set(WORKERS)
+    assert {Options.drawn(seed).nodes for seed in SEEDS} == set(NODES)
 
 
 def test_nothing_is_violated_without_a_journal():
@@ -56,7 +57,8 @@ def test_what_is_left_out_changes_nothing_else():
 def test_the_replay_command_names_what_differs_from_the_drawn_run():
     drawn = Options.drawn(5)
     assert drawn.command() == "make simulate START=5 SEEDS=1"
-    smaller = Options(5, (1, 2), 3, ("reset",), partitions=2, workers=2)
+    smaller = Options(5, (1, 2), 3, ("reset",), partitions=2, workers=2, nodes=2)
     assert smaller.command() == (
-        "make simulate START=5 SEEDS=1 ARGS='--terminals 1,2 --requests 3 --faults reset --partitions 2 --workers 2'"
+        "make simulate START=5 SEEDS=1 "
+        "ARGS='--terminals 1,2 --requests 3 --faults reset --partitions 2 --workers 2 --nodes 2'"
     )

@@ -136,7 +136,8 @@ class Worker:
         self.set_calendar()
         stats = cleared_stats(options.workers, self.number, options.setting)
         self.config, parts = acquirer.world.arrangements[acquirer.arrangement]
-        parts = replace(parts, risk=acquirer.shared.risk())
+        memory = acquirer.memory_of(self.number)
+        parts = replace(parts, risk=memory.risk(self.number))
         assembly.Numbering = partial(numbering_from, self._first_number)  # type: ignore[misc]
         self.engine: Engine = build_engine(
             self.config,
@@ -145,7 +146,7 @@ class Worker:
             self._note,
             journals=[storage.new_journal(stats) for storage in self.storages] or [JournalOff() for _ in self.owned],
             part=Part(options.partitions, self.owned),
-            stand_ins=acquirer.shared.stand_ins(stats),
+            stand_ins=memory.stand_ins(stats),
             calendar=self.calendar,
             seed=self.draw.getrandbits(63),
         )
@@ -177,7 +178,7 @@ class Worker:
         if not self._recover():
             self.clock.after(self.draw.randrange(200, 2_000) * MS, self._start_again, self.generation)
             return
-        self.acquirer.shared.replayed(self.number)
+        self.acquirer.memory_of(self.number).replayed(self.number)
         self.is_up = True
         self.tell("is up")
         self._tick(self.generation)
@@ -188,9 +189,9 @@ class Worker:
             for _ in range(self.acquirer.connections_of(section.connections, self.number)):
                 self._dial(self.generation, number, 0)
 
-    def start_soon(self) -> None:
-        """Be started by somebody who has seen that it has ended."""
-        self.clock.after(self.draw.randrange(10, 3_000) * MS, self._started, self.generation)
+    def start_soon(self, away_ns: int = 0) -> None:
+        """Be started by somebody who has seen that it has ended, but not before its machine is there again."""
+        self.clock.after(away_ns + self.draw.randrange(10, 3_000) * MS, self._started, self.generation)
 
     def _started(self, generation: int) -> None:
         if generation == self.generation and not self.is_up:
@@ -229,8 +230,12 @@ class Worker:
                 if is_seen_to:
                     storage.heal()
                 storage.restart(loses_power=False)
-            self.build()
+            self._build_next()
             self.start()
+
+    def _build_next(self) -> None:
+        self.acquirer.left_alone(self.number)
+        self.build()
 
     def killed_by_its_disk(self) -> None:
         """It has ended in the middle of a call to a disk: alone, or with the machine."""
@@ -258,7 +263,7 @@ class Worker:
         if self.acquirer.is_draining:
             self.acquirer.left_for_good()
         else:
-            self.build()
+            self._build_next()
             self.start_soon()
 
     def leave(self, *, loses_power: bool) -> None:
