@@ -194,7 +194,8 @@ class Checker:
         operator's to settle."""
         for key, payment in self.payments.items():
             bookings = self.bookings.get(key, ())
-            is_named = amount_minor in (key.amount_minor, payment.part) or any(one.rrn == rrn for one in bookings)
+            amounts = {key.amount_minor, payment.part, *(one.part for one in bookings)}
+            is_named = amount_minor in amounts or any(one.rrn == rrn for one in bookings)
             if key.terminal == terminal and is_named:
                 payment.is_settled_by_hand = True
 
