@@ -135,9 +135,11 @@ async def serves_its_own(installation, daemon):
 # --- who is no node ---------------------------------------------------------------------------------------------------
 
 
-async def test_who_has_not_the_certificate_of_a_node_is_refused(installation, new_installation, secrets):
+@pytest.mark.parametrize("part", [slice(6), slice(6, None)], ids=["certificates", "words"])
+async def test_who_has_not_the_certificate_of_a_node_is_refused(installation, new_installation, secrets, part):
+    """In two parts: the log has ten such lines a second, and no more."""
     async with node_a(installation, new_installation) as (nodes, daemon, _):
-        named_b = secrets.stranger.issue("false-b", "b")
+        named_b = secrets.stranger.issue(f"false-b-{part.start}", "b")
         right = secrets.nodes["b"]
         old = {"maximum_version": ssl.TLSVersion.TLSv1_2}
         strangers = (
@@ -154,7 +156,7 @@ async def test_who_has_not_the_certificate_of_a_node_is_refused(installation, ne
             (context_of(secrets, right), encode_record("ping", token=1) * 9, "it does not say who it is"),
             (context_of(secrets, right), b"\xff" * 9, "what it says is no HELLO"),
         )
-        for refusals, (tls, hello, reason) in enumerate(strangers, 1):
+        for refusals, (tls, hello, reason) in enumerate(strangers[part], 1):
             with contextlib.suppress(OSError):
                 async with await Caller.call(nodes, tls) as caller:
                     caller.writer.write(hello)
