@@ -6,3 +6,13 @@ cdef class Follower:
 
     cdef void end_turn(self) noexcept:
         """All who were ready were heard, and what may leave was written."""
+
+    cdef void send(self) noexcept:
+        """Hand what waits for the peer to its transport, as far as that takes it."""
+
+    cdef void send_all(self, Engine engine, Peer peer) noexcept:
+        self.send()
+        if peer.is_full and peer.waiting_bytes == 0:
+            peer.is_full = False
+            engine.flush_gated()
+            self.send()

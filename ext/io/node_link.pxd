@@ -18,5 +18,5 @@ cdef class NodeLink(Follower):
 
     cdef void _hear(self, const uint8_t *data, size_t size) noexcept
     cdef void end_turn(self) noexcept
-    cdef void _send(self) noexcept
+    cdef void send(self) noexcept
     cdef void _end_with(self, str why)

@@ -78,15 +78,11 @@ cdef class NodeLink(Follower):
         """Send what waits."""
         if self._is_over or self._is_ending:
             return
-        self._send()
-        if self.peer.is_full and self.peer.waiting_bytes == 0:
-            self.peer.is_full = False
-            self._reactor.engine.flush_gated()
-            self._send()
+        self.send_all(self._reactor.engine, self.peer)
         if self.peer.fault is not None:
             self._end_with(self.peer.fault)
 
-    cdef void _send(self) noexcept:
+    cdef void send(self) noexcept:
         if self._is_paused or self.peer.waiting_bytes == 0:
             return
         try:

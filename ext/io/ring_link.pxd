@@ -13,6 +13,6 @@ cdef class RingLink(Follower):
     cdef bint _is_over
     cdef bint _looks_again
 
-    cdef void _send(self) noexcept
+    cdef void send(self) noexcept
     cdef void _hear(self) noexcept
     cdef void _end_with(self, str why)

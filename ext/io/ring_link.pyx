@@ -89,11 +89,7 @@ cdef class RingLink(Follower):
         """Hand over what waits; sleep when there is nothing to hear."""
         if self._is_over or self._looks_again:
             return
-        self._send()
-        if self.peer.is_full and self.peer.waiting_bytes == 0:
-            self.peer.is_full = False
-            self._reactor.engine.flush_gated()
-            self._send()
+        self.send_all(self._reactor.engine, self.peer)
         self.pair.wake_peer()
         if self.peer.fault is not None:
             self._end_with(self.peer.fault)
@@ -103,7 +99,7 @@ cdef class RingLink(Follower):
             self._looks_again = True
             self._reactor.loop.call_soon(self._look)
 
-    cdef void _send(self) noexcept:
+    cdef void send(self) noexcept:
         cdef size_t size, part
         cdef const uint8_t *output
         cdef uint8_t *place
