@@ -30,7 +30,8 @@ cdef class Finder:
     cdef int _find_reach(self) except -1
     cdef int64_t _begun_ns(self, SegmentIndex index) except? -1
     cdef Names _names_of(self, SegmentIndex index)
-    cdef object _look_for(self, const Naming *naming)
+    cdef object _look_for(self, Wanted wanted)
+    cdef bint _is_damaged_from(self, int first) except -1
     cdef void _describe(self, Original original, const Naming *naming, uint8_t *pan, Candidate *candidate) noexcept
     cdef int _add_ties(self, Original original) except -1
     cdef int _segment_of(self, int64_t position)

@@ -243,9 +243,10 @@ cdef class Finder:
         for number in range(self._first, len(self._indexes) - 1):
             if not self._is_complete(number):
                 self._index(number)
-        return self._look_for(&wanted.naming)
+        return self._look_for(wanted)
 
-    cdef object _look_for(self, const Naming *naming):
+    cdef object _look_for(self, Wanted wanted):
+        cdef const Naming *naming = &wanted.naming
         cdef SegmentIndex index
         cdef Choice choice = Choice()
         cdef Candidate candidate
@@ -296,7 +297,15 @@ cdef class Finder:
         original = None if self.is_cut_off and not choice.is_exact() else choice.chosen()
         if original is not None and naming.is_whole:
             self._add_ties(original)
+        if original is not None:
+            original.is_torn = self.position < wanted.asked_at or self._is_damaged_from(
+                self._segment_of(original.position))
         return original
+
+    cdef bint _is_damaged_from(self, int first) except -1:
+        """Whether a segment from this one on could not be read."""
+        return any([(<SegmentIndex>self._indexes[number]).segment.name in self._unreadable
+                    for number in range(max(first, 0), len(self._indexes))])
 
     cdef void _describe(self, Original original, const Naming *naming, uint8_t *pan, Candidate *candidate) noexcept:
         """What an original is to be compared by; its card number in digits is kept at ``pan``."""

@@ -102,6 +102,7 @@ cdef class Original:
     cdef readonly int64_t refunded_minor
     cdef readonly bint is_crowded         # more refers to it than is looked at
     cdef readonly bint is_undecided       # of what is counted something has not ended yet
+    cdef readonly bint is_torn            # what became of it, and what refers to it, may stand where nobody could read
     # Where a reversal wants it, and it is one of VOIDS: what it undoes, with what that refers to; else None.
     cdef readonly Original referred_to
 

@@ -49,6 +49,7 @@ class Original:
     refunded_minor: int
     is_crowded: bool
     is_undecided: bool
+    is_torn: bool
     referred_to: Original | None
 
 @final

@@ -1,9 +1,9 @@
 """What follows when the original that something waits for was looked up, or was not in time."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from switch.machine.link cimport Link
 from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
-from switch.machine.transaction cimport TRANSACTION_NONE
+from switch.machine.transaction cimport TRANSACTION_NONE, Transaction
 from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, wanted_by_request
 from switch.path.resumed_request cimport resume_request
@@ -12,21 +12,29 @@ from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 
 cdef void settle(State state, Wanted wanted, Original original, bint is_certain):
     cdef const SafEntry *reversal
+    cdef Original recalled
     if not wanted.is_of_request:
         reversal = state.saf.at(wanted.number)
         if reversal.state == SAF_SOUGHT and reversal.inquiry == wanted.serial:
-            if original is None and not is_certain:
-                original = _recall_surely(state, wanted)
-                wanted.asked_at = state.journal.newest()
+            if _is_unsure(original, is_certain):
+                recalled = _recall_surely(state, wanted)
+                if recalled is not None:
+                    original = recalled
+                    wanted.asked_at = state.journal.newest()
             settle_reversal(state, wanted.number, original, is_certain, wanted.asked_at)
         return
     # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
     state.inquiries.note_answer(wanted.terminal)
     if state.transactions.still_seeks(wanted.number, wanted.serial):
-        if original is None and not is_certain:
-            _resume_unsure(state, wanted.number)
+        if _is_unsure(original, is_certain):
+            _resume_unsure(state, wanted.number, original)
         else:
             resume_request(state, wanted.number, original, is_certain)
+
+
+cdef bint _is_unsure(Original original, bint is_certain) noexcept:
+    """Whether a look-up could not tell all: memory may."""
+    return not is_certain if original is None else original.is_torn
 
 
 cdef Original _recall_surely(State state, Wanted wanted):
@@ -36,12 +44,17 @@ cdef Original _recall_surely(State state, Wanted wanted):
     return recall(state, &wanted.naming, True)
 
 
-cdef void _resume_unsure(State state, uint32_t number) noexcept:
-    """A request whose original could not be looked up in time."""
-    cdef Wanted wanted
+cdef void _resume_unsure(State state, uint32_t number, Original torn) noexcept:
+    """A request whose original could not be looked up in time, or of which only a part was found."""
+    cdef Transaction *transaction = state.transactions.at(number)
+    cdef int64_t asked_at = transaction.position
+    cdef Original original
     ask_again(state, number)          # memory knows of all that refers to it by now
-    wanted = wanted_by_request(state, number)
-    resume_request(state, number, _recall_surely(state, wanted), False)
+    original = _recall_surely(state, wanted_by_request(state, number))
+    if original is None:
+        original = torn
+        transaction.position = asked_at
+    resume_request(state, number, original, False)
 
 
 cdef void seek(State state) noexcept:
@@ -52,7 +65,7 @@ cdef void seek(State state) noexcept:
         number = state.transactions.overdue(state.inquiries.waiting, state.calendar.now_ns)
         if number == TRANSACTION_NONE:
             break
-        _resume_unsure(state, number)
+        _resume_unsure(state, number, None)
     number = state.inquiries.waiting.head
     if state.journal.is_searched:
         return

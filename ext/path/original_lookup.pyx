@@ -175,7 +175,7 @@ cdef int _check_excess(State state, int kind, int64_t amount_minor, int currency
     """Whether the original lets a request refer to it; NOT_REFUSED or the reason why not."""
     cdef int64_t whole = original.worth()
     # What was not approved, by its issuer in the end, or was taken back, is nothing to refer to.
-    if not original.stands() or not original.has_ended or original.is_unbooked:
+    if not original.stands() or not (original.has_ended or original.is_torn) or original.is_unbooked:
         return REASON_ORIGINAL_NOT_FOUND
     if original.voids or original.is_crowded:
         return REASON_INVALID_TRANSACTION
@@ -218,6 +218,8 @@ cdef int refer(State state, const Outcome *entry, Original original, bint is_cer
     referred.is_known = False
     # Also where its link is gone: it counts among what refers to that original.
     referred.position = 0 if original is None else original.position
+    if original is not None and original.is_torn and state.inquiries.refuses_unknown:
+        return REASON_SYSTEM_MALFUNCTION
     if original is not None and state.inquiries.refuses_excess:
         reason = _check_excess(state, entry.kind, entry.amount_minor, entry.currency, original)
         if reason != NOT_REFUSED:

@@ -372,13 +372,18 @@ cdef void _withhold(State state, uint32_t number, Original original, int reason)
     drop_entry(state, number)
 
 
+cdef bint _is_unsure_for_short(State state, SafEntry *reversal) noexcept:
+    """Whether look-ups could not tell all for no longer than one is waited for that can."""
+    if reversal.unsure_since_ns == 0:
+        reversal.unsure_since_ns = state.calendar.now_ns
+    return state.calendar.now_ns - reversal.unsure_since_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000
+
+
 cdef bint _seek_the_unsure(State state, uint32_t number) noexcept:
     """Look once more for what a look-up could not tell of: for a while, and for ever where one has found it before.
     False when that has been tried for long enough."""
     cdef SafEntry *reversal = state.saf.at(number)
-    if reversal.unsure_since_ns == 0:
-        reversal.unsure_since_ns = state.calendar.now_ns
-    if state.calendar.now_ns - reversal.unsure_since_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000:
+    if _is_unsure_for_short(state, reversal):
         _seek_again(state, number, SOUGHT_AGAIN)
     elif reversal.was_found:
         _seek_again(state, number, SOUGHT_RARELY)
@@ -394,12 +399,15 @@ cdef void settle_reversal(State state, uint32_t number, Original original, bint 
     cdef int64_t amount_minor = -1
     cdef bint is_new = state.calendar.now_ns - reversal.stored_ns < <int64_t>UNSURE_SECONDS * 1_000_000_000
     cdef int reason
+    if original is not None and original.is_torn and _is_unsure_for_short(state, reversal):
+        _seek_again(state, number, SOUGHT_AGAIN)
+        return
     if original is not None:
         is_certain = reversal.was_found = True
         if state.inquiries.is_outdated(asked_at, original):
             _seek_again(state, number, SOUGHT_NOW)
             return
-    if is_certain:
+    if is_certain and not (original is not None and original.is_torn):
         reversal.unsure_since_ns = 0
     if scan_message(tables.spec, reversal.source, reversal.source_size, &state.sent, &state.fault) == 0:
         amount_minor = read_number(tables.spec, &state.sent, FIELD_AMOUNT)

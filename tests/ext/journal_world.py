@@ -85,8 +85,9 @@ class JournalWorld(World):
             self.finder.refresh()
         for one in wanted:
             assert self.finder is not None
-            assert self.finder.position >= one.asked_at
-            self.engine.settle(one, self.finder.find(one, ZONE_SECONDS))
+            original = self.finder.find(one, ZONE_SECONDS)
+            is_behind = self.finder.position < one.asked_at
+            self.engine.settle(one, original, not (is_behind or self.finder.damaged or self.finder.is_cut_off))
         return len(wanted)
 
     def advance(self, seconds: float, step: float = 0.25) -> None:

@@ -54,6 +54,7 @@ class SimulatedDisk:
         is_off: Nothing works until ``restart``.
         calls_left: The process is killed in the middle of the call after so many; None: it is not.
         is_short: Whether a write of so many bytes is cut short.
+        ever_rotted: Whether something on it was, at some time, not what was written.
         sync_fails, write_fails, is_full: Faults that are switched on.
     """
 
@@ -61,6 +62,7 @@ class SimulatedDisk:
         self._draw = draw
         self.is_short = is_short
         self._rotten: tuple[Inode, int, int] | None = None
+        self.ever_rotted = False
         self._names: dict[str, Inode] = {}
         self._durable_names: dict[str, Inode] = {}
         self._changes: list[tuple[str, Inode | None]] = []
@@ -273,6 +275,7 @@ class SimulatedDisk:
         inode = self._draw.choice(written)
         self._rotten = (inode, self._draw.randrange(inode.ends[-3]), 1 << self._draw.randrange(8))
         self._flip(*self._rotten)
+        self.ever_rotted = True
         return True
 
     def restore(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from switch.dialect.kinds import Kind
 from switch.dialect.reasons import REASONS
@@ -16,20 +16,32 @@ TAKEN = frozenset({REASONS.index("approved"), REASONS.index("duplicate")})
 """With which an issuer takes note of an advice."""
 
 
-def compare_journals(checker: Checker, journals: list[list[dict[str, Any]]], *, was_ended: bool) -> None:
+class Written(NamedTuple):
+    """What stands in the journal of one partition.
+
+    Attributes:
+        records: All of it.
+        could_be_read: At any time; else what was looked up may not have been found.
+    """
+
+    records: list[dict[str, Any]]
+    could_be_read: bool
+
+
+def compare_journals(checker: Checker, journals: list[Written], *, was_ended: bool) -> None:
     """Report what is otherwise than terminals and issuers know it.
 
     Args:
         checker: Knows what terminals and issuers know, and is told what differs.
-        journals: All records of each partition.
+        journals: That of each partition.
         was_ended: Whether the switch has ended in between: who was told before that, it need not have written down.
     """
     asked: set[Key] = set()
-    for partition, records in enumerate(journals):
-        journal = JournalChecker(checker, records, was_ended=was_ended)
+    for partition, written in enumerate(journals):
+        journal = JournalChecker(checker, written, was_ended=was_ended)
         journal.compare()
         asked |= journal.asked
-        for one in records:
+        for one in written.records:
             if "terminal" in one and checker.partition_of(one["terminal"]) != partition:
                 what = f"its {one['type']} at {one['position']} stands in partition {partition}"
                 checker.report("journal", f"{_key(one)}: {what}, which is not its terminal's")
@@ -42,7 +54,8 @@ def compare_journals(checker: Checker, journals: list[list[dict[str, Any]]], *, 
 class JournalChecker:
     """Compares the journal of one partition, within which alone its positions mean something."""
 
-    def __init__(self, checker: Checker, records: list[dict[str, Any]], *, was_ended: bool) -> None:
+    def __init__(self, checker: Checker, written: Written, *, was_ended: bool) -> None:
+        records, self._could_be_read = written
         self.checker = checker
         self._was_ended = was_ended
         self._asked = {
@@ -127,6 +140,8 @@ class JournalChecker:
         codes = self._late_codes.get(asked["position"], set()) | {
             "" if outcome is None else outcome["authorization_code"]
         }
+        if not self._could_be_read:
+            codes.add("")  # its issuer's answer was not found when it was looked up
         if reversal["authorization_code"] not in codes:
             what = "has another authorization code than its original"
             self.checker.report("journal", f"the REVERSAL at {reversal['position']} {what}")

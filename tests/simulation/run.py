@@ -14,7 +14,7 @@ from .checker import Checker, Violation
 from .clock import MS, SECOND, Clock
 from .concentrator import share_connections
 from .issuer import Issuer
-from .journal_checker import compare_journals
+from .journal_checker import Written, compare_journals
 from .network import Weather
 from .tally import Tally
 from .terminal import Terminal
@@ -222,7 +222,10 @@ class Run:
         self.checker.settle()
         if self.acquirer.storages and not self.checker.violations:
             self.acquirer.finish()
-            journals = [storage.records() for storage in self.acquirer.storages]
+            journals = [
+                Written(storage.records(), could_be_read=not storage.disk.ever_rotted)
+                for storage in self.acquirer.storages
+            ]
             compare_journals(self.checker, journals, was_ended=self.tally.endings + self.tally.partings > 0)
 
 
