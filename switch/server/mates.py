@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from switch.base.error_words import words_of
@@ -20,6 +21,7 @@ from switch.io.ring_link import RingLink
 from switch.mesh.hand_over import HandOverError, offer, take
 from switch.mesh.peer import Peer
 from switch.mesh.ring import RingPair
+from switch.server.calls import Calls
 from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
 from switch.server.place import Place
 
@@ -44,7 +46,7 @@ class Mates:
         self._reactor = reactor
         self._peers = dict(zip(place.mates, peers, strict=True))
         self._links: dict[int, _Mate] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls = Calls(AGAIN_SECONDS, AGAIN_SECONDS_MAX, is_usual=True)
         self._listening: socket.socket | None = None
 
     async def start(self, introduction: Introduction) -> None:
@@ -62,16 +64,16 @@ class Mates:
         listening.bind(str(path))
         listening.listen(BACKLOG)
         self._listening = listening
-        self._spawn(self._hear_callers(listening, introduction))
+        self._calls.spawn(
+            self._calls.hear(listening, lambda call, _: self._calls.spawn(self._receive(call, introduction)))
+        )
         for number in self._place.mates:
             if number < self._place.number:
-                self._spawn(self._keep_calling(number, introduction))
+                self._calls.spawn(self._calls.keep_calling(number, partial(self._call, number, introduction)))
 
     async def stop(self) -> None:
         """Close all connections."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._calls.stop()
         for mate in list(self._links.values()):
             mate.close("the worker ends")
         if self._listening is not None:
@@ -87,26 +89,7 @@ class Mates:
             raise ValueError("a worker alone has no others")
         return self._place.folder / f"{number}.socket"
 
-    def _spawn(self, work: asyncio.Future[None] | object) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     # --- calling --------------------------------------------------------------------------------------------------
-
-    async def _keep_calling(self, number: int, introduction: Introduction) -> None:
-        failures = 0
-        while True:
-            try:
-                lost = await self._call(number, introduction)
-            except (OSError, StrangerError, TimeoutError) as error:
-                reason = words_of(error) if isinstance(error, OSError) else str(error)
-                log.debug("worker cannot be called", worker=number, reason=reason)
-                failures += 1
-            else:
-                failures = 0
-                await lost
-            await asyncio.sleep(min(AGAIN_SECONDS * 2 ** min(failures, 10), AGAIN_SECONDS_MAX))
 
     async def _call(self, number: int, introduction: Introduction) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -131,17 +114,6 @@ class Mates:
 
     # --- called ---------------------------------------------------------------------------------------------------
 
-    async def _hear_callers(self, listening: socket.socket, introduction: Introduction) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(listening)
-            except OSError as error:  # descriptors are short: who called waits, and nobody else may stay unheard
-                log.warning("workers cannot be heard", reason=words_of(error))
-                await asyncio.sleep(AGAIN_SECONDS_MAX)
-                continue
-            self._spawn(self._receive(connection, introduction))
-
     async def _receive(self, connection: socket.socket, introduction: Introduction) -> None:
         pair = None
         try:
@@ -155,7 +127,8 @@ class Mates:
             introduction.believe(heard)
             _say_who(pair, introduction)
         except (OSError, HandOverError, StrangerError, TimeoutError) as error:
-            log.warning("a worker's call was refused", reason=str(error) or "it did not say who it is")
+            reason = "it did not say who it is" if isinstance(error, TimeoutError) else words_of(error)
+            log.warning("a worker's call was refused", reason=reason)
             if pair is not None:
                 pair.close()
             connection.close()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 from cryptography import x509
 
@@ -25,6 +25,7 @@ from switch.io.connection import Reactor
 from switch.io.node_link import NodeLink
 from switch.mesh.peer import Peer
 from switch.server.acceptor import listening_sockets
+from switch.server.calls import Calls
 from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
 from switch.server.note_log import NoteLog
 from switch.server.place import Place, WorkerId
@@ -64,7 +65,7 @@ class Nodes:
         self._reactor = reactor
         self._peers = dict(zip(place.far, peers, strict=True))
         self._lines: dict[WorkerId, _Line] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls = Calls(AGAIN_SECONDS, AGAIN_SECONDS_MAX, is_usual=False)
         self._listening: list[socket.socket] = []
         self._arriving: dict[asyncio.Task[None], None] = {}
         self._notes = NoteLog()
@@ -83,17 +84,16 @@ class Nodes:
         address = own.address_of(self._place.number)
         self._listening = await listening_sockets(f"node[{own.name}].address", address, backlog=BACKLOG)
         for listening in self._listening:
-            self._spawn(self._hear_callers(listening, called, introduction))
-        for worker in self._peers:
+            self._calls.spawn(self._calls.hear(listening, partial(self._hear, called, introduction)))
+        for worker, peer in self._peers.items():
             if worker.node < self._place.node:
-                self._spawn(self._keep_calling(worker, calling, introduction))
-        self._spawn(self._watch(self._mesh.silence_ms / 1000 / LOOKS))
+                call = partial(self._call, worker, calling, introduction)
+                self._calls.spawn(self._calls.keep_calling(peer.name, call))
+        self._calls.spawn(self._watch(self._mesh.silence_ms / 1000 / LOOKS))
 
     async def stop(self) -> None:
         """Close all connections."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._calls.stop()
         await asyncio.gather(*(line.leave("the worker ends") for line in list(self._lines.values())))
         for listening in self._listening:
             listening.close()
@@ -103,29 +103,7 @@ class Nodes:
         """Of each worker of another machine, whether it is connected."""
         return [{"worker": peer.name, "connected": peer.is_up} for peer in self._peers.values()]
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     # --- calling --------------------------------------------------------------------------------------------------
-
-    async def _keep_calling(self, worker: WorkerId, context: _Context, introduction: Introduction) -> None:
-        failures, told = 0, ""
-        name = self._peers[worker].name
-        while True:
-            try:
-                lost = await self._call(worker, context, introduction)
-            except (OSError, StrangerError, TimeoutError) as error:
-                reason = words_of(error) if isinstance(error, OSError) else str(error) or "it does not say who it is"
-                (log.debug if reason == told else log.warning)("node cannot be called", worker=name, reason=reason)
-                failures, told = failures + 1, reason
-            else:
-                failures, told = 0, ""
-                await lost
-            longest = min(AGAIN_SECONDS * 2 ** min(failures, 10), AGAIN_SECONDS_MAX)
-            await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311
 
     async def _call(self, worker: WorkerId, context: _Context, introduction: Introduction) -> asyncio.Future[str]:
         """Call a worker, and come to know each other; what is given back ends with the connection."""
@@ -149,21 +127,13 @@ class Nodes:
 
     # --- called ---------------------------------------------------------------------------------------------------
 
-    async def _hear_callers(self, listening: socket.socket, context: _Context, introduction: Introduction) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(listening)
-            except OSError as error:  # descriptors are short: who called waits, and nobody else may stay unheard
-                log.warning("nodes cannot be heard", reason=words_of(error))
-                await asyncio.sleep(AGAIN_SECONDS_MAX)
-                continue
-            # Who has been waited for longest makes room: so silent callers keep no node away.
-            if len(self._arriving) >= ARRIVING_MAX:
-                next(iter(self._arriving)).cancel()
-            task = self._spawn(self._receive(connection, address[0], context, introduction))
-            self._arriving[task] = None
-            task.add_done_callback(lambda done: self._arriving.pop(done, None))
+    def _hear(self, context: _Context, introduction: Introduction, connection: socket.socket, address: Any) -> None:
+        # Who has been waited for longest makes room: so silent callers keep no node away.
+        if len(self._arriving) >= ARRIVING_MAX:
+            next(iter(self._arriving)).cancel()
+        task = self._calls.spawn(self._receive(connection, address[0], context, introduction))
+        self._arriving[task] = None
+        task.add_done_callback(lambda done: self._arriving.pop(done, None))
 
     async def _receive(
         self, connection: socket.socket, caller: str, context: _Context, introduction: Introduction
@@ -180,7 +150,7 @@ class Nodes:
                 introduction.believe(heard)
                 line.say(introduction.hello())
         except (OSError, StrangerError, TimeoutError) as error:
-            reason = words_of(error) if isinstance(error, OSError) else str(error) or "it does not say who it is"
+            reason = words_of(error)
             self._notes("a_node's_call_was_refused", {"peer": caller, "reason": reason})
             line.abort()
             connection.close()
