@@ -8,6 +8,9 @@ from switch.machine.state import State
 from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 
+def full_tables(state: State) -> list[str]:
+    """What is full just now in a partition, so that it can accept no payment: names of limits."""
+
 def in_flight(state: State) -> int:
     """Requests and reversals of one partition that wait for an issuer, and requests that wait for their original."""
 
@@ -46,7 +49,5 @@ class Engine:
     def in_flight(self) -> int: ...
     @property
     def at_others(self) -> int: ...
-    @property
-    def full_tables(self) -> list[str]: ...
     @property
     def owed(self) -> int: ...

@@ -493,23 +493,21 @@ cdef class Engine:
         return sum([(<Peer>peer).under_way for peer in self.mesh.peers]) + sum(self.mesh.waiting_by_peer())
 
     @property
-    def full_tables(self):
-        """What is full just now in a partition, so that it can accept no payment: names of limits."""
-        cdef State state
-        cdef set full = set()
-        for state in self.partitions.states:
-            if state.transactions.in_use == state.transactions.room:
-                full.add("transactions_in_flight_max")
-            if state.duplicates.held == state.duplicates.room:
-                full.add("duplicate_window_count_max")
-            if not has_saf_room(state, 1):
-                full.add("reversals_max")
-        return sorted(full)
-
-    @property
     def owed(self):
         """Reversals that no issuer has acknowledged yet."""
         return sum([(<State>state).saf.in_use for state in self.partitions.states])
+
+
+def full_tables(State state not None):
+    """What is full just now in a partition, so that it can accept no payment: names of limits."""
+    cdef list full = []
+    if state.duplicates.held == state.duplicates.room:
+        full.append("duplicate_window_count_max")
+    if not has_saf_room(state, 1):
+        full.append("reversals_max")
+    if state.transactions.in_use == state.transactions.room:
+        full.append("transactions_in_flight_max")
+    return full
 
 
 def in_flight(State state not None):

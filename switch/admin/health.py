@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 Value = TypeVar("Value")
 
@@ -17,17 +17,26 @@ async def answered(value: Value | Awaitable[Value]) -> Value:
     return value
 
 
+class Readiness(NamedTuple):
+    """Whether terminals may be sent here.
+
+    Attributes:
+        reasons: Why not; empty: they may be.
+        lacks: What a part of them misses all the same, and would anywhere else: who owns a partition is fixed.
+    """
+
+    reasons: Sequence[str] = ()
+    lacks: Sequence[str] = ()
+
+
 class Health(Protocol):
     """The daemon as its operators see it: one worker, which answers at once, or the desk of many, which asks them."""
 
     def live(self) -> bool:
         """Whether the process does its work; when not, restart it."""
 
-    def unready_reasons(self) -> Sequence[str] | Awaitable[Sequence[str]]:
-        """Why no new connection should be sent here; empty when all is well."""
-
-    def passing_reasons(self) -> Sequence[str]:
-        """What was missing as well when ``unready_reasons`` answered last, for so short a time that it is no reason."""
+    def readiness(self) -> Readiness | Awaitable[Readiness]:
+        """Whether new connections should be sent here."""
 
     def status(self) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
         """What is going on, in values that JSON knows: links, listeners, what is in flight."""

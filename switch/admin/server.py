@@ -229,19 +229,19 @@ class AdminServer:
         return web.Response(status=503, text="not live\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        reasons = await answered(self._health.unready_reasons())
-        lines = "".join(f"{reason}\n" for reason in [*reasons, *self._health.passing_reasons()])
+        reasons, lacks = await answered(self._health.readiness())
+        lines = "".join(f"{reason}\n" for reason in [*reasons, *lacks])
         return web.Response(status=503, text=lines) if reasons else web.Response(text=f"ready\n{lines}")
 
     async def _status(self, _request: web.Request) -> web.Response:
-        reasons = list(await answered(self._health.unready_reasons()))
+        reasons, lacks = await answered(self._health.readiness())
         own = {
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - self._started, 3),
             "live": self._health.live(),
             "ready": not reasons,
-            "unready_reasons": reasons,
-            "passing_reasons": list(self._health.passing_reasons()),
+            "unready_reasons": list(reasons),
+            "lacks": list(lacks),
         }
         return _json({**own, **await answered(self._health.status())})
 

@@ -12,10 +12,10 @@ import itertools
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
-from switch.admin.health import Health, answered
+from switch.admin.health import Health, Readiness, answered
 from switch.admin.saf import EntryDesk
 from switch.base.log import get_logger
 from switch.saf.owed_entries import NotOwed
@@ -29,8 +29,6 @@ ASK_SECONDS = 1.0
 CLOSE_SECONDS = 4.5
 """Longer than a worker waits until the end of an entry is durable; less than a command waits for the desk."""
 
-STARTING = "starting"
-UNREACHED = "cannot be reached from here"
 """With these a worker's reason begins or ends, where a restart brings it along, its own or another worker's."""
 
 LENGTH = struct.Struct(">I")
@@ -53,8 +51,8 @@ class WorkerSide(Protocol):
     async def status(self) -> Mapping[str, Any]:
         """What is going on."""
 
-    async def unready_reasons(self) -> Sequence[str]:
-        """Why its partitions are not served."""
+    async def readiness(self) -> Readiness:
+        """Whether its partitions are served."""
 
     async def listed(
         self, *, link: str | None, what: str | None, rrn: str | None, overdue: bool, most: int
@@ -87,9 +85,9 @@ class LocalWorker:
         """What is going on."""
         return await answered(self._health.status())
 
-    async def unready_reasons(self) -> Sequence[str]:
-        """Why its partitions are not served."""
-        return await answered(self._health.unready_reasons())
+    async def readiness(self) -> Readiness:
+        """Whether its partitions are served."""
+        return await answered(self._health.readiness())
 
     async def listed(self, **which: Any) -> Mapping[str, Any]:
         """What it owes issuers, oldest first."""
@@ -187,10 +185,9 @@ class RemoteWorker:
         status: Mapping[str, Any] = await self._ask("status")
         return status
 
-    async def unready_reasons(self) -> Sequence[str]:
-        """Why its partitions are not served."""
-        reasons: Sequence[str] = await self._ask("unready_reasons")
-        return reasons
+    async def readiness(self) -> Readiness:
+        """Whether its partitions are served."""
+        return Readiness(*await self._ask("readiness"))
 
     async def listed(self, **which: Any) -> Mapping[str, Any]:
         """What it owes issuers, oldest first."""
@@ -211,7 +208,7 @@ class RemoteWorker:
         await self._ask("drain")
 
 
-QUESTIONS = ("status", "unready_reasons", "listed", "retry", "give_up", "drain")
+QUESTIONS = ("status", "readiness", "listed", "retry", "give_up", "drain")
 
 
 async def answer_questions(connection: socket.socket, worker: WorkerSide) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import uvloop
 
 from switch import __version__
+from switch.admin.health import Readiness
 from switch.admin.identity import Identity
 from switch.base.log import get_logger
 from switch.base.log_writer import LogWriter
@@ -22,12 +23,12 @@ from switch.io.connection import Connection, Reactor
 from switch.journal.numbers import numbers_keeper
 from switch.journal.problems import JournalError
 from switch.journal.replay import ReplayStopped
+from switch.machine.state import State
 from switch.mesh.counts import PeerCounts
 from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
-from switch.path.engine import in_flight
+from switch.path.engine import full_tables, in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
-from switch.server.control import STARTING, UNREACHED
 from switch.server.fleet import serve_with_workers
 from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
@@ -161,31 +162,42 @@ class Daemon:
         """The event loop answers: that is what this shows."""
         return True
 
-    def unready_reasons(self) -> Sequence[str]:
-        """Why a load balancer should send nobody here: which condition of answering as configured fails.
+    def readiness(self) -> Readiness:
+        """Whether a load balancer should send terminals here: which condition of answering as configured fails.
 
-        With stand-in payments are answered while no link is up.
+        With stand-in payments are answered while no link is up. What one partition lacks of several is no reason: its
+        terminals would miss it wherever they came in, and the others would miss more.
         """
         state = self._engine.state
-        reasons = []
+        reasons: list[str] = []
+        lacks: list[str] = []
         if not self._started:
             progress = "" if self._stores is None else self._stores.progress
-            reasons.append(f"{STARTING}: {progress}" if progress else STARTING)
+            reasons.append(f"starting: {progress}" if progress else "starting")
         if state.draining:
             reasons.append("draining")
-        if self._stores is not None:
-            reasons += self._stores.failures()
+        refusing = self._refusing_partitions()
+        (reasons if len(refusing) == len(self._states) else lacks).extend(
+            why for partition in sorted(refusing) for why in refusing[partition]
+        )
         if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
             states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
         if self._started and self._mates is not None:
-            reasons += [f"worker {number} {UNREACHED}" for number in self._mates.missing()]
-        reasons += [f"no payment is accepted: limits.{name} is reached" for name in self._engine.full_tables]
-        return reasons
+            lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
+        return Readiness(reasons, lacks)
 
-    def passing_reasons(self) -> Sequence[str]:
-        """None: a worker alone has nobody who serves meanwhile."""
-        return ()
+    def _refusing_partitions(self) -> Mapping[int, Sequence[str]]:
+        """The partitions that accept no payment, and why."""
+        failures = {} if self._stores is None else self._stores.failures()
+        found = {
+            state.partition: [*failures.get(state.partition, ()), *self._full_tables(state)] for state in self._states
+        }
+        return {partition: reasons for partition, reasons in found.items() if reasons}
+
+    def _full_tables(self, state: State) -> Sequence[str]:
+        where = "" if len(self._states) == 1 else f" in partition {state.partition}"
+        return [f"no payment is accepted{where}: limits.{name} is reached" for name in full_tables(state)]
 
     def status(self) -> Mapping[str, Any]:
         """What is going on, for people and programs."""

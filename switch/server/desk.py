@@ -6,26 +6,21 @@ A worker that does not answer in time is named, and holds up nobody: what the ot
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from switch.admin.health import Readiness
 from switch.base.log import get_logger
 from switch.config.mesh_sections import ALONE, Node
 from switch.saf.owed_entries import NotOwed
-from switch.server.control import STARTING, UNREACHED, RemoteWorker, WorkerSide, WorkerSilent
+from switch.server.control import RemoteWorker, WorkerSide, WorkerSilent
 from switch.server.handover import News
 from switch.server.place import owned_by
 from switch.server.supervisor import Life, LifeState
 
 TERMINALS_SHOWN = 20
-AWAY_SECONDS_MAX = 5.0
-"""So long a worker that has served may be away until the balancer is told. Sooner nothing would be gained: its requests
-wait here for its successor, and elsewhere nobody knows what it decided."""
-
 SUMMED = ("connections", "in_flight", "reversals_waiting")
 """What the rows of a listener or link have, of which the sum is meant."""
 
@@ -42,23 +37,12 @@ class Seat:
         side: How it is asked.
         partitions: Those that it owns.
         life: What the supervisor said of it last.
-        away_since_s: By the monotonic clock; None: it serves; minus infinity: nobody has seen it serve yet.
     """
 
     name: str
     side: WorkerSide
     partitions: Sequence[int]
     life: Life = field(default_factory=Life)
-    away_since_s: float | None = -math.inf
-
-    def is_away(self) -> None:
-        """Note that it does not serve, or not all others."""
-        if self.away_since_s is None:
-            self.away_since_s = time.monotonic()
-
-    def is_away_briefly(self) -> bool:
-        """Whether that is no reason yet."""
-        return self.away_since_s is not None and time.monotonic() - self.away_since_s < AWAY_SECONDS_MAX
 
     def owned(self) -> str:
         """Its partitions, in words."""
@@ -87,7 +71,7 @@ class Desk:
         self._seats = seats
         self._own_status = own_status
         self._drain = drain
-        self._passing: Sequence[str] = ()
+        self._has_begun = False
         self._joining: set[asyncio.Task[None]] = set()
 
     def hear(self, news: News) -> None:
@@ -98,8 +82,6 @@ class Desk:
                 news.connection.close()
             return
         seat.life = news.life
-        if news.life.state is not LifeState.RUNS:
-            seat.is_away()
         if news.connection is not None and isinstance(seat.side, RemoteWorker):
             task = asyncio.create_task(seat.side.attach(news.connection))
             self._joining.add(task)
@@ -115,35 +97,26 @@ class Desk:
         """Finish what is in flight, and end."""
         self._drain()
 
-    async def unready_reasons(self) -> Sequence[str]:
-        """Why some partition is not served; which, where it is not all of them.
+    async def readiness(self) -> Readiness:
+        """Whether some partition is served; which are not, and why.
 
-        A restart of one worker is no reason while it lasts a moment and others serve.
+        Until all were served once, each that is not yet is a reason: it takes a while, and ends.
         """
-        answers, silent = await self._ask(lambda side: side.unready_reasons())
-        for seat, reasons in answers:
-            if any(map(_is_of_a_restart, reasons)):
-                seat.is_away()
-            else:
-                seat.away_since_s = None
-        for seat, _ in silent:
-            seat.is_away()
-        counted = Counter(reason for _, reasons in answers for reason in dict.fromkeys(reasons))
+        answers, silent = await self._ask(lambda side: side.readiness())
+        self._has_begun |= not silent and not any(own.reasons or own.lacks for _, own in answers)
+        self._has_begun |= any(seat.life.restarts for seat in self._seats)
+        counted = Counter(reason for _, own in answers for reason in dict.fromkeys(own.reasons))
         common = [reason for reason, count in counted.items() if count == len(self._seats)]
-        is_served = any(not any(reason.startswith(STARTING) for reason in reasons) for _, reasons in answers)
         found = [
-            (f"worker {seat.name} ({seat.owned()}): {reason}", _is_of_a_restart(reason) and seat.is_away_briefly())
-            for seat, reasons in answers
-            for reason in reasons
+            f"worker {seat.name} ({seat.owned()}): {reason}"
+            for seat, own in answers
+            for reason in [*own.reasons, *own.lacks]
             if reason not in common
         ]
-        found += [(f"{words}: {seat.owned()}", seat.is_away_briefly()) for seat, words in silent]
-        self._passing = [words for words, is_passing in found if is_passing and is_served]
-        return [*common, *(words for words, is_passing in found if not (is_passing and is_served))]
-
-    def passing_reasons(self) -> Sequence[str]:
-        """What of a restart is missing for a moment only."""
-        return self._passing
+        found += [f"{words}: {seat.owned()}" for seat, words in silent]
+        if self._has_begun and any(not own.reasons for _, own in answers):
+            return Readiness((), found)
+        return Readiness([*common, *found])
 
     async def status(self) -> Mapping[str, Any]:
         """What is going on: the sums, and the workers."""
@@ -267,10 +240,6 @@ class Desk:
             raise NotOwed("; ".join(dict.fromkeys([*told, *(words for _, words in silent)])))
         refused = {str(refusal) for refusal in refusals}
         return answers, [words for _, words in silent if words not in refused]
-
-
-def _is_of_a_restart(reason: str) -> bool:
-    return reason.startswith(STARTING) or reason.endswith(UNREACHED)
 
 
 def _worst_terminals(statuses: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:

@@ -111,14 +111,14 @@ class Stores:
         for store, state in zip(self._stores, states, strict=True):
             store.keep_house(state)
 
-    def failures(self) -> Sequence[str]:
-        """Of each journal that cannot be written, the reason."""
-        reasons = []
+    def failures(self) -> Mapping[int, Sequence[str]]:
+        """Of each partition whose journal cannot be written, the reason."""
+        reasons = {}
         for store in self._stores:
             if store.journal.failed:
                 of = "" if len(self._stores) == 1 else f" of partition {store.partition}"
                 why = f": {store.journal.reason}" if store.journal.reason else ""
-                reasons.append(f"the journal{of} cannot be written{why}")
+                reasons[store.partition] = [f"the journal{of} cannot be written{why}"]
         return reasons
 
     @property

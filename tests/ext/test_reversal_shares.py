@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switch.config.models import LimitsSection
+from switch.path.engine import full_tables
 from tests.ext.journal_world import JournalWorld
 from tests.ext.world import CARD, LINKS, ONE_ROUTE, VISA, change, link, original_data, purchase, reversal
 
@@ -48,7 +49,7 @@ def test_reversals_of_payments_that_never_were_leave_room_for_payments(make_worl
     assert accepted <= room // 4 * 25 // 100
     if limits is SMALL:
         assert world.count("refused_at_limit_total", limit="terminal_reversals") == times - accepted
-    assert world.engine.full_tables == []
+    assert full_tables(world.engine.state) == []
     issuer = world.issuer()
     for _ in range(16):
         stranger.send(purchase(world, **OF_STRANGER))
@@ -74,7 +75,7 @@ def test_many_terminals_together_get_a_quarter_of_the_store(make_world):
     told = codes(line, (bogus(world, **fields) for _ in range(30) for fields in (OF_FLOODER, OF_STRANGER)))
     assert told == ["00"] * 20 + ["96"] * 40
     assert world.count("refused_at_limit_total", limit="unknown_reversals") == 40
-    assert world.engine.full_tables == []
+    assert full_tables(world.engine.state) == []
 
 
 def test_one_link_does_not_take_what_others_need(make_world):
@@ -107,7 +108,7 @@ def test_payments_can_be_taken_back_when_no_more_are_accepted(make_world):
     assert codes(line, (reversal(world, request) for request in paid[:14])) == ["00"] * 14
     issuer = world.issuer()
     issuer.read()
-    assert world.engine.full_tables == ["reversals_max"]
+    assert full_tables(world.engine.state) == ["reversals_max"]
     assert line.ask(purchase(world))["39"] == "96"
     assert codes(line, (reversal(world, request) for request in paid[14:])) == ["00"] * 2
     assert world.engine.owed == 16

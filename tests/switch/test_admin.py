@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from switch import __version__
+from switch.admin.health import Readiness
 from switch.admin.server import BODY_BYTES_MAX, AdminServer
 from switch.base.stats import Stats
 from switch.config import Address
@@ -19,17 +20,14 @@ class Daemon:
     def __init__(self):
         self.alive = True
         self.reasons = []
-        self.passing = []
+        self.lacks = []
         self.drained = 0
 
     def live(self):
         return self.alive
 
-    def unready_reasons(self):
-        return self.reasons
-
-    def passing_reasons(self):
-        return self.passing
+    def readiness(self):
+        return Readiness(self.reasons, self.lacks)
 
     def status(self):
         return {"links": [{"name": "bank-a", "up": True, "in_flight": 3}], "in_flight": 3}
@@ -92,8 +90,8 @@ async def test_live_and_ready_are_separate(ask, daemon):
     assert (await ask("/readyz"))[:2] == (503, "link bank-a is down\ndraining\n")
 
 
-async def test_what_passes_is_named_and_is_no_reason(ask, daemon):
-    daemon.passing = ["worker 1 has ended: partition 1"]
+async def test_what_a_part_lacks_is_named_and_is_no_reason(ask, daemon):
+    daemon.lacks = ["worker 1 has ended: partition 1"]
     assert (await ask("/readyz"))[:2] == (200, "ready\nworker 1 has ended: partition 1\n")
     daemon.reasons = ["no link is up"]
     assert (await ask("/readyz"))[:2] == (503, "no link is up\nworker 1 has ended: partition 1\n")
@@ -113,7 +111,7 @@ async def test_status_is_json(ask, daemon):
         "live": True,
         "ready": False,
         "unready_reasons": ["draining"],
-        "passing_reasons": [],
+        "lacks": [],
         "links": [{"name": "bank-a", "up": True, "in_flight": 3}],
         "in_flight": 3,
     }

@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from switch import __version__
+from switch.admin.health import Readiness
 from switch.admin.server import AdminServer
 from switch.base.stats import Stats
 from switch.cli.command_groups import plain
@@ -39,11 +40,8 @@ class Daemon:
     def live(self):
         return True
 
-    def unready_reasons(self):
-        return self.reasons
-
-    def passing_reasons(self):
-        return []
+    def readiness(self):
+        return Readiness(self.reasons)
 
     def status(self):
         return {

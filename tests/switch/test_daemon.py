@@ -28,12 +28,26 @@ def daemon_of(world, **store):
 def test_one_link_of_two_makes_it_ready():
     world = World()
     daemon = daemon_of(world)
-    assert daemon.unready_reasons() == ["no link is up, and none has stand-in: bank-a is down, bank-b is down"]
+    assert daemon.readiness().reasons == ["no link is up, and none has stand-in: bank-a is down, bank-b is down"]
     for name in ("bank-a", "bank-b"):
         issuer = world.issuer(name)
-        assert daemon.unready_reasons() == []
+        assert daemon.readiness() == ([], [])
         issuer.close()
-    assert daemon.unready_reasons() != []
+    assert daemon.readiness().reasons != []
+
+
+FAILURE = "the journal of partition 1 cannot be written: no disk"
+
+
+def test_what_one_partition_of_several_lacks_sends_nobody_away():
+    world = World(partitions=2)
+    issuer = world.issuer("bank-a")
+    failures = {1: [FAILURE]}
+    daemon = daemon_of(world, failures=lambda: failures)
+    assert daemon.readiness() == ([], [FAILURE])
+    failures[0] = ["the journal of partition 0 cannot be written"]
+    assert daemon.readiness() == (["the journal of partition 0 cannot be written", FAILURE], [])
+    issuer.close()
 
 
 def test_drain_waits_for_the_look_up_of_an_original():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from types import SimpleNamespace
 
 import pytest
 
+from switch.admin.health import Readiness
 from switch.saf.owed_entries import NotOwed
 from switch.server.control import WorkerSilent
-from switch.server.desk import AWAY_SECONDS_MAX, Desk, Seat, seats_of
+from switch.server.desk import Desk, Seat, seats_of
 from switch.server.handover import News
 from switch.server.supervisor import Life, LifeState
 
@@ -21,9 +21,10 @@ CLOSED = {"rrn": "1", "what": "reversal", "link": None, "operator": "li", "reaso
 class Worker:
     """One worker, as its desk sees it."""
 
-    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1"):
+    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1", lacks=()):
         self.entries = [{"rrn": rrn, "age_seconds": age} for age in ages]
         self.reasons = list(reasons)
+        self.lacks = list(lacks)
         self.links = links
         self.closed = []
         self.refusal = self.close_refusal = None
@@ -40,8 +41,8 @@ class Worker:
             ],
         }
 
-    async def unready_reasons(self):
-        return self.reasons
+    async def readiness(self):
+        return Readiness(self.reasons, self.lacks)
 
     async def listed(self, *, link, what, rrn, overdue, most):
         if self.refusal:
@@ -76,13 +77,18 @@ class Silent:
         return silence
 
 
-def desk_of(*workers, partitions=4):
+def desk_of(*workers, partitions=4, restarts=None):
     seats = [
         Seat(
             str(number),
             worker,
             range(number, partitions, len(workers)),
-            Life(LifeState.RUNS if worker is not None else LifeState.WAITS, 100 + number, 5.0, number),
+            Life(
+                LifeState.RUNS if worker is not None else LifeState.WAITS,
+                100 + number,
+                5.0,
+                number if restarts is None else restarts,
+            ),
         )
         for number, worker in enumerate(workers)
     ]
@@ -128,101 +134,69 @@ def test_status_names_who_does_not_answer_and_says_what_the_others_say():
                                                            "down in 1 of 2 workers, up in 1 of 2 workers"]  # fmt: skip
 
 
+WORKER_0 = "worker 0 (partitions 0, 2)"
+UNREACHED = "worker 1 cannot be reached from here"
+FULL = "no payment is accepted in partition 2: limits.reversals_max is reached"
+WAITS = "worker 1 waits to be forked again: partitions 1, 3"
+
+
 @pytest.mark.parametrize(
-    ("workers", "reasons"),
+    ("workers", "reasons", "lacks"),
     [
-        ([Worker(), Worker()], []),
-        ([Worker(reasons=["draining"]), Worker(reasons=["draining"])], ["draining"]),
+        ([Worker(), Worker()], [], []),
+        ([Worker(reasons=["draining"]), Worker(reasons=["draining"])], ["draining"], []),
         (
             [Worker(reasons=["starting", "draining"]), Worker(reasons=["draining"])],
-            ["draining", "worker 0 (partitions 0, 2): starting"],
+            ["draining", f"{WORKER_0}: starting"],
+            [],
         ),
-        ([Worker(), Silent()], ["worker 1 does not answer: partitions 1, 3"]),
-        ([Worker(), None], ["worker 1 waits to be forked again: partitions 1, 3"]),
         (
-            [Worker(), Silent(), Worker(reasons=["starting"]), None],
+            [Worker(reasons=["draining"], lacks=[UNREACHED]), None],
+            [f"{WORKER_0}: draining", f"{WORKER_0}: {UNREACHED}", WAITS],
+            [],
+        ),
+        ([Worker(lacks=[FULL]), Worker()], [], [f"{WORKER_0}: {FULL}"]),
+        ([Worker(reasons=["no link is up"]), Worker()], [], [f"{WORKER_0}: no link is up"]),
+        ([Worker(), Silent()], [], ["worker 1 does not answer: partitions 1, 3"]),
+        ([Worker(lacks=[UNREACHED]), None], [], [f"{WORKER_0}: {UNREACHED}", WAITS]),
+        (
+            [Silent(), Silent(), Worker(reasons=["starting"]), None],
             [
                 "worker 2 (partition 2): starting",
+                "worker 1 does not answer: partition 0",
                 "worker 1 does not answer: partition 1",
                 "worker 3 waits to be forked again: partition 3",
             ],
+            [],
         ),
     ],
 )
-def test_unready_reasons_say_which_partition_is_missing(workers, reasons):
-    assert list(asyncio.run(desk_of(*workers).unready_reasons())) == reasons
+def test_what_a_part_lacks_is_named_and_is_a_reason_only_where_nobody_is_served(workers, reasons, lacks):
+    assert says(desk_of(*workers)) == (reasons, lacks)
 
 
-class Watched:
-    """A desk of two whose clock a test sets, with what it says."""
-
-    def __init__(self, monkeypatch, *workers):
-        self.now_s = 1000.0
-        monkeypatch.setattr("switch.server.desk.time", SimpleNamespace(monotonic=lambda: self.now_s))
-        self.workers = list(workers)
-        self.desk = desk_of(*workers)
-        self.seats = self.desk._seats
-
-    def says(self, after_s=0.0):
-        """Its reasons, and what passes."""
-        self.now_s += after_s
-        return list(asyncio.run(self.desk.unready_reasons())), list(self.desk.passing_reasons())
-
-    def hear(self, number, state):
-        self.desk.hear(News(str(number), Life(state, 200, 6.0, 1), None))
+def says(desk):
+    """Its reasons, and what is lacking besides."""
+    reasons, lacks = asyncio.run(desk.readiness())
+    return list(reasons), list(lacks)
 
 
-UNREACHED = "worker 0 (partitions 0, 2): worker 1 cannot be reached from here"
+@pytest.mark.parametrize("missing", ["reasons", "lacks"])
+def test_until_all_were_served_once_each_that_is_not_is_a_reason(missing):
+    workers = [Worker(), Worker(**{missing: ["not yet"]})]
+    desk = desk_of(*workers, restarts=0)
+    assert says(desk) == (["worker 1 (partitions 1, 3): not yet"], [])
+    setattr(workers[1], missing, [])
+    assert says(desk) == ([], [])
+    setattr(workers[1], missing, ["no more"])
+    assert says(desk) == ([], ["worker 1 (partitions 1, 3): no more"])
 
 
-def test_a_restart_of_one_worker_is_no_reason_while_it_lasts_a_moment(monkeypatch):
-    watched = Watched(monkeypatch, Worker(), Worker())
-    here, there = watched.workers
-    assert watched.says() == ([], [])
-    watched.hear(1, LifeState.WAITS)
-    here.reasons = ["worker 1 cannot be reached from here"]
-    assert watched.says() == ([], [UNREACHED, "worker 1 waits to be forked again: partitions 1, 3"])
-    watched.hear(1, LifeState.RUNS)
-    there.reasons = ["starting: 10 of 20"]
-    restarts = [UNREACHED, "worker 1 (partitions 1, 3): starting: 10 of 20"]
-    assert watched.says(AWAY_SECONDS_MAX - 0.1) == ([], restarts)
-    assert watched.says(0.1) == (restarts, [])
-    here.reasons = there.reasons = []
-    assert watched.says() == ([], [])
-    watched.hear(1, LifeState.WAITS)
-    assert watched.says()[0] == []
-
-
-def test_what_is_missing_when_the_balancer_asks_late_counts_from_the_news(monkeypatch):
-    watched = Watched(monkeypatch, Worker(), Worker())
-    watched.says()
-    watched.hear(1, LifeState.WAITS)
-    assert watched.says(AWAY_SECONDS_MAX)[0] == ["worker 1 waits to be forked again: partitions 1, 3"]
-
-
-def test_who_has_not_served_yet_is_missed_at_once(monkeypatch):
-    watched = Watched(monkeypatch, Worker(), Worker(reasons=["starting"]))
-    assert watched.says() == (["worker 1 (partitions 1, 3): starting"], [])
-    watched = Watched(monkeypatch, Worker(), None)
-    assert watched.says() == (["worker 1 waits to be forked again: partitions 1, 3"], [])
-
-
-def test_when_nobody_serves_that_counts_at_once(monkeypatch):
-    watched = Watched(monkeypatch, Worker(), Worker())
-    watched.says()
-    watched.hear(1, LifeState.WAITS)
-    watched.workers[0].reasons = ["starting"]
-    reasons, passing = watched.says()
-    assert (len(reasons), passing) == (2, [])
-
-
-@pytest.mark.parametrize("reason", ["draining", "no payment is accepted: limits.reversals_max is reached"])
-def test_what_is_no_restart_counts_at_once(monkeypatch, reason):
-    watched = Watched(monkeypatch, Worker(), Worker())
-    watched.says()
-    watched.hear(1, LifeState.WAITS)
-    watched.workers[0].reasons = [reason]
-    assert watched.says()[0] == [f"worker 0 (partitions 0, 2): {reason}"]
+def test_who_has_died_before_he_served_is_waited_for_no_more():
+    desk = desk_of(Worker(), Worker(reasons=["starting"]), restarts=0)
+    assert says(desk)[0] == ["worker 1 (partitions 1, 3): starting"]
+    desk.hear(News("1", Life(LifeState.WAITS, 200, 6.0, 1), None))
+    assert says(desk) == ([], [WAITS])
 
 
 def test_what_is_owed_is_listed_together_oldest_first():
@@ -308,12 +282,12 @@ def test_news_seat_a_worker_and_its_connection():
         desk.hear(News("1", Life(LifeState.RUNS, 7, 1.0, 2), ours))
         assert (seats[1].life.pid, seats[0].life.state) == (7, LifeState.WAITS)
         await asyncio.gather(*desk._joining)
-        reasons = asyncio.create_task(desk.unready_reasons())
+        readiness = asyncio.create_task(desk.readiness())
         theirs.setblocking(False)
         async with asyncio.timeout(10):
             assert await asyncio.get_running_loop().sock_recv(theirs, 100)
         theirs.close()
-        assert list(await reasons) == [
+        assert (await readiness).reasons == [
             "worker 0 waits to be forked again: partition 0",
             "worker 1 has ended: partition 1",
         ]

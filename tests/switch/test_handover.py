@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from switch.admin.health import Readiness
 from switch.base.stats import Stats
 from switch.server.control import LocalWorker, answer_questions
 from switch.server.desk import Desk, seats_of
@@ -27,8 +28,8 @@ class Health:
     def live(self):
         return True
 
-    def unready_reasons(self):
-        return []
+    def readiness(self):
+        return Readiness()
 
     def status(self):
         return {"in_flight": os.getpid(), "reversals_waiting": 0, "mac_failures": [], "listeners": [], "links": []}
@@ -77,8 +78,8 @@ def desk_run(handover, writer):
         async def say():
             while True:
                 rows = (await desk.status())["workers"]
-                said = {"desk": os.getpid(), "rows": rows, "reasons": list(await desk.unready_reasons())}
-                said["passing"] = list(desk.passing_reasons())
+                reasons, lacks = await desk.readiness()
+                said = {"desk": os.getpid(), "rows": rows, "reasons": list(reasons), "lacks": list(lacks)}
                 os.write(writer, json.dumps(said).encode() + b"\n")
                 await asyncio.sleep(0.01)
 
@@ -139,7 +140,7 @@ def joined():
 
 def all_answer(said):
     """Each worker answers, over a connection to the process that the supervisor forked last."""
-    return not said["reasons"] + said["passing"] and all(row["in_flight"] == row["pid"] for row in said["rows"])
+    return not said["reasons"] + said["lacks"] and all(row["in_flight"] == row["pid"] for row in said["rows"])
 
 
 def test_whoever_is_forked_anew_is_joined_to_the_others(joined):
@@ -161,7 +162,7 @@ def test_whoever_is_forked_anew_is_joined_to_the_others(joined):
         lambda said: (
             said["rows"][0]["state"] == "does not answer"
             and said["rows"][1]["in_flight"] == said["rows"][1]["pid"]
-            and said["passing"] == ["worker 0 does not answer: partition 0"]
+            and said["lacks"] == ["worker 0 does not answer: partition 0"]
         )
     )
     os.kill(pids[0], signal.SIGCONT)
