@@ -102,7 +102,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         problems += _check_registry(config, registry)
     if registry is not None and config.risk is not None:
         risk_file, merchants = config.risk.file, registry
-        is_shared = config.switch.worker_count > 1
+        is_shared = config.worker_count > 1
         risk = _attempt(problems, lambda: load_risk(risk_file, source, merchants, is_shared=is_shared))
     if errors_among(problems) or routes is None or registry is None:
         if keys is not None:

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from switch.base.certificate_names import bears_name
+from switch.config.mesh_checks import own_node
 from switch.config.mesh_sections import MeshSection
 from switch.config.partial_config import PartialConfig
 from switch.files.datafile import read_regular
@@ -45,8 +46,7 @@ def _users(draft: PartialConfig) -> Iterator[tuple[str, Path | None, Path | None
 
 def _check_name(draft: PartialConfig, certificate: x509.Certificate) -> None:
     """Refuse a certificate with which the other nodes would not know us."""
-    mesh = draft.get("mesh", MeshSection)
-    own = next((section for section in draft.nodes if mesh is not None and section.name == mesh.node), None)
+    own = own_node(draft)
     if own is not None and not bears_name(certificate, own.certified_name):
         draft.error("mesh.certificate", f"does not bear the name {own.certified_name}: other nodes would refuse it")
 

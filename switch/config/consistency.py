@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 
 from switch.config.addresses import Address
 from switch.config.file_descriptors import needed_descriptors, terminals_served
-from switch.config.mesh_checks import check_nodes, mesh_addresses
+from switch.config.mesh_checks import check_nodes, mesh_addresses, workers_here
 from switch.config.models import (
     AdminSection,
     JournalSection,
@@ -65,10 +65,9 @@ def _check_instance(draft: PartialConfig) -> None:
     if switch.instances * partitions > INSTANCES_MAX:
         draft.error("journal.partitions", too_many_numberings(switch.instances, partitions))
     wanted = None if journal is None else journal.partitions
-    if wanted is not None and wanted < switch.worker_count:
-        draft.error(
-            "switch.workers", f"{switch.worker_count} is above journal.partitions, {wanted}: each worker needs one"
-        )
+    workers = workers_here(draft)
+    if wanted is not None and not draft.nodes and wanted < workers:
+        draft.error("switch.workers", f"{workers} is above journal.partitions, {wanted}: each worker needs one")
     if switch.instances > 1:
         draft.warning(
             "switch.instances",
@@ -108,7 +107,7 @@ def _check_originals(draft: PartialConfig) -> None:
     switch, journal = draft.get("switch", SwitchSection), draft.get("journal", JournalSection)
     if originals is None or switch is None or journal is None:
         return
-    if (journal.partitions or switch.worker_count) > 1 and "refuse" in (originals.excess, originals.not_found):
+    if (journal.partitions or workers_here(draft)) > 1 and "refuse" in (originals.excess, originals.not_found):
         key = "excess" if originals.not_found == "forward" else "not_found"
         draft.warning(
             f"originals.{key}",

@@ -27,7 +27,7 @@ def check_nodes(draft: PartialConfig) -> None:
     for name, times in Counter(section.name for section in draft.nodes).items():
         if times > 1:
             draft.error(f"node[{name}].name", f"is used {times} times; each node needs a name of its own")
-    own = next((section for section in draft.nodes if section.name == mesh.node), None)
+    own = own_node(draft)
     if own is None:
         draft.error("mesh.node", f"there is no [[node]] with the name {mesh.node}")
     else:
@@ -38,19 +38,34 @@ def check_nodes(draft: PartialConfig) -> None:
 
 def mesh_addresses(draft: PartialConfig) -> Iterator[tuple[str, Address]]:
     """Where this node's workers hear those of others."""
+    own = own_node(draft)
+    if own is not None:
+        for number in range(own.workers):
+            yield f"node[{own.name}].address", own.address_of(number)
+
+
+def own_node(draft: PartialConfig) -> NodeSection | None:
+    """Which of the nodes this one is; None: none of those that can be read."""
     mesh = draft.get("mesh", MeshSection)
-    for section in draft.nodes:
-        if mesh is not None and section.name == mesh.node:
-            for number in range(section.workers):
-                yield f"node[{section.name}].address", section.address_of(number)
+    return next((section for section in draft.nodes if mesh is not None and section.name == mesh.node), None)
+
+
+def workers_here(draft: PartialConfig) -> int:
+    """How many workers this machine has."""
+    switch, own = draft.get("switch", SwitchSection), own_node(draft)
+    said = None if switch is None else switch.workers_said
+    return said or (1 if own is None else own.workers)
 
 
 def _check_own(draft: PartialConfig, own: NodeSection) -> None:
     switch = draft.get("switch", SwitchSection)
     if switch is not None and switch.alone:
         draft.error("switch.alone", "true, and there are [[node]]: they all take terminals")
-    if switch is not None and switch.worker_count != own.workers:
-        draft.error(f"node[{own.name}].workers", f"{own.workers} is not switch.workers, which is {switch.worker_count}")
+    said = own.workers if switch is None else switch.workers_said or own.workers
+    if said != own.workers:
+        draft.error(
+            f"node[{own.name}].workers", f"{own.workers} is not switch.workers, which is {said}; leave that out"
+        )
 
 
 def _check_places(draft: PartialConfig) -> None:

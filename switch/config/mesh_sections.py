@@ -41,7 +41,9 @@ class NodeSection(Section):
         description="Where its workers hear those of other nodes: worker 0 on this port, worker 1 on the next one, and "
         "so on. The node itself listens there."
     )
-    workers: int = count(1, "How many workers it has; the `switch.workers` of that node.", most=WORKERS_MAX)
+    workers: int = count(
+        1, "How many workers it has. Its `switch.workers` says the same, or nothing.", most=WORKERS_MAX
+    )
     certificate_name: CertificateName | None = Field(
         None,
         description="Name that its certificate must bear as its common name or as a DNS name; by default the name of "

@@ -65,9 +65,10 @@ class SwitchSection(Section):
         most=INSTANCES_MAX - 1,
     )
     instances: int = count(1, "How many such switches there are; the same for all of them.", most=INSTANCES_MAX)
-    workers: WorkerCount = Field(
-        1,
-        description='Processes that share the work; `"cores"`: as many as there are processors for it.',
+    workers: WorkerCount | None = Field(
+        None,
+        description='Processes that share the work; `"cores"`: as many as there are processors for it. Absent: as many '
+        "as `[[node]]` says of this machine, and 1 where there is none.",
     )
     pin: bool = Field(default=False, description="Whether each of several workers keeps to a processor of its own.")
     alone: bool = Field(
@@ -83,8 +84,8 @@ class SwitchSection(Section):
     )
 
     @property
-    def worker_count(self) -> int:
-        """How many workers there are on this machine."""
+    def workers_said(self) -> int | None:
+        """How many workers there are on this machine; None: that is not said here."""
         return min(len(os.sched_getaffinity(0)), WORKERS_MAX) if self.workers == "cores" else self.workers
 
 
@@ -554,7 +555,12 @@ class Config(Section):
     @property
     def crews(self) -> Sequence[int]:
         """How many workers each node has, in their order."""
-        return [section.workers for section in self.nodes] or [self.switch.worker_count]
+        return [section.workers for section in self.nodes] or [self.switch.workers_said or 1]
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers there are on this machine."""
+        return self.crews[self.node.number]
 
     @property
     def far_workers(self) -> int:

@@ -119,7 +119,7 @@ def _sort(field: FieldInfo) -> str:
         return "table"
     if get_origin(annotation) is tuple:
         return f"up to {_limit(field, MaxLen, 'max_length'):,} {_items(get_args(annotation)[0])}"
-    if annotation == WorkerCount:
+    if set(arguments) == set(get_args(WorkerCount)):
         return f'1 to {WORKERS_MAX}, or `"cores"`'
     if annotation is int:
         return f"{_limit(field, Ge, 'ge'):,} to {_limit(field, Le, 'le'):,}"

@@ -505,7 +505,7 @@ def serve(path: str | Path) -> bool:
     """
     hear_while_starting()
     config = load_config(path)
-    if config.switch.worker_count > 1:
+    if config.worker_count > 1:
         return serve_with_workers(config, run_worker)
     with process_log(config) as log_writer:
         try:

@@ -60,7 +60,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         JournalError: The journal's directory cannot be used.
         OSError: It cannot be read.
     """
-    workers = config.switch.worker_count
+    workers = config.worker_count
     configure_direct_logging(config.log.format, config.log.level)
     protect_memory()
     parts = load_parts(config)
@@ -186,7 +186,7 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
         Signals(ended.set, ended.set).listen(asyncio.get_running_loop())
         identity = Identity.new(config.switch.name, config.file)
         desk = Desk(
-            seats_of(config.switch.worker_count, partitions, config.node),
+            seats_of(config.worker_count, partitions, config.node),
             own_status(config, identity, __version__),
             lambda: os.kill(supervisor, signal.SIGTERM),
         )
@@ -196,7 +196,7 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
             await front.start()
             news.start()
             beating = asyncio.create_task(keep_beating(stats, DESK))
-            log.info("serving", **front.details(), workers=config.switch.worker_count, version=__version__)
+            log.info("serving", **front.details(), workers=config.worker_count, version=__version__)
             await ended.wait()
             beating.cancel()
         finally:

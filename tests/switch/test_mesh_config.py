@@ -1,5 +1,8 @@
 """What a configuration says of nodes: each thing that cannot be is named, and what is doubtful is a warning."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from switch.config import load_config
@@ -42,7 +45,7 @@ def write(tmp_path):
 def test_nodes_are_read_with_what_follows_from_their_order(write, tmp_path):
     config = load_config(write(NODES))
     assert config.node == Node(1, 2)
-    assert config.crews == [2, 1]
+    assert (config.crews, config.worker_count) == ([2, 1], 1)
     assert [section.certified_name for section in config.nodes] == ["a", "b"]
     assert [str(config.nodes[0].address_of(number)) for number in range(2)] == ["127.0.0.1:5850", "127.0.0.1:5851"]
     assert (config.mesh.silence_ms, config.mesh.certificate) == (3_000, tmp_path / "b.pem")
@@ -59,7 +62,7 @@ ALSO = ("partitions = 1", 'name = "a"\ncertificate_name = "-"')
         (NODE_A, NODE_A.replace('"a"', '"b"').replace("= 2", "= 1"), "node[b].name", "is used 2 times"),
         ('node = "b"', 'node = "c"', "mesh.node", "there is no [[node]] with the name c"),
         ("[switch]", "[switch]\nalone = true", "switch.alone", "they all take terminals"),
-        ("[switch]", "[switch]\nworkers = 2", "node[b].workers", "is not switch.workers, which is 2"),
+        ("[switch]", "[switch]\nworkers = 2", "node[b].workers", "1 (the default) is not switch.workers, which is 2"),
         (":5860", ":5851", "node[b].address", "127.0.0.1:5851 is already taken by node[a].address"),
         (":5850", ":65535", "node[a].address", "127.0.0.1:65535 leaves no ports for 2 workers"),
         (":5860", ":5830", "node[b].address", "127.0.0.1:5830 is already taken by listener[pos].bind"),
@@ -78,6 +81,26 @@ def test_nodes_that_make_no_sense(write, old, new, key, reason):
     assert reason in problems[key]
     # With one partition node b has none either, and a node that cannot be read is none.
     assert len(problems) == (2 if new in ALSO else 1), problems
+
+
+def test_the_node_says_how_many_workers_there_are(write):
+    text = NODES.replace(NODE_B, NODE_B + "workers = 2\n")
+    assert load_config(write(text)).worker_count == 2
+    assert load_config(write(text.replace("[switch]", "[switch]\nworkers = 2"))).worker_count == 2
+    assert found(write(text.replace("partitions = 5", "partitions = 3"))) == {
+        "node[b].workers": "2 is above the 1 partition(s) that it has of 3: each worker needs one"
+    }
+    refused = found(write(text.replace("[switch]", "[switch]\nworkers = 1")))
+    assert refused == {"node[b].workers": "2 is not switch.workers, which is 1; leave that out"}
+
+
+def test_the_tables_of_the_page_are_valid(write, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    (tables,) = re.findall(r"```toml\n(.*?)```", page.partition("## Nodes")[2].partition("\n## ")[0], re.DOTALL)
+    (tmp_path / "secrets").mkdir()
+    Authority(tmp_path / "secrets", "mesh-ca").issue("node-a", "a")
+    config = load_config(write(VALID + MESH.partition("[mesh]")[0] + tables))
+    assert (config.node, config.worker_count) == (Node(0, 2), 2)
 
 
 def test_a_mesh_needs_nodes(write):
