@@ -27,8 +27,7 @@ from switch.admin.sockets import LocalPeer, UnixSocket
 from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.base.stats import Stats
-from switch.config.addresses import Address, UnixAddress
-from switch.config.consistency import is_loopback
+from switch.config.addresses import Address, UnixAddress, is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from switch.base.error_words import words_of
 from switch.config.addresses import Address, UnixAddress
@@ -109,12 +110,28 @@ def _try_file(folder: Path) -> None:
 
 
 def _host_faults(config: Config) -> Iterator[tuple[str, str]]:
-    """Addresses to listen on that name no host."""
+    """Addresses to listen on that name no host, or none of this machine's."""
     for key, address in _bound(config):
         try:
-            socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            found = socket.getaddrinfo(address.host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, kind, protocol, _, place in dict.fromkeys(found):
+                _try_host(family, kind, protocol, place)
         except OSError as error:
             yield key, f"{address} cannot be listened on: {words_of(error)}"
+
+
+def _try_host(family: int, kind: int, protocol: int, place: tuple[Any, ...]) -> None:
+    """Bind to a host for a moment, on a port of the kernel's choice: a daemon that runs may have the one it is for.
+
+    Raises:
+        OSError: The host is not this machine's.
+    """
+    try:
+        with socket.socket(family, kind, protocol) as tried:
+            tried.bind(place)
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise
 
 
 def _bound(config: Config) -> Iterator[tuple[str, Address]]:
@@ -127,3 +144,6 @@ def _bound(config: Config) -> Iterator[tuple[str, Address]]:
     for link in config.links:
         if link.bind is not None:
             yield f"link[{link.name}].bind", link.bind
+    if config.nodes:
+        own = config.nodes[config.node.number]
+        yield f"node[{own.name}].address", own.address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from pydantic import ValidationInfo
@@ -72,3 +73,21 @@ def parse_admin(value: object, info: ValidationInfo | None) -> Address | UnixAdd
     if value == UNIX or "\0" in value or len(str(path).encode()) > UNIX_PATH_BYTES_MAX:
         raise ValueError(f"needed the path of a socket, of at most {UNIX_PATH_BYTES_MAX} bytes, got {value!r}")
     return UnixAddress(path)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_every(host: str) -> bool:
+    """Whether it stands for all addresses of a machine, and for none that another one could call."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from switch.base.certificate_names import bears_name
 from switch.config.mesh_checks import own_node
 from switch.config.mesh_sections import MeshSection
+from switch.config.mesh_tls import refusal_of_our_own
 from switch.config.partial_config import PartialConfig
 from switch.files.datafile import read_regular
+from switch.files.problems import errors_among
 
 EXPIRES_SOON = timedelta(days=30)
 FILE_BYTES_MAX = 16 << 20
@@ -31,6 +33,9 @@ def check_tls(draft: PartialConfig) -> None:
                 _check_private_key(draft, f"{key}.private_key", private_key, chain)
         if authorities is not None:
             _read_certificates(draft, f"{key}.{authorities_key}", authorities)
+    mesh = draft.get("mesh", MeshSection)
+    if mesh is not None and not any(one.key.startswith("mesh.") for one in errors_among(draft.problems)):
+        _check_own(draft, mesh)
 
 
 def _users(draft: PartialConfig) -> Iterator[tuple[str, Path | None, Path | None, str, Path | None]]:
@@ -49,6 +54,12 @@ def _check_name(draft: PartialConfig, certificate: x509.Certificate) -> None:
     own = own_node(draft)
     if own is not None and not bears_name(certificate, own.certified_name):
         draft.error("mesh.certificate", f"does not bear the name {own.certified_name}: other nodes would refuse it")
+
+
+def _check_own(draft: PartialConfig, mesh: MeshSection) -> None:
+    """Refuse a certificate that nodes with the same authority would not take."""
+    if reason := refusal_of_our_own(mesh):
+        draft.error("mesh.certificate", f"{mesh.certificate}: with {mesh.ca} other nodes would refuse it: {reason}")
 
 
 def read_file(draft: PartialConfig, key: str, path: Path) -> bytes | None:

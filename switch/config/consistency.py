@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 
-from switch.config.addresses import Address
+from switch.config.addresses import Address, is_loopback
 from switch.config.file_descriptors import needed_descriptors, terminals_served
 from switch.config.mesh_checks import check_nodes, mesh_addresses, workers_here
 from switch.config.models import (
@@ -162,16 +162,6 @@ def _check_stand_in(draft: PartialConfig, rule: LinkStandIn, key: str) -> None:
             draft.warning(place, "neither card_amount_max nor card_count_max: one stolen card may take all of it")
     if rule.pin:
         draft.warning(f"{key}.pin", "true: payments are approved with a PIN that nobody has verified")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_names(draft: PartialConfig) -> None:

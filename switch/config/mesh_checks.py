@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from switch.config.addresses import Address
+from switch.config.addresses import Address, is_every, is_loopback
 from switch.config.mesh_sections import MeshSection, NodeSection
 from switch.config.models import JournalSection, SwitchSection
 from switch.config.partial_config import PartialConfig
@@ -71,8 +71,14 @@ def _check_own(draft: PartialConfig, own: NodeSection) -> None:
 def _check_places(draft: PartialConfig) -> None:
     """Each worker of each node needs an address of its own."""
     taken: dict[Address, str] = {}
+    is_trial = all(is_loopback(section.address.host) for section in draft.nodes)
     for section in draft.nodes:
         key = f"node[{section.name}].address"
+        if is_every(section.address.host):
+            draft.error(key, f"{section.address}: who calls that calls itself; needed one that other machines can call")
+            continue
+        if is_loopback(section.address.host) and not is_trial:
+            draft.warning(key, f"{section.address} is of this machine alone: nodes on other machines call themselves")
         if section.address.port + section.workers - 1 > PORTS:
             draft.error(key, f"{section.address} leaves no ports for {section.workers} workers")
             continue

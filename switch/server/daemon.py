@@ -29,7 +29,7 @@ from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.path.engine import full_tables, in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
-from switch.server.fleet import serve_with_workers
+from switch.server.fleet import claim_addresses, serve_with_workers
 from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
 from switch.server.handover import Handover
@@ -512,11 +512,16 @@ def serve(path: str | Path) -> bool:
             protect_memory()
             begin_collections()
             parts = load_parts(config)
+            config, claimed = claim_addresses(config)
 
             async def run() -> bool:
                 return await Daemon(config, parts, log_writer).run()
 
-            return uvloop.run(run())
+            try:
+                return uvloop.run(run())
+            finally:
+                for one in claimed:
+                    one.close()
         except EndedWhileStarting as ended:
             log.info(NOTHING_DONE, signal=ended.signal)
             return True

@@ -125,7 +125,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
 
 
 def claim_addresses(config: Config) -> tuple[Config, list[socket.socket]]:
-    """Take the addresses on which several workers will listen, so that none of another user's can.
+    """Take the addresses on which workers will listen, before any other work: none of another user's can then.
 
     A port that was left to the kernel is one and the same for all of them.
 
@@ -146,6 +146,10 @@ def claim_addresses(config: Config) -> tuple[Config, list[socket.socket]]:
         else section.model_copy(update={"bind": _claim(f"link[{section.name}].bind", section.bind, claimed)})
         for section in config.links
     ]
+    if config.nodes:
+        own = config.nodes[config.node.number]
+        for number in range(own.workers):
+            _claim(f"node[{own.name}].address", own.address_of(number), claimed)
     return config.model_copy(update={"listeners": listeners, "links": links}), claimed
 
 

@@ -20,7 +20,8 @@ from switch.base.certificate_names import bears_name
 from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.config import Config
-from switch.config.mesh_sections import MeshSection, NodeSection
+from switch.config.mesh_sections import NodeSection
+from switch.config.mesh_tls import mesh_context
 from switch.io.connection import Reactor
 from switch.io.node_link import NodeLink
 from switch.mesh.peer import Peer
@@ -78,8 +79,8 @@ class Nodes:
         """
         if self._mesh is None or not self._peers:
             return
-        called = _Context(self._mesh, ssl.PROTOCOL_TLS_SERVER)
-        calling = _Context(self._mesh, ssl.PROTOCOL_TLS_CLIENT)
+        called = mesh_context(self._mesh, ssl.PROTOCOL_TLS_SERVER)
+        calling = mesh_context(self._mesh, ssl.PROTOCOL_TLS_CLIENT)
         own = self._nodes[self._place.node]
         address = own.address_of(self._place.number)
         self._listening = await listening_sockets(f"node[{own.name}].address", address, backlog=BACKLOG)
@@ -105,16 +106,14 @@ class Nodes:
 
     # --- calling --------------------------------------------------------------------------------------------------
 
-    async def _call(self, worker: WorkerId, context: _Context, introduction: Introduction) -> asyncio.Future[str]:
+    async def _call(self, worker: WorkerId, context: ssl.SSLContext, introduction: Introduction) -> asyncio.Future[str]:
         """Call a worker, and come to know each other; what is given back ends with the connection."""
         section = self._nodes[worker.node]
         line = _Line()
         async with asyncio.timeout(HELLO_SECONDS):
             try:
                 place = section.address_of(worker.number)
-                await asyncio.get_running_loop().create_connection(
-                    lambda: line, place.host, place.port, ssl=context.tls
-                )
+                await asyncio.get_running_loop().create_connection(lambda: line, place.host, place.port, ssl=context)
                 _require_certificate(line, section)
                 line.say(introduction.hello())
                 heard = introduction.check(await line.hello(introduction))
@@ -127,7 +126,9 @@ class Nodes:
 
     # --- called ---------------------------------------------------------------------------------------------------
 
-    def _hear(self, context: _Context, introduction: Introduction, connection: socket.socket, address: Any) -> None:
+    def _hear(
+        self, context: ssl.SSLContext, introduction: Introduction, connection: socket.socket, address: Any
+    ) -> None:
         # Who has been waited for longest makes room: so silent callers keep no node away.
         if len(self._arriving) >= ARRIVING_MAX:
             next(iter(self._arriving)).cancel()
@@ -136,12 +137,12 @@ class Nodes:
         task.add_done_callback(lambda done: self._arriving.pop(done, None))
 
     async def _receive(
-        self, connection: socket.socket, caller: str, context: _Context, introduction: Introduction
+        self, connection: socket.socket, caller: str, context: ssl.SSLContext, introduction: Introduction
     ) -> None:
         line = _Line()
         try:
             async with asyncio.timeout(HELLO_SECONDS):
-                await asyncio.get_running_loop().connect_accepted_socket(lambda: line, connection, ssl=context.tls)
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: line, connection, ssl=context)
                 heard = introduction.check(await line.hello(introduction))
                 worker = heard.worker
                 is_expected = worker in self._peers and worker.node > self._place.node
@@ -184,18 +185,6 @@ class Nodes:
             await asyncio.sleep(pause_seconds)
             for line in list(self._lines.values()):
                 line.look()
-
-
-class _Context:
-    """TLS of one side of all connections."""
-
-    def __init__(self, mesh: MeshSection, protocol: ssl._SSLMethod) -> None:
-        self.tls = ssl.SSLContext(protocol)
-        self.tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.tls.check_hostname = False  # a name of a node, not of a host: it is looked at when both have shown theirs
-        self.tls.verify_mode = ssl.CERT_REQUIRED
-        self.tls.load_cert_chain(mesh.certificate, mesh.private_key)
-        self.tls.load_verify_locations(mesh.ca)
 
 
 class _Line(asyncio.Protocol):

@@ -1,9 +1,15 @@
 """What a configuration says of nodes: each thing that cannot be is named, and what is doubtful is a warning."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from switch.config import load_config
 from switch.config.mesh_sections import Node
@@ -64,6 +70,8 @@ ALSO = ("partitions = 1", 'name = "a"\ncertificate_name = "-"')
         ("[switch]", "[switch]\nalone = true", "switch.alone", "they all take terminals"),
         ("[switch]", "[switch]\nworkers = 2", "node[b].workers", "1 (the default) is not switch.workers, which is 2"),
         (":5860", ":5851", "node[b].address", "127.0.0.1:5851 is already taken by node[a].address"),
+        ("127.0.0.1:5850", "0.0.0.0:5850", "node[a].address", "0.0.0.0:5850: who calls that calls itself"),
+        ("127.0.0.1:5860", "[::]:5860", "node[b].address", "[::]:5860: who calls that calls itself"),
         (":5850", ":65535", "node[a].address", "127.0.0.1:65535 leaves no ports for 2 workers"),
         (":5860", ":5830", "node[b].address", "127.0.0.1:5830 is already taken by listener[pos].bind"),
         ("partitions = 5\n", "", "journal.partitions", "is required with [[node]]"),
@@ -108,6 +116,12 @@ def test_a_mesh_needs_nodes(write):
     assert "there is no [[node]] with the name b" in problems["mesh.node"]
 
 
+def test_an_address_that_no_other_machine_can_call_is_doubtful(write):
+    warnings = found(write(NODES.replace("127.0.0.1:5850", "10.0.0.1:5850")), "warning")
+    assert "127.0.0.1:5860 is of this machine alone" in warnings["node[b].address"]
+    assert not any(key.startswith("node[") for key in found(write(NODES), "warning"))
+
+
 def test_the_other_nodes_addresses_are_not_this_machines(write):
     assert found(write(NODES.replace("127.0.0.1:5830", "127.0.0.1:5850"))) == {}
 
@@ -143,6 +157,35 @@ def test_the_own_certificate_must_bear_the_name_of_the_node(write, bears, needed
     text = NODES.replace("b.pem", f"{bears}.pem").replace("b.key", f"{bears}.key")
     text = text.replace('name = "b"\n', f'name = "b"\n{needed}')
     assert found(write(text)).get("mesh.certificate") == problem
+
+
+def test_the_own_certificate_must_be_of_the_authority(write, tmp_path):
+    path = write(NODES)
+    Authority(tmp_path, "other-ca")
+    for of_both in ("other-ca.pem", "b.pem"):
+        (reason,) = found(write(NODES.replace('ca = "ca.pem"', f'ca = "{of_both}"'))).values()
+        assert "other nodes would refuse it: its certificate is not accepted: " in reason
+    assert found(write(NODES)) == {}, path
+
+
+@pytest.mark.parametrize("purpose", [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
+def test_the_own_certificate_must_do_for_who_calls_and_for_who_is_called(write, tmp_path, purpose):
+    path = write(NODES)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "b")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=100))
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .sign(key, SHA256())
+    )
+    for file in ("b.pem", "ca.pem"):
+        (tmp_path / file).write_bytes(certificate.public_bytes(Encoding.PEM))
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "b.key").write_bytes(secret)
+    assert "other nodes would refuse it" in found(path)["mesh.certificate"]
 
 
 def test_certificates_that_cannot_be_used_are_told_before_the_start(write, tmp_path):

@@ -8,6 +8,8 @@ import socket
 import pytest
 
 from switch.check.configuration import check_config
+from switch.config import load_config
+from switch.server.fleet import claim_addresses
 from tests.switch.test_cli import call
 
 HEAD = """
@@ -46,6 +48,7 @@ CASES = {
     ],
     "admin.scrape_bind": [
         (HEAD + 'scrape_bind = "256.1.1.1:27931"\nallow_remote = true\n', "256.1.1.1:27931 cannot be listened on"),
+        (HEAD + 'scrape_bind = "192.0.2.1:27931"\nallow_remote = true\n', "192.0.2.1:27931 cannot be listened on"),
     ],
 }
 
@@ -84,15 +87,40 @@ def test_check_looks_where_serve_would_fail(folder, key, text, reason):
     assert reason.partition(":")[0].split()[0] in output.replace("\n", "")
 
 
-def test_a_listener_whose_host_there_is_not(folder):
+@pytest.mark.parametrize("host", ["256.1.1.1", "192.0.2.1"], ids=["no host", "of another machine"])
+def test_a_listener_whose_host_is_not_here(folder, host):
     path = folder / "minimal.toml"
-    path.write_text(path.read_text().replace("127.0.0.1:5830", "256.1.1.1:5830") + HEAD)
+    path.write_text(path.read_text().replace("127.0.0.1:5830", f"{host}:5830") + HEAD)
     (problem,) = [one for one in check_config(path).problems if one.severity == "error"]
     assert problem.key == "listener[pos].bind"
-    assert problem.reason.startswith("256.1.1.1:5830 cannot be listened on: ")
+    assert problem.reason.startswith(f"{host}:5830 cannot be listened on: ")
     status, output = call("serve", path)
     assert status == 1
-    assert "listener[pos].bind: 256.1.1.1:5830 cannot be listened on: " in output
+    assert f"listener[pos].bind: {host}:5830 cannot be listened on: " in output
+    assert "link" not in output, "nothing else was begun"
+
+
+def test_an_address_of_a_node_that_is_not_this_machines(folder):
+    path = folder / "nodes" / "a.toml"
+    text = path.read_text().replace('"127.0.0.1:5850"', '"192.0.2.1:5850"')
+    path.write_text(text.replace('bind = "127.0.0.1:9583"', 'bind = "127.0.0.1:0"'))
+    (problem,) = [one for one in check_config(path).problems if one.severity == "error"]
+    assert problem.key == "node[a].address"
+    assert problem.reason == "192.0.2.1:5850 cannot be listened on: Cannot assign requested address"
+    status, output = call("serve", path)
+    assert status == 1
+    assert "node[a].address: 192.0.2.1:5850 cannot be listened on: Cannot assign requested address" in output
+    assert not (folder / "journal-a").exists(), "nothing was begun"
+    path.write_text(path.read_text().replace('5850"', '5850"\nworkers = 2'))
+    with pytest.raises(OSError, match=r"^\[Errno 99\] node\[a\]\.address: 192\.0\.2\.1:5850 cannot be listened on: "):
+        claim_addresses(load_config(path))
+
+
+def test_a_port_that_is_taken_is_no_fault_of_the_configuration(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = folder / "minimal.toml"
+        path.write_text(path.read_text().replace(":5830", f":{taken.getsockname()[1]}") + HEAD)
+        assert check_config(path).valid
 
 
 def test_what_is_not_there_yet_is_made(folder):
