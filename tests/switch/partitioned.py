@@ -11,12 +11,13 @@ from switch.journal import replay_into
 from switch.journal.boot import since_boot_ns
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import FileDisk
-from switch.journal.opening import wrapping_key
+from switch.journal.opening import open_partitions, wrapping_key
 from switch.journal.partitions import lay_out, partition_folder, read_layout
 from switch.journal.resuming import Replayed
+from switch.journal.survey import Survey
 from switch.keys.master import create_master_key, load_master_key
 from switch.machine.partitioning import partition_of
-from tests.ext.world import START_S, Document, IssuerLine, TerminalLine, World, purchase
+from tests.ext.world import LINKS_AT_ONCE, START_S, Document, IssuerLine, TerminalLine, World, purchase
 from tests.switch.test_journaling import CONFIG
 
 BOTH = CONFIG.replace(
@@ -31,6 +32,8 @@ LISTENERS = {CUP_FIRST: "cup", CUP_SECOND: "cup", ISO: "iso"}
 SEGMENT_BYTES = 2 << 20
 BUFFER_BYTES = 524_288
 WINDOW_SECONDS = 3_600.0
+AGO_SECONDS = 100
+"""The worlds begin so long ago, by the machine's own time: more than passes in them."""
 
 
 class Part:
@@ -44,6 +47,7 @@ class Part:
         self.world = World(
             journal=self.journal,
             switch=numbering,
+            links=LINKS_AT_ONCE,
             limits={"duplicate_window_seconds": int(WINDOW_SECONDS)},
         )
         self.world.now_s = now_s
@@ -82,18 +86,22 @@ def partition_count(directory: Path) -> int | None:
 
 
 class Partitioned:
-    """All of them, and a folder with their configuration."""
+    """All of them, and a folder with their configuration; one of several switches, perhaps."""
 
-    def __init__(self, folder: Path, partitions: int = 1) -> None:
+    def __init__(self, folder: Path, partitions: int = 1, *, instance: int = 0, instances: int = 1) -> None:
         self.folder = folder
+        self._instance, self._instances = instance, instances
         self.config = folder / "switch.toml"
-        self.config.write_text(BOTH + f"[limits]\nduplicate_window_seconds = {int(WINDOW_SECONDS)}\n")
+        which = f"[switch]\ninstance = {instance}\ninstances = {instances}\n"
+        both = BOTH.replace("[switch]\n", which)
+        self.config.write_text(both + f"[limits]\nduplicate_window_seconds = {int(WINDOW_SECONDS)}\n")
         self.directory = folder / "journal"
         self.directory.mkdir()
         self.key = wrapping_key(create_master_key(folder / "master.key"))
         lay_out(self.directory, partitions)
         self.parts: list[Part] = []
         self._stan = 0
+        self._now_s = 0.0
 
     @property
     def master_key(self) -> bytes:
@@ -104,22 +112,34 @@ class Partitioned:
         """All processes start; the wall clocks of some may be ahead."""
         count = partition_count(self.directory)
         assert count is not None
-        now_s = since_boot_ns() // 1_000_000_000 + 0.5  # the same for all, so that their records have an order
-        wall_ahead_s = int(time.time()) - START_S - int(now_s)
+        since_boot_s = since_boot_ns() // 1_000_000_000
+        # The same for all, so that their records have an order; and none is of a time that has not come yet.
+        now_s = self._now_s = max(since_boot_s - AGO_SECONDS + 0.5, self._now_s)
+        wall_ahead_s = int(time.time()) - START_S - since_boot_s
         self.parts = [
             Part(
                 partition_folder(self.directory, number),
                 self.key,
-                {"instance": number, "instances": count},
+                {"instance": self._instance * count + number, "instances": self._instances * count},
                 now_s=now_s,
                 wall_ahead_s=wall_ahead_s + (ahead_s or {}).get(number, 0),
             )
             for number in range(count)
         ]
 
+    @property
+    def reserved_to(self) -> int:
+        """Behind all numbers that any partition's journal has reserved."""
+        surveys = []
+        for one in open_partitions(self.directory, self.master_key):
+            surveys.append(Survey())
+            one.reader.replay(surveys[-1])
+        return max(survey.reserved_to for survey in surveys)
+
     def end(self) -> None:
         """All of them end."""
         for part in self.parts:
+            self._now_s = max(self._now_s, part.world.now_s)
             part.end()
         self.parts = []
 

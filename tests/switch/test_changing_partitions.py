@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,12 +14,14 @@ from switch.cli.main import app
 from switch.journal import changing
 from switch.journal.changing import UNFINISHED_NAME
 from switch.journal.disk import FileDisk
-from switch.journal.numbers import write_numbers
+from switch.journal.numbers import read_numbers, write_numbers
 from switch.journal.opening import open_partitions
 from switch.journal.original_search import Finder
 from switch.journal.partitions import Hold
 from switch.journal.replay import Listing
+from switch.machine.numbering import BLOCK_NUMBERS
 from switch.machine.partitioning import partition_of
+from tests.ext.numbers import spend_numbers
 from tests.ext.world import reversal
 from tests.switch.killing import killed_at_each_step
 from tests.switch.partitioned import CUP_FIRST, CUP_SECOND, ISO, Partitioned, partition_count
@@ -61,6 +65,12 @@ def life(record):
     """What is the same of a record in every journal."""
     places = ("position", "intent", "original", "replaces", "reversal", "advice", "refers_to", "positions")
     return {name: value for name, value in record.items() if name not in places}
+
+
+def numbers_of_files(switch, count):
+    """Up to where numbers are reserved by the file of each partition."""
+    names = ["journal.numbers" + (f".{number}" if number else "") for number in range(count)]
+    return [read_numbers(switch.folder / name, 0) for name in names]
 
 
 def drained(switch):
@@ -233,6 +243,8 @@ def test_only_so_many_days_are_taken_along(switch):
     switch.begin()
     request, answer = switch.pay(ISO)
     drained(switch)
+    switch.begin()  # and with it a further file: the payment is not in the newest
+    drained(switch)
     change(switch, 2, "--days", 0)
     switch.begin()
     assert switch.send(request) == ([], [answer]), "what may be repeated is taken along whatever is said"
@@ -252,17 +264,50 @@ def test_numbers_begin_behind_all_that_any_partition_has_reserved(switch):
     far = switch.parts[3].world.engine.state.numbering
     reached = far.limit
     drained(switch)
-    write_numbers(switch.folder / "journal.numbers.2", 0, reached + 12_345)
-    assert change(switch, 2)["reserved_to"] >= reached + 12_345
-    for number in range(2):
-        name = "journal.numbers" + (f".{number}" if number else "")
-        assert int((switch.folder / name).read_text().split()[-1]) >= reached + 12_345
+    beyond = reached + 10 * BLOCK_NUMBERS
+    write_numbers(switch.folder / "journal.numbers.2", 0, beyond)
+    assert change(switch, 2)["reserved_to"] == beyond
+    assert numbers_of_files(switch, 2) == [beyond, beyond]
     switch.begin()
     for number, part in enumerate(switch.parts):
         numbering = part.world.engine.state.numbering
         assert (numbering.learned_instance, numbering.instances) == (number, 2)
-        assert numbering.next >= reached + 12_345
+        assert numbering.next >= beyond
     drained(switch)
+
+
+def test_the_days_of_reference_numbers_do_not_go_back(tmp_path):
+    """One partition has used up all its numbers, and begins again on later days."""
+    switch = Partitioned(tmp_path, 2)
+    switch.begin()
+    switch.pay(CUP_FIRST)
+    switch.pay(ISO)
+    numbering = switch.part_of(CUP_FIRST).world.engine.state.numbering
+    today = numbering.day
+    numbering.begin_behind(numbering.span - 1)
+    for _ in "ab":  # it is asked for, and given
+        switch.part_of(CUP_FIRST).settle()
+    assert numbering.day == today + 1
+    drained(switch)
+    change(switch, 1)
+    switch.begin()
+    switch.pay(ISO)
+    assert switch.parts[0].world.engine.state.numbering.day == today + 1
+    drained(switch)
+
+
+def test_each_switch_of_several_keeps_to_its_own_numbers(tmp_path):
+    switch = Partitioned(tmp_path, 2, instance=1, instances=3)
+    switch.begin()
+    first = [switch.pay(terminal)[1]["37"][4] for terminal in TERMINALS]
+    drained(switch)
+    change(switch, 3)
+    switch.begin()
+    learned = [part.world.engine.state.numbering.learned_instance for part in switch.parts]
+    assert learned == [3, 4, 5], "of the nine that three switches of three partitions have"
+    second = [switch.pay(terminal)[1]["37"][4] for terminal in TERMINALS]
+    drained(switch)
+    assert (set(first), set(second)) == (set("23"), set("34"))
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -288,6 +333,22 @@ def test_nothing_is_changed_while_something_is_under_way_or_owed(switch):
     change(switch, 2)
 
 
+def test_nothing_is_changed_while_a_late_approval_stands(switch):
+    """The issuer approved what nobody waited for any more, and its reversal found no number yet."""
+    switch.begin()
+    (asked,), _ = switch.send(switch.request(ISO))
+    (part,) = switch.parts
+    part.world.advance(16)
+    part.journal.commit()
+    part.world.tick()
+    part.issuer.answer(part.issuer.read_one(), "25")
+    part.settle()
+    spend_numbers(part.world)
+    part.issuer.answer(asked)
+    drained(switch)
+    assert "1 reversals or advices are owed (the first at 0:1)" in refusal(switch, 2)
+
+
 def test_nothing_is_changed_while_an_approval_may_be_untold(switch):
     switch.begin()
     request = switch.request(ISO)
@@ -305,7 +366,7 @@ def test_what_cannot_be_is_refused(switch):
     for count in (0, 65):
         assert call("partitions", "change", switch.config, count)[0] == 2
     text = switch.config.read_text()
-    switch.config.write_text(text.replace("[switch]\n", "[switch]\ninstances = 3\n"))
+    switch.config.write_text(text.replace("instances = 1\n", "instances = 3\n"))
     assert "64 for each of 3 instances is too much" in refusal(switch, 64)
 
 
@@ -338,6 +399,7 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_ones(switch, tmp_path):
     drained(switch)
     shutil.copytree(switch.directory, tmp_path / "before")
     whole = [[life(record) for record in part] for part in records(switch)]
+    reserved_to = switch.reserved_to
     seen = set()
 
     def prepare():
@@ -350,6 +412,8 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_ones(switch, tmp_path):
         seen.add(count)
         if count == 1:
             assert [[life(record) for record in part] for part in records(switch)] == whole
+        else:
+            assert numbers_of_files(switch, count) == [reserved_to] * count, "before the journals take their place"
         # Whatever stands there can be used, and changed.
         assert call("journal", "verify", switch.config)[0] == 0
         change(switch, 2 if count == 1 else 1)
@@ -365,6 +429,31 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_ones(switch, tmp_path):
 
     assert killed_at_each_step(prepare, lambda: call("partitions", "change", switch.config, 2), look) > 15
     assert seen == {1, 2}
+
+
+def test_all_is_durable_before_it_takes_its_place(switch, monkeypatch):
+    switch.begin()
+    for terminal in TERMINALS:
+        switch.pay(terminal)
+    drained(switch)
+    durable, swapped = set(), []
+    fsync, exchange = os.fsync, changing.exchange
+
+    def note(descriptor):
+        fsync(descriptor)
+        durable.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    def look(fresh, directory):
+        fresh = Path(fresh)
+        needed = {str(path) for path in (fresh, *fresh.rglob("*")) if path.name != UNFINISHED_NAME}
+        assert needed <= {one.removesuffix(".next") for one in durable}
+        swapped.append(fresh)
+        exchange(str(fresh), directory)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(changing, "exchange", look)
+    change(switch, 2)
+    assert len(swapped) == 1
 
 
 def test_a_full_disk_leaves_the_old_ones(switch, monkeypatch):
