@@ -1,19 +1,15 @@
-"""The command line's side of the admin HTTP: ask the running daemon, and show what it says."""
+"""The command line's side of the admin HTTP: ask the running daemon."""
 
 from __future__ import annotations
 
 import json
 import socket
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from switch.admin.identity import Identity, Wanted, read_instance
 from switch.base.error_words import words_of
@@ -208,45 +204,3 @@ def _connection(address: Address | UnixAddress) -> HTTPConnection:
     if isinstance(address, UnixAddress):
         return UnixConnection(address)
     return HTTPConnection(address.host, address.port, timeout=TIMEOUT_SECONDS)
-
-
-def print_status(status: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print a status: plain values as lines, lists of tables (links, listeners) as tables."""
-    if as_json:
-        print(json.dumps(status, indent=2, ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    plain = Table.grid(padding=(0, 2))
-    for key, value in status.items():
-        if not _is_rows(value):
-            plain.add_row(Text(key.replace("_", " ")), Text(_shown(value)))
-    console.print(plain)
-    for key, value in status.items():
-        if _is_rows(value):
-            console.print(_table(key, value))
-
-
-def _is_rows(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
-
-
-def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(Text(column.replace("_", " ")), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(row.get(column))) for column in columns))
-    return table
-
-
-def _shown(value: object) -> str:
-    if value is None or value == []:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(_shown(entry) for entry in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(entry)}" for key, entry in value.items())
-    return str(value)

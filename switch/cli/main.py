@@ -164,7 +164,8 @@ def status(config: MaybeConfigFile = None, admin: AdminAddress = None, *, as_jso
 
     Example: authswitch status /etc/authswitch/switch.toml
     """
-    from switch.admin.client import AdminError, client_for, print_status
+    from switch.admin.client import AdminError, client_for
+    from switch.admin.status_tables import print_status
 
     try:
         answer = _client(client_for, config, admin).status()

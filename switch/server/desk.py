@@ -129,8 +129,17 @@ class Desk:
             "mac_failures": _worst_terminals(statuses),
             "listeners": _merged([status["listeners"] for status in statuses]),
             "links": _merged([status["links"] for status in statuses]),
+            **_joined_nodes(statuses),
             "workers": [self._row(seat, answers, missing) for seat in self._seats],
+            "partitions": self._partitions(statuses),
         }
+
+    def _partitions(self, statuses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """All of them in their order; of those of a worker that does not answer nothing more is known."""
+        known = {row["number"]: row for status in statuses for row in status["partitions"]}
+        unknown = {"in_flight": None, "reversals_waiting": None}
+        numbers = sorted(number for seat in self._seats for number in seat.partitions)
+        return [known.get(number, {"number": number, **unknown}) for number in numbers]
 
     @staticmethod
     def _row(
@@ -147,7 +156,6 @@ class Desk:
             "partitions": list(seat.partitions),
             "in_flight": status.get("in_flight"),
             "reversals_waiting": status.get("reversals_waiting"),
-            **{key: value for key, value in status.items() if key == "nodes"},
         }
 
     async def listed(
@@ -240,6 +248,12 @@ class Desk:
             raise NotOwed("; ".join(dict.fromkeys([*told, *(words for _, words in silent)])))
         refused = {str(refusal) for refusal in refusals}
         return answers, [words for _, words in silent if words not in refused]
+
+
+def _joined_nodes(statuses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each worker says of those of other machines, where there are such."""
+    rows = [row for status in statuses for row in status.get("nodes", ())]
+    return {"nodes": rows} if rows else {}
 
 
 def _worst_terminals(statuses: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:

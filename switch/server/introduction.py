@@ -144,6 +144,15 @@ class Introduction:
         self._highest.update(introduced.owned)
 
 
+def claimed_worker(heard: bytes) -> int | None:
+    """The number that a worker says it has in a HELLO, be that believed or not; None: it says none."""
+    try:
+        record = decode_record(heard)
+    except ValueError:
+        return None
+    return None if record is None or record[0] != "hello" else int(record[1]["worker"])
+
+
 def worker_name(config: Config, place: Place, worker: WorkerId) -> str:
     """How a worker is called here: by its number, and by its node where that is another one."""
     own = worker.node == place.node

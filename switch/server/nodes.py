@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -27,7 +29,7 @@ from switch.io.node_link import NodeLink
 from switch.mesh.peer import Peer
 from switch.server.acceptor import listening_sockets
 from switch.server.calls import Calls
-from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
+from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, claimed_worker, require
 from switch.server.note_log import NoteLog
 from switch.server.place import Place, WorkerId
 
@@ -70,6 +72,7 @@ class Nodes:
         self._listening: list[socket.socket] = []
         self._arriving: dict[asyncio.Task[None], None] = {}
         self._notes = NoteLog()
+        self._standings = {worker: _Standing() for worker in place.far}
 
     async def start(self, introduction: Introduction) -> None:
         """Let others call, and call those of the nodes before this one.
@@ -101,13 +104,32 @@ class Nodes:
         self._listening = []
 
     def status(self) -> list[dict[str, object]]:
-        """Of each worker of another machine, whether it is connected."""
-        return [{"worker": peer.name, "connected": peer.is_up} for peer in self._peers.values()]
+        """Of each worker of another machine: whether it is connected with this one, since when, and why not."""
+        return [
+            {
+                "here": self._place.number,
+                "node": self._nodes[worker.node].name,
+                "worker": worker.number,
+                "connected": peer.is_up,
+                "since": round(self._standings[worker].since_s, 3),
+                "reason": None if peer.is_up else self._standings[worker].reason,
+            }
+            for worker, peer in self._peers.items()
+        ]
 
     # --- calling --------------------------------------------------------------------------------------------------
 
     async def _call(self, worker: WorkerId, context: ssl.SSLContext, introduction: Introduction) -> asyncio.Future[str]:
-        """Call a worker, and come to know each other; what is given back ends with the connection."""
+        """Call a worker; what is given back ends with the connection. Why it could not be had is kept."""
+        try:
+            line = await self._reach(worker, context, introduction)
+        except (OSError, StrangerError, TimeoutError) as error:
+            self._standings[worker].reason = f"cannot be called: {words_of(error)}"
+            raise
+        return self._join(worker, line)
+
+    async def _reach(self, worker: WorkerId, context: ssl.SSLContext, introduction: Introduction) -> _Line:
+        """Call a worker, and come to know each other."""
         section = self._nodes[worker.node]
         line = _Line()
         async with asyncio.timeout(HELLO_SECONDS):
@@ -122,7 +144,7 @@ class Nodes:
             except BaseException:
                 line.abort()
                 raise
-        return self._join(worker, line)
+        return line
 
     # --- called ---------------------------------------------------------------------------------------------------
 
@@ -139,11 +161,12 @@ class Nodes:
     async def _receive(
         self, connection: socket.socket, caller: str, context: ssl.SSLContext, introduction: Introduction
     ) -> None:
-        line = _Line()
+        line, hello = _Line(), b""
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: line, connection, ssl=context)
-                heard = introduction.check(await line.hello(introduction))
+                hello = await line.hello(introduction)
+                heard = introduction.check(hello)
                 worker = heard.worker
                 is_expected = worker in self._peers and worker.node > self._place.node
                 require(is_expected, "that worker does not call here")
@@ -153,6 +176,7 @@ class Nodes:
         except (OSError, StrangerError, TimeoutError) as error:
             reason = words_of(error)
             self._notes("a_node's_call_was_refused", {"peer": caller, "reason": reason})
+            self._keep_refusal(caller, line.certificate(), hello, reason)
             line.abort()
             connection.close()
             return
@@ -161,6 +185,19 @@ class Nodes:
             connection.close()
             raise
         self._join(worker, line)
+
+    def _keep_refusal(self, caller: str, certificate: x509.Certificate | None, hello: bytes, reason: str) -> None:
+        """Keep why a call was refused, for whom it seems to be of: by its certificate, else by its address."""
+        number = claimed_worker(hello)
+        for worker, standing in self._standings.items():
+            section = self._nodes[worker.node]
+            is_its = (
+                section.address.host == caller
+                if certificate is None
+                else bears_name(certificate, section.certified_name)
+            )
+            if is_its and worker.node > self._place.node and number in (None, worker.number):
+                standing.reason = f"its call was refused: {reason}"
 
     # --- both -----------------------------------------------------------------------------------------------------
 
@@ -173,9 +210,11 @@ class Nodes:
 
         def lost(reason: str) -> None:
             self._lines.pop(worker, None)
+            self._standings[worker] = _Standing(reason=reason)
             log.warning("node lost", worker=peer.name, reason=reason)
 
         self._lines[worker] = line
+        self._standings[worker] = _Standing()
         log.info("node connected", worker=peer.name)
         return line.begin(self._reactor, peer, lost)
 
@@ -185,6 +224,19 @@ class Nodes:
             await asyncio.sleep(pause_seconds)
             for line in list(self._lines.values()):
                 line.look()
+
+
+@dataclass
+class _Standing:
+    """How it stands with a worker of another machine.
+
+    Attributes:
+        reason: Why there is no connection.
+        since_s: Since when it is as it is, by the wall clock.
+    """
+
+    reason: str = "no call yet"
+    since_s: float = field(default_factory=time.time)
 
 
 class _Line(asyncio.Protocol):

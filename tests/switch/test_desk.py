@@ -21,7 +21,9 @@ CLOSED = {"rrn": "1", "what": "reversal", "link": None, "operator": "li", "reaso
 class Worker:
     """One worker, as its desk sees it."""
 
-    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1", lacks=()):
+    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1", lacks=(), partitions=(), nodes=None):
+        self.partitions = partitions
+        self.nodes = {} if nodes is None else {"nodes": nodes}
         self.entries = [{"rrn": rrn, "age_seconds": age} for age in ages]
         self.reasons = list(reasons)
         self.lacks = list(lacks)
@@ -39,6 +41,8 @@ class Worker:
                 {"name": f"bank-{number}", "state": state, "in_flight": 1, "timeouts_in_a_row": number}
                 for number, state in enumerate(self.links)
             ],
+            **self.nodes,
+            "partitions": [{"number": one, "in_flight": 1, "reversals_waiting": 0} for one in self.partitions],
         }
 
     async def readiness(self):
@@ -118,6 +122,19 @@ def test_status_has_the_sums_and_the_workers():
         "in_flight": 2,
         "reversals_waiting": 1,
     }
+
+
+def test_status_has_partitions_and_nodes_as_with_one_worker():
+    away, there = ({"here": here, "node": "b", "worker": 0, "connected": here == 1} for here in range(2))
+    status = asyncio.run(desk_of(Worker(nodes=[away]), Worker(partitions=[1, 3], nodes=[there])).status())
+    assert status["nodes"] == [away, there]
+    assert status["partitions"] == [
+        {"number": 0, "in_flight": None, "reversals_waiting": None},
+        {"number": 1, "in_flight": 1, "reversals_waiting": 0},
+        {"number": 2, "in_flight": None, "reversals_waiting": None},
+        {"number": 3, "in_flight": 1, "reversals_waiting": 0},
+    ]
+    assert "nodes" not in asyncio.run(desk_of(Worker()).status())
 
 
 def test_status_names_who_does_not_answer_and_says_what_the_others_say():

@@ -133,6 +133,5 @@ async def is_left_unanswered(daemon, line, request):
 
 
 def node_rows(status):
-    """What a daemon says of the workers of other nodes: each of its workers by itself, where it has several."""
-    rows = status.get("nodes", [])
-    return [*rows, *(row for worker in status.get("workers", []) for row in worker.get("nodes", []))]
+    """What a daemon says of the workers of other nodes: each of its workers by itself."""
+    return status.get("nodes", [])

@@ -9,8 +9,9 @@ from switch.machine.partitioning import partition_of
 
 from .daemon import until
 from .installation import TERMINALS
-from .nodes import Nodes, is_left_unanswered
+from .nodes import Nodes, is_left_unanswered, node_rows
 from .terminal import Terminal
+from .test_trace import authswitch
 from .test_workers import SPOKEN, say
 from .unruly import one_bank
 
@@ -55,6 +56,32 @@ async def test_a_limit_holds_over_all_nodes(installation, new_installation):
             async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as terminal:
                 codes = {await terminal.code(terminal=name) for name in TERMINALS[:8]}
                 assert codes == {COUNT_LIMIT}, "and everybody has heard of it"
+
+
+async def test_nodes_that_are_configured_differently_say_so_on_both_sides(installation, new_installation):
+    async with one_bank(installation):
+        nodes = Nodes(installation, new_installation(), workers=2, partitions=4)
+        nodes.installations[1].listeners[0]["requests_in_flight_max"] = 65
+        nodes.installations[1].write()
+        try:
+            await asyncio.gather(*(daemon.start() for daemon in nodes.daemons))
+            differs = "it has other listeners, links, nodes or partitions"
+            for daemon, is_told in zip(
+                nodes.daemons, (f"its call was refused: {differs}", "cannot be called: "), strict=True
+            ):
+
+                async def are_told(daemon=daemon, is_told=is_told):
+                    rows = node_rows(await daemon.status())
+                    return all(row["reason"].startswith(is_told) for row in rows) and len(rows) == 4
+
+                await until(are_told)
+                assert len((await daemon.status())["partitions"]) == 2
+                status, shown, errors = await authswitch("status", "--admin", f"127.0.0.1:{daemon.admin_port}")
+                assert status == 0, errors + shown
+                assert max(map(len, shown.splitlines())) <= 80
+                assert "refused" in shown or "cannot be called" in shown
+        finally:
+            await asyncio.gather(*(daemon.stop() for daemon in nodes.daemons))
 
 
 async def test_a_node_that_is_away_takes_its_partitions_and_nothing_else(installation, new_installation):

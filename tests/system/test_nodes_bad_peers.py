@@ -163,6 +163,9 @@ async def test_who_has_not_the_certificate_of_a_node_is_refused(installation, ne
                     assert await caller.is_closed(), reason
             said = (await daemon.event(REFUSED, times=refusals))["reason"]
             assert reason in said.lower().replace("_", " ") or reason in said, said
+        (row,) = node_rows(await daemon.status())
+        assert (row["node"], row["worker"], row["connected"]) == ("b", 0, False)
+        assert row["reason"] == f"its call was refused: {said}"
         assert not daemon.said("node connected")
         assert await serves_its_own(installation, daemon)
 
@@ -228,10 +231,17 @@ async def test_a_lie_ends_the_connection_and_nothing_else(installation, new_inst
 
 async def test_a_node_that_says_nothing_is_lost(installation, new_installation, secrets):
     async with node_a(installation, new_installation) as (nodes, daemon, _):
+        (row,) = node_rows(await daemon.status())
+        assert (row["connected"], row["reason"]) == (False, "no call yet")
         caller = await Caller.join(nodes, secrets)
+        began = time.time()
+        (row,) = node_rows(await daemon.status())
+        assert (row["connected"], row["reason"]) == (True, None)
         assert (await daemon.event("node lost", worker=NAME))["reason"] == "it says nothing"
         caller.close()
-        assert not any(row["connected"] for row in node_rows(await daemon.status()))
+        (row,) = node_rows(await daemon.status())
+        assert (row["connected"], row["reason"]) == (False, "it says nothing")
+        assert began < row["since"] <= time.time()
 
 
 def again_and_again(kind, **values):
