@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 
 from switch.config.addresses import Address, is_loopback
-from switch.config.file_descriptors import needed_descriptors, terminals_served
-from switch.config.mesh_checks import check_nodes, mesh_addresses, workers_here
+from switch.config.file_descriptors import descriptors_of_worker
+from switch.config.mesh_checks import check_nodes, mesh_addresses, own_node, workers_here
 from switch.config.models import (
     AdminSection,
     JournalSection,
@@ -272,14 +272,22 @@ def _check_limits(draft: PartialConfig) -> None:
                 f"{limits.drain_seconds:,} s is shorter than {key}.timeout_ms, {link.timeout_ms:,} ms: "
                 "a drain may cut off what is in flight",
             )
-    needed = needed_descriptors(limits, draft.links)
+    _check_descriptors(draft, limits)
+
+
+def _check_descriptors(draft: PartialConfig, limits: LimitsSection) -> None:
+    """Each worker is a process of its own, with a share of the connections."""
+    workers = workers_here(draft)
+    far = sum(section.workers for section in draft.nodes if section is not own_node(draft))
+    descriptors = descriptors_of_worker(limits, draft.links, workers, far)
     _, available = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if available != resource.RLIM_INFINITY and needed > available:
-        served = terminals_served(limits, draft.links, available)
+    if available != resource.RLIM_INFINITY and descriptors.needed > available:
+        served = workers * descriptors.terminals_served(available)
+        each = f" for each of {workers} workers" if workers > 1 else ""
         draft.warning(
             "limits.connections_max",
-            f"{limits.connections_max:,} needs {needed:,} file descriptors, {available:,} are allowed here "
-            f"(ulimit -Hn): at most {served:,} terminals will be served",
+            f"{limits.connections_max:,} needs {descriptors.needed:,} file descriptors{each}, {available:,} are "
+            f"allowed here (ulimit -Hn): at most {served:,} terminals will be served",
         )
 
 

@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from switch.base.shares import share
 from switch.config.models import LimitsSection, LinkSection
 
 OWN_DESCRIPTORS = 256
 """Standard streams, event loop, listeners, the journal's files, the admin side's connections, one to refuse with."""
 
 ARRIVING_MAX = 64
-"""Connections of an issuer that may be in their TLS handshake at once."""
+"""Connections of an issuer, or of other nodes, that may be in their TLS handshake at once."""
+
+MATE_DESCRIPTORS = 5
+"""For each other worker of the machine: a socket, two rings, and two events by which both sides wake each other."""
 
 
-def reserved_descriptors(links: Iterable[LinkSection]) -> int:
-    """What terminals may not take: the daemon's own, and those of all links."""
-    return OWN_DESCRIPTORS + sum(_of_link(link) for link in links)
+class Descriptors(NamedTuple):
+    """What one worker needs.
+
+    Attributes:
+        terminals: For as many connections of terminals as it may have.
+        reserved: Those that terminals may not take: the worker's own, and those of links and of other workers.
+    """
+
+    terminals: int
+    reserved: int
+
+    @property
+    def needed(self) -> int:
+        """For all."""
+        return self.terminals + self.reserved
+
+    def terminals_served(self, available: int) -> int:
+        """How many connections of terminals there can be with so many; 0 when all else alone needs more."""
+        return max(0, min(self.terminals, available - self.reserved))
 
 
-def needed_descriptors(limits: LimitsSection, links: Iterable[LinkSection]) -> int:
-    """What it takes to hold as many connections as the limits allow."""
-    return limits.connections_max + reserved_descriptors(links)
+def descriptors_of_worker(
+    limits: LimitsSection, links: Iterable[LinkSection], workers: int, far_workers: int
+) -> Descriptors:
+    """What each of so many workers of a machine needs.
+
+    Args:
+        limits: Of the configuration.
+        links: All of them.
+        workers: Of this machine.
+        far_workers: Of all other machines together.
+    """
+    all_workers = workers + far_workers
+    others = MATE_DESCRIPTORS * (workers - 1) + (far_workers + ARRIVING_MAX if far_workers else 0)
+    return Descriptors(
+        share(limits.connections_max, workers),
+        OWN_DESCRIPTORS + others + sum(_of_link(link, all_workers) for link in links),
+    )
 
 
-def terminals_served(limits: LimitsSection, links: Iterable[LinkSection], available: int) -> int:
-    """How many connections of terminals there can be with so many descriptors; 0 when links alone need more."""
-    return max(0, min(limits.connections_max, available - reserved_descriptors(links)))
-
-
-def _of_link(link: LinkSection) -> int:
+def _of_link(link: LinkSection, workers: int) -> int:
+    if link.connections_total is not None:
+        return -(-link.connections_total // workers)
     if link.mode == "accept":
         return link.connections + ARRIVING_MAX
     return link.connections * len(link.endpoints)

@@ -138,7 +138,7 @@ class JournalSection(Section):
         le=PARTITIONS_MAX,
         description="How many partitions the journals are of, each in a folder of its own. Absent: as many as the "
         "directory has, and 1 where a journal begins. Of a directory in use only `authswitch partitions change` "
-        "changes it.",
+        "changes it, and of several nodes nothing does.",
     )
     segment_bytes: int = count(
         67_108_864, "Size of one file; the next one is allocated when it is half full.", least=2_097_152, most=1 << 30

@@ -242,6 +242,12 @@ def unfit(layout: Layout, wanted: int | None, node: Node) -> str:
     """
     count = layout.count
     if wanted is not None and wanted != count:
+        if node.nodes > 1 or len(layout.here) != count:
+            return (
+                f"its journals are of {layout}, and journal.partitions is {wanted}: of several nodes their number "
+                f"stays as it is for the life of the journals. Set it to {count} on all of them, or drain all and "
+                "begin with new directories"
+            )
         return (
             f"its journals are of {_of(count)}, and journal.partitions is {wanted}: set it to {count}, or drain the "
             f"daemon and run `authswitch partitions change CONFIG {wanted}`"

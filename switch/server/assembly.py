@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from switch.base.calendar import Calendar
+from switch.base.shares import share
 from switch.base.stats import Stats
 from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
@@ -198,11 +199,6 @@ def _build_state(
         macs=shared.macs,
         seed=seed,
     )
-
-
-def share(limit: int, sharers: int) -> int:
-    """What each of so many partitions, or workers, has of a limit; at least 1."""
-    return max(1, limit // sharers)
 
 
 def _slot_bits_for(keys: int) -> int:

@@ -18,7 +18,7 @@ from switch.base.log_writer import LogWriter
 from switch.base.start_signals import NOTHING_DONE, EndedWhileStarting, hear_while_starting
 from switch.check.parts import Parts, load_parts
 from switch.config import Config, load_config
-from switch.config.file_descriptors import needed_descriptors, terminals_served
+from switch.config.file_descriptors import descriptors_of_worker
 from switch.io.connection import Connection, Reactor
 from switch.journal.numbers import numbers_keeper
 from switch.journal.problems import JournalError
@@ -29,7 +29,7 @@ from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.path.engine import full_tables, in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
-from switch.server.fleet import claim_addresses, serve_with_workers
+from switch.server.fleet import claim_addresses, serve_with_workers, tell_doubts
 from switch.server.fronts import AdminFront, DeskFront, Front, own_status
 from switch.server.gauges import Gauges
 from switch.server.handover import Handover
@@ -371,19 +371,17 @@ class Daemon:
 
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
-        limits, links = self._config.limits, self._config.links
-        available = raise_descriptor_limit(needed_descriptors(limits, links))
-        wanted = self._place.share(limits.connections_max)
-        served = min(wanted, terminals_served(limits, links, available))
+        config = self._config
+        needed = descriptors_of_worker(config.limits, config.links, config.worker_count, config.far_workers)
+        available = raise_descriptor_limit(needed.needed)
+        served, wanted = needed.terminals_served(available), needed.terminals
         if served < wanted:
             log.warning("too few file descriptors", allowed=available, terminals_served=served)
         return served
 
     def _announce(self, issuers: Sequence[IssuerSide]) -> None:
-        if self._config.journal.mode == "off":
-            log.warning("journal is off: nothing survives a crash, and reversals not yet delivered are lost with it")
-        for warning in self._config.warnings:
-            log.warning("doubtful configuration", file=warning.file, key=warning.key, reason=warning.reason)
+        if self._place.workers == 1:
+            tell_doubts(self._config)
         for port in self._ports:
             log.info("listening", listener=port.name, address=str(port.address))
         for issuer in issuers:

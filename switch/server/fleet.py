@@ -120,8 +120,17 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         patience = Patience(
             drain_s=config.limits.drain_seconds + DRAIN_SPARE_SECONDS, silence_s=config.limits.worker_silence_seconds
         )
+        tell_doubts(config)
         begin_collections()
         return Supervisor([desk, *children], stats, patience, handover.hooks()).run()
+
+
+def tell_doubts(config: Config) -> None:
+    """Log what is doubtful in a configuration: once for each start of a daemon."""
+    if config.journal.mode == "off":
+        log.warning("journal is off: nothing survives a crash, and reversals not yet delivered are lost with it")
+    for warning in config.warnings:
+        log.warning("doubtful configuration", file=warning.file, key=warning.key, reason=warning.reason)
 
 
 def claim_addresses(config: Config) -> tuple[Config, list[socket.socket]]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from switch.base.shares import share
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.config.mesh_sections import ALONE, Node
 from switch.mesh.counts import CountsHeard
-from switch.server.assembly import Part, share, stand_ins_of
+from switch.server.assembly import Part, stand_ins_of
 from switch.tables.count_log import CountLog
 from switch.tables.stand_in import StandIn
 

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from switch.config.mesh_sections import ALONE, Node
 from switch.journal import partitions
 from switch.journal.partitions import (
     Hold,
@@ -18,6 +19,7 @@ from switch.journal.partitions import (
     partition_folder,
     places,
     read_layout,
+    unfit,
     write_layout,
 )
 from tests.switch.killing import killed_at_each_step
@@ -162,6 +164,17 @@ def test_another_number_than_configured_is_refused_with_what_to_do(tmp_path):
         Hold(tmp_path / "journal", 4)
     assert "its journals are of 2 partitions, and journal.partitions is 4: set it to 2" in str(caught.value)
     assert "`authswitch partitions change CONFIG 4`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("layout", "node"),
+    [(Layout(4, [0, 2]), Node(0, 2)), (Layout(4, [0, 2]), ALONE), (Layout(4, range(4)), Node(1, 2))],
+    ids=["of a node", "no node any more", "of a machine alone"],
+)
+def test_the_number_of_partitions_of_several_nodes_cannot_be_changed(layout, node):
+    reason = unfit(layout, 6, node)
+    assert "Set it to 4 on all of them, or drain all and begin with new directories" in reason
+    assert "partitions change" not in reason
 
 
 @pytest.mark.parametrize(

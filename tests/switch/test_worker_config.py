@@ -1,6 +1,7 @@
 """How many workers a configuration asks for."""
 
 import os
+import resource
 import tomllib
 
 import pytest
@@ -32,6 +33,21 @@ def test_how_many_workers_there_are(workers, count):
 def test_impossible_numbers_of_workers(tmp_path, workers):
     path = written(tmp_path, VALID.replace("[switch]", f"[switch]\nworkers = {workers}"))
     assert any(key.startswith("switch.workers") for key in found(path, "error"))
+
+
+def test_each_worker_needs_descriptors_for_its_share_of_the_connections(tmp_path, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 400))
+    text = VALID.replace("connections_max = 100\n", "connections_max = 300\n")
+    key = "limits.connections_max"
+    assert found(written(tmp_path, text), "warning")[key].startswith(
+        "300 needs 558 file descriptors, 400 are allowed here (ulimit -Hn): at most 142 terminals will be served"
+    )
+    shared = text.replace("[switch]", "[switch]\nworkers = 3")
+    assert key not in found(written(tmp_path, shared), "warning")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 300))
+    assert found(written(tmp_path, shared), "warning")[key].startswith(
+        "300 needs 368 file descriptors for each of 3 workers, 300 are allowed here (ulimit -Hn): at most 96 terminals"
+    )
 
 
 def test_each_worker_needs_a_partition(tmp_path):

@@ -111,6 +111,7 @@ async def test_a_worker_that_hangs_is_killed_and_started_again(installation):
         requests = [installation.request(SPOKEN, terminal=name) for name in TERMINALS[:8]]
         told = [await say(installation, port, request) for request in requests]
         hangs = (await workers(daemon))[1]["pid"]
+        doubts = daemon.said("doubtful configuration")
         os.kill(hangs, signal.SIGSTOP)
         assert (await daemon.event("hangs: killed, to be forked again", worker="1"))["pid"] == hangs
         await until(daemon.is_whole)
@@ -125,6 +126,8 @@ async def test_a_worker_that_hangs_is_killed_and_started_again(installation):
         again = await daemon.event("serving", times=2)
         daemon.admin, daemon.admin_port = again["admin"], int(again["admin"].rpartition(":")[2])
         await until(daemon.is_whole)
+        assert daemon.said("doubtful configuration") == doubts, "told once"
+        assert len({line["key"] for line in doubts}) == len(doubts) > 0
 
 
 async def daemon_is_settled(daemon):
