@@ -1,18 +1,21 @@
 """Two nodes are one switch: whichever a terminal reaches, its partition decides; who is away takes nobody along."""
 
 import asyncio
+import contextlib
+import os
 import signal
 
 import pytest
 
 from switch.machine.partitioning import partition_of
+from switch.simulators.scenario import PaymentCard
 
 from .daemon import until
 from .installation import TERMINALS
 from .nodes import Nodes, is_left_unanswered, node_rows
 from .terminal import Terminal
 from .test_trace import authswitch
-from .test_workers import SPOKEN, say
+from .test_workers import SPOKEN, say, workers
 from .unruly import one_bank
 
 COUNT_LIMIT = "65"
@@ -82,6 +85,65 @@ async def test_nodes_that_are_configured_differently_say_so_on_both_sides(instal
                 assert "refused" in shown or "cannot be called" in shown
         finally:
             await asyncio.gather(*(daemon.stop() for daemon in nodes.daemons))
+
+
+AMOUNT_MAX = 100_000
+OUR_CARD, *MARKS = (PaymentCard(pan=f"62250000000000{end}") for end in (14, 22, 30))
+AMOUNT_LIMIT = "61"
+
+
+async def pay(installation, daemon, terminal, amount_minor, card=OUR_CARD):
+    """The response code of a payment."""
+    async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as line:
+        return await line.code(terminal=terminal, amount_minor=amount_minor, card=card)
+
+
+@contextlib.asynccontextmanager
+async def standing_still(daemon):
+    """All its processes hear nothing and say nothing."""
+    own = [daemon.child.pid, *(row["pid"] for row in await workers(daemon))]
+    for process in own:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in own:
+            os.kill(process, signal.SIGCONT)
+
+
+async def test_what_a_worker_counted_that_died_alone_the_other_node_hears_of_its_successor(
+    installation, new_installation
+):
+    """And that one has not forgotten what the other node told, which is not counted twice."""
+    installation.risk = (
+        f'[[limits]]\nname = "card"\nper = "card"\nwindow_seconds = 3600\ncurrency = "156"\namount_max = {AMOUNT_MAX}\n'
+    )
+    async with one_bank(installation), Nodes(installation, new_installation(), 2, 4) as nodes:
+        here, there = nodes.daemons
+        # Of the first worker of each node.
+        own, far = (next(one for one in TERMINALS if partition_of(one, 4) == partition) for partition in (0, 1))
+
+        async def is_told(counting, hearing, terminals, card):
+            """Whatever was counted before this is known at the other node."""
+            assert await pay(installation, counting, terminals[0], AMOUNT_MAX, card) == "00"
+
+            async def is_known():
+                return await pay(installation, hearing, terminals[1], 1, card) == AMOUNT_LIMIT
+
+            await until(is_known)
+
+        assert await pay(installation, there, far, 10_000) == "00"
+        await is_told(there, here, (far, own), MARKS[0])
+        async with standing_still(there):
+            for number in range(2):
+                await here.event("node lost", worker=f"b/{number}")
+            assert await pay(installation, here, own, 50_000) == "00"
+            os.kill((await workers(here))[0]["pid"], signal.SIGKILL)
+            await until(here.is_whole)
+        await until(nodes.are_joined, 20)
+        await is_told(here, there, (own, far), MARKS[1])
+        assert await pay(installation, there, far, 40_001) == AMOUNT_LIMIT
+        assert await pay(installation, here, own, 40_000) == "00"
 
 
 async def test_a_node_that_is_away_takes_its_partitions_and_nothing_else(installation, new_installation):
