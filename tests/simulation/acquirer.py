@@ -126,7 +126,7 @@ class Acquirer:
         """End a process in the middle of one of its next calls to a disk."""
         if self.storages and self.is_up:
             number = self.draw_disks.randrange(len(self.storages))
-            if self.workers[number % len(self.workers)].is_up:
+            if self.workers[self.options.owners[number]].is_up:
                 self.storages[number].disk.calls_left = calls
 
     def end(self, *, loses_power: bool, may_be_reconfigured: bool = True) -> None:
@@ -169,7 +169,7 @@ class Acquirer:
             self._forget_counts(node)
 
     def _crew(self, node: int) -> list[Worker]:
-        return self.workers[node :: self.options.nodes]
+        return [worker for worker in self.workers if worker.place.node == node]
 
     def lose_node(self, node: int) -> None:
         """All processes of a node end without a word, with all that they had counted; others come later."""
@@ -258,13 +258,14 @@ class Acquirer:
 
     def connections_of(self, wanted: int, worker: int) -> int:
         """How many connections of a link, of which there are so many for each or in all, are one worker's."""
-        return len(range(worker, wanted, self.options.workers)) if self._shares_links else wanted
+        place = self.workers[worker].place
+        return len(range(place.rank, wanted, place.ranks)) if self._shares_links else wanted
 
     # --- what is decided where ------------------------------------------------------------------------------------
 
     def owner_of(self, terminal: str) -> Worker:
         """The worker that decides of a terminal."""
-        return self.workers[partition_of(terminal, self.options.partitions) % self.options.workers]
+        return self.workers[self.options.owners[partition_of(terminal, self.options.partitions)]]
 
     def life_of(self, terminal: str) -> int:
         """How often that worker has ended."""

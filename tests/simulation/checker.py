@@ -73,6 +73,7 @@ class Checker:
         self._stands_in = options.stands_in
         self._partitions = options.partitions
         self._workers = options.workers
+        self._owners = options.owners
         self._late_ns = LATE_NS if options.workers > 1 else 0
         self.finds_originals = True  # until somebody could not look for one
         self.violations: list[Violation] = []
@@ -142,7 +143,7 @@ class Checker:
 
     def owner_of(self, terminal: str) -> int:
         """By which worker."""
-        return self.partition_of(terminal) % self._workers
+        return self._owners[self.partition_of(terminal)]
 
     def given_by(self, number: str, value: str, partition: int) -> None:
         """A partition has given a STAN or a reference number: no other one may ever give the same."""

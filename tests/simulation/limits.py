@@ -35,9 +35,9 @@ class CardLimit(NamedTuple):
     single_max: int | None = None
 
 
-def counted_windows(options: Options) -> WindowTable:
+def counted_windows(options: Options, node: int) -> WindowTable:
     """What is counted of cards in one life of a node, by all its workers."""
-    return WindowTable(CARDS_COUNTED, is_shared=options.workers > 1)
+    return WindowTable(CARDS_COUNTED, is_shared=options.crews[node] > 1)
 
 
 def risk_control(options: Options, windows: WindowTable, node: int) -> Risk | None:

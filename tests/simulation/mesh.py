@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from switch.mesh.mesh import Mesh as EngineMesh
 from switch.mesh.peer import Peer
-from switch.server.place import owned_by
 
 from .clock import MS, SECOND
 
@@ -252,19 +251,16 @@ class Mesh:
         options = self.acquirer.options
         if options.workers == 1:
             return
-        owners: list[int | None] = [None] * options.partitions
+        place = worker.place
         peers = []
-        for number in range(options.workers):
-            if number == worker.number:
-                continue
+        for other in place.others:
+            number = options.worker_ids.index(other)
             connections = [link.connections for link in worker.engine.state.links]
             peer = Peer(len(peers), str(number), worker.engine.channels, connections)
             self._peers[worker.number, number] = peer
-            for partition in owned_by(number, options.workers, options.partitions):
-                owners[partition] = len(peers)
-            if options.node_of(number) != options.node_of(worker.number):
-                self.acquirer.memory_of(worker.number).share_counts(worker.number, number, peer)
             peers.append(peer)
+        self.acquirer.memory_of(worker.number).share_counts(place, peers[len(place.mates) :])
+        owners = place.owners(options.partitions)
         worker.engine.join(EngineMesh(peers, owners, worker.config.limits.partition_wait_ms))
 
     def call_others(self, worker: Worker) -> None:

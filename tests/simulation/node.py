@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from switch.base.stats import Stats
     from switch.config.models import Config
     from switch.mesh.peer import Peer
+    from switch.server.place import Place
     from switch.tables.risk import Risk
     from switch.tables.stand_in import StandIn
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from .world import World
 
 
-def _of_nodes(config: Config, workers: int) -> Config:
-    """A configuration in which each worker may be one of another node."""
-    crews = [NodeSection.model_construct(workers=number) for number in (0, workers)]
+def _of_nodes(config: Config, far: int) -> Config:
+    """A configuration of a node where others have so many workers."""
+    crews = [NodeSection.model_construct(workers=number) for number in (0, far)]
     return config.model_copy(update={"nodes": crews})
 
 
@@ -42,55 +43,57 @@ class NodeMemory:
     def __init__(self, world: World, arrangement: int, options: Options, node: int) -> None:
         self._options = options
         self._node = node
-        self._windows = counted_windows(options)
+        self._crew = options.crews[node]
+        self._windows = counted_windows(options, node)
         self._stand_ins: list[StandIn | None] = []
+        far = options.workers - self._crew
         if options.workers > 1:
-            config = world.arrangements[arrangement][0]
-            if options.nodes > 1:
-                config = _of_nodes(config, options.workers)
-            stats = cleared_stats(options.workers, 0, options.setting)
-            self._stand_ins = stand_ins_of(config, stats, options.workers)
+            config = _of_nodes(world.arrangements[arrangement][0], far)
+            stats = cleared_stats(self._crew, 0, (options.setting, node))
+            self._stand_ins = stand_ins_of(config, stats, self._crew)
         self._of_workers: dict[int, list[StandIn | None]] = {}
         self._risks: dict[int, Risk | None] = {}
-        self._logs: dict[int, CountLog] = {}
-        self._heard = CountsHeard(options.workers)
+        self._logs = [CountLog() for _ in range(self._crew)] if options.nodes > 1 else []
+        self._heard = CountsHeard(far)
 
-    def risk(self, worker: int) -> Risk | None:
+    def risk(self, place: Place) -> Risk | None:
         """That of a process."""
         risk = risk_control(self._options, self._windows, self._node)
-        if risk is not None and self._options.nodes > 1:
-            risk.use_log(self._log(worker))
-        self._risks[worker] = risk
+        if risk is not None and self._logs:
+            risk.use_log(self._logs[place.number])
+        self._risks[place.number] = risk
         return risk
 
     def stand_ins(self, stats: Stats) -> list[StandIn | None] | None:
         """Those of a process that counts in ``stats``; None where it is the only one."""
         if self._options.workers == 1:
             return None
-        forked = [None if rule is None else rule.forked(stats) for rule in self._stand_ins]
-        if self._options.nodes > 1:
-            for link, rule in enumerate(forked):
+        of_worker = (
+            [None if rule is None else rule.forked(stats) for rule in self._stand_ins]
+            if self._crew > 1
+            else self._stand_ins
+        )
+        if self._logs:
+            for link, rule in enumerate(of_worker):
                 if rule is not None:
-                    rule.use_log(self._log(stats.worker), link)
-        self._of_workers[stats.worker] = forked
-        return forked
+                    rule.use_log(self._logs[stats.worker], link)
+        self._of_workers[stats.worker] = of_worker
+        return of_worker
 
-    def share_counts(self, worker: int, other: int, peer: Peer) -> None:
-        """Let a worker of another node know what is counted here, if not from another one, and count what it tells."""
-        options = self._options
-        crew = len(range(options.node_of(other), options.workers, options.nodes))
-        is_told = other // options.nodes == worker // options.nodes % crew
-        log = self._log(worker) if is_told else None
-        peer.share_counts(PeerCounts(other, self._heard, self._of_workers[worker], self._risks[worker], log))
+    def share_counts(self, place: Place, peers: list[Peer]) -> None:
+        """Let workers of other nodes know what is counted here, if not from another one, and count what they tell.
 
-    def replayed(self, worker: int) -> None:
+        Args:
+            place: Of a process.
+            peers: Its peers on other nodes, in the order of ``place.far``.
+        """
+        stand_ins, risk = self._of_workers[place.number], self._risks[place.number]
+        for at, (other, peer) in enumerate(zip(place.far, peers, strict=True)):
+            log = self._logs[place.number] if place.tells_counts(other) else None
+            peer.share_counts(PeerCounts(at, self._heard, stand_ins, risk, log))
+
+    def replayed(self, place: Place) -> None:
         """A worker has read all its journals."""
-        for rule in self._of_workers.get(worker, ()):
+        for rule in self._of_workers.get(place.number, ()):
             if rule is not None:
                 rule.replayed()
-
-    def _log(self, worker: int) -> CountLog:
-        """What a worker and those before it have counted."""
-        if worker not in self._logs:
-            self._logs[worker] = CountLog()
-        return self._logs[worker]

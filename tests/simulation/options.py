@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from random import Random
+
+from switch.config.mesh_sections import Node
+from switch.server.place import WorkerId, owned_by
 
 from .world import Setting
 
@@ -69,6 +74,10 @@ WORKERS = (1, 2, 2, 3)
 NODES = (1, 1, 1, 2)
 """At most as many as there are workers."""
 
+ONE_MORE = 0.5
+"""How likely there is one worker more where there are several nodes, as far as there are partitions for it: so one of
+them has more than the others."""
+
 REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
 """Few runs are long enough for the journal to go on in another file."""
@@ -92,7 +101,7 @@ class Options:
         defect: Name of the deliberate defect that is switched on; empty for none.
         partitions: How many the switch has, each with a journal on a disk of its own.
         workers: How many processes it has; each owns some of the partitions.
-        nodes: On how many machines they are, one after the other; those of one count together.
+        nodes: On how many machines they are; those of one count together.
     """
 
     seed: int
@@ -115,6 +124,8 @@ class Options:
         partitions = Random(f"{seed}/partitions").choice(PARTITIONS)
         workers = min(partitions, Random(f"{seed}/workers").choice(WORKERS))
         nodes = min(workers, Random(f"{seed}/nodes").choice(NODES))
+        if nodes > 1 and Random(f"{seed}/one more").random() < ONE_MORE:
+            workers = min(workers + 1, partitions, max(WORKERS))
         return cls(seed, terminals, requests, faults, journal, defect, partitions, workers, nodes)
 
     @property
@@ -154,9 +165,31 @@ class Options:
         is_forgetful = self.stream("window").random() < 0.25
         return Setting(self.is_tight, self.stands_in, self.stream("dialects").random() < BINARY_RUNS, is_forgetful)
 
+    @cached_property
+    def crews(self) -> tuple[int, ...]:
+        """How many workers each node has: any numbers that give each worker a partition of its node's."""
+        owned = [len(range(node, self.partitions, self.nodes)) for node in range(self.nodes)]
+        possible = [crews for crews in product(*(range(1, most + 1) for most in owned)) if sum(crews) == self.workers]
+        return self.stream("crews").choice(possible)
+
+    @cached_property
+    def worker_ids(self) -> tuple[WorkerId, ...]:
+        """Who each worker is, those of one node behind those of the one before."""
+        return tuple(WorkerId(node, number) for node, crew in enumerate(self.crews) for number in range(crew))
+
+    @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """By partition, which of the workers owns it."""
+        owners = {
+            partition: at
+            for at, (node, number) in enumerate(self.worker_ids)
+            for partition in owned_by(number, self.crews[node], self.partitions, Node(node, self.nodes))
+        }
+        return tuple(owners[partition] for partition in range(self.partitions))
+
     def node_of(self, worker: int) -> int:
         """On which node a worker is."""
-        return worker % self.nodes
+        return self.worker_ids[worker].node
 
     def stream(self, name: str) -> Random:
         """Randomness for one purpose, whatever others have drawn: what is left out changes nothing else."""

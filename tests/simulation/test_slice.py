@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 import switch.path.engine
+from switch.machine.numbering import Numbering
 
+from .clock import START_WALL_S
 from .commands import Wish, run_some
 from .options import FAULTS, MESH_FAULTS, NODES, PARTITIONS, WORKERS, Options
 from .run import execute
+from .worker import BEFORE_THE_LAST_STAN, LAST_STANS, numbering_from
 
 pytestmark = pytest.mark.usefixtures("kept_between_runs")
 
@@ -34,6 +37,7 @@ def test_nothing_is_violated():
     assert {Options.drawn(seed).partitions for seed in SEEDS} == set(PARTITIONS)
     assert {Options.drawn(seed).workers for seed in SEEDS} == set(WORKERS)
     assert {Options.drawn(seed).nodes for seed in SEEDS} == set(NODES)
+    assert {Options.drawn(seed).crews for seed in SEEDS} >= ({(1, 1), (2, 1), (1, 2)} if not IS_TRACED else set())
 
 
 def test_nothing_is_violated_without_a_journal():
@@ -47,6 +51,17 @@ def test_a_seed_decides_everything():
         assert first.trace
         assert first.trace == second.trace
         assert first.tally == second.tally
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 3, 4])
+def test_some_partitions_begin_just_before_the_end_of_their_stans(partitions):
+    for instance in range(partitions):
+        numbering = numbering_from(BEFORE_THE_LAST_STAN, instance, partitions)
+        assert numbering.next_stan == numbering.stan_first + numbering.stan_count - LAST_STANS
+        first, by_the_clock = numbering.next, Numbering(instance, partitions)
+        for one in (numbering, by_the_clock):
+            one.begin_by_clock(START_WALL_S * 1_000_000)
+        assert numbering.next == first > by_the_clock.next
 
 
 def test_what_is_left_out_changes_nothing_else():

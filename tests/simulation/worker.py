@@ -16,8 +16,8 @@ from switch.machine.listener import TerminalChannel
 from switch.machine.numbering import BLOCK_NUMBERS, Numbering
 from switch.saf.owed_entries import list_entries
 from switch.server import assembly
-from switch.server.assembly import Part, build_engine
-from switch.server.place import owned_by
+from switch.server.assembly import build_engine
+from switch.server.place import Place
 
 from .clock import MS, SECOND
 from .committer import Committer
@@ -45,14 +45,22 @@ SEEN_TO = 0.4
 BROKEN_SHORT = 0.3
 """How likely a connection that has taken a part of what was sent breaks before the rest."""
 
-FIRST_NUMBERS = (1, 999_960, 36**7 - BLOCK_NUMBERS - 40)
-"""At the beginning, before the end of the STANs, and before reference numbers begin a new round."""
+BY_THE_CLOCK, BEFORE_THE_LAST_STAN, BEFORE_A_NEW_ROUND = 1, 60_000_000_000, 36**7 - BLOCK_NUMBERS - 40
+FIRST_NUMBERS = (BY_THE_CLOCK, BEFORE_THE_LAST_STAN, BEFORE_A_NEW_ROUND)
+"""Where the clock says, before the end of a partition's STANs, and before reference numbers begin a new round; the
+latter two lie behind what the clock says."""
+
+LAST_STANS = 24
+"""So many STANs are left before the end."""
 
 
 def numbering_from(first: int, instance: int, instances: int) -> Numbering:
     """One that gives no number below the first."""
     numbering = Numbering(instance, instances)
     numbering.begin_behind(first)
+    if first == BEFORE_THE_LAST_STAN:
+        end = numbering.stan_first + numbering.stan_count
+        numbering.begin_behind(first + (end - LAST_STANS - numbering.next_stan) % numbering.stan_count)
     return numbering
 
 
@@ -69,6 +77,7 @@ class Socket:
         self.backlog: list[bytes] = []
         self.chunk = b""
         self.is_paused = False
+        self.fed = 0
         self.has_no_room = False
 
     @property
@@ -111,8 +120,12 @@ class Worker:
         self.number = number
         self.clock = acquirer.clock
         self.checker = acquirer.checker
-        self.owned = owned_by(number, acquirer.options.workers, acquirer.options.partitions)
-        self.storages = acquirer.storages[number :: acquirer.options.workers]
+        node, in_node = acquirer.options.worker_ids[number]
+        crews, partitions = acquirer.options.crews, acquirer.options.partitions
+        stats = cleared_stats(crews[node], in_node, (acquirer.options.setting, node))
+        self.place = Place(in_node, crews[node], partitions, stats, node=node, crews=crews)
+        self.part = self.place.part(partitions)
+        self.storages = [acquirer.storages[partition] for partition in self.part.owned if acquirer.storages]
         self.draw = acquirer.options.stream(f"plant/{number}" if number else "plant")
         self._name = f"worker {number}" if acquirer.options.workers > 1 else "switch"
         self._draw_notes = acquirer.options.stream(f"notes/{number}" if number else "notes")
@@ -122,9 +135,10 @@ class Worker:
         self._first_number = acquirer.options.stream("numbers").choice(FIRST_NUMBERS)
         self.touched: dict[Socket, None] = {}
         self.gated: dict[Socket, None] = {}
+        self._kept_waiting: dict[Socket, int] = {}
         self.sockets: dict[Channel, Socket] = {}
         self.alerts: set[str] = set()
-        self._settled_ns = [0 for _ in self.owned]
+        self._settled_ns = [0 for _ in self.part.owned]
         self.generation = 0
         self.is_up = False
         self.is_draining = False
@@ -134,18 +148,19 @@ class Worker:
         acquirer, options = self.acquirer, self.acquirer.options
         self.calendar = Calendar(0)
         self.set_calendar()
-        stats = cleared_stats(options.workers, self.number, options.setting)
+        stats = cleared_stats(self.place.workers, self.place.number, (options.setting, self.place.node))
         self.config, parts = acquirer.world.arrangements[acquirer.arrangement]
         memory = acquirer.memory_of(self.number)
-        parts = replace(parts, risk=memory.risk(self.number))
+        parts = replace(parts, risk=memory.risk(self.place))
         assembly.Numbering = partial(numbering_from, self._first_number)  # type: ignore[misc]
         self.engine: Engine = build_engine(
             self.config,
             parts,
             stats,
             self._note,
-            journals=[storage.new_journal(stats) for storage in self.storages] or [JournalOff() for _ in self.owned],
-            part=Part(options.partitions, self.owned),
+            journals=[storage.new_journal(stats) for storage in self.storages]
+            or [JournalOff() for _ in self.part.owned],
+            part=self.part,
             stand_ins=memory.stand_ins(stats),
             calendar=self.calendar,
             seed=self.draw.getrandbits(63),
@@ -178,7 +193,7 @@ class Worker:
         if not self._recover():
             self.clock.after(self.draw.randrange(200, 2_000) * MS, self._start_again, self.generation)
             return
-        self.acquirer.memory_of(self.number).replayed(self.number)
+        self.acquirer.memory_of(self.number).replayed(self.place)
         self.is_up = True
         self.tell("is up")
         self._tick(self.generation)
@@ -290,7 +305,7 @@ class Worker:
     def settled(self) -> dict[int, int]:
         """By partition: when all that it knew was durable, last."""
         moments = [committer.settled_ns for committer in self._committers] or self._settled_ns
-        return dict(zip(self.owned, moments, strict=True))
+        return dict(zip(self.part.owned, moments, strict=True))
 
     def owed(self) -> list[tuple[State, dict[str, Any]]]:
         """What it owes issuers, and which of its partitions does."""
@@ -387,6 +402,7 @@ class Worker:
     def feed(self, socket: Socket, data: bytes) -> None:
         """Hand the engine what arrived, as often as it wants to be asked."""
         self.set_calendar()
+        socket.fed += 1
         if data:
             socket.chunk = data  # the engine reads it until it says that it is done
         progress = self.engine.feed(socket.channel, data)
@@ -426,10 +442,8 @@ class Worker:
 
     def _send(self, socket: Socket) -> None:
         """Hand the kernel what may leave: it takes all of it, a part, or says that nobody is there any more."""
-        if socket.has_no_room:
-            return
         output = self.engine.offer(socket.channel)
-        if not output:
+        if socket.has_no_room or not output:
             return
         taken = self.acquirer.weather.taken(len(output))
         if taken < 0:
@@ -480,10 +494,24 @@ class Worker:
         self.engine.tick()
         self.checker.finds_originals &= not self._gave_up_looking()  # the disk kept it waiting for too long
         self.flush()
+        self._look_at_who_may_ask()
         if self.storages:
             for wanted in self.engine.take_wanted():
                 self.clock.errand(int(self.draw.random() * LOOK_UP_NS_MAX), self._look_up, generation, wanted)
         self.clock.after(self._tick_ns, self._tick, generation)
+
+    def _look_at_who_may_ask(self) -> None:
+        """Who was not read on at its limit is so when it is below it, and not only when something else happens."""
+        limit = self.config.listeners[0].requests_in_flight_max
+        kept_waiting = {
+            socket: socket.fed
+            for socket in self.sockets.values()
+            if socket.is_paused and not socket.closing and socket.channel.in_flight < limit
+        }
+        for socket in kept_waiting:
+            if self._kept_waiting.get(socket) == socket.fed:
+                self.checker.report("waiting", f"{self._name} does not go on with slot {socket.channel.slot}")
+        self._kept_waiting = kept_waiting
 
     def _look_up(self, generation: int, wanted: Wanted) -> None:
         """What the thread that reads the journal does: beside the switch, and in its own time."""

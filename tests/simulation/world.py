@@ -246,7 +246,7 @@ def _configuration(setting: Setting, links: tuple[str, ...], listeners: tuple[st
                 "dialect": LISTENER_DIALECTS[setting.is_binary][LISTENERS.index(name)],
                 "idle_timeout_ms": 20_000,
                 "partial_frame_timeout_ms": 5_000,
-                "requests_in_flight_max": 2,
+                "requests_in_flight_max": 1 if is_tight else 2,
                 "partial_approval": "always" if name == TAKES_PARTS else "marked",
             }
             for name in listeners
