@@ -13,10 +13,10 @@ cdef void hand_over(State host, Mesh mesh, TerminalChannel channel, const Frame 
     message.at, message.size = frame.message, frame.message_size
     if mesh.give(channel, <uint32_t>partition, headers, message):
         return
-    # Nobody takes a place of those that wait in another's name.
+    # Nobody takes a place of those that wait in another's name; and who drains begins to wait for nothing.
     if not is_genuine(host, channel, frame.headers):
         count_request(host, channel)
-    elif not mesh.keep(channel, <uint32_t>partition, headers, message, host.calendar.now_ns):
+    elif host.draining or not mesh.keep(channel, <uint32_t>partition, headers, message, host.calendar.now_ns):
         mesh.note_refused(<uint32_t>partition)
         refuse_unreachable(host, channel, frame.headers)
 

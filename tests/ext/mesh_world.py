@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from switch.machine.partitioning import partition_of
@@ -24,9 +25,10 @@ HERE, THERE = TERMINALS[0], TERMINALS[2]
 class Worker(World):
     """One of the two; what is read of a line brings what the mesh has for it first."""
 
-    def __init__(self, pair: Pair, owned: tuple[int, ...], **parts: Any) -> None:
+    def __init__(self, pair: Pair, owned: tuple[int, ...], terminal: Mapping[str, Any], **parts: Any) -> None:
         self.pair = pair
-        super().__init__(listeners=[listener("iso", "iso87-ascii", mac="optional")], part=Part(COUNT, owned), **parts)
+        iso = listener("iso", "iso87-ascii", mac="optional", **terminal)
+        super().__init__(listeners=[iso], part=Part(COUNT, owned), **parts)
         connections = [link.connections for link in self.engine.state.links]
         self.peer = Peer(0, "the other", self.engine.channels, connections)
         owners = [None if number in owned else 0 for number in range(COUNT)]
@@ -42,11 +44,11 @@ class Worker(World):
 
 
 class Pair:
-    """Two workers, and the bytes between them."""
+    """Two workers, and the bytes between them; ``terminal`` is said of their listener."""
 
-    def __init__(self, **parts: Any) -> None:
+    def __init__(self, *, terminal: Mapping[str, Any] | None = None, **parts: Any) -> None:
         self.carries = False
-        self.workers = [Worker(self, owned, **parts) for owned in OWNED]
+        self.workers = [Worker(self, owned, terminal or {}, **parts) for owned in OWNED]
         self.first, self.second = self.workers
         self.meet()
 
