@@ -55,7 +55,7 @@ cdef struct Outcome:
     uint8_t stood_in          # the stand-in rule of its link approved it
     uint8_t unbooked          # approved here, and its issuer has not taken note of that
     uint8_t mismatch          # field by which an answer was not to it; 0: none came
-    uint8_t is_counted        # in flight at an issuer, and in ``referring``
+    uint8_t is_counted        # in flight at an issuer: among its terminal's, and in ``referring`` where it refers
     uint8_t has_ties          # something refers to it, or it is the void of what refers to something itself
     uint8_t pan_digits
     uint8_t pan[PAN_MAX + 1]

@@ -308,16 +308,24 @@ cdef class DuplicateWindow:
         self._unlink(number)
 
     cdef void note_asked(self, OutcomeHandle number) noexcept nogil:
-        """An issuer is asked: until this has ended, its original is not taken back."""
+        """An issuer is asked: until this has ended it counts as its terminal's, and its original is not taken back."""
+        cdef const Outcome *entry = &self._entries[number]
+        cdef TerminalCount *terminal = &self._terminals.of[entry.key.terminal]
         ensure(self._entries[number].state == OUTCOME_IN_FLIGHT and not self._entries[number].is_counted,
                b"an issuer is asked once for an outcome in flight")
         self._entries[number].is_counted = True
-        self.referring.begin(self._entries[number].refers_to)
+        terminal.asked += 1
+        if entry.refers_to:
+            self.referring.begin(entry.refers_to)
 
     cdef void _note_end(self, Outcome *entry) noexcept nogil:
+        cdef TerminalCount *terminal = &self._terminals.of[entry.key.terminal]
         if entry.is_counted:
             entry.is_counted = False
-            self.referring.end(entry.refers_to)
+            ensure(terminal.asked > 0, b"a request that an issuer has is counted")
+            terminal.asked -= 1
+            if entry.refers_to:
+                self.referring.end(entry.refers_to)
 
     cdef void _finish(self, OutcomeHandle number, OutcomeList *finished, int64_t now_ns) noexcept nogil:
         cdef Outcome *entry = &self._entries[number]

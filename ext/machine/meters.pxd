@@ -22,6 +22,7 @@ cdef enum:                                # limits, in the order of refused_at_l
     LIMIT_UNKNOWN_REVERSALS
     LIMIT_NUMBERS
     LIMIT_ORIGINALS
+    LIMIT_TERMINAL_IN_FLIGHT
     LIMIT_COUNT
 
 cdef struct ListenerMeters:

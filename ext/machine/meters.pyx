@@ -59,7 +59,8 @@ LINK_SERIES = (
     ("advices_cancelled", "authswitch_advices_cancelled_total", "Advices taken back before they were sent."),
 )
 LIMITS = ("transactions", "duplicates", "reversals", "stans", "late", "terminal_duplicates", "link_reversals",
-          "terminal_reversals", "unknown_reversals", "numbers", "originals")
+          "terminal_reversals", "unknown_reversals", "numbers", "originals",
+          "terminal_in_flight")
 ORIGINALS = ("found", "not_found", "uncertain")
 NO_LINK = "none"
 

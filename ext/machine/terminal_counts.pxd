@@ -1,6 +1,6 @@
 """What is counted of each terminal: in one array for a worker, since each terminal belongs to one partition only."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from switch.machine.handles cimport HandleSlot
 
 cdef struct TerminalCount:
@@ -9,7 +9,9 @@ cdef struct TerminalCount:
     uint32_t waiting          # requests that wait for their original
     uint32_t owed             # advices and reversals of strangers that it asked for
     uint32_t mac_failures     # requests with a wrong or missing MAC
+    uint32_t asked            # requests that issuers have and have not answered
     uint8_t looked_up         # originals that are looked up just now
+    uint16_t kept_places      # of what waits for another worker that is not there: one for each 1,024 bytes
 
 
 cdef class TerminalCounts:

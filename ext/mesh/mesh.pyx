@@ -1,13 +1,41 @@
 """The other workers of the switch: who owns which partition, and frames that wait for one that is not there."""
 
 cimport cython
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 from switch.base.stats cimport stats_add
-
-WAITING_MAX = 4096
-"""Frames that wait for one worker that is not there, of all terminals together."""
+from switch.crypto.libcrypto cimport OPENSSL_cleanse
 
 cdef enum:
-    WAITING_BYTES_MAX = 4 << 20       # of their messages
+    PLACE_BYTES = 1024
+    PLACES = 4096             # for what waits for one worker that is not there; a message has one for each 1,024 bytes
+    SHARE_LEAST = 4           # places that a terminal may have, however few are free
+
+WAITING_MAX = PLACES
+
+
+@cython.final
+cdef class WaitingFrame:
+    """Made by ``keep``."""
+
+    def __dealloc__(self):
+        if self.headers.at != NULL:
+            OPENSSL_cleanse(<void *>self.headers.at, self.headers.size + self.message.size)
+            free(<void *>self.headers.at)
+
+
+cdef WaitingFrame _copied(TerminalChannel channel, uint32_t partition, Span headers, Span message):
+    cdef WaitingFrame frame = WaitingFrame.__new__(WaitingFrame)
+    cdef uint8_t *copy = <uint8_t *>malloc(headers.size + message.size)
+    if copy == NULL:
+        return None
+    memcpy(copy, headers.at, headers.size)
+    memcpy(copy + headers.size, message.at, message.size)
+    frame.channel = channel
+    frame.partition = partition
+    frame.headers.at, frame.headers.size = copy, headers.size
+    frame.message.at, frame.message.size = copy + headers.size, message.size
+    return frame
 
 
 @cython.final
@@ -25,6 +53,7 @@ cdef class Mesh:
         self._owners = [None if number is None else peers[number] for number in owners]
         self.patience_ns = patience_ms * 1_000_000
         self.waiting = [[] for _ in peers]
+        self._share_percent = 100
         self._refused = []
 
     cdef void count_in(self, Stats stats):
@@ -64,14 +93,41 @@ cdef class Mesh:
         cdef Peer peer = self.owner(partition)
         return not self.waiting[peer.number] and peer.hand_over(channel, partition, headers, message)
 
-    cdef bint keep(self, TerminalChannel channel, uint32_t partition, Span headers, Span message, int64_t now_ns):
-        """Keep a frame until it can be handed over; False when too many wait."""
+    cdef void share_out(self, TerminalCounts terminals, uint32_t percent):
+        """Let one terminal have no more than so many percent of the places that are free."""
+        self._terminals = terminals
+        self._share_percent = percent
+
+    cdef bint keep(self, TerminalChannel channel, uint32_t partition, uint32_t terminal, Span headers, Span message,
+                   int64_t now_ns):
+        """Keep a frame of a terminal, by its number in the registry, until it can be handed over; False when too many
+        wait, or too many of its own."""
         cdef Peer peer = self.owner(partition)
-        cdef list waiting = self.waiting[peer.number]
-        if len(waiting) >= WAITING_MAX or peer.kept_bytes + message.size > <size_t>WAITING_BYTES_MAX:
+        cdef uint32_t places = _places_of(message)
+        cdef uint32_t free_places = PLACES - peer.kept_places
+        cdef uint16_t *held = &self._terminals.of[terminal].kept_places
+        cdef uint32_t share = max(free_places * self._share_percent // 100, <uint32_t>SHARE_LEAST)
+        cdef WaitingFrame frame
+        if places > free_places or (self._share_percent < 100 and held[0] and held[0] + places > share):
             return False
+        frame = _copied(channel, partition, headers, message)
+        if frame is None:
+            return False
+        frame.terminal = terminal
+        frame.until_ns = now_ns + self.patience_ns
         channel.in_flight += 1
-        peer.kept_bytes += message.size
-        waiting.append((channel, partition, headers.at[:headers.size], message.at[:message.size],
-                        now_ns + self.patience_ns))
+        peer.kept_places += places
+        held[0] += <uint16_t>places
+        (<list>self.waiting[peer.number]).append(frame)
         return True
+
+    cdef void let_go(self, Peer peer, WaitingFrame frame):
+        """A frame waits no more; whoever goes on with the list of what does, leaves it out."""
+        cdef uint32_t places = _places_of(frame.message)
+        frame.channel.in_flight -= 1
+        peer.kept_places -= places
+        self._terminals.of[frame.terminal].kept_places -= <uint16_t>places
+
+
+cdef uint32_t _places_of(Span message) noexcept nogil:
+    return <uint32_t>max((message.size + PLACE_BYTES - 1) // PLACE_BYTES, <size_t>1)

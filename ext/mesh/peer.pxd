@@ -82,7 +82,7 @@ cdef class Peer:
     cdef uint8_t *_out
     cdef size_t _out_size
     cdef size_t _out_room
-    cdef size_t kept_bytes                    # of messages that wait for it to be there
+    cdef uint32_t kept_places                 # of messages that wait for it to be there
     cdef bint is_full                         # something did not find room, and waits for it
     cdef uint64_t _connections                # so far: the place of a position of its answers
     cdef Stats _stats                         # None: it is joined to nothing yet

@@ -110,6 +110,7 @@ cdef class Engine:
             StatsError: There is no room to count what they are given.
         """
         mesh.count_in(self.state.meters.stats)
+        mesh.share_out(self.state.terminals, self.state.duplicates.share_percent)
         self.mesh = mesh
 
     def meet(self, Peer peer not None):

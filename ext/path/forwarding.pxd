@@ -38,6 +38,10 @@ none."""
 cdef Link this_link(State state, Link link, int kind)
 """That link if it can take a request of this kind; None when it cannot, which is counted by the limit that was met."""
 
+cdef bint leaves_places(State state, Link link) noexcept
+"""Whether the terminal in hand has not its share yet of what may be under way on ``link``, which can take a request; a
+refusal is counted."""
+
 cdef Link choose_link(State state, const Route *route, int kind)
 """A link that can take a request of this kind: the lowest priority first, by weight among equals; None when there is
 none."""

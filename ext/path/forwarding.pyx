@@ -1,11 +1,13 @@
 """Where a terminal's message goes and how it is written there."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
 from switch.crypto.pin_block cimport PIN_BLOCK_SIZE, PIN_FORMAT_NONE, PinSide, translate_pin
 from switch.dialect.reasons cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
-from switch.machine.meters cimport LIMIT_LATE, LIMIT_LINK_REVERSALS, LIMIT_NUMBERS, LIMIT_STANS
+from switch.machine.meters cimport (
+    LIMIT_LATE, LIMIT_LINK_REVERSALS, LIMIT_NUMBERS, LIMIT_STANS, LIMIT_TERMINAL_IN_FLIGHT,
+)
 from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
 from switch.machine.originals cimport Referred
 from switch.path.identity cimport NOT_REFUSED
@@ -20,6 +22,10 @@ from switch.wire.translate cimport (
     SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PARTIAL_APPROVAL, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
     fill_slot,
 )
+
+cdef enum:
+    SHARE_LEAST = 4           # places that a terminal may have on a link, however few are free
+
 
 cdef bint can_say(State state, const Route *route, int kind) noexcept:
     if state.inquiries.referred.is_known:
@@ -85,6 +91,16 @@ cdef Link this_link(State state, Link link, int kind):
         return link
     _count_limit_met(state, link)
     return None
+
+
+cdef bint leaves_places(State state, Link link) noexcept:
+    cdef uint32_t percent = state.duplicates.share_percent
+    cdef uint64_t free_places = link.in_flight_max - link.waiting.count
+    if percent == 100 or (state.terminals.of[state.inbound.terminal_number].asked
+                          < max(free_places * percent // 100, <uint64_t>SHARE_LEAST)):
+        return True
+    stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TERMINAL_IN_FLIGHT], 1)
+    return False
 
 
 cdef bint _count_limit_met(State state, Link link) noexcept:

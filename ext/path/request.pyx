@@ -36,8 +36,8 @@ from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 from switch.path.advice cimport stand_in_for, take_advice
 from switch.path.forwarding cimport (
-    LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, refuse_kind,
-    take_stan, this_link,
+    LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
+    refuse_kind, take_stan, this_link,
 )
 from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind
 from switch.path.network cimport answer_network_management, is_network_management
@@ -424,6 +424,9 @@ cdef Link _route(State state, TerminalChannel channel):
             link = _link_for(state, route, inbound.kind)
             if link is None:
                 reason = stand_in_for(state, channel, route)
+            elif not leaves_places(state, link):
+                link = None
+                reason = REASON_SYSTEM_MALFUNCTION
     if link is None and reason != NOT_REFUSED:
         _refuse_for_good(state, channel, reason)
     return link
@@ -554,7 +557,7 @@ cdef void _send(State state, TerminalChannel channel, Link link) noexcept:
         return
     if transaction.refers_to:
         state.inquiries.note_reference(transaction.position, transaction.refers_to)
-        state.duplicates.note_asked(transaction.outcome)
+    state.duplicates.note_asked(transaction.outcome)
     transaction.carrier_slot = carrier.slot
     transaction.carrier_generation = carrier.generation
     transaction.departure = carrier.departed

@@ -246,6 +246,7 @@ def _check_limits(draft: PartialConfig) -> None:
             f"{limits.requests_per_second:,} requests a second; for the {limits.duplicate_window_seconds:,} s of "
             f"duplicate_window_seconds needed {limits.requests_per_second * limits.duplicate_window_seconds:,}",
         )
+    _check_shares(draft, limits)
     for listener in draft.listeners:
         if listener.connections_max > limits.connections_max:
             draft.error(
@@ -289,6 +290,31 @@ def _check_descriptors(draft: PartialConfig, limits: LimitsSection) -> None:
             f"{limits.connections_max:,} needs {descriptors.needed:,} file descriptors{each}, {available:,} are "
             f"allowed here (ulimit -Hn): at most {served:,} terminals will be served",
         )
+
+
+def _shared_limits(draft: PartialConfig, limits: LimitsSection) -> Iterator[tuple[str, int]]:
+    """What partitions divide, by key."""
+    yield "limits.transactions_in_flight_max", limits.transactions_in_flight_max
+    yield "limits.duplicate_window_count_max", limits.duplicate_window_count_max
+    yield "limits.refusals_kept_max", limits.refusals_kept_max
+    yield "limits.reversals_max", limits.reversals_max
+    originals = draft.get("originals", OriginalsSection)
+    if originals is not None:
+        yield "originals.waiting_max", originals.waiting_max
+    for link in draft.links:
+        yield f"link[{link.name}].in_flight_max", link.in_flight_max
+        yield f"link[{link.name}].reversal.window", link.reversal.window
+
+
+def _check_shares(draft: PartialConfig, limits: LimitsSection) -> None:
+    """Refuse what cannot be divided: each partition has one at least, and they would be more together."""
+    journal = draft.get("journal", JournalSection)
+    if journal is None:
+        return
+    partitions = journal.partitions or workers_here(draft)
+    for key, limit in _shared_limits(draft, limits):
+        if limit < partitions:
+            draft.error(key, f"{limit:,} is below the number of partitions, {partitions:,}, which divide it")
 
 
 def _check_listener(draft: PartialConfig, listener: ListenerSection, key: str) -> None:

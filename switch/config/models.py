@@ -190,8 +190,9 @@ class LimitsSection(Section):
     )
     terminal_share_percent: int = count(
         25,
-        "Of the places that are free in the duplicate window and in the store of reversals, so much at most is one "
-        "terminal's; above it that terminal is told 96. 100: nothing is kept for others.",
+        "Of the places that are free in the duplicate window, in the store of reversals, on a link and among what "
+        "waits for a worker that is away, so much at most is one terminal's; above it that terminal is told 96. 100: "
+        "nothing is kept for others.",
         most=100,
     )
     refusals_kept_max: int = count(

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from switch.config.models import SwitchSection
-from tests.switch.test_config import VALID, found
+from tests.switch.test_config import VALID, found, with_link
 
 
 def written(folder, text):
@@ -56,3 +56,10 @@ def test_each_worker_needs_a_partition(tmp_path):
     path = written(tmp_path, text.replace("{}", "1"))
     assert found(path, "error")["switch.workers"] == "2 is above journal.partitions, 1: each worker needs one"
     assert not found(written(tmp_path, text.replace("{}", "2")), "error")
+
+
+def test_what_partitions_divide_has_one_for_each(tmp_path):
+    small = 'endpoints = ["a:1"]\nin_flight_max = 2\nreversal = { window = 1 }\n[journal]\npartitions = 3'
+    problems = found(written(tmp_path, with_link(small)))
+    words = "is below the number of partitions, 3, which divide it"
+    assert problems == {"link[more].in_flight_max": f"2 {words}", "link[more].reversal.window": f"1 {words}"}
