@@ -76,7 +76,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         if len(here) < workers:
             raise JournalError(
                 f"switch.workers is {workers}, and the journals are of {len(here)} partition(s): each worker needs "
-                f"one; set switch.workers to {partitions}, or drain the daemon and run `authswitch partitions change "
+                f"one; set switch.workers to {len(here)}, or drain the daemon and run `authswitch partitions change "
                 f"CONFIG {workers}`"
             )
         stats = Stats(config.limits.statistics_bytes, workers + 2)

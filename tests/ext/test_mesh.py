@@ -482,6 +482,19 @@ def test_a_terminals_address_goes_along(pair):
     assert [note["peer"] for note in pair.second.told("mac_failure")] == ["192.0.2.7"]
 
 
+@pytest.mark.parametrize(("certificate", "code"), [("till-8", "00"), (THERE, "58"), (None, "58")])
+def test_a_terminals_certificate_goes_along(certificate, code):
+    tls = {"certificate": "a.pem", "private_key": "a.key", "client_ca": "ca.pem", "client_certificate": "required"}
+    pair = Pair(terminal={"tls": tls}, **ONE_LINK)
+    terminal, issuer = pair.first.terminal("iso", certificate), pair.second.issuer()
+    terminal.send(asked_by(pair.first, THERE))
+    for asked in issuer.read():
+        issuer.answer(asked)
+    pair.second.sync()
+    assert terminal.read_one()["39"] == code
+    pair.settle()
+
+
 def test_nobody_waits_behind_requests_for_a_worker_that_is_away():
     world = World(listeners=[listener("iso", "iso87-ascii", mac="optional")], part=Part(COUNT, (0,)))
     connections = [link.connections for link in world.engine.state.links]

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from switch.admin.health import Readiness
+from switch.config.mesh_sections import Node
 from switch.saf.owed_entries import NotOwed
 from switch.server.control import WorkerSilent
 from switch.server.desk import Desk, Seat, seats_of
@@ -311,3 +312,8 @@ def test_news_seat_a_worker_and_its_connection():
         other.close()
 
     asyncio.run(run())
+
+
+def test_a_seat_has_the_partitions_of_its_worker_on_its_node():
+    seats = seats_of(2, 8, Node(1, 2))
+    assert [list(seat.partitions) for seat in seats] == [[1, 5], [3, 7]]

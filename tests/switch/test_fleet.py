@@ -10,6 +10,7 @@ import pytest
 
 from switch.base.stats import Stats
 from switch.config import load_config
+from switch.config.mesh_sections import NodeSection
 from switch.journal.partitions import Hold
 from switch.journal.problems import JournalError
 from switch.server.fleet import claim_addresses, serve_with_workers
@@ -87,18 +88,38 @@ def test_a_new_journal_has_a_partition_for_each_worker(config):
     assert again.partitions == WORKERS, "what is there stays"
 
 
-def test_fewer_partitions_than_workers_are_refused_with_what_to_do(config, monkeypatch):
-    configuration = config(JOURNAL)
-    Hold(configuration.journal.directory, 2).release()
+@pytest.fixture
+def untouched(monkeypatch):
+    """This process stays as it is, and nothing is loaded."""
     for untouched in ("load_parts", "configure_direct_logging"):
         monkeypatch.setattr(f"switch.server.fleet.{untouched}", lambda *_: None)
     monkeypatch.setattr("switch.server.fleet.protect_memory", lambda: None)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_fewer_partitions_than_workers_are_refused_with_what_to_do(config):
+    configuration = config(JOURNAL)
+    Hold(configuration.journal.directory, 2).release()
     with pytest.raises(JournalError) as refusal:
         serve_with_workers(configuration, lambda *_: 0)
     assert str(refusal.value) == (
         "switch.workers is 4, and the journals are of 2 partition(s): each worker needs one; set switch.workers to 2, "
         "or drain the daemon and run `authswitch partitions change CONFIG 4`"
     )
+
+
+@pytest.mark.usefixtures("untouched")
+def test_so_are_fewer_than_workers_on_one_of_several_nodes(config, monkeypatch):
+    """Of all partitions there are enough."""
+    nodes = [
+        NodeSection(name=name, address=f"192.0.2.1:{port}", workers=workers)
+        for name, port, workers in (("a", 6001, 1), ("b", 6011, WORKERS))
+    ]
+    configuration = config(JOURNAL).model_copy(update={"nodes": nodes, "mesh": SimpleNamespace(node="b")})
+    Hold(configuration.journal.directory, WORKERS + 1, node=configuration.node).release()
+    monkeypatch.setattr("switch.server.fleet.claim_addresses", lambda found: (found, []))
+    with pytest.raises(JournalError, match=r"the journals are of 2 partition\(s\).* set switch.workers to 2, "):
+        serve_with_workers(configuration, lambda *_: 0)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 7])

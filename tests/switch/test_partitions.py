@@ -10,6 +10,7 @@ import pytest
 
 from switch.config.mesh_sections import ALONE, Node
 from switch.journal import partitions
+from switch.journal.disk import exchange
 from switch.journal.partitions import (
     Hold,
     Layout,
@@ -89,6 +90,22 @@ def test_a_new_directory_is_made_again_after_a_crash_at_each_step(tmp_path):
 
     killed = killed_at_each_step(lambda: shutil.rmtree(directory, ignore_errors=True), lambda: Hold(directory, 3), look)
     assert killed >= 6  # folders, the file, and its name
+
+
+def test_the_folders_are_durable_before_the_file_that_tells_of_them(tmp_path, monkeypatch):
+    steps = []
+
+    def noted(work, what):
+        def do(path, *rest):
+            steps.append((what, path))
+            work(path, *rest)
+
+        return do
+
+    monkeypatch.setattr(partitions, "sync_folder", noted(partitions.sync_folder, "sync"))
+    monkeypatch.setattr(partitions, "put_durably", noted(partitions.put_durably, "put"))
+    lay_out(tmp_path, 2)
+    assert steps == [("sync", tmp_path), ("put", tmp_path / "partitions")]
 
 
 # --- an older version's -----------------------------------------------------------------------------------------------
@@ -224,6 +241,22 @@ def test_a_directory_is_shared_by_its_partitions_and_by_nobody_who_changes_it(tm
         held_alone(tmp_path).__enter__()
     with held_alone(tmp_path), pytest.raises(PartitionsError, match="`authswitch partitions change` is at work"):
         Hold(tmp_path)
+
+
+def test_a_directory_that_was_replaced_while_it_was_opened_is_told_of(tmp_path, monkeypatch):
+    """As `partitions change` does it: what was locked is not what stands there now."""
+    directory, other = tmp_path / "journal", tmp_path / "other"
+    for one in (directory, other):
+        Hold(one, 2).release()
+    lock = partitions._lock
+
+    def late(descriptor, operation):
+        exchange(str(directory), str(other))
+        return lock(descriptor, operation)
+
+    monkeypatch.setattr(partitions, "_lock", late)
+    with pytest.raises(PartitionsError, match="was replaced just now; start again"):
+        Hold(directory)
 
 
 def of(count):

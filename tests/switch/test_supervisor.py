@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import structlog
 
 from switch.base.log import configure_direct_logging
 from switch.base.start_signals import DRAINING, PASSED_OVER
@@ -250,6 +251,15 @@ def test_the_first_death_after_a_long_life_costs_no_time_and_others_more_each_ti
     assert 49.0 <= waited[6] <= 100.0
 
 
+def test_short_lives_are_told_of_when_they_follow_each_other():
+    """A life of some seconds between them is no sign that nothing works."""
+    with structlog.testing.capture_logs() as told:
+        planned(QUICK, [0.0, 0.0, 5.0, 0.0, 0.0])
+        assert not [line for line in told if line["log_level"] == "critical"]
+        planned(QUICK, [5.0, *[0.0] * SHORT_LIVES_TOLD])
+    assert [line["in_a_row"] for line in told if line["log_level"] == "critical"] == [SHORT_LIVES_TOLD]
+
+
 def test_who_does_not_end_in_time_is_killed_and_that_is_no_good_end(keep):
     kept = keep(("0", serves), ("1", ignores), patience=Patience(drain_s=0.05))
     kept.told.until("serves")
@@ -324,6 +334,13 @@ def test_a_silence_is_as_long_as_the_supervisor_saw_it(watched):
     assert watched.look(1) == 1
     assert watched.killed == [(42, signal.SIGKILL)]
     assert watched.look(*[1] * 20) == 1, "once"
+
+
+def test_a_second_signal_gives_nobody_more_time(watched):
+    for seconds, until_s in ((3.0, 1003.0), (5.0, 1003.0), (2.0, 1002.0)):
+        watched.supervisor._pass_on([watched.kept], seconds)
+        assert watched.kept.kill_s == until_s
+    assert watched.killed == [(42, signal.SIGTERM)] * 3
 
 
 def test_a_supervisor_that_was_stopped_goes_on(keep, monkeypatch):
