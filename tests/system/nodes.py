@@ -36,7 +36,7 @@ class Nodes:
     Args:
         first: The installation of node a, which has listeners and links already; the other one gets the same.
         second: An empty one.
-        workers: Of each node.
+        workers: Of each node; or of one and of the other.
         partitions: Of the switch.
         apart: Let them know nothing of each other, as must never be.
 
@@ -50,16 +50,17 @@ class Nodes:
         second.limits, second.risk = first.limits, first.risk
         self.installations = (first, second)
         secrets = first.secrets
-        port = free_ports(len(NODES) * (workers + 1))
+        crews = (workers,) * len(NODES) if isinstance(workers, int) else workers
+        port = free_ports(len(NODES) + sum(crews))
         self.ports = [port + number for number in range(len(NODES))]
         tables = [
-            {"name": name, "address": f"127.0.0.1:{port + len(NODES) + number * workers}", "workers": workers}
+            {"name": name, "address": f"127.0.0.1:{port + len(NODES) + sum(crews[:number])}", "workers": crews[number]}
             for number, name in enumerate(NODES)
         ]
-        for name, installation, port in zip(NODES, self.installations, self.ports, strict=True):
+        for name, installation, port, crew in zip(NODES, self.installations, self.ports, crews, strict=True):
             installation.listeners = [{**listener, "bind": f"127.0.0.1:{port}"} for listener in listeners]
             pair = secrets.nodes[name]
-            installation.workers = workers
+            installation.workers = crew
             if not apart:
                 installation.nodes = tables
                 installation.mesh = {

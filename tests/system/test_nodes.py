@@ -26,9 +26,14 @@ def names_of(node, nodes=2):
     return [name for name in TERMINALS[:8] if partition_of(name, nodes) == node]
 
 
-@pytest.mark.parametrize(("workers", "partitions"), [(1, 2), (2, 4)])
+@pytest.mark.parametrize(("workers", "partitions"), [(1, 2), (2, 4), ((2, 1), 3)])
 async def test_repeats_on_whichever_node_are_repeats(installation, new_installation, workers, partitions):
     async with one_bank(installation) as bank, Nodes(installation, new_installation(), workers, partitions) as nodes:
+        for table in installation.nodes:
+            host, _, first = table["address"].rpartition(":")
+            for number in range(table["workers"]):
+                _, writer = await asyncio.open_connection(host, int(first) + number)  # as others would call
+                writer.close()
         ports = [daemon.ports["pos"] for daemon in nodes.daemons]
         requests = [installation.request(SPOKEN, terminal=name) for name in TERMINALS[:8] for _ in range(4)]
         told = await asyncio.gather(
