@@ -120,6 +120,7 @@ class Nodes:
 
     Attributes:
         is_up: Whether these connections stand.
+        carried_bytes: By them, so far.
     """
 
     def __init__(self, crews: tuple[int, ...], limits: list[Any], outstanding_max: int = 1_000) -> None:
@@ -127,6 +128,7 @@ class Nodes:
         self.limits = limits
         self.outstanding_max = outstanding_max
         self.is_up = False
+        self.carried_bytes = 0
         self.nodes = [Node(self, number) for number in range(len(crews))]
         self.workers = {
             WorkerId(node, number): Worker(self, self.nodes[node], number)
@@ -169,6 +171,7 @@ class Nodes:
             for one, other in self._ends():
                 if said := self.workers[one].say(other):
                     self.workers[other].hear(one, said)
+                    self.carried_bytes += len(said)
                     moved = True
 
     def replace(self, worker: tuple[int, int]) -> None:

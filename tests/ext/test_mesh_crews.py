@@ -72,6 +72,21 @@ def test_a_successor_goes_on_with_what_the_one_before_it_heard(crews, one, other
     assert {nodes[worker].buy() for worker in workers_of(crews)} == {Reason.COUNT_LIMIT}
 
 
+@pytest.mark.parametrize("crews", CREWS, ids=str)
+def test_what_was_heard_is_not_told_again(crews):
+    """Of no worker, when the line has been cut."""
+    nodes = nodes_of(crews, count_max=1_000)
+    for worker in workers_of(crews):
+        for _ in range(100):
+            assert nodes[worker].buy() == Reason.APPROVED
+    before = nodes.carried_bytes
+    nodes.carry()
+    told = nodes.carried_bytes - before
+    nodes.part()
+    nodes.meet()
+    assert nodes.carried_bytes - before - told < told / len(workers_of(crews)) / 2
+
+
 @pytest.mark.parametrize(("crews", "one", "other"), ONE_AND_ANOTHER, ids=str)
 def test_a_successor_tells_what_the_one_before_it_could_not(crews, one, other):
     nodes = nodes_of(crews)

@@ -82,6 +82,9 @@ REQUESTS_MAX = 6
 LONG_RUNS, LONG_REQUESTS_MAX = 0.02, 40
 """Few runs are long enough for the journal to go on in another file."""
 
+TIGHT_RUNS, TIGHT_RUNS_OF_NODES = 0.15, 0.4
+"""With little room, so that limits are met; more of those in which nodes must tell each other how near these are."""
+
 BINARY_RUNS = 0.3
 """With dialects of packed digits."""
 
@@ -131,7 +134,7 @@ class Options:
     @property
     def is_tight(self) -> bool:
         """Whether the switch has room for a handful of transactions only, so that its limits are met."""
-        return self.stream("limits").random() < 0.15
+        return self.stream("limits").random() < (TIGHT_RUNS if self.nodes == 1 else TIGHT_RUNS_OF_NODES)
 
     @property
     def stands_in(self) -> bool:
