@@ -12,10 +12,12 @@ from switch.base.stats cimport stats_add, stats_observe
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.journal.record_time cimport stamp_record
 from switch.journal.records cimport (
-    DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_closed, write_delivered,
-    write_intent, write_late, write_numbers, write_outcome, write_reversal, write_reversed, write_unfound,
+    DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_claim, write_claim_state,
+    write_closed, write_delivered, write_intent, write_late, write_numbers, write_outcome, write_reversal,
+    write_reversed, write_unfound,
 )
 from switch.journal.segment cimport STAGE_GONE, WRITE_WAITS
+from switch.machine.claims cimport ClaimPart
 from switch.machine.journal_interface cimport POSITION_FAILED, Detail
 
 cdef extern from "pthread.h" nogil:
@@ -301,6 +303,16 @@ cdef class JournalFiles(Journal):
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_numbers(out, room, block, self.calendar.wall_us))
+
+    cdef int64_t claim(self, const ClaimPart *claim, int64_t original, int64_t undoes) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_claim(out, room, claim, original, undoes, self.calendar.wall_us))
+
+    cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_claim_state(out, room, claim, original, state, approved_minor, self.calendar.wall_us))
 
     cdef void kick(self) noexcept:
         # What left in an earlier turn is with the kernel by now. It goes with what is written down anyway, and only

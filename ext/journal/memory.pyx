@@ -1,6 +1,7 @@
 """A journal in memory, which becomes durable when its owner says so: for the simulator and for tests."""
 
 cimport cython
+from switch.machine.claims cimport ClaimPart
 from switch.machine.duplicate cimport Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, Detail, Journal
 from switch.machine.numbering cimport NumberBlock
@@ -9,6 +10,7 @@ from switch.machine.transaction cimport Transaction
 
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import REASONS
+from switch.machine.claims import CLAIM_STATES
 from switch.machine.saf_store import CAUSES
 
 
@@ -120,6 +122,19 @@ cdef class MemoryJournal(Journal):
             "rrn": reversal.rrn[:12].decode("ascii", "replace"),
             "times": reversal.unfound,
         })
+
+    cdef int64_t claim(self, const ClaimPart *claim, int64_t original, int64_t undoes) noexcept:
+        return self._note("claim", {
+            "original": original,
+            "terminal": claim.terminal[:sizeof(claim.terminal)].decode("ascii"),
+            "partition": claim.partition,
+            "kind": KINDS[claim.kind],
+            "amount_minor": claim.amount_minor,
+        })
+
+    cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept:
+        return self._note("claim_state", {
+            "claim": claim, "original": original, "state": CLAIM_STATES[state], "approved_minor": approved_minor})
 
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         """Numbers are no record here: what is reserved may be given at once."""

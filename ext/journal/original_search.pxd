@@ -40,6 +40,8 @@ cdef class Finder:
     cdef list _places_of(self, int number, uint64_t key)
     cdef int _complete(self, Original original, int first) except -1
     cdef int _count_references(self, Original original, int first) except -1
+    cdef bint _undoes_by_void(self, Picker picker, int64_t position) except -1
+    cdef int64_t _standing_claim(self, int64_t position, int first) except -2
     cdef int64_t _standing_part(self, int64_t position, int kind, int first) except -2
 
 

@@ -13,10 +13,11 @@ from switch.base.siphash cimport SipKey
 from switch.journal.original_index cimport key_of_card, key_of_number, key_of_position, key_of_reference, key_of_rrn
 from switch.journal.record_time cimport elapsed_of
 from switch.journal.records cimport (
-    FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
-    RECORD_REVERSED,
+    FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_INTENT,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED,
 )
 from switch.journal.replay cimport Segment
+from switch.machine.claims cimport CLAIM_GONE, CLAIM_OPEN, is_claim
 from switch.machine.original_reference cimport LIKE_NOT, describe_request, likeness
 from switch.machine.originals cimport VOIDS, Choice
 from switch.machine.saf_store cimport takes_back
@@ -336,7 +337,7 @@ cdef class Finder:
 
     cdef Original _original_at(self, int64_t position):
         """What begins at a position, with what became of it; None where there is nothing, or not any more."""
-        cdef int number = self._segment_of(position) if position else -1
+        cdef int number = self._segment_of(position) if position and not is_claim(position) else -1
         cdef Original original
         if number < 0:
             return None
@@ -417,6 +418,11 @@ cdef class Finder:
                 if part >= 0:
                     original.count(record.request.kind, record.request.amount_minor, part)
                     original.is_undecided |= not self._is_decided
+            elif record.head.type == RECORD_CLAIM and record.claimed.original == original.position:
+                part = self._standing_claim(record.position, picker.segment)
+                if part >= 0:
+                    original.count(record.claim.kind, record.claim.amount_minor, part)
+                    original.is_undecided |= not self._is_decided
         original.is_crowded = self._is_cut
         return 0
 
@@ -443,15 +449,35 @@ cdef class Finder:
             return -1
         if not VOIDS >> kind & 1:
             for picker in self._references_to(position, first):
-                record = &picker.record
-                if (record.head.type == RECORD_INTENT and record.request.refers_to == position
-                        and VOIDS >> record.request.kind & 1
-                        and self._standing_part(record.position, record.request.kind, picker.segment) >= 0):
+                if self._undoes_by_void(picker, position):
                     if self._is_decided:
                         return -1
                     is_decided = False
         self._is_decided = is_decided
         return part
+
+    cdef bint _undoes_by_void(self, Picker picker, int64_t position) except -1:
+        """Whether a record is of a void of what begins at a position, and that stands or may yet stand."""
+        cdef Record *record = &picker.record
+        if record.head.type == RECORD_INTENT and record.request.refers_to == position:
+            return (VOIDS >> record.request.kind & 1
+                    and self._standing_part(record.position, record.request.kind, picker.segment) >= 0)
+        if record.head.type == RECORD_CLAIM and record.claimed.original == position:
+            return VOIDS >> record.claim.kind & 1 and self._standing_claim(record.position, picker.segment) >= 0
+        return False
+
+    cdef int64_t _standing_claim(self, int64_t position, int first) except -2:
+        """Of a request of another partition: the part of it that was approved, 0 for all of it, or -1 where it is gone;
+        what nobody has said anything of is not decided."""
+        cdef Picker picker
+        cdef int64_t part = 0
+        cdef int state = CLAIM_OPEN
+        for picker in self._bounded_records_of(key_of_position(&self._key, position), first):
+            if picker.record.head.type == RECORD_CLAIM_STATE and picker.record.claim_state.claim == position:
+                state = picker.record.claim_state.state
+                part = picker.record.claim_state.approved_minor
+        self._is_decided = state != CLAIM_OPEN
+        return -1 if state == CLAIM_GONE else part
 
     def _references_to(self, int64_t position, int first):
         """What refers to a position, from a segment on, as much of it as one look-up may look at."""

@@ -1,15 +1,17 @@
 """The journal's records for people: their parts by name."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from switch.journal.records cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED,
-    RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL,
-    RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_UNBOOKED, DetailPart, positions_of,
+    RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
+    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_UNBOOKED, DetailPart, positions_of,
 )
+from switch.machine.claims cimport claim_keeper, claim_position, is_claim
 from switch.machine.request_record cimport MERCHANT_BYTES, PAN_PACKED_BYTES, TERMINAL_BYTES, unpack_digits
 from switch.machine.saf_store cimport NO_LISTENER
 from switch.wire.scan cimport Fault, fault_details
 
+from switch.machine.claims import CLAIM_STATES
 from switch.machine.saf_store import CAUSES
 
 RECORD_NAMES = {
@@ -25,6 +27,8 @@ RECORD_NAMES = {
     RECORD_CANCELLED: "CANCELLED",
     RECORD_UNFOUND: "UNFOUND",
     RECORD_NUMBERS: "NUMBERS",
+    RECORD_CLAIM: "CLAIM",
+    RECORD_CLAIM_STATE: "CLAIM_STATE",
 }
 
 
@@ -47,6 +51,14 @@ cdef dict describe_detail(const DetailPart *detail):
     return parts
 
 
+cdef void put_reference(dict parts, int64_t refers_to) noexcept:
+    """What a request refers to: by its position, or by that of the claim in another partition's journal."""
+    parts["refers_to"] = 0 if is_claim(refers_to) else refers_to
+    if is_claim(refers_to):
+        parts["keeper"] = claim_keeper(refers_to)
+        parts["claim"] = claim_position(refers_to)
+
+
 cdef dict describe(const Record *record):
     cdef dict parts = {
         "position": record.position,
@@ -65,7 +77,7 @@ cdef dict describe(const Record *record):
         parts["terminal"] = record.request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
         parts["merchant"] = record.request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").rstrip()
         parts["named_at"] = record.request.named_at
-        parts["refers_to"] = record.request.refers_to
+        put_reference(parts, record.request.refers_to)
     if record.head.type == RECORD_INTENT:
         parts["link"] = record.intent.link
         parts["link_stan"] = record.intent.stan
@@ -97,7 +109,7 @@ cdef dict describe(const Record *record):
         parts["cause"] = CAUSES.get(record.reversal.cause)
         parts["unbooked"] = bool(record.reversal.flags & REVERSAL_UNBOOKED)
         parts["not_found"] = record.reversal.unfound
-        parts["refers_to"] = record.reversal_refers_to
+        put_reference(parts, record.reversal_refers_to)
         parts["listener"] = None if record.reversal.listener == NO_LISTENER else record.reversal.listener
         parts["pan"] = digits_of(record.reversal.pan, record.reversal.pan_digits)
         parts["rrn"] = record.reversal.rrn[:12].decode("ascii", "replace")
@@ -140,6 +152,20 @@ cdef dict describe(const Record *record):
     elif record.head.type == RECORD_NUMBERS:
         parts["reserved_to"] = record.numbers.reserved_to
         parts["instance"] = record.numbers.instance
+    elif record.head.type == RECORD_CLAIM:
+        parts["original"] = record.claimed.original
+        parts["claimant"] = record.claim.partition
+        parts["terminal"] = record.claim.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
+        parts["stan"] = record.claim.stan
+        parts["message_class"] = record.claim.message_class
+        parts["kind"] = record.claim.kind
+        parts["amount_minor"] = record.claim.amount_minor
+        parts["currency"] = record.claim.currency
+    elif record.head.type == RECORD_CLAIM_STATE:
+        parts |= {"claimed_at": record.claim_state.claim, "original": record.claim_state.original}
+        parts["state"] = CLAIM_STATES[record.claim_state.state]
+        if record.claim_state.approved_minor:
+            parts["approved_minor"] = record.claim_state.approved_minor
     if record.message != NULL:
         parts["message"] = <bytes>record.message[:record.message_size]
     return parts

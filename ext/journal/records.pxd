@@ -15,6 +15,7 @@ has; requests, OUTCOMEs and REVERSALs go on to name the first one.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int16_t, int32_t, int64_t
+from switch.machine.claims cimport ClaimPart
 from switch.machine.duplicate cimport Outcome
 from switch.machine.journal_interface cimport Detail
 from switch.machine.numbering cimport NumberBlock
@@ -40,6 +41,8 @@ cdef enum RecordType:
     RECORD_CANCELLED
     RECORD_UNFOUND
     RECORD_NUMBERS
+    RECORD_CLAIM
+    RECORD_CLAIM_STATE = 14
 
 cdef enum OutcomeFlags:
     FLAG_APPROVED = 1
@@ -164,6 +167,16 @@ cdef packed struct NumbersPart:       # written ahead: what is given before the 
     uint16_t instance         # whose numbers they are
     uint8_t reserved[6]
 
+cdef packed struct ClaimedPart:       # behind a ClaimPart
+    int64_t original          # position of the INTENT or ADVICE that a request of another partition refers to
+    int64_t undoes            # what that refers to itself, where the request is a void and that a claim; else 0
+
+cdef packed struct ClaimStatePart:
+    int64_t claim             # position of the CLAIM
+    int64_t original          # as there; 0: not known
+    int64_t approved_minor    # the part that was approved; 0: all, or nothing
+    uint8_t state             # ClaimState
+
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
     const uint8_t *data       # all of its bytes
@@ -186,6 +199,9 @@ cdef struct Record:           # one record, read: the parts that its type has
     CancelledPart cancelled
     UnfoundPart unfound
     NumbersPart numbers
+    ClaimPart claim
+    ClaimedPart claimed
+    ClaimStatePart claim_state
     const uint8_t *message    # sent message, answer, source, or what else follows the parts
     uint32_t message_size
 
@@ -204,6 +220,10 @@ cdef int write_cancelled(uint8_t *out, uint64_t room, int64_t advice, int64_t or
 cdef int write_unfound(uint8_t *out, uint64_t room, const SafEntry *reversal, int64_t now_ns,
                        int64_t wall_us) noexcept nogil
 cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, int64_t wall_us) noexcept nogil
+cdef int write_claim(uint8_t *out, uint64_t room, const ClaimPart *claim, int64_t original, int64_t undoes,
+                     int64_t wall_us) noexcept nogil
+cdef int write_claim_state(uint8_t *out, uint64_t room, int64_t claim, int64_t original, int state,
+                           int64_t approved_minor, int64_t wall_us) noexcept nogil
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,

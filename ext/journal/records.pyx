@@ -3,6 +3,7 @@
 import sys
 
 from libc.string cimport memcpy, memset
+from switch.machine.claims cimport CLAIM_STATE_COUNT
 from switch.machine.numbering cimport NUMBER_COUNT
 from switch.machine.request_record cimport fill_request, pack_digits
 
@@ -273,6 +274,30 @@ cdef int write_numbers(uint8_t *out, uint64_t room, const NumberBlock *block, in
     return put_record(out, room, RECORD_NUMBERS, &part, sizeof(NumbersPart), wall_us)
 
 
+cdef int write_claim(uint8_t *out, uint64_t room, const ClaimPart *claim, int64_t original, int64_t undoes,
+                     int64_t wall_us) noexcept nogil:
+    cdef ClaimedPart part
+    cdef uint64_t size = sizeof(RecordHead) + sizeof(ClaimPart) + sizeof(ClaimedPart)
+    if room < size:
+        return -1
+    put_head(out, RECORD_CLAIM, size, wall_us)
+    part.original = original
+    part.undoes = undoes
+    memcpy(out + sizeof(RecordHead), claim, sizeof(ClaimPart))
+    memcpy(out + sizeof(RecordHead) + sizeof(ClaimPart), &part, sizeof(ClaimedPart))
+    return <int>size
+
+
+cdef int write_claim_state(uint8_t *out, uint64_t room, int64_t claim, int64_t original, int state,
+                           int64_t approved_minor, int64_t wall_us) noexcept nogil:
+    cdef ClaimStatePart part
+    part.claim = claim
+    part.original = original
+    part.approved_minor = approved_minor
+    part.state = <uint8_t>state
+    return put_record(out, room, RECORD_CLAIM_STATE, &part, sizeof(ClaimStatePart), wall_us)
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size) noexcept nogil:
@@ -409,12 +434,19 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         status = take_part(&at, &left, &record.unfound, sizeof(UnfoundPart))
     elif record.head.type == RECORD_NUMBERS:
         status = take_part(&at, &left, &record.numbers, sizeof(NumbersPart))
+    elif record.head.type == RECORD_CLAIM:
+        status = (take_part(&at, &left, &record.claim, sizeof(ClaimPart))
+                  or take_part(&at, &left, &record.claimed, sizeof(ClaimedPart)))
+    elif record.head.type == RECORD_CLAIM_STATE:
+        status = take_part(&at, &left, &record.claim_state, sizeof(ClaimStatePart))
     if status != 0 or left != 0:
         return -1
     if record.has_request and record.request.pan_digits > 19:
         return -1
     if record.head.type == RECORD_REVERSAL and (record.reversal.pan_digits > 19
                                                 or record.reversal.stan >= <uint32_t>NUMBER_COUNT):
+        return -1
+    if record.head.type == RECORD_CLAIM_STATE and record.claim_state.state >= CLAIM_STATE_COUNT:
         return -1
     if record.head.type == RECORD_ADVICE and record.advice.stan >= <uint32_t>NUMBER_COUNT:
         return -1

@@ -28,6 +28,7 @@ cdef class Recovery(Visitor):
     cdef list _listeners
     cdef list _link_names                     # of all links that were ever named
     cdef list _link_name_at                   # by number in the segment: place in _link_names
+    cdef set _closed                          # positions of requests whose reversals an operator has given up
     cdef dict _link_numbers                   # by name: now
     cdef dict _listener_numbers
     cdef Mender _copies
@@ -53,6 +54,7 @@ cdef class Recovery(Visitor):
     cdef int _number(self, list numbers, int number) except -2
     cdef int _keep(self, PositionTable table, const Record *record, int64_t link_then, int link, int listener) except -1
     cdef void _drop(self, PositionTable table, int64_t position) noexcept
+    cdef void _take_claim(self, const Record *record) noexcept
     cdef int _take_advice(self, const Record *record) except -1
     cdef int _take_outcome(self, const Record *record) except -1
     cdef bint _is_advice(self, int64_t position) noexcept

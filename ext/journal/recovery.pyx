@@ -11,12 +11,13 @@ from switch.journal.commit cimport JournalFiles
 from switch.journal.late_answers cimport KeptRecord, LateAnswers, keep_record
 from switch.journal.record_time cimport ELAPSED_SHIFT, elapsed_of
 from switch.journal.records cimport (
-    ADVICE_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED,
-    RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND,
-    ReversedPart, read_record,
+    ADVICE_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM,
+    RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME,
+    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, ReversedPart, read_record,
 )
 from switch.journal.restored_outcomes cimport WindowFiller
 from switch.journal.segment cimport SegmentWriter
+from switch.machine.claims cimport Claims, KeptClaim
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.handles cimport HandleSlot, handle_in, slot_of
 from switch.machine.journal_interface cimport POSITION_FAILED
@@ -29,6 +30,7 @@ from switch.machine.saf_store cimport (
     CAUSE_RESTART, CAUSE_UNKNOWN, NO_LISTENER, SAF_NONE, SOUGHT_NOW, SafEntry, takes_back,
 )
 from switch.path.identity cimport terminal_of
+from switch.path.own_claims cimport resume_claims
 from switch.saf.reversal cimport ReversalOrder, hold_stans, reverse
 
 cdef enum:
@@ -58,6 +60,7 @@ cdef class Recovery(Visitor):
         self._advices = PositionTable()
         self._originals, self._referred = PositionTable(), PositionTable()
         self._refers = PositionTable()
+        self._closed = set()
         self._links = []
         self._listeners = []
         self._link_names = []
@@ -147,6 +150,7 @@ cdef class Recovery(Visitor):
         elif type == RECORD_CLOSED:
             self._late.end_reversal(<KeptRecord *>self._reversals.get(record.closed.reversal), False)
             self._drop(self._reversals, record.closed.reversal)
+            self._closed.add(record.closed.original)
         elif type == RECORD_LATE:
             self._late.take(record, <KeptRecord *>self._reversals.get(self._originals.get(record.late.intent)))
         elif type == RECORD_NUMBERS:
@@ -158,7 +162,21 @@ cdef class Recovery(Visitor):
                 kept.unfound = record.unfound.times
         elif type == RECORD_DELIVERED:
             self._window.note_delivered(record)
+        elif type in (RECORD_CLAIM, RECORD_CLAIM_STATE):
+            self._take_claim(record)
         return 0
+
+    cdef void _take_claim(self, const Record *record) noexcept:
+        cdef Claims claims = self.state.claims
+        cdef KeptClaim claim
+        if record.head.type == RECORD_CLAIM_STATE:
+            claim = claims.kept.get(record.claim_state.claim)
+            if claim is not None:
+                claims.note(claim, record.claim_state.state, record.claim_state.approved_minor, record.position)
+        elif len(claims.kept) < claims.room:
+            claim = claims.keep(&record.claim, record.position, record.claimed.original, record.claimed.undoes)
+            claim.elapsed_ns, claim.wall_us = self._record_ns, record.head.wall_us
+            self._referred.put(record.claimed.original, 1)
 
     cdef int _take_advice(self, const Record *record) except -1:
         cdef KeptRecord *kept
@@ -318,6 +336,7 @@ cdef class Recovery(Visitor):
             self._reverse(position, <const KeptRecord *>self._late.ended.get(position))
             self.late += 1
         self._window.complete(self._originals, self._referred)
+        resume_claims(self.state, self._closed)
         if isinstance(self.state.journal, JournalFiles) and not (<JournalFiles>self.state.journal).commit():
             raise RecoveryFailed(f"the journal cannot be written: {(<JournalFiles>self.state.journal).reason}")
 

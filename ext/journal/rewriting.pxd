@@ -47,6 +47,7 @@ cdef class Rewriter:
     cdef readonly uint64_t parted     # references to what is in another partition now
     cdef readonly uint64_t unplaced   # reversals whose terminal is not known
     cdef list _journals
+    cdef dict _olds
     cdef dict _links                  # numbers by name
     cdef dict _listeners
     cdef object _terminal_of
@@ -58,5 +59,6 @@ cdef class Rewriter:
     cdef int _place_reversal(self, OldJournal old, const Record *record, dict links, dict listeners) except -2
     cdef int _compose(self, OldJournal old, int target, Record *record, dict links, dict listeners) except -1
     cdef int _deliver(self, OldJournal old, const Record *record, int64_t elapsed_ns) except -1
+    cdef int64_t _claimed(self, int64_t refers_to) noexcept
     cdef int64_t _reference(self, OldJournal old, int64_t position, int target) noexcept
     cdef void _put(self, const void *part, uint64_t size) noexcept

@@ -44,6 +44,7 @@ class Rewriter:
         links: list[str],
         listeners: list[str],
         terminal_of: Callable[[str | None, str | None, bytes], str | None],
+        olds: dict[int, OldJournal],
     ) -> None: ...
     def take(
         self, old: OldJournal, raw: tuple[int, int, bytes, dict[int, str], dict[int, str]], elapsed_ns: int

@@ -12,12 +12,16 @@ from libc.string cimport memcpy, memset
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.journal.record_time cimport stamp_record
 from switch.journal.records cimport (
-    DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLOSED, RECORD_DELIVERED,
-    RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND,
-    REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart,
-    RecordHead, ReversalPart, ReversedPart, UnfoundPart, positions_of, read_record, write_delivered,
+    DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE,
+    RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL,
+    RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart, ClaimedPart,
+    ClaimStatePart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart, RecordHead, ReversalPart, ReversedPart,
+    UnfoundPart, positions_of, read_record, write_delivered,
 )
 from switch.journal.survey cimport elapsed_behind
+from switch.machine.claims cimport (
+    ClaimPart, claim_keeper, claim_position, claim_reference, is_claim, is_final_claim,
+)
 from switch.machine.partitioning cimport partition_of_id
 from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
 from switch.machine.saf_store cimport NO_LISTENER
@@ -184,10 +188,12 @@ cdef class Rewriter:
         listeners: Names of listeners.
         terminal_of: Finds the terminal of a message: by the name of the listener that it came from, or of the link that
             it was made for, one of them None, and its bytes; None where it cannot tell.
+        olds: The old journals, by number; filled as they are read.
     """
 
     def __cinit__(self, list journals not None, *, list links not None, list listeners not None,
-                  object terminal_of not None):
+                  object terminal_of not None, dict olds not None):
+        self._olds = olds
         self._journals = journals
         # What has no name stands behind all that have.
         self._links = {name: number for number, name in enumerate([*links, ""])}
@@ -264,6 +270,10 @@ cdef class Rewriter:
             named = record.cancelled.advice
         elif type == RECORD_UNFOUND:
             named = record.unfound.reversal
+        elif type == RECORD_CLAIM:
+            named = record.claimed.original
+        elif type == RECORD_CLAIM_STATE:
+            named = record.claim_state.claim
         place = old.place(named)
         return <int>(place >> PARTITION_SHIFT) if place else LEFT_BEHIND
 
@@ -287,11 +297,25 @@ cdef class Rewriter:
 
     cdef int64_t _reference(self, OldJournal old, int64_t position, int target) noexcept:
         """What a position in the old journal is in the new one; 0 when it is not there."""
-        cdef uint64_t place = old.place(position) if position else 0
+        cdef uint64_t place
+        if is_claim(position):
+            return self._claimed(position)
+        place = old.place(position) if position else 0
         if place and <int>(place >> PARTITION_SHIFT) != target:
             self.parted += 1
             return 0
         return <int64_t>(place & POSITION_MASK)
+
+    cdef int64_t _claimed(self, int64_t refers_to) noexcept:
+        """What a request refers to whose original is another partition's; 0 when its CLAIM is not there, or is read
+        later: it stays as its claimant has told of it last."""
+        cdef OldJournal keeper = self._olds.get(claim_keeper(refers_to))
+        cdef uint64_t place = 0 if keeper is None else keeper.place(claim_position(refers_to))
+        if place == 0:
+            self.parted += 1
+            return 0
+        return claim_reference(<uint32_t>(place >> PARTITION_SHIFT), <int64_t>(place & POSITION_MASK),
+                               is_final_claim(refers_to))
 
     # --- what it becomes --------------------------------------------------------------------------------------------
 
@@ -362,6 +386,17 @@ cdef class Rewriter:
             record.unfound.reversal = self._reference(old, record.unfound.reversal, target)
             record.unfound.original = self._reference(old, record.unfound.original, target)
             self._put(&record.unfound, sizeof(UnfoundPart))
+        elif type == RECORD_CLAIM:
+            record.claim.partition = partition_of_id(record.claim.terminal, TERMINAL_BYTES,
+                                                     <uint32_t>len(self._journals))
+            record.claimed.original = self._reference(old, record.claimed.original, target)
+            record.claimed.undoes = self._reference(old, record.claimed.undoes, target)
+            self._put(&record.claim, sizeof(ClaimPart))
+            self._put(&record.claimed, sizeof(ClaimedPart))
+        elif type == RECORD_CLAIM_STATE:
+            record.claim_state.claim = self._reference(old, record.claim_state.claim, target)
+            record.claim_state.original = self._reference(old, record.claim_state.original, target)
+            self._put(&record.claim_state, sizeof(ClaimStatePart))
         if record.message_size:
             self._put(record.message, record.message_size)
         memset(&head, 0, sizeof(RecordHead))

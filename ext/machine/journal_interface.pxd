@@ -6,6 +6,7 @@ reached its position. Position 0 waits for nothing.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.base.calendar cimport Calendar
+from switch.machine.claims cimport ClaimPart
 from switch.machine.duplicate cimport Outcome
 from switch.machine.numbering cimport NumberBlock
 from switch.machine.saf_store cimport SafEntry
@@ -51,6 +52,8 @@ cdef class Journal:
     cdef int64_t advice(self, const SafEntry *advice) noexcept
     cdef int64_t cancelled(self, int64_t advice, int64_t original, int cause) noexcept
     cdef int64_t unfound(self, const SafEntry *reversal) noexcept
+    cdef int64_t claim(self, const ClaimPart *claim, int64_t original, int64_t undoes) noexcept
+    cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept
     cdef int64_t numbers(self, const NumberBlock *block) noexcept
 
 

@@ -57,6 +57,15 @@ cdef class Journal:
         """UNFOUND: the issuer does not know what the reversal takes back, and will be asked again."""
         return POSITION_FAILED
 
+    cdef int64_t claim(self, const ClaimPart *claim, int64_t original, int64_t undoes) noexcept:
+        """CLAIM: a request of another partition refers to ``original``; ``undoes`` is what that refers to itself, where
+        the request is a void and that a claim, else 0."""
+        return POSITION_FAILED
+
+    cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept:
+        """CLAIM_STATE: what has become of the request that a CLAIM is of; ``original`` is 0 where it is not known."""
+        return POSITION_FAILED
+
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         """NUMBERS: once it is durable, numbers of this block may be given."""
         return POSITION_FAILED
@@ -116,4 +125,10 @@ cdef class JournalOff(Journal):
         return self._count()
 
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
+        return self._count()
+
+    cdef int64_t claim(self, const ClaimPart *claim, int64_t original, int64_t undoes) noexcept:
+        return self._count()
+
+    cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept:
         return self._count()

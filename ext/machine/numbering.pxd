@@ -21,6 +21,9 @@ cdef struct NumberBlock:      # what is written down before any number of it is 
 cdef int instance_of(const uint8_t *rrn) noexcept nogil
 """Which instance has given a reference number; -1 when it is written as none of ours is."""
 
+cdef bint is_dated(const uint8_t *rrn) noexcept nogil
+"""Whether a reference number begins as ours do: a digit of the year, and the day of it."""
+
 
 cdef class Numbering:
     cdef readonly uint16_t instance

@@ -82,6 +82,17 @@ cdef int instance_of(const uint8_t *rrn) noexcept nogil:
     return LONG_INSTANCES + <int>((value - LONG_INSTANCES * <int64_t>LONG_SPAN) // <int64_t>SHORT_SPAN)
 
 
+cdef bint is_dated(const uint8_t *rrn) noexcept nogil:
+    cdef int day = 0
+    cdef int i
+    for i in range(<int>DAY_SIZE):
+        if not 0x30 <= rrn[i] <= 0x39:
+            return False
+        if i:
+            day = day * 10 + rrn[i] - 0x30
+    return 1 <= day <= 366
+
+
 @cython.final
 cdef class Numbering:
     """One count, and what is made of it.

@@ -77,6 +77,7 @@ cdef class Wanted:
     cdef uint32_t number          # of the entry or transaction
     cdef uint32_t terminal        # of the transaction
     cdef uint64_t serial          # of the inquiry: tells a reused entry from the one that asked
+    cdef object claim             # whoever of another partition wants it, an AskedClaim; None: it is of this one
 
 
 cdef class Original:

@@ -6,6 +6,7 @@ from switch.crypto.mac cimport MacEngine, MacKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel, StateOwner
 from switch.machine.channel_table cimport ChannelTable
+from switch.machine.claims cimport Claims
 from switch.machine.duplicate cimport DuplicateWindow
 from switch.machine.journal_interface cimport Detail, Journal
 from switch.machine.link cimport Link
@@ -45,6 +46,7 @@ cdef class State:
     cdef readonly DuplicateWindow duplicates
     cdef readonly SafStore saf
     cdef readonly Inquiries inquiries
+    cdef readonly Claims claims
     cdef uint32_t stored_reversal             # entry that was added last; SAF_NONE when that failed
     cdef readonly Numbering numbering
     cdef readonly bytes acquirer_id           # ASCII digits, field 32

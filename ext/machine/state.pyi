@@ -3,6 +3,7 @@ from typing import final
 from switch.base.calendar import Calendar
 from switch.crypto.mac import MacEngine
 from switch.machine.channel_table import ChannelTable
+from switch.machine.claims import Claims
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.journal_interface import Journal
 from switch.machine.link import Link
@@ -34,6 +35,7 @@ class State:
     duplicates: DuplicateWindow
     saf: SafStore
     inquiries: Inquiries
+    claims: Claims
     numbering: Numbering
     acquirer_id: bytes
     terminals: TerminalCounts
@@ -57,6 +59,7 @@ class State:
         duplicates: DuplicateWindow,
         saf: SafStore,
         inquiries: Inquiries,
+        claims: Claims,
         numbering: Numbering,
         acquirer_id: str,
         terminals: TerminalCounts,

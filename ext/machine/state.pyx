@@ -29,7 +29,7 @@ cdef class State:
         journal: Where intents and outcomes are written.
         meters: Counters.
         listeners, links: In the configuration's order, which their numbers follow.
-        transactions, duplicates, saf, inquiries: Bounded tables.
+        transactions, duplicates, saf, inquiries, claims: Bounded tables.
         numbering: STANs and reference numbers.
         acquirer_id: The acquiring institution's identification code, digits (field 32).
         terminals: What is counted of each terminal.
@@ -49,7 +49,7 @@ cdef class State:
     def __init__(self, *, uint32_t partition, Calendar calendar, Registry registry, RouteTable routes, Risk risk,
                  Journal journal, Meters meters, ChannelTable channels not None, list listeners, list links,
                  TransactionTable transactions, DuplicateWindow duplicates, SafStore saf, Inquiries inquiries,
-                 Numbering numbering, str acquirer_id, TerminalCounts terminals not None,
+                 Claims claims not None, Numbering numbering, str acquirer_id, TerminalCounts terminals not None,
                  NoteQueue notes not None, MacEngine macs not None, object seed=None):
         self.partition = partition
         self.calendar = calendar
@@ -69,6 +69,7 @@ cdef class State:
         self.duplicates = duplicates
         self.saf = saf
         self.inquiries = inquiries
+        self.claims = claims
         self.numbering = numbering
         self.acquirer_id = acquirer_id.encode("ascii")
         self.acquirer_text = <const uint8_t *><const char *>self.acquirer_id

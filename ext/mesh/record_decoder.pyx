@@ -5,10 +5,16 @@ then checked, and the copy is used.
 """
 
 from libc.string cimport memcpy, memset
-from switch.base.invariant cimport ensure
+from switch.machine.claims cimport ClaimBody, ClaimedBody, ClaimNotedBody, ClaimStateBody
+from switch.mesh.claim_records cimport read_claim, read_claim_noted, read_claim_state, read_claimed
+from switch.mesh.record_checks cimport at_most, check_digits, refuse, take_body, zeros
 from switch.mesh.records cimport (
     MESH_ALIGNMENT_BYTES,
     MESH_ANSWER,
+    MESH_CLAIM,
+    MESH_CLAIM_NOTED,
+    MESH_CLAIM_STATE,
+    MESH_CLAIMED,
     MESH_COMPLETE,
     MESH_COUNTED,
     MESH_COUNTED_STAND_IN,
@@ -22,7 +28,6 @@ from switch.mesh.records cimport (
     MESH_FAULT_ORDER,
     MESH_FAULT_SUM,
     MESH_FAULT_TEXT,
-    MESH_FAULT_TOO_LARGE,
     MESH_FAULT_TOO_LONG,
     MESH_FAULT_TOO_SHORT,
     MESH_FAULT_TOO_SMALL,
@@ -79,7 +84,7 @@ from switch.wire.cursor cimport Reader, reader_over, reader_position, reader_tak
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
-    TYPES = MESH_OUTSTANDING + 1
+    TYPES = MESH_CLAIM_NOTED + 1
     HELLO_VERSION_BYTES = MESH_HEAD_BYTES + 4     # of a HELLO: what every version begins with
 
 # What each ``MeshFaultCode`` is called, and how it is said.
@@ -101,6 +106,7 @@ cdef list FAULTS = [
 cdef list TYPE_NAMES = [
     "", "HELLO", "TERMINAL_OPEN", "TERMINAL_FRAME", "TERMINAL_CLOSED", "ANSWER", "TOLD", "HANDLED", "HANG_UP",
     "LINK_SEND", "LINK_FRAME", "LINK_STATE", "PING", "PONG", "COUNTED", "COUNTS_TAKEN", "OUTSTANDING",
+    "CLAIM", "CLAIMED", "CLAIM_STATE", "CLAIM_NOTED",
 ]
 
 
@@ -139,41 +145,6 @@ cdef bint is_plain_text(const uint8_t *text, size_t size) noexcept nogil:
 
 cdef bint is_control(uint8_t byte) noexcept nogil:
     return byte < 0x20 or byte == 0x7F
-
-
-cdef inline int refuse(MeshFault *fault, uint8_t code, size_t position, uint64_t needed,
-                       uint64_t available) noexcept nogil:
-    fault.code = code
-    fault.position = <uint32_t>position
-    fault.needed = needed
-    fault.available = available
-    return MESH_FAULTY
-
-
-cdef int zeros(const uint8_t *bytes, size_t size, size_t position, MeshFault *fault) noexcept nogil:
-    """Whether bytes that stand at ``position`` of the record, or are copied from there, are zeros; else a fault."""
-    cdef size_t i
-    cdef uint8_t byte
-    for i in range(size):
-        byte = bytes[i]
-        if byte != 0:
-            return refuse(fault, MESH_FAULT_NOT_ZERO, position + i, 0, byte)
-    return MESH_COMPLETE
-
-
-cdef inline int at_most(uint64_t value, uint64_t most, size_t position, MeshFault *fault) noexcept nogil:
-    if value > most:
-        return refuse(fault, MESH_FAULT_TOO_LARGE, position, most, value)
-    return MESH_COMPLETE
-
-
-cdef inline void take_body(Reader *reader, void *body, size_t size) noexcept nogil:
-    """Copy the body, for which the record is known to be long enough."""
-    cdef const uint8_t *at = NULL
-    cdef bint is_there = reader_take(reader, size, &at) == 0
-    ensure(is_there, b"a record is as long as its body")
-    memcpy(body, at, size)
-    MESH_TAKEN()
 
 
 cdef struct Limits:           # of a part
@@ -361,7 +332,6 @@ cdef int read_token(Reader *reader, MeshRecord *record, MeshFault *fault) noexce
 
 cdef int check_counted(const CountedBody *body, MeshFault *fault) noexcept nogil:
     cdef bint is_stand_in = body.how & MESH_COUNTED_STAND_IN
-    cdef size_t i
     if body.amount_minor < (0 if is_stand_in else -1):
         return refuse(fault, MESH_FAULT_TOO_SMALL, 16, 0, 0)
     if at_most(body.currency, MESH_CURRENCY_MAX, 32, fault) < 0 or at_most(body.kind, MESH_KINDS - 1, 36, fault) < 0:
@@ -370,10 +340,7 @@ cdef int check_counted(const CountedBody *body, MeshFault *fault) noexcept nogil
         return MESH_FAULTY
     if at_most(body.pan_size, COUNTED_PAN_MAX, 38, fault) < 0 or zeros(&body.reserved, 1, 39, fault) < 0:
         return MESH_FAULTY
-    for i in range(body.pan_size):
-        if not b"0" <= body.pan[i] <= b"9":
-            return refuse(fault, MESH_FAULT_TEXT, 40 + i, 0, body.pan[i])
-    if zeros(body.pan + body.pan_size, COUNTED_PAN_MAX - body.pan_size, 40 + body.pan_size, fault) < 0:
+    if check_digits(body.pan, body.pan_size, COUNTED_PAN_MAX, 40, fault) < 0:
         return MESH_FAULTY
     return zeros(body.padding, sizeof(body.padding), 82, fault)
 
@@ -446,6 +413,10 @@ shapes[<int>MESH_PONG] = Shape(read_token, False, MESH_HEAD_BYTES + sizeof(PingB
 shapes[<int>MESH_COUNTED] = Shape(read_counted, True, MESH_HEAD_BYTES + sizeof(CountedBody))
 shapes[<int>MESH_COUNTS_TAKEN] = Shape(read_token, False, MESH_HEAD_BYTES + sizeof(PingBody))
 shapes[<int>MESH_OUTSTANDING] = Shape(read_outstanding, True, MESH_HEAD_BYTES + sizeof(OutstandingBody))
+shapes[<int>MESH_CLAIM] = Shape(read_claim, True, MESH_HEAD_BYTES + sizeof(ClaimBody))
+shapes[<int>MESH_CLAIMED] = Shape(read_claimed, True, MESH_HEAD_BYTES + sizeof(ClaimedBody))
+shapes[<int>MESH_CLAIM_STATE] = Shape(read_claim_state, True, MESH_HEAD_BYTES + sizeof(ClaimStateBody))
+shapes[<int>MESH_CLAIM_NOTED] = Shape(read_claim_noted, True, MESH_HEAD_BYTES + sizeof(ClaimNotedBody))
 
 
 cdef int check_head(const MeshHead *head, size_t size_max, MeshFault *fault) noexcept nogil:

@@ -5,6 +5,7 @@ than the protocol allows or has what it must not have: then nothing can be read 
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from switch.machine.claims cimport ClaimBody, ClaimedBody, ClaimNotedBody, ClaimStateBody
 from switch.mesh.records cimport MeshHello, MeshTerminal, Span
 from switch.tables.count_log cimport Counted
 
@@ -47,3 +48,11 @@ cdef int write_counted(uint8_t *out, size_t room, uint64_t number, const Counted
 cdef int write_counts_taken(uint8_t *out, size_t room, uint64_t next) noexcept nogil
 
 cdef int write_outstanding(uint8_t *out, size_t room, uint16_t link, int currency, int64_t amount_minor) noexcept nogil
+
+cdef int write_claim(uint8_t *out, size_t room, uint32_t keeper, const ClaimBody *body) noexcept nogil
+
+cdef int write_claimed(uint8_t *out, size_t room, const ClaimedBody *body) noexcept nogil
+
+cdef int write_claim_state(uint8_t *out, size_t room, uint32_t keeper, const ClaimStateBody *body) noexcept nogil
+
+cdef int write_claim_noted(uint8_t *out, size_t room, uint32_t claimant, const ClaimNotedBody *body) noexcept nogil

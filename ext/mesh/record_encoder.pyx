@@ -2,10 +2,17 @@
 
 from libc.string cimport memcpy, memset
 from switch.base.invariant cimport ensure
+from switch.machine.claims cimport ClaimBody, ClaimedBody, ClaimNotedBody, ClaimStateBody
+from switch.mesh.claim_records cimport check_claim, check_claim_noted, check_claim_state, check_claimed
 from switch.mesh.record_decoder cimport is_control, is_plain_text
 from switch.mesh.records cimport (
     MESH_ALIGNMENT_BYTES,
     MESH_ANSWER,
+    MESH_CLAIM,
+    MESH_CLAIM_NOTED,
+    MESH_CLAIM_STATE,
+    MESH_CLAIMED,
+    MESH_COMPLETE,
     MESH_COUNTED,
     MESH_COUNTED_STAND_IN,
     MESH_COUNTED_TAKEN_BACK,
@@ -46,6 +53,7 @@ from switch.mesh.records cimport (
     LinkFrameBody,
     LinkSendBody,
     LinkStateBody,
+    MeshFault,
     MeshHead,
     MeshOwned,
     OpenBody,
@@ -324,3 +332,43 @@ cdef int write_outstanding(uint8_t *out, size_t room, uint16_t link, int currenc
     if size > 0:
         put(&writer, &body, sizeof(body))
     return size
+
+
+cdef int write_body(uint8_t *out, size_t room, uint8_t type, uint32_t partition, const void *body,
+                    size_t body_size) noexcept nogil:
+    """Write a record of one body, which was checked."""
+    cdef Writer writer
+    cdef int size = -1
+    if partition < MESH_PARTITIONS_MAX:
+        size = begin(&writer, out, room, MeshHead(0, type, 0, <uint16_t>partition), body_size)
+    if size > 0:
+        put(&writer, body, body_size)
+    return size
+
+
+cdef int write_claim(uint8_t *out, size_t room, uint32_t keeper, const ClaimBody *body) noexcept nogil:
+    cdef MeshFault fault
+    if check_claim(body, &fault) != MESH_COMPLETE:
+        return -1
+    return write_body(out, room, MESH_CLAIM, keeper, body, sizeof(ClaimBody))
+
+
+cdef int write_claimed(uint8_t *out, size_t room, const ClaimedBody *body) noexcept nogil:
+    cdef MeshFault fault
+    if check_claimed(body, &fault) != MESH_COMPLETE:
+        return -1
+    return write_body(out, room, MESH_CLAIMED, body.claim.partition, body, sizeof(ClaimedBody))
+
+
+cdef int write_claim_state(uint8_t *out, size_t room, uint32_t keeper, const ClaimStateBody *body) noexcept nogil:
+    cdef MeshFault fault
+    if check_claim_state(body, &fault) != MESH_COMPLETE:
+        return -1
+    return write_body(out, room, MESH_CLAIM_STATE, keeper, body, sizeof(ClaimStateBody))
+
+
+cdef int write_claim_noted(uint8_t *out, size_t room, uint32_t claimant, const ClaimNotedBody *body) noexcept nogil:
+    cdef MeshFault fault
+    if check_claim_noted(body, &fault) != MESH_COMPLETE:
+        return -1
+    return write_body(out, room, MESH_CLAIM_NOTED, claimant, body, sizeof(ClaimNotedBody))

@@ -5,9 +5,16 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
+from switch.machine.claims cimport ClaimBody, ClaimedBody, ClaimNotedBody, ClaimPart, ClaimStateBody
+from switch.machine.originals cimport REFERENCE_ROOM
+from switch.mesh.claim_records cimport claim_body, claim_noted_body, claim_state_body, claimed_body
 from switch.mesh.record_decoder cimport counted_by, mesh_fault_error, owned_partition, read_record
 from switch.mesh.record_encoder cimport (
     write_answer,
+    write_claim,
+    write_claim_noted,
+    write_claim_state,
+    write_claimed,
     write_counted,
     write_counts_taken,
     write_handled,
@@ -26,6 +33,10 @@ from switch.mesh.record_encoder cimport (
 )
 from switch.mesh.records cimport (
     MESH_ANSWER,
+    MESH_CLAIM,
+    MESH_CLAIM_NOTED,
+    MESH_CLAIM_STATE,
+    MESH_CLAIMED,
     MESH_COMPLETE,
     MESH_COUNTED,
     MESH_COUNTS_TAKEN,
@@ -75,6 +86,10 @@ cdef dict NAMES = {
     MESH_COUNTED: "counted",
     MESH_COUNTS_TAKEN: "counts_taken",
     MESH_OUTSTANDING: "outstanding",
+    MESH_CLAIM: "claim",
+    MESH_CLAIMED: "claimed",
+    MESH_CLAIM_STATE: "claim_state",
+    MESH_CLAIM_NOTED: "claim_noted",
 }
 
 
@@ -205,6 +220,76 @@ def _outstanding(_Room out not None, *, uint16_t link, int currency, int64_t amo
     return write_outstanding(out.at, out.size, link, currency, amount_minor)
 
 
+cdef int fill_claim(ClaimPart *part, dict values) except -1:
+    cdef bytes terminal = values["terminal"]
+    if len(terminal) != TERMINAL_ID_MAX:
+        raise ValueError(f"terminal: needed {TERMINAL_ID_MAX} bytes, got {len(terminal)}")
+    memset(part, 0, sizeof(ClaimPart))
+    memcpy(part.terminal, PyBytes_AS_STRING(terminal), TERMINAL_ID_MAX)
+    part.occasion = values["occasion"]
+    part.amount_minor = values["amount_minor"]
+    part.stan = values["stan"]
+    part.partition = values["claimant"]
+    part.currency = values["currency"]
+    part.message_class = values["message_class"]
+    part.kind = values["transaction_kind"]
+    return 0
+
+
+cdef int fill_text(uint8_t *at, size_t size, bytes text) except -1:
+    if <size_t>len(text) != size:
+        raise ValueError(f"needed {size} bytes, got {len(text)}")
+    memcpy(at, PyBytes_AS_STRING(text), size)
+    return 0
+
+
+def _claim(_Room out not None, *, uint16_t partition, bytes rrn not None, bytes merchant not None, bytes pan not None,
+           **claim):
+    cdef ClaimBody body
+    memset(&body, 0, sizeof(body))
+    fill_claim(&body.claim, claim)
+    fill_text(body.rrn, sizeof(body.rrn), rrn)
+    fill_text(body.merchant, sizeof(body.merchant), merchant)
+    if len(pan) > <int>sizeof(body.pan):
+        return -1
+    body.pan_digits = <uint8_t>len(pan)
+    memcpy(body.pan, PyBytes_AS_STRING(pan), <size_t>len(pan))
+    return write_claim(out.at, out.size, partition, &body)
+
+
+def _claimed(_Room out not None, *, uint16_t partition, int64_t position, uint32_t keeper, uint32_t age_s,
+             uint16_t link, uint8_t reason, uint8_t flags, bytes rrn not None, bytes authorization_code not None,
+             bytes data not None, **claim):
+    cdef ClaimedBody body
+    memset(&body, 0, sizeof(body))
+    fill_claim(&body.claim, claim)
+    if body.claim.partition != partition:
+        return -1
+    body.position, body.keeper, body.age_s = position, keeper, age_s
+    body.link, body.reason, body.flags = link, reason, flags
+    fill_text(body.rrn, sizeof(body.rrn), rrn)
+    fill_text(body.authorization_code, sizeof(body.authorization_code), authorization_code)
+    if len(data) > <int>REFERENCE_ROOM:
+        return -1
+    body.data_size = <uint8_t>len(data)
+    memcpy(body.data, PyBytes_AS_STRING(data), <size_t>len(data))
+    return write_claimed(out.at, out.size, &body)
+
+
+def _claim_state(_Room out not None, *, uint16_t partition, int64_t position, int64_t approved_minor,
+                 uint32_t claimant, uint32_t number, uint8_t state):
+    cdef ClaimStateBody body
+    memset(&body, 0, sizeof(body))
+    body.position, body.approved_minor, body.partition = position, approved_minor, claimant
+    body.number, body.state = number, state
+    return write_claim_state(out.at, out.size, partition, &body)
+
+
+def _claim_noted(_Room out not None, *, uint16_t partition, int64_t position, uint32_t keeper, uint32_t number):
+    cdef ClaimNotedBody body = ClaimNotedBody(position, keeper, number)
+    return write_claim_noted(out.at, out.size, partition, &body)
+
+
 cdef dict ENCODERS = {
     "hello": _hello,
     "terminal_open": _terminal_open,
@@ -222,6 +307,10 @@ cdef dict ENCODERS = {
     "counted": _counted,
     "counts_taken": _counts_taken,
     "outstanding": _outstanding,
+    "claim": _claim,
+    "claimed": _claimed,
+    "claim_state": _claim_state,
+    "claim_noted": _claim_noted,
 }
 
 
@@ -282,7 +371,47 @@ cdef dict values_of(const MeshRecord *record):
         return {"next": record.token}
     if record.type == MESH_OUTSTANDING:
         return {"link": record.number, "currency": record.currency, "amount_minor": record.amount_minor}
+    if record.type in (MESH_CLAIM, MESH_CLAIMED):
+        return values_of_claim(record)
+    if record.type in (MESH_CLAIM_STATE, MESH_CLAIM_NOTED):
+        return values_of_state(record)
     return {"token": record.token}
+
+
+cdef dict claim_in(const ClaimPart *part):
+    return {"terminal": part.terminal[:TERMINAL_ID_MAX], "occasion": part.occasion, "amount_minor": part.amount_minor,
+            "stan": part.stan, "currency": part.currency, "message_class": part.message_class,
+            "transaction_kind": part.kind}
+
+
+cdef dict values_of_claim(const MeshRecord *record):
+    cdef ClaimBody claim
+    cdef ClaimedBody claimed
+    if record.type == MESH_CLAIM and claim_body(record, &claim) == 0:
+        return claim_in(&claim.claim) | {
+            "partition": record.number, "claimant": claim.claim.partition, "rrn": claim.rrn[:sizeof(claim.rrn)],
+            "merchant": claim.merchant[:sizeof(claim.merchant)], "pan": claim.pan[:claim.pan_digits]}
+    if record.type == MESH_CLAIMED and claimed_body(record, &claimed) == 0:
+        return claim_in(&claimed.claim) | {
+            "partition": record.number, "claimant": claimed.claim.partition, "position": claimed.position,
+            "keeper": claimed.keeper, "age_s": claimed.age_s, "link": claimed.link,
+            "reason": claimed.reason, "flags": claimed.flags,
+            "rrn": claimed.rrn[:sizeof(claimed.rrn)],
+            "authorization_code": claimed.authorization_code[:sizeof(claimed.authorization_code)],
+            "data": claimed.data[:claimed.data_size]}
+    raise ValueError("it has changed since it was read")
+
+
+cdef dict values_of_state(const MeshRecord *record):
+    cdef ClaimStateBody said
+    cdef ClaimNotedBody noted
+    if record.type == MESH_CLAIM_STATE and claim_state_body(record, &said) == 0:
+        return {"partition": record.number, "position": said.position, "approved_minor": said.approved_minor,
+                "claimant": said.partition, "number": said.number, "state": said.state}
+    if record.type == MESH_CLAIM_NOTED and claim_noted_body(record, &noted) == 0:
+        return {"partition": record.number, "position": noted.position, "keeper": noted.keeper,
+                "number": noted.number}
+    raise ValueError("it has changed since it was read")
 
 
 cdef dict values_of_counted(const MeshRecord *record):

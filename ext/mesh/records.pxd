@@ -1,4 +1,4 @@
-"""The mesh's records, version 1: what workers tell each other. ``docs/mesh.md`` has them byte by byte.
+"""The mesh's records, version 2: what workers tell each other. ``docs/mesh.md`` has them byte by byte.
 
 A record is a head of 8 bytes, a fixed body, parts of any size, and zeros up to the next multiple of 8. All integers are
 little-endian. Each record can be written in one way only, so what is read and written again is the same bytes.
@@ -10,7 +10,7 @@ from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
-    MESH_VERSION = 1
+    MESH_VERSION = 2
     MESH_HEAD_BYTES = 8
     MESH_ALIGNMENT_BYTES = 8
     MESH_DIGEST_BYTES = 32
@@ -25,6 +25,7 @@ cdef enum:
     MESH_LINK_STATE_MAX = 2           # LINK_SUSPENDED of switch.machine.link_connections
     MESH_KINDS = 64                   # of transactions
     MESH_CURRENCY_MAX = 999
+    MESH_STAN_MAX = 999_999
     MESH_RECORD_BYTES_MAX = 65632     # the longest, an ANSWER: head, body, frame, padding
 
 cdef enum MeshType:
@@ -43,7 +44,11 @@ cdef enum MeshType:
     MESH_PONG
     MESH_COUNTED
     MESH_COUNTS_TAKEN
-    MESH_OUTSTANDING = 16
+    MESH_OUTSTANDING
+    MESH_CLAIM
+    MESH_CLAIMED
+    MESH_CLAIM_STATE
+    MESH_CLAIM_NOTED = 20
 
 cdef enum MeshStatus:
     MESH_INCOMPLETE = 0
@@ -55,7 +60,7 @@ cdef enum MeshFaultCode:
     MESH_FAULT_TOO_SHORT      # fewer bytes than there must be
     MESH_FAULT_TOO_LONG       # more bytes than there may be
     MESH_FAULT_ALIGNMENT      # a size that is no multiple of 8
-    MESH_FAULT_TYPE           # a type that version 1 does not have
+    MESH_FAULT_TYPE           # a type that this version does not have
     MESH_FAULT_VERSION
     MESH_FAULT_TOO_SMALL      # a number below its limit
     MESH_FAULT_TOO_LARGE      # a number above its limit
@@ -80,7 +85,7 @@ cdef packed struct MeshOwned:         # one partition of a HELLO
     uint32_t reserved
     uint64_t epoch
 
-# Bodies, behind the head.
+# Bodies, behind the head; those of claims are in ``switch.machine.claims``.
 
 cdef packed struct HelloBody:
     uint32_t version
@@ -174,7 +179,7 @@ cdef struct MeshHello:        # to be written; of one that was read the owned pa
 cdef struct MeshRecord:       # one that was read: what its type does not have is zero
     uint8_t type              # MeshType
     uint32_t size             # bytes that it takes from the stream; when incomplete and known already, those it needs
-    uint16_t number           # TERMINAL_OPEN: listener; TERMINAL_FRAME: partition; LINK_*: link
+    uint16_t number           # TERMINAL_OPEN: listener; TERMINAL_FRAME, CLAIM*: partition; LINK_*: link
     MeshTerminal terminal     # TERMINAL_*, ANSWER, TOLD, HANDLED, HANG_UP
     uint64_t count            # TERMINAL_CLOSED, TOLD: frames that left; HANDLED: looked at; all since the opening
     uint32_t in_flight        # HANDLED: frames of these not answered yet
@@ -184,6 +189,7 @@ cdef struct MeshRecord:       # one that was read: what its type does not have i
     int64_t amount_minor      # OUTSTANDING
     uint32_t currency         # OUTSTANDING
     const uint8_t *counted    # COUNTED: ``counted_by`` (switch.mesh.record_decoder) gives it
+    const uint8_t *claim      # CLAIM*: ``claim_body`` and its like (switch.mesh.record_decoder) give it
     Span peer                 # TERMINAL_OPEN: IP address as text, may be empty
     Span name                 # TERMINAL_OPEN: the certificate's common name, empty: none
     Span headers              # TERMINAL_FRAME, LINK_FRAME

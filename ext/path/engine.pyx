@@ -15,10 +15,12 @@ from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.transaction cimport TRANSACTION_NONE
 from switch.mesh.peer cimport ElsewhereLink
+from switch.path.claim_exchange cimport exchange_claims, greet_peer
 from switch.path.dispatch cimport take_link_message, take_request
 from switch.path.found_original cimport seek, settle
 from switch.path.handing_over cimport give_what_waits
 from switch.path.issuer_answer cimport expire
+from switch.path.kept_claims cimport take_wanted_claims
 from switch.path.mesh_door cimport flush_elsewhere, hear, hear_stream, lose, reverse_undelivered
 from switch.path.network cimport (
     begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
@@ -121,6 +123,7 @@ cdef class Engine:
     cdef void come_up(self, Peer peer) noexcept:
         """The same, of a driver that delivers the notes when its turn ends."""
         peer.go_up()
+        greet_peer(self.partitions, self.mesh, peer)
         give_what_waits(self.state, self.mesh)
 
     def hear(self, Peer peer not None, const uint8_t[::1] data not None):
@@ -130,11 +133,11 @@ cdef class Engine:
         return taken
 
     cdef size_t hear_peer(self, Peer peer, const uint8_t *data, size_t size) noexcept:
-        return hear(self.partitions, peer, data, size)
+        return hear(self.partitions, self.mesh, peer, data, size)
 
     cdef void hear_chunk(self, Peer peer, RecordStream stream, const uint8_t *data, size_t size) noexcept:
         """The same of a chunk of a stream, of which what is not whole is kept."""
-        hear_stream(self.partitions, peer, stream, data, size)
+        hear_stream(self.partitions, self.mesh, peer, stream, data, size)
 
     def part(self, Peer peer not None):
         """The connection with a peer is gone."""
@@ -327,6 +330,7 @@ cdef class Engine:
         cdef State state
         for state in self.partitions.states:
             self._pass_time_of(state)
+        exchange_claims(self.partitions, self.mesh)
         test_doubted_links(self.state)
         if self.mesh is not None:
             give_what_waits(self.state, self.mesh)
@@ -419,7 +423,7 @@ cdef class Engine:
         cdef list wanted = []
         cdef State state
         for state in self.partitions.states:
-            wanted += take_wanted(state)
+            wanted += take_wanted(state) + take_wanted_claims(state)
         return wanted
 
     def settle(self, Wanted wanted not None, Original original, bint is_certain=True):

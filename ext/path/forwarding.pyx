@@ -9,6 +9,7 @@ from switch.machine.meters cimport (
     LIMIT_LATE, LIMIT_LINK_REVERSALS, LIMIT_NUMBERS, LIMIT_STANS, LIMIT_TERMINAL_IN_FLIGHT,
 )
 from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
+from switch.machine.numbering cimport is_dated
 from switch.machine.originals cimport Referred
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
@@ -160,18 +161,6 @@ cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
     return terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
 
 
-cdef bint _may_be_ours(const uint8_t *rrn) noexcept nogil:
-    """Whether a reference number begins as ours do: a digit of the year, and the day of it."""
-    cdef int day = 0
-    cdef int i
-    for i in range(4):
-        if not 0x30 <= rrn[i] <= 0x39:
-            return False
-        if i:
-            day = day * 10 + rrn[i] - 0x30
-    return 1 <= day <= 366
-
-
 cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *texts) noexcept nogil:
     """What names the original of the request, where it is known; else the reference number that its terminal says."""
     cdef const Referred *referred = &state.inquiries.referred
@@ -184,7 +173,7 @@ cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *
                       sizeof(referred.authorization_code))
     elif not link.match_by_rrn and read_text(listener.tables.spec, &state.request, FIELD_RRN, texts.said_rrn,
                                              sizeof(texts.said_rrn)) == sizeof(texts.said_rrn):
-        if _may_be_ours(texts.said_rrn):          # else it is the terminal's own
+        if is_dated(texts.said_rrn):          # else it is the terminal's own
             fill_slot(&state.slots, SLOT_SAID_RRN, texts.said_rrn, sizeof(texts.said_rrn))
 
 

@@ -4,6 +4,8 @@ from libc.stdint cimport int64_t, uint32_t
 from switch.machine.link cimport Link
 from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, Transaction
+from switch.path.claiming cimport ask_keeper
+from switch.path.kept_claims cimport recall_claims, settle_claim
 from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, wanted_by_request
 from switch.path.resumed_request cimport resume_request
@@ -12,7 +14,15 @@ from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 
 cdef void settle(State state, Wanted wanted, Original original, bint is_certain):
     cdef const SafEntry *reversal
-    cdef Original recalled
+    cdef Original recalled = None
+    if wanted.claim is not None:
+        if _is_unsure(original, is_certain):
+            recalled = _recall_surely(state, wanted)
+        if recalled is not None:
+            original = recalled
+            wanted.asked_at = state.journal.newest()
+        settle_claim(state, wanted, original, is_certain)
+        return
     if not wanted.is_of_request:
         reversal = state.saf.at(wanted.number)
         if reversal.state == SAF_SOUGHT and reversal.inquiry == wanted.serial:
@@ -26,6 +36,8 @@ cdef void settle(State state, Wanted wanted, Original original, bint is_certain)
     # Also when it was withdrawn meanwhile: whoever looks originals up had it to do.
     state.inquiries.note_answer(wanted.terminal)
     if state.transactions.still_seeks(wanted.number, wanted.serial):
+        if original is None and ask_keeper(state, wanted.number, &wanted.naming, is_certain):
+            return
         if _is_unsure(original, is_certain):
             _resume_unsure(state, wanted.number, original)
         else:
@@ -61,18 +73,24 @@ cdef void seek(State state) noexcept:
     cdef uint32_t number
     cdef Link link
     cdef Wanted wanted
+    cdef Original original
     while True:
         number = state.transactions.overdue(state.inquiries.waiting, state.calendar.now_ns)
         if number == TRANSACTION_NONE:
             break
         _resume_unsure(state, number, None)
-    number = state.inquiries.waiting.head
     if state.journal.is_searched:
         return
+    recall_claims(state)
+    number = state.inquiries.waiting.head
+    while number != <uint32_t>TRANSACTION_NONE and state.transactions.at(number).is_asked:
+        number = state.transactions.at(number).next
     for link in state.links:
         recall_reversal(state, link)
     if number == <uint32_t>TRANSACTION_NONE:
         return
     if state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
         wanted = wanted_by_request(state, number)
-        resume_request(state, number, recall(state, &wanted.naming, False), True)
+        original = recall(state, &wanted.naming, False)
+        if original is not None or not ask_keeper(state, number, &wanted.naming, True):
+            resume_request(state, number, original, True)

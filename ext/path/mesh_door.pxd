@@ -3,14 +3,16 @@
 from libc.stdint cimport uint8_t
 from switch.machine.channel cimport Channel
 from switch.machine.partitions cimport Partitions
+from switch.mesh.mesh cimport Mesh
 from switch.mesh.peer cimport Peer
 from switch.mesh.record_stream cimport RecordStream
 
 
-cdef size_t hear(Partitions partitions, Peer peer, const uint8_t *data, size_t size) noexcept
+cdef size_t hear(Partitions partitions, Mesh mesh, Peer peer, const uint8_t *data, size_t size) noexcept
 """Take the whole records at ``data``; how many bytes these were. With a fault the peer has one."""
 
-cdef void hear_stream(Partitions partitions, Peer peer, RecordStream stream, const uint8_t *data, size_t size) noexcept
+cdef void hear_stream(Partitions partitions, Mesh mesh, Peer peer, RecordStream stream, const uint8_t *data,
+                      size_t size) noexcept
 """Take the records that a chunk of at most 64 KiB completes; the stream keeps the rest. A fault is the peer's then."""
 
 cdef void lose(Partitions partitions, Peer peer) noexcept

@@ -9,10 +9,12 @@ from switch.mesh.peer cimport ElsewhereLink, Guest
 from switch.mesh.record_decoder cimport mesh_fault_words, read_record
 from switch.mesh.record_encoder cimport write_pong
 from switch.mesh.records cimport (
-    MESH_ANSWER, MESH_COMPLETE, MESH_COUNTED, MESH_COUNTS_TAKEN, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP,
-    MESH_LINK_FRAME, MESH_LINK_SEND, MESH_LINK_STATE, MESH_OUTSTANDING, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX,
-    MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME, MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
+    MESH_ANSWER, MESH_CLAIM, MESH_CLAIM_NOTED, MESH_CLAIM_STATE, MESH_CLAIMED, MESH_COMPLETE, MESH_COUNTED,
+    MESH_COUNTS_TAKEN, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP, MESH_LINK_FRAME, MESH_LINK_SEND, MESH_LINK_STATE,
+    MESH_OUTSTANDING, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX, MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME,
+    MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
 )
+from switch.path.claim_exchange cimport take_claim_record
 from switch.path.dispatch cimport scan_partition, take_answer
 from switch.path.network cimport note_elsewhere
 from switch.path.request cimport handle_scanned
@@ -23,7 +25,7 @@ cdef enum:
     PONG_BYTES = 16
 
 
-cdef size_t hear(Partitions partitions, Peer peer, const uint8_t *data, size_t size) noexcept:
+cdef size_t hear(Partitions partitions, Mesh mesh, Peer peer, const uint8_t *data, size_t size) noexcept:
     cdef MeshRecord record
     cdef MeshFault fault
     cdef size_t taken = 0
@@ -35,11 +37,11 @@ cdef size_t hear(Partitions partitions, Peer peer, const uint8_t *data, size_t s
         if status != MESH_COMPLETE:
             break
         taken += record.size
-        _take(partitions, peer, &record)
+        _take(partitions, mesh, peer, &record)
     return taken
 
 
-cdef void hear_stream(Partitions partitions, Peer peer, RecordStream stream, const uint8_t *data,
+cdef void hear_stream(Partitions partitions, Mesh mesh, Peer peer, RecordStream stream, const uint8_t *data,
                       size_t size) noexcept:
     cdef MeshRecord record
     cdef MeshFault fault
@@ -50,12 +52,12 @@ cdef void hear_stream(Partitions partitions, Peer peer, RecordStream stream, con
         if status == MESH_FAULTY:
             peer.fail(mesh_fault_words(&fault))
         elif status == MESH_COMPLETE:
-            _take(partitions, peer, &record)
+            _take(partitions, mesh, peer, &record)
     if stream.end() != 0:
         peer.fail("there is no memory for what it says")
 
 
-cdef void _take(Partitions partitions, Peer peer, const MeshRecord *record) noexcept:
+cdef void _take(Partitions partitions, Mesh mesh, Peer peer, const MeshRecord *record) noexcept:
     """One record, as its type says."""
     cdef State host = partitions.host
     if record.type == MESH_TERMINAL_FRAME:
@@ -78,6 +80,8 @@ cdef void _take(Partitions partitions, Peer peer, const MeshRecord *record) noex
         _take_of_link(partitions, peer, record)
     elif record.type in (MESH_COUNTED, MESH_COUNTS_TAKEN, MESH_OUTSTANDING):
         peer.take_count(record, <uint64_t>(host.calendar.now_ns // 1_000_000))
+    elif record.type in (MESH_CLAIM, MESH_CLAIMED, MESH_CLAIM_STATE, MESH_CLAIM_NOTED):
+        take_claim_record(partitions, mesh, peer, record)
     elif record.type != MESH_PONG:
         peer.fail("it says twice who it is")
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from switch.base.calendar cimport date_of
+from switch.machine.claims cimport CLAIM_OPEN, CLAIM_STANDS, KeptClaim
 from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, stands
 from switch.machine.link cimport Link
 from switch.machine.original_reference cimport LIKE_NOT, describe_request, likeness
@@ -89,6 +90,7 @@ cdef int _count_references(State state, Original original) except -1:
     cdef const Outcome *other
     cdef uint32_t number
     cdef dict standing = {}       # by position: its entry
+    cdef KeptClaim claim
     for number in range(state.duplicates.touched()):
         other = state.duplicates.at(number)
         if other.state != OUTCOME_FREE and other.refers_to == original.position and stands(other):
@@ -101,6 +103,16 @@ cdef int _count_references(State state, Original original) except -1:
                 del standing[other.refers_to]
             else:
                 original.is_undecided = True
+    for position in list(standing):
+        if not VOIDS >> state.duplicates.at(standing[position]).kind & 1:
+            for claim in state.claims.on(position):
+                if VOIDS >> claim.part.kind & 1 and claim.state == CLAIM_STANDS:
+                    standing.pop(position, None)
+                elif VOIDS >> claim.part.kind & 1:
+                    original.is_undecided = True
+    for claim in state.claims.on(original.position):
+        original.count(claim.part.kind, claim.part.amount_minor, claim.approved_minor)
+        original.is_undecided |= claim.state == CLAIM_OPEN
     for number in standing.values():
         other = state.duplicates.at(number)
         original.count(other.kind, other.amount_minor, other.approved_minor)

@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.machine.duplicate cimport Outcome
 from switch.machine.listener cimport TerminalChannel
-from switch.machine.originals cimport Original, Wanted
+from switch.machine.link cimport Link
+from switch.machine.originals cimport Original, Referred, Wanted
 from switch.machine.state cimport State
 
 cdef enum:
@@ -31,6 +32,12 @@ cdef void stop_waiting(State state, uint32_t number) noexcept
 
 cdef object link_named(State state, str name)
 """The link of this name; None when the configuration has it no more."""
+
+cdef int check_excess(State state, int kind, int64_t amount_minor, int currency, Original original) noexcept
+"""Whether the original lets a request refer to it; NOT_REFUSED or the reason why not."""
+
+cdef void name_original(State state, Link link, Original original, Referred *referred) noexcept
+"""How the issuer at a link knows an original."""
 
 cdef int check_taking_back(State state, Original original) noexcept
 """Whether what refers to an original, or what it has undone itself, lets its terminal take it back; NOT_REFUSED, or the

@@ -9,6 +9,7 @@ from switch.dialect.reasons cimport (
     REASON_INVALID_AMOUNT, REASON_INVALID_TRANSACTION, REASON_ORIGINAL_NOT_FOUND, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.dialect.tables cimport DialectTables
+from switch.machine.claims cimport is_claim, is_final_claim
 from switch.machine.duplicate cimport Outcome
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
@@ -81,6 +82,7 @@ cdef void stop_waiting(State state, uint32_t number) noexcept:
     cdef TerminalChannel channel = <TerminalChannel>state.channels.at(transaction.origin_slot,
                                                                       transaction.origin_generation)
     state.transactions.remove(state.inquiries.waiting, number)
+    state.claims.wanted.pop(number, None)
     state.inquiries.let_go(transaction.terminal)
     if channel is not None:
         channel.in_flight -= 1
@@ -171,8 +173,7 @@ cdef object link_named(State state, str name):
     return None
 
 
-cdef int _check_excess(State state, int kind, int64_t amount_minor, int currency, Original original) noexcept:
-    """Whether the original lets a request refer to it; NOT_REFUSED or the reason why not."""
+cdef int check_excess(State state, int kind, int64_t amount_minor, int currency, Original original) noexcept:
     cdef int64_t whole = original.worth()
     # What was not approved, by its issuer in the end, or was taken back, is nothing to refer to.
     if not original.stands() or not (original.has_ended or original.is_torn) or original.is_unbooked:
@@ -199,18 +200,21 @@ cdef int check_taking_back(State state, Original original) noexcept:
         return NOT_REFUSED
     if original.is_referred():
         return REASON_INVALID_TRANSACTION         # else the customer would get both
+    if is_final_claim(original.request.refers_to) and original.has_ended:
+        return REASON_INVALID_TRANSACTION         # what it has set free may have been granted to others
+    if undone is not None and is_claim(undone.request.refers_to) and undone.stands() and original.has_ended:
+        return REASON_INVALID_TRANSACTION         # the same, of another partition
     if undone is None or undone.referred_to is None or not undone.stands() or not original.has_ended:
         return NOT_REFUSED
     # Without this void its original counts once more: as if it came only now.
-    return _check_excess(state, undone.request.kind, undone.worth(), undone.request.currency, undone.referred_to)
+    return check_excess(state, undone.request.kind, undone.worth(), undone.request.currency, undone.referred_to)
 
 
 cdef int refer(State state, const Outcome *entry, Original original, bint is_certain) noexcept:
     cdef Inquiries inquiries = state.inquiries
     cdef Referred *referred = &inquiries.referred
     cdef Link link = None
-    cdef uint8_t date[DATE_DIGITS]
-    cdef int reason, size
+    cdef int reason
     if original is not None:
         link = <Link>link_named(state, original.link)
     referred.is_answered = True
@@ -221,17 +225,24 @@ cdef int refer(State state, const Outcome *entry, Original original, bint is_cer
     if original is not None and original.is_torn and state.inquiries.refuses_unknown:
         return REASON_SYSTEM_MALFUNCTION
     if original is not None and state.inquiries.refuses_excess:
-        reason = _check_excess(state, entry.kind, entry.amount_minor, entry.currency, original)
+        reason = check_excess(state, entry.kind, entry.amount_minor, entry.currency, original)
         if reason != NOT_REFUSED:
             return reason
     if link is None:
         if not state.inquiries.refuses_unknown or original is not None:
             return NOT_REFUSED
         return REASON_ORIGINAL_NOT_FOUND if is_certain else REASON_SYSTEM_MALFUNCTION
+    name_original(state, link, original, referred)
+    referred.is_known = True
+    return NOT_REFUSED
+
+
+cdef void name_original(State state, Link link, Original original, Referred *referred) noexcept:
+    cdef uint8_t date[DATE_DIGITS]
+    cdef int size
     referred.link = link.number
     memcpy(referred.rrn, original.rrn, sizeof(referred.rrn))
     memcpy(referred.authorization_code, original.authorization_code, sizeof(referred.authorization_code))
-    referred.is_known = True
     referred.size = 0
     if scan_message(link.tables.spec, <const uint8_t *><const char *>original.message, len(original.message),
                     &state.sent, &state.fault) == 0:
@@ -239,4 +250,3 @@ cdef int refer(State state, const Outcome *entry, Original original, bint is_cer
         size = link.tables.original_data(&link.tables.reference, &state.sent, date, referred.data,
                                          sizeof(referred.data))
         referred.size = <uint8_t>size if size > 0 else 0
-    return NOT_REFUSED

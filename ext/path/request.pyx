@@ -16,6 +16,7 @@ from switch.dialect.reasons cimport (
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
+from switch.machine.claims cimport is_claim
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
@@ -29,12 +30,13 @@ from switch.machine.note_queue cimport (
     NOTE_UNEXPECTED_MESSAGE,
 )
 from switch.machine.original_reference cimport Naming, fold, moment_of, occasion_of, read_naming
-from switch.machine.originals cimport Original
+from switch.machine.originals cimport VOIDS, Original
 from switch.machine.request_context cimport Inbound
 from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 from switch.path.advice cimport stand_in_for, take_advice
+from switch.path.claiming cimport names_elsewhere
 from switch.path.forwarding cimport (
     LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
     refuse_kind, take_stan, this_link,
@@ -364,20 +366,26 @@ cdef bint _knows_original(State state, TerminalChannel channel) noexcept:
     cdef int reason
     if not kind_traits(state.inbound.kind).refers_to or state.inquiries.referred.is_answered:
         return True
-    if state.journal.is_searched or not state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
-        reason = wait_for_original(state, channel)
-        return _refuse_for_good(state, channel, reason) if reason != NOT_REFUSED else False
-    reason = _recall(state, channel.listener.tables)
-    return True if reason == NOT_REFUSED else _refuse_for_good(state, channel, reason)
+    if (not state.journal.is_searched and state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched())
+            and _recall(state, channel.listener.tables, &reason)):
+        return True if reason == NOT_REFUSED else _refuse_for_good(state, channel, reason)
+    reason = wait_for_original(state, channel)
+    return _refuse_for_good(state, channel, reason) if reason != NOT_REFUSED else False
 
 
-cdef int _recall(State state, DialectTables tables) noexcept:
-    """Look the original up in memory, where no journal is read back; NOT_REFUSED or why it may not refer to it."""
+cdef bint _recall(State state, DialectTables tables, int *reason) noexcept:
+    """Look the original up in memory, where no journal is read back; NOT_REFUSED or why it may not refer to it. False
+    when another partition may have it."""
     cdef Naming naming
+    cdef Original original
     read_naming(state.registry, tables, &state.request, &state.duplicates.at(state.inbound.outcome).key,
                 state.inbound.kind, state.inbound.pan, state.inbound.pan_digits, &naming)
     set_moment(state, state.calendar.now_ns, &naming)
-    return refer_to_original(state, recall(state, &naming, False), True)
+    original = recall(state, &naming, False)
+    if original is None and names_elsewhere(state, &naming):
+        return False
+    reason[0] = refer_to_original(state, original, True)
+    return True
 
 
 cdef int refer_to_original(State state, Original original, bint is_certain) noexcept:
@@ -390,6 +398,8 @@ cdef int refer_to_original(State state, Original original, bint is_certain) noex
     entry.refers_to = state.inquiries.referred.position
     if reason == NOT_REFUSED and original is not None:
         note_ties(state, entry, original)
+        if VOIDS >> entry.kind & 1 and is_claim(original.request.refers_to):
+            state.claims.note_undoing(original.request.refers_to, state.inbound.outcome, entry.serial)
     return reason
 
 

@@ -7,6 +7,7 @@ from switch.machine.duplicate cimport Outcome
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.request_context cimport Inbound
 from switch.machine.transaction cimport Transaction
+from switch.path.claiming cimport refer_to_claim
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_lookup cimport ask_again, stop_waiting
 from switch.path.outcome cimport finish_reversal, finish_unsent
@@ -15,11 +16,20 @@ from switch.path.terminal_reversal cimport reverse_found
 
 
 cdef void resume_request(State state, uint32_t number, Original original, bint is_certain) noexcept:
+    if original is not None and state.inquiries.is_outdated(state.transactions.at(number).position, original):
+        ask_again(state, number)
+    else:
+        _resume(state, number, original, is_certain, NULL)
+
+
+cdef void resume_claimed(State state, uint32_t number, const ClaimedBody *claimed) noexcept:
+    _resume(state, number, None, True, claimed)
+
+
+cdef void _resume(State state, uint32_t number, Original original, bint is_certain,
+                  const ClaimedBody *claimed) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
     cdef TerminalChannel channel
-    if original is not None and state.inquiries.is_outdated(transaction.position, original):
-        ask_again(state, number)
-        return
     channel = <TerminalChannel>state.channels.at(transaction.origin_slot, transaction.origin_generation)
     stop_waiting(state, number)
     if channel is None or not state.journal.accepts():
@@ -32,7 +42,7 @@ cdef void resume_request(State state, uint32_t number, Original original, bint i
         if transaction.kind == KIND_REVERSAL:
             _end_reversal(state, channel, original, is_certain)
         else:
-            _go_on(state, channel, transaction, original, is_certain)
+            _go_on(state, channel, transaction, original, is_certain, claimed)
     state.transactions.close(number)        # which wipes the PIN block and the tracks in it
 
 
@@ -64,11 +74,14 @@ cdef void _end_reversal(State state, TerminalChannel channel, Original original,
 
 
 cdef void _go_on(State state, TerminalChannel channel, const Transaction *transaction, Original original,
-                 bint is_certain) noexcept:
+                 bint is_certain, const ClaimedBody *claimed) noexcept:
     """Send a request on its way that waited for its original."""
     cdef int reason = REASON_TIMEOUT      # its terminal has taken it back meanwhile: no issuer hears of it
     if not transaction.reversal_wanted:
-        reason = refer_to_original(state, original, is_certain)
+        if claimed == NULL:
+            reason = refer_to_original(state, original, is_certain)
+        else:
+            reason = refer_to_claim(state, claimed)
     if reason != NOT_REFUSED:
         finish_unsent(state, channel, reason)
     else:

@@ -19,6 +19,9 @@ cdef enum:
 cdef void take_terminal_reversal(State state, TerminalChannel channel) noexcept
 """Take the reversal in ``state.request``, whose own outcome is open, and answer it."""
 
+cdef void note_referred(State state, Original original) noexcept
+"""Something refers to an original: a reversal of that is looked at closely from now on."""
+
 cdef void note_ties(State state, Outcome *entry, Original original) noexcept
 """What an outcome is of refers to an original, and goes to its issuer: a reversal of that original is looked at closely
 from now on, and one of a void of what refers to something itself."""

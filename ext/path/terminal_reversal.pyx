@@ -200,8 +200,12 @@ cdef uint32_t _find_outcome_at(State state, Original original) noexcept nogil:
 
 
 cdef void note_ties(State state, Outcome *entry, Original original) noexcept:
-    cdef uint32_t number = _find_outcome_at(state, original)
     entry.has_ties = VOIDS >> entry.kind & 1 and original.request.refers_to != 0
+    note_referred(state, original)
+
+
+cdef void note_referred(State state, Original original) noexcept:
+    cdef uint32_t number = _find_outcome_at(state, original)
     if number != OUTCOME_NONE:
         state.duplicates.at(number).has_ties = True
     number = _find_advice_at(state, original)

@@ -56,7 +56,9 @@ cdef bint _must_wait(State state, const SafEntry *reversal) noexcept nogil:
     """Whether something refers to what a reversal takes back, and has not ended: a void whose own reversal came after
     this one would make its sale stand again."""
     return not reversal.is_advice and (state.saf.referring.has(reversal.original)
-                                       or state.duplicates.referring.has(reversal.original))
+                                       or state.duplicates.referring.has(reversal.original)
+                                       or (state.claims.open_count
+                                           and state.claims.referring.has(reversal.original)))
 
 
 cdef int _refuse_to_send(State state, Link link, SafEntry *reversal) noexcept:

@@ -4,6 +4,7 @@ import heapq
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from switch.dialect.tables cimport DialectTables
+from switch.machine.claims cimport is_claim
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
@@ -255,6 +256,8 @@ def close_entry(State state not None, *, str rrn not None, str name not None, st
     outcome = OUTCOME_NONE if entry.is_advice else state.duplicates.begun_at(entry.original)
     if outcome != OUTCOME_NONE:
         state.duplicates.at(outcome).closed_by_operator = True
+    if is_claim(entry.refers_to):
+        state.claims.note_closed(entry.refers_to)
     drop_entry(state, number)
     stats_add(state.meters.stats, state.meters.link[owner.number].reversals_closed, 1)
     return position, described

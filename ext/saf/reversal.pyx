@@ -4,6 +4,7 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
 from switch.dialect.tables cimport kind_traits
+from switch.machine.claims cimport is_claim
 from switch.machine.duplicate cimport TIES_NONE, TIES_STAND, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.link cimport STAN_COUNT
@@ -66,6 +67,8 @@ cdef int64_t reverse(State state, Link link, const ReversalOrder *order) noexcep
         release_stans(link, reversal)
         state.saf.remove(link.saf, number)
         return POSITION_FAILED
+    if is_claim(order.refers_to):
+        state.claims.note_owed(order.refers_to)
     stats_add(state.meters.stats, state.meters.link[link.number].reversals, 1)
     return reversal.position
 
@@ -248,9 +251,16 @@ cdef void note_taken_back(State state, int64_t position, int kind, int64_t origi
     state.inquiries.note_reference(position, ANY_ORIGINAL if VOIDS >> kind & 1 else original)
 
 
+cdef int _ties(State state, uint32_t outcome) noexcept:
+    """What stands, or may yet stand, because of an approval, in this partition or others."""
+    cdef const Outcome *entry = state.duplicates.at(outcome)
+    cdef int found = state.duplicates.ties(outcome)
+    return max(found, state.claims.ties(entry.intent)) if entry.has_ties else found
+
+
 cdef void reverse_untold(State state, uint32_t outcome) noexcept:
     cdef Outcome *entry = state.duplicates.at(outcome)
-    cdef int ties = state.duplicates.ties(outcome) if state.inquiries.refuses_excess else TIES_NONE
+    cdef int ties = _ties(state, outcome) if state.inquiries.refuses_excess else TIES_NONE
     if ties == TIES_STAND:
         entry.told = True                 # its terminal has gone on from it: the customer would get both
         return

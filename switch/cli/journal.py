@@ -178,6 +178,8 @@ def _line(shown: Mapping[str, Any]) -> str:
             written[name] = Position(partition, written[name])
     if "positions" in shown:
         written["positions"] = " ".join(str(Position(partition, position)) for position in shown["positions"].split())
+    if written.get("claim"):
+        written["claim"] = Position(written.pop("keeper"), written["claim"])
     rest = " ".join(
         f"{name}={mask_text(str(value)) if name != 'rrn' else value}"
         for name, value in written.items()
@@ -186,5 +188,5 @@ def _line(shown: Mapping[str, Any]) -> str:
     return f"{Position(partition, shown['position'])!s:>14} {shown['time']} {shown['type']:<9} {rest}"
 
 
-PLACES = ("intent", "original", "replaces", "reversal", "advice", "refers_to")
+PLACES = ("intent", "original", "replaces", "reversal", "advice", "refers_to", "claimed_at")
 """Parts of records that name another one of the same partition."""

@@ -30,7 +30,7 @@ from switch.tracing.query import (
     parse_time,
     shown_time,
 )
-from switch.tracing.references import title
+from switch.tracing.references import claimed, title
 from switch.tracing.steps import shortened, steps
 from switch.tracing.story import Story, moment
 from switch.tracing.verdict import Verdict, verdict
@@ -218,6 +218,7 @@ class Teller:
     def facts(self, story: Story) -> dict[str, Any]:
         """What is the same in all its steps; the card number masked."""
         first = story.first
+        referring = [*map(title, story.references), *(claimed(one.record) for one in story.claims.values())]
         return {
             "time": self.shown(first["wall_us"]),
             "kind": story.kind.label,
@@ -231,7 +232,8 @@ class Teller:
             "listener": first.get("listener"),
             "link": story.link,
             **({"original": title(story.original)} if story.original is not None else {}),
-            **({"referred_to_by": "; ".join(map(title, story.references))} if story.references else {}),
+            **({"original": f"claimed at {first['keeper']}:{first['claim']}"} if first.get("claim") else {}),
+            **({"referred_to_by": "; ".join(referring)} if referring else {}),
         }
 
 

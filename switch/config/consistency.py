@@ -46,7 +46,6 @@ def check_consistency(draft: PartialConfig) -> None:
         if link.stand_in is not None:
             _check_stand_in(draft, link.stand_in, f"{key}.stand_in")
     _check_journal(draft)
-    _check_originals(draft)
     check_nodes(draft)
     if draft.knows("risk") and draft.get("risk", RiskSection) is None:
         draft.warning("risk", "is absent: no amount or count is limited and no card is blocked")
@@ -100,20 +99,6 @@ def too_many_numberings(instances: int, partitions: int) -> str:
         f"{partitions} for each of {instances} instances is too much: each counts reference numbers of its own, and "
         f"{INSTANCES_MAX} can be told apart"
     )
-
-
-def _check_originals(draft: PartialConfig) -> None:
-    originals = draft.get("originals", OriginalsSection)
-    switch, journal = draft.get("switch", SwitchSection), draft.get("journal", JournalSection)
-    if originals is None or switch is None or journal is None:
-        return
-    if (journal.partitions or workers_here(draft)) > 1 and "refuse" in (originals.excess, originals.not_found):
-        key = "excess" if originals.not_found == "forward" else "not_found"
-        draft.warning(
-            f"originals.{key}",
-            "refuse: with several partitions the sale of a void or refund is found only where both terminals are of "
-            "one partition; else it is taken for not found",
-        )
 
 
 def _check_journal(draft: PartialConfig) -> None:

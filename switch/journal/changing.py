@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -266,8 +266,9 @@ def _write(change: Change, sources: Sequence[_Source], fresh: Path, reserved_to:
                 offset_ns=present_ns - since_boot_ns(),
             )
         )
-    rewriter = Rewriter(journals, links=links, listeners=listeners, terminal_of=change.terminal_of)
-    for written, (elapsed_ns, old, raw) in enumerate(_by_time(sources, present_ns), 1):
+    olds = {source.one.partition: OldJournal(source.first_position, source.next_position) for source in sources}
+    rewriter = Rewriter(journals, links=links, listeners=listeners, terminal_of=change.terminal_of, olds=olds)
+    for written, (elapsed_ns, old, raw) in enumerate(_by_time(sources, olds, present_ns), 1):
         rewriter.take(old, raw, elapsed_ns)
         if written % TOLD_RECORDS == 0:
             change.tell(written)
@@ -276,13 +277,15 @@ def _write(change: Change, sources: Sequence[_Source], fresh: Path, reserved_to:
     return rewriter, sum(journal.next_position - 1 for journal in journals)
 
 
-def _by_time(sources: Sequence[_Source], present_ns: int) -> Iterator[tuple[int, OldJournal, RawRecord]]:
+def _by_time(
+    sources: Sequence[_Source], olds: Mapping[int, OldJournal], present_ns: int
+) -> Iterator[tuple[int, OldJournal, RawRecord]]:
     """All records, oldest first, each with its time by the new journals, in which it is as old as it was."""
-    return heapq.merge(*(_of_source(source, present_ns) for source in sources), key=lambda found: found[0])
+    found = (_of_source(source, olds[source.one.partition], present_ns) for source in sources)
+    return heapq.merge(*found, key=lambda found: found[0])
 
 
-def _of_source(source: _Source, present_ns: int) -> Iterator[tuple[int, OldJournal, RawRecord]]:
-    old = OldJournal(source.first_position, source.next_position)
+def _of_source(source: _Source, old: OldJournal, present_ns: int) -> Iterator[tuple[int, OldJournal, RawRecord]]:
     for raw in read_ahead(source.one, RawListing, source.first_position):
         yield raw[0] + present_ns - source.now_ns, old, raw
 

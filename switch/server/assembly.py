@@ -21,6 +21,7 @@ from switch.dialect.composers import LinkComposers, ListenerComposers, PairCompo
 from switch.dialect.reasons import REASONS
 from switch.keys import KeySource
 from switch.machine.channel_table import ChannelTable
+from switch.machine.claims import Claims
 from switch.machine.duplicate import DuplicateWindow
 from switch.machine.journal_interface import Journal, JournalOff
 from switch.machine.link import Link
@@ -192,6 +193,7 @@ def _build_state(
             refuses_excess=config.originals.excess == "refuse",
             completion_percent=config.originals.completion_percent_max,
         ),
+        claims=Claims(number, count, share(limits.duplicate_window_count_max, count)),
         numbering=Numbering(config.switch.instance * count + number, config.switch.instances * count),
         acquirer_id=config.switch.acquirer_id,
         terminals=shared.terminals,

@@ -59,6 +59,10 @@ class Seeker:
         self._cut_off_counter = stats.counter(
             "authswitch_originals_cut_off_total", "Look-ups that ended before all that may be meant was looked at."
         )
+        self._undecided_gauge = stats.gauge(
+            "authswitch_claims_undecided",
+            "Requests of other partitions that refer to an original here, and whose end nobody has told.",
+        )
         # What a terminal waits for goes first; reversals have been answered already.
         self._questions: queue.PriorityQueue[tuple[int, int, Wanted | None]] = queue.PriorityQueue()
         self._asked = itertools.count()
@@ -92,6 +96,7 @@ class Seeker:
         """Bring the gauges up to date; to be called a few times a second."""
         states, unsearchable = self._engine.partitions.states, list(self._unsearchable.values())
         self._stats.set(self._waiting_gauge, sum(state.inquiries.waiting.count for state in states))
+        self._stats.set(self._undecided_gauge, sum(state.claims.open_count for state in states))
         self._stats.set(self._unindexed_gauge, sum(unindexed for unindexed, _ in unsearchable))
         self._stats.set(self._damaged_gauge, sum(damaged for _, damaged in unsearchable))
         cut_off = self._cut_off

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from switch.base.currencies import amount_words
 from switch.dialect.kinds import Kind
-from switch.tracing.story import Story
+from switch.tracing.story import Claim, Record, Story
 
 VOIDS = (Kind.VOID, Kind.REFUND_VOID, Kind.PREAUTHORIZATION_VOID, Kind.COMPLETION_VOID)
 Shown = Callable[[int | None], str]
@@ -34,8 +34,23 @@ def title(story: Story) -> str:
     return f"{story.kind.label.replace('_', ' ')} of {story.amount}, RRN {story.rrn or 'unknown'}"
 
 
+def claimed(claim: Record) -> str:
+    """A request of another partition that refers to a transaction, in a few words."""
+    amount = amount_words(max(claim["amount_minor"], 0), claim["currency"])
+    what = Kind(claim["kind"]).label.replace("_", " ")
+    return f"{what} of {amount} at terminal {claim['terminal']}, STAN {claim['stan']:06d}"
+
+
+def _claim_fate(claim: Claim, shown: Shown) -> str:
+    if claim.told_us is None or claim.state == "open":
+        return f"whose end partition {claim.record['claimant']} has not told"
+    fate = "approved" if claim.state == "stands" else "not approved, or taken back"
+    return f"{fate}, as partition {claim.record['claimant']} told at {shown(claim.told_us)}"
+
+
 def _is_undone(story: Story) -> bool:
-    return any(one.kind in VOIDS and one.stands for one in story.references)
+    is_voided_elsewhere = any(one.kind in VOIDS and one.state == "stands" for one in story.claims.values())
+    return is_voided_elsewhere or any(one.kind in VOIDS and one.stands for one in story.references)
 
 
 def _fate(story: Story, shown: Shown) -> str:
@@ -67,10 +82,15 @@ def effect(story: Story, shown: Shown) -> Effect:
         story: The transaction, approved and not reversed.
         shown: How times are shown.
     """
-    if not story.references:
+    if not story.references and not story.claims:
         return Effect()
-    words = "; ".join(f"{title(one)}, {_fate(one, shown)}" for one in story.references)
-    standing = [one for one in story.references if one.stands and not _is_undone(one)]
+    claims = list(story.claims.values())
+    words = "; ".join(
+        [f"{title(one)}, {_fate(one, shown)}" for one in story.references]
+        + [f"{claimed(one.record)}, {_claim_fate(one, shown)}" for one in claims]
+    )
+    standing: list[Story | Claim] = [one for one in story.references if one.stands and not _is_undone(one)]
+    standing += [one for one in claims if one.state == "stands"]
     void = next((one for one in standing if one.kind in VOIDS), None)
     if void is not None:
         return Effect("voided", words, _voided(story, void))
@@ -119,15 +139,16 @@ def _unsure(reference: Story) -> str:
     )
 
 
-def _voided(story: Story, void: Story) -> str:
+def _voided(story: Story, void: Story | Claim) -> str:
     if story.is_hold:
         return "the hold was voided: nothing is held any more, and no money has moved"
     if story.kind == Kind.REFUND:
         return "the refund was voided: the cardholder does not get it, and what was charged before stands"
+    currency = story.first.get("currency")
     if 0 < (void.amount_minor or 0) < (story.amount_minor or 0):
         return (
-            f"it was voided by {void.amount} of {story.amount}: whether the cardholder gets the one or the other back, "
-            "its issuer decided"
+            f"it was voided by {amount_words(void.amount_minor or 0, currency)} of {story.amount}: whether the "
+            "cardholder gets the one or the other back, its issuer decided"
         )
     return f"it was voided: the cardholder gets {story.amount} back, and the merchant is not credited"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from switch.dialect.reasons import Reason
+from switch.tracing.references import claimed
 from switch.tracing.story import ACCEPTING, Record, Story, reason_of
 from switch.tracing.verdict import CAUSE_WORDS
 
@@ -73,6 +74,9 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
         yield listener, _request(story, record)
     if sort == "OUTCOME":
         yield from _outcome(story, record, response_code, listener, link)
+    elif sort in ("CLAIM", "CLAIM_STATE"):
+        claim = story.claims[record.get("claimed_at", record["position"])].record
+        yield f"partition {claim['claimant']}", f"{claimed(claim)} {CLAIM_WORDS[record.get('state', '')]}"
     elif sort == "DELIVERED":
         yield listener, f"{_left(story, record)} left to the terminal"
     else:
@@ -94,6 +98,15 @@ WORDS: Mapping[str, Callable[[Record, str], str]] = {
     ),
 }
 """What happened, by record and what it speaks of, reversal or advice; for types that need nothing else for it."""
+
+
+CLAIM_WORDS: Mapping[str, str] = {
+    "": "refers to it",
+    "open": "may stand, or be taken back yet",
+    "stands": "stands",
+    "gone": "does not stand: it was declined, never sent, taken back or undone",
+}
+"""What a keeper was told of a claim."""
 
 
 def _taken(record: Record, what: str) -> str:

@@ -66,6 +66,33 @@ class SafEntry:
         return self.ended_us is None
 
 
+@dataclass(slots=True)
+class Claim:
+    """A request of another partition that refers to a transaction, as this one's partition knows it.
+
+    Attributes:
+        record: Its CLAIM.
+        state: ``open``, ``stands`` or ``gone``.
+        told_us: When that was written down.
+        approved_minor: The part of it that was approved; 0: all, or nothing.
+    """
+
+    record: Record
+    state: str = "open"
+    told_us: int | None = None
+    approved_minor: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        """What is asked for."""
+        return Kind(self.record["kind"])
+
+    @property
+    def amount_minor(self) -> int:
+        """What counts of it."""
+        return self.approved_minor or max(self.record["amount_minor"], 0)
+
+
 @dataclass(slots=True, eq=False)
 class Story:
     """One transaction.
@@ -79,6 +106,7 @@ class Story:
         owed: The same by the position of each record that it was written down with.
         original: The transaction that it refers to, where that was found.
         references: What refers to it, oldest first.
+        claims: What refers to it in other partitions, by position.
         promise: Where it keeps a payment from being charged that its reversal has overtaken: that reversal.
         partition: In whose journal it is.
     """
@@ -96,6 +124,7 @@ class Story:
     settled_by: Record | None = field(init=False, default=None)
     original: Story | None = field(init=False, default=None, repr=False, compare=False)
     references: list[Story] = field(init=False, default_factory=list, repr=False, compare=False)
+    claims: dict[int, Claim] = field(init=False, default_factory=dict)
     promise: Story | None = field(init=False, default=None, repr=False, compare=False)
     partition: int = field(init=False, default=0)
 
@@ -152,6 +181,14 @@ class Story:
         is_answer = self.outcome is not None and record["answer"] == self.outcome["position"]
         if is_answer and self.told_us is None:
             self.told_us = record["wall_us"]
+
+    def _take_claim(self, record: Record) -> None:
+        self.claims[record["position"]] = Claim(record)
+
+    def _take_claim_state(self, record: Record) -> None:
+        if (claim := self.claims.get(record["claimed_at"])) is not None:
+            claim.state, claim.told_us = record["state"], record["wall_us"]
+            claim.approved_minor = record.get("approved_minor", 0)
 
     def _take_late(self, record: Record) -> None:
         self.late = record
@@ -361,6 +398,8 @@ READERS = {
     "CANCELLED": Story._take_cancellation,
     "DELIVERED": Story._take_delivery,
     "LATE": Story._take_late,
+    "CLAIM": Story._take_claim,
+    "CLAIM_STATE": Story._take_claim_state,
 }
 """What is done with a record of each type."""
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 KINDS = (
     "hello", "terminal_open", "terminal_frame", "terminal_closed", "answer", "told", "handled", "hang_up", "link_send",
     "link_frame", "link_state", "ping", "pong", "counted", "counts_taken", "outstanding",
+    "claim", "claimed", "claim_state", "claim_noted",
 )  # fmt: skip
 """In order of their numbers, from 1."""
 
 NUMBERED = {"terminal_open": "listener", "terminal_frame": "partition", "link_send": "link", "link_frame": "link",
-            "link_state": "link", "counted": "link", "outstanding": "link"}  # fmt: skip
+            "link_state": "link", "counted": "link", "outstanding": "link",
+            **dict.fromkeys(("claim", "claimed", "claim_state", "claim_noted"), "partition")}  # fmt: skip
 LINK_STATES = 3
 RECORD_SIZE_MAX = 65632
 
@@ -38,7 +40,7 @@ def written(kind: str, values: Mapping[str, Any]) -> bytes:
 
 
 def hello(*, worker, partitions, digest, node, owned):
-    fixed = struct.pack("<IIII32sB7x", 1, worker, partitions, len(owned), digest, len(node))
+    fixed = struct.pack("<IIII32sB7x", 2, worker, partitions, len(owned), digest, len(node))
     entries = [struct.pack("<IIQ", partition, 0, epoch) for partition, epoch in sorted(owned.items())]
     return fixed + b"".join(entries) + node.encode()
 
@@ -99,11 +101,35 @@ def outstanding(*, currency, amount_minor):
     return struct.pack("<qII", amount_minor, currency, 0)
 
 
+def claim_part(*, terminal, occasion, amount_minor, stan, claimant, currency, message_class, transaction_kind):
+    return struct.pack(
+        "<8sQqIIHBB4x", terminal, occasion, amount_minor, stan, claimant, currency, message_class, transaction_kind
+    )
+
+
+def claim(*, rrn, merchant, pan, **part):
+    return claim_part(**part) + struct.pack("<12s15sB19sx", rrn, merchant, len(pan), pan)
+
+
+def claimed(*, position, keeper, age_s, link, reason, flags, rrn, authorization_code, data, **part):
+    fixed = struct.pack("<qIIHBBB", position, keeper, age_s, link, reason, flags, len(data))
+    return claim_part(**part) + fixed + struct.pack("<12s6s64sx", rrn, authorization_code, data)
+
+
+def claim_state(*, position, approved_minor, claimant, number, state):
+    return struct.pack("<qqIIB7x", position, approved_minor, claimant, number, state)
+
+
+def claim_noted(*, position, keeper, number):
+    return struct.pack("<qII", position, keeper, number)
+
+
 CONTENTS = {
     "hello": hello, "terminal_open": terminal_open, "terminal_frame": frame, "terminal_closed": told, "answer": answer,
     "told": told, "handled": handled, "hang_up": hang_up, "link_send": link_send, "link_frame": link_frame,
     "link_state": link_state, "ping": token, "pong": token, "counted": counted, "counts_taken": counts_taken,
-    "outstanding": outstanding,
+    "outstanding": outstanding, "claim": claim, "claimed": claimed, "claim_state": claim_state,
+    "claim_noted": claim_noted,
 }  # fmt: skip
 
 
@@ -131,7 +157,7 @@ def judged(data: bytes, size_max: int = RECORD_SIZE_MAX) -> tuple[str, Values, i
     if kind == "hello" and size >= 16:
         if len(data) < 12:
             return None
-        demand(data[8:12] == b"\1\0\0\0")
+        demand(data[8:12] == b"\2\0\0\0")
     demand(size >= 8 + FIXED[kind])
     if len(data) < size:
         return None
@@ -139,6 +165,7 @@ def judged(data: bytes, size_max: int = RECORD_SIZE_MAX) -> tuple[str, Values, i
     values, used = READERS[kind](body)
     if kind in NUMBERED:
         values[NUMBERED[kind]] = subject
+    demand(kind != "claimed" or values["claimant"] == subject)
     demand(kind != "counted" or subject == 0 or values["is_stand_in"])
     demand((used + 7) // 8 * 8 == len(body) and not any(body[used:]))
     return kind, values, size
@@ -148,7 +175,8 @@ FIXED = {kind: len(body) for kind, body in {
     "hello": bytes(56), "terminal_open": bytes(16), "terminal_frame": bytes(16), "terminal_closed": bytes(16),
     "answer": bytes(16), "told": bytes(16), "handled": bytes(24), "hang_up": bytes(16), "link_send": bytes(8),
     "link_frame": bytes(8), "link_state": bytes(8), "ping": bytes(8), "pong": bytes(8),
-    "counted": bytes(80), "counts_taken": bytes(8), "outstanding": bytes(16),
+    "counted": bytes(80), "counts_taken": bytes(8), "outstanding": bytes(16), "claim": bytes(88), "claimed": bytes(144),
+    "claim_state": bytes(32), "claim_noted": bytes(16),
 }.items()}  # fmt: skip
 
 
@@ -168,7 +196,7 @@ def is_plain(text: bytes) -> bool:
 
 def read_hello(body):
     version, worker, partitions, count, digest, size, zeros = struct.unpack_from("<IIII32sB7s", body)
-    demand(version == 1 and worker < 1024 and 1 <= partitions <= 1024 and count <= partitions and not any(zeros))
+    demand(version == 2 and worker < 1024 and 1 <= partitions <= 1024 and count <= partitions and not any(zeros))
     demand(1 <= size <= 64)
     (entries, node), end = cut(body, 56, 16 * count, size)
     owned: dict[int, int] = {}
@@ -270,12 +298,65 @@ def read_outstanding(body):
     return {"currency": currency, "amount_minor": amount_minor}, 16
 
 
+def read_claim_part(body):
+    terminal, occasion, amount_minor, stan, claimant, currency, message_class, kind, zeros = struct.unpack_from(
+        "<8sQqIIHBB4s", body
+    )
+    demand(amount_minor >= -1 and stan <= 999_999 and claimant < 1024 and currency <= 999 and kind < 64)
+    demand(not any(zeros))
+    return {
+        "terminal": terminal,
+        "occasion": occasion,
+        "amount_minor": amount_minor,
+        "stan": stan,
+        "claimant": claimant,
+        "currency": currency,
+        "message_class": message_class,
+        "transaction_kind": kind,
+    }
+
+
+def read_claim(body):
+    rrn, merchant, size, pan, zero = struct.unpack_from("<12s15sB19sB", body, 40)
+    demand(is_plain(rrn) and size <= 19 and not any(pan[size:]) and zero == 0)
+    demand(all(0x30 <= byte <= 0x39 for byte in pan[:size]))
+    return {**read_claim_part(body), "rrn": rrn, "merchant": merchant, "pan": pan[:size]}, 88
+
+
+def read_claimed(body):
+    position, keeper, age_s, link, reason, flags, size = struct.unpack_from("<qIIHBBB", body, 40)
+    rrn, authorization_code, data, zero = struct.unpack_from("<12s6s64sB", body, 61)
+    demand(position >= 0 and keeper < 1024 and flags < 16 and size <= 64 and not any(data[size:]) and zero == 0)
+    said = {"position": position, "keeper": keeper, "age_s": age_s, "link": link, "reason": reason, "flags": flags}
+    named = {"rrn": rrn, "authorization_code": authorization_code, "data": data[:size]}
+    return {**read_claim_part(body), **said, **named}, 144
+
+
+def read_claim_state(body):
+    position, approved_minor, claimant, number, state, zeros = struct.unpack_from("<qqIIB7s", body)
+    demand(position >= 1 and approved_minor >= 0 and claimant < 1024 and state < 3 and not any(zeros))
+    return {
+        "position": position,
+        "approved_minor": approved_minor,
+        "claimant": claimant,
+        "number": number,
+        "state": state,
+    }, 32
+
+
+def read_claim_noted(body):
+    position, keeper, number = struct.unpack_from("<qII", body)
+    demand(position >= 1 and keeper < 1024)
+    return {"position": position, "keeper": keeper, "number": number}, 16
+
+
 READERS = {
     "hello": read_hello, "terminal_open": read_terminal_open, "terminal_frame": read_frame,
     "terminal_closed": read_told, "answer": read_answer, "told": read_told, "handled": read_handled,
     "hang_up": read_hang_up, "link_send": read_link_send, "link_frame": read_link_frame, "link_state": read_link_state,
     "ping": read_token, "pong": read_token, "counted": read_counted, "counts_taken": read_counts_taken,
-    "outstanding": read_outstanding,
+    "outstanding": read_outstanding, "claim": read_claim, "claimed": read_claimed,
+    "claim_state": read_claim_state, "claim_noted": read_claim_noted,
 }  # fmt: skip
 
 
@@ -331,6 +412,17 @@ def counteds(draw):
     }
 
 
+CLAIM = {
+    "terminal": st.binary(min_size=8, max_size=8),
+    "occasion": U64,
+    "amount_minor": st.integers(-1, 2**63 - 1),
+    "stan": st.integers(0, 999_999),
+    "currency": st.integers(0, 999),
+    "message_class": st.integers(0, 255),
+    "transaction_kind": st.integers(0, 63),
+}
+PARTITIONS, POSITIONS = st.integers(0, 1023), st.integers(1, 2**63 - 1)
+
 VALUES = {
     "hello": hellos(),
     "terminal_open": st.fixed_dictionaries(
@@ -351,6 +443,44 @@ VALUES = {
     "counts_taken": st.fixed_dictionaries({"next": U64}),
     "outstanding": st.fixed_dictionaries(
         {"link": U16, "currency": st.integers(0, 999), "amount_minor": st.integers(0, 2**63 - 1)}
+    ),
+    "claim": st.fixed_dictionaries(
+        {
+            **CLAIM,
+            "partition": PARTITIONS,
+            "claimant": PARTITIONS,
+            "rrn": st.text(PLAIN, min_size=12, max_size=12).map(str.encode),
+            "merchant": st.binary(min_size=15, max_size=15),
+            "pan": st.text("0123456789", max_size=19).map(str.encode),
+        }
+    ),
+    "claimed": st.fixed_dictionaries(
+        {
+            **CLAIM,
+            "partition": PARTITIONS,
+            "position": st.integers(0, 2**63 - 1),
+            "keeper": PARTITIONS,
+            "age_s": U32,
+            "link": U16,
+            "reason": st.integers(0, 255),
+            "flags": st.integers(0, 15),
+            "rrn": st.binary(min_size=12, max_size=12),
+            "authorization_code": st.binary(min_size=6, max_size=6),
+            "data": st.binary(max_size=64),
+        }
+    ).map(lambda values: {**values, "claimant": values["partition"]}),
+    "claim_state": st.fixed_dictionaries(
+        {
+            "partition": PARTITIONS,
+            "position": POSITIONS,
+            "approved_minor": st.integers(0, 2**63 - 1),
+            "claimant": PARTITIONS,
+            "number": U32,
+            "state": st.integers(0, 2),
+        }
+    ),
+    "claim_noted": st.fixed_dictionaries(
+        {"partition": PARTITIONS, "position": POSITIONS, "keeper": PARTITIONS, "number": U32}
     ),
 }
 RECORDS = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind]))
@@ -384,5 +514,48 @@ SAMPLES: dict[str, Values] = {
     },
     "counts_taken": {"next": 2**40 + 1},
     "outstanding": {"link": 3, "currency": 156, "amount_minor": 12_50},
+    "claim": {
+        "partition": 2,
+        "claimant": 5,
+        "terminal": b"10000001",
+        "occasion": 2**60,
+        "amount_minor": 12_50,
+        "stan": 123,
+        "currency": 156,
+        "message_class": 2,
+        "transaction_kind": 3,
+        "rrn": b"632804000123",
+        "merchant": b"898000000000001",
+        "pan": b"6225000000000014",
+    },
+    "claimed": {
+        "partition": 5,
+        "claimant": 5,
+        "terminal": b"10000001",
+        "occasion": 2**60,
+        "amount_minor": 12_50,
+        "stan": 123,
+        "currency": 156,
+        "message_class": 2,
+        "transaction_kind": 3,
+        "position": 2**40,
+        "keeper": 2,
+        "age_s": 1,
+        "link": 3,
+        "reason": 255,
+        "flags": 1,
+        "rrn": b"632804000123",
+        "authorization_code": b"A1B2C3",
+        "data": b"0200000123",
+    },
+    "claim_state": {
+        "partition": 2,
+        "position": 2**40,
+        "approved_minor": 0,
+        "claimant": 5,
+        "number": 7,
+        "state": 1,
+    },
+    "claim_noted": {"partition": 5, "position": 2**40, "keeper": 2, "number": 7},
 }
 """One record of each type."""

@@ -234,8 +234,8 @@ class TestRefusals:
             (patched(PING, 3, b"\1"), "too-long", 0, "needed at most 65632 bytes, got 16777232"),
             (patched(PING, 0, b"\x11"), "alignment", 0, "needed a size that is a multiple of 8, got 17"),
             (patched(PING, 0, b"\x18") + bytes(8), "sum", 0, "needed 16 bytes for its parts, got 24"),
-            (patched(PING, 4, b"\0"), "type", 4, "record refused at byte 4: needed a type from 1 to 16, got 0"),
-            (patched(PING, 4, b"\x11"), "type", 4, "needed a type from 1 to 16, got 17"),
+            (patched(PING, 4, b"\0"), "type", 4, "record refused at byte 4: needed a type from 1 to 20, got 0"),
+            (patched(PING, 4, b"\x15"), "type", 4, "needed a type from 1 to 20, got 21"),
             (patched(PING, 5, b"\2"), "not-zero", 5, "needed a byte of value 0, got 2"),
             (patched(PING, 6, b"\3"), "not-zero", 6, "PING refused at byte 6: needed a byte of value 0, got 3"),
         ],
@@ -279,8 +279,8 @@ class TestRefusals:
 
     def test_another_version_is_said_before_anything_else_is_read(self):
         for size in (16, 24, 64, 4096):
-            error = refusal(struct.pack("<IBBHI", size, 1, 0, 0, 2))
-            assert str(error) == "mesh: HELLO refused at byte 8: needed version 1 of the mesh, got 2"
+            error = refusal(struct.pack("<IBBHI", size, 1, 0, 0, 1))
+            assert str(error) == "mesh: HELLO refused at byte 8: needed version 2 of the mesh, got 1"
 
     def test_errors_travel_between_processes(self):
         error = refusal(bytes(8))

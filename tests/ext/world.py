@@ -7,7 +7,7 @@ nothing of the state machine's own is used to judge it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -321,6 +321,7 @@ class World:
         limits: Mapping[str, int] | None = None,
         originals: Mapping[str, Any] | None = None,
         journal: Journal | None = None,
+        journals: Sequence[Journal] = (),
         partitions: int = 1,
         part: Part | None = None,
         risk: Risk | None = None,
@@ -350,8 +351,8 @@ class World:
         self.calendar = Calendar(8 * 3600)
         self.now_s = 100.0
         self.lines: list[Line] = []
-        self.journal = MemoryJournal() if journal is None else journal
-        self.journals: list[Journal] = [
+        self.journal = journals[0] if journals else MemoryJournal() if journal is None else journal
+        self.journals: list[Journal] = list(journals) or [
             self.journal,
             *(MemoryJournal() for _ in range((partitions if part is None else len(part.owned)) - 1)),
         ]

@@ -270,6 +270,8 @@ class Checker:
                 self.report(problem[0], f"{key}: {problem[1]}")
             if (original := payment.original) is not None and self._is_given_back_twice(key, original):
                 self.report("books", f"{key} stands, though {original.key} was taken back, to which it refers")
+        for original in {id(one.original): one.original for one in self.payments.values() if one.original}.values():
+            self._check_refunds(original)
         for key in self.bookings:
             if key not in self.payments and self.standing(key):
                 self.report("books", f"{key}: charged, but no terminal knows of it")
@@ -280,6 +282,19 @@ class Checker:
             return False
         is_taken_back = any(one.state == REVERSED for one in self.bookings.get(original.key, ()))
         return is_taken_back and bool(self.standing(key))
+
+    def _check_refunds(self, original: Payment) -> None:
+        """All that stands refunded or voided of a sale, at whichever terminals, must not be more than the sale."""
+        references = {key: one for key, one in self.payments.items() if one.original is original}
+        if (
+            original.key.kind != "purchase"
+            or not self.must_know_originals(original.key)
+            or any(self.is_settled_by_hand(key) for key in references)
+        ):
+            return
+        given_back = sum(key.amount_minor * len(self.standing(key)) for key in references)
+        if given_back > (original.part or original.key.amount_minor):
+            self.report("refunds", f"{given_back} were given back of {original.key}: {', '.join(map(str, references))}")
 
     def _problem(self, key: Key, payment: Payment) -> tuple[str, str] | None:
         """What is wrong with a payment, by receipt and ledgers: the invariant, and words."""

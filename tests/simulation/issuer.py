@@ -352,12 +352,12 @@ class Issuer:
         if payment is None or payment.original is None:
             return
         text, original = self.profile.text, self.profile.original(message)
-        booking = self._by_original.get((original.stan, original.occasion, original.terminal))
+        wanted = payment.original.key
+        booking = self._by_original.get((original.stan, original.occasion, wanted.terminal))
         if self._cup_original in message:
             stan = message.text(self._cup_original)[6:12]
-            same = [one for one in self.ledger.items() if one[0].stan == stan and one[0].terminal == original.terminal]
+            same = [one for one in self.ledger.items() if one[0].stan == stan and one[0].terminal == wanted.terminal]
             booking = next((one for identity, one in same if text(message, 37) in ("", identity.rrn)), None)
-        wanted = payment.original.key
         if booking is not None and booking.key != wanted and self.checker.must_know_originals(wanted):
             self.checker.report("reference", f"{self.name} was asked for {key} of {booking.key}, instead of {wanted}")
         if booking is not None and text(message, 38).strip() != booking.code:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 STAND_IN_KINDS = frozenset({"purchase", "preauthorization"})
 
+SETTLED_REASONS = frozenset({"approved", "original_not_found", "no_such_issuer"})
+"""With which a terminal takes its reversal for done; the last of them where a configuration has lost a link, and the
+switch knows nothing of the original."""
+
+FORBIDDEN_REASON = "invalid_transaction"
+"""With which it is told that a void of the payment stands."""
+
 
 @dataclass(slots=True)
 class Payment:

@@ -19,6 +19,9 @@ FOLLOWERS = {"purchase": ("void", "void", "refund"), "preauthorization": ("compl
 """By the kind of a payment: what may refer to it."""
 
 REFERRING = (ALL, "reference number", "original data", "STAN and date")
+ELSEWHERE = "reference number"
+"""The way to name a payment of another terminal: its STAN may be that of one of its own."""
+
 REVERSING = (ALL, "reference number", "original data", "another class", "another hour", "nothing")
 OTHER_CLASSES = {"0200": "0100", "1200": "1100"}
 
@@ -61,6 +64,7 @@ def take_back(pieces: dict[int, bytes], profile: Profile, way: str, original: Re
 def mistaken(payments: Sequence[Payment], is_known: Callable[[Payment], bool]) -> Payment | None:
     """A payment whose void was approved, and which its terminal takes back besides."""
     undone = [one.original for one in payments if one.original is not None and one.told and not one.is_given_up]
+    undone = [one for one in undone if one.key.terminal == payments[0].key.terminal]
     return next((one for one in undone if is_known(one) and not (one.is_mistaken or one.is_reuse)), None)
 
 

@@ -16,7 +16,8 @@ from .checker import ABANDONED, ADVICES, APPROVED, DECLINED, REVERSED, UNKNOWN, 
 from .clock import MS, SECOND
 from .issuer import outline
 from .mesh import LATE_NS
-from .payment import Exchange, Payment
+from .others import Others
+from .payment import FORBIDDEN_REASON, SETTLED_REASONS, Exchange, Payment
 from .strangers import Stranger, forged, garbled
 from .world import CURRENCY, LISTENERS, MERCHANT, TAKES_PARTS, listener_of, terminal_ids
 
@@ -50,13 +51,6 @@ VAGUE_NS = 1_600 * MS
 
 LONG_AFTER = 0.15
 """How likely a customer comes back when the switch has forgotten the payment, where that is soon."""
-
-SETTLED_REASONS = frozenset({"approved", "original_not_found", "no_such_issuer"})
-"""With which a terminal takes its reversal for done; the last of them where a configuration has lost a link, and the
-switch knows nothing of the original."""
-
-FORBIDDEN_REASON = "invalid_transaction"
-"""With which it is told that a void of the payment stands."""
 
 PARTLY = "partially_approved"
 APPROVALS = frozenset({"approved", PARTLY})
@@ -92,6 +86,7 @@ class Terminal:
         self.tally = tally
         self.draw = options.stream(f"terminal/{at}")
         self.draw_names = options.stream(f"names/{at}")
+        self._others = Others(self, options.stream(f"others/{at}")) if options.partitions > 1 else None
         self.draw_later = options.stream(f"later/{at}")
         self.rates = options.rates()
         self.left = options.requests
@@ -135,13 +130,15 @@ class Terminal:
     def _next(self) -> None:
         if self.left == 0:
             return
-        if self.left == 1 and (mistaken := references.mistaken(self.payments, self._is_known)) is not None:
+        if self.left == 1 and (mistaken := references.mistaken(self.payments, self.is_known)) is not None:
             mistaken.is_mistaken = True
-            self._take_back(mistaken)
+            self.take_back(mistaken)
             return
         self.left -= 1
         if (remembered := self._remembered()) is not None:
             self._await_customer(remembered)
+            return
+        if self._others is not None and self._others.are_dealt_with():
             return
         voidable = [
             one
@@ -155,16 +152,16 @@ class Terminal:
         elif (held := self._held()) is not None:
             self._refer(held)
         elif (regretted := self._regretted()) is not None:
-            self._take_back(regretted)
+            self.take_back(regretted)
         else:
             amount_minor = (self.number + 1) * AMOUNTS_A_TERMINAL + len(self.payments) + 1
-            if self.payments and self._happens("reuse") and self._is_known(self.payments[-1]):
-                self._begin(
+            if self.payments and self._happens("reuse") and self.is_known(self.payments[-1]):
+                self.begin(
                     self.payments[-1].key.kind, self.payments[-1].card, amount_minor, None, again=self.payments[-1]
                 )
             else:
                 card = present(self.draw, self.draw.choice(self._cards))
-                self._begin(self.draw.choice(KINDS), card, amount_minor, None)
+                self.begin(self.draw.choice(KINDS), card, amount_minor, None)
 
     def _held(self) -> Payment | None:
         """A pre-authorization that its terminal now completes or voids."""
@@ -176,14 +173,14 @@ class Terminal:
         """Void, refund or complete a payment, as a whole."""
         original.is_voided = True
         kind = self.draw_names.choice(references.FOLLOWERS[original.key.kind])
-        self._begin(kind, original.card, original.part or original.key.amount_minor, original)
+        self.begin(kind, original.card, original.part or original.key.amount_minor, original)
 
     def _regretted(self) -> Payment | None:
         """An earlier payment that its customer does not want any more, though it was approved."""
         if not self._changes_mind or self.draw.random() >= self._changes_mind:
             return None
         standing = [one for one in self.payments if one.state == APPROVED and one.key.kind in REGRETTED]
-        standing = [one for one in standing if not one.is_voided and not one.is_reuse and self._is_known(one)]
+        standing = [one for one in standing if not one.is_voided and not one.is_reuse and self.is_known(one)]
         return self.draw.choice(standing) if standing else None
 
     def _remembered(self) -> Payment | None:
@@ -201,18 +198,19 @@ class Terminal:
 
     def _take_back_long_after(self, payment: Payment) -> None:
         self._awaits_customer = False
-        payment.is_recalled = not payment.is_out_of_window
-        self._take_back(payment)
+        payment.is_recalled = not (payment.is_out_of_window or payment.is_voided)
+        self._next() if payment.is_voided else self.take_back(payment)  # another terminal may have undone it
 
-    def _is_known(self, payment: Payment) -> bool:
+    def is_known(self, payment: Payment) -> bool:
         """Whether the switch must know its number and moment: so that another amount under them is refused."""
         if payment.state != APPROVED or payment.stood_in or payment.key.kind != "purchase":
             return False
         return self.clock.now_ns - (payment.first_asked_ns or 0) < self._window_ns // 2
 
-    def _begin(
+    def begin(
         self, kind: str, card: Presented, amount_minor: int, original: Payment | None, again: Payment | None = None
     ) -> None:
+        """Ask for something new."""
         key = Key(self.id, kind, amount_minor)
         stan, at = self._next_stan(), moment(self.clock.second)
         if again is not None:
@@ -230,6 +228,8 @@ class Terminal:
         payment = Payment(key, receipt, card, is_reuse=again is not None, takes_part=takes_part, original=original)
         if original is not None:
             payment.way = self.draw_names.choice(references.REFERRING)
+            if original.key.terminal != self.id:
+                payment.way = references.ELSEWHERE
         self.payments.append(payment)
         self.tally.transactions += 1
         self.checker.began(key, payment)
@@ -268,7 +268,7 @@ class Terminal:
         self._stan = self._stan % 999_999 + 1
         return f"{self._stan:06d}"
 
-    def _take_back(self, payment: Payment) -> None:
+    def take_back(self, payment: Payment) -> None:
         """Reverse a payment; from now on its answers are nothing to the terminal."""
         payment.is_given_up = True
         # What never came here nobody can find by less than all that is known of it.
@@ -416,7 +416,7 @@ class Terminal:
         if is_said_on or exchange.tries <= self._repeats_max:
             self._transmit()
         else:
-            self._take_back(exchange.payment)
+            self.take_back(exchange.payment)
 
     def _abandon(self) -> None:
         """Hang up for good on what was begun. What had left the switch by then, it could not know to be in vain."""
@@ -517,12 +517,12 @@ class Terminal:
             payment.state = APPROVED
             self._play_again_later(payment, exchange)
             if self.draw.random() < self._reverses_approvals and not payment.is_reuse:
-                self._take_back(payment)
+                self.take_back(payment)
                 return
         elif reason == "duplicate" and not payment.is_reuse:
             self.checker.report("I4", f"{payment.key} was refused as another one that has its number")
         elif not payment.is_reuse and self._doubts(payment, reason):
-            self._take_back(payment)
+            self.take_back(payment)
             return
         else:
             payment.state = DECLINED

@@ -97,6 +97,7 @@ class Installation:
         self.links = []
         self.limits = {}
         self.journal = {}
+        self.originals = {}
         self.workers = 1
         self.risk = ""
         self.log_level = "debug"
@@ -160,6 +161,7 @@ class Installation:
             },
             "keys": {"file": self.secrets.key_file, "master_key_file": self.secrets.master_key_file},
             **({"journal": self.journal} if self.journal else {}),
+            **({"originals": self.originals} if self.originals else {}),
             "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
             "routes": {"file": "routes.csv"},
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),

@@ -1,0 +1,30 @@
+from typing import final
+
+CLAIM_STATES: tuple[str, ...]
+
+@final
+class KeptClaim: ...
+
+@final
+class AskedClaim: ...
+
+@final
+class ClaimAnswer: ...
+
+@final
+class Claiming: ...
+
+@final
+class SaidClaim: ...
+
+@final
+class Claims:
+    partition: int
+    partitions: int
+    room: int
+    kept: dict[int, KeptClaim]
+    open_count: int
+    asked: dict[bytes, AskedClaim]
+    wanted: dict[int, Claiming]
+    said: dict[int, SaidClaim]
+    def __init__(self, partition: int = 0, partitions: int = 1, room: int = 1) -> None: ...

@@ -1,0 +1,29 @@
+"""Originals that are asked for by other partitions: looked up, claimed, and what becomes of who claims (the keeper)."""
+
+from libc.stdint cimport uint32_t
+from switch.machine.claims cimport ClaimBody, ClaimStateBody
+from switch.machine.originals cimport Original, Wanted
+from switch.machine.state cimport State
+
+
+cdef void take_claim(State state, const ClaimBody *body) noexcept
+"""A request of another partition refers to one of ours. Nothing is said where there is no room: it is as when nobody
+could be asked."""
+
+cdef list take_wanted_claims(State state)
+"""Look-ups for other partitions that can be made now; each is handed out once."""
+
+cdef void settle_claim(State state, Wanted wanted, Original original, bint is_certain)
+"""What a look-up has brought for another partition."""
+
+cdef void recall_claims(State state) noexcept
+"""Where nobody reads the journal back, originals are looked for in memory: one at a time."""
+
+cdef void take_claim_state(State state, const ClaimStateBody *body) noexcept
+"""A claimant says what became of its request."""
+
+cdef void remind(State state, uint32_t claimant) noexcept
+"""Ask a partition what became of its requests that are open here."""
+
+cdef void expire_claims(State state) noexcept
+"""Forget claims that nobody will speak of again."""

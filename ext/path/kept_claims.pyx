@@ -1,0 +1,225 @@
+"""Originals that are asked for by other partitions: looked up, claimed, and what becomes of who claims (the keeper)."""
+
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy, memset
+from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
+from switch.dialect.tables cimport kind_traits
+from switch.machine.claims cimport (
+    CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
+    CLAIMED_REMINDER, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, is_claim,
+)
+from switch.machine.journal_interface cimport POSITION_FAILED
+from switch.machine.link cimport Link
+from switch.machine.originals cimport ANY_ORIGINAL, VOIDS, Referred
+from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES
+from switch.path.identity cimport NOT_REFUSED
+from switch.path.original_in_memory cimport recall, set_moment
+from switch.path.original_lookup cimport ASKED_AT_ONCE_MAX, check_excess, link_named, name_original
+from switch.path.terminal_reversal cimport note_referred
+from switch.wire.fields cimport RRN_SIZE
+
+cdef enum:
+    NS_A_US = 1_000
+    US_A_SECOND = 1_000_000
+    AGE_MAX_S = 0x7FFFFFFF
+
+
+cdef int64_t _elapsed_ns(State state) noexcept nogil:
+    """The present moment by the journal's own time."""
+    return state.calendar.now_ns + state.journal.elapsed_offset_ns
+
+
+# --- looking up -------------------------------------------------------------------------------------------------------
+
+cdef void take_claim(State state, const ClaimBody *body) noexcept:
+    cdef bytes key = state.claims.key_of(&body.claim)
+    cdef AskedClaim asked
+    if (key in state.claims.asked or len(state.claims.asked) >= state.inquiries.room
+            or len(state.claims.kept) >= state.claims.room):
+        return
+    asked = AskedClaim.__new__(AskedClaim)
+    asked.body = body[0]
+    asked.asked_at = state.journal.newest()
+    state.claims.asked[key] = asked
+
+
+cdef Wanted _wanted_by(State state, AskedClaim asked):
+    cdef Wanted wanted = Wanted.__new__(Wanted)
+    cdef const ClaimPart *part = &asked.body.claim
+    asked.is_asked = True
+    wanted.partition = state.partition
+    wanted.is_of_request = True
+    wanted.claim = asked
+    wanted.asked_at = asked.asked_at
+    memset(&wanted.naming, 0, sizeof(wanted.naming))
+    memcpy(wanted.naming.terminal, part.terminal, TERMINAL_BYTES)
+    memcpy(wanted.naming.merchant, asked.body.merchant, MERCHANT_BYTES)
+    wanted.naming.kinds = wanted.naming.likely_kinds = kind_traits(part.kind).refers_to
+    wanted.naming.stan = part.stan
+    wanted.naming.amount_minor = part.amount_minor
+    wanted.naming.pan_digits = asked.body.pan_digits
+    memcpy(wanted.naming.pan, asked.body.pan, asked.body.pan_digits)
+    memcpy(wanted.naming.rrn, asked.body.rrn, RRN_SIZE)
+    set_moment(state, state.calendar.now_ns, &wanted.naming)
+    return wanted
+
+
+cdef list take_wanted_claims(State state):
+    cdef list found = []
+    cdef AskedClaim asked
+    for asked in state.claims.asked.values():
+        if len(found) == ASKED_AT_ONCE_MAX:
+            break
+        if not asked.is_asked and asked.asked_at <= state.journal.durable:
+            found.append(_wanted_by(state, asked))
+    return found
+
+
+cdef void recall_claims(State state) noexcept:
+    cdef Wanted wanted
+    cdef AskedClaim asked
+    for asked in list(state.claims.asked.values()):
+        if state.inquiries.may_scan(state.calendar.now_ns, state.duplicates.touched()):
+            wanted = _wanted_by(state, asked)
+            wanted.asked_at = asked.asked_at = state.journal.newest()
+            settle_claim(state, wanted, recall(state, &wanted.naming, False), True)
+        return
+
+
+# --- deciding ---------------------------------------------------------------------------------------------------------
+
+cdef void settle_claim(State state, Wanted wanted, Original original, bint is_certain):
+    cdef AskedClaim asked = <AskedClaim>wanted.claim
+    cdef const ClaimPart *part = &asked.body.claim
+    cdef bytes key = state.claims.key_of(part)
+    cdef ClaimAnswer answer
+    if state.claims.asked.get(key) is not asked:
+        return
+    if original is not None and state.inquiries.is_outdated(wanted.asked_at, original):
+        asked.asked_at = state.journal.newest()
+        asked.is_asked = False
+        return
+    del state.claims.asked[key]
+    answer = _answer_to(state, part)
+    if original is None:
+        answer.body.flags = CLAIMED_CERTAIN if is_certain else 0
+    elif not _decide(state, part, original, answer):
+        return                            # nothing could be written down: nobody is told anything
+    state.claims.answers.append(answer)
+
+
+cdef ClaimAnswer _answer_to(State state, const ClaimPart *part):
+    """An answer that grants nothing yet."""
+    cdef ClaimAnswer answer = ClaimAnswer.__new__(ClaimAnswer)
+    memset(&answer.body, 0, sizeof(answer.body))
+    answer.body.claim = part[0]
+    answer.body.keeper = state.partition
+    answer.body.reason = CLAIMED_GRANTED
+    return answer
+
+
+cdef bint _decide(State state, const ClaimPart *part, Original original, ClaimAnswer answer):
+    """Grant a claim, or say why not; False when it could not be written down."""
+    cdef int64_t age_ns = state.duplicates.age_max_ns
+    cdef KeptClaim claim = state.claims.same(part, original.position, _elapsed_ns(state) - age_ns,
+                                             state.calendar.wall_us - age_ns // NS_A_US)
+    cdef int reason = NOT_REFUSED
+    if claim is None:
+        if original.is_torn and state.inquiries.refuses_unknown:
+            reason = REASON_SYSTEM_MALFUNCTION
+        elif state.inquiries.refuses_excess:
+            reason = check_excess(state, part.kind, part.amount_minor, part.currency, original)
+        if reason != NOT_REFUSED:
+            answer.body.reason = <uint8_t>reason
+            return True
+        claim = _grant(state, part, original)
+        if claim is None:
+            return False
+    _promise(state, claim, answer)
+    answer.body.flags |= CLAIMED_FINAL if original.request.refers_to else 0
+    _describe(state, original, answer)
+    return True
+
+
+cdef KeptClaim _grant(State state, const ClaimPart *part, Original original):
+    """Write a claim down; None when that cannot be."""
+    cdef KeptClaim claim
+    cdef int64_t undoes = original.request.refers_to if VOIDS >> part.kind & 1 else 0
+    cdef int64_t position = POSITION_FAILED
+    if state.journal.accepts():
+        position = state.journal.claim(part, original.position, undoes if is_claim(undoes) else 0)
+    if position == POSITION_FAILED:
+        return None
+    claim = state.claims.keep(part, position, original.position, undoes if is_claim(undoes) else 0)
+    claim.elapsed_ns = _elapsed_ns(state)
+    claim.wall_us = state.calendar.wall_us
+    state.inquiries.note_reference(position, original.position)
+    note_referred(state, original)
+    return claim
+
+
+cdef void _promise(State state, KeptClaim claim, ClaimAnswer answer) noexcept:
+    """What an answer says of a claim; it leaves when that is durable."""
+    cdef int64_t age_us = max(state.calendar.wall_us - claim.wall_us,
+                              (_elapsed_ns(state) - claim.elapsed_ns) // NS_A_US)
+    answer.position = claim.position
+    answer.body.position = claim.position
+    answer.body.age_s = <uint32_t>min(max(age_us, <int64_t>0) // US_A_SECOND + 1, <int64_t>AGE_MAX_S)
+
+
+cdef void _describe(State state, Original original, ClaimAnswer answer) noexcept:
+    """How its issuer knows the original; nothing where the configuration has its link no more."""
+    cdef Referred referred
+    cdef Link link = <Link>link_named(state, original.link)
+    if link is None:
+        return
+    memset(&referred, 0, sizeof(Referred))
+    name_original(state, link, original, &referred)
+    answer.body.flags |= CLAIMED_KNOWN
+    answer.body.link = referred.link
+    answer.body.data_size = referred.size
+    memcpy(answer.body.data, referred.data, referred.size)
+    memcpy(answer.body.rrn, referred.rrn, sizeof(referred.rrn))
+    memcpy(answer.body.authorization_code, referred.authorization_code, sizeof(referred.authorization_code))
+
+
+# --- what becomes of it -----------------------------------------------------------------------------------------------
+
+cdef void take_claim_state(State state, const ClaimStateBody *body) noexcept:
+    cdef KeptClaim claim = state.claims.kept.get(body.position)
+    cdef int64_t written_at
+    if claim is not None and claim.part.partition != body.partition:
+        return
+    if claim is not None and claim.state == body.state and claim.approved_minor == body.approved_minor:
+        written_at = claim.written_at
+    else:
+        # One that memory has forgotten is in the journal, where whoever looks for its original finds both.
+        written_at = state.journal.claim_state(body.position, 0 if claim is None else claim.original, body.state,
+                                               body.approved_minor)
+        if written_at == POSITION_FAILED:
+            return                        # it is said again
+        state.inquiries.note_reference(written_at, ANY_ORIGINAL if claim is None or claim.undoes else claim.original)
+        if claim is not None:
+            state.claims.note(claim, body.state, body.approved_minor, written_at)
+    state.claims.noted.append((written_at, body.partition, body.position, body.number))
+    if claim is not None and claim.undoes and body.state == CLAIM_STANDS:
+        state.claims.say(claim.undoes, CLAIM_GONE, 0)
+
+
+cdef void remind(State state, uint32_t claimant) noexcept:
+    cdef KeptClaim claim
+    cdef ClaimAnswer answer
+    for claim in state.claims.kept.values():
+        if claim.state == CLAIM_OPEN and claim.part.partition == claimant:
+            answer = _answer_to(state, &claim.part)
+            answer.body.flags = CLAIMED_REMINDER
+            _promise(state, claim, answer)
+            state.claims.answers.append(answer)
+
+
+cdef void expire_claims(State state) noexcept:
+    cdef int64_t since_ns = _elapsed_ns(state) - state.duplicates.age_max_ns
+    cdef KeptClaim claim
+    for claim in list(state.claims.kept.values()):
+        if claim.state != CLAIM_OPEN and claim.elapsed_ns < since_ns:
+            state.claims.forget(claim)

@@ -1,0 +1,18 @@
+"""What other partitions have granted to requests of this one, and what becomes of these (the claimant)."""
+
+from switch.machine.claims cimport ClaimedBody, ClaimNotedBody
+from switch.machine.state cimport State
+
+
+cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept
+"""What a keeper has granted, or not, to a request that may still wait for it."""
+
+cdef void take_claim_noted(State state, const ClaimNotedBody *body) noexcept
+"""A keeper has written down what it was told."""
+
+cdef void look_at_claims(State state) noexcept
+"""See what became of requests that refer to claims: to be called every few milliseconds."""
+
+cdef void resume_claims(State state, set closed) noexcept
+"""After a restart: keepers are to know what became of the requests that the duplicate window knows. ``closed`` has the
+positions of those whose reversals an operator has given up."""

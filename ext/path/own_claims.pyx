@@ -1,0 +1,186 @@
+"""What other partitions have granted to requests of this one, and what becomes of these (the claimant)."""
+
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcmp, memset
+from switch.machine.claims cimport (
+    CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_GRANTED, CLAIMED_REMINDER, Claiming, ClaimPart,
+    KeptClaim, SaidClaim, claim_reference, is_claim,
+)
+from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
+from switch.machine.journal_interface cimport POSITION_NEVER
+from switch.machine.originals cimport VOIDS
+from switch.machine.request_record cimport TERMINAL_BYTES
+from switch.machine.saf_store cimport SAF_FREE, SafEntry
+from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, NaturalKey
+from switch.path.claiming cimport reference_in
+from switch.path.resumed_request cimport resume_claimed, resume_request
+from switch.tables.registry cimport TERMINAL_NONE
+
+cdef int64_t NS_A_SECOND = 1_000_000_000
+cdef int64_t LOOK_NS = 1_000_000_000      # between two looks whether reversals are still owed
+
+
+# --- what is granted --------------------------------------------------------------------------------------------------
+
+cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept:
+    cdef int64_t refers_to = reference_in(claimed)
+    cdef uint32_t number = _outcome_of(state, &claimed.claim)
+    cdef const Outcome *entry
+    if number == OUTCOME_NONE:
+        if refers_to and _is_known_for_sure(state, &claimed.claim, claimed.age_s):
+            state.claims.say(refers_to, CLAIM_GONE, 0)        # it was never sent, or was refused
+        return
+    entry = state.duplicates.at(number)
+    if (entry.state == OUTCOME_IN_FLIGHT and entry.transaction != TRANSACTION_NONE
+            and state.transactions.at(entry.transaction).state == TRANSACTION_SEEKING):
+        _go_on(state, entry.transaction, claimed)
+    elif refers_to and _refers(entry, claimed, refers_to):
+        state.claims.follow(refers_to, number, entry.serial)
+    elif refers_to:
+        state.claims.say(refers_to, CLAIM_GONE, 0)            # of one of its name that came before, and never was sent
+
+
+cdef bint _refers(const Outcome *entry, const ClaimedBody *claimed, int64_t refers_to) noexcept nogil:
+    """Whether a request is the one that was granted a claim. It may have gone on without it when that took too long."""
+    return entry.refers_to == refers_to or (
+        entry.refers_to == 0 and entry.kind == claimed.claim.kind
+        and entry.amount_minor == claimed.claim.amount_minor)
+
+
+cdef void _go_on(State state, uint32_t number, const ClaimedBody *claimed) noexcept:
+    """The request waits: for this, or for a look-up here, behind which it asks once more."""
+    cdef Claiming claiming = state.claims.wanted.get(number)
+    cdef uint32_t outcome = state.transactions.at(number).outcome
+    if (claiming is None or claimed.flags & CLAIMED_REMINDER or claiming.keeper != claimed.keeper
+            or memcmp(&claiming.body.claim, &claimed.claim, sizeof(ClaimPart)) != 0
+            or not state.transactions.still_seeks(number, claiming.serial)):
+        return
+    if claimed.position:
+        state.claims.follow(reference_in(claimed), outcome, state.duplicates.at(outcome).serial)
+    if claimed.position == 0 and claimed.reason == CLAIMED_GRANTED:
+        resume_request(state, number, None, claimed.flags & CLAIMED_CERTAIN != 0 and claiming.is_certain)
+    else:
+        resume_claimed(state, number, claimed)
+
+
+cdef uint32_t _outcome_of(State state, const ClaimPart *part) noexcept:
+    """The request that claims; OUTCOME_NONE where it is not known, or not any more."""
+    cdef NaturalKey key
+    memset(&key, 0, sizeof(NaturalKey))
+    key.terminal = state.registry.find_terminal(part.terminal, TERMINAL_BYTES)
+    if key.terminal == <uint32_t>TERMINAL_NONE:
+        return OUTCOME_NONE
+    key.occasion = part.occasion
+    key.stan = part.stan
+    key.message_class = part.message_class
+    return state.duplicates.find(&key)
+
+
+cdef bint _is_known_for_sure(State state, const ClaimPart *part, uint32_t age_s) noexcept nogil:
+    """Whether a request of that age would be known if an issuer had been asked."""
+    return (age_s < state.duplicates.age_max_ns // NS_A_SECOND and state.duplicates.forgotten_early == 0
+            and state.registry.find_terminal(part.terminal, TERMINAL_BYTES) != <uint32_t>TERMINAL_NONE)
+
+
+cdef void take_claim_noted(State state, const ClaimNotedBody *body) noexcept:
+    cdef SaidClaim said
+    cdef bint is_final
+    for is_final in (False, True):
+        said = state.claims.said.get(claim_reference(body.keeper, body.position, is_final))
+        if said is not None and said.number == body.number:
+            del state.claims.said[claim_reference(body.keeper, body.position, is_final)]
+
+
+# --- what becomes of it -----------------------------------------------------------------------------------------------
+
+cdef void look_at_claims(State state) noexcept:
+    if state.claims.followed:
+        for refers_to, (outcome, serial) in list(state.claims.followed.items()):
+            _look_at_request(state, refers_to, outcome, serial)
+    if state.claims.undoing:
+        for outcome, (serial, refers_to) in list(state.claims.undoing.items()):
+            _look_at_void(state, outcome, serial, refers_to)
+    if state.claims.owed and state.calendar.now_ns >= state.claims.next_look_ns:
+        state.claims.next_look_ns = state.calendar.now_ns + LOOK_NS
+        for refers_to in list(state.claims.owed):
+            if not state.saf.referring.has(refers_to):
+                # Only now: until its issuer knows of the reversal, the original is not taken back either.
+                state.claims.owed.discard(refers_to)
+                state.claims.say(refers_to, CLAIM_GONE, 0)
+
+
+cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
+    cdef const Outcome *entry = state.duplicates.at(outcome)
+    if not state.duplicates.holds(outcome, serial):
+        state.claims.say(refers_to, CLAIM_GONE, 0)            # it was as if it had not come
+    elif entry.state == OUTCOME_IN_FLIGHT:
+        return
+    elif entry.closed_by_operator or (entry.position == POSITION_NEVER and not entry.brief):
+        state.claims.say(refers_to, CLAIM_OPEN, 0)
+    elif entry.reversed:
+        # Of one that went on without its claim nothing tells when its reversal has ended.
+        state.claims.say(refers_to, CLAIM_OPEN if state.saf.referring.has(refers_to) or entry.refers_to != refers_to
+                         else CLAIM_GONE, 0)
+    elif not entry.approved:
+        state.claims.say(refers_to, CLAIM_GONE, 0)
+    elif VOIDS >> entry.kind & 1 and not entry.told:
+        return                            # it may be taken back yet, and what it undoes counts until then
+    else:
+        state.claims.say(refers_to, CLAIM_STANDS, entry.approved_minor)
+    del state.claims.followed[refers_to]
+
+
+cdef void _look_at_void(State state, uint32_t outcome, uint32_t serial, int64_t refers_to) noexcept:
+    """What a void undoes refers to a claim: it is gone when the void stands, and is told. From then on nothing takes
+    the void back: others may have been granted what it has set free."""
+    cdef const Outcome *entry = state.duplicates.at(outcome)
+    if state.duplicates.holds(outcome, serial):
+        if entry.state == OUTCOME_IN_FLIGHT or (entry.approved and not entry.reversed and not entry.told):
+            return
+        if entry.approved and not entry.reversed:
+            state.claims.say(refers_to, CLAIM_GONE, 0)
+    del state.claims.undoing[outcome]
+
+
+cdef void resume_claims(State state, set closed) noexcept:
+    cdef const Outcome *entry
+    cdef const SafEntry *owed
+    cdef KeptClaim claim
+    cdef dict voids = {}          # by position of what they undo
+    cdef uint32_t number
+    if not state.claims.is_on():
+        return
+    for claim in state.claims.kept.values():
+        if claim.undoes and claim.state == CLAIM_STANDS:
+            state.claims.say(claim.undoes, CLAIM_GONE, 0)
+    for number in range(state.saf.top):
+        owed = state.saf.at(number)
+        if owed.state != SAF_FREE and is_claim(owed.refers_to):
+            state.claims.note_owed(owed.refers_to)
+    for number in range(state.duplicates.touched()):
+        entry = state.duplicates.at(number)
+        if (entry.state == OUTCOME_FINISHED and VOIDS >> entry.kind & 1 and entry.refers_to and entry.approved
+                and not entry.reversed):
+            voids[entry.refers_to] = number
+    for number in range(state.duplicates.touched()):
+        entry = state.duplicates.at(number)
+        if entry.state == OUTCOME_FREE or not is_claim(entry.refers_to):
+            continue
+        if entry.intent in closed:
+            state.claims.note_closed(entry.refers_to)
+        elif _is_undone_elsewhere(state, entry.intent):
+            state.claims.say(entry.refers_to, CLAIM_GONE, 0)
+        elif entry.intent in voids and not entry.reversed:
+            state.claims.note_undoing(entry.refers_to, voids[entry.intent],
+                                      state.duplicates.at(voids[entry.intent]).serial)
+        else:
+            state.claims.follow(entry.refers_to, number, entry.serial)
+
+
+cdef bint _is_undone_elsewhere(State state, int64_t position) noexcept:
+    """Whether the void of another partition stands that refers to what begins at a position."""
+    cdef KeptClaim claim
+    for claim in state.claims.on(position):
+        if claim.state == CLAIM_STANDS and VOIDS >> claim.part.kind & 1:
+            return True
+    return False
