@@ -140,7 +140,7 @@ cdef class JournalFiles(Journal):
     @property
     def reason(self):
         """Why nothing new may begin, in words; empty while it may."""
-        return self.condemned or ("" if self.writer is None else self.writer.reason)
+        return self.condemned or self.outdated or ("" if self.writer is None else self.writer.reason)
 
     @property
     def lost(self):
@@ -471,6 +471,14 @@ cdef class JournalFiles(Journal):
     def condemn(self, str reason not None):
         """Nothing may be written any more, and nobody is told what waits: the directory is not what it was."""
         self.condemned = reason
+        self._end_committing()
+
+    def outlive(self, str why not None):
+        """It is an older copy: nothing is decided by it any more, nothing written and nobody told."""
+        Journal.outlive(self, why)
+        self._end_committing()
+
+    def _end_committing(self):
         self._give_up()
         self._tell()
         pthread_mutex_lock(&self._mutex)

@@ -33,8 +33,14 @@ cdef class Journal:
     cdef readonly bint failed
     cdef readonly bint is_searched        # somebody reads it back to find originals; else memory must do
     cdef readonly int64_t elapsed_offset_ns   # from the calendar's time to the journal's own
+    cdef readonly uint64_t epoch          # how often it was begun: tells its owners apart; 0: nothing of it survives
+    cdef readonly uint32_t life           # a random number, beside it
+    cdef readonly int64_t began           # this life, behind that position
+    cdef readonly dict lives              # by epoch: life, and where it began; this one first; None: epoch 0
+    cdef readonly str outdated            # why it decides nothing any more: a newer one was heard of; None: it decides
 
     cdef void attach(self, Calendar calendar, Registry registry)
+    cpdef str why_outdated(self, uint64_t epoch, uint32_t life, int64_t position)
     cdef bint accepts(self) noexcept
     cdef bint has_room(self, uint64_t size) noexcept
     cdef int64_t newest(self) noexcept

@@ -9,6 +9,32 @@ cdef class Journal:
     cdef void attach(self, Calendar calendar, Registry registry):
         """The state machine says by which clock it lives and what its terminals' numbers mean."""
 
+    def live(self, dict lives not None):
+        """It has begun once more: these are its lives by their epochs, this one first."""
+        self.lives = lives
+        self.epoch, (self.life, self.began) = next(iter(lives.items()))
+
+    def outlive(self, str why not None):
+        """It is an older copy: nothing is decided by it any more, nothing written and nobody told."""
+        self.outdated = self.outdated or why
+        self.failed = True
+
+    cpdef str why_outdated(self, uint64_t epoch, uint32_t life, int64_t position):
+        """Why it is no successor of a journal that was heard of, in words; None where it is, or is the same.
+
+        It is when it has had that life, and all that was durable in it: the next life began behind that.
+        """
+        if self.epoch == 0 or epoch == 0:
+            return None
+        if epoch > self.epoch:
+            return f"epoch {epoch} was heard of, and this is {self.epoch}"
+        if epoch in self.lives and self.lives[epoch][0] != life:
+            return f"another journal was heard of in epoch {epoch}"
+        later = [began for known, (_, began) in self.lives.items() if known > epoch]
+        if later and position > later[-1]:
+            return f"position {position} of epoch {epoch} was heard of, and it had {later[-1]} at most"
+        return None
+
     cdef bint accepts(self) noexcept:
         """Whether new work may begin: there is room to write down all that it may need."""
         return not self.failed

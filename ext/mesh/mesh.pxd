@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from switch.base.stats cimport Stats
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.terminal_counts cimport TerminalCounts
+from switch.mesh.journals_heard cimport JournalsHeard
 from switch.mesh.peer cimport Peer
 from switch.mesh.records cimport Span
 
@@ -26,11 +27,17 @@ cdef class Mesh:
     cdef uint32_t _share_percent
     cdef Stats _stats
     cdef list _refused                        # by partition: place of the counter
+    cdef readonly JournalsHeard heard         # of their journals
+    cdef int64_t *_told_positions             # of our journals, by peer and partition; TOLD_NOTHING: not yet
+    cdef list _told_ns                        # by peer: when it was told last
 
     cdef void count_in(self, Stats stats)
     cdef void note_refused(self, uint32_t partition)
     cdef Peer owner(self, uint32_t partition)
     cdef bint give(self, TerminalChannel channel, uint32_t partition, Span headers, Span message)
+    cdef void begin_to_tell(self, Peer peer, uint32_t partition) noexcept
+    cdef void tell_nothing(self, Peer peer) noexcept
+    cdef void tell_journals(self, list states, int64_t now_ns) noexcept
     cdef void share_out(self, TerminalCounts terminals, uint32_t percent)
     cdef bint keep(self, TerminalChannel channel, uint32_t partition, uint32_t terminal, Span headers, Span message,
                    int64_t now_ns)

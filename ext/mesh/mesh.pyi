@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Final, final
 
+from switch.mesh.journals_heard import JournalsHeard
 from switch.mesh.peer import Peer
 
 WAITING_MAX: Final[int]
@@ -10,6 +11,7 @@ class WaitingFrame: ...
 
 @final
 class Mesh:
+    heard: JournalsHeard
     peers: list[Peer]
     patience_ns: int
     waiting: list[list[WaitingFrame]]

@@ -5,11 +5,19 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from switch.base.stats cimport stats_add
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
+from switch.machine.journal_interface cimport Journal
+from switch.machine.state cimport State
+from switch.mesh.record_encoder cimport write_journal
+from switch.mesh.records cimport MESH_HEAD_BYTES, MeshJournal
 
 cdef enum:
     PLACE_BYTES = 1024
     PLACES = 4096             # for what waits for one worker that is not there; a message has one for each 1,024 bytes
     SHARE_LEAST = 4           # places that a terminal may have, however few are free
+    TELL_AGAIN_NS = 50_000_000        # a peer that is told nothing else is told so often how far our journals are
+    UNKNOWN_POSITION = -1
+    TOLD_NOTHING = -2
+    JOURNAL_BYTES = MESH_HEAD_BYTES + sizeof(MeshJournal)
 
 WAITING_MAX = PLACES
 
@@ -55,6 +63,16 @@ cdef class Mesh:
         self.waiting = [[] for _ in peers]
         self._share_percent = 100
         self._refused = []
+        self.heard = JournalsHeard(<uint32_t>len(owners))
+        self._told_ns = [0] * len(peers)
+        self._told_positions = <int64_t *>malloc((len(peers) * len(owners) + 1) * sizeof(int64_t))
+        if self._told_positions == NULL:
+            raise MemoryError
+        for peer in peers:
+            self.tell_nothing(peer)
+
+    def __dealloc__(self):
+        free(self._told_positions)
 
     cdef void count_in(self, Stats stats):
         """Count what is handed over, and what cannot be.
@@ -80,6 +98,40 @@ cdef class Mesh:
     def waiting_by_peer(self):
         """How many frames wait for each peer, in their order."""
         return [len(waiting) for waiting in self.waiting]
+
+    cdef void begin_to_tell(self, Peer peer, uint32_t partition) noexcept:
+        """A peer knows of no newer journal of a partition of ours: from now on it is told how far that is durable."""
+        self._told_positions[peer.number * len(self._owners) + partition] = UNKNOWN_POSITION
+        self._told_ns[peer.number] = 0
+
+    cdef void tell_nothing(self, Peer peer) noexcept:
+        """What a peer knows is not known."""
+        cdef size_t i, count = len(self._owners)
+        for i in range(count):
+            self._told_positions[peer.number * count + i] = TOLD_NOTHING
+
+    cdef void tell_journals(self, list states, int64_t now_ns) noexcept:
+        """Tell peers how far our journals are durable: with what they are told anyway, or now and then."""
+        cdef Peer peer
+        cdef State state
+        cdef Journal journal
+        cdef MeshJournal said
+        cdef int64_t *told
+        cdef uint8_t *place
+        for peer in self.peers:
+            if not peer.is_up or (peer._out_size == 0
+                                  and now_ns - <int64_t>self._told_ns[peer.number] < <int64_t>TELL_AGAIN_NS):
+                continue
+            for state in states:
+                journal = state.journal
+                told = &self._told_positions[peer.number * len(self._owners) + state.partition]
+                if journal.epoch == 0 or told[0] == TOLD_NOTHING or told[0] == journal.durable:
+                    continue
+                said = MeshJournal(state.partition, journal.life, journal.epoch, journal.durable)
+                place = NULL if journal.outdated is not None else peer._reserve(JOURNAL_BYTES)
+                if place != NULL and peer._wrote(write_journal(place, JOURNAL_BYTES, &said)):
+                    told[0] = said.position
+                    self._told_ns[peer.number] = now_ns
 
     cdef Peer owner(self, uint32_t partition):
         """Who owns a partition of somebody else's."""

@@ -1,7 +1,7 @@
 """Reads the mesh's records from bytes as they lie in a ring or in what was read from a connection."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from switch.mesh.records cimport MeshFault, MeshRecord
+from switch.mesh.records cimport MeshFault, MeshJournal, MeshRecord
 from switch.tables.count_log cimport Counted
 
 
@@ -16,7 +16,7 @@ nothing behind it can be read. A record longer than ``size_max`` is a fault as s
 Every number in the record is a checked copy. The parts are not: where another process may write into ``data``, their
 bytes may change while they are read, their places and sizes may not."""
 
-cdef int owned_partition(const MeshRecord *hello, uint32_t place, uint32_t *partition, uint64_t *epoch) noexcept nogil
+cdef int owned_partition(const MeshRecord *hello, uint32_t place, MeshJournal *journal) noexcept nogil
 """One of the partitions that the sender of a HELLO owns, of ``hello.owned_count``, ascending; -1 when there is no such
 place, or when it has been overwritten since the record was read."""
 

@@ -22,6 +22,7 @@ from switch.mesh.records cimport (
     MESH_COUNTS_TAKEN,
     MESH_CURRENCY_MAX,
     MESH_DIGEST_BYTES,
+    MESH_FAULTY,
     MESH_FAULT_ALIGNMENT,
     MESH_FAULT_NONE,
     MESH_FAULT_NOT_ZERO,
@@ -33,13 +34,13 @@ from switch.mesh.records cimport (
     MESH_FAULT_TOO_SMALL,
     MESH_FAULT_TYPE,
     MESH_FAULT_VERSION,
-    MESH_FAULTY,
     MESH_FRAME_BYTES_MAX,
     MESH_HANDLED,
     MESH_HANG_UP,
     MESH_HEAD_BYTES,
     MESH_HELLO,
     MESH_INCOMPLETE,
+    MESH_JOURNAL,
     MESH_KINDS,
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
@@ -72,7 +73,7 @@ from switch.mesh.records cimport (
     LinkSendBody,
     LinkStateBody,
     MeshHead,
-    MeshOwned,
+    MeshJournal,
     OpenBody,
     OutstandingBody,
     PingBody,
@@ -84,7 +85,7 @@ from switch.wire.cursor cimport Reader, reader_over, reader_position, reader_tak
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
-    TYPES = MESH_CLAIM_NOTED + 1
+    TYPES = MESH_JOURNAL + 1
     HELLO_VERSION_BYTES = MESH_HEAD_BYTES + 4     # of a HELLO: what every version begins with
 
 # What each ``MeshFaultCode`` is called, and how it is said.
@@ -106,7 +107,7 @@ cdef list FAULTS = [
 cdef list TYPE_NAMES = [
     "", "HELLO", "TERMINAL_OPEN", "TERMINAL_FRAME", "TERMINAL_CLOSED", "ANSWER", "TOLD", "HANDLED", "HANG_UP",
     "LINK_SEND", "LINK_FRAME", "LINK_STATE", "PING", "PONG", "COUNTED", "COUNTS_TAKEN", "OUTSTANDING",
-    "CLAIM", "CLAIMED", "CLAIM_STATE", "CLAIM_NOTED",
+    "CLAIM", "CLAIMED", "CLAIM_STATE", "CLAIM_NOTED", "JOURNAL",
 ]
 
 
@@ -180,7 +181,7 @@ cdef int plain(const Reader *reader, const Span *part, MeshFault *fault) noexcep
 cdef int read_hello(Reader *reader, MeshRecord *record, MeshFault *fault) noexcept nogil:
     cdef HelloBody body
     cdef Span owned
-    cdef MeshOwned entry
+    cdef MeshJournal entry
     cdef uint32_t i, least = 0
     cdef size_t position
     take_body(reader, &body, sizeof(body))
@@ -190,23 +191,26 @@ cdef int read_hello(Reader *reader, MeshRecord *record, MeshFault *fault) noexce
         return refuse(fault, MESH_FAULT_TOO_SMALL, 16, 1, 0)
     if at_most(body.partitions, MESH_PARTITIONS_MAX, 16, fault) < 0:
         return MESH_FAULTY
-    if at_most(body.owned_count, body.partitions, 20, fault) < 0 or zeros(body.reserved, 7, 57, fault) < 0:
+    if at_most(body.owned_count, body.partitions, 20, fault) < 0 or at_most(body.asks, 1, 57, fault) < 0:
         return MESH_FAULTY
+    if zeros(body.reserved, 6, 58, fault) < 0:
+        return MESH_FAULTY
+    record.state = body.asks
     position = reader_position(reader)
-    if take_part(reader, body.owned_count * sizeof(MeshOwned), Limits(0, MESH_PARTITIONS_MAX * sizeof(MeshOwned)), 20,
-                 &owned, fault) < 0:
+    if take_part(reader, body.owned_count * sizeof(MeshJournal),
+                 Limits(0, MESH_PARTITIONS_MAX * sizeof(MeshJournal)), 20, &owned, fault) < 0:
         return MESH_FAULTY
     for i in range(body.owned_count):
-        memcpy(&entry, owned.at + i * sizeof(MeshOwned), sizeof(entry))
+        memcpy(&entry, owned.at + i * sizeof(MeshJournal), sizeof(entry))
         MESH_TAKEN()
         if entry.partition < least:
             return refuse(fault, MESH_FAULT_ORDER, position, least, entry.partition)
         if at_most(entry.partition, body.partitions - 1, position, fault) < 0:
             return MESH_FAULTY
-        if zeros(<const uint8_t *>&entry.reserved, 4, position + 4, fault) < 0:
-            return MESH_FAULTY
+        if entry.position < 0:
+            return refuse(fault, MESH_FAULT_TOO_SMALL, position + 16, 0, 0)
         least = entry.partition + 1
-        position += sizeof(MeshOwned)
+        position += sizeof(MeshJournal)
     if take_part(reader, body.node_size, Limits(1, MESH_NODE_BYTES_MAX), 56, &record.node, fault) < 0:
         return MESH_FAULTY
     record.worker = body.worker
@@ -217,17 +221,19 @@ cdef int read_hello(Reader *reader, MeshRecord *record, MeshFault *fault) noexce
     return plain(reader, &record.node, fault)
 
 
-cdef int owned_partition(const MeshRecord *hello, uint32_t place, uint32_t *partition, uint64_t *epoch) noexcept nogil:
-    cdef MeshOwned entry
+cdef int owned_partition(const MeshRecord *hello, uint32_t place, MeshJournal *journal) noexcept nogil:
     if place >= hello.owned_count:
         return -1
-    memcpy(&entry, hello.owned + place * sizeof(MeshOwned), sizeof(entry))
+    memcpy(journal, hello.owned + place * sizeof(MeshJournal), sizeof(MeshJournal))
     MESH_TAKEN()
-    if entry.partition >= hello.partitions:
-        return -1
-    partition[0] = entry.partition
-    epoch[0] = entry.epoch
-    return 0
+    return 0 if journal.partition < hello.partitions and journal.position >= 0 else -1
+
+
+cdef int read_journal(Reader *reader, MeshRecord *record, MeshFault *fault) noexcept nogil:
+    take_body(reader, &record.journal, sizeof(record.journal))
+    if record.journal.position < 0:
+        return refuse(fault, MESH_FAULT_TOO_SMALL, 24, 0, 0)
+    return at_most(record.journal.partition, MESH_PARTITIONS_MAX - 1, 8, fault)
 
 
 cdef int read_terminal_open(Reader *reader, MeshRecord *record, MeshFault *fault) noexcept nogil:
@@ -417,6 +423,7 @@ shapes[<int>MESH_CLAIM] = Shape(read_claim, True, MESH_HEAD_BYTES + sizeof(Claim
 shapes[<int>MESH_CLAIMED] = Shape(read_claimed, True, MESH_HEAD_BYTES + sizeof(ClaimedBody))
 shapes[<int>MESH_CLAIM_STATE] = Shape(read_claim_state, True, MESH_HEAD_BYTES + sizeof(ClaimStateBody))
 shapes[<int>MESH_CLAIM_NOTED] = Shape(read_claim_noted, True, MESH_HEAD_BYTES + sizeof(ClaimNotedBody))
+shapes[<int>MESH_JOURNAL] = Shape(read_journal, False, MESH_HEAD_BYTES + sizeof(MeshJournal))
 
 
 cdef int check_head(const MeshHead *head, size_t size_max, MeshFault *fault) noexcept nogil:

@@ -6,7 +6,7 @@ than the protocol allows or has what it must not have: then nothing can be read 
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.machine.claims cimport ClaimBody, ClaimedBody, ClaimNotedBody, ClaimStateBody
-from switch.mesh.records cimport MeshHello, MeshTerminal, Span
+from switch.mesh.records cimport MeshHello, MeshJournal, MeshTerminal, Span
 from switch.tables.count_log cimport Counted
 
 
@@ -56,3 +56,5 @@ cdef int write_claimed(uint8_t *out, size_t room, const ClaimedBody *body) noexc
 cdef int write_claim_state(uint8_t *out, size_t room, uint32_t keeper, const ClaimStateBody *body) noexcept nogil
 
 cdef int write_claim_noted(uint8_t *out, size_t room, uint32_t claimant, const ClaimNotedBody *body) noexcept nogil
+
+cdef int write_journal(uint8_t *out, size_t room, const MeshJournal *journal) noexcept nogil

@@ -24,6 +24,7 @@ from switch.mesh.records cimport (
     MESH_HANG_UP,
     MESH_HEAD_BYTES,
     MESH_HELLO,
+    MESH_JOURNAL,
     MESH_KINDS,
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
@@ -55,7 +56,7 @@ from switch.mesh.records cimport (
     LinkStateBody,
     MeshFault,
     MeshHead,
-    MeshOwned,
+    MeshJournal,
     OpenBody,
     OutstandingBody,
     PingBody,
@@ -103,12 +104,12 @@ cdef int write_hello(uint8_t *out, size_t room, const MeshHello *hello) noexcept
     if not is_plain_text(hello.node.at, hello.node.size):
         return -1
     for i in range(hello.owned_count):
-        if hello.owned[i].partition >= hello.partitions or hello.owned[i].reserved != 0:
+        if hello.owned[i].partition >= hello.partitions or hello.owned[i].position < 0:
             return -1
         if i and hello.owned[i].partition <= hello.owned[i - 1].partition:
             return -1
     size = begin(&writer, out, room, MeshHead(0, MESH_HELLO, 0, 0),
-                 sizeof(body) + hello.owned_count * sizeof(MeshOwned) + hello.node.size)
+                 sizeof(body) + hello.owned_count * sizeof(MeshJournal) + hello.node.size)
     if size < 0:
         return -1
     memset(&body, 0, sizeof(body))
@@ -118,8 +119,9 @@ cdef int write_hello(uint8_t *out, size_t room, const MeshHello *hello) noexcept
     body.owned_count = hello.owned_count
     memcpy(body.digest, hello.digest, MESH_DIGEST_BYTES)
     body.node_size = <uint8_t>hello.node.size
+    body.asks = hello.asks
     put(&writer, &body, sizeof(body))
-    put(&writer, hello.owned, hello.owned_count * sizeof(MeshOwned))
+    put(&writer, hello.owned, hello.owned_count * sizeof(MeshJournal))
     put(&writer, hello.node.at, hello.node.size)
     return size
 
@@ -372,3 +374,13 @@ cdef int write_claim_noted(uint8_t *out, size_t room, uint32_t claimant, const C
     if check_claim_noted(body, &fault) != MESH_COMPLETE:
         return -1
     return write_body(out, room, MESH_CLAIM_NOTED, claimant, body, sizeof(ClaimNotedBody))
+
+
+cdef int write_journal(uint8_t *out, size_t room, const MeshJournal *journal) noexcept nogil:
+    cdef Writer writer
+    cdef int size = -1
+    if journal.partition < MESH_PARTITIONS_MAX and journal.position >= 0:
+        size = begin(&writer, out, room, MeshHead(0, MESH_JOURNAL, 0, 0), sizeof(MeshJournal))
+    if size > 0:
+        put(&writer, journal, sizeof(MeshJournal))
+    return size

@@ -3,7 +3,7 @@
 Names of types are those of ``docs/mesh.md``, in small letters, and each type has these values:
 
 ==================== =================================================================================================
-``hello``            worker, partitions, digest, node, owned (a dictionary: epoch by partition)
+``hello``            worker, partitions, digest, node, asks, owned (a dictionary: epoch, life, position by partition)
 ``terminal_open``    slot, generation, listener, peer, name
 ``terminal_frame``   slot, generation, partition, headers, message
 ``terminal_closed``  slot, generation, told
@@ -19,6 +19,7 @@ Names of types are those of ``docs/mesh.md``, in small letters, and each type ha
                      pan (digits), terminal (8 bytes), merchant (15 bytes)
 ``counts_taken``     next
 ``outstanding``      link, currency, amount_minor
+``journal``          partition, epoch, life, position
 ==================== =================================================================================================
 """
 

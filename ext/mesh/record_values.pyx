@@ -20,6 +20,7 @@ from switch.mesh.record_encoder cimport (
     write_handled,
     write_hang_up,
     write_hello,
+    write_journal,
     write_link_frame,
     write_link_send,
     write_link_state,
@@ -44,6 +45,7 @@ from switch.mesh.records cimport (
     MESH_HANDLED,
     MESH_HANG_UP,
     MESH_HELLO,
+    MESH_JOURNAL,
     MESH_LINK_FRAME,
     MESH_LINK_SEND,
     MESH_LINK_STATE,
@@ -58,7 +60,7 @@ from switch.mesh.records cimport (
     MESH_TOLD,
     MeshFault,
     MeshHello,
-    MeshOwned,
+    MeshJournal,
     MeshRecord,
     MeshTerminal,
     Span,
@@ -90,6 +92,7 @@ cdef dict NAMES = {
     MESH_CLAIMED: "claimed",
     MESH_CLAIM_STATE: "claim_state",
     MESH_CLAIM_NOTED: "claim_noted",
+    MESH_JOURNAL: "journal",
 }
 
 
@@ -111,22 +114,22 @@ cdef Span span_of(bytes data):
 
 
 def _hello(_Room out not None, *, uint32_t worker, uint32_t partitions, bytes digest not None, str node not None,
-           dict owned not None):
+           dict owned not None, bint asks=False):
     cdef bytes name = node.encode()
     cdef MeshHello hello
-    cdef MeshOwned *entries
+    cdef MeshJournal *entries
     cdef uint32_t i
     if len(digest) != MESH_DIGEST_BYTES:
         raise ValueError(f"digest: needed {MESH_DIGEST_BYTES} bytes, got {len(digest)}")
     if len(owned) > MESH_PARTITIONS_MAX:
         return -1
-    entries = <MeshOwned *>malloc((len(owned) + 1) * sizeof(MeshOwned))
+    entries = <MeshJournal *>malloc((len(owned) + 1) * sizeof(MeshJournal))
     if entries == NULL:
         raise MemoryError
     try:
-        for i, (partition, epoch) in enumerate(sorted(owned.items())):
-            entries[i] = MeshOwned(<uint32_t>partition, 0, <uint64_t>epoch)
-        hello = MeshHello(worker, partitions, <uint32_t>len(owned), entries,
+        for i, (partition, (epoch, life, began)) in enumerate(sorted(owned.items())):
+            entries[i] = MeshJournal(<uint32_t>partition, <uint32_t>life, <uint64_t>epoch, <int64_t>began)
+        hello = MeshHello(worker, partitions, <uint32_t>len(owned), entries, asks,
                           <const uint8_t *>PyBytes_AS_STRING(digest), span_of(name))
         return write_hello(out.at, out.size, &hello)
     finally:
@@ -290,6 +293,11 @@ def _claim_noted(_Room out not None, *, uint16_t partition, int64_t position, ui
     return write_claim_noted(out.at, out.size, partition, &body)
 
 
+def _journal(_Room out not None, *, uint32_t partition, uint64_t epoch, uint32_t life, int64_t position):
+    cdef MeshJournal journal = MeshJournal(partition, life, epoch, position)
+    return write_journal(out.at, out.size, &journal)
+
+
 cdef dict ENCODERS = {
     "hello": _hello,
     "terminal_open": _terminal_open,
@@ -311,6 +319,7 @@ cdef dict ENCODERS = {
     "claimed": _claimed,
     "claim_state": _claim_state,
     "claim_noted": _claim_noted,
+    "journal": _journal,
 }
 
 
@@ -331,12 +340,12 @@ cdef bytes bytes_in(Span part):
 
 
 cdef dict owned_by(const MeshRecord *hello):
-    cdef uint32_t i, partition = 0
-    cdef uint64_t epoch = 0
+    cdef uint32_t i
+    cdef MeshJournal journal
     owned = {}
     for i in range(hello.owned_count):
-        if owned_partition(hello, i, &partition, &epoch) == 0:
-            owned[partition] = epoch
+        if owned_partition(hello, i, &journal) == 0:
+            owned[journal.partition] = (journal.epoch, journal.life, journal.position)
     return owned
 
 
@@ -344,7 +353,8 @@ cdef dict values_of(const MeshRecord *record):
     terminal = {"slot": record.terminal.slot, "generation": record.terminal.generation}
     if record.type == MESH_HELLO:
         return {"worker": record.worker, "partitions": record.partitions, "digest": bytes_in(record.digest),
-                "node": bytes_in(record.node).decode("ascii"), "owned": owned_by(record)}
+                "node": bytes_in(record.node).decode("ascii"), "owned": owned_by(record),
+                "asks": bool(record.state)}
     if record.type == MESH_TERMINAL_OPEN:
         return terminal | {"listener": record.number, "peer": bytes_in(record.peer).decode("ascii"),
                            "name": bytes_in(record.name)}
@@ -369,6 +379,9 @@ cdef dict values_of(const MeshRecord *record):
         return values_of_counted(record)
     if record.type == MESH_COUNTS_TAKEN:
         return {"next": record.token}
+    if record.type == MESH_JOURNAL:
+        return {"partition": record.journal.partition, "epoch": record.journal.epoch, "life": record.journal.life,
+                "position": record.journal.position}
     if record.type == MESH_OUTSTANDING:
         return {"link": record.number, "currency": record.currency, "amount_minor": record.amount_minor}
     if record.type in (MESH_CLAIM, MESH_CLAIMED):

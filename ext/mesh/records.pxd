@@ -48,7 +48,8 @@ cdef enum MeshType:
     MESH_CLAIM
     MESH_CLAIMED
     MESH_CLAIM_STATE
-    MESH_CLAIM_NOTED = 20
+    MESH_CLAIM_NOTED
+    MESH_JOURNAL = 21
 
 cdef enum MeshStatus:
     MESH_INCOMPLETE = 0
@@ -80,10 +81,11 @@ cdef packed struct MeshTerminal:      # a connection, as its front end numbers i
     uint32_t slot
     uint32_t generation       # tells a reused slot from the connection that had it before
 
-cdef packed struct MeshOwned:         # one partition of a HELLO
+cdef packed struct MeshJournal:       # of a partition: one of a HELLO, or what a JOURNAL says
     uint32_t partition
-    uint32_t reserved
-    uint64_t epoch
+    uint32_t life
+    uint64_t epoch            # 0: there is none, or nobody has heard of it
+    int64_t position          # HELLO: where this life began; JOURNAL: how far it is, or was, durable
 
 # Bodies, behind the head; those of claims are in ``switch.machine.claims``.
 
@@ -91,10 +93,11 @@ cdef packed struct HelloBody:
     uint32_t version
     uint32_t worker
     uint32_t partitions       # of all nodes together
-    uint32_t owned_count      # MeshOwned as many times follow, then the node's name
+    uint32_t owned_count      # MeshJournal as many times follow, then the node's name
     uint8_t digest[MESH_DIGEST_BYTES]
     uint8_t node_size
-    uint8_t reserved[7]
+    uint8_t asks              # 1: it wants to hear of its journals, and nothing more
+    uint8_t reserved[6]
 
 cdef packed struct OpenBody:          # the peer's address follows, then the name
     MeshTerminal terminal
@@ -171,7 +174,8 @@ cdef struct MeshHello:        # to be written; of one that was read the owned pa
     uint32_t worker
     uint32_t partitions
     uint32_t owned_count
-    const MeshOwned *owned    # ascending
+    const MeshJournal *owned  # ascending
+    bint asks
     const uint8_t *digest     # MESH_DIGEST_BYTES
     Span node
 
@@ -183,7 +187,7 @@ cdef struct MeshRecord:       # one that was read: what its type does not have i
     MeshTerminal terminal     # TERMINAL_*, ANSWER, TOLD, HANDLED, HANG_UP
     uint64_t count            # TERMINAL_CLOSED, TOLD: frames that left; HANDLED: looked at; all since the opening
     uint32_t in_flight        # HANDLED: frames of these not answered yet
-    uint8_t state             # LINK_STATE: switch.machine.link_connections.LinkState
+    uint8_t state             # LINK_STATE: switch.machine.link_connections.LinkState; HELLO: 1 where it only asks
     uint32_t connections      # LINK_STATE
     uint64_t token            # PING, PONG; COUNTS_TAKEN: number of the next one; COUNTED: its own
     int64_t amount_minor      # OUTSTANDING
@@ -202,6 +206,7 @@ cdef struct MeshRecord:       # one that was read: what its type does not have i
     uint32_t partitions       # HELLO
     uint32_t owned_count      # HELLO: entries that ``owned_partition`` (switch.mesh.record_decoder) gives
     const uint8_t *owned      # HELLO
+    MeshJournal journal       # JOURNAL
 
 
 cdef struct MeshFault:

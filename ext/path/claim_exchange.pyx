@@ -25,7 +25,7 @@ cdef int64_t REMINDER_NS = 60_000_000_000     # between two times when all is sa
 cdef void exchange_claims(Partitions partitions, Mesh mesh) noexcept:
     cdef State state
     for state in partitions.states:
-        if not state.claims.is_on():
+        if not state.claims.is_on() or state.journal.outdated is not None:
             continue
         if state.calendar.now_ns >= state.claims.next_reminder_ns:
             state.claims.next_reminder_ns = state.calendar.now_ns + REMINDER_NS

@@ -70,6 +70,8 @@ cdef void take_answer(Partitions partitions, LinkChannel elsewhere, const Frame 
 
 
 cdef void _hand_answer(State host, State state, LinkChannel channel) noexcept:
+    if state.journal.outdated is not None and awaits(state, channel, &host.answer):
+        return
     if state is not host:
         copy_index(&state.answer, &host.answer)
     handle_answer(state, channel)

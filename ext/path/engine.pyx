@@ -123,6 +123,7 @@ cdef class Engine:
     cdef void come_up(self, Peer peer) noexcept:
         """The same, of a driver that delivers the notes when its turn ends."""
         peer.go_up()
+        self.mesh.tell_nothing(peer)
         greet_peer(self.partitions, self.mesh, peer)
         give_what_waits(self.state, self.mesh)
 
@@ -186,6 +187,8 @@ cdef class Engine:
             self._gated_elsewhere = []
             for channel in gated:
                 self._flush_elsewhere(channel)
+        if self.mesh is not None:
+            self.mesh.tell_journals(self.partitions.states, self.state.calendar.now_ns)
 
     cdef void settle_peers(self) noexcept:
         """Let each peer know what has left, and which links are up."""
@@ -334,6 +337,7 @@ cdef class Engine:
         test_doubted_links(self.state)
         if self.mesh is not None:
             give_what_waits(self.state, self.mesh)
+            self.mesh.tell_journals(self.partitions.states, self.state.calendar.now_ns)
         if self._next_slot == 0 and self.state.calendar.now_ns >= self._next_sweep_ns:
             self._next_sweep_ns = self.state.calendar.now_ns + SWEEP_INTERVAL_NS
             self._sweep()
@@ -342,6 +346,8 @@ cdef class Engine:
 
     cdef void _pass_time_of(self, State state) noexcept:
         cdef Link link
+        if state.journal.outdated is not None:
+            return                            # what it owes issuers, and who waits for what, a newer one knows
         state.reserve_numbers()
         if state.unreversed:
             reverse_unreversed(state)

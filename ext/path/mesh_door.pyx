@@ -10,9 +10,9 @@ from switch.mesh.record_decoder cimport mesh_fault_words, read_record
 from switch.mesh.record_encoder cimport write_pong
 from switch.mesh.records cimport (
     MESH_ANSWER, MESH_CLAIM, MESH_CLAIM_NOTED, MESH_CLAIM_STATE, MESH_CLAIMED, MESH_COMPLETE, MESH_COUNTED,
-    MESH_COUNTS_TAKEN, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP, MESH_LINK_FRAME, MESH_LINK_SEND, MESH_LINK_STATE,
-    MESH_OUTSTANDING, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX, MESH_TERMINAL_CLOSED, MESH_TERMINAL_FRAME,
-    MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshRecord,
+    MESH_COUNTS_TAKEN, MESH_FAULTY, MESH_HANDLED, MESH_HANG_UP, MESH_JOURNAL, MESH_LINK_FRAME, MESH_LINK_SEND,
+    MESH_LINK_STATE, MESH_OUTSTANDING, MESH_PING, MESH_PONG, MESH_RECORD_BYTES_MAX, MESH_TERMINAL_CLOSED,
+    MESH_TERMINAL_FRAME, MESH_TERMINAL_OPEN, MESH_TOLD, MeshFault, MeshJournal, MeshRecord,
 )
 from switch.path.claim_exchange cimport take_claim_record
 from switch.path.dispatch cimport scan_partition, take_answer
@@ -81,9 +81,35 @@ cdef void _take(Partitions partitions, Mesh mesh, Peer peer, const MeshRecord *r
     elif record.type in (MESH_COUNTED, MESH_COUNTS_TAKEN, MESH_OUTSTANDING):
         peer.take_count(record, <uint64_t>(host.calendar.now_ns // 1_000_000))
     elif record.type in (MESH_CLAIM, MESH_CLAIMED, MESH_CLAIM_STATE, MESH_CLAIM_NOTED):
-        take_claim_record(partitions, mesh, peer, record)
+        if not _is_outdated(partitions, record.number):
+            take_claim_record(partitions, mesh, peer, record)
+    elif record.type == MESH_JOURNAL:
+        _take_journal(partitions, mesh, peer, record)
     elif record.type != MESH_PONG:
         peer.fail("it says twice who it is")
+
+
+cdef bint _is_outdated(Partitions partitions, uint32_t partition) noexcept:
+    """Whether a newer journal than that of a partition here knows what it is asked, or told."""
+    cdef State state = partitions.at(partition) if partition < partitions.count else None
+    return state is not None and state.journal.outdated is not None
+
+
+cdef void _take_journal(Partitions partitions, Mesh mesh, Peer peer, const MeshRecord *record) noexcept:
+    """How a journal of the peer is, or what it has heard of one here: if of a newer one, this decides nothing more."""
+    cdef const MeshJournal *journal = &record.journal
+    cdef State state = partitions.at(journal.partition) if journal.partition < partitions.count else None
+    cdef str why
+    if state is not None:
+        why = state.journal.why_outdated(journal.epoch, journal.life, journal.position)
+        if why is not None:
+            state.journal.outlive(f"worker {peer.name}: {why}")
+        else:
+            mesh.begin_to_tell(peer, journal.partition)
+    elif journal.partition < partitions.count and mesh.owner(journal.partition) is peer:
+        mesh.heard.note(journal)
+    else:
+        peer.fail("it speaks of a journal that is neither its own nor here")
 
 
 # --- as an owner ------------------------------------------------------------------------------------------------------

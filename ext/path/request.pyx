@@ -74,6 +74,8 @@ cdef void handle_request(State state, TerminalChannel channel, const Frame *fram
 
 
 cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *headers, bint is_readable) noexcept:
+    if state.journal.outdated is not None:
+        return                                # a newer journal has the answer: whatever this one says may be wrong
     count_request(state, channel)
     begin_inbound(state, headers)
     if (_classify(state, channel, is_readable)

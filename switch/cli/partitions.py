@@ -18,6 +18,7 @@ from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, f
 from switch.cli.report import status_of
 from switch.config import Config
 from switch.journal.changing import Change, Changed, change_partitions
+from switch.journal.lives import LivesDamagedError
 from switch.journal.numbers import numbers_file, reserved_by_files, write_numbers
 from switch.journal.opening import PartitionReader, wrapping_key
 from switch.journal.partitions import PartitionsError
@@ -132,7 +133,7 @@ def change(
         changed = change_partitions(wanted, partial(_write_numbers, loaded, partitions))
     except KeyFileError as error:
         fail(str(error), status_of(error))
-    except (JournalDamaged, PartitionsError) as error:
+    except (JournalDamaged, LivesDamagedError, PartitionsError) as error:
         fail(str(error))
     except OSError as error:
         fail(words_of(error, directory))

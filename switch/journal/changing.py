@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from switch.config.consistency import too_many_numberings
 from switch.journal.boot import boot_identity, since_boot_ns
 from switch.journal.disk import FileDisk, exchange
 from switch.journal.durable_files import put_durably, sync_folder
+from switch.journal.lives import LIFE_MAX, begin_life, read_lives
 from switch.journal.merging import read_ahead
 from switch.journal.opening import PartitionReader, naming, open_wrapped
 from switch.journal.partitions import (
@@ -138,6 +140,7 @@ def change_partitions(change: Change, write_numbers: Callable[[int], object]) ->
     Raises:
         OSError: Something cannot be read or written.
         JournalDamaged: A journal is damaged.
+        LivesDamagedError: How often one was begun cannot be read.
         NotDrainedError: Something has not come to its end.
         PartitionsError: It cannot be done, or a daemon has the directory.
     """
@@ -159,7 +162,7 @@ def change_partitions(change: Change, write_numbers: Callable[[int], object]) ->
         reserved_to = max([change.reserved_to, *(source.survey.reserved_to for source in sources)])
         fresh = _fresh_name(change.directory)
         try:
-            rewriter, records = _write(change, sources, fresh, reserved_to)
+            rewriter, records = _write(change, before, sources, fresh, reserved_to)
             _make_durable(fresh)
             if reserved_to:
                 write_numbers(reserved_to)
@@ -232,13 +235,16 @@ def _unfinished(sources: Sequence[_Source], window_s: float) -> Iterator[str]:
 # --- what becomes of it -----------------------------------------------------------------------------------------------
 
 
-def _write(change: Change, sources: Sequence[_Source], fresh: Path, reserved_to: int) -> tuple[Rewriter, int]:
+def _write(
+    change: Change, before: int, sources: Sequence[_Source], fresh: Path, reserved_to: int
+) -> tuple[Rewriter, int]:
     """Write the new journals; how many records they have together."""
     _begin(fresh)
     links = sorted(set().union(*(source.survey.links for source in sources)))
     listeners = sorted(set().union(*(source.survey.listeners for source in sources)))
     present_ns = max([source.now_ns for source in sources], default=since_boot_ns())
     journals = []
+    epoch = _epoch(change.directory, before)
     for number in range(change.partitions):
         folder = partition_folder(fresh, number)
         folder.mkdir(mode=FOLDER_MODE)
@@ -249,8 +255,10 @@ def _write(change: Change, sources: Sequence[_Source], fresh: Path, reserved_to:
             "stan": 0,
             "instance": change.instance * change.partitions + number,
         }
+        disk = FileDisk(str(folder), exclusive=True)
+        begin_life(disk, secrets.randbelow(LIFE_MAX) + 1, 0, epoch + 1)
         writer = SegmentWriter(
-            FileDisk(str(folder), exclusive=True),
+            disk,
             change.wrapping_key,
             os.urandom(JOURNAL_ID_BYTES),
             segment_bytes=change.segment_bytes,
@@ -275,6 +283,12 @@ def _write(change: Change, sources: Sequence[_Source], fresh: Path, reserved_to:
     for journal in journals:
         journal.finish(time.time_ns() // 1000)
     return rewriter, sum(journal.next_position - 1 for journal in journals)
+
+
+def _epoch(directory: Path, count: int) -> int:
+    """How often the old journals were begun: the new ones have lived longer than each of them."""
+    lives = [read_lives(FileDisk(str(partition_folder(directory, number)), exclusive=False)) for number in range(count)]
+    return max(max(of_one, default=0) for of_one in lives)
 
 
 def _by_time(

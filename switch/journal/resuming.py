@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 
 from switch.config import Config
@@ -10,6 +11,7 @@ from switch.journal.boot import boot_identity
 from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import Disk
+from switch.journal.lives import LIFE_MAX, begin_life
 from switch.journal.recovery import Recovery
 from switch.journal.replay import JournalReader, Segment
 from switch.journal.segment import SegmentWriter
@@ -107,6 +109,7 @@ def replay_into(
     Raises:
         OSError: The disk does not do what it must.
         JournalDamaged: A place of the journal cannot be read that is not a torn tail.
+        LivesDamagedError: How often it was begun cannot be read.
         RecoveryFailed: The configuration has no place for what is owed.
         ReplayStopped: ``progress`` was told to stop; nothing was written.
     """
@@ -116,6 +119,7 @@ def replay_into(
         progress.begin(reader, recovery)
     boot = boot_identity() if boot is None else boot
     tail = reader.replay(recovery, first_needed(reader, state.calendar.now_ns, boot, int(window_seconds * NS_A_SECOND)))
+    journal.live(begin_life(disk, secrets.randbelow(LIFE_MAX) + 1, tail.next_position - 1))
     reader.repair(tail)
     journal_id = reader.segments[0].journal_id if reader.segments else os.urandom(JOURNAL_ID_BYTES)
     writer = SegmentWriter(disk, wrapping_key, journal_id, segment_bytes=segment_bytes, batch_room=journal.buffer_bytes)

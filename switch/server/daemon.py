@@ -57,9 +57,6 @@ TERMINALS_SHOWN = 20
 LINK_SECONDS = 1.0
 """How long a start waits for a link before other workers are told that it is there."""
 
-FIRST_EPOCH = 1
-"""Of partitions without a journal: nothing of them survives."""
-
 log = get_logger(__name__)
 
 
@@ -98,6 +95,7 @@ class Daemon:
             stand_ins=self._place.stand_ins,
         )
         self._states = self._engine.partitions.states
+        self._introduction: Introduction | None = None
         self._peers = self._meet_others(parts, partitions)
         self._mates: Mates | None = None
         self._nodes: Nodes | None = None
@@ -139,7 +137,10 @@ class Daemon:
         if peers:
             self._share_counts(peers[len(self._place.mates) :], parts.risk)
             patience_ms = self._config.limits.partition_wait_ms
-            self._engine.join(Mesh(peers, self._place.owners(partitions), patience_ms))
+            mesh = Mesh(peers, self._place.owners(partitions), patience_ms)
+            self._engine.join(mesh)
+            journals = {state.partition: state.journal for state in self._states}
+            self._introduction = Introduction(self._config, self._place, partitions, journals, mesh.heard)
         return peers
 
     def _share_counts(self, peers: Sequence[Peer], risk: Risk | None) -> None:
@@ -176,6 +177,8 @@ class Daemon:
             reasons.append(f"starting: {progress}" if progress else "starting")
         if state.draining:
             reasons.append("draining")
+        if self._stores is not None:
+            reasons += self._stores.outdated()  # other workers speak to no part of this one any more
         refusing = self._refusing_partitions()
         (reasons if len(refusing) == len(self._states) else lacks).extend(
             why for partition in sorted(refusing) for why in refusing[partition]
@@ -211,7 +214,12 @@ class Daemon:
             "links": [self._link_status(link.number) for link in state.links],
             **({} if self._nodes is None or not self._config.nodes else {"nodes": self._nodes.status()}),
             "partitions": [
-                {"number": state.partition, "in_flight": in_flight(state), "reversals_waiting": state.saf.in_use}
+                {
+                    "number": state.partition,
+                    "in_flight": in_flight(state),
+                    "reversals_waiting": state.saf.in_use,
+                    "outdated": state.journal.outdated or "",
+                }
                 for state in self._states
             ],
         }
@@ -269,6 +277,8 @@ class Daemon:
             await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True
+            if self._introduction is not None:
+                await asyncio.gather(mates.ask(self._introduction), nodes.ask(self._introduction))
             reactor.start()
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
@@ -306,17 +316,9 @@ class Daemon:
                 async with asyncio.timeout(LINK_SECONDS):
                     while not any(link.connections.state_name == "up" for link in links):  # noqa: ASYNC110
                         await asyncio.sleep(DRAIN_POLL_SECONDS)
-        introduction = self._introduction()
-        await mates.start(introduction)
-        await nodes.start(introduction)
-
-    def _introduction(self) -> Introduction:
-        """What others are told of this worker, from when its journals are recovered."""
-        if self._stores is None:
-            epochs = {state.partition: FIRST_EPOCH for state in self._states}
-        else:
-            epochs = dict(self._stores.epochs)
-        return Introduction(self._config, self._place, self._engine.partitions.count, epochs)
+        if self._introduction is not None:
+            await mates.start(self._introduction)
+            await nodes.start(self._introduction)
 
     async def _recover(self, reactor: Reactor) -> None:
         """Begin behind all that is known of before.
@@ -451,9 +453,10 @@ class Daemon:
         return done and not self._is_journal_lost
 
     def _is_done(self) -> bool:
-        requests = sum(in_flight(state) - state.saf.all_at_issuer for state in self._states)
+        states = [state for state in self._states if state.journal.outdated is None]
+        requests = sum(in_flight(state) - state.saf.all_at_issuer for state in states)
         owed = 0 if self._stores is not None and self._stores.keeps else self._engine.owed
-        untold = any(state.duplicates.untold for state in self._states)
+        untold = any(state.duplicates.untold for state in states)
         return not (requests or owed or untold or self._engine.at_others)
 
     async def _part_from_terminals(self) -> None:

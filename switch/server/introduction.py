@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from switch import __version__
 from switch.config import Config
+from switch.mesh.journals_heard import JournalsHeard
 from switch.mesh.record_values import decode_record, encode_record
 from switch.server.place import Place, WorkerId
 
@@ -19,6 +20,12 @@ HELLO_SECONDS = 5.0
 HEAD_BYTES = 8
 HELLO_BYTES_MAX = 2_048
 """Room for the longest HELLO: 64 partitions and the longest name."""
+
+JOURNAL_BYTES = 32
+"""Of a JOURNAL."""
+
+ASK_SECONDS = 1.0
+"""How long one that starts waits for what another one has heard of its journals."""
 
 
 class StrangerError(Exception):
@@ -54,16 +61,37 @@ def _content(dialect: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".toml" and file.is_file() else dialect
 
 
+class OlderJournalError(StrangerError):
+    """A worker of this switch, on a journal that is older than one that was heard of; it has been told."""
+
+
+class OwnJournal(Protocol):
+    """A journal of this worker's, as far as others hear of it."""
+
+    epoch: int
+    life: int
+    began: int
+    outdated: str | None
+
+    def outlive(self, why: str) -> None:
+        """It is an older copy, and decides nothing any more."""
+
+    def why_outdated(self, epoch: int, life: int, position: int) -> str | None:
+        """Why it is no successor of a journal that was heard of; None where it is."""
+
+
 class Introduced(NamedTuple):
     """What a worker has said of itself.
 
     Attributes:
         worker: Who it is.
-        owned: Its partitions, with their epochs.
+        owned: Its partitions; of each journal the epoch, the life's number, and behind which position that began.
+        asks: It wants to hear of its journals, and nothing more.
     """
 
     worker: WorkerId
-    owned: Mapping[int, int]
+    owned: Mapping[int, tuple[int, int, int]]
+    asks: bool
 
 
 class Introduction:
@@ -73,30 +101,45 @@ class Introduction:
         config: The configuration.
         place: This worker's.
         partitions: Of the switch.
-        epochs: Of each partition that it owns.
+        journals: Of each partition that it owns.
+        heard: Of the journals of others.
     """
 
-    def __init__(self, config: Config, place: Place, partitions: int, epochs: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        place: Place,
+        partitions: int,
+        journals: Mapping[int, OwnJournal],
+        heard: JournalsHeard,
+    ) -> None:
         self._place = place
         self._partitions = partitions
         self._digest = agreement(config, partitions)
         self._names = [section.name for section in config.nodes] or [config.switch.name]
-        self._epochs = dict(epochs)
-        self._highest: dict[int, int] = {}
+        self._journals = dict(journals)
+        self._heard = heard
 
-    def hello(self) -> bytes:
+    def hello(self, *, asks: bool = False) -> bytes:
         """What this worker says.
 
+        Args:
+            asks: It wants to hear of its journals, and nothing more.
+
         Raises:
+            StrangerError: A journal here is older than one that was heard of: nobody is to believe it.
             ValueError: It cannot be said.
         """
+        outdated = [number for number, journal in self._journals.items() if journal.outdated]
+        require(not outdated, f"the journal of partition {outdated} here is an older copy")
         return encode_record(
             "hello",
             worker=self._place.number,
             partitions=self._partitions,
             digest=self._digest,
             node=self._names[self._place.node],
-            owned=self._epochs,
+            owned={number: (one.epoch, one.life, one.began) for number, one in self._journals.items()},
+            asks=asks,
         )
 
     def missing_bytes(self, heard: bytes) -> int:
@@ -115,7 +158,7 @@ class Introduction:
         """Who says that it is who, in a HELLO.
 
         Raises:
-            StrangerError: It is no worker of this switch, or owned its partitions before another one.
+            StrangerError: It is no worker of this switch.
         """
         try:
             record = decode_record(heard)
@@ -127,21 +170,55 @@ class Introduction:
         require(same, "it has other listeners, links, nodes or partitions")
         require(values["node"] in self._names, f"node {values['node']} is not in the configuration")
         worker = WorkerId(self._names.index(values["node"]), int(values["worker"]))
-        owned: Mapping[int, int] = values["owned"]
+        owned: Mapping[int, tuple[int, int, int]] = values["owned"]
         is_owner = self._place.is_crew(worker) and sorted(owned) == list(self._place.owned_by(worker, self._partitions))
         require(is_owner, f"worker {worker.number} of node {values['node']} owns other partitions than it says")
-        for partition, epoch in owned.items():
-            highest = self._highest.get(partition, 0)
-            require(
-                epoch >= highest,
-                f"partition {partition}: epoch {epoch} is older than {highest}, which has spoken here: two "
-                "believe that they own it, or its journal was brought back from an older copy",
-            )
-        return Introduced(worker, owned)
+        return Introduced(worker, owned, values["asks"])
 
-    def believe(self, introduced: Introduced) -> None:
-        """It is who it says: from now on no older owner of its partitions is believed."""
-        self._highest.update(introduced.owned)
+    # --- of journals ----------------------------------------------------------------------------------------------
+
+    def journals_of(self, introduced: Introduced) -> bytes:
+        """What was heard of its journals here, to be said to it behind the HELLO."""
+        return b"".join(
+            encode_record("journal", partition=number, epoch=epoch, life=life, position=position)
+            for number in introduced.owned
+            for epoch, life, position in [self._heard.newest(number)]
+        )
+
+    def require_newest(self, introduced: Introduced) -> None:
+        """Believe it.
+
+        Raises:
+            OlderJournalError: A newer journal of one of its partitions was heard of.
+        """
+        for number, journal in introduced.owned.items():
+            if refusal := self._heard.refusal(number, *journal):
+                raise OlderJournalError(
+                    f"partition {number}: {refusal}: two believe that they own it, or its journal was brought back "
+                    "from an older copy"
+                )
+
+    def missing_answer_bytes(self, heard: bytes) -> int:
+        """How many bytes are missing of what one that was asked says behind its HELLO."""
+        return JOURNAL_BYTES * len(self._journals) - len(heard)
+
+    def take_answer(self, heard: bytes, name: object) -> None:
+        """What one that was asked has heard of our journals: one that is older than that decides nothing.
+
+        Raises:
+            StrangerError: It says something else.
+        """
+        while heard:
+            try:
+                record = decode_record(heard)
+            except ValueError as error:
+                raise StrangerError(str(error)) from None
+            kind, values, size = record or ("nothing", {}, 0)
+            require(kind == "journal" and values["partition"] in self._journals, "it speaks of something else")
+            journal = self._journals[values["partition"]]
+            if why := journal.why_outdated(values["epoch"], values["life"], values["position"]):
+                journal.outlive(f"worker {name}: {why}")
+            heard = heard[size:]
 
 
 def claimed_worker(heard: bytes) -> int | None:

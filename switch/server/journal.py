@@ -17,6 +17,7 @@ from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.directory_keeper import Keeper, Rules
 from switch.journal.disk import FileDisk
+from switch.journal.lives import LivesDamagedError
 from switch.journal.opening import wrapping_key
 from switch.journal.partitions import Hold, partition_folder
 from switch.journal.problems import JournalError
@@ -31,6 +32,12 @@ TRY_AGAIN_SECONDS = 1.0
 DAY_SECONDS = 86_400
 AGE_MIN_SECONDS = 3_600
 """How much longer than the window of repeats files are kept at least."""
+
+OUTDATED = "the journal is an older copy: nothing is decided by it"
+OUTDATED_ADVICE = (
+    "bring the newer journal back and start again; where it is lost for good, wait until the duplicate window has "
+    "passed, then restart the other workers and nodes, one by one, and this one last"
+)
 
 log = get_logger(__name__)
 
@@ -64,7 +71,7 @@ class Store:
         self.partitions = self._hold.partitions
         self._kept_up_s = -KEEP_UP_SECONDS
         self._tried_s = 0.0
-        self._is_failure_told = False
+        self._is_failure_told = self._is_outdated_told = False
         self._is_recovered = False
         self._progress = Progress()
         self.journal = JournalFiles(config.journal.buffer_bytes, stats, partition=partition)
@@ -77,7 +84,12 @@ class Store:
         self._gauges: tuple[tuple[int, Callable[[], int]], ...] = tuple(
             (stats.gauge(f"authswitch_journal_{name}", text, {"partition": str(partition)}), read)
             for name, text, read in (
-                ("failed", "1 when the journal failed and nothing new may begin.", lambda: int(self.journal.failed)),
+                ("failed", "1 when the journal failed and nothing new may begin.", self._has_failed),
+                (
+                    "outdated",
+                    "1 when others have heard of a newer journal: nothing is decided by this one.",
+                    lambda: int(self.journal.outdated is not None),
+                ),
                 ("waiting_bytes", "Records that no batch has taken yet.", lambda: self.journal.waiting_bytes),
                 ("refused_full", "Records that found the buffer full.", lambda: self.journal.refused_full),
                 ("position", "Of the last durable record.", lambda: self.journal.durable),
@@ -85,6 +97,9 @@ class Store:
                 ("disk_free_bytes", "Room on the journal's disk.", self._disk.free_bytes),
             )
         )
+
+    def _has_failed(self) -> int:
+        return int(self.journal.failed and self.journal.outdated is None)
 
     def _open_directory(self) -> tuple[Hold, FileDisk]:
         directory = self._section.directory
@@ -126,7 +141,7 @@ class Store:
                 window_seconds=self._window_s + self._request_s,
                 progress=self._progress,
             )
-        except (JournalDamaged, RecoveryFailed, OSError) as error:
+        except (JournalDamaged, LivesDamagedError, RecoveryFailed, OSError) as error:
             raise JournalError(f"journal {self._disk.path}: {error}") from error
         finally:
             self._progress = Progress()  # The other one holds all that was read.
@@ -186,6 +201,11 @@ class Store:
 
     def _watch_failure(self, now_s: float) -> None:
         """Say that nothing can be written, once; look each second whether a full disk has room again."""
+        if self.journal.outdated is not None:
+            if not self._is_outdated_told:
+                log.error(OUTDATED, partition=self.partition, reason=self.journal.outdated, advice=OUTDATED_ADVICE)
+            self._is_outdated_told = True
+            return
         if self.journal.failed and not self._is_failure_told:
             log.error("the journal cannot be written: no new payment is accepted", reason=self.journal.reason)
         elif self._is_failure_told and not self.journal.failed:
@@ -197,8 +217,11 @@ class Store:
 
     @property
     def keeps(self) -> bool:
-        """Whether what the state machine owes survives its end: it is written down, and can still be made durable."""
-        return not (self.journal.broken or self.journal.is_held)
+        """Whether what the state machine owes survives its end: it is written down, and can still be made durable.
+
+        What an older copy owes a newer one knows.
+        """
+        return self.journal.outdated is not None or not (self.journal.broken or self.journal.is_held)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make durable what is there, and close the files; nothing is written where the recovery failed."""

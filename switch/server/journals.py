@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +18,6 @@ from switch.machine.journal_interface import JournalOff
 from switch.machine.numbering import INSTANCES_MAX
 from switch.machine.state import State
 from switch.server.journal import Store
-
-EPOCH_SECONDS = 1 << 24
-"""Half a year: so long a journal does not stand at one position over two starts."""
 
 log = get_logger(__name__)
 
@@ -56,15 +52,6 @@ class Stores:
     def directories(self) -> Mapping[int, Path]:
         """Where each partition's files are."""
         return {store.partition: store.directory for store in self._stores}
-
-    @property
-    def epochs(self) -> Mapping[int, int]:
-        """Of each partition, where its journal goes on, and when.
-
-        Who began to own it later began behind that, or, where two have begun on copies of one journal, later.
-        """
-        began_s = int(time.time()) % EPOCH_SECONDS
-        return {store.partition: store.journal.next_position * EPOCH_SECONDS + began_s for store in self._stores}
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -115,11 +102,19 @@ class Stores:
         """Of each partition whose journal cannot be written, the reason."""
         reasons = {}
         for store in self._stores:
-            if store.journal.failed:
+            if store.journal.failed and store.journal.outdated is None:
                 of = "" if len(self._stores) == 1 else f" of partition {store.partition}"
                 why = f": {store.journal.reason}" if store.journal.reason else ""
                 reasons[store.partition] = [f"the journal{of} cannot be written{why}"]
         return reasons
+
+    def outdated(self) -> Sequence[str]:
+        """Of each journal that is an older copy, what others have heard of."""
+        return [
+            f"the journal of partition {store.partition} is an older copy: {store.journal.outdated}"
+            for store in self._stores
+            if store.journal.outdated is not None
+        ]
 
     @property
     def keeps(self) -> bool:

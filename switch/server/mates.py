@@ -22,7 +22,7 @@ from switch.mesh.hand_over import HandOverError, offer, take
 from switch.mesh.peer import Peer
 from switch.mesh.ring import RingPair
 from switch.server.calls import Calls
-from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, require
+from switch.server.introduction import ASK_SECONDS, HELLO_SECONDS, Introduction, StrangerError, require
 from switch.server.place import Place
 
 RING_BYTES = 1 << 20
@@ -91,21 +91,40 @@ class Mates:
 
     # --- calling --------------------------------------------------------------------------------------------------
 
-    async def _call(self, number: int, introduction: Introduction) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
+    async def ask(self, introduction: Introduction) -> None:
+        """Hear from all who are there what they have heard of the journals of this worker."""
+        await asyncio.gather(*(self._ask(number, introduction) for number in self._peers))
+
+    async def _ask(self, number: int, introduction: Introduction) -> None:
+        with contextlib.suppress(OSError, StrangerError, TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                connection, pair = await self._reach(number)
+                try:
+                    _say(pair, introduction.hello(asks=True))
+                    introduction.check(await _hear(pair, introduction.missing_bytes))
+                    introduction.take_answer(await _hear(pair, introduction.missing_answer_bytes), number)
+                finally:
+                    pair.close()
+                    connection.close()
+
+    async def _reach(self, number: int) -> tuple[socket.socket, RingPair]:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.setblocking(False)
         try:
-            await loop.sock_connect(connection, str(self._path(number)))
-            pair = offer(connection, RING_BYTES)
+            await asyncio.get_running_loop().sock_connect(connection, str(self._path(number)))
+            return connection, offer(connection, RING_BYTES)
         except BaseException:
             connection.close()
             raise
+
+    async def _call(self, number: int, introduction: Introduction) -> asyncio.Future[None]:
+        connection, pair = await self._reach(number)
         try:
-            _say_who(pair, introduction)
-            heard = introduction.check(await _hear_who(pair, introduction))
+            _say(pair, introduction.hello())
+            heard = introduction.check(await _hear(pair, introduction.missing_bytes))
             require(heard.worker == (self._place.node, number), "another worker answers than was called")
-            introduction.believe(heard)
+            _say(pair, introduction.journals_of(heard))
+            introduction.require_newest(heard)
         except BaseException:
             pair.close()
             connection.close()
@@ -120,12 +139,17 @@ class Mates:
             async with asyncio.timeout(HELLO_SECONDS):
                 await _readable(connection.fileno())
             pair = take(connection)
-            heard = introduction.check(await _hear_who(pair, introduction))
+            heard = introduction.check(await _hear(pair, introduction.missing_bytes))
             node, number = heard.worker
             is_mate = node == self._place.node and number in self._peers
-            require(is_mate and number > self._place.number, "that worker does not call here")
-            introduction.believe(heard)
-            _say_who(pair, introduction)
+            require(is_mate and (heard.asks or number > self._place.number), "that worker does not call here")
+            _say(pair, introduction.hello() + introduction.journals_of(heard))
+            if heard.asks:
+                await _is_over(connection)
+                pair.close()
+                connection.close()
+                return
+            introduction.require_newest(heard)
         except (OSError, HandOverError, StrangerError, TimeoutError) as error:
             reason = "it did not say who it is" if isinstance(error, TimeoutError) else words_of(error)
             log.warning("a worker's call was refused", reason=reason)
@@ -199,17 +223,17 @@ class _Mate:
             self.lost.set_result(None)
 
 
-def _say_who(pair: RingPair, introduction: Introduction) -> None:
-    if not pair.outgoing.put(introduction.hello()):
+def _say(pair: RingPair, words: bytes) -> None:
+    if not pair.outgoing.put(words):
         raise StrangerError("there is no room to say who we are")
     pair.wake_peer()
 
 
-async def _hear_who(pair: RingPair, introduction: Introduction) -> bytes:
+async def _hear(pair: RingPair, missing_bytes: Callable[[bytes], int]) -> bytes:
     """What the other worker says first; what stands behind that is left in the ring."""
     heard = b""
     async with asyncio.timeout(HELLO_SECONDS):
-        while (missing := introduction.missing_bytes(heard)) > 0:
+        while (missing := missing_bytes(heard)) > 0:
             pair.awake()
             more = pair.incoming.get(missing)
             heard += more
@@ -218,6 +242,12 @@ async def _hear_who(pair: RingPair, introduction: Introduction) -> bytes:
                 await _readable(pair.fileno())
                 pair.drain()
     return heard
+
+
+async def _is_over(connection: socket.socket) -> None:
+    """Wait until the other side has closed it."""
+    async with asyncio.timeout(HELLO_SECONDS):
+        await _readable(connection.fileno())
 
 
 async def _readable(descriptor: int) -> None:

@@ -29,7 +29,16 @@ from switch.io.node_link import NodeLink
 from switch.mesh.peer import Peer
 from switch.server.acceptor import listening_sockets
 from switch.server.calls import Calls
-from switch.server.introduction import HELLO_SECONDS, Introduction, StrangerError, claimed_worker, require
+from switch.server.introduction import (
+    ASK_SECONDS,
+    HELLO_SECONDS,
+    Introduced,
+    Introduction,
+    OlderJournalError,
+    StrangerError,
+    claimed_worker,
+    require,
+)
 from switch.server.note_log import NoteLog
 from switch.server.place import Place, WorkerId
 
@@ -119,6 +128,41 @@ class Nodes:
 
     # --- calling --------------------------------------------------------------------------------------------------
 
+    async def ask(self, introduction: Introduction) -> None:
+        """Hear from all who are there what they have heard of the journals of this worker.
+
+        Raises:
+            OSError: A certificate cannot be read.
+        """
+        if self._mesh is not None:
+            context = mesh_context(self._mesh, ssl.PROTOCOL_TLS_CLIENT)
+            await asyncio.gather(*(self._ask(worker, context, introduction) for worker in self._peers))
+
+    async def _ask(self, worker: WorkerId, context: ssl.SSLContext, introduction: Introduction) -> None:
+        line = _Line()
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                await self._introduce(worker, line, context, introduction, asks=True)
+                answer = await line.hear(introduction.missing_answer_bytes)
+            introduction.take_answer(answer, self._peers[worker].name)
+        except (OSError, StrangerError, TimeoutError) as error:
+            log.debug("a worker was not asked", worker=self._peers[worker].name, reason=words_of(error))
+        finally:
+            line.abort()
+
+    async def _introduce(
+        self, worker: WorkerId, line: _Line, context: ssl.SSLContext, introduction: Introduction, *, asks: bool = False
+    ) -> Introduced:
+        """Call a worker, and see that it is the one."""
+        section = self._nodes[worker.node]
+        place = section.address_of(worker.number)
+        await asyncio.get_running_loop().create_connection(lambda: line, place.host, place.port, ssl=context)
+        _require_certificate(line, section)
+        line.say(introduction.hello(asks=asks))
+        heard = introduction.check(await line.hear(introduction.missing_bytes))
+        require(heard.worker == worker, "another worker answers than was called")
+        return heard
+
     async def _call(self, worker: WorkerId, context: ssl.SSLContext, introduction: Introduction) -> asyncio.Future[str]:
         """Call a worker; what is given back ends with the connection. Why it could not be had is kept."""
         try:
@@ -130,17 +174,15 @@ class Nodes:
 
     async def _reach(self, worker: WorkerId, context: ssl.SSLContext, introduction: Introduction) -> _Line:
         """Call a worker, and come to know each other."""
-        section = self._nodes[worker.node]
         line = _Line()
         async with asyncio.timeout(HELLO_SECONDS):
             try:
-                place = section.address_of(worker.number)
-                await asyncio.get_running_loop().create_connection(lambda: line, place.host, place.port, ssl=context)
-                _require_certificate(line, section)
-                line.say(introduction.hello())
-                heard = introduction.check(await line.hello(introduction))
-                require(heard.worker == worker, "another worker answers than was called")
-                introduction.believe(heard)
+                heard = await self._introduce(worker, line, context, introduction)
+                line.say(introduction.journals_of(heard))
+                introduction.require_newest(heard)
+            except OlderJournalError as error:
+                await line.leave(str(error))
+                raise
             except BaseException:
                 line.abort()
                 raise
@@ -165,18 +207,23 @@ class Nodes:
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: line, connection, ssl=context)
-                hello = await line.hello(introduction)
+                hello = await line.hear(introduction.missing_bytes)
                 heard = introduction.check(hello)
                 worker = heard.worker
-                is_expected = worker in self._peers and worker.node > self._place.node
+                is_expected = worker in self._peers and (heard.asks or worker.node > self._place.node)
                 require(is_expected, "that worker does not call here")
                 _require_certificate(line, self._nodes[worker.node])
-                introduction.believe(heard)
-                line.say(introduction.hello())
+                line.say(introduction.hello() + introduction.journals_of(heard))
+                if heard.asks:
+                    await line.leave("it has only asked")
+                    return
+                introduction.require_newest(heard)
         except (OSError, StrangerError, TimeoutError) as error:
             reason = words_of(error)
             self._notes("a_node's_call_was_refused", {"peer": caller, "reason": reason})
             self._keep_refusal(caller, line.certificate(), hello, reason)
+            if isinstance(error, OlderJournalError):
+                await line.leave(reason)
             line.abort()
             connection.close()
             return
@@ -307,13 +354,13 @@ class _Line(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(hello)
 
-    async def hello(self, introduction: Introduction) -> bytes:
-        """The HELLO of the other side; what stands behind it is kept.
+    async def hear(self, missing_bytes: Callable[[bytes], int]) -> bytes:
+        """What the other side says first, as long as bytes are missing; what stands behind it is kept.
 
         Raises:
             StrangerError: It says something else, or nothing.
         """
-        while (missing := introduction.missing_bytes(bytes(self._heard))) > 0:
+        while (missing := missing_bytes(bytes(self._heard))) > 0:
             require(not self._is_lost, "it has ended before it said who it is")
             self._news.clear()
             if self._transport is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 
+from switch.journal.lives import LIVES_NAME
+
 
 class MemoryDisk:
     """Plays the disk of ``ScriptedDisk``: what was written is safe after ``sync``, names after their own."""
 
     def __init__(self):
         self.files = {}  # name: bytearray, as the process sees it
+        self.beside = {}  # the same of how often the journal was begun
         self.handles = {}
         self.safe = {}  # name: bytes, as a loss of power leaves it
         self.safe_content = {}  # id of the bytearray: bytearray
@@ -27,8 +30,11 @@ class MemoryDisk:
         if self.fail_at is not None and len(self.calls) - 1 >= self.fail_at:
             raise OSError(self.error, os.strerror(self.error))
 
+    def _where(self, name):
+        return self.beside if name.startswith(LIVES_NAME) else self.files
+
     def names(self):
-        return list(self.files)
+        return [*self.files, *self.beside]
 
     def free_bytes(self):
         return self.room
@@ -37,16 +43,16 @@ class MemoryDisk:
         self._call("create")
         if self.room is not None and size > self.room:
             raise OSError(self.full, os.strerror(self.full))
-        if name in self.files:
+        if name in self._where(name):
             raise FileExistsError(errno.EEXIST, "exists")
-        self.files[name] = bytearray(size)
+        self._where(name)[name] = bytearray(size)
         return self.open(name, True)
 
     def open(self, name, writable):
-        if name not in self.files:
+        if name not in self._where(name):
             raise FileNotFoundError(errno.ENOENT, "none")
         handle = len(self.handles) + 3
-        self.handles[handle] = self.files[name]
+        self.handles[handle] = self._where(name)[name]
         return handle
 
     def close(self, file):
@@ -84,20 +90,21 @@ class MemoryDisk:
 
     def rename(self, old, new):
         self._call("rename")
-        self.files[new] = self.files.pop(old)
+        self._where(new)[new] = self._where(old).pop(old)
 
     def remove(self, name):
         self._call("remove")
-        del self.files[name]
+        del self._where(name)[name]
 
     def sync_directory(self):
         self._call("sync_directory")
-        self.safe = dict(self.files)
+        self.safe = {**self.files, **self.beside}
 
     def copy(self):
         """The same files on another disk, as after the end of the process."""
         other = MemoryDisk()
         other.files = {name: bytearray(content) for name, content in self.files.items()}
+        other.beside = {name: bytearray(content) for name, content in self.beside.items()}
         return other
 
     def after_power_loss(self):
@@ -105,5 +112,5 @@ class MemoryDisk:
         other = MemoryDisk()
         for name, content in self.safe.items():
             kept = self.safe_content.get(id(content), bytes(len(content)))
-            other.files[name] = bytearray(kept)
+            other._where(name)[name] = bytearray(kept)
         return other

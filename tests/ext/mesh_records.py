@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 KINDS = (
     "hello", "terminal_open", "terminal_frame", "terminal_closed", "answer", "told", "handled", "hang_up", "link_send",
     "link_frame", "link_state", "ping", "pong", "counted", "counts_taken", "outstanding",
-    "claim", "claimed", "claim_state", "claim_noted",
+    "claim", "claimed", "claim_state", "claim_noted", "journal",
 )  # fmt: skip
 """In order of their numbers, from 1."""
 
@@ -39,9 +39,11 @@ def written(kind: str, values: Mapping[str, Any]) -> bytes:
     return (head + content).ljust(size, b"\0")
 
 
-def hello(*, worker, partitions, digest, node, owned):
-    fixed = struct.pack("<IIII32sB7x", 2, worker, partitions, len(owned), digest, len(node))
-    entries = [struct.pack("<IIQ", partition, 0, epoch) for partition, epoch in sorted(owned.items())]
+def hello(*, worker, partitions, digest, node, owned, asks):
+    fixed = struct.pack("<IIII32sBB6x", 2, worker, partitions, len(owned), digest, len(node), asks)
+    entries = [
+        struct.pack("<IIQq", partition, life, epoch, began) for partition, (epoch, life, began) in sorted(owned.items())
+    ]
     return fixed + b"".join(entries) + node.encode()
 
 
@@ -124,12 +126,16 @@ def claim_noted(*, position, keeper, number):
     return struct.pack("<qII", position, keeper, number)
 
 
+def journal(*, partition, epoch, life, position):
+    return struct.pack("<IIQq", partition, life, epoch, position)
+
+
 CONTENTS = {
     "hello": hello, "terminal_open": terminal_open, "terminal_frame": frame, "terminal_closed": told, "answer": answer,
     "told": told, "handled": handled, "hang_up": hang_up, "link_send": link_send, "link_frame": link_frame,
     "link_state": link_state, "ping": token, "pong": token, "counted": counted, "counts_taken": counts_taken,
     "outstanding": outstanding, "claim": claim, "claimed": claimed, "claim_state": claim_state,
-    "claim_noted": claim_noted,
+    "claim_noted": claim_noted, "journal": journal,
 }  # fmt: skip
 
 
@@ -176,7 +182,7 @@ FIXED = {kind: len(body) for kind, body in {
     "answer": bytes(16), "told": bytes(16), "handled": bytes(24), "hang_up": bytes(16), "link_send": bytes(8),
     "link_frame": bytes(8), "link_state": bytes(8), "ping": bytes(8), "pong": bytes(8),
     "counted": bytes(80), "counts_taken": bytes(8), "outstanding": bytes(16), "claim": bytes(88), "claimed": bytes(144),
-    "claim_state": bytes(32), "claim_noted": bytes(16),
+    "claim_state": bytes(32), "claim_noted": bytes(16), "journal": bytes(24),
 }.items()}  # fmt: skip
 
 
@@ -195,16 +201,18 @@ def is_plain(text: bytes) -> bool:
 
 
 def read_hello(body):
-    version, worker, partitions, count, digest, size, zeros = struct.unpack_from("<IIII32sB7s", body)
+    version, worker, partitions, count, digest, size, asks, zeros = struct.unpack_from("<IIII32sBB6s", body)
+    demand(asks < 2)
     demand(version == 2 and worker < 1024 and 1 <= partitions <= 1024 and count <= partitions and not any(zeros))
     demand(1 <= size <= 64)
-    (entries, node), end = cut(body, 56, 16 * count, size)
-    owned: dict[int, int] = {}
-    for partition, zero, epoch in struct.iter_unpack("<IIQ", entries):
-        demand(zero == 0 and partition < partitions and (not owned or partition > max(owned)))
-        owned[partition] = epoch
+    (entries, node), end = cut(body, 56, 24 * count, size)
+    owned: dict[int, tuple[int, int, int]] = {}
+    for partition, life, epoch, began in struct.iter_unpack("<IIQq", entries):
+        demand(began >= 0 and partition < partitions and (not owned or partition > max(owned)))
+        owned[partition] = (epoch, life, began)
     demand(is_plain(node))
-    return {"worker": worker, "partitions": partitions, "digest": digest, "node": node.decode(), "owned": owned}, end
+    said = {"worker": worker, "partitions": partitions, "digest": digest, "node": node.decode(), "owned": owned}
+    return {**said, "asks": bool(asks)}, end
 
 
 def read_terminal_open(body):
@@ -350,19 +358,26 @@ def read_claim_noted(body):
     return {"position": position, "keeper": keeper, "number": number}, 16
 
 
+def read_journal(body):
+    partition, life, epoch, position = struct.unpack_from("<IIQq", body)
+    demand(partition < 1024 and position >= 0)
+    return {"partition": partition, "epoch": epoch, "life": life, "position": position}, 24
+
+
 READERS = {
     "hello": read_hello, "terminal_open": read_terminal_open, "terminal_frame": read_frame,
     "terminal_closed": read_told, "answer": read_answer, "told": read_told, "handled": read_handled,
     "hang_up": read_hang_up, "link_send": read_link_send, "link_frame": read_link_frame, "link_state": read_link_state,
     "ping": read_token, "pong": read_token, "counted": read_counted, "counts_taken": read_counts_taken,
     "outstanding": read_outstanding, "claim": read_claim, "claimed": read_claimed,
-    "claim_state": read_claim_state, "claim_noted": read_claim_noted,
+    "claim_state": read_claim_state, "claim_noted": read_claim_noted, "journal": read_journal,
 }  # fmt: skip
 
 
 # --- records to try ---------------------------------------------------------------------------------------------------
 
 U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (16, 32, 64))
+FROM_ZERO = st.integers(0, 2**63 - 1)
 TERMINAL = {"slot": U32, "generation": U32}
 PLAIN = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 REASONS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=256).filter(
@@ -375,13 +390,16 @@ HEADERS, MESSAGES = st.binary(max_size=64), st.binary(min_size=1, max_size=400)
 def hellos(draw):
     """Values of a HELLO, which depend on each other."""
     partitions = draw(st.integers(1, 1024))
-    owned = draw(st.dictionaries(st.integers(0, partitions - 1), U64, max_size=min(partitions, 40)))
+    owned = draw(
+        st.dictionaries(st.integers(0, partitions - 1), st.tuples(U64, U32, FROM_ZERO), max_size=min(partitions, 40))
+    )
     return {
         "worker": draw(st.integers(0, 1023)),
         "partitions": partitions,
         "digest": draw(st.binary(min_size=32, max_size=32)),
         "node": draw(st.text(PLAIN, min_size=1, max_size=64)),
         "owned": owned,
+        "asks": draw(st.booleans()),
     }
 
 
@@ -441,8 +459,9 @@ VALUES = {
     "pong": st.fixed_dictionaries({"token": U64}),
     "counted": counteds(),
     "counts_taken": st.fixed_dictionaries({"next": U64}),
-    "outstanding": st.fixed_dictionaries(
-        {"link": U16, "currency": st.integers(0, 999), "amount_minor": st.integers(0, 2**63 - 1)}
+    "outstanding": st.fixed_dictionaries({"link": U16, "currency": st.integers(0, 999), "amount_minor": FROM_ZERO}),
+    "journal": st.fixed_dictionaries(
+        {"partition": st.integers(0, 1023), "epoch": U64, "life": U32, "position": FROM_ZERO}
     ),
     "claim": st.fixed_dictionaries(
         {
@@ -486,7 +505,14 @@ VALUES = {
 RECORDS = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind]))
 
 SAMPLES: dict[str, Values] = {
-    "hello": {"worker": 2, "partitions": 8, "digest": bytes(range(32)), "node": "pos-1", "owned": {1: 7, 5: 2**40}},
+    "hello": {
+        "worker": 2,
+        "partitions": 8,
+        "digest": bytes(range(32)),
+        "node": "pos-1",
+        "owned": {1: (7, 2**31, 0), 5: (2**40, 1, 2**62)},
+        "asks": False,
+    },
     "terminal_open": {"slot": 3, "generation": 9, "listener": 1, "peer": "203.0.113.7", "name": b"T1000002"},
     "terminal_frame": {"slot": 3, "generation": 9, "partition": 5, "headers": b"\x60\0\1\0\2", "message": b"0200..."},
     "terminal_closed": {"slot": 3, "generation": 9, "told": 17},
@@ -557,5 +583,6 @@ SAMPLES: dict[str, Values] = {
         "state": 1,
     },
     "claim_noted": {"partition": 5, "position": 2**40, "keeper": 2, "number": 7},
+    "journal": {"partition": 5, "epoch": 7, "life": 2**31, "position": 2**40},
 }
 """One record of each type."""

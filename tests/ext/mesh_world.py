@@ -46,9 +46,15 @@ class Worker(World):
 class Pair:
     """Two workers, and the bytes between them; ``terminal`` is said of their listener."""
 
-    def __init__(self, *, terminal: Mapping[str, Any] | None = None, **parts: Any) -> None:
+    def __init__(
+        self,
+        owned: tuple[tuple[int, ...], ...] = OWNED,
+        *,
+        terminal: Mapping[str, Any] | None = None,
+        **parts: Any,
+    ) -> None:
         self.carries = False
-        self.workers = [Worker(self, owned, terminal or {}, **parts) for owned in OWNED]
+        self.workers = [Worker(self, some, terminal or {}, **parts) for some in owned]
         self.first, self.second = self.workers
         self.meet()
 

@@ -85,7 +85,8 @@ def lies_to_the_owner(scene):
     }
 
 
-HELLO = {"worker": 0, "partitions": 3, "digest": bytes(32), "node": "n", "owned": {0: 1, 1: 1}}
+OWNED = {0: (1, 1, 0), 1: (1, 1, 0)}
+HELLO = {"worker": 0, "partitions": 3, "digest": bytes(32), "node": "n", "owned": OWNED, "asks": False}
 LIES = tuple(lies_to_the_owner(Scene()))
 
 

@@ -157,12 +157,12 @@ class TestLimits:
             "hang_up": (terminal | {"reason": "r" * 256}, 280),
             "hello": (
                 {"worker": 1023, "partitions": 1024, "digest": bytes(32), "node": "n" * 64,
-                 "owned": dict.fromkeys(range(1024), 2**64 - 1)}, 16512),
+                 "owned": dict.fromkeys(range(1024), (2**64 - 1, 2**32 - 1, 2**63 - 1))}, 24704),
         }  # fmt: skip
         for kind, (values, size) in longest.items():
             data = encode_record(kind, **values)
             assert len(data) == size, kind
-            assert decode_record(data) == (kind, values, size)
+            assert decode_record(data) == (kind, {**({"asks": False} if kind == "hello" else {}), **values}, size)
         assert RECORD_BYTES_MAX == RECORD_SIZE_MAX
 
     @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class TestLimits:
             ("hello", {"node": ""}),
             ("hello", {"node": "n" * 65}),
             ("hello", {"node": "two words"}),
-            ("hello", {"partitions": 1024, "owned": dict.fromkeys(range(1025), 1)}),
+            ("hello", {"partitions": 1024, "owned": dict.fromkeys(range(1025), (1, 1, 0))}),
             ("hello", {"digest": bytes(31)}),
             ("terminal_open", {"peer": "f" * 46}),
             ("terminal_open", {"peer": "203.0.113.7\n"}),
@@ -234,8 +234,8 @@ class TestRefusals:
             (patched(PING, 3, b"\1"), "too-long", 0, "needed at most 65632 bytes, got 16777232"),
             (patched(PING, 0, b"\x11"), "alignment", 0, "needed a size that is a multiple of 8, got 17"),
             (patched(PING, 0, b"\x18") + bytes(8), "sum", 0, "needed 16 bytes for its parts, got 24"),
-            (patched(PING, 4, b"\0"), "type", 4, "record refused at byte 4: needed a type from 1 to 20, got 0"),
-            (patched(PING, 4, b"\x15"), "type", 4, "needed a type from 1 to 20, got 21"),
+            (patched(PING, 4, b"\0"), "type", 4, "record refused at byte 4: needed a type from 1 to 21, got 0"),
+            (patched(PING, 4, b"\x16"), "type", 4, "needed a type from 1 to 21, got 22"),
             (patched(PING, 5, b"\2"), "not-zero", 5, "needed a byte of value 0, got 2"),
             (patched(PING, 6, b"\3"), "not-zero", 6, "PING refused at byte 6: needed a byte of value 0, got 3"),
         ],
@@ -253,14 +253,17 @@ class TestRefusals:
             ("hello", 16, b"\0", "too-small", 16),
             ("hello", 20, b"\x09", "too-large", 20),
             ("hello", 20, b"\x08", "sum", 0),
-            ("hello", 57, b"\1", "not-zero", 57),
+            ("hello", 57, b"\2", "too-large", 57),
+            ("hello", 58, b"\1", "not-zero", 58),
             ("hello", 64, b"\x08", "too-large", 64),
-            ("hello", 64, b"\x05", "order", 80),
-            ("hello", 69, b"\x05", "not-zero", 69),
+            ("hello", 64, b"\x05", "order", 88),
+            ("hello", 87, b"\x80", "too-small", 80),
             ("hello", 56, b"\0", "too-short", 56),
             ("hello", 56, b"\x41", "too-long", 56),
-            ("hello", 97, b"\n", "text", 97),
-            ("hello", 103, b"\1", "not-zero", 103),
+            ("hello", 113, b"\n", "text", 113),
+            ("hello", 119, b"\1", "not-zero", 119),
+            ("journal", 8, b"\0\4", "too-large", 8),
+            ("journal", 31, b"\x80", "too-small", 24),
             ("terminal_open", 18, b"\x2e", "too-long", 18),
             ("terminal_open", 16, b"\1\1", "too-long", 16),
             ("terminal_open", 24, b" ", "text", 24),

@@ -20,7 +20,7 @@ def daemon_of(world, **store):
     daemon = Daemon(world.config, world._parts([], None), log_writer)
     daemon._engine = world.engine
     daemon._states = world.engine.partitions.states
-    daemon._stores = SimpleNamespace(**store) if store else None
+    daemon._stores = SimpleNamespace(outdated=list, **store) if store else None
     daemon._started = True
     return daemon
 

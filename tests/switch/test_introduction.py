@@ -8,8 +8,10 @@ import pytest
 
 from switch.config import Config
 from switch.config.mesh_sections import NodeSection
-from switch.server.introduction import Introduction, StrangerError, agreement
+from switch.mesh.journals_heard import JournalsHeard
+from switch.server.introduction import Introduction, agreement
 from switch.server.place import Place
+from tests.switch.test_mates import own_journal
 
 PARTITIONS = 4
 SECTIONS = {
@@ -113,15 +115,13 @@ def test_of_a_dialects_file_its_content_counts_and_not_its_place(tmp_path, who):
 
 def introduction(node, epoch=1):
     place = Place(0, NODES[node].workers, PARTITIONS, None, node=node, crews=(2, 1))
-    return Introduction(config_of(), place, PARTITIONS, dict.fromkeys(place.owned, epoch))
+    journals = {number: own_journal(epoch) for number in place.owned}
+    return Introduction(config_of(), place, PARTITIONS, journals, JournalsHeard(PARTITIONS))
 
 
-def test_epochs_are_believed_when_it_is_known_who_speaks_and_not_before():
+def test_an_epoch_is_not_believed_because_it_is_in_a_greeting():
+    """Only who is known, and has heard what was heard of his journals, says how far these are."""
     one = introduction(0)
     early, late = (introduction(1, epoch).hello() for epoch in (4, 5))
-    one.check(late)
-    heard = one.check(early)
-    one.believe(heard)
-    one.believe(one.check(late))
-    with pytest.raises(StrangerError, match="epoch 4 is older than 5"):
-        one.check(early)
+    one.require_newest(one.check(late))
+    one.require_newest(one.check(early))

@@ -12,20 +12,33 @@ import pytest
 import structlog
 
 from switch.io.connection import Reactor
+from switch.machine.journal_interface import Journal
 from switch.mesh.hand_over import offer
+from switch.mesh.record_values import decode_record
 from switch.server import mates
-from switch.server.introduction import Introduction, agreement
+from switch.server.introduction import Introduction, StrangerError, agreement
 from switch.server.mates import RING_BYTES, Mates
-from switch.server.place import Place
+from switch.server.place import Place, owned_by
 from tests.ext.mesh_records import written
 from tests.ext.mesh_world import COUNT, Pair
 from tests.ext.test_mesh_ring import held
 from tests.ext.world import link
 
 WORKERS = 2
+OWNED_BY = tuple(tuple(owned_by(number, WORKERS, COUNT)) for number in range(WORKERS))
 EPOCH = 7
+LIFE = 5
+BEGAN = 100
+OWNED = {1: (EPOCH, LIFE, BEGAN)}
 OUTPUT_BYTES_MAX = 1 << 16
 DEADLINE_SECONDS = 10.0
+
+
+def own_journal(epoch=EPOCH):
+    """As one that has lived before."""
+    journal = Journal()
+    journal.live({epoch: (LIFE, BEGAN)})
+    return journal
 
 
 class Machine:
@@ -33,7 +46,7 @@ class Machine:
 
     def __init__(self, folder):
         self.folder = folder
-        self.pair = Pair(links=[link("bank-a", "iso87-ascii")], routes=["6,,,,,,bank-a:1"])
+        self.pair = Pair(OWNED_BY, links=[link("bank-a", "iso87-ascii")], routes=["6,,,,,,bank-a:1"])
         self.pair.part()
         loop = asyncio.get_running_loop()
         self.config = self.pair.first.config
@@ -46,13 +59,16 @@ class Machine:
             for place, worker in zip(places, self.pair.workers, strict=True)
         ]
         self.introductions = [
-            Introduction(self.config, place, COUNT, dict.fromkeys(place.owned, EPOCH)) for place in places
+            Introduction(
+                self.config, place, COUNT, {number: own_journal() for number in place.owned}, worker.engine.mesh.heard
+            )
+            for place, worker in zip(places, self.pair.workers, strict=True)
         ]
 
     def hello(self, **changes):
         """What worker 1 says."""
         says = {"worker": 1, "partitions": COUNT, "digest": agreement(self.config, COUNT)}
-        return written("hello", says | {"node": self.config.switch.name, "owned": {1: EPOCH}} | changes)
+        return written("hello", says | {"node": self.config.switch.name, "owned": OWNED, "asks": False} | changes)
 
     async def call(self):
         """A connection to worker 0, as anybody of this user can have it."""
@@ -111,15 +127,15 @@ NOT_ITS_OWN = "worker {} of node test owns other partitions than it says"
 STRANGERS = {
     "other listeners or links": ({"digest": bytes(32)}, OTHERS),
     "other partitions": ({"partitions": COUNT + 1}, OTHERS),
-    "more than its own": ({"owned": {0: 1, 1: 1}}, NOT_ITS_OWN.format(1)),
-    "somebody else's": ({"owned": {0: 1}}, NOT_ITS_OWN.format(1)),
+    "more than its own": ({"owned": {0: (1, 1, 0), 1: (1, 1, 0)}}, NOT_ITS_OWN.format(1)),
+    "somebody else's": ({"owned": {0: (1, 1, 0)}}, NOT_ITS_OWN.format(1)),
     "none": ({"owned": {}}, NOT_ITS_OWN.format(1)),
     "a number that there is not": (
-        {"worker": 2, "owned": {2: 1}},
+        {"worker": 2, "owned": {2: (1, 1, 0)}},
         NOT_ITS_OWN.format(2),
     ),
     "another node": ({"node": "b"}, "node b is not in the configuration"),
-    "itself": ({"worker": 0, "owned": {0: 1, 2: 1}}, "that worker does not call here"),
+    "itself": ({"worker": 0, "owned": {0: (1, 1, 0), 2: (1, 1, 0)}}, "that worker does not call here"),
 }
 
 
@@ -144,19 +160,120 @@ async def test_who_is_no_worker_of_this_daemon_is_refused(machine, stranger):
     await meet(machine)
 
 
-async def test_who_owned_a_partition_before_is_not_believed_any_more(machine):
-    await meet(machine)
-    line = await refused(machine, machine.hello(owned={1: EPOCH - 1}))
-    assert line["reason"].startswith(f"partition 1: epoch {EPOCH - 1} is older than {EPOCH}, which has spoken here")
-    assert machine.peers[0].is_up, "the present owner goes on"
+# --- of journals ------------------------------------------------------------------------------------------------------
+
+
+def journal_said(epoch=EPOCH, life=LIFE, position=BEGAN, partition=1):
+    return written("journal", {"partition": partition, "epoch": epoch, "life": life, "position": position})
+
+
+async def heard_by(pair, size):
+    """So many bytes that are said to us."""
+    heard = b""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while len(heard) < size:
+            heard += pair.incoming.get(size - len(heard))
+            await asyncio.sleep(0)
+    return heard
+
+
+def journals_in(said):
+    """The records of journals behind a HELLO."""
+    found = []
+    while said:
+        kind, values, size = decode_record(said)
+        found.append((kind, values))
+        said = said[size:]
+    assert [kind for kind, _ in found] == ["hello", *["journal"] * (len(found) - 1)]
+    return [values for _, values in found[1:]]
+
+
+@contextlib.asynccontextmanager
+async def called(machine, said):
+    """Worker 0 called by somebody who says something; the rings."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(await machine.call())
         pair = offer(connection, RING_BYTES)
         stack.callback(pair.close)
-        pair.outgoing.put(machine.hello(owned={1: EPOCH + 1}))
+        assert pair.outgoing.put(said)
         pair.wake_peer()
-        await until(lambda: any(line.get("reason") == "it has called again" for line in machine.log))
-    await until(lambda: machine.log[-1].get("reason", "").startswith(f"partition 1: epoch {EPOCH} is older"))
+        yield pair
+
+
+async def have_a_newer_one_heard_of(machine, **changes):
+    """Worker 1, as its successor will have been, says how far it is."""
+    async with called(machine, machine.hello() + journal_said(**changes)):
+        await until(lambda: machine.peers[0].is_up)
+        newest = machine.pair.workers[0].engine.mesh.heard.newest
+        wanted = {"epoch": EPOCH, "life": LIFE, "position": BEGAN, **changes}
+        await until(lambda: newest(1) == (wanted["epoch"], wanted["life"], wanted["position"]))
+    await until(lambda: not machine.peers[0].is_up)
+
+
+OLDER = {
+    "an earlier epoch": ((EPOCH, LIFE, BEGAN), {"epoch": EPOCH + 1}, f"epoch {EPOCH} is older than {EPOCH + 1}"),
+    "another life": ((EPOCH, LIFE + 1, BEGAN), {}, f"two journals have epoch {EPOCH}"),
+    "an earlier end": (
+        (EPOCH + 1, 1, BEGAN + 8),
+        {"position": BEGAN + 9},
+        f"it ended at position {BEGAN + 8}, and {BEGAN + 9} was durable before",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OLDER)
+async def test_an_older_journal_is_refused_and_told_what_is_newer(machine, case):
+    own, heard, reason = OLDER[case]
+    await have_a_newer_one_heard_of(machine, **heard)
+    async with called(machine, machine.hello(owned={1: own})) as pair:
+        await until(lambda: machine.log[-1]["event"] == "a worker's call was refused")
+        assert machine.log[-1]["reason"].startswith(f"partition 1: {reason}: two believe")
+        said = pair.incoming.get(1 << 16)
+    assert journals_in(said) == [{"partition": 1, "epoch": EPOCH, "life": LIFE, "position": BEGAN, **heard}]
+    assert not machine.peers[0].is_up
+
+
+@pytest.mark.parametrize("own", [(EPOCH, LIFE, BEGAN), (EPOCH + 1, 1, BEGAN + 9), (EPOCH + 3, 1, BEGAN + 50)])
+async def test_who_has_all_that_was_heard_of_is_believed_whatever_its_clock(machine, own):
+    await have_a_newer_one_heard_of(machine, position=BEGAN + 9)
+    async with called(machine, machine.hello(owned={1: own})):
+        await until(lambda: machine.peers[0].is_up)
+
+
+async def test_one_that_only_asks_is_told_and_believed_nothing(machine):
+    await meet(machine)
+    await have_heard(machine, position=BEGAN + 3)
+    async with called(machine, machine.hello(owned={1: (EPOCH + 5, 1, 0)}, asks=True)) as pair:
+        size = len(machine.introductions[0].hello()) + len(journal_said())
+        (journal,) = journals_in(await heard_by(pair, size))
+    assert journal == {"partition": 1, "epoch": EPOCH, "life": LIFE, "position": BEGAN + 3}
+    assert machine.peers[0].is_up, "the connection that there is stays"
+    assert machine.pair.workers[0].engine.mesh.heard.newest(1) == (EPOCH, LIFE, BEGAN + 3)
+
+
+async def have_heard(machine, **changes):
+    """Worker 0 has heard of the journal of worker 1, over the connection that stands."""
+    engine = machine.pair.workers[0].engine
+    engine.hear(machine.peers[0], journal_said(**changes))
+    assert machine.peers[0].fault is None
+
+
+@pytest.mark.parametrize("case", [{"epoch": EPOCH + 1}, {"life": LIFE + 1}])
+async def test_who_hears_before_it_begins_that_it_is_older_calls_nobody(machine, case):
+    await meet(machine)
+    await machine.mates[1].stop()
+    await have_heard(machine, **case)
+    await machine.mates[1].ask(machine.introductions[1])
+    with pytest.raises(StrangerError, match=r"the journal of partition \[1\] here is an older copy"):
+        machine.introductions[1].hello()
+
+
+async def test_who_asks_and_is_not_older_begins(machine):
+    await meet(machine)
+    await machine.mates[1].stop()
+    await have_heard(machine, position=BEGAN + 40)  # in the same life
+    await machine.mates[1].ask(machine.introductions[1])
+    await meet(machine)
 
 
 @pytest.mark.parametrize(

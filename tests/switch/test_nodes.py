@@ -23,7 +23,7 @@ from switch.server.place import Place
 from tests.ext.mesh_records import written
 from tests.ext.mesh_world import COUNT, Pair
 from tests.ext.world import link
-from tests.switch.test_mates import until
+from tests.switch.test_mates import own_journal, until
 
 NAMES = ("a", "b")
 EPOCH = 7
@@ -82,7 +82,9 @@ class Machines:
         """What a worker says of itself."""
         stats = self.pair.workers[node].stats
         place = Place(number, self.crews[node], COUNT, stats, node=node, crews=self.crews)
-        return place, Introduction(self.configs[node], place, COUNT, dict.fromkeys(place.owned, epoch))
+        journals = {owned: own_journal(epoch) for owned in place.owned}
+        heard = self.pair.workers[node].engine.mesh.heard
+        return place, Introduction(self.configs[node], place, COUNT, journals, heard)
 
     def hello(self, node, **which):
         return self.introduction(node, **which)[1].hello()

@@ -104,9 +104,9 @@ class Nodes:
         rows = [row for status in statuses for row in node_rows(status)]
         return bool(rows) != self._apart and all(row["connected"] for row in rows)
 
-    async def restart(self, number):
-        """Start a node again that was killed."""
-        self.daemons[number] = await self._daemon(self.installations[number]).start()
+    async def restart(self, number, *, ready=True):
+        """Start a node again that was killed, and wait until it is ready, unless told otherwise."""
+        self.daemons[number] = await self._daemon(self.installations[number]).start(ready=ready)
         return self.daemons[number]
 
     async def settled(self):
