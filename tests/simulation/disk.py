@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
+
+from switch.journal.lives import LIVES_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +41,10 @@ class Inode:
     durable_size: int = 0
     pending: list[tuple[int, bytes]] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+
+
+Content = tuple[dict[str, Inode], dict[str, Inode], list[tuple[str, Inode | None]]]
+"""Of a disk: names as they are seen, as they are durable, and what has changed between."""
 
 
 class PowerCutError(OSError):
@@ -262,6 +269,17 @@ class SimulatedDisk:
         inode.size = inode.durable_size = max(inode.durable_size, inode.size)
         inode.data[:] = content
 
+    def copied(self) -> Content:
+        """A copy of what is on it."""
+        return deepcopy((self._names, self._durable_names, self._changes))
+
+    def exchanged(self, content: Content) -> Content:
+        """Put something else on it; what was there."""
+        before = (self._names, self._durable_names, self._changes)
+        self._names, self._durable_names, self._changes = content
+        self._handles.clear()
+        return before
+
     @property
     def has_rotted(self) -> bool:
         """Whether something on it is not what was written."""
@@ -269,7 +287,7 @@ class SimulatedDisk:
 
     def rot(self) -> bool:
         """Change one bit of what was written well before the end of the journal; whether there was any."""
-        written = [inode for _, inode in sorted(self._names.items()) if len(inode.ends) > 3]
+        written = [inode for name, inode in sorted(self._names.items()) if len(inode.ends) > 3 and name != LIVES_NAME]
         if not written or self.has_rotted:
             return False
         inode = self._draw.choice(written)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from switch.mesh.mesh import Mesh as EngineMesh
 from switch.mesh.peer import Peer
+from switch.mesh.record_values import encode_record
 
 from .clock import MS, SECOND
 
@@ -116,6 +117,7 @@ class Connection:
         worker.tell(f"meets worker {self.other(side).worker.number}")
         worker.set_calendar()
         worker.engine.meet(side.peer)
+        worker.engine.hear(side.peer, self._mesh.heard_of(worker, self.other(side).worker))
         worker.flush()
 
     # --- bytes ----------------------------------------------------------------------------------------------------
@@ -243,6 +245,36 @@ class Mesh:
         )
         is_whole = all(connection is not None and connection.is_whole for connection in connections)
         return known_ns if is_whole and known_ns >= self._held_up_ns else -1
+
+    # --- what workers have heard of each other's journals ----------------------------------------------------------
+
+    def heard_of(self, owner: Worker, by: Worker) -> bytes:
+        """What somebody says of the journals of an owner when they meet."""
+        heard = by.engine.mesh.heard
+        return b"".join(
+            encode_record("journal", partition=number, epoch=epoch, life=life, position=position)
+            for number in owner.part.owned
+            for epoch, life, position in [heard.newest(number)]
+        )
+
+    def newer_than(self, owner: Worker) -> list[str]:
+        """Why one that starts is told, by any that is up, that its journals are older copies, as it asks them."""
+        return [
+            f"worker {other.number} of partition {state.partition}: {why}"
+            for other in self.acquirer.workers
+            if other is not owner and other.is_up
+            for state in owner.engine.partitions.states
+            if (why := state.journal.why_outdated(*other.engine.mesh.heard.newest(state.partition)))
+        ]
+
+    def knows_more_than(self, owner: Worker) -> bool:
+        """Whether any that is up has heard of a later life, or of more, than there was when an owner was started."""
+        for other in self.acquirer.workers:
+            for state in owner.engine.partitions.states if other is not owner and other.is_up else ():
+                epoch, _, position = other.engine.mesh.heard.newest(state.partition)
+                if epoch >= state.journal.epoch or position > state.journal.began:
+                    return True
+        return False
 
     # --- workers --------------------------------------------------------------------------------------------------
 

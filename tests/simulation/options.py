@@ -53,7 +53,7 @@ FAULTS = (
 
 JOURNAL_FAULTS = frozenset(
     {"reconfigure", "drain", "crash", "power", "slow_disk", "failed_disk", "short_write", "full_disk", "bit_rot"}
-    | {"killed_worker", "lost_node"}
+    | {"killed_worker", "lost_node", "old_copy"}
 )
 """Those that only a switch with a journal can outlive."""
 
@@ -64,6 +64,7 @@ MESH_FAULTS = (
     "one_way_mesh",  # nothing comes through it one way, while the other goes on, until both notice
     "stalled_mesh",  # what one of them says arrives seconds later
     "lost_node",  # where there are several nodes, all workers of one are killed at once, and it comes back later
+    "old_copy",  # one of several workers comes back on a copy of its disks that was taken earlier
 )
 """The same, where there are several workers."""
 

@@ -174,6 +174,8 @@ class Run:
         if self.options.nodes > 1 and self._happens("lost_node"):
             self._kill = partial(self.acquirer.lose_node, self.draw.randrange(self.options.nodes))
             self._steps_to_kill = self.draw.randrange(1, STEPS_TO_CRASH_MAX)
+        if self._happens("old_copy"):
+            self.draw.choice(self.acquirer.workers).take_or_try_a_copy()
         for fault in ("broken_mesh", "one_way_mesh", "stalled_mesh"):
             if self._happens(fault):
                 self.acquirer.mesh.trouble(fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from dataclasses import replace
 from functools import partial
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from switch.path.engine import Engine
 
     from .acquirer import Acquirer
+    from .disk import Content
     from .issuer import Issuer
     from .network import End
     from .storage import Storage
@@ -140,6 +142,8 @@ class Worker:
         self.alerts: set[str] = set()
         self._settled_ns = [0 for _ in self.part.owned]
         self.generation = 0
+        self._copies: list[Content] = []
+        self._tries_copies = False
         self.is_up = False
         self.is_draining = False
 
@@ -190,10 +194,14 @@ class Worker:
 
     def start(self) -> None:
         """Recover, open the doors and dial the issuers; try again later when the disk does not let it."""
+        if self._tries_copies:
+            self._try_copies()
         if not self._recover():
             self.clock.after(self.draw.randrange(200, 2_000) * MS, self._start_again, self.generation)
             return
         self.acquirer.memory_of(self.number).replayed(self.place)
+        for why in self.acquirer.mesh.newer_than(self):
+            self.checker.report("mesh", f"the rightful owner is shut out: {why}")
         self.is_up = True
         self.tell("is up")
         self._tick(self.generation)
@@ -203,6 +211,33 @@ class Worker:
         for number, section in enumerate(self.config.links):
             for _ in range(self.acquirer.connections_of(section.connections, self.number)):
                 self._dial(self.generation, number, 0)
+
+    def take_or_try_a_copy(self) -> None:
+        """Copy its disks; where that was done before, let it end, and start once on the copies."""
+        if not self.is_up or self.is_draining or any(storage.disk.has_rotted for storage in self.storages):
+            return
+        if not self._copies:
+            self._copies = [storage.disk.copied() for storage in self.storages]
+            return
+        self._tries_copies = True
+        self.kill()
+
+    def _try_copies(self) -> None:
+        """Start on the copies: whoever has heard of more says so, and then the newer journals are brought back."""
+        self._tries_copies = False
+        newer = [storage.disk.exchanged(copy) for storage, copy in zip(self.storages, self._copies, strict=True)]
+        self._copies = []
+        with contextlib.suppress(JournalDamaged, RecoveryFailed, OSError):  # else it is not even started
+            for state, storage in zip(self.engine.partitions.states, self.storages, strict=True):
+                storage.recover(state, f"start {self.acquirer.booted_ns}")
+            mesh = self.acquirer.mesh
+            if mesh.knows_more_than(self) and not mesh.newer_than(self):
+                self.checker.report("mesh", "an older copy of a journal is believed")
+        for storage, content in zip(self.storages, newer, strict=True):
+            storage.disk.exchanged(content)
+            storage.restart(loses_power=False)
+        self.generation += 1
+        self._build_next()
 
     def start_soon(self, away_ns: int = 0) -> None:
         """Be started by somebody who has seen that it has ended, but not before its machine is there again."""
