@@ -77,7 +77,7 @@ def test_a_directory_of_other_partitions_is_refused_with_what_to_do(tmp_path, wr
 
 def test_another_number_of_partitions_is_told_first(tmp_path):
     write_layout(tmp_path, Layout(4, [0, 2]))
-    with pytest.raises(PartitionsError, match=r"are of 4 partitions, and journal.partitions is 6: set it to 4"):
+    with pytest.raises(PartitionsError, match=r"are of partitions 0, 2 of 4, and journal.partitions is 6: of several"):
         Hold(tmp_path, 6, node=A)
 
 
