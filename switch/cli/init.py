@@ -37,6 +37,8 @@ def make(folder: Path, sample: str) -> None:
     }
     print(f"{config}: the sample {sample}, on loopback, for trying out on this machine.")
     print(f"{secrets}: new keys and certificates; real ones come from a key ceremony and from your own authority.")
-    print(f"{folder / 'sample'}: merchants, terminals and routes to be replaced by your own.\n\nNext:")
+    print(f"{folder / 'sample'}: merchants, terminals and routes to be replaced by your own.")
+    print(f"{folder / 'nodes'}: two nodes of one switch, behind HAProxy; the head of a.toml says how to try them.")
+    print("\nNext:")
     for command in NEXT.get(sample, START):
         print(f"  {command.format(**words)}")

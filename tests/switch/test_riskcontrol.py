@@ -50,7 +50,8 @@ def test_the_sample(registry: Registry) -> None:
     risk = load_risk(SAMPLE / "risk.toml", {}, registry)
     assert risk.limit_count == 5
     assert buy(risk, amount=50_000_01) is Reason.AMOUNT_LIMIT
-    assert [buy(risk, amount=50_000_00) for _ in range(3)] == [Reason.APPROVED, Reason.APPROVED, Reason.AMOUNT_LIMIT]
+    codes = [buy(risk, amount=50_000_00) for _ in range(2_001)]
+    assert (set(codes[:-1]), codes[-1]) == ({Reason.APPROVED}, Reason.AMOUNT_LIMIT)
     assert buy(risk, "6229990000000000") is Reason.RESTRICTED_CARD
     assert buy(risk, "4999950000000000") is Reason.SUSPECTED_FRAUD
     assert buy(risk, "6227000000000000", kind=Kind.CASH_ADVANCE) is Reason.KIND_NOT_PERMITTED_TO_CARD

@@ -59,6 +59,9 @@ OF_AUTHSWITCH = [one for one in ALL if one.text.startswith("authswitch ") and on
 OF_RISK = [one for one in ALL if one.page == "risk.md"]
 OF_KEYS = [one for one in ALL if one.page == "keys.md"]
 
+OF_NODES = re.compile(r"\bpair\b")
+"""What is typed in the folder with two nodes."""
+
 RUN_BY_NAME = {
     ". .venv/bin/activate": "tests/system/test_readme.py needs no path",
     "PYTHONSAFEPATH=1 PYTHONPATH=build/debug/lib .venv/bin/python -m pytest tests/ext/test_scan.py": "make coverage",
@@ -69,6 +72,7 @@ RUN_BY_NAME = {
     "python3 -m venv /opt/authswitch": "tests/system/test_packages.py",
     "/opt/authswitch/bin/pip install --constraint constraints.txt dist/authswitch-*.whl": "the same",
     "authswitch serve trial/switch.toml": "tests/system/test_configs.py, on ports that are free",
+    **{one.text: "tests/system/test_page_of_nodes.py" for one in ALL if OF_NODES.search(one.text)},
 }
 """What another test or make target runs."""
 
@@ -166,7 +170,8 @@ class Trial:
 def trial(tmp_path_factory):
     """A switch with an issuer, both as the pages start them."""
     trial = Trial(tmp_path_factory.mktemp("pages"))
-    issuer = next(one.text for one in OF_AUTHSWITCH if one.text.startswith("authswitch simulate issuer"))
+    issuers = (one.text for one in OF_AUTHSWITCH if one.text.startswith("authswitch simulate issuer"))
+    issuer = next(text for text in issuers if text not in RUN_BY_NAME)
     running = [trial.starts(issuer, "7001"), trial.starts("authswitch serve /etc/authswitch/switch.toml", "5830")]
     yield trial
     for process in reversed(running):
