@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import uvloop
 
@@ -32,6 +28,7 @@ from switch.server.desk import Desk, seats_of
 from switch.server.fronts import AdminFront, own_status
 from switch.server.handover import Handover, Listener
 from switch.server.heartbeat import keep_beating
+from switch.server.meeting_folder import MeetingFolder
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory
 from switch.server.signals import Signals
@@ -84,12 +81,8 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         stand_ins = stand_ins_of(config, stats, workers)
         counts_heard = CountsHeard(config.far_workers, is_shared=True)
         handover = Handover(DESK)
-        folder = Path(tempfile.mkdtemp(prefix="authswitch-"))
-        shared.callback(shutil.rmtree, folder, ignore_errors=True)
-        # Who clears away what is old passes over a folder that somebody has locked.
-        claimed_folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        shared.callback(os.close, claimed_folder)
-        fcntl.flock(claimed_folder, fcntl.LOCK_SH)
+        folder = MeetingFolder()
+        shared.callback(folder.close)
         children = [
             Child(
                 str(number),
@@ -103,7 +96,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
                         partitions,
                         stats,
                         stand_ins,
-                        folder,
+                        folder.path,
                         node=config.node.number,
                         crews=config.crews,
                         count_log=CountLog(is_shared=True) if config.nodes else None,
