@@ -173,10 +173,13 @@ cdef class Recovery(Visitor):
             claim = claims.kept.get(record.claim_state.claim)
             if claim is not None:
                 claims.note(claim, record.claim_state.state, record.claim_state.approved_minor, record.position)
-        elif len(claims.kept) < claims.room:
+            return
+        self._referred.put(record.claimed.original, 1)
+        if len(claims.kept) >= claims.room:
+            claims.forget_ended(self._record_ns - self.state.duplicates.age_max_ns)
+        if len(claims.kept) < claims.room:
             claim = claims.keep(&record.claim, record.position, record.claimed.original, record.claimed.undoes)
             claim.elapsed_ns, claim.wall_us = self._record_ns, record.head.wall_us
-            self._referred.put(record.claimed.original, 1)
 
     cdef int _take_advice(self, const Record *record) except -1:
         cdef KeptRecord *kept

@@ -29,6 +29,8 @@ cdef enum:
     CLAIM_SHIFT = 48          # of the keeper's number in what a request of the claimant refers to
     CLAIM_FINAL_SHIFT = 62
     CLAIM_KEEPER_MASK = 0x7FF
+    CLAIM_POSITION_MAX = 281_474_976_710_655      # 48 bits
+    CLAIM_AMOUNT_MAX = 999_999_999_999            # n 12, as in field 4
 
 
 cdef packed struct ClaimPart:         # who claims, and what for; one 40 bytes long in journal and mesh
@@ -134,6 +136,7 @@ cdef class Claiming:
     cdef uint64_t serial      # of the inquiry
     cdef bint is_certain      # nothing was found here for certain
     cdef bint is_sent
+    cdef int64_t again_ns     # when it is sent once more: its keeper may have had no room
 
 
 cdef class SaidClaim:
@@ -160,7 +163,7 @@ cdef class Claims:
     # As a claimant.
     cdef readonly dict wanted                 # Claiming by transaction
     cdef readonly dict said                   # SaidClaim by what its request refers to
-    cdef dict followed                        # outcome, serial: by what it refers to, until it has ended
+    cdef dict followed                        # outcome, serial, if it was seen approved: by what it refers to
     cdef dict undoing                         # by outcome of a void: its serial, and what its original refers to
     cdef set owed                             # what requests refer to whose reversals are owed
     cdef uint32_t _number
@@ -177,6 +180,8 @@ cdef class Claims:
     cdef void note(self, KeptClaim claim, int state, int64_t approved_minor, int64_t position) noexcept
     """It was written down at ``position`` what became of it."""
     cdef void forget(self, KeptClaim claim) noexcept
+    cdef void forget_ended(self, int64_t since_elapsed_ns) noexcept
+    """Forget what was granted before a moment of the journal's own time, and has ended."""
     cdef KeptClaim same(self, const ClaimPart *part, int64_t original, int64_t since_elapsed_ns, int64_t since_wall_us)
     """An open claim of the same request on the same original, granted after these moments by both clocks; None when
     there is none."""

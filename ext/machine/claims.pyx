@@ -100,6 +100,12 @@ cdef class Claims:
         if not others:
             del self.by_original[claim.original]
 
+    cdef void forget_ended(self, int64_t since_elapsed_ns) noexcept:
+        cdef KeptClaim claim
+        for claim in list(self.kept.values()):
+            if claim.state != CLAIM_OPEN and claim.elapsed_ns < since_elapsed_ns:
+                self.forget(claim)
+
     cdef KeptClaim same(self, const ClaimPart *part, int64_t original, int64_t since_elapsed_ns, int64_t since_wall_us):
         cdef KeptClaim claim
         for claim in self.by_original.get(original, ()):
@@ -124,6 +130,8 @@ cdef class Claims:
 
     cdef void say(self, int64_t refers_to, int state, int64_t approved_minor) noexcept:
         cdef SaidClaim said = self.said.get(refers_to)
+        if said is None and len(self.said) >= self.room:
+            return                        # it counts as open, and its keeper asks again
         if said is None:
             said = self.said[refers_to] = SaidClaim.__new__(SaidClaim)
         elif said.state == state and said.approved_minor == approved_minor:
@@ -145,7 +153,7 @@ cdef class Claims:
                 claiming.is_sent = False
 
     cdef void follow(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
-        self.followed[refers_to] = (outcome, serial)
+        self.followed[refers_to] = (outcome, serial, False)
 
     cdef void note_undoing(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
         self.undoing[outcome] = (serial, refers_to)

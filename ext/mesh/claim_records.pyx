@@ -1,7 +1,10 @@
 """Reads the mesh's records that speak of claims."""
 
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
-from switch.machine.claims cimport CLAIM_STATE_COUNT, CLAIMED_FLAGS, ClaimPart
+from switch.machine.claims cimport (
+    CLAIM_AMOUNT_MAX, CLAIM_POSITION_MAX, CLAIM_STATE_COUNT, CLAIMED_FLAGS, ClaimPart,
+)
 from switch.machine.originals cimport REFERENCE_ROOM
 from switch.mesh.record_checks cimport at_most, check_digits, refuse, take_body, zeros
 from switch.mesh.records cimport (
@@ -14,6 +17,8 @@ from switch.wire.fields cimport PAN_MAX, RRN_SIZE
 cdef int check_claim_part(const ClaimPart *part, MeshFault *fault) noexcept nogil:
     if part.amount_minor < -1:
         return refuse(fault, MESH_FAULT_TOO_SMALL, 24, 0, 0)
+    if at_most(<uint64_t>max(part.amount_minor, <int64_t>0), CLAIM_AMOUNT_MAX, 24, fault) < 0:
+        return MESH_FAULTY
     if at_most(part.stan, MESH_STAN_MAX, 32, fault) < 0:
         return MESH_FAULTY
     if at_most(part.partition, MESH_PARTITIONS_MAX - 1, 36, fault) < 0:
@@ -42,6 +47,8 @@ cdef int check_claimed(const ClaimedBody *body, MeshFault *fault) noexcept nogil
         return MESH_FAULTY
     if body.position < 0:
         return refuse(fault, MESH_FAULT_TOO_SMALL, 48, 0, 0)
+    if at_most(<uint64_t>body.position, CLAIM_POSITION_MAX, 48, fault) < 0:
+        return MESH_FAULTY
     if at_most(body.keeper, MESH_PARTITIONS_MAX - 1, 56, fault) < 0:
         return MESH_FAULTY
     if at_most(body.flags, CLAIMED_FLAGS, 67, fault) < 0:
@@ -56,8 +63,12 @@ cdef int check_claimed(const ClaimedBody *body, MeshFault *fault) noexcept nogil
 cdef int check_claim_state(const ClaimStateBody *body, MeshFault *fault) noexcept nogil:
     if body.position < 1:
         return refuse(fault, MESH_FAULT_TOO_SMALL, 8, 1, 0)
+    if at_most(<uint64_t>body.position, CLAIM_POSITION_MAX, 8, fault) < 0:
+        return MESH_FAULTY
     if body.approved_minor < 0:
         return refuse(fault, MESH_FAULT_TOO_SMALL, 16, 0, 0)
+    if at_most(<uint64_t>body.approved_minor, CLAIM_AMOUNT_MAX, 16, fault) < 0:
+        return MESH_FAULTY
     if at_most(body.partition, MESH_PARTITIONS_MAX - 1, 24, fault) < 0:
         return MESH_FAULTY
     if at_most(body.state, CLAIM_STATE_COUNT - 1, 32, fault) < 0:

@@ -19,6 +19,7 @@ from switch.path.own_claims cimport look_at_claims, take_claim_noted, take_claim
 cdef enum:
     ROOM_BYTES = 256          # above the longest of their records
 
+cdef int64_t AGAIN_NS = 500_000_000            # between two times when a claim is asked for that nobody has answered
 cdef int64_t REMINDER_NS = 60_000_000_000     # between two times when all is said again that nobody has noted
 
 
@@ -31,12 +32,12 @@ cdef void exchange_claims(Partitions partitions, Mesh mesh) noexcept:
             state.claims.next_reminder_ns = state.calendar.now_ns + REMINDER_NS
             _say_all_again(state)
         look_at_claims(state)
+        if state.claims.said:
+            _send_said(partitions, mesh, state)           # first: what is gone is not granted once more
         if state.claims.wanted:
             _send_wanted(partitions, mesh, state)
         if state.claims.answers:
             _send_answers(partitions, mesh, state)
-        if state.claims.said:
-            _send_said(partitions, mesh, state)
         if state.claims.noted:
             _send_noted(partitions, mesh, state)
 
@@ -73,8 +74,9 @@ cdef void _send_wanted(Partitions partitions, Mesh mesh, State state) noexcept:
     cdef Peer peer
     cdef uint8_t *place
     for claiming in list(state.claims.wanted.values()):
-        if claiming.is_sent:
+        if claiming.is_sent and state.calendar.now_ns < claiming.again_ns:
             continue
+        claiming.again_ns = state.calendar.now_ns + AGAIN_NS
         there = partitions.at(claiming.keeper)
         if there is not None:
             take_claim(there, &claiming.body)
@@ -203,10 +205,10 @@ cdef bint _is_taken(Partitions partitions, Mesh mesh, Peer peer, State state, co
             return False
         take_claimed(state, &claimed)
     elif record.type == MESH_CLAIM_STATE:
-        if (claim_state_body(record, &said) != 0 or not _is_owner(partitions, mesh, peer, said.partition)
-                or said.position > state.journal.newest()):
+        if claim_state_body(record, &said) != 0 or not _is_owner(partitions, mesh, peer, said.partition):
             return False
-        take_claim_state(state, &said)
+        if said.position <= state.journal.newest():       # else it is of a journal that is not here any more
+            take_claim_state(state, &said)
     else:
         if claim_noted_body(record, &noted) != 0 or not _is_owner(partitions, mesh, peer, noted.keeper):
             return False

@@ -218,8 +218,4 @@ cdef void remind(State state, uint32_t claimant) noexcept:
 
 
 cdef void expire_claims(State state) noexcept:
-    cdef int64_t since_ns = _elapsed_ns(state) - state.duplicates.age_max_ns
-    cdef KeptClaim claim
-    for claim in list(state.claims.kept.values()):
-        if claim.state != CLAIM_OPEN and claim.elapsed_ns < since_ns:
-            state.claims.forget(claim)
+    state.claims.forget_ended(_elapsed_ns(state) - state.duplicates.age_max_ns)

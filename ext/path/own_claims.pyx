@@ -26,25 +26,30 @@ cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept:
     cdef int64_t refers_to = reference_in(claimed)
     cdef uint32_t number = _outcome_of(state, &claimed.claim)
     cdef const Outcome *entry
+    cdef SaidClaim said = state.claims.said.get(refers_to)
+    # What is older than memory knows of may be another request of the same name: it counts as open, and so as standing.
+    cdef bint is_sure = refers_to != 0 and _is_known_for_sure(state, &claimed.claim, claimed.age_s)
+    if said is not None:
+        said.is_sent = False
+        return
     if number == OUTCOME_NONE:
-        if refers_to and _is_known_for_sure(state, &claimed.claim, claimed.age_s):
+        if is_sure:
             state.claims.say(refers_to, CLAIM_GONE, 0)        # it was never sent, or was refused
         return
     entry = state.duplicates.at(number)
     if (entry.state == OUTCOME_IN_FLIGHT and entry.transaction != TRANSACTION_NONE
             and state.transactions.at(entry.transaction).state == TRANSACTION_SEEKING):
         _go_on(state, entry.transaction, claimed)
-    elif refers_to and _refers(entry, claimed, refers_to):
+    elif refers_to and entry.refers_to == refers_to or is_sure and _went_on_without(entry, claimed):
         state.claims.follow(refers_to, number, entry.serial)
-    elif refers_to:
+    elif is_sure:
         state.claims.say(refers_to, CLAIM_GONE, 0)            # of one of its name that came before, and never was sent
 
 
-cdef bint _refers(const Outcome *entry, const ClaimedBody *claimed, int64_t refers_to) noexcept nogil:
-    """Whether a request is the one that was granted a claim. It may have gone on without it when that took too long."""
-    return entry.refers_to == refers_to or (
-        entry.refers_to == 0 and entry.kind == claimed.claim.kind
-        and entry.amount_minor == claimed.claim.amount_minor)
+cdef bint _went_on_without(const Outcome *entry, const ClaimedBody *claimed) noexcept nogil:
+    """Whether a request was granted a claim when that had taken too long."""
+    return (entry.refers_to == 0 and entry.kind == claimed.claim.kind
+            and entry.amount_minor == claimed.claim.amount_minor)
 
 
 cdef void _go_on(State state, uint32_t number, const ClaimedBody *claimed) noexcept:
@@ -95,8 +100,8 @@ cdef void take_claim_noted(State state, const ClaimNotedBody *body) noexcept:
 
 cdef void look_at_claims(State state) noexcept:
     if state.claims.followed:
-        for refers_to, (outcome, serial) in list(state.claims.followed.items()):
-            _look_at_request(state, refers_to, outcome, serial)
+        for refers_to, (outcome, serial, was_approved) in list(state.claims.followed.items()):
+            _look_at_request(state, refers_to, outcome, serial, was_approved)
     if state.claims.undoing:
         for outcome, (serial, refers_to) in list(state.claims.undoing.items()):
             _look_at_void(state, outcome, serial, refers_to)
@@ -109,10 +114,12 @@ cdef void look_at_claims(State state) noexcept:
                 state.claims.say(refers_to, CLAIM_GONE, 0)
 
 
-cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
+cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uint32_t serial,
+                           bint was_approved) noexcept:
     cdef const Outcome *entry = state.duplicates.at(outcome)
     if not state.duplicates.holds(outcome, serial):
-        state.claims.say(refers_to, CLAIM_GONE, 0)            # it was as if it had not come
+        # It is as if it had not come; but an approved void that nobody has heard of stands.
+        state.claims.say(refers_to, CLAIM_STANDS if was_approved else CLAIM_GONE, 0)
     elif entry.state == OUTCOME_IN_FLIGHT:
         return
     elif entry.closed_by_operator or (entry.position == POSITION_NEVER and not entry.brief):
@@ -124,6 +131,7 @@ cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uin
     elif not entry.approved:
         state.claims.say(refers_to, CLAIM_GONE, 0)
     elif VOIDS >> entry.kind & 1 and not entry.told:
+        state.claims.followed[refers_to] = (outcome, serial, True)
         return                            # it may be taken back yet, and what it undoes counts until then
     else:
         state.claims.say(refers_to, CLAIM_STANDS, entry.approved_minor)
@@ -143,7 +151,7 @@ cdef void _look_at_void(State state, uint32_t outcome, uint32_t serial, int64_t 
 
 
 cdef void resume_claims(State state, set closed) noexcept:
-    cdef const Outcome *entry
+    cdef Outcome *entry
     cdef const SafEntry *owed
     cdef KeptClaim claim
     cdef dict voids = {}          # by position of what they undo
@@ -166,7 +174,8 @@ cdef void resume_claims(State state, set closed) noexcept:
         entry = state.duplicates.at(number)
         if entry.state == OUTCOME_FREE or not is_claim(entry.refers_to):
             continue
-        if entry.intent in closed:
+        if entry.intent and entry.intent in closed:
+            entry.closed_by_operator = True
             state.claims.note_closed(entry.refers_to)
         elif _is_undone_elsewhere(state, entry.intent):
             state.claims.say(entry.refers_to, CLAIM_GONE, 0)

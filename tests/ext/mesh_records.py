@@ -310,7 +310,7 @@ def read_claim_part(body):
     terminal, occasion, amount_minor, stan, claimant, currency, message_class, kind, zeros = struct.unpack_from(
         "<8sQqIIHBB4s", body
     )
-    demand(amount_minor >= -1 and stan <= 999_999 and claimant < 1024 and currency <= 999 and kind < 64)
+    demand(-1 <= amount_minor < 10**12 and stan <= 999_999 and claimant < 1024 and currency <= 999 and kind < 64)
     demand(not any(zeros))
     return {
         "terminal": terminal,
@@ -334,7 +334,7 @@ def read_claim(body):
 def read_claimed(body):
     position, keeper, age_s, link, reason, flags, size = struct.unpack_from("<qIIHBBB", body, 40)
     rrn, authorization_code, data, zero = struct.unpack_from("<12s6s64sB", body, 61)
-    demand(position >= 0 and keeper < 1024 and flags < 16 and size <= 64 and not any(data[size:]) and zero == 0)
+    demand(0 <= position < 2**48 and keeper < 1024 and flags < 16 and size <= 64 and not any(data[size:]) and zero == 0)
     said = {"position": position, "keeper": keeper, "age_s": age_s, "link": link, "reason": reason, "flags": flags}
     named = {"rrn": rrn, "authorization_code": authorization_code, "data": data[:size]}
     return {**read_claim_part(body), **said, **named}, 144
@@ -342,7 +342,7 @@ def read_claimed(body):
 
 def read_claim_state(body):
     position, approved_minor, claimant, number, state, zeros = struct.unpack_from("<qqIIB7s", body)
-    demand(position >= 1 and approved_minor >= 0 and claimant < 1024 and state < 3 and not any(zeros))
+    demand(1 <= position < 2**48 and 0 <= approved_minor < 10**12 and claimant < 1024 and state < 3 and not any(zeros))
     return {
         "position": position,
         "approved_minor": approved_minor,
@@ -433,7 +433,7 @@ def counteds(draw):
 CLAIM = {
     "terminal": st.binary(min_size=8, max_size=8),
     "occasion": U64,
-    "amount_minor": st.integers(-1, 2**63 - 1),
+    "amount_minor": st.integers(-1, 10**12 - 1),
     "stan": st.integers(0, 999_999),
     "currency": st.integers(0, 999),
     "message_class": st.integers(0, 255),
@@ -477,7 +477,7 @@ VALUES = {
         {
             **CLAIM,
             "partition": PARTITIONS,
-            "position": st.integers(0, 2**63 - 1),
+            "position": st.integers(0, 2**48 - 1),
             "keeper": PARTITIONS,
             "age_s": U32,
             "link": U16,
@@ -491,8 +491,8 @@ VALUES = {
     "claim_state": st.fixed_dictionaries(
         {
             "partition": PARTITIONS,
-            "position": POSITIONS,
-            "approved_minor": st.integers(0, 2**63 - 1),
+            "position": st.integers(1, 2**48 - 1),
+            "approved_minor": st.integers(0, 10**12 - 1),
             "claimant": PARTITIONS,
             "number": U32,
             "state": st.integers(0, 2),

@@ -20,6 +20,8 @@ TAKES_BACK = 0.05
 
 KINDS = ("refund", "refund", "void")
 PART = 0.3
+SMALL_MINOR = 777
+"""The two parts of a sale that are refunded: neither is the amount of a payment."""
 
 
 class Others:
@@ -51,7 +53,7 @@ class Others:
         sale, kind = self._draw.choice(sales), self._draw.choice(KINDS)
         amount_minor = sale.part or sale.key.amount_minor
         if kind == "refund" and self._draw.random() < PART:
-            amount_minor //= 2
+            amount_minor = self._draw.choice((SMALL_MINOR, max(amount_minor - SMALL_MINOR, 1)))
         if Key(terminal.id, kind, amount_minor) in checker.payments:
             return False
         sale.is_voided = True
