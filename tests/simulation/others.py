@@ -30,11 +30,13 @@ class Others:
     Args:
         terminal: Itself.
         draw: What it decides by.
+        finds_all: The switch finds what is older than its duplicate window, too.
     """
 
-    def __init__(self, terminal: Terminal, draw: Random) -> None:
+    def __init__(self, terminal: Terminal, draw: Random, *, finds_all: bool) -> None:
         self._terminal = terminal
         self._draw = draw
+        self._finds_all = finds_all
 
     def are_dealt_with(self) -> bool:
         """Whether it refers now to a sale of another one, perhaps not the first to do so, or takes back what another
@@ -48,6 +50,7 @@ class Others:
         terminal, checker = self._terminal, self._terminal.checker
         sales = [one for one in checker.payments.values() if one.key.kind == "purchase" and one.state == APPROVED]
         sales = [one for one in sales if one.key.terminal != terminal.id and not (one.is_reuse or one.is_given_up)]
+        sales = [one for one in sales if self._finds_all or terminal.is_known(one)]
         if not sales:
             return False
         sale, kind = self._draw.choice(sales), self._draw.choice(KINDS)

@@ -86,7 +86,9 @@ class Terminal:
         self.tally = tally
         self.draw = options.stream(f"terminal/{at}")
         self.draw_names = options.stream(f"names/{at}")
-        self._others = Others(self, options.stream(f"others/{at}")) if options.partitions > 1 else None
+        self._others = (
+            Others(self, options.stream(f"others/{at}"), finds_all=options.journal) if options.partitions > 1 else None
+        )
         self.draw_later = options.stream(f"later/{at}")
         self.rates = options.rates()
         self.left = options.requests
