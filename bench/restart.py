@@ -120,7 +120,7 @@ class Pair:
         """Whether the worker that was killed has a successor, and both serve."""
         status = self._status()
         is_another = status["workers"][FILLED]["restarts"] > self._restarts
-        return is_another and not status["unready_reasons"] + status["passing_reasons"]
+        return is_another and not status["unready_reasons"] + status["lacks"]
 
     def until_whole(self) -> float:
         """Wait until that is so; the seconds that took."""
