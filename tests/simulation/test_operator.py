@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from .acquirer import Acquirer
 from .checker import NEVER_BOOKED
-from .issuer import Issuer
 from .options import Options
 from .run import Run
+from .world import LINKS
 
 pytestmark = pytest.mark.usefixtures("kept_between_runs")
 
-NEVER_FOUND = Options(9_401_614, (0, 1), 2, Options.drawn(9_401_614).faults)
-"""Of one payment two reversals were owed; the first was given up, and its issuer has never booked it."""
+RRN = "62640ZZZUDPB"
+ENTRY = {
+    "what": "reversal",
+    "not_found": 3,
+    "rrn": RRN,
+    "link": LINKS[0],
+    "terminal": "10000001",
+    "amount_minor": 10_001,
+}
 
 
-def closed(run: Run) -> list[str]:
-    journals = [storage.records() for storage in run.acquirer.storages]
-    return [record["why"] for records in journals for record in records if record["type"] == "CLOSED"]
+def closed(*, is_booked: bool, alerts: frozenset[str] = frozenset({RRN}), **changes: Any) -> list[str]:
+    """Why an operator closes a reversal that an issuer does not find."""
+    reasons: list[str] = []
+    worker = SimpleNamespace(alerts=alerts, is_up=True, flush=lambda: None)
+    issuer = SimpleNamespace(has_booked=lambda *_: is_booked)
+    acquirer = SimpleNamespace(
+        issuers=[issuer] * len(LINKS), workers=[worker], tally=SimpleNamespace(never_booked=0),
+        _owed=lambda: [(worker, None, ENTRY | changes)],
+        _close=lambda _state, _entry, reason: reasons.append(reason) or True,
+    )  # fmt: skip
+    Acquirer.close_what_was_never_booked(acquirer)  # type: ignore[arg-type]
+    assert acquirer.tally.never_booked == len(reasons)
+    return reasons
 
 
-def test_what_was_never_booked_is_closed_in_the_end():
-    run = Run(NEVER_FOUND)
-    result = run.execute()
-    assert result.violations == []
-    assert result.tally.never_booked == 1
-    assert closed(run).count(NEVER_BOOKED) == 1
+def test_what_was_never_booked_is_closed():
+    assert closed(is_booked=False) == [NEVER_BOOKED]
 
 
-def test_what_is_booked_stays_owed(monkeypatch):
-    monkeypatch.setattr(Issuer, "has_booked", lambda *_: True)
-    result = Run(NEVER_FOUND).execute()
-    assert [violation.invariant for violation in result.violations] == ["convergence"]
-    assert result.tally.never_booked == 0
+@pytest.mark.parametrize("changes", [{"not_found": 0}, {"what": "advice"}, {"rrn": "62640ZZZUDPC"}])
+def test_what_may_be_booked_yet_stays_owed(changes):
+    assert closed(is_booked=False, **changes) == []
+
+
+def test_what_is_booked_stays_owed():
+    assert closed(is_booked=True) == []
 
 
 def test_ledgers_tell_of_all_that_they_have_heard_of():
