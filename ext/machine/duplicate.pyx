@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 from switch.base.invariant cimport ensure
 from switch.machine.handles cimport SAF_NONE, TRANSACTION_NONE, HandleSlot, handle_in, slot_of
-from switch.machine.terminal_counts cimport TerminalCount
+from switch.machine.terminal_counts cimport TerminalCount, share_of
 
 
 cdef enum:
@@ -133,10 +133,10 @@ cdef class DuplicateWindow:
         cdef uint64_t places = places_for(size)
         cdef uint64_t free_places = self.room - self.held
         cdef uint64_t held = self._terminals.of[terminal].places
-        cdef uint64_t share = max(free_places * self.share_percent // 100, <uint64_t>SHARE_LEAST)
+        cdef uint64_t share = share_of(free_places, self.share_percent, SHARE_LEAST)
         if places > free_places:
             return ADMISSION_FULL
-        if self.share_percent < 100 and held and held + places > share:
+        if held and held + places > share:
             return ADMISSION_SHARE
         return ADMITTED
 

@@ -4,7 +4,7 @@ cimport cython
 from switch.base.invariant cimport ensure
 from switch.dialect.kinds cimport KIND_COMPLETION, KIND_REFUND
 from switch.machine.original_reference cimport LIKE_EXACT, LIKE_LOOSE, LIKE_NOT
-from switch.machine.terminal_counts cimport TerminalCount
+from switch.machine.terminal_counts cimport TerminalCount, share_of
 
 
 cdef enum:
@@ -43,9 +43,9 @@ cdef class Inquiries:
 
     cdef bint admits(self, uint32_t terminal) noexcept nogil:
         cdef uint64_t left = self.room - self.waiting.count if self.waiting.count < self.room else 0
-        if left == 0 or self.share_percent == 100 or terminal >= self._terminals.count:
+        if left == 0 or terminal >= self._terminals.count:
             return left != 0
-        return self._terminals.of[terminal].waiting < max(left * self.share_percent // 100, <uint64_t>SHARE_LEAST)
+        return self._terminals.of[terminal].waiting < share_of(left, self.share_percent, SHARE_LEAST)
 
     cdef void hold(self, uint32_t terminal) noexcept nogil:
         cdef TerminalCount *count = &self._terminals.of[terminal]

@@ -1,6 +1,6 @@
 """What is counted of each terminal: in one array for a worker, since each terminal belongs to one partition only."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.machine.handles cimport HandleSlot
 
 cdef struct TerminalCount:
@@ -17,3 +17,11 @@ cdef struct TerminalCount:
 cdef class TerminalCounts:
     cdef TerminalCount *of                    # by number in the registry; there is one, which is nobody's, at least
     cdef readonly uint32_t count              # numbers of terminals are below this
+
+
+cdef inline uint64_t share_of(uint64_t free_places, uint32_t percent, uint64_t least) noexcept nogil:
+    """What one terminal may hold of places that are free: so many percent of them, and ``least`` however few there are.
+    Where percent is 100 nothing is kept for others, and there is no such limit."""
+    if percent == 100:
+        return <uint64_t>0xFFFFFFFFFFFFFFFF
+    return max(free_places * percent // 100, least)

@@ -1,6 +1,6 @@
 """The other workers of the switch: who owns which partition, and frames that wait for one that is not there."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.base.stats cimport Stats
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.terminal_counts cimport TerminalCounts

@@ -5,6 +5,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from switch.base.stats cimport stats_add
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
+from switch.machine.terminal_counts cimport share_of
 from switch.machine.journal_interface cimport Journal
 from switch.machine.state cimport State
 from switch.mesh.record_encoder cimport write_journal
@@ -158,9 +159,9 @@ cdef class Mesh:
         cdef uint32_t places = _places_of(message)
         cdef uint32_t free_places = PLACES - peer.kept_places
         cdef uint16_t *held = &self._terminals.of[terminal].kept_places
-        cdef uint32_t share = max(free_places * self._share_percent // 100, <uint32_t>SHARE_LEAST)
+        cdef uint64_t share = share_of(free_places, self._share_percent, SHARE_LEAST)
         cdef WaitingFrame frame
-        if places > free_places or (self._share_percent < 100 and held[0] and held[0] + places > share):
+        if places > free_places or (held[0] and held[0] + places > share):
             return False
         frame = _copied(channel, partition, headers, message)
         if frame is None:

@@ -11,6 +11,7 @@ from switch.machine.meters cimport (
 from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
 from switch.machine.numbering cimport is_dated
 from switch.machine.originals cimport Referred
+from switch.machine.terminal_counts cimport share_of
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
@@ -95,10 +96,8 @@ cdef Link this_link(State state, Link link, int kind):
 
 
 cdef bint leaves_places(State state, Link link) noexcept:
-    cdef uint32_t percent = state.duplicates.share_percent
-    cdef uint64_t free_places = link.in_flight_max - link.waiting.count
-    if percent == 100 or (state.terminals.of[state.inbound.terminal_number].asked
-                          < max(free_places * percent // 100, <uint64_t>SHARE_LEAST)):
+    cdef uint64_t share = share_of(link.in_flight_max - link.waiting.count, state.duplicates.share_percent, SHARE_LEAST)
+    if state.terminals.of[state.inbound.terminal_number].asked < share:
         return True
     stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_TERMINAL_IN_FLIGHT], 1)
     return False

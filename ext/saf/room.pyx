@@ -3,6 +3,7 @@
 from libc.stdint cimport uint64_t
 from switch.base.stats cimport stats_add
 from switch.machine.duplicate cimport ADMISSION_FULL
+from switch.machine.terminal_counts cimport share_of
 from switch.machine.meters cimport (
     LIMIT_DUPLICATES, LIMIT_LINK_REVERSALS, LIMIT_REVERSALS, LIMIT_TERMINAL_DUPLICATES, LIMIT_TERMINAL_REVERSALS,
     LIMIT_UNKNOWN_REVERSALS,
@@ -31,11 +32,8 @@ cdef uint64_t _for_payments(State state) noexcept nogil:
 
 
 cdef uint64_t _share(State state, uint64_t free_places) noexcept nogil:
-    """What one terminal may hold of free places; all of them where nothing is kept for others."""
-    cdef uint32_t percent = state.duplicates.share_percent
-    if percent == 100:
-        return state.saf.room
-    return max(free_places * percent // 100, <uint64_t>SHARE_LEAST)
+    """What one terminal may hold of free places."""
+    return min(share_of(free_places, state.duplicates.share_percent, SHARE_LEAST), <uint64_t>state.saf.room)
 
 
 cdef bint _refuse(State state, int limit) noexcept:
