@@ -26,6 +26,7 @@ cdef enum ClaimedFlags:
     CLAIMED_GRANTED = 0xFF    # as a reason
 
 cdef enum:
+    EVERYBODY = -1            # instead of one partition
     CLAIM_SHIFT = 48          # of the keeper's number in what a request of the claimant refers to
     CLAIM_FINAL_SHIFT = 62
     CLAIM_KEEPER_MASK = 0x7FF
@@ -191,8 +192,8 @@ cdef class Claims:
     """What stands, or may yet stand, because of claims on an original: a ``Ties``."""
     cdef void say(self, int64_t refers_to, int state, int64_t approved_minor) noexcept
     """The keeper is to know what became of a request."""
-    cdef void say_again(self, uint32_t keeper) noexcept
-    """All that a keeper has not noted, and what waits for it, is said once more."""
+    cdef void say_again(self, int keeper) noexcept
+    """All that a keeper, or EVERYBODY, has not noted, and what waits for it, is said once more."""
     cdef void follow(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept
     """A request refers to a claim: what becomes of it is to be said."""
     cdef void note_undoing(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept

@@ -142,14 +142,14 @@ cdef class Claims:
         said.approved_minor = approved_minor
         said.is_sent = False
 
-    cdef void say_again(self, uint32_t keeper) noexcept:
+    cdef void say_again(self, int keeper) noexcept:
         cdef SaidClaim said
         cdef Claiming claiming
         for refers_to, said in self.said.items():
-            if claim_keeper(refers_to) == keeper:
+            if keeper == EVERYBODY or claim_keeper(refers_to) == <uint32_t>keeper:
                 said.is_sent = False
         for claiming in self.wanted.values():
-            if claiming.keeper == keeper:
+            if keeper == EVERYBODY or claiming.keeper == <uint32_t>keeper:
                 claiming.is_sent = False
 
     cdef void follow(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:

@@ -6,8 +6,8 @@ from switch.dialect.kinds cimport KIND_COUNT
 from switch.dialect.reasons cimport REASON_COUNT
 from switch.dialect.tables cimport kind_traits
 from switch.machine.claims cimport (
-    CLAIMED_GRANTED, ClaimAnswer, ClaimBody, ClaimedBody, Claiming, ClaimNotedBody, ClaimStateBody, SaidClaim,
-    claim_keeper, claim_position,
+    CLAIMED_GRANTED, EVERYBODY, ClaimAnswer, ClaimBody, ClaimedBody, Claiming, ClaimNotedBody, ClaimStateBody,
+    SaidClaim, claim_keeper, claim_position,
 )
 from switch.machine.state cimport State
 from switch.mesh.claim_records cimport claim_body, claim_noted_body, claim_state_body, claimed_body
@@ -43,10 +43,8 @@ cdef void exchange_claims(Partitions partitions, Mesh mesh) noexcept:
 
 
 cdef void _say_all_again(State state) noexcept:
-    cdef uint32_t partition
-    for partition in range(state.claims.partitions):
-        state.claims.say_again(partition)
-        remind(state, partition)
+    state.claims.say_again(EVERYBODY)
+    remind(state, EVERYBODY)
     expire_claims(state)
 
 

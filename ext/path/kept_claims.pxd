@@ -22,8 +22,8 @@ cdef void recall_claims(State state) noexcept
 cdef void take_claim_state(State state, const ClaimStateBody *body) noexcept
 """A claimant says what became of its request."""
 
-cdef void remind(State state, uint32_t claimant) noexcept
-"""Ask a partition what became of its requests that are open here."""
+cdef void remind(State state, int claimant) noexcept
+"""Ask a partition, or EVERYBODY, what became of its requests that are open here."""
 
 cdef void expire_claims(State state) noexcept
 """Forget claims that nobody will speak of again."""

@@ -6,7 +6,7 @@ from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.dialect.tables cimport kind_traits
 from switch.machine.claims cimport (
     CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
-    CLAIMED_REMINDER, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, is_claim,
+    CLAIMED_REMINDER, EVERYBODY, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, is_claim,
 )
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
@@ -206,11 +206,13 @@ cdef void take_claim_state(State state, const ClaimStateBody *body) noexcept:
         state.claims.say(claim.undoes, CLAIM_GONE, 0)
 
 
-cdef void remind(State state, uint32_t claimant) noexcept:
+cdef void remind(State state, int claimant) noexcept:
     cdef KeptClaim claim
     cdef ClaimAnswer answer
     for claim in state.claims.kept.values():
-        if claim.state == CLAIM_OPEN and claim.part.partition == claimant:
+        if claim.state != CLAIM_OPEN or claim.part.partition >= state.claims.partitions:
+            continue                          # or of before the number of partitions was changed
+        if claimant == EVERYBODY or claim.part.partition == <uint32_t>claimant:
             answer = _answer_to(state, &claim.part)
             answer.body.flags = CLAIMED_REMINDER
             _promise(state, claim, answer)
