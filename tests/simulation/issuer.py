@@ -414,7 +414,7 @@ class Issuer:
         return "approved"
 
     def _names_by_chance(self, booking: Booking, stan: str, message: Message) -> bool:
-        """Whether it is in its terminal's words, and that one's STAN of another payment is ours of this one, in one second.
+        """Whether a terminal's own STAN of another payment, in that second, is by chance ours of this one.
 
         By field 37 an issuer tells them apart: what the switch has never asked for has another number there.
         """
