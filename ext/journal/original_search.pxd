@@ -27,6 +27,7 @@ cdef class Finder:
     cdef uint32_t _references_left        # that may still be looked at
     cdef bint _is_decided                 # what ``_standing_part`` has told of has ended, and so have its voids
 
+    cdef void _begin_look_up(self) noexcept
     cdef int _find_reach(self) except -1
     cdef int64_t _begun_ns(self, SegmentIndex index) except? -1
     cdef Names _names_of(self, SegmentIndex index)

@@ -17,7 +17,7 @@ from switch.journal.records cimport (
     RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED,
 )
 from switch.journal.replay cimport Segment
-from switch.machine.claims cimport CLAIM_GONE, CLAIM_OPEN, is_claim
+from switch.machine.claims cimport CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, is_claim
 from switch.machine.original_reference cimport LIKE_NOT, describe_request, likeness
 from switch.machine.originals cimport VOIDS, Choice
 from switch.machine.saf_store cimport takes_back
@@ -241,10 +241,45 @@ cdef class Finder:
             JournalDamaged: A record that is wanted cannot be read.
         """
         self._offset_s = local_offset_s
-        for number in range(self._first, len(self._indexes) - 1):
+        self._index_from(self._first)
+        return self._look_for(wanted)
+
+    def became_of(self, int64_t position, int kind):
+        """What became of a request: a state, as of claims, and the part that was approved, 0 for all or nothing. It is
+        open where nobody knows, as where a part of the journal cannot be read.
+
+        Args:
+            position: Where it begins.
+            kind: Of what it does.
+
+        Raises:
+            OSError: A file cannot be read.
+            JournalDamaged: A record that is wanted cannot be read.
+        """
+        cdef int first = max(self._segment_of(position), 0)
+        cdef int64_t part
+        self._index_from(first)
+        self._begin_look_up()
+        part = self._standing_part(position, kind, first)
+        if self._is_cut or self._is_damaged_from(first):
+            return CLAIM_OPEN, 0
+        if part < 0:
+            return CLAIM_GONE, 0
+        if self._is_decided:
+            return CLAIM_STANDS, part
+        return CLAIM_OPEN, 0
+
+    def _index_from(self, int first):
+        """Make the indexes of sealed segments that are wanted, and not made yet."""
+        for number in range(first, len(self._indexes) - 1):
             if not self._is_complete(number):
                 self._index(number)
-        return self._look_for(wanted)
+
+    cdef void _begin_look_up(self) noexcept:
+        self._references_left = REFERENCES_MAX
+        self._probes_left = self.probes
+        self._is_cut = False
+        self.is_cut_off = False
 
     cdef object _look_for(self, Wanted wanted):
         cdef const Naming *naming = &wanted.naming
@@ -258,10 +293,7 @@ cdef class Finder:
         cdef set seen = set()
         cdef int first = self._first
         cdef uint32_t opened, left
-        self._references_left = REFERENCES_MAX
-        self._probes_left = self.probes
-        self._is_cut = False
-        self.is_cut_off = False
+        self._begin_look_up()
         if naming.rrn[0]:
             keys.append(key_of_rrn(&self._key, naming.rrn))
         if not naming.says and naming.is_whole and naming.pan_digits and naming.amount_minor >= 0:

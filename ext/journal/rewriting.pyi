@@ -9,7 +9,8 @@ BATCH_BYTES: int
 @final
 class RawListing(Visitor):
     def __init__(
-        self, callback: Callable[[tuple[int, int, bytes, dict[int, str], dict[int, str]]], object]
+        self,
+        callback: Callable[[tuple[int, int, bytes, dict[int, str], dict[int, str], tuple[int, int] | None]], object],
     ) -> None: ...
 
 @final
@@ -29,13 +30,14 @@ class NewJournal:
 
 @final
 class OldJournal:
+    number: int
     first_position: int
-    def __init__(self, first_position: int, next_position: int) -> None: ...
+    def __init__(self, number: int, first_position: int, next_position: int) -> None: ...
 
 @final
 class Rewriter:
     left: int
-    parted: int
+    claimed: int
     unplaced: int
     def __init__(
         self,
@@ -45,7 +47,11 @@ class Rewriter:
         listeners: list[str],
         terminal_of: Callable[[str | None, str | None, bytes], str | None],
         olds: dict[int, OldJournal],
+        became_of: Callable[[int, int, int], tuple[int, int]],
     ) -> None: ...
     def take(
-        self, old: OldJournal, raw: tuple[int, int, bytes, dict[int, str], dict[int, str]], elapsed_ns: int
-    ) -> int: ...
+        self,
+        old: OldJournal,
+        raw: tuple[int, int, bytes, dict[int, str], dict[int, str], tuple[int, int] | None],
+        elapsed_ns: int,
+    ) -> None: ...

@@ -2,6 +2,9 @@
 
 A record goes where its terminal belongs, or what it refers to has gone. It is composed anew: positions are those of the
 new journal, links and listeners have its numbers. What refers to a record that was not taken along is left behind.
+
+A void, refund or completion that is parted from its original claims it from now on: a CLAIM, and what became of the
+request, stand before it. What was a claim stays one, also where both come together: so it counts once, wherever it is.
 """
 
 from array import array
@@ -16,12 +19,13 @@ from switch.journal.records cimport (
     RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL,
     RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart, ClaimedPart,
     ClaimStatePart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart, RecordHead, ReversalPart, ReversedPart,
-    UnfoundPart, positions_of, read_record, write_delivered,
+    UnfoundPart, positions_of, read_record, write_claim, write_claim_state, write_delivered,
 )
 from switch.journal.survey cimport elapsed_behind
 from switch.machine.claims cimport (
     ClaimPart, claim_keeper, claim_position, claim_reference, is_claim, is_final_claim,
 )
+from switch.machine.originals cimport VOIDS
 from switch.machine.partitioning cimport partition_of_id
 from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
 from switch.machine.saf_store cimport NO_LISTENER
@@ -40,10 +44,17 @@ BATCH_BYTES = BATCH_ROOM
 cdef uint64_t POSITION_MASK = (<uint64_t>1 << PARTITION_SHIFT) - 1
 
 
+cdef object _claim_behind(const Record *record):
+    """The partition and position of the CLAIM that a record refers to: it was written first. None when it is none."""
+    cdef int64_t named = record.request.refers_to if record.has_request else 0
+    return (claim_keeper(named), claim_position(named)) if is_claim(named) else None
+
+
 @cython.final
 cdef class RawListing(Visitor):
-    """Calls back with each record: its own time in nanoseconds, its position, its bytes, and what its numbers of links
-    and listeners mean. The time never goes back.
+    """Calls back with each record: its own time in nanoseconds, its position, its bytes, what its numbers of links and
+    listeners mean, and, in another partition's journal, what stands before it: partition and position, or None. The
+    time never goes back.
 
     Args:
         callback: Is given all of that as a tuple.
@@ -64,7 +75,7 @@ cdef class RawListing(Visitor):
     cdef int take(self, const Record *record) except -1:
         self._elapsed_ns = elapsed_behind(record, self._elapsed_ns)
         self._callback((self._elapsed_ns, record.position, <bytes>record.data[:record.head.size], self._links,
-                        self._listeners))
+                        self._listeners, _claim_behind(record)))
         return 0
 
 
@@ -102,6 +113,8 @@ cdef class NewJournal:
     cdef int64_t append(self, uint8_t *record, int64_t elapsed_ns) except -1:
         cdef RecordHead head
         memcpy(&head, record, sizeof(RecordHead))
+        # What stands behind a claim may be older, by the time of its own journal, than what went before the claim.
+        elapsed_ns = self._elapsed_ns = max(elapsed_ns, self._elapsed_ns)
         if head.size > BATCH_ROOM - self._size:
             self._flush()
         if head.size > BATCH_ROOM:
@@ -159,11 +172,13 @@ cdef class OldJournal:
     """Where the records of one old partition have gone: eight bytes for each.
 
     Args:
+        number: The partition's.
         first_position: Of the first one that is taken along.
         next_position: Behind the last one.
     """
 
-    def __init__(self, int64_t first_position, int64_t next_position):
+    def __init__(self, int number, int64_t first_position, int64_t next_position):
+        self.number = number
         self.first_position = first_position
         self._places = array("Q", bytes(8 * max(next_position - first_position, 1)))
 
@@ -189,11 +204,15 @@ cdef class Rewriter:
         terminal_of: Finds the terminal of a message: by the name of the listener that it came from, or of the link that
             it was made for, one of them None, and its bytes; None where it cannot tell.
         olds: The old journals, by number; filled as they are read.
+        became_of: Says what became of a request, by its partition, its position and its kind, as
+            ``Finder.became_of`` does.
     """
 
     def __cinit__(self, list journals not None, *, list links not None, list listeners not None,
-                  object terminal_of not None, dict olds not None):
+                  object terminal_of not None, dict olds not None, object became_of not None):
         self._olds = olds
+        self._became_of = became_of
+        self._referring = {}
         self._journals = journals
         # What has no name stands behind all that have.
         self._links = {name: number for number, name in enumerate([*links, ""])}
@@ -209,7 +228,7 @@ cdef class Rewriter:
         free(self._out)
 
     def take(self, OldJournal old not None, tuple raw not None, int64_t elapsed_ns):
-        """Write one record down; into how many journals.
+        """Write one record down, into each journal to which it belongs.
 
         Args:
             old: Where it stood; records come in their order.
@@ -227,16 +246,18 @@ cdef class Rewriter:
             raise ValueError("this is no record")
         record.position = raw[1]
         if record.head.type == RECORD_NUMBERS:
-            return 0                                  # the new journals' beginnings say what is reserved
+            return                                    # the new journals' beginnings say what is reserved
         if record.head.type == RECORD_DELIVERED:
-            return self._deliver(old, &record, elapsed_ns)
+            self._deliver(old, &record, elapsed_ns)
+            return
         target = self._place(old, &record, raw[3], raw[4])
         if target == LEFT_BEHIND:
             self.left += 1
-            return 0
+            return
+        if record.has_request:
+            self._refer(old, target, &record, elapsed_ns)
         self._compose(old, target, &record, raw[3], raw[4])
         old.put(record.position, target, (<NewJournal>self._journals[target]).append(self._out, elapsed_ns))
-        return 1
 
     # --- where to ---------------------------------------------------------------------------------------------------
 
@@ -295,27 +316,74 @@ cdef class Rewriter:
             return LEFT_BEHIND
         return partition_of(terminal, len(self._journals))
 
-    cdef int64_t _reference(self, OldJournal old, int64_t position, int target) noexcept:
-        """What a position in the old journal is in the new one; 0 when it is not there."""
+    cdef int64_t _reference(self, OldJournal old, int64_t position) noexcept:
+        """What a position in the old journal is in the new one, where it stands beside what names it; 0 for none."""
+        return <int64_t>(old.place(position) & POSITION_MASK) if position else 0
+
+    # --- what it refers to ------------------------------------------------------------------------------------------
+
+    cdef int _refer(self, OldJournal old, int target, Record *record, int64_t elapsed_ns) except -1:
+        """Let a request refer to its original where that stands now: to a claim, unless both stand in one journal."""
+        cdef int64_t named = record.request.refers_to
+        cdef int64_t begun = record.advice.original if record.head.type == RECORD_ADVICE else 0
         cdef uint64_t place
-        if is_claim(position):
-            return self._claimed(position)
-        place = old.place(position) if position else 0
-        if place and <int>(place >> PARTITION_SHIFT) != target:
-            self.parted += 1
+        begun = begun or record.position
+        if (old.number, begun) in self._referring:      # it is written once more
+            record.request.refers_to = self._referring[old.number, begun]
             return 0
-        return <int64_t>(place & POSITION_MASK)
+        if is_claim(named):
+            record.request.refers_to = self._claimed(named)
+        elif named:
+            place = old.place(named)
+            if place == 0 or <int>(place >> PARTITION_SHIFT) == target:
+                record.request.refers_to = <int64_t>(place & POSITION_MASK)
+            elif record.head.type == RECORD_OUTCOME:
+                record.request.refers_to = 0            # no issuer was asked
+            else:
+                record.request.refers_to = self._claim(old, place, record, elapsed_ns)
+        if record.request.refers_to:
+            self._referring[old.number, begun] = record.request.refers_to
+        return 0
 
     cdef int64_t _claimed(self, int64_t refers_to) noexcept:
-        """What a request refers to whose original is another partition's; 0 when its CLAIM is not there, or is read
-        later: it stays as its claimant has told of it last."""
+        """What a request refers to whose original is another partition's; 0 when its CLAIM is not there: what that was
+        of is older than all that was taken along."""
         cdef OldJournal keeper = self._olds.get(claim_keeper(refers_to))
         cdef uint64_t place = 0 if keeper is None else keeper.place(claim_position(refers_to))
         if place == 0:
-            self.parted += 1
             return 0
         return claim_reference(<uint32_t>(place >> PARTITION_SHIFT), <int64_t>(place & POSITION_MASK),
                                is_final_claim(refers_to))
+
+    cdef int64_t _claim(self, OldJournal old, uint64_t place, const Record *record, int64_t elapsed_ns) except -1:
+        """Let a request claim its original, which is in another partition now: what it refers to."""
+        cdef NewJournal keeper = self._journals[place >> PARTITION_SHIFT]
+        cdef const RequestPart *request = &record.request
+        cdef int64_t original = <int64_t>(place & POSITION_MASK)
+        cdef int64_t undoes = self._referring.get((old.number, request.refers_to), 0)
+        cdef int64_t position
+        cdef ClaimPart part
+        state, approved_minor = self._became_of(old.number, record.position, request.kind)
+        memset(&part, 0, sizeof(ClaimPart))
+        memcpy(part.terminal, request.terminal, TERMINAL_BYTES)
+        part.occasion = request.occasion
+        part.amount_minor = request.amount_minor
+        part.stan = request.stan
+        part.partition = partition_of_id(request.terminal, TERMINAL_BYTES, <uint32_t>len(self._journals))
+        part.currency = request.currency
+        part.message_class = <uint8_t>request.message_class
+        part.kind = request.kind
+        write_claim(self._out, OUT_BYTES, &part, original, undoes if self._is_undone(request.kind, undoes) else 0,
+                    record.head.wall_us)
+        position = keeper.append(self._out, elapsed_ns)
+        write_claim_state(self._out, OUT_BYTES, position, original, state, approved_minor, record.head.wall_us)
+        keeper.append(self._out, elapsed_ns)
+        self.claimed += 1
+        return claim_reference(<uint32_t>(place >> PARTITION_SHIFT), position, undoes != 0)
+
+    cdef bint _is_undone(self, int kind, int64_t undoes) noexcept:
+        """Whether a request of a kind sets free what something claims."""
+        return VOIDS >> kind & 1 and is_claim(undoes)
 
     # --- what it becomes --------------------------------------------------------------------------------------------
 
@@ -328,7 +396,6 @@ cdef class Rewriter:
         cdef RecordHead head
         self._size = sizeof(RecordHead)
         if record.has_request:
-            record.request.refers_to = self._reference(old, record.request.refers_to, target)
             record.request.listener = <uint16_t>self._listeners[listeners.get(record.request.listener, "")]
         if type == RECORD_INTENT:
             record.intent.link = <uint16_t>self._links[links.get(record.intent.link, "")]
@@ -336,7 +403,7 @@ cdef class Rewriter:
             self._put(&record.intent, sizeof(IntentPart))
         elif type == RECORD_OUTCOME:
             if record.outcome.intent:
-                record.outcome.intent = self._reference(old, record.outcome.intent, target)
+                record.outcome.intent = self._reference(old, record.outcome.intent)
                 record.outcome.link = <uint16_t>self._links[links.get(record.outcome.link, "")]
             self._put(&record.outcome, sizeof(OutcomePart))
             self._put(&record.approved_minor, record.outcome.approved_size)
@@ -345,57 +412,59 @@ cdef class Rewriter:
             if record.has_detail:
                 self._put(&record.detail, sizeof(DetailPart))
         elif type == RECORD_REVERSAL:
-            record.reversal.original = self._reference(old, record.reversal.original, target)
-            record.reversal.replaces = self._reference(old, record.reversal.replaces, target)
             record.reversal.link = <uint16_t>self._links[links.get(record.reversal.link, "")]
             if record.reversal.listener != NO_LISTENER:
                 record.reversal.listener = <uint16_t>self._listeners[listeners.get(record.reversal.listener, "")]
-            record.reversal_refers_to = self._reference(old, record.reversal_refers_to, target)
+            record.reversal_refers_to = self._referring.get((old.number, record.reversal.original), 0)
             record.reversal.flags &= ~REVERSAL_REFERS
             if record.reversal_refers_to:
                 record.reversal.flags |= REVERSAL_REFERS
+            record.reversal.original = self._reference(old, record.reversal.original)
+            record.reversal.replaces = self._reference(old, record.reversal.replaces)
             self._put(&record.reversal, sizeof(ReversalPart))
             if record.reversal_refers_to:
                 self._put(&record.reversal_refers_to, sizeof(int64_t))
         elif type == RECORD_ADVICE:
-            record.advice.original = self._reference(old, record.advice.original, target)
-            record.advice.replaces = self._reference(old, record.advice.replaces, target)
+            record.advice.original = self._reference(old, record.advice.original)
+            record.advice.replaces = self._reference(old, record.advice.replaces)
             record.advice.link = <uint16_t>self._links[links.get(record.advice.link, "")]
             self._put(&record.request, sizeof(RequestPart))
             self._put(&record.advice, sizeof(AdvicePart))
         elif type == RECORD_ATTEMPT:
-            record.attempt.reversal = self._reference(old, record.attempt.reversal, target)
+            record.attempt.reversal = self._reference(old, record.attempt.reversal)
             self._put(&record.attempt, sizeof(AttemptPart))
         elif type == RECORD_REVERSED:
-            record.reversed.reversal = self._reference(old, record.reversed.reversal, target)
-            record.reversed.original = self._reference(old, record.reversed.original, target)
+            record.reversed.reversal = self._reference(old, record.reversed.reversal)
+            record.reversed.original = self._reference(old, record.reversed.original)
             self._put(&record.reversed, sizeof(ReversedPart))
         elif type == RECORD_LATE:
-            record.late.intent = self._reference(old, record.late.intent, target)
+            record.late.intent = self._reference(old, record.late.intent)
             self._put(&record.late, sizeof(LatePart))
             self._put(&record.approved_minor, record.late.approved_size)
         elif type == RECORD_CLOSED:
-            record.closed.reversal = self._reference(old, record.closed.reversal, target)
-            record.closed.original = self._reference(old, record.closed.original, target)
+            record.closed.reversal = self._reference(old, record.closed.reversal)
+            record.closed.original = self._reference(old, record.closed.original)
             self._put(&record.closed, sizeof(ClosedPart))
         elif type == RECORD_CANCELLED:
-            record.cancelled.advice = self._reference(old, record.cancelled.advice, target)
-            record.cancelled.original = self._reference(old, record.cancelled.original, target)
+            record.cancelled.advice = self._reference(old, record.cancelled.advice)
+            record.cancelled.original = self._reference(old, record.cancelled.original)
             self._put(&record.cancelled, sizeof(CancelledPart))
         elif type == RECORD_UNFOUND:
-            record.unfound.reversal = self._reference(old, record.unfound.reversal, target)
-            record.unfound.original = self._reference(old, record.unfound.original, target)
+            record.unfound.reversal = self._reference(old, record.unfound.reversal)
+            record.unfound.original = self._reference(old, record.unfound.original)
             self._put(&record.unfound, sizeof(UnfoundPart))
         elif type == RECORD_CLAIM:
             record.claim.partition = partition_of_id(record.claim.terminal, TERMINAL_BYTES,
                                                      <uint32_t>len(self._journals))
-            record.claimed.original = self._reference(old, record.claimed.original, target)
-            record.claimed.undoes = self._reference(old, record.claimed.undoes, target)
+            record.claimed.undoes = self._referring.get((old.number, record.claimed.original), 0)
+            if not self._is_undone(record.claim.kind, record.claimed.undoes):
+                record.claimed.undoes = 0
+            record.claimed.original = self._reference(old, record.claimed.original)
             self._put(&record.claim, sizeof(ClaimPart))
             self._put(&record.claimed, sizeof(ClaimedPart))
         elif type == RECORD_CLAIM_STATE:
-            record.claim_state.claim = self._reference(old, record.claim_state.claim, target)
-            record.claim_state.original = self._reference(old, record.claim_state.original, target)
+            record.claim_state.claim = self._reference(old, record.claim_state.claim)
+            record.claim_state.original = self._reference(old, record.claim_state.original)
             self._put(&record.claim_state, sizeof(ClaimStatePart))
         if record.message_size:
             self._put(record.message, record.message_size)
@@ -406,7 +475,7 @@ cdef class Rewriter:
         memcpy(self._out, &head, sizeof(RecordHead))
         return 0
 
-    cdef int _deliver(self, OldJournal old, const Record *record, int64_t elapsed_ns) except -1:
+    cdef void _deliver(self, OldJournal old, const Record *record, int64_t elapsed_ns) except *:
         """A DELIVERED is parted: each journal gets the positions that have gone there."""
         cdef int64_t positions[DELIVERED_MAX]
         cdef dict parts = {}
@@ -426,4 +495,3 @@ cdef class Rewriter:
             if write_delivered(self._out, OUT_BYTES, positions, count, record.head.wall_us) < 0:
                 raise ValueError("a DELIVERED is too large")
             (<NewJournal>self._journals[target]).append(self._out, elapsed_ns)
-        return len(parts)

@@ -32,9 +32,9 @@ from switch.tracing.owed import Opener
 WIDTH_OF_FILES = 200
 DAY_SECONDS = 86_400
 TERMINAL = "41"
-PARTED = (
-    "times a void, refund or completion refers to a payment of another terminal that is in another partition now: "
-    "neither knows of the other any more"
+CLAIMED = (
+    "voids, refunds and completions are in another partition now than the payments of other terminals that they refer "
+    "to: they count there as claims"
 )
 
 app = command_group()
@@ -166,7 +166,7 @@ def _tell(config: Config, partitions: int, changed: Changed | None, *, as_json: 
                 "kept": str(changed.kept),
                 "records": changed.records,
                 "left": changed.left,
-                "parted": changed.parted,
+                "claimed": changed.claimed,
                 "unplaced": changed.unplaced,
                 "reserved_to": changed.reserved_to,
             }
@@ -180,7 +180,7 @@ def _tell(config: Config, partitions: int, changed: Changed | None, *, as_json: 
         for count, words in (
             (changed.left, "records were left behind: what they belong to is older"),
             (changed.unplaced, "reversals that have ended were left behind: their terminals are not known"),
-            (changed.parted, PARTED),
+            (changed.claimed, CLAIMED),
         ):
             if count:
                 typer.echo(f"{count:,} {words}")

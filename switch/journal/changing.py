@@ -24,6 +24,7 @@ from switch.journal.durable_files import put_durably, sync_folder
 from switch.journal.lives import LIFE_MAX, begin_life, read_lives
 from switch.journal.merging import read_ahead
 from switch.journal.opening import PartitionReader, naming, open_wrapped
+from switch.journal.original_search import Finder
 from switch.journal.partitions import (
     FOLDER_MODE,
     Layout,
@@ -49,13 +50,16 @@ FRESH_NAME = re.compile(r"\.[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
 """What stands behind the directory's name where the new journals are made."""
 
 NS_A_SECOND = 1_000_000_000
+DAY_SECONDS = 86_400
+PROBES_MAX = (1 << 32) - 1
+"""Of a look-up: however many segments there are, it is certain."""
 TOLD_RECORDS = 100_000
 """Progress is told after so many."""
 
 SEND_THEM = "start the daemon, wait until `authswitch reversals list` shows nothing, and drain it"
 END_THEM = f"the next start ends them, and takes back what may be charged: {SEND_THEM}"
 
-RawRecord = tuple[int, int, bytes, dict[int, str], dict[int, str]]
+RawRecord = tuple[int, int, bytes, dict[int, str], dict[int, str], tuple[int, int] | None]
 """What ``RawListing`` gives."""
 
 TerminalOf = Callable[[str | None, str | None, bytes], str | None]
@@ -105,7 +109,7 @@ class Changed:
         kept: Where the old journals are now.
         records: Written into the new ones.
         left: Left behind, since they refer to what is older than all that was taken along.
-        parted: References to payments that are in another partition now: they are not known any more.
+        claimed: Voids, refunds and completions whose payment is in another partition now, and is claimed there.
         unplaced: Ended reversals whose terminal is not known, left behind.
         reserved_to: Reference numbers begin here.
     """
@@ -114,7 +118,7 @@ class Changed:
     kept: Path
     records: int
     left: int
-    parted: int
+    claimed: int
     unplaced: int
     reserved_to: int
 
@@ -171,7 +175,7 @@ def change_partitions(change: Change, write_numbers: Callable[[int], object]) ->
             _discard(fresh)
             raise
         _take_mark_away(change.directory)
-    return Changed(before, fresh, records, rewriter.left, rewriter.parted, rewriter.unplaced, reserved_to)
+    return Changed(before, fresh, records, rewriter.left, rewriter.claimed, rewriter.unplaced, reserved_to)
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
@@ -274,10 +278,22 @@ def _write(
                 offset_ns=present_ns - since_boot_ns(),
             )
         )
-    olds = {source.one.partition: OldJournal(source.first_position, source.next_position) for source in sources}
-    rewriter = Rewriter(journals, links=links, listeners=listeners, terminal_of=change.terminal_of, olds=olds)
-    for written, (elapsed_ns, old, raw) in enumerate(_by_time(sources, olds, present_ns), 1):
-        rewriter.take(old, raw, elapsed_ns)
+    olds = {
+        source.one.partition: OldJournal(source.one.partition, source.first_position, source.next_position)
+        for source in sources
+    }
+    rewriter = Rewriter(
+        journals,
+        links=links,
+        listeners=listeners,
+        terminal_of=change.terminal_of,
+        olds=olds,
+        became_of=_Ends(change, sources).of,
+    )
+    records = (_of_source(source, present_ns) for source in sources)
+    ordered = in_order({source.one.partition: one for source, one in zip(sources, records, strict=True)})
+    for written, (partition, (elapsed_ns, raw)) in enumerate(ordered, 1):
+        rewriter.take(olds[partition], raw, elapsed_ns)
         if written % TOLD_RECORDS == 0:
             change.tell(written)
     for journal in journals:
@@ -291,17 +307,71 @@ def _epoch(directory: Path, count: int) -> int:
     return max(max(of_one, default=0) for of_one in lives)
 
 
-def _by_time(
-    sources: Sequence[_Source], olds: Mapping[int, OldJournal], present_ns: int
-) -> Iterator[tuple[int, OldJournal, RawRecord]]:
-    """All records, oldest first, each with its time by the new journals, in which it is as old as it was."""
-    found = (_of_source(source, olds[source.one.partition], present_ns) for source in sources)
-    return heapq.merge(*found, key=lambda found: found[0])
+class _Ends:
+    """What became of requests, as the old journals say: nothing is under way any more."""
+
+    def __init__(self, change: Change, sources: Sequence[_Source]) -> None:
+        self._change = change
+        self._folders = {source.one.partition: source.one.folder for source in sources}
+        self._finders: dict[int, Finder] = {}
+
+    def of(self, partition: int, position: int, kind: int) -> tuple[int, int]:
+        """As ``Finder.became_of``; a journal is looked into when it is asked for the first time."""
+        if partition not in self._finders:
+            disk = FileDisk(str(self._folders[partition]), exclusive=False)
+            self._finders[partition] = Finder(
+                disk,
+                self._change.wrapping_key,
+                days=self._change.kept_s / DAY_SECONDS,
+                probes=PROBES_MAX,
+            )
+        return self._finders[partition].became_of(position, kind)
 
 
-def _of_source(source: _Source, old: OldJournal, present_ns: int) -> Iterator[tuple[int, OldJournal, RawRecord]]:
+def in_order(sources: Mapping[int, Iterator[tuple[int, RawRecord]]]) -> Iterator[tuple[int, tuple[int, RawRecord]]]:
+    """The records of all partitions with their times, oldest first, each behind the claim that it refers to.
+
+    The journals' own times say too little for that: they tell one tick from the next, and where a machine was started
+    anew they may be hours apart.
+
+    Args:
+        sources: The records of each partition, in their order.
+    """
+    heads = {partition: head for partition, records in sources.items() if (head := next(records, None)) is not None}
+    times = [(elapsed_ns, partition) for partition, (elapsed_ns, _) in heads.items()]
+    heapq.heapify(times)
+    while times:
+        elapsed_ns, partition = times[0]
+        if partition not in heads:
+            heapq.heappop(times)
+            continue
+        if heads[partition][0] != elapsed_ns:  # it has run ahead
+            heapq.heapreplace(times, (heads[partition][0], partition))
+            continue
+        first = _first_of(heads, partition)
+        yield first, heads[first]
+        if (head := next(sources[first], None)) is None:
+            del heads[first]
+        else:
+            heads[first] = head
+
+
+def _first_of(heads: Mapping[int, tuple[int, RawRecord]], partition: int) -> int:
+    """The partition whose next record comes before another one's next, or that one."""
+    seen = set()
+    while (behind := heads[partition][1][-1]) is not None and partition not in seen:
+        keeper, position = behind
+        if keeper not in heads or heads[keeper][1][1] > position:
+            break
+        seen.add(partition)
+        partition = keeper
+    return partition
+
+
+def _of_source(source: _Source, present_ns: int) -> Iterator[tuple[int, RawRecord]]:
+    """The records of one partition, each with its time by the new journals, in which it is as old as it was."""
     for raw in read_ahead(source.one, RawListing, source.first_position):
-        yield raw[0] + present_ns - source.now_ns, old, raw
+        yield raw[0] + present_ns - source.now_ns, raw
 
 
 # --- the directory ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A switch of four partitions, in one worker or in two, each with a journal of its own; workers can be killed."""
+"""A switch of some partitions, in one worker or in two, each with a journal of its own; workers can be killed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.ext.journal_world import BUFFER_BYTES, DAYS, KEY, SEGMENT_BYTES, WIND
 from tests.ext.memory_disk import MemoryDisk
 from tests.ext.world import MERCHANT, Document, IssuerLine, TerminalLine, World, change, link, listener, purchase
 
-COUNT = 4
 SALE, TILL, OTHER_TILL = "10000002", "10000008", "10000001"
-"""Terminals of one merchant, each of another partition; with two workers the second one has the first and the last."""
+"""Terminals of one merchant, of four partitions each of another one; with two workers the second one has the first and
+the last."""
 
 PATIENCE_S = 5.0
 PROCESSING = {"refund": ("0220", "200000"), "void": ("0200", "020000"), "refund_void": ("0200", "220000")}
@@ -39,7 +39,7 @@ class Worker(World):
             links=[link("bank-a", "iso87-ascii", reversal={"booking_horizon_seconds": 0})],
             routes=["6,,,,,,bank-a:1"],
             journals=[JournalFiles(BUFFER_BYTES, Stats(262_144), partition=number) for number in owned],
-            part=Part(COUNT, owned),
+            part=Part(switch.count, owned),
             originals=switch.originals,
         )
         self.now_s = now_s
@@ -48,7 +48,7 @@ class Worker(World):
         self.switch = switch
         if len(switch.owned) > 1:
             self.peer = Peer(0, "the other", self.engine.channels, [one.connections for one in self.engine.state.links])
-            owners = [None if number in owned else 0 for number in range(COUNT)]
+            owners = [None if number in owned else 0 for number in range(switch.count)]
             self.engine.join(Mesh([self.peer], owners, 1_000))
         for state, journal in zip(self.engine.partitions.states, self.journals, strict=True):
             replay_into(
@@ -94,14 +94,15 @@ class Switch:
         self.owned = owned
         self.originals = originals
         self.now_s = 100.0
-        self.disks = {number: MemoryDisk() for number in range(COUNT)}
+        self.count = sum(map(len, owned))
+        self.disks = {number: MemoryDisk() for number in range(self.count)}
         self.workers = [Worker(self, numbers, self.now_s) for numbers in owned]
         self.is_cut = False
         self.meet()
 
     def worker_of(self, terminal: str) -> Worker:
         """Who decides about a terminal."""
-        number = partition_of(terminal, COUNT)
+        number = partition_of(terminal, self.count)
         return next(worker for worker in self.workers if number in worker.owned)
 
     # --- the mesh ---------------------------------------------------------------------------------------------------
@@ -203,4 +204,4 @@ class Switch:
 
     def records(self, terminal: str) -> list[dict[str, Any]]:
         """What a terminal's partition has written down."""
-        return records_of(self.disks[partition_of(terminal, COUNT)])[0]
+        return records_of(self.disks[partition_of(terminal, self.count)])[0]

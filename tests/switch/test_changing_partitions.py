@@ -138,7 +138,7 @@ def test_all_records_are_taken_along_as_old_as_they_were(switch):
     drained(switch)
     (before,) = records(switch)
     done = change(switch, 4)
-    assert (done["left"], done["parted"], done["unplaced"]) == (0, 0, 0)
+    assert (done["left"], done["claimed"], done["unplaced"]) == (0, 0, 0)
     after = records(switch)
     for partition, part in enumerate(after):
         assert [record["position"] for record in part] == list(range(1, len(part) + 1))
@@ -212,7 +212,7 @@ def test_references_are_kept_within_a_partition_and_told_where_they_part(switch)
     others = refund(switch, *second, CUP_SECOND)
     drained(switch)
     assert sum(bool(record.get("refers_to")) for part in records(switch) for record in part) == 2
-    assert change(switch, 2)["parted"] == 1
+    assert change(switch, 2)["claimed"] == 1
     first_part, second_part = records(switch)
     (kept,) = (record for record in first_part if record.get("refers_to"))
     assert (kept["stan"], kept["terminal"]) == (int(own["11"]), CUP_FIRST)
