@@ -503,6 +503,8 @@ cdef class JournalFiles(Journal):
             os.close(self.wake)
             self.wake = -1
         else:
+            if not self.broken:
+                self.sync()               # a batch that was written, and not made durable before the next one
             self.commit()
         self.writer.close()
         self.broken = True

@@ -130,6 +130,20 @@ def test_what_left_last_is_written_at_the_end(world):
     assert [record["type"] for record in records_of(world.memory)[0]][-1] == "DELIVERED"
 
 
+def test_at_the_end_a_batch_that_was_written_is_made_durable_before_the_next_is_written(world):
+    """Of two that a loss of power finds in the cache, the later one may be on the disk and the earlier one not."""
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    paid(world, terminal, issuer)
+    terminal.read_one()
+    world.journal.end_turn()
+    terminal.send(purchase(world))
+    assert world.journal.write()
+    terminal.send(purchase(world, f11="000777"))
+    before = len(world.memory.calls)
+    world.journal.stop()
+    assert world.memory.calls[before : before + 3] == ["sync", "write", "sync"]
+
+
 def test_many_answers_in_any_order(world):
     """More than one record holds, their order mixed by two connections."""
     terminals = [world.terminal("iso"), world.terminal("iso")]
