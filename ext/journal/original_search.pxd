@@ -6,6 +6,7 @@ from switch.journal.disk cimport Disk
 from switch.journal.original_index cimport SegmentIndex
 from switch.journal.records cimport Record
 from switch.journal.replay cimport JournalReader, Visitor
+from switch.machine.claims cimport KeptClaim
 from switch.machine.original_reference cimport Candidate, Naming
 from switch.machine.originals cimport Original, Wanted
 
@@ -25,6 +26,7 @@ cdef class Finder:
     cdef uint32_t _probes_left
     cdef bint _is_cut                     # more would have had to be looked at
     cdef uint32_t _references_left        # that may still be looked at
+    cdef int _claim_state                 # of what ``_standing_claim`` has told of
     cdef bint _is_decided                 # what ``_standing_part`` has told of has ended, and so have its voids
 
     cdef void _begin_look_up(self) noexcept
@@ -42,6 +44,7 @@ cdef class Finder:
     cdef int _complete(self, Original original, int first) except -1
     cdef int _count_references(self, Original original, int first) except -1
     cdef bint _undoes_by_void(self, Picker picker, int64_t position) except -1
+    cdef KeptClaim _claim_at(self, int64_t position)
     cdef int64_t _standing_claim(self, int64_t position, int first) except -2
     cdef int64_t _standing_part(self, int64_t position, int kind, int first) except -2
 

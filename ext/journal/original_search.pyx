@@ -17,7 +17,7 @@ from switch.journal.records cimport (
     RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED,
 )
 from switch.journal.replay cimport Segment
-from switch.machine.claims cimport CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, is_claim
+from switch.machine.claims cimport CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, KeptClaim, SaidState, is_claim
 from switch.machine.original_reference cimport LIKE_NOT, describe_request, likeness
 from switch.machine.originals cimport VOIDS, Choice
 from switch.machine.saf_store cimport takes_back
@@ -230,7 +230,7 @@ cdef class Finder:
 
     def find(self, Wanted wanted not None, int64_t local_offset_s=0):
         """The original that is wanted, with all that the journal knows of it; None when there is none, or more than one
-        may be meant, or (``is_cut_off``) more than is looked at.
+        may be meant, or (``is_cut_off``) more than is looked at. Where it is a claim, ``wanted`` knows it afterwards.
 
         Args:
             wanted: What is asked; the journal must have been read (``refresh``) up to its ``asked_at``.
@@ -242,6 +242,10 @@ cdef class Finder:
         """
         self._offset_s = local_offset_s
         self._index_from(self._first)
+        if wanted.said is not None:
+            self._begin_look_up()
+            wanted.kept = self._claim_at((<SaidState>wanted.said).body.position)
+            return None
         return self._look_for(wanted)
 
     def became_of(self, int64_t position, int kind):
@@ -508,8 +512,31 @@ cdef class Finder:
             if picker.record.head.type == RECORD_CLAIM_STATE and picker.record.claim_state.claim == position:
                 state = picker.record.claim_state.state
                 part = picker.record.claim_state.approved_minor
+        self._claim_state = state
         self._is_decided = state != CLAIM_OPEN
         return -1 if state == CLAIM_GONE else part
+
+    cdef KeptClaim _claim_at(self, int64_t position):
+        """The CLAIM at a position, with what was said of it; None when it is none, or not there any more."""
+        cdef int number = self._segment_of(position)
+        cdef Picker picker
+        cdef KeptClaim claim
+        if number < 0:
+            return None
+        offset, record = self.reader.place_of((<SegmentIndex>self._indexes[number]).segment, position)
+        picker = self._pick(self._indexes[number], offset, record)
+        if not picker.is_found or picker.record.head.type != RECORD_CLAIM:
+            return None
+        claim = KeptClaim.__new__(KeptClaim)
+        claim.part = picker.record.claim
+        claim.position = claim.written_at = position
+        claim.original = picker.record.claimed.original
+        claim.undoes = picker.record.claimed.undoes
+        claim.wall_us = picker.record.head.wall_us
+        claim.elapsed_ns = elapsed_of(&picker.record.head, self._names_of(self._indexes[number]).elapsed_ns)
+        claim.approved_minor = max(self._standing_claim(position, number), <int64_t>0)
+        claim.state = self._claim_state
+        return claim
 
     def _references_to(self, int64_t position, int first):
         """What refers to a position, from a segment on, as much of it as one look-up may look at."""

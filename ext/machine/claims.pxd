@@ -124,6 +124,13 @@ cdef class AskedClaim:
     cdef bint is_asked        # whoever looks originals up has it to do
 
 
+cdef class SaidState:
+    """What a claimant says of a claim that memory does not know: the journal is asked whose it is. A keeper's."""
+    cdef ClaimStateBody body
+    cdef int64_t asked_at
+    cdef bint is_asked
+
+
 cdef class ClaimAnswer:
     """A keeper's: it leaves when the journal is durable so far."""
     cdef ClaimedBody body
@@ -159,6 +166,7 @@ cdef class Claims:
     cdef OpenReferences referring             # originals of those that are open; None: there was none yet
     cdef readonly uint32_t open_count
     cdef readonly dict asked                  # AskedClaim by ``key_of``
+    cdef readonly dict unknown                # SaidState by claimant and position
     cdef list answers                         # ClaimAnswer
     cdef list noted                           # tuples: what must be durable before, claimant, position, number
     # As a claimant.

@@ -9,6 +9,9 @@ class KeptClaim: ...
 class AskedClaim: ...
 
 @final
+class SaidState: ...
+
+@final
 class ClaimAnswer: ...
 
 @final
@@ -25,6 +28,7 @@ class Claims:
     kept: dict[int, KeptClaim]
     open_count: int
     asked: dict[bytes, AskedClaim]
+    unknown: dict[tuple[int, int], SaidState]
     wanted: dict[int, Claiming]
     said: dict[int, SaidClaim]
     def __init__(self, partition: int = 0, partitions: int = 1, room: int = 1) -> None: ...

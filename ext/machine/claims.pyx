@@ -20,6 +20,11 @@ cdef class AskedClaim:
 
 
 @cython.final
+cdef class SaidState:
+    """Made where it is said."""
+
+
+@cython.final
 cdef class ClaimAnswer:
     """Made where a claim is decided."""
 
@@ -48,7 +53,7 @@ cdef class Claims:
         self.partition = partition
         self.partitions = partitions
         self.room = room
-        self.kept, self.by_original, self.asked = {}, {}, {}
+        self.kept, self.by_original, self.asked, self.unknown = {}, {}, {}, {}
         self.answers, self.noted = [], []
         self._is_on = partitions > 1
         self.wanted, self.said, self.followed, self.undoing = {}, {}, {}, {}

@@ -205,8 +205,7 @@ cdef bint _is_taken(Partitions partitions, Mesh mesh, Peer peer, State state, co
     elif record.type == MESH_CLAIM_STATE:
         if claim_state_body(record, &said) != 0 or not _is_owner(partitions, mesh, peer, said.partition):
             return False
-        if said.position <= state.journal.newest():       # else it is of a journal that is not here any more
-            take_claim_state(state, &said)
+        take_claim_state(state, &said)
     else:
         if claim_noted_body(record, &noted) != 0 or not _is_owner(partitions, mesh, peer, noted.keeper):
             return False

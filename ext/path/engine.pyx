@@ -425,7 +425,7 @@ cdef class Engine:
     # --- originals ------------------------------------------------------------------------------------------------
 
     def take_wanted(self):
-        """Originals that have to be looked up: each is answered by ``settle``, whatever comes of it."""
+        """Originals, and claims, that have to be looked up: each is answered by ``settle``, whatever comes of it."""
         cdef list wanted = []
         cdef State state
         for state in self.partitions.states:

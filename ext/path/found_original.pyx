@@ -5,7 +5,7 @@ from switch.machine.link cimport Link
 from switch.machine.saf_store cimport SAF_SOUGHT, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, Transaction
 from switch.path.claiming cimport ask_keeper
-from switch.path.kept_claims cimport recall_claims, settle_claim
+from switch.path.kept_claims cimport recall_claims, settle_claim, settle_claim_state
 from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, wanted_by_request
 from switch.path.resumed_request cimport resume_request
@@ -15,6 +15,9 @@ from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 cdef void settle(State state, Wanted wanted, Original original, bint is_certain):
     cdef const SafEntry *reversal
     cdef Original recalled = None
+    if wanted.said is not None:
+        settle_claim_state(state, wanted, is_certain)
+        return
     if wanted.claim is not None:
         if _is_unsure(original, is_certain):
             recalled = _recall_surely(state, wanted)

@@ -20,7 +20,11 @@ cdef void recall_claims(State state) noexcept
 """Where nobody reads the journal back, originals are looked for in memory: one at a time."""
 
 cdef void take_claim_state(State state, const ClaimStateBody *body) noexcept
-"""A claimant says what became of its request."""
+"""A claimant says what became of its request. Of what is no claim of its own nothing is written down; it is answered
+all the same, so that it says it no more."""
+
+cdef void settle_claim_state(State state, Wanted wanted, bint is_certain) noexcept
+"""What the journal knows of a claim that memory did not know."""
 
 cdef void remind(State state, int claimant) noexcept
 """Ask a partition, or EVERYBODY, what became of its requests that are open here."""

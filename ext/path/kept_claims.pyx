@@ -6,7 +6,7 @@ from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.dialect.tables cimport kind_traits
 from switch.machine.claims cimport (
     CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
-    CLAIMED_REMINDER, EVERYBODY, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, is_claim,
+    CLAIMED_REMINDER, EVERYBODY, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, SaidState, is_claim,
 )
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
@@ -67,11 +67,18 @@ cdef Wanted _wanted_by(State state, AskedClaim asked):
 cdef list take_wanted_claims(State state):
     cdef list found = []
     cdef AskedClaim asked
+    cdef SaidState said
     for asked in state.claims.asked.values():
         if len(found) == ASKED_AT_ONCE_MAX:
             break
         if not asked.is_asked and asked.asked_at <= state.journal.durable:
             found.append(_wanted_by(state, asked))
+    for said in state.claims.unknown.values():
+        if said.is_asked:
+            break                         # one at a time: nobody waits for it
+        if said.asked_at <= state.journal.durable:
+            found.append(_wanted_of(state, said))
+            break
     return found
 
 
@@ -188,22 +195,68 @@ cdef void _describe(State state, Original original, ClaimAnswer answer) noexcept
 cdef void take_claim_state(State state, const ClaimStateBody *body) noexcept:
     cdef KeptClaim claim = state.claims.kept.get(body.position)
     cdef int64_t written_at
-    if claim is not None and claim.part.partition != body.partition:
+    if claim is None and state.journal.is_searched and body.position <= state.journal.newest():
+        _ask_journal(state, body)
         return
-    if claim is not None and claim.state == body.state and claim.approved_minor == body.approved_minor:
+    if claim is None or claim.part.partition != body.partition:
+        _answer_without(state, body)
+        return
+    if claim.state == body.state and claim.approved_minor == body.approved_minor:
         written_at = claim.written_at
     else:
-        # One that memory has forgotten is in the journal, where whoever looks for its original finds both.
-        written_at = state.journal.claim_state(body.position, 0 if claim is None else claim.original, body.state,
-                                               body.approved_minor)
+        written_at = state.journal.claim_state(body.position, claim.original, body.state, body.approved_minor)
         if written_at == POSITION_FAILED:
             return                        # it is said again
-        state.inquiries.note_reference(written_at, ANY_ORIGINAL if claim is None or claim.undoes else claim.original)
-        if claim is not None:
-            state.claims.note(claim, body.state, body.approved_minor, written_at)
+        state.inquiries.note_reference(written_at, ANY_ORIGINAL if claim.undoes else claim.original)
+        state.claims.note(claim, body.state, body.approved_minor, written_at)
     state.claims.noted.append((written_at, body.partition, body.position, body.number))
-    if claim is not None and claim.undoes and body.state == CLAIM_STANDS:
+    if claim.undoes and body.state == CLAIM_STANDS:
         state.claims.say(claim.undoes, CLAIM_GONE, 0)
+
+
+cdef void _answer_without(State state, const ClaimStateBody *body) noexcept:
+    """Let a claimant stop saying what nothing is written down of."""
+    state.claims.noted.append((0, body.partition, body.position, body.number))
+
+
+cdef void _ask_journal(State state, const ClaimStateBody *body) noexcept:
+    """Look up a claim that memory does not know, or not any more: whoever says so may be no claimant of it."""
+    cdef tuple key = (body.partition, body.position)
+    cdef SaidState said = state.claims.unknown.get(key)
+    if said is None:
+        if len(state.claims.unknown) >= state.inquiries.room:
+            return                        # it is said again
+        said = state.claims.unknown[key] = SaidState.__new__(SaidState)
+        said.asked_at = state.journal.newest()
+    said.body = body[0]
+
+
+cdef Wanted _wanted_of(State state, SaidState said):
+    cdef Wanted wanted = Wanted.__new__(Wanted)
+    said.is_asked = True
+    wanted.partition = state.partition
+    wanted.said = said
+    wanted.asked_at = said.asked_at
+    return wanted
+
+
+cdef void settle_claim_state(State state, Wanted wanted, bint is_certain) noexcept:
+    cdef SaidState said = <SaidState>wanted.said
+    cdef KeptClaim found = <KeptClaim>wanted.kept
+    cdef KeptClaim claim
+    cdef uint32_t claimant = said.body.partition
+    state.claims.unknown.pop((claimant, said.body.position), None)
+    if found is None and not is_certain:
+        return                            # it is said again
+    if found is None or found.part.partition != claimant:
+        _answer_without(state, &said.body)
+        return
+    if found.position not in state.claims.kept and len(state.claims.kept) < state.claims.room:
+        claim = state.claims.keep(&found.part, found.position, found.original, found.undoes)
+        claim.elapsed_ns, claim.wall_us = found.elapsed_ns, found.wall_us
+        state.claims.note(claim, found.state, found.approved_minor, found.written_at)
+    if found.position in state.claims.kept:
+        take_claim_state(state, &said.body)
 
 
 cdef void remind(State state, int claimant) noexcept:

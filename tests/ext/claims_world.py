@@ -33,6 +33,7 @@ class Worker(World):
     def __init__(self, switch: Switch, owned: Sequence[int], now_s: float) -> None:
         self.owned = owned
         self.is_slow = False  # it does not look originals up
+        self.is_certain = True  # all of its journal can be read
         self.finders: dict[int, Finder] = {}
         super().__init__(
             listeners=[listener("iso", "iso87-ascii", mac="optional")],
@@ -71,7 +72,7 @@ class Worker(World):
         self.sync()
         found = [(one, self._found(one)) for one in (() if self.is_slow else self.engine.take_wanted())]
         for one, original in found:
-            self.engine.settle(one, original)
+            self.engine.settle(one, original, self.is_certain)
 
     def _found(self, wanted: Wanted) -> Original | None:
         finder = self.finders.get(wanted.partition)
