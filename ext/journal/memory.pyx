@@ -136,6 +136,9 @@ cdef class MemoryJournal(Journal):
         return self._note("claim_state", {
             "claim": claim, "original": original, "state": CLAIM_STATES[state], "approved_minor": approved_minor})
 
+    cdef int64_t refers(self, int64_t request, int64_t refers_to) noexcept:
+        return self._note("refers", {"request": request, "refers_to": refers_to})
+
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         """Numbers are no record here: what is reserved may be given at once."""
         return POSITION_FAILED if self.failed else 0

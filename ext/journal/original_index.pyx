@@ -12,7 +12,7 @@ from switch.dialect.reasons cimport takes_note
 from switch.journal.file_heads cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
 from switch.journal.records cimport (
     RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME,
-    RECORD_REVERSAL, RECORD_REVERSED,
+    RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED,
 )
 from switch.machine.request_record cimport TERMINAL_BYTES, unpack_digits
 
@@ -170,6 +170,8 @@ cdef class SegmentIndex(Visitor):
             self._put(key_of_position(&self._secret, record.claim_state.claim))
             if record.claim_state.original:
                 self._put(key_of_position(&self._secret, record.claim_state.original))
+        elif type == RECORD_REFERS:
+            self._put(key_of_position(&self._secret, record.refers.request))
         return 0
 
     cdef int _put_request(self, const RequestPart *request, const uint8_t *rrn) except -1:

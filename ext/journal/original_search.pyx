@@ -14,7 +14,7 @@ from switch.journal.original_index cimport key_of_card, key_of_number, key_of_po
 from switch.journal.record_time cimport elapsed_of
 from switch.journal.records cimport (
     FLAG_APPROVED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_INTENT,
-    RECORD_OUTCOME, RECORD_REVERSAL, RECORD_REVERSED,
+    RECORD_OUTCOME, RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED,
 )
 from switch.journal.replay cimport Segment
 from switch.machine.claims cimport CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, KeptClaim, SaidState, is_claim
@@ -440,6 +440,8 @@ cdef class Finder:
             elif ((record.head.type == RECORD_REVERSED and record.reversed.original == original.position)
                     or (record.head.type == RECORD_CLOSED and record.closed.original == original.position)):
                 original.is_unbooked = original.is_advice       # it was declined, or an operator has given it up
+            elif record.head.type == RECORD_REFERS and record.refers.request == original.position:
+                original.request.refers_to = record.refers.refers_to
         return 0
 
     cdef int _count_references(self, Original original, int first) except -1:

@@ -42,7 +42,8 @@ cdef enum RecordType:
     RECORD_UNFOUND
     RECORD_NUMBERS
     RECORD_CLAIM
-    RECORD_CLAIM_STATE = 14
+    RECORD_CLAIM_STATE
+    RECORD_REFERS = 15
 
 cdef enum OutcomeFlags:
     FLAG_APPROVED = 1
@@ -177,6 +178,10 @@ cdef packed struct ClaimStatePart:
     int64_t approved_minor    # the part that was approved; 0: all, or nothing
     uint8_t state             # ClaimState
 
+cdef packed struct RefersPart:        # the request was granted a claim when it had gone on without
+    int64_t request           # position of its INTENT or ADVICE
+    int64_t refers_to         # as in a RequestPart
+
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
     const uint8_t *data       # all of its bytes
@@ -202,6 +207,7 @@ cdef struct Record:           # one record, read: the parts that its type has
     ClaimPart claim
     ClaimedPart claimed
     ClaimStatePart claim_state
+    RefersPart refers
     const uint8_t *message    # sent message, answer, source, or what else follows the parts
     uint32_t message_size
 
@@ -224,6 +230,7 @@ cdef int write_claim(uint8_t *out, uint64_t room, const ClaimPart *claim, int64_
                      int64_t wall_us) noexcept nogil
 cdef int write_claim_state(uint8_t *out, uint64_t room, int64_t claim, int64_t original, int state,
                            int64_t approved_minor, int64_t wall_us) noexcept nogil
+cdef int write_refers(uint8_t *out, uint64_t room, int64_t request, int64_t refers_to, int64_t wall_us) noexcept nogil
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,

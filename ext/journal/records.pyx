@@ -298,6 +298,13 @@ cdef int write_claim_state(uint8_t *out, uint64_t room, int64_t claim, int64_t o
     return put_record(out, room, RECORD_CLAIM_STATE, &part, sizeof(ClaimStatePart), wall_us)
 
 
+cdef int write_refers(uint8_t *out, uint64_t room, int64_t request, int64_t refers_to, int64_t wall_us) noexcept nogil:
+    cdef RefersPart part
+    part.request = request
+    part.refers_to = refers_to
+    return put_record(out, room, RECORD_REFERS, &part, sizeof(RefersPart), wall_us)
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size) noexcept nogil:
@@ -439,6 +446,8 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
                   or take_part(&at, &left, &record.claimed, sizeof(ClaimedPart)))
     elif record.head.type == RECORD_CLAIM_STATE:
         status = take_part(&at, &left, &record.claim_state, sizeof(ClaimStatePart))
+    elif record.head.type == RECORD_REFERS:
+        status = take_part(&at, &left, &record.refers, sizeof(RefersPart))
     if status != 0 or left != 0:
         return -1
     if record.has_request and record.request.pan_digits > 19:

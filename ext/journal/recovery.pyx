@@ -13,7 +13,7 @@ from switch.journal.record_time cimport ELAPSED_SHIFT, elapsed_of
 from switch.journal.records cimport (
     ADVICE_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM,
     RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME,
-    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, ReversedPart, read_record,
+    RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, ReversedPart, read_record,
 )
 from switch.journal.restored_outcomes cimport WindowFiller
 from switch.journal.segment cimport SegmentWriter
@@ -164,6 +164,8 @@ cdef class Recovery(Visitor):
             self._window.note_delivered(record)
         elif type in (RECORD_CLAIM, RECORD_CLAIM_STATE):
             self._take_claim(record)
+        elif type == RECORD_REFERS:
+            self._refers.put(record.refers.request, <uint64_t>record.refers.refers_to)
         return 0
 
     cdef void _take_claim(self, const Record *record) noexcept:
@@ -338,7 +340,7 @@ cdef class Recovery(Visitor):
             self._make_room()
             self._reverse(position, <const KeptRecord *>self._late.ended.get(position))
             self.late += 1
-        self._window.complete(self._originals, self._referred)
+        self._window.complete(self._originals, self._referred, self._refers)
         resume_claims(self.state, self._closed)
         if isinstance(self.state.journal, JournalFiles) and not (<JournalFiles>self.state.journal).commit():
             raise RecoveryFailed(f"the journal cannot be written: {(<JournalFiles>self.state.journal).reason}")
@@ -444,8 +446,11 @@ cdef class Recovery(Visitor):
         cdef uint32_t source_size = record.message_size
         cdef const uint8_t *source = self._copies.mended(link.tables, record.message, &source_size, state.aside, False)
         cdef uint32_t terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
-        cdef uint32_t number = state.saf.add_advice(link.saf, link.number, terminal, source, source_size,
-                                                    &record.request, sizeof(RequestPart), stored_ns)
+        cdef RequestPart request = record.request
+        cdef uint32_t number
+        request.refers_to = <int64_t>self._refers.get(record.advice.original or position)
+        number = state.saf.add_advice(link.saf, link.number, terminal, source, source_size, &request,
+                                      sizeof(RequestPart), stored_ns)
         if number == SAF_NONE:
             raise RecoveryFailed(f"{self._reversals.count} reversals and advices are owed, and limits.reversals_max is "
                                  f"{state.saf.room}")

@@ -25,5 +25,5 @@ cdef class WindowFiller:
     cdef int note_delivered(self, const Record *record) except -1
     """A DELIVERED: these approvals have left to their terminals."""
 
-    cdef void complete(self, PositionTable originals, PositionTable referred) noexcept
+    cdef void complete(self, PositionTable originals, PositionTable referred, PositionTable refers) noexcept
     """All is read: ``originals`` has what takes back what begins at a position, ``referred`` to what others refer."""

@@ -116,12 +116,13 @@ cdef class WindowFiller:
                 approval.told = True
         return 0
 
-    cdef void complete(self, PositionTable originals, PositionTable referred) noexcept:
+    cdef void complete(self, PositionTable originals, PositionTable referred, PositionTable refers) noexcept:
         cdef uint32_t number
         cdef int64_t taken_back
         cdef Outcome *entry
         for number in range(self.state.duplicates.touched()):
             entry = self.state.duplicates.at(number)
+            entry.refers_to = <int64_t>refers.get(entry.intent) or entry.refers_to
             entry.has_ties = referred.get(entry.intent) or (entry.refers_to and VOIDS >> entry.kind & 1)
             taken_back = <int64_t>originals.get(entry.intent)
             if taken_back:

@@ -16,10 +16,11 @@ from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.journal.record_time cimport stamp_record
 from switch.journal.records cimport (
     DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE,
-    RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REVERSAL,
-    RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart, ClaimedPart,
-    ClaimStatePart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart, RecordHead, ReversalPart, ReversedPart,
-    UnfoundPart, positions_of, read_record, write_claim, write_claim_state, write_delivered,
+    RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REFERS,
+    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart,
+    ClaimedPart, ClaimStatePart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart, RecordHead, RefersPart,
+    ReversalPart, ReversedPart, UnfoundPart, positions_of, read_record, write_claim, write_claim_state,
+    write_delivered,
 )
 from switch.journal.survey cimport elapsed_behind
 from switch.machine.claims cimport (
@@ -47,6 +48,8 @@ cdef uint64_t POSITION_MASK = (<uint64_t>1 << PARTITION_SHIFT) - 1
 cdef object _claim_behind(const Record *record):
     """The partition and position of the CLAIM that a record refers to: it was written first. None when it is none."""
     cdef int64_t named = record.request.refers_to if record.has_request else 0
+    if record.head.type == RECORD_REFERS:
+        named = record.refers.refers_to
     return (claim_keeper(named), claim_position(named)) if is_claim(named) else None
 
 
@@ -295,6 +298,8 @@ cdef class Rewriter:
             named = record.claimed.original
         elif type == RECORD_CLAIM_STATE:
             named = record.claim_state.claim
+        elif type == RECORD_REFERS:
+            named = record.refers.request
         place = old.place(named)
         return <int>(place >> PARTITION_SHIFT) if place else LEFT_BEHIND
 
@@ -466,6 +471,11 @@ cdef class Rewriter:
             record.claim_state.claim = self._reference(old, record.claim_state.claim)
             record.claim_state.original = self._reference(old, record.claim_state.original)
             self._put(&record.claim_state, sizeof(ClaimStatePart))
+        elif type == RECORD_REFERS:
+            record.refers.refers_to = self._claimed(record.refers.refers_to)
+            self._referring[old.number, record.refers.request] = record.refers.refers_to
+            record.refers.request = self._reference(old, record.refers.request)
+            self._put(&record.refers, sizeof(RefersPart))
         if record.message_size:
             self._put(record.message, record.message_size)
         memset(&head, 0, sizeof(RecordHead))

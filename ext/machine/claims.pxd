@@ -43,7 +43,7 @@ cdef packed struct ClaimPart:         # who claims, and what for; one 40 bytes l
     uint16_t currency         # ISO 4217, numeric; 0: none
     uint8_t message_class
     uint8_t kind
-    uint8_t reserved[4]
+    uint32_t tag              # of card and reference number: tells it from another request of its natural key
 
 cdef packed struct ClaimBody:
     ClaimPart claim

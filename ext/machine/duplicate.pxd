@@ -63,6 +63,7 @@ cdef struct Outcome:
     uint8_t authorization_code[6]     # zeros: the issuer gave none
     uint8_t code[4]           # by which it declined, as its answer says it beside the reason; zeros: none
     uint32_t queued           # frames that tell the approval and have not left: it is kept until one of them has
+    uint32_t claim_tag        # of the claim that it has asked another partition for; 0: none that is known
     uint32_t sent_size        # of the message as the link got it, stored after the answer; only when approved
     SafHandle advice_entry    # what tells its issuer of it, if that is still owed; or SAF_NONE
 

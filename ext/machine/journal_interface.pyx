@@ -92,6 +92,10 @@ cdef class Journal:
         """CLAIM_STATE: what has become of the request that a CLAIM is of; ``original`` is 0 where it is not known."""
         return POSITION_FAILED
 
+    cdef int64_t refers(self, int64_t request, int64_t refers_to) noexcept:
+        """REFERS: what begins at ``request`` was granted a claim when it had gone on without."""
+        return POSITION_FAILED
+
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         """NUMBERS: once it is durable, numbers of this block may be given."""
         return POSITION_FAILED
@@ -157,4 +161,7 @@ cdef class JournalOff(Journal):
         return self._count()
 
     cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept:
+        return self._count()
+
+    cdef int64_t refers(self, int64_t request, int64_t refers_to) noexcept:
         return self._count()

@@ -23,9 +23,9 @@ cdef int check_claim_part(const ClaimPart *part, MeshFault *fault) noexcept nogi
         return MESH_FAULTY
     if at_most(part.partition, MESH_PARTITIONS_MAX - 1, 36, fault) < 0:
         return MESH_FAULTY
-    if at_most(part.currency, MESH_CURRENCY_MAX, 40, fault) < 0 or at_most(part.kind, MESH_KINDS - 1, 43, fault) < 0:
+    if at_most(part.currency, MESH_CURRENCY_MAX, 40, fault) < 0:
         return MESH_FAULTY
-    return zeros(part.reserved, sizeof(part.reserved), 44, fault)
+    return at_most(part.kind, MESH_KINDS - 1, 43, fault)
 
 
 cdef int check_claim(const ClaimBody *body, MeshFault *fault) noexcept nogil:

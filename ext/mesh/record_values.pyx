@@ -236,6 +236,7 @@ cdef int fill_claim(ClaimPart *part, dict values) except -1:
     part.currency = values["currency"]
     part.message_class = values["message_class"]
     part.kind = values["transaction_kind"]
+    part.tag = values["tag"]
     return 0
 
 
@@ -394,7 +395,7 @@ cdef dict values_of(const MeshRecord *record):
 cdef dict claim_in(const ClaimPart *part):
     return {"terminal": part.terminal[:TERMINAL_ID_MAX], "occasion": part.occasion, "amount_minor": part.amount_minor,
             "stan": part.stan, "currency": part.currency, "message_class": part.message_class,
-            "transaction_kind": part.kind}
+            "transaction_kind": part.kind, "tag": part.tag}
 
 
 cdef dict values_of_claim(const MeshRecord *record):

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 from switch.machine.claims cimport ClaimedBody
+from switch.machine.duplicate cimport Outcome
 from switch.machine.original_reference cimport Naming
 from switch.machine.state cimport State
 
@@ -18,3 +19,6 @@ cdef int64_t reference_in(const ClaimedBody *claimed) noexcept nogil
 
 cdef int refer_to_claim(State state, const ClaimedBody *claimed) noexcept
 """Let the request that is being handled refer to what its keeper has granted; NOT_REFUSED, or why it was not."""
+
+cdef void note_claim_ties(Outcome *entry) noexcept nogil
+"""An entry of the duplicate window refers to a claim: a void of what refers to something itself is not taken back."""

@@ -1,14 +1,14 @@
 """A request whose original is another partition's: that one is asked, and it goes on with what it was granted."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
 from switch.machine.claims cimport (
-    CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN, Claiming, ClaimPart, claim_reference,
+    CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN, Claiming, ClaimPart, claim_reference, is_final_claim,
 )
-from switch.machine.duplicate cimport Outcome
 from switch.machine.meters cimport ORIGINAL_FOUND
 from switch.machine.numbering cimport instance_of, is_dated
+from switch.machine.original_reference cimport fold
 from switch.machine.originals cimport VOIDS, Referred
 from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES
 from switch.machine.transaction cimport Transaction
@@ -38,6 +38,11 @@ cdef bint ask_keeper(State state, uint32_t number, const Naming *naming, bint is
     return keeper >= 0
 
 
+cdef uint32_t _tag_of(const Naming *naming) noexcept nogil:
+    cdef uint64_t folded = fold(fold(0, naming.rrn, RRN_SIZE), naming.pan, naming.pan_digits)
+    return <uint32_t>(folded ^ folded >> 32) | 1
+
+
 cdef Claiming _claim(State state, uint32_t number, uint32_t keeper, const Naming *naming):
     cdef Transaction *transaction = state.transactions.at(number)
     cdef const Outcome *entry = state.duplicates.at(transaction.outcome)
@@ -52,6 +57,7 @@ cdef Claiming _claim(State state, uint32_t number, uint32_t keeper, const Naming
     part.amount_minor = transaction.amount_minor
     part.currency = entry.currency
     part.partition = state.partition
+    part.tag = state.duplicates.at(transaction.outcome).claim_tag = _tag_of(naming)
     memcpy(claiming.body.rrn, naming.rrn, RRN_SIZE)
     memcpy(claiming.body.merchant, naming.merchant, MERCHANT_BYTES)
     claiming.body.pan_digits = naming.pan_digits
@@ -69,6 +75,10 @@ cdef int64_t reference_in(const ClaimedBody *claimed) noexcept nogil:
     return claim_reference(claimed.keeper, claimed.position, claimed.flags & CLAIMED_FINAL)
 
 
+cdef void note_claim_ties(Outcome *entry) noexcept nogil:
+    entry.has_ties = entry.has_ties or (VOIDS >> entry.kind & 1 and is_final_claim(entry.refers_to))
+
+
 cdef int refer_to_claim(State state, const ClaimedBody *claimed) noexcept:
     cdef Referred *referred = &state.inquiries.referred
     cdef Outcome *entry = state.duplicates.at(state.inbound.outcome)
@@ -80,7 +90,7 @@ cdef int refer_to_claim(State state, const ClaimedBody *claimed) noexcept:
     memcpy(referred.data, claimed.data, claimed.data_size)
     memcpy(referred.rrn, claimed.rrn, sizeof(referred.rrn))
     memcpy(referred.authorization_code, claimed.authorization_code, sizeof(referred.authorization_code))
-    entry.has_ties = VOIDS >> entry.kind & 1 and claimed.flags & CLAIMED_FINAL != 0
+    note_claim_ties(entry)
     stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
     if claimed.reason != CLAIMED_GRANTED:
         return claimed.reason

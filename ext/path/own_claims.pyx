@@ -7,12 +7,12 @@ from switch.machine.claims cimport (
     KeptClaim, SaidClaim, claim_reference, is_claim,
 )
 from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
-from switch.machine.journal_interface cimport POSITION_NEVER
+from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.originals cimport VOIDS
-from switch.machine.request_record cimport TERMINAL_BYTES
+from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
 from switch.machine.saf_store cimport SAF_FREE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, NaturalKey
-from switch.path.claiming cimport reference_in
+from switch.path.claiming cimport note_claim_ties, reference_in
 from switch.path.resumed_request cimport resume_claimed, resume_request
 from switch.tables.registry cimport TERMINAL_NONE
 
@@ -49,7 +49,31 @@ cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept:
 cdef bint _went_on_without(const Outcome *entry, const ClaimedBody *claimed) noexcept nogil:
     """Whether a request was granted a claim when that had taken too long."""
     return (entry.refers_to == 0 and entry.kind == claimed.claim.kind
-            and entry.amount_minor == claimed.claim.amount_minor)
+            and entry.amount_minor == claimed.claim.amount_minor
+            and entry.claim_tag in (0, claimed.claim.tag))        # 0: of before a restart
+
+
+cdef bint _attach(State state, Outcome *entry, int64_t refers_to) noexcept:
+    """Let a request that went on without its claim, and has ended, refer to it from now on, and what is owed because of
+    it; False when that cannot be written down."""
+    cdef SafEntry *owed
+    cdef uint32_t number
+    if entry.intent == 0:
+        return True                       # no issuer was asked
+    if not state.journal.accepts() or state.journal.refers(entry.intent, refers_to) == POSITION_FAILED:
+        return False
+    entry.refers_to = refers_to
+    note_claim_ties(entry)
+    for number in range(state.saf.top):
+        owed = state.saf.at(number)
+        if owed.state == SAF_FREE or owed.original != entry.intent or owed.refers_to != 0:
+            continue
+        state.saf.refer(number, refers_to)
+        if owed.is_advice:
+            (<RequestPart *>owed.request).refers_to = refers_to
+        else:
+            state.claims.note_owed(refers_to)
+    return True
 
 
 cdef void _go_on(State state, uint32_t number, const ClaimedBody *claimed) noexcept:
@@ -116,18 +140,18 @@ cdef void look_at_claims(State state) noexcept:
 
 cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uint32_t serial,
                            bint was_approved) noexcept:
-    cdef const Outcome *entry = state.duplicates.at(outcome)
+    cdef Outcome *entry = state.duplicates.at(outcome)
     if not state.duplicates.holds(outcome, serial):
         # It is as if it had not come; but an approved void that nobody has heard of stands.
         state.claims.say(refers_to, CLAIM_STANDS if was_approved else CLAIM_GONE, 0)
     elif entry.state == OUTCOME_IN_FLIGHT:
         return
+    elif entry.refers_to != refers_to and not _attach(state, entry, refers_to):
+        return
     elif entry.closed_by_operator or (entry.position == POSITION_NEVER and not entry.brief):
         state.claims.say(refers_to, CLAIM_OPEN, 0)
     elif entry.reversed:
-        # Of one that went on without its claim nothing tells when its reversal has ended.
-        state.claims.say(refers_to, CLAIM_OPEN if state.saf.referring.has(refers_to) or entry.refers_to != refers_to
-                         else CLAIM_GONE, 0)
+        state.claims.say(refers_to, CLAIM_OPEN if state.saf.referring.has(refers_to) else CLAIM_GONE, 0)
     elif not entry.approved:
         state.claims.say(refers_to, CLAIM_GONE, 0)
     elif VOIDS >> entry.kind & 1 and not entry.told:
@@ -163,7 +187,7 @@ cdef void resume_claims(State state, set closed) noexcept:
             state.claims.say(claim.undoes, CLAIM_GONE, 0)
     for number in range(state.saf.top):
         owed = state.saf.at(number)
-        if owed.state != SAF_FREE and is_claim(owed.refers_to):
+        if owed.state != SAF_FREE and not owed.is_advice and is_claim(owed.refers_to):
             state.claims.note_owed(owed.refers_to)
     for number in range(state.duplicates.touched()):
         entry = state.duplicates.at(number)

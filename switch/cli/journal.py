@@ -188,5 +188,5 @@ def _line(shown: Mapping[str, Any]) -> str:
     return f"{Position(partition, shown['position'])!s:>14} {shown['time']} {shown['type']:<9} {rest}"
 
 
-PLACES = ("intent", "original", "replaces", "reversal", "advice", "refers_to", "claimed_at")
+PLACES = ("intent", "original", "replaces", "reversal", "advice", "refers_to", "claimed_at", "request")
 """Parts of records that name another one of the same partition."""

@@ -218,6 +218,7 @@ class Teller:
     def facts(self, story: Story) -> dict[str, Any]:
         """What is the same in all its steps; the card number masked."""
         first = story.first
+        grant = story.claimed or first
         referring = [*map(title, story.references), *(claimed(one.record) for one in story.claims.values())]
         return {
             "time": self.shown(first["wall_us"]),
@@ -232,7 +233,7 @@ class Teller:
             "listener": first.get("listener"),
             "link": story.link,
             **({"original": title(story.original)} if story.original is not None else {}),
-            **({"original": f"claimed at {first['keeper']}:{first['claim']}"} if first.get("claim") else {}),
+            **({"original": f"claimed at {grant['keeper']}:{grant['claim']}"} if grant.get("claim") else {}),
             **({"referred_to_by": "; ".join(referring)} if referring else {}),
         }
 

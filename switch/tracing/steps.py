@@ -77,6 +77,8 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
     elif sort in ("CLAIM", "CLAIM_STATE"):
         claim = story.claims[record.get("claimed_at", record["position"])].record
         yield f"partition {claim['claimant']}", f"{claimed(claim)} {CLAIM_WORDS[record.get('state', '')]}"
+    elif sort == "REFERS":
+        yield f"partition {record['keeper']}", "has granted it a claim when it had gone on without"
     elif sort == "DELIVERED":
         yield listener, f"{_left(story, record)} left to the terminal"
     else:

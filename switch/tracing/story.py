@@ -107,6 +107,7 @@ class Story:
         original: The transaction that it refers to, where that was found.
         references: What refers to it, oldest first.
         claims: What refers to it in other partitions, by position.
+        claimed: The record that says what it was granted in another partition when it had gone on without; None: none.
         promise: Where it keeps a payment from being charged that its reversal has overtaken: that reversal.
         partition: In whose journal it is.
     """
@@ -125,6 +126,7 @@ class Story:
     original: Story | None = field(init=False, default=None, repr=False, compare=False)
     references: list[Story] = field(init=False, default_factory=list, repr=False, compare=False)
     claims: dict[int, Claim] = field(init=False, default_factory=dict)
+    claimed: Record | None = field(init=False, default=None)
     promise: Story | None = field(init=False, default=None, repr=False, compare=False)
     partition: int = field(init=False, default=0)
 
@@ -189,6 +191,9 @@ class Story:
         if (claim := self.claims.get(record["claimed_at"])) is not None:
             claim.state, claim.told_us = record["state"], record["wall_us"]
             claim.approved_minor = record.get("approved_minor", 0)
+
+    def _take_refers(self, record: Record) -> None:
+        self.claimed = record
 
     def _take_late(self, record: Record) -> None:
         self.late = record
@@ -400,6 +405,7 @@ READERS = {
     "LATE": Story._take_late,
     "CLAIM": Story._take_claim,
     "CLAIM_STATE": Story._take_claim_state,
+    "REFERS": Story._take_refers,
 }
 """What is done with a record of each type."""
 

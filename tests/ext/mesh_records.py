@@ -103,9 +103,9 @@ def outstanding(*, currency, amount_minor):
     return struct.pack("<qII", amount_minor, currency, 0)
 
 
-def claim_part(*, terminal, occasion, amount_minor, stan, claimant, currency, message_class, transaction_kind):
+def claim_part(*, terminal, occasion, amount_minor, stan, claimant, currency, message_class, transaction_kind, tag):
     return struct.pack(
-        "<8sQqIIHBB4x", terminal, occasion, amount_minor, stan, claimant, currency, message_class, transaction_kind
+        "<8sQqIIHBBI", terminal, occasion, amount_minor, stan, claimant, currency, message_class, transaction_kind, tag
     )
 
 
@@ -307,11 +307,10 @@ def read_outstanding(body):
 
 
 def read_claim_part(body):
-    terminal, occasion, amount_minor, stan, claimant, currency, message_class, kind, zeros = struct.unpack_from(
-        "<8sQqIIHBB4s", body
+    terminal, occasion, amount_minor, stan, claimant, currency, message_class, kind, tag = struct.unpack_from(
+        "<8sQqIIHBBI", body
     )
     demand(-1 <= amount_minor < 10**12 and stan <= 999_999 and claimant < 1024 and currency <= 999 and kind < 64)
-    demand(not any(zeros))
     return {
         "terminal": terminal,
         "occasion": occasion,
@@ -321,6 +320,7 @@ def read_claim_part(body):
         "currency": currency,
         "message_class": message_class,
         "transaction_kind": kind,
+        "tag": tag,
     }
 
 
@@ -438,6 +438,7 @@ CLAIM = {
     "currency": st.integers(0, 999),
     "message_class": st.integers(0, 255),
     "transaction_kind": st.integers(0, 63),
+    "tag": U32,
 }
 PARTITIONS, POSITIONS = st.integers(0, 1023), st.integers(1, 2**63 - 1)
 
@@ -550,6 +551,7 @@ SAMPLES: dict[str, Values] = {
         "currency": 156,
         "message_class": 2,
         "transaction_kind": 3,
+        "tag": 2**31 + 1,
         "rrn": b"632804000123",
         "merchant": b"898000000000001",
         "pan": b"6225000000000014",
@@ -564,6 +566,7 @@ SAMPLES: dict[str, Values] = {
         "currency": 156,
         "message_class": 2,
         "transaction_kind": 3,
+        "tag": 2**31 + 1,
         "position": 2**40,
         "keeper": 2,
         "age_s": 1,
