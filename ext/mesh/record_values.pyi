@@ -28,6 +28,7 @@ from typing import Any
 from typing_extensions import Buffer
 
 RECORD_BYTES_MAX: int
+SPOKEN_VERSION: int
 
 def encode_record(kind: str, room: int = ..., **values: Any) -> bytes:
     """One record. Sizes of ``room`` bytes are allowed, padding included.

@@ -58,6 +58,7 @@ from switch.mesh.records cimport (
     MESH_TERMINAL_FRAME,
     MESH_TERMINAL_OPEN,
     MESH_TOLD,
+    MESH_VERSION,
     MeshFault,
     MeshHello,
     MeshJournal,
@@ -69,6 +70,7 @@ from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
 from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 
 RECORD_BYTES_MAX = MESH_RECORD_BYTES_MAX
+SPOKEN_VERSION = MESH_VERSION
 """The longest record that there is, in bytes."""
 
 cdef dict NAMES = {

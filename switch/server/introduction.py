@@ -11,18 +11,27 @@ from typing import NamedTuple, Protocol
 from switch import __version__
 from switch.config import Config
 from switch.mesh.journals_heard import JournalsHeard
-from switch.mesh.record_values import decode_record, encode_record
+from switch.mesh.record_values import SPOKEN_VERSION, decode_record, encode_record
 from switch.server.place import Place, WorkerId
 
 HELLO_SECONDS = 5.0
 """How long whoever calls may take to say who it is."""
 
 HEAD_BYTES = 8
+HELLO_TYPE = 1
 HELLO_BYTES_MAX = 2_048
 """Room for the longest HELLO: 64 partitions and the longest name."""
 
 JOURNAL_BYTES = 32
 """Of a JOURNAL."""
+
+VERSION_BYTES, PART_BYTES = 8, 6
+"""Of the digest: of the program's version, and of each part of the configuration."""
+
+OTHER_VERSION = "it is another version of the program"
+
+PARTS = ("another acquirer_id or instance", "other nodes", "other listeners", "other links")
+"""What differs where a part of the digest does, in its order."""
 
 ASK_SECONDS = 1.0
 """How long one that starts waits for what another one has heard of its journals."""
@@ -32,14 +41,19 @@ class StrangerError(Exception):
     """Whoever speaks is no worker of this switch; the text says why."""
 
 
-def agreement(config: Config, partitions: int) -> bytes:
-    """A digest of what two workers must have in common to understand each other."""
-    parts = {
-        "version": __version__,
-        "partitions": partitions,
-        "instance": [config.switch.instance, config.switch.instances, config.switch.acquirer_id],
-        "nodes": [[section.name, section.workers] for section in config.nodes],
-        "listeners": [
+class DifferentError(StrangerError):
+    """A worker that may be of this switch, but has not what both must have in common."""
+
+
+def agreement(config: Config) -> bytes:
+    """A digest of what two workers must have in common to understand each other, but the number of partitions.
+
+    It is of the program's version, and then of each of ``PARTS``, so that what differs can be told.
+    """
+    parts: tuple[object, ...] = (
+        [config.switch.instance, config.switch.instances, config.switch.acquirer_id],
+        [[section.name, section.workers] for section in config.nodes],
+        [
             [
                 _content(section.dialect),
                 section.name,
@@ -50,9 +64,20 @@ def agreement(config: Config, partitions: int) -> bytes:
             ]
             for section in config.listeners
         ],
-        "links": [[section.name, _content(section.dialect), section.match.by] for section in config.links],
-    }
-    return hashlib.sha256(json.dumps(parts).encode()).digest()
+        [[section.name, _content(section.dialect), section.match.by] for section in config.links],
+    )
+    version = hashlib.sha256(__version__.encode()).digest()[:VERSION_BYTES]
+    return version + b"".join(hashlib.sha256(json.dumps(part).encode()).digest()[:PART_BYTES] for part in parts)
+
+
+def _differences(one: bytes, other: bytes) -> list[str]:
+    """What two digests of programs of one version say that differs."""
+    return [
+        words
+        for place, words in enumerate(PARTS)
+        for part in [slice(VERSION_BYTES + place * PART_BYTES, VERSION_BYTES + (place + 1) * PART_BYTES)]
+        if one[part] != other[part]
+    ]
 
 
 def _content(dialect: str) -> str:
@@ -115,7 +140,7 @@ class Introduction:
     ) -> None:
         self._place = place
         self._partitions = partitions
-        self._digest = agreement(config, partitions)
+        self._digest = agreement(config)
         self._names = [section.name for section in config.nodes] or [config.switch.name]
         self._journals = dict(journals)
         self._heard = heard
@@ -158,22 +183,33 @@ class Introduction:
         """Who says that it is who, in a HELLO.
 
         Raises:
+            DifferentError: It has not in common with this one what it must.
             StrangerError: It is no worker of this switch.
         """
         try:
             record = decode_record(heard)
         except ValueError as error:
+            if heard[4] == HELLO_TYPE and int.from_bytes(heard[HEAD_BYTES:][:4], "little") not in (0, SPOKEN_VERSION):
+                raise DifferentError(f"{OTHER_VERSION}: {error}") from None
             raise StrangerError(str(error)) from None
         kind, values, _ = record or ("nothing", {}, 0)
         require(kind == "hello", "it does not say who it is")
-        same = (values["digest"], values["partitions"]) == (self._digest, self._partitions)
-        require(same, "it has other listeners, links, nodes or partitions")
+        self._require_alike(values["digest"], values["partitions"])
         require(values["node"] in self._names, f"node {values['node']} is not in the configuration")
         worker = WorkerId(self._names.index(values["node"]), int(values["worker"]))
         owned: Mapping[int, tuple[int, int, int]] = values["owned"]
         is_owner = self._place.is_crew(worker) and sorted(owned) == list(self._place.owned_by(worker, self._partitions))
         require(is_owner, f"worker {worker.number} of node {values['node']} owns other partitions than it says")
         return Introduced(worker, owned, values["asks"])
+
+    def _require_alike(self, digest: bytes, partitions: int) -> None:
+        if digest[:VERSION_BYTES] != self._digest[:VERSION_BYTES]:
+            raise DifferentError(OTHER_VERSION)  # which may make its digests of other things
+        differences = _differences(digest, self._digest)
+        if partitions != self._partitions:
+            differences.append(f"{partitions} partitions instead of {self._partitions}")
+        if differences:
+            raise DifferentError(f"it has {', '.join(differences)}")
 
     # --- of journals ----------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from switch.server.calls import Calls
 from switch.server.introduction import (
     ASK_SECONDS,
     HELLO_SECONDS,
+    DifferentError,
     Introduced,
     Introduction,
     OlderJournalError,
@@ -222,7 +223,10 @@ class Nodes:
             reason = words_of(error)
             self._notes("a_node's_call_was_refused", {"peer": caller, "reason": reason})
             self._keep_refusal(caller, line.certificate(), hello, reason)
-            if isinstance(error, OlderJournalError):
+            if isinstance(error, DifferentError):
+                with contextlib.suppress(StrangerError):  # where a journal here is out of date
+                    line.say(introduction.hello())  # so that the other side can tell, too
+            if isinstance(error, DifferentError | OlderJournalError):
                 await line.leave(reason)
             line.abort()
             connection.close()

@@ -16,7 +16,7 @@ from switch.machine.journal_interface import Journal
 from switch.mesh.hand_over import offer
 from switch.mesh.record_values import decode_record
 from switch.server import mates
-from switch.server.introduction import Introduction, StrangerError, agreement
+from switch.server.introduction import OTHER_VERSION, Introduction, StrangerError, agreement
 from switch.server.mates import RING_BYTES, Mates
 from switch.server.place import Place, owned_by
 from tests.ext.mesh_records import written
@@ -67,7 +67,7 @@ class Machine:
 
     def hello(self, **changes):
         """What worker 1 says."""
-        says = {"worker": 1, "partitions": COUNT, "digest": agreement(self.config, COUNT)}
+        says = {"worker": 1, "partitions": COUNT, "digest": agreement(self.config)}
         return written("hello", says | {"node": self.config.switch.name, "owned": OWNED, "asks": False} | changes)
 
     async def call(self):
@@ -122,11 +122,10 @@ async def test_workers_meet_and_meet_again(machine):
     await meet(machine)
 
 
-OTHERS = "it has other listeners, links, nodes or partitions"
 NOT_ITS_OWN = "worker {} of node test owns other partitions than it says"
 STRANGERS = {
-    "other listeners or links": ({"digest": bytes(32)}, OTHERS),
-    "other partitions": ({"partitions": COUNT + 1}, OTHERS),
+    "another version": ({"digest": bytes(32)}, OTHER_VERSION),
+    "other partitions": ({"partitions": COUNT + 1}, f"it has {COUNT + 1} partitions instead of {COUNT}"),
     "more than its own": ({"owned": {0: (1, 1, 0), 1: (1, 1, 0)}}, NOT_ITS_OWN.format(1)),
     "somebody else's": ({"owned": {0: (1, 1, 0)}}, NOT_ITS_OWN.format(1)),
     "none": ({"owned": {}}, NOT_ITS_OWN.format(1)),

@@ -12,7 +12,7 @@ from switch.admin import status_tables
 from switch.admin.status_tables import print_status
 
 COLUMNS = 80
-REFUSED = "its call was refused: it has other listeners, links, nodes or partitions"
+REFUSED = "its call was refused: it has other listeners, other links, 8 partitions instead of 4"
 STATUS = {
     "name": "switch-a",
     "in_flight": 3,
