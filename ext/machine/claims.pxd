@@ -90,6 +90,11 @@ cdef inline bint is_claim(int64_t refers_to) noexcept nogil:
     return refers_to >> CLAIM_SHIFT != 0
 
 
+cdef inline bint is_same_claim(int64_t refers_to, int64_t other) noexcept nogil:
+    """Whether two requests refer to one claim; a keeper that asks does not know for sure if that is final."""
+    return (refers_to ^ other) & ~(<int64_t>1 << CLAIM_FINAL_SHIFT) == 0 and refers_to != 0
+
+
 cdef inline bint is_final_claim(int64_t refers_to) noexcept nogil:
     """Whether the original refers to something itself."""
     return refers_to >> CLAIM_FINAL_SHIFT & 1
@@ -114,7 +119,21 @@ cdef class KeptClaim:
     cdef int64_t elapsed_ns   # when it was granted, by the journal's own time
     cdef int64_t wall_us
     cdef int64_t written_at   # position of the record that says its state
+    cdef int64_t again_ns     # when its claimant is asked the next time what became of it
     cdef int state
+
+
+cdef class SoughtClaim:
+    """A claimant's: its keeper asks what became of the request, and only the journal knows."""
+    cdef ClaimedBody body
+    cdef int64_t refers_to    # of the request
+    cdef int64_t asked_at
+    cdef bint is_asked        # whoever looks originals up has it to do
+    # What the journal says:
+    cdef int64_t request      # position of the INTENT or ADVICE; 0: there is none
+    cdef int64_t known_as     # what that refers to; 0: it went on without its claim
+    cdef int64_t approved_minor
+    cdef int state            # ClaimState
 
 
 cdef class AskedClaim:
@@ -165,6 +184,7 @@ cdef class Claims:
     cdef dict by_original                     # lists of these by the original's position
     cdef OpenReferences referring             # originals of those that are open; None: there was none yet
     cdef readonly uint32_t open_count
+    cdef dict open                            # those that are, by position, in the order in which they are asked for
     cdef readonly dict asked                  # AskedClaim by ``key_of``
     cdef readonly dict unknown                # SaidState by claimant and position
     cdef list answers                         # ClaimAnswer
@@ -174,12 +194,15 @@ cdef class Claims:
     cdef readonly dict said                   # SaidClaim by what its request refers to
     cdef dict followed                        # outcome, serial, if it was seen approved: by what it refers to
     cdef dict undoing                         # by outcome of a void: its serial, and what its original refers to
+    cdef readonly dict sought                 # SoughtClaim by what its request refers to
     cdef set owed                             # what requests refer to whose reversals are owed
     cdef uint32_t _number
     cdef bint _is_on
     cdef int64_t next_look_ns
+    cdef int64_t next_telling_ns
     cdef int64_t next_reminder_ns
 
+    cdef bint _has(self, uint32_t keeper) noexcept nogil
     cdef bint is_on(self) noexcept nogil
     """Whether there are, or were, other partitions."""
     cdef bytes key_of(self, const ClaimPart *part)
@@ -194,6 +217,8 @@ cdef class Claims:
     cdef KeptClaim same(self, const ClaimPart *part, int64_t original, int64_t since_elapsed_ns, int64_t since_wall_us)
     """An open claim of the same request on the same original, granted after these moments by both clocks; None when
     there is none."""
+    cdef void ask_again(self, uint32_t claimant) noexcept
+    """A claimant is there once more: it is asked next what became of its requests."""
     cdef list on(self, int64_t original)
     """The claims on an original that are not gone."""
     cdef int ties(self, int64_t original) noexcept

@@ -6,6 +6,9 @@ CLAIM_STATES: tuple[str, ...]
 class KeptClaim: ...
 
 @final
+class SoughtClaim: ...
+
+@final
 class AskedClaim: ...
 
 @final
@@ -31,4 +34,5 @@ class Claims:
     unknown: dict[tuple[int, int], SaidState]
     wanted: dict[int, Claiming]
     said: dict[int, SaidClaim]
+    sought: dict[int, SoughtClaim]
     def __init__(self, partition: int = 0, partitions: int = 1, room: int = 1) -> None: ...

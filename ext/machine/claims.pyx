@@ -15,6 +15,11 @@ cdef class KeptClaim:
 
 
 @cython.final
+cdef class SoughtClaim:
+    """Made where a keeper asks."""
+
+
+@cython.final
 cdef class AskedClaim:
     """A look-up for another partition."""
 
@@ -57,7 +62,7 @@ cdef class Claims:
         self.answers, self.noted = [], []
         self._is_on = partitions > 1
         self.wanted, self.said, self.followed, self.undoing = {}, {}, {}, {}
-        self.owed = set()
+        self.owed, self.sought, self.open = set(), {}, {}
 
     cdef bint is_on(self) noexcept nogil:
         return self._is_on
@@ -82,6 +87,7 @@ cdef class Claims:
         self.by_original.setdefault(original, []).append(claim)
         self.referring.begin(original)
         self.open_count += 1
+        self.open[position] = claim
         return claim
 
     cdef void note(self, KeptClaim claim, int state, int64_t approved_minor, int64_t position) noexcept:
@@ -89,10 +95,12 @@ cdef class Claims:
             if state == CLAIM_OPEN:
                 self.referring.begin(claim.original)
                 self.open_count += 1
+                self.open[claim.position] = claim
             else:
                 self.referring.end(claim.original)
                 ensure(self.open_count > 0, b"a claim that ends was open")
                 self.open_count -= 1
+                del self.open[claim.position]
         claim.state = state
         claim.approved_minor = approved_minor
         claim.written_at = position
@@ -120,6 +128,17 @@ cdef class Claims:
                 return claim
         return None
 
+    cdef void ask_again(self, uint32_t claimant) noexcept:
+        cdef KeptClaim claim
+        cdef dict others = self.open
+        self.open = {}
+        for claim in others.values():
+            if claim.part.partition == claimant:
+                claim.again_ns = 0
+                self.open[claim.position] = claim
+        for claim in others.values():
+            self.open.setdefault(claim.position, claim)
+
     cdef list on(self, int64_t original):
         cdef KeptClaim claim
         return [claim for claim in self.by_original.get(original, ()) if claim.state != CLAIM_GONE]
@@ -133,10 +152,14 @@ cdef class Claims:
 
     # --- as a claimant --------------------------------------------------------------------------------------------
 
+    cdef bint _has(self, uint32_t keeper) noexcept nogil:
+        """Whether there is such a partition: it may be of before the number of partitions was changed."""
+        return self._is_on and keeper < self.partitions
+
     cdef void say(self, int64_t refers_to, int state, int64_t approved_minor) noexcept:
         cdef SaidClaim said = self.said.get(refers_to)
-        if said is None and len(self.said) >= self.room:
-            return                        # it counts as open, and its keeper asks again
+        if not self._has(claim_keeper(refers_to)) or (said is None and len(self.said) >= self.room):
+            return                        # it counts as open, and its keeper, if it is there, asks again
         if said is None:
             said = self.said[refers_to] = SaidClaim.__new__(SaidClaim)
         elif said.state == state and said.approved_minor == approved_minor:
@@ -158,13 +181,16 @@ cdef class Claims:
                 claiming.is_sent = False
 
     cdef void follow(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
-        self.followed[refers_to] = (outcome, serial, False)
+        if self._has(claim_keeper(refers_to)):
+            self.followed[refers_to] = (outcome, serial, False)
 
     cdef void note_undoing(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
-        self.undoing[outcome] = (serial, refers_to)
+        if self._has(claim_keeper(refers_to)):
+            self.undoing[outcome] = (serial, refers_to)
 
     cdef void note_owed(self, int64_t refers_to) noexcept:
-        self.owed.add(refers_to)
+        if self._has(claim_keeper(refers_to)):
+            self.owed.add(refers_to)
         self.say(refers_to, CLAIM_OPEN, 0)
 
     cdef void note_closed(self, int64_t refers_to) noexcept:

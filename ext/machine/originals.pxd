@@ -77,6 +77,7 @@ cdef class Wanted:
     cdef uint32_t number          # of the entry or transaction
     cdef uint32_t terminal        # of the transaction
     cdef uint64_t serial          # of the inquiry: tells a reused entry from the one that asked
+    cdef readonly object sought   # what a keeper asks of a request of this partition, a SoughtClaim; None: an original
     cdef object claim             # whoever of another partition wants it, an AskedClaim; None: it is of this one
     # What a claimant says of a CLAIM, a SaidState, where that CLAIM is wanted instead of an original; else None.
     cdef object said

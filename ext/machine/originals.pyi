@@ -8,6 +8,7 @@ class Wanted:
     asked_at: int
     partition: int
     is_of_request: bool
+    sought: object
 
 @final
 class Inquiries:

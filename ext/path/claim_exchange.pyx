@@ -20,7 +20,8 @@ cdef enum:
     ROOM_BYTES = 256          # above the longest of their records
 
 cdef int64_t AGAIN_NS = 500_000_000            # between two times when a claim is asked for that nobody has answered
-cdef int64_t REMINDER_NS = 60_000_000_000     # between two times when all is said again that nobody has noted
+cdef int64_t TELLING_NS = 60_000_000_000      # between two times when all is said again that nobody has noted
+cdef int64_t REMINDER_NS = 1_000_000_000      # between two times when some are asked for that are open
 
 
 cdef void exchange_claims(Partitions partitions, Mesh mesh) noexcept:
@@ -28,9 +29,13 @@ cdef void exchange_claims(Partitions partitions, Mesh mesh) noexcept:
     for state in partitions.states:
         if not state.claims.is_on() or state.journal.outdated is not None:
             continue
+        if state.calendar.now_ns >= state.claims.next_telling_ns:
+            state.claims.next_telling_ns = state.calendar.now_ns + TELLING_NS
+            state.claims.say_again(EVERYBODY)
+            expire_claims(state)
         if state.calendar.now_ns >= state.claims.next_reminder_ns:
             state.claims.next_reminder_ns = state.calendar.now_ns + REMINDER_NS
-            _say_all_again(state)
+            remind(state)
         look_at_claims(state)
         if state.claims.said:
             _send_said(partitions, mesh, state)           # first: what is gone is not granted once more
@@ -42,12 +47,6 @@ cdef void exchange_claims(Partitions partitions, Mesh mesh) noexcept:
             _send_noted(partitions, mesh, state)
 
 
-cdef void _say_all_again(State state) noexcept:
-    state.claims.say_again(EVERYBODY)
-    remind(state, EVERYBODY)
-    expire_claims(state)
-
-
 cdef void greet_peer(Partitions partitions, Mesh mesh, Peer peer) noexcept:
     cdef State state
     cdef uint32_t partition
@@ -55,7 +54,8 @@ cdef void greet_peer(Partitions partitions, Mesh mesh, Peer peer) noexcept:
         if partitions.at(partition) is None and mesh.owner(partition) is peer:
             for state in partitions.states:
                 state.claims.say_again(partition)
-                remind(state, partition)
+                state.claims.ask_again(partition)
+                state.claims.next_reminder_ns = 0
 
 
 cdef Peer _peer_of(Mesh mesh, uint32_t partition):

@@ -26,6 +26,7 @@ from switch.path.network cimport (
     begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
 )
 from switch.path.original_lookup cimport take_wanted
+from switch.path.own_claims cimport take_sought_claims
 from switch.saf.delivery cimport send_due
 from switch.saf.reversal cimport reverse_unreversed
 from switch.saf.room cimport has_saf_room
@@ -429,7 +430,7 @@ cdef class Engine:
         cdef list wanted = []
         cdef State state
         for state in self.partitions.states:
-            wanted += take_wanted(state) + take_wanted_claims(state)
+            wanted += take_wanted(state) + take_wanted_claims(state) + take_sought_claims(state)
         return wanted
 
     def settle(self, Wanted wanted not None, Original original, bint is_certain=True):

@@ -8,6 +8,7 @@ from switch.path.claiming cimport ask_keeper
 from switch.path.kept_claims cimport recall_claims, settle_claim, settle_claim_state
 from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, wanted_by_request
+from switch.path.own_claims cimport settle_sought_claim
 from switch.path.resumed_request cimport resume_request
 from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 
@@ -15,6 +16,9 @@ from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 cdef void settle(State state, Wanted wanted, Original original, bint is_certain):
     cdef const SafEntry *reversal
     cdef Original recalled = None
+    if wanted.sought is not None:
+        settle_sought_claim(state, wanted, is_certain)
+        return
     if wanted.said is not None:
         settle_claim_state(state, wanted, is_certain)
         return

@@ -26,8 +26,8 @@ all the same, so that it says it no more."""
 cdef void settle_claim_state(State state, Wanted wanted, bint is_certain) noexcept
 """What the journal knows of a claim that memory did not know."""
 
-cdef void remind(State state, int claimant) noexcept
-"""Ask a partition, or EVERYBODY, what became of its requests that are open here."""
+cdef void remind(State state) noexcept
+"""Ask what became of some requests of other partitions that are open here: each is asked for once a minute."""
 
 cdef void expire_claims(State state) noexcept
 """Forget claims that nobody will speak of again."""

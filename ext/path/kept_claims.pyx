@@ -1,12 +1,15 @@
 """Originals that are asked for by other partitions: looked up, claimed, and what becomes of who claims (the keeper)."""
 
+from itertools import islice
+
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
+from switch.dialect.kinds cimport KIND_COMPLETION_VOID, KIND_REFUND_VOID
 from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.dialect.tables cimport kind_traits
 from switch.machine.claims cimport (
-    CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
-    CLAIMED_REMINDER, EVERYBODY, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, SaidState, is_claim,
+    CLAIM_GONE, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
+    CLAIMED_REMINDER, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, SaidState, is_claim,
 )
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
@@ -22,6 +25,10 @@ cdef enum:
     NS_A_US = 1_000
     US_A_SECOND = 1_000_000
     AGE_MAX_S = 0x7FFFFFFF
+    REMINDED_MAX = 64         # claims that are asked for in one pass
+    FINAL_KINDS = 1 << KIND_REFUND_VOID | 1 << KIND_COMPLETION_VOID       # what they void refers to something itself
+
+cdef int64_t REMINDER_NS = 60_000_000_000     # between two times when one that is open is asked for
 
 
 cdef int64_t _elapsed_ns(State state) noexcept nogil:
@@ -158,6 +165,7 @@ cdef KeptClaim _grant(State state, const ClaimPart *part, Original original):
     if position == POSITION_FAILED:
         return None
     claim = state.claims.keep(part, position, original.position, undoes if is_claim(undoes) else 0)
+    claim.again_ns = state.calendar.now_ns + REMINDER_NS
     claim.elapsed_ns = _elapsed_ns(state)
     claim.wall_us = state.calendar.wall_us
     state.inquiries.note_reference(position, original.position)
@@ -259,15 +267,18 @@ cdef void settle_claim_state(State state, Wanted wanted, bint is_certain) noexce
         take_claim_state(state, &said.body)
 
 
-cdef void remind(State state, int claimant) noexcept:
+cdef void remind(State state) noexcept:
     cdef KeptClaim claim
     cdef ClaimAnswer answer
-    for claim in state.claims.kept.values():
-        if claim.state != CLAIM_OPEN or claim.part.partition >= state.claims.partitions:
-            continue                          # or of before the number of partitions was changed
-        if claimant == EVERYBODY or claim.part.partition == <uint32_t>claimant:
+    for claim in list(islice(state.claims.open.values(), REMINDED_MAX)):
+        if claim.again_ns > state.calendar.now_ns:
+            continue
+        claim.again_ns = state.calendar.now_ns + REMINDER_NS
+        del state.claims.open[claim.position]
+        state.claims.open[claim.position] = claim         # behind the others
+        if claim.part.partition < state.claims.partitions:            # else of before their number was changed
             answer = _answer_to(state, &claim.part)
-            answer.body.flags = CLAIMED_REMINDER
+            answer.body.flags = CLAIMED_REMINDER | (CLAIMED_FINAL if FINAL_KINDS >> claim.part.kind & 1 else 0)
             _promise(state, claim, answer)
             state.claims.answers.append(answer)
 

@@ -1,11 +1,18 @@
 """What other partitions have granted to requests of this one, and what becomes of these (the claimant)."""
 
 from switch.machine.claims cimport ClaimedBody, ClaimNotedBody
+from switch.machine.originals cimport Wanted
 from switch.machine.state cimport State
 
 
 cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept
 """What a keeper has granted, or not, to a request that may still wait for it."""
+
+cdef list take_sought_claims(State state)
+"""What keepers ask, and the journal can be asked now; each is handed out once."""
+
+cdef void settle_sought_claim(State state, Wanted wanted, bint is_certain) noexcept
+"""What the journal says of a request that a keeper asks for; ``is_certain``: nothing means that it was never sent."""
 
 cdef void take_claim_noted(State state, const ClaimNotedBody *body) noexcept
 """A keeper has written down what it was told."""

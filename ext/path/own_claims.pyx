@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcmp, memset
 from switch.machine.claims cimport (
     CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_GRANTED, CLAIMED_REMINDER, Claiming, ClaimPart,
-    KeptClaim, SaidClaim, claim_reference, is_claim,
+    KeptClaim, SaidClaim, SoughtClaim, claim_reference, is_claim, is_same_claim,
 )
 from switch.machine.duplicate cimport OUTCOME_FINISHED, OUTCOME_FREE, OUTCOME_IN_FLIGHT, OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
@@ -13,8 +13,13 @@ from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
 from switch.machine.saf_store cimport SAF_FREE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, NaturalKey
 from switch.path.claiming cimport note_claim_ties, reference_in
+from switch.path.original_in_memory cimport set_moment
+from switch.path.original_lookup cimport ASKED_AT_ONCE_MAX
 from switch.path.resumed_request cimport resume_claimed, resume_request
 from switch.tables.registry cimport TERMINAL_NONE
+
+cdef enum:
+    SOUGHT_MAX = 64           # requests of which the journal is asked at one time
 
 cdef int64_t NS_A_SECOND = 1_000_000_000
 cdef int64_t LOOK_NS = 1_000_000_000      # between two looks whether reversals are still owed
@@ -26,7 +31,10 @@ cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept:
     cdef int64_t refers_to = reference_in(claimed)
     cdef uint32_t number = _outcome_of(state, &claimed.claim)
     cdef const Outcome *entry
-    cdef SaidClaim said = state.claims.said.get(refers_to)
+    cdef SaidClaim said
+    if number != OUTCOME_NONE and is_same_claim(state.duplicates.at(number).refers_to, refers_to):
+        refers_to = state.duplicates.at(number).refers_to
+    said = state.claims.said.get(refers_to)
     # What is older than memory knows of may be another request of the same name: it counts as open, and so as standing.
     cdef bint is_sure = refers_to != 0 and _is_known_for_sure(state, &claimed.claim, claimed.age_s)
     if said is not None:
@@ -35,6 +43,8 @@ cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept:
     if number == OUTCOME_NONE:
         if is_sure:
             state.claims.say(refers_to, CLAIM_GONE, 0)        # it was never sent, or was refused
+        else:
+            _seek(state, refers_to, claimed)
         return
     entry = state.duplicates.at(number)
     if (entry.state == OUTCOME_IN_FLIGHT and entry.transaction != TRANSACTION_NONE
@@ -44,6 +54,8 @@ cdef void take_claimed(State state, const ClaimedBody *claimed) noexcept:
         state.claims.follow(refers_to, number, entry.serial)
     elif is_sure:
         state.claims.say(refers_to, CLAIM_GONE, 0)            # of one of its name that came before, and never was sent
+    else:
+        _seek(state, refers_to, claimed)
 
 
 cdef bint _went_on_without(const Outcome *entry, const ClaimedBody *claimed) noexcept nogil:
@@ -56,24 +68,29 @@ cdef bint _went_on_without(const Outcome *entry, const ClaimedBody *claimed) noe
 cdef bint _attach(State state, Outcome *entry, int64_t refers_to) noexcept:
     """Let a request that went on without its claim, and has ended, refer to it from now on, and what is owed because of
     it; False when that cannot be written down."""
-    cdef SafEntry *owed
-    cdef uint32_t number
     if entry.intent == 0:
         return True                       # no issuer was asked
     if not state.journal.accepts() or state.journal.refers(entry.intent, refers_to) == POSITION_FAILED:
         return False
     entry.refers_to = refers_to
     note_claim_ties(entry)
+    _refer_what_is_owed(state, entry.intent, refers_to)
+    return True
+
+
+cdef void _refer_what_is_owed(State state, int64_t original, int64_t refers_to) noexcept:
+    """Let what issuers are owed because of a request refer to its claim."""
+    cdef SafEntry *owed
+    cdef uint32_t number
     for number in range(state.saf.top):
         owed = state.saf.at(number)
-        if owed.state == SAF_FREE or owed.original != entry.intent or owed.refers_to != 0:
+        if owed.state == SAF_FREE or owed.original != original or owed.refers_to != 0:
             continue
         state.saf.refer(number, refers_to)
         if owed.is_advice:
             (<RequestPart *>owed.request).refers_to = refers_to
         else:
             state.claims.note_owed(refers_to)
-    return True
 
 
 cdef void _go_on(State state, uint32_t number, const ClaimedBody *claimed) noexcept:
@@ -109,6 +126,75 @@ cdef bint _is_known_for_sure(State state, const ClaimPart *part, uint32_t age_s)
     """Whether a request of that age would be known if an issuer had been asked."""
     return (age_s < state.duplicates.age_max_ns // NS_A_SECOND and state.duplicates.forgotten_early == 0
             and state.registry.find_terminal(part.terminal, TERMINAL_BYTES) != <uint32_t>TERMINAL_NONE)
+
+
+# --- what only the journal knows --------------------------------------------------------------------------------------
+
+cdef void _seek(State state, int64_t refers_to, const ClaimedBody *claimed) noexcept:
+    """Let the journal be asked what became of a request; where too much is asked, its keeper reminds of it again."""
+    cdef SoughtClaim sought
+    if (not claimed.flags & CLAIMED_REMINDER or refers_to == 0 or not state.journal.is_searched
+            or refers_to in state.claims.sought or len(state.claims.sought) >= SOUGHT_MAX):
+        return
+    sought = SoughtClaim.__new__(SoughtClaim)
+    sought.body = claimed[0]
+    sought.refers_to = refers_to
+    sought.asked_at = state.journal.newest()
+    state.claims.sought[refers_to] = sought
+
+
+cdef list take_sought_claims(State state):
+    cdef list found = []
+    cdef SoughtClaim sought
+    cdef Wanted wanted
+    for sought in state.claims.sought.values():
+        if len(found) == ASKED_AT_ONCE_MAX:
+            break
+        if sought.is_asked or sought.asked_at > state.journal.durable:
+            continue
+        sought.is_asked = True
+        wanted = Wanted.__new__(Wanted)
+        wanted.partition = state.partition
+        wanted.sought = sought
+        wanted.asked_at = sought.asked_at
+        memset(&wanted.naming, 0, sizeof(wanted.naming))
+        set_moment(state, state.calendar.now_ns, &wanted.naming)
+        found.append(wanted)
+    return found
+
+
+cdef void settle_sought_claim(State state, Wanted wanted, bint is_certain) noexcept:
+    cdef SoughtClaim sought = <SoughtClaim>wanted.sought
+    cdef int64_t refers_to = sought.refers_to
+    cdef const Outcome *entry = NULL
+    cdef uint32_t number = _outcome_of(state, &sought.body.claim)
+    state.claims.sought.pop(refers_to, None)
+    if sought.known_as:
+        refers_to = sought.known_as
+    if _is_told_of(state, refers_to):
+        return
+    if number != OUTCOME_NONE:
+        entry = state.duplicates.at(number)
+        if entry.state == OUTCOME_IN_FLIGHT or is_same_claim(entry.refers_to, refers_to):
+            return                        # memory knows it, and tells of it
+    if sought.request == 0:
+        if is_certain:
+            state.claims.say(refers_to, CLAIM_GONE, 0)        # it was never sent
+    elif sought.known_as == 0:
+        # It went on without its claim; what became of it is told with the next reminder.
+        if entry != NULL and entry.intent == sought.request:
+            state.claims.follow(refers_to, number, entry.serial)
+        elif state.journal.accepts() and state.journal.refers(sought.request, refers_to) != POSITION_FAILED:
+            _refer_what_is_owed(state, sought.request, refers_to)
+    elif sought.state != CLAIM_OPEN and not state.saf.referring.has(refers_to):
+        # Else it may be approved or taken back yet, or its issuer does not know that it was taken back.
+        state.claims.say(refers_to, sought.state, sought.approved_minor)
+
+
+cdef bint _is_told_of(State state, int64_t refers_to) noexcept:
+    """Whether what became of a request is said already, or will be when it has ended."""
+    return (refers_to in state.claims.said or refers_to in state.claims.followed or refers_to in state.claims.owed
+            or any([undone == refers_to for _, undone in state.claims.undoing.values()]))
 
 
 cdef void take_claim_noted(State state, const ClaimNotedBody *body) noexcept:

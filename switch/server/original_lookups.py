@@ -12,6 +12,7 @@ from pathlib import Path
 from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.io.connection import Reactor
+from switch.journal.claim_search import look_up
 from switch.journal.disk import FileDisk
 from switch.journal.original_search import Finder
 from switch.machine.originals import Original, Wanted
@@ -22,7 +23,7 @@ IDLE_SECONDS = 1.0
 """After so long without a question the thread looks whether a segment lacks its index."""
 
 STOP_SECONDS = 5.0
-END, OF_REQUEST, OF_REVERSAL = range(3)
+END, OF_REQUEST, OF_REVERSAL, OF_CLAIM = range(4)
 """In which order what waits is heeded."""
 
 log = get_logger(__name__)
@@ -105,7 +106,7 @@ class Seeker:
 
     def _poll(self) -> None:
         for wanted in self._engine.take_wanted():
-            urgency = OF_REQUEST if wanted.is_of_request else OF_REVERSAL
+            urgency = OF_REQUEST if wanted.is_of_request else OF_REVERSAL if wanted.sought is None else OF_CLAIM
             self._questions.put((urgency, next(self._asked), wanted))
         self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
 
@@ -134,13 +135,13 @@ class Seeker:
     def _look_for(self, wanted: Wanted) -> tuple[Original | None, bool]:
         try:
             finder = self._refreshed(wanted.partition)
-            original = finder.find(wanted, self._engine.state.calendar.local_offset_s)
+            original, is_certain = look_up(finder, wanted, self._engine.state.calendar.local_offset_s)
         except Exception as error:
             # Whatever it is: what waits is owed an answer, and reversals are not sent without one.
             self._tell(f"{type(error).__name__}: {error}")
             return None, False
         self._cut_off += finder.is_cut_off
-        return original, finder.position >= wanted.asked_at and not (finder.damaged or finder.is_cut_off)
+        return original, is_certain
 
     def _index_one(self) -> None:
         """Prepare for questions, by the index of one sealed segment of each partition that has none."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from switch.base.stats import Stats
 from switch.journal import replay_into
+from switch.journal.claim_search import look_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
@@ -71,16 +72,16 @@ class Worker(World):
         """Look originals up as the daemon's thread does: what is found may be out of date when it is told."""
         self.sync()
         found = [(one, self._found(one)) for one in (() if self.is_slow else self.engine.take_wanted())]
-        for one, original in found:
-            self.engine.settle(one, original, self.is_certain)
+        for one, (original, is_certain) in found:
+            self.engine.settle(one, original, self.is_certain and is_certain)
 
-    def _found(self, wanted: Wanted) -> Original | None:
+    def _found(self, wanted: Wanted) -> tuple[Original | None, bool]:
         finder = self.finders.get(wanted.partition)
         if finder is None:
             disk = ScriptedDisk(self.switch.disks[wanted.partition])
             finder = self.finders[wanted.partition] = Finder(disk, KEY, days=DAYS)
         finder.refresh()
-        return finder.find(wanted, ZONE_SECONDS)
+        return look_up(finder, wanted, ZONE_SECONDS)
 
 
 class Switch:

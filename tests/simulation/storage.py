@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from switch.journal.claim_search import look_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
@@ -103,7 +104,7 @@ class Storage:
         """The original that is wanted, and whether none means that there is none."""
         try:
             finder = Finder(ScriptedDisk(Glance(self.disk)), WRAPPING_KEY, days=30, files=False)
-            return finder.find(wanted), not finder.damaged
+            return look_up(finder, wanted)
         except (OSError, JournalDamaged):
             return None, False
 

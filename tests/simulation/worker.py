@@ -552,7 +552,7 @@ class Worker:
         """What the thread that reads the journal does: beside the switch, and in its own time."""
         if generation == self.generation and self.is_up:
             original, is_certain = self.acquirer.storages[wanted.partition].look_up(wanted)
-            self.checker.finds_originals &= is_certain
+            self.checker.finds_originals &= is_certain or wanted.sought is not None
             self.set_calendar()
             self.engine.settle(wanted, original, is_certain)
             self.flush()
