@@ -20,7 +20,7 @@ from switch.path.dispatch cimport take_link_message, take_request
 from switch.path.found_original cimport seek, settle
 from switch.path.handing_over cimport give_what_waits
 from switch.path.issuer_answer cimport expire
-from switch.path.kept_claims cimport take_wanted_claims
+from switch.path.kept_claims cimport oldest_claim_s, take_wanted_claims
 from switch.path.mesh_door cimport flush_elsewhere, hear, hear_stream, lose, reverse_undelivered
 from switch.path.network cimport (
     begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
@@ -508,6 +508,12 @@ cdef class Engine:
     def owed(self):
         """Reversals that no issuer has acknowledged yet."""
         return sum([(<State>state).saf.in_use for state in self.partitions.states])
+
+    def open_claims(self):
+        """Requests of other partitions that refer to an original here, and of which nobody has told what became of
+        them: how many, and for how many seconds the oldest one. To be called every few seconds."""
+        return (sum([(<State>state).claims.open_count for state in self.partitions.states]),
+                max([oldest_claim_s(state) for state in self.partitions.states], default=0))
 
 
 def full_tables(State state not None):

@@ -1,6 +1,6 @@
 """Originals that are asked for by other partitions: looked up, claimed, and what becomes of who claims (the keeper)."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from switch.machine.claims cimport ClaimBody, ClaimStateBody
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.state cimport State
@@ -31,3 +31,6 @@ cdef void remind(State state) noexcept
 
 cdef void expire_claims(State state) noexcept
 """Forget claims that nobody will speak of again."""
+
+cdef int64_t oldest_claim_s(State state) noexcept
+"""For how long the oldest claim is open, in seconds by the clock that says more; 0 where none is."""

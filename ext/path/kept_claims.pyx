@@ -173,13 +173,18 @@ cdef KeptClaim _grant(State state, const ClaimPart *part, Original original):
     return claim
 
 
-cdef void _promise(State state, KeptClaim claim, ClaimAnswer answer) noexcept:
-    """What an answer says of a claim; it leaves when that is durable."""
+cdef int64_t _age_s(State state, KeptClaim claim) noexcept:
+    """Seconds since a claim was granted, by the clock that says more."""
     cdef int64_t age_us = max(state.calendar.wall_us - claim.wall_us,
                               (_elapsed_ns(state) - claim.elapsed_ns) // NS_A_US)
+    return max(age_us, <int64_t>0) // US_A_SECOND
+
+
+cdef void _promise(State state, KeptClaim claim, ClaimAnswer answer) noexcept:
+    """What an answer says of a claim; it leaves when that is durable."""
     answer.position = claim.position
     answer.body.position = claim.position
-    answer.body.age_s = <uint32_t>min(max(age_us, <int64_t>0) // US_A_SECOND + 1, <int64_t>AGE_MAX_S)
+    answer.body.age_s = <uint32_t>min(_age_s(state, claim) + 1, <int64_t>AGE_MAX_S)
 
 
 cdef void _describe(State state, Original original, ClaimAnswer answer) noexcept:
@@ -285,3 +290,11 @@ cdef void remind(State state) noexcept:
 
 cdef void expire_claims(State state) noexcept:
     state.claims.forget_ended(_elapsed_ns(state) - state.duplicates.age_max_ns)
+
+
+cdef int64_t oldest_claim_s(State state) noexcept:
+    cdef KeptClaim claim
+    cdef int64_t oldest_s = 0
+    for claim in state.claims.open.values():
+        oldest_s = max(oldest_s, _age_s(state, claim))
+    return oldest_s

@@ -40,7 +40,7 @@ from switch.server.journals import Stores, no_journals
 from switch.server.mates import Mates
 from switch.server.nodes import Nodes
 from switch.server.note_log import NoteLog
-from switch.server.original_lookups import Seeker
+from switch.server.original_lookups import Seeker, old_claims
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory, raise_descriptor_limit
 from switch.server.saf import SafDesk
@@ -209,6 +209,7 @@ class Daemon:
             **own_status(self._config, self._identity, __version__),
             "in_flight": self._engine.in_flight,
             "reversals_waiting": self._engine.owed,
+            **old_claims(self._engine),
             "mac_failures": self._worst_terminals(),
             "listeners": [port.status() for port in self._ports],
             "links": [self._link_status(link.number) for link in state.links],

@@ -126,6 +126,7 @@ class Desk:
         return {
             **self._own_status,
             **{key: sum(status[key] for status in statuses) for key in ("in_flight", "reversals_waiting")},
+            **_joined_claims(statuses),
             "mac_failures": _worst_terminals(statuses),
             "listeners": _merged([status["listeners"] for status in statuses]),
             "links": _merged([status["links"] for status in statuses]),
@@ -248,6 +249,15 @@ class Desk:
             raise NotOwed("; ".join(dict.fromkeys([*told, *(words for _, words in silent)])))
         refused = {str(refusal) for refusal in refusals}
         return answers, [words for _, words in silent if words not in refused]
+
+
+def _joined_claims(statuses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Those that are open for long, where some worker has such."""
+    rows = [status["claims_undecided"] for status in statuses if "claims_undecided" in status]
+    if not rows:
+        return {}
+    oldest_s = max(row["oldest_seconds"] for row in rows)
+    return {"claims_undecided": {"count": sum(row["count"] for row in rows), "oldest_seconds": oldest_s}}
 
 
 def _joined_nodes(statuses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from switch.base.log import get_logger
 from switch.base.stats import Stats
@@ -64,6 +65,9 @@ class Seeker:
             "authswitch_claims_undecided",
             "Requests of other partitions that refer to an original here, and whose end nobody has told.",
         )
+        self._oldest_gauge = stats.gauge(
+            "authswitch_claims_undecided_oldest_seconds", "For how long the oldest of these is open.", rule="max"
+        )
         # What a terminal waits for goes first; reversals have been answered already.
         self._questions: queue.PriorityQueue[tuple[int, int, Wanted | None]] = queue.PriorityQueue()
         self._asked = itertools.count()
@@ -97,7 +101,9 @@ class Seeker:
         """Bring the gauges up to date; to be called a few times a second."""
         states, unsearchable = self._engine.partitions.states, list(self._unsearchable.values())
         self._stats.set(self._waiting_gauge, sum(state.inquiries.waiting.count for state in states))
-        self._stats.set(self._undecided_gauge, sum(state.claims.open_count for state in states))
+        undecided, oldest_s = self._engine.open_claims()
+        self._stats.set(self._undecided_gauge, undecided)
+        self._stats.set(self._oldest_gauge, oldest_s)
         self._stats.set(self._unindexed_gauge, sum(unindexed for unindexed, _ in unsearchable))
         self._stats.set(self._damaged_gauge, sum(damaged for _, damaged in unsearchable))
         cut_off = self._cut_off
@@ -166,3 +172,13 @@ class Seeker:
         if reason != self._told:
             self._told = reason
             log.warning("the journal cannot be searched for originals", reason=reason)
+
+
+CLAIM_OLD_SECONDS = 3_600
+"""A claim that is open for so long is one whose claimant is away, or has lost its journal."""
+
+
+def old_claims(engine: Engine) -> dict[str, Any]:
+    """For ``/status``: how many claims are open, and for how long the oldest; nothing unless that is long."""
+    count, oldest_s = engine.open_claims()
+    return {"claims_undecided": {"count": count, "oldest_seconds": oldest_s}} if oldest_s >= CLAIM_OLD_SECONDS else {}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from switch.machine.partitioning import partition_of
+from switch.server.original_lookups import CLAIM_OLD_SECONDS, old_claims
 from tests.ext.claims_world import OTHER_TILL, SALE, TILL, Switch
 from tests.ext.memory_disk import MemoryDisk
 from tests.ext.test_claims import TWO, code
+from tests.ext.test_claims_repartitioned import LAST_TILL
 from tests.ext.test_claims_unsure import MINUTE_S, WINDOW_S, let_pass, refunded
 from tests.ext.world import reversal
 
@@ -102,6 +105,15 @@ def test_a_claim_stays_open_whose_claimant_has_lost_its_journal(switch):
     outlast(switch)
     assert is_open(switch)
     assert refunded(switch, told) == "13"
+    keeper = switch.worker_of(SALE)
+    count, oldest_s = keeper.engine.open_claims()
+    assert count == 1
+    assert WINDOW_S + 8 * MINUTE_S < oldest_s < WINDOW_S + 12 * MINUTE_S
+    assert old_claims(keeper.engine) == {}
+    let_pass(switch, CLAIM_OLD_SECONDS - oldest_s + 10)
+    ((count, oldest_s),) = [tuple(old.values()) for old in old_claims(keeper.engine).values()]
+    assert count == 1
+    assert CLAIM_OLD_SECONDS <= oldest_s < CLAIM_OLD_SECONDS + MINUTE_S
 
 
 def test_a_claim_stays_open_while_the_reversal_of_its_request_is_owed(switch):
@@ -171,3 +183,22 @@ def test_the_void_of_a_refund_stands_whose_keeper_asks_after_a_restart(switch):
     switch.kill(switch.workers.index(claimant))
     switch.step(1, 2 * MINUTE_S)
     assert code(switch, switch.undoing("refund_void", OTHER_TILL, given)) == "12"
+
+
+def test_nothing_is_kept_for_a_keeper_that_is_no_more():
+    """The journal of a partition that is the only one now."""
+    switch = Switch([(0, 1), (2,)])
+    till = next(till for till in (SALE, TILL, OTHER_TILL, LAST_TILL) if partition_of(till, 3) == 0)
+    sale = next(sale for sale in (SALE, TILL, OTHER_TILL, LAST_TILL) if partition_of(sale, 3) != 0)
+    told = switch.ask(switch.purchase(sale))[1]
+    refund = switch.undoing("refund", till, told)
+    assert code(switch, refund) == "00"
+    alone = Switch([(0,)])
+    alone.disks[0] = switch.disks[0]
+    alone.kill(0)
+    line = alone.send(reversal(alone.workers[0], refund))
+    alone.step()
+    assert line.read_one()["39"] == "00"
+    claims = alone.workers[0].engine.state.claims
+    assert (claims.said, claims.sought) == ({}, {})
+    assert any(record["type"] == "REVERSAL" and record.get("claim") for record in alone.records(till))

@@ -22,9 +22,10 @@ CLOSED = {"rrn": "1", "what": "reversal", "link": None, "operator": "li", "reaso
 class Worker:
     """One worker, as its desk sees it."""
 
-    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1", lacks=(), partitions=(), nodes=None):
+    def __init__(self, ages=(), reasons=(), links=("up",), rrn="1", lacks=(), partitions=(), nodes=None, claims=None):
         self.partitions = partitions
         self.nodes = {} if nodes is None else {"nodes": nodes}
+        self.claims = {} if claims is None else {"claims_undecided": claims}
         self.entries = [{"rrn": rrn, "age_seconds": age} for age in ages]
         self.reasons = list(reasons)
         self.lacks = list(lacks)
@@ -43,6 +44,7 @@ class Worker:
                 for number, state in enumerate(self.links)
             ],
             **self.nodes,
+            **self.claims,
             "partitions": [{"number": one, "in_flight": 1, "reversals_waiting": 0} for one in self.partitions],
         }
 
@@ -123,6 +125,14 @@ def test_status_has_the_sums_and_the_workers():
         "in_flight": 2,
         "reversals_waiting": 1,
     }
+
+
+def test_status_has_claims_that_are_open_for_long():
+    workers = [Worker(), Worker(claims={"count": 2, "oldest_seconds": 5_000})]
+    workers.append(Worker(claims={"count": 1, "oldest_seconds": 4_000}))
+    status = asyncio.run(desk_of(*workers).status())
+    assert status["claims_undecided"] == {"count": 3, "oldest_seconds": 5_000}
+    assert "claims_undecided" not in asyncio.run(desk_of(Worker()).status())
 
 
 def test_status_has_partitions_and_nodes_as_with_one_worker():
