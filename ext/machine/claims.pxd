@@ -136,9 +136,17 @@ cdef class SoughtClaim:
     cdef int state            # ClaimState
 
 
+cdef class Asker:
+    """Who has asked a keeper: a terminal of another partition, or all that are not known here together."""
+    cdef bytes name
+    cdef uint32_t waiting     # claims
+    cdef uint32_t looked_up   # of these, just now
+
+
 cdef class AskedClaim:
     """A keeper's: its original is looked up."""
     cdef ClaimBody body
+    cdef Asker asker
     cdef int64_t asked_at
     cdef bint is_asked        # whoever looks originals up has it to do
 
@@ -186,6 +194,7 @@ cdef class Claims:
     cdef readonly uint32_t open_count
     cdef dict open                            # those that are, by position, in the order in which they are asked for
     cdef readonly dict asked                  # AskedClaim by ``key_of``
+    cdef readonly dict askers                 # Asker by name
     cdef readonly dict unknown                # SaidState by claimant and position
     cdef list answers                         # ClaimAnswer
     cdef list noted                           # tuples: what must be durable before, claimant, position, number
@@ -207,6 +216,11 @@ cdef class Claims:
     """Whether there are, or were, other partitions."""
     cdef bytes key_of(self, const ClaimPart *part)
     """What names a claim: the request's natural key."""
+    cdef Asker asker(self, bytes name)
+    """Somebody who has a claim waiting, or is going to have one: ``hold`` keeps it."""
+    cdef void hold(self, AskedClaim asked) noexcept
+    """It waits from now on."""
+    cdef void let_go(self, AskedClaim asked) noexcept
     cdef KeptClaim keep(self, const ClaimPart *part, int64_t position, int64_t original, int64_t undoes)
     """A claim that was written down; open."""
     cdef void note(self, KeptClaim claim, int state, int64_t approved_minor, int64_t position) noexcept

@@ -9,6 +9,9 @@ class KeptClaim: ...
 class SoughtClaim: ...
 
 @final
+class Asker: ...
+
+@final
 class AskedClaim: ...
 
 @final
@@ -31,6 +34,7 @@ class Claims:
     kept: dict[int, KeptClaim]
     open_count: int
     asked: dict[bytes, AskedClaim]
+    askers: dict[bytes, Asker]
     unknown: dict[tuple[int, int], SaidState]
     wanted: dict[int, Claiming]
     said: dict[int, SaidClaim]

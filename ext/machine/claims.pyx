@@ -20,6 +20,11 @@ cdef class SoughtClaim:
 
 
 @cython.final
+cdef class Asker:
+    """Made by ``Claims.asker``."""
+
+
+@cython.final
 cdef class AskedClaim:
     """A look-up for another partition."""
 
@@ -59,7 +64,7 @@ cdef class Claims:
         self.partitions = partitions
         self.room = room
         self.kept, self.by_original, self.asked, self.unknown = {}, {}, {}, {}
-        self.answers, self.noted = [], []
+        self.answers, self.noted, self.askers = [], [], {}
         self._is_on = partitions > 1
         self.wanted, self.said, self.followed, self.undoing = {}, {}, {}, {}
         self.owed, self.sought, self.open = set(), {}, {}
@@ -72,6 +77,25 @@ cdef class Claims:
     cdef bytes key_of(self, const ClaimPart *part):
         return (part.terminal[:TERMINAL_BYTES] + (<const char *>&part.occasion)[:sizeof(part.occasion)]
                 + (<const char *>&part.stan)[:sizeof(part.stan)] + bytes([part.message_class]))
+
+    cdef Asker asker(self, bytes name):
+        cdef Asker asker = self.askers.get(name)
+        if asker is None:
+            asker = Asker.__new__(Asker)
+            asker.name = name
+        return asker
+
+    cdef void hold(self, AskedClaim asked) noexcept:
+        self.asked[self.key_of(&asked.body.claim)] = asked
+        self.askers[asked.asker.name] = asked.asker
+        asked.asker.waiting += 1
+
+    cdef void let_go(self, AskedClaim asked) noexcept:
+        del self.asked[self.key_of(&asked.body.claim)]
+        ensure(asked.asker.waiting > 0, b"a claim that waits is counted")
+        asked.asker.waiting -= 1
+        if asked.asker.waiting == 0:
+            del self.askers[asked.asker.name]
 
     cdef KeptClaim keep(self, const ClaimPart *part, int64_t position, int64_t original, int64_t undoes):
         cdef KeptClaim claim = KeptClaim.__new__(KeptClaim)

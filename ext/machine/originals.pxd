@@ -8,6 +8,7 @@ from switch.machine.terminal_counts cimport TerminalCounts
 from switch.machine.transaction cimport DeadlineList
 
 cdef enum:
+    LOOK_UPS_MAX = 2          # of one terminal at one time: those of others take their turns between them
     RECENT_MAX = 256
     REFERENCE_ROOM = 64       # characters of what names an original
     # Kinds that undo what they refer to.
@@ -48,6 +49,8 @@ cdef class Inquiries:
     cdef Reference _recent[RECENT_MAX]
     cdef uint64_t _recent_count
 
+    cdef bint has_share(self, uint64_t taken, uint64_t own) noexcept nogil
+    """Whether somebody who has ``own`` of so many places that are taken may have one more."""
     cdef bint admits(self, uint32_t terminal) noexcept nogil
     """Whether one more request of a terminal may wait."""
     cdef void hold(self, uint32_t terminal) noexcept nogil

@@ -11,7 +11,6 @@ cdef enum:
     ENTRY_SCAN_NS = 50
     SCAN_SHARE = 10           # one part in so many of the time
     SCANS_AHEAD_NS = 1_000_000_000
-    ASKED_MAX = 2             # look-ups of one terminal at one time: those of others take their turns between them
     SHARE_LEAST = 4           # places that a terminal may have, however few are free
 
 
@@ -41,11 +40,13 @@ cdef class Inquiries:
         self.completion_percent = completion_percent
         self.waiting = DeadlineList()
 
+    cdef bint has_share(self, uint64_t taken, uint64_t own) noexcept nogil:
+        return taken < self.room and own < share_of(self.room - taken, self.share_percent, SHARE_LEAST)
+
     cdef bint admits(self, uint32_t terminal) noexcept nogil:
-        cdef uint64_t left = self.room - self.waiting.count if self.waiting.count < self.room else 0
-        if left == 0 or terminal >= self._terminals.count:
-            return left != 0
-        return self._terminals.of[terminal].waiting < share_of(left, self.share_percent, SHARE_LEAST)
+        # Those of terminals that are nobody's are counted together only.
+        return self.has_share(self.waiting.count,
+                              self._terminals.of[terminal].waiting if terminal < self._terminals.count else 0)
 
     cdef void hold(self, uint32_t terminal) noexcept nogil:
         cdef TerminalCount *count = &self._terminals.of[terminal]
@@ -62,7 +63,7 @@ cdef class Inquiries:
         cdef TerminalCount *count = &self._terminals.of[terminal]
         if terminal >= self._terminals.count:
             return True
-        if count.looked_up >= ASKED_MAX:
+        if count.looked_up >= LOOK_UPS_MAX:
             return False
         count.looked_up += 1
         return True

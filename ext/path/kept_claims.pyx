@@ -2,23 +2,25 @@
 
 from itertools import islice
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 from switch.dialect.kinds cimport KIND_COMPLETION_VOID, KIND_REFUND_VOID
 from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.dialect.tables cimport kind_traits
 from switch.machine.claims cimport (
     CLAIM_GONE, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
-    CLAIMED_REMINDER, AskedClaim, ClaimAnswer, ClaimPart, KeptClaim, SaidState, is_claim,
+    CLAIMED_REMINDER, AskedClaim, Asker, ClaimAnswer, ClaimPart, KeptClaim, SaidState, is_claim,
 )
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
-from switch.machine.originals cimport ANY_ORIGINAL, VOIDS, Referred
+from switch.machine.originals cimport ANY_ORIGINAL, LOOK_UPS_MAX, VOIDS, Referred
+from switch.machine.partitioning cimport partition_of_id
 from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport ASKED_AT_ONCE_MAX, check_excess, link_named, name_original
 from switch.path.terminal_reversal cimport note_referred
+from switch.tables.registry cimport TERMINAL_NONE
 from switch.wire.fields cimport RRN_SIZE
 
 cdef enum:
@@ -39,21 +41,31 @@ cdef int64_t _elapsed_ns(State state) noexcept nogil:
 # --- looking up -------------------------------------------------------------------------------------------------------
 
 cdef void take_claim(State state, const ClaimBody *body) noexcept:
-    cdef bytes key = state.claims.key_of(&body.claim)
     cdef AskedClaim asked
-    if (key in state.claims.asked or len(state.claims.asked) >= state.inquiries.room
-            or len(state.claims.kept) >= state.claims.room):
+    cdef Asker asker = state.claims.asker(_name_of_asker(state, &body.claim))
+    if (state.claims.key_of(&body.claim) in state.claims.asked or len(state.claims.kept) >= state.claims.room
+            or not state.inquiries.has_share(len(state.claims.asked), asker.waiting)):
         return
     asked = AskedClaim.__new__(AskedClaim)
     asked.body = body[0]
+    asked.asker = asker
     asked.asked_at = state.journal.newest()
-    state.claims.asked[key] = asked
+    state.claims.hold(asked)
+
+
+cdef bytes _name_of_asker(State state, const ClaimPart *part):
+    """Whose places a claim takes: its terminal's; of those that its partition cannot have, that one's all together."""
+    if (state.registry.find_terminal(part.terminal, TERMINAL_BYTES) == <uint32_t>TERMINAL_NONE
+            or partition_of_id(part.terminal, TERMINAL_BYTES, state.claims.partitions) != part.partition):
+        return (<const char *>&part.partition)[:sizeof(part.partition)]
+    return part.terminal[:TERMINAL_BYTES]
 
 
 cdef Wanted _wanted_by(State state, AskedClaim asked):
     cdef Wanted wanted = Wanted.__new__(Wanted)
     cdef const ClaimPart *part = &asked.body.claim
     asked.is_asked = True
+    asked.asker.looked_up += 1
     wanted.partition = state.partition
     wanted.is_of_request = True
     wanted.claim = asked
@@ -78,7 +90,7 @@ cdef list take_wanted_claims(State state):
     for asked in state.claims.asked.values():
         if len(found) == ASKED_AT_ONCE_MAX:
             break
-        if not asked.is_asked and asked.asked_at <= state.journal.durable:
+        if not asked.is_asked and asked.asked_at <= state.journal.durable and asked.asker.looked_up < LOOK_UPS_MAX:
             found.append(_wanted_by(state, asked))
     for said in state.claims.unknown.values():
         if said.is_asked:
@@ -105,15 +117,13 @@ cdef void recall_claims(State state) noexcept:
 cdef void settle_claim(State state, Wanted wanted, Original original, bint is_certain):
     cdef AskedClaim asked = <AskedClaim>wanted.claim
     cdef const ClaimPart *part = &asked.body.claim
-    cdef bytes key = state.claims.key_of(part)
     cdef ClaimAnswer answer
-    if state.claims.asked.get(key) is not asked:
-        return
+    asked.asker.looked_up -= 1
     if original is not None and state.inquiries.is_outdated(wanted.asked_at, original):
         asked.asked_at = state.journal.newest()
         asked.is_asked = False
         return
-    del state.claims.asked[key]
+    state.claims.let_go(asked)
     answer = _answer_to(state, part)
     if original is None:
         answer.body.flags = CLAIMED_CERTAIN if is_certain else 0

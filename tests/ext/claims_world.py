@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from switch.base.stats import Stats
@@ -43,6 +43,7 @@ class Worker(World):
             journals=[JournalFiles(BUFFER_BYTES, Stats(262_144), partition=number) for number in owned],
             part=Part(switch.count, owned),
             originals=switch.originals,
+            limits=switch.limits,
         )
         self.now_s = now_s
         self._set_clock()
@@ -89,11 +90,15 @@ class Switch:
 
     Args:
         owned: The partitions of each worker.
-        originals: The section of the configuration.
+        limits: A section of the configuration.
+        originals: Another one.
     """
 
-    def __init__(self, owned: Sequence[Sequence[int]], **originals: Any) -> None:
+    def __init__(
+        self, owned: Sequence[Sequence[int]], *, limits: Mapping[str, Any] | None = None, **originals: Any
+    ) -> None:
         self.owned = owned
+        self.limits = limits
         self.originals = originals
         self.now_s = 100.0
         self.count = sum(map(len, owned))
