@@ -26,7 +26,7 @@ from switch.server.acceptor import takes_both
 from switch.server.assembly import stand_ins_of
 from switch.server.desk import Desk, seats_of
 from switch.server.fronts import AdminFront, own_status
-from switch.server.handover import Handover, Listener
+from switch.server.handover import Handover, NewsReader
 from switch.server.heartbeat import keep_beating
 from switch.server.meeting_folder import MeetingFolder
 from switch.server.place import Place
@@ -196,7 +196,7 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
             own_status(config, identity, __version__),
             lambda: os.kill(supervisor, signal.SIGTERM),
         )
-        news = Listener(handover.inherited(), desk.hear)
+        news = NewsReader(handover.inherited(), desk.hear)
         front = AdminFront(config, stats, desk, desk, identity)
         try:
             await front.start()

@@ -13,7 +13,7 @@ from switch.admin.server import AdminServer
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.server.control import LocalWorker, answer_questions
-from switch.server.handover import Handover, Listener, News
+from switch.server.handover import Handover, News, NewsReader
 
 
 class Front(Protocol):
@@ -105,7 +105,7 @@ class DeskFront:
     def __init__(self, number: int, health: Health, entries: EntryDesk, handover: Handover) -> None:
         self._number = number
         self._worker = LocalWorker(health, entries)
-        self._listener = Listener(handover.inherited(), self._hear)
+        self._listener = NewsReader(handover.inherited(), self._hear)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:

@@ -117,7 +117,7 @@ class Handover:
             end.close()
 
 
-class Listener:
+class NewsReader:
     """A child's side: calls ``told`` for all news, in the loop.
 
     Args:

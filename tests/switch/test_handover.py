@@ -15,7 +15,7 @@ from switch.admin.health import Readiness
 from switch.base.stats import Stats
 from switch.server.control import LocalWorker, answer_questions
 from switch.server.desk import Desk, seats_of
-from switch.server.handover import Handover, Listener
+from switch.server.handover import Handover, NewsReader
 from switch.server.supervisor import Child, Patience, Supervisor
 
 WORKERS = 2
@@ -61,7 +61,7 @@ def worker_run(handover):
         def told(news):
             tasks.append(asyncio.create_task(answer_questions(news.connection, side)))
 
-        listener = Listener(handover.inherited(), told)
+        listener = NewsReader(handover.inherited(), told)
         listener.start()
         return listener, tasks
 
@@ -73,7 +73,7 @@ def desk_run(handover, writer):
 
     def start():
         desk = Desk(seats_of(WORKERS, WORKERS), {}, lambda: os.kill(os.getppid(), signal.SIGTERM))
-        listener = Listener(handover.inherited(), desk.hear)
+        listener = NewsReader(handover.inherited(), desk.hear)
         listener.start()
 
         async def say():
