@@ -23,10 +23,12 @@ class Readiness(NamedTuple):
     Attributes:
         reasons: Why not; empty: they may be.
         lacks: What a part of them misses all the same, and would anywhere else: who owns a partition is fixed.
+        outdated: On an older copy of a journal: it turns terminals away as long as it runs, and is not waited for.
     """
 
     reasons: Sequence[str] = ()
     lacks: Sequence[str] = ()
+    outdated: bool = False
 
 
 class Health(Protocol):

@@ -228,12 +228,12 @@ class AdminServer:
         return web.Response(status=503, text="not live\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        reasons, lacks = await answered(self._health.readiness())
+        reasons, lacks, _ = await answered(self._health.readiness())
         lines = "".join(f"{reason}\n" for reason in [*reasons, *lacks])
         return web.Response(status=503, text=lines) if reasons else web.Response(text=f"ready\n{lines}")
 
     async def _status(self, _request: web.Request) -> web.Response:
-        reasons, lacks = await answered(self._health.readiness())
+        reasons, lacks, _ = await answered(self._health.readiness())
         own = {
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - self._started, 3),

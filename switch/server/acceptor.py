@@ -126,6 +126,11 @@ class Acceptor:
         return Address(host, port)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return bool(self._sockets)
+
+    @property
     def arriving(self) -> int:
         """Connections that were accepted and are not open yet: PROXY header or TLS handshake is not whole."""
         return len(self._arriving)

@@ -54,6 +54,7 @@ ABANDON_SECONDS = 2.0
 PARTING_SECONDS = 1.0
 DRAIN_POLL_SECONDS = 0.02
 TERMINALS_SHOWN = 20
+OLDER_COPY = "the journal is an older copy"
 LINK_SECONDS = 1.0
 """How long a start waits for a link before other workers are told that it is there."""
 
@@ -121,6 +122,7 @@ class Daemon:
         self._end_wanted = asyncio.Event()
         self._is_journal_lost = False
         self._ports: list[TerminalPort] = []
+        self._issuers: list[IssuerSide] = []
         self._saf = SafDesk(self._engine, self._stats, lambda: self._started)
         self._identity = Identity.new(config.switch.name, config.file)
         self.front: Front = (
@@ -188,7 +190,10 @@ class Daemon:
             reasons.append(f"no link is up, and none has stand-in: {states}")
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
-        return Readiness(reasons, lacks)
+        return Readiness(reasons, lacks, self._is_outdated())
+
+    def _is_outdated(self) -> bool:
+        return any(state.journal.outdated is not None for state in self._states)
 
     def _refusing_partitions(self) -> Mapping[int, Sequence[str]]:
         """The partitions that accept no payment, and why."""
@@ -260,7 +265,7 @@ class Daemon:
         Signals(self.drain, self._end_wanted.set).listen(loop)
         terminals_max = self._terminals_max()
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
-        issuers = [
+        self._issuers = issuers = [
             issuer_side(section, link, reactor, self._place)
             for section, link in zip(self._config.links, self._engine.state.links, strict=True)
         ]
@@ -283,10 +288,12 @@ class Daemon:
             reactor.start()
             housekeeping = asyncio.create_task(self._keep_house())
             for issuer in issuers:
-                await issuer.start()
+                if not (isinstance(issuer, Receiver) and self._is_outdated()):
+                    await issuer.start()
             await self._meet(mates, nodes, issuers)
             for port in self._ports:
-                await port.start()
+                if not self._is_outdated():
+                    await port.start()
             self._started = True
             self._announce(issuers)
             await self._drain_wanted.wait()
@@ -386,14 +393,20 @@ class Daemon:
         if self._place.workers == 1:
             tell_doubts(self._config)
         for port in self._ports:
-            log.info("listening", listener=port.name, address=str(port.address))
+            if port.is_open:
+                log.info("listening", listener=port.name, address=str(port.address))
         for issuer in issuers:
-            if isinstance(issuer, Receiver):
+            if isinstance(issuer, Receiver) and issuer.is_open:
                 log.info("waiting for the issuer", link=issuer.name, address=str(issuer.address))
         log.info(self.front.serving, **self.front.details(), version=__version__)
 
     async def _keep_house(self) -> None:
-        keepers = (self._keep_calendar, self._keep_journal, *(numbers.keep for numbers in self._numbers))
+        keepers = (
+            self._keep_calendar,
+            self._keep_journal,
+            self._turn_away,
+            *(numbers.keep for numbers in self._numbers),
+        )
         chores = (*keepers, self._gauges.refresh, self._saf.refresh, self._beat)
         while True:
             for chore in chores:
@@ -415,6 +428,22 @@ class Daemon:
             self._seeker.refresh()
         if self._stores is not None:
             self._stores.keep_house(self._states)
+
+    def _turn_away(self) -> None:
+        """On an older copy nobody speaks to this worker: terminals, and issuers that call, are to reach another one."""
+        if not self._is_outdated():
+            return
+        for port in self._ports:
+            port.close()
+        self._hang_up(OLDER_COPY)
+        for issuer in self._issuers:
+            if isinstance(issuer, Receiver):
+                issuer.hang_up(OLDER_COPY)
+
+    def _hang_up(self, reason: str) -> None:
+        for channel in self._engine.terminals():
+            if isinstance(channel.owner, Connection):
+                channel.owner.abort(reason)
 
     async def _finish(self, reactor: Reactor, issuers: Sequence[IssuerSide]) -> bool:
         """Take nothing new, wait for what is in flight and untold, sign off; whether all of it was finished.
@@ -462,9 +491,7 @@ class Daemon:
 
     async def _part_from_terminals(self) -> None:
         """Close their connections, and let other workers know of it: these reverse what they gave and was not told."""
-        for channel in self._engine.terminals():
-            if isinstance(channel.owner, Connection):
-                channel.owner.abort("the switch ends")
+        self._hang_up("the switch ends")
 
         def is_said() -> bool:
             return not (self._engine.terminals() or any(peer.waiting_bytes for peer in self._peers))

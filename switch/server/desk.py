@@ -100,10 +100,13 @@ class Desk:
     async def readiness(self) -> Readiness:
         """Whether some partition is served; which are not, and why.
 
-        Until all were served once, each that is not yet is a reason: it takes a while, and ends.
+        Until all were served once, each that is not yet is a reason: it takes a while, and ends. A worker on an older
+        copy never serves: neither it is waited for, nor that the others can reach it.
         """
         answers, silent = await self._ask(lambda side: side.readiness())
-        self._has_begun |= not silent and not any(own.reasons or own.lacks for _, own in answers)
+        serving = [own for _, own in answers if not own.outdated]
+        is_whole = len(serving) == len(self._seats)
+        self._has_begun |= not silent and not any(own.reasons or (is_whole and own.lacks) for own in serving)
         self._has_begun |= any(seat.life.restarts for seat in self._seats)
         counted = Counter(reason for _, own in answers for reason in dict.fromkeys(own.reasons))
         common = [reason for reason, count in counted.items() if count == len(self._seats)]

@@ -161,7 +161,7 @@ class Receiver:
         self._section = section
         self._link = link
         self._reactor = reactor
-        self._open = 0
+        self._open: set[Connection] = set()
         self._notes = NoteLog()
         self._acceptor: Acceptor | None = None
         if section.bind is not None:
@@ -191,10 +191,22 @@ class Receiver:
             raise OSError(f"link {self._section.name}: no address to listen on")
         await self._acceptor.start()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._acceptor is not None and self._acceptor.is_open
+
     async def stop(self) -> None:
         """Listen no more."""
         if self._acceptor is not None:
             self._acceptor.close()
+
+    def hang_up(self, reason: str) -> None:
+        """Listen no more, and end the connections: the issuer is to reach another worker."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        for connection in list(self._open):
+            connection.abort(reason)
 
     # --- what the acceptor asks and tells -------------------------------------------------------------------------
 
@@ -202,7 +214,7 @@ class Receiver:
         """Whether the issuer may call from there, and there is room."""
         if not self._is_known(peer):
             refusal = "unknown peer"
-        elif self._open >= self._section.connections or self._arriving >= ARRIVING_MAX:
+        elif len(self._open) >= self._section.connections or self._arriving >= ARRIVING_MAX:
             refusal = "too many connections"
         else:
             return True
@@ -230,12 +242,12 @@ class Receiver:
     def _opened(self, peer: str, connection: Connection) -> str | None:
         if self._acceptor is not None:
             self._acceptor.opened(connection)
-        if self._open >= self._section.connections:
+        if len(self._open) >= self._section.connections:
             refusal = "too many connections"
         elif not self._is_issuer(connection):
             refusal = "certificate of somebody else"
         else:
-            self._open += 1
+            self._open.add(connection)
             return None
         self._refuse(peer, refusal)
         return refusal
@@ -245,7 +257,7 @@ class Receiver:
 
     def _lost(self, connection: Connection, reason: str) -> None:
         if connection.was_open:
-            self._open -= 1
+            self._open.discard(connection)
             log.warning("link connection lost", link=self._section.name, reason=reason)
 
     def _is_known(self, host: str) -> bool:

@@ -34,6 +34,10 @@ AGE_MIN_SECONDS = 3_600
 """How much longer than the window of repeats files are kept at least."""
 
 OUTDATED = "the journal is an older copy: nothing is decided by it"
+OUTDATED_EFFECT = (
+    "this worker turns terminals away, and others begin no connection with it for any of its partitions, healthy ones "
+    "neither"
+)
 OUTDATED_ADVICE = (
     "bring the newer journal back and start again; where it is lost for good, wait until the duplicate window has "
     "passed, then restart the other workers and nodes, one by one, and this one last"
@@ -203,7 +207,13 @@ class Store:
         """Say that nothing can be written, once; look each second whether a full disk has room again."""
         if self.journal.outdated is not None:
             if not self._is_outdated_told:
-                log.error(OUTDATED, partition=self.partition, reason=self.journal.outdated, advice=OUTDATED_ADVICE)
+                log.error(
+                    OUTDATED,
+                    partition=self.partition,
+                    reason=self.journal.outdated,
+                    effect=OUTDATED_EFFECT,
+                    advice=OUTDATED_ADVICE,
+                )
             self._is_outdated_told = True
             return
         if self.journal.failed and not self._is_failure_told:

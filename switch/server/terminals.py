@@ -120,6 +120,11 @@ class TerminalPort:
         """Where it really listens, once it was started."""
         return self._acceptor.address
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._acceptor.is_open
+
     async def start(self) -> None:
         """Listen.
 

@@ -29,6 +29,7 @@ class Worker:
         self.entries = [{"rrn": rrn, "age_seconds": age} for age in ages]
         self.reasons = list(reasons)
         self.lacks = list(lacks)
+        self.outdated = False
         self.links = links
         self.closed = []
         self.refusal = self.close_refusal = None
@@ -49,7 +50,7 @@ class Worker:
         }
 
     async def readiness(self):
-        return Readiness(self.reasons, self.lacks)
+        return Readiness(self.reasons, self.lacks, self.outdated)
 
     async def listed(self, *, link, what, rrn, overdue, most):
         if self.refusal:
@@ -205,8 +206,8 @@ def test_what_a_part_lacks_is_named_and_is_a_reason_only_where_nobody_is_served(
 
 def says(desk):
     """Its reasons, and what is lacking besides."""
-    reasons, lacks = asyncio.run(desk.readiness())
-    return list(reasons), list(lacks)
+    found = asyncio.run(desk.readiness())
+    return list(found.reasons), list(found.lacks)
 
 
 @pytest.mark.parametrize("missing", ["reasons", "lacks"])
@@ -225,6 +226,25 @@ def test_who_has_died_before_he_served_is_waited_for_no_more():
     assert says(desk)[0] == ["worker 1 (partitions 1, 3): starting"]
     desk.hear(News("1", Life(LifeState.WAITS, 200, 6.0, 1), None))
     assert says(desk) == ([], [WAITS])
+
+
+def test_one_on_an_older_copy_is_not_waited_for():
+    workers = [Worker(reasons=["starting"]), Worker(reasons=["older copy"], lacks=["worker 0 cannot be reached"])]
+    workers[1].outdated = True
+    desk = desk_of(*workers, restarts=0)
+    assert says(desk)[0], "the other one does not serve yet"
+    workers[0].reasons, workers[0].lacks = [], ["worker 1 cannot be reached"]
+    reasons, lacks = says(desk)
+    assert (reasons, len(lacks)) == ([], 3)
+    workers[0].outdated, workers[0].reasons = True, ["another older copy"]
+    assert says(desk)[0], "nobody serves"
+
+
+def test_where_all_are_on_older_copies_none_is_served():
+    workers = [Worker(reasons=["older copy"]), Worker(reasons=["older copy"])]
+    for worker in workers:
+        worker.outdated = True
+    assert says(desk_of(*workers, restarts=0))[0] == ["older copy"]
 
 
 def test_what_is_owed_is_listed_together_oldest_first():

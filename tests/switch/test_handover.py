@@ -79,7 +79,7 @@ def desk_run(handover, writer):
         async def say():
             while True:
                 rows = (await desk.status())["workers"]
-                reasons, lacks = await desk.readiness()
+                reasons, lacks, _ = await desk.readiness()
                 said = {"desk": os.getpid(), "rows": rows, "reasons": list(reasons), "lacks": list(lacks)}
                 os.write(writer, json.dumps(said).encode() + b"\n")
                 await asyncio.sleep(0.01)
