@@ -81,7 +81,10 @@ cdef void _send_wanted(Partitions partitions, Mesh mesh, State state) noexcept:
             claiming.is_sent = True
             continue
         peer = _peer_of(mesh, claiming.keeper)
-        place = NULL if peer is None else peer._find_room(ROOM_BYTES)
+        if peer is None:
+            claiming.is_sent = False          # then its keeper is away
+            continue
+        place = peer._find_room(ROOM_BYTES)
         if place != NULL:
             claiming.is_sent = peer._wrote(write_claim(place, ROOM_BYTES, claiming.keeper, &claiming.body))
 

@@ -3,10 +3,11 @@
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
+from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.machine.claims cimport (
     CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN, Claiming, ClaimPart, claim_reference, is_final_claim,
 )
-from switch.machine.meters cimport ORIGINAL_FOUND
+from switch.machine.meters cimport ORIGINAL_FOUND, ORIGINAL_UNCERTAIN
 from switch.machine.numbering cimport instance_of, is_dated
 from switch.machine.original_reference cimport fold
 from switch.machine.originals cimport VOIDS, Referred
@@ -91,7 +92,8 @@ cdef int refer_to_claim(State state, const ClaimedBody *claimed) noexcept:
     memcpy(referred.rrn, claimed.rrn, sizeof(referred.rrn))
     memcpy(referred.authorization_code, claimed.authorization_code, sizeof(referred.authorization_code))
     note_claim_ties(entry)
-    stats_add(state.meters.stats, state.meters.originals[ORIGINAL_FOUND], 1)
+    stats_add(state.meters.stats, state.meters.originals[
+        ORIGINAL_UNCERTAIN if claimed.reason == REASON_SYSTEM_MALFUNCTION else ORIGINAL_FOUND], 1)
     if claimed.reason != CLAIMED_GRANTED:
         return claimed.reason
     return NOT_REFUSED

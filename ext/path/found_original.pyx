@@ -10,6 +10,7 @@ from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, wanted_by_request
 from switch.path.own_claims cimport settle_sought_claim
 from switch.path.resumed_request cimport resume_request
+from switch.path.own_claims cimport refuse_unclaimed
 from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 
 
@@ -85,7 +86,8 @@ cdef void seek(State state) noexcept:
         number = state.transactions.overdue(state.inquiries.waiting, state.calendar.now_ns)
         if number == TRANSACTION_NONE:
             break
-        _resume_unsure(state, number, None)
+        if not refuse_unclaimed(state, number):
+            _resume_unsure(state, number, None)
     if state.journal.is_searched:
         return
     recall_claims(state)

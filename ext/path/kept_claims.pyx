@@ -27,6 +27,7 @@ cdef enum:
     NS_A_US = 1_000
     US_A_SECOND = 1_000_000
     AGE_MAX_S = 0x7FFFFFFF
+    ALIKE_MAX = 64            # claims on one payment that are decided with one look-up
     REMINDED_MAX = 64         # claims that are asked for in one pass
     FINAL_KINDS = 1 << KIND_REFUND_VOID | 1 << KIND_COMPLETION_VOID       # what they void refers to something itself
 
@@ -83,14 +84,28 @@ cdef Wanted _wanted_by(State state, AskedClaim asked):
     return wanted
 
 
+cdef bytes _wish(const ClaimBody *body):
+    """What is claimed, whoever claims it: of those that are alike one is looked up, and the others are decided with
+    what it has found."""
+    cdef bytes payment = body.rrn[:RRN_SIZE] + body.merchant[:MERCHANT_BYTES] + body.pan[:body.pan_digits]
+    return payment + bytes((body.claim.kind,))
+
+
 cdef list take_wanted_claims(State state):
     cdef list found = []
     cdef AskedClaim asked
     cdef SaidState said
+    cdef set looked_up
+    cdef bytes wish
+    looked_up = {_wish(&(<AskedClaim>one).body) for one in state.claims.asked.values() if (<AskedClaim>one).is_asked}
     for asked in state.claims.asked.values():
         if len(found) == ASKED_AT_ONCE_MAX:
             break
-        if not asked.is_asked and asked.asked_at <= state.journal.durable and asked.asker.looked_up < LOOK_UPS_MAX:
+        if asked.is_asked or asked.asked_at > state.journal.durable or asked.asker.looked_up >= LOOK_UPS_MAX:
+            continue
+        wish = _wish(&asked.body)
+        if wish not in looked_up:
+            looked_up.add(wish)
             found.append(_wanted_by(state, asked))
     for said in state.claims.unknown.values():
         if said.is_asked:
@@ -117,14 +132,34 @@ cdef void recall_claims(State state) noexcept:
 cdef void settle_claim(State state, Wanted wanted, Original original, bint is_certain):
     cdef AskedClaim asked = <AskedClaim>wanted.claim
     cdef const ClaimPart *part = &asked.body.claim
-    cdef ClaimAnswer answer
     asked.asker.looked_up -= 1
     if original is not None and state.inquiries.is_outdated(wanted.asked_at, original):
         asked.asked_at = state.journal.newest()
         asked.is_asked = False
         return
+    _settle_one(state, asked, original, is_certain)
+    if original is not None:
+        _settle_alike(state, asked, original)
+
+
+cdef void _settle_alike(State state, AskedClaim settled, Original original):
+    """Others that claim the same: with what was granted of it now they are decided at once, in the order in which they
+    came, so that very many of one payment cost one look-up and not one each."""
+    cdef bytes wish = _wish(&settled.body)
+    cdef int left = ALIKE_MAX
+    cdef AskedClaim asked
+    for asked in list(state.claims.asked.values()):
+        if left == 0:
+            break
+        if not asked.is_asked and _wish(&asked.body) == wish:
+            left -= 1
+            _settle_one(state, asked, original, True)
+
+
+cdef void _settle_one(State state, AskedClaim asked, Original original, bint is_certain):
+    cdef const ClaimPart *part = &asked.body.claim
+    cdef ClaimAnswer answer = _answer_to(state, part)
     state.claims.let_go(asked)
-    answer = _answer_to(state, part)
     if original is None:
         answer.body.flags = CLAIMED_CERTAIN if is_certain else 0
     elif not _decide(state, part, original, answer):
@@ -178,6 +213,7 @@ cdef KeptClaim _grant(State state, const ClaimPart *part, Original original):
     claim.again_ns = state.calendar.now_ns + REMINDER_NS
     claim.elapsed_ns = _elapsed_ns(state)
     claim.wall_us = state.calendar.wall_us
+    original.count(part.kind, part.amount_minor, 0)
     state.inquiries.note_reference(position, original.position)
     note_referred(state, original)
     return claim

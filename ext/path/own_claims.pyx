@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcmp, memset
+from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.machine.claims cimport (
     CLAIM_GONE, CLAIM_OPEN, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_GRANTED, CLAIMED_REMINDER, Claiming, ClaimPart,
     KeptClaim, SaidClaim, SoughtClaim, claim_reference, is_claim, is_same_claim,
@@ -107,6 +108,19 @@ cdef void _go_on(State state, uint32_t number, const ClaimedBody *claimed) noexc
         resume_request(state, number, None, claimed.flags & CLAIMED_CERTAIN != 0 and claiming.is_certain)
     else:
         resume_claimed(state, number, claimed)
+
+
+cdef bint refuse_unclaimed(State state, uint32_t number) noexcept:
+    cdef Claiming claiming = state.claims.wanted.get(number)
+    cdef ClaimedBody refused
+    if claiming is None or not claiming.is_sent or not state.inquiries.refuses_excess:
+        return False
+    memset(&refused, 0, sizeof(refused))
+    refused.claim = claiming.body.claim
+    refused.keeper = claiming.keeper
+    refused.reason = REASON_SYSTEM_MALFUNCTION
+    resume_claimed(state, number, &refused)
+    return True
 
 
 cdef uint32_t _outcome_of(State state, const ClaimPart *part) noexcept:

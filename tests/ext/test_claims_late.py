@@ -17,11 +17,14 @@ def switch():
 
 
 def refunded_without_claim(switch, told, issuer="00", **changes):
-    """A refund at a till whose keeper was too slow; its claim is granted afterwards. None as ``issuer``: no answer."""
+    """A refund at a till whose keeper was asked, and then away; its claim is granted afterwards. None as ``issuer``: no
+    answer."""
     keeper = switch.worker_of(SALE)
     refund = switch.undoing("refund", TILL, told, **changes)
     keeper.is_slow = True
     line = switch.send(refund)
+    switch.step()
+    switch.part()
     switch.step(0.25, 30)
     given = None
     if issuer is not None:
@@ -30,6 +33,8 @@ def refunded_without_claim(switch, told, issuer="00", **changes):
         given = line.read_one()
         assert given["39"] == issuer
     keeper.is_slow = False
+    switch.step(0.25, 30)
+    switch.meet()
     switch.step(0.25, 30)
     return refund, given
 
@@ -87,10 +92,13 @@ def test_it_is_free_when_the_request_was_reversed_before_it_was_granted(switch):
     keeper = switch.worker_of(SALE)
     keeper.is_slow = True
     switch.send(switch.undoing("refund", TILL, told))
+    switch.step()
+    switch.part()
     switch.step(0.25, 30)
     switch.worker_of(TILL).lines[0].read()
     switch.step(1, 60)
     keeper.is_slow = False
+    switch.meet()
     switch.worker_of(TILL).issuer()  # which has given the first connection up
     switch.step()
     assert code(switch, switch.undoing("refund", OTHER_TILL, told, f4="000000000001")) == "13"
