@@ -155,9 +155,10 @@ def test_what_went_on_without_its_claim_is_told_after_a_long_outage(switch, issu
     step = keeper.sync
     keeper.sync = lambda: None  # what it grants is not durable yet
     line = switch.send(switch.undoing("refund", TILL, told))
+    switch.step()
+    switch.part()
     switch.step(0.25, 30)
     switch.answer(TILL, issuer)
-    switch.part()
     keeper.sync = step
     switch.step()
     assert line.read_one()["39"] == issuer
