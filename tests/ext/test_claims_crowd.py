@@ -8,7 +8,7 @@ from tests.ext.claims_world import OTHER_TILL, SALE, TILL, Switch
 from tests.ext.test_claims import TWO
 from tests.ext.world import change
 
-SALE_MINOR = 10_00
+SALE_MINOR = 7_50
 REFUND_MINOR = 1_25
 REFUNDS = 8
 LOOK_UP_S = 0.6
@@ -73,3 +73,19 @@ def test_where_the_issuer_decides_it_goes_on():
     assert switch.answer(TILL) is not None
     switch.step()
     assert line.read_one()["39"] == "00"
+
+
+def test_a_claim_does_not_pass_a_refund_at_a_till_of_its_keeper():
+    """Both are looked up before either is decided."""
+    switch = Switch(TWO)
+    _, _, told = switch.sold()
+    keeper = switch.worker_of(SALE)
+    keeper.is_slow = True
+    lines = [switch.send(switch.undoing("refund", till, told)) for till in (TILL, SALE)]
+    switch.step()
+    keeper.is_slow = False
+    switch.step()
+    for till in (TILL, SALE):
+        switch.answer(till)
+    switch.step()
+    assert sorted(line.read_one()["39"] for line in lines) == ["00", "13"]
