@@ -6,6 +6,7 @@ from typing import Any
 
 from switch.base.stats import Stats
 from switch.journal import Replayed, replay_into
+from switch.journal.claim_search import look_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
@@ -85,9 +86,7 @@ class JournalWorld(World):
             self.finder.refresh()
         for one in wanted:
             assert self.finder is not None
-            original = self.finder.find(one, ZONE_SECONDS)
-            is_behind = self.finder.position < one.asked_at
-            self.engine.settle(one, original, not (is_behind or self.finder.damaged or self.finder.is_cut_off))
+            self.engine.settle(one, *look_up(self.finder, one, ZONE_SECONDS))
         return len(wanted)
 
     def advance(self, seconds: float, step: float = 0.25) -> None:

@@ -32,6 +32,7 @@ def crowd(switch, terminals):
     before = len(waiting(switch))
     for stan, terminal in enumerate(terminals):
         part = {"terminal": terminal.encode(), "stan": stan, "claimant": CLAIMANT, "partition": KEEPER}
+        part["rrn"] = f"{terminal[-4:]}{stan:08d}".encode()  # each claims another payment
         keeper.engine.hear(keeper.peer, written("claim", SAMPLES["claim"] | part))
     assert keeper.peer.fault is None
     return len(waiting(switch)) - before

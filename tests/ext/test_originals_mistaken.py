@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from switch.journal.claim_search import look_up
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
 from tests.ext.journal_world import DAYS, KEY
@@ -376,8 +377,8 @@ def test_a_look_up_that_cannot_look_at_all_is_not_certain():
     world.sync()
     (wanted,) = world.engine.take_wanted()
     finder = Finder(ScriptedDisk(world.memory), KEY, days=DAYS)
-    assert (finder.find(wanted), finder.is_cut_off) == (None, True)
-    world.engine.settle(wanted, None, not finder.is_cut_off)
+    assert look_up(finder, wanted) == (None, False)
+    world.engine.settle(wanted, None, False)
     world.tick()
     assert bank.read() == []
 
@@ -391,3 +392,25 @@ def test_terminal_that_has_moved_to_another_merchant_refunds_nothing_of_the_one_
     world.tick()
     assert terminal.read_one()["39"] == "25"
     assert bank.read() == []
+
+
+def test_a_look_up_that_has_not_read_up_to_the_question_is_not_certain():
+    """Of what was written since it knows nothing: that there is no original cannot be said."""
+    world, terminal, *_ = started()
+    world.is_sought = False
+    behind = Finder(ScriptedDisk(world.memory), KEY, days=DAYS)
+    terminal.send(change(bought(world), t="0220", f3="200000", f37="123456789012"))
+    world.journal.end_turn()
+    world.sync()
+    (wanted,) = world.engine.take_wanted()
+    assert look_up(behind, wanted) == (None, wanted.asked_at <= behind.position)
+    terminal.send(bought(world, f11="000099"))
+    world.sync()
+    terminal.send(change(bought(world, f11="000100"), t="0220", f3="200000", f37="123456789012"))
+    world.journal.end_turn()
+    world.sync()
+    (later,) = world.engine.take_wanted()
+    assert later.asked_at > behind.position
+    assert look_up(behind, later) == (None, False)
+    behind.refresh()
+    assert look_up(behind, later) == (None, True)

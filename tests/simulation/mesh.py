@@ -166,7 +166,7 @@ class Connection:
     def cut_one_way(self, side: Side) -> None:
         """Nothing that a side says arrives any more; after a while both give up."""
         side.drop(self._mesh.draw)
-        self._clock.after(int(self._mesh.draw.random() * ONE_WAY_NS_MAX), self.end)
+        self._clock.errand(int(self._mesh.draw.random() * ONE_WAY_NS_MAX), self.end)  # a run waits for that
 
     def end(self) -> None:
         """It has ended: each side learns of it in its own time, and hears what still arrives before that."""

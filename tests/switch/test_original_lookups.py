@@ -22,6 +22,7 @@ class Question:
     is_of_request: bool = False
     asked_at: int = 0
     partition: int = 0
+    sought: object = None
 
 
 class Asking:
@@ -90,26 +91,12 @@ def test_each_look_up_is_answered_though_none_can_be_made(monkeypatch, tmp_path:
     assert asyncio.run(ask()) == [("one", None, False), ("two", None, False)]
 
 
-@pytest.mark.parametrize(
-    ("position", "is_damaged", "is_cut_off", "is_certain"),
-    [
-        (7, False, False, True),
-        (8, False, False, True),
-        (6, False, False, False),
-        (7, True, False, False),
-        (7, False, True, False),
-    ],
-    ids=["just so far", "further", "behind", "damaged", "cut off"],
-)
-def test_what_was_not_read_to_the_question_is_not_certain(
-    monkeypatch, tmp_path: Path, position: int, is_damaged: bool, is_cut_off: bool, is_certain: bool
-):
-    """Of what was written since, a finder that is behind knows nothing: that there is no original cannot be said."""
-    finder = SimpleNamespace(
-        position=position, damaged=int(is_damaged), unindexed=0, is_cut_off=is_cut_off, find=lambda *_: None
-    )
+@pytest.mark.parametrize("is_certain", [True, False])
+def test_whether_all_was_read_is_told_with_it(monkeypatch, tmp_path: Path, is_certain: bool):
+    finder = SimpleNamespace(damaged=0, unindexed=0, is_cut_off=False)
     monkeypatch.setattr(original_lookups, "Finder", lambda *_, **__: finder)
     monkeypatch.setattr(original_lookups, "FileDisk", lambda *_, **__: None)
+    monkeypatch.setattr(original_lookups, "look_up", lambda *_: (None, is_certain))
 
     async def ask() -> list[tuple[str, Any, bool]]:
         return await heard_of(tmp_path, Asking([[Question("one", asked_at=7)]]))
