@@ -131,7 +131,6 @@ cdef void recall_claims(State state) noexcept:
 
 cdef void settle_claim(State state, Wanted wanted, Original original, bint is_certain):
     cdef AskedClaim asked = <AskedClaim>wanted.claim
-    cdef const ClaimPart *part = &asked.body.claim
     asked.asker.looked_up -= 1
     if original is not None and state.inquiries.is_outdated(wanted.asked_at, original):
         asked.asked_at = state.journal.newest()
