@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .working_copy import LIBRARY, ROOT, VENV, copy_tree, lay_compiled, run
+from .working_copy import LIBRARY, ROOT, VENV, copy_tree, lay_compiled, plain_environment, run
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
@@ -101,3 +101,10 @@ def test_target(tree, target):
     assert PRINTS.get(target, "") in said, said
     if target in ("ready", "setup", "build"):
         assert "compiling" not in said, "the copy was built already"
+
+
+def test_a_target_knows_nothing_of_the_make_that_runs_the_tests(monkeypatch):
+    """``make test ARGS="--durations 25"`` gives its words to the tests, and to no target that they call."""
+    monkeypatch.setenv("MAKEFLAGS", r" -- ARGS=--durations\ 25")
+    monkeypatch.setenv("ARGS", "--durations 25")
+    assert {"ARGS", "MAKEFLAGS"} & set(plain_environment()) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,12 +51,10 @@ def lay_compiled(folder: Path, *places: Path) -> None:
 
 def plain_environment() -> dict[str, str]:
     """This environment without what would let a child find the package of the source tree, or take itself for a part of
-    this run of pytest."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PYTHONPATH", "PYTHONSAFEPATH") and not name.startswith("PYTEST_")
-    }
+    this run of pytest, or of the ``make`` that has called it: that one's variables are not its own."""
+    of_make = {word.partition("=")[0] for word in shlex.split(os.environ.get("MAKEFLAGS", "")) if "=" in word}
+    dropped = {"PYTHONPATH", "PYTHONSAFEPATH", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"} | of_make
+    return {name: value for name, value in os.environ.items() if name not in dropped and not name.startswith("PYTEST_")}
 
 
 def run(*command: object, folder: Path, timeout_seconds: float = 100, check: bool = True) -> str:
