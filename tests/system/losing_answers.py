@@ -422,6 +422,8 @@ def main():
     for name, value in vars(defaults).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     settings = Settings(**vars(parser.parse_args()))
+    if settings.worker_kills and settings.workers == 1:
+        parser.error("--worker-kills needs --workers 2 or more: a single one is its node")
     with tempfile.TemporaryDirectory(prefix="authswitch-balancer-") as name:
         folder = Path(name)
         secrets = Secrets(folder, terminals=[f"1{number:07d}" for number in range(settings.terminals)])
