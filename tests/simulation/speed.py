@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def hurry() -> None:
 
 
 @cache
-def _series(workers: int, number: int, world: object) -> Stats:
+def _series(workers: int, number: int, world: object, process: int) -> Stats:  # a fork may name no new series
     return Stats(STATISTICS_BYTES, workers)
 
 
@@ -41,7 +42,7 @@ def cleared_stats(workers: int, number: int, world: object) -> Stats:
         number: Whose; there is one at a time.
         world: Worlds differ in their series.
     """
-    stats = _series(workers, number, world)
+    stats = _series(workers, number, world, os.getpid())
     stats.use_worker(number)
     for each in range(workers):
         stats.clear_worker(each)
