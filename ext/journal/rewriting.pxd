@@ -67,5 +67,4 @@ cdef class Rewriter:
     cdef int _refer(self, OldJournal old, int target, Record *record, int64_t elapsed_ns) except -1
     cdef int64_t _claimed(self, int64_t refers_to) noexcept
     cdef int64_t _claim(self, OldJournal old, uint64_t place, const Record *record, int64_t elapsed_ns) except -1
-    cdef bint _is_undone(self, int kind, int64_t undoes) noexcept
     cdef void _put(self, const void *part, uint64_t size) noexcept

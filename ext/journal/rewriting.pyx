@@ -24,9 +24,8 @@ from switch.journal.records cimport (
 )
 from switch.journal.survey cimport elapsed_behind
 from switch.machine.claims cimport (
-    ClaimPart, claim_keeper, claim_position, claim_reference, is_claim, is_final_claim,
+    ClaimPart, claim_keeper, claim_position, claim_reference, is_claim, is_final_claim, undone_claim,
 )
-from switch.machine.originals cimport VOIDS
 from switch.machine.partitioning cimport partition_of_id
 from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
 from switch.machine.saf_store cimport NO_LISTENER
@@ -378,17 +377,13 @@ cdef class Rewriter:
         part.currency = request.currency
         part.message_class = <uint8_t>request.message_class
         part.kind = request.kind
-        write_claim(self._out, OUT_BYTES, &part, original, undoes if self._is_undone(request.kind, undoes) else 0,
+        write_claim(self._out, OUT_BYTES, &part, original, undone_claim(request.kind, undoes),
                     record.head.wall_us)
         position = keeper.append(self._out, elapsed_ns)
         write_claim_state(self._out, OUT_BYTES, position, original, state, approved_minor, record.head.wall_us)
         keeper.append(self._out, elapsed_ns)
         self.claimed += 1
         return claim_reference(<uint32_t>(place >> PARTITION_SHIFT), position, undoes != 0)
-
-    cdef bint _is_undone(self, int kind, int64_t undoes) noexcept:
-        """Whether a request of a kind sets free what something claims."""
-        return VOIDS >> kind & 1 and is_claim(undoes)
 
     # --- what it becomes --------------------------------------------------------------------------------------------
 
@@ -461,9 +456,8 @@ cdef class Rewriter:
         elif type == RECORD_CLAIM:
             record.claim.partition = partition_of_id(record.claim.terminal, TERMINAL_BYTES,
                                                      <uint32_t>len(self._journals))
-            record.claimed.undoes = self._referring.get((old.number, record.claimed.original), 0)
-            if not self._is_undone(record.claim.kind, record.claimed.undoes):
-                record.claimed.undoes = 0
+            record.claimed.undoes = undone_claim(
+                record.claim.kind, self._referring.get((old.number, record.claimed.original), 0))
             record.claimed.original = self._reference(old, record.claimed.original)
             self._put(&record.claim, sizeof(ClaimPart))
             self._put(&record.claimed, sizeof(ClaimedPart))

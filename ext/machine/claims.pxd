@@ -7,7 +7,7 @@ noted it. What the keeper does not hear counts as open, and so as standing.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.machine.open_references cimport OpenReferences
-from switch.machine.originals cimport REFERENCE_ROOM
+from switch.machine.originals cimport REFERENCE_ROOM, VOIDS
 from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES
 from switch.wire.fields cimport PAN_MAX, RRN_SIZE
 
@@ -100,6 +100,11 @@ cdef inline bint is_final_claim(int64_t refers_to) noexcept nogil:
     return refers_to >> CLAIM_FINAL_SHIFT & 1
 
 
+cdef inline int64_t undone_claim(int kind, int64_t refers_to) noexcept nogil:
+    """The claim that a request sets free when it stands: it is a void, and what it voids refers to that; 0: none."""
+    return refers_to if VOIDS >> kind & 1 and is_claim(refers_to) else 0
+
+
 cdef inline uint32_t claim_keeper(int64_t refers_to) noexcept nogil:
     return <uint32_t>(refers_to >> CLAIM_SHIFT & CLAIM_KEEPER_MASK) - 1
 
@@ -147,6 +152,7 @@ cdef class AskedClaim:
     """A keeper's: its original is looked up."""
     cdef ClaimBody body
     cdef Asker asker
+    cdef bytes wish           # what is claimed, whoever claims it
     cdef int64_t asked_at
     cdef bint is_asked        # whoever looks originals up has it to do
 
@@ -191,8 +197,7 @@ cdef class Claims:
     cdef readonly dict kept                   # KeptClaim by position
     cdef dict by_original                     # lists of these by the original's position
     cdef OpenReferences referring             # originals of those that are open; None: there was none yet
-    cdef readonly uint32_t open_count
-    cdef dict open                            # those that are, by position, in the order in which they are asked for
+    cdef readonly dict open                   # those that are, by position, in the order in which they are asked for
     cdef readonly dict asked                  # AskedClaim by ``key_of``
     cdef readonly dict askers                 # Asker by name
     cdef readonly dict unknown                # SaidState by claimant and position

@@ -32,7 +32,7 @@ class Claims:
     partitions: int
     room: int
     kept: dict[int, KeptClaim]
-    open_count: int
+    open: dict[int, KeptClaim]
     asked: dict[bytes, AskedClaim]
     askers: dict[bytes, Asker]
     unknown: dict[tuple[int, int], SaidState]

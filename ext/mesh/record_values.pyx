@@ -70,8 +70,9 @@ from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
 from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 
 RECORD_BYTES_MAX = MESH_RECORD_BYTES_MAX
-SPOKEN_VERSION = MESH_VERSION
 """The longest record that there is, in bytes."""
+
+SPOKEN_VERSION = MESH_VERSION
 
 cdef dict NAMES = {
     MESH_HELLO: "hello",

@@ -512,7 +512,7 @@ cdef class Engine:
     def open_claims(self):
         """Requests of other partitions that refer to an original here, and of which nobody has told what became of
         them: how many, and for how many seconds the oldest one. To be called every few seconds."""
-        return (sum([(<State>state).claims.open_count for state in self.partitions.states]),
+        return (sum([len((<State>state).claims.open) for state in self.partitions.states]),
                 max([oldest_claim_s(state) for state in self.partitions.states], default=0))
 
 

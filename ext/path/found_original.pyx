@@ -8,9 +8,8 @@ from switch.path.claiming cimport ask_keeper
 from switch.path.kept_claims cimport recall_claims, settle_claim, settle_claim_state
 from switch.path.original_in_memory cimport recall
 from switch.path.original_lookup cimport ask_again, wanted_by_request
-from switch.path.own_claims cimport settle_sought_claim
+from switch.path.own_claims cimport refuse_unclaimed, settle_sought_claim
 from switch.path.resumed_request cimport resume_request
-from switch.path.own_claims cimport refuse_unclaimed
 from switch.path.terminal_reversal cimport recall_reversal, settle_reversal
 
 

@@ -9,11 +9,11 @@ from switch.dialect.reasons cimport REASON_SYSTEM_MALFUNCTION
 from switch.dialect.tables cimport kind_traits
 from switch.machine.claims cimport (
     CLAIM_GONE, CLAIM_STANDS, CLAIMED_CERTAIN, CLAIMED_FINAL, CLAIMED_GRANTED, CLAIMED_KNOWN,
-    CLAIMED_REMINDER, AskedClaim, Asker, ClaimAnswer, ClaimPart, KeptClaim, SaidState, is_claim,
+    CLAIMED_REMINDER, AskedClaim, Asker, ClaimAnswer, ClaimPart, KeptClaim, SaidState, undone_claim,
 )
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
-from switch.machine.originals cimport ANY_ORIGINAL, LOOK_UPS_MAX, VOIDS, Referred
+from switch.machine.originals cimport ANY_ORIGINAL, LOOK_UPS_MAX, Referred
 from switch.machine.partitioning cimport partition_of_id
 from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES
 from switch.path.identity cimport NOT_REFUSED
@@ -50,6 +50,7 @@ cdef void take_claim(State state, const ClaimBody *body) noexcept:
     asked = AskedClaim.__new__(AskedClaim)
     asked.body = body[0]
     asked.asker = asker
+    asked.wish = _wish(body)
     asked.asked_at = state.journal.newest()
     state.claims.hold(asked)
 
@@ -96,16 +97,14 @@ cdef list take_wanted_claims(State state):
     cdef AskedClaim asked
     cdef SaidState said
     cdef set looked_up
-    cdef bytes wish
-    looked_up = {_wish(&(<AskedClaim>one).body) for one in state.claims.asked.values() if (<AskedClaim>one).is_asked}
+    looked_up = {(<AskedClaim>one).wish for one in state.claims.asked.values() if (<AskedClaim>one).is_asked}
     for asked in state.claims.asked.values():
         if len(found) == ASKED_AT_ONCE_MAX:
             break
         if asked.is_asked or asked.asked_at > state.journal.durable or asked.asker.looked_up >= LOOK_UPS_MAX:
             continue
-        wish = _wish(&asked.body)
-        if wish not in looked_up:
-            looked_up.add(wish)
+        if asked.wish not in looked_up:
+            looked_up.add(asked.wish)
             found.append(_wanted_by(state, asked))
     for said in state.claims.unknown.values():
         if said.is_asked:
@@ -144,13 +143,12 @@ cdef void settle_claim(State state, Wanted wanted, Original original, bint is_ce
 cdef void _settle_alike(State state, AskedClaim settled, Original original):
     """Others that claim the same: with what was granted of it now they are decided at once, in the order in which they
     came, so that very many of one payment cost one look-up and not one each."""
-    cdef bytes wish = _wish(&settled.body)
     cdef int left = ALIKE_MAX
     cdef AskedClaim asked
     for asked in list(state.claims.asked.values()):
         if left == 0:
             break
-        if not asked.is_asked and _wish(&asked.body) == wish:
+        if not asked.is_asked and asked.wish == settled.wish:
             left -= 1
             _settle_one(state, asked, original, True)
 
@@ -202,13 +200,13 @@ cdef bint _decide(State state, const ClaimPart *part, Original original, ClaimAn
 cdef KeptClaim _grant(State state, const ClaimPart *part, Original original):
     """Write a claim down; None when that cannot be."""
     cdef KeptClaim claim
-    cdef int64_t undoes = original.request.refers_to if VOIDS >> part.kind & 1 else 0
+    cdef int64_t undoes = undone_claim(part.kind, original.request.refers_to)
     cdef int64_t position = POSITION_FAILED
     if state.journal.accepts():
-        position = state.journal.claim(part, original.position, undoes if is_claim(undoes) else 0)
+        position = state.journal.claim(part, original.position, undoes)
     if position == POSITION_FAILED:
         return None
-    claim = state.claims.keep(part, position, original.position, undoes if is_claim(undoes) else 0)
+    claim = state.claims.keep(part, position, original.position, undoes)
     claim.again_ns = state.calendar.now_ns + REMINDER_NS
     claim.elapsed_ns = _elapsed_ns(state)
     claim.wall_us = state.calendar.wall_us

@@ -57,7 +57,7 @@ cdef bint _must_wait(State state, const SafEntry *reversal) noexcept nogil:
     this one would make its sale stand again."""
     return not reversal.is_advice and (state.saf.referring.has(reversal.original)
                                        or state.duplicates.referring.has(reversal.original)
-                                       or (state.claims.open_count
+                                       or (state.claims.open
                                            and state.claims.referring.has(reversal.original)))
 
 

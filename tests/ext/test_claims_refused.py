@@ -27,7 +27,7 @@ def test_a_refund_that_is_refused_behind_its_claim_frees_the_amount_at_once(owne
     assert [answer["39"] for answer in answers] == ["91"]
     assert sum(record["type"] == "CLAIM" for record in switch.records(told["41"])) == 1
     switch.step(0.01, 5)
-    assert [state.claims.open_count for one in switch.workers for state in one.engine.partitions.states] == [0] * 4
+    assert [len(state.claims.open) for one in switch.workers for state in one.engine.partitions.states] == [0] * 4
     if again:
         line.send(refund)
         switch.step()

@@ -151,7 +151,7 @@ def test_what_refers_to_a_payment_counts_once_whatever_becomes_of_the_partitions
     for count, more in changes:
         if count != switch.count:
             changed(switch, count)
-            assert [state.claims.open_count for state in switch.workers[0].engine.partitions.states] == [0] * count
+            assert [len(state.claims.open) for state in switch.workers[0].engine.partitions.states] == [0] * count
         paid.check()
         for deed in more:
             paid.do(*deed)
