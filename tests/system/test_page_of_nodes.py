@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
+from .newcomer import Newcomer
 from .nodes import free_ports
 from .test_pages import ALL, OF_NODES
-from .working_copy import ROOT, plain_environment
+from .working_copy import ROOT
 
 COMMANDS = [one.text for one in ALL if one.page == "operations.md" and OF_NODES.search(one.text)]
 PORTS = ("5830", "5831", "5840", "5841", "5850", "5860", "5930", "5931", "7001", "9583", "9584")
@@ -24,58 +22,29 @@ STAY = ("authswitch simulate issuer", "authswitch serve", "haproxy")
 """These stay in their windows."""
 
 
-class Newcomer:
-    """Types the commands in an empty folder."""
+class Reader(Newcomer):
+    """Types the commands of the page."""
 
     def __init__(self, folder):
-        self.folder = folder
+        super().__init__(folder)
         first = free_ports(len(PORTS))
         self._ports = {port: str(first + number) for number, port in enumerate(PORTS)}
-        self.windows = []
 
-    def _as_here(self, text):
+    def as_here(self, text):
         return PORT.sub(lambda match: self._ports[match[0]], text)
 
     def moves_to_free_ports(self):
         """Change what was made, as its user would where the ports are taken."""
         for name in ("nodes/a.toml", "nodes/b.toml", "haproxy/haproxy.cfg"):
             file = self.folder / "pair" / name
-            file.write_text(self._as_here(file.read_text()))
-
-    def _words(self, command):
-        words = shlex.split(self._as_here(command))
-        return [sys.executable, "-m", "switch", *words[1:]] if words[0] == "authswitch" else words
-
-    def opens_a_window(self, command):
-        log = (self.folder / f"window-{len(self.windows)}.log").open("w")
-        with log:
-            self.windows.append(
-                subprocess.Popen(
-                    self._words(command), cwd=self.folder, env=self._environment(), stdout=log, stderr=subprocess.STDOUT
-                )
-            )
-
-    def types(self, command):
-        """Its output; None where it does not end well."""
-        ended = subprocess.run(
-            self._words(command),
-            cwd=self.folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        self.last = ended.stdout + ended.stderr
-        return ended.stdout if ended.returncode == 0 else None
+            file.write_text(self.as_here(file.read_text()))
 
     def types_until(self, command, is_so):
         """Type it again and again, until it ends well and its output is as it is to be."""
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while (output := self.types(command)) is None or not is_so(output):
-            assert time.monotonic() < deadline, self.last
+        while (ended := self.types(command)).returncode != 0 or not is_so(ended.stdout):
+            assert time.monotonic() < deadline, ended.stdout + ended.stderr
             time.sleep(0.05)
-        return output
 
     def waits_for(self, port):
         """Until somebody listens there."""
@@ -86,17 +55,12 @@ class Newcomer:
             assert time.monotonic() < deadline, port
             time.sleep(0.05)
 
-    def _environment(self):
-        return {**plain_environment(), "PYTHONPATH": str(ROOT)}
-
 
 @pytest.fixture
 def newcomer(tmp_path):
-    person = Newcomer(tmp_path)
+    person = Reader(tmp_path)
     yield person
-    for process in person.windows:
-        process.terminate()
-        process.wait(DEADLINE_SECONDS)
+    person.closes_all()
 
 
 def test_the_samples_say_the_same_as_the_page():
@@ -123,7 +87,8 @@ def test_two_nodes_behind_haproxy(newcomer):
             )
             ready = True
         else:
-            assert newcomer.types(command) is not None, newcomer.last
+            ended = newcomer.types(command)
+            assert ended.returncode == 0, ended.stdout + ended.stderr
             if "init" in command:
                 newcomer.moves_to_free_ports()
     assert ready

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +10,9 @@ import pytest
 
 from bench.processes import free_port
 
-ROOT = Path(__file__).parents[2]
+from .newcomer import Newcomer
+from .working_copy import ROOT
+
 COMMANDS = [
     line
     for block in re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -24,58 +22,31 @@ COMMANDS = [
 DEADLINE_SECONDS = 30
 
 
-class Newcomer:
-    """Types commands in an empty folder, on ports that are free."""
+class Buyer(Newcomer):
+    """Types the commands of the README, each by how it begins."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.ports = {str(port): str(free_port()) for port in (5830, 7001, 9583)}
-        self.background: list[subprocess.Popen[str]] = []
+
+    def as_here(self, text: str) -> str:
+        return re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda match: self.ports[match[0]], text)
+
+    def _words(self, command: str) -> list[str]:
+        return super()._words(next(line for line in COMMANDS if line.startswith(command)))
 
     def gives_the_switch_free_ports(self) -> None:
         """Change the configuration that was made, as its user would where the ports are taken."""
         config = self.folder / "trial" / "switch.toml"
         admin = f'\n[admin]\nbind = "127.0.0.1:{self.ports["9583"]}"\n\n[keys]\n'
-        config.write_text(self._on_free_ports(config.read_text()).replace("\n[keys]\n", admin))
-
-    def _on_free_ports(self, text: str) -> str:
-        return re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda match: self.ports[match[0]], text)
-
-    def _words(self, start: str) -> list[str]:
-        command = next(line for line in COMMANDS if line.startswith(start))
-        return [sys.executable, "-m", "switch", *shlex.split(self._on_free_ports(command))[1:]]
-
-    def _environment(self) -> dict[str, str]:
-        paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-    def types(self, start: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._words(start),
-            cwd=self.folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def opens_a_window(self, start: str) -> subprocess.Popen[str]:
-        with (self.folder / f"window-{len(self.background)}.log").open("w") as log:
-            process = subprocess.Popen(
-                self._words(start), cwd=self.folder, env=self._environment(), stdout=log, stderr=log, text=True
-            )
-        self.background.append(process)
-        return process
+        config.write_text(self.as_here(config.read_text()).replace("\n[keys]\n", admin))
 
 
 @pytest.fixture
 def newcomer(tmp_path):
-    person = Newcomer(tmp_path)
+    person = Buyer(tmp_path)
     yield person
-    for process in person.background:
-        process.terminate()
-        process.wait(DEADLINE_SECONDS)
+    person.closes_all()
 
 
 def test_a_message_and_back(newcomer):
@@ -102,7 +73,7 @@ def test_first_purchase_and_the_same_again(newcomer):
     newcomer.opens_a_window("authswitch simulate issuer")
     for _ in range(2):
         switch = newcomer.opens_a_window("authswitch serve")
-        log = newcomer.folder / f"window-{len(newcomer.background) - 1}.log"
+        log = newcomer.log_of(-1)
         deadline = time.monotonic() + DEADLINE_SECONDS
         while (status := newcomer.types("authswitch status")).returncode != 0:
             assert switch.poll() is None, log.read_text()
