@@ -448,7 +448,7 @@ cdef class Recovery(Visitor):
         cdef uint32_t terminal = state.registry.find_terminal(record.request.terminal, TERMINAL_BYTES)
         cdef RequestPart request = record.request
         cdef uint32_t number
-        request.refers_to = <int64_t>self._refers.get(record.advice.original or position)
+        request.refers_to = <int64_t>self._refers.get(record.advice.original or position) or record.request.refers_to
         number = state.saf.add_advice(link.saf, link.number, terminal, source, source_size, &request,
                                       sizeof(RequestPart), stored_ns)
         if number == SAF_NONE:
@@ -508,7 +508,7 @@ cdef class Recovery(Visitor):
         order.rrn = record.intent.rrn
         order.authorization_code = kept.late_code if kept.late_cause != CAUSE_UNKNOWN else NULL
         order.original = position
-        order.refers_to = record.request.refers_to
+        order.refers_to = <int64_t>self._refers.get(position) or record.request.refers_to
         order.cause = kept.late_cause if kept.late_cause != CAUSE_UNKNOWN else CAUSE_RESTART
         if reverse(state, link, &order) == POSITION_FAILED:
             raise RecoveryFailed(f"the reversal of the request at journal position {position} cannot be "

@@ -9,8 +9,10 @@ import pytest
 
 from switch.journal.carry_forward import keep_up
 from switch.saf.owed_entries import close_entry, list_entries, retry_entry
-from tests.ext.journal_world import records_of
+from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.seeking_world import approve, bought, names, sold, taking_back, world_of
+from tests.ext.test_engine_advice import advice
+from tests.ext.test_engine_stand_in import two_links
 from tests.ext.test_journal_told import rewritten
 from tests.ext.test_originals_referred import LATER_S, ask, completing, referring
 from tests.ext.test_originals_taken_back import RESTARTS, restarted
@@ -20,10 +22,11 @@ BEHIND = "behind what refers to it"
 PATIENT_S = 3
 """Longer than what waits takes to see that it need not."""
 
-REVERSAL, INTENT = 3, 1
+REVERSAL, INTENT, ADVICE = 3, 1, 9
 PART_BYTES = 16 + 64
 FLAGS_AT, REFERS = 16 + 58, 2
 REFERS_TO_AT = 16 + 70
+ADVICE_ORIGINAL_AT = 16 + 78
 
 
 def next_sent(world, bank, seconds=120):
@@ -297,6 +300,31 @@ def test_order_is_known_from_what_the_journal_holds(change_record):
     assert again["37"] == first["37"]
     bank.answer(again)
     assert is_sent_next(world, bank, asked)
+
+
+def test_what_an_advice_refers_to_is_known_without_the_record_that_was_first():
+    """It was written down once more, and says itself what it refers to."""
+    world = JournalWorld(**two_links())
+    world.terminal().ask(advice(world))
+    world = world.killed(later_s=1000, **two_links())
+    keep_up(world.engine.state, world.journal, carry_records=0)
+    world.sync()
+    for name, content in world.memory.files.items():
+        if name.endswith(".journal"):
+            world.memory.files[name] = rewritten(content, 4, referring_to_seven)
+    world = world.killed(**two_links())
+    keep_up(world.engine.state, world.journal, carry_records=0)
+    world.sync()
+    advices = [one for one in records_of(world.memory)[0] if one["type"] == "ADVICE"]
+    assert [one.get("refers_to", 0) for one in advices] == [0, 7, 7]
+    world.settle()
+
+
+def referring_to_seven(record):
+    """An ADVICE that was written down once more refers to something."""
+    if record[4] != ADVICE or not int.from_bytes(record[ADVICE_ORIGINAL_AT : ADVICE_ORIGINAL_AT + 8], "little"):
+        return record
+    return record[:REFERS_TO_AT] + (7).to_bytes(8, "little") + record[REFERS_TO_AT + 8 :]
 
 
 def test_others_do_not_wait():
