@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 from switch.journal.original_index cimport SegmentIndex, key_of_number
 from switch.journal.original_search cimport Finder
-from switch.machine.claims cimport ClaimPart, SoughtClaim, is_same_claim
+from switch.machine.claims cimport CLAIM_GONE, CLAIM_STANDS, ClaimPart, SoughtClaim, is_same_claim
 from switch.machine.originals cimport Original, Wanted
 from switch.machine.request_record cimport TERMINAL_BYTES, RequestPart
 
@@ -90,4 +90,6 @@ cdef int _note_end(Finder finder, SoughtClaim sought, Original request) except -
     sought.request = request.position
     sought.known_as = request.request.refers_to
     sought.state, sought.approved_minor = finder.became_of(request.position, request.request.kind)
+    if sought.state == CLAIM_GONE and finder._is_void_loose and request.stands():
+        sought.state = CLAIM_STANDS           # nothing keeps that void from being taken back, and then it stands again
     return 0

@@ -27,6 +27,7 @@ cdef class Finder:
     cdef bint _is_cut                     # more would have had to be looked at
     cdef uint32_t _references_left        # that may still be looked at
     cdef int _claim_state                 # of what ``_standing_claim`` has told of
+    cdef bint _is_void_loose              # that void is another partition's, and may be taken back
     cdef bint _is_decided                 # what ``_standing_part`` has told of has ended, and so have its voids
 
     cdef void _begin_look_up(self) noexcept

@@ -282,6 +282,7 @@ cdef class Finder:
     cdef void _begin_look_up(self) noexcept:
         self._references_left = REFERENCES_MAX
         self._probes_left = self.probes
+        self._is_void_loose = False
         self._is_cut = False
         self.is_cut_off = False
 
@@ -501,6 +502,7 @@ cdef class Finder:
             return (VOIDS >> record.request.kind & 1
                     and self._standing_part(record.position, record.request.kind, picker.segment) >= 0)
         if record.head.type == RECORD_CLAIM and record.claimed.original == position:
+            self._is_void_loose = record.claimed.undoes == 0
             return VOIDS >> record.claim.kind & 1 and self._standing_claim(record.position, picker.segment) >= 0
         return False
 

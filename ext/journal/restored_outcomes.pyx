@@ -40,6 +40,7 @@ cdef class WindowFiller:
         cdef Outcome *entry
         if terminal == TERMINAL_NONE or state.registry.terminal(terminal).merchant != (
                 state.registry.find_merchant(request.merchant, MERCHANT_BYTES)):
+            state.claims.lacks_requests = True
             return OUTCOME_NONE
         memset(&key, 0, sizeof(NaturalKey))
         key.occasion = request.occasion

@@ -253,6 +253,8 @@ cdef class Rewriter:
             self._deliver(old, &record, elapsed_ns)
             return
         target = self._place(old, &record, raw[3], raw[4])
+        if record.head.type == RECORD_REFERS and self._claimed(record.refers.refers_to) == 0:
+            target = LEFT_BEHIND                      # its CLAIM was
         if target == LEFT_BEHIND:
             self.left += 1
             return

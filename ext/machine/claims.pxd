@@ -177,6 +177,7 @@ cdef class Claiming:
     cdef uint64_t serial      # of the inquiry
     cdef bint is_certain      # nothing was found here for certain
     cdef bint is_sent
+    cdef bint is_away         # its keeper is not there
     cdef int64_t again_ns     # when it is sent once more: its keeper may have had no room
 
 
@@ -206,9 +207,11 @@ cdef class Claims:
     # As a claimant.
     cdef readonly dict wanted                 # Claiming by transaction
     cdef readonly dict said                   # SaidClaim by what its request refers to
-    cdef dict followed                        # outcome, serial, if it was seen approved: by what it refers to
+    # By what it refers to: outcome, serial, whether it may stand, and what must be durable before anything is said.
+    cdef dict followed
     cdef dict undoing                         # by outcome of a void: its serial, and what its original refers to
     cdef readonly dict sought                 # SoughtClaim by what its request refers to
+    cdef bint lacks_requests                  # some were read back that the duplicate window does not have
     cdef set owed                             # what requests refer to whose reversals are owed
     cdef uint32_t _number
     cdef bint _is_on

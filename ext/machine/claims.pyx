@@ -201,8 +201,8 @@ cdef class Claims:
                 claiming.is_sent = False
 
     cdef void follow(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
-        if self._has(claim_keeper(refers_to)):
-            self.followed[refers_to] = (outcome, serial, False)
+        if self._has(claim_keeper(refers_to)) and self.followed.get(refers_to, ())[:2] != (outcome, serial):
+            self.followed[refers_to] = (outcome, serial, False, 0)
 
     cdef void note_undoing(self, int64_t refers_to, uint32_t outcome, uint32_t serial) noexcept:
         if self._has(claim_keeper(refers_to)):

@@ -75,6 +75,7 @@ cdef void _send_wanted(Partitions partitions, Mesh mesh, State state) noexcept:
         if claiming.is_sent and state.calendar.now_ns < claiming.again_ns:
             continue
         claiming.again_ns = state.calendar.now_ns + AGAIN_NS
+        claiming.is_away = False
         there = partitions.at(claiming.keeper)
         if there is not None:
             take_claim(there, &claiming.body)
@@ -82,7 +83,7 @@ cdef void _send_wanted(Partitions partitions, Mesh mesh, State state) noexcept:
             continue
         peer = _peer_of(mesh, claiming.keeper)
         if peer is None:
-            claiming.is_sent = False          # then its keeper is away
+            claiming.is_sent, claiming.is_away = False, True
             continue
         place = peer._find_room(ROOM_BYTES)
         if place != NULL:
@@ -109,9 +110,7 @@ cdef void _send_answers(Partitions partitions, Mesh mesh, State state) noexcept:
         if peer is None:
             continue
         place = peer._find_room(ROOM_BYTES)
-        if place == NULL:
-            state.claims.answers.append(answer)
-        else:
+        if place != NULL:                     # else it is asked for again
             peer._wrote(write_claimed(place, ROOM_BYTES, &answer.body))
 
 
@@ -168,9 +167,7 @@ cdef void _send_noted(Partitions partitions, Mesh mesh, State state) noexcept:
         if peer is None:
             continue
         place = peer._find_room(ROOM_BYTES)
-        if place == NULL:
-            state.claims.noted.append(one)
-        else:
+        if place != NULL:                     # else it is said again
             peer._wrote(write_claim_noted(place, ROOM_BYTES, claimant, &body))
 
 
@@ -202,6 +199,7 @@ cdef bint _is_taken(Partitions partitions, Mesh mesh, Peer peer, State state, co
     elif record.type == MESH_CLAIMED:
         if (claimed_body(record, &claimed) != 0 or not _is_owner(partitions, mesh, peer, claimed.keeper)
                 or claimed.claim.partition != state.partition or claimed.link >= state.link_count
+                or claimed.claim.kind >= KIND_COUNT or not kind_traits(claimed.claim.kind).refers_to
                 or (claimed.reason != CLAIMED_GRANTED and claimed.reason >= REASON_COUNT)):
             return False
         take_claimed(state, &claimed)

@@ -66,17 +66,17 @@ cdef bint _went_on_without(const Outcome *entry, const ClaimedBody *claimed) noe
             and entry.claim_tag in (0, claimed.claim.tag))        # 0: of before a restart
 
 
-cdef bint _attach(State state, Outcome *entry, int64_t refers_to) noexcept:
+cdef int64_t _attach(State state, Outcome *entry, int64_t refers_to) noexcept:
     """Let a request that went on without its claim, and has ended, refer to it from now on, and what is owed because of
-    it; False when that cannot be written down."""
-    if entry.intent == 0:
-        return True                       # no issuer was asked
-    if not state.journal.accepts() or state.journal.refers(entry.intent, refers_to) == POSITION_FAILED:
-        return False
-    entry.refers_to = refers_to
-    note_claim_ties(entry)
-    _refer_what_is_owed(state, entry.intent, refers_to)
-    return True
+    it; the position of what says so, or POSITION_FAILED."""
+    cdef int64_t position = POSITION_FAILED
+    if state.journal.accepts():
+        position = state.journal.refers(entry.intent, refers_to)
+    if position != POSITION_FAILED:
+        entry.refers_to = refers_to
+        note_claim_ties(entry)
+        _refer_what_is_owed(state, entry.intent, refers_to)
+    return position
 
 
 cdef void _refer_what_is_owed(State state, int64_t original, int64_t refers_to) noexcept:
@@ -113,7 +113,7 @@ cdef void _go_on(State state, uint32_t number, const ClaimedBody *claimed) noexc
 cdef bint refuse_unclaimed(State state, uint32_t number) noexcept:
     cdef Claiming claiming = state.claims.wanted.get(number)
     cdef ClaimedBody refused
-    if claiming is None or not claiming.is_sent or not state.inquiries.refuses_excess:
+    if claiming is None or claiming.is_away or not state.inquiries.refuses_excess:
         return False
     memset(&refused, 0, sizeof(refused))
     refused.claim = claiming.body.claim
@@ -139,6 +139,7 @@ cdef uint32_t _outcome_of(State state, const ClaimPart *part) noexcept:
 cdef bint _is_known_for_sure(State state, const ClaimPart *part, uint32_t age_s) noexcept nogil:
     """Whether a request of that age would be known if an issuer had been asked."""
     return (age_s < state.duplicates.age_max_ns // NS_A_SECOND and state.duplicates.forgotten_early == 0
+            and not state.claims.lacks_requests
             and state.registry.find_terminal(part.terminal, TERMINAL_BYTES) != <uint32_t>TERMINAL_NONE)
 
 
@@ -224,8 +225,9 @@ cdef void take_claim_noted(State state, const ClaimNotedBody *body) noexcept:
 
 cdef void look_at_claims(State state) noexcept:
     if state.claims.followed:
-        for refers_to, (outcome, serial, was_approved) in list(state.claims.followed.items()):
-            _look_at_request(state, refers_to, outcome, serial, was_approved)
+        for refers_to, (outcome, serial, may_stand, written_at) in list(state.claims.followed.items()):
+            if written_at <= state.journal.durable:
+                _look_at_request(state, refers_to, outcome, serial, may_stand)
     if state.claims.undoing:
         for outcome, (serial, refers_to) in list(state.claims.undoing.items()):
             _look_at_void(state, outcome, serial, refers_to)
@@ -239,14 +241,18 @@ cdef void look_at_claims(State state) noexcept:
 
 
 cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uint32_t serial,
-                           bint was_approved) noexcept:
+                           bint may_stand) noexcept:
     cdef Outcome *entry = state.duplicates.at(outcome)
+    cdef int64_t written_at
     if not state.duplicates.holds(outcome, serial):
         # It is as if it had not come; but an approved void that nobody has heard of stands.
-        state.claims.say(refers_to, CLAIM_STANDS if was_approved else CLAIM_GONE, 0)
+        state.claims.say(refers_to, CLAIM_STANDS if may_stand else CLAIM_GONE, 0)
     elif entry.state == OUTCOME_IN_FLIGHT:
         return
-    elif entry.refers_to != refers_to and not _attach(state, entry, refers_to):
+    elif entry.refers_to != refers_to and entry.intent:
+        written_at = _attach(state, entry, refers_to)
+        # Told when that is durable: else a crash could part it again from what others were granted because of it.
+        state.claims.followed[refers_to] = (outcome, serial, True, max(written_at, <int64_t>0))
         return
     elif entry.closed_by_operator or (entry.position == POSITION_NEVER and not entry.brief):
         state.claims.say(refers_to, CLAIM_OPEN, 0)
@@ -255,7 +261,7 @@ cdef void _look_at_request(State state, int64_t refers_to, uint32_t outcome, uin
     elif not entry.approved:
         state.claims.say(refers_to, CLAIM_GONE, 0)
     elif VOIDS >> entry.kind & 1 and not entry.told:
-        state.claims.followed[refers_to] = (outcome, serial, True)
+        state.claims.followed[refers_to] = (outcome, serial, True, 0)
         return                            # it may be taken back yet, and what it undoes counts until then
     else:
         state.claims.say(refers_to, CLAIM_STANDS, entry.approved_minor)
@@ -311,9 +317,9 @@ cdef void resume_claims(State state, set closed) noexcept:
 
 
 cdef bint _is_undone_elsewhere(State state, int64_t position) noexcept:
-    """Whether the void of another partition stands that refers to what begins at a position."""
+    """Whether the void of another partition stands that refers to what begins at a position, and is not taken back."""
     cdef KeptClaim claim
     for claim in state.claims.on(position):
-        if claim.state == CLAIM_STANDS and VOIDS >> claim.part.kind & 1:
+        if claim.state == CLAIM_STANDS and claim.undoes:
             return True
     return False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from switch.dialect.kinds import Kind
+from switch.machine.partitioning import partition_of
 from tests.ext.claims_world import OTHER_TILL, SALE, TILL, Switch
+from tests.ext.mesh_records import SAMPLES, written
 from tests.ext.test_claims import TWO, code
 from tests.ext.world import change, reversal
 
@@ -141,3 +144,38 @@ def test_a_request_does_not_take_what_another_one_of_its_name_was_granted(switch
     wait_for_reminders(switch)
     assert code(switch, switch.undoing("refund", OTHER_TILL, second)) == "13"
     assert code(switch, switch.undoing("refund", OTHER_TILL, first)) == "00"
+
+
+def test_nothing_is_said_of_it_before_it_is_durable_that_it_refers():
+    """Else a crash could part it again from what others were granted because of it."""
+    switch = Switch(TWO)
+    _, _, told = switch.sold()
+    keeper, claimant = switch.worker_of(SALE), switch.worker_of(TILL)
+    keeper.is_slow = True
+    switch.send(switch.undoing("refund", TILL, told))
+    switch.step()
+    switch.part()
+    switch.step(0.25, 30)
+    switch.answer(TILL)
+    keeper.is_slow = False
+    switch.step(0.25, 10)
+    claimant.syncs = False
+    switch.meet()
+    switch.step(0.25, 10)
+    assert states_of(switch) == []
+    claimant.syncs = True
+    switch.step(0.25, 10)
+    assert states_of(switch) == ["stands"]
+
+
+def states_of(switch):
+    """What the keeper has written down of what became of claims."""
+    return [one["state"] for one in switch.records(SALE) if one["type"] == "CLAIM_STATE"]
+
+
+def test_a_keeper_that_grants_claims_to_payments_is_cut_off(switch):
+    claimant = switch.worker_of(TILL)
+    said = {**SAMPLES["claimed"], "partition": partition_of(TILL, 4), "claimant": partition_of(TILL, 4)}
+    said |= {"keeper": partition_of(SALE, 4), "link": 0, "transaction_kind": Kind.PURCHASE.value}
+    claimant.engine.hear(claimant.peer, written("claimed", said))
+    assert "a claim that cannot be" in claimant.peer.fault
