@@ -21,7 +21,8 @@ FILE_BYTES_MAX = 4_096
 NAME_HEADER = "Authswitch-Name"
 INSTANCE_HEADER = "Authswitch-Instance"
 CONFIGURATION_HEADER = "Authswitch-Configuration"
-INSTANCE_BYTES = 8
+INSTANCE_BYTES = 6
+"""Written as twelve digits: one more, and those without a letter could be taken for a card number."""
 
 
 @dataclass(frozen=True, slots=True)

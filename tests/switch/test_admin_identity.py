@@ -22,6 +22,7 @@ from switch.admin.client import AdminClient, AdminError, client_for
 from switch.admin.identity import FILE_NAME, Identity, Wanted, read_instance, remove_identity, write_identity
 from switch.admin.server import AdminServer
 from switch.admin.sockets import UnixSocket
+from switch.base.masking import mask_text
 from switch.base.stats import Stats
 from switch.cli.main import app
 from switch.cli.reversals import app as reversals
@@ -199,6 +200,12 @@ def test_identity_is_of_one_start_alone(folder):
 def test_headers_hold_any_path():
     own = Identity("switch-1", "0" * 16, "/etc/支付\n/switch.toml")
     assert all(value.isascii() and "\n" not in value for value in own.headers().values())
+
+
+def test_an_instance_without_a_letter_is_not_masked_as_a_card_number(monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
+    own = Identity.new("switch-1", Path("switch.toml"))
+    assert mask_text(own.instance) == own.instance
 
 
 # --- a Unix socket ----------------------------------------------------------------------------------------------------
