@@ -149,6 +149,16 @@ async def test_it_is_not_ready_where_no_worker_can_serve(installation, new_insta
         await end(b)
 
 
+async def has_heard_of_it(installation, daemon):
+    """Worker 0 knows of the journal of partition 1: it has brought answers home that came behind word of that."""
+    theirs = next(one for one in TERMINALS if partition_of(one, 2) == 1)
+    for _ in range(CALLS):
+        async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as terminal:
+            request = installation.request(SPOKEN, terminal=theirs)
+            assert (await terminal.ask(request, ANSWER_SECONDS)).text(39) == "00"
+    await daemon.counted("authswitch_mesh_answers_total", 1)
+
+
 async def test_an_issuer_that_calls_reaches_the_other_worker(installation):
     several = {"mode": "files", "directory": "journal", "partitions": 2}
     installation.journal, installation.workers = several, 2
@@ -162,6 +172,7 @@ async def test_an_issuer_that_calls_reaches_the_other_worker(installation):
             issuer.call("127.0.0.1", daemon.links["bank-a"])
         await daemon.event("link up", times=2)
         await until(daemon.is_ready)
+        await has_heard_of_it(installation, daemon)
         (installation.folder / "journal" / "partition-1" / "lives").unlink()
         os.kill(pid_of(await daemon.status(), 1), signal.SIGKILL)
         await daemon.event(OUTDATED)
