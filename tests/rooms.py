@@ -15,6 +15,8 @@ ROOMS = (
     "wire",
     "crypto",
     "keys",
+    "store",
+    "merchants",
     "dialect",
     "tables",
     "machine",

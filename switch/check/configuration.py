@@ -8,6 +8,7 @@ from pathlib import Path
 
 from switch.check.parts import read_parts
 from switch.check.places import place_problems
+from switch.check.store import store_problems
 from switch.config.loader import read_config
 from switch.files.problems import Problem, errors_among
 
@@ -36,7 +37,7 @@ def check_config(path: str | Path) -> Report:
     if config is None:
         return Report(problems)
     parts, more = read_parts(config)
-    problems += [*more, *place_problems(config)]
+    problems += [*more, *place_problems(config), *store_problems(config)]
     if parts is None:
         return Report(problems)
     summary = {

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from switch.config.addresses import Address
 from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, NodeSection
-from switch.config.sections import OriginalsSection
+from switch.config.sections import OriginalsSection, StoreSection
 from switch.config.value_types import (
     WORKERS_MAX,
     AdminAddress,
@@ -536,6 +536,7 @@ class Config(Section):
     links: tuple[LinkSection, ...] = Field(
         alias="link", strict=False, min_length=1, max_length=LINKS_MAX, description="Issuers."
     )
+    store: StoreSection | None = Field(None, description="The back office's database; without it there is none.")
     mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
     nodes: tuple[NodeSection, ...] = Field(
         (), alias="node", strict=False, max_length=NODES_MAX, description="The machines of one switch, all of them."

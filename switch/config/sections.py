@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from switch.config.value_types import FilePath
 from switch.files.sections import Section, count, milliseconds
 
 
@@ -20,3 +21,17 @@ class OriginalsSection(Section):
         description="Tell the terminal 12, 13 or 25 of what goes beyond its original, or let the issuer decide.",
     )
     completion_percent_max: int = count(115, "Of a hold, that completions may come to.", least=100, most=1_000)
+
+
+class StoreSection(Section):
+    """The back office's database. The path of a payment never waits for it."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=1_000,
+        description="`sqlite:PATH` (relative to this file's folder), or `postgresql://USER@HOST/DATABASE` with what "
+        "libpq takes behind a `?`; a server on another machine needs `sslmode=verify-full`.",
+    )
+    password_file: FilePath | None = Field(
+        None, description="File with the database's password; nobody but its owner may use it (mode 0600 or 0400)."
+    )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 from pathlib import Path
 
+from switch.files.private import NotPrivateError, read_private
 from switch.keys.problems import KeyFileError, UnreadableError
 
 MASTER_KEY_BYTES = 32
-_FILE_BYTES_MAX = 4096
 
 
 def load_master_key(file: Path | None = None, variable: str | None = None) -> bytes:
@@ -58,19 +57,10 @@ def create_master_key(file: Path) -> bytes:
 
 
 def _read_private(file: Path) -> str:
-    """The text of a file that only its owner can use; the mode is looked at on the opened file."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            status = os.fstat(descriptor)
-            mode = stat.S_IMODE(status.st_mode)
-            if not stat.S_ISREG(status.st_mode):
-                raise KeyFileError(str(file), "", "is not a regular file")
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise KeyFileError(str(file), "", f"its mode is {mode:04o}, so others can use it; needed 0600 or 0400")
-            return os.read(descriptor, _FILE_BYTES_MAX).decode("ascii", "replace")
-        finally:
-            os.close(descriptor)
+        return read_private(file)
+    except NotPrivateError as error:
+        raise KeyFileError(str(file), "", str(error)) from None
     except OSError as error:
         raise UnreadableError(str(file), "", f"cannot be read: {error.strerror}") from error
 

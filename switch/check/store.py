@@ -1,0 +1,38 @@
+"""Whether the back office's database that a configuration names can be worked with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from switch.base.error_words import words_of
+from switch.config.models import Config
+from switch.files.private import NotPrivateError, read_private
+from switch.files.problems import Problem
+
+
+def store_problems(config: Config) -> list[Problem]:
+    """What is wrong with ``[store]``; the database itself is not asked: it may be started after this machine."""
+    if config.store is None:
+        return []
+    return [Problem(str(config.file), key, reason) for key, reason in _faults(config)]
+
+
+def _faults(config: Config) -> Iterator[tuple[str, str]]:
+    from switch.store.opening import parse_url
+    from switch.store.problems import StoreError
+
+    section = config.store
+    if section is None:
+        return
+    try:
+        parse_url(section.url, config.file.parent)
+    except StoreError as error:
+        yield "store.url", str(error)
+    if section.password_file is None:
+        return
+    try:
+        read_private(section.password_file)
+    except NotPrivateError as error:
+        yield "store.password_file", f"{section.password_file}: {error}"
+    except OSError as error:
+        yield "store.password_file", words_of(error)

@@ -1,0 +1,39 @@
+"""The tables of the registry."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table
+
+from switch.store.columns import METADATA, Moment
+
+STATES = ("active", "suspended", "closed")
+IN_STATES = f"state IN ({', '.join(repr(one) for one in STATES)})"
+
+MERCHANTS = Table(
+    "merchants",
+    METADATA,
+    Column("id", String(15), primary_key=True, comment="field 42"),
+    Column("name", String(120), nullable=False),
+    Column("state", String(16), nullable=False, default="active"),
+    Column("category", String(4), nullable=False, comment="merchant category code, ISO 18245"),
+    Column("kinds", String(400), nullable=False, default="", comment="allowed kinds divided by |, empty for all"),
+    Column("since", Moment, nullable=False),
+    CheckConstraint(IN_STATES, name="has_a_state"),
+)
+
+TERMINALS = Table(
+    "terminals",
+    METADATA,
+    Column("id", String(8), primary_key=True, comment="field 41"),
+    Column("merchant", String(15), ForeignKey("merchants.id"), nullable=False, index=True),
+    Column("state", String(16), nullable=False, default="active"),
+    Column("listeners", String(1_100), nullable=False, default="", comment="divided by |, empty for all"),
+    Column("kinds", String(400), nullable=False, default="", comment="allowed kinds divided by |, empty for all"),
+    Column("mac_algorithm", String(16), nullable=False),
+    Column("pin_format", String(16), nullable=False),
+    Column("certificate", String(253), nullable=False, default="", comment="its common name, where not the id"),
+    Column("serial_number", String(50), unique=True, comment="of the machine; the network knows it by that"),
+    Column("model", String(60), nullable=False, default=""),
+    Column("place", String(200), nullable=False, default="", comment="where it is installed"),
+    CheckConstraint(IN_STATES, name="has_a_state"),
+)

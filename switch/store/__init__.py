@@ -1,0 +1,1 @@
+"""The back office's database: opened, migrated, changed with an audit of every row, copied and proved."""

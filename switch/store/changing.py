@@ -1,0 +1,141 @@
+"""Changes of rows by somebody, for a reason: each is written into the audit in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, Row, Table, select
+from sqlalchemy.engine import Connection
+
+from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX, append, text_of
+from switch.store.opening import Store
+from switch.store.problems import NoSuchRowError, StoreError
+
+ROWS_AT_A_TIME = 5_000
+
+
+def key_column(table: Table) -> Column[Any]:
+    """The one column that names a row: every audited table has one."""
+    (column,) = table.primary_key.columns
+    return column
+
+
+class Change:
+    """One transaction in which somebody changes rows.
+
+    Attributes:
+        connection: In which the change sees what it has changed so far.
+        at: The moment of all of it.
+    """
+
+    def __init__(self, connection: Connection, who: str, why: str, at: datetime) -> None:
+        self.connection = connection
+        self.at = at
+        self._said = {
+            "at": at,
+            "who": _said("who", who, WHO_CHARACTERS_MAX),
+            "why": _said("why", why, WHY_CHARACTERS_MAX),
+        }
+
+    def insert(self, table: Table, values: Mapping[str, Any]) -> None:
+        """Add a row; columns that are not named get their defaults."""
+        self.insert_all(table, [values])
+
+    def insert_all(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Add very many rows; how many there were."""
+        count = 0
+        batch: list[dict[str, Any]] = []
+        for values in rows:
+            batch.append(_whole(table, values))
+            if len(batch) == ROWS_AT_A_TIME:
+                self._insert(table, batch)
+                count += len(batch)
+                batch = []
+        if batch:
+            self._insert(table, batch)
+        return count + len(batch)
+
+    def update(self, table: Table, key: object, values: Mapping[str, Any]) -> bool:
+        """Change columns of one row; False where they all were so before, and nothing happened.
+
+        Raises:
+            NoSuchRowError: There is no such row.
+        """
+        before = self._row(table, key)
+        changed = {name: value for name, value in values.items() if before._mapping[name] != value}
+        if not changed:
+            return False
+        column = key_column(table)
+        self.connection.execute(table.update().where(column == key).values(**changed))
+        after = self._row(table, before._mapping[column.name])
+        self._note(table, [(key, {name: before._mapping[name] for name in changed}, dict(after._mapping))])
+        return True
+
+    def delete(self, table: Table, key: object) -> None:
+        """Take a row out.
+
+        Raises:
+            NoSuchRowError: There is no such row.
+        """
+        before = self._row(table, key)
+        self.connection.execute(table.delete().where(key_column(table) == key))
+        self._note(table, [(key, dict(before._mapping), None)])
+
+    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        self.connection.execute(table.insert(), rows)
+        name = key_column(table).name
+        self._note(table, [(row[name], None, row) for row in rows])
+
+    def _row(self, table: Table, key: object) -> Row[Any]:
+        row = self.connection.execute(select(table).where(key_column(table) == key)).one_or_none()
+        if row is None:
+            raise NoSuchRowError(f"{table.name} has no {key}")
+        return row
+
+    def _note(self, table: Table, changes: list[tuple[object, dict[str, Any] | None, dict[str, Any] | None]]) -> None:
+        append(
+            self.connection,
+            (
+                {
+                    **self._said,
+                    "subject": table.name,
+                    "row": str(key),
+                    "before": None if before is None else text_of(before),
+                    "after": None if after is None else text_of(after),
+                }
+                for key, before, after in changes
+            ),
+        )
+
+
+@contextmanager
+def changing(store: Store, who: str, why: str, at: datetime | None = None) -> Iterator[Change]:
+    """A change by somebody, for a reason. It happens as a whole when the block ends, or not at all.
+
+    Raises:
+        StoreError: Nobody or no reason was named, or the database could not do it.
+    """
+    with store.writing() as connection:
+        yield Change(connection, who, why, at or datetime.now(UTC))
+
+
+def _whole(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with all its columns, so that the audit has what the table has; defaults are the schema's, in Python."""
+    unknown = set(values) - set(table.columns.keys())
+    if unknown:
+        raise StoreError(f"{table.name} has no column {', '.join(sorted(unknown))}")
+    row = {}
+    for column in table.columns:
+        default = column.default.arg if column.default is not None and column.default.is_scalar else None  # type: ignore[attr-defined]
+        row[column.name] = values.get(column.name, default)
+    return row
+
+
+def _said(name: str, text: str, characters_max: int) -> str:
+    text = text.strip()
+    if not text or len(text) > characters_max or not text.isprintable():
+        raise StoreError(f"needed {name}: 1 to {characters_max} printable characters")
+    return text

@@ -1,0 +1,161 @@
+"""The store, opened: SQLite in a file, or a PostgreSQL server. Only this room knows the one from the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from switch.store.problems import StoreError
+
+BUSY_SECONDS = 30
+"""How long a writer waits for the one before it."""
+
+CONNECT_SECONDS = 10
+WRITERS_LOCK = 0x617574687377
+"""Of PostgreSQL's advisory locks: whoever has it writes."""
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+)
+LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
+WITHOUT_PROOF = ("disable", "allow", "prefer", "require")
+"""Of PostgreSQL's ``sslmode``: with these nobody looks who the server is."""
+
+
+def parse_url(text: str, folder: Path = Path()) -> URL:
+    """What `store.url` names: ``sqlite:PATH``, or ``postgresql://USER@HOST/DATABASE?sslmode=verify-full``.
+
+    Raises:
+        StoreError: It is neither, has a password in it, or trusts whatever server answers on another machine.
+    """
+    if text.startswith("sqlite:"):
+        path = text.removeprefix("sqlite:")
+        if not path or path.startswith("//") or "\0" in path:
+            raise StoreError(f'needed the path of a file, such as "sqlite:store.db", got "{text}"')
+        return URL.create("sqlite", database=str(Path(folder, path)))
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = URL.create("none")
+    if url.drivername != "postgresql" or not url.database:
+        raise StoreError('needed "sqlite:PATH" or "postgresql://USER@HOST/DATABASE"')
+    if url.password is not None:
+        raise StoreError("no password may stand in the configuration; store.password_file names a file that has it")
+    host = url.host or ""
+    if host not in LOCAL_HOSTS and not host.startswith("/"):
+        sslmode = url.query.get("sslmode", "prefer")
+        if sslmode in WITHOUT_PROOF:
+            raise StoreError(f"needed sslmode=verify-full (or verify-ca) for {host}, which is another machine")
+    return url.set(drivername="postgresql+psycopg")
+
+
+class Store:
+    """The back office's database. Threads may share it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: URL, password: str | None = None) -> Self:
+        """Open a database; a file that is not there is made, for its owner alone.
+
+        Raises:
+            StoreError: It cannot be reached or used.
+        """
+        if url.get_backend_name() == "sqlite":
+            engine = _sqlite(url)
+        else:
+            if password is not None:
+                url = url.set(password=password)
+            engine = create_engine(
+                url,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "authswitch"},
+            )
+        store = cls(engine)
+        with store.reading():
+            return store
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file."""
+        return self._engine.dialect.name == "sqlite"
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people; without a password."""
+        if self.is_sqlite:
+            return str(self._engine.url.database)
+        return self._engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Give its connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the whole database, and changes nothing."""
+        with self._telling(), self._engine.connect() as connection:
+            isolated = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            connection.execution_options(**isolated)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The one transaction that may write; others wait. What an error leaves it by has not happened."""
+        with self._telling(), self._engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
+                yield connection
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say what the database said, without the values that it was told: they may be somebody's secrets."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StoreError(f"{self.place}: {_words(error)}") from None
+
+
+def _words(error: SQLAlchemyError) -> str:
+    """The database's own message; not its statement, parameters, nor the detail that quotes a row."""
+    cause = getattr(error, "orig", None)
+    diagnosis = getattr(cause, "diag", None)
+    text = getattr(diagnosis, "message_primary", None) or str(cause if cause is not None else error)
+    return text.strip().splitlines()[0]
+
+
+def _sqlite(url: URL) -> Engine:
+    path = str(url.database)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the transactions are ours, from BEGIN on
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

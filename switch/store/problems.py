@@ -1,0 +1,11 @@
+"""Why the store cannot be used, or does not do what it is asked for."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store cannot be used, in words that are safe to show: no password, no value of a row."""
+
+
+class NoSuchRowError(StoreError):
+    """A row that is to be changed is not there."""

@@ -1,0 +1,57 @@
+"""A PostgreSQL server of the tests' own: made in a folder, on a Unix socket there, without durability."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+USER = "authswitch"
+SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=40")
+UNPRIVILEGED = "postgres"
+"""Who runs it where the tests run as root, which a server refuses to be."""
+
+
+def programs() -> Path:
+    """The folder of the newest server's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if found:
+        return found[-1]
+    return Path(shutil.which("postgres") or "/usr/bin/postgres").parent
+
+
+class Server:
+    """A running server; each test gets a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self._count = 0
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(UNPRIVILEGED)
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        self._run(
+            "initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C.UTF-8", "-D", self.data
+        )
+        options = " ".join(f"-c {one}" for one in (*SETTINGS, f"unix_socket_directories={folder}"))
+        self._run("pg_ctl", "start", "--wait", "-D", self.data, "-l", folder / "log", "-o", options)
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(programs() / program), *map(str, arguments)]
+        user = UNPRIVILEGED if os.geteuid() == 0 else None
+        subprocess.run(command, check=True, capture_output=True, user=user, cwd=self.folder, timeout=60)
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        self._count += 1
+        name = f"db{self._count}"
+        self._run("createdb", "--host", self.folder, f"--username={USER}", name)
+        return f"postgresql://{USER}@/{name}?host={self.folder}"
+
+    def stop(self) -> None:
+        """End it at once."""
+        with suppress(subprocess.CalledProcessError):
+            self._run("pg_ctl", "stop", "--mode=immediate", "-D", self.data)
