@@ -114,8 +114,9 @@ class Trial:
         self.config = folder / "etc" / "switch.toml"
         admin = f'[admin]\nbind = "127.0.0.1:{self.ports["9583"]}"\n\n'
         journal = '[journal]\nmode = "files"\ndirectory = "journal"\n\n'
+        store = '[store]\nurl = "sqlite:store.db"\n\n'
         text = self.as_here(self.config.read_text())
-        self.config.write_text(text.replace("\n[keys]\n", f"\n{admin}{journal}[keys]\n"))
+        self.config.write_text(text.replace("\n[keys]\n", f"\n{admin}{journal}{store}[keys]\n"))
 
     def as_here(self, text: str) -> str:
         """A page's words with this folder and these ports."""
