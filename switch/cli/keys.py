@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple, NoReturn
+from typing import Annotated, Literal, NamedTuple, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, statu
 from switch.config import ConfigError, load_config
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
+from switch.keys.key_block import is_key_block, unwrap_key_block, wrap_key_block
 from switch.keys.master import create_master_key, load_master_key
 from switch.keys.names import ALGORITHMS, USAGES, Usage, check_algorithm, check_name, check_usage, usage_of_name
 from switch.keys.problems import KeyFileError
@@ -125,7 +126,10 @@ def import_key(
     name: Name,
     *,
     usage: UsageOption = None,
-    algorithm: AlgorithmOption = ALGORITHM_DEFAULT,
+    algorithm: Annotated[
+        str | None,
+        typer.Option("--algorithm", help=f"{ALGORITHM_DEFAULT} when left out; a key block says it itself."),
+    ] = None,
     components: Annotated[
         int, typer.Option(min=1, max=COMPONENTS_MAX, help="How many clear components; one alone is for tests.")
     ] = 2,
@@ -135,30 +139,39 @@ def import_key(
     check: Annotated[str | None, typer.Option("--kcv", help="The key's check value, to be compared.")] = None,
     replace: ReplaceOption = False,
 ) -> None:
-    """Take in a key from clear components, or from its form encrypted under a TMK or ZMK, as hex.
+    """Take in a key from clear components, or from its form encrypted under a TMK or ZMK, as hex or a key block.
 
     On a terminal each is asked for without showing it; else each is a line of standard input. Clear components are
     XORed. The length and the check value of each component are shown when it is typed, and one that cannot be is asked
     for again. Without --kcv the key's check value is shown, and has to be confirmed; without a terminal nobody can, and
-    --kcv is required.
+    --kcv is required. A key block (ANSI X9.143, TR-31) has a MAC and needs none, and says itself which algorithm it is.
 
     Example: authswitch keys --config switch.toml import link/bank-a/zmk --components 3 --kcv 08D7B4
     """
-    usage_found = _checked(name, usage, algorithm)
-    if check is None and not _on_terminal():
-        raise typer.BadParameter("--kcv is required: without a terminal nobody can confirm the key's check value")
+    asked = algorithm or ALGORITHM_DEFAULT
+    usage_found = _checked(name, usage, asked)
+    needs_check = check is None
     with _changing(context) as file:
         if under is None:
-            value = _combined(algorithm, components)
+            _require_check(check)
+            key = Key(name, usage_found, asked, _combined(asked, components))
         else:
-            (wrapped,) = _read_hex(["encrypted key"], lambda *_: None)
-            with _asked_wrongly():
-                value = unwrap_key(file.get(under), algorithm, wrapped)
+            wrapping = file.get(under)
+            (wrapped,) = _read_secrets(["encrypted key"], _encrypted_key)
+            if isinstance(wrapped, str):
+                needs_check = False
+                with _asked_wrongly():
+                    key = unwrap_key_block(wrapping, wrapped, name, usage_found)
+                if algorithm not in (None, key.algorithm):
+                    raise typer.BadParameter(f"the key block holds a key of {key.algorithm}, not {algorithm}")
+            else:
+                _require_check(check)
+                with _asked_wrongly():
+                    key = Key(name, usage_found, asked, unwrap_key(wrapping, asked, wrapped))
         if check is not None:
-            _compare_check(algorithm, value, check)
-        key = Key(name, usage_found, algorithm, value)
+            _compare_check(key.algorithm, key.value, check)
         file.put(key, replace=replace)
-        if check is None and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
+        if needs_check and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
             _fail("nothing was changed")
     _tell(key)
 
@@ -172,7 +185,8 @@ def import_terminals(
 ) -> None:
     """Take in keys of many terminals, each encrypted under a TMK or ZMK that is in the file or above it in the table.
 
-    Columns: terminal, usage, algorithm, under, key (hex), kcv. Nothing is changed unless every line is right.
+    Columns: terminal, usage, algorithm, under, key (hex, or a key block), kcv. Nothing is changed unless every line is
+    right.
 
     Example: authswitch keys --config switch.toml import-terminals terminals-keys.csv
     """
@@ -217,16 +231,24 @@ def export(
     name: Name,
     under: Annotated[str, typer.Option("--under", help="Name of the TMK or ZMK that encrypts it.")],
     *,
+    form: Annotated[
+        Literal["hex", "tr31"],
+        typer.Option("--format", help="hex: the encrypted key alone; tr31: a key block (ANSI X9.143)."),
+    ] = "hex",
     as_json: JsonOption = False,
 ) -> None:
-    """Print a key encrypted under a TMK or ZMK, as hex, with its check value.
+    """Print a key encrypted under a TMK or ZMK, as hex or as a key block, with its check value.
 
-    Example: authswitch keys --config switch.toml export link/bank-a/zak --under link/bank-a/zmk
+    Example: authswitch keys --config switch.toml export link/bank-a/zak --under link/bank-a/zmk --format tr31
     """
     with _opened(context) as file:
         key, wrapping = file.get(name), file.get(under)
         with _asked_wrongly():
-            wrapped = wrap_key(wrapping, key.algorithm, key.value).hex().upper()
+            if form == "tr31":
+                wrapped = wrap_key_block(wrapping, key)
+            else:
+                key.check_exportable()
+                wrapped = wrap_key(wrapping, key.algorithm, key.value).hex().upper()
     if as_json:
         typer.echo(json.dumps(_described(key) | {"under": under, "key": wrapped}))
         return
@@ -300,16 +322,30 @@ def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
     return found
 
 
+def _require_check(check: str | None) -> None:
+    """A check value that nobody gives must be confirmed by somebody."""
+    if check is None and not _on_terminal():
+        raise typer.BadParameter("--kcv is required: without a terminal nobody can confirm the key's check value")
+
+
+def _encrypted_key(what: str, line: str) -> str | bytes:
+    """An encrypted key as it was typed: a key block as text, all else as bytes."""
+    typed = line.strip()
+    return typed if is_key_block(typed) else _from_hex(what, typed)
+
+
 def _combined(algorithm: str, count: int) -> bytes:
     """The key of components that are asked for."""
     size = check_algorithm(algorithm).size
 
-    def tell(name: str, component: bytes) -> None:
+    def take(name: str, line: str) -> bytes:
+        component = _from_hex(name, line)
         if len(component) != size:
             raise SecretError(f"{name} has {len(component)} bytes; a key of algorithm {algorithm} has {size}")
         typer.echo(f"{name}: {size} bytes, kcv {check_value(algorithm, component)}")
+        return component
 
-    components = _read_hex([f"component {number}" for number in range(1, count + 1)], tell)
+    components = _read_secrets([f"component {number}" for number in range(1, count + 1)], take)
     value = combine_components(components)
     weak = check_algorithm(algorithm).family == "des" and any(
         is_weak_des_key(value[at : at + 8]) for at in range(0, size, 8)
@@ -319,44 +355,46 @@ def _combined(algorithm: str, count: int) -> bytes:
     return value
 
 
+Secret = TypeVar("Secret")
+
+
 class SecretError(ValueError):
     """A secret that cannot be what it should be, in words that hold nothing of it."""
 
 
-Tell = Callable[[str, bytes], None]
-"""Tells of a secret that was given, by what it is; or raises ``SecretError``."""
+def _read_secrets(what: list[str], take: Callable[[str, str], Secret]) -> list[Secret]:
+    """As many secrets as are named: asked for on a terminal, else lines of standard input.
 
-
-def _read_hex(what: list[str], tell: Tell) -> list[bytes]:
-    """As many secrets in hex as are named: asked for on a terminal, else lines of standard input."""
+    Args:
+        what: What each is.
+        take: Makes a secret of what it is and what was typed, or raises ``SecretError``.
+    """
     if _on_terminal():
-        return [_ask_hex(one, tell) for one in what]
+        return [_ask(one, take) for one in what]
     lines = [line for line in sys.stdin.read(65_536).splitlines() if line.strip()]
     if len(lines) != len(what):
         _fail(f"needed {len(what)} lines of standard input ({', '.join(what)}), not {len(lines)}")
     try:
-        return [_from_hex(one, line, tell) for one, line in zip(what, lines, strict=True)]
+        return [take(one, line) for one, line in zip(what, lines, strict=True)]
     except SecretError as error:
         _fail(str(error))
 
 
-def _ask_hex(what: str, tell: Tell) -> bytes:
+def _ask(what: str, take: Callable[[str, str], Secret]) -> Secret:
     """One secret of a person, who may mistype it, and is told before the next one is asked for."""
     for left in reversed(range(TRIES_MAX)):
         try:
-            return _from_hex(what, str(typer.prompt(what, hide_input=True)), tell)
+            return take(what, str(typer.prompt(what, hide_input=True)))
         except SecretError as error:
             typer.echo(f"{error}{': once more' if left else ''}", err=True)
     return _fail(f"{what} was not taken {TRIES_MAX} times; nothing was changed")
 
 
-def _from_hex(what: str, line: str, tell: Tell) -> bytes:
+def _from_hex(what: str, line: str) -> bytes:
     try:
-        found = bytes.fromhex(line)
+        return bytes.fromhex(line)
     except ValueError as error:
         raise SecretError(f"{what} is not written in pairs of hex digits") from error
-    tell(what, found)
-    return found
 
 
 def _on_terminal() -> bool:

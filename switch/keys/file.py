@@ -11,7 +11,8 @@ Layout, integers big-endian::
     count         4 bytes     keys
     slots         4 bytes     of the index, a power of two
     index         4 bytes a slot: where the record begins, 0 for none; open addressing by CRC-32 of the name
-    records                   size of name, usage, algorithm, size of value: 1 byte each; then name and value
+    records                   size of name, usage, algorithm, size of value: 1 byte each; then name and value. The
+                              highest bit of usage says that the key must not be exported
 
 Each save takes a new data key, so no nonce is ever used twice under one. The opened table stays as it is, in memory
 that is left out of core dumps and wiped when it is closed; only what was put or removed since lies beside it.
@@ -46,6 +47,7 @@ HEADER_BYTES = len(MAGIC) + NONCE_BYTES + DATA_KEY_BYTES + TAG_BYTES + NONCE_BYT
 FILE_BYTES_MAX = 2**31 - 1
 TABLE_HEAD_BYTES = 8
 RECORD_HEAD_BYTES = 4
+NOT_EXPORTABLE = 0x80
 _WIPE_CHUNK = bytes(65_536)
 _USAGES: tuple[Usage, ...] = tuple(USAGES)
 _ALGORITHMS = tuple(ALGORITHMS)
@@ -102,8 +104,9 @@ class _Table:
         """A record with all that belongs to it."""
         begin = record + RECORD_HEAD_BYTES
         name = self.memory[begin : begin + self.memory[record]].decode("ascii")
-        usage, algorithm = _USAGES[self.memory[record + 1]], _ALGORITHMS[self.memory[record + 2]]
-        return Key(name, usage, algorithm, self.value(record))
+        told, algorithm = self.memory[record + 1], _ALGORITHMS[self.memory[record + 2]]
+        exportable = not told & NOT_EXPORTABLE
+        return Key(name, _USAGES[told & ~NOT_EXPORTABLE], algorithm, self.value(record), exportable)
 
     def records(self) -> Iterator[tuple[str, int]]:
         """Names, in ascending order, and where their records begin."""
@@ -348,7 +351,8 @@ def _packed(keys: list[Key]) -> _Table:
         while memory[TABLE_HEAD_BYTES + 4 * slot : TABLE_HEAD_BYTES + 4 * slot + 4] != b"\0\0\0\0":
             slot = (slot + 1) & (slots - 1)
         memory[TABLE_HEAD_BYTES + 4 * slot : TABLE_HEAD_BYTES + 4 * slot + 4] = at.to_bytes(4, "big")
-        head = bytes((len(name), _USAGE_NUMBERS[key.usage], _ALGORITHM_NUMBERS[key.algorithm], len(key.value)))
+        usage = _USAGE_NUMBERS[key.usage] | (0 if key.exportable else NOT_EXPORTABLE)
+        head = bytes((len(name), usage, _ALGORITHM_NUMBERS[key.algorithm], len(key.value)))
         end = at + RECORD_HEAD_BYTES + len(name) + len(key.value)
         memory[at:end] = head + name + key.value
         at = end

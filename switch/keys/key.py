@@ -47,6 +47,7 @@ class Key:
         usage: One of ``USAGES``.
         algorithm: One of ``ALGORITHMS``.
         value: The key itself, as many bytes as the algorithm says.
+        exportable: False when whoever made it said in its key block that it must not be passed on.
 
     Raises:
         ValueError: One of them is not what it should be.
@@ -56,6 +57,7 @@ class Key:
     usage: Usage
     algorithm: str
     value: bytes = field(repr=False)
+    exportable: bool = True
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -68,6 +70,15 @@ class Key:
     def check_value(self) -> str:
         """The key check value (KCV) in upper-case hex: see ``check_value``."""
         return check_value(self.algorithm, self.value)
+
+    def check_exportable(self) -> None:
+        """Refuse to pass on a key that must not be.
+
+        Raises:
+            ValueError: It must not.
+        """
+        if not self.exportable:
+            raise ValueError(f"key {self.name} must not be exported: the key block that it came in says so")
 
     def __repr__(self) -> str:
         return f"Key({self.name!r}, usage={self.usage!r}, algorithm={self.algorithm!r}, kcv={self.check_value!r})"

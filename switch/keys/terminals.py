@@ -10,7 +10,8 @@ from typing import TextIO
 from switch.files.problems import ProblemList, raise_if_any
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value
-from switch.keys.names import check_usage
+from switch.keys.key_block import is_key_block, unwrap_key_block
+from switch.keys.names import check_algorithm, check_usage
 from switch.keys.wrapping import unwrap_key
 
 LINE_CHARACTERS_MAX = 4_096
@@ -23,7 +24,8 @@ def read_terminal_keys(table: Path, file: KeyFile, *, replace: bool = False) -> 
     """Put the keys of a table into a key file, which is not saved.
 
     The columns are ``COLUMNS``, named in the first line. A key is called ``terminal/<terminal>/<usage>`` and comes in
-    hex, encrypted under the key ``under``, which is in the file or stands above it in the table.
+    hex, encrypted under the key ``under``, which is in the file or stands above it in the table. It may be a key block,
+    and needs no check value then.
 
     Returns:
         How many keys there were.
@@ -68,14 +70,27 @@ def _key_of(row: Sequence[str], file: KeyFile) -> Key:
     if len(row) != len(COLUMNS):
         raise ValueError(f"has {len(row)} cells; needed are {len(COLUMNS)}")
     terminal, usage, algorithm, under, wrapped, check = (cell.strip() for cell in row)
+    name = f"terminal/{terminal}/{usage}"
+    if is_key_block(wrapped):
+        key = unwrap_key_block(file.get(under), wrapped, name, check_usage(usage))
+        check_algorithm(algorithm)
+        if key.algorithm != algorithm:
+            raise ValueError(f"algorithm: the key block holds a key of {key.algorithm}, not {algorithm}")
+        if check:
+            _compare_check_value(key.algorithm, key.value, check, under)
+        return key
     try:
         encrypted = bytes.fromhex(wrapped)
     except ValueError:
-        raise ValueError("key: is not written in pairs of hex digits") from None
+        raise ValueError("key: is not written in pairs of hex digits, and no key block") from None
+    value = unwrap_key(file.get(under), algorithm, encrypted)
+    _compare_check_value(algorithm, value, check, under)
+    return Key(name, check_usage(usage), algorithm, value)
+
+
+def _compare_check_value(algorithm: str, value: bytes, check: str, under: str) -> None:
     if len(check) not in CHECK_VALUE_DIGITS:
         raise ValueError(f"kcv: needed are {', '.join(map(str, CHECK_VALUE_DIGITS))} hex digits, not {len(check)}")
-    value = unwrap_key(file.get(under), algorithm, encrypted)
     found = check_value(algorithm, value, len(check) // 2)
     if found != check.upper():
         raise ValueError(f"kcv: the key's is {found}; damaged, or not under {under}")
-    return Key(f"terminal/{terminal}/{usage}", check_usage(usage), algorithm, value)

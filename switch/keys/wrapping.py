@@ -32,7 +32,7 @@ def wrap_key(under: Key, algorithm: str, value: bytes) -> bytes:
     Raises:
         ValueError: ``under`` is not there to wrap keys, or not such ones.
     """
-    family = _check_wrapping(under, algorithm)
+    family = check_wrapping(under, algorithm)
     if family == "des":
         return encrypt_blocks(under.value, value)
     if family == "sm4":
@@ -50,7 +50,7 @@ def unwrap_key(under: Key, algorithm: str, wrapped: bytes) -> bytes:
         ValueError: ``under`` is not there to wrap keys, or not such ones; the size is wrong; or, under AES, what came
             was not wrapped under this key.
     """
-    family = _check_wrapping(under, algorithm)
+    family = check_wrapping(under, algorithm)
     size = check_algorithm(algorithm).size
     if family == "aes":
         value = _aes_unwrapped(under.value, wrapped, padded=size < AES_WRAP_BYTES_MIN)
@@ -66,15 +66,12 @@ def unwrap_key(under: Key, algorithm: str, wrapped: bytes) -> bytes:
     return value
 
 
-def _aes_unwrapped(master_key: bytes, wrapped: bytes, *, padded: bool) -> bytes:
-    try:
-        return (aes_key_unwrap_with_padding if padded else aes_key_unwrap)(master_key, wrapped)
-    except InvalidUnwrap:
-        raise ValueError("what came was not wrapped under this key, or was damaged") from None
+def check_wrapping(under: Key, algorithm: str) -> str:
+    """The family of a master key, when it may wrap a key of this algorithm.
 
-
-def _check_wrapping(under: Key, algorithm: str) -> str:
-    """The family of the master key, when it may wrap a key of this algorithm."""
+    Raises:
+        ValueError: ``under`` is not there to wrap keys, or not such ones.
+    """
     if under.usage not in WRAPPING_USAGES:
         raise ValueError(f"key {under.name} is a {under.usage}; only {' and '.join(WRAPPING_USAGES)} wrap other keys")
     family = check_algorithm(under.algorithm).family
@@ -83,3 +80,10 @@ def _check_wrapping(under: Key, algorithm: str) -> str:
     if wrapped.family not in _MAY_WRAP[family] or too_weak:
         raise ValueError(f"a key of algorithm {algorithm} must not travel under one of algorithm {under.algorithm}")
     return family
+
+
+def _aes_unwrapped(master_key: bytes, wrapped: bytes, *, padded: bool) -> bytes:
+    try:
+        return (aes_key_unwrap_with_padding if padded else aes_key_unwrap)(master_key, wrapped)
+    except InvalidUnwrap:
+        raise ValueError("what came was not wrapped under this key, or was damaged") from None

@@ -18,6 +18,7 @@ import pytest
 from bench.processes import free_port
 from switch.keys import Key
 from switch.keys.key import check_value, generate_value
+from switch.keys.key_block import wrap_key_block
 from switch.keys.wrapping import wrap_key
 
 from .test_make import TARGETS
@@ -200,8 +201,12 @@ def test_commands_of_keys(tmp_path):
     trial.config.write_text(trial.config.read_text().replace("secrets/", ""))
     (tmp_path / "terminal-keys.csv").write_text("terminal,usage,algorithm,under,key,kcv\n")
     zpk = generate_value("3des-2key")
-    wrapped = wrap_key(Key("link/bank-a/zmk", "zmk", "3des-2key", bytes.fromhex(ZMK)), "3des-2key", zpk)
-    typed = {"import link/bank-a/zmk": "\n".join(COMPONENTS) + "\n", "import link/bank-a/zpk": wrapped.hex() + "\n"}
+    zmk = Key("link/bank-a/zmk", "zmk", "3des-2key", bytes.fromhex(ZMK))
+    typed = {
+        "import link/bank-a/zmk": "\n".join(COMPONENTS) + "\n",
+        "link/bank-a/zmk --replace": wrap_key_block(zmk, Key("link/bank-a/zpk", "zpk", "3des-2key", zpk)) + "\n",
+        "import link/bank-a/zpk": wrap_key(zmk, "3des-2key", zpk).hex() + "\n",
+    }
     for command in OF_KEYS:
         text = command.text.replace("6FB1C8", check_value("3des-2key", zpk, 3))
         given = next((lines for part, lines in typed.items() if part in text), "")
