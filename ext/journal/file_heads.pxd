@@ -19,6 +19,7 @@ cdef enum:
     BATCH_BYTES_MAX = 1 << 28
     BATCH_MAGIC = 0x48435442          # "BTCH"
     JOURNAL_ID_BYTES = 16
+    KEY_ID_BYTES = 8
 
 cdef enum BatchKind:
     BATCH_RECORDS = 1
@@ -39,7 +40,7 @@ cdef packed struct SegmentHead:
     uint8_t nonce[SEAL_NONCE_BYTES]
     uint8_t wrapped_key[SEAL_KEY_BYTES]
     uint8_t key_tag[SEAL_TAG_BYTES]
-    uint8_t reserved[8]
+    uint8_t key_id[KEY_ID_BYTES]      # of the key that wraps; zeros in segments of versions that knew only one
     uint32_t crc
 
 cdef packed struct BatchHead:

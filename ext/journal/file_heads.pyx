@@ -1,10 +1,17 @@
 """How the journal stands in its files: heads of segments and of batches."""
 
+import hashlib
+
 from libc.string cimport memcmp, memcpy, memset
 from switch.base.checksum cimport crc32c
 from switch.base.invariant cimport ensure
 
 cdef const char *SEGMENT_MAGIC = "ASWJRNL1"
+
+
+def key_id(bytes wrapping_key not None):
+    """By what a segment's head names the key that wraps its own one: 8 bytes of which the key cannot be told."""
+    return hashlib.blake2b(wrapping_key, digest_size=KEY_ID_BYTES, person=b"journal key").digest()
 
 
 cdef uint32_t batch_size(uint32_t sealed_size) noexcept nogil:

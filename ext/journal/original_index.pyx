@@ -9,7 +9,8 @@ from switch.base.checksum cimport crc32c
 from switch.base.invariant cimport ensure
 from switch.base.siphash cimport siphash
 from switch.dialect.reasons cimport takes_note
-from switch.journal.file_heads cimport BATCH_ALIGNMENT, SEGMENT_HEAD_BYTES
+from switch.journal.file_heads cimport BATCH_ALIGNMENT, KEY_ID_BYTES, SEGMENT_HEAD_BYTES
+from switch.journal.file_heads import key_id
 from switch.journal.records cimport (
     RECORD_ADVICE, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_INTENT, RECORD_OUTCOME,
     RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED,
@@ -27,7 +28,7 @@ cdef enum:
     PLACES_FIRST = 1024
     INDEX_MAGIC_BYTES = 8
 
-INDEX_MAGIC = b"ASWINDX3"
+INDEX_MAGIC = b"ASWINDX4"
 
 cdef packed struct IndexHead:
     uint8_t magic[INDEX_MAGIC_BYTES]
@@ -36,6 +37,7 @@ cdef packed struct IndexHead:
     int64_t next_position
     uint64_t count
     uint64_t read_to
+    uint8_t secret_id[KEY_ID_BYTES]   # of the secret under which keys are hashed
     uint32_t checksum         # of all before
     uint8_t reserved[4]
 
@@ -251,7 +253,7 @@ cdef class SegmentIndex(Visitor):
     # --- in a file ------------------------------------------------------------------------------------------------
 
     def open_file(self):
-        """Take the index from its file; whether there is one that is whole and of this segment."""
+        """Take the index from its file; whether there is one that is whole, of this segment, and under this secret."""
         cdef IndexHead head
         cdef int64_t size
         cdef bytes name = index_name(self.segment.name).encode()
@@ -267,6 +269,7 @@ cdef class SegmentIndex(Visitor):
             self.disk.close(file)
         if (head.magic[:INDEX_MAGIC_BYTES] != INDEX_MAGIC or head.journal_id[:16] != self.segment.journal_id
                 or head.first_position != self.segment.first_position
+                or head.secret_id[:KEY_ID_BYTES] != key_id(self.reader.index_secret)
                 or head.checksum != _checksum_of_head(&head)
                 or size != <int64_t>(sizeof(IndexHead) + _pages_of(head.count) * sizeof(Page))):
             return False
@@ -285,6 +288,7 @@ cdef class SegmentIndex(Visitor):
             OSError: The disk does not take it; the index stays in memory.
         """
         cdef IndexHead head
+        cdef bytes secret_id = key_id(self.reader.index_secret)
         cdef bytes name = index_name(self.segment.name).encode()
         cdef uint64_t size = _pages_of(self.count) * sizeof(Page)
         cdef Page *pages = <Page *>calloc(1, size + 1)
@@ -298,6 +302,7 @@ cdef class SegmentIndex(Visitor):
         head.next_position = self.next_position
         head.count = self.count
         head.read_to = self.read_to
+        memcpy(head.secret_id, <const uint8_t *><const char *>secret_id, KEY_ID_BYTES)
         head.checksum = _checksum_of_head(&head)
         try:
             self._fill(pages, head.checksum)

@@ -75,15 +75,15 @@ cdef class Finder:
 
     Args:
         disk: The directory, or another hold on it.
-        wrapping_key: 32 bytes; the key that wraps the segments' keys.
+        wrapping_keys: As ``JournalReader`` takes them.
         days: How far back an original is looked for.
         files: Keep the indexes of sealed segments in files beside them, instead of in memory.
         probes: How often indexes are searched, in one look-up, for what refers to originals.
     """
 
-    def __init__(self, Disk disk not None, bytes wrapping_key not None, *, double days, bint files=True,
+    def __init__(self, Disk disk not None, bytes wrapping_keys not None, *, double days, bint files=True,
                  uint32_t probes=PROBES_MAX):
-        self.reader = JournalReader(disk, wrapping_key)
+        self.reader = JournalReader(disk, wrapping_keys)
         self.files = files
         self.probes = probes
         self.reach_us = <int64_t>(days * DAY_US)

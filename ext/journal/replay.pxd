@@ -31,6 +31,8 @@ cdef class Segment:
     cdef readonly int64_t low_water
     cdef readonly int64_t created_us
     cdef readonly bytes journal_id
+    cdef readonly bytes key_id                # of the key that opened it; None: nobody has tried yet
+    cdef bytes _key_id                        # that its head names; zeros: none
     cdef bytes _head
 
 
@@ -56,7 +58,7 @@ cdef class JournalReader:
     cdef readonly uint64_t batch_offset       # of the record that a visitor is given: where its batch stands
     cdef readonly uint32_t batch_record       # and which record of that it is
     cdef str _unwrapped                       # the segment whose key the sealer has
-    cdef Sealer _wrapper
+    cdef dict _wrappers                       # by the ids of their keys
     cdef Sealer _sealer
     cdef uint8_t *_data
     cdef uint64_t _data_room

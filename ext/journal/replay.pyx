@@ -15,9 +15,10 @@ from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.journal.compression cimport unpack
 from switch.journal.file_heads cimport (
     BATCH_ALIGNMENT, BATCH_BYTES_MAX, BATCH_FINE, BATCH_HEAD_BYTES, BATCH_MAGIC, BATCH_NAMES, BATCH_RECORDS,
-    FORMAT_VERSION, FORMAT_VERSION_MIN, JOURNAL_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES,
+    FORMAT_VERSION, FORMAT_VERSION_MIN, JOURNAL_ID_BYTES, KEY_ID_BYTES, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES,
     SEGMENT_SEALED_BYTES, SegmentHead, check_batch, open_batch, segment_head_is_whole,
 )
+from switch.journal.file_heads import key_id
 from switch.journal.record_text cimport describe
 from switch.journal.records cimport read_record
 from switch.journal.party_names import read_names
@@ -32,6 +33,8 @@ ADVICE_DAMAGED = (
     "the disk or somebody changed it after it was durable: keep a copy of the directory, see with `authswitch journal "
     "verify` what is affected, and bring the segment back from a copy before starting"
 )
+ADVICE_KEY_FILE = "bring back the key file that has it; `authswitch keys journal` lists which keys are there"
+NO_KEY_ID = bytes(KEY_ID_BYTES)
 ADVICE_KEY = "give the master key under which the journal was written"
 
 
@@ -118,21 +121,27 @@ cdef class JournalReader:
 
     Args:
         disk: The directory.
-        wrapping_key: 32 bytes; the key that wraps the segments' keys.
+        wrapping_keys: The keys that wrap the segments' keys, 32 bytes each, one behind the other; that of segments
+            to come first.
 
     Raises:
         OSError: it cannot be read.
         JournalDamaged: a segment's head is damaged, or segments are of different journals.
     """
 
-    def __cinit__(self, Disk disk not None, bytes wrapping_key not None):
-        if len(wrapping_key) != SEAL_KEY_BYTES:
-            raise ValueError("a journal needs a wrapping key of 32 bytes")
+    def __cinit__(self, Disk disk not None, bytes wrapping_keys not None):
+        cdef Sealer wrapper
+        if not wrapping_keys or len(wrapping_keys) % SEAL_KEY_BYTES:
+            raise ValueError("a journal needs wrapping keys of 32 bytes")
         self.disk = disk
-        self._wrapper = Sealer()
-        self._wrapper.set_key(wrapping_key)
+        self._wrappers = {}
+        for at in range(0, len(wrapping_keys), SEAL_KEY_BYTES):
+            wrapper = Sealer()
+            wrapper.set_key(<const uint8_t *><const char *>wrapping_keys + <Py_ssize_t>at)
+            self._wrappers[key_id(wrapping_keys[at:at + SEAL_KEY_BYTES])] = wrapper
         self._sealer = Sealer()
-        self.index_secret = hashlib.blake2b(wrapping_key, digest_size=16, person=b"originals").digest()
+        self.index_secret = hashlib.blake2b(wrapping_keys[:SEAL_KEY_BYTES], digest_size=16,
+                                            person=b"originals").digest()
         self.segments = []
         self.look_again()
 
@@ -184,7 +193,17 @@ cdef class JournalReader:
         segment.created_us = head.created_us
         segment.journal_id = head.journal_id[:JOURNAL_ID_BYTES]
         segment._head = (<const char *>&head)[:SEGMENT_HEAD_BYTES]
+        segment._key_id = head.key_id[:KEY_ID_BYTES]
         return segment
+
+    def require_keys(self):
+        """See that each segment can be opened, and let each say under which key: ``Segment.key_id``.
+
+        Raises:
+            JournalDamaged: None of the keys opens one of them.
+        """
+        for segment in self.segments:
+            self._unwrap(segment)
 
     def index_of(self, int64_t position):
         """The number of the segment that holds a position, 0 when it is before all of them."""
@@ -378,17 +397,28 @@ cdef class JournalReader:
         """Give the sealer the segment's key."""
         cdef uint8_t key[SEAL_KEY_BYTES]
         cdef SegmentHead *head = <SegmentHead *><char *>segment._head
-        cdef int status
+        cdef Sealer wrapper
+        cdef int status = -1
         if self._unwrapped == segment.name:
             return 0
         self._unwrapped = None
-        status = self._wrapper.unseal(head.nonce, <const uint8_t *>head, SEGMENT_SEALED_BYTES, head.wrapped_key,
-                                      SEAL_KEY_BYTES, head.key_tag, key)
-        if status == 0:
-            self._sealer.set_key(key)
+        for name, candidate in self._wrappers.items():
+            if segment._key_id not in (name, NO_KEY_ID):
+                continue
+            wrapper = candidate
+            status = wrapper.unseal(head.nonce, <const uint8_t *>head, SEGMENT_SEALED_BYTES, head.wrapped_key,
+                                    SEAL_KEY_BYTES, head.key_tag, key)
+            if status == 0:
+                self._sealer.set_key(key)
+                segment.key_id = name
+                break
         OPENSSL_cleanse(key, SEAL_KEY_BYTES)
         if status != 0:
-            raise JournalDamaged(segment.name, 56, None, "the master key does not open it", ADVICE_KEY)
+            if segment._key_id == NO_KEY_ID or segment._key_id in self._wrappers:
+                raise JournalDamaged(segment.name, 56, None, "the master key does not open it", ADVICE_KEY)
+            raise JournalDamaged(segment.name, 116, None,
+                                 f"it is sealed under the journal key {segment._key_id.hex()}, and neither the key "
+                                 "file nor the master key has that", ADVICE_KEY_FILE)
         self._unwrapped = segment.name
         return 0
 

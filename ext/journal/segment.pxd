@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.crypto.sealing cimport Sealer
 from switch.journal.compression cimport PACKING_SLOTS
 from switch.journal.disk cimport Disk
-from switch.journal.file_heads cimport JOURNAL_ID_BYTES
+from switch.journal.file_heads cimport JOURNAL_ID_BYTES, KEY_ID_BYTES
 
 cdef enum WriterStage:        # what failed
     STAGE_NONE
@@ -35,6 +35,7 @@ cdef class SegmentWriter:
     cdef Sealer _wrapper                          # the key that wraps the segments' keys
     cdef Sealer _sealer                           # the current segment's own key
     cdef uint8_t _journal_id[JOURNAL_ID_BYTES]
+    cdef uint8_t _key_id[KEY_ID_BYTES]            # by which heads name the key that wraps
     cdef int _file
     cdef int _prepared                            # the next segment's file, or -1
     cdef uint64_t _offset

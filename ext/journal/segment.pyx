@@ -12,9 +12,10 @@ from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
 from switch.crypto.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES
 from switch.journal.compression cimport pack
 from switch.journal.file_heads cimport (
-    BATCH_ALIGNMENT, BATCH_HEAD_BYTES, BATCH_NAMES, BATCH_RECORDS, PACKING_LZ4, PACKING_NONE, SEGMENT_HEAD_BYTES,
-    SEGMENT_SEALED_BYTES, BatchHead, SegmentHead, batch_size, close_batch, close_segment_head,
+    BATCH_ALIGNMENT, BATCH_HEAD_BYTES, BATCH_NAMES, BATCH_RECORDS, KEY_ID_BYTES, PACKING_LZ4, PACKING_NONE,
+    SEGMENT_HEAD_BYTES, SEGMENT_SEALED_BYTES, BatchHead, SegmentHead, batch_size, close_batch, close_segment_head,
 )
+from switch.journal.file_heads import key_id
 
 cdef enum:
     NAME_ROOM = 40
@@ -58,6 +59,8 @@ cdef class SegmentWriter:
         self.batch_room = batch_room
         self._wrapper = Sealer()
         self._wrapper.set_key(wrapping_key)
+        cdef bytes named = key_id(wrapping_key)
+        memcpy(self._key_id, <const uint8_t *><const char *>named, KEY_ID_BYTES)
         self._sealer = Sealer()
         memcpy(self._journal_id, <const uint8_t *><const char *>journal_id, JOURNAL_ID_BYTES)
         self._file = -1
@@ -189,6 +192,7 @@ cdef class SegmentWriter:
         head.low_water = min(self.low_water, first_position)
         head.created_us = wall_us
         memcpy(head.journal_id, self._journal_id, JOURNAL_ID_BYTES)
+        memcpy(head.key_id, self._key_id, KEY_ID_BYTES)
         if RAND_bytes(key, SEAL_KEY_BYTES) != 1 or RAND_bytes(head.nonce, SEAL_NONCE_BYTES) != 1:
             return self._fail(STAGE_SEAL, 0)
         close_segment_head(&head)

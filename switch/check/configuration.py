@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from switch.check.parts import read_parts
-from switch.check.places import place_problems
+from switch.check.places import place_problems, unreadable_journal
 from switch.check.store import store_problems
 from switch.config.loader import read_config
 from switch.files.problems import Problem, errors_among
@@ -40,6 +40,8 @@ def check_config(path: str | Path) -> Report:
     problems += [*more, *place_problems(config), *store_problems(config)]
     if parts is None:
         return Report(problems)
+    if parts.key_file is not None:
+        problems += unreadable_journal(config, parts.journal_keys)
     summary = {
         "listeners": len(config.listeners),
         "links": len(config.links),

@@ -12,13 +12,16 @@ from typing import TypeVar
 
 from switch.check.key_fit import fits_mac, fits_pin
 from switch.check.terminal_keys import TerminalKeys
+from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
 from switch.dialect import Dialect, load_dialect
 from switch.dialect.kinds import Kind, kind_traits
 from switch.dialect.model import ANSWERS_OWN
 from switch.dialect.trial_composition import TrialComposition
 from switch.files.problems import ConfigError, Problem, Severity, errors_among
-from switch.keys import Key, KeyFile, KeyFileError, KeySource, load_master_key
+from switch.journal.problems import JournalError
+from switch.keys import Key, KeyFile, KeyFileError, KeySource
+from switch.keys.journal_keys import journal_keys
 from switch.tables.registry import Registry
 from switch.tables.registry_files import load_registry
 from switch.tables.risk import Risk
@@ -55,6 +58,17 @@ class Parts:
     def keys(self) -> KeySource:
         """Clear keys by name; without a key file there are none."""
         return NoKeys() if self.key_file is None else self.key_file.source()
+
+    @property
+    def journal_keys(self) -> bytes:
+        """The keys of the journal, as they were when the key file was opened.
+
+        Raises:
+            JournalError: There is no key file.
+        """
+        if self.key_file is None:
+            raise JournalError("the journal is sealed under keys of the key file: section [keys] is required")
+        return journal_keys(self.key_file)
 
 
 class NoKeys:
@@ -131,8 +145,7 @@ def _load_dialects(config: Config, problems: list[Problem]) -> dict[str, Dialect
 def _open_keys(config: Config) -> KeyFile | None:
     if config.keys is None:
         return None
-    master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-    return KeyFile.open(config.keys.file, master_key)
+    return open_key_file(config.keys)
 
 
 def _load_registry(config: Config, source: KeySource) -> Registry:

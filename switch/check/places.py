@@ -15,7 +15,9 @@ from switch.config.addresses import Address, UnixAddress
 from switch.config.models import Config
 from switch.files.problems import Problem
 from switch.journal.numbers import NumbersError, numbers_file, read_numbers
+from switch.journal.opening import open_partitions
 from switch.journal.partitions import Layout, PartitionsError, partition_folder, read_layout, unfit
+from switch.journal.replay import JournalDamaged
 
 NO_TEMPORARY = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 """With these a file system says that it has no files without a name."""
@@ -28,6 +30,27 @@ def place_problems(config: Config) -> list[Problem]:
         faults += _numbers_faults(config)
     faults += [*_socket_faults(config), *_host_faults(config)]
     return [Problem(str(config.file), key, reason) for key, reason in faults]
+
+
+def unreadable_journal(config: Config, keys: bytes) -> list[Problem]:
+    """That the journal has a segment which the daemon could not read, because of its key or its head.
+
+    Args:
+        config: The configuration.
+        keys: As ``switch.keys.journal_keys`` gives them.
+    """
+    directory = config.journal.directory
+    if config.journal.mode == "off" or directory is None:
+        return []
+    try:
+        for one in open_partitions(directory, keys):
+            with one.telling():
+                one.reader.require_keys()
+    except JournalDamaged as error:
+        return [Problem(str(config.file), "journal.directory", str(error))]
+    except (OSError, PartitionsError):
+        return []  # It has not begun, or ``place_problems`` says what is wrong.
+    return []
 
 
 def _journal_faults(config: Config) -> Iterator[tuple[str, str]]:

@@ -13,12 +13,13 @@ import typer
 from switch.base.error_words import words_of
 from switch.cli.report import refuse, status_of
 from switch.config import Config, ConfigError, load_config
+from switch.config.key_file import read_journal_keys
 from switch.files.datafile import read_toml_text
 from switch.files.lines import key_lines
 from switch.journal.opening import PartitionReader, open_partitions
 from switch.journal.partitions import PartitionsError
 from switch.journal.replay import JournalDamaged
-from switch.keys import KeyFileError, load_master_key
+from switch.keys import KeyFileError
 
 EXIT_FAILED = 1
 EXIT_ASKED_WRONGLY = 2
@@ -41,8 +42,8 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
     if where is None or config.keys is None:
         fail(without_journal(config, has_folder=where is not None), EXIT_ASKED_WRONGLY)
     try:
-        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-        begun = [one for one in open_partitions(where, master_key) if one.reader.segments]
+        keys = read_journal_keys(config.keys)
+        begun = [one for one in open_partitions(where, keys) if one.reader.segments]
         if not begun:
             fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
         yield begun
@@ -81,7 +82,7 @@ def without_journal(config: Config, *, has_folder: bool = False) -> str:
     with suppress(OSError, ValueError):
         lines = key_lines(read_toml_text(config.file))
     if has_folder:
-        return f"{config.file}: there is no [keys], without whose master key no journal can be read"
+        return f"{config.file}: there is no [keys], without whose keys no journal can be read"
     line = lines.get(("journal", "mode")) or lines.get(("journal",))
     said = f':{line}: journal.mode is "{config.journal.mode}"' if line else ": there is no [journal]"
     return (

@@ -16,14 +16,16 @@ from rich.table import Table
 
 from switch.base.error_words import unreadable, words_of
 from switch.cli.command_groups import command_group
+from switch.cli.journal_keys import refuse_needed, rows_of
 from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, status_of
 from switch.config import ConfigError, load_config
 from switch.keys.file import KeyFile
+from switch.keys.journal_keys import JOURNAL_USAGE, renew_journal_key
 from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
 from switch.keys.key_block import is_key_block, unwrap_key_block, wrap_key_block
 from switch.keys.master import create_master_key, load_master_key
 from switch.keys.names import ALGORITHMS, USAGES, Usage, check_algorithm, check_name, check_usage, usage_of_name
-from switch.keys.problems import KeyFileError
+from switch.keys.problems import KeyFileError, UnreadableError
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
 
@@ -41,15 +43,19 @@ UsageOption = Annotated[
 ]
 AlgorithmOption = Annotated[str, typer.Option("--algorithm", help=f"One of {', '.join(ALGORITHMS)}.")]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of a key that has this name.")]
+Directories = Annotated[
+    list[Path] | None, typer.Option("--directory", help="Look at this folder of a journal, such as a copy, as well.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 class Place(NamedTuple):
-    """Where the key file and its master key are."""
+    """Where the key file and its master key are; and the journal, where a configuration says so."""
 
     file: Path
     master_key_file: Path | None
     master_key_env: str | None
+    journal: Path | None = None
 
     def master_key(self) -> bytes:
         """The master key."""
@@ -86,12 +92,8 @@ def init(context: typer.Context) -> None:
     """
     place: Place = context.obj()
     with _failing_in_words():
-        try:
-            is_there = place.file.exists()
-            has_master_key = place.master_key_file is None or place.master_key_file.exists()
-        except OSError as error:
-            _fail(words_of(error))
-        if is_there:
+        has_master_key = place.master_key_file is None or _is_there(place.master_key_file)
+        if _is_there(place.file):
             raise KeyFileError(str(place.file), "", "exists already; a key file is never overwritten")
         if not has_master_key and place.master_key_file is not None:
             create_master_key(place.master_key_file)
@@ -243,6 +245,8 @@ def export(
     """
     with _opened(context) as file:
         key, wrapping = file.get(name), file.get(under)
+        if key.usage == JOURNAL_USAGE:
+            raise typer.BadParameter("the journal's keys go to nobody else")
         with _asked_wrongly():
             if form == "tr31":
                 wrapped = wrap_key_block(wrapping, key)
@@ -256,37 +260,89 @@ def export(
 
 
 @app.command()
-def remove(context: typer.Context, name: Name) -> None:
-    """Take a key out of the file.
+def remove(context: typer.Context, name: Name, *, directories: Directories = None) -> None:
+    """Take a key out of the file. One of the journal goes only where no segment needs it: see `journal`.
 
     Example: authswitch keys --config switch.toml remove terminal/10000001/tak
     """
+    place: Place = context.obj()
     with _changing(context) as file:
+        if usage_of_name(name) == JOURNAL_USAGE and name in file:
+            refuse_needed(file, name, place.journal, directories or [])
         file.remove(name)
     typer.echo(f"{name}: removed")
 
 
-JOURNAL_STAYS = (
-    "the journal stays sealed under the old one: keep that as long as the journal, and do not start on it with the new "
-    "one; docs/keys.md says how to change over"
-)
+@app.command("journal")
+def journal_keys_used(context: typer.Context, *, directories: Directories = None, as_json: JsonOption = False) -> None:
+    """List the journal's keys: which one new segments are sealed under, and how many segments need each of them.
+
+    Looked at are the journal of --config, what `partitions change` has left beside it, and each --directory.
+
+    Example: authswitch keys --config switch.toml journal
+    """
+    place: Place = context.obj()
+    with _opened(context) as file:
+        rows = rows_of(file, place.journal, directories or [])
+    if as_json:
+        typer.echo(json.dumps([row.as_json() for row in rows]))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("name", "id", "segments", "begun", "needed"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row.cells())
+    Console(highlight=False, markup=False).print(table)
 
 
 @app.command("change-master-key")
 def change_master_key(
     context: typer.Context,
-    new_file: Annotated[Path, typer.Option("--new-master-key-file", help="Where the new one is written.")],
+    new_file: Annotated[
+        Path, typer.Option("--new-master-key-file", help="Where the new one is written; one that is there is taken.")
+    ],
 ) -> None:
-    """Seal the key file under a new master key, which is written to a new file. The old one opens it no longer.
+    """Seal the key file under a new master key. The old one opens it no longer; the journal can be read all the same.
 
-    The journal stays sealed under the old one: docs/keys.md says in which order to change it.
+    The journal gets a new key, too, for segments to come; the key file keeps the former ones. A daemon may run
+    meanwhile. After an interruption the same command goes on.
 
     Example: authswitch keys --config switch.toml change-master-key --new-master-key-file /etc/authswitch/master-2.key
     """
-    with _opened(context) as file, _failing_in_words():
-        file.save(create_master_key(new_file))
-    typer.echo(f"sealed under the master key in {new_file}; name it in the configuration")
-    typer.echo(JOURNAL_STAYS)
+    place: Place = context.obj()
+    with _failing_in_words():
+        new = load_master_key(new_file) if _is_there(new_file) else None
+        if new is not None and _opens(place.file, new):
+            typer.echo(f"{place.file} is sealed under the master key in {new_file} already; {NAME_IT}")
+            return
+        with KeyFile.open(place.file, place.master_key()) as file:
+            renewed = renew_journal_key(file)
+            file.save(create_master_key(new_file) if new is None else new)
+    typer.echo(f"sealed under the master key in {new_file}; {NAME_IT}")
+    typer.echo(
+        f"from then on the journal's new segments are sealed under {renewed.name}; `keys journal` lists the others"
+    )
+
+
+NAME_IT = "name it in the configuration before the next start of a daemon"
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as error:
+        return _fail(words_of(error))
+
+
+def _opens(file: Path, master_key: bytes) -> bool:
+    """Whether a key file is sealed under a master key."""
+    try:
+        KeyFile.open(file, master_key).close()
+    except UnreadableError:
+        raise
+    except KeyFileError:
+        return False
+    return True
 
 
 def _place(config: Path | None, file: Path | None, master_key_file: Path | None, master_key_env: str | None) -> Place:
@@ -300,12 +356,13 @@ def _place(config: Path | None, file: Path | None, master_key_file: Path | None,
     if file is not None or master_key_file is not None or master_key_env is not None:
         raise typer.BadParameter("--config already says where the key file and the master key are")
     try:
-        keys = load_config(config).keys
+        loaded = load_config(config)
     except ConfigError as error:
         raise typer.BadParameter(f"{config} is no valid configuration; `authswitch check` says why") from error
+    keys = loaded.keys
     if keys is None:
         raise typer.BadParameter(f"{config} has no [keys]")
-    return Place(keys.file, keys.master_key_file, keys.master_key_env)
+    return Place(keys.file, keys.master_key_file, keys.master_key_env, loaded.journal.directory)
 
 
 def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
@@ -319,6 +376,8 @@ def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
         raise typer.BadParameter(f"needed is --usage: {name} does not end in one of {', '.join(USAGES)}")
     if named not in (None, found):
         raise typer.BadParameter(f"the name {name} ends in another usage than {found}")
+    if found == JOURNAL_USAGE:
+        raise typer.BadParameter("the journal's keys are made by change-master-key alone")
     return found
 
 

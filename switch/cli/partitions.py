@@ -17,15 +17,16 @@ from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, fail, load, reading, without_journal
 from switch.cli.report import status_of
 from switch.config import Config
+from switch.config.key_file import read_journal_keys
 from switch.journal.changing import Change, Changed, change_partitions
 from switch.journal.lives import LivesDamagedError
 from switch.journal.numbers import numbers_file, reserved_by_files, write_numbers
-from switch.journal.opening import PartitionReader, wrapping_key
+from switch.journal.opening import PartitionReader
 from switch.journal.partitions import PartitionsError
 from switch.journal.positions import Position
 from switch.journal.replay import JournalDamaged, Listing
 from switch.journal.resuming import longest_request_s
-from switch.keys import KeyFileError, load_master_key
+from switch.keys import KeyFileError
 from switch.machine.partitioning import PARTITIONS_MAX
 from switch.tracing.owed import Opener
 
@@ -116,11 +117,10 @@ def change(
     if loaded.journal.mode == "off" or directory is None or loaded.keys is None:
         fail(without_journal(loaded, has_folder=loaded.keys is None and directory is not None), EXIT_ASKED_WRONGLY)
     try:
-        master_key = load_master_key(loaded.keys.master_key_file, loaded.keys.master_key_env)
         wanted = Change(
             directory=directory,
             partitions=partitions,
-            wrapping_key=wrapping_key(master_key),
+            wrapping_keys=read_journal_keys(loaded.keys),
             segment_bytes=loaded.journal.segment_bytes,
             window_s=loaded.limits.duplicate_window_seconds + longest_request_s(loaded),
             kept_s=(loaded.journal.originals_days if days is None else days) * DAY_SECONDS,

@@ -12,8 +12,9 @@ import typer
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, ConfigFile, fail, load
 from switch.cli.report import refuse, status_of
+from switch.config.key_file import open_key_file
 from switch.files.problems import ConfigError, ProblemList, raise_if_any
-from switch.keys import KeyFile, KeyFileError, load_master_key
+from switch.keys import KeyFileError
 from switch.tables.risk import card_hash
 from switch.tables.risk_files import read_rules, secret_of
 
@@ -61,8 +62,7 @@ def _secret(config: Config) -> bytes:
         rules = read_rules(path)
         if rules.cards is None:
             fail(f"{path}: needed a table [cards], whose key hashes cards", EXIT_ASKED_WRONGLY)
-        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
-        with KeyFile.open(config.keys.file, master_key) as keys:
+        with open_key_file(config.keys) as keys:
             secret = secret_of(rules, keys.source(), problems)
         raise_if_any(problems)
     except ConfigError as error:

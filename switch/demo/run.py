@@ -27,7 +27,8 @@ from switch.journal.findings import Findings
 from switch.journal.opening import open_partitions
 from switch.journal.problems import JournalError
 from switch.journal.replay import JournalDamaged
-from switch.keys import load_master_key
+from switch.keys import KeyFile, load_master_key
+from switch.keys.journal_keys import journal_keys
 from switch.simulators.end_signals import when_ended
 from switch.simulators.fleet import Fleet
 from switch.simulators.fleet_settings import FleetSettings
@@ -334,7 +335,9 @@ class Demo:
         folder = self._world.folder
         found = []
         try:
-            for one in open_partitions(folder / "journal", load_master_key(folder / "master.key", None)):
+            with KeyFile.open(folder / "keys.sealed", load_master_key(folder / "master.key")) as file:
+                keys = journal_keys(file)
+            for one in open_partitions(folder / "journal", keys):
                 found.append(Findings())
                 found[-1].read(one.reader)
         except (OSError, JournalDamaged, JournalError) as error:

@@ -23,7 +23,7 @@ from switch.journal.disk import FileDisk, exchange
 from switch.journal.durable_files import put_durably, sync_folder
 from switch.journal.lives import LIFE_MAX, begin_life, read_lives
 from switch.journal.merging import read_ahead
-from switch.journal.opening import PartitionReader, naming, open_wrapped
+from switch.journal.opening import PartitionReader, naming, open_reader
 from switch.journal.original_search import Finder
 from switch.journal.partitions import (
     FOLDER_MODE,
@@ -40,6 +40,7 @@ from switch.journal.resuming import JOURNAL_ID_BYTES, first_needed
 from switch.journal.rewriting import BATCH_BYTES, NewJournal, OldJournal, RawListing, Rewriter
 from switch.journal.segment import SegmentWriter
 from switch.journal.survey import Survey
+from switch.keys.journal_keys import WRAPPING_KEY_BYTES
 from switch.machine.numbering import INSTANCES_MAX
 
 UNFINISHED_NAME = "unfinished"
@@ -76,7 +77,7 @@ class Change:
     Attributes:
         directory: Of the journals.
         partitions: How many there shall be.
-        wrapping_key: Wraps the segments' keys.
+        wrapping_keys: As ``switch.keys.journal_keys`` gives them.
         segment_bytes: Size of the new files.
         window_s: How long a finished request may be repeated, its time under way included.
         kept_s: So much of the past is taken along.
@@ -89,7 +90,7 @@ class Change:
 
     directory: Path
     partitions: int
-    wrapping_key: bytes
+    wrapping_keys: bytes
     segment_bytes: int
     window_s: float
     kept_s: float
@@ -186,7 +187,7 @@ def _surveyed(change: Change, count: int) -> Iterator[_Source]:
     for number in range(count):
         with naming(number):
             folder = partition_folder(change.directory, number)
-            one = PartitionReader(number, count, folder, open_wrapped(folder, change.wrapping_key))
+            one = PartitionReader(number, count, folder, open_reader(folder, change.wrapping_keys))
             if not one.reader.segments:
                 continue
             first = first_needed(one.reader, now_ns, boot, int(max(change.kept_s, change.window_s) * NS_A_SECOND))
@@ -263,7 +264,7 @@ def _write(
         begin_life(disk, secrets.randbelow(LIFE_MAX) + 1, 0, epoch + 1)
         writer = SegmentWriter(
             disk,
-            change.wrapping_key,
+            change.wrapping_keys[:WRAPPING_KEY_BYTES],
             os.urandom(JOURNAL_ID_BYTES),
             segment_bytes=change.segment_bytes,
             batch_room=BATCH_BYTES,
@@ -321,7 +322,7 @@ class _Ends:
             disk = FileDisk(str(self._folders[partition]), exclusive=False)
             self._finders[partition] = Finder(
                 disk,
-                self._change.wrapping_key,
+                self._change.wrapping_keys,
                 days=self._change.kept_s / DAY_SECONDS,
                 probes=PROBES_MAX,
             )
@@ -375,6 +376,12 @@ def _of_source(source: _Source, present_ns: int) -> Iterator[tuple[int, RawRecor
 
 
 # --- the directory ----------------------------------------------------------------------------------------------------
+
+
+def older_journals(directory: Path) -> list[Path]:
+    """Those that a change has left beside the ones in use, and that nobody has removed."""
+    beside = sorted(directory.parent.glob(f"{directory.name}.*"))
+    return [one for one in beside if FRESH_NAME.fullmatch(one.suffix) and not (one / UNFINISHED_NAME).exists()]
 
 
 def _fresh_name(directory: Path) -> Path:

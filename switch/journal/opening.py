@@ -1,4 +1,4 @@
-"""The journal's directory opened with the master key."""
+"""The journal's directory opened with its keys."""
 
 from __future__ import annotations
 
@@ -7,36 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from switch.journal.disk import FileDisk
 from switch.journal.partitions import places, read_layout
 from switch.journal.replay import JournalDamaged, JournalReader
 from switch.machine.partitioning import partition_of
 
-WRAPPING_KEY_BYTES = 32
-WRAPPING_PURPOSE = b"authswitch journal 1"
 
-
-def wrapping_key(master_key: bytes) -> bytes:
-    """The key that wraps the segments' keys: HKDF (RFC 5869) with SHA-256 of the master key, for this purpose only."""
-    return HKDF(SHA256(), WRAPPING_KEY_BYTES, salt=None, info=WRAPPING_PURPOSE).derive(master_key)
-
-
-def open_reader(folder: Path, master_key: bytes) -> JournalReader:
+def open_reader(folder: Path, keys: bytes) -> JournalReader:
     """A reader of the journal in a partition's folder, beside the daemon that may be writing it.
+
+    Args:
+        folder: The partition's.
+        keys: As ``switch.keys.journal_keys`` gives them.
 
     Raises:
         OSError: The folder or a file in it cannot be read.
         JournalDamaged: The head of a segment is damaged.
     """
-    return open_wrapped(folder, wrapping_key(master_key))
-
-
-def open_wrapped(folder: Path, key: bytes) -> JournalReader:
-    """The same with the key that wraps the segments' keys."""
-    return JournalReader(FileDisk(str(folder), exclusive=False), key)
+    return JournalReader(FileDisk(str(folder), exclusive=False), keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +72,12 @@ def naming(partition: int) -> Iterator[None]:
         raise
 
 
-def open_partitions(directory: Path, master_key: bytes) -> list[PartitionReader]:
+def open_partitions(directory: Path, keys: bytes) -> list[PartitionReader]:
     """Readers of the journals of all partitions of a directory; or of one, whose folder it is.
+
+    Args:
+        directory: Of all partitions, or of one.
+        keys: As ``switch.keys.journal_keys`` gives them.
 
     Raises:
         OSError: A folder or a file cannot be read.
@@ -97,6 +89,6 @@ def open_partitions(directory: Path, master_key: bytes) -> list[PartitionReader]
     opened = []
     for place in places(directory):
         with naming(place.partition):
-            reader = open_reader(place.folder, master_key)
+            reader = open_reader(place.folder, keys)
         opened.append(PartitionReader(place.partition, count, place.folder, reader))
     return opened

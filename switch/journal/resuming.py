@@ -15,6 +15,7 @@ from switch.journal.lives import LIFE_MAX, begin_life
 from switch.journal.recovery import Recovery
 from switch.journal.replay import JournalReader, Segment
 from switch.journal.segment import SegmentWriter
+from switch.keys.journal_keys import WRAPPING_KEY_BYTES
 from switch.machine.state import State
 
 JOURNAL_ID_BYTES = 16
@@ -85,7 +86,7 @@ def replay_into(
     state: State,
     journal: JournalFiles,
     disk: Disk,
-    wrapping_key: bytes,
+    wrapping_keys: bytes,
     *,
     segment_bytes: int,
     window_seconds: float,
@@ -100,7 +101,7 @@ def replay_into(
         state: The state machine; its calendar stands at the present moment.
         journal: Its journal, not begun.
         disk: Where the files are.
-        wrapping_key: Wraps the segments' keys.
+        wrapping_keys: As ``switch.keys.journal_keys`` gives them.
         segment_bytes: Size of the segments to come.
         window_seconds: How far back finished requests are needed, their time under way included.
         progress: Tells how far it has come.
@@ -113,7 +114,8 @@ def replay_into(
         RecoveryFailed: The configuration has no place for what is owed.
         ReplayStopped: ``progress`` was told to stop; nothing was written.
     """
-    reader = JournalReader(disk, wrapping_key)
+    reader = JournalReader(disk, wrapping_keys)
+    reader.require_keys()
     recovery = Recovery(state)
     if progress is not None:
         progress.begin(reader, recovery)
@@ -122,7 +124,13 @@ def replay_into(
     journal.live(begin_life(disk, secrets.randbelow(LIFE_MAX) + 1, tail.next_position - 1))
     reader.repair(tail)
     journal_id = reader.segments[0].journal_id if reader.segments else os.urandom(JOURNAL_ID_BYTES)
-    writer = SegmentWriter(disk, wrapping_key, journal_id, segment_bytes=segment_bytes, batch_room=journal.buffer_bytes)
+    writer = SegmentWriter(
+        disk,
+        wrapping_keys[:WRAPPING_KEY_BYTES],
+        journal_id,
+        segment_bytes=segment_bytes,
+        batch_room=journal.buffer_bytes,
+    )
     recovery.begin(writer, tail.next_position, boot)
     recovery.finish()
     keep_up(state, journal)

@@ -173,6 +173,11 @@ class KeyFile:
         file._table = _unsealed(sealed, master_key, path)
         return file
 
+    @property
+    def master_key(self) -> bytes:
+        """Under which it is sealed."""
+        return self._master_key
+
     def __enter__(self) -> Self:
         return self
 

@@ -39,19 +39,26 @@ def create_master_key(file: Path) -> bytes:
         KeyFileError: The file exists, or cannot be written.
     """
     master_key = secrets.token_bytes(MASTER_KEY_BYTES)
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+                stream.write(master_key.hex() + "\n")
+                stream.flush()
+                os.fsync(descriptor)
+            # All of it is there, or nothing, and no other one's is replaced.
+            os.link(beside, file)
+        finally:
+            beside.unlink(missing_ok=True)
+        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except FileExistsError as error:
         raise KeyFileError(str(file), "", "exists already; a master key is never overwritten") from error
     except OSError as error:
-        raise KeyFileError(str(file), "", f"cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(master_key.hex() + "\n")
-            stream.flush()
-            os.fsync(descriptor)
-    except OSError as error:
-        file.unlink(missing_ok=True)
         raise KeyFileError(str(file), "", f"cannot be written: {error.strerror}") from error
     return master_key
 

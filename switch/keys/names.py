@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk"]
+Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk"]
 Family = Literal["des", "aes", "sm4"]
 
 USAGES: Final[dict[Usage, str]] = {
@@ -16,6 +16,7 @@ USAGES: Final[dict[Usage, str]] = {
     "zak": "zone authentication key: MACs between the switch and an issuer",
     "zpk": "zone PIN key: PIN blocks to an issuer",
     "bdk": "base derivation key: terminals' DUKPT keys come from it (ANSI X9.24-1)",
+    "jwk": "journal wrapping key: wraps the keys of the journal's segments",
 }
 """Usages, in the order in which the sealed file numbers them: only ever append."""
 

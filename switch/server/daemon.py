@@ -83,7 +83,8 @@ class Daemon:
         self._stats = self._place.stats
         self._notes = NoteLog()
         owned = self._place.owned
-        self._stores = Stores(config, self._stats, owned) if config.journal.mode == "files" else None
+        has_journal = config.journal.mode == "files"
+        self._stores = Stores(config, self._stats, parts.journal_keys, owned) if has_journal else None
         journals = no_journals(config, owned) if self._stores is None else self._stores.journals
         partitions = self._place.partitions or len(journals)
         self._engine = build_engine(
@@ -106,7 +107,7 @@ class Daemon:
             else Seeker(
                 self._engine,
                 self._stores.directories,
-                self._stores.wrapping_key,
+                parts.journal_keys,
                 config.journal.originals_days,
                 self._stats,
             )

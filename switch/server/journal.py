@@ -18,13 +18,11 @@ from switch.journal.commit import JournalFiles
 from switch.journal.directory_keeper import Keeper, Rules
 from switch.journal.disk import FileDisk
 from switch.journal.lives import LivesDamagedError
-from switch.journal.opening import wrapping_key
 from switch.journal.partitions import Hold, partition_folder
 from switch.journal.problems import JournalError
 from switch.journal.recovery import RecoveryFailed
 from switch.journal.replay import JournalDamaged
 from switch.journal.resuming import Progress, Replayed, longest_request_s, replay_into
-from switch.keys import load_master_key
 from switch.machine.state import State
 
 KEEP_UP_SECONDS = 5.0
@@ -52,24 +50,24 @@ class Store:
     Args:
         config: The configuration; its journal has mode ``files``.
         stats: Where series are registered.
+        wrapping_keys: As ``switch.keys.journal_keys`` gives them.
         partition: Which one.
 
     Raises:
         JournalError: The directory cannot be had, another daemon has it, or it is of another number of partitions.
-        KeyFileError: The master key cannot be had.
 
     Attributes:
         partition: Which one.
         partitions: How many the directory has.
     """
 
-    def __init__(self, config: Config, stats: Stats, partition: int = 0) -> None:
+    def __init__(self, config: Config, stats: Stats, wrapping_keys: bytes, partition: int = 0) -> None:
         self.partition = partition
         self._section = config.journal
         self._window_s = config.limits.duplicate_window_seconds
         self._request_s = longest_request_s(config)
         self._stats = stats
-        self._wrapping_key = wrapping_key(_master_key(config))
+        self._wrapping_keys = wrapping_keys
         self._node = config.node
         self._hold, self._disk = self._open_directory()
         self.partitions = self._hold.partitions
@@ -140,7 +138,7 @@ class Store:
                 state,
                 self.journal,
                 self._disk,
-                self._wrapping_key,
+                self._wrapping_keys,
                 segment_bytes=self._section.segment_bytes,
                 window_seconds=self._window_s + self._request_s,
                 progress=self._progress,
@@ -162,11 +160,6 @@ class Store:
     def directory(self) -> Path:
         """Where this partition's files are."""
         return Path(self._disk.path)
-
-    @property
-    def wrapping_key(self) -> bytes:
-        """Wraps the segments' keys."""
-        return self._wrapping_key
 
     @property
     def progress(self) -> str:
@@ -242,9 +235,3 @@ class Store:
             self.journal.stop()
         self._disk.release()
         self._hold.release()
-
-
-def _master_key(config: Config) -> bytes:
-    if config.keys is None:
-        raise JournalError("the journal is sealed under the master key: section [keys] is required")
-    return load_master_key(config.keys.master_key_file, config.keys.master_key_env)

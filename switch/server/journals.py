@@ -28,20 +28,19 @@ class Stores:
     Args:
         config: The configuration; its journal has mode ``files``.
         stats: Where series are registered.
+        wrapping_keys: As ``switch.keys.journal_keys`` gives them.
         owned: The partitions that this worker owns; None: all.
 
     Raises:
         JournalError: The directory cannot be had, or another daemon has it.
-        KeyFileError: The master key cannot be had.
     """
 
-    def __init__(self, config: Config, stats: Stats, owned: Sequence[int] | None = None) -> None:
-        first = Store(config, stats, 0 if owned is None else owned[0])
+    def __init__(self, config: Config, stats: Stats, wrapping_keys: bytes, owned: Sequence[int] | None = None) -> None:
+        first = Store(config, stats, wrapping_keys, 0 if owned is None else owned[0])
         if config.switch.instances * first.partitions > INSTANCES_MAX:
             raise JournalError(f"{first.directory}: {too_many_numberings(config.switch.instances, first.partitions)}")
         rest = range(1, first.partitions) if owned is None else owned[1:]
-        self._stores = [first, *(Store(config, stats, number) for number in rest)]
-        self.wrapping_key = first.wrapping_key
+        self._stores = [first, *(Store(config, stats, wrapping_keys, number) for number in rest)]
 
     @property
     def journals(self) -> Sequence[JournalFiles]:

@@ -36,17 +36,17 @@ class Seeker:
     Args:
         engine: The state machines.
         directories: Of the journal of each partition, by number.
-        wrapping_key: Wraps the segments' keys.
+        wrapping_keys: As ``switch.keys.journal_keys`` gives them.
         days: How far back originals are looked for.
         stats: Where series are registered.
     """
 
     def __init__(
-        self, engine: Engine, directories: Mapping[int, Path], wrapping_key: bytes, days: int, stats: Stats
+        self, engine: Engine, directories: Mapping[int, Path], wrapping_keys: bytes, days: int, stats: Stats
     ) -> None:
         self._engine = engine
         self._directories = directories
-        self._wrapping_key = wrapping_key
+        self._wrapping_keys = wrapping_keys
         self._days = days
         self._stats = stats
         self._waiting_gauge = stats.gauge(
@@ -161,7 +161,7 @@ class Seeker:
         finder = self._finders.get(partition)
         if finder is None:
             disk = FileDisk(str(self._directories[partition]), exclusive=False)
-            finder = self._finders[partition] = Finder(disk, self._wrapping_key, days=self._days)
+            finder = self._finders[partition] = Finder(disk, self._wrapping_keys, days=self._days)
         else:
             finder.refresh()
         self._unsearchable[partition] = finder.unindexed, finder.damaged

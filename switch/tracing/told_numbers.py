@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from switch.config import ConfigError, load_config
+from switch.config.key_file import read_journal_keys
 from switch.journal.opening import open_partitions
 from switch.journal.problems import JournalError
 from switch.journal.replay import JournalDamaged
-from switch.keys import KeyFileError, load_master_key
+from switch.keys import KeyFileError
 from switch.tracing.finding import find_in, present
 from switch.tracing.query import QueryError, parse_key
 
@@ -26,9 +27,8 @@ def rrn_owed(config_file: Path | None, directory: Path | None, rrn: str) -> str 
         where = config.journal.directory if directory is None else directory
         if where is None or config.keys is None:
             return None
-        master_key = load_master_key(config.keys.master_key_file, config.keys.master_key_env)
         window = timedelta(seconds=config.limits.duplicate_window_seconds)
-        partitions = open_partitions(where, master_key)
+        partitions = open_partitions(where, read_journal_keys(config.keys))
         stories = find_in(partitions, parse_key(rrn, present(partitions)), window).stories
     except (ConfigError, KeyFileError, JournalDamaged, JournalError, OSError, QueryError):
         return None

@@ -44,7 +44,7 @@ def changed(switch: Switch, count: int) -> Changed:
             Change(
                 directory=directory,
                 partitions=count,
-                wrapping_key=KEY,
+                wrapping_keys=KEY,
                 segment_bytes=SEGMENT_BYTES,
                 window_s=WINDOW_SECONDS,
                 kept_s=DAYS * DAY_SECONDS,

@@ -14,8 +14,9 @@ from tests.ext.seeking_world import SeekingWorld, approve, bought, taking_back, 
 from tests.ext.test_originals_referred import referring
 from tests.ext.world import Document, IssuerLine, TerminalLine
 
-HEAD_BYTES = 64
+HEAD_BYTES = 72
 PLACE_BYTES = 16
+OTHER_KEY = bytes(32)
 LATER_S = 700  # than the duplicate window reaches
 
 
@@ -92,6 +93,20 @@ def test_index_that_is_not_what_it_was_is_made_anew(damage, is_open):
     assert bank.read_one()["90"].startswith("0200" + asked["11"])
     assert (world.finder.damaged, world.finder.unindexed) == (0, 0)
     assert bytes(world.memory.files[name]) == whole
+
+
+def test_indexes_under_another_key_of_the_journal_are_made_anew():
+    """Hashes under another secret find nothing: whoever asked them would say that there is no original."""
+    world, terminal, bank, request, asked = three_days()
+    later = Finder(ScriptedDisk(world.memory), OTHER_KEY + KEY, days=DAYS)
+    assert later.unindexed == 2
+    while later.index_one():
+        pass
+    assert Finder(ScriptedDisk(world.memory), OTHER_KEY + KEY, days=DAYS).unindexed == 0
+    world.finder = Finder(ScriptedDisk(world.memory), KEY, days=DAYS)
+    assert terminal.ask(taking_back(world, request))["39"] == "00"
+    world.tick()
+    assert bank.read_one()["90"].startswith("0200" + asked["11"])
 
 
 def test_index_of_what_stood_there_before_is_made_anew():

@@ -11,13 +11,13 @@ from switch.journal import replay_into
 from switch.journal.boot import since_boot_ns
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import FileDisk
-from switch.journal.opening import open_partitions, wrapping_key
+from switch.journal.opening import open_partitions
 from switch.journal.partitions import lay_out, partition_folder, read_layout
 from switch.journal.resuming import Replayed
 from switch.journal.survey import Survey
-from switch.keys.master import create_master_key, load_master_key
 from switch.machine.partitioning import partition_of
 from tests.ext.world import LINKS_AT_ONCE, START_S, Document, IssuerLine, TerminalLine, World, purchase
+from tests.switch.journal_key import make_key_file
 from tests.switch.test_journaling import CONFIG
 
 BOTH = CONFIG.replace(
@@ -97,16 +97,11 @@ class Partitioned:
         self.config.write_text(both + f"[limits]\nduplicate_window_seconds = {int(WINDOW_SECONDS)}\n")
         self.directory = folder / "journal"
         self.directory.mkdir()
-        self.key = wrapping_key(create_master_key(folder / "master.key"))
+        self.key = make_key_file(folder)
         lay_out(self.directory, partitions)
         self.parts: list[Part] = []
         self._stan = 0
         self._now_s = 0.0
-
-    @property
-    def master_key(self) -> bytes:
-        """Under which all is sealed."""
-        return load_master_key(self.folder / "master.key", None)
 
     def begin(self, ahead_s: Mapping[int, int] | None = None) -> None:
         """All processes start; the wall clocks of some may be ahead."""
@@ -131,7 +126,7 @@ class Partitioned:
     def reserved_to(self) -> int:
         """Behind all numbers that any partition's journal has reserved."""
         surveys = []
-        for one in open_partitions(self.directory, self.master_key):
+        for one in open_partitions(self.directory, self.key):
             surveys.append(Survey())
             one.reader.replay(surveys[-1])
         return max(survey.reserved_to for survey in surveys)

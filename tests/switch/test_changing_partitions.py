@@ -55,7 +55,7 @@ def refusal(switch, count):
 def records(switch, directory=None):
     """All records of each partition."""
     found = []
-    for one in open_partitions(directory or switch.directory, switch.master_key):
+    for one in open_partitions(directory or switch.directory, switch.key):
         found.append([])
         one.reader.replay(Listing(found[-1].append))
     return found

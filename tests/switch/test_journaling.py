@@ -19,14 +19,14 @@ from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.directory_keeper import Rules
 from switch.journal.disk import FileDisk
-from switch.journal.opening import wrapping_key
 from switch.journal.replay import ReplayStopped
 from switch.journal.resuming import Progress
-from switch.keys.master import create_master_key, load_master_key
+from switch.keys.master import create_master_key
 from switch.server import journal as stores
 from switch.server.journal import Store
 from tests.ext.test_journal_room import FullWorld
 from tests.ext.world import CARD, World, purchase
+from tests.switch.journal_key import make_key_file, read_keys
 
 CONFIG = """
 [switch]
@@ -64,12 +64,11 @@ def folder(tmp_path):
 @pytest.fixture
 def lived(folder):
     """A folder whose journal holds an approval and a request without an outcome."""
-    master_key = create_master_key(folder / "master.key")
+    key = make_key_file(folder)
     journal = JournalFiles(4 << 20, Stats(65_536))
     world = World(journal=journal)
     world.sync = journal.commit
     disk = FileDisk(str(folder / "journal"), exclusive=True)
-    key = wrapping_key(master_key)
     replay_into(world.engine.state, journal, disk, key, segment_bytes=16 << 20, window_seconds=60)
     terminal, issuer = world.terminal("iso"), world.issuer()
     terminal.send(purchase(world))
@@ -118,21 +117,21 @@ class TestConfiguration:
 
 class TestStore:
     def test_directory_is_made_and_held(self, folder):
-        create_master_key(folder / "master.key")
+        keys = make_key_file(folder)
         shutil.rmtree(folder / "journal")
         config, _ = read_config(folder / "switch.toml")
-        first = Store(config, Stats(1 << 20))
+        first = Store(config, Stats(1 << 20), keys)
         assert (folder / "journal").stat().st_mode & 0o777 == 0o700
         with pytest.raises(JournalError, match="another daemon writes its journal there"):
-            Store(config, Stats(1 << 20))
+            Store(config, Stats(1 << 20), keys)
         assert first.journal.failed, "it takes no records before it has been recovered"
 
     def test_each_partition_has_a_journal_of_its_own(self, folder):
-        create_master_key(folder / "master.key")
+        keys = make_key_file(folder)
         (folder / "switch.toml").write_text(CONFIG.replace('mode = "files"\n', 'mode = "files"\npartitions = 2\n'))
         config, _ = read_config(folder / "switch.toml")
         stats = Stats(1 << 20)
-        stores = [Store(config, stats, partition) for partition in range(2)]
+        stores = [Store(config, stats, keys, partition) for partition in range(2)]
         assert [(store.partition, store.partitions) for store in stores] == [(0, 2), (1, 2)]
         assert [store.directory for store in stores] == [folder / "journal" / f"partition-{n}" for n in range(2)]
         world = World(journal=stores[1].journal)
@@ -143,12 +142,12 @@ class TestStore:
         assert 'authswitch_journal_failed{partition="0"} 1' in text
         assert 'authswitch_journal_failed{partition="1"} 0' in text
         with pytest.raises(JournalError, match="another daemon writes its journal there"):
-            Store(config, stats, 1)
+            Store(config, stats, keys, 1)
         with pytest.raises(JournalError, match=r"partition-2: cannot be opened: No such file"):
-            Store(config, stats, 2)
+            Store(config, stats, keys, 2)
         for store in stores:
             store.close(None)
-        Store(config, stats, 1).close(None)
+        Store(config, stats, keys, 1).close(None)
 
     def test_damage_is_told_with_advice(self, lived):
         (segment,) = segment_paths(lived / "journal")
@@ -157,7 +156,7 @@ class TestStore:
         segment.write_bytes(content)
         config, _ = read_config(lived / "switch.toml")
         stats = Stats(1 << 20)
-        store = Store(config, stats)
+        store = Store(config, stats, read_keys(lived))
         world = World(journal=store.journal)
         with pytest.raises(JournalError, match=r"journal .*: 0+1\.journal: byte \d+, position 1: .*journal verify"):
             store.recover(world.engine.state)
@@ -165,7 +164,7 @@ class TestStore:
     def test_recovery_and_gauges(self, lived):
         config, _ = read_config(lived / "switch.toml")
         stats = Stats(1 << 20)
-        store = Store(config, stats)
+        store = Store(config, stats, read_keys(lived))
         world = World(journal=store.journal)
         replayed = store.recover(world.engine.state)
         assert (replayed.records, replayed.ended, replayed.resumed) == (4, 1, 0)
@@ -184,25 +183,25 @@ class TestStore:
     def test_files_stay_as_long_as_repeats_and_originals_need_them(
         self, folder, monkeypatch, originals_days, window_s, age_min_s
     ):
-        create_master_key(folder / "master.key")
+        keys = make_key_file(folder)
         added = f"originals_days = {originals_days}\nretention_days = 40\nretention_bytes = 1_000_000_000\n"
         text = CONFIG.replace('mode = "files"\n', f'mode = "files"\n{added}')
         (folder / "switch.toml").write_text(f"{text}[limits]\nduplicate_window_seconds = {window_s}\n")
         built = []
         monkeypatch.setattr(stores, "Keeper", lambda _journal, _disk, rules, _stats, partition: built.append(rules))
-        Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
+        Store(read_config(folder / "switch.toml")[0], Stats(1 << 20), keys)
         assert built == [Rules(age_min_s=age_min_s, age_max_s=40 * 86_400, bytes_max=1_000_000_000)]
 
     def test_what_was_asked_one_file_before_its_outcome_is_not_charged_again(self, folder, monkeypatch):
         """The window counts from the outcome: what was asked before that is read for as long as it was under way."""
-        key = wrapping_key(create_master_key(folder / "master.key"))
+        keys = make_key_file(folder)
         journal = JournalFiles(65_536, Stats(65_536), record_bytes_max=2_048)
         world = World(journal=journal, limits=WINDOW)
         world.now_s = began_s = since_boot_ns() / 1e9
         world._set_clock()
         world.sync = journal.commit
         disk = FileDisk(str(folder / "journal"), exclusive=True)
-        replay_into(world.engine.state, journal, disk, key, segment_bytes=204_800, window_seconds=60)
+        replay_into(world.engine.state, journal, disk, keys, segment_bytes=204_800, window_seconds=60)
         terminal, issuer, request = world.terminal("iso"), world.issuer(), purchase(world)
         terminal.send(request)
         asked = issuer.read_one()
@@ -218,7 +217,7 @@ class TestStore:
         later_s = 2 + 60 + 5
         monkeypatch.setattr(stores, "since_boot_ns", lambda: round((began_s + later_s) * 1e9))
         (folder / "switch.toml").write_text(f"{CONFIG}[limits]\nduplicate_window_seconds = 60\n")
-        store = Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
+        store = Store(read_config(folder / "switch.toml")[0], Stats(1 << 20), keys)
         world = World(journal=store.journal, limits=WINDOW)
         world.now_s = began_s + later_s
         world.sync = store.journal.commit
@@ -230,8 +229,8 @@ class TestStore:
         store.close(None)
 
     def test_what_is_owed_does_not_outlive_a_disk_without_room(self, folder):
-        create_master_key(folder / "master.key")
-        store = Store(read_config(folder / "switch.toml")[0], Stats(1 << 20))
+        keys = make_key_file(folder)
+        store = Store(read_config(folder / "switch.toml")[0], Stats(1 << 20), keys)
         full = FullWorld()
         store.journal = full.journal
         assert store.keeps, "the file that is begun has room"
@@ -344,7 +343,7 @@ class TestCommand:
         create_master_key(lived / "master.key")
         status, output = call("verify", lived / "switch.toml")
         assert status == 1
-        assert "the master key does not open it" in output
+        assert "this master key does not open it" in output
 
     def test_unknown_numbers_are_shown_as_they_are(self):
         shown = presentable({"position": 1, "type": "OUTCOME", "wall_us": 0, "kind": 200, "reason": 200})
@@ -358,7 +357,7 @@ def test_a_replay_that_is_stopped_has_written_nothing(lived):
     progress = Progress()
     progress.stop()
     disk = FileDisk(str(lived / "journal"), exclusive=False)
-    key = wrapping_key(load_master_key(lived / "master.key"))
+    key = read_keys(lived)
     with pytest.raises(ReplayStopped):
         replay_into(
             world.engine.state, journal, disk, key,

@@ -85,7 +85,7 @@ def test_what_is_no_key_is_refused(name, usage, algorithm, size, reason):
 
 
 def test_names_of_the_sealed_file_keep_their_numbers():
-    assert list(USAGES) == ["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk"]
+    assert list(USAGES) == ["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk"]
     assert list(ALGORITHMS) == ["des", "3des-2key", "3des-3key", "aes-128", "aes-192", "aes-256", "sm4"]
     for usage in USAGES:
         assert check_usage(usage) == usage == usage_of_name(f"terminal/1/{usage}") == usage_of_name(usage)
@@ -180,7 +180,7 @@ def test_aes_wrapping_notices_another_key():
         unwrap_key(Key("z/zmk", "zmk", "aes-256", bytes(32)), "aes-192", wrapped)
 
 
-@pytest.mark.parametrize("usage", ["tak", "tpk", "zak", "zpk", "bdk"])
+@pytest.mark.parametrize("usage", ["tak", "tpk", "zak", "zpk", "bdk", "jwk"])
 def test_working_keys_wrap_nothing(usage):
     under = Key("some/key", usage, "3des-2key", SECRET)
     with pytest.raises(ValueError, match=f"key some/key is a {usage}; only tmk and zmk wrap other keys"):

@@ -372,12 +372,11 @@ def test_new_master_key_opens_the_file_and_the_old_one_does_not(ceremony):
     new = ceremony.folder / "master-2.key"
     said = ceremony.run("change-master-key", "--new-master-key-file", str(new))
     assert str(new) in said
-    assert "the journal stays sealed under the old one: keep that" in said
     assert "this master key does not open it" in ceremony.run("list", status=1)
     ceremony.master = new
     assert ceremony.key("link/a/zak") == before
     ceremony.where = ["--file", str(ceremony.file), "--master-key-file", str(new)]
-    assert "exists already" in ceremony.run("change-master-key", "--new-master-key-file", str(new), status=1)
+    assert "already" in ceremony.run("change-master-key", "--new-master-key-file", str(new))
 
 
 def test_master_key_that_others_can_read_is_refused(ceremony):
@@ -388,7 +387,8 @@ def test_master_key_that_others_can_read_is_refused(ceremony):
 def test_place_is_taken_from_a_configuration(ceremony, monkeypatch):
     ceremony.run("generate", "link/a/zak")
     keys = SimpleNamespace(file=ceremony.file, master_key_file=ceremony.master, master_key_env=None)
-    monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=keys))
+    journal = SimpleNamespace(directory=None)
+    monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=keys, journal=journal))
     assert "link/a/zak" in CliRunner().invoke(app, ["--config", "switch.toml", "list"]).output
     monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=None))
     assert CliRunner().invoke(app, ["--config", "switch.toml", "list"]).exit_code == 2

@@ -15,9 +15,7 @@ from switch.journal import replay_into
 from switch.journal.carry_forward import keep_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import FileDisk
-from switch.journal.opening import wrapping_key
 from switch.journal.replay import JournalReader, Listing
-from switch.keys.master import create_master_key
 from switch.saf.owed_entries import close_entry
 from switch.tracing import query as queries
 from switch.tracing.steps import Step, shortened
@@ -26,6 +24,7 @@ from switch.tracing.verdict import verdict
 from switch.wire.faults import with_reason
 from tests.ext.test_engine_advice import advice
 from tests.ext.world import CARD, World, purchase, reversal
+from tests.switch.journal_key import make_key_file
 from tests.switch.test_journaling import CONFIG
 
 SEGMENT_BYTES = 16 << 20
@@ -40,7 +39,7 @@ class Lived:
         self.options = options
         (folder / "switch.toml").write_text(ISO_CONFIG)
         (folder / "journal").mkdir()
-        self.key = wrapping_key(create_master_key(folder / "master.key"))
+        self.key = make_key_file(folder)
         self.now_s = 100.0
         self.begin()
 

@@ -1,0 +1,68 @@
+"""The keys under which the journal is sealed: kept in the key file, so that another master key changes none of them.
+
+A key file in which there is none yet has the one that is derived from its master key.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from switch.keys.file import KeyFile
+from switch.keys.key import Key
+from switch.keys.names import Usage
+from switch.keys.problems import KeyFileError
+
+JOURNAL_USAGE: Usage = "jwk"
+JOURNAL_KEYS_MAX = 999
+"""Their numbers end here: each is looked up by its name, so that nobody goes through a million terminals' keys."""
+
+WRAPPING_KEY_BYTES = 32
+WRAPPING_PURPOSE = b"authswitch journal 1"
+
+
+def wrapping_key(master_key: bytes) -> bytes:
+    """The key that wraps the segments' keys: HKDF (RFC 5869) with SHA-256 of the master key, for this purpose only."""
+    return HKDF(SHA256(), WRAPPING_KEY_BYTES, salt=None, info=WRAPPING_PURPOSE).derive(master_key)
+
+
+def kept_journal_keys(file: KeyFile) -> list[Key]:
+    """Those that stand in a key file, the newest first, which is the one of segments to come."""
+    names = map(_name, range(JOURNAL_KEYS_MAX, 0, -1))
+    return [file.get(name) for name in names if file.value(name) is not None]
+
+
+def journal_keys(file: KeyFile) -> bytes:
+    """All under which segments may be sealed, 32 bytes each, one behind the other; that of segments to come first."""
+    kept = kept_journal_keys(file)
+    return b"".join(key.value for key in kept) if kept else wrapping_key(file.master_key)
+
+
+def renew_journal_key(file: KeyFile) -> Key:
+    """Add a new one, for segments to come. What was sealed so far can be opened whatever becomes of the master key.
+
+    Nothing is written before the file is saved.
+
+    Raises:
+        KeyFileError: No number is left.
+    """
+    kept = kept_journal_keys(file)
+    if not kept:
+        kept = [_made(1, wrapping_key(file.master_key))]
+        file.put(kept[0])
+    number = int(kept[0].name.split("/")[1]) + 1
+    if number > JOURNAL_KEYS_MAX:
+        raise KeyFileError(str(file.path), kept[0].name, "the journal has no number left for another key")
+    key = _made(number, secrets.token_bytes(WRAPPING_KEY_BYTES))
+    file.put(key)
+    return key
+
+
+def _name(number: int) -> str:
+    return f"journal/{number}/{JOURNAL_USAGE}"
+
+
+def _made(number: int, value: bytes) -> Key:
+    return Key(_name(number), JOURNAL_USAGE, "aes-256", value)

@@ -1,0 +1,95 @@
+"""Another master key while a real daemon runs: what it owes is paid by the next start, and nothing is drained first."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from .conftest import running
+from .daemon import Daemon, until
+from .installation import TERMINALS
+from .terminal import Terminal
+from .test_trace import authswitch
+from .unruly import hold, one_bank
+
+SPOKEN = "iso87-ascii"
+
+
+@pytest.fixture
+def own_keys(installation):
+    """An installation with a key file that no other test has."""
+    installation.folder.mkdir(exist_ok=True)
+    secrets = copy.copy(installation.secrets)
+    for path in (secrets.key_file, secrets.master_key_file):
+        shutil.copy2(path, installation.folder)
+    secrets.folder = installation.folder
+    installation.secrets = secrets
+    return installation
+
+
+async def keys(installation, *arguments):
+    """What ``authswitch keys`` says; it must go well."""
+    config = installation.folder / "switch.toml"
+    status, output, errors = await authswitch("keys", "--config", config, *arguments)
+    assert status == 0, errors
+    return output
+
+
+async def owe(installation, daemon, bank, terminal):
+    """One reversal more that waits."""
+    owed = (await daemon.status())["reversals_waiting"]
+    async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as line:
+        assert await line.code(terminal) == "68"
+
+    async def waits():
+        return (await daemon.status())["reversals_waiting"] == owed + 1
+
+    await until(waits)
+
+
+async def test_what_a_daemon_owes_outlives_its_master_key(own_keys):
+    installation = own_keys
+    installation.journal = {"mode": "files", "directory": "journal"}
+    installation.workers = 2
+    new = installation.folder / "master-2.key"
+    async with one_bank(installation, timeout_ms=200, reversal={"interval_ms": 60_000}) as bank:
+        bank.mangle = hold
+        daemon = await Daemon(installation.write()).start()
+        try:
+            for terminal in TERMINALS[:4]:
+                await owe(installation, daemon, bank, terminal)
+            await keys(installation, "change-master-key", "--new-master-key-file", new)
+            # A worker that dies is there again, with the keys that its daemon began with.
+            os.kill((await daemon.status())["workers"][0]["pid"], signal.SIGKILL)
+            await until(daemon.is_whole)
+            await owe(installation, daemon, bank, TERMINALS[4])
+        finally:
+            daemon.kill()
+        owed = 5
+
+        # The old master key starts nothing, and says why.
+        status, _, errors = await authswitch("serve", installation.folder / "switch.toml")
+        assert status != 0
+        assert "this master key does not open it" in errors
+
+        installation.secrets.master_key_file.rename(installation.folder / "master-1.key")
+        new.rename(installation.secrets.master_key_file)
+        bank.mangle = None
+        bank.held.clear()
+        before = bank.counters.reversals
+        async with running(installation) as daemon:
+            assert sum(said["resumed"] + said["reversed"] for said in daemon.said("journal replayed")) >= owed
+
+            async def is_settled():
+                return (await daemon.status())["reversals_waiting"] == 0
+
+            await until(is_settled)
+            assert bank.counters.reversals - before >= owed
+            rows = {row["name"]: row for row in json.loads(await keys(installation, "journal", "--json"))}
+            assert [rows[f"journal/{number}/jwk"]["segments"] > 0 for number in (2, 1)] == [True, True]
+        status, output, _ = await authswitch("journal", "verify", installation.folder / "switch.toml", "--json")
+        assert status == 0
+        assert json.loads(output)["open_reversals"] == 0
