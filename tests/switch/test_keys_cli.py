@@ -275,7 +275,7 @@ def test_terminals_come_in_as_key_blocks(ceremony):
     rows = {
         2: f"10000001,tak,3des-2key,{zmk.name},{block},",
         3: f"10000001,tpk,3des-3key,{zmk.name},{block},",
-        4: f"10000001,tpk,3des-2key,{zmk.name},{block[:-2]}00,",
+        4: f"10000001,tpk,3des-2key,{zmk.name},{block[:-2]}{'01' if block.endswith('00') else '00'},",
         5: f"10000001,tpk,3des-2key,{zmk.name},{block},000000",
         6: f"10000001,tpk,rc4,{zmk.name},{block},",
         7: f"10000001,tpk,3des-2key,{zmk.name},{block[5:]},",
