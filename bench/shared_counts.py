@@ -12,12 +12,12 @@ import ctypes
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.instructions import ROOT, build_library, read_costs
 from switch.dialect.kinds import Kind
 from switch.tables.risk import Risk
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 
 CHECKS = 2_000
@@ -28,25 +28,17 @@ HOUR_MS = 3_600_000
 TABLES = ("no limit", "own table", "shared table")
 
 
-@dataclass(frozen=True)
-class Limit:
+def limit(name: str, *, sliding: bool) -> RuleTerms:
     """A limit on a card, which nobody reaches."""
-
-    name: str
-    sliding: bool
-    scope: str = "card"
-    kinds: int = 1 << Kind.PURCHASE
-    currency: int = YUAN
-    window_ms: int = HOUR_MS
-    amount_max: int | None = 10**12
-    count_max: int | None = None
-    single_max: int | None = None
+    return RuleTerms(
+        name=name, sliding=sliding, kinds=1 << Kind.PURCHASE, currency=YUAN, window_ms=HOUR_MS, amount_max=10**12
+    )
 
 
 def carry(library: str, table: str) -> None:
     """As the child of callgrind: check and count, first uncounted until each card has its windows."""
-    limits = [] if table == TABLES[0] else [Limit("hour", sliding=True), Limit("day", sliding=False)]
-    risk = Risk.build(None, WindowTable(ROOM, is_shared=table == TABLES[2]), limits=limits)
+    rules = [] if table == TABLES[0] else [limit("hour", sliding=True), limit("day", sliding=False)]
+    risk = Risk.build(None, WindowTable(ROOM, is_shared=table == TABLES[2]), rules=rules)
     cards = [f"40000012345{number:05d}" for number in range(CARDS)]
     callgrind = ctypes.CDLL(library)
     for turn in range(1 + CHECKS // CARDS):

@@ -201,6 +201,10 @@ cdef class DialectTables:
     """Write what tells a kind beside MTI and processing code (condition code, function code, 60.1), for
     SLOT_KIND_CODE; how many characters, 0 when the dialect has no such thing."""
 
+    cdef int read_entry_mode(self, const MessageIndex *request) noexcept nogil
+    """How the card of a request in this dialect was read, by its place in ``ENTRY_MODES``: 0 where the dialect does not
+    list what it says; -1 where it says nothing."""
+
     cdef int entry_mode(self, DialectTables terminal, const MessageIndex *request, uint8_t *out) noexcept nogil
     """Write how the card of a terminal's request was read, as this dialect says it in field 22, for SLOT_ENTRY_MODE;
     how many characters, 0 when either dialect or the request does not say it."""

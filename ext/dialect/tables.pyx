@@ -417,23 +417,27 @@ cdef class DialectTables:
         memcpy(out, self._kind_codes[kind], self._kind_code_sizes[kind])
         return self._kind_code_sizes[kind]
 
-    cdef int entry_mode(self, DialectTables terminal, const MessageIndex *request, uint8_t *out) noexcept nogil:
+    cdef int read_entry_mode(self, const MessageIndex *request) noexcept nogil:
         cdef uint8_t text[ENTRY_MODE_SIZE_MAX]
         cdef const EntryPattern *pattern
         cdef int place, at
-        if self._entry_field == NO_FIELD or terminal._entry_field == NO_FIELD:
-            return 0
-        if read_text(terminal.spec, request, terminal._entry_field, text, ENTRY_MODE_SIZE_MAX) != terminal._entry_size:
-            return 0
-        for place in range(terminal._entry_pattern_count):
-            pattern = &terminal._entry_patterns[place]
-            for at in range(terminal._entry_size):
+        if self._entry_field == NO_FIELD or (
+                read_text(self.spec, request, self._entry_field, text, ENTRY_MODE_SIZE_MAX) != self._entry_size):
+            return -1
+        for place in range(self._entry_pattern_count):
+            pattern = &self._entry_patterns[place]
+            for at in range(self._entry_size):
                 if pattern.text[at] != c'.' and pattern.text[at] != text[at]:
                     break
             else:
-                memcpy(out, self._entry_modes[pattern.mode], self._entry_size)
-                return self._entry_size
-        memcpy(out, self._entry_modes[0], self._entry_size)
+                return pattern.mode
+        return 0
+
+    cdef int entry_mode(self, DialectTables terminal, const MessageIndex *request, uint8_t *out) noexcept nogil:
+        cdef int mode = -1 if self._entry_field == NO_FIELD else terminal.read_entry_mode(request)
+        if mode < 0:
+            return 0
+        memcpy(out, self._entry_modes[mode], self._entry_size)
         return self._entry_size
 
     cdef int mac_field_of(self, const MessageIndex *message) noexcept nogil:

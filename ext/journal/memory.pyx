@@ -61,12 +61,14 @@ cdef class MemoryJournal(Journal):
 
     cdef int64_t outcome(self, const Outcome *outcome, int reason, const uint8_t *answer, uint32_t size,
                          const Detail *detail) noexcept:
+        cdef bytes rule = b"" if detail == NULL else detail.rule.text[:detail.rule.id_size]
         return self._note("outcome", {
             "stan": outcome.key.stan,
             "kind": KINDS[outcome.kind],
             "reason": REASONS[reason],
             "approved": bool(outcome.approved),
             "stand_in": bool(outcome.stood_in),
+            "rule": rule.decode(),
             "answer": answer[:size],
         })
 

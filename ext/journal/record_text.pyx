@@ -5,7 +5,7 @@ from switch.journal.records cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED,
     RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
     RECORD_OUTCOME, RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_UNBOOKED, DetailPart,
-    positions_of,
+    RulePart, positions_of,
 )
 from switch.machine.claims cimport claim_keeper, claim_position, is_claim
 from switch.machine.request_record cimport MERCHANT_BYTES, PAN_PACKED_BYTES, TERMINAL_BYTES, unpack_digits
@@ -53,6 +53,16 @@ cdef dict describe_detail(const DetailPart *detail):
     return parts
 
 
+cdef dict describe_rule(const RulePart *rule, const uint8_t *words):
+    cdef const uint8_t *reason = words + rule.id_size
+    cdef const uint8_t *source = reason + rule.reason_size
+    return {
+        "id": words[:rule.id_size].decode("utf-8", "replace"),
+        "reason": reason[:rule.reason_size].decode("utf-8", "replace"),
+        "source": source[:rule.source_size].decode("utf-8", "replace"),
+    }
+
+
 cdef void put_reference(dict parts, int64_t refers_to) noexcept:
     """What a request refers to: by its position, or by that of the claim in another partition's journal."""
     parts["refers_to"] = 0 if is_claim(refers_to) else refers_to
@@ -79,6 +89,7 @@ cdef dict describe(const Record *record):
         parts["terminal"] = record.request.terminal[:TERMINAL_BYTES].decode("ascii", "replace").rstrip()
         parts["merchant"] = record.request.merchant[:MERCHANT_BYTES].decode("ascii", "replace").rstrip()
         parts["named_at"] = record.request.named_at
+        parts["entry_mode"] = record.request.entry_mode
         put_reference(parts, record.request.refers_to)
     if record.head.type == RECORD_INTENT:
         parts["link"] = record.intent.link
@@ -102,6 +113,8 @@ cdef dict describe(const Record *record):
         parts["authorization_code"] = record.outcome.authorization_code[:6].decode("ascii", "replace").strip("\0")
         if record.has_detail:
             parts.update(describe_detail(&record.detail))
+        if record.has_rule:
+            parts["rule"] = describe_rule(&record.rule, record.rule_words)
     elif record.head.type == RECORD_REVERSAL:
         parts["original"] = record.reversal.original
         parts["replaces"] = record.reversal.replaces

@@ -50,6 +50,7 @@ cdef enum OutcomeFlags:
     FLAG_REVERSED = 2         # a reversal of it is stored
     FLAG_STAND_IN = 4         # the stand-in rule of the link approved it, no issuer
     FLAG_DETAIL = 8           # a DetailPart precedes the answer
+    FLAG_RULE = 16            # a RulePart and its words do, behind that
 
 cdef enum ReversalFlags:
     REVERSAL_UNBOOKED = 1     # its original was approved here, and its issuer had not taken note of that
@@ -92,6 +93,11 @@ cdef packed struct DetailPart:        # behind the RequestPart where there is on
     uint32_t position         # byte, from the start of the message
     uint32_t needed
     uint32_t available
+
+cdef packed struct RulePart:  # the rule of risk control that refused it; what it says follows, in UTF-8
+    uint8_t id_size           # identifier, @ and version
+    uint8_t reason_size       # for people
+    uint8_t source_size       # of a legal limit: where it is laid down
 
 cdef packed struct ReversalPart:
     int64_t original          # position of the INTENT that it takes back; 0: not known here
@@ -192,6 +198,9 @@ cdef struct Record:           # one record, read: the parts that its type has
     OutcomePart outcome
     bint has_detail
     DetailPart detail
+    bint has_rule
+    RulePart rule
+    const uint8_t *rule_words
     int64_t approved_minor    # of an OUTCOME or LATE; 0: all that was asked, or nothing
     ReversalPart reversal
     int64_t reversal_refers_to        # position of the INTENT or ADVICE that its original refers to; 0: not known
@@ -210,6 +219,10 @@ cdef struct Record:           # one record, read: the parts that its type has
     RefersPart refers
     const uint8_t *message    # sent message, answer, source, or what else follows the parts
     uint32_t message_size
+
+cdef inline uint32_t rule_words_size(const RulePart *rule) noexcept nogil:
+    return <uint32_t>rule.id_size + rule.reason_size + rule.source_size
+
 
 cdef int write_intent(uint8_t *out, uint64_t room, Registry registry, const Transaction *transaction,
                       const Outcome *outcome, int64_t wall_us) noexcept nogil

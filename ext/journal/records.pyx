@@ -65,6 +65,9 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
     cdef RequestPart request
     cdef OutcomePart part
     cdef DetailPart more
+    cdef RulePart rule
+    cdef bint names_rule = detail != NULL and detail.rule.id_size != 0
+    cdef uint32_t words_size = 0
     cdef uint64_t size = sizeof(RecordHead) + sizeof(OutcomePart) + answer_size
     if outcome.approved_minor:
         size += sizeof(int64_t)
@@ -72,6 +75,11 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
         size += sizeof(RequestPart)
     if detail != NULL:
         size += sizeof(DetailPart)
+    if names_rule:
+        rule.id_size, rule.reason_size = detail.rule.id_size, detail.rule.reason_size
+        rule.source_size = detail.rule.source_size
+        words_size = rule_words_size(&rule)
+        size += sizeof(RulePart) + words_size
     if size > room or size > RECORD_BYTES_MAX:
         return -1
     put_head(out, RECORD_OUTCOME, size, wall_us)
@@ -81,7 +89,8 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
     part.link = outcome.link
     part.reason = <uint8_t>reason
     part.flags = ((FLAG_APPROVED if outcome.approved else 0) | (FLAG_REVERSED if outcome.reversed else 0)
-                  | (FLAG_STAND_IN if outcome.stood_in else 0) | (FLAG_DETAIL if detail != NULL else 0))
+                  | (FLAG_STAND_IN if outcome.stood_in else 0) | (FLAG_DETAIL if detail != NULL else 0)
+                  | (FLAG_RULE if names_rule else 0))
     memcpy(part.rrn, outcome.rrn, sizeof(part.rrn))
     memcpy(part.authorization_code, outcome.authorization_code, sizeof(part.authorization_code))
     part.mismatch = outcome.mismatch
@@ -106,6 +115,10 @@ cdef int write_outcome(uint8_t *out, uint64_t room, Registry registry, const Out
         more.available = detail.fault.available
         memcpy(out, &more, sizeof(DetailPart))
         out += sizeof(DetailPart)
+    if names_rule:
+        memcpy(out, &rule, sizeof(RulePart))
+        memcpy(out + sizeof(RulePart), detail.rule.text, words_size)
+        out += sizeof(RulePart) + words_size
     if answer_size:
         memcpy(out, answer, answer_size)
     return <int>size
@@ -324,17 +337,32 @@ cdef int take_approved(const uint8_t **at, uint64_t *left, uint8_t size, Record 
 cdef int take_request(const uint8_t **at, uint64_t *left, Record *record) noexcept nogil:
     """Of any format: it is as one of today's when this returns."""
     cdef RequestPart *request = &record.request
-    cdef uint64_t named_size = sizeof(request.named_at) + sizeof(request.refers_to)
+    cdef uint64_t referring_size = sizeof(request.named_at) + sizeof(request.refers_to)
+    cdef uint64_t named_size = referring_size + sizeof(request.entry_mode)
     cdef uint64_t written_size
     record.has_request = True
     request.named_at = request.refers_to = 0
+    request.entry_mode = 0
     if take_part(at, left, request, sizeof(RequestPart) - named_size) != 0:
         return -1
     written_size = request.named_size
-    if written_size not in (0, sizeof(request.named_at), named_size):
+    if written_size not in (0, sizeof(request.named_at), referring_size, named_size):
         return -1
     request.named_size = <uint8_t>named_size
     return take_part(at, left, &request.named_at, written_size)
+
+
+cdef int take_rule(const uint8_t **at, uint64_t *left, Record *record) noexcept nogil:
+    cdef uint64_t size
+    if take_part(at, left, &record.rule, sizeof(RulePart)) != 0:
+        return -1
+    size = rule_words_size(&record.rule)
+    if left[0] < size:
+        return -1
+    record.rule_words = at[0]
+    at[0] += size
+    left[0] -= size
+    return 0
 
 
 cdef int take_message(const uint8_t **at, uint64_t *left, uint32_t size, Record *record) noexcept nogil:
@@ -402,6 +430,9 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         record.has_detail = record.outcome.flags & FLAG_DETAIL
         if status == 0 and record.has_detail:
             status = take_part(&at, &left, &record.detail, sizeof(DetailPart))
+        record.has_rule = record.outcome.flags & FLAG_RULE
+        if status == 0 and record.has_rule:
+            status = take_rule(&at, &left, record)
         if status == 0:
             status = take_message(&at, &left, record.outcome.answer_size, record)
     elif record.head.type == RECORD_REVERSAL:

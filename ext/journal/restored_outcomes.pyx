@@ -55,6 +55,7 @@ cdef class WindowFiller:
         entry.kind = request.kind
         entry.currency = request.currency
         entry.amount_minor = request.amount_minor
+        entry.entry_mode = request.entry_mode
         entry.named_at = request.named_at
         entry.refers_to = request.refers_to
         entry.pan_digits = request.pan_digits

@@ -15,12 +15,12 @@ from libc.string cimport memcpy, memset
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.journal.record_time cimport stamp_record
 from switch.journal.records cimport (
-    DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE,
-    RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME, RECORD_REFERS,
-    RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart, CancelledPart,
-    ClaimedPart, ClaimStatePart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart, RecordHead, RefersPart,
-    ReversalPart, ReversedPart, UnfoundPart, positions_of, read_record, write_claim, write_claim_state,
-    write_delivered,
+    DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM,
+    RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME,
+    RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart,
+    CancelledPart, ClaimStatePart, ClaimedPart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart,
+    RecordHead, RefersPart, ReversalPart, ReversedPart, RulePart, UnfoundPart, positions_of, read_record,
+    rule_words_size, write_claim, write_claim_state, write_delivered,
 )
 from switch.journal.survey cimport elapsed_behind
 from switch.machine.claims cimport (
@@ -413,6 +413,9 @@ cdef class Rewriter:
                 self._put(&record.request, sizeof(RequestPart))
             if record.has_detail:
                 self._put(&record.detail, sizeof(DetailPart))
+            if record.has_rule:
+                self._put(&record.rule, sizeof(RulePart))
+                self._put(record.rule_words, rule_words_size(&record.rule))
         elif type == RECORD_REVERSAL:
             record.reversal.link = <uint16_t>self._links[links.get(record.reversal.link, "")]
             if record.reversal.listener != NO_LISTENER:

@@ -46,6 +46,7 @@ cdef struct Outcome:
     uint16_t currency         # ISO 4217, numeric; 0: the request named none
     uint8_t state
     uint8_t kind
+    uint8_t entry_mode        # how its card was read, by its place in ``ENTRY_MODES``; 0: not known
     uint8_t brief             # nothing of it is at an issuer: its answer is not stored, but composed anew
     uint8_t reason            # what its answer says, where that is not stored
     uint8_t approved          # its terminal is told so

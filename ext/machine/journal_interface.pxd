@@ -12,6 +12,7 @@ from switch.machine.numbering cimport NumberBlock
 from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport Transaction
 from switch.tables.registry cimport Registry
+from switch.tables.rules cimport RuleWords
 from switch.wire.scan cimport Fault
 
 cdef enum:
@@ -25,6 +26,7 @@ cdef struct Detail:           # why a request was not approved, where its reason
     uint8_t code[4]           # the issuer's response code; zeros: none
     bint of_link              # whose message the fault is in, and so in whose dialect: the link's, else the listener's
     Fault fault               # FAULT_NONE: none
+    RuleWords rule            # that refused it; without an identifier: none did
 
 
 cdef class Journal:

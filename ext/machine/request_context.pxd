@@ -7,7 +7,7 @@ looked up, is in the transaction.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.machine.transaction cimport NaturalKey, Transaction
 from switch.tables.registry cimport Terminal
-from switch.tables.risk cimport RiskRequest
+from switch.tables.rules cimport RiskRequest
 from switch.wire.fields cimport PAN_MAX
 
 cdef struct Inbound:
@@ -17,6 +17,7 @@ cdef struct Inbound:
     int kind
     int64_t amount_minor          # -1: it says none
     uint16_t currency             # ISO 4217, numeric; 0: it names none
+    uint8_t entry_mode            # how its card was read, by its place in ``ENTRY_MODES``; 0: not known
     int pan_digits                # 0: it names no card
     uint8_t pan[PAN_MAX + 1]      # ASCII digits
     NaturalKey key

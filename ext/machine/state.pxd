@@ -22,6 +22,7 @@ from switch.machine.terminal_counts cimport TerminalCounts
 from switch.machine.transaction cimport TransactionTable
 from switch.tables.registry cimport Registry, Terminal
 from switch.tables.risk cimport Risk
+from switch.tables.rules cimport RuleWords
 from switch.tables.routes cimport Route, RouteTable
 from switch.wire.framing cimport Framing
 from switch.wire.scan cimport Fault, MessageIndex
@@ -98,6 +99,7 @@ cdef class State:
     cdef void leave_open(self, int64_t intent, int link) noexcept nogil
     cdef void keep_fault(self, bint of_link) noexcept nogil
     cdef void note_code(self, const uint8_t *code, int size) noexcept nogil
+    cdef void note_rule(self, const RuleWords *rule) noexcept nogil
     cdef const Detail *take_detail(self) noexcept nogil
     cdef void enlist(self, Channel channel)
     cdef inline Link link_of(self, LinkChannel channel):

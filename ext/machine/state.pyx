@@ -170,6 +170,12 @@ cdef class State:
         memcpy(self.detail.code, code, min(<size_t>size, sizeof(self.detail.code)))
         self.has_detail = True
 
+    cdef void note_rule(self, const RuleWords *rule) noexcept nogil:
+        """The next OUTCOME says which rule has refused the request."""
+        memset(&self.detail, 0, sizeof(Detail))
+        self.detail.rule = rule[0]
+        self.has_detail = True
+
     cdef const Detail *take_detail(self) noexcept nogil:
         """What the OUTCOME that is written now says besides; NULL: nothing. Only one says it."""
         if not self.has_detail:

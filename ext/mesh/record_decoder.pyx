@@ -17,6 +17,7 @@ from switch.mesh.records cimport (
     MESH_CLAIMED,
     MESH_COMPLETE,
     MESH_COUNTED,
+    MESH_COUNTED_DECLINED,
     MESH_COUNTED_STAND_IN,
     MESH_COUNTED_TAKEN_BACK,
     MESH_COUNTS_TAKEN,
@@ -79,6 +80,7 @@ from switch.mesh.records cimport (
     PingBody,
     Span,
 )
+from switch.dialect.tables cimport ENTRY_MODES_MAX
 from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
 from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.cursor cimport Reader, reader_over, reader_position, reader_take
@@ -342,9 +344,11 @@ cdef int check_counted(const CountedBody *body, MeshFault *fault) noexcept nogil
         return refuse(fault, MESH_FAULT_TOO_SMALL, 16, 0, 0)
     if at_most(body.currency, MESH_CURRENCY_MAX, 32, fault) < 0 or at_most(body.kind, MESH_KINDS - 1, 36, fault) < 0:
         return MESH_FAULTY
-    if at_most(body.how, MESH_COUNTED_STAND_IN | MESH_COUNTED_TAKEN_BACK, 37, fault) < 0:
+    if at_most(body.how, MESH_COUNTED_DECLINED, 37, fault) < 0:
         return MESH_FAULTY
-    if at_most(body.pan_size, COUNTED_PAN_MAX, 38, fault) < 0 or zeros(&body.reserved, 1, 39, fault) < 0:
+    if at_most(body.pan_size, COUNTED_PAN_MAX, 38, fault) < 0:
+        return MESH_FAULTY
+    if at_most(body.entry_mode, ENTRY_MODES_MAX - 1, 39, fault) < 0:
         return MESH_FAULTY
     if check_digits(body.pan, body.pan_size, COUNTED_PAN_MAX, 40, fault) < 0:
         return MESH_FAULTY
@@ -376,6 +380,8 @@ cdef int counted_by(const MeshRecord *record, uint64_t now_ms, Counted *counted)
     counted.kind = body.kind
     counted.is_stand_in = body.how & MESH_COUNTED_STAND_IN
     counted.is_taken_back = body.how & MESH_COUNTED_TAKEN_BACK
+    counted.is_declined = body.how & MESH_COUNTED_DECLINED
+    counted.entry_mode = body.entry_mode
     counted.pan_digits = body.pan_size
     memcpy(counted.pan, body.pan, COUNTED_PAN_MAX)
     memcpy(counted.terminal, body.terminal, TERMINAL_ID_MAX)

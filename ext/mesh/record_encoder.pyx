@@ -14,6 +14,7 @@ from switch.mesh.records cimport (
     MESH_CLAIMED,
     MESH_COMPLETE,
     MESH_COUNTED,
+    MESH_COUNTED_DECLINED,
     MESH_COUNTED_STAND_IN,
     MESH_COUNTED_TAKEN_BACK,
     MESH_COUNTS_TAKEN,
@@ -62,6 +63,7 @@ from switch.mesh.records cimport (
     PingBody,
     padded,
 )
+from switch.dialect.tables cimport ENTRY_MODES_MAX
 from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
 from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.cursor cimport Writer, writer_over, writer_reserve
@@ -298,6 +300,9 @@ cdef int write_counted(uint8_t *out, size_t room, uint64_t number, const Counted
     cdef int size
     if counted.pan_digits > <int>COUNTED_PAN_MAX or counted.kind >= MESH_KINDS:
         return -1
+    if counted.entry_mode >= ENTRY_MODES_MAX or (
+            counted.is_declined and (counted.is_stand_in or counted.is_taken_back)):
+        return -1
     if not 0 <= counted.currency <= <int>MESH_CURRENCY_MAX or counted.amount_minor < (0 if counted.is_stand_in else -1):
         return -1
     size = begin(&writer, out, room, MeshHead(0, MESH_COUNTED, 0, counted.link if counted.is_stand_in else 0),
@@ -311,7 +316,9 @@ cdef int write_counted(uint8_t *out, size_t room, uint64_t number, const Counted
     body.currency = <uint32_t>counted.currency
     body.kind = counted.kind
     body.how = ((MESH_COUNTED_STAND_IN if counted.is_stand_in else 0)
-                | (MESH_COUNTED_TAKEN_BACK if counted.is_taken_back else 0))
+                | (MESH_COUNTED_TAKEN_BACK if counted.is_taken_back else 0)
+                | (MESH_COUNTED_DECLINED if counted.is_declined else 0))
+    body.entry_mode = counted.entry_mode
     body.pan_size = counted.pan_digits
     memcpy(body.pan, counted.pan, counted.pan_digits)
     memcpy(body.terminal, counted.terminal, TERMINAL_ID_MAX)

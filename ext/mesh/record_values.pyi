@@ -16,7 +16,7 @@ Names of types are those of ``docs/mesh.md``, in small letters, and each type ha
 ``link_state``       link, state, connections
 ``ping``, ``pong``   token
 ``counted``          number, link, amount_minor, age_ms, currency, transaction_kind, is_stand_in, is_taken_back,
-                     pan (digits), terminal (8 bytes), merchant (15 bytes)
+                     is_declined, entry_mode, pan (digits), terminal (8 bytes), merchant (15 bytes)
 ``counts_taken``     next
 ``outstanding``      link, currency, amount_minor
 ``journal``          partition, epoch, life, position

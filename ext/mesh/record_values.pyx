@@ -199,8 +199,8 @@ def _pong(_Room out not None, *, uint64_t token):
 
 
 def _counted(_Room out not None, *, uint64_t number, uint16_t link, int64_t amount_minor, uint64_t age_ms, int currency,
-             uint8_t transaction_kind, bint is_stand_in, bint is_taken_back, bytes pan not None,
-             bytes terminal not None, bytes merchant not None):
+             uint8_t transaction_kind, bint is_stand_in, bint is_taken_back, bint is_declined, uint8_t entry_mode,
+             bytes pan not None, bytes terminal not None, bytes merchant not None):
     cdef Counted counted
     if len(pan) > <int>COUNTED_PAN_MAX or len(terminal) != TERMINAL_ID_MAX or len(merchant) != MERCHANT_ID_MAX:
         return -1
@@ -211,6 +211,8 @@ def _counted(_Room out not None, *, uint64_t number, uint16_t link, int64_t amou
     counted.kind = transaction_kind
     counted.is_stand_in = is_stand_in
     counted.is_taken_back = is_taken_back
+    counted.is_declined = is_declined
+    counted.entry_mode = entry_mode
     counted.pan_digits = <uint8_t>len(pan)
     memcpy(counted.pan, PyBytes_AS_STRING(pan), <size_t>len(pan))
     memcpy(counted.terminal, PyBytes_AS_STRING(terminal), TERMINAL_ID_MAX)
@@ -439,6 +441,7 @@ cdef dict values_of_counted(const MeshRecord *record):
             "age_ms": <uint64_t>UINT64_MAX - counted.moment_ms, "currency": counted.currency,
             "transaction_kind": counted.kind,
             "is_stand_in": bool(counted.is_stand_in), "is_taken_back": bool(counted.is_taken_back),
+            "is_declined": bool(counted.is_declined), "entry_mode": counted.entry_mode,
             "pan": counted.pan[:counted.pan_digits], "terminal": counted.terminal[:TERMINAL_ID_MAX],
             "merchant": counted.merchant[:MERCHANT_ID_MAX]}
 

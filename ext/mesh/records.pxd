@@ -144,6 +144,7 @@ cdef packed struct PingBody:
 cdef enum MeshCounted:                # bits
     MESH_COUNTED_STAND_IN = 1
     MESH_COUNTED_TAKEN_BACK = 2
+    MESH_COUNTED_DECLINED = 4
 
 cdef packed struct CountedBody:
     uint64_t number           # of this count, among those of its sender
@@ -153,7 +154,7 @@ cdef packed struct CountedBody:
     uint8_t kind
     uint8_t how               # MeshCounted
     uint8_t pan_size
-    uint8_t reserved
+    uint8_t entry_mode
     uint8_t pan[COUNTED_PAN_MAX]
     uint8_t terminal[TERMINAL_ID_MAX]
     uint8_t merchant[MERCHANT_ID_MAX]

@@ -24,8 +24,8 @@ from switch.path.identity cimport NOT_REFUSED, may_ask_for_kind
 from switch.path.terminal_answer cimport compose_own_answer, refuse, set_reason, set_rrn
 from switch.saf.reversal cimport reverse_untold
 from switch.saf.room cimport has_advice_room
-from switch.tables.risk cimport RiskRequest, risk_request
 from switch.tables.routes cimport ROUTE_NONE
+from switch.tables.rules cimport RiskRequest, risk_request
 from switch.tables.stand_in cimport STAND_IN_ALLOWED
 from switch.wire.fields cimport (
     AUTHORIZATION_CODE_SIZE, FIELD_AUTHORIZATION_CODE, FIELD_PIN, FIELD_PROCESSING_CODE, PROCESSING_CODE_DIGITS,
@@ -84,7 +84,8 @@ cdef void _count_risk(State state) noexcept:
     if state.risk is None:
         return
     risked = risk_request(inbound.kind, inbound.currency, inbound.amount_minor, inbound.pan, inbound.pan_digits,
-                          inbound.terminal_number, inbound.terminal.merchant, state.calendar.now_ns)
+                          inbound.terminal_number, inbound.terminal.merchant, inbound.entry_mode,
+                          state.calendar.now_ns)
     state.risk.count(&risked)
     state.duplicates.at(inbound.outcome).asked_ns = state.calendar.now_ns
 

@@ -52,7 +52,7 @@ from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
 from switch.saf.room cimport has_saf_room, count_no_place
 from switch.tables.registry cimport TERMINAL_NONE
-from switch.tables.risk cimport risk_request
+from switch.tables.rules cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN
 from switch.wire.scan cimport (
@@ -324,9 +324,11 @@ cdef void _describe(State state, Outcome *entry, Listener listener) noexcept:
     entry.kind = <uint8_t>inbound.kind
     entry.amount_minor = inbound.amount_minor
     entry.currency = <uint16_t>currency if 0 < currency < 1000 else 0
+    entry.entry_mode = <uint8_t>max(listener.tables.read_entry_mode(&state.request), 0)
     entry.pan_digits = <uint8_t>inbound.pan_digits
     memcpy(entry.pan, inbound.pan, inbound.pan_digits)
     state.inbound.currency = entry.currency
+    state.inbound.entry_mode = entry.entry_mode
 
 
 cdef bint _is_for_issuer(State state, TerminalChannel channel) noexcept:
@@ -414,10 +416,13 @@ cdef bint _check_risk(State state, TerminalChannel channel) noexcept:
         return True
     inbound.risked = risk_request(inbound.kind, inbound.currency, inbound.amount_minor, inbound.pan,
                                   inbound.pan_digits, inbound.terminal_number, inbound.terminal.merchant,
-                                  state.calendar.now_ns)
+                                  inbound.entry_mode, state.calendar.now_ns)
     reason = state.risk.check(&inbound.risked)
     inbound.is_counted = reason == REASON_APPROVED
-    return True if reason == REASON_APPROVED else _refuse_for_good(state, channel, reason)
+    if reason == REASON_APPROVED:
+        return True
+    state.note_rule(state.risk.words_of_refusal())
+    return _refuse_for_good(state, channel, reason)
 
 
 cdef Link _route(State state, TerminalChannel channel):

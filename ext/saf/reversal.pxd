@@ -57,8 +57,9 @@ cdef void reverse_untold(State state, uint32_t outcome) noexcept
 cdef void reverse_unreversed(State state) noexcept
 """Try once more to take back what ``reverse_untold`` could not."""
 
-cdef void uncount(State state, Outcome *entry) noexcept nogil
-"""Take back what risk control counted for a request that was not approved, or whose approval is reversed."""
+cdef void uncount(State state, Outcome *entry, bint is_declined) noexcept nogil
+"""Take back what risk control counted for a request that was not approved, or whose approval is reversed; and
+count that its issuer has declined it."""
 
 cdef void drop_entry(State state, uint32_t number) noexcept
 """Take an entry out of the store that is not at the issuer, and that is sent no more: an operator has closed it, or a

@@ -15,7 +15,7 @@ from switch.machine.originals cimport ANY_ORIGINAL, VOIDS
 from switch.machine.request_record cimport RequestPart, unpack_digits
 from switch.machine.saf_store cimport CAUSE_UNTOLD, NO_LISTENER, SAF_FREE, SAF_NONE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, Transaction
-from switch.tables.risk cimport RiskRequest, risk_request
+from switch.tables.rules cimport RiskRequest, risk_request
 from switch.wire.fields cimport FIELD_STAN, PAN_MAX
 from switch.wire.scan cimport read_number, scan_message
 
@@ -227,7 +227,7 @@ cdef int64_t reverse_outcome(State state, uint32_t outcome, int cause) noexcept:
     if position == POSITION_FAILED:
         return position                   # it stands as it was: whoever asks for its reversal again may get it
     entry.reversed = True
-    uncount(state, entry)
+    uncount(state, entry, False)
     note_taken_back(state, position, entry.kind, entry.intent)
     if position > entry.position:
         entry.position = position         # a repeat is told so when the reversal is durable
@@ -284,11 +284,14 @@ cdef void reverse_unreversed(State state) noexcept:
             reverse_untold(state, outcome)
 
 
-cdef void uncount(State state, Outcome *entry) noexcept nogil:
+cdef void uncount(State state, Outcome *entry, bint is_declined) noexcept nogil:
     cdef RiskRequest counted
     if state.risk is None or entry.asked_ns == 0:
         return
     counted = risk_request(entry.kind, entry.currency, entry.amount_minor, entry.pan, entry.pan_digits,
-                           entry.key.terminal, state.registry.terminal(entry.key.terminal).merchant, entry.asked_ns)
+                           entry.key.terminal, state.registry.terminal(entry.key.terminal).merchant, entry.entry_mode,
+                           entry.asked_ns)
     state.risk.uncount(&counted)
+    if is_declined:
+        state.risk.count_decline(&counted)
     entry.asked_ns = 0

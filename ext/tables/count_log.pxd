@@ -20,6 +20,8 @@ cdef struct Counted:
     uint8_t kind
     bint is_stand_in
     bint is_taken_back        # what was counted at that moment is not counted any more
+    bint is_declined          # its issuer has declined it: that is what is counted
+    uint8_t entry_mode        # how the card was read, by its place in ``ENTRY_MODES``; 0: not known
     uint8_t pan_digits
     uint8_t pan[COUNTED_PAN_MAX]              # ASCII, then zeros
     uint8_t terminal[TERMINAL_ID_MAX]         # blank padded; zeros: none

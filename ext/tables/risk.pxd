@@ -1,63 +1,26 @@
 """Risk control: limits over time windows, and what is blocked."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.base.siphash cimport SipKey
+from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.count_log cimport CountLog, Counted
 from switch.tables.ranges cimport RangeMap
 from switch.tables.registry cimport Registry
+from switch.tables.rules cimport COUNTRY_WORDS, RiskRequest, Rule, RuleWords, Subject
 from switch.tables.time_windows cimport WindowTable
 
 cdef enum:
-    LIMITS_MAX = 64
-    COUNTRY_WORDS = 16        # of 64 bits: one bit for each numeric code 0 to 999
+    RULES_ROOM = 128
+    NO_RULE = -1
 
-cdef enum RiskScope:
-    SCOPE_CARD
-    SCOPE_TERMINAL
-    SCOPE_MERCHANT
-    SCOPE_COUNT
-
-cdef struct RiskRequest:
-    int kind
-    int currency              # numeric ISO 4217; 0 when absent
-    int64_t amount_minor      # -1 when absent
-    const uint8_t *pan        # ASCII digits
-    int pan_digits            # 0 when there is no PAN
-    int country               # numeric ISO 3166 of the issuer where known, else 0
-    uint32_t terminal         # registry indices, TERMINAL_NONE when unknown
-    uint32_t merchant
-    uint64_t now_ms           # monotonic
-
-
-cdef inline RiskRequest risk_request(int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
-                                     uint32_t terminal, uint32_t merchant, int64_t now_ns) noexcept nogil:
-    """What a terminal asks for; no message says in which country its card was issued."""
-    cdef RiskRequest request
-    request.kind = kind
-    request.currency = currency
-    request.amount_minor = amount_minor
-    request.pan = pan
-    request.pan_digits = pan_digits
-    request.country = 0
-    request.terminal = terminal
-    request.merchant = merchant
-    request.now_ms = <uint64_t>(now_ns // 1_000_000)
-    return request
-
-cdef struct Limit:
-    uint64_t kinds            # bit n: kind n is counted and limited
-    uint64_t salt             # sets the windows of this limit apart from those of others
-    int64_t amount_max        # within the window; -1: no such limit
-    int64_t single_max        # of one request; -1: no such limit
-    int64_t count_max         # within the window; -1: no such limit
-    uint32_t slice_ms         # 0: no window
-    int32_t currency          # the limit holds in this currency only; 0: in any
-    uint8_t scope
-    uint8_t slices
-
-cdef struct BlockedCard:
-    uint64_t hash
-    uint32_t reason           # 0: empty slot
+cdef enum OwnRule:            # what is refused though no rule of the file limits it; rules follow
+    OWN_TERMINAL_KINDS
+    OWN_MERCHANT_KINDS
+    OWN_CARDS
+    OWN_MERCHANTS
+    OWN_BINS
+    OWN_COUNTRIES
+    OWN_COUNT
 
 cdef struct BinRule:
     uint64_t kinds            # allowed
@@ -69,27 +32,41 @@ cdef class Risk:
     cdef CountLog _log                        # None: there is no other node
     cdef readonly WindowTable windows
     cdef Registry _registry
-    cdef Limit _limits[LIMITS_MAX]
-    cdef readonly int limit_count
-    cdef uint32_t _window_scopes              # bit n: some limit has a window of scope n
+    cdef Rule _rules[RULES_ROOM]
+    cdef readonly int rule_count
+    cdef RuleWords _words[OWN_COUNT + RULES_ROOM]
+    cdef list _texts                          # that they point to
+    cdef readonly tuple rule_ids              # of all that may refuse, in the order of their numbers
+    cdef uint64_t _refused[OWN_COUNT + RULES_ROOM]     # requests, by this process
+    cdef uint64_t _shadowed[OWN_COUNT + RULES_ROOM]    # requests that a rule in shadow would have refused
+    cdef readonly int refused_by              # number of the rule that refused what was checked last; NO_RULE: none did
+    cdef int _bin_digits                      # of a card number that make its BIN
+    cdef uint32_t _window_scopes              # bit n: some rule has a window of scope n
+    cdef bint _asks_country                   # some rule looks at countries
     cdef RangeMap _bins
     cdef BinRule *_bin_rules
     cdef RangeMap _countries
     cdef uint64_t _countries_blocked[COUNTRY_WORDS]
     cdef bint _any_country_blocked
-    cdef BlockedCard *_cards
-    cdef uint64_t _card_mask
+    cdef BlockedKeys _cards                   # None: none is blocked
+    cdef BlockedKeys _merchants
 
     cdef int check(self, const RiskRequest *request) noexcept nogil
     """REASON_APPROVED and the request counted in its windows, or the reason of the refusal (and not counted)."""
 
+    cdef const RuleWords *words_of_refusal(self) noexcept nogil
+    """How the rule explains itself that refused what was checked last."""
+
     cdef void count(self, const RiskRequest *request) noexcept nogil
     """Count a request in its windows, whatever their limits: it has happened."""
+
+    cdef void count_decline(self, const RiskRequest *request) noexcept nogil
+    """Count that its issuer has declined a request."""
 
     cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil
     """Count what another node has counted, when it was, or take it back."""
 
-    cdef void _note(self, const RiskRequest *request, bint is_taken_back) noexcept nogil
+    cdef void _note(self, const RiskRequest *request, bint is_taken_back, bint is_declined) noexcept nogil
     cdef void uncount(self, const RiskRequest *request) noexcept nogil
     """Take a counted request back, because it was refused later or reversed. The request must be as it was checked,
     with the time of that check."""

@@ -1,37 +1,19 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol, final
 
 from _typeshed import ReadableBuffer
 
 from switch.tables.count_log import CountLog
 from switch.tables.registry import Registry
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 
 SECRET_SIZE: int
-SCOPES: tuple[str, ...]
+BIN_DIGITS: int
+RULES_MAX: int
+OWN_RULES: tuple[str, ...]
+"""What refuses though no rule of the file limits it: lists, and what merchants and terminals may do."""
 BLOCK_REASONS: dict[str, int]
-
-class LimitRule(Protocol):
-    """One limit. ``kinds`` has bit n for kind n; ``currency`` is numeric, 0 for any; ``window_ms`` 0: no window."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def scope(self) -> str: ...
-    @property
-    def kinds(self) -> int: ...
-    @property
-    def currency(self) -> int: ...
-    @property
-    def window_ms(self) -> int: ...
-    @property
-    def sliding(self) -> bool: ...
-    @property
-    def amount_max(self) -> int | None: ...
-    @property
-    def count_max(self) -> int | None: ...
-    @property
-    def single_max(self) -> int | None: ...
 
 class BinBlock(Protocol):
     """What holds for cards of one range. ``high`` may be empty; ``block`` is a key of ``BLOCK_REASONS`` or empty."""
@@ -55,7 +37,9 @@ def card_hash(secret: ReadableBuffer, pan: str) -> str:
 class Risk:
     """Rules laid out for the hot path, on a table of windows that outlives them."""
 
-    limit_count: int
+    rule_count: int
+    rule_ids: tuple[str, ...]
+    refused_by: int
     windows: WindowTable
 
     @staticmethod
@@ -63,14 +47,17 @@ class Risk:
         secret: ReadableBuffer | None,
         windows: WindowTable,
         *,
-        limits: Sequence[LimitRule] = (),
+        rules: Iterable[RuleTerms] = (),
+        own_rules: Iterable[RuleTerms] = (),
         blocked_cards: Iterable[tuple[int, str]] = (),
+        blocked_merchants: Iterable[tuple[str, str]] = (),
         bins: Iterable[BinBlock] = (),
         countries: ReadableBuffer = b"",
         blocked_countries: Iterable[int] = (),
         registry: Registry | None = None,
         previous: Risk | None = None,
         countries_file: str = "countries.csv",
+        bin_digits: int = 6,
     ) -> Risk:
         """Lay rules out as C tables.
 
@@ -78,18 +65,23 @@ class Risk:
             secret: Key of the hash by which cards, terminals and merchants are known; 16 bytes. None: that of the
                 previous rules, or else a random one.
             windows: The counters; give those of the previous rules to go on counting.
-            limits: At most 64.
+            rules: At most 128; the first one that forbids a request refuses it.
+            own_rules: How lists, and what merchants and terminals may do, explain themselves: of ``OWN_RULES``, their
+                name, version, text and source.
             blocked_cards: Hash and reason (a key of ``BLOCK_REASONS``) of each.
+            blocked_merchants: Identifier and reason, likewise.
             bins: The narrowest range that holds a card counts.
             countries: The table of issuers' countries: columns low, high, country.
             blocked_countries: Numeric ISO 3166-1 codes.
             registry: Where terminals and merchants are looked up.
             previous: Rules that these replace.
             countries_file: Name of the table, for problems.
+            bin_digits: How many first digits of a card number are its BIN.
 
         Raises:
             ConfigError: Every problem of the table of countries.
-            ValueError: A BIN, the secret or the number of limits is not possible.
+            ValueError: A BIN, a merchant's identifier, the secret, a rule's words or the number of rules is not
+                possible.
         """
 
     def use_log(self, log: CountLog) -> None:
@@ -97,6 +89,14 @@ class Risk:
 
     def use_registry(self, registry: Registry) -> None:
         """Look terminals and merchants up in another registry from now on."""
+
+    @property
+    def refused(self) -> list[int]:
+        """Requests that each rule has refused in this process, in the order of ``rule_ids``."""
+
+    @property
+    def shadowed(self) -> list[int]:
+        """Requests that each rule in shadow would have refused, likewise."""
 
     def check_request(
         self,
@@ -108,8 +108,12 @@ class Risk:
         terminal: int = 0xFFFFFFFF,
         merchant: int = 0xFFFFFFFF,
         now_ms: int = 0,
+        entry_mode: int = 0,
     ) -> int:
-        """The reason (``switch.dialect.reasons``) of a refusal, or 0 and the request counted."""
+        """The reason (``switch.dialect.reasons``) of a refusal, or 0 and the request counted.
+
+        ``refused_by`` then is the place in ``rule_ids`` of the rule that has refused it, or -1.
+        """
 
     def uncount_request(
         self,
@@ -121,5 +125,7 @@ class Risk:
         terminal: int = 0xFFFFFFFF,
         merchant: int = 0xFFFFFFFF,
         now_ms: int = 0,
+        entry_mode: int = 0,
+        is_declined: bool = False,
     ) -> None:
-        """Take a counted request back; all arguments as they were checked."""
+        """Take a counted request back; all arguments as they were checked. ``is_declined``: count that, too."""

@@ -4,7 +4,7 @@ Cards, terminals and merchants are known here by a keyed hash only; no PAN is ke
 process unless the rules name one, which they must when they list blocked cards.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -13,22 +13,40 @@ cimport cython
 from switch.base.siphash cimport SipKey, siphash
 from switch.dialect.reasons cimport (
     REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD,
-    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD, REASON_SUSPECTED_FRAUD,
+    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD, REASON_SUSPECTED_FRAUD, REASON_UNKNOWN_MERCHANT,
 )
+from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
 from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
-from switch.tables.registry cimport MERCHANT_ID_MAX, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
-from switch.tables.time_windows cimport WINDOW_SLICES, WindowTable
+from switch.tables.registry cimport MERCHANT_ID_MAX, Merchant, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
+from switch.tables.rules cimport (
+    MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RiskRequest, Rule, RuleWords, SCOPE_BIN, SCOPE_CARD,
+    SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject, applies, fill_rule, has_country, words_of,
+)
+from switch.tables.time_windows cimport WindowTable
 
 import os
 
 from switch.files.problems import ProblemList, raise_if_any
+from switch.tables.rule_terms import RuleTerms
 
 SECRET_SIZE = 16
+BIN_DIGITS = 6
 COUNTRY_COLUMNS = ("low", "high", "country")
-SCOPES = ("card", "terminal", "merchant")
-BLOCK_REASONS = {"restricted-card": REASON_RESTRICTED_CARD, "suspected-fraud": REASON_SUSPECTED_FRAUD}
+BLOCK_REASONS = {
+    "restricted-card": REASON_RESTRICTED_CARD,
+    "suspected-fraud": REASON_SUSPECTED_FRAUD,
+    "unknown-merchant": REASON_UNKNOWN_MERCHANT,
+}
+RULES_MAX = RULES_ROOM
+OWN_RULES = ("terminal-kinds", "merchant-kinds", "cards", "merchants", "bins", "countries")
+
+cdef enum:
+    MS_A_MINUTE = 60_000
+
+cdef extern from "stdint.h":
+    const int64_t INT64_MIN
 
 
 cdef SipKey sip_key(const uint8_t[::1] secret) except *:
@@ -58,11 +76,11 @@ cdef class Risk:
 
     def __dealloc__(self):
         free(self._bin_rules)
-        free(self._cards)
 
     @staticmethod
-    def build(secret, WindowTable windows not None, *, limits=(), blocked_cards=(), bins=(), countries=b"",
-              blocked_countries=(), Registry registry=None, Risk previous=None, str countries_file="countries.csv"):
+    def build(secret, WindowTable windows not None, *, rules=(), own_rules=(), blocked_cards=(), blocked_merchants=(),
+              bins=(), countries=b"", blocked_countries=(), Registry registry=None, Risk previous=None,
+              str countries_file="countries.csv", int bin_digits=BIN_DIGITS):
         """Lay rules out as C tables; see the type stub."""
         cdef Risk risk = Risk.__new__(Risk)
         if secret is not None:
@@ -72,11 +90,18 @@ cdef class Risk:
         else:
             risk._secret = sip_key(os.urandom(SECRET_SIZE))
         risk.windows = windows
+        risk.refused_by = NO_RULE
+        risk._bin_digits = bin_digits
         risk._registry = registry
         risk._bins = RangeMap()
         risk._countries = RangeMap()
-        take_limits(risk, limits)
-        take_cards(risk, list(blocked_cards))
+        take_rules(risk, list(rules))
+        take_words(risk, list(own_rules), list(rules))
+        if blocked_cards:
+            risk._cards = BlockedKeys([(hashed, BLOCK_REASONS[reason]) for hashed, reason in blocked_cards])
+        if blocked_merchants:
+            risk._merchants = BlockedKeys([(merchant_hash(risk, merchant), BLOCK_REASONS[reason])
+                                           for merchant, reason in blocked_merchants])
         take_bins(risk, list(bins))
         problems = ProblemList(countries_file)
         if countries:
@@ -95,57 +120,77 @@ cdef class Risk:
         """Look terminals and merchants up in another registry from now on."""
         self._registry = registry
 
+    @property
+    def refused(self):
+        """Requests that each rule has refused in this process, in the order of ``rule_ids``."""
+        return [self._refused[number] for number in range(len(self.rule_ids))]
+
+    @property
+    def shadowed(self):
+        """Requests that each rule in shadow would have refused, likewise."""
+        return [self._shadowed[number] for number in range(len(self.rule_ids))]
+
     cdef int check(self, const RiskRequest *request) noexcept nogil:
-        cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
-        cdef uint64_t keys[<int>SCOPE_COUNT]
-        cdef bint known[<int>SCOPE_COUNT]
+        cdef Subject subject
         cdef uint64_t held
         cdef int reason
-        identify(self, request, keys, known)
-        reason = blocked(self, request, kind, keys[<int>SCOPE_CARD])
-        if reason != REASON_APPROVED:
-            return reason
-        held = hold_windows(self, keys, known)
-        reason = over_limit(self, request, kind, keys, known)
+        self.refused_by = NO_RULE
+        identify(self, request, &subject)
+        reason = blocked(self, request, &subject)
         if reason == REASON_APPROVED:
-            add_to_windows(self, request, kind, keys, known, request.now_ms)
-        self.windows.release(held)
+            held = hold_windows(self, &subject)
+            reason = over_limit(self, request, &subject)
+            if reason == REASON_APPROVED:
+                add_to_windows(self, request, &subject, False, request.now_ms)
+            self.windows.release(held)
         if reason == REASON_APPROVED:
-            self._note(request, False)
+            self._note(request, False, False)
+        else:
+            self._refused[self.refused_by] += 1
         return reason
 
+    cdef const RuleWords *words_of_refusal(self) noexcept nogil:
+        return &self._words[max(self.refused_by, 0)]
+
     cdef void count(self, const RiskRequest *request) noexcept nogil:
-        cdef uint64_t keys[<int>SCOPE_COUNT]
-        cdef bint known[<int>SCOPE_COUNT]
-        identify(self, request, keys, known)
-        change_windows(self, request, keys, known, False, request.now_ms)
-        self._note(request, False)
+        cdef Subject subject
+        identify(self, request, &subject)
+        change_windows(self, request, &subject, False, False, request.now_ms)
+        self._note(request, False, False)
+
+    cdef void count_decline(self, const RiskRequest *request) noexcept nogil:
+        cdef Subject subject
+        identify(self, request, &subject)
+        change_windows(self, request, &subject, False, True, request.now_ms)
+        self._note(request, False, True)
 
     cdef void uncount(self, const RiskRequest *request) noexcept nogil:
-        cdef uint64_t keys[<int>SCOPE_COUNT]
-        cdef bint known[<int>SCOPE_COUNT]
-        identify(self, request, keys, known)
-        change_windows(self, request, keys, known, True, request.now_ms)
-        self._note(request, True)
+        cdef Subject subject
+        identify(self, request, &subject)
+        change_windows(self, request, &subject, True, False, request.now_ms)
+        self._note(request, True, False)
 
     cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil:
-        cdef uint64_t keys[<int>SCOPE_COUNT]
-        cdef bint known[<int>SCOPE_COUNT]
+        cdef Subject subject
         cdef RiskRequest request
         memset(&request, 0, sizeof(request))
         request.kind = counted.kind
         request.currency = counted.currency
         request.amount_minor = counted.amount_minor
         request.now_ms = counted.moment_ms
-        known[<int>SCOPE_CARD] = counted.pan_digits > 0
-        known[<int>SCOPE_TERMINAL] = counted.terminal[0] != 0
-        known[<int>SCOPE_MERCHANT] = counted.merchant[0] != 0
-        keys[<int>SCOPE_CARD] = siphash(&self._secret, counted.pan, counted.pan_digits)
-        keys[<int>SCOPE_TERMINAL] = siphash(&self._secret, counted.terminal, TERMINAL_ID_MAX)
-        keys[<int>SCOPE_MERCHANT] = siphash(&self._secret, counted.merchant, MERCHANT_ID_MAX)
-        change_windows(self, &request, keys, known, counted.is_taken_back, now_ms)
+        request.entry_mode = counted.entry_mode
+        request.pan = counted.pan
+        request.pan_digits = counted.pan_digits
+        request.terminal = request.merchant = TERMINAL_NONE
+        if self._registry is not None and counted.merchant[0] != 0:
+            request.merchant = self._registry.find_merchant(counted.merchant, MERCHANT_ID_MAX)
+        identify(self, &request, &subject)
+        # They count under the names that the other node says, whether or not this one knows them.
+        take_party(self, &subject, SCOPE_TERMINAL, counted.terminal, TERMINAL_ID_MAX)
+        take_party(self, &subject, SCOPE_MERCHANT, counted.merchant, MERCHANT_ID_MAX)
+        change_windows(self, &request, &subject, counted.is_taken_back, counted.is_declined, now_ms)
 
-    cdef void _note(self, const RiskRequest *request, bint is_taken_back) noexcept nogil:
+    cdef void _note(self, const RiskRequest *request, bint is_taken_back, bint is_declined) noexcept nogil:
         cdef Counted counted
         if self._log is None or self._window_scopes == 0 or request.pan_digits > <int>COUNTED_PAN_MAX:
             return
@@ -154,7 +199,9 @@ cdef class Risk:
         counted.moment_ms = request.now_ms
         counted.currency = request.currency
         counted.kind = <uint8_t>request.kind
+        counted.entry_mode = <uint8_t>request.entry_mode
         counted.is_taken_back = is_taken_back
+        counted.is_declined = is_declined
         if request.pan_digits > 0:
             counted.pan_digits = <uint8_t>request.pan_digits
             memcpy(counted.pan, request.pan, <size_t>request.pan_digits)
@@ -165,197 +212,277 @@ cdef class Risk:
         self._log.append(&counted)
 
     def check_request(self, int kind, str pan="", int64_t amount_minor=-1, int currency=0, int country=0,
-                      uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0):
+                      uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0,
+                      int entry_mode=0):
         cdef bytes digits = pan.encode("ascii")
         cdef RiskRequest request = RiskRequest(
             kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), country, terminal,
-            merchant, now_ms)
+            merchant, now_ms, entry_mode)
         return self.check(&request)
 
     def uncount_request(self, int kind, str pan="", int64_t amount_minor=-1, int currency=0, int country=0,
-                        uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0):
+                        uint32_t terminal=TERMINAL_NONE, uint32_t merchant=TERMINAL_NONE, uint64_t now_ms=0,
+                        int entry_mode=0, bint is_declined=False):
         cdef bytes digits = pan.encode("ascii")
         cdef RiskRequest request = RiskRequest(
             kind, currency, amount_minor, <const uint8_t *><const char *>digits, len(digits), country, terminal,
-            merchant, now_ms)
+            merchant, now_ms, entry_mode)
         self.uncount(&request)
+        if is_declined:
+            self.count_decline(&request)
 
 
-cdef inline bint applies(const Limit *limit, const RiskRequest *request, uint64_t kind,
-                         const bint *known) noexcept nogil:
-    return (limit.kinds & kind) != 0 and known[limit.scope] and (
-        limit.currency == 0 or limit.currency == request.currency)
+# --- windows ----------------------------------------------------------------------------------------------------------
 
-
-cdef inline uint64_t hold_windows(Risk risk, const uint64_t *keys, const bint *known) noexcept nogil:
+cdef inline uint64_t hold_windows(Risk risk, const Subject *subject) noexcept nogil:
     """Let no other process count for this card, terminal and merchant: from the look to the count is one step."""
     cdef uint64_t shards = 0
     cdef int scope
     if not risk.windows.is_shared:
         return 0
     for scope in range(SCOPE_COUNT):
-        if known[scope] and risk._window_scopes >> scope & 1:
-            shards |= risk.windows.shard_bit(keys[scope])
+        if subject.known[scope] and risk._window_scopes >> scope & 1:
+            shards |= risk.windows.shard_bit(subject.key[scope])
     risk.windows.hold(shards)
     return shards
 
 
-cdef inline int over_limit(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
-                           const bint *known) noexcept nogil:
-    """Why a limit forbids it; REASON_APPROVED when none does."""
-    cdef int64_t amount = max(request.amount_minor, 0), total_amount
-    cdef uint64_t total_count
-    cdef const Limit *limit
-    cdef int number
-    for number in range(risk.limit_count):
-        limit = &risk._limits[number]
-        if not applies(limit, request, kind, known):
+cdef inline int over_limit(Risk risk, const RiskRequest *request, const Subject *subject) noexcept nogil:
+    """Why a rule forbids it; REASON_APPROVED when none does. Rules in shadow are counted, and forbid nothing."""
+    cdef const Rule *rule
+    cdef int number, reason
+    for number in range(risk.rule_count):
+        rule = &risk._rules[number]
+        if not applies(rule, request, subject, rule.kinds):
             continue
-        if 0 <= limit.single_max < amount:
-            return REASON_AMOUNT_LIMIT
-        if limit.slice_ms:
-            risk.windows.total(keys[limit.scope], keys[limit.scope] ^ limit.salt,
-                               risk.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
-                               &total_count, &total_amount)
-            if limit.amount_max >= 0 and amount > limit.amount_max - total_amount:
-                return REASON_AMOUNT_LIMIT
-            if limit.count_max >= 0 and <int64_t>total_count >= limit.count_max:
-                return REASON_COUNT_LIMIT
+        reason = over_rule(risk, rule, request, subject)
+        if reason == REASON_APPROVED:
+            continue
+        if rule.is_shadow:
+            risk._shadowed[<int>OWN_COUNT + number] += 1
+            continue
+        risk.refused_by = <int>OWN_COUNT + number
+        return rule.reason if rule.reason else reason
     return REASON_APPROVED
 
 
-cdef inline void add_to_windows(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
-                                const bint *known, uint64_t now_ms) noexcept nogil:
-    cdef int64_t amount
-    cdef const Limit *limit
+cdef inline int over_rule(Risk risk, const Rule *rule, const RiskRequest *request,
+                          const Subject *subject) noexcept nogil:
+    cdef int64_t amount = max(request.amount_minor, 0), total_amount
+    cdef uint64_t total_count, home = subject.key[rule.scope]
+    if 0 <= rule.single_max < amount:
+        return REASON_AMOUNT_LIMIT
+    if rule.slice_ms == 0:
+        return REASON_COUNT_LIMIT if rule.count_max == 0 else REASON_APPROVED
+    if rule.measure == MEASURE_MERCHANTS:
+        if not subject.known[<int>SCOPE_MERCHANT]:
+            return REASON_APPROVED
+        total_count = <uint64_t>risk.windows.members_but(home, home ^ rule.salt, subject.key[<int>SCOPE_MERCHANT],
+                                                         request.now_ms, rule.window_ms)
+        return REASON_COUNT_LIMIT if <int64_t>total_count >= rule.count_max else REASON_APPROVED
+    risk.windows.total(home, home ^ rule.salt, risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices),
+                       &total_count, &total_amount)
+    if rule.amount_max >= 0 and amount > rule.amount_max - total_amount:
+        return REASON_AMOUNT_LIMIT
+    if 0 <= rule.count_max <= <int64_t>total_count:
+        return REASON_COUNT_LIMIT
+    return REASON_APPROVED
+
+
+cdef inline int64_t weight_of(const Rule *rule, const RiskRequest *request, const Subject *subject) noexcept nogil:
+    """What the request adds to the sum of a rule's window."""
+    cdef int64_t amount = max(request.amount_minor, 0) if rule.amount_max >= 0 else 0
+    return -amount if rule.against & subject.kind else amount
+
+
+cdef inline bint counts(const Rule *rule, const RiskRequest *request, const Subject *subject,
+                        bint is_declined) noexcept nogil:
+    """Whether the request, or that it was declined, has a place in a window of this rule."""
+    return rule.slice_ms != 0 and (rule.measure == MEASURE_DECLINES) == is_declined and (
+        rule.measure != MEASURE_MERCHANTS or subject.known[<int>SCOPE_MERCHANT]) and (
+        applies(rule, request, subject, rule.kinds | rule.against))
+
+
+cdef inline void add_to_windows(Risk risk, const RiskRequest *request, const Subject *subject, bint is_declined,
+                                uint64_t now_ms) noexcept nogil:
+    cdef const Rule *rule
+    cdef uint64_t home
     cdef int number
-    for number in range(risk.limit_count):
-        limit = &risk._limits[number]
-        if not limit.slice_ms or not applies(limit, request, kind, known):
+    for number in range(risk.rule_count):
+        rule = &risk._rules[number]
+        if not counts(rule, request, subject, is_declined):
             continue
-        amount = max(request.amount_minor, 0) if limit.amount_max >= 0 else 0
-        if request.now_ms == now_ms:
-            risk.windows.add(keys[limit.scope], keys[limit.scope] ^ limit.salt, now_ms, limit.slice_ms, limit.slices,
-                             amount)
+        home = subject.key[rule.scope]
+        if rule.measure == MEASURE_MERCHANTS:
+            risk.windows.meet(home, home ^ rule.salt, subject.key[<int>SCOPE_MERCHANT], request.now_ms, now_ms,
+                              rule.window_ms)
+        elif request.now_ms == now_ms:
+            risk.windows.add(home, home ^ rule.salt, now_ms, rule.slice_ms, rule.slices,
+                             weight_of(rule, request, subject))
         else:
-            risk.windows.add_late(keys[limit.scope], keys[limit.scope] ^ limit.salt, request.now_ms, now_ms,
-                                  limit.slice_ms, limit.slices, amount)
+            risk.windows.add_late(home, home ^ rule.salt, request.now_ms, now_ms, rule.slice_ms, rule.slices,
+                                  weight_of(rule, request, subject))
 
 
-cdef void change_windows(Risk risk, const RiskRequest *request, const uint64_t *keys, const bint *known,
-                         bint is_taken_back, uint64_t now_ms) noexcept nogil:
+cdef inline void take_from_windows(Risk risk, const RiskRequest *request, const Subject *subject) noexcept nogil:
+    cdef const Rule *rule
+    cdef uint64_t home
+    cdef int number
+    for number in range(risk.rule_count):
+        rule = &risk._rules[number]
+        if not counts(rule, request, subject, False):
+            continue
+        home = subject.key[rule.scope]
+        if rule.measure == MEASURE_MERCHANTS:
+            risk.windows.unmeet(home, home ^ rule.salt, subject.key[<int>SCOPE_MERCHANT])
+        else:
+            risk.windows.take_back(home, home ^ rule.salt,
+                                   risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices),
+                                   weight_of(rule, request, subject), INT64_MIN if rule.against else 0)
+
+
+cdef void change_windows(Risk risk, const RiskRequest *request, const Subject *subject, bint is_taken_back,
+                         bint is_declined, uint64_t now_ms) noexcept nogil:
     """Count a request in its windows, or take it back; when it was, which may be past."""
-    cdef uint64_t kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
-    cdef uint64_t held = hold_windows(risk, keys, known)
+    cdef uint64_t held = hold_windows(risk, subject)
     if is_taken_back:
-        take_from_windows(risk, request, kind, keys, known)
+        take_from_windows(risk, request, subject)
     else:
-        add_to_windows(risk, request, kind, keys, known, now_ms)
+        add_to_windows(risk, request, subject, is_declined, now_ms)
     risk.windows.release(held)
 
 
-cdef inline void take_from_windows(Risk risk, const RiskRequest *request, uint64_t kind, const uint64_t *keys,
-                                   const bint *known) noexcept nogil:
-    cdef const Limit *limit
-    cdef int number
-    for number in range(risk.limit_count):
-        limit = &risk._limits[number]
-        if limit.slice_ms and applies(limit, request, kind, known):
-            risk.windows.take_back(keys[limit.scope], keys[limit.scope] ^ limit.salt,
-                                   risk.windows.slice_at(request.now_ms, limit.slice_ms, limit.slices),
-                                   max(request.amount_minor, 0) if limit.amount_max >= 0 else 0)
+# --- whose request it is ----------------------------------------------------------------------------------------------
+
+cdef inline void take_party(Risk risk, Subject *subject, int scope, const uint8_t *id, int size) noexcept nogil:
+    """A terminal or merchant by its padded identifier; of zeros: none."""
+    subject.known[scope] = id[0] != 0
+    subject.key[scope] = siphash(&risk._secret, id, size) if id[0] != 0 else 0
 
 
-cdef inline void identify(Risk risk, const RiskRequest *request, uint64_t *keys, bint *known) noexcept nogil:
-    """What the windows of this card, terminal and merchant are found by."""
-    known[<int>SCOPE_CARD] = request.pan_digits > 0
-    keys[<int>SCOPE_CARD] = siphash(&risk._secret, request.pan, request.pan_digits) if request.pan_digits > 0 else 0
-    known[<int>SCOPE_TERMINAL] = risk._registry is not None and request.terminal < risk._registry.terminal_count
-    known[<int>SCOPE_MERCHANT] = risk._registry is not None and request.merchant < risk._registry.merchant_count
-    keys[<int>SCOPE_TERMINAL] = keys[<int>SCOPE_MERCHANT] = 0
-    if known[<int>SCOPE_TERMINAL]:
-        keys[<int>SCOPE_TERMINAL] = siphash(&risk._secret, risk._registry.terminal(request.terminal).id,
-                                            TERMINAL_ID_MAX)
-    if known[<int>SCOPE_MERCHANT]:
-        keys[<int>SCOPE_MERCHANT] = siphash(&risk._secret, risk._registry.merchant(request.merchant).id,
-                                            MERCHANT_ID_MAX)
+cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subject) noexcept nogil:
+    """What the windows of this request are found by, and what rules look at."""
+    cdef const Merchant *merchant
+    cdef int64_t local_ms = <int64_t>request.now_ms + risk.windows.clock_offset_ms
+    cdef int bin_digits = min(request.pan_digits, risk._bin_digits)
+    memset(subject, 0, sizeof(Subject))
+    subject.kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
+    subject.entry = <uint16_t>(1 << (request.entry_mode & 15))
+    subject.minute = <int>(max(local_ms, 0) // MS_A_MINUTE % MINUTES_A_DAY)
+    subject.country = country_of(risk, request) if risk._asks_country else 0
+    if request.pan_digits > 0:
+        subject.known[<int>SCOPE_CARD] = subject.known[<int>SCOPE_BIN] = True
+        subject.key[<int>SCOPE_CARD] = siphash(&risk._secret, request.pan, request.pan_digits)
+        if risk._window_scopes >> <int>SCOPE_BIN & 1:
+            subject.key[<int>SCOPE_BIN] = siphash(&risk._secret, request.pan, bin_digits)
+    if risk._registry is None:
+        return
+    if request.terminal < risk._registry.terminal_count:
+        take_party(risk, subject, SCOPE_TERMINAL, risk._registry.terminal(request.terminal).id, TERMINAL_ID_MAX)
+    if request.merchant < risk._registry.merchant_count:
+        merchant = risk._registry.merchant(request.merchant)
+        take_party(risk, subject, SCOPE_MERCHANT, merchant.id, MERCHANT_ID_MAX)
+        subject.known[<int>SCOPE_CATEGORY] = True
+        if risk._window_scopes >> <int>SCOPE_CATEGORY & 1:
+            subject.key[<int>SCOPE_CATEGORY] = siphash(&risk._secret, <const uint8_t *>&merchant.category,
+                                                       sizeof(merchant.category))
 
 
-cdef int blocked(Risk risk, const RiskRequest *request, uint64_t kind, uint64_t card) noexcept nogil:
-    """Why this card, terminal and kind do not go together, whatever was counted; REASON_APPROVED when they do."""
-    cdef uint64_t key, slot
+cdef int country_of(Risk risk, const RiskRequest *request) noexcept nogil:
+    """Where the card was issued; 0: nobody knows."""
+    cdef uint64_t key
     cdef const ChainNode *node
-    cdef int country = request.country
+    if request.country != 0:
+        return request.country
+    if request.pan_digits <= 0 or pan_key(request.pan, request.pan_digits, &key) < 0:
+        return 0
+    node = risk._countries.find(key)
+    return node.value if node != NULL else 0
+
+
+# --- what is blocked --------------------------------------------------------------------------------------------------
+
+cdef int blocked(Risk risk, const RiskRequest *request, const Subject *subject) noexcept nogil:
+    """Why this card, terminal and kind do not go together, whatever was counted; REASON_APPROVED when they do."""
+    cdef uint64_t key
+    cdef const ChainNode *node
+    cdef int reason = REASON_APPROVED
     if risk._registry is not None:
         if request.terminal < risk._registry.terminal_count and (
-                not risk._registry.terminal(request.terminal).kinds_allowed & kind):
+                not risk._registry.terminal(request.terminal).kinds_allowed & subject.kind):
+            risk.refused_by = OWN_TERMINAL_KINDS
             return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
         if request.merchant < risk._registry.merchant_count and (
-                not risk._registry.merchant(request.merchant).kinds_allowed & kind):
+                not risk._registry.merchant(request.merchant).kinds_allowed & subject.kind):
+            risk.refused_by = OWN_MERCHANT_KINDS
             return REASON_KIND_NOT_PERMITTED_TO_TERMINAL
+    if risk._merchants is not None and subject.known[<int>SCOPE_MERCHANT]:
+        reason = risk._merchants.reason_of(subject.key[<int>SCOPE_MERCHANT])
+        if reason != REASON_APPROVED:
+            risk.refused_by = OWN_MERCHANTS
+            return reason
     if request.pan_digits <= 0 or pan_key(request.pan, request.pan_digits, &key) < 0:
         return REASON_APPROVED
-    if risk._cards != NULL:
-        slot = card & risk._card_mask
-        while risk._cards[slot].reason:
-            if risk._cards[slot].hash == card:
-                return risk._cards[slot].reason
-            slot = (slot + 1) & risk._card_mask
+    if risk._cards is not None:
+        reason = risk._cards.reason_of(subject.key[<int>SCOPE_CARD])
+        if reason != REASON_APPROVED:
+            risk.refused_by = OWN_CARDS
+            return reason
     node = risk._bins.find(key)
     if node != NULL:
-        if risk._bin_rules[node.value].reason != REASON_APPROVED:
-            return risk._bin_rules[node.value].reason
-        if not risk._bin_rules[node.value].kinds & kind:
-            return REASON_KIND_NOT_PERMITTED_TO_CARD
-    if risk._any_country_blocked:
-        if country == 0:
-            node = risk._countries.find(key)
-            country = node.value if node != NULL else 0
-        if 0 < country < 1000 and (risk._countries_blocked[country >> 6] >> (country & 63)) & 1:
-            return REASON_RESTRICTED_CARD
+        reason = risk._bin_rules[node.value].reason
+        if reason == REASON_APPROVED and not risk._bin_rules[node.value].kinds & subject.kind:
+            reason = REASON_KIND_NOT_PERMITTED_TO_CARD
+        if reason != REASON_APPROVED:
+            risk.refused_by = OWN_BINS
+            return reason
+    if risk._any_country_blocked and has_country(risk._countries_blocked, country_of(risk, request)):
+        risk.refused_by = OWN_COUNTRIES
+        return REASON_RESTRICTED_CARD
     return REASON_APPROVED
 
 
-cdef int take_limits(Risk risk, limits) except -1:
-    cdef Limit *limit
-    if len(limits) > LIMITS_MAX:
-        raise ValueError(f"{len(limits)} limits; there may be {LIMITS_MAX}")
-    for rule in limits:
-        limit = &risk._limits[risk.limit_count]
-        limit.kinds = rule.kinds
-        limit.salt = keyed_hash(bytes(SECRET_SIZE), repr((rule.name, rule.scope, rule.window_ms, rule.sliding,
-                                                          rule.currency)).encode())
-        limit.amount_max = -1 if rule.amount_max is None else rule.amount_max
-        limit.single_max = -1 if rule.single_max is None else rule.single_max
-        limit.count_max = -1 if rule.count_max is None else rule.count_max
-        limit.slices = WINDOW_SLICES if rule.sliding else 1
-        # The slice under way does not count towards covering the window.
-        limit.slice_ms = -(-rule.window_ms // (WINDOW_SLICES - 1)) if rule.sliding else rule.window_ms
-        limit.currency = rule.currency
-        limit.scope = SCOPES.index(rule.scope)
-        if limit.slice_ms:
-            risk._window_scopes |= 1 << limit.scope
-        risk.limit_count += 1
+# --- building ---------------------------------------------------------------------------------------------------------
+
+cdef uint64_t merchant_hash(Risk risk, str merchant) except? 0:
+    """What a merchant is known by, from its identifier."""
+    cdef bytes padded = merchant.encode("ascii").ljust(MERCHANT_ID_MAX)
+    if len(padded) > MERCHANT_ID_MAX:
+        raise ValueError(f"a merchant's identifier has at most {MERCHANT_ID_MAX} characters, not {len(merchant)}")
+    return siphash(&risk._secret, <const uint8_t *><const char *>padded, MERCHANT_ID_MAX)
+
+
+cdef int take_rules(Risk risk, list rules) except -1:
+    cdef Rule *rule
+    if len(rules) > RULES_MAX:
+        raise ValueError(f"{len(rules)} rules; there may be {RULES_MAX}")
+    for terms in rules:
+        rule = &risk._rules[risk.rule_count]
+        # What is counted otherwise is counted anew.
+        counted = (terms.name, terms.scope, terms.window_ms, terms.sliding, terms.currency, terms.measure,
+                   terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes, terms.countries)
+        fill_rule(rule, terms, keyed_hash(bytes(SECRET_SIZE), repr(counted).encode()))
+        if rule.slice_ms:
+            risk._window_scopes |= 1 << rule.scope
+        risk._asks_country = risk._asks_country or rule.has_countries
+        risk.rule_count += 1
     return 0
 
 
-cdef int take_cards(Risk risk, list cards) except -1:
-    """Blocked cards by hash, at most half full."""
-    cdef uint64_t slots = 16, slot, hashed
-    if not cards:
-        return 0
-    while slots < 2 * <uint64_t>len(cards):
-        slots *= 2
-    risk._cards = <BlockedCard *>calloc(slots, sizeof(BlockedCard))
-    if risk._cards == NULL:
-        raise MemoryError("no memory for the blocked cards")
-    risk._card_mask = slots - 1
-    for hashed, reason in cards:
-        slot = hashed & risk._card_mask
-        while risk._cards[slot].reason and risk._cards[slot].hash != hashed:
-            slot = (slot + 1) & risk._card_mask
-        risk._cards[slot].hash = hashed
-        risk._cards[slot].reason = BLOCK_REASONS[reason]
+cdef int take_words(Risk risk, list own, list rules) except -1:
+    """How everything that may refuse explains itself."""
+    cdef int number
+    cdef bytes text
+    told = {terms.name: terms for terms in own}
+    if unknown := told.keys() - set(OWN_RULES):
+        raise ValueError(f"nothing of risk control is called {', '.join(sorted(unknown))}")
+    everything = [told.get(name) or RuleTerms(name=name) for name in OWN_RULES] + rules
+    risk._texts = []
+    for number, terms in enumerate(everything):
+        text = words_of(terms, &risk._words[number])
+        risk._texts.append(text)
+        risk._words[number].text = <const uint8_t *><const char *>text
+    risk.rule_ids = tuple([terms.id for terms in everything])
     return 0
 
 

@@ -236,7 +236,7 @@ cdef class StandIn:
                          uint64_t counted_ms) noexcept nogil:
         self.windows.hold(ALL_WINDOWS)
         self.windows.take_back(0, self._key(currency, pan, pan_digits),
-                               self.windows.slice_at(counted_ms, self._slice_ms, WINDOW_SLICES), amount_minor)
+                               self.windows.slice_at(counted_ms, self._slice_ms, WINDOW_SLICES), amount_minor, 0)
         self.windows.release(ALL_WINDOWS)
 
     # --- other nodes ----------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 A sliding window is cut into slices; the newest one is under way, and the ones before it cover at least the window, so
 what happened within it is always counted, and what is older by more than one slice never. A fixed window is one slice.
 
+A window may hold members instead: who was met within it, such as the merchants of one card, the latest few of them.
+
 Windows belong to a *home*, such as the hash of a card: all windows of one home lie in one shard. A table may be shared
 by processes; each shard then has a lock, and whoever looks at windows and counts in them holds the locks of their homes
 from the look to the count. A table that is not shared is one shard, and nothing is locked.
@@ -13,6 +15,8 @@ from switch.base.shared_memory cimport SharedMemory, pthread_mutex_t
 
 cdef enum:
     WINDOW_SLICES = 8         # of a sliding window: 7 that cover it, and the one under way
+    WINDOW_MEMBERS = WINDOW_SLICES        # that a window of members can hold
+    SLICES_OF_MEMBERS = 2     # what a window of members says, to be told from those that count
     WINDOW_SHARDS_MAX = 64    # a bit each in a set of shards
     WINDOW_NONE = 0xFFFFFFFF
     HOME_SHIFT = 40           # which bits of a home choose its shard; the lowest ones of a key choose its bucket
@@ -20,11 +24,11 @@ cdef enum:
 cdef struct Window:
     uint64_t key
     uint64_t newest           # number of the newest slice, counted from the clock's beginning
-    int64_t amount[WINDOW_SLICES]         # slice n is kept at n modulo WINDOW_SLICES
-    uint32_t count[WINDOW_SLICES]
+    int64_t amount[WINDOW_SLICES]         # slice n is kept at n modulo WINDOW_SLICES; or a member, and how often met
+    uint32_t count[WINDOW_SLICES]         # or when the member was met last, in seconds
     uint32_t next             # in the chain of its bucket
     uint32_t slice_ms
-    uint8_t slices            # WINDOW_SLICES, or 1 for a fixed window; 0 while it is being begun
+    uint8_t slices            # WINDOW_SLICES, 1 for a fixed window, SLICES_OF_MEMBERS; 0 while it is being begun
     uint8_t touched           # since the hand of the clock last came by
 
 cdef struct WindowShard:
@@ -70,5 +74,18 @@ cdef class WindowTable:
                        int slices, int64_t amount) noexcept nogil
     """Add what happened at a moment that may be past: in the slice in which it was, unless its window is over."""
 
-    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil
-    """Undo what was added in that slice, unless it is over or its window was given up."""
+    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount,
+                        int64_t amount_min) noexcept nogil
+    """Undo what was added in that slice, unless it is over or its window was given up: its sum stays above
+    ``amount_min``."""
+
+    cdef int members_but(self, uint64_t home, uint64_t key, uint64_t member, uint64_t now_ms,
+                         uint32_t window_ms) noexcept nogil
+    """How many others than this one were met within the window."""
+
+    cdef void meet(self, uint64_t home, uint64_t key, uint64_t member, uint64_t moment_ms, uint64_t now_ms,
+                   uint32_t window_ms) noexcept nogil
+    """A member was met, at a moment that may be past. Where there is no place, who was met longest ago gives way."""
+
+    cdef void unmeet(self, uint64_t home, uint64_t key, uint64_t member) noexcept nogil
+    """Undo one meeting: who was met no other time is not there any more."""

@@ -18,6 +18,9 @@ cdef enum:
     HAND_STEPS = 32           # windows that the hand looks at for one eviction
     SHARD_ROOM_MIN = 256      # a table is cut into no smaller ones
     CACHE_LINE = 64
+    MS_A_SECOND = 1000
+    MEETINGS_MAX = 0xFFFF     # with one member that are counted, in the lowest bits of what stands for it
+    MEMBER_MARK = 0x10000     # set of every member, so that none is 0
 
 cdef extern from *:
     """
@@ -202,14 +205,75 @@ cdef class WindowTable:
             window.count[place] += 1
             window.amount[place] += amount
 
-    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount) noexcept nogil:
+    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount,
+                        int64_t amount_min) noexcept nogil:
         cdef Window *window = find(shard_of(self, home), key)
         cdef int place = slice_number % WINDOW_SLICES
         if window == NULL or slice_number > window.newest or (
                 window.newest - slice_number >= <uint64_t>WINDOW_SLICES) or window.count[place] == 0:
             return
         window.count[place] -= 1
-        window.amount[place] -= min(amount, window.amount[place])
+        window.amount[place] = max(window.amount[place] - amount, amount_min)
+
+    cdef int members_but(self, uint64_t home, uint64_t key, uint64_t member, uint64_t now_ms,
+                         uint32_t window_ms) noexcept nogil:
+        cdef Window *window = find(shard_of(self, home), key)
+        cdef uint64_t since_s = (max(now_ms, <uint64_t>window_ms) - window_ms) // MS_A_SECOND
+        cdef int place, found = 0
+        if window == NULL:
+            return 0
+        window.touched = 1
+        for place in range(WINDOW_MEMBERS):
+            found += window.amount[place] != 0 and window.count[place] >= since_s and (
+                not is_member(window, place, member))
+        return found
+
+    cdef void meet(self, uint64_t home, uint64_t key, uint64_t member, uint64_t moment_ms, uint64_t now_ms,
+                   uint32_t window_ms) noexcept nogil:
+        cdef WindowShard *shard = shard_of(self, home)
+        cdef Window *window = find(shard, key)
+        cdef int place, chosen = 0
+        cdef uint32_t moment_s = <uint32_t>(moment_ms // MS_A_SECOND)
+        if moment_ms + window_ms < now_ms:
+            return
+        if window == NULL:
+            window = begin(self, shard, key, now_ms)
+            window.slice_ms = window_ms
+            stored_before_here()
+            window.slices = SLICES_OF_MEMBERS
+        window.newest = max(window.newest, self.slice_at(moment_ms, window_ms, SLICES_OF_MEMBERS))
+        window.touched = 1
+        for place in range(WINDOW_MEMBERS):
+            if is_member(window, place, member):
+                chosen = place
+                break
+            if window.count[place] < window.count[chosen]:
+                chosen = place
+        if not is_member(window, chosen, member):
+            window.count[chosen] = 0
+            window.amount[chosen] = <int64_t>(member | MEMBER_MARK) & ~<int64_t>MEETINGS_MAX
+        if window.amount[chosen] & MEETINGS_MAX != MEETINGS_MAX:
+            window.amount[chosen] += 1
+        window.count[chosen] = max(window.count[chosen], moment_s)
+
+    cdef void unmeet(self, uint64_t home, uint64_t key, uint64_t member) noexcept nogil:
+        cdef Window *window = find(shard_of(self, home), key)
+        cdef int place
+        if window == NULL:
+            return
+        for place in range(WINDOW_MEMBERS):
+            if is_member(window, place, member):
+                window.amount[place] -= 1
+                if window.amount[place] & MEETINGS_MAX == 0:
+                    window.amount[place] = 0
+                    window.count[place] = 0
+                return
+
+
+cdef inline bint is_member(const Window *window, int place, uint64_t member) noexcept nogil:
+    """Whether this one is kept here: the bits of its number above those in which meetings are counted."""
+    return window.amount[place] != 0 and (
+        (<uint64_t>window.amount[place] ^ (member | MEMBER_MARK)) & ~<uint64_t>MEETINGS_MAX) == 0
 
 
 cdef inline WindowShard *shard_of(WindowTable table, uint64_t home) noexcept nogil:

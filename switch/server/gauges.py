@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from switch.base.log_writer import LogWriter
 from switch.base.stats import Stats
@@ -11,6 +12,7 @@ from switch.machine.link_connections import LinkConnections
 from switch.machine.state import State
 from switch.mesh.peer import Peer
 from switch.path.engine import Engine
+from switch.tables.risk import Risk
 
 CONNECTION_GAUGES: tuple[tuple[str, str, str, Callable[[LinkConnections], int]], ...] = (
     ("authswitch_link_up", "min", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
@@ -71,6 +73,15 @@ ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_draining", "max", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
 )
 
+RULE_COUNTERS: tuple[tuple[str, str, Callable[[Risk], list[int]]], ...] = (
+    ("authswitch_risk_refused_total", "Requests that a rule of risk control has refused.", lambda risk: risk.refused),
+    (
+        "authswitch_risk_shadow_total",
+        "Requests that a rule in shadow would have refused.",
+        lambda risk: risk.shadowed,
+    ),
+)
+
 PEER_GAUGES: tuple[tuple[str, str, str, Callable[[Peer], int]], ...] = (
     ("authswitch_mesh_connected", "min", "1 while it can be given messages.", lambda peer: int(peer.is_up)),
     ("authswitch_mesh_waiting_bytes", "sum", "Bytes for it that wait to be sent.", lambda peer: peer.waiting_bytes),
@@ -87,6 +98,37 @@ LOG_GAUGES: tuple[tuple[str, str, str, Callable[[LogWriter], int]], ...] = (
         lambda writer: int(writer.stuck_seconds),
     ),
 )
+
+
+class RuleCounters:
+    """One counter for each rule of risk control.
+
+    Args:
+        stats: The shared counters.
+        indices: Of the counters, by rule.
+        read: What this process has counted, by rule.
+    """
+
+    def __init__(self, stats: Stats, indices: Sequence[int], read: Callable[[], list[int]]) -> None:
+        self._stats = stats
+        self._indices = indices
+        self._read = read
+        self._counted = [0] * len(indices)
+
+    def take(self) -> None:
+        """Count what has come since the last time."""
+        for place, count in enumerate(self._read()):
+            if count != self._counted[place]:
+                self._stats.add(self._indices[place], count - self._counted[place])
+                self._counted[place] = count
+
+
+def rule_counters(stats: Stats, risk: Risk) -> list[RuleCounters]:
+    """Counters of what the rules of risk control refuse, and of what those in shadow would."""
+    return [
+        RuleCounters(stats, [stats.counter(name, text, {"rule": rule}) for rule in risk.rule_ids], partial(read, risk))
+        for name, text, read in RULE_COUNTERS
+    ]
 
 
 class Gauges:
@@ -116,6 +158,7 @@ class Gauges:
         self._waiting = [
             stats.gauge("authswitch_mesh_waiting_frames", WAITING_FRAMES, {"worker": peer.name}) for peer in peers
         ]
+        self._of_rules = [] if engine.state.risk is None else rule_counters(stats, engine.state.risk)
         links = engine.state.links
         self._of_connections = [
             (stats.gauge(name, text, {"link": link.name}, rule), link.connections, read)
@@ -138,6 +181,8 @@ class Gauges:
             self._stats.set(index, read_log(self._log_writer))
         for index, read in self._of_engine:
             self._stats.set(index, read(self._engine))
+        for counters in self._of_rules:
+            counters.take()
         for index, read_state in self._of_states:
             self._stats.set(index, sum(read_state(state) for state in states))
         for index, connections, read_connections in self._of_connections:

@@ -15,27 +15,21 @@ from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem, ProblemList, raise_if_any
 from switch.keys import KeySource
 from switch.tables.registry import Registry
-from switch.tables.risk import BLOCK_REASONS, SECRET_SIZE, Risk
-from switch.tables.risk_rules import BinSection, LimitSection, RiskRules, kinds_mask
+from switch.tables.risk import OWN_RULES, SECRET_SIZE, Risk
+from switch.tables.risk_rules import (
+    COUNTED_KINDS,
+    BinSection,
+    RiskRules,
+    RuleSection,
+    Words,
+    entries_mask,
+    kinds_mask,
+)
+from switch.tables.rule_terms import ALL_KINDS, ANY_AMOUNT, RuleTerms
 from switch.tables.time_windows import WindowTable
 
-CARD_COLUMNS = "card,reason"
-ALL_KINDS = (1 << 64) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """A limit in the form that ``Risk.build`` takes."""
-
-    name: str
-    scope: str
-    kinds: int
-    currency: int
-    window_ms: int
-    sliding: bool
-    amount_max: int | None
-    count_max: int | None
-    single_max: int | None
+CARD_REASONS = ("restricted-card", "suspected-fraud")
+MERCHANT_REASONS = ("unknown-merchant", "suspected-fraud")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ def load_risk(
         path: The TOML file.
         keys: Gives the key of the card hash, where the file lists blocked cards.
         registry: Where terminals and merchants are looked up.
-        previous: Rules that these replace; their counts go on as far as limits keep name, scope, currency and window,
+        previous: Rules that these replace; their counts go on as far as rules keep name and what they count,
             unless the size of the table of windows or the key of the card hash has changed.
         clock_offset_ms: What turns the hot path's clock, which counts from the machine's start, into Unix time, for
             windows that begin at midnight; by default it is found from this machine's clocks.
@@ -78,6 +72,7 @@ def load_risk(
     secret = secret_of(rules, keys, problems)
     raise_if_any(problems)
     cards = _read_cards(path.parent / rules.cards.table) if rules.cards else []
+    merchants = _read_merchants(path.parent / rules.merchants.table) if rules.merchants else []
     if clock_offset_ms is None:
         clock_offset_ms = int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000)
     clock_offset_ms += rules.utc_offset_ms
@@ -91,14 +86,17 @@ def load_risk(
         return Risk.build(
             secret,
             windows,
-            limits=[_limit(limit) for limit in rules.limits],
+            rules=[_terms(rule, rules.version) for rule in rules.all_rules],
+            own_rules=_own_terms(rules),
             blocked_cards=cards,
+            blocked_merchants=merchants,
             bins=[_bin(section) for section in rules.bins],
             countries=read_data_file(countries_file) if countries_file else b"",
             blocked_countries=[int(code) for code in rules.countries.blocked] if rules.countries else [],
             registry=registry,
             previous=previous,
             countries_file=str(countries_file),
+            bin_digits=rules.bin_digits,
         )
     except ValueError as error:
         raise ConfigError([Problem(str(path), "bins", str(error))]) from error
@@ -136,37 +134,83 @@ def secret_of(rules: RiskRules, keys: KeySource, problems: ProblemList) -> bytes
 
 def _read_cards(path: Path) -> list[tuple[int, str]]:
     """Blocked cards: hash and reason."""
+    # What stands in the wrong column may be a card number, so it is not repeated.
+    rows = _read_blocked(path, "card", r"[0-9a-fA-F]{16}", "the hash of a card has 16 hex digits", CARD_REASONS)
+    return [(int(hashed, 16), reason) for hashed, reason in rows]
+
+
+def _read_merchants(path: Path) -> list[tuple[str, str]]:
+    """Blocked merchants: identifier and reason."""
+    needed = "a merchant has 1 to 15 characters of ASCII"
+    return _read_blocked(path, "merchant", r"[!-~]([ -~]{0,13}[!-~])?", needed, MERCHANT_REASONS)
+
+
+def _read_blocked(path: Path, what: str, pattern: str, needed: str, reasons: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The rows of a table of what is blocked, with the reason of each."""
     problems = ProblemList(str(path))
-    cards = []
+    found = []
+    columns = f"{what},reason"
     lines = read_data_file(path).decode("utf-8", "backslashreplace").splitlines()
     rows = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    if not rows or rows[0][1] != CARD_COLUMNS:
-        problems.at(rows[0][0] if rows else 1, 1, f"the first row must be {CARD_COLUMNS}")
+    if not rows or rows[0][1] != columns:
+        problems.at(rows[0][0] if rows else 1, 1, f"the first row must be {columns}")
+    is_right = re.compile(pattern).fullmatch
     for number, line in rows[1:]:
-        hashed, _, reason = (part.strip() for part in line.partition(","))
-        if not re.fullmatch(r"[0-9a-fA-F]{16}", hashed):
-            # What stands here may be a card number, so it is not repeated.
-            problems.at(number, 1, "card: the hash of a card has 16 hex digits")
-        elif reason not in BLOCK_REASONS:
-            problems.at(number, len(hashed) + 2, f"reason: known are {', '.join(BLOCK_REASONS)}")
+        name, _, reason = (part.strip() for part in line.partition(","))
+        if not is_right(name):
+            problems.at(number, 1, f"{what}: {needed}")
+        elif reason not in reasons:
+            problems.at(number, len(name) + 2, f"reason: known are {', '.join(reasons)}")
         else:
-            cards.append((int(hashed, 16), reason))
+            found.append((name, reason))
     raise_if_any(problems)
-    return cards
+    return found
 
 
-def _limit(section: LimitSection) -> _Limit:
-    return _Limit(
+def _terms(section: RuleSection, version: int) -> RuleTerms:
+    measure, count_max = "requests", section.count_max
+    kinds, against = section.kinds or COUNTED_KINDS, 0
+    amount_max = section.amount_max
+    if section.declines_max is not None:
+        measure, count_max = "declines", section.declines_max
+    elif section.merchants_max is not None:
+        measure, count_max = "merchants", section.merchants_max
+    elif section.refund_excess_max is not None:
+        kinds, against = section.kinds or ("refund",), kinds_mask(COUNTED_KINDS)
+        amount_max = section.refund_excess_max
+    return RuleTerms(
         name=section.name,
+        version=section.version or version,
+        text=section.text,
+        source=section.source,
         scope=section.per,
-        kinds=kinds_mask(section.kinds),
+        measure=measure,
+        kinds=kinds_mask(kinds),
+        against=against & ~kinds_mask(kinds),
         currency=int(section.currency or 0),
         window_ms=(section.window_seconds or 0) * 1000,
         sliding=section.mode == "sliding",
-        amount_max=section.amount_max,
-        count_max=section.count_max,
+        amount_max=amount_max,
+        count_max=count_max,
         single_max=section.single_amount_max,
+        amount_from=section.amount_from,
+        amount_to=ANY_AMOUNT if section.amount_to is None else section.amount_to,
+        entries=entries_mask(section.entry_modes),
+        minutes=section.minutes,
+        countries=tuple(int(code) for code in section.countries),
+        refuse_as=section.refuse_as or "",
+        is_shadow=section.shadow,
     )
+
+
+def _own_terms(rules: RiskRules) -> list[RuleTerms]:
+    """How lists, and what merchants and terminals may do, explain themselves."""
+    sections = {"cards": rules.cards, "merchants": rules.merchants, "countries": rules.countries}
+    words = {name: sections.get(name) or Words() for name in OWN_RULES}
+    return [
+        RuleTerms(name=name, version=said.version or rules.version, text=said.text, source=said.source)
+        for name, said in words.items()
+    ]
 
 
 def _bin(section: BinSection) -> _Bin:

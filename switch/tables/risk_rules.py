@@ -7,11 +7,18 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from switch.dialect.kinds import Kind
+from switch.dialect.model import ENTRY_MODES
 from switch.files.sections import AMOUNT_MAX, Section
+from switch.tables.risk import OWN_RULES, RULES_MAX
+from switch.tables.rule_terms import FILE_VERSION
+from switch.tables.rules import MEMBERS_MAX, REFUSALS, WORDS_BYTES_MAX
 
 WINDOW_SECONDS_MAX = 31 * 24 * 3600
 COUNTED_KINDS = ("purchase", "cash_advance", "preauthorization")
-"""What a limit counts unless it says otherwise: what takes a cardholder's money, once."""
+"""What a rule counts unless it says otherwise: what takes a cardholder's money, once."""
+HOURS = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
+WITH_PIN = "_pin"
+VERSION_MAX = 999_999
 
 Digits3 = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
@@ -26,6 +33,33 @@ def _known_kind(name: str) -> str:
     return name
 
 
+def _known_entry_mode(name: str) -> str:
+    if name not in ENTRY_MODES or name.endswith(WITH_PIN):
+        known = ", ".join(mode for mode in ENTRY_MODES if not mode.endswith(WITH_PIN))
+        raise ValueError(f"unknown entry mode {name!r}; known are {known}")
+    return name
+
+
+def _known_refusal(name: str) -> str:
+    if name not in REFUSALS:
+        raise ValueError(f"unknown reason {name!r}; known are {', '.join(REFUSALS)}")
+    return name
+
+
+def _within(text: str, most: int) -> str:
+    if len(text.encode()) > most:
+        raise ValueError(f"is {len(text.encode())} bytes long in UTF-8; it may be {most}")
+    return text
+
+
+def _short(text: str) -> str:
+    return _within(text, WORDS_BYTES_MAX)
+
+
+def _short_name(text: str) -> str:
+    return _within(text, WORDS_BYTES_MAX - len(f"@{VERSION_MAX}"))
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -35,6 +69,10 @@ LISTED = BeforeValidator(_as_tuple)
 
 KindName = Annotated[str, AfterValidator(_known_kind)]
 KindNames = Annotated[tuple[KindName, ...], LISTED]
+EntryMode = Annotated[str, AfterValidator(_known_entry_mode)]
+Refusal = Annotated[str, AfterValidator(_known_refusal)]
+Name = Annotated[str, AfterValidator(_short_name)]
+Text = Annotated[str, AfterValidator(_short)]
 
 
 def kinds_mask(names: tuple[str, ...]) -> int:
@@ -42,37 +80,97 @@ def kinds_mask(names: tuple[str, ...]) -> int:
     return sum(1 << Kind[name.upper()] for name in set(names))
 
 
-class LimitSection(Section):
-    """One limit. At least one of the three maxima is needed; amounts need a currency."""
+def entries_mask(names: tuple[str, ...]) -> int:
+    """Bit n for entry mode n, with a PIN or without; of no names: all of them."""
+    chosen = [place for place, mode in enumerate(ENTRY_MODES) if not names or mode.removesuffix(WITH_PIN) in names]
+    return sum(1 << place for place in chosen)
 
-    name: str = Field(min_length=1, max_length=64, description="Unique.")
-    per: Literal["card", "terminal", "merchant"] = Field(description="Whose requests are counted together.")
-    kinds: KindNames = Field(COUNTED_KINDS, description="Which kinds are counted and limited.")
+
+class Words(Section):
+    """How what may refuse a request explains itself: in the journal, in `trace` and in the log."""
+
+    version: int | None = Field(None, ge=1, le=VERSION_MAX, description="Of this rule; by default that of the file.")
+    text: Text = Field("", description="Why it is there, for people.")
+    source: Text = Field("", description="Of a legal limit: where it is laid down.")
+
+
+class RuleSection(Words):
+    """One rule. What it looks at, one measure, and at least one maximum of that; amounts need a currency."""
+
+    name: Name = Field(min_length=1, max_length=64, description="Unique. With the version its identifier.")
+    per: Literal["card", "terminal", "merchant", "bin", "category"] = Field(
+        description="Whose requests are counted together; category: that of the merchant."
+    )
+    kinds: KindNames | None = Field(None, description="Which kinds are counted and limited.")
     currency: Digits3 | None = Field(None, description="Numeric ISO 4217 code; without it the limit holds in any.")
     mode: Literal["sliding", "fixed"] = Field(
         "sliding", description="sliding: the time before each request; fixed: from midnight in whole windows."
     )
     window_seconds: int | None = Field(None, ge=1, le=WINDOW_SECONDS_MAX, description="Length of the window.")
     amount_max: Amount | None = Field(None, description="Sum within the window, in minor units.")
-    count_max: int | None = Field(None, ge=0, le=1_000_000_000, description="Requests within the window.")
+    count_max: int | None = Field(None, ge=0, le=1_000_000_000, description="Requests within the window; 0: none ever.")
     single_amount_max: Amount | None = Field(None, description="Amount of one request, in minor units.")
+    declines_max: int | None = Field(None, ge=1, le=1_000_000_000, description="Requests that issuers declined.")
+    merchants_max: int | None = Field(None, ge=1, le=MEMBERS_MAX, description="Different merchants within the window.")
+    refund_excess_max: Amount | None = Field(
+        None, description="What refunds within the window may be above sales, in minor units."
+    )
+    entry_modes: Annotated[tuple[EntryMode, ...], LISTED] = Field(
+        (), description="How the card was read; none: anyhow."
+    )
+    amount_from: Amount = Field(0, description="Only amounts from here are looked at, in minor units.")
+    amount_to: Amount | None = Field(None, description="Only amounts up to here are looked at, in minor units.")
+    hours: str | None = Field(None, pattern=HOURS, description="Only this time of day is looked at: 22:00-06:00.")
+    countries: Annotated[tuple[Digits3, ...], LISTED] = Field((), description="Only cards issued there are looked at.")
+    refuse_as: Refusal | None = Field(None, description="The reason of its refusals; by default as its maximum says.")
+    shadow: bool = Field(False, description="Count what it would refuse, and refuse nothing.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not self.kinds:
+        if self.kinds is not None and not self.kinds:
             raise ValueError("kinds must name at least one, or be left out")
-        if self.amount_max is None and self.count_max is None and self.single_amount_max is None:
-            raise ValueError("one of amount_max, count_max and single_amount_max is needed")
-        if self.currency is None and (self.amount_max is not None or self.single_amount_max is not None):
+        measures = [
+            self.amount_max is not None or self.count_max is not None or self.single_amount_max is not None,
+            self.declines_max is not None,
+            self.merchants_max is not None,
+            self.refund_excess_max is not None,
+        ]
+        if sum(measures) == 0:
             raise ValueError(
-                "amount_max and single_amount_max need a currency: sums of several currencies mean nothing"
+                "one of amount_max, count_max, single_amount_max, declines_max, merchants_max and refund_excess_max"
+                " is needed"
             )
-        windowed = self.amount_max is not None or self.count_max is not None
-        if windowed and self.window_seconds is None:
-            raise ValueError("amount_max and count_max need window_seconds")
+        if sum(measures) > 1:
+            raise ValueError("declines_max, merchants_max and refund_excess_max stand alone: make a rule of each")
+        amounts = (self.amount_max, self.single_amount_max, self.refund_excess_max)
+        if self.currency is None and (any(amount is not None for amount in amounts) or self.looks_at_amounts):
+            raise ValueError("amounts need a currency: sums of several currencies mean nothing")
+        if self.amount_to is not None and self.amount_to < self.amount_from:
+            raise ValueError("amount_to must not be below amount_from")
+        windowed = self.single_amount_max is None or self.amount_max is not None or self.count_max is not None
+        if windowed and self.window_seconds is None and not self.is_ban:
+            raise ValueError("every maximum but single_amount_max, and a count_max of 0, needs window_seconds")
         if not windowed and self.window_seconds is not None:
-            raise ValueError("window_seconds does nothing without amount_max or count_max")
+            raise ValueError("window_seconds does nothing without a maximum within the window")
         return self
+
+    @property
+    def looks_at_amounts(self) -> bool:
+        """Whether it looks at some amounts only."""
+        return self.amount_from > 0 or self.amount_to is not None
+
+    @property
+    def is_ban(self) -> bool:
+        """Whether it forbids all that it looks at."""
+        return self.count_max == 0 and self.amount_max is None
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """Minutes of the day between which it looks at requests; equal ones: always."""
+        if self.hours is None:
+            return (0, 0)
+        begin, end = (int(time[:2]) * 60 + int(time[3:]) for time in self.hours.split("-"))
+        return begin, end
 
 
 class BinSection(Section):
@@ -92,14 +190,20 @@ class BinSection(Section):
         return self
 
 
-class CountriesSection(Section):
-    """Countries whose cards are refused, as far as the table knows where a BIN is issued."""
+class CountriesSection(Words):
+    """Where cards are issued, and which countries' cards are refused."""
 
     table: str = Field(min_length=1, description="CSV file with the columns low, high, country.")
     blocked: Annotated[tuple[Digits3, ...], LISTED] = Field(description="Numeric ISO 3166-1 codes.")
 
 
-class CardsSection(Section):
+class MerchantsSection(Words):
+    """Single merchants that are refused."""
+
+    table: str = Field(min_length=1, description="CSV file with the columns merchant (field 42) and reason.")
+
+
+class CardsSection(Words):
     """Single cards that are refused, known by their hash."""
 
     table: str = Field(min_length=1, description="CSV file with the columns card (the hash) and reason.")
@@ -109,24 +213,45 @@ class CardsSection(Section):
 class RiskRules(Section):
     """A whole risk file."""
 
+    version: int = Field(FILE_VERSION, ge=1, le=VERSION_MAX, description="Of all rules that say none of their own.")
     windows_max: int = Field(
         200_000, ge=1, le=100_000_000, description="Windows that are counted at the same time; about 140 bytes each."
     )
     utc_offset: str = Field(
         "+00:00", pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$", description="Where midnight is, for fixed windows."
     )
-    limits: Annotated[tuple[LimitSection, ...], LISTED] = Field((), max_length=64)
+    bin_digits: int = Field(6, ge=4, le=11, description="How many first digits of a card number are its BIN.")
+    limits: Annotated[tuple[RuleSection, ...], LISTED] = ()
+    rules: Annotated[tuple[RuleSection, ...], LISTED] = ()
     bins: Annotated[tuple[BinSection, ...], LISTED] = ()
     countries: CountriesSection | None = None
+    merchants: MerchantsSection | None = None
     cards: CardsSection | None = None
 
-    @field_validator("limits")
+    @field_validator("limits", "rules")
     @classmethod
-    def _unique(cls, limits: tuple[LimitSection, ...]) -> tuple[LimitSection, ...]:
-        names = [limit.name for limit in limits]
+    def _unique(cls, rules: tuple[RuleSection, ...]) -> tuple[RuleSection, ...]:
+        names = [rule.name for rule in rules]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names stand twice: {', '.join(twice)}")
-        return limits
+        if taken := sorted(set(names) & set(OWN_RULES)):
+            raise ValueError(f"names that are taken: {', '.join(taken)}")
+        return rules
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if twice := sorted({rule.name for rule in self.limits} & {rule.name for rule in self.rules}):
+            raise ValueError(f"limits and rules have the same names: {', '.join(twice)}")
+        if len(self.all_rules) > RULES_MAX:
+            raise ValueError(f"there may be {RULES_MAX} limits and rules together")
+        if self.countries is None and (names := [rule.name for rule in self.all_rules if rule.countries]):
+            raise ValueError(f"rules that look at countries need [countries]: {', '.join(names)}")
+        return self
+
+    @property
+    def all_rules(self) -> tuple[RuleSection, ...]:
+        """Limits and rules, in the order in which they are looked at."""
+        return self.limits + self.rules
 
     @property
     def utc_offset_ms(self) -> int:

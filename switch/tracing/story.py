@@ -17,6 +17,13 @@ ACCEPTING = frozenset({Reason.APPROVED, Reason.DUPLICATE})
 """Answers to an advice with which an issuer takes note of it."""
 
 
+def rule_words(rule: Mapping[str, str]) -> str:
+    """Which rule of risk control has refused a request, why it is there, and where a legal limit is laid down."""
+    why = f": {rule['reason']}" if rule["reason"] else ""
+    source = f" (source: {rule['source']})" if rule["source"] else ""
+    return f"rule {rule['id']}{why}{source}"
+
+
 @dataclass(slots=True)
 class SafEntry:
     """A reversal or an advice that an issuer is owed.
@@ -264,7 +271,8 @@ class Story:
     def detail(self, response_code: str | None) -> str:
         """More on why it was not approved, behind a semicolon where there is something.
 
-        That is the issuer's own code where it is not what the terminal was told, and what was wrong with a message.
+        That is the issuer's own code where it is not what the terminal was told, the rule of risk control that refused
+        it, and what was wrong with a message.
         """
         outcome = self.outcome or {}
         told = []
@@ -272,6 +280,8 @@ class Story:
         if code and code != response_code:
             unlisted = ", which its dialect does not list" if self.reason == Reason.OTHER_DECLINE else ""
             told.append(f"the issuer's code is {code}{unlisted}")
+        if rule := outcome.get("rule"):
+            told.append(rule_words(rule))
         if fault := outcome.get("fault"):
             place = f"link {self.link}" if fault["of_link"] else f"listener {self.first.get('listener')}"
             words = fault_words(*(fault[key] for key in ("fault", "field", "byte", "needed", "available")))

@@ -88,11 +88,12 @@ def token(*, token):
 
 
 def counted(
-    *, number, amount_minor, age_ms, currency, transaction_kind, is_stand_in, is_taken_back, pan, terminal, merchant
-):
-    how = is_stand_in + 2 * is_taken_back
-    fixed = struct.pack("<QqQIBBBx", number, amount_minor, age_ms, currency, transaction_kind, how, len(pan))
-    return fixed + struct.pack("<19s8s15s6x", pan, terminal, merchant)
+    *, number, amount_minor, age_ms, currency, transaction_kind, is_stand_in, is_taken_back, is_declined, pan, terminal,
+    merchant, entry_mode
+):  # fmt: skip
+    how = is_stand_in + 2 * is_taken_back + 4 * is_declined
+    fixed = struct.pack("<QqQIBBB", number, amount_minor, age_ms, currency, transaction_kind, how, len(pan))
+    return fixed + struct.pack("<B19s8s15s6x", entry_mode, pan, terminal, merchant)
 
 
 def counts_taken(*, next):
@@ -280,10 +281,10 @@ def read_token(body):
 
 
 def read_counted(body):
-    number, amount_minor, age_ms, currency, kind, how, size, zero = struct.unpack_from("<QqQIBBBB", body)
+    number, amount_minor, age_ms, currency, kind, how, size, entry_mode = struct.unpack_from("<QqQIBBBB", body)
     pan, terminal, merchant, zeros = struct.unpack_from("<19s8s15s6s", body, 32)
-    demand(amount_minor >= (0 if how & 1 else -1) and currency <= 999 and kind < 64 and how < 4)
-    demand(size <= 19 and zero == 0 and not any(pan[size:]) and not any(zeros))
+    demand(amount_minor >= (0 if how & 1 else -1) and currency <= 999 and kind < 64 and how <= 4)
+    demand(size <= 19 and entry_mode < 16 and not any(pan[size:]) and not any(zeros))
     demand(all(0x30 <= byte <= 0x39 for byte in pan[:size]))
     values = {
         "number": number,
@@ -292,7 +293,8 @@ def read_counted(body):
         "currency": currency,
         "transaction_kind": kind,
     }
-    how_it_is = {"is_stand_in": bool(how & 1), "is_taken_back": bool(how & 2)}
+    how_it_is = {"is_stand_in": bool(how & 1), "is_taken_back": bool(how & 2), "is_declined": bool(how & 4)}
+    values["entry_mode"] = entry_mode
     return {**values, **how_it_is, "pan": pan[:size], "terminal": terminal, "merchant": merchant}, 80
 
 
@@ -414,7 +416,8 @@ def handleds(draw):
 @st.composite
 def counteds(draw):
     """Values of a COUNTED: a link, and an amount for certain, where stand-in has counted it."""
-    is_stand_in = draw(st.booleans())
+    how = draw(st.integers(0, 4))
+    is_stand_in = bool(how & 1)
     return {
         "number": draw(U64),
         "link": draw(U16) if is_stand_in else 0,
@@ -423,7 +426,9 @@ def counteds(draw):
         "currency": draw(st.integers(0, 999)),
         "transaction_kind": draw(st.integers(0, 63)),
         "is_stand_in": is_stand_in,
-        "is_taken_back": draw(st.booleans()),
+        "is_taken_back": bool(how & 2),
+        "is_declined": bool(how & 4),
+        "entry_mode": draw(st.integers(0, 15)),
         "pan": draw(st.text("0123456789", max_size=19)).encode(),
         "terminal": draw(st.binary(min_size=8, max_size=8)),
         "merchant": draw(st.binary(min_size=15, max_size=15)),
@@ -535,6 +540,8 @@ SAMPLES: dict[str, Values] = {
         "transaction_kind": 1,
         "is_stand_in": True,
         "is_taken_back": False,
+        "is_declined": False,
+        "entry_mode": 5,
         "pan": b"6225000000000014",
         "terminal": b"10000001",
         "merchant": b"898000000000001",

@@ -59,7 +59,7 @@ class Worker:
         self.world = World(listeners=[listener("iso", "iso87-ascii", mac="optional")], part=self.place.part(PARTITIONS))
         self.engine = self.world.engine
         self.log = node.logs[number]
-        self.risk = Risk.build(node.secret, node.windows, limits=nodes.limits)
+        self.risk = Risk.build(node.secret, node.windows, rules=nodes.limits)
         self.stand_in = node.stand_in.forked(stats) if crew > 1 else node.stand_in
         self.risk.use_log(self.log)
         self.stand_in.use_log(self.log, 1)
@@ -87,7 +87,7 @@ class Worker:
     def has_counted(self, count: int) -> bool:
         """Whether exactly so many purchases of the card are in its windows; there is one more then."""
         limit = [Limit("count", count_max=count + 1)]
-        strict = Risk.build(None, self.risk.windows, limits=limit, previous=self.risk)
+        strict = Risk.build(None, self.risk.windows, rules=limit, previous=self.risk)
         verdicts = [
             strict.check_request(Kind.PURCHASE, pan=CARD, amount_minor=1, currency=YUAN, now_ms=self.now_ms)
             for _ in range(2)

@@ -6,6 +6,7 @@ import pytest
 
 from switch.tables.risk import Risk
 from switch.tables.risk_rules import kinds_mask
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 from tests.ext.numbers import NO_CEILING, spend_numbers
 from tests.ext.world import CARD, OTHER_MERCHANT, VISA, change, link, listener, purchase, reversal
@@ -322,16 +323,16 @@ def test_kinds_of_advices_that_a_dialect_lacks_are_refused(world):
     assert terminal.ask(advice(world, "cup", t="0120"))["39"] == "12"
 
 
-class Rule:
-    """A limit as the risk file has it."""
-
-    def __init__(self, kinds):
-        self.name, self.scope, self.window_ms, self.sliding, self.currency = "daily", "card", 60_000, True, 156
-        self.kinds, self.amount_max, self.single_max, self.count_max = kinds_mask(kinds), 1500, 1200, 100
+def daily(kinds):
+    """A limit of a card, on sums, counts and single amounts."""
+    mask = kinds_mask(kinds)
+    return RuleTerms(
+        name="daily", kinds=mask, window_ms=60_000, currency=156, amount_max=1500, single_max=1200, count_max=100
+    )
 
 
 def test_limits_do_not_refuse_but_count(make_world):
-    risk = Risk.build(None, WindowTable(64), limits=[Rule(("purchase", "advice"))])
+    risk = Risk.build(None, WindowTable(64), rules=[daily(("purchase", "advice"))])
     world = make_world(risk=risk)
     terminal, issuer = world.terminal(), world.issuer()
     taken = advice(world, f4="000000001300")

@@ -8,6 +8,7 @@ import pytest
 
 from switch.dialect.kinds import Kind
 from switch.tables.risk import Risk
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 from tests.ext.world import CARD, VISA, purchase, reversal
 
@@ -15,7 +16,7 @@ COUNTRIES = b"low,high,country\n622500,622599,408\n411111,411111,840\n"
 
 
 @dataclass
-class Limit:
+class Limit(RuleTerms):
     """Three purchases of a card an hour."""
 
     name: str = "card-hour"
@@ -43,7 +44,7 @@ def test_cards_of_a_blocked_country_are_refused(make_world):
 
 @pytest.fixture
 def limited(make_world):
-    world = make_world(risk=Risk.build(None, WindowTable(16), limits=[Limit()]))
+    world = make_world(risk=Risk.build(None, WindowTable(16), rules=[Limit()]))
     world.engine.state.risk.use_registry(world.engine.state.registry)
     return world
 

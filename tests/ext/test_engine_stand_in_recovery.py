@@ -81,7 +81,7 @@ def cut_last_batch(content: bytearray, stan: int | None = None) -> None:
     (_, _, _, clear) = unsealed(bytes(content))[-1]
     record = bytearray(clear[: int.from_bytes(clear[:4], "little")])
     if stan is not None:
-        record[110:114] = stan.to_bytes(4, "little")
+        record[111:115] = stan.to_bytes(4, "little")
     size = -(-(64 + len(record)) // 8) * 8
     head = BATCH.pack(magic, size, first, 1, len(record), len(record), kind, 0, wall, bytes(16), 0)
     sealed = sealer.encrypt(struct.pack("<QI", at, 0), bytes(record), head[:40])

@@ -224,17 +224,20 @@ def as_version(content, version):
 
 
 def as_of(version, record):
-    """A record of an older format: its request says nothing of its original, up to 2 nothing of its moment either."""
+    """A record of an older format, whose request does not say how the card was read.
+
+    Up to 3 it says nothing of its original, up to 2 nothing of its moment either.
+    """
     size, sort = struct.unpack_from("<IB", record)
     behind_outcome = RECORD_HEAD_BYTES + OUTCOME_BYTES
     request = {1: RECORD_HEAD_BYTES, 9: RECORD_HEAD_BYTES, 2: behind_outcome}.get(sort)
     if request is None or (sort == 2 and any(record[RECORD_HEAD_BYTES : RECORD_HEAD_BYTES + 8])):
         return record
     end = request + OLD_REQUEST_BYTES
-    assert record[end - 1] == 16
-    kept = 8 if version == 3 else 0
-    shorter = struct.pack("<I", size - 16 + kept) + record[4 : end - 1] + bytes([kept])
-    return shorter + record[end : end + kept] + record[end + 16 :]
+    assert record[end - 1] == 17
+    kept = {3: 8, 4: 16}.get(version, 0)
+    shorter = struct.pack("<I", size - 17 + kept) + record[4 : end - 1] + bytes([kept])
+    return shorter + record[end : end + kept] + record[end + 17 :]
 
 
 def of_older_format(content, version):
@@ -266,7 +269,7 @@ def rewritten(content, version, change, appended=b""):
     return written + bytes(len(content) - len(written))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_earlier_formats_are_read(world, version):
     terminal, issuer = world.terminal("iso"), world.issuer()
     request, declined = purchase(world), purchase(world, f2="5" * 16)
@@ -279,7 +282,8 @@ def test_earlier_formats_are_read(world, version):
     disk = world.memory.copy()
     (name,) = disk.files
     disk.files[name] = of_older_format(disk.files[name], version)
-    moments = {"refers_to": 0} if version == 3 else {"refers_to": 0, "named_at": 0}
+    lacking = {4: ["entry_mode"], 3: ["entry_mode", "refers_to"]}.get(version, ["entry_mode", "refers_to", "named_at"])
+    moments = dict.fromkeys(lacking, 0)
     assert records_of(disk)[0] == [record | moments if "named_at" in record else record for record in before]
     after = JournalWorld(disk, now_s=200.0)
     assert (after.replayed.remembered, after.replayed.ended, after.replayed.reversed) == (2, 1, 1)

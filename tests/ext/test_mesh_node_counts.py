@@ -33,7 +33,7 @@ class Node:
         self.world = World(listeners=[listener("iso", "iso87-ascii", mac="optional")], part=Part(2, (number,)))
         self.engine = self.world.engine
         self.stats = Stats(1 << 16)
-        self.risk = Risk.build(None, WindowTable(1_000), limits=LIMITS)
+        self.risk = Risk.build(None, WindowTable(1_000), rules=LIMITS)
         self.stand_in = StandIn(
             self.stats,
             "bank",
@@ -146,7 +146,7 @@ def test_terminals_and_merchants_are_counted_over_all_nodes(two):
     for node in two.nodes:
         limits = [Limit("terminal", "terminal", amount_max=500), Limit("merchant", "merchant", amount_max=800)]
         registry = node.engine.state.registry
-        node.risk = Risk.build(None, WindowTable(1_000), limits=limits, registry=registry)
+        node.risk = Risk.build(None, WindowTable(1_000), rules=limits, registry=registry)
         node.risk.use_log(node.log)
         node.peer.share_counts(PeerCounts(0, CountsHeard(1), [None, node.stand_in], node.risk, node.log))
     two.part()
@@ -297,7 +297,8 @@ def test_one_card_is_stood_in_for_by_all_nodes_together(two):
 def test_counts_of_a_link_that_is_not_there_end_the_connection(two, kind, change):
     values = {
         "number": 1, "link": 0, "amount_minor": 1, "age_ms": 0, "currency": YUAN, "transaction_kind": 1,
-        "is_stand_in": False, "is_taken_back": False, "pan": b"6", "terminal": bytes(8), "merchant": bytes(15),
+        "is_stand_in": False, "is_taken_back": False, "is_declined": False, "entry_mode": 0,
+        "pan": b"6", "terminal": bytes(8), "merchant": bytes(15),
     }  # fmt: skip
     second = two.nodes[1]
     second.engine.hear(second.peer, written(kind, (values if kind == "counted" else {}) | change))

@@ -392,7 +392,7 @@ def test_request_that_was_looked_up_goes_on_by_the_route_of_its_own_currency():
 
 def test_request_that_was_looked_up_is_held_against_the_limits_of_its_own_currency():
     limit = Limit(kinds=1 << Kind.REFUND, amount_max=None, single_max=500)
-    world, terminal, bank, request, _, told = sold(risk=Risk.build(None, WindowTable(16), limits=[limit]))
+    world, terminal, bank, request, _, told = sold(risk=Risk.build(None, WindowTable(16), rules=[limit]))
     world.is_sought = False
     terminal.send(referring(world, "refund", request, told))
     terminal.send(bought(world, f49="840"))

@@ -26,7 +26,7 @@ REVERSAL, INTENT, ADVICE = 3, 1, 9
 PART_BYTES = 16 + 64
 FLAGS_AT, REFERS = 16 + 58, 2
 REFERS_TO_AT = 16 + 70
-ADVICE_ORIGINAL_AT = 16 + 78
+ADVICE_ORIGINAL_AT = 16 + 79
 
 
 def next_sent(world, bank, seconds=120):

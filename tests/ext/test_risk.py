@@ -11,6 +11,7 @@ from switch.dialect.reasons import Reason
 from switch.files.problems import ConfigError
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.tables.risk import Risk, card_hash, keyed_hash
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 
 SECRET = bytes(range(16))
@@ -20,7 +21,7 @@ SLICES_COVERING = 7
 
 
 @dataclass
-class Limit:
+class Limit(RuleTerms):
     name: str = "limit"
     scope: str = "card"
     kinds: int = ALL_KINDS
@@ -55,7 +56,7 @@ def registry() -> Registry:
 
 
 def build(*limits: Limit, room: int = 1_000, clock_offset_ms: int = 0, **options: object) -> Risk:
-    return Risk.build(SECRET, WindowTable(room, clock_offset_ms), limits=limits, **options)  # type: ignore[arg-type]
+    return Risk.build(SECRET, WindowTable(room, clock_offset_ms), rules=limits, **options)  # type: ignore[arg-type]
 
 
 def buy(risk: Risk, now_ms: int = 0, amount: int = 10, pan: str = "4000001234567890", **options: int) -> Reason:
@@ -379,18 +380,18 @@ def test_a_small_table_never_refuses_more_than_a_large_one(room: int, requests: 
 
 def test_new_rules_go_on_counting() -> None:
     windows = WindowTable(100)
-    old = Risk.build(None, windows, limits=[Limit(count_max=2)])
+    old = Risk.build(None, windows, rules=[Limit(count_max=2)])
     assert [buy(old), buy(old)] == [Reason.APPROVED] * 2
-    new = Risk.build(None, old.windows, limits=[Limit("other", count_max=9), Limit(count_max=3)], previous=old)
+    new = Risk.build(None, old.windows, rules=[Limit("other", count_max=9), Limit(count_max=3)], previous=old)
     assert [buy(new), buy(new)] == [Reason.APPROVED, Reason.COUNT_LIMIT]
     # Without the previous rules the key is another one.
-    assert buy(Risk.build(None, windows, limits=[Limit(count_max=1)])) is Reason.APPROVED
+    assert buy(Risk.build(None, windows, rules=[Limit(count_max=1)])) is Reason.APPROVED
 
 
 def test_impossible_tables_and_rules() -> None:
     with pytest.raises(ValueError, match="room for at least one"):
         WindowTable(0)
-    with pytest.raises(ValueError, match="65 limits; there may be 64"):
-        build(*[Limit(count_max=1)] * 65)
+    with pytest.raises(ValueError, match="129 rules; there may be 128"):
+        build(*[Limit(count_max=1)] * 129)
     with pytest.raises(TypeError, match=r"Risk\.build"):
         Risk()

@@ -15,6 +15,7 @@ from switch.base.stats import Stats
 from switch.dialect.kinds import Kind
 from switch.dialect.reasons import Reason
 from switch.tables.risk import Risk
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.stand_in import StandIn
 from switch.tables.time_windows import SHARDS_MAX, WindowTable
 
@@ -26,7 +27,7 @@ PURCHASE = 1 << Kind.PURCHASE
 
 
 @dataclass
-class Limit:
+class Limit(RuleTerms):
     name: str = "limit"
     scope: str = "card"
     kinds: int = PURCHASE
@@ -66,7 +67,7 @@ def in_processes(work, count=PROCESSES):
 
 
 def risk_of(*limits, room=100_000, is_shared=True):
-    return Risk.build(None, WindowTable(room, is_shared=is_shared), limits=limits)
+    return Risk.build(None, WindowTable(room, is_shared=is_shared), rules=limits)
 
 
 def buy(risk, pan, amount=10):
@@ -101,7 +102,7 @@ def test_what_processes_count_at_once_is_all_counted():
         below, above = 0, 8_001
         while above - below > 1:  # the largest amount that still fits
             middle = (below + above) // 2
-            fits = Risk.build(None, risk.windows, limits=[Limit(amount_max=middle)], previous=risk)
+            fits = Risk.build(None, risk.windows, rules=[Limit(amount_max=middle)], previous=risk)
             if buy(fits, pan, 1) == Reason.APPROVED:
                 fits.uncount_request(Kind.PURCHASE, pan=pan, amount_minor=1, currency=YUAN, now_ms=HOUR_MS)
                 above = middle

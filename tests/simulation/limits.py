@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from switch.tables.risk import Risk
 from switch.tables.risk_rules import COUNTED_KINDS, kinds_mask
+from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 
 from .world import STAND_IN_CARD_COUNT, STAND_IN_OUTSTANDING
@@ -21,18 +22,9 @@ SECRET = bytes(16)
 DAY_MS = 24 * 3600 * 1000
 
 
-class CardLimit(NamedTuple):
-    """So many payments with one card, in the form that the switch takes."""
-
-    count_max: int
-    name: str = "card"
-    scope: str = "card"
-    kinds: int = kinds_mask(COUNTED_KINDS)
-    currency: int = 0
-    window_ms: int = DAY_MS
-    sliding: bool = True
-    amount_max: int | None = None
-    single_max: int | None = None
+def card_limit(count_max: int) -> RuleTerms:
+    """So many payments with one card a day."""
+    return RuleTerms(name="card", kinds=kinds_mask(COUNTED_KINDS), window_ms=DAY_MS, count_max=count_max)
 
 
 def counted_windows(options: Options, node: int) -> WindowTable:
@@ -44,7 +36,7 @@ def risk_control(options: Options, windows: WindowTable, node: int) -> Risk | No
     """That of one process of a node; None where there is none."""
     if not options.card_limit:
         return None
-    return Risk.build(bytes([node, *SECRET[1:]]), windows, limits=[CardLimit(options.card_limit)])
+    return Risk.build(bytes([node, *SECRET[1:]]), windows, rules=[card_limit(options.card_limit)])
 
 
 class Limits:

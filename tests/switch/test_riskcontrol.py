@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from switch.dialect.kinds import Kind
+from switch.dialect.model import ENTRY_MODES
 from switch.dialect.reasons import Reason
 from switch.files.problems import ConfigError
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.tables.risk import Risk, card_hash
 from switch.tables.risk_files import load_risk
+from switch.tables.risk_rules import RiskRules
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
 SECRET = bytes(range(16))
@@ -34,6 +36,11 @@ def load(tmp_path: Path, registry: Registry):
     return load
 
 
+ONE_IS_NEEDED = (
+    "one of amount_max, count_max, single_amount_max, declines_max, merchants_max and refund_excess_max is needed"
+)
+
+
 def problems_of(load, text: str, **options: object) -> list[tuple[str, str, str]]:
     with pytest.raises(ConfigError) as caught:
         load(text, **options)
@@ -48,7 +55,7 @@ def buy(risk: Risk, pan: str = "4000001234567890", amount: int = 100, **options:
 
 def test_the_sample(registry: Registry) -> None:
     risk = load_risk(SAMPLE / "risk.toml", {}, registry)
-    assert risk.limit_count == 5
+    assert risk.rule_count == 8
     assert buy(risk, amount=50_000_01) is Reason.AMOUNT_LIMIT
     codes = [buy(risk, amount=50_000_00) for _ in range(2_001)]
     assert (set(codes[:-1]), codes[-1]) == ({Reason.APPROVED}, Reason.AMOUNT_LIMIT)
@@ -179,22 +186,26 @@ def test_every_problem_of_the_file_is_told(load) -> None:
             "utc_offset",
             'needed text of the form ^[+-](0[0-9]|1[0-4]):[0-5][0-9]$, got "8"',
         ),
-        ("risk.toml", "limits[0].per", "needed 'card', 'terminal' or 'merchant', got \"shop\""),
-        ("risk.toml", "limits[1]", "one of amount_max, count_max and single_amount_max is needed"),
+        ("risk.toml", "limits[0].per", "needed 'card', 'terminal', 'merchant', 'bin' or 'category', got \"shop\""),
+        ("risk.toml", "limits[1]", ONE_IS_NEEDED),
         (
             "risk.toml",
             "limits[2]",
-            "amount_max and single_amount_max need a currency: sums of several currencies mean nothing",
+            "amounts need a currency: sums of several currencies mean nothing",
         ),
-        ("risk.toml", "limits[3]", "amount_max and count_max need window_seconds"),
-        ("risk.toml", "limits[4]", "window_seconds does nothing without amount_max or count_max"),
+        ("risk.toml", "limits[3]", "every maximum but single_amount_max, and a count_max of 0, needs window_seconds"),
+        ("risk.toml", "limits[4]", "window_seconds does nothing without a maximum within the window"),
         ("risk.toml", "limits[5].kinds[0]", "unknown kind 'sale'; known are " + ", ".join(k.label for k in Kind)),
         ("risk.toml", "limits[6]", "kinds must name at least one, or be left out"),
         ("risk.toml", "bins[0]", "either block or kinds is needed"),
         ("risk.toml", "bins[1]", "high must have as many digits as low, and not be below it"),
         ("risk.toml", "bins[2].low", 'needed text of the form ^[0-9]{1,19}$, got "4x"'),
         ("risk.toml", "bins[2].block", "needed 'restricted-card' or 'suspected-fraud', got \"stolen\""),
-        ("risk.toml", "surprise", "unknown key; known are bins, cards, countries, limits, utc_offset, windows_max"),
+        (
+            "risk.toml",
+            "surprise",
+            f"unknown key; known are {', '.join(sorted(RiskRules.model_fields))}",
+        ),
     ]
 
 
@@ -218,3 +229,79 @@ def test_files_that_are_no_toml(load, tmp_path: Path, registry: Registry) -> Non
 def test_too_many_bins_over_one_card(load) -> None:
     bins = "".join(f'[[bins]]\nlow = "4{n:03d}"\nhigh = "4999"\nblock = "restricted-card"\n' for n in range(65))
     assert problems_of(load, bins) == [("risk.toml", "bins", "more than 64 BINs would hold the same card number")]
+
+
+# Rules.
+
+
+def rules_of(text: str) -> str:
+    return f'[[rules]]\nname = "a"\nper = "card"\n{text}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("count_max = 1\nmerchants_max = 2", "stand alone: make a rule of each"),
+        ("declines_max = 1", "needs window_seconds"),
+        ("window_seconds = 1\nmerchants_max = 8", "needed at most 7, got 8"),
+        ("window_seconds = 1\nrefund_excess_max = 5", "amounts need a currency"),
+        ("window_seconds = 1\ncount_max = 1\namount_to = 5", "amounts need a currency"),
+        ('currency = "156"\ncount_max = 0\namount_from = 6\namount_to = 5', "must not be below amount_from"),
+        ('count_max = 0\nhours = "24:00-06:00"', "needed text of the form"),
+        ('count_max = 0\nentry_modes = ["chip_pin"]', "unknown entry mode 'chip_pin'; known are unspecified, manual, "),
+        ('count_max = 0\nrefuse_as = "no"', "unknown reason 'no'; known are amount-limit, "),
+        ('count_max = 0\ncountries = ["408"]', "rules that look at countries need [countries]: a"),
+        (f'count_max = 0\ntext = "{"é" * 128}"', "is 256 bytes long in UTF-8; it may be 255"),
+        (
+            'count_max = 0\n[[limits]]\nname = "a"\nper = "card"\ncount_max = 0',
+            "limits and rules have the same names: a",
+        ),
+    ],
+)
+def test_every_problem_of_a_rule_is_told(load, text: str, problem: str) -> None:
+    ((_, _, said),) = problems_of(load, rules_of(text))
+    assert problem in said
+
+
+def test_names_of_lists_are_taken(load) -> None:
+    ((_, _, said),) = problems_of(load, '[[rules]]\nname = "cards"\nper = "card"\ncount_max = 0\n')
+    assert said == "names that are taken: cards"
+
+
+def test_rules_of_the_file_are_laid_out(load, tmp_path: Path) -> None:
+    (tmp_path / "merchants.csv").write_text("merchant,reason\nM0,unknown-merchant\n")
+    merchants = f"{','.join(MERCHANT_COLUMNS)}\nM0,Shop,active,5411,\nM1,Shop,active,5411,\n"
+    risk = load(
+        """
+        version = 3
+        [merchants]
+        table = "merchants.csv"
+        version = 5
+        [[limits]]
+        name = "ban"
+        version = 9
+        per = "card"
+        entry_modes = ["manual"]
+        hours = "00:00-23:59"
+        count_max = 0
+        [[rules]]
+        name = "refunds"
+        per = "merchant"
+        currency = "156"
+        window_seconds = 60
+        refund_excess_max = 100
+        shadow = true
+        """,
+        clock_offset_ms=0,
+    )
+    risk.use_registry(
+        Registry.build(merchants.encode(), ",".join(TERMINAL_COLUMNS).encode(), {}, [k.label for k in Kind], ["pos"])
+    )
+    assert risk.rule_ids[-2:] == ("ban@9", "refunds@3")
+    assert {"merchants@5", "cards@3"} < set(risk.rule_ids)
+    assert buy(risk, merchant=0) is Reason.UNKNOWN_MERCHANT
+    assert buy(risk) is Reason.APPROVED
+    for entry_mode in (ENTRY_MODES.index("manual"), ENTRY_MODES.index("manual_pin")):
+        assert buy(risk, entry_mode=entry_mode) is Reason.COUNT_LIMIT
+    assert buy(risk, kind=Kind.REFUND, amount=101, merchant=1) is Reason.APPROVED
+    assert risk.shadowed[-1] == 1

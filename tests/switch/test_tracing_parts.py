@@ -1,4 +1,4 @@
-"""What trace says of an approval of a part, and of an answer that was to another request."""
+"""What trace says of a part, of an answer that was to another request, and of a rule that refused one."""
 
 from __future__ import annotations
 
@@ -86,3 +86,17 @@ def test_a_void_of_less_does_not_say_that_all_comes_back():
     found = effect(story, shown)
     assert found.code == "voided"
     assert "by 60.00 (currency 156) of 100.00 (currency 156)" in found.money
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"id": "day@3", "reason": "too much", "source": "art. 5"}, "; rule day@3: too much (source: art. 5))"),
+        ({"id": "day@3", "reason": "", "source": ""}, "; rule day@3)"),
+    ],
+)
+def test_a_refusal_by_risk_control_names_its_rule(rule: dict[str, str], words: str):
+    refused = INTENT | outcome(Reason.AMOUNT_LIMIT, rule=rule)
+    found = verdict(Story([refused]), shown, "61")
+    assert found.code == Code.REFUSED
+    assert found.words.endswith(words)

@@ -1,0 +1,68 @@
+"""A rule of risk control in the form that ``Risk.build`` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from switch.dialect.model import ENTRY_MODES
+
+ALL_KINDS = (1 << 64) - 1
+ALL_ENTRIES = (1 << len(ENTRY_MODES)) - 1
+ANY_AMOUNT = (1 << 63) - 1
+FILE_VERSION = 1
+
+
+@dataclass(kw_only=True)
+class RuleTerms:
+    """What one rule counts, and what it allows.
+
+    Attributes:
+        name: Its identifier without the version.
+        version: Which of its versions this is.
+        text: Why it is there, for people; at most 255 bytes.
+        source: Where a legal limit is laid down; empty: it is none.
+        scope: Whose requests are counted together: one of ``SCOPES``.
+        measure: One of ``MEASURES``.
+        kinds: Bit n for kind n: these are counted and limited.
+        against: Bit n for kind n: these are counted, and their amounts subtracted.
+        currency: Numeric ISO 4217; 0: any.
+        window_ms: Length of the window; 0: none.
+        sliding: The time before each request, in slices; else whole windows from midnight.
+        amount_max: Sum within the window, in minor units.
+        count_max: How many of what is measured within the window; without one, how many at all.
+        single_max: Amount of one request, in minor units.
+        amount_from: Smallest amount that is looked at.
+        amount_to: Largest amount that is looked at.
+        entries: Bit n for entry mode n of ``ENTRY_MODES``: only these are looked at.
+        minutes: Minutes of the day from and to which requests are looked at; equal ones: always.
+        countries: Issuers' countries that are looked at, numeric ISO 3166-1; empty: all.
+        refuse_as: One of ``REFUSALS``; empty: the limit on amounts or on counts.
+        is_shadow: What it would refuse is counted, and not refused.
+    """
+
+    name: str
+    version: int = FILE_VERSION
+    text: str = ""
+    source: str = ""
+    scope: str = "card"
+    measure: str = "requests"
+    kinds: int = ALL_KINDS
+    against: int = 0
+    currency: int = 0
+    window_ms: int = 0
+    sliding: bool = True
+    amount_max: int | None = None
+    count_max: int | None = None
+    single_max: int | None = None
+    amount_from: int = 0
+    amount_to: int = ANY_AMOUNT
+    entries: int = ALL_ENTRIES
+    minutes: tuple[int, int] = (0, 0)
+    countries: tuple[int, ...] = ()
+    refuse_as: str = ""
+    is_shadow: bool = False
+
+    @property
+    def id(self) -> str:
+        """What it is called in the journal, in metrics and for people."""
+        return f"{self.name}@{self.version}"

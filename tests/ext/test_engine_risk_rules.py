@@ -1,0 +1,85 @@
+"""Rules of risk control on the path: what names a refusal, how the card was read, and what issuers have declined."""
+
+from __future__ import annotations
+
+import pytest
+
+from switch.dialect.kinds import Kind
+from switch.dialect.model import ENTRY_MODES
+from switch.tables.risk import Risk
+from switch.tables.rule_terms import RuleTerms
+from switch.tables.time_windows import WindowTable
+from tests.ext.journal_world import JournalWorld, records_of
+from tests.ext.world import purchase
+
+SOURCE = "an order on small merchants, art. 3"
+REASON = "单日限额"
+
+
+def risk_of(*rules: RuleTerms) -> Risk:
+    return Risk.build(None, WindowTable(64), rules=rules)
+
+
+def limit(**terms: object) -> RuleTerms:
+    return RuleTerms(**({"name": "limit", "kinds": 1 << Kind.PURCHASE, "window_ms": 3_600_000} | terms))  # type: ignore[arg-type]
+
+
+def answered(world, code="00", **changes):
+    """The code of a purchase that its issuer, where it is asked, answers so."""
+    terminal, issuer = world.terminal(), world.issuer()
+    terminal.send(purchase(world, **changes))
+    for request in issuer.read():
+        issuer.answer(request, code)
+    told = terminal.read_one()["39"]
+    terminal.close()
+    issuer.close()
+    return told
+
+
+def test_the_journal_says_which_rule_has_refused_and_why():
+    rule = limit(version=12, count_max=1, text=REASON, source=SOURCE)
+    world = JournalWorld(risk=risk_of(rule))
+    assert [answered(world), answered(world)] == ["00", "65"]
+    world.sync()
+    approved, refused = (record for record in records_of(world.memory)[0] if record["type"] == "OUTCOME")
+    assert refused["rule"] == {"id": "limit@12", "reason": REASON, "source": SOURCE}
+    assert "rule" not in approved
+    after = JournalWorld(world.memory.copy(), now_s=200.0)
+    assert after.replayed.remembered == 2
+
+
+def test_a_refusal_that_is_none_of_risk_control_names_no_rule(make_world):
+    world = make_world(risk=risk_of(limit(count_max=1)))
+    answered(world)
+    answered(world)
+    answered(world, f2="5" * 16)
+    outcomes = [details for what, details in world.journal.records if what == "outcome"]
+    assert [details["rule"] for details in outcomes] == ["", "limit@1", ""]
+
+
+@pytest.mark.parametrize(("entry", "mode"), [("012", "manual"), ("801", "fallback_pin"), ("051", "chip_pin")])
+def test_how_the_card_was_read_is_known_and_kept(entry, mode):
+    place = ENTRY_MODES.index(mode)
+    world = JournalWorld(risk=risk_of(limit(count_max=1, entries=1 << place)))
+    other = "021" if mode != "magnetic_pin" else "051"
+    assert [answered(world, f22=other) for _ in range(2)] == ["00", "00"]
+    assert [answered(world, f22=entry) for _ in range(2)] == ["00", "65"]
+    world.sync()
+    intents = [record for record in records_of(world.memory)[0] if record["type"] == "INTENT"]
+    assert [ENTRY_MODES[record["entry_mode"]] for record in intents] == ["magnetic_pin"] * 2 + [mode]
+
+
+@pytest.mark.parametrize(
+    ("codes", "last"), [(("51", "51"), "65"), (("51", "00", "00"), "00"), (("91", "91", "96"), "00")]
+)
+def test_what_issuers_decline_counts_and_what_they_cannot_answer_does_not(make_world, codes, last):
+    world = make_world(risk=risk_of(limit(measure="declines", count_max=2)))
+    for code in codes:
+        answered(world, code)
+    assert answered(world) == last
+
+
+def test_what_is_not_approved_counts_for_declines_alone(make_world):
+    world = make_world(risk=risk_of(limit(count_max=1), limit(name="declines", measure="declines", count_max=2)))
+    assert [answered(world, "51"), answered(world)] == ["51", "00"]
+    assert answered(world) == "65"
