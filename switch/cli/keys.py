@@ -19,11 +19,12 @@ from switch.cli.command_groups import command_group
 from switch.cli.journal_keys import refuse_needed, rows_of
 from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, status_of
 from switch.config import ConfigError, load_config
+from switch.config.key_file import master_key_place
 from switch.keys.file import KeyFile
-from switch.keys.journal_keys import JOURNAL_USAGE, renew_journal_key
+from switch.keys.journal_keys import JOURNAL_USAGE, first_journal_keys, renew_journal_key
 from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
 from switch.keys.key_block import is_key_block, unwrap_key_block, wrap_key_block
-from switch.keys.master import create_master_key, load_master_key
+from switch.keys.master import FilePlace, GivenPlace, MasterKey, MasterKeyPlace
 from switch.keys.names import ALGORITHMS, USAGES, Usage, check_algorithm, check_name, check_usage, usage_of_name
 from switch.keys.problems import KeyFileError, UnreadableError
 from switch.keys.terminals import read_terminal_keys
@@ -53,13 +54,8 @@ class Place(NamedTuple):
     """Where the key file and its master key are; and the journal, where a configuration says so."""
 
     file: Path
-    master_key_file: Path | None
-    master_key_env: str | None
+    master: MasterKeyPlace
     journal: Path | None = None
-
-    def master_key(self) -> bytes:
-        """The master key."""
-        return load_master_key(self.master_key_file, self.master_key_env)
 
 
 @app.callback()
@@ -86,19 +82,19 @@ def root(
 
 @app.command()
 def init(context: typer.Context) -> None:
-    """Make an empty key file, and a master key where its file does not exist yet.
+    """Make an empty key file, and a master key where its file, or its token, has none yet.
 
     Example: authswitch keys --file keys.sealed --master-key-file master.key init
     """
     place: Place = context.obj()
     with _failing_in_words():
-        has_master_key = place.master_key_file is None or _is_there(place.master_key_file)
         if _is_there(place.file):
             raise KeyFileError(str(place.file), "", "exists already; a key file is never overwritten")
-        if not has_master_key and place.master_key_file is not None:
-            create_master_key(place.master_key_file)
-            typer.echo(f"new master key: {place.master_key_file}; keep a copy where it can't get lost")
-        KeyFile.create(place.file, place.master_key()).close()
+        if place.master.is_to_be_made():
+            place.master.create()
+            typer.echo(f"new master key: {place.master}; keep a copy where it can't get lost")
+        master_key = place.master.load()
+        KeyFile.create(place.file, master_key, first_journal_keys(master_key)).close()
     typer.echo(f"new key file: {place.file}")
 
 
@@ -299,8 +295,13 @@ def journal_keys_used(context: typer.Context, *, directories: Directories = None
 def change_master_key(
     context: typer.Context,
     new_file: Annotated[
-        Path, typer.Option("--new-master-key-file", help="Where the new one is written; one that is there is taken.")
-    ],
+        Path | None,
+        typer.Option("--new-master-key-file", help="Where the new one is written; one that is there is taken."),
+    ] = None,
+    new_config: Annotated[
+        Path | None,
+        typer.Option("--new-config", help="The configuration that says where the new one is, such as in a token."),
+    ] = None,
 ) -> None:
     """Seal the key file under a new master key. The old one opens it no longer; the journal can be read all the same.
 
@@ -310,21 +311,34 @@ def change_master_key(
     Example: authswitch keys --config switch.toml change-master-key --new-master-key-file /etc/authswitch/master-2.key
     """
     place: Place = context.obj()
+    new_place = _new_master_key_place(place, new_file, new_config)
     with _failing_in_words():
-        new = load_master_key(new_file) if _is_there(new_file) else None
+        new = None if new_place.is_to_be_made() else new_place.load()
         if new is not None and _opens(place.file, new):
-            typer.echo(f"{place.file} is sealed under the master key in {new_file} already; {NAME_IT}")
+            typer.echo(f"{place.file} is sealed under the master key in {new_place} already; {NAME_IT}")
             return
-        with KeyFile.open(place.file, place.master_key()) as file:
+        with KeyFile.open(place.file, place.master.load()) as file:
             renewed = renew_journal_key(file)
-            file.save(create_master_key(new_file) if new is None else new)
-    typer.echo(f"sealed under the master key in {new_file}; {NAME_IT}")
+            file.save(new_place.create() if new is None else new)
+    typer.echo(f"sealed under the master key in {new_place}; {NAME_IT}")
     typer.echo(
         f"from then on the journal's new segments are sealed under {renewed.name}; `keys journal` lists the others"
     )
 
 
 NAME_IT = "name it in the configuration before the next start of a daemon"
+
+
+def _new_master_key_place(place: Place, file: Path | None, config: Path | None) -> MasterKeyPlace:
+    """Where the new master key is, by the options of the command."""
+    if (file is None) == (config is None):
+        raise typer.BadParameter("needed is exactly one of --new-master-key-file and --new-config")
+    if file is not None:
+        return FilePlace(file)
+    new = _place(config, None, None, None)
+    if new.file != place.file:
+        raise typer.BadParameter(f"{config} names another key file: {new.file}")
+    return new.master
 
 
 def _is_there(file: Path) -> bool:
@@ -334,7 +348,7 @@ def _is_there(file: Path) -> bool:
         return _fail(words_of(error))
 
 
-def _opens(file: Path, master_key: bytes) -> bool:
+def _opens(file: Path, master_key: MasterKey) -> bool:
     """Whether a key file is sealed under a master key."""
     try:
         KeyFile.open(file, master_key).close()
@@ -352,7 +366,7 @@ def _place(config: Path | None, file: Path | None, master_key_file: Path | None,
             raise typer.BadParameter(
                 "needed are --config, or --file with exactly one of --master-key-file and --master-key-env"
             )
-        return Place(file, master_key_file, master_key_env)
+        return Place(file, GivenPlace(master_key_env) if master_key_file is None else FilePlace(master_key_file))
     if file is not None or master_key_file is not None or master_key_env is not None:
         raise typer.BadParameter("--config already says where the key file and the master key are")
     try:
@@ -362,7 +376,7 @@ def _place(config: Path | None, file: Path | None, master_key_file: Path | None,
     keys = loaded.keys
     if keys is None:
         raise typer.BadParameter(f"{config} has no [keys]")
-    return Place(keys.file, keys.master_key_file, keys.master_key_env, loaded.journal.directory)
+    return Place(keys.file, master_key_place(keys), loaded.journal.directory)
 
 
 def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
@@ -472,7 +486,7 @@ def _compare_check(algorithm: str, value: bytes, expected: str) -> None:
 @contextmanager
 def _opened(context: typer.Context) -> Iterator[KeyFile]:
     place: Place = context.obj()
-    with _failing_in_words(), KeyFile.open(place.file, place.master_key()) as file:
+    with _failing_in_words(), KeyFile.open(place.file, place.master.load()) as file:
         yield file
 
 

@@ -214,9 +214,15 @@ def _check_keys(draft: PartialConfig) -> None:
         if users:
             draft.error("keys", f"is required, since {users[0]} needs keys")
         return
-    sources = [keys.master_key_file, keys.master_key_env]
+    token = keys.master_key_token
+    sources = [keys.master_key_file, keys.master_key_env, keys.master_key_credential, token]
     if sum(source is not None for source in sources) != 1:
-        draft.error("keys", "needed exactly one of master_key_file and master_key_env")
+        draft.error(
+            "keys",
+            "needed exactly one of master_key_file, master_key_env, master_key_credential and master_key_token",
+        )
+    if token is not None and (token.pin_file is None) == (token.pin_credential is None):
+        draft.error("keys.master_key_token", "needed exactly one of pin_file and pin_credential")
 
 
 def _check_limits(draft: PartialConfig) -> None:

@@ -1,19 +1,31 @@
-"""The sealed key file that a configuration names, opened."""
+"""The sealed key file that a configuration names, and the place of its master key."""
 
 from __future__ import annotations
 
 from switch.config.models import KeysSection
-from switch.keys import KeyFile, load_master_key
+from switch.keys import KeyFile
 from switch.keys.journal_keys import journal_keys
+from switch.keys.master import FilePlace, GivenPlace, MasterKeyPlace
+from switch.keys.token import TokenPlace
+
+
+def master_key_place(section: KeysSection) -> MasterKeyPlace:
+    """Where the section says that the master key is."""
+    token = section.master_key_token
+    if token is not None:
+        return TokenPlace(token.module, token.token, token.key, token.pin_file, token.pin_credential)
+    if section.master_key_file is not None:
+        return FilePlace(section.master_key_file)
+    return GivenPlace(section.master_key_env, section.master_key_credential)
 
 
 def open_key_file(section: KeysSection) -> KeyFile:
-    """The file, under the master key from where the section says that it is.
+    """The file, opened.
 
     Raises:
-        KeyFileError: One of them cannot be had.
+        KeyFileError: It or its master key cannot be had.
     """
-    return KeyFile.open(section.file, load_master_key(section.master_key_file, section.master_key_env))
+    return KeyFile.open(section.file, master_key_place(section).load())
 
 
 def read_journal_keys(section: KeysSection) -> bytes:

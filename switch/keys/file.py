@@ -25,7 +25,7 @@ import heapq
 import mmap
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switch.files.datafile import open_regular
 from switch.keys.key import Key
+from switch.keys.master import MasterKey, WrongMasterKeyError, seal, unseal
 from switch.keys.names import ALGORITHMS, USAGES, Usage
 from switch.keys.problems import KeyFileError, UnreadableError
 
@@ -134,7 +135,7 @@ class KeyFile:
     Nothing is written before ``save``.
     """
 
-    def __init__(self, path: Path, master_key: bytes) -> None:
+    def __init__(self, path: Path, master_key: MasterKey) -> None:
         self.path = path
         self._master_key = master_key
         self._table = _Table(0)
@@ -142,8 +143,13 @@ class KeyFile:
         self._version: tuple[int, int] | None = None
 
     @classmethod
-    def create(cls, path: Path, master_key: bytes) -> KeyFile:
-        """Write a new file without keys.
+    def create(cls, path: Path, master_key: MasterKey, keys: Sequence[Key] = ()) -> KeyFile:
+        """Write a new file.
+
+        Args:
+            path: Where.
+            master_key: Under which it is sealed.
+            keys: What it has from the beginning, in the order of the names.
 
         Raises:
             KeyFileError: It exists already, or cannot be written.
@@ -151,12 +157,12 @@ class KeyFile:
         if path.exists():
             raise KeyFileError(str(path), "", "exists already; a key file is never overwritten")
         file = cls(path, master_key)
-        file._table = _packed([])
+        file._table = _packed([*keys])
         file.save()
         return file
 
     @classmethod
-    def open(cls, path: Path, master_key: bytes) -> KeyFile:
+    def open(cls, path: Path, master_key: MasterKey) -> KeyFile:
         """Read a file.
 
         Raises:
@@ -174,7 +180,7 @@ class KeyFile:
         return file
 
     @property
-    def master_key(self) -> bytes:
+    def master_key(self) -> MasterKey:
         """Under which it is sealed."""
         return self._master_key
 
@@ -250,7 +256,7 @@ class KeyFile:
         """All keys, in ascending order of their names."""
         return (self._table.key(kept) if isinstance(kept, int) else kept for _, kept in self._merged())
 
-    def save(self, master_key: bytes | None = None) -> None:
+    def save(self, master_key: MasterKey | None = None) -> None:
         """Write all keys to the file, under a new data key: into a file beside it, made durable, then renamed.
 
         Args:
@@ -365,16 +371,16 @@ def _packed(keys: list[Key]) -> _Table:
     return table
 
 
-def _sealed(table: _Table, master_key: bytes) -> list[bytes]:
+def _sealed(table: _Table, master_key: MasterKey) -> list[bytes]:
     """What a file holds for a table."""
     data_key = AESGCM.generate_key(8 * DATA_KEY_BYTES)
     wrap_nonce, body_nonce = os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES)
-    header = MAGIC + wrap_nonce + AESGCM(master_key).encrypt(wrap_nonce, data_key, MAGIC) + body_nonce
+    header = MAGIC + wrap_nonce + seal(master_key, wrap_nonce, data_key, MAGIC) + body_nonce
     with memoryview(table.memory) as whole, whole[: table.size] as content:
         return [header, AESGCM(data_key).encrypt(body_nonce, content, header)]
 
 
-def _unsealed(sealed: bytes, master_key: bytes, path: Path) -> _Table:
+def _unsealed(sealed: bytes, master_key: MasterKey, path: Path) -> _Table:
     """The table in a file."""
     if sealed[: len(MAGIC)] != MAGIC:
         raise KeyFileError(str(path), "", "is not a sealed key file")
@@ -384,8 +390,8 @@ def _unsealed(sealed: bytes, master_key: bytes, path: Path) -> _Table:
     wrapped = sealed[len(MAGIC) + NONCE_BYTES : HEADER_BYTES - NONCE_BYTES]
     body_nonce = sealed[HEADER_BYTES - NONCE_BYTES : HEADER_BYTES]
     try:
-        data_key = AESGCM(master_key).decrypt(wrap_nonce, wrapped, MAGIC)
-    except InvalidTag:
+        data_key = unseal(master_key, wrap_nonce, wrapped, MAGIC)
+    except WrongMasterKeyError:
         raise KeyFileError(str(path), "", "this master key does not open it, or its header was damaged") from None
     table = _Table(len(sealed) - HEADER_BYTES - TAG_BYTES)
     with memoryview(sealed) as whole, memoryview(table.memory) as room, room[: table.size] as content:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from switch.keys.file import KeyFile
 from switch.keys.key import Key
+from switch.keys.master import MasterKey
 from switch.keys.names import Usage
 from switch.keys.problems import KeyFileError
 
@@ -35,9 +36,22 @@ def kept_journal_keys(file: KeyFile) -> list[Key]:
 
 
 def journal_keys(file: KeyFile) -> bytes:
-    """All under which segments may be sealed, 32 bytes each, one behind the other; that of segments to come first."""
+    """All under which segments may be sealed, 32 bytes each, one behind the other; that of segments to come first.
+
+    Raises:
+        KeyFileError: There is none, and none can be derived.
+    """
     kept = kept_journal_keys(file)
-    return b"".join(key.value for key in kept) if kept else wrapping_key(file.master_key)
+    if kept:
+        return b"".join(key.value for key in kept)
+    if isinstance(file.master_key, bytes):
+        return wrapping_key(file.master_key)
+    raise KeyFileError(str(file.path), _name(1), "there is no such key, and a token derives none")
+
+
+def first_journal_keys(master_key: MasterKey) -> list[Key]:
+    """What a new key file must have: nothing where the key of the journal can be derived from the master key."""
+    return [] if isinstance(master_key, bytes) else [_made(1, secrets.token_bytes(WRAPPING_KEY_BYTES))]
 
 
 def renew_journal_key(file: KeyFile) -> Key:
@@ -49,10 +63,10 @@ def renew_journal_key(file: KeyFile) -> Key:
         KeyFileError: No number is left.
     """
     kept = kept_journal_keys(file)
-    if not kept:
+    if not kept and isinstance(file.master_key, bytes):
         kept = [_made(1, wrapping_key(file.master_key))]
         file.put(kept[0])
-    number = int(kept[0].name.split("/")[1]) + 1
+    number = int(kept[0].name.split("/")[1]) + 1 if kept else 1
     if number > JOURNAL_KEYS_MAX:
         raise KeyFileError(str(file.path), kept[0].name, "the journal has no number left for another key")
     key = _made(number, secrets.token_bytes(WRAPPING_KEY_BYTES))

@@ -1,19 +1,151 @@
-"""The master key, which opens the sealed key file: 32 bytes as 64 hex digits, in a private file or the environment."""
+"""The master key, which opens the sealed key file, and the places where it can be.
+
+In a private file, in the environment and in a credential of systemd it is 64 hex digits, and whoever loads it has its
+32 bytes. In a token (PKCS#11) it stays: see ``switch.keys.token``.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switch.files.private import NotPrivateError, read_private
 from switch.keys.problems import KeyFileError, UnreadableError
 
 MASTER_KEY_BYTES = 32
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Where systemd says that a unit's credentials are."""
+
+CREDENTIAL_BYTES_MAX = 4_096
+
+
+class WrongMasterKeyError(Exception):
+    """What is to be opened was sealed under another master key, or was damaged."""
+
+
+class RemoteMasterKey(Protocol):
+    """A master key that nobody has in clear."""
+
+    def seal(self, nonce: bytes, data_key: bytes, bound: bytes) -> bytes:
+        """The data key under AES-256-GCM, with ``bound`` as additional data; its tag behind it."""
+
+    def unseal(self, nonce: bytes, sealed: bytes, bound: bytes) -> bytes:
+        """The data key again.
+
+        Raises:
+            WrongMasterKeyError: It is not under this master key.
+        """
+
+
+MasterKey = bytes | RemoteMasterKey
+"""In clear, 32 bytes; or what works with it elsewhere."""
+
+
+def seal(master_key: MasterKey, nonce: bytes, data_key: bytes, bound: bytes) -> bytes:
+    """As ``RemoteMasterKey.seal``, with either sort."""
+    if isinstance(master_key, bytes):
+        return AESGCM(master_key).encrypt(nonce, data_key, bound)
+    return master_key.seal(nonce, data_key, bound)
+
+
+def unseal(master_key: MasterKey, nonce: bytes, sealed: bytes, bound: bytes) -> bytes:
+    """As ``RemoteMasterKey.unseal``, with either sort.
+
+    Raises:
+        WrongMasterKeyError: It is not under this master key.
+    """
+    if isinstance(master_key, bytes):
+        try:
+            return AESGCM(master_key).decrypt(nonce, sealed, bound)
+        except InvalidTag:
+            raise WrongMasterKeyError from None
+    return master_key.unseal(nonce, sealed, bound)
+
+
+class MasterKeyPlace(Protocol):
+    """Where a master key is. As text it is what people call the place."""
+
+    def load(self) -> MasterKey:
+        """The master key.
+
+        Raises:
+            KeyFileError: It cannot be had.
+        """
+
+    def is_to_be_made(self) -> bool:
+        """Whether ``create`` can make one here, since there is none yet.
+
+        Raises:
+            KeyFileError: Nobody can tell.
+        """
+
+    def create(self) -> MasterKey:
+        """Make a new one, durably; one that is there is never replaced.
+
+        Raises:
+            KeyFileError: It cannot be made.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A file that nobody but its owner may use (mode 0600 or 0400)."""
+
+    file: Path
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+    def load(self) -> MasterKey:
+        """The master key."""
+        return load_master_key(self.file)
+
+    def is_to_be_made(self) -> bool:
+        """Whether the file is not there."""
+        try:
+            return not self.file.exists()
+        except OSError as error:
+            raise UnreadableError(str(self.file), "", f"cannot be read: {error.strerror}") from error
+
+    def create(self) -> MasterKey:
+        """Write a new one."""
+        return create_master_key(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPlace:
+    """The environment, or a credential of systemd: exactly one of the two. Others put the master key there."""
+
+    variable: str | None = None
+    credential: str | None = None
+
+    def __str__(self) -> str:
+        return f"${self.variable}" if self.credential is None else f"credential {self.credential}"
+
+    def load(self) -> MasterKey:
+        """The master key."""
+        if self.credential is None:
+            return load_master_key(variable=self.variable)
+        return _parse(read_credential(self.credential), str(self))
+
+    def is_to_be_made(self) -> bool:
+        """Never."""
+        return False
+
+    def create(self) -> MasterKey:
+        """Refused: ``load`` says where it is to be put."""
+        raise KeyFileError(str(self), "", "a master key cannot be put there by this command")
 
 
 def load_master_key(file: Path | None = None, variable: str | None = None) -> bytes:
-    """Read the master key from where it is kept: exactly one of the two.
+    """Read the master key from where it is kept in clear: exactly one of the two.
 
     Args:
         file: A file that nobody but its owner may use (mode 0600 or 0400).
@@ -23,13 +155,47 @@ def load_master_key(file: Path | None = None, variable: str | None = None) -> by
         KeyFileError: It cannot be had, others can use it, or it is not 64 hex digits.
     """
     if file is not None and variable is None:
-        return _parse(_read_private(file), str(file))
+        return _parse(read_secret_file(file), str(file))
     if variable is not None and file is None:
         text = os.environ.get(variable)
         if text is None:
             raise KeyFileError(f"${variable}", "", "the environment has no such variable")
         return _parse(text, f"${variable}")
     raise KeyFileError("", "", "needed exactly one of a master key file and an environment variable")
+
+
+def read_credential(name: str) -> str:
+    """The text of a credential that systemd gives the unit (``LoadCredential=``, ``LoadCredentialEncrypted=``).
+
+    Raises:
+        KeyFileError: There is none of that name, or everybody can use it.
+    """
+    place = f"credential {name}"
+    folder = os.environ.get(CREDENTIALS_VARIABLE)
+    if folder is None:
+        raise UnreadableError(place, "", f"${CREDENTIALS_VARIABLE} is not set: systemd sets it where the unit has one")
+    try:
+        with (Path(folder) / name).open("rb") as stream:
+            # systemd may let the unit's user in by an access list, which shows as the group's mode.
+            if os.fstat(stream.fileno()).st_mode & stat.S_IRWXO:
+                raise KeyFileError(place, "", "everybody can use it: it was not put there by systemd")
+            return stream.read(CREDENTIAL_BYTES_MAX).decode("utf-8", "replace")
+    except OSError as error:
+        raise UnreadableError(place, "", f"cannot be read: {error.strerror}") from error
+
+
+def read_secret_file(file: Path) -> str:
+    """The text of a file that nobody but its owner may use.
+
+    Raises:
+        KeyFileError: It cannot be read, or others can use it.
+    """
+    try:
+        return read_private(file)
+    except NotPrivateError as error:
+        raise KeyFileError(str(file), "", str(error)) from None
+    except OSError as error:
+        raise UnreadableError(str(file), "", f"cannot be read: {error.strerror}") from error
 
 
 def create_master_key(file: Path) -> bytes:
@@ -61,15 +227,6 @@ def create_master_key(file: Path) -> bytes:
     except OSError as error:
         raise KeyFileError(str(file), "", f"cannot be written: {error.strerror}") from error
     return master_key
-
-
-def _read_private(file: Path) -> str:
-    try:
-        return read_private(file)
-    except NotPrivateError as error:
-        raise KeyFileError(str(file), "", str(error)) from None
-    except OSError as error:
-        raise UnreadableError(str(file), "", f"cannot be read: {error.strerror}") from error
 
 
 def _parse(text: str, source: str) -> bytes:

@@ -82,7 +82,9 @@ def test_commented_values_of_the_production_sample_are_the_defaults():
         defaults.setdefault(key.split(".")[-1], set()).add(str(field.default))
     mesh = text[text.index("# [mesh]") :]  # which a machine alone does not have
     required = set(re.findall(r"(?m)^# ([a-z_]+) =", mesh)) - {"silence_ms", "workers"}
-    without_default = required | {"master_key_env", "client_ca", "partitions", "url", "password_file"}
+    token = {"module", "token", "key", "pin_file", "pin_credential"}
+    without_default = required | token | {"master_key_env", "master_key_credential", "client_ca", "partitions"}
+    without_default |= {"url", "password_file"}
     for name, value in re.findall(r"(?m)^# ([a-z_]+) = ([^#\n]+)", text):
         if name in without_default:
             continue

@@ -10,6 +10,7 @@ from psec import tr31
 from typer.testing import CliRunner
 
 from switch.cli.keys import app
+from switch.config.models import KeysSection
 from switch.keys import Key, KeyFile, load_master_key
 from switch.keys.key import check_value
 from switch.keys.key_block import wrap_key_block
@@ -386,7 +387,7 @@ def test_master_key_that_others_can_read_is_refused(ceremony):
 
 def test_place_is_taken_from_a_configuration(ceremony, monkeypatch):
     ceremony.run("generate", "link/a/zak")
-    keys = SimpleNamespace(file=ceremony.file, master_key_file=ceremony.master, master_key_env=None)
+    keys = KeysSection(file=ceremony.file, master_key_file=ceremony.master)
     journal = SimpleNamespace(directory=None)
     monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=keys, journal=journal))
     assert "link/a/zak" in CliRunner().invoke(app, ["--config", "switch.toml", "list"]).output

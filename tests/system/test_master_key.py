@@ -1,10 +1,12 @@
 """Another master key while a real daemon runs: what it owes is paid by the next start, and nothing is drained first."""
 
+import asyncio
 import copy
 import json
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -16,6 +18,8 @@ from .test_trace import authswitch
 from .unruly import hold, one_bank
 
 SPOKEN = "iso87-ascii"
+MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+PIN = "48151623"
 
 
 @pytest.fixture
@@ -93,3 +97,42 @@ async def test_what_a_daemon_owes_outlives_its_master_key(own_keys):
         status, output, _ = await authswitch("journal", "verify", installation.folder / "switch.toml", "--json")
         assert status == 0
         assert json.loads(output)["open_reversals"] == 0
+
+
+async def test_a_daemon_whose_master_key_is_in_a_token(own_keys, monkeypatch):
+    installation = own_keys
+    installation.journal = {"mode": "files", "directory": "journal"}
+    installation.workers = 2
+    folder = installation.folder
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
+    initialize = ["softhsm2-util", "--init-token", "--free", "--label", "switch", "--so-pin", "11111111", "--pin", PIN]
+    await asyncio.to_thread(subprocess.run, initialize, check=True, capture_output=True)
+    (folder / "pin").write_text(PIN)
+    (folder / "pin").chmod(0o600)
+    async with one_bank(installation):
+        config = installation.write()
+        token = f'{{ module = "{MODULE}", token = "switch", key = "master", pin_file = "pin" }}'
+        of_file = f'master_key_file = "{installation.secrets.master_key_file}"'
+        assert of_file in config.read_text()
+        new = folder / "new.toml"
+        new.write_text(config.read_text().replace(of_file, f"master_key_token = {token}"))
+        await keys(installation, "change-master-key", "--new-config", new)
+        for _ in range(2):
+            daemon = await Daemon(new, [PIN]).start()
+            try:
+                # A worker that is forked later has the keys that the start has read.
+                os.kill((await daemon.status())["workers"][1]["pid"], signal.SIGKILL)
+                await until(daemon.is_whole)
+                for terminal in TERMINALS[:4]:
+                    async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as line:
+                        assert await line.code(terminal) == "00"
+            except BaseException:
+                daemon.kill()
+                raise
+            daemon.end_status = 0
+            await daemon.stop()
+        status, output, _ = await authswitch("journal", "verify", new, "--json")
+        assert status == 0
+        assert json.loads(output)["open_requests"] == 0
