@@ -1,17 +1,20 @@
 """PIN blocks of ISO 9564-1.
 
-Formats: "iso-0" (ANSI X9.8; filled with F, mixed with the PAN), "iso-1" (random fill, without the PAN) and "iso-3"
-(random fill A to F, mixed with the PAN). Keys are 8 (DES), 16 or 24 bytes (3DES). The part of the PAN that counts is
-its rightmost 12 digits without the check digit. No error message holds a PIN, a PAN or a key.
+Formats: "iso-0" (ANSI X9.8; filled with F, mixed with the PAN), "iso-1" (random fill, without the PAN), "iso-3" (random
+fill A to F, mixed with the PAN) and "iso-4" (filled with A, random bytes behind it, mixed with the PAN between two
+encryptions). Their blocks have 8 bytes, of "iso-4" 16. Keys are 8 (DES), 16 or 24 bytes (3DES), of "iso-4" 16, 24 or 32
+(AES). The part of the PAN that counts is its rightmost 12 digits without the check digit, with "iso-4" all of it. No
+error message holds a PIN, a PAN or a key.
 """
 
 from typing import Final
 
 PIN_FORMATS: Final[tuple[str, ...]]
-PIN_KEY_SIZES: Final[tuple[int, ...]]
+PIN_KEY_SIZES: Final[dict[str, tuple[int, ...]]]
+"""Bytes of keys, by format."""
 
 def encrypt_pin_block(pin: str, pan: str, key: bytes, format: str = "iso-0") -> bytes:  # noqa: A002
-    """The 8-byte encrypted block of a PIN of 4 to 12 digits, for simulators and tools.
+    """The encrypted block of a PIN of 4 to 12 digits, for simulators and tools.
 
     Raises:
         ValueError: a PIN, PAN, key or format that is not one.
@@ -30,5 +33,6 @@ def translate_pin_block(
     """Re-encrypt a block from one key and format to another.
 
     Raises:
-        ValueError: the block is malformed under this key and PAN, or an argument is not what it should be.
+        ValueError: the block is malformed under this key and PAN, an argument is not what it should be, or ISO 9564-1
+            forbids it: no format but "iso-1" becomes "iso-1".
     """

@@ -1,33 +1,42 @@
 """PIN blocks of ISO 9564-1, re-encrypted from one key and format to another without keeping the clear PIN anywhere.
 
 A clear block is handled as one 64-bit word, its control nibble on top: control, PIN length, PIN digits and fill, 4 bits
-each. It is checked without a branch on its content, and a malformed one goes the whole way with the rest, so the time
-that a refusal takes tells nothing about why it was refused.
+each; that of format 4 has 8 random bytes behind it. It is checked without a branch on its content, and a malformed one
+goes the whole way with the rest, so the time that a refusal takes tells nothing about why it was refused.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from switch.crypto.aes cimport aes_twice
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
 from switch.wire.cursor cimport load_be64
 
-PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3")
-PIN_KEY_SIZES = (8, 16, 24)
+PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3", "iso-4")
+PIN_KEY_SIZES = {"iso-0": (8, 16, 24), "iso-1": (8, 16, 24), "iso-3": (8, 16, 24), "iso-4": (16, 24, 32)}
 
 cdef enum:
     PIN_DIGITS_MIN = 4
     PIN_DIGITS_MAX = 12
     PAN_DIGITS_MIN = 2        # one and the check digit
     PAN_DIGITS_MAX = 19
+    PAN_DIGITS_WHOLE = 12     # so many at least has the PAN in format 4, zeros before it where it is shorter
 
 cdef struct ClearPin:
     uint64_t digits           # where they stand in the block: below the control and length nibbles
     uint64_t length
 
+cdef struct PanPart:          # what is mixed into a block: formats 0 and 3 the first half alone
+    uint8_t bytes[PIN_BLOCK_SIZE_MAX]
+
 
 cdef inline uint64_t low_bits_of_nibbles() noexcept nogil:
     return <uint64_t>0x1111111111111111
+
+
+cdef inline uint64_t letters_a() noexcept nogil:
+    return <uint64_t>0xAAAAAAAAAAAAAAAA
 
 
 cdef inline uint64_t above_nine(uint64_t word) noexcept nogil:
@@ -50,19 +59,38 @@ cdef inline void store_be64(uint8_t *at, uint64_t word) noexcept nogil:
         at[i] = (word >> (56 - 8 * i)) & 0xFF
 
 
-cdef int pan_word(int pin_format, const uint8_t *pan, int pan_digits, uint64_t *word) noexcept nogil:
-    """What a format mixes into its block: the rightmost 12 digits of the PAN without its check digit; 0, or -1."""
-    cdef int i
-    word[0] = 0
+cdef int pin_block_size(int pin_format) noexcept nogil:
+    return 16 if pin_format == PIN_FORMAT_ISO_4 else 8
+
+
+cdef bint may_translate(int source, int target) noexcept nogil:
+    return target != PIN_FORMAT_ISO_1 or source == PIN_FORMAT_ISO_1
+
+
+cdef inline void put_nibble(uint8_t *data, int place, int nibble) noexcept nogil:
+    data[place >> 1] |= <uint8_t>(nibble << (0 if place & 1 else 4))
+
+
+cdef int pan_part(int pin_format, const uint8_t *pan, int pan_digits, PanPart *part) noexcept nogil:
+    """What a format mixes into its block: of formats 0 and 3 the rightmost 12 digits of the PAN without its check
+    digit, of format 4 the whole of it behind the number of digits above 12; 0, or -1."""
+    cdef bint whole = pin_format == PIN_FORMAT_ISO_4
+    cdef int i, place
+    memset(part, 0, sizeof(PanPart))
     if pin_format == PIN_FORMAT_ISO_1:
         return 0
     if pan_digits < PAN_DIGITS_MIN or pan_digits > PAN_DIGITS_MAX:
         return -1
+    if whole and pan_digits > PAN_DIGITS_WHOLE:
+        put_nibble(part.bytes, 0, pan_digits - PAN_DIGITS_WHOLE)
     for i in range(pan_digits):
         if pan[i] < c'0' or pan[i] > c'9':
             return -1
-        if pan_digits - 13 <= i < pan_digits - 1:
-            word[0] = (word[0] << 4) | (pan[i] - c'0')
+        if whole:
+            place = 1 + i + max(PAN_DIGITS_WHOLE - pan_digits, 0)
+            put_nibble(part.bytes, place, pan[i] - c'0')
+        elif pan_digits - 13 <= i < pan_digits - 1:
+            put_nibble(part.bytes, 17 - pan_digits + i, pan[i] - c'0')
     return 0
 
 
@@ -76,6 +104,8 @@ cdef uint64_t open_block(int pin_format, uint64_t word, ClearPin *pin) noexcept 
         control = 1
     elif pin_format == PIN_FORMAT_ISO_3:
         control = 3
+    elif pin_format == PIN_FORMAT_ISO_4:
+        control = 4
     bad = (word >> 60) ^ control
     bad |= (length < PIN_DIGITS_MIN) | (length > PIN_DIGITS_MAX)
     length = min(max(length, <uint64_t>PIN_DIGITS_MIN), <uint64_t>PIN_DIGITS_MAX)
@@ -85,6 +115,8 @@ cdef uint64_t open_block(int pin_format, uint64_t word, ClearPin *pin) noexcept 
         bad |= ~word & fill
     elif pin_format == PIN_FORMAT_ISO_3:
         bad |= ~above_nine(word) & low_bits_of_nibbles() & fill
+    elif pin_format == PIN_FORMAT_ISO_4:
+        bad |= (word ^ letters_a()) & fill
     pin.digits = word & digits_mask(length)
     pin.length = length
     return bad
@@ -96,7 +128,10 @@ cdef int build_block(int pin_format, const ClearPin *pin, uint64_t *word) noexce
     cdef uint64_t fill = ~<uint64_t>0
     cdef uint8_t random[14]
     cdef int i
-    if pin_format != PIN_FORMAT_ISO_0:
+    if pin_format == PIN_FORMAT_ISO_4:
+        control = 4
+        fill = letters_a()
+    elif pin_format != PIN_FORMAT_ISO_0:
         if RAND_bytes(random, sizeof(random)) != 1:
             return -1
         fill = 0
@@ -116,28 +151,46 @@ cdef inline bint known_format(int pin_format) noexcept nogil:
     return PIN_FORMAT_NONE < pin_format < PIN_FORMAT_COUNT
 
 
-cdef int seal_pin(const ClearPin *pin, const PinKey *key, int pin_format, uint64_t pan, uint8_t *out) noexcept nogil:
+cdef inline bint is_key_of(const PinKey *key, int pin_format) noexcept nogil:
+    return key.is_aes == (pin_format == PIN_FORMAT_ISO_4)
+
+
+cdef int seal_pin(const ClearPin *pin, const PinKey *key, int pin_format, const PanPart *pan,
+                  uint8_t *out) noexcept nogil:
     """Build the clear block and encrypt it; 0 or -2."""
     cdef uint64_t word
+    cdef int size = pin_block_size(pin_format)
     cdef int status = -2
-    if build_block(pin_format, pin, &word) == 0:
-        store_be64(out, word ^ pan)
-        if des_crypt(key.key, key.size, out, out, 1, True) == 0:
-            status = 0
+    if is_key_of(key, pin_format) and build_block(pin_format, pin, &word) == 0:
+        if pin_format == PIN_FORMAT_ISO_4:
+            store_be64(out, word)
+            if (RAND_bytes(out + 8, 8) == 1
+                    and aes_twice(key.key, key.size, out, out, pan.bytes, True) == 0):
+                status = 0
         else:
-            OPENSSL_cleanse(out, PIN_BLOCK_SIZE)
-    OPENSSL_cleanse(&word, sizeof(word))
+            store_be64(out, word ^ load_be64(pan.bytes))
+            status = 0 if des_crypt(key.key, key.size, out, out, 1, True) == 0 else -2
+        OPENSSL_cleanse(&word, sizeof(word))
+    if status < 0:
+        OPENSSL_cleanse(out, size)
     return status
 
 
-cdef int unseal_pin(const uint8_t *block, const PinKey *key, int pin_format, uint64_t pan,
+cdef int unseal_pin(const uint8_t *block, const PinKey *key, int pin_format, const PanPart *pan,
                     ClearPin *pin) noexcept nogil:
     """Decrypt a block and take the PIN out; 0, -1 or -2. After -1 there is some PIN to go on with."""
-    cdef uint8_t clear[PIN_BLOCK_SIZE]
+    cdef uint8_t clear[PIN_BLOCK_SIZE_MAX]
     cdef uint64_t bad
-    if des_crypt(key.key, key.size, block, clear, 1, False) < 0:
+    if not is_key_of(key, pin_format):
         return -2
-    bad = open_block(pin_format, load_be64(clear) ^ pan, pin)
+    if pin_format == PIN_FORMAT_ISO_4:
+        if aes_twice(key.key, key.size, block, clear, pan.bytes, False) < 0:
+            return -2
+        bad = open_block(pin_format, load_be64(clear), pin)
+    else:
+        if des_crypt(key.key, key.size, block, clear, 1, False) < 0:
+            return -2
+        bad = open_block(pin_format, load_be64(clear) ^ load_be64(pan.bytes), pin)
     OPENSSL_cleanse(clear, sizeof(clear))
     return -1 if bad else 0
 
@@ -145,21 +198,23 @@ cdef int unseal_pin(const uint8_t *block, const PinKey *key, int pin_format, uin
 cdef int translate_pin(const uint8_t *block, const PinSide *source, const PinSide *target, const uint8_t *pan,
                        int pan_digits, uint8_t *out) noexcept nogil:
     cdef ClearPin pin
-    cdef uint64_t source_pan, target_pan
+    cdef PanPart source_pan, target_pan
     cdef int opened, sealed
     if not known_format(source.format) or not known_format(target.format):
         return -2
-    if pan_word(source.format, pan, pan_digits, &source_pan) < 0:
+    if not may_translate(source.format, target.format):
+        return -2
+    if pan_part(source.format, pan, pan_digits, &source_pan) < 0:
         return -1
-    if pan_word(target.format, pan, pan_digits, &target_pan) < 0:
+    if pan_part(target.format, pan, pan_digits, &target_pan) < 0:
         return -1
-    opened = unseal_pin(block, source.key, source.format, source_pan, &pin)
+    opened = unseal_pin(block, source.key, source.format, &source_pan, &pin)
     if opened == -2:
         return -2
-    sealed = seal_pin(&pin, target.key, target.format, target_pan, out)
+    sealed = seal_pin(&pin, target.key, target.format, &target_pan, out)
     OPENSSL_cleanse(&pin, sizeof(pin))
     if opened < 0:
-        OPENSSL_cleanse(out, PIN_BLOCK_SIZE)
+        OPENSSL_cleanse(out, pin_block_size(target.format))
         return -1
     return sealed
 
@@ -167,11 +222,14 @@ cdef int translate_pin(const uint8_t *block, const PinSide *source, const PinSid
 # --- for Python -----------------------------------------------------------------------------------------------------
 
 
-cdef int set_pin_key(PinKey *target, bytes key) except -1:
-    if len(key) != 0 and len(key) not in PIN_KEY_SIZES:
-        raise ValueError(f"a PIN key has 8, 16 or 24 bytes, not {len(key)}")
+cdef int set_pin_key(PinKey *target, bytes key, int pin_format) except -1:
+    cdef tuple sizes = PIN_KEY_SIZES[PIN_FORMATS[pin_format]]
+    if len(key) != 0 and len(key) not in sizes:
+        raise ValueError(f"a key of {PIN_FORMATS[pin_format]} has {sizes[0]}, {sizes[1]} or {sizes[2]} bytes, "
+                         f"not {len(key)}")
     memset(target, 0, sizeof(PinKey))
     target.size = len(key)
+    target.is_aes = pin_format == PIN_FORMAT_ISO_4
     memcpy(target.key, <const uint8_t *>key, len(key))
     return 0
 
@@ -182,55 +240,57 @@ cdef int format_number(str name) except -1:
     return PIN_FORMATS.index(name)
 
 
-cdef uint64_t python_pan_word(int pin_format, str pan) except? 1:
+cdef int python_pan_part(int pin_format, str pan, PanPart *part) except -1:
     cdef bytes text = pan.encode("ascii", "replace")
-    cdef uint64_t word
-    if pan_word(pin_format, text, <int>len(text), &word) < 0:
+    if pan_part(pin_format, text, <int>len(text), part) < 0:
         raise ValueError(f"a PAN has {PAN_DIGITS_MIN} to {PAN_DIGITS_MAX} digits")
-    return word
+    return 0
 
 
-cdef int require_key(PinKey *target, bytes key) except -1:
+cdef int require_key(PinKey *target, bytes key, int pin_format) except -1:
     if not key:
-        raise ValueError("a PIN key has 8, 16 or 24 bytes, not 0")
-    return set_pin_key(target, key)
+        raise ValueError("a PIN key has 8 bytes or more, not 0")
+    return set_pin_key(target, key, pin_format)
 
 
-cdef int require_block(bytes block) except -1:
-    if len(block) != PIN_BLOCK_SIZE:
-        raise ValueError(f"a PIN block has {PIN_BLOCK_SIZE} bytes, not {len(block)}")
+cdef int require_block(bytes block, int pin_format) except -1:
+    cdef int size = pin_block_size(pin_format)
+    if len(block) != size:
+        raise ValueError(f"a PIN block of {PIN_FORMATS[pin_format]} has {size} bytes, not {len(block)}")
     return 0
 
 
 def encrypt_pin_block(str pin not None, str pan not None, bytes key not None, str format not None="iso-0"):
-    cdef uint8_t out[PIN_BLOCK_SIZE]
+    cdef uint8_t out[PIN_BLOCK_SIZE_MAX]
     cdef ClearPin clear
     cdef PinKey pin_key
+    cdef PanPart part
     cdef int number = format_number(format)
-    cdef uint64_t pan_of = python_pan_word(number, pan)
     cdef int status
+    python_pan_part(number, pan, &part)
     if not PIN_DIGITS_MIN <= len(pin) <= PIN_DIGITS_MAX or not (pin.isascii() and pin.isdigit()):
         raise ValueError(f"a PIN has {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits")
-    require_key(&pin_key, key)
+    require_key(&pin_key, key, number)
     clear.length = len(pin)
     clear.digits = <uint64_t>int(pin, 16) << (56 - 4 * len(pin))
-    status = seal_pin(&clear, &pin_key, number, pan_of, out)
+    status = seal_pin(&clear, &pin_key, number, &part, out)
     OPENSSL_cleanse(&clear, sizeof(clear))
     OPENSSL_cleanse(&pin_key, sizeof(pin_key))
     if status < 0:
         raise RuntimeError("libcrypto refused to encrypt a PIN block")
-    return out[:PIN_BLOCK_SIZE]
+    return out[:pin_block_size(number)]
 
 
 def decrypt_pin_block(bytes block not None, str pan not None, bytes key not None, str format not None="iso-0"):
     cdef ClearPin clear
     cdef PinKey pin_key
+    cdef PanPart part
     cdef int number = format_number(format)
-    cdef uint64_t pan_of = python_pan_word(number, pan)
     cdef int status
-    require_block(block)
-    require_key(&pin_key, key)
-    status = unseal_pin(block, &pin_key, number, pan_of, &clear)
+    python_pan_part(number, pan, &part)
+    require_block(block, number)
+    require_key(&pin_key, key, number)
+    status = unseal_pin(block, &pin_key, number, &part, &clear)
     OPENSSL_cleanse(&pin_key, sizeof(pin_key))
     pin = f"{clear.digits >> (56 - 4 * clear.length):0{clear.length}x}" if status == 0 else ""
     OPENSSL_cleanse(&clear, sizeof(clear))
@@ -241,15 +301,17 @@ def decrypt_pin_block(bytes block not None, str pan not None, bytes key not None
 
 def translate_pin_block(bytes block not None, bytes source_key not None, str source_format not None,
                         bytes target_key not None, str target_format not None, str pan not None):
-    cdef uint8_t out[PIN_BLOCK_SIZE]
+    cdef uint8_t out[PIN_BLOCK_SIZE_MAX]
     cdef PinKey source, target
     cdef PinSide opened = PinSide(&source, format_number(source_format))
     cdef PinSide sealed = PinSide(&target, format_number(target_format))
     cdef bytes text = pan.encode("ascii", "replace")
     cdef int status
-    require_block(block)
-    require_key(&source, source_key)
-    require_key(&target, target_key)
+    if not may_translate(opened.format, sealed.format):
+        raise ValueError(f"a PIN block of {source_format} must not become one of {target_format} (ISO 9564-1)")
+    require_block(block, opened.format)
+    require_key(&source, source_key, opened.format)
+    require_key(&target, target_key, sealed.format)
     status = translate_pin(block, &opened, &sealed, text, <int>len(text), out)
     OPENSSL_cleanse(&source, sizeof(source))
     OPENSSL_cleanse(&target, sizeof(target))
@@ -257,4 +319,4 @@ def translate_pin_block(bytes block not None, bytes source_key not None, str sou
         raise ValueError(f"malformed PIN block, not of format {source_format} under this key and PAN")
     if status < 0:
         raise RuntimeError("libcrypto refused to translate a PIN block")
-    return out[:PIN_BLOCK_SIZE]
+    return out[:pin_block_size(sealed.format)]

@@ -4,7 +4,7 @@ from libc.string cimport memcpy, memset
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.mac cimport MAC_CUP_ECB, MAC_X9_9, MAC_X9_19, MacKey
-from switch.crypto.pin_block cimport PinKey, require_key
+from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PinKey, require_key
 
 cdef enum:
     KCV_SIZE = 4              # bytes of a check value
@@ -32,7 +32,7 @@ cdef int sign_in_keys(const PinKey *master_key, const PinKey *pin_key, const Mac
         return -SIGN_IN_NO_MASTER_KEY
     if room == 0:
         return -SIGN_IN_NO_PIN_KEY
-    if room != 8 and room != 16:
+    if pin_key.is_aes or (room != 8 and room != 16):
         return -SIGN_IN_PIN_KEY
     if mac_key.algorithm != MAC_X9_9 and mac_key.algorithm != MAC_X9_19 and mac_key.algorithm != MAC_CUP_ECB:
         return -SIGN_IN_MAC_KEY
@@ -50,8 +50,8 @@ def build_sign_in_keys(bytes master_key not None, bytes pin_key not None, bytes 
     cdef PinKey master, pin
     cdef MacKey mac
     cdef int size
-    require_key(&master, master_key)
-    require_key(&pin, pin_key)
+    require_key(&master, master_key, PIN_FORMAT_ISO_0)
+    require_key(&pin, pin_key, PIN_FORMAT_ISO_0)
     if len(mac_key) not in (8, 16):
         raise ValueError(f"the MAC key of a sign-in answer has 8 or 16 bytes, not {len(mac_key)}")
     memset(&mac, 0, sizeof(mac))

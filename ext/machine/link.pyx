@@ -120,7 +120,7 @@ cdef class Link:
     def set_pin_key(self, int pin_format, bytes key):
         """Send PIN blocks under this key (ZPK), in the format of that number in ``PIN_FORMATS`` of
         ``switch.crypto.pin_block``."""
-        set_pin_key(&self.pin_key, key)
+        set_pin_key(&self.pin_key, key, pin_format)
         self.pin_format = pin_format
 
     def set_stand_in(self, StandIn rule not None, str mark):

@@ -57,7 +57,7 @@ SIGN_IN_FAULTS = (
     "nothing is wrong with them",
     "the terminal has no master key (tmk) of DES",
     "the terminal has no PIN key (tpk); the answer has a place for both working keys",
-    "the PIN key (tpk) has 24 bytes; the answer has a place for 8 or 16",
+    "the PIN key (tpk) is of AES or has 24 bytes; the answer has a place for one of DES of 8 or 16",
     "the MAC key (tak) is missing, not of DES, or longer than the PIN key; the answer carries none such",
     "libcrypto refused to encrypt them under the master key (tmk)",
 )

@@ -1,6 +1,7 @@
 """Where a terminal's message goes and how it is written there."""
 
 from libc.stdint cimport uint8_t, uint32_t
+from switch.crypto.pin_block cimport PIN_BLOCK_SIZE_MAX
 from switch.dialect.tables cimport ENTRY_MODE_SIZE_MAX, KIND_CODE_MAX
 from switch.machine.link cimport Link
 from switch.machine.listener cimport Listener
@@ -17,7 +18,7 @@ cdef struct LinkTexts:        # what slots point to until the message is compose
     uint8_t processing_code[6]
     uint8_t kind_code[KIND_CODE_MAX]
     uint8_t entry_mode[ENTRY_MODE_SIZE_MAX]
-    uint8_t pin_block[16]     # hex digits
+    uint8_t pin_block[2 * PIN_BLOCK_SIZE_MAX]     # hex digits
     uint8_t said_rrn[12]
     uint8_t parts[PARTS_ROOM]
 
@@ -57,7 +58,7 @@ cdef void fill_parts_slot(State state, Listener listener, Link link, Composer co
 it says or as the configuration says of it, and by the link. Left empty where there is nothing to be said."""
 
 cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil
-"""Whether both sides have what a PIN block needs: keys, and the link a format."""
+"""Whether both sides have what a PIN block needs: keys, and the link a format into which the terminal's may pass."""
 
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept
 """Set the slot of the PIN block, under the link's key; NOT_REFUSED or the reason why it cannot be."""

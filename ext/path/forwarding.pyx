@@ -3,7 +3,9 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
-from switch.crypto.pin_block cimport PIN_BLOCK_SIZE, PIN_FORMAT_NONE, PinSide, translate_pin
+from switch.crypto.pin_block cimport (
+    PIN_BLOCK_SIZE_MAX, PIN_FORMAT_NONE, PinSide, may_translate, pin_block_size, translate_pin,
+)
 from switch.dialect.reasons cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
 from switch.machine.meters cimport (
     LIMIT_LATE, LIMIT_LINK_REVERSALS, LIMIT_NUMBERS, LIMIT_STANS, LIMIT_TERMINAL_IN_FLIGHT,
@@ -157,7 +159,8 @@ cdef void fill_parts_slot(State state, Listener listener, Link link, Composer co
 
 
 cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
-    return terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
+    return (terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
+            and may_translate(terminal.pin_format, link.pin_format))
 
 
 cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *texts) noexcept nogil:
@@ -178,13 +181,14 @@ cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *
 
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept:
     cdef const Terminal *terminal = state.inbound.terminal
-    cdef uint8_t text[2 * PIN_BLOCK_SIZE]
-    cdef uint8_t block[PIN_BLOCK_SIZE]
+    cdef uint8_t text[2 * PIN_BLOCK_SIZE_MAX]
+    cdef uint8_t block[PIN_BLOCK_SIZE_MAX]
     cdef PinSide source, target
+    cdef int size = pin_block_size(terminal.pin_format)
     cdef int i, high, low
-    if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != sizeof(text):
+    if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != 2 * size:
         return REASON_FORMAT_ERROR
-    for i in range(PIN_BLOCK_SIZE):
+    for i in range(size):
         high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
         if high < 0 or low < 0:
             return REASON_FORMAT_ERROR
@@ -197,8 +201,9 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
     target.format = link.pin_format
     if translate_pin(block, &source, &target, state.inbound.pan, state.inbound.pan_digits, block) != 0:
         return REASON_SECURITY_VIOLATION
-    for i in range(PIN_BLOCK_SIZE):
+    size = pin_block_size(link.pin_format)
+    for i in range(size):
         texts.pin_block[2 * i] = hex_digit(block[i] >> 4)
         texts.pin_block[2 * i + 1] = hex_digit(block[i])
-    fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, sizeof(texts.pin_block))
+    fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, 2 * size)
     return NOT_REFUSED

@@ -12,11 +12,11 @@ from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_
 cimport cython
 
 from switch.crypto.mac cimport MAC_PADDING_1
-from switch.crypto.pin_block cimport PIN_FORMAT_NONE, PinKey
+from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, set_pin_key
 from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row, rows_over
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
-from switch.crypto.pin_block import PIN_FORMATS
+from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
 from switch.files.problems import ProblemList, raise_if_any
 
 cdef extern from "string.h" nogil:
@@ -31,8 +31,8 @@ TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algori
 STATES = ("active", "suspended", "closed")
 LISTENERS_MAX = 32
 KINDS_MAX = 64
-PIN_KEY_SIZES = (8, 16, 24)
 TERMINALS_MAX = 16_000_000
+MASTER_KEY_SIZES = (8, 16, 24)
 
 cdef enum:
     TEXT_MAX = 255            # bytes
@@ -448,16 +448,12 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
         terminal.mac_key.size = len(key)
         memcpy(terminal.mac_key.key, <const char *>key, len(key))
     if terminal.pin_format != PIN_FORMAT_NONE:
-        copy_key(&terminal.pin_key, _needed_key(keys, f"terminal/{id}/tpk", PIN_KEY_SIZES, 6, "a PIN format"))
-    key = _checked_key(keys, f"terminal/{id}/tmk", PIN_KEY_SIZES, 0)
+        sizes = PIN_KEY_SIZES[PIN_FORMATS[terminal.pin_format]]
+        key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format")
+        set_pin_key(&terminal.pin_key, key, terminal.pin_format)
+    key = _checked_key(keys, f"terminal/{id}/tmk", MASTER_KEY_SIZES, 0)
     if key is not None:
-        copy_key(&terminal.master_key, key)
-    return 0
-
-
-cdef int copy_key(PinKey *target, bytes key) except -1:
-    target.size = len(key)
-    memcpy(target.key, <const char *>key, len(key))
+        set_pin_key(&terminal.master_key, key, PIN_FORMAT_ISO_0)
     return 0
 
 
@@ -475,8 +471,8 @@ def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
     if algorithm in ALGORITHMS and ALGORITHMS.index(algorithm):
         checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm)))
     if pin_format in PIN_FORMATS and PIN_FORMATS.index(pin_format) != PIN_FORMAT_NONE:
-        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES, 6, "a PIN format")))
-    checks.append((_checked_key, (keys, f"terminal/{cells[0]}/tmk", PIN_KEY_SIZES, 0)))
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES[pin_format], 6, "a PIN format")))
+    checks.append((_checked_key, (keys, f"terminal/{cells[0]}/tmk", MASTER_KEY_SIZES, 0)))
     return checks
 
 

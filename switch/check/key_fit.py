@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from switch.crypto.mac import KEY_SIZES
+from switch.crypto.pin_block import PIN_KEY_SIZES
 from switch.keys.names import ALGORITHMS, Family
 
 MAC_FAMILIES: Mapping[str, Family] = {"aes-cmac": "aes", "cup-sm4": "sm4"}
 """Families of keys by MAC algorithm; all others are made with DES."""
 
-PIN_KEY_BYTES = (8, 16, 24)
+PIN_FAMILIES: Mapping[str, Family] = {"iso-4": "aes"}
+"""Families of keys by format of PIN blocks; all others are enciphered with DES."""
 
 
 def fits_mac(key_algorithm: str, mac_algorithm: str) -> bool:
@@ -19,10 +21,10 @@ def fits_mac(key_algorithm: str, mac_algorithm: str) -> bool:
     return family == MAC_FAMILIES.get(mac_algorithm, "des") and size in KEY_SIZES[mac_algorithm]
 
 
-def fits_pin(key_algorithm: str) -> bool:
-    """Whether PIN blocks can be enciphered with a key."""
+def fits_pin(key_algorithm: str, pin_format: str) -> bool:
+    """Whether PIN blocks of a format can be enciphered with a key."""
     size, family = ALGORITHMS[key_algorithm]
-    return family == "des" and size in PIN_KEY_BYTES
+    return family == PIN_FAMILIES.get(pin_format, "des") and size in PIN_KEY_SIZES[pin_format]
 
 
 def fits_sign_in(key_algorithm: str) -> bool:

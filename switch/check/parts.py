@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from switch.check.key_fit import fits_mac, fits_pin
+from switch.check.pin_formats import check_pin_formats, pin_field_fault
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
@@ -32,7 +33,6 @@ from switch.tables.routes import RouteTable
 Loaded = TypeVar("Loaded")
 
 MAC_FIELDS = ("64", "128")
-PIN_FIELD = "52"
 MATCH_FIELDS = {"stan": "11", "rrn": "37"}
 
 
@@ -112,6 +112,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         if config.keys is not None and terminal_keys is not None:
             problems += terminal_keys.warnings(str(config.keys.file))
             problems += terminal_keys.misfits(config.registry.terminals)
+            problems += check_pin_formats(config, dialects, terminal_keys.pin_formats)
     if registry is not None:
         problems += _check_registry(config, registry)
     if registry is not None and config.risk is not None:
@@ -174,8 +175,8 @@ def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator
             continue
         if link.mac is not None and not _has_mac(dialect):
             yield Problem(file, f"link[{link.name}].mac", f"dialect {dialect.name} has no MAC field")
-        if link.pin is not None and PIN_FIELD not in dialect.layout:
-            yield Problem(file, f"link[{link.name}].pin", f"dialect {dialect.name} has no field {PIN_FIELD}")
+        if link.pin is not None and (fault := pin_field_fault(dialect, link.pin.format)):
+            yield Problem(file, f"link[{link.name}].pin", fault)
         for kind in () if link.stand_in is None else link.stand_in.kinds:
             told_as = kind_traits(kind).told_as.label
             if told_as not in dialect.kinds:
@@ -280,8 +281,8 @@ def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, st
             yield place, f"the key file has no key {link.pin.key}"
         elif key.usage != "zpk":
             yield place, f"needed a zpk, but {key.name} is a {key.usage}"
-        elif not fits_pin(key.algorithm):
-            yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks cannot use"
+        elif not fits_pin(key.algorithm, link.pin.format):
+            yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks of {link.pin.format} cannot use"
 
 
 def _find_key(keys: KeyFile, name: str) -> Key | None:

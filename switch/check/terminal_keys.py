@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from zlib import crc32
 
-from switch.check.key_fit import PIN_KEY_BYTES, fits_mac, fits_pin, fits_sign_in
+from switch.check.key_fit import fits_mac, fits_pin, fits_sign_in
 from switch.crypto.mac import KEY_SIZES
+from switch.crypto.pin_block import PIN_KEY_SIZES
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem
 from switch.keys import Key, KeyFile
@@ -39,6 +40,8 @@ class TerminalKeys:
         self._faults: dict[str, str] = {}
         self._count = 0
         self._last = ""
+        self.pin_formats: set[str] = set()
+        """Those of the rows that ``misfits`` has looked at."""
 
     def get(self, name: str, /) -> bytes | None:
         """The key; None when there is none of that name, or it cannot be used."""
@@ -75,7 +78,7 @@ class TerminalKeys:
         mac = self._find(f"{terminal}/tak")
         if pin is None:
             return "there is no tpk, and the answer has a place for both working keys"
-        if not fits_pin(pin.algorithm) or len(pin.value) not in (8, 16):
+        if not fits_sign_in(pin.algorithm) or len(pin.value) not in (8, 16):
             return f"the tpk is a key for {pin.algorithm}, and the answer has a place for one of DES of 8 or 16 bytes"
         if mac is None:
             return "there is no tak, and the answer has a place for both working keys"
@@ -98,6 +101,7 @@ class TerminalKeys:
         count = 0
         algorithm_of = self._remembered()
         for line, cells in _rows(table):
+            self.pin_formats.add(cells[PIN_FORMAT])
             for reason in _misfits_of(cells, algorithm_of):
                 count += 1
                 if count <= TOLD_MAX:
@@ -141,10 +145,11 @@ def _misfits_of(cells: list[str], algorithm_of: Callable[[str], str | None]) -> 
     found = algorithm_of(f"{prefix}tak") if mac in KEY_SIZES else None
     if found and _is_of_size(found, KEY_SIZES[mac]) and not fits_mac(found, mac):
         yield f"{prefix}tak is a key for {found}, which {mac} cannot use"
-    if cells[PIN_FORMAT].startswith("iso-"):
+    pin = cells[PIN_FORMAT]
+    if pin in PIN_KEY_SIZES:
         found = algorithm_of(f"{prefix}tpk")
-        if found and _is_of_size(found, PIN_KEY_BYTES) and not fits_pin(found):
-            yield f"{prefix}tpk is a key for {found}, which PIN blocks cannot use"
+        if found and _is_of_size(found, PIN_KEY_SIZES[pin]) and not fits_pin(found, pin):
+            yield f"{prefix}tpk is a key for {found}, which PIN blocks of {pin} cannot use"
     found = algorithm_of(f"{prefix}tmk")
     if found and not fits_sign_in(found):
         yield f"{prefix}tmk is a key for {found}, and the answer to a sign-in is enciphered with DES"

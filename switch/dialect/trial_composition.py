@@ -30,7 +30,6 @@ SAMPLES = {
     "local_date": "1123",
     "local_date_time": "261123120000",
     "authorization_code": "123456",
-    "pin_block": "0123456789ABCDEF",
     "pan": "6225000000000014",
     "settlement_date": "1123",
 }
@@ -79,6 +78,9 @@ class TrialComposition:
         self.link = link
         self.mti = link.file.mti_version * 1000 + reversal_mti
         self.acquirer_id = acquirer_id
+        pin_field = link.layout.get("52")
+        # As long as the field is; where its length varies, of the shortest format.
+        self._pin_block = "0" * (characters_max(pin_field) if pin_field and is_fixed(pin_field) else 16)
         self._from_kept = LinkComposers(link, signed=False)
         self._pairs: dict[str, PairComposers] = {}
 
@@ -158,6 +160,7 @@ class TrialComposition:
         """The values that the switch gives itself, as they are in an attempt."""
         tables = self.link.tables
         return SAMPLES | {
+            "pin_block": self._pin_block,
             "pan": pan,
             "acquirer": self.acquirer_id,
             "response_code": tables.code_of(int(Reason.TIMEOUT)),

@@ -22,7 +22,7 @@ class Slot(DescribedEnum):
     RESPONSE_CODE = 8, "as the destination's dialect writes it"
     AUTHORIZATION_CODE = 9, "six characters"
     ACQUIRER = 10, "the acquiring institution's identification code, digits"
-    PIN_BLOCK = 11, "sixteen hex digits, under the destination's key"
+    PIN_BLOCK = 11, "hex digits, under the destination's key"
     ORIGINAL_DATA = 12, "what names the original, as the destination's dialect writes it"
     NETWORK_CODE = 13, "three digits"
     KEYS = 14, "hex digits: working keys under the receiver's master key"

@@ -310,7 +310,8 @@ CLEAR = {"tak": bytes(range(16)), "tpk": bytes(range(16, 32)), "tmk": bytes(rang
         (CUP_SIGN_IN, "aes-cmac", "iso-0", {}, "63", "the MAC key (tak) is missing, not of DES"),
         (CUP_SIGN_IN, "cup-sm4", "iso-0", {}, "63", "the MAC key (tak) is missing, not of DES"),
         (CUP_SIGN_IN, "x9.19", "iso-0", {"tpk": bytes(8)}, "63", "longer than the PIN key"),
-        (CUP_SIGN_IN, "x9.19", "iso-0", {"tpk": bytes(range(24))}, "63", "the PIN key (tpk) has 24 bytes"),
+        (CUP_SIGN_IN, "x9.19", "iso-0", {"tpk": bytes(range(24))}, "63", "the PIN key (tpk) is of AES or has 24 bytes"),
+        (CUP_SIGN_IN, "x9.19", "iso-4", {}, "63", "the PIN key (tpk) is of AES or has 24 bytes"),
         (CUP_SIGN_IN, "x9.19", "none", {}, "63", "the terminal has no PIN key (tpk)"),
         (CUP_SIGN_IN, "none", "iso-0", {}, "63", "the MAC key (tak) is missing"),
         # Its keys were put into it by other means.

@@ -11,7 +11,9 @@ from tests.ext.world import (
     CUP_TPK,
     DONE,
     ISO_TPK,
+    MERCHANT,
     ONE_ROUTE,
+    TERMINALS,
     VISA,
     ZPK,
     change,
@@ -161,6 +163,49 @@ def test_pin_goes_on_under_the_key_of_the_link(world, name, key, bank, card):
     asked = issuer.read_one()
     assert asked["52"] != block
     assert decrypt_pin_block(bytes.fromhex(asked["52"]), card, ZPK) == "43218"
+
+
+@pytest.mark.parametrize("on_link", ["iso-0", "iso-3", "iso-4"])
+@pytest.mark.parametrize("at_terminal", ["iso-0", "iso-1", "iso-3", "iso-4"])
+def test_pin_goes_on_in_the_format_of_the_link(make_world, monkeypatch, tmp_path, at_terminal, on_link):
+    world = world_of_formats(make_world, monkeypatch, tmp_path, at_terminal, on_link)
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    block = encrypt_pin_block("43218", CARD, ISO_TPK, at_terminal).hex().upper()
+    terminal.send(purchase(world, "iso", f22="021", f52=block))
+    asked = issuer.read_one()
+    assert decrypt_pin_block(bytes.fromhex(asked["52"]), CARD, ZPK, on_link) == "43218"
+
+
+@pytest.mark.parametrize("at_terminal", ["iso-0", "iso-3", "iso-4"])
+def test_pin_that_is_bound_to_a_card_goes_nowhere_without_one(make_world, monkeypatch, tmp_path, at_terminal):
+    world = world_of_formats(make_world, monkeypatch, tmp_path, at_terminal, "iso-1")
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    block = encrypt_pin_block("43218", CARD, ISO_TPK, at_terminal).hex().upper()
+    assert terminal.ask(purchase(world, "iso", f22="021", f52=block))["39"] == "63"
+    assert issuer.read() == []
+
+
+@pytest.mark.parametrize(("at_terminal", "size"), [("iso-0", 16), ("iso-4", 8), ("iso-4", 0)])
+def test_pin_block_of_another_size_is_refused(make_world, monkeypatch, tmp_path, at_terminal, size):
+    """In a field that takes both; of a terminal, its format says how long its blocks are."""
+    world = world_of_formats(make_world, monkeypatch, tmp_path, at_terminal, "iso-0", "b..16")
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    assert terminal.ask(purchase(world, "iso", f52="A5" * size))["39"] == "30"
+    assert issuer.read() == []
+
+
+def world_of_formats(make_world, monkeypatch, tmp_path, at_terminal, on_link, field=""):
+    """A terminal and a link whose PIN blocks are of these formats, and whose field 52 is as long as needed."""
+    monkeypatch.setitem(TERMINALS, "10000002", (MERCHANT, "active", "", "", "x9.19", at_terminal, ""))
+    names = []
+    for pin_format in (at_terminal, on_link):
+        needed = field or ("b128" if pin_format == "iso-4" else "b64")
+        path = tmp_path / f"{pin_format}.toml"
+        path.write_text(f'extends = "iso87-ascii"\nfields.52 = {{ format = "{needed}" }}\n')
+        names.append(str(path))
+    pin = {"format": on_link, "key": "link/bank-a/zpk"}
+    links = [link("bank-a", names[1], pin=pin)]
+    return make_world(listeners=[listener("iso", names[0])], links=links, routes=ONE_ROUTE)
 
 
 @pytest.mark.parametrize("block", ["0000000000000000", "FFFFFFFFFFFFFFFF"])

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from psec.pinblock import decode_pinblock_iso_0, decode_pinblock_iso_3, encode_pinblock_iso_0, encode_pinblock_iso_3
+from psec.aes import decrypt_aes_ecb, encrypt_aes_ecb
+from psec.pinblock import (
+    decipher_pinblock_iso_4,
+    decode_pinblock_iso_0,
+    decode_pinblock_iso_3,
+    encipher_pinblock_iso_4,
+    encode_pan_field_iso_4,
+    encode_pinblock_iso_0,
+    encode_pinblock_iso_3,
+)
 
 from switch.crypto.des import decrypt_blocks, encrypt_blocks
 from switch.crypto.pin_block import (
@@ -20,7 +29,12 @@ from switch.crypto.pin_block import (
 from switch.crypto.sign_in_keys import build_sign_in_keys
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "pin_and_keys.json").read_text())
+AES_DUKPT = json.loads((Path(__file__).parent.parent / "vectors" / "keyblocks_and_dukpt.json").read_text())[
+    "dukpt_aes128"
+]
 FORMATS = PIN_FORMATS[1:]
+OF_DES = FORMATS[:3]
+PERMITTED = [(source, target) for source in FORMATS for target in FORMATS if target != "iso-1" or source == "iso-1"]
 KEY = bytes.fromhex("12345678123456781234567812345678")
 OTHER = bytes.fromhex("0123456789ABCDEFFEDCBA98765432101122334455667788")
 PAN = "4012345678909"
@@ -28,6 +42,11 @@ PAN = "4012345678909"
 pins = st.text("0123456789", min_size=4, max_size=12)
 pans = st.text("0123456789", min_size=13, max_size=19)
 keys = st.sampled_from((8, 16, 24)).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+aes_keys = st.sampled_from((16, 24, 32)).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+
+
+def keys_of(pin_format):
+    return aes_keys if pin_format == "iso-4" else keys
 
 
 @pytest.mark.parametrize("vector", VECTORS["iso_format_0"])
@@ -71,15 +90,37 @@ def test_format_1_holds_control_length_and_digits(pin, key):
     assert clear[2 : 2 + len(pin)] == pin
 
 
-@given(pins, pans, keys, keys, st.sampled_from(FORMATS), st.sampled_from(FORMATS))
-def test_translation_keeps_the_pin(pin, pan, source_key, target_key, source_format, target_format):
+@given(pins, st.text("0123456789", min_size=2, max_size=19), aes_keys)
+def test_format_4_agrees_with_psec(pin, pan, key):
+    assert decipher_pinblock_iso_4(key, encrypt_pin_block(pin, pan, key, "iso-4"), pan) == pin
+    assert decrypt_pin_block(encipher_pinblock_iso_4(key, pin, pan), pan, key, "iso-4") == pin
+
+
+@pytest.mark.parametrize("counter", [1, 2])
+def test_format_4_vectors(counter):
+    key = bytes.fromhex(AES_DUKPT["pin_keys_from_counter_1"][counter - 1])
+    block = bytes.fromhex(AES_DUKPT["encrypted_pin_blocks_from_counter_1"][counter - 1])
+    assert decrypt_pin_block(block, AES_DUKPT["pan"], key, "iso-4") == AES_DUKPT["pin"]
+
+
+@given(pins, pans, st.sampled_from(PERMITTED), st.data())
+def test_translation_keeps_the_pin(pin, pan, formats, data):
+    source_format, target_format = formats
+    source_key, target_key = data.draw(keys_of(source_format)), data.draw(keys_of(target_format))
     block = encrypt_pin_block(pin, pan, source_key, source_format)
     translated = translate_pin_block(block, source_key, source_format, target_key, target_format, pan)
     assert decrypt_pin_block(translated, pan, target_key, target_format) == pin
 
 
+@pytest.mark.parametrize("source", ["iso-0", "iso-3", "iso-4"])
+def test_what_is_bound_to_a_pan_becomes_no_block_without_one(source):
+    block = encrypt_pin_block("1234", PAN, KEY, source)
+    with pytest.raises(ValueError, match=f"a PIN block of {source} must not become one of iso-1"):
+        translate_pin_block(block, KEY, source, KEY, "iso-1", PAN)
+
+
 def test_random_fill_differs_from_block_to_block():
-    for pin_format in ("iso-1", "iso-3"):
+    for pin_format in ("iso-1", "iso-3", "iso-4"):
         assert len({encrypt_pin_block("1234", PAN, KEY, pin_format) for _ in range(50)}) == 50
 
 
@@ -127,7 +168,45 @@ def test_malformed_clear_block_is_refused(pin_format, clear, what):
         decrypt_pin_block(block, PAN, KEY, pin_format)
 
 
-@given(st.binary(min_size=8, max_size=8), st.sampled_from(FORMATS))
+@given(st.binary(min_size=16, max_size=16), pans, aes_keys)
+def test_any_clear_field_of_format_4_is_judged_as_the_standard_does(clear, pan, key):
+    """Digit by digit; the random half may be anything."""
+    for field in (clear, b"\x44\x12\x34" + b"\xaa" * 5 + clear[8:], b"\x4c\x12\x34" + clear[3:], b"\x44" + clear[1:]):
+        digits = field[:8].hex()
+        length = int(digits[1], 16)
+        good = digits[0] == "4" and 4 <= length <= 12 and digits[2 : 2 + length].isdigit()
+        good = good and set(digits[2 + length :]) <= {"a"}
+        once = encrypt_aes_ecb(key, field)
+        mixed = bytes(a ^ b for a, b in zip(once, encode_pan_field_iso_4(pan), strict=True))
+        block = encrypt_aes_ecb(key, mixed)
+        if good:
+            assert decrypt_pin_block(block, pan, key, "iso-4") == digits[2 : 2 + length]
+        else:
+            with pytest.raises(ValueError, match="malformed PIN block"):
+                decrypt_pin_block(block, pan, key, "iso-4")
+            with pytest.raises(ValueError, match="malformed PIN block"):
+                translate_pin_block(block, key, "iso-4", KEY, "iso-0", pan)
+
+
+@given(pins, pans, aes_keys, aes_keys, st.integers(0, 15), st.integers(1, 255))
+def test_a_translated_block_of_format_4_is_new(pin, pan, source_key, target_key, place, change):
+    block = encrypt_pin_block(pin, pan, source_key, "iso-4")
+    translated = translate_pin_block(block, source_key, "iso-4", target_key, "iso-4", pan)
+    field = decrypt_aes_ecb(target_key, translated)
+    field = decrypt_aes_ecb(target_key, bytes(a ^ b for a, b in zip(field, encode_pan_field_iso_4(pan), strict=True)))
+    old = decrypt_aes_ecb(source_key, block)
+    old = decrypt_aes_ecb(source_key, bytes(a ^ b for a, b in zip(old, encode_pan_field_iso_4(pan), strict=True)))
+    assert field[:8] == old[:8]
+    assert field[8:] != old[8:]
+    damaged = bytearray(block)
+    damaged[place] ^= change
+    try:
+        assert len(decrypt_pin_block(bytes(damaged), pan, source_key, "iso-4")) >= 4  # one of very many is a PIN
+    except ValueError as error:
+        assert str(error).startswith("malformed PIN block")
+
+
+@given(st.binary(min_size=8, max_size=8), st.sampled_from(OF_DES))
 def test_any_clear_block_is_judged_as_the_standard_does(clear, pin_format):
     """The word-wise check against one written digit by digit."""
     digits = (clear if pin_format == "iso-1" else xor_pan(clear)).hex()
@@ -164,7 +243,7 @@ def test_wrong_pan_or_key_is_found_or_yields_another_pin():
 
 @pytest.mark.parametrize("pan", ["", "4", "40123456789012345678", "40123456789x9", "401234567890\uff19"])
 def test_bad_pan_is_refused_without_showing_it(pan):
-    for pin_format in ("iso-0", "iso-3"):
+    for pin_format in ("iso-0", "iso-3", "iso-4"):
         with pytest.raises(ValueError, match="a PAN has 2 to 19 digits") as caught:
             encrypt_pin_block("1234", pan, KEY, pin_format)
         assert not pan or pan not in str(caught.value)
@@ -186,13 +265,19 @@ def test_bad_pin_is_refused_without_showing_it(pin):
 
 def test_bad_keys_blocks_and_formats_are_refused():
     for size in (0, 7, 9, 17, 32):
-        with pytest.raises(ValueError, match=f"a PIN key has 8, 16 or 24 bytes, not {size}"):
+        needed = "a key of iso-0 has 8, 16 or 24 bytes" if size else "a PIN key has 8 bytes or more"
+        with pytest.raises(ValueError, match=f"{needed}, not {size}"):
             encrypt_pin_block("1234", PAN, bytes(size))
-    with pytest.raises(ValueError, match="a PIN block has 8 bytes, not 7"):
-        decrypt_pin_block(bytes(7), PAN, KEY)
-    with pytest.raises(ValueError, match="a PIN block has 8 bytes, not 9"):
-        translate_pin_block(bytes(9), KEY, "iso-0", KEY, "iso-0", PAN)
-    for name in ("none", "iso-2", "iso-4"):
+    for size in (8, 15, 33):
+        with pytest.raises(ValueError, match=f"a key of iso-4 has 16, 24 or 32 bytes, not {size}"):
+            encrypt_pin_block("1234", PAN, bytes(size), "iso-4")
+    for pin_format, needed in (("iso-0", 8), ("iso-4", 16)):
+        for size in {7, 8, 9, 15, 16, 17} - {needed}:
+            with pytest.raises(ValueError, match=f"a PIN block of {pin_format} has {needed} bytes, not {size}"):
+                decrypt_pin_block(bytes(size), PAN, KEY, pin_format)
+            with pytest.raises(ValueError, match=f"a PIN block of {pin_format} has {needed} bytes, not {size}"):
+                translate_pin_block(bytes(size), KEY, pin_format, KEY, "iso-0", PAN)
+    for name in ("none", "iso-2", "iso-5"):
         with pytest.raises(ValueError, match=f"unknown PIN block format '{name}'; known are iso-0, iso-1, iso-3"):
             encrypt_pin_block("1234", PAN, KEY, name)
 
@@ -224,9 +309,9 @@ def test_sign_in_keys_that_do_not_fit_are_refused(pin_size, mac_size):
 
 
 def test_sign_in_keys_need_every_key():
-    with pytest.raises(ValueError, match="a PIN key has 8, 16 or 24 bytes, not 0"):
+    with pytest.raises(ValueError, match="a PIN key has 8 bytes or more, not 0"):
         build_sign_in_keys(b"", KEY, bytes(8))
-    with pytest.raises(ValueError, match="a PIN key has 8, 16 or 24 bytes, not 0"):
+    with pytest.raises(ValueError, match="a PIN key has 8 bytes or more, not 0"):
         build_sign_in_keys(KEY, b"", bytes(8))
     with pytest.raises(ValueError, match="the MAC key of a sign-in answer has 8 or 16 bytes, not 24"):
         build_sign_in_keys(KEY, KEY, bytes(24))

@@ -199,7 +199,7 @@ def test_every_problem_of_both_files_is_told() -> None:
         (
             "terminals.csv",
             "line 9, column 20",
-            "pin_format: unknown PIN format 'iso-9'; known are none, iso-0, iso-1, iso-3",
+            "pin_format: unknown PIN format 'iso-9'; known are none, iso-0, iso-1, iso-3, iso-4",
         ),
         ("terminals.csv", "line 10, column 6", "state: unknown state 'gone'; known are active, suspended, closed"),
         (

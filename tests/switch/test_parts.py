@@ -220,7 +220,7 @@ def test_route_to_an_unknown_link(change):
         ("link/bank-a/zpk", "3des-2key", "zak", "link[bank-a].pin.key", "needed a zpk, but link/bank-a/zpk is a zak"),
         ("link/bank-a/zak", "aes-128", None, "link[bank-a].mac.key", "key for aes-128, which x9.19 cannot use"),
         ("link/bank-b/zak", "3des-2key", None, "link[bank-b].mac.key", "key for 3des-2key, which aes-cmac cannot use"),
-        ("link/bank-a/zpk", "aes-256", None, "link[bank-a].pin.key", "key for aes-256, which PIN blocks cannot use"),
+        ("link/bank-a/zpk", "aes-256", None, "link[bank-a].pin.key", "aes-256, which PIN blocks of iso-0 cannot use"),
     ],
 )
 def test_keys_of_links(configs, name, algorithm, usage, key, reason):
@@ -277,6 +277,35 @@ def test_dialect_without_the_field_that_a_link_needs(sample_configs, field, key,
     found_there = {p.key: p.reason for p in check_config(sample_configs / "production.toml").problems}
     assert reason in found_there[key]
     assert ("listener[concentrator].mac" in found_there) is (field == "64")
+
+
+PIN = 'pin = {{ format = "{}", key = "link/bank-a/zpk" }}'
+
+
+def test_format_4_needs_a_field_of_16_bytes_and_a_key_of_aes(configs, change):
+    path = change(PIN.format("iso-0"), PIN.format("iso-4"))
+    assert [(key, reason) for _, key, reason in found(path)] == [
+        ("link[bank-a].pin", "field 52 of dialect iso87-ascii is for 8 bytes; a block of iso-4 has 16"),
+        ("link[bank-a].pin.key", "link/bank-a/zpk is a key for 3des-2key, which PIN blocks of iso-4 cannot use"),
+    ]
+    replace_key(configs, "link/bank-a/zpk", "aes-256")
+    (configs / "wide.toml").write_text('extends = "iso87-ascii"\nfields.52 = { format = "b128" }\n')
+    text = path.read_text()
+    at = text.index('dialect = "iso87-ascii"', text.index('name = "bank-a"'))
+    path.write_text(text[:at] + text[at:].replace('dialect = "iso87-ascii"', 'dialect = "wide.toml"', 1))
+    assert found(path) == []
+
+
+def test_terminals_whose_format_no_listener_reads_and_pins_that_cannot_pass(configs, change):
+    path = change(PIN.format("iso-0"), PIN.format("iso-1"))
+    ((file, key, reason),) = found(path, "warning")
+    assert (file, key) == ("production.toml", "link[bank-a].pin.format")
+    assert reason == "PINs of terminals with iso-0 are refused there: none may become iso-1 (ISO 9564-1)"
+    table = configs / "sample" / "terminals.csv"
+    table.write_text(table.read_text().replace("iso-0", "iso-4", 1))
+    reasons = [reason for _, _, reason in found(path, "warning")]
+    assert any(reason.startswith("pin_format iso-4: field 52 of dialect ") for reason in reasons)
+    assert any("which PIN blocks of iso-4 cannot use" in reason for _, _, reason in found(path))
 
 
 def test_stand_in_for_a_kind_that_the_dialect_cannot_tell(change):

@@ -1,0 +1,1 @@
+"""AES of single blocks, for other compiled modules alone."""

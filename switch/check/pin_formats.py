@@ -1,0 +1,49 @@
+"""Formats of PIN blocks: whether dialects can carry them, and whether a terminal's may become a link's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from switch.config import Config
+from switch.dialect import Dialect
+from switch.dialect.layout import characters_max, is_fixed
+from switch.files.problems import Problem
+
+PIN_FIELD = "52"
+WITHOUT_PAN = "iso-1"
+BLOCK_BYTES = {"iso-4": 16}
+BLOCK_BYTES_DEFAULT = 8
+
+
+def pin_field_fault(dialect: Dialect, pin_format: str) -> str:
+    """Why a dialect's field cannot carry blocks of a format; empty when it can."""
+    entry = dialect.layout.get(PIN_FIELD)
+    if entry is None:
+        return f"dialect {dialect.name} has no field {PIN_FIELD}"
+    needed, room = BLOCK_BYTES.get(pin_format, BLOCK_BYTES_DEFAULT), characters_max(entry) // 2
+    if room < needed or (is_fixed(entry) and room != needed):
+        return f"field {PIN_FIELD} of dialect {dialect.name} is for {room} bytes; a block of {pin_format} has {needed}"
+    return ""
+
+
+def check_pin_formats(
+    config: Config, dialects: Mapping[str, Dialect], terminal_formats: Collection[str]
+) -> Iterator[Problem]:
+    """Formats of terminals that no listener can read, or that must not become those of a link.
+
+    Args:
+        config: The configuration.
+        dialects: By name, those that could be loaded.
+        terminal_formats: All that stand in the terminals' file.
+    """
+    used = sorted(one for one in terminal_formats if one.startswith("iso-"))
+    spoken = [dialects[listener.dialect] for listener in config.listeners if listener.dialect in dialects]
+    for pin_format in used:
+        faults = [pin_field_fault(dialect, pin_format) for dialect in spoken]
+        if faults and all(faults):
+            yield Problem(str(config.registry.terminals), "", f"pin_format {pin_format}: {faults[0]}", "warning")
+    bound = ", ".join(one for one in used if one != WITHOUT_PAN)
+    for link in config.links:
+        if bound and link.pin is not None and link.pin.format == WITHOUT_PAN:
+            reason = f"PINs of terminals with {bound} are refused there: none may become {WITHOUT_PAN} (ISO 9564-1)"
+            yield Problem(str(config.file), f"link[{link.name}].pin.format", reason, "warning")
