@@ -4,7 +4,7 @@
 and prints how many instructions each function took for one of them. What makes the requests and the issuer's answers
 is left out. ``--scale`` counts again with many connections, terminals and ranges, which should cost the same.
 ``--ways`` counts where a request may be decided: by a worker of one partition, by one of four, and by another worker,
-to which the mesh hands it over.
+to which the mesh hands it over. ``--pins`` counts what it costs to translate a PIN block.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.engine_load import EngineLoad
+from switch.crypto import pin_block
+from switch.crypto.pin_block import encrypt_pin_block, translate_pin_block
 from switch.path import engine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +69,16 @@ WAYS = {
 """Of the last the instructions of both workers count: their engines, and what these write for each other and read. How
 the bytes come from one to the other does not: the ring has its own measurement in ``bench.mesh``."""
 
+PINS = {
+    "iso-0 to iso-0, 3DES": ("iso-0", "iso-0"),
+    "iso-3 to iso-0, 3DES": ("iso-3", "iso-0"),
+    "iso-4 to iso-4, AES-128": ("iso-4", "iso-4"),
+    "iso-4 to iso-0": ("iso-4", "iso-0"),
+}
+"""Formats of a PIN block before and after its translation."""
+PIN_KEYS = bytes(range(16)), bytes(range(16, 32))
+PAN = "6225000000000014"
+
 ENTRANCES = ("feed", "take", "tick", "woken", "hear")
 """Methods of the engine whose instructions count, with all that they call."""
 
@@ -76,16 +88,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.instructions", description="Count instructions of one transaction.")
     parser.add_argument("--scale", action="store_true", help="compare with many connections, terminals and ranges")
     parser.add_argument("--ways", action="store_true", help="compare one partition, several, and another worker's")
+    parser.add_argument("--pins", action="store_true", help="count translations of PIN blocks instead")
     parser.add_argument("--partitions", type=int, default=1, help="of the switch")
     parser.add_argument("--handed-over", action="store_true", help="another worker decides; at least 2 partitions")
     parser.add_argument("--mac", default="aes-cmac", help="aes-cmac, x9.19 or none")
     parser.add_argument("--rows", type=int, default=ROWS, help="functions in the table")
     parser.add_argument("--transactions", type=int, default=TRANSACTIONS, help="how many are counted")
     parser.add_argument("--carry", nargs=6, metavar="X", help=argparse.SUPPRESS)
+    parser.add_argument("--translate", nargs=3, metavar="X", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.carry:
         library, *shape = options.carry
         carry(ctypes.CDLL(library), options, Shape(*map(int, shape)))
+        return 0
+    if options.translate:
+        library, *formats = options.translate
+        translate(ctypes.CDLL(library), options.transactions, *formats)
         return 0
     if options.handed_over and options.partitions == 1:
         parser.error("--handed-over needs --partitions 2 or more")
@@ -95,11 +113,14 @@ def main() -> int:
         library = build_library(folder)
         if options.scale or options.ways:
             console.print(comparison(folder, library, options, SCALES if options.scale else WAYS))
-        else:
+        if options.pins:
+            console.print(pin_table(folder, library, options))
+        if not (options.scale or options.ways or options.pins):
             shape = Shape(partitions=options.partitions, handed_over=int(options.handed_over))
             console.print(function_table(count(folder, library, options, shape), options))
             if shape == Shape():
                 console.print(comparison(folder, library, options, WAYS))
+                console.print(pin_table(folder, library, options))
     return 0
 
 
@@ -129,26 +150,42 @@ def carry(callgrind: ctypes.CDLL, options: argparse.Namespace, shape: Shape) -> 
         callgrind.callgrind_stop()
 
 
+def translate(callgrind: ctypes.CDLL, times: int, source: str, target: str) -> None:
+    """Translate PIN blocks: one uncounted, then those that count."""
+    block = encrypt_pin_block("1234", PAN, PIN_KEYS[0], source)
+    translate_pin_block(block, PIN_KEYS[0], source, PIN_KEYS[1], target, PAN)
+    callgrind.callgrind_start()
+    for _ in range(times):
+        translate_pin_block(block, PIN_KEYS[0], source, PIN_KEYS[1], target, PAN)
+    callgrind.callgrind_stop()
+
+
 def count(folder: Path, library: Path, options: argparse.Namespace, shape: Shape) -> Counter[tuple[str, str]]:
-    """Run under callgrind; instructions by library and function, for all transactions together."""
+    """Instructions by library and function, for all transactions together."""
+    functions = symbols(engine.__file__, rf"__pyx_pw_6switch_4path_6engine_6Engine_\d+(?:{'|'.join(ENTRANCES)})")
+    if len(functions) != len(ENTRANCES):
+        raise RuntimeError(f"needed the functions of {ENTRANCES}, found {functions}")
+    arguments = ["--mac", options.mac, "--transactions", str(options.transactions)]
+    return run_counted(folder, functions, [*arguments, "--carry", str(library), *map(str, astuple(shape))])
+
+
+def run_counted(folder: Path, functions: list[str], arguments: list[str]) -> Counter[tuple[str, str]]:
+    """Run this module under callgrind; what some C functions cost with all that they call.
+
+    They are given by their whole names: of several patterns callgrind would follow one.
+    """
     out = folder / "callgrind.out"
     out.unlink(missing_ok=True)
     command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-    command += [f"--toggle-collect={function}" for function in entrances()]
-    command += [sys.executable, "-m", "bench.instructions", "--mac", options.mac]
-    command += ["--transactions", str(options.transactions)]
-    command += ["--carry", str(library), *map(str, astuple(shape))]
-    subprocess.run(command, check=True, cwd=ROOT)
+    command += [f"--toggle-collect={function}" for function in functions]
+    subprocess.run([*command, sys.executable, "-m", "bench.instructions", *arguments], check=True, cwd=ROOT)
     return read_costs(out)
 
 
-def entrances() -> list[str]:
-    """The C functions behind ``ENTRANCES``, by their whole names: of several patterns callgrind would follow one."""
-    symbols = subprocess.run(["nm", engine.__file__], check=True, capture_output=True, text=True).stdout
-    found = re.findall(rf"__pyx_pw_6switch_4path_6engine_6Engine_\d+(?:{'|'.join(ENTRANCES)})$", symbols, re.MULTILINE)
-    if len(found) != len(ENTRANCES):
-        raise RuntimeError(f"needed the functions of {ENTRANCES}, found {found}")
-    return found
+def symbols(library: str, pattern: str) -> list[str]:
+    """The C functions of a module whose names match a pattern."""
+    found = subprocess.run(["nm", library], check=True, capture_output=True, text=True).stdout
+    return re.findall(rf"{pattern}$", found, re.MULTILINE)
 
 
 def read_costs(path: Path) -> Counter[tuple[str, str]]:
@@ -224,6 +261,20 @@ def comparison(folder: Path, library: Path, options: argparse.Namespace, shapes:
         total = count(folder, library, options, shape).total()
         reference = reference or total
         table.add_row(name, f"{total / options.transactions:,.0f}", f"{total / reference - 1:+.1%}")
+    return table
+
+
+def pin_table(folder: Path, library: Path, options: argparse.Namespace) -> Table:
+    """One row for each translation of a PIN block: what the state machine calls for it."""
+    functions = symbols(pin_block.__file__, "__pyx_f_6switch_6crypto_9pin_block_translate_pin")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("PIN block")
+    table.add_column("instructions", justify="right")
+    for name, formats in PINS.items():
+        costs = run_counted(
+            folder, functions, ["--transactions", str(options.transactions), "--translate", str(library), *formats]
+        )
+        table.add_row(name, f"{costs.total() / options.transactions:,.0f}")
     return table
 
 

@@ -32,7 +32,7 @@ SLICES = {
         "SUITES=bench/bench_framing.py --benchmark-min-rounds=1 --benchmark-max-time=0.01",
         "ARGS=plain --seconds 1 --warmup 0.2 --rounds 1",
         "JOURNAL_ARGS=--seconds 1 --warmup 0.2 --rounds 1 --records 10000 --open 10",
-        "INSTRUCTIONS_ARGS=--ways --transactions 20",
+        "INSTRUCTIONS_ARGS=--ways --pins --transactions 20",
         "WORKERS_ARGS=--seconds 1 --warmup 0.2 --rounds 1 --rate 500",
         "RESTART_ARGS=--records 2000 --rounds 1 --rate 200",
     ],
