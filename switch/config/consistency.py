@@ -18,11 +18,10 @@ from switch.config.models import (
     LinkSection,
     LinkStandIn,
     ListenerSection,
-    RiskSection,
     SwitchSection,
 )
 from switch.config.partial_config import PartialConfig
-from switch.config.sections import OriginalsSection
+from switch.config.sections import OriginalsSection, RiskSection
 from switch.machine.numbering import INSTANCES_MAX
 
 STANS = 999_999

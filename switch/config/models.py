@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from switch.config.addresses import Address
 from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, NodeSection
-from switch.config.sections import OriginalsSection, StoreSection
+from switch.config.sections import OriginalsSection, RegistrySection, RiskSection, RoutesSection, StoreSection
 from switch.config.value_types import (
     WORKERS_MAX,
     AdminAddress,
@@ -260,25 +260,6 @@ class KeysSection(Section):
         None, description="Name of the credential that systemd gives the unit (`LoadCredential=`), with the master key."
     )
     master_key_token: MasterKeyToken | None = Field(None, description="The token that has the master key.")
-
-
-class RegistrySection(Section):
-    """Who may speak."""
-
-    merchants: FilePath = Field(description="CSV file of the merchants.")
-    terminals: FilePath = Field(description="CSV file of the terminals.")
-
-
-class RoutesSection(Section):
-    """Which card goes to which links."""
-
-    file: FilePath = Field(description="CSV file of BIN ranges and their links.")
-
-
-class RiskSection(Section):
-    """Limits and blocks."""
-
-    file: FilePath = Field(description="TOML file of limits, blocked cards, BINs and countries.")
 
 
 class ListenerTls(Section):

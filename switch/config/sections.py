@@ -10,6 +10,25 @@ from switch.config.value_types import FilePath
 from switch.files.sections import Section, count, milliseconds
 
 
+class RegistrySection(Section):
+    """Who may speak."""
+
+    merchants: FilePath = Field(description="CSV file of the merchants.")
+    terminals: FilePath = Field(description="CSV file of the terminals.")
+
+
+class RoutesSection(Section):
+    """Which card goes to which links."""
+
+    file: FilePath = Field(description="CSV file of BIN ranges and their links.")
+
+
+class RiskSection(Section):
+    """Limits and blocks."""
+
+    file: FilePath = Field(description="TOML file of limits, blocked cards, BINs and countries.")
+
+
 class OriginalsSection(Section):
     """What voids, refunds and completions refer to: how long it is looked for, and what follows."""
 
