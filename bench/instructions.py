@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.engine_load import EngineLoad
-from switch.crypto import pin_block
+from switch.crypto import dukpt, pin_block
+from switch.crypto.dukpt import derive_key
 from switch.crypto.pin_block import encrypt_pin_block, translate_pin_block
 from switch.path import engine
 
@@ -74,9 +75,13 @@ PINS = {
     "iso-3 to iso-0, 3DES": ("iso-3", "iso-0"),
     "iso-4 to iso-4, AES-128": ("iso-4", "iso-4"),
     "iso-4 to iso-0": ("iso-4", "iso-0"),
+    "iso-0 under DUKPT to iso-0": ("iso-0+dukpt", "iso-0"),
+    "iso-4 under DUKPT to iso-4": ("iso-4+dukpt", "iso-4"),
 }
 """Formats of a PIN block before and after its translation."""
 PIN_KEYS = bytes(range(16)), bytes(range(16, 32))
+SERIAL_NUMBERS = {"iso-0": "FFFF9876543210FFC007", "iso-4": "12345678901234560000FFFF"}
+"""With counters of as many ones as a terminal sends: the costliest."""
 PAN = "6225000000000014"
 
 ENTRANCES = ("feed", "take", "tick", "woken", "hear")
@@ -152,11 +157,16 @@ def carry(callgrind: ctypes.CDLL, options: argparse.Namespace, shape: Shape) -> 
 
 def translate(callgrind: ctypes.CDLL, times: int, source: str, target: str) -> None:
     """Translate PIN blocks: one uncounted, then those that count."""
-    block = encrypt_pin_block("1234", PAN, PIN_KEYS[0], source)
-    translate_pin_block(block, PIN_KEYS[0], source, PIN_KEYS[1], target, PAN)
+    name, _, derived = source.partition("+")
+
+    def key() -> bytes:
+        return derive_key(PIN_KEYS[0], SERIAL_NUMBERS[name], is_aes=name == "iso-4") if derived else PIN_KEYS[0]
+
+    block = encrypt_pin_block("1234", PAN, key(), name)
+    translate_pin_block(block, key(), name, PIN_KEYS[1], target, PAN)
     callgrind.callgrind_start()
     for _ in range(times):
-        translate_pin_block(block, PIN_KEYS[0], source, PIN_KEYS[1], target, PAN)
+        translate_pin_block(block, key(), name, PIN_KEYS[1], target, PAN)
     callgrind.callgrind_stop()
 
 
@@ -267,6 +277,7 @@ def comparison(folder: Path, library: Path, options: argparse.Namespace, shapes:
 def pin_table(folder: Path, library: Path, options: argparse.Namespace) -> Table:
     """One row for each translation of a PIN block: what the state machine calls for it."""
     functions = symbols(pin_block.__file__, "__pyx_f_6switch_6crypto_9pin_block_translate_pin")
+    functions += symbols(dukpt.__file__, "__pyx_f_6switch_6crypto_5dukpt_derive_pin_key")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("PIN block")
     table.add_column("instructions", justify="right")

@@ -1,4 +1,4 @@
-"""AES of single blocks under keys that are used once: PIN blocks of format 4."""
+"""AES of single blocks under keys that are used once: PIN blocks of format 4, derivation of keys."""
 
 from libc.stdint cimport uint8_t
 
@@ -7,6 +7,9 @@ cdef enum:
 
 cdef bint is_aes_key_size(int size) noexcept nogil
 """Whether a key has 16, 24 or 32 bytes."""
+
+cdef int aes_encrypt(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target) noexcept nogil
+"""Encrypt one block; as ``aes_twice``."""
 
 cdef int aes_twice(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target, const uint8_t *between,
                    bint encrypt) noexcept nogil

@@ -60,8 +60,9 @@ cdef inline bint run(EVP_CIPHER_CTX *context, const uint8_t *source, uint8_t *ta
     return EVP_DecryptUpdate(context, target, &written, source, AES_BLOCK_SIZE) == 1 and written == AES_BLOCK_SIZE
 
 
-cdef int aes_twice(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target, const uint8_t *between,
-                   bint encrypt) noexcept nogil:
+cdef int work(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target, const uint8_t *between,
+              bint encrypt) noexcept nogil:
+    """Once, or twice where something is to be mixed in between."""
     cdef EVP_CIPHER_CTX *context
     cdef bint done
     cdef int i
@@ -69,7 +70,7 @@ cdef int aes_twice(const uint8_t *key, int key_size, const uint8_t *source, uint
         return -1
     context = contexts[encrypt][(key_size >> 3) - 2]
     done = set_key(context, key, encrypt) and run(context, source, target, encrypt)
-    if done:
+    if done and between != NULL:
         for i in range(AES_BLOCK_SIZE):
             target[i] ^= between[i]
         done = run(context, target, target, encrypt)
@@ -78,3 +79,12 @@ cdef int aes_twice(const uint8_t *key, int key_size, const uint8_t *source, uint
         OPENSSL_cleanse(target, AES_BLOCK_SIZE)
         return -1
     return 0
+
+
+cdef int aes_encrypt(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target) noexcept nogil:
+    return work(key, key_size, source, target, NULL, True)
+
+
+cdef int aes_twice(const uint8_t *key, int key_size, const uint8_t *source, uint8_t *target, const uint8_t *between,
+                   bint encrypt) noexcept nogil:
+    return work(key, key_size, source, target, between, encrypt)

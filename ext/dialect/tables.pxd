@@ -146,6 +146,7 @@ cdef class DialectTables:
     cdef OriginalForm reference              # by a void, a refund or a completion
 
     cdef readonly bint partial_reversed      # a reversal of a part has the approved amount; else the requested one
+    cdef readonly uint8_t serial_number_field  # the key serial number of a terminal's PIN key; NO_FIELD: nowhere
     cdef readonly uint8_t replacement_field  # what stands in place of a reversal's amount; NO_FIELD: not said
     cdef uint8_t _partial_field              # where terminals say that they can take a part; NO_FIELD: nowhere
     cdef uint8_t _partial_start

@@ -31,6 +31,7 @@ class DialectTables:
     def reference_field(self) -> int: ...
     partial_reversed: bool
     replacement_field: int
+    serial_number_field: int
     def __init__(
         self,
         *,
@@ -52,6 +53,7 @@ class DialectTables:
         partial_mark: tuple[int, int, str, str] = (0, 0, "", ""),
         partial_reversed: bool = True,
         replacement_field: int = 0,
+        serial_number_field: int = 0,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:
         """Kind of a message of this dialect; ``ScanError`` when it cannot be read."""

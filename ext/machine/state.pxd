@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.base.calendar cimport Calendar
+from switch.crypto.dukpt cimport BaseKeys
 from switch.crypto.mac cimport MacEngine, MacKey
 from switch.dialect.tables cimport DialectTables
 from switch.machine.channel cimport Channel, StateOwner
@@ -56,6 +57,7 @@ cdef class State:
     cdef public bint draining
     cdef readonly NoteQueue notes             # what an operator should read; of all partitions of the worker
     cdef readonly MacEngine macs              # of all partitions of the worker
+    cdef readonly BaseKeys base_keys          # of terminals whose PIN keys are derived
     cdef uint64_t random_state
     cdef uint64_t fingerprint_secret
 

@@ -1,6 +1,7 @@
 from typing import final
 
 from switch.base.calendar import Calendar
+from switch.crypto.dukpt import BaseKeys
 from switch.crypto.mac import MacEngine
 from switch.machine.channel_table import ChannelTable
 from switch.machine.claims import Claims
@@ -41,6 +42,7 @@ class State:
     terminals: TerminalCounts
     notes: NoteQueue
     macs: MacEngine
+    base_keys: BaseKeys
     draining: bool
     def __init__(
         self,
@@ -65,6 +67,7 @@ class State:
         terminals: TerminalCounts,
         notes: NoteQueue,
         macs: MacEngine,
+        base_keys: BaseKeys,
         seed: int | None = None,
     ) -> None: ...
     def terminal_mac_failures(self) -> dict[str, int]: ...

@@ -50,7 +50,7 @@ cdef class State:
                  Journal journal, Meters meters, ChannelTable channels not None, list listeners, list links,
                  TransactionTable transactions, DuplicateWindow duplicates, SafStore saf, Inquiries inquiries,
                  Claims claims not None, Numbering numbering, str acquirer_id, TerminalCounts terminals not None,
-                 NoteQueue notes not None, MacEngine macs not None, object seed=None):
+                 NoteQueue notes not None, MacEngine macs not None, BaseKeys base_keys not None, object seed=None):
         self.partition = partition
         self.calendar = calendar
         self.registry = registry
@@ -77,6 +77,7 @@ cdef class State:
         self.terminals = terminals
         self.notes = notes
         self.macs = macs
+        self.base_keys = base_keys
         self.channels = channels
         self.owner = channels.enroll(duplicates, journal)
         self.unreversed = []

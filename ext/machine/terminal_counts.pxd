@@ -1,4 +1,4 @@
-"""What is counted of each terminal: in one array for a worker, since each terminal belongs to one partition only."""
+"""What is counted and known of each terminal: in one array for a worker, since a terminal belongs to one partition."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.machine.handles cimport HandleSlot
@@ -10,6 +10,8 @@ cdef struct TerminalCount:
     uint32_t owed             # advices and reversals of strangers that it asked for
     uint32_t mac_failures     # requests with a wrong or missing MAC
     uint32_t asked            # requests that issuers have and have not answered
+    uint32_t pin_counter      # of its last PIN: the counter of the key serial number; 0: none yet
+    uint64_t pin_device       # the rest of that number
     uint8_t looked_up         # originals that are looked up just now
     uint16_t kept_places      # of what waits for another worker that is not there: one for each 1,024 bytes
 

@@ -57,8 +57,6 @@ cdef void fill_parts_slot(State state, Listener listener, Link link, Composer co
 """Set the slot of the field in which a request says whether the approval of a part can be taken: by the terminal, as
 it says or as the configuration says of it, and by the link. Left empty where there is nothing to be said."""
 
-cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil
-"""Whether both sides have what a PIN block needs: keys, and the link a format into which the terminal's may pass."""
-
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept
-"""Set the slot of the PIN block, under the link's key; NOT_REFUSED or the reason why it cannot be."""
+"""Set the slot of the PIN block, under the link's key; NOT_REFUSED, or the reason why it cannot be, of which an
+operator is told."""

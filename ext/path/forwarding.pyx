@@ -3,24 +3,30 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
+from switch.crypto.dukpt cimport SERIAL_DIGITS_MAX, Serial, derive_pin_key, read_serial
+from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.pin_block cimport (
-    PIN_BLOCK_SIZE_MAX, PIN_FORMAT_NONE, PinSide, may_translate, pin_block_size, translate_pin,
+    PIN_BLOCK_SIZE_MAX, PIN_FORMAT_ISO_4, PIN_FORMAT_NONE, PinKey, PinSide, may_translate, pin_block_size,
+    translate_pin,
 )
+from switch.dialect.tables cimport NO_FIELD
 from switch.dialect.reasons cimport REASON_FORMAT_ERROR, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
 from switch.machine.meters cimport (
     LIMIT_LATE, LIMIT_LINK_REVERSALS, LIMIT_NUMBERS, LIMIT_STANS, LIMIT_TERMINAL_IN_FLIGHT,
 )
-from switch.machine.note_queue cimport NOTE_REQUEST_REFUSED
+from switch.machine.note_queue cimport NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_REFUSED
 from switch.machine.numbering cimport is_dated
 from switch.machine.originals cimport Referred
-from switch.machine.terminal_counts cimport share_of
+from switch.machine.terminal_counts cimport TerminalCount, share_of
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
 from switch.saf.room cimport link_has_room
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
 from switch.wire.hexadecimal cimport hex_digit, hex_value
-from switch.wire.scan cimport FaultCode, read_text
+from switch.wire.scan cimport (
+    FAULT_PIN, FAULT_PIN_KEY, FAULT_SERIAL_NUMBER, FAULT_SERIAL_REPEATED, FaultCode, read_text,
+)
 from switch.wire.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
     SLOT_ORIGINAL_RRN, SLOT_PAN, SLOT_PARTIAL_APPROVAL, SLOT_PIN_BLOCK, SLOT_PROCESSING_CODE, SLOT_SAID_RRN, SLOT_STAN,
@@ -158,9 +164,10 @@ cdef void fill_parts_slot(State state, Listener listener, Link link, Composer co
         fill_slot(&state.slots, SLOT_PARTIAL_APPROVAL, texts.parts, size)
 
 
-cdef bint can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
-    return (terminal.pin_key.size != 0 and link.pin_key.size != 0 and link.pin_format != PIN_FORMAT_NONE
-            and may_translate(terminal.pin_format, link.pin_format))
+cdef bint _can_translate_pin(Link link, const Terminal *terminal) noexcept nogil:
+    """Whether both sides have what a PIN block needs: keys, and the link a format that the terminal's may become."""
+    return ((terminal.pin_key.size != 0 or terminal.derives_pin_keys) and link.pin_key.size != 0
+            and link.pin_format != PIN_FORMAT_NONE and may_translate(terminal.pin_format, link.pin_format))
 
 
 cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *texts) noexcept nogil:
@@ -179,28 +186,67 @@ cdef void _fill_reference(State state, Listener listener, Link link, LinkTexts *
             fill_slot(&state.slots, SLOT_SAID_RRN, texts.said_rrn, sizeof(texts.said_rrn))
 
 
+cdef int _refuse_pin(State state, Listener listener, int field, FaultCode fault, int reason) noexcept nogil:
+    tell_field(state, NOTE_PIN_NOT_TRANSLATABLE, listener, field, fault)
+    return reason
+
+
+cdef int _derive_pin_key(State state, Listener listener, PinKey *key, Serial *serial) noexcept nogil:
+    """The key of the serial number that the request brings; NOT_REFUSED or the reason why there is none."""
+    cdef uint8_t text[SERIAL_DIGITS_MAX]
+    cdef int field = listener.tables.serial_number_field
+    cdef bint is_aes = state.inbound.terminal.pin_format == PIN_FORMAT_ISO_4
+    cdef const TerminalCount *known = &state.terminals.of[state.inbound.terminal_number]
+    cdef const PinKey *base
+    cdef int digits = -1 if field == NO_FIELD else read_text(listener.tables.spec, &state.request, field, text,
+                                                             sizeof(text))
+    if digits < 0 or read_serial(text, digits, is_aes, serial) < 0:
+        return _refuse_pin(state, listener, FIELD_PIN if field == NO_FIELD else field, FAULT_SERIAL_NUMBER,
+                           REASON_FORMAT_ERROR)
+    if serial.device == known.pin_device and serial.counter <= known.pin_counter:
+        return _refuse_pin(state, listener, field, FAULT_SERIAL_REPEATED, REASON_SECURITY_VIOLATION)
+    base = state.base_keys.find(text, digits, is_aes)
+    if base == NULL or derive_pin_key(base, serial, key) < 0:
+        return _refuse_pin(state, listener, field, FAULT_SERIAL_NUMBER, REASON_SECURITY_VIOLATION)
+    return NOT_REFUSED
+
+
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept:
     cdef const Terminal *terminal = state.inbound.terminal
+    cdef TerminalCount *known = &state.terminals.of[state.inbound.terminal_number]
     cdef uint8_t text[2 * PIN_BLOCK_SIZE_MAX]
     cdef uint8_t block[PIN_BLOCK_SIZE_MAX]
     cdef PinSide source, target
+    cdef PinKey derived
+    cdef Serial serial
     cdef int size = pin_block_size(terminal.pin_format)
-    cdef int i, high, low
+    cdef int i, high, low, reason
+    if not _can_translate_pin(link, terminal):
+        return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN_KEY, REASON_SECURITY_VIOLATION)
     if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != 2 * size:
-        return REASON_FORMAT_ERROR
+        return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_FORMAT_ERROR)
     for i in range(size):
         high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
         if high < 0 or low < 0:
-            return REASON_FORMAT_ERROR
+            return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_FORMAT_ERROR)
         block[i] = <uint8_t>(high << 4 | low)
-    if not can_translate_pin(link, terminal):
-        return REASON_SECURITY_VIOLATION
     source.key = &terminal.pin_key
     source.format = terminal.pin_format
     target.key = &link.pin_key
     target.format = link.pin_format
-    if translate_pin(block, &source, &target, state.inbound.pan, state.inbound.pan_digits, block) != 0:
-        return REASON_SECURITY_VIOLATION
+    if terminal.derives_pin_keys:
+        reason = _derive_pin_key(state, listener, &derived, &serial)
+        if reason != NOT_REFUSED:
+            return reason
+        source.key = &derived
+    reason = translate_pin(block, &source, &target, state.inbound.pan, state.inbound.pan_digits, block)
+    if terminal.derives_pin_keys:
+        OPENSSL_cleanse(&derived, sizeof(derived))
+    if reason != 0:
+        return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_SECURITY_VIOLATION)
+    if terminal.derives_pin_keys:             # a number whose key opens nothing is nobody's last one
+        known.pin_device = serial.device
+        known.pin_counter = serial.counter
     size = pin_block_size(link.pin_format)
     for i in range(size):
         texts.pin_block[2 * i] = hex_digit(block[i] >> 4)

@@ -26,7 +26,7 @@ from switch.machine.meters cimport (
     LIMIT_REVERSALS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN,
 )
 from switch.machine.note_queue cimport (
-    NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
+    NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
     NOTE_UNEXPECTED_MESSAGE,
 )
 from switch.machine.original_reference cimport Naming, fold, moment_of, occasion_of, read_naming
@@ -38,7 +38,7 @@ from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, T
 from switch.path.advice cimport stand_in_for, take_advice
 from switch.path.claiming cimport names_elsewhere
 from switch.path.forwarding cimport (
-    LinkTexts, can_say, can_translate_pin, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
+    LinkTexts, can_say, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
     refuse_kind, take_stan, this_link,
 )
 from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind
@@ -56,7 +56,7 @@ from switch.tables.rules cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN
 from switch.wire.scan cimport (
-    FAULT_AMOUNT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, FAULT_PIN, FAULT_PIN_KEY, fault_at, has_field,
+    FAULT_AMOUNT, FAULT_KIND, FAULT_KIND_ABROAD, FAULT_MISSING, fault_at, has_field,
     read_number, scan_message,
 )
 from switch.wire.translate cimport Composer, Sources, sources_of
@@ -509,8 +509,6 @@ cdef int _compose(State state, Listener listener, Link link, Composer composer, 
     if has_field(&state.request, FIELD_PIN):
         reason = fill_pin_slot(state, listener, link, &texts)
         if reason != NOT_REFUSED:
-            tell_field(state, NOTE_PIN_NOT_TRANSLATABLE, listener, FIELD_PIN,
-                       FAULT_PIN if can_translate_pin(link, state.inbound.terminal) else FAULT_PIN_KEY)
             return reason
     sources = sources_of(&state.request, NULL, &state.slots)
     if composer.compose(&sources, state.out + offset, SCRATCH_BYTES - offset, &state.composed, &state.fault) < 0:

@@ -24,6 +24,7 @@ cdef struct Terminal:
     uint8_t id[TERMINAL_ID_MAX + 1]      # blank padded to 8, then NUL
     uint8_t state
     uint8_t pin_format
+    uint8_t derives_pin_keys             # 1: DUKPT; each PIN block comes under a key of its own
     uint32_t merchant                    # index of its merchant
     uint32_t listeners_allowed           # bit n: listener n of the configuration
     uint64_t kinds_allowed

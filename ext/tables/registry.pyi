@@ -9,6 +9,8 @@ MERCHANT_COLUMNS: tuple[str, ...]
 TERMINAL_COLUMNS: tuple[str, ...]
 STATES: tuple[str, ...]
 PIN_FORMATS: tuple[str, ...]
+TERMINAL_PIN_FORMATS: tuple[str, ...]
+"""What ``pin_format`` may be."""
 
 class TerminalDescription(TypedDict):
     id: str

@@ -33,6 +33,8 @@ LISTENERS_MAX = 32
 KINDS_MAX = 64
 TERMINALS_MAX = 16_000_000
 MASTER_KEY_SIZES = (8, 16, 24)
+DERIVED = "+dukpt"
+TERMINAL_PIN_FORMATS = (*PIN_FORMATS, *(f"{name}{DERIVED}" for name in PIN_FORMATS[1:]))
 
 cdef enum:
     TEXT_MAX = 255            # bytes
@@ -267,7 +269,7 @@ cdef class Registry:
             "listeners": names_of(self.listener_names, terminal.listeners_allowed),
             "kinds": names_of(self.kind_names, terminal.kinds_allowed),
             "mac_algorithm": ALGORITHMS[terminal.mac_key.algorithm],
-            "pin_format": PIN_FORMATS[terminal.pin_format],
+            "pin_format": PIN_FORMATS[terminal.pin_format] + (DERIVED if terminal.derives_pin_keys else ""),
             "certificate": (self.text_at(self._certificates[<uint32_t>index])
                             or terminal.id[:TERMINAL_ID_MAX].decode("ascii").rstrip()),
             "has_master_key": terminal.master_key.size > 0,
@@ -447,7 +449,7 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
         key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]])
         terminal.mac_key.size = len(key)
         memcpy(terminal.mac_key.key, <const char *>key, len(key))
-    if terminal.pin_format != PIN_FORMAT_NONE:
+    if terminal.pin_format != PIN_FORMAT_NONE and not terminal.derives_pin_keys:
         sizes = PIN_KEY_SIZES[PIN_FORMATS[terminal.pin_format]]
         key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format")
         set_pin_key(&terminal.pin_key, key, terminal.pin_format)
@@ -464,7 +466,7 @@ def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
         (_mask, (3, cells[3], listener_names, "listener", LISTENERS_MAX)),
         (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
         (_chosen, (5, cells[5], ALGORITHMS, "MAC algorithm")),
-        (_chosen, (6, cells[6], PIN_FORMATS, "PIN format")),
+        (_chosen, (6, cells[6], TERMINAL_PIN_FORMATS, "PIN format")),
         (_certificate, (cells[7],)),
     ]
     algorithm, pin_format = cells[5:7]
@@ -497,7 +499,7 @@ def _profile(cells, listener_names, kind_names):
         _mask(3, listeners, listener_names, "listener", LISTENERS_MAX),
         _mask(4, kinds, kind_names, "kind", KINDS_MAX),
         _chosen(5, algorithm, ALGORITHMS, "MAC algorithm"),
-        _chosen(6, pin_format, PIN_FORMATS, "PIN format"),
+        _chosen(6, pin_format, TERMINAL_PIN_FORMATS, "PIN format"),
         KEY_SIZES[algorithm],
     )
 
@@ -557,7 +559,8 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 terminal.state = profile[0]
                 terminal.listeners_allowed = profile[1]
                 terminal.kinds_allowed = profile[2]
-                terminal.pin_format = profile[4]
+                terminal.derives_pin_keys = profile[4] >= len(PIN_FORMATS)
+                terminal.pin_format = profile[4] - (len(PIN_FORMATS) - 1 if terminal.derives_pin_keys else 0)
                 id = start[row.cells[0].begin:row.cells[0].end].decode("ascii")
                 attach_keys(terminal, keys, id, profile)
                 certificate = b""

@@ -27,6 +27,11 @@ def fits_pin(key_algorithm: str, pin_format: str) -> bool:
     return family == PIN_FAMILIES.get(pin_format, "des") and size in PIN_KEY_SIZES[pin_format]
 
 
+def fits_derivation(key_algorithm: str, cipher: str) -> bool:
+    """Whether PIN keys can be derived from a key: of DES with two parts alone, of AES with all sizes."""
+    return key_algorithm == "3des-2key" if cipher == "des" else ALGORITHMS[key_algorithm].family == "aes"
+
+
 def fits_sign_in(key_algorithm: str) -> bool:
     """Whether the answer to a sign-in can be enciphered with a master key."""
     return ALGORITHMS[key_algorithm].family == "des"

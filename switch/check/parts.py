@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from switch.check.key_fit import fits_mac, fits_pin
+from switch.check.key_fit import fits_derivation, fits_mac, fits_pin
 from switch.check.pin_formats import check_pin_formats, pin_field_fault
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
+from switch.config.sections import BaseKeySection
 from switch.dialect import Dialect, load_dialect
 from switch.dialect.kinds import Kind, kind_traits
 from switch.dialect.model import ANSWERS_OWN
@@ -261,6 +262,10 @@ def _check_routes(config: Config, routes: RouteTable) -> Iterator[Problem]:
 def _check_link_keys(config: Config, keys: KeyFile) -> Iterator[Problem]:
     for link in config.links:
         yield from (Problem(str(config.file), key, reason) for key, reason in _link_key_faults(link, keys))
+    for number, section in enumerate(config.base_keys):
+        reason = _base_key_fault(section, _find_key(keys, section.key))
+        if reason:
+            yield Problem(str(config.file), f"base_key[{number}].key", reason)
 
 
 def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, str]]:
@@ -283,6 +288,17 @@ def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, st
             yield place, f"needed a zpk, but {key.name} is a {key.usage}"
         elif not fits_pin(key.algorithm, link.pin.format):
             yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks of {link.pin.format} cannot use"
+
+
+def _base_key_fault(section: BaseKeySection, key: Key | None) -> str:
+    """Why no PIN key can come of a base key; empty when they can."""
+    if key is None:
+        return f"the key file has no key {section.key}"
+    if key.usage != "bdk":
+        return f"needed a bdk, but {key.name} is a {key.usage}"
+    if not fits_derivation(key.algorithm, section.cipher):
+        return f"{key.name} is a key for {key.algorithm}, of which no keys of {section.cipher} come"
+    return ""
 
 
 def _find_key(keys: KeyFile, name: str) -> Key | None:

@@ -10,6 +10,7 @@ from switch.dialect.layout import characters_max, is_fixed
 from switch.files.problems import Problem
 
 PIN_FIELD = "52"
+DERIVED = "+dukpt"
 WITHOUT_PAN = "iso-1"
 BLOCK_BYTES = {"iso-4": 16}
 BLOCK_BYTES_DEFAULT = 8
@@ -36,12 +37,21 @@ def check_pin_formats(
         dialects: By name, those that could be loaded.
         terminal_formats: All that stand in the terminals' file.
     """
-    used = sorted(one for one in terminal_formats if one.startswith("iso-"))
+    derived = sorted(one for one in terminal_formats if one.endswith(DERIVED))
+    used = sorted({one.removesuffix(DERIVED) for one in terminal_formats if one.startswith("iso-")})
     spoken = [dialects[listener.dialect] for listener in config.listeners if listener.dialect in dialects]
     for pin_format in used:
         faults = [pin_field_fault(dialect, pin_format) for dialect in spoken]
         if faults and all(faults):
             yield Problem(str(config.registry.terminals), "", f"pin_format {pin_format}: {faults[0]}", "warning")
+    table = str(config.registry.terminals)
+    for pin_format in derived:
+        cipher = "aes" if pin_format.removesuffix(DERIVED) in BLOCK_BYTES else "des"
+        if not any(section.cipher == cipher for section in config.base_keys):
+            yield Problem(table, "", f"pin_format {pin_format}: needed is a [[base_key]] with cipher {cipher}")
+        if not any(dialect.tables.serial_number_field for dialect in spoken):
+            reason = "no listener's dialect has a field key_serial_number, by which the key of a PIN block is known"
+            yield Problem(table, "", f"pin_format {pin_format}: {reason}", "warning")
     bound = ", ".join(one for one in used if one != WITHOUT_PAN)
     for link in config.links:
         if bound and link.pin is not None and link.pin.format == WITHOUT_PAN:

@@ -35,6 +35,7 @@ def check_consistency(draft: PartialConfig) -> None:
     _check_addresses(draft)
     _check_admin(draft)
     _check_keys(draft)
+    _check_base_keys(draft)
     _check_limits(draft)
     for listener in draft.listeners:
         _check_listener(draft, listener, f"listener[{listener.name}]")
@@ -210,6 +211,7 @@ def _check_keys(draft: PartialConfig) -> None:
         users = [f"listener[{s.name}].mac" for s in draft.listeners if s.mac != "none"]
         users += [f"link[{s.name}].mac" for s in draft.links if s.mac is not None]
         users += [f"link[{s.name}].pin" for s in draft.links if s.pin is not None]
+        users += [f"base_key[{number}]" for number, _ in enumerate(draft.base_keys)]
         if users:
             draft.error("keys", f"is required, since {users[0]} needs keys")
         return
@@ -222,6 +224,15 @@ def _check_keys(draft: PartialConfig) -> None:
         )
     if token is not None and (token.pin_file is None) == (token.pin_credential is None):
         draft.error("keys.master_key_token", "needed exactly one of pin_file and pin_credential")
+
+
+def _check_base_keys(draft: PartialConfig) -> None:
+    """Each beginning belongs to one key of a cipher."""
+    seen: set[tuple[str, str]] = set()
+    for number, section in enumerate(draft.base_keys):
+        if (section.serial_numbers, section.cipher) in seen:
+            draft.error(f"base_key[{number}].serial_numbers", f"{section.serial_numbers} is another one's already")
+        seen.add((section.serial_numbers, section.cipher))
 
 
 def _check_limits(draft: PartialConfig) -> None:

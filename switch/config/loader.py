@@ -12,12 +12,13 @@ from switch.config.consistency import check_consistency
 from switch.config.mesh_sections import NODES_MAX, NodeSection
 from switch.config.models import LINKS_MAX, LISTENERS_MAX, Config, LinkSection, ListenerSection
 from switch.config.partial_config import PartialConfig
+from switch.config.sections import BASE_KEYS_MAX, BaseKeySection
 from switch.files.datafile import read_toml
 from switch.files.model_errors import model_within, unknown_key
 from switch.files.problems import ConfigError, Problem
 from switch.files.sections import Section
 
-Entry = TypeVar("Entry", ListenerSection, LinkSection, NodeSection)
+Entry = TypeVar("Entry", ListenerSection, LinkSection, NodeSection, BaseKeySection)
 
 
 def load_config(path: str | Path) -> Config:
@@ -43,6 +44,7 @@ def read_config(path: str | Path) -> tuple[Config | None, list[Problem]]:
         draft.listeners += _read_array(draft, table, "listener", ListenerSection, range(1, LISTENERS_MAX + 1))
         draft.links += _read_array(draft, table, "link", LinkSection, range(1, LINKS_MAX + 1))
         draft.nodes += _read_array(draft, table, "node", NodeSection, range(NODES_MAX + 1))
+        draft.base_keys += _read_array(draft, table, "base_key", BaseKeySection, range(BASE_KEYS_MAX + 1))
         check_consistency(draft)
         check_tls(draft)
     return draft.finish(), draft.problems

@@ -15,7 +15,15 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from switch.config.addresses import Address
 from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, NodeSection
-from switch.config.sections import OriginalsSection, RegistrySection, RiskSection, RoutesSection, StoreSection
+from switch.config.sections import (
+    BASE_KEYS_MAX,
+    BaseKeySection,
+    OriginalsSection,
+    RegistrySection,
+    RiskSection,
+    RoutesSection,
+    StoreSection,
+)
 from switch.config.value_types import (
     WORKERS_MAX,
     AdminAddress,
@@ -541,6 +549,13 @@ class Config(Section):
     mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
     nodes: tuple[NodeSection, ...] = Field(
         (), alias="node", strict=False, max_length=NODES_MAX, description="The machines of one switch, all of them."
+    )
+    base_keys: tuple[BaseKeySection, ...] = Field(
+        (),
+        alias="base_key",
+        strict=False,
+        max_length=BASE_KEYS_MAX,
+        description="Keys of which the PIN keys of terminals come.",
     )
     _file: Path = PrivateAttr(Path())
     _warnings: tuple[Problem, ...] = PrivateAttr(())

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from switch.config.mesh_sections import NodeSection
 from switch.config.models import Config, LinkSection, ListenerSection
+from switch.config.sections import BaseKeySection
 from switch.files.model_errors import problems_of
 from switch.files.problems import Problem, errors_among
 from switch.files.sections import Section
@@ -30,6 +31,7 @@ class PartialConfig:
         listeners: those that are valid in themselves.
         links: those that are valid in themselves.
         nodes: those that are valid in themselves.
+        base_keys: those that are valid in themselves.
     """
 
     def __init__(self, file: Path) -> None:
@@ -38,6 +40,7 @@ class PartialConfig:
         self.listeners: list[ListenerSection] = []
         self.links: list[LinkSection] = []
         self.nodes: list[NodeSection] = []
+        self.base_keys: list[BaseKeySection] = []
         self._sections: dict[str, Section | None] = {}
 
     def error(self, key: str, reason: str) -> None:
@@ -109,6 +112,7 @@ class PartialConfig:
                 "listener": tuple(self.listeners),
                 "link": tuple(self.links),
                 "node": tuple(self.nodes),
+                "base_key": tuple(self.base_keys),
             }
         )
         config.was_read(self.file, tuple(self.problems))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switch.config.value_types import FilePath
+from switch.config.value_types import FilePath, KeyName
 from switch.files.sections import Section, count, milliseconds
 
 
@@ -53,4 +53,22 @@ class StoreSection(Section):
     )
     password_file: FilePath | None = Field(
         None, description="File with the database's password; nobody but its owner may use it (mode 0600 or 0400)."
+    )
+
+
+BASE_KEYS_MAX = 64
+
+
+class BaseKeySection(Section):
+    """A base derivation key (BDK), which the PIN keys of terminals come of (DUKPT)."""
+
+    serial_numbers: Annotated[str, Field(pattern=r"^[0-9A-F]{1,16}$")] = Field(
+        description="Hex digits in upper case with which the key serial numbers of its terminals begin; the longest "
+        "that fits is taken."
+    )
+    key: KeyName = Field(description="Name of the base derivation key in the key file.")
+    cipher: Literal["des", "aes"] = Field(
+        "des",
+        description="`des`: ANSI X9.24-1:2009, for PIN blocks `iso-0`, `iso-1` and `iso-3`; `aes`: ANSI X9.24-3:2017, "
+        "for `iso-4`.",
     )

@@ -120,6 +120,7 @@ def _table_arguments(file: DialectFile, built: Built) -> dict[str, Any]:
         "partial_mark": _partial_mark(file),
         "partial_reversed": file.partial_approval.reversal_amount == "approved",
         "replacement_field": _field_called("replacement_amounts", built),
+        "serial_number_field": _field_called("key_serial_number", built),
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
             "algorithm": ALGORITHMS.index(file.mac.algorithm),

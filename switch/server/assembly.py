@@ -14,6 +14,7 @@ from switch.base.stats import Stats
 from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
 from switch.config.models import LinkStandIn
+from switch.crypto.dukpt import BaseKeys
 from switch.crypto.mac import MacEngine
 from switch.crypto.pin_block import PIN_FORMATS
 from switch.dialect import Dialect
@@ -199,8 +200,15 @@ def _build_state(
         terminals=shared.terminals,
         notes=shared.notes,
         macs=shared.macs,
+        base_keys=BaseKeys(base_key_rows(config, parts.keys)),
         seed=seed,
     )
+
+
+def base_key_rows(config: Config, keys: KeySource) -> list[tuple[str, bytes, bool]]:
+    """What ``BaseKeys`` takes of a configuration whose keys are there."""
+    found = ((section, keys.get(section.key)) for section in config.base_keys)
+    return [(section.serial_numbers, key, section.cipher == "aes") for section, key in found if key is not None]
 
 
 def _slot_bits_for(keys: int) -> int:

@@ -33,6 +33,8 @@ FAULT_NAMES = (
     "conflict",
     "unwritable",
     "kind_abroad",
+    "serial_number",
+    "serial_repeated",
 )
 """Faults by their number, which is that of ``FaultCode`` in ``ext/wire/scan.pxd``; they stand in errors, metrics and
 the journal, so their order never changes."""
@@ -107,6 +109,8 @@ _TEXTS: Mapping[str, Callable[[int, int], str]] = {
     "conflict": lambda *_: "another request of this terminal has the same number at the same time",
     "unwritable": lambda *_: "cannot be written",
     "kind_abroad": lambda *_: "no link to which it could go has a message for this kind of transaction in its dialect",
+    "serial_number": lambda *_: "the key serial number is none that a terminal sends, or belongs to no base key",
+    "serial_repeated": lambda *_: "the key serial number does not count on from the terminal's last one",
 }
 
 

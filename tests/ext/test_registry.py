@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.files.problems import ConfigError
-from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
+from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, TERMINAL_PIN_FORMATS, Registry
 
 KINDS = ("unknown", "purchase", "refund")
 LISTENERS = ("pos", "pos-tls")
@@ -80,6 +80,14 @@ def test_describes_what_is_registered() -> None:
     }
     assert registry.describe_merchant("2") is None
     assert registry.describe_terminal("T3") is None
+
+
+@pytest.mark.parametrize("pin_format", ["iso-0", "iso-1", "iso-3", "iso-4"])
+def test_derived_pin_keys_need_no_key_of_the_terminal(pin_format: str) -> None:
+    registry = build(f"T9,898000000000001,active,,,none,{pin_format}+dukpt,\n")
+    described = registry.describe_terminal("T9")
+    assert described is not None
+    assert described["pin_format"] == f"{pin_format}+dukpt"
 
 
 def test_trailing_blanks_do_not_count() -> None:
@@ -199,7 +207,7 @@ def test_every_problem_of_both_files_is_told() -> None:
         (
             "terminals.csv",
             "line 9, column 20",
-            "pin_format: unknown PIN format 'iso-9'; known are none, iso-0, iso-1, iso-3, iso-4",
+            f"pin_format: unknown PIN format 'iso-9'; known are {', '.join(TERMINAL_PIN_FORMATS)}",
         ),
         ("terminals.csv", "line 10, column 6", "state: unknown state 'gone'; known are active, suspended, closed"),
         (

@@ -53,6 +53,11 @@ ISO_TAK = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
 ISO_TPK = bytes.fromhex("A1B2C3D4E5F60718293A4B5C6D7E8F90")
 ZAK = bytes.fromhex("1C2B3A495867768594A3B2C1D0EFFE0D")
 ZPK = bytes.fromhex("E9D8C7B6A594837261504F3E2D1C0BFA")
+BDKS = {
+    "des": bytes.fromhex("0123456789ABCDEFFEDCBA9876543210"),
+    "aes": bytes.fromhex("FEDCBA9876543210F1F1F1F1F1F1F1F1"),
+    "other": bytes(range(16)),
+}
 
 TERMINALS = {
     # id: merchant, state, listeners, kinds, MAC algorithm, PIN format, certificate
@@ -82,7 +87,7 @@ class Keys:
         """The clear key of a name; None when there is none."""
         owner, identity, usage = name.split("/")
         if owner == "link":
-            return {"zak": ZAK, "zpk": ZPK}[usage]
+            return BDKS[identity] if usage == "bdk" else {"zak": ZAK, "zpk": ZPK}[usage]
         is_cup = TERMINALS[identity][4] == "cup-ecb"
         if usage == "tmk":
             return CUP_TMK if is_cup else None
@@ -328,6 +333,7 @@ class World:
         note: Note | None = None,
         seed: int = 7,
         switch: Mapping[str, Any] | None = None,
+        base_keys: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.config = Config.model_validate(
             {
@@ -344,6 +350,7 @@ class World:
                 "routes": {"file": "routes.csv"},
                 "listener": [dict(section) for section in listeners],
                 "link": [dict(section) for section in links],
+                "base_key": [dict(section) for section in base_keys],
             }
         )
         self.notes: list[tuple[str, dict[str, Any]]] = []

@@ -12,9 +12,7 @@ from psec.des import generate_kcv
 
 from switch.crypto.mac import ALGORITHMS as MAC_ALGORITHMS
 from switch.crypto.mac import KEY_SIZES, compute_mac
-from switch.crypto.pin_block import encrypt_pin_block
 from switch.keys import ALGORITHMS, USAGES, Key
-from switch.keys.dukpt import derive_initial_key, derive_pin_key
 from switch.keys.key import (
     algorithm_of_des_size,
     check_value,
@@ -218,29 +216,6 @@ def test_sign_in_keys_damaged_at_any_byte_are_refused():
     for size in (0, 23, 39, 41, 60):
         with pytest.raises(ValueError, match=f"a sign-in key block has 24 or 40 bytes, not {size}"):
             open_sign_in_keys(SECRET, bytes(size))
-
-
-@pytest.mark.parametrize("vector", PIN_VECTORS["tdes_dukpt"]["vectors"], ids=lambda vector: vector["ksn"])
-def test_dukpt_vectors(vector):
-    key = derive_pin_key(bytes.fromhex(vector["bdk"]), bytes.fromhex(vector["ksn"]))
-    assert key == bytes.fromhex(vector["pin_key"])
-    assert encrypt_pin_block(vector["pin"], vector["pan"], key) == bytes.fromhex(vector["encrypted_pin_block"])
-
-
-def test_dukpt_initial_key_of_the_standard():
-    base_key, serial_number = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210"), bytes.fromhex("FFFF9876543210E00008")
-    assert derive_initial_key(base_key, serial_number).hex().upper() == "6AC292FAA1315B4D858AB3A3D7D5933A"
-
-
-def test_dukpt_refuses_what_no_terminal_sends():
-    with pytest.raises(ValueError, match="a base derivation key has 16 bytes, not 24"):
-        derive_pin_key(bytes(24), bytes(10))
-    with pytest.raises(ValueError, match="a key serial number has 10 bytes, not 8"):
-        derive_pin_key(bytes(16), bytes(8))
-    with pytest.raises(ValueError, match="1 to 10 bits set, not 0"):
-        derive_pin_key(bytes(16), bytes.fromhex("FFFF9876543210E00000"))
-    with pytest.raises(ValueError, match="1 to 10 bits set, not 21"):
-        derive_pin_key(bytes(16), b"\xff" * 10)
 
 
 def test_key_is_not_in_what_an_error_says():

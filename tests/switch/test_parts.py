@@ -308,6 +308,56 @@ def test_terminals_whose_format_no_listener_reads_and_pins_that_cannot_pass(conf
     assert any("which PIN blocks of iso-4 cannot use" in reason for _, _, reason in found(path))
 
 
+BASE_KEY = '\n[[base_key]]\nserial_numbers = "FFFF987654"\nkey = "dukpt/acme/bdk"\ncipher = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("cipher", "algorithm", "usage", "reason"),
+    [
+        ("des", None, None, "the key file has no key dukpt/acme/bdk"),
+        ("des", "3des-2key", "zmk", "needed a bdk, but dukpt/acme/bdk is a zmk"),
+        ("des", "3des-3key", "bdk", "dukpt/acme/bdk is a key for 3des-3key, of which no keys of des come"),
+        ("aes", "3des-2key", "bdk", "dukpt/acme/bdk is a key for 3des-2key, of which no keys of aes come"),
+        ("des", "3des-2key", "bdk", ""),
+        ("aes", "aes-256", "bdk", ""),
+    ],
+)
+def test_base_keys(configs, cipher, algorithm, usage, reason):
+    path = configs / "production.toml"
+    path.write_text(path.read_text() + BASE_KEY.format(cipher))
+    if algorithm:
+        replace_key(configs, "dukpt/acme/bdk", algorithm, usage)
+    assert found(path) == ([("production.toml", "base_key[0].key", reason)] if reason else [])
+
+
+def test_base_keys_of_the_same_serial_numbers(configs):
+    path = configs / "production.toml"
+    path.write_text(path.read_text() + BASE_KEY.format("des") + BASE_KEY.format("aes") + BASE_KEY.format("des"))
+    assert [problem for problem in found(path) if problem[1].startswith("base_key[2]")] == [
+        ("production.toml", "base_key[2].serial_numbers", "FFFF987654 is another one's already")
+    ]
+
+
+def test_terminals_with_dukpt_need_a_base_key_and_a_field(configs):
+    path, table = configs / "production.toml", configs / "sample" / "terminals.csv"
+    table.write_text(table.read_text().replace(",iso-0,", ",iso-0+dukpt,", 1))
+    ((file, _, reason),) = found(path)
+    assert (file, reason) == (
+        "sample/terminals.csv",
+        "pin_format iso-0+dukpt: needed is a [[base_key]] with cipher des",
+    )
+    path.write_text(path.read_text() + BASE_KEY.format("des"))
+    replace_key(configs, "dukpt/acme/bdk", "3des-2key")
+    assert found(path) == []
+    ((_, _, reason),) = found(path, "warning")
+    assert "no listener's dialect has a field key_serial_number" in reason
+    (configs / "ksn.toml").write_text(
+        'extends = "iso87-ascii"\nfields.53 = { format = "b80", key = "key_serial_number", desc = "KSN" }\n'
+    )
+    path.write_text(path.read_text().replace('dialect = "iso87-ascii"', 'dialect = "ksn.toml"', 1))
+    assert found(path, "warning") == []
+
+
 def test_stand_in_for_a_kind_that_the_dialect_cannot_tell(change):
     path = change('kinds = ["purchase"]                     #', 'kinds = ["preauthorization"]  #')
     assert found(path) == []

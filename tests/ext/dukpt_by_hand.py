@@ -1,4 +1,4 @@
-"""TDES DUKPT (ANSI X9.24-1:2009): a terminal's key for one transaction, from a base key and the serial number it sent.
+"""TDES DUKPT (ANSI X9.24-1:2009) in plain Python, as its annex A has it, to compare with.
 
 The key serial number (KSN) has 80 bits: key set and terminal in the upper 59, a transaction counter in the lower 21.
 """
