@@ -45,3 +45,9 @@ cdef enum Reason:
 cdef inline bint takes_note(int reason) noexcept nogil:
     """Whether an issuer that answers an advice or a reversal so has it in its books, by this attempt or one before."""
     return reason == REASON_APPROVED or reason == REASON_DUPLICATE
+
+
+cdef inline bint is_decline(int reason) noexcept nogil:
+    """Whether an issuer's answer that ends a request so says something of its card."""
+    return reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_TIMEOUT,
+                          REASON_ISSUER_UNAVAILABLE, REASON_SYSTEM_MALFUNCTION, REASON_CUT_OVER)

@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
 from switch.dialect.reasons cimport (
-    REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_CUT_OVER, REASON_ISSUER_UNAVAILABLE, REASON_PARTIAL_NOT_ACCEPTED,
-    REASON_PARTIALLY_APPROVED, REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT,
+    REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_PARTIALLY_APPROVED,
+    REASON_SYSTEM_MALFUNCTION, REASON_TIMEOUT, is_decline,
 )
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, kind_traits
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
@@ -237,13 +237,7 @@ cdef void _reverse(State state, Link link, const Transaction *transaction, Endin
         ending.position = reverse(state, link, &order)
         entry.reversed = ending.position != POSITION_FAILED
     if not ending.approved:
-        uncount(state, entry, ending.answer != NULL and _is_decline(ending.reason))
-
-
-cdef inline bint _is_decline(int reason) noexcept nogil:
-    """Whether an issuer's answer that ends a request so says something of its card."""
-    return reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_TIMEOUT,
-                          REASON_ISSUER_UNAVAILABLE, REASON_SYSTEM_MALFUNCTION, REASON_CUT_OVER)
+        uncount(state, entry, ending.answer != NULL and is_decline(ending.reason))
 
 
 cdef TerminalChannel _let_read_on(State state, const Transaction *transaction):

@@ -63,6 +63,9 @@ cdef class Risk:
     cdef void count_decline(self, const RiskRequest *request) noexcept nogil
     """Count that its issuer has declined a request."""
 
+    cdef void recount(self, const RiskRequest *request, bint is_declined, uint64_t now_ms) noexcept nogil
+    """Count what has happened in a life before, or that it was declined. Other nodes are not told: they heard it."""
+
     cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil
     """Count what another node has counted, when it was, or take it back."""
 

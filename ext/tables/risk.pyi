@@ -11,6 +11,8 @@ from switch.tables.time_windows import WindowTable
 SECRET_SIZE: int
 BIN_DIGITS: int
 RULES_MAX: int
+PAST_MS: int
+"""How far the clock of risk control on the path is ahead of the calendar's, in milliseconds."""
 OWN_RULES: tuple[str, ...]
 """What refuses though no rule of the file limits it: lists, and what merchants and terminals may do."""
 BLOCK_REASONS: dict[str, int]
@@ -89,6 +91,10 @@ class Risk:
 
     def use_registry(self, registry: Registry) -> None:
         """Look terminals and merchants up in another registry from now on."""
+
+    @property
+    def window_max_ms(self) -> int:
+        """The longest window of any rule; 0: none has one."""
 
     @property
     def refused(self) -> list[int]:

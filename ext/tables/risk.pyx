@@ -21,8 +21,9 @@ from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
 from switch.tables.registry cimport MERCHANT_ID_MAX, Merchant, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.rules cimport (
-    MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RiskRequest, Rule, RuleWords, SCOPE_BIN, SCOPE_CARD,
-    SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject, applies, fill_rule, has_country, words_of,
+    MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest, Rule, RuleWords, SCOPE_BIN,
+    SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject, applies, fill_rule,
+    has_country, words_of,
 )
 from switch.tables.time_windows cimport WindowTable
 
@@ -40,6 +41,7 @@ BLOCK_REASONS = {
     "unknown-merchant": REASON_UNKNOWN_MERCHANT,
 }
 RULES_MAX = RULES_ROOM
+PAST_MS = RISK_PAST_MS
 OWN_RULES = ("terminal-kinds", "merchant-kinds", "cards", "merchants", "bins", "countries")
 
 cdef enum:
@@ -121,6 +123,11 @@ cdef class Risk:
         self._registry = registry
 
     @property
+    def window_max_ms(self):
+        """The longest window of any rule; 0: none has one."""
+        return max([self._rules[number].window_ms for number in range(self.rule_count)], default=0)
+
+    @property
     def refused(self):
         """Requests that each rule has refused in this process, in the order of ``rule_ids``."""
         return [self._refused[number] for number in range(len(self.rule_ids))]
@@ -164,6 +171,11 @@ cdef class Risk:
         change_windows(self, request, &subject, False, True, request.now_ms)
         self._note(request, False, True)
 
+    cdef void recount(self, const RiskRequest *request, bint is_declined, uint64_t now_ms) noexcept nogil:
+        cdef Subject subject
+        identify(self, request, &subject)
+        change_windows(self, request, &subject, False, is_declined, now_ms)
+
     cdef void uncount(self, const RiskRequest *request) noexcept nogil:
         cdef Subject subject
         identify(self, request, &subject)
@@ -177,7 +189,7 @@ cdef class Risk:
         request.kind = counted.kind
         request.currency = counted.currency
         request.amount_minor = counted.amount_minor
-        request.now_ms = counted.moment_ms
+        request.now_ms = counted.moment_ms + RISK_PAST_MS
         request.entry_mode = counted.entry_mode
         request.pan = counted.pan
         request.pan_digits = counted.pan_digits
@@ -188,7 +200,8 @@ cdef class Risk:
         # They count under the names that the other node says, whether or not this one knows them.
         take_party(self, &subject, SCOPE_TERMINAL, counted.terminal, TERMINAL_ID_MAX)
         take_party(self, &subject, SCOPE_MERCHANT, counted.merchant, MERCHANT_ID_MAX)
-        change_windows(self, &request, &subject, counted.is_taken_back, counted.is_declined, now_ms)
+        change_windows(self, &request, &subject, counted.is_taken_back, counted.is_declined,
+                       now_ms + RISK_PAST_MS)
 
     cdef void _note(self, const RiskRequest *request, bint is_taken_back, bint is_declined) noexcept nogil:
         cdef Counted counted
@@ -196,7 +209,7 @@ cdef class Risk:
             return
         memset(&counted, 0, sizeof(counted))
         counted.amount_minor = request.amount_minor
-        counted.moment_ms = request.now_ms
+        counted.moment_ms = <uint64_t>max(<int64_t>request.now_ms - RISK_PAST_MS, 0)
         counted.currency = request.currency
         counted.kind = <uint8_t>request.kind
         counted.entry_mode = <uint8_t>request.entry_mode

@@ -6,6 +6,12 @@ cdef enum:
     COUNTRY_WORDS = 16        # of 64 bits: one bit for each numeric code 0 to 999
     MINUTES_A_DAY = 1440
 
+cdef extern from *:
+    """
+    #define RISK_PAST_MS 4320000000LL
+    """
+    const int64_t RISK_PAST_MS        # 50 days: a month before the machine's start is no negative time
+
 cdef enum RiskScope:
     SCOPE_CARD
     SCOPE_TERMINAL
@@ -28,7 +34,7 @@ cdef struct RiskRequest:
     int country               # numeric ISO 3166 of the issuer where known, else 0
     uint32_t terminal         # registry indices, TERMINAL_NONE when unknown
     uint32_t merchant
-    uint64_t now_ms           # monotonic
+    uint64_t now_ms           # monotonic, RISK_PAST_MS above the calendar's
     int entry_mode            # how the card was read, by its place in ``ENTRY_MODES``; 0: not known
 
 
@@ -45,7 +51,7 @@ cdef inline RiskRequest risk_request(int kind, int currency, int64_t amount_mino
     request.country = 0
     request.terminal = terminal
     request.merchant = merchant
-    request.now_ms = <uint64_t>(now_ns // 1_000_000)
+    request.now_ms = <uint64_t>(now_ns // 1_000_000 + RISK_PAST_MS)
     request.entry_mode = entry_mode
     return request
 

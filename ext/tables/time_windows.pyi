@@ -1,6 +1,7 @@
 from typing import final
 
 SHARDS_MAX: int
+HISTORIES_MAX: int
 
 @final
 class WindowTable:
@@ -23,6 +24,13 @@ class WindowTable:
     size_bytes: int
 
     def __init__(self, room: int, clock_offset_ms: int = 0, is_shared: bool = False, shards_max: int = ...) -> None: ...
+    def begin_history(self, journal: int) -> bool:
+        """Whether nobody has brought back before what the journal of this number knows, as long as the table lives.
+
+        Raises:
+            ValueError: No journal has so high a number.
+        """
+
     def hold_all(self) -> None:
         """Let no other process look at a shared table until ``release_all``."""
 

@@ -13,6 +13,7 @@ from switch.base.invariant cimport ensure
 from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take
 
 SHARDS_MAX = WINDOW_SHARDS_MAX
+HISTORIES_MAX = HISTORIES_ROOM
 
 cdef enum:
     HAND_STEPS = 32           # windows that the hand looks at for one eviction
@@ -72,10 +73,10 @@ cdef class WindowTable:
         shard_bytes = shard_room * sizeof(Window) + bucket_bytes
         shard_bytes = (shard_bytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
         if is_shared:
-            self._memory = SharedMemory(shards * (sizeof(WindowShard) + shard_bytes))
+            self._memory = SharedMemory(shards * (sizeof(WindowShard) + shard_bytes) + HISTORIES_ROOM)
             place = self._memory.start
         else:
-            place = <char *>calloc(1, sizeof(WindowShard) + shard_bytes)
+            place = <char *>calloc(1, sizeof(WindowShard) + shard_bytes + HISTORIES_ROOM)
         if place == NULL:
             raise MemoryError("no memory for the table of windows")
         self._shards = <WindowShard *>place
@@ -89,6 +90,7 @@ cdef class WindowTable:
             place += shard_bytes
             if is_shared:
                 lock_init(&self._shards[number].lock)
+        self._has_history = <uint8_t *>place
 
     def __dealloc__(self):
         if not self.is_shared:
@@ -117,6 +119,15 @@ cdef class WindowTable:
     def taken_over(self):
         """Times that a lock was left by a process that died."""
         return sum([self._shards[number].taken_over for number in range(self._shard_mask + 1)])
+
+    def begin_history(self, uint32_t journal):
+        """Whether nobody has brought back before what this journal knows, as long as the table lives."""
+        if journal >= <uint32_t>HISTORIES_ROOM:
+            raise ValueError(f"journals have numbers below {HISTORIES_ROOM}, not {journal}")
+        if self._has_history[journal]:
+            return False
+        self._has_history[journal] = True
+        return True
 
     def hold_all(self):
         """Let no other process look at a shared table until ``release_all``."""

@@ -1,28 +1,38 @@
-"""``authswitch risk``: how the table of blocked cards writes a card, whose number stands on no command line."""
+"""``authswitch risk``: hashes of cards, whose numbers stand on no command line, and rules rehearsed."""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
+from switch.base.error_words import words_of
+from switch.check.parts import load_parts
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, ConfigFile, fail, load
+from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, DirectoryOption, fail, load, reading
+from switch.cli.rehearsal_report import Report
 from switch.cli.report import refuse, status_of
 from switch.config.key_file import open_key_file
 from switch.files.problems import ConfigError, ProblemList, raise_if_any
+from switch.journal.rehearsing import rehearsed
 from switch.keys import KeyFileError
 from switch.tables.risk import card_hash
-from switch.tables.risk_files import read_rules, secret_of
+from switch.tables.risk_files import load_risk, read_rules, secret_of
+from switch.tracing.finding import present
 
 if TYPE_CHECKING:
     from switch.config import Config
 
 PAN = re.compile(r"[0-9]{12,19}")
 LINE_CHARACTERS_MAX = 64
+DAYS_MAX = 3_660
 
 app = command_group()
 
@@ -50,6 +60,43 @@ def hash_(config: ConfigFile) -> None:
         if not PAN.fullmatch(pan):
             fail(f"line {number}: needed a card number of 12 to 19 digits")  # what is there may be one: not repeated
         typer.echo(card_hash(secret, pan))
+
+
+@app.command("rehearse")
+def rehearse(
+    config: ConfigFile,
+    rules: Annotated[Path, typer.Argument(metavar="RULES", help="The file of risk rules to rehearse.")],
+    directory: DirectoryOption = None,
+    *,
+    days: Annotated[int, typer.Option("--days", min=1, max=DAYS_MAX, help="So many last days are looked at.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a file of rules would have refused in the last days, whom and how much, by the journals.
+
+    The rules decide as they would on the path. What they let through ends as it did. Rules in shadow are told, too.
+    Last comes what would have been otherwise than with the rules in force, those of CONFIG. It runs beside the daemon
+    or without one.
+
+    Example: authswitch risk rehearse /etc/authswitch/switch.toml new-risk.toml --days 7
+    """
+    configured = load(config)
+    try:
+        parts = load_parts(configured)
+        tried = load_risk(rules, parts.keys, parts.registry, clock_offset_ms=0)
+        in_force = None
+        if configured.risk is not None:
+            in_force = load_risk(configured.risk.file, parts.keys, parts.registry, clock_offset_ms=0)
+    except (ConfigError, OSError) as error:
+        refuse(error) if isinstance(error, ConfigError) else fail(words_of(error, rules))
+    with reading(configured, directory, as_json=as_json) as partitions:
+        since = present(partitions) - timedelta(days=days)
+        found = rehearsed(partitions, tried, in_force, parts.registry, int(since.timestamp() * 1_000_000))
+    report = Report(found, ZoneInfo(configured.switch.timezone))
+    if as_json:
+        typer.echo(json.dumps(report.document()))
+    else:
+        for line in report.lines():
+            typer.echo(line)
 
 
 def _secret(config: Config) -> bytes:

@@ -14,6 +14,7 @@ from switch.journal.disk import Disk
 from switch.journal.lives import LIFE_MAX, begin_life
 from switch.journal.recovery import Recovery
 from switch.journal.replay import JournalReader, Segment
+from switch.journal.request_history import CountRestorer, Fates
 from switch.journal.segment import SegmentWriter
 from switch.keys.journal_keys import WRAPPING_KEY_BYTES
 from switch.machine.state import State
@@ -52,12 +53,12 @@ class Progress:
 
     def __init__(self) -> None:
         self.reader: JournalReader | None = None
-        self.recovery: Recovery | None = None
+        self.visitor: Recovery | Fates | CountRestorer | None = None
         self.is_stopped = False
 
-    def begin(self, reader: JournalReader, recovery: Recovery) -> None:
+    def begin(self, reader: JournalReader, visitor: Recovery | Fates | CountRestorer) -> None:
         """A replay begins."""
-        self.reader, self.recovery = reader, recovery
+        self.reader, self.visitor = reader, visitor
         reader.stop_wanted = self.is_stopped
 
     def stop(self) -> None:
@@ -67,10 +68,10 @@ class Progress:
             self.reader.stop_wanted = True
 
     def __str__(self) -> str:
-        if self.reader is None or self.recovery is None or not self.reader.segments:
+        if self.reader is None or self.visitor is None or not self.reader.segments:
             return ""
         file = f"file {self.reader.reading + 1} of {len(self.reader.segments)}"
-        return f"the journal is replayed: {file}, {self.recovery.records:,} records read"
+        return f"the journal is replayed: {file}, {self.visitor.records:,} records read"
 
 
 REQUEST_SPARE_SECONDS = 60.0

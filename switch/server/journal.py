@@ -21,8 +21,9 @@ from switch.journal.lives import LivesDamagedError
 from switch.journal.partitions import Hold, partition_folder
 from switch.journal.problems import JournalError
 from switch.journal.recovery import RecoveryFailed
-from switch.journal.replay import JournalDamaged
+from switch.journal.replay import JournalDamaged, JournalReader
 from switch.journal.resuming import Progress, Replayed, longest_request_s, replay_into
+from switch.journal.risk_counts import restore_counts
 from switch.machine.state import State
 
 KEEP_UP_SECONDS = 5.0
@@ -132,8 +133,10 @@ class Store:
             JournalError: It is damaged, owes what the configuration cannot pay, or cannot be written.
             ReplayStopped: ``stop_replay`` was called; nothing was written.
         """
-        state.calendar.set(since_boot_ns(), *divmod(time.time_ns() // 1000, 1_000_000))
+        wall_us = time.time_ns() // 1000
+        state.calendar.set(since_boot_ns(), *divmod(wall_us, 1_000_000))
         try:
+            counted = restore_counts(state, JournalReader(self._disk, self._wrapping_keys), self._progress, wall_us)
             replayed = replay_into(
                 state,
                 self.journal,
@@ -147,6 +150,8 @@ class Store:
             raise JournalError(f"journal {self._disk.path}: {error}") from error
         finally:
             self._progress = Progress()  # The other one holds all that was read.
+        if counted:
+            log.info("risk control counts on", partition=self.partition, requests=counted)
         self._is_recovered = True
         if not replayed.position:
             log.warning("a new journal begins: nothing is known of any earlier payment", directory=self._disk.path)

@@ -15,7 +15,7 @@ from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem, ProblemList, raise_if_any
 from switch.keys import KeySource
 from switch.tables.registry import Registry
-from switch.tables.risk import OWN_RULES, SECRET_SIZE, Risk
+from switch.tables.risk import OWN_RULES, PAST_MS, SECRET_SIZE, Risk
 from switch.tables.risk_rules import (
     COUNTED_KINDS,
     BinSection,
@@ -74,7 +74,7 @@ def load_risk(
     cards = _read_cards(path.parent / rules.cards.table) if rules.cards else []
     merchants = _read_merchants(path.parent / rules.merchants.table) if rules.merchants else []
     if clock_offset_ms is None:
-        clock_offset_ms = int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000)
+        clock_offset_ms = int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000) - PAST_MS
     clock_offset_ms += rules.utc_offset_ms
     if previous is not None and previous.windows.room == rules.windows_max:
         windows = previous.windows

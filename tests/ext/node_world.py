@@ -12,7 +12,7 @@ from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.server.place import Place, WorkerId
 from switch.tables.count_log import CountLog
-from switch.tables.risk import Risk
+from switch.tables.risk import PAST_MS, Risk
 from switch.tables.stand_in import StandIn
 from switch.tables.time_windows import WindowTable
 from tests.ext.test_shared_counts import PURCHASE, YUAN, Limit
@@ -81,7 +81,9 @@ class Worker:
     def buy(self, pan: str = CARD, amount: int = 100) -> Reason:
         """Count a purchase; what risk control says to it."""
         return Reason(
-            self.risk.check_request(Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms)
+            self.risk.check_request(
+                Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms + PAST_MS
+            )
         )
 
     def has_counted(self, count: int) -> bool:
@@ -89,7 +91,7 @@ class Worker:
         limit = [Limit("count", count_max=count + 1)]
         strict = Risk.build(None, self.risk.windows, rules=limit, previous=self.risk)
         verdicts = [
-            strict.check_request(Kind.PURCHASE, pan=CARD, amount_minor=1, currency=YUAN, now_ms=self.now_ms)
+            strict.check_request(Kind.PURCHASE, pan=CARD, amount_minor=1, currency=YUAN, now_ms=self.now_ms + PAST_MS)
             for _ in range(2)
         ]
         return verdicts == [Reason.APPROVED, Reason.COUNT_LIMIT]

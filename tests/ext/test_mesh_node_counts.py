@@ -14,7 +14,7 @@ from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.server.assembly import Part
 from switch.tables.count_log import KEPT, CountLog
-from switch.tables.risk import Risk
+from switch.tables.risk import PAST_MS, Risk
 from switch.tables.stand_in import StandIn
 from switch.tables.time_windows import WindowTable
 from tests.ext.mesh_records import written
@@ -59,12 +59,14 @@ class Node:
 
     def buy(self, pan=CARD, amount=100):
         return Reason(
-            self.risk.check_request(Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms)
+            self.risk.check_request(
+                Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms + PAST_MS
+            )
         )
 
     def take_back(self, pan=CARD, amount=100, ago_ms=0):
         self.risk.uncount_request(
-            Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms - ago_ms
+            Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms + PAST_MS - ago_ms
         )
 
     def stand_in_for(self, pan=CARD, amount=100):
@@ -155,7 +157,12 @@ def test_terminals_and_merchants_are_counted_over_all_nodes(two):
     def buy(node, terminal, amount):
         return Reason(
             node.risk.check_request(
-                Kind.PURCHASE, amount_minor=amount, currency=YUAN, terminal=terminal, merchant=0, now_ms=node.now_ms
+                Kind.PURCHASE,
+                amount_minor=amount,
+                currency=YUAN,
+                terminal=terminal,
+                merchant=0,
+                now_ms=node.now_ms + PAST_MS,
             )
         )
 

@@ -20,7 +20,7 @@ def main() -> None:
 
     def held_up(store, state):
         store._progress.reader = SimpleNamespace(segments=[None] * 3, reading=1)
-        store._progress.recovery = SimpleNamespace(records=1234)
+        store._progress.visitor = SimpleNamespace(records=1234)
         while not config.with_name("go-on").exists():
             time.sleep(POLL_SECONDS)
         return recover(store, state)

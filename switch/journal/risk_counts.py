@@ -1,0 +1,48 @@
+"""What risk control has counted in a life before: brought back from a journal when the daemon starts."""
+
+from __future__ import annotations
+
+from switch.journal.replay import JournalReader
+from switch.journal.request_history import CountRestorer, Fates
+from switch.journal.resuming import Progress
+from switch.machine.state import State
+
+US_A_MS = 1000
+
+
+def restore_counts(state: State, reader: JournalReader, progress: Progress, wall_us: int) -> int:
+    """Count what a journal says was approved, or declined, within the windows of risk control; how many requests.
+
+    A journal is counted once in the life of the table of windows, by whoever comes first.
+
+    Args:
+        state: The state machine of the journal's partition; its calendar stands at the present moment.
+        reader: Of the journal, as it was before the state machine writes to it.
+        progress: Tells how far it has come.
+        wall_us: The present moment, in microseconds since 1970.
+
+    Raises:
+        OSError: A file cannot be read.
+        JournalDamaged: A place of the journal cannot be read that is not a torn tail.
+        ReplayStopped: ``progress`` was told to stop.
+    """
+    risk = state.risk
+    if risk is None or risk.window_max_ms == 0:
+        return 0
+    # An empty journal, too: what is written into it from now on is counted by whoever writes it.
+    if not risk.windows.begin_history(state.partition) or not reader.segments:
+        return 0
+    first = segment_at(reader, wall_us - risk.window_max_ms * US_A_MS)
+    fates = Fates()
+    progress.begin(reader, fates)
+    reader.replay(fates, first)
+    restorer = CountRestorer(fates, risk, state.registry, state.calendar.now_ns, wall_us)
+    progress.begin(reader, restorer)
+    reader.replay(restorer, first)
+    return restorer.counted
+
+
+def segment_at(reader: JournalReader, wall_us: int) -> int:
+    """The number of the segment in which a moment lies, by the clock when each began; the first when it is older."""
+    begun = [number for number, segment in enumerate(reader.segments) if segment.created_us <= wall_us]
+    return max(begun, default=0)

@@ -1,0 +1,68 @@
+"""Risk control of a real daemon: what it counted before a restart, who has refused a payment, and rules rehearsed."""
+
+import json
+
+import pytest
+
+from .conftest import running
+from .daemon import until
+from .terminal import Terminal
+from .test_trace import authswitch
+from .unruly import one_bank
+
+RULE = """
+[[limits]]
+name = "card-hour"
+version = 4
+per = "card"
+currency = "156"
+window_seconds = 3600
+count_max = 2
+text = "two payments an hour"
+source = "order 12, art. 3"
+"""
+STRICTER = RULE.replace("count_max = 2", "count_max = 1").replace("version = 4", "version = 5")
+IN_SHADOW = STRICTER + "shadow = true\n"
+
+
+async def codes(installation, daemon, count):
+    async with await Terminal.connect(installation, daemon.ports["pos"], "iso87-ascii") as terminal:
+        return [await terminal.code() for _ in range(count)]
+
+
+async def has_series(daemon, line):
+    _, text = await daemon.get("/metrics")
+    return line in text.splitlines()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_counts_survive_a_restart_and_refusals_name_their_rule(installation, workers):
+    installation.workers = workers
+    installation.journal = {"mode": "files", "directory": "journal"}
+    installation.risk = RULE
+    async with one_bank(installation):
+        async with running(installation) as daemon:
+            assert await codes(installation, daemon, 2) == ["00", "00"]
+        async with running(installation) as daemon:
+            assert [said["requests"] for said in daemon.said("risk control counts on")] == [2]
+            assert await codes(installation, daemon, 1) == ["65"]
+            await until(lambda: has_series(daemon, 'authswitch_risk_refused_total{rule="card-hour@4"} 1'))
+        stricter = installation.folder / "stricter.toml"
+        for text, of_rule in ((STRICTER, 1), (IN_SHADOW, 2)):
+            stricter.write_text(text)
+            status, output, errors = await authswitch("risk", "rehearse", daemon.config, stricter, "--json")
+            assert (status, errors) == (0, "")
+            found = json.loads(output)
+            assert found["requests"] == 3
+            hit = found["rules"]["card-hour@5"]
+            assert hit["requests"] == 2
+            assert (hit["approved"], hit["cards"]) == (1, 1)
+            assert found["difference"]["newly_refused"]["requests"] == 2 - of_rule
+            assert found["difference"]["refused_as_before"]["requests"] == 2 - of_rule
+            assert found["difference"]["no_more_refused"]["requests"] == of_rule - 1
+        status, output, _ = await authswitch("risk", "rehearse", daemon.config, stricter)
+        assert status == 0
+        assert "rule card-hour@5: 2 requests, " in output
+        status, output, _ = await authswitch("journal", "dump", daemon.config, "--json")
+        rules = [record["rule"] for record in map(json.loads, output.splitlines()) if "rule" in record]
+        assert rules == [{"id": "card-hour@4", "reason": "two payments an hour", "source": "order 12, art. 3"}]
