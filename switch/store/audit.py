@@ -23,6 +23,7 @@ from sqlalchemy import BigInteger, Column, Index, LargeBinary, String, Table, Te
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import func, select
 
+from switch.store.bulk import insert_rows
 from switch.store.columns import METADATA, Moment, moment_text
 
 WHO_CHARACTERS_MAX = 64
@@ -106,7 +107,7 @@ def append(connection: Connection, rows: Iterable[dict[str, Any]]) -> Head:
         newest = Head(row["number"], row["hash"])
         written.append(row)
     if written:
-        connection.execute(AUDIT.insert(), written)
+        insert_rows(connection, AUDIT, written)
     return newest
 
 

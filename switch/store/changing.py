@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, Row, Table, select
 from sqlalchemy.engine import Connection
 
 from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX, append, text_of
+from switch.store.bulk import insert_rows
 from switch.store.opening import Store
 from switch.store.problems import NoSuchRowError, StoreError
 
@@ -68,6 +70,7 @@ class Change:
         changed = {name: value for name, value in values.items() if before._mapping[name] != value}
         if not changed:
             return False
+        _check_lengths(table, changed)
         column = key_column(table)
         self.connection.execute(table.update().where(column == key).values(**changed))
         after = self._row(table, before._mapping[column.name])
@@ -85,7 +88,7 @@ class Change:
         self._note(table, [(key, dict(before._mapping), None)])
 
     def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        self.connection.execute(table.insert(), rows)
+        insert_rows(self.connection, table, rows)
         name = key_column(table).name
         self._note(table, [(row[name], None, row) for row in rows])
 
@@ -127,11 +130,31 @@ def _whole(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(values) - set(table.columns.keys())
     if unknown:
         raise StoreError(f"{table.name} has no column {', '.join(sorted(unknown))}")
-    row = {}
-    for column in table.columns:
-        default = column.default.arg if column.default is not None and column.default.is_scalar else None  # type: ignore[attr-defined]
-        row[column.name] = values.get(column.name, default)
+    row = {**_defaults(table), **values}
+    _check_lengths(table, row)
     return row
+
+
+@cache
+def _defaults(table: Table) -> dict[str, Any]:
+    return {
+        column.name: column.default.arg if column.default is not None and column.default.is_scalar else None  # type: ignore[attr-defined]
+        for column in table.columns
+    }
+
+
+@cache
+def _lengths(table: Table) -> list[tuple[str, int]]:
+    columns = ((column.name, getattr(column.type, "length", None)) for column in table.columns)
+    return [(name, length) for name, length in columns if length is not None]
+
+
+def _check_lengths(table: Table, values: Mapping[str, Any]) -> None:
+    """See that texts fit, which not every database does."""
+    for name, length in _lengths(table):
+        value = values.get(name)
+        if isinstance(value, str) and len(value) > length:
+            raise StoreError(f"{table.name}: {name} has {len(value)} characters, and at most {length} are kept")
 
 
 def _said(name: str, text: str, characters_max: int) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -127,13 +128,13 @@ class Store:
         """Say what the database said, without the values that it was told: they may be somebody's secrets."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, psycopg.Error) as error:
             raise StoreError(f"{self.place}: {_words(error)}") from None
 
 
-def _words(error: SQLAlchemyError) -> str:
+def _words(error: Exception) -> str:
     """The database's own message; not its statement, parameters, nor the detail that quotes a row."""
-    cause = getattr(error, "orig", None)
+    cause = getattr(error, "orig", error)
     diagnosis = getattr(cause, "diag", None)
     text = getattr(diagnosis, "message_primary", None) or str(cause if cause is not None else error)
     return text.strip().splitlines()[0]
