@@ -49,6 +49,7 @@ class Registry:
         listener_names: Sequence[str],
         merchants_file: str = "merchants.csv",
         terminals_file: str = "terminals.csv",
+        problems_max: int = ...,
     ) -> Registry:
         """Read both files and attach the keys.
 
@@ -63,6 +64,7 @@ class Registry:
             listener_names: Listeners in the order of the configuration; at most 32.
             merchants_file: Name of the first file, for problems.
             terminals_file: Name of the second file.
+            problems_max: So many of each file are told; of the rest only the number.
 
         Raises:
             ConfigError: Every problem of both files, with line and column.

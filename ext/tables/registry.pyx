@@ -17,7 +17,7 @@ from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row, rows_over
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
-from switch.files.problems import ProblemList, raise_if_any
+from switch.files.problems import PROBLEMS_MAX, ProblemList, raise_if_any
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
@@ -171,15 +171,16 @@ cdef class Registry:
 
     @staticmethod
     def build(const uint8_t[::1] merchants not None, const uint8_t[::1] terminals not None, keys, kind_names,
-              listener_names, str merchants_file="merchants.csv", str terminals_file="terminals.csv"):
+              listener_names, str merchants_file="merchants.csv", str terminals_file="terminals.csv",
+              int problems_max=PROBLEMS_MAX):
         """Read both files; see the type stub."""
         cdef Registry registry = Registry.__new__(Registry)
         if len(listener_names) > LISTENERS_MAX or len(kind_names) > KINDS_MAX:
             raise ValueError(f"at most {LISTENERS_MAX} listeners and {KINDS_MAX} kinds")
         registry.kind_names = tuple(kind_names)
         registry.listener_names = tuple(listener_names)
-        merchant_problems = ProblemList(merchants_file)
-        terminal_problems = ProblemList(terminals_file)
+        merchant_problems = ProblemList(merchants_file, problems_max)
+        terminal_problems = ProblemList(terminals_file, problems_max)
         read_merchants(registry, merchants, merchant_problems)
         read_terminals(registry, terminals, keys, terminal_problems)
         raise_if_any(merchant_problems, terminal_problems)

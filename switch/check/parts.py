@@ -20,6 +20,7 @@ from switch.dialect import Dialect, load_dialect
 from switch.dialect.kinds import Kind, kind_traits
 from switch.dialect.model import ANSWERS_OWN
 from switch.dialect.trial_composition import TrialComposition
+from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem, Severity, errors_among
 from switch.journal.problems import JournalError
 from switch.keys import Key, KeyFile, KeyFileError, KeySource
@@ -102,7 +103,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
     routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
     if routes is not None:
         problems += _check_routes(config, routes)
-    keys = _attempt(problems, lambda: _open_keys(config))
+    keys = _attempt(problems, lambda: open_keys(config))
     registry = risk = None
     if keys is not None or config.keys is None:
         source = NoKeys() if keys is None else keys.source()
@@ -112,7 +113,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
         if config.keys is not None and terminal_keys is not None:
             problems += terminal_keys.warnings(str(config.keys.file))
-            problems += terminal_keys.misfits(config.registry.terminals)
+            problems += _misfits(config, terminal_keys)
             problems += check_pin_formats(config, dialects, terminal_keys.pin_formats)
     if registry is not None:
         problems += _check_registry(config, registry)
@@ -144,7 +145,12 @@ def _load_dialects(config: Config, problems: list[Problem]) -> dict[str, Dialect
     return {name: dialect for name, dialect in found.items() if dialect is not None}
 
 
-def _open_keys(config: Config) -> KeyFile | None:
+def open_keys(config: Config) -> KeyFile | None:
+    """The key file; None when the configuration needs no keys.
+
+    Raises:
+        KeyFileError: It, or its master key, cannot be read.
+    """
     if config.keys is None:
         return None
     return open_key_file(config.keys)
@@ -153,6 +159,14 @@ def _open_keys(config: Config) -> KeyFile | None:
 def _load_registry(config: Config, source: KeySource) -> Registry:
     names = [listener.name for listener in config.listeners]
     return load_registry(config.registry.merchants, config.registry.terminals, source, names)
+
+
+def _misfits(config: Config, keys: TerminalKeys) -> list[Problem]:
+    try:
+        data = read_data_file(config.registry.terminals)
+    except ConfigError:
+        return []  # which was told when it was loaded
+    return keys.misfits(str(config.registry.terminals), data)
 
 
 def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:

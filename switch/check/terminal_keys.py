@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 from zlib import crc32
 
 from switch.check.key_fit import fits_mac, fits_pin, fits_sign_in
 from switch.crypto.mac import KEY_SIZES
 from switch.crypto.pin_block import PIN_KEY_SIZES
-from switch.files.datafile import read_data_file
-from switch.files.problems import ConfigError, Problem
+from switch.files.problems import Problem
 from switch.keys import Key, KeyFile
 from switch.keys.names import ALGORITHMS
 from switch.tables.registry import TERMINAL_COLUMNS
@@ -89,25 +87,26 @@ class TerminalKeys:
     def _find(self, name: str) -> Key | None:
         return self._keys.get(name) if name in self._keys else None
 
-    def misfits(self, table: Path) -> list[Problem]:
+    def misfits(self, table: str, data: bytes) -> list[Problem]:
         """Rows of the terminals' table whose keys are of another algorithm than their use.
 
         The registry knows keys by their size alone: 16 bytes may be of AES, of SM4 or two keys of DES.
 
         Args:
-            table: The terminals' file; what is wrong with it otherwise is told by whom loads it.
+            table: Name of the terminals' file.
+            data: What stands in it; what is wrong with it otherwise is told by whom loads it.
         """
         problems: list[Problem] = []
         count = 0
         algorithm_of = self._remembered()
-        for line, cells in _rows(table):
+        for line, cells in _rows(data):
             self.pin_formats.add(cells[PIN_FORMAT])
             for reason in _misfits_of(cells, algorithm_of):
                 count += 1
                 if count <= TOLD_MAX:
-                    problems.append(Problem(str(table), f"line {line}", reason))
+                    problems.append(Problem(table, f"line {line}", reason))
         if count > TOLD_MAX:
-            problems.append(Problem(str(table), "", f"and {count - TOLD_MAX:,} more keys that do not fit their use"))
+            problems.append(Problem(table, "", f"and {count - TOLD_MAX:,} more keys that do not fit their use"))
         return problems
 
     def _remembered(self) -> Callable[[str], str | None]:
@@ -125,13 +124,9 @@ class TerminalKeys:
         return algorithm_of
 
 
-def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each terminal."""
-    try:
-        lines = read_data_file(table).decode("ascii", "replace").split("\n")
-    except ConfigError:
-        return
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(data.decode("ascii", "replace").split("\n"), 1):
         cells = line.rstrip("\r").split(",")
         if len(cells) == len(TERMINAL_COLUMNS) and not line.startswith("#"):
             yield number, cells

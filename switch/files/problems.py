@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 PROBLEMS_MAX = 100
-"""How many problems of one file are listed; of the rest only the number is told."""
+"""How many problems of one file are listed unless said otherwise; of the rest only the number is told."""
 
 Severity = Literal["error", "warning"]
 
@@ -67,18 +67,19 @@ class ProblemList:
 
     Attributes:
         file: its name, as problems tell it.
-        problems: at most ``PROBLEMS_MAX``, in the order in which they were found.
+        problems: at most ``most``, in the order in which they were found.
         more: how many others there were.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, most: int = PROBLEMS_MAX) -> None:
         self.file = file
+        self._most = most
         self.problems: list[Problem] = []
         self.more = 0
 
     def add(self, key: str, reason: str) -> None:
         """Keep one problem, or count it when the list is full."""
-        if len(self.problems) < PROBLEMS_MAX:
+        if len(self.problems) < self._most:
             self.problems.append(Problem(self.file, key, reason))
         else:
             self.more += 1

@@ -1,0 +1,189 @@
+"""What ``authswitch merchants`` and ``authswitch terminals`` have in common: the same steps for either table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table as Listing
+from rich.text import Text
+from sqlalchemy import Table, func, select
+
+from switch.base.error_words import words_of
+from switch.check.parts import NoKeys, open_keys
+from switch.check.terminal_keys import TerminalKeys
+from switch.cli.journal_reading import fail, load
+from switch.cli.report import refuse, status_of
+from switch.cli.store_opening import opened_store, whoever_asks
+from switch.config import Config
+from switch.files.datafile import read_data_file
+from switch.files.problems import ConfigError
+from switch.keys import KeyFileError
+from switch.merchants.importing import Import, Outcome, export
+from switch.merchants.problems import RefusedError
+from switch.merchants.registering import Registrar, row_of
+from switch.merchants.rows import Compiler
+from switch.store.changing import changing, key_column
+from switch.store.columns import moment_text
+
+WIDTH_OF_FILES = 240
+
+Key = Annotated[str, typer.Argument(metavar="ID", help="Its number, as terminals send it.")]
+Kinds = Annotated[
+    list[str] | None, typer.Option("--kind", help="What it may do, such as purchase; repeat it. All, when left out.")
+]
+Csv = Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file.")]
+OutputFile = Annotated[Path | None, typer.Option("--output", help="A new file; standard output, when left out.")]
+Replaces = Annotated[bool, typer.Option("--replace", help="Change rows that are there already, and differ.")]
+Most = Annotated[int, typer.Option("--most", min=1, max=1_000_000, help="So many at most.")]
+StateOption = Annotated[str | None, typer.Option("--state", help="Only those that are active, suspended or closed.")]
+
+
+@contextmanager
+def registrar(config_file: Path, why: str) -> Iterator[Registrar]:
+    """Whoever asks changes the registry for a reason; the change is made when the block ends.
+
+    It ends the command in words where something is refused, and then nothing has changed.
+    """
+    config = load(config_file)
+    try:
+        with (
+            _compiler(config) as compiler,
+            opened_store(config_file) as store,
+            changing(store, whoever_asks(), why) as change,
+        ):
+            yield Registrar(change, compiler)
+    except RefusedError as error:
+        fail(str(error))
+    except ConfigError as error:
+        refuse(error)
+    except KeyFileError as error:
+        fail(str(error), status_of(error))
+
+
+@contextmanager
+def _compiler(config: Config) -> Iterator[Compiler]:
+    names = [listener.name for listener in config.listeners]
+    keys = open_keys(config)
+    if keys is None:
+        yield Compiler(NoKeys(), names, lambda _name, _data: [])
+        return
+    try:
+        terminal_keys = TerminalKeys(keys)
+        yield Compiler(terminal_keys, names, terminal_keys.misfits)
+    finally:
+        keys.close()
+
+
+def told(table: Table, key: str, done: str, *, is_changed: bool) -> None:
+    """Say what a command did."""
+    what = table.name.removesuffix("s")
+    typer.echo(f"{what} {key}: {done}" if is_changed else f"{what} {key}: is so already; nothing changed")
+
+
+def set_state(config_file: Path, table: Table, key: str, state: str, why: str) -> None:
+    """Suspend, release or close one."""
+    with registrar(config_file, why) as desk:
+        is_changed = desk.set_state(table, key, state)
+    told(table, key, state, is_changed=is_changed)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The columns that options name; those that were left out are not among them."""
+    joined = {name: "|".join(value) if isinstance(value, list) else value for name, value in values.items()}
+    return {name: value for name, value in joined.items() if value is not None}
+
+
+def import_file(config_file: Path, table: Table, file: Path, why: str, *, replaces: bool) -> None:
+    """Take a whole file, with a bar that shows how far it is."""
+    try:
+        data = read_data_file(file)
+    except ConfigError as error:
+        refuse(error)
+    outcome = Outcome()
+    with registrar(config_file, why) as desk, _bar() as bar:
+        work = Import(desk, table, str(file), data, replaces=replaces)
+        task = bar.add_task(f"importing {file.name}", total=2 * work.line_count)
+        outcome = work.run(lambda count: bar.advance(task, count))
+    typer.echo(f"{file}: {outcome.added:,} added, {outcome.changed:,} changed, {outcome.unchanged:,} were so already")
+
+
+def export_file(config_file: Path, table: Table, file: Path | None) -> None:
+    """Write all rows of a table as CSV."""
+    with opened_store(config_file) as store, store.reading() as connection:
+        if file is None:
+            export(connection, table, sys.stdout, lambda _count: None)
+            return
+        total = connection.execute(select(func.count()).select_from(table)).scalar_one()
+        try:
+            with file.open("x", encoding="utf-8", newline="") as stream, _bar() as bar:
+                task = bar.add_task(f"exporting {table.name}", total=total)
+                count = export(connection, table, stream, lambda rows: bar.advance(task, rows))
+        except OSError as error:
+            fail(words_of(error, file))
+    typer.echo(f"{file}: {count:,} rows")
+
+
+def _bar() -> Progress:
+    """A progress bar on standard error, where somebody watches."""
+    return Progress(console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
+
+
+def show_row(config_file: Path, table: Table, key: str, *, as_json: bool) -> None:
+    """Show all of one row."""
+    try:
+        with opened_store(config_file) as store, store.reading() as connection:
+            row = {name: _shown(value) for name, value in row_of(connection, table, key).items()}
+    except RefusedError as error:
+        fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(row, ensure_ascii=False))
+        return
+    width = max(map(len, row))
+    for name, value in row.items():
+        typer.echo(f"{name:{width}}  {'' if value is None else value}".rstrip())
+
+
+def list_rows(
+    config_file: Path,
+    table: Table,
+    columns: Sequence[str],
+    wanted: Mapping[str, str | None],
+    most: int,
+    *,
+    as_json: bool,
+) -> None:
+    """List rows in the order of their numbers, with some of their columns."""
+    query = select(table).order_by(key_column(table)).limit(most + 1)
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(table.c[name] == value)
+    with opened_store(config_file) as store, store.reading() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    if as_json:
+        for row in rows[:most]:
+            typer.echo(json.dumps({name: _shown(value) for name, value in row.items()}, ensure_ascii=False))
+        return
+    listing = Listing(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        listing.add_column(name, overflow="fold")
+    for row in rows[:most]:
+        listing.add_row(*(Text(str(_shown(row[name]) or "")) for name in columns))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH_OF_FILES)
+    console.print(listing)
+    if len(rows) > most:
+        typer.echo(f"there are more than {most:,}: narrow it down, or ask for --most", err=True)
+
+
+def _shown(value: Any) -> str | None:
+    return moment_text(value) if isinstance(value, datetime) else value

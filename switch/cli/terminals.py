@@ -1,0 +1,181 @@
+"""``authswitch terminals``: which machines may speak for whom, in the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from switch.cli import registry_desk
+from switch.cli.command_groups import command_group
+from switch.cli.journal_reading import AsJson, ConfigFile
+from switch.cli.registry_desk import Csv, Key, Kinds, Most, OutputFile, Replaces, StateOption, given, registrar, told
+from switch.cli.store_opening import WhyOption
+from switch.crypto.mac import ALGORITHMS
+from switch.crypto.pin_block import PIN_FORMATS
+from switch.merchants.tables import TERMINALS
+
+COLUMNS = ("id", "merchant", "state", "mac_algorithm", "pin_format", "serial_number", "model", "place")
+
+app = command_group()
+
+MacAlgorithm = Annotated[str | None, typer.Option("--mac", help=f"How it signs: {', '.join(ALGORITHMS)}.")]
+PinFormat = Annotated[str | None, typer.Option("--pin", help=f"Format of its PIN blocks: {', '.join(PIN_FORMATS)}.")]
+Listeners = Annotated[
+    list[str] | None, typer.Option("--listener", help="Where it may call; repeat it. Everywhere, when left out.")
+]
+Certificate = Annotated[
+    str | None, typer.Option("--certificate", help="Common name of its certificate, where that is not its number.")
+]
+SerialNumber = Annotated[str | None, typer.Option("--serial-number", help="Of the machine; no two have the same.")]
+Model = Annotated[str | None, typer.Option("--model", help="Of the machine.")]
+PlaceOption = Annotated[str | None, typer.Option("--place", help="Where it is installed.")]
+
+
+@app.callback()
+def root() -> None:
+    """The terminals in the store. A change is in the running switches within a second where they read the store."""
+
+
+@app.command()
+def add(
+    config: ConfigFile,
+    key: Key,
+    *,
+    merchant: Annotated[str, typer.Option("--merchant", help="Whose it is; it never becomes another's.")],
+    mac: Annotated[str, typer.Option("--mac", help=f"How it signs: {', '.join(ALGORITHMS)}.")],
+    pin: Annotated[str, typer.Option("--pin", help=f"Format of its PIN blocks: {', '.join(PIN_FORMATS)}.")],
+    why: WhyOption,
+    listeners: Listeners = None,
+    kinds: Kinds = None,
+    certificate: Certificate = None,
+    serial_number: SerialNumber = None,
+    model: Model = None,
+    place: PlaceOption = None,
+) -> None:
+    """Register a terminal. Its keys must be in the key file already, or it is refused.
+
+    Example: authswitch terminals add switch.toml 10000009 --merchant 898000000000001 --mac x9.19 --pin iso-0
+    --why "second till"
+    """
+    values = given(
+        merchant=merchant,
+        mac_algorithm=mac,
+        pin_format=pin,
+        listeners=listeners,
+        kinds=kinds,
+        certificate=certificate,
+        serial_number=serial_number,
+        model=model,
+        place=place,
+    )
+    with registrar(config, why) as desk:
+        desk.add_terminal({"id": key, **values})
+    told(TERMINALS, key, "added", is_changed=True)
+
+
+@app.command()
+def change(
+    config: ConfigFile,
+    key: Key,
+    *,
+    why: WhyOption,
+    mac: MacAlgorithm = None,
+    pin: PinFormat = None,
+    listeners: Listeners = None,
+    kinds: Kinds = None,
+    certificate: Certificate = None,
+    serial_number: SerialNumber = None,
+    model: Model = None,
+    place: PlaceOption = None,
+) -> None:
+    """Change what is known of a terminal. `--kind ""` allows all kinds, `--listener ""` all listeners.
+
+    Example: authswitch terminals change switch.toml 10000009 --place "Harbour Road 12" --why "moved within the shop"
+    """
+    values = given(
+        mac_algorithm=mac,
+        pin_format=pin,
+        listeners=listeners,
+        kinds=kinds,
+        certificate=certificate,
+        serial_number=serial_number,
+        model=model,
+        place=place,
+    )
+    with registrar(config, why) as desk:
+        is_changed = desk.alter(TERMINALS, key, values)
+    told(TERMINALS, key, "changed", is_changed=is_changed)
+
+
+@app.command()
+def suspend(config: ConfigFile, key: Key, why: WhyOption) -> None:
+    """Refuse what it asks for, until it is released.
+
+    Example: authswitch terminals suspend switch.toml 10000009 --why "used elsewhere than registered"
+    """
+    registry_desk.set_state(config, TERMINALS, key, "suspended", why)
+
+
+@app.command()
+def release(config: ConfigFile, key: Key, why: WhyOption) -> None:
+    """Serve a terminal again that was suspended.
+
+    Example: authswitch terminals release switch.toml 10000009 --why "seen on site"
+    """
+    registry_desk.set_state(config, TERMINALS, key, "active", why)
+
+
+@app.command()
+def close(config: ConfigFile, key: Key, why: WhyOption) -> None:
+    """End it for good; its number never comes again.
+
+    Example: authswitch terminals close switch.toml 10000009 --why "given back"
+    """
+    registry_desk.set_state(config, TERMINALS, key, "closed", why)
+
+
+@app.command()
+def show(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
+    """Show all that is known of one. `authswitch audit list` tells who changed it.
+
+    Example: authswitch terminals show switch.toml 10000009
+    """
+    registry_desk.show_row(config, TERMINALS, key, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    config: ConfigFile,
+    merchant: Annotated[str | None, typer.Option("--merchant", help="Only this merchant's.")] = None,
+    state: StateOption = None,
+    most: Most = 100,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List terminals by their numbers.
+
+    Example: authswitch terminals list switch.toml --merchant 898000000000001
+    """
+    registry_desk.list_rows(config, TERMINALS, COLUMNS, {"merchant": merchant, "state": state}, most, as_json=as_json)
+
+
+@app.command("import")
+def import_(config: ConfigFile, file: Csv, why: WhyOption, *, replaces: Replaces = False) -> None:
+    """Take a file of terminals: the columns of terminals.csv, then serial_number, model, place.
+
+    It is taken as a whole, or every wrong row is told and nothing changes. Merchants and keys come first: each row must
+    have both.
+
+    Example: authswitch terminals import switch.toml terminals.csv --why "taken over from the files"
+    """
+    registry_desk.import_file(config, TERMINALS, file, why, replaces=replaces)
+
+
+@app.command("export")
+def export_(config: ConfigFile, file: OutputFile = None) -> None:
+    """Write all terminals as such a file.
+
+    Example: authswitch terminals export switch.toml --output terminals-20261128.csv
+    """
+    registry_desk.export_file(config, TERMINALS, file)

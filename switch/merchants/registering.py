@@ -1,0 +1,135 @@
+"""Changes of the registry, one merchant or terminal at a time, by the rules that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, select
+from sqlalchemy.engine import Connection
+
+from switch.merchants.problems import RefusedError
+from switch.merchants.rows import Compiler
+from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.store.changing import Change, key_column
+
+FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
+"""Columns that stay as they were: a machine that goes to another merchant is a new terminal."""
+
+STEPS = {("active", "suspended"), ("suspended", "active"), ("active", "closed"), ("suspended", "closed")}
+"""From which state to which; what is closed stays closed."""
+
+
+def row_of(connection: Connection, table: Table, key: str) -> dict[str, Any]:
+    """One row.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    found = connection.execute(select(table).where(key_column(table) == key)).mappings().one_or_none()
+    if found is None:
+        raise RefusedError(f"there is no {table.name.removesuffix('s')} {key}")
+    return dict(found)
+
+
+@dataclass(frozen=True)
+class Registrar:
+    """Who changes the registry.
+
+    Attributes:
+        change: The transaction, with who does it and why.
+        compiler: Says whether the switch would take it.
+    """
+
+    change: Change
+    compiler: Compiler
+
+    def add_merchant(self, values: Mapping[str, Any]) -> None:
+        """Take a merchant on.
+
+        Raises:
+            RefusedError: It is there already, or the switch would not take it.
+        """
+        row = {"state": "active", **values}
+        self._refuse_second(MERCHANTS, row["id"])
+        self.compiler.check(row)
+        self.change.insert(MERCHANTS, {"since": self.change.at, **row})
+
+    def add_terminal(self, values: Mapping[str, Any]) -> None:
+        """Register a terminal of a merchant.
+
+        Raises:
+            RefusedError: It, or its serial number, is there already, its merchant is not or is closed, or the switch
+                would not take it: it may have no keys yet.
+        """
+        row = {"state": "active", **values}
+        self._refuse_second(TERMINALS, row["id"])
+        merchant = row_of(self.change.connection, MERCHANTS, row["merchant"])
+        if merchant["state"] == "closed":
+            raise RefusedError(f"merchant {merchant['id']} is closed")
+        self._refuse_second_serial_number(row)
+        self.compiler.check(merchant, row)
+        self.change.insert(TERMINALS, row)
+
+    def alter(self, table: Table, key: str, values: Mapping[str, Any]) -> bool:
+        """Change columns of a merchant or terminal; False where they were so before.
+
+        Raises:
+            RefusedError: It is not there or closed, a column stays as it is, or the switch would not take it.
+        """
+        before = row_of(self.change.connection, table, key)
+        fixed = {name for name in FIXED[table.name] & values.keys() if values[name] != before[name]}
+        if fixed:
+            raise RefusedError(f"{', '.join(sorted(fixed))} of {key} cannot be changed: close it and register another")
+        if before["state"] == "closed":
+            raise RefusedError(f"{key} is closed, and stays as it was")
+        self._check(table, {**before, **values})
+        return self.change.update(table, key, values)
+
+    def set_state(self, table: Table, key: str, state: str) -> bool:
+        """Suspend, release or close a merchant or terminal; False where it was so before.
+
+        With a merchant its terminals are closed.
+
+        Raises:
+            RefusedError: It is not there, is closed, or its merchant is.
+        """
+        before = row_of(self.change.connection, table, key)
+        if before["state"] == state:
+            return False
+        if (before["state"], state) not in STEPS:
+            raise RefusedError(f"{key} is {before['state']}: it cannot become {state}")
+        if table is MERCHANTS and state == "closed":
+            self._close_terminals(key)
+        if state == "active":
+            self._check(table, {**before, "state": state})
+        return self.change.update(table, key, {"state": state})
+
+    def _check(self, table: Table, row: Mapping[str, Any]) -> None:
+        if table is MERCHANTS:
+            self.compiler.check(row)
+            return
+        merchant = row_of(self.change.connection, MERCHANTS, row["merchant"])
+        if row["state"] == "active" and merchant["state"] == "closed":
+            raise RefusedError(f"merchant {merchant['id']} is closed")
+        self._refuse_second_serial_number(row)
+        self.compiler.check(merchant, row)
+
+    def _close_terminals(self, merchant: str) -> None:
+        query = select(TERMINALS.c.id).where(TERMINALS.c.merchant == merchant, TERMINALS.c.state != "closed")
+        for terminal in self.change.connection.execute(query.order_by(TERMINALS.c.id)).scalars().all():
+            self.change.update(TERMINALS, terminal, {"state": "closed"})
+
+    def _refuse_second(self, table: Table, key: str) -> None:
+        if self.change.connection.execute(select(key_column(table)).where(key_column(table) == key)).first():
+            raise RefusedError(f"there is a {table.name.removesuffix('s')} {key} already")
+
+    def _refuse_second_serial_number(self, row: Mapping[str, Any]) -> None:
+        serial = row.get("serial_number")
+        if serial is None:
+            return
+        query = select(TERMINALS.c.id).where(TERMINALS.c.serial_number == serial, TERMINALS.c.id != row["id"])
+        other = self.change.connection.execute(query).scalar_one_or_none()
+        if other is not None:
+            raise RefusedError(f"serial number {serial} is that of terminal {other} already")
