@@ -85,37 +85,19 @@ class Import:
 
     def _rows(self, problems: ProblemList) -> Iterator[Numbered]:
         """The rows that have as many cells as are needed."""
-        text = io.TextIOWrapper(io.BytesIO(self._data), "utf-8", newline="")
-        reader = csv.reader(("\n" if line.startswith("#") else line for line in text), strict=True)
-        line = 0
         has_heading = False
-        while True:
-            line += 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                if not has_heading:
-                    problems.at(1, 1, f"the file is empty; its first row must be {','.join(self._columns)}")
-                return
-            except csv.Error as error:
-                problems.at(line, 1, str(error))
-                line = reader.line_num
-                continue
-            except UnicodeDecodeError as error:
-                problems.at(line, 1, f"is not UTF-8 from byte {error.start} of the next 8,192 on")
-                return
-            if reader.line_num != line:
-                problems.at(line, 1, "a cell goes on over the end of the line")
-                line = reader.line_num
-            elif cells and not has_heading:
+        for line, cells in _lines(self._data, problems):
+            if not has_heading:
                 has_heading = True
                 if cells != list(self._columns):
                     problems.at(line, 1, f"the first row must be {','.join(self._columns)}")
                     return
-            elif cells and len(cells) != len(self._columns):
+            elif len(cells) != len(self._columns):
                 problems.at(line, 1, f"{len(cells)} cells; needed are {len(self._columns)}")
-            elif cells:
+            else:
                 yield line, dict(zip(self._columns, cells, strict=True))
+        if not has_heading:
+            problems.at(1, 1, f"the file is empty; its first row must be {','.join(self._columns)}")
 
     def _judge(self, progress: Progress) -> None:
         """Find all that is wrong with the rows for themselves."""
@@ -224,6 +206,32 @@ class Import:
             if found["id"] != terminal:
                 reason = f"serial_number: {found['serial_number']} is that of terminal {found['id']} already"
                 self._problems.at(line, 1, reason)
+
+
+def _lines(data: bytes, problems: ProblemList) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line that is neither blank nor a comment, with its number."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    reader = csv.reader(("\n" if line.startswith("#") else line for line in text), strict=True)
+    line = 0
+    while True:
+        line += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except UnicodeDecodeError as error:
+            problems.at(line, 1, f"{error.reason}: is not UTF-8")
+            return
+        except csv.Error as error:
+            problems.at(line, 1, str(error))
+            cells = []
+        else:
+            if reader.line_num != line:
+                problems.at(line, 1, "a cell goes on over the end of the line")
+                cells = []
+        line = reader.line_num
+        if cells:
+            yield line, cells
 
 
 def _heading(data: bytes) -> bytes:
