@@ -46,13 +46,37 @@ cdef struct Texts:            # short texts one after another, each behind its l
     uint32_t room
 
 
+cdef uint64_t terminal_key(const uint8_t *id) noexcept nogil
+cdef uint64_t merchant_key(const uint8_t *id) noexcept nogil
+"""What an index has of an identifier that is padded with blanks."""
+
+cdef int index_make(Index *index, uint64_t count) except -1
+"""Room for ``count`` entries, at most half full."""
+
+cdef void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil
+
+cdef Terminal *map_terminals(uint64_t room) except NULL
+"""Zeros for so many, in memory that a crash dump leaves out."""
+
+cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil
+"""Wipe them, and give the memory back."""
+
+cdef int reserve_text(Texts *texts, uint32_t size) except -1
+"""Room for so many bytes more."""
+
+cdef uint32_t keep_text(Texts *texts, bytes text) except? 0
+"""Where a copy of the text begins; 0 for an empty one."""
+
+
 cdef class Registry:
-    """Tables in C, looked up by identifier. Immutable."""
+    """Tables in C, looked up by identifier. Only ``switch.tables.registry_changes`` changes them, in place: what has a
+    number keeps it."""
     cdef readonly uint32_t terminal_count
     cdef readonly uint32_t merchant_count
     cdef Terminal *_terminals            # in memory that a crash dump leaves out; wiped when the registry goes
-    cdef size_t _terminals_mapped
     cdef Merchant *_merchants
+    cdef uint64_t _terminal_room         # of terminals and their certificates
+    cdef uint64_t _merchant_room         # of merchants and their names
     cdef uint32_t *_certificates         # for each terminal, where its text begins; 0: its identifier
     cdef uint32_t *_names                # for each merchant
     cdef Index _terminal_index

@@ -69,20 +69,33 @@ cdef inline int padded(const uint8_t *id, int size, uint8_t *out, int width) noe
     return 0
 
 
-cdef inline uint64_t terminal_key(const uint8_t *id) noexcept nogil:
+cdef uint64_t terminal_key(const uint8_t *id) noexcept nogil:
     cdef uint64_t key
     memcpy(&key, id, TERMINAL_ID_MAX)
     return key
 
 
-cdef inline uint64_t merchant_key(const uint8_t *id) noexcept nogil:
+cdef uint64_t merchant_key(const uint8_t *id) noexcept nogil:
     cdef uint64_t halves[2]
     memcpy(halves, id, MERCHANT_ID_MAX + 1)
     return spread(halves[0]) ^ (spread(halves[1] ^ <uint64_t>0x9E3779B97F4A7C15) << 1)
 
 
+cdef Terminal *map_terminals(uint64_t room) except NULL:
+    cdef void *mapped = mmap(NULL, room * sizeof(Terminal), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    if mapped == MAP_FAILED:
+        raise MemoryError("no memory for the terminals")
+    madvise(mapped, room * sizeof(Terminal), MADV_DONTDUMP)
+    return <Terminal *>mapped
+
+
+cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil:
+    if terminals != NULL:
+        explicit_bzero(terminals, room * sizeof(Terminal))
+        munmap(terminals, room * sizeof(Terminal))
+
+
 cdef int index_make(Index *index, uint64_t count) except -1:
-    """Room for ``count`` entries, at most half full."""
     cdef uint64_t slots = 16, slot
     while slots < 2 * count:
         slots *= 2
@@ -96,7 +109,7 @@ cdef int index_make(Index *index, uint64_t count) except -1:
     return 0
 
 
-cdef inline void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil:
+cdef void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil:
     cdef uint64_t slot = spread(key) & index.mask
     while index.slots[slot].index != <uint32_t>TERMINAL_NONE:
         slot = (slot + 1) & index.mask
@@ -159,9 +172,7 @@ cdef class Registry:
         raise TypeError("a Registry is made by Registry.build")
 
     def __dealloc__(self):
-        if self._terminals != NULL:
-            explicit_bzero(self._terminals, self._terminals_mapped)
-            munmap(self._terminals, self._terminals_mapped)
+        unmap_terminals(self._terminals, self._terminal_room)
         free(self._merchants)
         free(self._certificates)
         free(self._names)
@@ -238,8 +249,8 @@ cdef class Registry:
 
     @property
     def size_bytes(self):
-        return (self._terminals_mapped + self.terminal_count * sizeof(uint32_t)
-                + self.merchant_count * (sizeof(Merchant) + sizeof(uint32_t))
+        return (self._terminal_room * (sizeof(Terminal) + sizeof(uint32_t))
+                + self._merchant_room * (sizeof(Merchant) + sizeof(uint32_t))
                 + (self._terminal_index.mask + self._merchant_index.mask + 2) * sizeof(Slot) + self._texts.room)
 
     def terminal_index(self, id):
@@ -300,19 +311,26 @@ cdef list names_of(tuple names, uint64_t mask):
     return [name for number, name in enumerate(names) if mask >> number & 1]
 
 
-cdef uint32_t keep_text(Texts *texts, bytes text) except? 0:
-    """Where a copy of the text begins; 0 for an empty one."""
-    cdef uint32_t place
+cdef int reserve_text(Texts *texts, uint32_t size) except -1:
+    cdef uint32_t room = texts.room
     cdef uint8_t *grown
+    while room - texts.size < size:
+        room = max(4096, room * 2)
+    if room == texts.room:
+        return 0
+    grown = <uint8_t *>realloc(texts.data, room)
+    if grown == NULL:
+        raise MemoryError("no memory for the names")
+    texts.data = grown
+    texts.room = room
+    return 0
+
+
+cdef uint32_t keep_text(Texts *texts, bytes text) except? 0:
+    cdef uint32_t place
     if not text:
         return 0
-    if texts.room - texts.size < 1 + <uint32_t>len(text):
-        place = max(4096, texts.room * 2)
-        grown = <uint8_t *>realloc(texts.data, place)
-        if grown == NULL:
-            raise MemoryError("no memory for the names")
-        texts.data = grown
-        texts.room = place
+    reserve_text(texts, 2 + len(text))
     place = max(texts.size, 1)
     texts.data[place] = len(text)
     memcpy(texts.data + place + 1, <const char *>text, len(text))
@@ -374,10 +392,10 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
     cdef Row row
     cdef Merchant *merchant
     cdef uint64_t room = count_lines(data)
-    cdef uint32_t *lines
+    cdef uint32_t *lines, earlier
     cdef const uint8_t *start
-    cdef uint32_t earlier
     index_make(&registry._merchant_index, room)
+    registry._merchant_room = room
     registry._merchants = <Merchant *>calloc(room, sizeof(Merchant))
     registry._names = <uint32_t *>calloc(room, sizeof(uint32_t))
     lines = <uint32_t *>calloc(room, sizeof(uint32_t))
@@ -510,14 +528,12 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
     cdef Row row
     cdef Terminal *terminal
     cdef uint64_t room = count_lines(data)
-    cdef uint32_t *lines
+    cdef uint32_t *lines, index
     cdef const uint8_t *start
-    cdef uint32_t index
     cdef dict profiles = {}
     cdef bytes shared
     cdef tuple profile
     cdef str id
-    cdef void *mapped
     if room > <uint64_t>TERMINALS_MAX:
         problems.at(1, 1, f"more than {TERMINALS_MAX} lines")
         return 0
@@ -525,12 +541,10 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
     registry._certificates = <uint32_t *>calloc(room, sizeof(uint32_t))
     lines = <uint32_t *>calloc(room, sizeof(uint32_t))
     try:
-        mapped = mmap(NULL, room * sizeof(Terminal), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        if mapped == MAP_FAILED or registry._certificates == NULL or lines == NULL:
+        if registry._certificates == NULL or lines == NULL:
             raise MemoryError("no memory for the terminals")
-        registry._terminals = <Terminal *>mapped
-        registry._terminals_mapped = room * sizeof(Terminal)
-        madvise(mapped, registry._terminals_mapped, MADV_DONTDUMP)
+        registry._terminals = map_terminals(room)
+        registry._terminal_room = room
         if not begin_table(&reader, &row, data, TERMINAL_COLUMNS, problems):
             return 0
         start = &data[0]

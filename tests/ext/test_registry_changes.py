@@ -1,0 +1,124 @@
+"""A registry that is changed while it is looked up: as if it had been read so, and with the numbers that it had."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switch.crypto.mac import ALGORITHMS
+from switch.machine.terminal_counts import TerminalCounts
+from switch.tables.registry_changes import take_changes
+
+from .test_registry import KINDS, AnyKey, build
+
+MERCHANT_IDS = [f"m{number}" for number in range(6)]
+TERMINAL_IDS = [f"T{number}" for number in range(12)]
+
+merchants = st.dictionaries(
+    st.sampled_from(MERCHANT_IDS),
+    st.tuples(
+        st.text("abc\u5e97", min_size=1, max_size=40),
+        st.sampled_from(("active", "suspended", "closed")),
+        st.sampled_from(("5942", "0000")),
+        st.sampled_from(("", *KINDS)),
+    ),
+    min_size=1,
+)
+terminals = st.dictionaries(
+    st.sampled_from(TERMINAL_IDS),
+    st.tuples(
+        st.sampled_from(MERCHANT_IDS),
+        st.sampled_from(("active", "suspended", "closed")),
+        st.sampled_from(("", "pos", "pos-tls")),
+        st.sampled_from(("", *KINDS)),
+        st.sampled_from(("none", "x9.19")),
+        st.sampled_from(("none", "iso-0")),
+        st.sampled_from(("", "shop.example", "x" * 255)),
+    ),
+)
+states = st.tuples(merchants, terminals)
+
+
+def registry_of(parties, tills, tak=16):
+    return build(
+        "".join(f"{key},{','.join(row)}\n" for key, row in tills.items()),
+        "".join(f"{key},{','.join(row)}\n" for key, row in parties.items()),
+        AnyKey(tak=tak),
+    )
+
+
+def known(parties, tills):
+    """Only terminals whose merchant is there."""
+    return {key: row for key, row in tills.items() if row[0] in parties}
+
+
+def described(registry):
+    return (
+        [registry.describe_merchant(key) for key in MERCHANT_IDS],
+        [registry.describe_terminal(key) for key in TERMINAL_IDS],
+    )
+
+
+def numbers(registry):
+    return {key: registry.terminal_index(key) for key in TERMINAL_IDS if registry.terminal_index(key) is not None}
+
+
+@settings(deadline=None)
+@given(states, st.lists(states, max_size=4))
+def test_is_as_if_it_had_been_read_so(first, later):
+    parties, tills = dict(first[0]), known(*first)
+    registry = registry_of(parties, tills)
+    for more_parties, more_tills in later:
+        before = numbers(registry)
+        parties |= more_parties
+        changed = known(parties, more_tills)
+        tills |= changed
+        needed = more_parties | {row[0]: parties[row[0]] for row in changed.values()}
+        take_changes(registry, registry_of(needed, changed))
+        assert described(registry) == described(registry_of(parties, tills))
+        now = numbers(registry)
+        assert before.items() <= now.items()
+        assert sorted(now.values()) == list(range(registry.terminal_count))
+
+
+def test_very_many_more_are_found():
+    registry = registry_of({"m0": ("shop", "active", "5942", "")}, {})
+    for part in range(3):
+        ids = [f"{part}{number:06d}" for number in range(3_000)]
+        more = {key: ("m0", "active", "", "", "none", "none", "c" * 50) for key in ids}
+        take_changes(registry, registry_of({"m0": ("shop", "active", "5942", "")}, more))
+        assert [registry.terminal_index(key) for key in ids] == list(range(part * 3_000, part * 3_000 + 3_000))
+    assert registry.terminal_count == 9_000
+    assert registry.certificate_matches("1002999", "c" * 50)
+    assert registry.terminal_index("3000000") is None
+    many = {f"m{number}": ("shop", "active", "5942", "") for number in range(5_000)}
+    take_changes(registry, registry_of(many, {}))
+    assert [registry.merchant_index(key) for key in many] == list(range(5_000))
+
+
+@pytest.mark.parametrize("algorithm", ["x9.9", "aes-cmac"])
+def test_takes_the_new_keys(algorithm):
+    till = ("m0", "active", "", "", "x9.19", "none", "")
+    parties = {"m0": ("shop", "active", "5942", "")}
+    registry = registry_of(parties, {"T1": till})
+    changed = {"T1": (*till[:4], algorithm, "none", "")}
+    take_changes(registry, registry_of(parties, changed, tak=8 if algorithm == "x9.9" else 16))
+    assert algorithm in ALGORITHMS
+    assert registry.describe_terminal("T1")["mac_algorithm"] == algorithm
+
+
+def test_refuses_what_was_read_for_other_listeners():
+    registry = registry_of({"m0": ("shop", "active", "5942", "")}, {})
+    other = type(registry).build(b"id,name,state,category,kinds\n", HEADING, AnyKey(), KINDS, ("pos",))
+    with pytest.raises(ValueError, match="other listeners"):
+        take_changes(registry, other)
+
+
+HEADING = b"id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate\n"
+
+
+def test_counts_have_room_for_new_terminals():
+    counts = TerminalCounts(2)
+    counts.grow(1)
+    assert counts.count == 2
+    counts.grow(5_000)
+    assert counts.count == 5_000
