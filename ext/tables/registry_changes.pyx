@@ -1,4 +1,4 @@
-"""Changes of a registry while it is looked up: merchants and terminals that are new or otherwise now, all of them or none.
+"""Changes of a registry while it is looked up: merchants and terminals that are new or otherwise now, all or none.
 
 What has a number keeps it, since very much counts by it; what is new gets the next ones. Nothing is ever taken out: who
 is closed stays known as such.

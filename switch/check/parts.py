@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from switch.check.key_fit import fits_derivation, fits_mac, fits_pin
 from switch.check.pin_formats import check_pin_formats, pin_field_fault
+from switch.check.registry import RegistryFiles, read_registry_files
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
@@ -20,17 +21,19 @@ from switch.dialect import Dialect, load_dialect
 from switch.dialect.kinds import Kind, kind_traits
 from switch.dialect.model import ANSWERS_OWN
 from switch.dialect.trial_composition import TrialComposition
-from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem, Severity, errors_among
 from switch.journal.problems import JournalError
 from switch.keys import Key, KeyFile, KeyFileError, KeySource
 from switch.keys.journal_keys import journal_keys
 from switch.tables.registry import Registry
-from switch.tables.registry_files import load_registry
+from switch.tables.registry_files import build_registry
 from switch.tables.risk import Risk
 from switch.tables.risk_files import load_risk
 from switch.tables.route_files import load_routes
 from switch.tables.routes import RouteTable
+
+if TYPE_CHECKING:
+    from switch.store.audit import Head
 
 Loaded = TypeVar("Loaded")
 
@@ -48,6 +51,7 @@ class Parts:
         registry: merchants and terminals, with their keys.
         routes: BIN ranges; targets name links by their place in the configuration.
         risk: limits and blocks; None when there are none.
+        registry_head: the change of the store that the registry is of; None where it was read from files.
     """
 
     dialects: Mapping[str, Dialect]
@@ -55,6 +59,7 @@ class Parts:
     registry: Registry
     routes: RouteTable
     risk: Risk | None
+    registry_head: Head | None = None
 
     @property
     def keys(self) -> KeySource:
@@ -87,13 +92,13 @@ def load_parts(config: Config) -> Parts:
     Raises:
         ConfigError: Something cannot be used; ``problems`` lists all that is wrong.
     """
-    parts, problems = read_parts(config)
+    parts, problems = read_parts(config, keeps_copy=True)
     if parts is None:
         raise ConfigError(problems)
     return parts
 
 
-def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
+def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | None, list[Problem]]:
     """As ``load_parts``, but give the problems; no parts when one of them is an error."""
     problems: list[Problem] = []
     dialects = _load_dialects(config, problems)
@@ -104,17 +109,20 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
     if routes is not None:
         problems += _check_routes(config, routes)
     keys = _attempt(problems, lambda: open_keys(config))
-    registry = risk = None
+    registry = risk = files = None
     if keys is not None or config.keys is None:
         source = NoKeys() if keys is None else keys.source()
         terminal_keys = None if keys is None else TerminalKeys(keys)
         if keys is not None:
             problems += _check_link_keys(config, keys)
-        registry = _attempt(problems, lambda: _load_registry(config, terminal_keys or source))
-        if config.keys is not None and terminal_keys is not None:
-            problems += terminal_keys.warnings(str(config.keys.file))
-            problems += _misfits(config, terminal_keys)
-            problems += check_pin_formats(config, dialects, terminal_keys.pin_formats)
+        files = _attempt(problems, lambda: read_registry_files(config, keeps_copy=keeps_copy))
+        if files is not None:
+            problems += files.problems
+            registry = _attempt(problems, partial(_build_registry, config, files, terminal_keys or source))
+            if config.keys is not None and terminal_keys is not None:
+                problems += terminal_keys.warnings(str(config.keys.file))
+                problems += terminal_keys.misfits(files.terminals_name, files.terminals)
+                problems += check_pin_formats(config, dialects, terminal_keys.pin_formats)
     if registry is not None:
         problems += _check_registry(config, registry)
     if registry is not None and config.risk is not None:
@@ -125,7 +133,7 @@ def read_parts(config: Config) -> tuple[Parts | None, list[Problem]]:
         if keys is not None:
             keys.close()
         return None, problems
-    return Parts(dialects, keys, registry, routes, risk), problems
+    return Parts(dialects, keys, registry, routes, risk, None if files is None else files.head), problems
 
 
 def _attempt(problems: list[Problem], load: Callable[[], Loaded]) -> Loaded | None:
@@ -156,25 +164,22 @@ def open_keys(config: Config) -> KeyFile | None:
     return open_key_file(config.keys)
 
 
-def _load_registry(config: Config, source: KeySource) -> Registry:
-    names = [listener.name for listener in config.listeners]
-    return load_registry(config.registry.merchants, config.registry.terminals, source, names)
-
-
-def _misfits(config: Config, keys: TerminalKeys) -> list[Problem]:
-    try:
-        data = read_data_file(config.registry.terminals)
-    except ConfigError:
-        return []  # which was told when it was loaded
-    return keys.misfits(str(config.registry.terminals), data)
+def _build_registry(config: Config, files: RegistryFiles, source: KeySource) -> Registry:
+    return build_registry(
+        files.merchants,
+        files.terminals,
+        source,
+        [listener.name for listener in config.listeners],
+        names=(files.merchants_name, files.terminals_name),
+    )
 
 
 def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:
     """Files that nobody stands in."""
     if not registry.merchant_count:
-        yield Problem(str(config.registry.merchants), "", "has no merchant: every request is refused (03)", "warning")
+        yield Problem(config.registry.merchants_place, "", "has no merchant: every request is refused (03)", "warning")
     if not registry.terminal_count:
-        yield Problem(str(config.registry.terminals), "", "has no terminal: every request is refused", "warning")
+        yield Problem(config.registry.terminals_place, "", "has no terminal: every request is refused", "warning")
 
 
 def _check_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:

@@ -1,13 +1,37 @@
-"""Whether the back office's database that a configuration names can be worked with."""
+"""The back office's database that a configuration names: whether it can be worked with, and how it is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from switch.base.error_words import words_of
 from switch.config.models import Config
 from switch.files.private import NotPrivateError, read_private
 from switch.files.problems import Problem
+
+if TYPE_CHECKING:
+    from switch.store.opening import Store
+
+
+def open_store(config: Config) -> Store:
+    """Open the database of ``[store]``, which must be there.
+
+    Raises:
+        StoreError: It cannot be reached or used.
+        ConfigError: ``[store]`` cannot be used.
+    """
+    from switch.files.problems import ConfigError
+    from switch.store.opening import Store, parse_url
+
+    problems = store_problems(config)
+    if problems:
+        raise ConfigError(problems)
+    section = config.store
+    if section is None:
+        raise ConfigError([Problem(str(config.file), "store", "is required: there is no database to ask")])
+    password = None if section.password_file is None else read_private(section.password_file).strip()
+    return Store.open(parse_url(section.url, config.file.parent), password)
 
 
 def store_problems(config: Config) -> list[Problem]:

@@ -18,19 +18,16 @@ from rich.text import Text
 from sqlalchemy import Table, func, select
 
 from switch.base.error_words import words_of
-from switch.check.parts import NoKeys, open_keys
-from switch.check.terminal_keys import TerminalKeys
+from switch.check.row_compiler import opened_compiler
 from switch.cli.journal_reading import fail, load
 from switch.cli.report import refuse, status_of
 from switch.cli.store_opening import opened_store, whoever_asks
-from switch.config import Config
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.importing import Import, Outcome, export
 from switch.merchants.problems import RefusedError
 from switch.merchants.registering import Registrar, row_of
-from switch.merchants.rows import Compiler
 from switch.store.changing import changing, key_column
 from switch.store.columns import moment_text
 
@@ -56,7 +53,7 @@ def registrar(config_file: Path, why: str) -> Iterator[Registrar]:
     config = load(config_file)
     try:
         with (
-            _compiler(config) as compiler,
+            opened_compiler(config) as compiler,
             opened_store(config_file) as store,
             changing(store, whoever_asks(), why) as change,
         ):
@@ -67,20 +64,6 @@ def registrar(config_file: Path, why: str) -> Iterator[Registrar]:
         refuse(error)
     except KeyFileError as error:
         fail(str(error), status_of(error))
-
-
-@contextmanager
-def _compiler(config: Config) -> Iterator[Compiler]:
-    names = [listener.name for listener in config.listeners]
-    keys = open_keys(config)
-    if keys is None:
-        yield Compiler(NoKeys(), names, lambda _name, _data: [])
-        return
-    try:
-        terminal_keys = TerminalKeys(keys)
-        yield Compiler(terminal_keys, names, terminal_keys.misfits)
-    finally:
-        keys.close()
 
 
 def told(table: Table, key: str, done: str, *, is_changed: bool) -> None:

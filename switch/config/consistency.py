@@ -21,7 +21,7 @@ from switch.config.models import (
     SwitchSection,
 )
 from switch.config.partial_config import PartialConfig
-from switch.config.sections import OriginalsSection, RiskSection
+from switch.config.sections import OriginalsSection, RegistrySection, RiskSection, StoreSection
 from switch.machine.numbering import INSTANCES_MAX
 
 STANS = 999_999
@@ -36,6 +36,7 @@ def check_consistency(draft: PartialConfig) -> None:
     _check_admin(draft)
     _check_keys(draft)
     _check_base_keys(draft)
+    _check_registry(draft)
     _check_limits(draft)
     for listener in draft.listeners:
         _check_listener(draft, listener, f"listener[{listener.name}]")
@@ -233,6 +234,20 @@ def _check_base_keys(draft: PartialConfig) -> None:
         if (section.serial_numbers, section.cipher) in seen:
             draft.error(f"base_key[{number}].serial_numbers", f"{section.serial_numbers} is another one's already")
         seen.add((section.serial_numbers, section.cipher))
+
+
+def _check_registry(draft: PartialConfig) -> None:
+    registry = draft.get("registry", RegistrySection)
+    if registry is None:
+        return
+    files = (registry.merchants, registry.terminals)
+    if registry.store_copy is None:
+        if None in files:
+            draft.error("registry", "needed merchants and terminals, or store_copy")
+    elif files != (None, None):
+        draft.error("registry.store_copy", "needed either merchants and terminals, or store_copy: not both")
+    elif draft.knows("store") and draft.get("store", StoreSection) is None:
+        draft.error("store", "is required, since registry.store_copy is a copy of it")
 
 
 def _check_limits(draft: PartialConfig) -> None:

@@ -11,10 +11,25 @@ from switch.files.sections import Section, count, milliseconds
 
 
 class RegistrySection(Section):
-    """Who may speak."""
+    """Who may speak: as two files say it, or as the store does."""
 
-    merchants: FilePath = Field(description="CSV file of the merchants.")
-    terminals: FilePath = Field(description="CSV file of the terminals.")
+    merchants: FilePath | None = Field(None, description="CSV file of the merchants.")
+    terminals: FilePath | None = Field(None, description="CSV file of the terminals.")
+    store_copy: FilePath | None = Field(
+        None,
+        description="Instead of files: a folder of the daemon's own, with a copy of what the store says of merchants "
+        "and terminals, so that a start does not need it. Changes in the store are in force within a second.",
+    )
+
+    @property
+    def terminals_place(self) -> str:
+        """Where terminals are kept, for problems."""
+        return str(self.terminals or f"{self.store_copy}: terminals")
+
+    @property
+    def merchants_place(self) -> str:
+        """Where merchants are kept, for problems."""
+        return str(self.merchants or f"{self.store_copy}: merchants")
 
 
 class RoutesSection(Section):

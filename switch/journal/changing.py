@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from switch.config.consistency import too_many_numberings
+from switch.files.durable import put_durably, sync_folder
 from switch.journal.boot import boot_identity, since_boot_ns
 from switch.journal.disk import FileDisk, exchange
-from switch.journal.durable_files import put_durably, sync_folder
 from switch.journal.lives import LIFE_MAX, begin_life, read_lives
 from switch.journal.merging import read_ahead
 from switch.journal.opening import PartitionReader, naming, open_reader

@@ -11,7 +11,7 @@ from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.files.datafile import read_regular
-from switch.journal.durable_files import put_durably
+from switch.files.durable import put_durably
 from switch.journal.problems import JournalError
 from switch.machine.numbering import NUMBERS_END, Numbering
 from switch.machine.partitioning import PARTITIONS_MAX

@@ -18,8 +18,8 @@ from typing import Self
 
 from switch.config.mesh_sections import ALONE, Node
 from switch.files.datafile import read_regular
+from switch.files.durable import put_durably, sync_folder
 from switch.journal.ages import AGES_NAME
-from switch.journal.durable_files import put_durably, sync_folder
 from switch.journal.problems import JournalError
 from switch.journal.replay import SEGMENT_NAME
 from switch.journal.segment import PREPARED_NAME

@@ -125,7 +125,7 @@ class Import:
 
     def _compile(self, merchants: bytes, terminals: bytes) -> None:
         compiler = self._registrar.compiler
-        compiler.compiled(merchants, terminals, self._problems.file, self._problems.file, PROBLEMS_MAX)
+        compiler.compiled(merchants, terminals, (self._problems.file, self._problems.file), PROBLEMS_MAX)
 
     def _merchants(self, wanted: set[str]) -> Iterator[Mapping[str, Any]]:
         ids = iter(sorted(wanted))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from switch.dialect.kinds import Kind
 from switch.files.problems import PROBLEMS_MAX, ConfigError, Problem
 from switch.keys import KeySource
 from switch.merchants.problems import RefusedError
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
+from switch.tables.registry_files import build_registry
 
 MERCHANT_FILE = MERCHANT_COLUMNS
 TERMINAL_FILE = (*TERMINAL_COLUMNS, "serial_number", "model", "place")
@@ -46,24 +46,17 @@ class Compiler:
     misfits: Callable[[str, bytes], list[Problem]]
 
     def compiled(
-        self,
-        merchants: bytes,
-        terminals: bytes,
-        merchants_file: str,
-        terminals_file: str,
-        problems_max: int = PROBLEMS_MAX,
+        self, merchants: bytes, terminals: bytes, names: tuple[str, str], problems_max: int = PROBLEMS_MAX
     ) -> Registry:
-        """Files made into a registry.
+        """Files made into a registry; ``names`` are those of both, for problems.
 
         Raises:
             ConfigError: Something is wrong with them; ``problems`` tells all of it.
         """
-        kinds = [kind.label for kind in Kind]
-        names = self.listener_names
-        registry = Registry.build(
-            merchants, terminals, self.keys, kinds, names, merchants_file, terminals_file, problems_max
+        registry = build_registry(
+            merchants, terminals, self.keys, self.listener_names, names=names, problems_max=problems_max
         )
-        misfits = self.misfits(terminals_file, terminals)
+        misfits = self.misfits(names[1], terminals)
         if misfits:
             raise ConfigError(misfits)
         return registry
@@ -77,6 +70,8 @@ class Compiler:
         merchants = file_of([merchant], MERCHANT_COLUMNS)
         terminals = file_of([] if terminal is None else [terminal], TERMINAL_COLUMNS)
         try:
-            self.compiled(merchants, terminals, f"merchant {merchant['id']}", f"terminal {(terminal or {}).get('id')}")
+            self.compiled(
+                merchants, terminals, (f"merchant {merchant['id']}", f"terminal {(terminal or {}).get('id')}")
+            )
         except ConfigError as error:
             raise RefusedError("; ".join(f"{one.file}: {one.reason}" for one in error.problems)) from None

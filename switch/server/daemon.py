@@ -43,6 +43,7 @@ from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker, old_claims
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory, raise_descriptor_limit
+from switch.server.registry import registry_keeper
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
@@ -124,6 +125,7 @@ class Daemon:
         self._is_journal_lost = False
         self._ports: list[TerminalPort] = []
         self._issuers: list[IssuerSide] = []
+        self._registry = registry_keeper(config, parts, self._engine, self._place, self._stats)
         self._saf = SafDesk(self._engine, self._stats, lambda: self._started)
         self._identity = Identity.new(config.switch.name, config.file)
         self.front: Front = (
@@ -189,6 +191,8 @@ class Daemon:
         if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
             states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
+        if self._registry.trouble:
+            lacks.append(self._registry.trouble)
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
         return Readiness(reasons, lacks, self._is_outdated())
@@ -281,6 +285,7 @@ class Daemon:
         housekeeping: asyncio.Task[None] | None = None
         try:
             await self.front.start()
+            await self._registry.begin()
             await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True
@@ -296,6 +301,7 @@ class Daemon:
                 if not self._is_outdated():
                     await port.start()
             self._started = True
+            self._registry.start()
             self._announce(issuers)
             await self._drain_wanted.wait()
             return await self._finish(reactor, issuers)
@@ -307,6 +313,7 @@ class Daemon:
             await self._part_from_terminals()
             if housekeeping is not None:
                 housekeeping.cancel()
+            await self._registry.stop()
             await nodes.stop()
             await mates.stop()
             reactor.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 
 from alembic import command
@@ -12,6 +13,8 @@ from sqlalchemy.engine import Connection
 
 from switch.store.opening import Store
 from switch.store.problems import StoreError
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at a version would be a line
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switch.dialect.kinds import Kind
 from switch.files.datafile import read_data_file
+from switch.files.problems import PROBLEMS_MAX
 from switch.keys import KeySource
 from switch.tables.registry import Registry
 
@@ -27,12 +28,36 @@ def load_registry(
     Raises:
         ConfigError: A file cannot be used; tells every problem of both, with line and column.
     """
-    return Registry.build(
+    return build_registry(
         read_data_file(merchants_path),
         read_data_file(terminals_path),
         keys,
-        [kind.label for kind in Kind],
         listener_names,
-        str(merchants_path),
-        str(terminals_path),
+        names=(str(merchants_path), str(terminals_path)),
     )
+
+
+def build_registry(
+    merchants: bytes,
+    terminals: bytes,
+    keys: KeySource,
+    listener_names: Sequence[str],
+    *,
+    names: tuple[str, str],
+    problems_max: int = PROBLEMS_MAX,
+) -> Registry:
+    """The same of what stands in both files.
+
+    Args:
+        merchants: The one file.
+        terminals: The other.
+        keys: Gives the terminals' keys.
+        listener_names: In the order of the configuration.
+        names: Of both files, for problems.
+        problems_max: So many of each are told.
+
+    Raises:
+        ConfigError: They cannot be used.
+    """
+    kinds = [kind.label for kind in Kind]
+    return Registry.build(merchants, terminals, keys, kinds, listener_names, *names, problems_max)

@@ -84,7 +84,7 @@ def test_very_many_more_are_found():
     registry = registry_of({"m0": ("shop", "active", "5942", "")}, {})
     for part in range(3):
         ids = [f"{part}{number:06d}" for number in range(3_000)]
-        more = {key: ("m0", "active", "", "", "none", "none", "c" * 50) for key in ids}
+        more = dict.fromkeys(ids, ("m0", "active", "", "", "none", "none", "c" * 50))
         take_changes(registry, registry_of({"m0": ("shop", "active", "5942", "")}, more))
         assert [registry.terminal_index(key) for key in ids] == list(range(part * 3_000, part * 3_000 + 3_000))
     assert registry.terminal_count == 9_000

@@ -18,6 +18,7 @@ from switch.simulators.scenario import PaymentCard
 
 from .certificates import Authority
 
+REGISTRY_FILES = {"merchants": "merchants.csv", "terminals": "terminals.csv"}
 MERCHANT = "898000000000001"
 TERMINALS = [f"100000{number:02d}" for number in range(1, 41)]
 NODES = ("a", "b")
@@ -98,6 +99,7 @@ class Installation:
         self.limits = {}
         self.journal = {}
         self.originals = {}
+        self.store_url = ""
         self.workers = 1
         self.risk = ""
         self.log_level = "debug"
@@ -162,7 +164,8 @@ class Installation:
             "keys": {"file": self.secrets.key_file, "master_key_file": self.secrets.master_key_file},
             **({"journal": self.journal} if self.journal else {}),
             **({"originals": self.originals} if self.originals else {}),
-            "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
+            **({"store": {"url": self.store_url}} if self.store_url else {}),
+            "registry": {"store_copy": "registry"} if self.store_url else REGISTRY_FILES,
             "routes": {"file": "routes.csv"},
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),
             **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),

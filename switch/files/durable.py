@@ -1,4 +1,4 @@
-"""Small files and names beside the journal, made durable."""
+"""Small files and names, made durable."""
 
 from __future__ import annotations
 

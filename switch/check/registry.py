@@ -1,0 +1,103 @@
+"""Merchants and terminals from wherever a configuration has them: two files, or the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from switch.base.error_words import words_of
+from switch.check.store import open_store
+from switch.config.models import Config
+from switch.files.datafile import read_data_file
+from switch.files.problems import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from switch.merchants.source import Copy, Files
+    from switch.store.audit import Head
+
+CATCH_UP_MAX = 20_000
+"""A copy that is so many changes behind is followed up; further behind, all is read anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFiles:
+    """What is to be read.
+
+    Attributes:
+        merchants: As the switch reads them.
+        terminals: The same.
+        merchants_name: Where they are, for problems.
+        terminals_name: The same.
+        head: The change of the store that they are of; None where they are files.
+        problems: What is doubtful.
+    """
+
+    merchants: bytes
+    terminals: bytes
+    merchants_name: str
+    terminals_name: str
+    head: Head | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def read_registry_files(config: Config, *, keeps_copy: bool) -> RegistryFiles:
+    """Read merchants and terminals.
+
+    Args:
+        config: The configuration.
+        keeps_copy: Whether what the store says is written into the copy: the daemon's own files are its alone.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    section = config.registry
+    if section.merchants is not None and section.terminals is not None:
+        names = str(section.merchants), str(section.terminals)
+        return RegistryFiles(read_data_file(section.merchants), read_data_file(section.terminals), *names)
+    files, problems = _of_store(config, keeps_copy=keeps_copy)
+    names = section.merchants_place, section.terminals_place
+    return RegistryFiles(files.merchants, files.terminals, *names, files.head, problems)
+
+
+def registry_copy(config: Config) -> Copy | None:
+    """The folder where what the store says is kept; None where it is not asked."""
+    from switch.merchants.source import Copy
+
+    folder = config.registry.store_copy
+    return None if folder is None else Copy(folder)
+
+
+def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem, ...]]:
+    from switch.merchants.source import whole
+    from switch.store.audit import head
+    from switch.store.migrating import require_newest
+    from switch.store.problems import StoreError
+
+    copy = registry_copy(config)
+    kept = None if copy is None else copy.read()
+    try:
+        store = open_store(config)
+        try:
+            require_newest(store)
+            with store.reading() as connection:
+                if kept is None or not 0 <= head(connection).number - kept.head.number <= CATCH_UP_MAX:
+                    files = whole(connection)
+                    return files, () if copy is None or not keeps_copy else _written(copy, files)
+        finally:
+            store.close()
+    except StoreError as error:
+        if kept is None:
+            reason = f"there is no copy of what it says yet, and it cannot be asked: {error}"
+            raise ConfigError([Problem(str(config.file), "store", reason)]) from None
+        reason = f"cannot be asked: the copy in {config.registry.store_copy} is taken instead: {error}"
+        return kept, (Problem(str(config.file), "store", reason, "warning"),)
+    return kept, ()
+
+
+def _written(copy: Copy, files: Files) -> tuple[Problem, ...]:
+    try:
+        copy.write(files)
+    except OSError as error:
+        reason = f"cannot be written, so that no start is possible while the store is away: {words_of(error)}"
+        return (Problem(str(copy.folder), "", reason, "warning"),)
+    return ()

@@ -1,0 +1,30 @@
+"""What reads rows of the store with a configuration's keys and listeners, as the daemon itself would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from switch.check.parts import NoKeys, open_keys
+from switch.check.terminal_keys import TerminalKeys
+from switch.config.models import Config
+from switch.merchants.rows import Compiler
+
+
+@contextmanager
+def opened_compiler(config: Config) -> Iterator[Compiler]:
+    """With the keys as they are now; they are closed behind it.
+
+    Raises:
+        KeyFileError: The key file, or its master key, cannot be read.
+    """
+    names = [listener.name for listener in config.listeners]
+    keys = open_keys(config)
+    if keys is None:
+        yield Compiler(NoKeys(), names, lambda _name, _data: [])
+        return
+    try:
+        terminal_keys = TerminalKeys(keys)
+        yield Compiler(terminal_keys, names, terminal_keys.misfits)
+    finally:
+        keys.close()

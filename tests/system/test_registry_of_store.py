@@ -1,0 +1,179 @@
+"""A switch whose merchants and terminals are in the store: what is changed there is in force at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from switch.merchants.tables import TERMINALS as ROWS
+from switch.store.changing import changing
+from switch.store.opening import Store, parse_url
+from tests.backoffice.conftest import server, store_url  # noqa: F401 - fixtures
+from tests.backoffice.registry import WHY, call
+
+from .conftest import running
+from .daemon import until
+from .installation import MAC, MERCHANT, TERMINALS
+from .terminal import Terminal
+from .test_workers import SPOKEN
+from .unruly import one_bank
+
+MINE, OTHER, NEW = TERMINALS[:3]
+UNKNOWN = "58"
+WITHIN_SECONDS = 10
+AWAY = "the store is away: merchants and terminals stay as they were"
+REFUSED = "a change of the registry is refused: all stays as it was"
+WELL = "the registry follows the store again"
+
+
+class Shop:
+    """The installation's store, changed by an operator while the switch runs."""
+
+    def __init__(self, installation):
+        self.installation = installation
+        self.folder = installation.folder
+        self.config = self.folder / "switch.toml"
+
+    async def does(self, group, command, *arguments):
+        """A command that must succeed."""
+        status, output = await asyncio.to_thread(call, group, command, self.config, *arguments)
+        assert status == 0, output
+        return output
+
+    async def takes_over(self, terminals):
+        """The store has the merchant of the installation's files, and so many of its terminals."""
+        self.installation.write()
+        lines = (self.folder / "terminals.csv").read_text().splitlines()
+        (self.folder / "some.csv").write_text(
+            "\n".join([lines[0], *(one for one in lines[1:] if one[:8] in terminals), ""])
+        )
+        await self.does("store", "upgrade")
+        await self.does("merchants", "import", self.folder / "merchants.csv", *WHY)
+        await self.does("terminals", "import", self.folder / "some.csv", *WHY)
+
+    async def changes(self):
+        """How many changes the store has seen."""
+        return json.loads(await self.does("store", "show", "--json"))["rows"]["audit"]
+
+
+@pytest.fixture
+def shop(installation, store_url):  # noqa: F811
+    installation.store_url = store_url
+    installation.journal = {"mode": "files", "directory": "journal"}
+    return Shop(installation)
+
+
+async def code(shop, daemon, terminal):
+    """The response code that a terminal is told to a payment."""
+    async with await Terminal.connect(shop.installation, daemon.ports["pos"], SPOKEN) as till:
+        return (await till.ask(shop.installation.request(SPOKEN, terminal=terminal))).text(39)
+
+
+async def becomes(shop, daemon, terminal, is_wanted):
+    """A terminal is told another code, soon."""
+
+    async def is_so():
+        return is_wanted(await code(shop, daemon, terminal))
+
+    await until(is_so, WITHIN_SECONDS)
+
+
+def approved(response):
+    return response == "00"
+
+
+def refused(response):
+    return response != "00"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_changes_are_in_force_without_a_restart(shop, workers):
+    shop.installation.workers = workers
+    async with one_bank(shop.installation):
+        await shop.takes_over([MINE, OTHER])
+        async with running(shop.installation) as daemon:
+            assert await code(shop, daemon, MINE) == "00"
+            await shop.does("terminals", "suspend", MINE, *WHY)
+            await daemon.event("registry changed", times=workers)
+            assert {await code(shop, daemon, MINE) for _ in range(4 * workers)} == {UNKNOWN}
+            assert await code(shop, daemon, OTHER) == "00"
+            await shop.does("terminals", "release", MINE, *WHY)
+            await daemon.event("registry changed", times=2 * workers)
+            assert {await code(shop, daemon, MINE) for _ in range(4 * workers)} == {"00"}
+            options = ("--merchant", MERCHANT, "--mac", MAC, "--pin", "iso-0")
+            assert refused(await code(shop, daemon, NEW))
+            await shop.does("terminals", "add", NEW, *options, *WHY)
+            await daemon.event("registry changed", times=3 * workers)
+            assert {await code(shop, daemon, NEW) for _ in range(4 * workers)} == {"00"}
+            await shop.does("merchants", "suspend", MERCHANT, *WHY)
+            await becomes(shop, daemon, OTHER, refused)
+            await daemon.counted("authswitch_registry_change", await shop.changes())
+            assert await daemon.metric("authswitch_terminals") == 3
+
+
+async def test_what_was_changed_outlives_the_store(shop):
+    """A suspension is in force after a start without the store, too, and what came meanwhile behind its return."""
+    async with one_bank(shop.installation):
+        await shop.takes_over([MINE, OTHER, NEW])
+        async with running(shop.installation) as daemon:
+            await shop.does("terminals", "suspend", MINE, *WHY)
+            await daemon.counted("authswitch_registry_change", await shop.changes())
+            await until((shop.folder / "registry" / "changes.json").exists)
+        url = shop.installation.store_url
+        shop.installation.store_url = "postgresql://nobody@127.0.0.1:1/nothing"
+        async with running(shop.installation) as daemon:
+            await daemon.event(AWAY)
+            assert refused(await code(shop, daemon, MINE))
+            assert await code(shop, daemon, OTHER) == "00"
+            assert await daemon.metric("authswitch_registry_store_away") == 1
+            status, why = await daemon.get("/readyz")
+            assert status == 200
+            assert "the store is away" in why
+        shop.installation.store_url = url
+        shop.installation.write()
+        await shop.does("terminals", "suspend", OTHER, *WHY)
+        await shop.does("terminals", "release", MINE, *WHY)
+        async with running(shop.installation) as daemon:
+            assert await code(shop, daemon, MINE) == "00"
+            assert refused(await code(shop, daemon, OTHER))
+
+
+async def test_what_the_switch_cannot_take_is_refused_as_a_whole(shop):
+    async with one_bank(shop.installation):
+        await shop.takes_over([MINE, OTHER])
+        async with running(shop.installation) as daemon:
+            opened = Store.open(parse_url(shop.installation.store_url))
+            with changing(opened, "nobody", "past all checks") as change:
+                change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
+                change.update(ROWS, MINE, {"state": "suspended"})
+            line = await daemon.event(REFUSED)
+            assert f"{OTHER}" in line["reason"]
+            assert await daemon.metric("authswitch_registry_refused") == 1
+            assert {await code(shop, daemon, one) for one in (MINE, OTHER)} == {"00"}
+            with changing(opened, "nobody", "put right") as change:
+                change.update(ROWS, OTHER, {"mac_algorithm": MAC})
+            opened.close()
+            await daemon.event(WELL)
+            await becomes(shop, daemon, MINE, refused)
+            assert await code(shop, daemon, OTHER) == "00"
+            assert await daemon.metric("authswitch_registry_refused") == 0
+
+
+async def test_another_database_is_not_taken_for_the_same(shop, tmp_path):
+    """A database that was put back from a backup lacks changes that are in force: nothing is taken from it."""
+    async with one_bank(shop.installation):
+        await shop.takes_over([MINE, OTHER])
+        await shop.does("store", "backup", tmp_path / "backup.db")
+        await shop.does("terminals", "suspend", MINE, *WHY)
+        async with running(shop.installation):
+            pass
+        shop.installation.store_url = f"sqlite:{tmp_path}/backup.db"
+        shop.installation.write()
+        await shop.does("terminals", "suspend", OTHER, *WHY)
+        async with running(shop.installation) as daemon:
+            line = await daemon.event(REFUSED)
+            assert "another database" in line["reason"]
+            assert refused(await code(shop, daemon, MINE))
+            assert await code(shop, daemon, OTHER) == "00"
