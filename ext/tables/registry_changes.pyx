@@ -30,8 +30,7 @@ cdef enum:
     SPARE_MIN = 1_024         # places that are made with each need for more
 
 
-def take_changes(Registry registry not None, Registry changes not None):
-    """Change a registry between two messages; see the type stub."""
+cpdef int take_changes(Registry registry, Registry changes) except -1:
     cdef uint32_t i, merchant
     if (registry.kind_names, registry.listener_names) != (changes.kind_names, changes.listener_names):
         raise ValueError("the changes were read for other listeners or kinds")
@@ -41,6 +40,7 @@ def take_changes(Registry registry not None, Registry changes not None):
     for i in range(changes.terminal_count):
         merchant = registry.find_merchant(changes.merchant(changes.terminal(i).merchant).id, MERCHANT_ID_MAX)
         _take_terminal(registry, changes, i, merchant)
+    return 0
 
 
 cdef int _make_room(Registry registry, Registry changes) except -1:

@@ -13,7 +13,6 @@ import typer
 import switch.merchants.tables  # noqa: F401 - tables are the store's as soon as their room was imported
 from switch.check.store import open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
-from switch.cli.report import refuse
 from switch.files.problems import ConfigError
 from switch.store.migrating import require_newest
 from switch.store.opening import Store
@@ -39,7 +38,7 @@ def opened_store(config_file: Path, *, is_any_version: bool = False) -> Iterator
     except StoreError as error:
         fail(str(error))
     except ConfigError as error:
-        refuse(error)
+        fail("; ".join(map(str, error.problems)), EXIT_ASKED_WRONGLY)
 
 
 def whoever_asks() -> str:

@@ -150,8 +150,10 @@ class RegistryKeeper:
             log.info("the registry follows the store again")
 
 
-def registry_keeper(config: Config, parts: Parts, engine: Engine, place: Place, stats: Stats) -> RegistryKeeper | None:
-    """What keeps the registry of a worker as the store has it; None where it was read from files."""
+def registry_keeper(
+    config: Config, parts: Parts, engine: Engine, place: Place, stats: Stats
+) -> RegistryKeeper | FixedRegistry:
+    """What keeps the registry of a worker as it should be: as the store has it, or as it was read from files."""
     if parts.registry_head is None:
-        return None
+        return FixedRegistry()
     return RegistryKeeper(config, engine, parts.registry_head, stats, keeps_copy=place.number == 0)
