@@ -31,10 +31,24 @@ AFTER_FAILURE_SECONDS = 2.0
 log = get_logger(__name__)
 
 
+class Gauges:
+    """What is told of the registry, wherever it is from: by a switch that reads files all of them are 0."""
+
+    def __init__(self, stats: Stats) -> None:
+        self.change = stats.gauge(
+            "authswitch_registry_change", "Number of the store's change that is in force.", rule="min"
+        )
+        self.away = stats.gauge("authswitch_registry_store_away", "1 while the store cannot be asked.", rule="max")
+        self.refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")
+
+
 class FixedRegistry:
     """A registry that was read from files: it stays as it is."""
 
     trouble = ""
+
+    def __init__(self, stats: Stats) -> None:
+        Gauges(stats)
 
     async def begin(self) -> None:
         """There is nothing more than what was loaded."""
@@ -58,6 +72,7 @@ class RegistryKeeper:
     """
 
     def __init__(self, config: Config, engine: Engine, head: Head, stats: Stats, *, keeps_copy: bool) -> None:
+        gauges = Gauges(stats)
         copy = registry_copy(config)
         if copy is None:
             raise ValueError("the registry is not of the store")
@@ -65,14 +80,10 @@ class RegistryKeeper:
         self._stats = stats
         opening = partial(open_store, config), partial(opened_compiler, config)
         self._follower = Follower(*opening, copy, head, keeps_copy=keeps_copy)
-        self._change = stats.gauge(
-            "authswitch_registry_change", "Number of the store's change that is in force.", rule="min"
-        )
-        self._away = stats.gauge("authswitch_registry_store_away", "1 while the store cannot be asked.", rule="max")
-        self._refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")
+        self._gauges = gauges
         self._trouble = ""
         self._task: asyncio.Task[None] | None = None
-        stats.set(self._change, head.number)
+        stats.set(gauges.change, head.number)
 
     @property
     def trouble(self) -> str:
@@ -110,10 +121,10 @@ class RegistryKeeper:
         try:
             step = await asyncio.to_thread(ask)
         except (StoreError, ConfigError) as error:
-            self._tell(self._away, "the store is away: merchants and terminals stay as they were", str(error))
+            self._tell(self._gauges.away, "the store is away: merchants and terminals stay as they were", str(error))
             return False
         except (RefusedError, KeyFileError) as error:
-            self._tell(self._refused, "a change of the registry is refused: all stays as it was", str(error))
+            self._tell(self._gauges.refused, "a change of the registry is refused: all stays as it was", str(error))
             return False
         self._all_is_well()
         if step is None:
@@ -123,7 +134,7 @@ class RegistryKeeper:
             take_changes(registry, step.registry)
             self._engine.state.terminals.grow(registry.terminal_count)
         head = step.changes.head
-        self._stats.set(self._change, head.number)
+        self._stats.set(self._gauges.change, head.number)
         merchants, terminals = len(step.changes.merchants), len(step.changes.terminals)
         log.info("registry changed", change=head.number, merchants=merchants, terminals=terminals)
         try:
@@ -142,7 +153,7 @@ class RegistryKeeper:
         self._trouble = trouble
 
     def _all_is_well(self, but: int | None = None) -> None:
-        for gauge in (self._away, self._refused):
+        for gauge in (self._gauges.away, self._gauges.refused):
             if gauge != but:
                 self._stats.set(gauge, 0)
         if but is None and self._trouble:
@@ -155,5 +166,5 @@ def registry_keeper(
 ) -> RegistryKeeper | FixedRegistry:
     """What keeps the registry of a worker as it should be: as the store has it, or as it was read from files."""
     if parts.registry_head is None:
-        return FixedRegistry()
+        return FixedRegistry(stats)
     return RegistryKeeper(config, engine, parts.registry_head, stats, keeps_copy=place.number == 0)

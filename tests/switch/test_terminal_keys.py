@@ -66,11 +66,10 @@ def test_many_are_counted(keys):
 HEADING = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate"
 
 
-def table_of(tmp_path, *rows):
-    table = tmp_path / "terminals.csv"
-    lines = ["# terminals", HEADING, *(f"{id_},m,active,,,{mac},{pin}," for id_, mac, pin in rows)]
-    table.write_text("\n".join(lines) + "\n")
-    return table
+def misfits(keys, *rows):
+    """What is said of a table with these terminals."""
+    lines = ["# terminals", HEADING, *(f"{id_},m,active,,,{mac},{pin}," for id_, mac, pin in rows), ""]
+    return keys.misfits("terminals.csv", "\n".join(lines).encode())
 
 
 @pytest.mark.parametrize(
@@ -94,20 +93,20 @@ def table_of(tmp_path, *rows):
     ],
 )
 @pytest.mark.parametrize("asked", [(), ("tak", "tpk", "tmk"), ("tmk",)], ids=["unasked", "asked", "in part"])
-def test_key_of_another_algorithm_than_its_use(tmp_path, keys, mac, pin, algorithms, reason, asked):
+def test_key_of_another_algorithm_than_its_use(keys, mac, pin, algorithms, reason, asked):
     put(keys, "10000001", **algorithms)
     source = TerminalKeys(keys)
     for usage in asked:
         source.get(f"terminal/10000001/{usage}")
-    problems = source.misfits(table_of(tmp_path, ("10000001", mac, pin)))
+    problems = misfits(source, ("10000001", mac, pin))
     assert [(one.key, one.severity) for one in problems] == [("line 3", "error")] * bool(reason)
     assert all(reason in one.reason for one in problems)
 
 
-def test_some_of_many_are_named(tmp_path, keys):
+def test_some_of_many_are_named(keys):
     names = [f"{number:08d}" for number in range(TOLD_MAX + 5)]
     for name in names:
         keys.put(Key(f"terminal/{name}/tak", "tak", "aes-128", generate_value("aes-128")))
-    problems = TerminalKeys(keys).misfits(table_of(tmp_path, *((name, "cup-sm4", "none") for name in names)))
+    problems = misfits(TerminalKeys(keys), *((name, "cup-sm4", "none") for name in names))
     assert [one.key for one in problems] == [*(f"line {3 + number}" for number in range(TOLD_MAX)), ""]
     assert problems[-1].reason == "and 5 more keys that do not fit their use"
