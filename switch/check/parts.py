@@ -86,13 +86,17 @@ class NoKeys:
         return None
 
 
-def load_parts(config: Config) -> Parts:
+def load_parts(config: Config, *, keeps_copy: bool = False) -> Parts:
     """Load all that a configuration names.
+
+    Args:
+        config: The configuration.
+        keeps_copy: Whether the registry's copy of the store is written: that is the daemon's alone.
 
     Raises:
         ConfigError: Something cannot be used; ``problems`` lists all that is wrong.
     """
-    parts, problems = read_parts(config, keeps_copy=True)
+    parts, problems = read_parts(config, keeps_copy=keeps_copy)
     if parts is None:
         raise ConfigError(problems)
     return parts

@@ -548,7 +548,7 @@ def serve(path: str | Path) -> bool:
         try:
             protect_memory()
             begin_collections()
-            parts = load_parts(config)
+            parts = load_parts(config, keeps_copy=True)
             config, claimed = claim_addresses(config)
 
             async def run() -> bool:

@@ -60,7 +60,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
     workers = config.worker_count
     configure_direct_logging(config.log.format, config.log.level)
     protect_memory()
-    parts = load_parts(config)
+    parts = load_parts(config, keeps_copy=True)
     with contextlib.ExitStack() as shared:
         config, claimed = claim_addresses(config)
         for one in claimed:

@@ -225,6 +225,7 @@ def test_commands_of_risk(tmp_path):
     (tmp_path / "new-risk.toml").write_text(
         '[[limits]]\nname = "day"\nper = "card"\nwindow_seconds = 60\ncount_max = 1\n'
     )
+    (tmp_path / "etc" / "journal").mkdir()
     for command in OF_RISK:
         result = trial.types(command.text, typed="6225000000000014\n")
         if "rehearse" in command.text:  # tests/system/test_risk.py has a journal to rehearse by
