@@ -30,6 +30,8 @@ cdef class Link:
     cdef readonly DialectTables tables
     cdef readonly Framing framing
     cdef MacKey mac_key                       # ZAK; MAC_NONE when messages carry no MAC
+    cdef MacKey former_mac_key                # ZAK that the present one has replaced; MAC_NONE: there is none
+    cdef int64_t former_until_ns              # until then answers under it are taken
     cdef PinKey pin_key                       # ZPK
     cdef uint8_t pin_format
     cdef readonly bytes institution_id        # ours on this link, ASCII digits; empty: none

@@ -96,6 +96,7 @@ cdef class Link:
         self.in_flight_max = in_flight_max
         self.timeouts_to_suspend = timeouts_to_suspend
         self.mac_key.algorithm = MAC_NONE
+        self.former_mac_key.algorithm = MAC_NONE
         self.waiting = DeadlineList()
         self.late = DeadlineList()
         self.network = DeadlineList()
@@ -111,11 +112,21 @@ cdef class Link:
         free(self._by_stan)
         free(self._reversal_by_number)
         explicit_bzero(&self.mac_key, sizeof(MacKey))
+        explicit_bzero(&self.former_mac_key, sizeof(MacKey))
         explicit_bzero(&self.pin_key, sizeof(PinKey))
 
     def set_mac_key(self, str algorithm, bytes key, int padding):
         """Authenticate requests and answers with this key (ZAK); names as in ``switch.crypto.mac.ALGORITHMS``."""
         set_mac_key(&self.mac_key, algorithm, key, padding)
+
+    def set_former_mac_key(self, str algorithm, bytes key, int padding, int64_t until_ns):
+        """Take answers under this key, too, which the present one has replaced, until that moment of the calendar.
+        None: there is no such key."""
+        explicit_bzero(&self.former_mac_key, sizeof(MacKey))
+        self.former_mac_key.algorithm = MAC_NONE
+        if key is not None:
+            set_mac_key(&self.former_mac_key, algorithm, key, padding)
+        self.former_until_ns = until_ns
 
     def set_pin_key(self, int pin_format, bytes key):
         """Send PIN blocks under this key (ZPK), in the format of that number in ``PIN_FORMATS`` of

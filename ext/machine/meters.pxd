@@ -49,6 +49,7 @@ cdef struct LinkMeters:
     uint32_t mismatched_requests  # that ended without another answer
     uint32_t unended              # whose end could not be written down
     uint32_t mac_failures
+    uint32_t under_former_key
     uint32_t format_errors
     uint32_t frame_errors
     uint32_t unexpected

@@ -34,6 +34,8 @@ LINK_SERIES = (
     ("unended", "authswitch_link_unended_requests_total",
      "Requests whose end could not be written down: the next start ends them, and reverses what may be charged."),
     ("mac_failures", "authswitch_link_mac_failures_total", "Answers whose MAC was wrong or missing."),
+    ("under_former_key", "authswitch_link_former_key_answers_total",
+     "Answers that were still under the key that was replaced."),
     ("format_errors", "authswitch_link_format_errors_total", "Issuer's messages that could not be read."),
     ("frame_errors", "authswitch_link_frame_errors_total", "Link connections closed because their framing broke."),
     ("unexpected", "authswitch_link_unexpected_messages_total", "Issuer's messages that the switch has no use for."),

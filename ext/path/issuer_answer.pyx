@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.base.stats cimport stats_add, stats_observe
 from switch.crypto.mac cimport MAC_NONE
-from switch.dialect.authentication cimport MAC_RIGHT, mac_fault, verify_message
+from switch.dialect.authentication cimport MAC_RIGHT, MAC_WRONG, mac_fault, verify_message
 from switch.dialect.reasons cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE,
     REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
@@ -119,12 +119,25 @@ cdef void _take_network_answer(State state, LinkChannel channel, Answered *answe
     handle_network_answer(state, channel, answered.number, answered.reason)
 
 
+cdef int _verdict_by_former_key(State state, Link link) noexcept:
+    """Whether an answer is right under the key that was replaced: an ``Authenticity``."""
+    cdef int verdict
+    if state.calendar.now_ns >= link.former_until_ns:
+        return MAC_WRONG
+    verdict = verify_message(state.macs, link.tables, &link.former_mac_key, &state.answer)
+    if verdict == MAC_RIGHT:
+        stats_add(state.meters.stats, state.meters.link[link.number].under_former_key, 1)
+    return verdict
+
+
 cdef bint _carries_mac(State state, Link link, const Answered *answered) noexcept:
     """Where it is wrong, anybody may have written it: it ends nothing. The request times out and is reversed."""
     cdef int verdict
     if link.mac_key.algorithm == MAC_NONE:
         return True
     verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
+    if verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE:
+        verdict = _verdict_by_former_key(state, link)
     if verdict == MAC_RIGHT:
         return True
     stats_add(state.meters.stats, state.meters.link[link.number].mac_failures, 1)

@@ -25,6 +25,7 @@ from switch.files.problems import ConfigError, Problem, Severity, errors_among
 from switch.journal.problems import JournalError
 from switch.keys import Key, KeyFile, KeyFileError, KeySource
 from switch.keys.journal_keys import journal_keys
+from switch.keys.names import former_name
 from switch.tables.registry import Registry
 from switch.tables.registry_files import build_registry
 from switch.tables.risk import Risk
@@ -118,7 +119,7 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
         source = NoKeys() if keys is None else keys.source()
         terminal_keys = None if keys is None else TerminalKeys(keys)
         if keys is not None:
-            problems += _check_link_keys(config, keys)
+            problems += check_link_keys(config, keys)
         files = _attempt(problems, lambda: read_registry_files(config, keeps_copy=keeps_copy))
         if files is not None:
             problems += files.problems
@@ -282,9 +283,13 @@ def _check_routes(config: Config, routes: RouteTable) -> Iterator[Problem]:
             yield Problem(str(config.file), f"link[{link.name}]", reason, "warning")
 
 
-def _check_link_keys(config: Config, keys: KeyFile) -> Iterator[Problem]:
+def check_link_keys(config: Config, keys: KeyFile) -> Iterator[Problem]:
+    """Keys of links that are not there, or of another sort than is needed."""
     for link in config.links:
         yield from (Problem(str(config.file), key, reason) for key, reason in _link_key_faults(link, keys))
+        if link.mac is not None and (former := former_name(link.mac.key)) in keys:
+            reason = f"{former} is still accepted for a while after each start: remove it when the issuer has changed"
+            yield Problem(str(config.file), f"link[{link.name}].mac.key", reason, "warning")
     for number, section in enumerate(config.base_keys):
         reason = _base_key_fault(section, _find_key(keys, section.key))
         if reason:
@@ -302,6 +307,9 @@ def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, st
             yield place, f"needed a zak, but {key.name} is a {key.usage}"
         elif not fits_mac(key.algorithm, link.mac.algorithm):
             yield place, f"{key.name} is a key for {key.algorithm}, which {link.mac.algorithm} cannot use"
+        former = _find_key(keys, former_name(link.mac.key))
+        if former is not None and not fits_mac(former.algorithm, link.mac.algorithm):
+            yield place, f"{former.name} is a key for {former.algorithm}, which {link.mac.algorithm} cannot use"
     if link.pin is not None:
         place = f"link[{link.name}].pin.key"
         key = _find_key(keys, link.pin.key)

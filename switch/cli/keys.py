@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +26,16 @@ from switch.keys.journal_keys import JOURNAL_USAGE, first_journal_keys, renew_jo
 from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
 from switch.keys.key_block import is_key_block, unwrap_key_block, wrap_key_block
 from switch.keys.master import FilePlace, GivenPlace, MasterKey, MasterKeyPlace
-from switch.keys.names import ALGORITHMS, USAGES, Usage, check_algorithm, check_name, check_usage, usage_of_name
+from switch.keys.names import (
+    ALGORITHMS,
+    USAGES,
+    Usage,
+    check_algorithm,
+    check_name,
+    check_usage,
+    former_name,
+    usage_of_name,
+)
 from switch.keys.problems import KeyFileError, UnreadableError
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
@@ -46,6 +56,13 @@ AlgorithmOption = Annotated[str, typer.Option("--algorithm", help=f"One of {', '
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of a key that has this name.")]
 Directories = Annotated[
     list[Path] | None, typer.Option("--directory", help="Look at this folder of a journal, such as a copy, as well.")
+]
+KeepOldOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-old",
+        help="Of a link's MAC key (zak), with --replace: answers under the old one are still taken for a while.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -106,14 +123,16 @@ def generate(
     algorithm: AlgorithmOption = ALGORITHM_DEFAULT,
     *,
     replace: ReplaceOption = False,
+    keep_old: KeepOldOption = False,
 ) -> None:
-    """Make a new random key.
+    """Make a new random key. A daemon that runs takes keys of links up at SIGHUP.
 
-    Example: authswitch keys --config switch.toml generate link/bank-a/zak --algorithm aes-128
+    Example: authswitch keys --config switch.toml generate link/bank-a/zak --replace --keep-old
     """
     usage_found = _checked(name, usage, algorithm)
     with _changing(context) as file:
         key = Key(name, usage_found, algorithm, generate_value(algorithm))
+        _settle_former(file, key, replace=replace, keep_old=keep_old)
         file.put(key, replace=replace)
     _tell(key)
 
@@ -136,6 +155,7 @@ def import_key(
     ] = None,
     check: Annotated[str | None, typer.Option("--kcv", help="The key's check value, to be compared.")] = None,
     replace: ReplaceOption = False,
+    keep_old: KeepOldOption = False,
 ) -> None:
     """Take in a key from clear components, or from its form encrypted under a TMK or ZMK, as hex or a key block.
 
@@ -168,6 +188,7 @@ def import_key(
                     key = Key(name, usage_found, asked, unwrap_key(wrapping, asked, wrapped))
         if check is not None:
             _compare_check(key.algorithm, key.value, check)
+        _settle_former(file, key, replace=replace, keep_old=keep_old)
         file.put(key, replace=replace)
         if needs_check and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
             _fail("nothing was changed")
@@ -405,6 +426,18 @@ def _encrypted_key(what: str, line: str) -> str | bytes:
     """An encrypted key as it was typed: a key block as text, all else as bytes."""
     typed = line.strip()
     return typed if is_key_block(typed) else _from_hex(what, typed)
+
+
+def _settle_former(file: KeyFile, key: Key, *, replace: bool, keep_old: bool) -> None:
+    """What becomes of a key that another one replaces: it is kept as the former one, or goes with the one before it."""
+    former = former_name(key.name)
+    if keep_old:
+        if key.usage != "zak" or not replace:
+            raise typer.BadParameter("--keep-old goes with --replace, of a link's MAC key (zak)")
+        with _asked_wrongly():
+            file.put(dataclasses.replace(file.get(key.name), name=former), replace=True)
+    elif replace and former in file:
+        file.remove(former)
 
 
 def _combined(algorithm: str, count: int) -> bytes:

@@ -13,7 +13,6 @@ from switch.config.mesh_checks import check_nodes, mesh_addresses, own_node, wor
 from switch.config.models import (
     AdminSection,
     JournalSection,
-    KeysSection,
     LimitsSection,
     LinkSection,
     LinkStandIn,
@@ -21,7 +20,7 @@ from switch.config.models import (
     SwitchSection,
 )
 from switch.config.partial_config import PartialConfig
-from switch.config.sections import OriginalsSection, RegistrySection, RiskSection, StoreSection
+from switch.config.sections import KeysSection, OriginalsSection, RegistrySection, RiskSection, StoreSection
 from switch.machine.numbering import INSTANCES_MAX
 
 STANS = 999_999

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from switch.config.models import KeysSection
+from switch.config.sections import KeysSection
 from switch.keys import KeyFile
 from switch.keys.journal_keys import journal_keys
 from switch.keys.master import FilePlace, GivenPlace, MasterKeyPlace

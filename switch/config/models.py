@@ -18,6 +18,7 @@ from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, Nod
 from switch.config.sections import (
     BASE_KEYS_MAX,
     BaseKeySection,
+    KeysSection,
     OriginalsSection,
     RegistrySection,
     RiskSection,
@@ -55,10 +56,6 @@ LINKS_MAX = 1024
 
 
 WorkerCount = Annotated[int, Field(ge=1, le=WORKERS_MAX)] | Literal["cores"]
-
-
-CredentialName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
-"""A credential of systemd: a file name, and never a path."""
 
 
 class SwitchSection(Section):
@@ -242,32 +239,6 @@ class LimitsSection(Section):
         most=3_600,
     )
     statistics_bytes: int = count(4_194_304, "Shared memory for counters and histograms.", least=65_536, most=1 << 30)
-
-
-class MasterKeyToken(Section):
-    """A token (hardware security module) that has the master key, behind PKCS#11."""
-
-    module: FilePath = Field(description="The library of the token's maker.")
-    token: str = Field(description="Label of the token.", min_length=1, max_length=32)
-    key: str = Field(description="Label of the key, of AES-256; `authswitch keys init` makes one.", min_length=1)
-    pin_file: FilePath | None = Field(None, description="File with the user's PIN, of mode 0600 or 0400.")
-    pin_credential: CredentialName | None = Field(None, description="Instead: the credential of systemd with the PIN.")
-
-
-class KeysSection(Section):
-    """The sealed key file, and where the master key is that opens it: exactly one of the places."""
-
-    file: FilePath = Field(description="The sealed key file; `authswitch keys` makes and changes it.")
-    master_key_file: FilePath | None = Field(
-        None, description="File with the master key; nobody but its owner may use it (mode 0600 or 0400)."
-    )
-    master_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
-        None, description="Name of the environment variable that holds the master key."
-    )
-    master_key_credential: CredentialName | None = Field(
-        None, description="Name of the credential that systemd gives the unit (`LoadCredential=`), with the master key."
-    )
-    master_key_token: MasterKeyToken | None = Field(None, description="The token that has the master key.")
 
 
 class ListenerTls(Section):

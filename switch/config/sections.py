@@ -9,6 +9,41 @@ from pydantic import Field
 from switch.config.value_types import FilePath, KeyName
 from switch.files.sections import Section, count, milliseconds
 
+CredentialName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
+"""A credential of systemd: a file name, and never a path."""
+
+
+class MasterKeyToken(Section):
+    """A token (hardware security module) that has the master key, behind PKCS#11."""
+
+    module: FilePath = Field(description="The library of the token's maker.")
+    token: str = Field(description="Label of the token.", min_length=1, max_length=32)
+    key: str = Field(description="Label of the key, of AES-256; `authswitch keys init` makes one.", min_length=1)
+    pin_file: FilePath | None = Field(None, description="File with the user's PIN, of mode 0600 or 0400.")
+    pin_credential: CredentialName | None = Field(None, description="Instead: the credential of systemd with the PIN.")
+
+
+class KeysSection(Section):
+    """The sealed key file, and where the master key is that opens it: exactly one of the places."""
+
+    file: FilePath = Field(description="The sealed key file; `authswitch keys` makes and changes it.")
+    master_key_file: FilePath | None = Field(
+        None, description="File with the master key; nobody but its owner may use it (mode 0600 or 0400)."
+    )
+    master_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        None, description="Name of the environment variable that holds the master key."
+    )
+    master_key_credential: CredentialName | None = Field(
+        None, description="Name of the credential that systemd gives the unit (`LoadCredential=`), with the master key."
+    )
+    master_key_token: MasterKeyToken | None = Field(None, description="The token that has the master key.")
+    former_seconds: int = count(
+        900,
+        "After a link's new MAC key is taken up, answers under the one that it has replaced are taken for so long.",
+        least=0,
+        most=604_800,
+    )
+
 
 class RegistrySection(Section):
     """Who may speak: as two files say it, or as the store does."""

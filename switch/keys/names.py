@@ -84,6 +84,12 @@ def check_algorithm(algorithm: str) -> Algorithm:
     return found
 
 
+def former_name(name: str) -> str:
+    """What a key is called when another one has its name: ``link/bank-a/former/zak``."""
+    place, slash, last = name.rpartition("/")
+    return f"{place}{slash}former/{last}"
+
+
 def usage_of_name(name: str) -> Usage | None:
     """The usage that a name ends in: ``tak`` of ``terminal/10000001/tak``; None when it ends in something else."""
     last = name.rpartition("/")[2]

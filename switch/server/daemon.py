@@ -37,6 +37,7 @@ from switch.server.heartbeat import beat_counter
 from switch.server.introduction import Introduction, worker_name
 from switch.server.issuers import Caller, IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
+from switch.server.link_keys import LinkKeys
 from switch.server.mates import Mates
 from switch.server.nodes import Nodes
 from switch.server.note_log import NoteLog
@@ -98,6 +99,7 @@ class Daemon:
             stand_ins=self._place.stand_ins,
         )
         self._states = self._engine.partitions.states
+        self._link_keys = LinkKeys(config, self._states, parts.key_file, self._stats)
         self._introduction: Introduction | None = None
         self._peers = self._meet_others(parts, partitions)
         self._mates: Mates | None = None
@@ -267,7 +269,7 @@ class Daemon:
             OSError: an address cannot be had.
         """
         loop = asyncio.get_running_loop()
-        Signals(self.drain, self._end_wanted.set).listen(loop)
+        Signals(self.drain, self._end_wanted.set, self._link_keys.hang_up).listen(loop)
         terminals_max = self._terminals_max()
         reactor = Reactor(self._engine, loop, self._config.limits.output_buffer_bytes_max)
         self._issuers = issuers = [
@@ -289,6 +291,7 @@ class Daemon:
             await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True
+            self._link_keys.begin()
             if self._introduction is not None:
                 await asyncio.gather(mates.ask(self._introduction), nodes.ask(self._introduction))
             reactor.start()

@@ -189,7 +189,7 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
 
     async def run() -> None:
         ended = asyncio.Event()
-        Signals(ended.set, ended.set).listen(asyncio.get_running_loop())
+        Signals(ended.set, ended.set, lambda: None).listen(asyncio.get_running_loop())
         identity = Identity.new(config.switch.name, config.file)
         desk = Desk(
             seats_of(config.worker_count, partitions, config.node),

@@ -20,7 +20,7 @@ from switch.base.start_signals import DRAINING, NOTHING_DONE, PASSED_OVER, Ended
 from switch.base.stats import Stats
 from switch.server.heartbeat import beat_counter
 from switch.server.process import end_with_parent
-from switch.server.signals import AGAIN_SECONDS, MEANINGS
+from switch.server.signals import AGAIN_SECONDS, NO_MEANING, reload_counter
 
 LONG_LIFE_SECONDS = 10.0
 """Who lived for so long is forked again at once, and what went before is forgotten."""
@@ -189,6 +189,7 @@ class Supervisor:
             )
             for child in children
         ]
+        self._reloads_counter = reload_counter(stats)
         self._looked_s = time.monotonic()
         self._drained_s: float | None = None
         self._are_last_told = False
@@ -327,8 +328,13 @@ class Supervisor:
     def _hear(self, number: signal.Signals | None) -> None:
         if number is None or number is signal.SIGCHLD:
             return
-        if number in PASSED_OVER:
-            log.warning("signal ignored", signal=number.name, reason=MEANINGS.get(number, "it means nothing here"))
+        if number is signal.SIGHUP:
+            # Counted first: who begins to hear only now looks whether any was counted.
+            self._stats.add(self._reloads_counter)
+            for kept in filter(self._is_running, self._kept):
+                os.kill(kept.life.pid, signal.SIGHUP)
+        elif number in PASSED_OVER:
+            log.warning("signal ignored", signal=number.name, reason=NO_MEANING)
         elif self._drained_s is None:
             log.info("draining", signal=number.name)
             self._drained_s = time.monotonic()

@@ -10,7 +10,7 @@ from psec import tr31
 from typer.testing import CliRunner
 
 from switch.cli.keys import app
-from switch.config.models import KeysSection
+from switch.config.sections import KeysSection
 from switch.keys import Key, KeyFile, load_master_key
 from switch.keys.key import check_value
 from switch.keys.key_block import wrap_key_block
@@ -440,3 +440,35 @@ def test_who_never_types_a_component_changes_nothing(ceremony, monkeypatch):
     output = ceremony.run("import", "link/a/zmk", stdin="hello\n" * 9, status=1)
     assert "component 1 was not taken 5 times; nothing was changed" in output
     assert ceremony.run("list") == "name usage algorithm kcv"
+
+
+def test_a_replaced_key_is_kept_where_it_is_asked_for(ceremony):
+    ceremony.run("generate", "link/a/zak")
+    first = ceremony.key("link/a/zak")
+    ceremony.run("generate", "link/a/zak", "--replace", "--keep-old")
+    assert ceremony.key("link/a/former/zak").value == first.value
+    second = ceremony.key("link/a/zak")
+    ceremony.run("generate", "link/a/zak", "--replace", "--keep-old")
+    assert ceremony.key("link/a/former/zak").value == second.value, "of several the last one"
+    ceremony.run("generate", "link/a/zak", "--replace")
+    assert json.loads(ceremony.run("list", "link/a/former", "--json")) == [], "and none where it was not asked for"
+
+
+def test_an_imported_key_may_keep_the_old_one(ceremony):
+    ceremony.run("generate", "link/a/zak")
+    first = ceremony.key("link/a/zak")
+    command = ("import", "link/a/zak", "--components", "1", "--kcv", check_value("3des-2key", COMBINED), "--replace")
+    ceremony.run(*command, "--keep-old", stdin=COMBINED.hex() + "\n")
+    assert ceremony.key("link/a/former/zak").value == first.value
+    assert ceremony.key("link/a/zak").value == COMBINED
+
+
+@pytest.mark.parametrize("arguments", [("link/a/zak", "--keep-old"), ("link/a/zpk", "--replace", "--keep-old")])
+def test_what_keeps_no_old_key(ceremony, arguments):
+    ceremony.run("generate", arguments[0])
+    assert "--keep-old goes with --replace" in ceremony.run("generate", *arguments, status=2).replace("│ ", "")
+
+
+def test_there_must_be_an_old_key_to_keep(ceremony):
+    said = ceremony.run("generate", "link/a/zak", "--replace", "--keep-old", status=1)
+    assert "there is no such key" in said

@@ -31,7 +31,7 @@ class Heard:
     def __init__(self):
         self.now_s, self.called = 100.0, []
         self.signals = Signals(lambda: self.called.append("drain"), lambda: self.called.append("end"),
-                               lambda: self.now_s)  # fmt: skip
+                               lambda: self.called.append("reload"), lambda: self.now_s)  # fmt: skip
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_first_drains_and_a_later_one_ends(heard, lines, number):
     ]
 
 
-@pytest.mark.parametrize("number", PASSED_OVER)
+@pytest.mark.parametrize("number", [one for one in PASSED_OVER if one != signal.SIGHUP])
 async def test_others_are_told_and_change_nothing(heard, lines, number):
     loop = asyncio.get_running_loop()
     before = {each: signal.getsignal(each) for each in (*DRAINING, *PASSED_OVER)}
@@ -84,5 +84,19 @@ async def test_others_are_told_and_change_nothing(heard, lines, number):
             signal.signal(each, handler)
     assert heard.called == []
     assert [(line["event"], line["signal"]) for line in lines] == [("signal ignored", signal.Signals(number).name)]
-    if number == signal.SIGHUP:
-        assert "there is no reload" in lines[0]["reason"]
+
+
+async def test_hanging_up_takes_up_keys(heard):
+    loop = asyncio.get_running_loop()
+    before = {each: signal.getsignal(each) for each in (*DRAINING, *PASSED_OVER)}
+    heard.signals.listen(loop)
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(10):
+            while not heard.called:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    finally:
+        for each, handler in before.items():
+            loop.remove_signal_handler(each)
+            signal.signal(each, handler)
+    assert heard.called == ["reload"]

@@ -18,6 +18,7 @@ from switch.base.log import configure_direct_logging
 from switch.base.start_signals import DRAINING, PASSED_OVER
 from switch.base.stats import Stats
 from switch.server.heartbeat import beat_counter
+from switch.server.signals import reload_counter
 from switch.server.supervisor import SHORT_LIVES_TOLD, Child, Hooks, LifeState, Patience, Supervisor, pinned_cpu
 
 DEADLINE_SECONDS = 10.0
@@ -165,12 +166,31 @@ def test_each_draining_signal_drains(keep, number):
     assert kept.status() == 0
 
 
-@pytest.mark.parametrize("number", PASSED_OVER, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [one for one in PASSED_OVER if one != signal.SIGHUP], ids=lambda one: one.name)
 def test_other_signals_end_nothing(keep, number):
     kept = keep(("0", serves))
     kept.told.until("serves")
     kept.signal(number)
     kept.event("signal ignored", signal=number.name)
+    kept.signal()
+    assert kept.status() == 0
+
+
+def test_hanging_up_is_counted_and_passed_on(keep):
+    def child(kept):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
+        kept.say("serves", os.getpid())
+        assert signal.sigwait({signal.SIGHUP, signal.SIGTERM}) == signal.SIGHUP
+        kept.say("heard", kept.stats.value(reload_counter(kept.stats)))
+        signal.sigwait({signal.SIGTERM})
+        return 0
+
+    kept = keep(("0", child), ("1", child))
+    kept.told.until("serves")
+    kept.told.until("serves")
+    kept.signal(signal.SIGHUP)
+    assert kept.told.until("heard")[-1] == ["heard", 1], "counted before: who comes later sees it"
+    assert kept.told.until("heard")[-1] == ["heard", 1]
     kept.signal()
     assert kept.status() == 0
 
@@ -353,8 +373,8 @@ def test_a_supervisor_that_was_stopped_goes_on(keep, monkeypatch):
         os.waitpid(kept.pid, os.WUNTRACED)
         time.sleep(0.02)
         kept.signal(signal.SIGCONT)
-    kept.signal(signal.SIGHUP)
-    kept.event("signal ignored", signal="SIGHUP")
+    kept.signal(signal.SIGUSR1)
+    kept.event("signal ignored", signal="SIGUSR1")
     kept.signal()
     assert kept.told.next() == ["ends", pid]
     assert kept.status() == 0

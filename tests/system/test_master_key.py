@@ -34,10 +34,10 @@ def own_keys(installation):
     return installation
 
 
-async def keys(installation, *arguments):
+async def keys(installation, *arguments, stdin=None):
     """What ``authswitch keys`` says; it must go well."""
     config = installation.folder / "switch.toml"
-    status, output, errors = await authswitch("keys", "--config", config, *arguments)
+    status, output, errors = await authswitch("keys", "--config", config, *arguments, stdin=stdin)
     assert status == 0, errors
     return output
 

@@ -19,18 +19,18 @@ def journal(installation):
     installation.journal = {"mode": "files", "directory": "journal"}
 
 
-async def authswitch(*arguments):
-    """The command's exit status, and what it said."""
+async def authswitch(*arguments, stdin=None):
+    """The command's exit status, and what it said; ``stdin`` is what it is told."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "switch",
         *map(str, arguments),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await child.communicate()
+    output, errors = await child.communicate(None if stdin is None else stdin.encode())
     return child.returncode, output.decode(), errors.decode()
 
 
