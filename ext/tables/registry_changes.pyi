@@ -3,8 +3,8 @@ from switch.tables.registry import Registry
 def take_changes(registry: Registry, changes: Registry) -> None:
     """Change a registry between two messages: merchants and terminals that are new or otherwise now.
 
-    What has a number keeps it, and what is new gets the next ones; nothing is taken out. No pointer into the registry may
-    be held across this.
+    What has a number keeps it, and what is new gets the next ones; nothing is taken out. No pointer into the registry
+    may be held across this.
 
     Args:
         registry: The one that is looked up.

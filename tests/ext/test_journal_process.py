@@ -133,8 +133,8 @@ def places_seen_in_a_replay(directory):
     try:
         replay.start()
         while replay.is_alive():
-            if progress.recovery is not None:
-                seen.add(progress.recovery.records)
+            if progress.visitor is not None:
+                seen.add(progress.visitor.records)
             time.sleep(0)
     finally:
         sys.setswitchinterval(interval)

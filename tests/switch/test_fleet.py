@@ -92,7 +92,7 @@ def test_a_new_journal_has_a_partition_for_each_worker(config):
 def untouched(monkeypatch):
     """This process stays as it is, and nothing is loaded."""
     for untouched in ("load_parts", "configure_direct_logging"):
-        monkeypatch.setattr(f"switch.server.fleet.{untouched}", lambda *_: None)
+        monkeypatch.setattr(f"switch.server.fleet.{untouched}", lambda *_, **_options: None)
     monkeypatch.setattr("switch.server.fleet.protect_memory", lambda: None)
 
 

@@ -1,0 +1,131 @@
+"""Keeps the registry of a running worker as the store has it: what is changed there is in force within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from functools import partial
+
+from switch.base.error_words import words_of
+from switch.base.log import get_logger
+from switch.base.stats import Stats
+from switch.check.registry import registry_copy
+from switch.check.row_compiler import opened_compiler
+from switch.check.store import open_store
+from switch.config import Config
+from switch.files.problems import ConfigError
+from switch.keys import KeyFileError
+from switch.merchants.following import Follower, Step
+from switch.merchants.problems import RefusedError
+from switch.path.engine import Engine
+from switch.server.registry import Gauges
+from switch.store.audit import Head
+from switch.store.problems import StoreError
+from switch.tables.registry_changes import take_changes
+
+POLL_SECONDS = 0.25
+AFTER_FAILURE_SECONDS = 2.0
+
+log = get_logger(__name__)
+
+
+class RegistryKeeper:
+    """Follows the store in a thread, and changes the registry between two messages.
+
+    Args:
+        config: The configuration, whose registry is a copy of the store.
+        engine: The state machines of the worker.
+        head: The change of the store that the registry is of.
+        stats: Where gauges are registered.
+        keeps_copy: Whether this worker keeps the copy: one of a node does.
+    """
+
+    def __init__(self, config: Config, engine: Engine, head: Head, stats: Stats, *, keeps_copy: bool) -> None:
+        gauges = Gauges(stats)
+        copy = registry_copy(config)
+        if copy is None:
+            raise ValueError("the registry is not of the store")
+        self._engine = engine
+        self._stats = stats
+        opening = partial(open_store, config), partial(opened_compiler, config)
+        self._follower = Follower(*opening, copy, head, keeps_copy=keeps_copy)
+        self._gauges = gauges
+        self._trouble = ""
+        self._task: asyncio.Task[None] | None = None
+        stats.set(gauges.change, head.number)
+
+    @property
+    def trouble(self) -> str:
+        """Why the registry may not be as the store has it; empty where it is."""
+        return self._trouble
+
+    async def begin(self) -> None:
+        """Take what the copy and the store have beyond what was loaded, before anybody is served.
+
+        Where the store is away, the switch serves by what is known.
+        """
+        await self._take(self._follower.kept)
+        while await self._take(self._follower.next):
+            pass
+
+    def start(self) -> None:
+        """Follow from now on."""
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.to_thread(self._follower.close)
+
+    async def _follow(self) -> None:
+        while True:
+            if not await self._take(self._follower.next):
+                await asyncio.sleep(AFTER_FAILURE_SECONDS if self._trouble else POLL_SECONDS)
+
+    async def _take(self, ask: Callable[[], Step | None]) -> bool:
+        """Ask for changes and take them; whether there were any."""
+        try:
+            step = await asyncio.to_thread(ask)
+        except (StoreError, ConfigError) as error:
+            self._tell(self._gauges.away, "the store is away: merchants and terminals stay as they were", str(error))
+            return False
+        except (RefusedError, KeyFileError) as error:
+            self._tell(self._gauges.refused, "a change of the registry is refused: all stays as it was", str(error))
+            return False
+        self._all_is_well()
+        if step is None:
+            return False
+        if step.registry is not None:
+            registry = self._engine.state.registry
+            take_changes(registry, step.registry)
+            self._engine.state.terminals.grow(registry.terminal_count)
+        head = step.changes.head
+        self._stats.set(self._gauges.change, head.number)
+        merchants, terminals = len(step.changes.merchants), len(step.changes.terminals)
+        log.info("registry changed", change=head.number, merchants=merchants, terminals=terminals)
+        try:
+            await asyncio.to_thread(self._follower.taken, step)
+        except OSError as error:
+            log.error("the copy of the registry cannot be written", reason=words_of(error))  # noqa: TRY400 - no trace
+        return True
+
+    def _tell(self, gauge: int, event: str, reason: str) -> None:
+        """Something is in the way; it is said once."""
+        self._all_is_well(but=gauge)
+        self._stats.set(gauge, 1)
+        trouble = f"{event}: {reason}"
+        if trouble != self._trouble:
+            log.error(event, reason=reason)
+        self._trouble = trouble
+
+    def _all_is_well(self, but: int | None = None) -> None:
+        for gauge in (self._gauges.away, self._gauges.refused):
+            if gauge != but:
+                self._stats.set(gauge, 0)
+        if but is None and self._trouble:
+            self._trouble = ""
+            log.info("the registry follows the store again")
