@@ -12,20 +12,10 @@ from switch.check.parts import Parts
 from switch.config import Config
 from switch.path.engine import Engine
 from switch.server.place import Place
+from switch.server.registry_gauges import RegistryGauges
 
 if TYPE_CHECKING:
     from switch.server.store_registry import RegistryKeeper
-
-
-class Gauges:
-    """What is told of the registry, wherever it is from: by a switch that reads files all of them are 0."""
-
-    def __init__(self, stats: Stats) -> None:
-        self.change = stats.gauge(
-            "authswitch_registry_change", "Number of the store's change that is in force.", rule="min"
-        )
-        self.away = stats.gauge("authswitch_registry_store_away", "1 while the store cannot be asked.", rule="max")
-        self.refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")
 
 
 class FixedRegistry:
@@ -34,7 +24,7 @@ class FixedRegistry:
     trouble = ""
 
     def __init__(self, stats: Stats) -> None:
-        Gauges(stats)
+        RegistryGauges(stats)
 
     async def begin(self) -> None:
         """There is nothing more than what was loaded."""

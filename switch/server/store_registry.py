@@ -19,7 +19,7 @@ from switch.keys import KeyFileError
 from switch.merchants.following import Follower, Step
 from switch.merchants.problems import RefusedError
 from switch.path.engine import Engine
-from switch.server.registry import Gauges
+from switch.server.registry_gauges import RegistryGauges
 from switch.store.audit import Head
 from switch.store.problems import StoreError
 from switch.tables.registry_changes import take_changes
@@ -42,7 +42,7 @@ class RegistryKeeper:
     """
 
     def __init__(self, config: Config, engine: Engine, head: Head, stats: Stats, *, keeps_copy: bool) -> None:
-        gauges = Gauges(stats)
+        gauges = RegistryGauges(stats)
         copy = registry_copy(config)
         if copy is None:
             raise ValueError("the registry is not of the store")

@@ -1,0 +1,16 @@
+"""What is told of the registry, wherever it is from."""
+
+from __future__ import annotations
+
+from switch.base.stats import Stats
+
+
+class RegistryGauges:
+    """The registry's gauges: of a switch that reads files all of them are 0."""
+
+    def __init__(self, stats: Stats) -> None:
+        self.change = stats.gauge(
+            "authswitch_registry_change", "Number of the store's change that is in force.", rule="min"
+        )
+        self.away = stats.gauge("authswitch_registry_store_away", "1 while the store cannot be asked.", rule="max")
+        self.refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")
