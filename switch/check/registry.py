@@ -12,6 +12,8 @@ from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from switch.merchants.source import Copy, Files
     from switch.store.audit import Head
 
@@ -69,7 +71,6 @@ def registry_copy(config: Config) -> Copy | None:
 
 def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem, ...]]:
     from switch.merchants.source import whole
-    from switch.store.audit import head
     from switch.store.migrating import require_newest
     from switch.store.problems import StoreError
 
@@ -80,7 +81,7 @@ def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem
         try:
             require_newest(store)
             with store.reading() as connection:
-                if kept is None or not 0 <= head(connection).number - kept.head.number <= CATCH_UP_MAX:
+                if kept is None or copy is None or _is_far_behind(connection, copy.read_changes(kept.head).head):
                     files = whole(connection)
                     return files, () if copy is None or not keeps_copy else _written(copy, files)
         finally:
@@ -92,6 +93,17 @@ def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem
         reason = f"cannot be asked: the copy in {config.registry.store_copy} is taken instead: {error}"
         return kept, (Problem(str(config.file), "store", reason, "warning"),)
     return kept, ()
+
+
+def _is_far_behind(connection: Connection, known: Head) -> bool:
+    """Whether what is known is of this database, and so old that all is better read anew.
+
+    What is of another one stays: nothing is taken from that until somebody takes the copy away.
+    """
+    from switch.merchants.source import has
+    from switch.store.audit import head
+
+    return has(connection, known) and head(connection).number - known.number > CATCH_UP_MAX
 
 
 def _written(copy: Copy, files: Files) -> tuple[Problem, ...]:

@@ -18,13 +18,21 @@ def opened_compiler(config: Config) -> Iterator[Compiler]:
     Raises:
         KeyFileError: The key file, or its master key, cannot be read.
     """
-    names = [listener.name for listener in config.listeners]
     keys = open_keys(config)
     if keys is None:
-        yield Compiler(NoKeys(), names, lambda _name, _data: [])
+        yield keyless_compiler(config)
         return
     try:
         terminal_keys = TerminalKeys(keys)
-        yield Compiler(terminal_keys, names, terminal_keys.misfits)
+        yield Compiler(terminal_keys, _listener_names(config), terminal_keys.misfits)
     finally:
         keys.close()
+
+
+def keyless_compiler(config: Config) -> Compiler:
+    """Without keys: for rows that need none."""
+    return Compiler(NoKeys(), _listener_names(config), lambda _name, _data: [])
+
+
+def _listener_names(config: Config) -> list[str]:
+    return [listener.name for listener in config.listeners]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from array import array
 from collections.abc import Callable, Collection, Iterator
 from zlib import crc32
@@ -127,7 +128,7 @@ class TerminalKeys:
 def _rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each terminal."""
     for number, line in enumerate(data.decode("ascii", "replace").split("\n"), 1):
-        cells = line.rstrip("\r").split(",")
+        cells = next(csv.reader([line.rstrip("\r")]), []) if '"' in line else line.rstrip("\r").split(",")
         if len(cells) == len(TERMINAL_COLUMNS) and not line.startswith("#"):
             yield number, cells
 

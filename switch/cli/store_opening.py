@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,9 @@ from switch.files.problems import ConfigError
 from switch.store.migrating import require_newest
 from switch.store.opening import Store
 from switch.store.problems import StoreError
+
+LOGIN_USER = Path("/proc/self/loginuid")
+NOBODY_LOGGED_IN = 2**32 - 1
 
 WhyOption = Annotated[str, typer.Option("--why", help="The reason, which the audit keeps.")]
 
@@ -42,5 +46,15 @@ def opened_store(config_file: Path, *, is_any_version: bool = False) -> Iterator
 
 
 def whoever_asks() -> str:
-    """Who works at this terminal, as the system knows him: the audit keeps it."""
-    return getpass.getuser()
+    """Who works at this terminal, as the system knows him: the audit keeps it.
+
+    That is who logged in, also behind sudo, where the system keeps that; the environment says what anybody wants.
+    """
+    user = os.getuid()
+    with suppress(OSError, ValueError):
+        logged_in = int(LOGIN_USER.read_text())
+        user = user if logged_in == NOBODY_LOGGED_IN else logged_in
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

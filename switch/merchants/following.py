@@ -7,14 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from switch.files.problems import ConfigError
+from switch.keys import KeyFileError
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
-from switch.merchants.source import Changes, Copy, changes_since
+from switch.merchants.source import Changes, Copy, Row, changes_since
 from switch.store.audit import Head
 from switch.store.migrating import require_newest
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 from switch.tables.registry import Registry
+
+ACTIVE = "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,28 @@ class Step:
     registry: Registry | None
 
 
+class RefusedStepError(RefusedError):
+    """Changes that the switch cannot take as a whole.
+
+    Attributes:
+        worse: What is suspended or closed among them: that is in force whatever else is wrong; None where nothing is.
+    """
+
+    def __init__(self, words: str, worse: Step | None) -> None:
+        super().__init__(words)
+        self.worse = worse
+
+
 class Follower:
     """Asks the store for what was changed; only one thread at a time may.
 
     Args:
         open_store: Opens the database.
         compiler: Opens the keys, and gives what reads rows with them.
-        copy: Where what is known is kept for a start without the store; None where another worker does that.
+        copy: Where what is known is kept for a start without the store.
         base: The change that the registry is of, as it was loaded.
+        keyless: Reads rows that need no key: who is not to be served is known without the key file, too.
+        keeps_copy: Whether the copy is written here, and not by another worker.
     """
 
     def __init__(
@@ -47,6 +64,7 @@ class Follower:
         copy: Copy,
         base: Head,
         *,
+        keyless: Compiler,
         keeps_copy: bool,
     ) -> None:
         self._open_store = open_store
@@ -54,6 +72,7 @@ class Follower:
         self._copy = copy
         self._base = base
         self._keeps_copy = keeps_copy
+        self._keyless = keyless
         self._store: Store | None = None
         self._known = Changes(base)
 
@@ -79,6 +98,8 @@ class Follower:
             RefusedError: It is not the one that it was, or the switch cannot take what was changed.
         """
         try:
+            if self._store is not None and not self._store.is_in_its_place():
+                self.close()
             if self._store is None:
                 self._store = self._opened()
             with self._store.reading() as connection:
@@ -116,11 +137,33 @@ class Follower:
     def _read(self, changes: Changes) -> Step:
         if not (changes.merchants or changes.terminals):
             return Step(changes, None)
-        files = changes.files()
         try:
             with self._compiler() as compiler:
-                names = (f"merchants of change {changes.head.number}", f"terminals of change {changes.head.number}")
-                registry = compiler.compiled(files.merchants, files.terminals, names)
+                return Step(changes, _compiled(compiler, changes))
         except ConfigError as error:
-            raise RefusedError("; ".join(str(problem) for problem in error.problems)) from None
-        return Step(changes, registry)
+            words = "; ".join(str(problem) for problem in error.problems)
+        except KeyFileError as error:
+            words = str(error)
+        worse = _worse_states(changes, self.head)
+        try:
+            step = Step(worse, _compiled(self._keyless, worse)) if worse.merchants or worse.terminals else None
+        except ConfigError:
+            step = None
+        raise RefusedStepError(words, step)
+
+
+def _compiled(compiler: Compiler, changes: Changes) -> Registry:
+    files = changes.files()
+    names = (f"merchants of change {changes.head.number}", f"terminals of change {changes.head.number}")
+    return compiler.compiled(files.merchants, files.terminals, names)
+
+
+def _worse_states(changes: Changes, head: Head) -> Changes:
+    """Who is not to be served, without the keys that it may have no more: none is needed to refuse it."""
+    without_keys = {"mac_algorithm": "none", "pin_format": "none"}
+    terminals: dict[str, Row] = {
+        key: {**row, **without_keys} for key, row in changes.terminals.items() if row["state"] != ACTIVE
+    }
+    needed = {row["merchant"] for row in terminals.values()}
+    merchants = {key: row for key, row in changes.merchants.items() if key in needed or row["state"] != ACTIVE}
+    return Changes(head, merchants, terminals)

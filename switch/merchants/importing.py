@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from switch.files.problems import ConfigError, Problem, ProblemList
 from switch.merchants.problems import RefusedError
-from switch.merchants.registering import Registrar
+from switch.merchants.registering import Registrar, text_fault
 from switch.merchants.rows import MERCHANT_FILE, TERMINAL_FILE, file_of, line_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.changing import key_column
@@ -138,8 +138,8 @@ class Import:
             length = self._table.c[name].type.length  # type: ignore[attr-defined]
             if len(row[name]) > length:
                 self._problems.at(line, 1, f"{name}: {len(row[name])} characters; at most {length} are kept")
-            elif not row[name].isprintable():
-                self._problems.at(line, 1, f"{name}: holds a character that cannot be printed")
+            elif fault := text_fault(name, row[name]):
+                self._problems.at(line, 1, f"{name}: {fault}")
 
     def _note_serial(self, serials: dict[str, int], line: int, serial: str | None) -> None:
         if not serial:

@@ -33,6 +33,26 @@ def row_of(connection: Connection, table: Table, key: str) -> dict[str, Any]:
     return dict(found)
 
 
+def text_fault(name: str, text: str) -> str:
+    """Why a text cannot be kept; empty where it can.
+
+    The switch does not look at blanks around an identifier, so two that differ by them would be one to it; and a line
+    that begins with # is a comment.
+    """
+    if not text.isprintable():
+        return "holds a character that cannot be printed"
+    if name == "id" and (text != text.strip() or text.startswith("#")):
+        return f"{text!r} begins or ends with a blank, or begins with #"
+    return ""
+
+
+def _refuse_texts(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        fault = text_fault(name, value) if isinstance(value, str) else ""
+        if fault:
+            raise RefusedError(f"{name}: {fault}")
+
+
 @dataclass(frozen=True)
 class Registrar:
     """Who changes the registry.
@@ -52,6 +72,7 @@ class Registrar:
             RefusedError: It is there already, or the switch would not take it.
         """
         row = {"state": "active", **values}
+        _refuse_texts(row)
         self._refuse_second(MERCHANTS, row["id"])
         self.compiler.check(row)
         self.change.insert(MERCHANTS, {"since": self.change.at, **row})
@@ -64,6 +85,7 @@ class Registrar:
                 would not take it: it may have no keys yet.
         """
         row = {"state": "active", **values}
+        _refuse_texts(row)
         self._refuse_second(TERMINALS, row["id"])
         merchant = row_of(self.change.connection, MERCHANTS, row["merchant"])
         if merchant["state"] == "closed":
@@ -78,6 +100,7 @@ class Registrar:
         Raises:
             RefusedError: It is not there or closed, a column stays as it is, or the switch would not take it.
         """
+        _refuse_texts(values)
         before = row_of(self.change.connection, table, key)
         fixed = {name for name in FIXED[table.name] & values.keys() if values[name] != before[name]}
         if fixed:

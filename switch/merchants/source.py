@@ -88,10 +88,8 @@ def changes_since(connection: Connection, known: Head) -> Changes | None:
     newest = head(connection)
     if newest == known:
         return None
-    if known != BEGINNING:
-        there = connection.execute(select(AUDIT.c.hash).where(AUDIT.c.number == known.number)).scalar_one_or_none()
-        if there != known.hash:
-            raise RefusedError(f"its audit does not have change {known}: it is another database, or was written anew")
+    if not has(connection, known):
+        raise RefusedError(f"its audit does not have change {known}: it is another database, or was written anew")
     upto = min(newest.number, known.number + CHANGES_AT_A_TIME)
     query = select(AUDIT.c.subject, AUDIT.c.row).distinct().where(AUDIT.c.number > known.number, AUDIT.c.number <= upto)
     changed = [tuple(row) for row in connection.execute(query)]
@@ -100,6 +98,14 @@ def changes_since(connection: Connection, known: Head) -> Changes | None:
     merchants |= {row["merchant"] for row in terminals.values()}
     of_upto = connection.execute(select(AUDIT.c.hash).where(AUDIT.c.number == upto)).scalar_one()
     return Changes(Head(upto, of_upto), _rows(connection, MERCHANTS.c.id, sorted(merchants)), terminals)
+
+
+def has(connection: Connection, known: Head) -> bool:
+    """Whether a change is in the audit of a database: only then it is the one that the change is of."""
+    if known == BEGINNING:
+        return True
+    there = connection.execute(select(AUDIT.c.hash).where(AUDIT.c.number == known.number)).scalar_one_or_none()
+    return bool(there == known.hash)
 
 
 def _all(connection: Connection, table: Table, columns: Sequence[str]) -> Iterable[Row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from functools import partial
 
@@ -11,21 +10,22 @@ from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.check.registry import registry_copy
-from switch.check.row_compiler import opened_compiler
+from switch.check.row_compiler import keyless_compiler, opened_compiler
 from switch.check.store import open_store
 from switch.config import Config
 from switch.files.problems import ConfigError
-from switch.keys import KeyFileError
-from switch.merchants.following import Follower, Step
+from switch.merchants.following import Follower, RefusedStepError, Step
 from switch.merchants.problems import RefusedError
 from switch.path.engine import Engine
 from switch.server.registry_gauges import RegistryGauges
 from switch.store.audit import Head
 from switch.store.problems import StoreError
+from switch.tables.registry import Registry
 from switch.tables.registry_changes import take_changes
 
 POLL_SECONDS = 0.25
 AFTER_FAILURE_SECONDS = 2.0
+REFUSED = "a change of the registry is refused: nothing but suspensions and closings is taken"
 
 log = get_logger(__name__)
 
@@ -49,9 +49,10 @@ class RegistryKeeper:
         self._engine = engine
         self._stats = stats
         opening = partial(open_store, config), partial(opened_compiler, config)
-        self._follower = Follower(*opening, copy, head, keeps_copy=keeps_copy)
+        self._follower = Follower(*opening, copy, head, keyless=keyless_compiler(config), keeps_copy=keeps_copy)
         self._gauges = gauges
         self._trouble = ""
+        self._worse: Step | None = None
         self._task: asyncio.Task[None] | None = None
         stats.set(gauges.change, head.number)
 
@@ -77,13 +78,18 @@ class RegistryKeeper:
         """Follow no longer."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
         await asyncio.to_thread(self._follower.close)
 
     async def _follow(self) -> None:
         while True:
-            if not await self._take(self._follower.next):
+            try:
+                has_more = await self._take(self._follower.next)
+            except Exception as error:
+                # A switch that goes on by what it has is better than one that nobody tells any more.
+                self._tell(self._gauges.refused, REFUSED, f"{type(error).__name__}: {error}")
+                has_more = False
+            if not has_more:
                 await asyncio.sleep(AFTER_FAILURE_SECONDS if self._trouble else POLL_SECONDS)
 
     async def _take(self, ask: Callable[[], Step | None]) -> bool:
@@ -93,16 +99,28 @@ class RegistryKeeper:
         except (StoreError, ConfigError) as error:
             self._tell(self._gauges.away, "the store is away: merchants and terminals stay as they were", str(error))
             return False
-        except (RefusedError, KeyFileError) as error:
-            self._tell(self._gauges.refused, "a change of the registry is refused: all stays as it was", str(error))
+        except RefusedError as error:
+            self._tell(self._gauges.refused, REFUSED, str(error))
+            await self._take_worse(error)
             return False
         self._all_is_well()
+        self._worse = None
         if step is None:
             return False
+        await self._put(step)
+        return True
+
+    async def _take_worse(self, error: RefusedError) -> None:
+        """What is suspended or closed is not served any more, whatever else is refused."""
+        worse = error.worse if isinstance(error, RefusedStepError) else None
+        if worse is not None and (self._worse is None or worse.changes != self._worse.changes):
+            self._worse = worse
+            await self._put(worse)
+
+    async def _put(self, step: Step) -> None:
+        """Put changes in force, and into the copy."""
         if step.registry is not None:
-            registry = self._engine.state.registry
-            take_changes(registry, step.registry)
-            self._engine.state.terminals.grow(registry.terminal_count)
+            self._change(step.registry)
         head = step.changes.head
         self._stats.set(self._gauges.change, head.number)
         merchants, terminals = len(step.changes.merchants), len(step.changes.terminals)
@@ -111,7 +129,12 @@ class RegistryKeeper:
             await asyncio.to_thread(self._follower.taken, step)
         except OSError as error:
             log.error("the copy of the registry cannot be written", reason=words_of(error))  # noqa: TRY400 - no trace
-        return True
+
+    def _change(self, changes: Registry) -> None:
+        """Take changes between two messages; counts have room for new terminals before these have a number."""
+        registry = self._engine.state.registry
+        self._engine.state.terminals.grow(registry.terminal_count + changes.terminal_count)
+        take_changes(registry, changes)
 
     def _tell(self, gauge: int, event: str, reason: str) -> None:
         """Something is in the way; it is said once."""

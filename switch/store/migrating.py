@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 
 from alembic import command
@@ -13,8 +12,6 @@ from sqlalchemy.engine import Connection
 
 from switch.store.opening import Store
 from switch.store.problems import StoreError
-
-logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at a version would be a line
 
 
 @cache

@@ -65,6 +65,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._file = _identity(self.place) if self.is_sqlite else None
 
     @classmethod
     def open(cls, url: URL, password: str | None = None) -> Self:
@@ -91,6 +92,10 @@ class Store:
     def is_sqlite(self) -> bool:
         """Whether it is a file."""
         return self._engine.dialect.name == "sqlite"
+
+    def is_in_its_place(self) -> bool:
+        """Whether the file that is open still has its name; always so for a server."""
+        return self._file is None or self._file == _identity(self.place)
 
     @property
     def place(self) -> str:
@@ -138,6 +143,15 @@ def _words(error: Exception) -> str:
     diagnosis = getattr(cause, "diag", None)
     text = getattr(diagnosis, "message_primary", None) or str(cause if cause is not None else error)
     return text.strip().splitlines()[0]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file it is that has a name."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _sqlite(url: URL) -> Engine:

@@ -78,7 +78,8 @@ def test_a_key_of_another_algorithm_is_refused(full):
         assert call("keys", "--config", full.config, "generate", name, "--algorithm", "aes-128")[0] == 0
     merchant = full.shown("terminals", MINE)["merchant"]
     options = ("--merchant", merchant, "--mac", "x9.19", "--pin", "none")
-    assert "is a key for aes-128" in full.refuses("terminals", "add", "20000098", *options, *WHY)
+    for more in ((), ("--certificate", "a,b")):
+        assert "is a key for aes-128" in full.refuses("terminals", "add", "20000098", *options, *more, *WHY)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,23 @@ def test_whom_nobody_knows_is_refused(office):
     assert f"there is no terminal {MINE}" in office.refuses("terminals", "show", MINE)
     said = office.refuses("terminals", "add", MINE, "--merchant", MERCHANT, "--mac", "none", "--pin", "none", *WHY)
     assert f"there is no merchant {MERCHANT}" in said
+
+
+@pytest.mark.parametrize("key", ["T77 ", " T77", "#T77"])
+def test_an_identifier_that_the_switch_would_take_for_another_is_refused(full, key):
+    merchant = full.shown("terminals", MINE)["merchant"]
+    options = ("--merchant", merchant, "--mac", "none", "--pin", "none")
+    assert "begins or ends with a blank" in full.refuses("terminals", "add", key, *options, *WHY)
+    status, said = full.imports("terminals", f'{TERMINAL_HEADING}\n"{key}",{merchant},active,,,none,none,,,,\n')
+    assert status == 2
+    assert "line 2," in said
+    assert "cannot be printed" in full.refuses("terminals", "change", MINE, "--place", "a\nb", *WHY)
+
+
+def test_who_it_was_is_not_what_the_environment_says(office, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    add_merchant(office)
+    assert "somebody-else" not in office.does("audit", "list")
 
 
 def test_a_reason_is_needed(office):

@@ -24,7 +24,7 @@ MINE, OTHER, NEW = TERMINALS[:3]
 UNKNOWN = "58"
 WITHIN_SECONDS = 10
 AWAY = "the store is away: merchants and terminals stay as they were"
-REFUSED = "a change of the registry is refused: all stays as it was"
+REFUSED = "a change of the registry is refused: nothing but suspensions and closings is taken"
 WELL = "the registry follows the store again"
 
 
@@ -142,15 +142,17 @@ async def test_what_was_changed_outlives_the_store(shop):
 
 async def test_what_the_switch_cannot_take_is_refused_as_a_whole(shop):
     async with one_bank(shop.installation):
-        await shop.takes_over([MINE, OTHER])
+        await shop.takes_over([MINE, OTHER, NEW])
         async with running(shop.installation) as daemon:
             opened = Store.open(parse_url(shop.installation.store_url))
             with changing(opened, "nobody", "past all checks") as change:
                 change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
-                change.update(ROWS, MINE, {"state": "suspended"})
+                change.update(ROWS, MINE, {"kinds": "refund"})
+                change.update(ROWS, NEW, {"state": "suspended"})
             line = await daemon.event(REFUSED)
             assert f"{OTHER}" in line["reason"]
             assert await daemon.metric("authswitch_registry_refused") == 1
+            await becomes(shop, daemon, NEW, refused)
             assert {await code(shop, daemon, one) for one in (MINE, OTHER)} == {"00"}
             with changing(opened, "nobody", "put right") as change:
                 change.update(ROWS, OTHER, {"mac_algorithm": MAC})
@@ -158,7 +160,43 @@ async def test_what_the_switch_cannot_take_is_refused_as_a_whole(shop):
             await daemon.event(WELL)
             await becomes(shop, daemon, MINE, refused)
             assert await code(shop, daemon, OTHER) == "00"
+            assert refused(await code(shop, daemon, NEW))
             assert await daemon.metric("authswitch_registry_refused") == 0
+
+
+async def test_a_suspension_outlives_a_start_at_which_a_key_is_gone(shop):
+    async with one_bank(shop.installation):
+        await shop.takes_over([MINE, OTHER, NEW])
+        async with running(shop.installation) as daemon:
+            await shop.does("terminals", "suspend", MINE, *WHY)
+            await daemon.counted("authswitch_registry_change", await shop.changes())
+            await until((shop.folder / "registry" / "changes.json").exists)
+        opened = Store.open(parse_url(shop.installation.store_url))
+        with changing(opened, "nobody", "past all checks") as change:
+            change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
+            change.update(ROWS, NEW, {"state": "closed", "mac_algorithm": "aes-cmac"})
+        opened.close()
+        async with running(shop.installation) as daemon:
+            await daemon.event(REFUSED)
+            assert {refused(await code(shop, daemon, one)) for one in (MINE, NEW)} == {True}
+            assert await code(shop, daemon, OTHER) == "00"
+
+
+async def test_a_file_in_the_place_of_the_open_one_is_noticed(installation, tmp_path):
+    installation.store_url = f"sqlite:{tmp_path}/store.db"
+    installation.journal = {"mode": "files", "directory": "journal"}
+    shop = Shop(installation)
+    async with one_bank(installation):
+        await shop.takes_over([MINE, OTHER])
+        await shop.does("store", "backup", tmp_path / "backup.db")
+        async with running(installation) as daemon:
+            await shop.does("terminals", "suspend", MINE, *WHY)
+            await daemon.counted("authswitch_registry_change", await shop.changes())
+            for suffix in ("-wal", "-shm"):
+                (tmp_path / f"store.db{suffix}").unlink(missing_ok=True)
+            (tmp_path / "backup.db").rename(tmp_path / "store.db")
+            assert "another database" in (await daemon.event(REFUSED))["reason"]
+            assert refused(await code(shop, daemon, MINE))
 
 
 async def test_another_database_is_not_taken_for_the_same(shop, tmp_path):
@@ -170,8 +208,6 @@ async def test_another_database_is_not_taken_for_the_same(shop, tmp_path):
         async with running(shop.installation):
             pass
         shop.installation.store_url = f"sqlite:{tmp_path}/backup.db"
-        shop.installation.write()
-        await shop.does("terminals", "suspend", OTHER, *WHY)
         async with running(shop.installation) as daemon:
             line = await daemon.event(REFUSED)
             assert "another database" in line["reason"]
