@@ -1,4 +1,4 @@
-"""The mesh's records, version 2: what workers tell each other. ``docs/mesh.md`` has them byte by byte.
+"""The mesh's records, version 3: what workers tell each other. ``docs/mesh.md`` has them byte by byte.
 
 A record is a head of 8 bytes, a fixed body, parts of any size, and zeros up to the next multiple of 8. All integers are
 little-endian. Each record can be written in one way only, so what is read and written again is the same bytes.
@@ -10,7 +10,7 @@ from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
-    MESH_VERSION = 2
+    MESH_VERSION = 3
     MESH_HEAD_BYTES = 8
     MESH_ALIGNMENT_BYTES = 8
     MESH_DIGEST_BYTES = 32

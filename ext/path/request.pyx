@@ -129,6 +129,7 @@ cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
     state.inbound.terminal_number = TERMINAL_NONE
     state.inbound.kind = KIND_UNKNOWN
     state.inbound.outcome = OUTCOME_NONE
+    state.inbound.entry_mode = 0
     state.inbound.is_counted = False
 
 

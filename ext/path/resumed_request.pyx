@@ -57,6 +57,7 @@ cdef void _take_up(State state, const Transaction *transaction) noexcept:
     inbound.kind = transaction.kind
     inbound.amount_minor = transaction.amount_minor
     inbound.currency = entry.currency
+    inbound.entry_mode = entry.entry_mode
     inbound.pan_digits = transaction.pan_digits
     memcpy(inbound.pan, transaction.pan, sizeof(transaction.pan))
     inbound.key = entry.key

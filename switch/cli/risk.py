@@ -23,7 +23,7 @@ from switch.config.key_file import open_key_file
 from switch.files.problems import ConfigError, ProblemList, raise_if_any
 from switch.journal.rehearsing import rehearsed
 from switch.keys import KeyFileError
-from switch.tables.risk import card_hash
+from switch.tables.risk import PAST_MS, card_hash
 from switch.tables.risk_files import load_risk, read_rules, secret_of
 from switch.tracing.finding import present
 
@@ -82,10 +82,10 @@ def rehearse(
     configured = load(config)
     try:
         parts = load_parts(configured)
-        tried = load_risk(rules, parts.keys, parts.registry, clock_offset_ms=0)
+        tried = load_risk(rules, parts.keys, parts.registry, clock_offset_ms=-PAST_MS)
         in_force = None
         if configured.risk is not None:
-            in_force = load_risk(configured.risk.file, parts.keys, parts.registry, clock_offset_ms=0)
+            in_force = load_risk(configured.risk.file, parts.keys, parts.registry, clock_offset_ms=-PAST_MS)
     except (ConfigError, OSError) as error:
         refuse(error) if isinstance(error, ConfigError) else fail(words_of(error, rules))
     with reading(configured, directory, as_json=as_json) as partitions:

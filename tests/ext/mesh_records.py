@@ -40,7 +40,7 @@ def written(kind: str, values: Mapping[str, Any]) -> bytes:
 
 
 def hello(*, worker, partitions, digest, node, owned, asks):
-    fixed = struct.pack("<IIII32sBB6x", 2, worker, partitions, len(owned), digest, len(node), asks)
+    fixed = struct.pack("<IIII32sBB6x", 3, worker, partitions, len(owned), digest, len(node), asks)
     entries = [
         struct.pack("<IIQq", partition, life, epoch, began) for partition, (epoch, life, began) in sorted(owned.items())
     ]
@@ -164,7 +164,7 @@ def judged(data: bytes, size_max: int = RECORD_SIZE_MAX) -> tuple[str, Values, i
     if kind == "hello" and size >= 16:
         if len(data) < 12:
             return None
-        demand(data[8:12] == b"\2\0\0\0")
+        demand(data[8:12] == b"\3\0\0\0")
     demand(size >= 8 + FIXED[kind])
     if len(data) < size:
         return None
@@ -204,7 +204,7 @@ def is_plain(text: bytes) -> bool:
 def read_hello(body):
     version, worker, partitions, count, digest, size, asks, zeros = struct.unpack_from("<IIII32sBB6s", body)
     demand(asks < 2)
-    demand(version == 2 and worker < 1024 and 1 <= partitions <= 1024 and count <= partitions and not any(zeros))
+    demand(version == 3 and worker < 1024 and 1 <= partitions <= 1024 and count <= partitions and not any(zeros))
     demand(1 <= size <= 64)
     (entries, node), end = cut(body, 56, 24 * count, size)
     owned: dict[int, tuple[int, int, int]] = {}

@@ -283,7 +283,7 @@ class TestRefusals:
     def test_another_version_is_said_before_anything_else_is_read(self):
         for size in (16, 24, 64, 4096):
             error = refusal(struct.pack("<IBBHI", size, 1, 0, 0, 1))
-            assert str(error) == "mesh: HELLO refused at byte 8: needed version 2 of the mesh, got 1"
+            assert str(error) == "mesh: HELLO refused at byte 8: needed version 3 of the mesh, got 1"
 
     def test_errors_travel_between_processes(self):
         error = refusal(bytes(8))
