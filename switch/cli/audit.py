@@ -9,12 +9,10 @@ from itertools import islice
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
+from switch.cli.listing import listing, plain_console
 from switch.cli.store_opening import opened_store
 from switch.store.audit import BEGINNING, Head, head, newest_entries
 from switch.store.columns import moment_text
@@ -95,17 +93,13 @@ def list_(
         for entry in entries:
             typer.echo(json.dumps(_told(entry), ensure_ascii=False))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("number", "at", "who", "why", "table", "row", "changed"):
-        table.add_column(heading, overflow="fold")
-    for entry in entries:
-        told = _told(entry)
-        cells = (*(str(told[name]) for name in ("number", "at", "who", "why", "subject", "row")), _change(told))
-        table.add_row(*map(Text, cells))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_OF_FILES)
-    console.print(table)
+    headings = ("number", "at", "who", "why", "table", "row", "changed")
+    plain_console(WIDTH_OF_FILES).print(listing(headings, map(_cells, entries)))
+
+
+def _cells(entry: dict[str, Any]) -> list[str]:
+    told = _told(entry)
+    return [*(str(told[name]) for name in ("number", "at", "who", "why", "subject", "row")), _change(told)]
 
 
 def _told(entry: dict[str, Any]) -> dict[str, Any]:

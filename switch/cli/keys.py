@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from switch.base.error_words import unreadable, words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_keys import refuse_needed, rows_of
+from switch.cli.listing import listing, plain_console
 from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, status_of
 from switch.config import ConfigError, load_config
 from switch.config.key_file import master_key_place
@@ -236,12 +235,8 @@ def list_keys(
     if as_json:
         typer.echo(json.dumps([_described(key) for key in found]))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("name", "usage", "algorithm", "kcv"):
-        table.add_column(heading, overflow="fold")
-    for key in found:
-        table.add_row(*_described(key).values())
-    Console(highlight=False, markup=False).print(table)
+    rows = (list(_described(key).values()) for key in found)
+    plain_console(width_of_files=None).print(listing(("name", "usage", "algorithm", "kcv"), rows))
 
 
 @app.command()
@@ -304,12 +299,8 @@ def journal_keys_used(context: typer.Context, *, directories: Directories = None
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in rows]))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("name", "id", "segments", "begun", "needed"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row.cells())
-    Console(highlight=False, markup=False).print(table)
+    headings = ("name", "id", "segments", "begun", "needed")
+    plain_console(width_of_files=None).print(listing(headings, (row.cells() for row in rows)))
 
 
 @app.command("change-master-key")

@@ -6,14 +6,52 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import registry_desk
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
-from switch.cli.registry_desk import Csv, Key, Kinds, Most, OutputFile, Replaces, StateOption, given, registrar, told
+from switch.cli.registry_desk import (
+    Key,
+    Kinds,
+    Most,
+    StateOption,
+    add_common_commands,
+    given,
+    list_rows,
+    registrar,
+    told,
+)
 from switch.cli.store_opening import WhyOption
 from switch.merchants.tables import MERCHANTS
 
 COLUMNS = ("id", "name", "state", "category", "kinds", "since")
+
+HELPS = {
+    "suspend": """Refuse what its terminals ask for, until it is released.
+
+    Example: authswitch merchants suspend switch.toml 898000000000001 --why "case 4711"
+    """,
+    "release": """Serve a merchant again that was suspended.
+
+    Example: authswitch merchants release switch.toml 898000000000001 --why "case 4711 closed"
+    """,
+    "close": """End it for good, with all its terminals.
+
+    Example: authswitch merchants close switch.toml 898000000000001 --why "gave notice"
+    """,
+    "show": """Show all that is known of one. `authswitch audit list` tells who changed it.
+
+    Example: authswitch merchants show switch.toml 898000000000001
+    """,
+    "import": """Take a file of merchants: columns id, name, state, category, kinds, as in merchants.csv.
+
+    It is taken as a whole, or every wrong row is told and nothing changes.
+
+    Example: authswitch merchants import switch.toml merchants.csv --why "taken over from the files"
+    """,
+    "export": """Write all merchants as such a file.
+
+    Example: authswitch merchants export switch.toml --output merchants-20261128.csv
+    """,
+}
 
 app = command_group()
 
@@ -63,40 +101,7 @@ def change(
     told(MERCHANTS, key, "changed", is_changed=is_changed)
 
 
-@app.command()
-def suspend(config: ConfigFile, key: Key, why: WhyOption) -> None:
-    """Refuse what its terminals ask for, until it is released.
-
-    Example: authswitch merchants suspend switch.toml 898000000000001 --why "case 4711"
-    """
-    registry_desk.set_state(config, MERCHANTS, key, "suspended", why)
-
-
-@app.command()
-def release(config: ConfigFile, key: Key, why: WhyOption) -> None:
-    """Serve a merchant again that was suspended.
-
-    Example: authswitch merchants release switch.toml 898000000000001 --why "case 4711 closed"
-    """
-    registry_desk.set_state(config, MERCHANTS, key, "active", why)
-
-
-@app.command()
-def close(config: ConfigFile, key: Key, why: WhyOption) -> None:
-    """End it for good, with all its terminals.
-
-    Example: authswitch merchants close switch.toml 898000000000001 --why "gave notice"
-    """
-    registry_desk.set_state(config, MERCHANTS, key, "closed", why)
-
-
-@app.command()
-def show(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
-    """Show all that is known of one. `authswitch audit list` tells who changed it.
-
-    Example: authswitch merchants show switch.toml 898000000000001
-    """
-    registry_desk.show_row(config, MERCHANTS, key, as_json=as_json)
+add_common_commands(app, MERCHANTS, HELPS)
 
 
 @app.command("list")
@@ -105,24 +110,4 @@ def list_(config: ConfigFile, state: StateOption = None, most: Most = 100, *, as
 
     Example: authswitch merchants list switch.toml --state suspended
     """
-    registry_desk.list_rows(config, MERCHANTS, COLUMNS, {"state": state}, most, as_json=as_json)
-
-
-@app.command("import")
-def import_(config: ConfigFile, file: Csv, why: WhyOption, *, replaces: Replaces = False) -> None:
-    """Take a file of merchants: columns id, name, state, category, kinds, as in merchants.csv.
-
-    It is taken as a whole, or every wrong row is told and nothing changes.
-
-    Example: authswitch merchants import switch.toml merchants.csv --why "taken over from the files"
-    """
-    registry_desk.import_file(config, MERCHANTS, file, why, replaces=replaces)
-
-
-@app.command("export")
-def export_(config: ConfigFile, file: OutputFile = None) -> None:
-    """Write all merchants as such a file.
-
-    Example: authswitch merchants export switch.toml --output merchants-20261128.csv
-    """
-    registry_desk.export_file(config, MERCHANTS, file)
+    list_rows(config, MERCHANTS, COLUMNS, {"state": state}, most, as_json=as_json)

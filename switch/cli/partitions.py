@@ -8,13 +8,11 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, fail, load, reading, without_journal
+from switch.cli.listing import listing, plain_console
 from switch.cli.report import status_of
 from switch.config import Config
 from switch.config.key_file import read_journal_keys
@@ -30,7 +28,6 @@ from switch.keys import KeyFileError
 from switch.machine.partitioning import PARTITIONS_MAX
 from switch.tracing.owed import Opener
 
-WIDTH_OF_FILES = 200
 DAY_SECONDS = 86_400
 TERMINAL = "41"
 CLAIMED = (
@@ -64,18 +61,13 @@ def show(config: ConfigFile, *, as_json: AsJson = False) -> None:
         answer = {"partitions": count, "configured": loaded.journal.partitions, "journals": found}
         typer.echo(json.dumps(answer, ensure_ascii=False))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("partition", "folder", "segments", "bytes", "first", "next"):
-        table.add_column(heading, overflow="fold")
-    for row in found:
-        places = (str(Position(row["partition"], row[name])) for name in ("first_position", "next_position"))
-        cells = (str(row["partition"]), row["folder"], f"{row['segments']:,}", f"{row['bytes']:,}", *places)
-        table.add_row(*map(Text, cells))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_OF_FILES)
-    console.print(table)
+    plain_console().print(listing(("partition", "folder", "segments", "bytes", "first", "next"), map(_cells, found)))
     typer.echo(_counted(count))
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    places = (str(Position(row["partition"], row[name])) for name in ("first_position", "next_position"))
+    return [str(row["partition"]), row["folder"], f"{row['segments']:,}", f"{row['bytes']:,}", *places]
 
 
 def _shown(one: PartitionReader, next_position: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +13,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table as Listing
-from rich.text import Text
 from sqlalchemy import Table, func, select
 
 from switch.base.error_words import words_of
 from switch.check.row_compiler import opened_compiler
-from switch.cli.journal_reading import fail, load
+from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
+from switch.cli.listing import listing, plain_console
 from switch.cli.report import refuse, status_of
-from switch.cli.store_opening import opened_store, whoever_asks
+from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
@@ -32,6 +31,7 @@ from switch.store.changing import changing, key_column
 from switch.store.columns import moment_text
 
 WIDTH_OF_FILES = 240
+STATE_COMMANDS = {"suspend": "suspended", "release": "active", "close": "closed"}
 
 Key = Annotated[str, typer.Argument(metavar="ID", help="Its number, as terminals send it.")]
 Kinds = Annotated[
@@ -155,18 +155,36 @@ def list_rows(
         for row in rows[:most]:
             typer.echo(json.dumps({name: _shown(value) for name, value in row.items()}, ensure_ascii=False))
         return
-    listing = Listing(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in columns:
-        listing.add_column(name, overflow="fold")
-    for row in rows[:most]:
-        listing.add_row(*(Text(str(_shown(row[name]) or "")) for name in columns))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_OF_FILES)
-    console.print(listing)
+    cells = ([str(_shown(row[name]) or "") for name in columns] for row in rows[:most])
+    plain_console(WIDTH_OF_FILES).print(listing(columns, cells))
     if len(rows) > most:
         typer.echo(f"there are more than {most:,}: narrow it down, or ask for --most", err=True)
 
 
 def _shown(value: Any) -> str | None:
     return moment_text(value) if isinstance(value, datetime) else value
+
+
+def add_common_commands(app: typer.Typer, table: Table, helps: Mapping[str, str]) -> None:
+    """Give a group the commands that are the same for merchants and terminals, each with its help."""
+    for name, state in STATE_COMMANDS.items():
+        app.command(name, help=helps[name])(_state_command(table, state))
+
+    @app.command(help=helps["show"])
+    def show(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
+        show_row(config, table, key, as_json=as_json)
+
+    @app.command("import", help=helps["import"])
+    def import_(config: ConfigFile, file: Csv, why: WhyOption, *, replaces: Replaces = False) -> None:
+        import_file(config, table, file, why, replaces=replaces)
+
+    @app.command("export", help=helps["export"])
+    def export_(config: ConfigFile, file: OutputFile = None) -> None:
+        export_file(config, table, file)
+
+
+def _state_command(table: Table, state: str) -> Callable[[Path, str, str], None]:
+    def command(config: ConfigFile, key: Key, why: WhyOption) -> None:
+        set_state(config, table, key, state, why)
+
+    return command

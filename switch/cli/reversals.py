@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from switch.admin.client import AdminClient, AdminError, RefusedError, client_for
 from switch.base.currencies import amount_words
 from switch.base.masking import mask_text
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, DirectoryOption, fail, load, reading, without_journal
+from switch.cli.listing import listing, plain_console
 from switch.cli.report import refuse
 from switch.config import ConfigError
 from switch.journal.positions import Position
@@ -26,7 +24,6 @@ from switch.tracing.owed import owed_in
 from switch.tracing.told_numbers import hint, rrn_owed, under
 from switch.wire.faults import count_of
 
-WIDTH_OF_FILES = 200
 LISTED = 1000
 ASKED_MAX = 10_000
 
@@ -266,31 +263,25 @@ def _check_what(what: str | None) -> None:
 
 
 def _print(entries: Sequence[Mapping[str, Any]]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_OF_FILES)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     headings = ("what", "RRN", "link", "state", "age", "attempts", "next", "amount", "card", "terminal", "cause")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for entry in entries:
-        age = f"{_duration(entry['age_seconds'])}{' overdue' if entry['overdue'] else ''}"
-        following = entry["next_attempt_seconds"]
-        cells = (
-            entry["what"],
-            entry["rrn"],
-            entry["link"],
-            entry["state"],
-            age,
-            f"{entry['attempts']:,}",
-            "-" if following is None else f"in {_duration(following)}",
-            amount_words(entry["amount_minor"], entry["currency"]),
-            entry["pan"] or "-",
-            entry["terminal"] or "-",
-            _cause(entry),
-        )
-        table.add_row(*map(Text, cells))
-    console.print(table)
+    plain_console().print(listing(headings, map(_cells, entries)))
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    following = entry["next_attempt_seconds"]
+    return [
+        entry["what"],
+        entry["rrn"],
+        entry["link"],
+        entry["state"],
+        f"{_duration(entry['age_seconds'])}{' overdue' if entry['overdue'] else ''}",
+        f"{entry['attempts']:,}",
+        "-" if following is None else f"in {_duration(following)}",
+        amount_words(entry["amount_minor"], entry["currency"]),
+        entry["pan"] or "-",
+        entry["terminal"] or "-",
+        _cause(entry),
+    ]
 
 
 def _is_promised_in_vain(entry: Mapping[str, Any]) -> bool:

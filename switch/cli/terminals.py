@@ -6,21 +6,62 @@ from typing import Annotated
 
 import typer
 
-from switch.cli import registry_desk
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
-from switch.cli.registry_desk import Csv, Key, Kinds, Most, OutputFile, Replaces, StateOption, given, registrar, told
+from switch.cli.registry_desk import (
+    Key,
+    Kinds,
+    Most,
+    StateOption,
+    add_common_commands,
+    given,
+    list_rows,
+    registrar,
+    told,
+)
 from switch.cli.store_opening import WhyOption
 from switch.crypto.mac import ALGORITHMS
-from switch.crypto.pin_block import PIN_FORMATS
 from switch.merchants.tables import TERMINALS
+from switch.tables.registry import TERMINAL_PIN_FORMATS
 
 COLUMNS = ("id", "merchant", "state", "mac_algorithm", "pin_format", "serial_number", "model", "place")
+
+HELPS = {
+    "suspend": """Refuse what it asks for, until it is released.
+
+    Example: authswitch terminals suspend switch.toml 10000009 --why "used elsewhere than registered"
+    """,
+    "release": """Serve a terminal again that was suspended.
+
+    Example: authswitch terminals release switch.toml 10000009 --why "seen on site"
+    """,
+    "close": """End it for good; its number never comes again.
+
+    Example: authswitch terminals close switch.toml 10000009 --why "given back"
+    """,
+    "show": """Show all that is known of one. `authswitch audit list` tells who changed it.
+
+    Example: authswitch terminals show switch.toml 10000009
+    """,
+    "import": """Take a file of terminals: the columns of terminals.csv, then serial_number, model, place.
+
+    It is taken as a whole, or every wrong row is told and nothing changes. Merchants and keys come first: each row must
+    have both.
+
+    Example: authswitch terminals import switch.toml terminals.csv --why "taken over from the files"
+    """,
+    "export": """Write all terminals as such a file.
+
+    Example: authswitch terminals export switch.toml --output terminals-20261128.csv
+    """,
+}
 
 app = command_group()
 
 MacAlgorithm = Annotated[str | None, typer.Option("--mac", help=f"How it signs: {', '.join(ALGORITHMS)}.")]
-PinFormat = Annotated[str | None, typer.Option("--pin", help=f"Format of its PIN blocks: {', '.join(PIN_FORMATS)}.")]
+PinFormat = Annotated[
+    str | None, typer.Option("--pin", help=f"Format of its PIN blocks: {', '.join(TERMINAL_PIN_FORMATS)}.")
+]
 Listeners = Annotated[
     list[str] | None, typer.Option("--listener", help="Where it may call; repeat it. Everywhere, when left out.")
 ]
@@ -44,7 +85,7 @@ def add(
     *,
     merchant: Annotated[str, typer.Option("--merchant", help="Whose it is; it never becomes another's.")],
     mac: Annotated[str, typer.Option("--mac", help=f"How it signs: {', '.join(ALGORITHMS)}.")],
-    pin: Annotated[str, typer.Option("--pin", help=f"Format of its PIN blocks: {', '.join(PIN_FORMATS)}.")],
+    pin: Annotated[str, typer.Option("--pin", help=f"Format of its PIN blocks: {', '.join(TERMINAL_PIN_FORMATS)}.")],
     why: WhyOption,
     listeners: Listeners = None,
     kinds: Kinds = None,
@@ -108,40 +149,7 @@ def change(
     told(TERMINALS, key, "changed", is_changed=is_changed)
 
 
-@app.command()
-def suspend(config: ConfigFile, key: Key, why: WhyOption) -> None:
-    """Refuse what it asks for, until it is released.
-
-    Example: authswitch terminals suspend switch.toml 10000009 --why "used elsewhere than registered"
-    """
-    registry_desk.set_state(config, TERMINALS, key, "suspended", why)
-
-
-@app.command()
-def release(config: ConfigFile, key: Key, why: WhyOption) -> None:
-    """Serve a terminal again that was suspended.
-
-    Example: authswitch terminals release switch.toml 10000009 --why "seen on site"
-    """
-    registry_desk.set_state(config, TERMINALS, key, "active", why)
-
-
-@app.command()
-def close(config: ConfigFile, key: Key, why: WhyOption) -> None:
-    """End it for good; its number never comes again.
-
-    Example: authswitch terminals close switch.toml 10000009 --why "given back"
-    """
-    registry_desk.set_state(config, TERMINALS, key, "closed", why)
-
-
-@app.command()
-def show(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
-    """Show all that is known of one. `authswitch audit list` tells who changed it.
-
-    Example: authswitch terminals show switch.toml 10000009
-    """
-    registry_desk.show_row(config, TERMINALS, key, as_json=as_json)
+add_common_commands(app, TERMINALS, HELPS)
 
 
 @app.command("list")
@@ -157,25 +165,4 @@ def list_(
 
     Example: authswitch terminals list switch.toml --merchant 898000000000001
     """
-    registry_desk.list_rows(config, TERMINALS, COLUMNS, {"merchant": merchant, "state": state}, most, as_json=as_json)
-
-
-@app.command("import")
-def import_(config: ConfigFile, file: Csv, why: WhyOption, *, replaces: Replaces = False) -> None:
-    """Take a file of terminals: the columns of terminals.csv, then serial_number, model, place.
-
-    It is taken as a whole, or every wrong row is told and nothing changes. Merchants and keys come first: each row must
-    have both.
-
-    Example: authswitch terminals import switch.toml terminals.csv --why "taken over from the files"
-    """
-    registry_desk.import_file(config, TERMINALS, file, why, replaces=replaces)
-
-
-@app.command("export")
-def export_(config: ConfigFile, file: OutputFile = None) -> None:
-    """Write all terminals as such a file.
-
-    Example: authswitch terminals export switch.toml --output terminals-20261128.csv
-    """
-    registry_desk.export_file(config, TERMINALS, file)
+    list_rows(config, TERMINALS, COLUMNS, {"merchant": merchant, "state": state}, most, as_json=as_json)

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from switch.base.masking import mask_pan
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, DirectoryOption, load, not_here, reading
+from switch.cli.listing import listing, plain_console
 from switch.config import Config
 from switch.dialect import Dialect, load_dialect
 from switch.journal.positions import Position
@@ -36,7 +36,6 @@ from switch.tracing.story import Story, moment
 from switch.tracing.verdict import Verdict, verdict
 from switch.wire.codec import DecodeError, decode
 
-WIDTH_OF_FILES = 200
 RESPONSE_CODE = "39"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -155,9 +154,7 @@ class Teller:
         }
         self._loaded: dict[str, Dialect] = {}
         self._zone = zone
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=WIDTH_OF_FILES)
+        self._console = plain_console()
 
     def shown(self, wall_us: int | None) -> str:
         """A time in the switch's zone, to the millisecond."""
@@ -201,17 +198,16 @@ class Teller:
         self._console.print(Text(f"verdict: {judged.words}", style="bold"), soft_wrap=True)
         self._console.print(Text(f"money: {judged.money}", style="bold"), soft_wrap=True)
 
+    def _cells(self, story: Story) -> list[str]:
+        facts = self.facts(story)
+        names = ("time", "rrn", "terminal", "stan", "kind", "amount", "card")
+        cells = (*(facts[name] for name in names), self.judge(story).code)
+        return ["-" if cell is None else str(cell) for cell in cells]
+
     def tell_list(self, found: Found) -> None:
         """Print one line for each of several transactions."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for heading in ("time", "RRN", "terminal", "STAN", "kind", "amount", "card", "what became of it"):
-            table.add_column(heading, overflow="fold")
-        for story in found.stories:
-            facts = self.facts(story)
-            cells = (facts["time"], facts["rrn"], facts["terminal"], facts["stan"], facts["kind"], facts["amount"])
-            card, judged = facts["card"], self.judge(story)
-            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in (*cells, card, judged.code)))
-        self._console.print(table)
+        headings = ("time", "RRN", "terminal", "STAN", "kind", "amount", "card", "what became of it")
+        self._console.print(listing(headings, map(self._cells, found.stories)))
         more = f", the first {MOST} of more" if found.is_full else ""
         typer.echo(f"{len(found.stories)} transactions{more}: give the RRN of one, or more of what its slip says")
 
