@@ -71,7 +71,6 @@ def registry_copy(config: Config) -> Copy | None:
 
 def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem, ...]]:
     from switch.merchants.source import whole
-    from switch.store.migrating import require_newest
     from switch.store.problems import StoreError
 
     copy = registry_copy(config)
@@ -79,7 +78,6 @@ def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem
     try:
         store = open_store(config)
         try:
-            require_newest(store)
             with store.reading() as connection:
                 if kept is None or copy is None or _is_far_behind(connection, copy.read_changes(kept.head).head):
                     files = whole(connection)

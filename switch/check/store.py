@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 from switch.base.error_words import words_of
 from switch.config.models import Config
 from switch.files.private import NotPrivateError, read_private
-from switch.files.problems import Problem
+from switch.files.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
     from switch.store.opening import Store
 
 
-def open_store(config: Config) -> Store:
-    """Open the database of ``[store]``, which must be there.
+def open_store(config: Config, *, is_any_version: bool = False) -> Store:
+    """Open the database of ``[store]``, which must be there, and of this program's version unless said otherwise.
 
     Raises:
         StoreError: It cannot be reached or used.
         ConfigError: ``[store]`` cannot be used.
     """
-    from switch.files.problems import ConfigError
+    from switch.store.migrating import require_newest
     from switch.store.opening import Store, parse_url
+    from switch.store.problems import StoreError
 
     problems = store_problems(config)
     if problems:
@@ -31,7 +32,14 @@ def open_store(config: Config) -> Store:
     if section is None:
         raise ConfigError([Problem(str(config.file), "store", "is required: there is no database to ask")])
     password = None if section.password_file is None else read_private(section.password_file).strip()
-    return Store.open(parse_url(section.url, config.file.parent), password)
+    store = Store.open(parse_url(section.url, config.file.parent), password)
+    try:
+        if not is_any_version:
+            require_newest(store)
+    except StoreError:
+        store.close()
+        raise
+    return store
 
 
 def store_problems(config: Config) -> list[Problem]:

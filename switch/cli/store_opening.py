@@ -15,7 +15,6 @@ import switch.merchants.tables  # noqa: F401 - tables are the store's as soon as
 from switch.check.store import open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
-from switch.store.migrating import require_newest
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 
@@ -32,10 +31,8 @@ def opened_store(config_file: Path, *, is_any_version: bool = False) -> Iterator
     if config.store is None:
         fail(f"{config.file}: there is no [store], so there is no database of the back office", EXIT_ASKED_WRONGLY)
     try:
-        store = open_store(config)
+        store = open_store(config, is_any_version=is_any_version)
         try:
-            if not is_any_version:
-                require_newest(store)
             yield store
         finally:
             store.close()

@@ -12,7 +12,6 @@ from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.source import Changes, Copy, Row, changes_since
 from switch.store.audit import Head
-from switch.store.migrating import require_newest
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 from switch.tables.registry import Registry
@@ -49,7 +48,7 @@ class Follower:
     """Asks the store for what was changed; only one thread at a time may.
 
     Args:
-        open_store: Opens the database.
+        open_store: Opens the database, and sees that it is of this program's version.
         compiler: Opens the keys, and gives what reads rows with them.
         copy: Where what is known is kept for a start without the store.
         base: The change that the registry is of, as it was loaded.
@@ -101,7 +100,7 @@ class Follower:
             if self._store is not None and not self._store.is_in_its_place():
                 self.close()
             if self._store is None:
-                self._store = self._opened()
+                self._store = self._open_store()
             with self._store.reading() as connection:
                 changes = changes_since(connection, self.head)
         except StoreError:
@@ -124,15 +123,6 @@ class Follower:
         if self._store is not None:
             self._store.close()
             self._store = None
-
-    def _opened(self) -> Store:
-        store = self._open_store()
-        try:
-            require_newest(store)
-        except StoreError:
-            store.close()
-            raise
-        return store
 
     def _read(self, changes: Changes) -> Step:
         if not (changes.merchants or changes.terminals):

@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TextIO
 
-from sqlalchemy import Column, Table, select
+from sqlalchemy import Table, select
 from sqlalchemy.engine import Connection
 
 from switch.files.problems import ConfigError, Problem, ProblemList
+from switch.merchants.finding import rows_with
 from switch.merchants.problems import RefusedError
 from switch.merchants.registering import Registrar, text_fault
 from switch.merchants.rows import MERCHANT_FILE, TERMINAL_FILE, file_of, line_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
-from switch.store.changing import key_column
+from switch.store.changing import key_column, text_lengths
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
 
 ROWS_AT_A_TIME = 500
-"""So many are looked up in the store with one query."""
+"""So many are compared with the store, or written, at a time."""
 
 PROBLEMS_MAX = 1_000_000
 Progress = Callable[[int], None]
@@ -57,8 +58,10 @@ class Import:
         self._table = table
         self._read_by_the_switch = MERCHANT_COLUMNS if table is MERCHANTS else TERMINAL_COLUMNS
         self._columns = self._read_by_the_switch
-        if table is TERMINALS and _heading(data) == ",".join(TERMINAL_FILE).encode():
+        _, heading = next(_lines(data, ProblemList(name)), (0, []))
+        if table is TERMINALS and heading == list(TERMINAL_FILE):
             self._columns = TERMINAL_FILE
+        self._lengths = text_lengths(table)
         self._data = data
         self._replaces = replaces
         self._problems = ProblemList(name, PROBLEMS_MAX)
@@ -118,7 +121,8 @@ class Import:
             if self._table is MERCHANTS:
                 self._compile(data, file_of([], TERMINAL_COLUMNS))
             else:
-                self._compile(file_of(self._merchants(merchants), MERCHANT_COLUMNS), data)
+                owners = rows_with(self._registrar.change.connection, MERCHANTS.c.id, sorted(merchants))
+                self._compile(file_of(owners, MERCHANT_COLUMNS), data)
         except ConfigError as error:
             for problem in error.problems:
                 self._problems.add(problem.key, problem.reason)
@@ -127,16 +131,11 @@ class Import:
         compiler = self._registrar.compiler
         compiler.compiled(merchants, terminals, (self._problems.file, self._problems.file), PROBLEMS_MAX)
 
-    def _merchants(self, wanted: set[str]) -> Iterator[Mapping[str, Any]]:
-        ids = iter(sorted(wanted))
-        while part := list(islice(ids, ROWS_AT_A_TIME)):
-            yield from _found(self._registrar.change.connection, MERCHANTS.c.id, part)
-
     def _check_texts(self, line: int, row: Mapping[str, str]) -> None:
         """See that texts which the switch itself does not read fit into the store."""
         for name in self._columns:
-            length = self._table.c[name].type.length  # type: ignore[attr-defined]
-            if len(row[name]) > length:
+            if len(row[name]) > self._lengths[name]:
+                length = self._lengths[name]
                 self._problems.at(line, 1, f"{name}: {len(row[name])} characters; at most {length} are kept")
             elif fault := text_fault(name, row[name]):
                 self._problems.at(line, 1, f"{name}: {fault}")
@@ -161,7 +160,7 @@ class Import:
         connection = self._registrar.change.connection
         while part := list(islice(rows, ROWS_AT_A_TIME)):
             ids = [row["id"] for _, row in part]
-            there = {row["id"]: row for row in _found(connection, key_column(self._table), ids)}
+            there = {row["id"]: row for row in rows_with(connection, key_column(self._table), ids)}
             self._refuse_taken_serials(part)
             for line, row in part:
                 wanted = self._stored(row)
@@ -201,7 +200,7 @@ class Import:
         if self._table is MERCHANTS:
             return
         lines = {row["serial_number"]: (line, row["id"]) for line, row in part if row.get("serial_number")}
-        for found in _found(self._registrar.change.connection, TERMINALS.c.serial_number, list(lines)):
+        for found in rows_with(self._registrar.change.connection, TERMINALS.c.serial_number, list(lines)):
             line, terminal = lines[found["serial_number"]]
             if found["id"] != terminal:
                 reason = f"serial_number: {found['serial_number']} is that of terminal {found['id']} already"
@@ -232,26 +231,6 @@ def _lines(data: bytes, problems: ProblemList) -> Iterator[tuple[int, list[str]]
         line = reader.line_num
         if cells:
             yield line, cells
-
-
-def _heading(data: bytes) -> bytes:
-    """The first line that is neither blank nor a comment."""
-    at = 0
-    while at < len(data):
-        end = data.find(b"\n", at)
-        line = data[at : end if end >= 0 else len(data)].strip()
-        if line and not line.startswith(b"#"):
-            return line
-        at = end + 1 if end >= 0 else len(data)
-    return b""
-
-
-def _found(connection: Connection, column: Column[Any], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows that have one of these in a column."""
-    if not keys:
-        return []
-    query = select(column.table).where(column.in_(keys))
-    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _line_of(problem: Problem) -> int:

@@ -18,6 +18,7 @@ from sqlalchemy import Column, Table, select
 from sqlalchemy.engine import Connection
 
 from switch.files.durable import put_durably
+from switch.merchants.finding import rows_with
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import file_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
@@ -26,7 +27,6 @@ from switch.store.changing import key_column
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
 
 ROWS_AT_A_TIME = 5_000
-KEYS_AT_A_TIME = 500
 CHANGES_AT_A_TIME = 5_000
 """So many rows of the audit are followed in one go."""
 
@@ -116,12 +116,9 @@ def _all(connection: Connection, table: Table, columns: Sequence[str]) -> Iterab
 
 
 def _rows(connection: Connection, column: Column[Any], keys: Sequence[str]) -> dict[str, Row]:
+    """Of the rows with these keys what the switch reads."""
     names = MERCHANT_COLUMNS if column.table is MERCHANTS else TERMINAL_COLUMNS
-    found: dict[str, Row] = {}
-    for at in range(0, len(keys), KEYS_AT_A_TIME):
-        query = select(*(column.table.c[name] for name in names)).where(column.in_(keys[at : at + KEYS_AT_A_TIME]))
-        found |= {row["id"]: dict(row) for row in connection.execute(query).mappings()}
-    return found
+    return {row["id"]: {name: row[name] for name in names} for row in rows_with(connection, column, keys)}
 
 
 # --- the copy ---------------------------------------------------------------------------------------------------------

@@ -144,14 +144,15 @@ def _defaults(table: Table) -> dict[str, Any]:
 
 
 @cache
-def _lengths(table: Table) -> list[tuple[str, int]]:
+def text_lengths(table: Table) -> dict[str, int]:
+    """How many characters each column of text holds."""
     columns = ((column.name, getattr(column.type, "length", None)) for column in table.columns)
-    return [(name, length) for name, length in columns if length is not None]
+    return {name: length for name, length in columns if length is not None}
 
 
 def _check_lengths(table: Table, values: Mapping[str, Any]) -> None:
     """See that texts fit, which not every database does."""
-    for name, length in _lengths(table):
+    for name, length in text_lengths(table).items():
         value = values.get(name)
         if isinstance(value, str) and len(value) > length:
             raise StoreError(f"{table.name}: {name} has {len(value)} characters, and at most {length} are kept")

@@ -80,8 +80,11 @@ async def becomes(shop, daemon, terminal, is_wanted):
     await until(is_so, WITHIN_SECONDS)
 
 
-def approved(response):
-    return response == "00"
+async def is_suspended(shop, daemon, terminal):
+    """Suspend a terminal; that is in force, and in the copy."""
+    await shop.does("terminals", "suspend", terminal, *WHY)
+    await daemon.counted("authswitch_registry_change", await shop.changes())
+    await until((shop.folder / "registry" / "changes.json").exists)
 
 
 def refused(response):
@@ -118,9 +121,7 @@ async def test_what_was_changed_outlives_the_store(shop):
     async with one_bank(shop.installation):
         await shop.takes_over([MINE, OTHER, NEW])
         async with running(shop.installation) as daemon:
-            await shop.does("terminals", "suspend", MINE, *WHY)
-            await daemon.counted("authswitch_registry_change", await shop.changes())
-            await until((shop.folder / "registry" / "changes.json").exists)
+            await is_suspended(shop, daemon, MINE)
         url = shop.installation.store_url
         shop.installation.store_url = "postgresql://nobody@127.0.0.1:1/nothing"
         async with running(shop.installation) as daemon:
@@ -168,9 +169,7 @@ async def test_a_suspension_outlives_a_start_at_which_a_key_is_gone(shop):
     async with one_bank(shop.installation):
         await shop.takes_over([MINE, OTHER, NEW])
         async with running(shop.installation) as daemon:
-            await shop.does("terminals", "suspend", MINE, *WHY)
-            await daemon.counted("authswitch_registry_change", await shop.changes())
-            await until((shop.folder / "registry" / "changes.json").exists)
+            await is_suspended(shop, daemon, MINE)
         opened = Store.open(parse_url(shop.installation.store_url))
         with changing(opened, "nobody", "past all checks") as change:
             change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
