@@ -8,6 +8,7 @@ from switch.crypto.aes cimport AES_BLOCK_SIZE, aes_encrypt, is_aes_key_size
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_ISO_4, PinKey, require_key
+from switch.wire.cursor cimport store_be64
 from switch.wire.hexadecimal cimport hex_value
 
 cdef enum:
@@ -24,12 +25,6 @@ cdef enum:
 
 cdef extern from *:
     int __builtin_popcount(unsigned int word) noexcept nogil
-
-
-cdef inline void put_be(uint8_t *at, uint64_t value, int size) noexcept nogil:
-    cdef int i
-    for i in range(size):
-        at[i] = <uint8_t>(value >> (8 * (size - 1 - i)))
 
 
 cdef int read_serial(const uint8_t *text, int digits, bint is_aes, Serial *serial) noexcept nogil:
@@ -80,7 +75,7 @@ cdef void step_des(uint8_t *key, uint64_t register) noexcept nogil:
     """The next key by the non-reversible key generation process (clause A.2)."""
     cdef uint8_t block[8]
     cdef uint8_t next_key[DES_KEY_SIZE]
-    put_be(block, register, 8)
+    store_be64(block, register)
     half_step(key, block, next_key + 8)
     mix_half_variant(key)
     half_step(key, block, next_key)
@@ -93,7 +88,7 @@ cdef int derive_des(const uint8_t *base, const Serial *serial, uint8_t *key) noe
     cdef uint8_t block[8]
     cdef uint64_t register = serial.device << DES_COUNTER_BITS
     cdef int bit, i
-    put_be(block, serial.device << 5, 8)          # the leftmost 64 bits of the KSN, its counter set to zero
+    store_be64(block, serial.device << 5)          # the leftmost 64 bits of the KSN, its counter set to zero
     memcpy(varied, base, DES_KEY_SIZE)
     mix_half_variant(varied)
     des_crypt(base, DES_KEY_SIZE, block, key, 1, True)
@@ -119,11 +114,9 @@ cdef int step_aes(uint8_t *key, int size, int usage, uint64_t context) noexcept 
     cdef int blocks = (size + AES_BLOCK_SIZE - 1) // AES_BLOCK_SIZE
     cdef int status = 0
     cdef int i
-    data[0] = 1               # version
-    put_be(data + 2, usage, 2)
-    put_be(data + 4, size // 8, 2)                # 2, 3 and 4: AES-128, AES-192 and AES-256
-    put_be(data + 6, 8 * size, 2)
-    put_be(data + 8, context, 8)
+    # Version 1, the block's number (below), the usage, the key's algorithm (2, 3 and 4: AES-128, 192, 256), its bits.
+    store_be64(data, <uint64_t>1 << 56 | <uint64_t>usage << 32 | <uint64_t>(size // 8) << 16 | <uint64_t>(8 * size))
+    store_be64(data + 8, context)
     for i in range(blocks):
         data[1] = <uint8_t>(i + 1)
         status |= aes_encrypt(key, size, data, next_key + i * AES_BLOCK_SIZE)
@@ -161,10 +154,6 @@ cdef int derive_pin_key(const PinKey *base, const Serial *serial, PinKey *out) n
     return 0
 
 
-cdef inline uint8_t upper(uint8_t digit) noexcept nogil:
-    return digit - 32 if c'a' <= digit <= c'f' else digit
-
-
 cdef bint begins(const BaseKey *base, const uint8_t *text, int digits) noexcept nogil:
     """Whether a serial number begins as those of a base key do; a short one has its filler left out."""
     cdef int skipped = 2 * SERIAL_SIZE_DES - digits if digits == DES_DIGITS_SHORT else 0
@@ -172,7 +161,7 @@ cdef bint begins(const BaseKey *base, const uint8_t *text, int digits) noexcept 
     if base.prefix_digits > skipped + digits:
         return False
     for i in range(base.prefix_digits):
-        if base.prefix[i] != (c'F' if i < skipped else upper(text[i - skipped])):
+        if hex_value(base.prefix[i]) != (15 if i < skipped else hex_value(text[i - skipped])):
             return False
     return True
 

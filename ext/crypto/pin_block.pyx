@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from switch.crypto.aes cimport aes_twice
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
-from switch.wire.cursor cimport load_be64
+from switch.wire.cursor cimport load_be64, store_be64
 
 PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3", "iso-4")
 PIN_KEY_SIZES = {"iso-0": (8, 16, 24), "iso-1": (8, 16, 24), "iso-3": (8, 16, 24), "iso-4": (16, 24, 32)}
@@ -51,12 +51,6 @@ cdef inline uint64_t fill_mask(uint64_t length) noexcept nogil:
 
 cdef inline uint64_t digits_mask(uint64_t length) noexcept nogil:
     return ((<uint64_t>1 << 56) - 1) ^ fill_mask(length)
-
-
-cdef inline void store_be64(uint8_t *at, uint64_t word) noexcept nogil:
-    cdef int i
-    for i in range(8):
-        at[i] = (word >> (56 - 8 * i)) & 0xFF
 
 
 cdef int pin_block_size(int pin_format) noexcept nogil:

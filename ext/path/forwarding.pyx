@@ -23,7 +23,7 @@ from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
 from switch.saf.room cimport link_has_room
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
-from switch.wire.hexadecimal cimport hex_digit, hex_value
+from switch.wire.hexadecimal cimport read_hex, write_hex
 from switch.wire.scan cimport (
     FAULT_PIN, FAULT_PIN_KEY, FAULT_SERIAL_NUMBER, FAULT_SERIAL_REPEATED, FaultCode, read_text,
 )
@@ -220,16 +220,13 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
     cdef PinKey derived
     cdef Serial serial
     cdef int size = pin_block_size(terminal.pin_format)
-    cdef int i, high, low, reason
+    cdef int reason
     if not _can_translate_pin(link, terminal):
         return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN_KEY, REASON_SECURITY_VIOLATION)
     if read_text(listener.tables.spec, &state.request, FIELD_PIN, text, sizeof(text)) != 2 * size:
         return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_FORMAT_ERROR)
-    for i in range(size):
-        high, low = hex_value(text[2 * i]), hex_value(text[2 * i + 1])
-        if high < 0 or low < 0:
-            return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_FORMAT_ERROR)
-        block[i] = <uint8_t>(high << 4 | low)
+    if read_hex(text, size, block) < 0:
+        return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_FORMAT_ERROR)
     source.key = &terminal.pin_key
     source.format = terminal.pin_format
     target.key = &link.pin_key
@@ -248,8 +245,6 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
         known.pin_device = serial.device
         known.pin_counter = serial.counter
     size = pin_block_size(link.pin_format)
-    for i in range(size):
-        texts.pin_block[2 * i] = hex_digit(block[i] >> 4)
-        texts.pin_block[2 * i + 1] = hex_digit(block[i])
+    write_hex(block, size, texts.pin_block)
     fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, 2 * size)
     return NOT_REFUSED

@@ -11,7 +11,6 @@ cdef class BlockedKeys:
     """Hashes with reasons, at most half full."""
     cdef BlockedKey *_slots
     cdef uint64_t _mask
-    cdef readonly uint32_t count
 
     cdef int reason_of(self, uint64_t hash) noexcept nogil
     """Why it is blocked; 0: it is not."""

@@ -8,6 +8,4 @@ class BlockedKeys:
         entries: Pairs of hash and reason (``switch.dialect.reasons``, not 0); the last one of a hash counts.
     """
 
-    count: int
-
     def __init__(self, entries: list[tuple[int, int]]) -> None: ...

@@ -27,7 +27,6 @@ cdef class BlockedKeys:
             slot = hashed & self._mask
             while self._slots[slot].reason and self._slots[slot].hash != hashed:
                 slot = (slot + 1) & self._mask
-            self.count += self._slots[slot].reason == 0
             self._slots[slot].hash = hashed
             self._slots[slot].reason = reason
 

@@ -15,10 +15,9 @@ PAST_MS: int
 """How far the clock of risk control on the path is ahead of the calendar's, in milliseconds."""
 OWN_RULES: tuple[str, ...]
 """What refuses though no rule of the file limits it: lists, and what merchants and terminals may do."""
-BLOCK_REASONS: dict[str, int]
 
 class BinBlock(Protocol):
-    """What holds for cards of one range. ``high`` may be empty; ``block`` is a key of ``BLOCK_REASONS`` or empty."""
+    """What holds for cards of one range. ``high`` may be empty; ``block`` is a key of ``switch.tables.rules.REFUSALS`` or empty."""
 
     @property
     def low(self) -> str: ...
@@ -70,7 +69,7 @@ class Risk:
             rules: At most 128; the first one that forbids a request refuses it.
             own_rules: How lists, and what merchants and terminals may do, explain themselves: of ``OWN_RULES``, their
                 name, version, text and source.
-            blocked_cards: Hash and reason (a key of ``BLOCK_REASONS``) of each.
+            blocked_cards: Hash and reason (a key of ``switch.tables.rules.REFUSALS``) of each.
             blocked_merchants: Identifier and reason, likewise.
             bins: The narrowest range that holds a card counts.
             countries: The table of issuers' countries: columns low, high, country.

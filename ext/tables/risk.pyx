@@ -13,7 +13,7 @@ cimport cython
 from switch.base.siphash cimport SipKey, siphash
 from switch.dialect.reasons cimport (
     REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD,
-    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD, REASON_SUSPECTED_FRAUD, REASON_UNKNOWN_MERCHANT,
+    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD,
 )
 from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
@@ -31,15 +31,11 @@ import os
 
 from switch.files.problems import ProblemList, raise_if_any
 from switch.tables.rule_terms import RuleTerms
+from switch.tables.rules import REFUSALS
 
 SECRET_SIZE = 16
 BIN_DIGITS = 6
 COUNTRY_COLUMNS = ("low", "high", "country")
-BLOCK_REASONS = {
-    "restricted-card": REASON_RESTRICTED_CARD,
-    "suspected-fraud": REASON_SUSPECTED_FRAUD,
-    "unknown-merchant": REASON_UNKNOWN_MERCHANT,
-}
 RULES_MAX = RULES_ROOM
 PAST_MS = RISK_PAST_MS
 OWN_RULES = ("terminal-kinds", "merchant-kinds", "cards", "merchants", "bins", "countries")
@@ -100,9 +96,9 @@ cdef class Risk:
         take_rules(risk, list(rules))
         take_words(risk, list(own_rules), list(rules))
         if blocked_cards:
-            risk._cards = BlockedKeys([(hashed, BLOCK_REASONS[reason]) for hashed, reason in blocked_cards])
+            risk._cards = BlockedKeys([(hashed, REFUSALS[reason]) for hashed, reason in blocked_cards])
         if blocked_merchants:
-            risk._merchants = BlockedKeys([(merchant_hash(risk, merchant), BLOCK_REASONS[reason])
+            risk._merchants = BlockedKeys([(merchant_hash(risk, merchant), REFUSALS[reason])
                                            for merchant, reason in blocked_merchants])
         take_bins(risk, list(bins))
         problems = ProblemList(countries_file)
@@ -449,7 +445,8 @@ cdef int blocked(Risk risk, const RiskRequest *request, const Subject *subject) 
         if reason != REASON_APPROVED:
             risk.refused_by = OWN_BINS
             return reason
-    if risk._any_country_blocked and has_country(risk._countries_blocked, country_of(risk, request)):
+    if risk._any_country_blocked and has_country(
+            risk._countries_blocked, subject.country if risk._asks_country else country_of(risk, request)):
         risk.refused_by = OWN_COUNTRIES
         return REASON_RESTRICTED_CARD
     return REASON_APPROVED
@@ -517,7 +514,7 @@ cdef int take_bins(Risk risk, list bins) except -1:
             ranges[number].value = number
             ranges[number].order = number + 1
             risk._bin_rules[number].kinds = rule.kinds
-            risk._bin_rules[number].reason = BLOCK_REASONS[rule.block] if rule.block else REASON_APPROVED
+            risk._bin_rules[number].reason = REFUSALS[rule.block] if rule.block else REASON_APPROVED
         risk._bins.load(ranges, len(bins), &crowded)
         if crowded:
             raise ValueError(f"more than {OVERLAP_MAX} BINs would hold the same card number")

@@ -191,11 +191,7 @@ cdef class WindowTable:
         cdef Window *window = find(shard, key)
         cdef uint64_t slice_number = self.slice_at(now_ms, slice_ms, slices)
         if window == NULL:
-            window = begin(self, shard, key, now_ms)
-            window.newest = slice_number
-            window.slice_ms = slice_ms
-            stored_before_here()
-            window.slices = slices
+            window = begin(self, shard, key, now_ms, slice_number, slice_ms, slices)
         ensure(window.slices == 1 or window.slices == WINDOW_SLICES, b"a window has one slice or all")
         roll(window, slice_number)
         window.touched = 1
@@ -245,14 +241,12 @@ cdef class WindowTable:
         cdef Window *window = find(shard, key)
         cdef int place, chosen = 0
         cdef uint32_t moment_s = <uint32_t>(moment_ms // MS_A_SECOND)
+        cdef uint64_t slice_number = self.slice_at(moment_ms, window_ms, SLICES_OF_MEMBERS)
         if moment_ms + window_ms < now_ms:
             return
         if window == NULL:
-            window = begin(self, shard, key, now_ms)
-            window.slice_ms = window_ms
-            stored_before_here()
-            window.slices = SLICES_OF_MEMBERS
-        window.newest = max(window.newest, self.slice_at(moment_ms, window_ms, SLICES_OF_MEMBERS))
+            window = begin(self, shard, key, now_ms, slice_number, window_ms, SLICES_OF_MEMBERS)
+        window.newest = max(window.newest, slice_number)
         window.touched = 1
         for place in range(WINDOW_MEMBERS):
             if is_member(window, place, member):
@@ -301,7 +295,8 @@ cdef inline Window *find(WindowShard *shard, uint64_t key) noexcept nogil:
     return NULL
 
 
-cdef Window *begin(WindowTable table, WindowShard *shard, uint64_t key, uint64_t now_ms) noexcept nogil:
+cdef Window *begin(WindowTable table, WindowShard *shard, uint64_t key, uint64_t now_ms, uint64_t newest,
+                   uint32_t slice_ms, int slices) noexcept nogil:
     """A window for a new key, empty, in its chain; whoever dies before it has slices leaves none."""
     cdef uint32_t number
     cdef uint32_t *bucket = &shard.buckets[key & shard.bucket_mask]
@@ -319,6 +314,10 @@ cdef Window *begin(WindowTable table, WindowShard *shard, uint64_t key, uint64_t
     window.key = key
     window.next = bucket[0]
     bucket[0] = number
+    window.newest = newest
+    window.slice_ms = slice_ms
+    stored_before_here()
+    window.slices = slices
     return window
 
 

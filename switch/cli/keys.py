@@ -107,9 +107,10 @@ def init(context: typer.Context) -> None:
         if _is_there(place.file):
             raise KeyFileError(str(place.file), "", "exists already; a key file is never overwritten")
         if place.master.is_to_be_made():
-            place.master.create()
+            master_key = place.master.create()
             typer.echo(f"new master key: {place.master}; keep a copy where it can't get lost")
-        master_key = place.master.load()
+        else:
+            master_key = place.master.load()
         KeyFile.create(place.file, master_key, first_journal_keys(master_key)).close()
     typer.echo(f"new key file: {place.file}")
 

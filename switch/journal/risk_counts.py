@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from switch.journal.replay import JournalReader
 from switch.journal.request_history import CountRestorer, Fates
 from switch.journal.resuming import Progress
@@ -10,14 +12,14 @@ from switch.machine.state import State
 US_A_MS = 1000
 
 
-def restore_counts(state: State, reader: JournalReader, progress: Progress, wall_us: int) -> int:
+def restore_counts(state: State, open_reader: Callable[[], JournalReader], progress: Progress, wall_us: int) -> int:
     """Count what a journal says was approved, or declined, within the windows of risk control; how many requests.
 
     A journal is counted once in the life of the table of windows, by whoever comes first.
 
     Args:
         state: The state machine of the journal's partition; its calendar stands at the present moment.
-        reader: Of the journal, as it was before the state machine writes to it.
+        open_reader: Of the journal, as it was before the state machine writes to it; asked only where something counts.
         progress: Tells how far it has come.
         wall_us: The present moment, in microseconds since 1970.
 
@@ -30,7 +32,10 @@ def restore_counts(state: State, reader: JournalReader, progress: Progress, wall
     if risk is None or risk.window_max_ms == 0:
         return 0
     # An empty journal, too: what is written into it from now on is counted by whoever writes it.
-    if not risk.windows.begin_history(state.partition) or not reader.segments:
+    if not risk.windows.begin_history(state.partition):
+        return 0
+    reader = open_reader()
+    if not reader.segments:
         return 0
     first = segment_at(reader, wall_us - risk.window_max_ms * US_A_MS)
     fates = Fates()

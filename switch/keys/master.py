@@ -16,6 +16,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from switch.files.durable import sync_folder
 from switch.files.private import NotPrivateError, read_private
 from switch.keys.problems import KeyFileError, UnreadableError
 
@@ -217,11 +218,7 @@ def create_master_key(file: Path) -> bytes:
             os.link(beside, file)
         finally:
             beside.unlink(missing_ok=True)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(file.parent)
     except FileExistsError as error:
         raise KeyFileError(str(file), "", "exists already; a master key is never overwritten") from error
     except OSError as error:

@@ -304,10 +304,7 @@ class _SharedLink:
             institution_id=section.institution_id or "",
             reversals_keep_stan=dialect.file.policy.reversal.get("11") == "original",
         )
-        if section.mac is not None and (key := keys.get(section.mac.key)) is not None:
-            link.set_mac_key(section.mac.algorithm, key, section.mac.padding)
-        if section.pin is not None and (key := keys.get(section.pin.key)) is not None:
-            link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
+        give_keys(section, link, keys)
         link.set_composers(
             requests=[pair.request for pair in pairs],
             references=[pair.reference for pair in pairs],
@@ -323,6 +320,14 @@ class _SharedLink:
         if self._stand_in is not None:
             link.set_stand_in(self._stand_in, dialect.file.stand_in_mark or "")
         return link
+
+
+def give_keys(section: LinkSection, link: Link, keys: KeySource) -> None:
+    """Give a link the keys that its section names."""
+    if section.mac is not None and (key := keys.get(section.mac.key)) is not None:
+        link.set_mac_key(section.mac.algorithm, key, section.mac.padding)
+    if section.pin is not None and (key := keys.get(section.pin.key)) is not None:
+        link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)
 
 
 def stand_ins_of(config: Config, stats: Stats, workers: int) -> list[StandIn | None]:

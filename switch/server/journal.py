@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from switch.base.log import get_logger
@@ -135,8 +136,9 @@ class Store:
         """
         wall_us = time.time_ns() // 1000
         state.calendar.set(since_boot_ns(), *divmod(wall_us, 1_000_000))
+        reader = partial(JournalReader, self._disk, self._wrapping_keys)
         try:
-            counted = restore_counts(state, JournalReader(self._disk, self._wrapping_keys), self._progress, wall_us)
+            counted = restore_counts(state, reader, self._progress, wall_us)
             replayed = replay_into(
                 state,
                 self.journal,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.check.parts import check_link_keys
 from switch.config import Config, LinkSection
 from switch.config.key_file import open_key_file
-from switch.crypto.pin_block import PIN_FORMATS
 from switch.files.problems import errors_among
 from switch.journal.boot import since_boot_ns
 from switch.keys import KeyFile, KeyFileError
@@ -18,6 +17,7 @@ from switch.keys.key import check_value
 from switch.keys.names import former_name
 from switch.machine.link import Link
 from switch.machine.state import State
+from switch.server.assembly import give_keys
 from switch.server.signals import reload_counter
 
 NOT_TAKEN_UP = "keys not taken up: those of before stay in use"
@@ -53,7 +53,7 @@ class LinkKeys:
         """
         self._has_begun = True
         if self._key_file is not None:
-            self._take_up(self._key_file)
+            self._take_former(self._key_file)
         if self._stats.value(self._counter):
             self._reload()
 
@@ -90,31 +90,25 @@ class LinkKeys:
     def _take_up(self, keys: KeyFile) -> dict[str, str]:
         """Give all links their keys; the check values of their MAC keys, by link."""
         shown = {}
-        until_ns = since_boot_ns() + self._former_s * NS_A_SECOND  # a calendar may not have been moved yet
-        for state in self._states:
-            for section, link in zip(self._config.links, state.links, strict=True):
-                set_link_keys(section, link, keys, until_ns)
-                if section.mac is not None and (found := keys.lookup(section.mac.key)) is not None:
-                    shown[section.name] = check_value(found[1], found[0])
+        for section, link in self._links():
+            give_keys(section, link, keys.source())
+            if section.mac is not None and (found := keys.lookup(section.mac.key)) is not None:
+                shown[section.name] = check_value(found[1], found[0])
+        self._take_former(keys)
         return shown
+
+    def _take_former(self, keys: KeyFile) -> None:
+        """Let answers under MAC keys that were replaced be taken, for their time from now on."""
+        until_ns = since_boot_ns() + self._former_s * NS_A_SECOND  # a calendar may not have been moved yet
+        for section, link in self._links():
+            if section.mac is not None and keys.value(section.mac.key) is not None:
+                former = keys.value(former_name(section.mac.key))
+                link.set_former_mac_key(section.mac.algorithm, former, section.mac.padding, until_ns)
+
+    def _links(self) -> Iterator[tuple[LinkSection, Link]]:
+        for state in self._states:
+            yield from zip(self._config.links, state.links, strict=True)
 
     @property
     def _former_s(self) -> int:
         return 0 if self._config.keys is None else self._config.keys.former_seconds
-
-
-def set_link_keys(section: LinkSection, link: Link, keys: KeyFile, former_until_ns: int) -> None:
-    """Give a link its keys, of which it is known that they fit.
-
-    Args:
-        section: The link's.
-        link: The link.
-        keys: Where they are.
-        former_until_ns: Until when, by the calendar, answers are taken under a MAC key that was replaced.
-    """
-    if section.mac is not None and (key := keys.value(section.mac.key)) is not None:
-        link.set_mac_key(section.mac.algorithm, key, section.mac.padding)
-        former = keys.value(former_name(section.mac.key))
-        link.set_former_mac_key(section.mac.algorithm, former, section.mac.padding, former_until_ns)
-    if section.pin is not None and (key := keys.value(section.pin.key)) is not None:
-        link.set_pin_key(PIN_FORMATS.index(section.pin.format), key)

@@ -3,38 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from switch.dialect.kinds import Kind
-from switch.files.datafile import read_data_file
 from switch.files.problems import PROBLEMS_MAX
 from switch.keys import KeySource
 from switch.tables.registry import Registry
-
-
-def load_registry(
-    merchants_path: str | Path, terminals_path: str | Path, keys: KeySource, listener_names: Sequence[str]
-) -> Registry:
-    """Read both files and attach the terminals' keys.
-
-    Args:
-        merchants_path: CSV file with the columns id, name, state, category, kinds.
-        terminals_path: CSV file with the columns id, merchant, state, listeners, kinds, mac_algorithm, pin_format,
-            certificate.
-        keys: A key file's ``source()``; gives the keys ``terminal/<id>/tak``, ``terminal/<id>/tpk`` and
-            ``terminal/<id>/tmk``, or None.
-        listener_names: Names of the listeners, in the order of the configuration.
-
-    Raises:
-        ConfigError: A file cannot be used; tells every problem of both, with line and column.
-    """
-    return build_registry(
-        read_data_file(merchants_path),
-        read_data_file(terminals_path),
-        keys,
-        listener_names,
-        names=(str(merchants_path), str(terminals_path)),
-    )
 
 
 def build_registry(
@@ -46,18 +19,19 @@ def build_registry(
     names: tuple[str, str],
     problems_max: int = PROBLEMS_MAX,
 ) -> Registry:
-    """The same of what stands in both files.
+    """Read what stands in both files, and attach the terminals' keys.
 
     Args:
-        merchants: The one file.
-        terminals: The other.
-        keys: Gives the terminals' keys.
-        listener_names: In the order of the configuration.
+        merchants: CSV with the columns id, name, state, category, kinds.
+        terminals: CSV with the columns id, merchant, state, listeners, kinds, mac_algorithm, pin_format, certificate.
+        keys: A key file's ``source()``; gives the keys ``terminal/<id>/tak``, ``terminal/<id>/tpk`` and
+            ``terminal/<id>/tmk``, or None.
+        listener_names: Names of the listeners, in the order of the configuration.
         names: Of both files, for problems.
         problems_max: So many of each are told.
 
     Raises:
-        ConfigError: They cannot be used.
+        ConfigError: A file cannot be used; tells every problem of both, with line and column.
     """
     kinds = [kind.label for kind in Kind]
     return Registry.build(merchants, terminals, keys, kinds, listener_names, *names, problems_max)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from switch.dialect.kinds import Kind
@@ -42,7 +44,7 @@ def restarted(world: JournalWorld, *rules: RuleTerms, after_s: float = 10.0, boo
     )
     state = later.engine.state
     state.risk.use_registry(state.registry)
-    restore_counts(state, JournalReader(later.disk, KEY), Progress(), wall_of(later))
+    restore_counts(state, partial(JournalReader, later.disk, KEY), Progress(), wall_of(later))
     later.begin()
     later.stan = world.stan  # those of before would be repeats
     return later
@@ -102,7 +104,7 @@ def test_a_successor_counts_nothing_twice():
     state = world.engine.state
     windows = state.risk.windows
     reader = JournalReader(world.disk, KEY)
-    counted = [restore_counts(state, reader, Progress(), wall_of(world)) for _ in range(2)]
+    counted = [restore_counts(state, lambda: reader, Progress(), wall_of(world)) for _ in range(2)]
     assert counted == [1, 0]
     with pytest.raises(ValueError, match=f"below {HISTORIES_MAX}"):
         windows.begin_history(HISTORIES_MAX)
@@ -111,11 +113,11 @@ def test_a_successor_counts_nothing_twice():
 def test_a_successor_of_whoever_began_an_empty_journal_counts_nothing_twice():
     world = JournalWorld(begins=False, risk=risk_of(limit(count_max=3)))
     state = world.engine.state
-    assert restore_counts(state, JournalReader(world.disk, KEY), Progress(), wall_of(world)) == 0
+    assert restore_counts(state, partial(JournalReader, world.disk, KEY), Progress(), wall_of(world)) == 0
     world.begin()
     answered(world)
     world.sync()
-    assert restore_counts(state, JournalReader(world.disk, KEY), Progress(), wall_of(world)) == 0
+    assert restore_counts(state, partial(JournalReader, world.disk, KEY), Progress(), wall_of(world)) == 0
 
 
 def test_each_request_is_listed_with_what_became_of_it():

@@ -15,8 +15,8 @@ from switch.config.models import Config
 from switch.dialect import load_dialect
 from switch.machine.partitioning import partition_of
 from switch.simulators.dialect_profile import MacSetting, Profile
-from switch.tables.registry_files import load_registry
 from switch.tables.route_files import load_routes
+from tests.registry_files import load_registry
 
 from .speed import hurry
 

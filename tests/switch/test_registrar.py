@@ -6,7 +6,7 @@ import pytest
 
 from switch.files.problems import ConfigError
 from switch.keys import Key, KeyFile
-from switch.tables.registry_files import load_registry
+from tests.registry_files import load_registry
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "sample"
 MASTER = bytes(range(32))
