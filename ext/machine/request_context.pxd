@@ -10,10 +10,14 @@ from switch.tables.registry cimport Terminal
 from switch.tables.rules cimport RiskRequest
 from switch.wire.fields cimport PAN_MAX
 
+cdef enum:
+    NOT_BARRED = -1
+
 cdef struct Inbound:
     const uint8_t *headers        # of its frame, borrowed; its answer has the same, turned round
     const Terminal *terminal      # who sent it; NULL as long as nobody known is
     uint32_t terminal_number      # the same as registry index, or TERMINAL_NONE
+    int barred                    # why it may ask for nothing new (``Stranger``), or NOT_BARRED
     int kind
     int64_t amount_minor          # -1: it says none
     uint16_t currency             # ISO 4217, numeric; 0: it names none

@@ -1,4 +1,4 @@
-"""Who speaks: terminal (41) and merchant (42) registered, active, allowed here, and who the certificate says."""
+"""Who speaks: terminal (41) and merchant (42) registered, allowed here, and who the certificate says."""
 
 from libc.stdint cimport uint8_t, uint32_t
 from switch.dialect.tables cimport DialectTables
@@ -12,7 +12,10 @@ cdef enum:
 cdef int identify(State state, TerminalChannel channel, bint tells) noexcept
 """Find the registered terminal that sent ``state.request``, for ``state.inbound``; NOT_REFUSED or the reason why it may
 not speak, told where ``tells``: of what is unreadable the fault is told already, and what stands behind it cannot be
-known."""
+known. One that is suspended or closed is found, and barred."""
+
+cdef int tell_barred(State state, TerminalChannel channel) noexcept
+"""Tell that a barred terminal asked for something; the reason why it is refused."""
 
 cdef bint may_ask_for_kind(State state) noexcept nogil
 """Whether the terminal of ``state.inbound`` and its merchant are both allowed its kind of transaction."""

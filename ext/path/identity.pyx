@@ -9,6 +9,7 @@ from switch.machine.note_queue cimport (
     NOTE_TERMINAL_REFUSED, STRANGER_CERTIFICATE, STRANGER_LISTENER, STRANGER_MERCHANT, STRANGER_MERCHANT_CLOSED,
     STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
 )
+from switch.machine.request_context cimport NOT_BARRED
 from switch.tables.registry cimport MERCHANT_ID_MAX, PARTY_ACTIVE, TERMINAL_ID_MAX, TERMINAL_NONE, Terminal
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_MERCHANT, FIELD_TERMINAL
 from switch.wire.scan cimport has_field, read_text, scan_message
@@ -23,38 +24,46 @@ cdef int identify(State state, TerminalChannel channel, bint tells) noexcept:
     cdef Listener listener = channel.listener
     cdef uint32_t merchant_number = TERMINAL_NONE
     cdef uint32_t number = TERMINAL_NONE
+    cdef bint is_merchant_closed = False
     cdef const Terminal *terminal
     cdef int size = read_text(listener.tables.spec, &state.request, FIELD_MERCHANT, merchant_id, ID_ROOM)
     # Network management messages may leave the merchant out: the terminal says whose it is.
     cdef bint merchant_may_lack = mti_class(state.request.mti) == CLASS_NETWORK \
         and not has_field(&state.request, FIELD_MERCHANT)
+    state.inbound.barred = NOT_BARRED
     if size > 0:
         merchant_number = state.registry.find_merchant(merchant_id, size)
     if not merchant_may_lack:
-        if merchant_number == TERMINAL_NONE or state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
-            return _refused(state, channel, tells, REASON_UNKNOWN_MERCHANT,
-                            STRANGER_MERCHANT if merchant_number == TERMINAL_NONE else STRANGER_MERCHANT_CLOSED)
+        if merchant_number == TERMINAL_NONE:
+            return _refused(state, channel, tells, STRANGER_MERCHANT)
+        is_merchant_closed = state.registry.merchant(merchant_number).state != PARTY_ACTIVE
     size = read_text(listener.tables.spec, &state.request, FIELD_TERMINAL, terminal_id, ID_ROOM)
     if size > 0:
         number = state.registry.find_terminal(terminal_id, size)
     if number == TERMINAL_NONE:
-        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL)
+        return _refused(state, channel, tells, STRANGER_MERCHANT_CLOSED if is_merchant_closed else STRANGER_TERMINAL)
     terminal = state.registry.terminal(number)
     if merchant_may_lack:
         merchant_number = terminal.merchant
-        if state.registry.merchant(merchant_number).state != PARTY_ACTIVE:
-            return _refused(state, channel, tells, REASON_UNKNOWN_MERCHANT, STRANGER_MERCHANT_CLOSED)
+        is_merchant_closed = state.registry.merchant(merchant_number).state != PARTY_ACTIVE
     if terminal.merchant != merchant_number:
-        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_OTHER_MERCHANT)
-    if terminal.state != PARTY_ACTIVE:
-        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_TERMINAL_CLOSED)
+        return _refused(state, channel, tells,
+                        STRANGER_MERCHANT_CLOSED if is_merchant_closed else STRANGER_OTHER_MERCHANT)
     if not (terminal.listeners_allowed >> listener.number) & 1:
-        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_LISTENER)
+        return _refused(state, channel, tells, STRANGER_LISTENER)
     if listener.binds_identity and not _certificate_fits(state, channel, number):
-        return _refused(state, channel, tells, REASON_UNKNOWN_TERMINAL, STRANGER_CERTIFICATE)
+        return _refused(state, channel, tells, STRANGER_CERTIFICATE)
+    if is_merchant_closed:
+        state.inbound.barred = STRANGER_MERCHANT_CLOSED
+    elif terminal.state != PARTY_ACTIVE:
+        state.inbound.barred = STRANGER_TERMINAL_CLOSED
     state.inbound.terminal_number = number
     state.inbound.terminal = terminal
     return NOT_REFUSED
+
+
+cdef int tell_barred(State state, TerminalChannel channel) noexcept:
+    return _refused(state, channel, True, <Stranger>state.inbound.barred)
 
 
 cdef void _say(State state, Listener listener, int field, uint8_t *out, int room) noexcept nogil:
@@ -65,8 +74,10 @@ cdef void _say(State state, Listener listener, int field, uint8_t *out, int room
         memcpy(out, text, min(size, room))
 
 
-cdef int _refused(State state, TerminalChannel channel, bint tells, int reason, Stranger why) noexcept:
-    """Tell why somebody is not who may speak here; ``reason``, for a caller to hand on."""
+cdef int _refused(State state, TerminalChannel channel, bint tells, Stranger why) noexcept:
+    """Tell why somebody is not who may speak here; the reason of the refusal, for a caller to hand on."""
+    cdef int reason = (REASON_UNKNOWN_MERCHANT if why == STRANGER_MERCHANT or why == STRANGER_MERCHANT_CLOSED
+                       else REASON_UNKNOWN_TERMINAL)
     cdef uint8_t said[TERMINAL_ID_MAX + MERCHANT_ID_MAX]
     if not tells:
         return reason

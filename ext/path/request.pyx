@@ -31,7 +31,7 @@ from switch.machine.note_queue cimport (
 )
 from switch.machine.original_reference cimport Naming, fold, moment_of, occasion_of, read_naming
 from switch.machine.originals cimport VOIDS, Original
-from switch.machine.request_context cimport Inbound
+from switch.machine.request_context cimport Inbound, NOT_BARRED
 from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
@@ -41,7 +41,7 @@ from switch.path.forwarding cimport (
     LinkTexts, can_say, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
     refuse_kind, take_stan, this_link,
 )
-from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind
+from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind, tell_barred
 from switch.path.network cimport answer_network_management, is_network_management
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
@@ -83,6 +83,7 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
             and _check_mac(state, channel)
             and _is_transaction(state, channel)
             and _is_new(state, channel)
+            and _is_served(state, channel)
             and _admit(state, channel)
             and _is_for_issuer(state, channel)):
         forward_request(state, channel)
@@ -193,6 +194,8 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
     if verdict == MAC_ABSENT:
         if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> state.inbound.kind) & 1:
             return True
+    if state.inbound.barred != NOT_BARRED:
+        return _refuse_barred(state, channel)
     mac_fault(listener.tables, &state.request, verdict, &state.fault)
     tell_request_fault(state, NOTE_MAC_FAILURE, listener)
     stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
@@ -203,10 +206,12 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
 
 cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
     """Network management has no outcome: it is answered here."""
-    if is_network_management(state.inbound.kind):
-        answer_network_management(state, channel)
-        return False
-    return True
+    if not is_network_management(state.inbound.kind):
+        return True
+    if state.inbound.barred != NOT_BARRED:
+        return _refuse_barred(state, channel)
+    answer_network_management(state, channel)
+    return False
 
 
 # --- duplicate --------------------------------------------------------------------------------------------------------
@@ -225,6 +230,25 @@ cdef bint _is_new(State state, TerminalChannel channel) noexcept:
         answer_overtaken(state, channel, position)
         return False
     return True
+
+
+cdef bint _is_served(State state, TerminalChannel channel) noexcept:
+    """Whether its terminal may ask for something new.
+
+    One that was suspended or closed is told what became of what it asked for before that, and may take it back: else a
+    payment whose answer was lost would be told as declined, and its card stay charged.
+    """
+    if state.inbound.barred == NOT_BARRED or state.inbound.kind == KIND_REVERSAL:
+        return True
+    return _refuse_barred(state, channel)
+
+
+cdef bint _refuse_barred(State state, TerminalChannel channel) noexcept:
+    """Refuse what a terminal asks for that is suspended or closed; False, for a step to hand on."""
+    cdef int reason = tell_barred(state, channel)
+    state.inbound.terminal = NULL             # as strangers are refused: nothing is signed
+    refuse(state, channel, reason)
+    return False
 
 
 cdef bint _read_key(State state, Listener listener) noexcept:

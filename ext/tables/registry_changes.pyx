@@ -12,6 +12,7 @@ from switch.tables.registry cimport (
     Index,
     MERCHANT_ID_MAX,
     Merchant,
+    PARTY_ACTIVE,
     Registry,
     TERMINAL_ID_MAX,
     TERMINAL_NONE,
@@ -123,11 +124,22 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
         registry._certificates[number] = 0
         index_put(&registry._terminal_index, terminal_key(changed.id), number)
         registry.terminal_count += 1
-    registry._terminals[number] = changed[0]
+        registry._terminals[number] = changed[0]
+    elif changed.state == PARTY_ACTIVE or changed.mac_key.size or changed.pin_key.size:
+        registry._terminals[number] = changed[0]
+    else:
+        _take_without_keys(&registry._terminals[number], changed)
     registry._terminals[number].merchant = merchant
     registry._certificates[number] = _taken_text(registry, registry._certificates[number],
                                                  changes.text_at(changes._certificates[place]))
     return 0
+
+
+cdef void _take_without_keys(Terminal *terminal, const Terminal *changed) noexcept nogil:
+    """Who is not served any more keeps its keys, with which answers under way are signed."""
+    terminal.state = changed.state
+    terminal.listeners_allowed = changed.listeners_allowed
+    terminal.kinds_allowed = changed.kinds_allowed
 
 
 cdef uint32_t _taken_text(Registry registry, uint32_t place, str text) except? 0:

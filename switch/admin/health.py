@@ -24,11 +24,13 @@ class Readiness(NamedTuple):
         reasons: Why not; empty: they may be.
         lacks: What a part of them misses all the same, and would anywhere else: who owns a partition is fixed.
         outdated: On an older copy of a journal: it turns terminals away as long as it runs, and is not waited for.
+        told: What an operator should know, and nobody waits for.
     """
 
     reasons: Sequence[str] = ()
     lacks: Sequence[str] = ()
     outdated: bool = False
+    told: Sequence[str] = ()
 
 
 class Health(Protocol):

@@ -228,19 +228,19 @@ class AdminServer:
         return web.Response(status=503, text="not live\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        reasons, lacks, _ = await answered(self._health.readiness())
-        lines = "".join(f"{reason}\n" for reason in [*reasons, *lacks])
+        reasons, lacks, _, told = await answered(self._health.readiness())
+        lines = "".join(f"{reason}\n" for reason in [*reasons, *lacks, *told])
         return web.Response(status=503, text=lines) if reasons else web.Response(text=f"ready\n{lines}")
 
     async def _status(self, _request: web.Request) -> web.Response:
-        reasons, lacks, _ = await answered(self._health.readiness())
+        reasons, lacks, _, told = await answered(self._health.readiness())
         own = {
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - self._started, 3),
             "live": self._health.live(),
             "ready": not reasons,
             "unready_reasons": list(reasons),
-            "lacks": list(lacks),
+            "lacks": [*lacks, *told],
         }
         return _json({**own, **await answered(self._health.status())})
 

@@ -87,7 +87,7 @@ class Follower:
             RefusedError: The switch cannot take it.
         """
         changes = self._copy.read_changes(self._base)
-        return None if changes.head == self._base else self._read(changes)
+        return self._read(changes) if changes.merchants or changes.terminals or changes.head != self._base else None
 
     def next(self) -> Step | None:
         """The next changes; None where there are none.
@@ -109,12 +109,15 @@ class Follower:
         return None if changes is None else self._read(changes)
 
     def taken(self, step: Step) -> None:
-        """The switch has taken a step: the next begins behind it.
+        """The switch has taken a step: the next begins behind it."""
+        self._known.add(step.changes)
+
+    def write_copy(self) -> None:
+        """Keep what the switch has taken for its next start.
 
         Raises:
-            OSError: It cannot be kept in the copy.
+            OSError: It cannot be written.
         """
-        self._known.add(step.changes)
         if self._keeps_copy:
             self._copy.write_changes(self._base, self._known)
 

@@ -187,7 +187,8 @@ class RemoteWorker:
 
     async def readiness(self) -> Readiness:
         """Whether its partitions are served."""
-        return Readiness(*await self._ask("readiness"))
+        reasons, lacks, outdated, told = await self._ask("readiness")
+        return Readiness(reasons, lacks, outdated, tuple(told))
 
     async def listed(self, **which: Any) -> Mapping[str, Any]:
         """What it owes issuers, oldest first."""

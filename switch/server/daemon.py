@@ -193,11 +193,9 @@ class Daemon:
         if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
             states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
             reasons.append(f"no link is up, and none has stand-in: {states}")
-        if self._registry.trouble:
-            lacks.append(self._registry.trouble)
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
-        return Readiness(reasons, lacks, self._is_outdated())
+        return Readiness(reasons, lacks, self._is_outdated(), self._registry.troubles)
 
     def _is_outdated(self) -> bool:
         return any(state.journal.outdated is not None for state in self._states)
@@ -287,7 +285,7 @@ class Daemon:
         housekeeping: asyncio.Task[None] | None = None
         try:
             await self.front.start()
-            await self._registry.begin()
+            await self._registry.begin(self._drain_wanted)
             await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True

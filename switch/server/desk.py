@@ -113,7 +113,7 @@ class Desk:
         found = [
             f"worker {seat.name} ({seat.owned()}): {reason}"
             for seat, own in answers
-            for reason in [*own.reasons, *own.lacks]
+            for reason in [*own.reasons, *own.lacks, *own.told]
             if reason not in common
         ]
         found += [f"{words}: {seat.owned()}" for seat, words in silent]

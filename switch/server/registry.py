@@ -5,6 +5,7 @@ A switch without a store does not load what a database needs: it is much, and ea
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from switch.base.stats import Stats
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 class FixedRegistry:
     """A registry that was read from files: it stays as it is."""
 
-    trouble = ""
+    troubles = ()
 
     def __init__(self, stats: Stats) -> None:
         RegistryGauges(stats)
 
-    async def begin(self) -> None:
+    async def begin(self, is_ending: asyncio.Event) -> None:
         """There is nothing more than what was loaded."""
 
     def start(self) -> None:

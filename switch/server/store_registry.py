@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from switch.base.error_words import words_of
@@ -26,6 +27,8 @@ from switch.tables.registry_changes import take_changes
 POLL_SECONDS = 0.25
 AFTER_FAILURE_SECONDS = 2.0
 REFUSED = "a change of the registry is refused: nothing but suspensions and closings is taken"
+WAITING = "the copy of the registry cannot be taken: nobody is served until it can be"
+UNWRITTEN = "the copy of the registry cannot be written: a start without the store would not know of changes"
 
 log = get_logger(__name__)
 
@@ -52,22 +55,35 @@ class RegistryKeeper:
         self._follower = Follower(*opening, copy, head, keyless=keyless_compiler(config), keeps_copy=keeps_copy)
         self._gauges = gauges
         self._trouble = ""
+        self._unwritten = ""
         self._worse: Step | None = None
         self._task: asyncio.Task[None] | None = None
         stats.set(gauges.change, head.number)
 
     @property
-    def trouble(self) -> str:
-        """Why the registry may not be as the store has it; empty where it is."""
-        return self._trouble
+    def troubles(self) -> Sequence[str]:
+        """Why the registry may not be as the store has it, or a start without the store not as the registry is."""
+        return [one for one in (self._trouble, self._unwritten) if one]
 
-    async def begin(self) -> None:
-        """Take what the copy and the store have beyond what was loaded, before anybody is served.
+    async def begin(self, is_ending: asyncio.Event) -> None:
+        """Take what the copy and the store have beyond what was loaded, before a journal is replayed.
 
-        Where the store is away, the switch serves by what is known.
+        Of a terminal that is not known nothing would be remembered, and its repeats would be charged again. So what the
+        copy has is taken whole, and waited for where that is not possible; the end may be wanted meanwhile. Where the
+        store is away, the switch serves by what is known.
         """
-        await self._take(self._follower.kept)
-        while await self._take(self._follower.next):
+        while not is_ending.is_set():
+            try:
+                step = await asyncio.to_thread(self._follower.kept)
+            except RefusedError as error:
+                self._tell(self._gauges.refused, WAITING, str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(is_ending.wait(), AFTER_FAILURE_SECONDS)
+                continue
+            if step is not None:
+                await self._put(step)
+            break
+        while not is_ending.is_set() and await self._take(self._follower.next):
             pass
 
     def start(self) -> None:
@@ -84,13 +100,15 @@ class RegistryKeeper:
     async def _follow(self) -> None:
         while True:
             try:
+                if self._unwritten:
+                    await self._write_copy()
                 has_more = await self._take(self._follower.next)
             except Exception as error:
                 # A switch that goes on by what it has is better than one that nobody tells any more.
                 self._tell(self._gauges.refused, REFUSED, f"{type(error).__name__}: {error}")
                 has_more = False
             if not has_more:
-                await asyncio.sleep(AFTER_FAILURE_SECONDS if self._trouble else POLL_SECONDS)
+                await asyncio.sleep(AFTER_FAILURE_SECONDS if self.troubles else POLL_SECONDS)
 
     async def _take(self, ask: Callable[[], Step | None]) -> bool:
         """Ask for changes and take them; whether there were any."""
@@ -125,10 +143,19 @@ class RegistryKeeper:
         self._stats.set(self._gauges.change, head.number)
         merchants, terminals = len(step.changes.merchants), len(step.changes.terminals)
         log.info("registry changed", change=head.number, merchants=merchants, terminals=terminals)
+        self._follower.taken(step)
+        await self._write_copy()
+
+    async def _write_copy(self) -> None:
         try:
-            await asyncio.to_thread(self._follower.taken, step)
+            await asyncio.to_thread(self._follower.write_copy)
         except OSError as error:
-            log.error("the copy of the registry cannot be written", reason=words_of(error))  # noqa: TRY400 - no trace
+            unwritten = f"{UNWRITTEN}: {words_of(error)}"
+            if unwritten != self._unwritten:
+                log.error(UNWRITTEN, reason=words_of(error))  # noqa: TRY400 - no trace
+            self._unwritten = unwritten
+        else:
+            self._unwritten = ""
 
     def _change(self, changes: Registry) -> None:
         """Take changes between two messages; counts have room for new terminals before these have a number."""

@@ -58,6 +58,13 @@ def described(registry):
     )
 
 
+def in_force(before, row):
+    """Who is not served any more keeps the keys that it had where the change brings none."""
+    if before is None or row[1] == "active" or row[4:6] != ("none", "none"):
+        return row
+    return (*row[:4], *before[4:6], row[6])
+
+
 def numbers(registry):
     return {key: registry.terminal_index(key) for key in TERMINAL_IDS if registry.terminal_index(key) is not None}
 
@@ -71,7 +78,7 @@ def test_is_as_if_it_had_been_read_so(first, later):
         before = numbers(registry)
         parties |= more_parties
         changed = known(parties, more_tills)
-        tills |= changed
+        tills |= {key: in_force(tills.get(key), row) for key, row in changed.items()}
         needed = more_parties | {row[0]: parties[row[0]] for row in changed.values()}
         take_changes(registry, registry_of(needed, changed))
         assert described(registry) == described(registry_of(parties, tills))

@@ -90,7 +90,7 @@ def conversation(talk, **options):
 def test_each_question_has_the_same_answer_near_and_far():
     async def talk(worker, side):
         assert await side.status() == {"in_flight": 3}
-        assert await side.readiness() == (["starting"], ["worker 1 cannot be reached from here"], True)
+        assert await side.readiness() == (["starting"], ["worker 1 cannot be reached from here"], True, ())
         assert await side.listed(**WHICH) == {"count": 1, "owed": [{"rrn": "1", "merchant": "Café"}]}
         assert await side.retry(rrn="1", what="reversal", link=None) == 2
         assert await side.give_up(**CLOSED) == {"closed": CLOSED, "position": 7, "durable": True}
@@ -146,7 +146,7 @@ def test_a_worker_that_does_not_answer_is_silent_and_its_late_answer_is_nobodys(
         with pytest.raises(WorkerSilent, match="worker 1 does not answer"):
             await remote.status()
         remote._ask_seconds = DEADLINE_SECONDS
-        assert await remote.readiness() == (["starting"], ["worker 1 cannot be reached from here"], True)
+        assert await remote.readiness() == (["starting"], ["worker 1 cannot be reached from here"], True, ())
 
     remotely(talk, ask_seconds=0.05)
 
@@ -208,7 +208,7 @@ def test_an_answer_that_is_too_long_is_refused_in_words():
         worker.status_of = {"name": "x" * ANSWER_BYTES_MAX}
         with pytest.raises(ValueError, match="ask for less"):
             await remote.status()
-        assert await remote.readiness() == (["starting"], ["worker 1 cannot be reached from here"], True)
+        assert await remote.readiness() == (["starting"], ["worker 1 cannot be reached from here"], True, ())
 
     remotely(talk, ask_seconds=10.0)
 

@@ -42,11 +42,11 @@ def never_said(secrets):
 
 
 @contextlib.asynccontextmanager
-async def running(installation, *, ready=True, under=()):
+async def running(installation, *, ready=True, first="serving", under=()):
     """A daemon that serves an installation; drained and judged at the end. ``under`` is a command that runs it."""
     daemon = Daemon(installation.write(), never_said(installation.secrets), under=under)
     try:
-        yield await daemon.start(ready=ready)
+        yield await daemon.start(ready=ready, first=first)
     except BaseException:
         daemon.kill()
         raise

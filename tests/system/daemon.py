@@ -52,8 +52,11 @@ class Daemon:
         self._news = asyncio.Condition()
         self._reader = None
 
-    async def start(self, *, ready=True):
-        """Start it and wait until it listens and, unless told otherwise, is ready."""
+    async def start(self, *, ready=True, first="serving"):
+        """Start it and wait until it listens and, unless told otherwise, is ready.
+
+        ``first`` is another event to wait for than that it serves; then nothing of it can be asked yet.
+        """
         self.child = await asyncio.create_subprocess_exec(
             *self._under,
             sys.executable,
@@ -69,7 +72,9 @@ class Daemon:
         )
         self._reader = asyncio.create_task(self._read())
         try:
-            serving = await self.event("serving", seconds=self.start_seconds)
+            serving = await self.event(first, seconds=self.start_seconds)
+            if first != "serving":
+                return self
             self.admin = serving["admin"]
             self.admin_port = _port(serving.get("scraped", self.admin))
             if ready:
