@@ -13,7 +13,7 @@ from switch.machine.originals cimport VOIDS
 from switch.machine.request_record cimport MERCHANT_BYTES, TERMINAL_BYTES, unpack_digits
 from switch.machine.saf_store cimport NO_LISTENER
 from switch.machine.transaction cimport NaturalKey
-from switch.path.request cimport fingerprint_of
+from switch.path.natural_key cimport fingerprint_of
 from switch.path.terminal_reversal cimport CLASS_OVERTAKEN
 from switch.tables.registry cimport TERMINAL_NONE
 

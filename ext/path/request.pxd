@@ -1,6 +1,6 @@
 """A terminal's request on its way to the link: scan, identify, MAC, duplicate, risk, route, translate, intent, send."""
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.originals cimport Original
 from switch.machine.state cimport State
@@ -33,7 +33,3 @@ cdef void forward_request(State state, TerminalChannel channel) noexcept
 cdef int refer_to_original(State state, Original original, bint is_certain) noexcept
 """Let the request in hand refer to its original; NOT_REFUSED or why not. ``is_certain`` says whether None means that
 there is no such original."""
-
-cdef uint64_t fingerprint_of(State state, const uint8_t *pan, int pan_digits, int kind,
-                             int64_t amount_minor) noexcept nogil
-"""Stands for kind, amount and card of a request, within this process."""

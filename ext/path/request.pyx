@@ -9,13 +9,12 @@ from libc.string cimport memcpy
 from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
 from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, verify_message
-from switch.dialect.card_data cimport read_pan
 from switch.dialect.kinds cimport KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_UNKNOWN
 from switch.dialect.reasons cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
-from switch.dialect.tables cimport DialectTables, is_request, kind_traits, mti_class
+from switch.dialect.tables cimport DialectTables, is_request, kind_traits
 from switch.machine.claims cimport is_claim
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED
@@ -29,7 +28,7 @@ from switch.machine.note_queue cimport (
     NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
     NOTE_UNEXPECTED_MESSAGE,
 )
-from switch.machine.original_reference cimport Naming, fold, moment_of, occasion_of, read_naming
+from switch.machine.original_reference cimport Naming, read_naming
 from switch.machine.originals cimport VOIDS, Original
 from switch.machine.request_context cimport Inbound, NOT_BARRED
 from switch.machine.sending cimport frame_for_link, send_to_link
@@ -42,6 +41,7 @@ from switch.path.forwarding cimport (
     refuse_kind, take_stan, this_link,
 )
 from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind, tell_barred
+from switch.path.natural_key cimport read_natural_key
 from switch.path.network cimport answer_network_management, is_network_management
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
@@ -219,7 +219,7 @@ cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
 cdef bint _is_new(State state, TerminalChannel channel) noexcept:
     """Whether its natural key is not known: a repeat is answered here, and what was reversed before it came."""
     cdef int64_t position
-    if not _read_key(state, channel.listener):
+    if not read_natural_key(state, channel.listener):
         refuse(state, channel, REASON_FORMAT_ERROR)
         return False
     state.inbound.outcome = state.duplicates.find(&state.inbound.key)
@@ -249,35 +249,6 @@ cdef bint _refuse_barred(State state, TerminalChannel channel) noexcept:
     state.inbound.terminal = NULL             # as strangers are refused: nothing is signed
     refuse(state, channel, reason)
     return False
-
-
-cdef bint _read_key(State state, Listener listener) noexcept:
-    """Read what names the request, and what tells it from another of the same name; False when it has no STAN.
-
-    The dialect's profile says which fields tell two requests with one STAN apart.
-    """
-    cdef Inbound *inbound = &state.inbound
-    cdef int64_t stan = read_number(listener.tables.spec, &state.request, FIELD_STAN)
-    if stan < 0:
-        tell_missing(state, listener, FIELD_STAN)
-        return False
-    inbound.amount_minor = read_number(listener.tables.spec, &state.request, FIELD_AMOUNT)
-    inbound.pan_digits = read_pan(listener.tables.spec, &state.request, inbound.pan)
-    inbound.key.occasion = occasion_of(listener.tables, &state.request)
-    inbound.key.terminal = inbound.terminal_number
-    inbound.key.stan = <uint32_t>stan
-    inbound.key.message_class = mti_class(state.request.mti)
-    inbound.key._padding = 0
-    inbound.named_at = moment_of(listener.tables, &state.request)
-    inbound.fingerprint = fingerprint_of(state, inbound.pan, inbound.pan_digits, inbound.kind, inbound.amount_minor)
-    return True
-
-
-cdef uint64_t fingerprint_of(State state, const uint8_t *pan, int pan_digits, int kind,
-                             int64_t amount_minor) noexcept nogil:
-    cdef uint64_t folded = fold(state.fingerprint_secret, pan, pan_digits)
-    folded = (folded ^ <uint64_t>amount_minor) * <uint64_t>0x9E3779B97F4A7C15
-    return (folded ^ (folded >> 31) ^ <uint64_t>kind) * <uint64_t>0x9E3779B97F4A7C15
 
 
 # --- an outcome of its own --------------------------------------------------------------------------------------------

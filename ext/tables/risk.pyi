@@ -17,7 +17,10 @@ OWN_RULES: tuple[str, ...]
 """What refuses though no rule of the file limits it: lists, and what merchants and terminals may do."""
 
 class BinBlock(Protocol):
-    """What holds for cards of one range. ``high`` may be empty; ``block`` is a key of ``switch.tables.rules.REFUSALS`` or empty."""
+    """What holds for cards of one range.
+
+    ``high`` may be empty; ``block`` is a key of ``switch.tables.rules.REFUSALS`` or empty.
+    """
 
     @property
     def low(self) -> str: ...

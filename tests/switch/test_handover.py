@@ -79,8 +79,8 @@ def desk_run(handover, writer):
         async def say():
             while True:
                 rows = (await desk.status())["workers"]
-                reasons, lacks, _ = await desk.readiness()
-                said = {"desk": os.getpid(), "rows": rows, "reasons": list(reasons), "lacks": list(lacks)}
+                state = await desk.readiness()
+                said = {"desk": os.getpid(), "rows": rows, "reasons": list(state.reasons), "lacks": list(state.lacks)}
                 os.write(writer, json.dumps(said).encode() + b"\n")
                 await asyncio.sleep(0.01)
 
