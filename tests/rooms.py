@@ -16,6 +16,8 @@ ROOMS = (
     "crypto",
     "keys",
     "store",
+    "access",
+    "proposals",
     "dialect",
     "tables",
     "merchants",

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,10 +25,12 @@ from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.importing import Import, Outcome, export
-from switch.merchants.problems import RefusedError
+from switch.merchants.proposing import proposal_kinds, state_kind_name
 from switch.merchants.registering import Registrar, row_of
+from switch.proposals.deciding import Desk
 from switch.store.changing import changing, key_column
 from switch.store.columns import moment_text
+from switch.store.problems import RefusedError
 
 WIDTH_OF_FILES = 240
 STATE_COMMANDS = {"suspend": "suspended", "release": "active", "close": "closed"}
@@ -40,6 +42,7 @@ Kinds = Annotated[
 Csv = Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file.")]
 OutputFile = Annotated[Path | None, typer.Option("--output", help="A new file; standard output, when left out.")]
 Replaces = Annotated[bool, typer.Option("--replace", help="Change rows that are there already, and differ.")]
+Proposes = Annotated[bool, typer.Option("--propose", help="Leave it to another person, who approves or refuses.")]
 Most = Annotated[int, typer.Option("--most", min=1, max=1_000_000, help="So many at most.")]
 StateOption = Annotated[str | None, typer.Option("--state", help="Only those that are active, suspended or closed.")]
 
@@ -55,7 +58,7 @@ def registrar(config_file: Path, why: str) -> Iterator[Registrar]:
         with (
             opened_compiler(config) as compiler,
             opened_store(config_file) as store,
-            changing(store, whoever_asks(), why) as change,
+            changing(store, whoever_asks().name, why) as change,
         ):
             yield Registrar(change, compiler)
     except RefusedError as error:
@@ -77,6 +80,16 @@ def set_state(config_file: Path, table: Table, key: str, state: str, why: str) -
     with registrar(config_file, why) as desk:
         is_changed = desk.set_state(table, key, state)
     told(table, key, state, is_changed=is_changed)
+
+
+def propose_state(config_file: Path, table: Table, key: str, state: str, why: str) -> None:
+    """Propose to release or close one: another person approves it."""
+    section = load(config_file).store
+    with registrar(config_file, why) as desk:
+        lasts = timedelta(days=0 if section is None else section.proposal_days)
+        proposals = Desk(desk.change, whoever_asks(), proposal_kinds(desk.compiler))
+        number = proposals.propose(state_kind_name(table), key, {"state": state}, lasts)
+    typer.echo(f"{table.name.removesuffix('s')} {key}: proposal {number} waits for another person")
 
 
 def given(**values: Any) -> dict[str, Any]:
@@ -183,8 +196,11 @@ def add_common_commands(app: typer.Typer, table: Table, helps: Mapping[str, str]
         export_file(config, table, file)
 
 
-def _state_command(table: Table, state: str) -> Callable[[Path, str, str], None]:
-    def command(config: ConfigFile, key: Key, why: WhyOption) -> None:
+def _state_command(table: Table, state: str) -> Callable[..., None]:
+    def suspend(config: ConfigFile, key: Key, why: WhyOption) -> None:
         set_state(config, table, key, state, why)
 
-    return command
+    def command(config: ConfigFile, key: Key, why: WhyOption, *, proposes: Proposes = False) -> None:
+        (propose_state if proposes else set_state)(config, table, key, state, why)
+
+    return suspend if state == "suspended" else command

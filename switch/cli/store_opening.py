@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-import switch.merchants.tables  # noqa: F401 - tables are the store's as soon as their room was imported
+import switch.merchants.tables
+import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
+from switch.access.actor import Actor
 from switch.check.store import open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
@@ -42,8 +44,13 @@ def opened_store(config_file: Path, *, is_any_version: bool = False) -> Iterator
         fail("; ".join(map(str, error.problems)), EXIT_ASKED_WRONGLY)
 
 
-def whoever_asks() -> str:
-    """Who works at this terminal, as the system knows him: the audit keeps it.
+def whoever_asks() -> Actor:
+    """Who works at this terminal: the audit keeps the name."""
+    return Actor(system_user())
+
+
+def system_user() -> str:
+    """Who works at this terminal, as the system knows him.
 
     That is who logged in, also behind sudo, where the system keeps that; the environment says what anybody wants.
     """

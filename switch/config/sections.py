@@ -104,6 +104,7 @@ class StoreSection(Section):
     password_file: FilePath | None = Field(
         None, description="File with the database's password; nobody but its owner may use it (mode 0600 or 0400)."
     )
+    proposal_days: int = count(7, "So long a proposal waits for another person; then it expires.", least=1, most=90)
 
 
 BASE_KEYS_MAX = 64

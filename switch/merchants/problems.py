@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from switch.store.problems import RefusedError as AgainstTheRulesError
 
-class RefusedError(Exception):
-    """A change that is not made; the words say why, and name no secret."""
+
+class RefusedError(AgainstTheRulesError):
+    """A change of the registry that is not made; the words say why, and name no secret."""

@@ -30,17 +30,15 @@ class Change:
 
     Attributes:
         connection: In which the change sees what it has changed so far.
+        why: The reason of all of it.
         at: The moment of all of it.
     """
 
     def __init__(self, connection: Connection, who: str, why: str, at: datetime) -> None:
         self.connection = connection
         self.at = at
-        self._said = {
-            "at": at,
-            "who": _said("who", who, WHO_CHARACTERS_MAX),
-            "why": _said("why", why, WHY_CHARACTERS_MAX),
-        }
+        self.why = _said("why", why, WHY_CHARACTERS_MAX)
+        self._said = {"at": at, "who": _said("who", who, WHO_CHARACTERS_MAX), "why": self.why}
 
     def insert(self, table: Table, values: Mapping[str, Any]) -> None:
         """Add a row; columns that are not named get their defaults."""

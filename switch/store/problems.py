@@ -7,5 +7,9 @@ class StoreError(Exception):
     """The store cannot be used, in words that are safe to show: no password, no value of a row."""
 
 
+class RefusedError(Exception):
+    """What somebody asked for is against the rules; the words say why, and name no secret."""
+
+
 class NoSuchRowError(StoreError):
     """A row that is to be changed is not there."""

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from switch.cli.main import app
 from switch.merchants.tables import MERCHANTS
 from switch.store.changing import changing
+from switch.store.migrating import newest_version
 from switch.store.opening import Store, parse_url
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,11 +56,12 @@ def test_tables_are_made_once(config):
     status, output = call("store", "show", config)
     assert status == 0
     assert "none: it has no tables yet" in output
-    assert "tables of version 0002 made" in call("store", "upgrade", config)[1]
-    assert "is of version 0002 already" in call("store", "upgrade", config)[1]
+    assert f"tables of version {newest_version()} made" in call("store", "upgrade", config)[1]
+    assert f"is of version {newest_version()} already" in call("store", "upgrade", config)[1]
     shown = json.loads(call("store", "show", config, "--json")[1])
-    assert shown["version"] == shown["newest"] == "0002"
-    assert shown["rows"] == {"audit": 0, "merchants": 0, "terminals": 0}
+    assert shown["version"] == shown["newest"] == newest_version()
+    assert set(shown["rows"]) >= {"audit", "merchants", "terminals"}
+    assert not any(shown["rows"].values())
 
 
 def test_without_tables_it_is_said_what_to_do(config, tmp_path):

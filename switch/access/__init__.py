@@ -1,0 +1,1 @@
+"""Who works at the back office, and what each may do."""
