@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from switch.check.parts import NoKeys, open_keys
+from switch.check.pin_formats import base_key_faults
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.models import Config
+from switch.files.problems import Problem
 from switch.merchants.rows import Compiler
 
 
@@ -24,14 +27,18 @@ def opened_compiler(config: Config) -> Iterator[Compiler]:
         return
     try:
         terminal_keys = TerminalKeys(keys)
-        yield Compiler(terminal_keys, _listener_names(config), terminal_keys.misfits)
+
+        def misfits(table: str, data: bytes) -> list[Problem]:
+            return terminal_keys.misfits(table, data) + base_key_faults(config, table, data)
+
+        yield Compiler(terminal_keys, _listener_names(config), misfits)
     finally:
         keys.close()
 
 
 def keyless_compiler(config: Config) -> Compiler:
     """Without keys: for rows that need none."""
-    return Compiler(NoKeys(), _listener_names(config), lambda _name, _data: [])
+    return Compiler(NoKeys(), _listener_names(config), partial(base_key_faults, config))
 
 
 def _listener_names(config: Config) -> list[str]:

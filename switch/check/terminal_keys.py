@@ -100,7 +100,7 @@ class TerminalKeys:
         problems: list[Problem] = []
         count = 0
         algorithm_of = self._remembered()
-        for line, cells in _rows(data):
+        for line, cells in terminal_rows(data):
             self.pin_formats.add(cells[PIN_FORMAT])
             for reason in _misfits_of(cells, algorithm_of):
                 count += 1
@@ -125,8 +125,8 @@ class TerminalKeys:
         return algorithm_of
 
 
-def _rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of each terminal."""
+def terminal_rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each terminal in a file of them."""
     for number, line in enumerate(data.decode("ascii", "replace").split("\n"), 1):
         cells = next(csv.reader([line.rstrip("\r")]), []) if '"' in line else line.rstrip("\r").split(",")
         if len(cells) == len(TERMINAL_COLUMNS) and not line.startswith("#"):
