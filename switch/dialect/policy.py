@@ -16,6 +16,11 @@ from switch.dialect.rules import Origin, parse_rule
 from switch.wire.translate import Step
 
 MAC = Origin("slot", "mac")
+KEY_SERIAL_NUMBER = "key_serial_number"
+"""Key of a field that tells how the terminal enciphered its PIN: an issuer gets the PIN under the link's key."""
+
+TO_TERMINALS = ("answer", "network_answer")
+"""Policies of what goes back to who asked."""
 
 
 def request_steps(terminal: Dialect, link: Dialect) -> list[Step]:
@@ -136,7 +141,13 @@ def _steps(destination: Dialect, rules: FieldRules, policy: str, messages: dict[
     for number in sorted(int(number) for number in rules):
         for origin in parse_rule(rules[str(number)], policy):
             steps.extend(_step(destination, number, origin, messages))
-    return steps
+    return steps if policy in TO_TERMINALS else [step for step in steps if not _is_serial_number(step, messages)]
+
+
+def _is_serial_number(step: Step, messages: Mapping[str, Dialect]) -> bool:
+    """Whether a step carries the serial number of a terminal's PIN key."""
+    source = messages.get(step.source)
+    return source is not None and source.numbers.get(KEY_SERIAL_NUMBER) == step.argument
 
 
 def _step(destination: Dialect, number: int, origin: Origin, messages: dict[str, Dialect]) -> Iterator[Step]:

@@ -114,18 +114,18 @@ def test_base_key_of_a_wrong_size():
 def world_with(make_world, monkeypatch, tmp_path):
     """A world whose terminal 10000002 has PIN keys that are derived."""
 
-    def make(pin_format="iso-0+dukpt", field="b80", on_link="iso-0", base_keys=None):
+    def make(pin_format="iso-0+dukpt", field="b80", on_link="iso-0", base_keys=None, spoken=None):
         monkeypatch.setitem(TERMINALS, "10000002", (MERCHANT, "active", "", "", "x9.19", pin_format, ""))
         path = tmp_path / "dukpt.toml"
         wide = 'fields.52 = { format = "b128" }\n' if pin_format.startswith("iso-4") else ""
         serial = f'fields.53 = {{ format = "{field}", key = "key_serial_number", desc = "KSN" }}\n' if field else ""
-        path.write_text(f'extends = "iso87-ascii"\n{wide}{serial}')
+        path.write_text(f'extends = "iso87-ascii"\n{wide}{serial}{spoken or ""}')
         default = {"serial_numbers": "123456789012", "key": "link/aes/bdk", "cipher": "aes"}
         keys = [{"serial_numbers": "FFFF9876", "key": "link/des/bdk"}, default] if base_keys is None else base_keys
         pin = {"format": on_link, "key": "link/bank-a/zpk"}
         world = make_world(
             listeners=[listener("iso", str(path))],
-            links=[link("bank-a", "iso87-ascii", pin=pin)],
+            links=[link("bank-a", "iso87-ascii" if spoken is None else str(path), pin=pin)],
             routes=ONE_ROUTE,
             base_keys=keys,
         )
@@ -150,6 +150,17 @@ def test_pin_under_derived_keys_of_des_goes_on(world_with, at_terminal, on_link)
         assert "53" not in asked
         issuer.answer(asked)
         assert terminal.read_one()["39"] == "00"
+
+
+def test_serial_number_stays_here_where_the_link_speaks_the_same_dialect(world_with):
+    world, terminal, issuer = world_with(spoken='policy.request.53 = "forward"\npolicy.answer.53 = "request"\n')
+    key = derive_key(BDK, SERIAL.format(1), is_aes=False)
+    terminal.send(asked_with(world, encrypt_pin_block("4321", CARD, key, "iso-0"), SERIAL.format(1)))
+    asked = issuer.read_one()
+    assert decrypt_pin_block(bytes.fromhex(asked["52"]), CARD, ZPK, "iso-0") == "4321"
+    assert "53" not in asked
+    issuer.answer(asked)
+    assert terminal.read_one()["53"] == SERIAL.format(1), "the terminal is told its own"
 
 
 def test_pin_under_derived_keys_of_aes_goes_on(world_with):
