@@ -35,7 +35,7 @@ ADVICE_DAMAGED = (
 )
 ADVICE_KEY_FILE = "bring back the key file that has it; `authswitch keys journal` lists which keys are there"
 NO_KEY_ID = bytes(KEY_ID_BYTES)
-ADVICE_KEY = "give the master key under which the journal was written"
+ADVICE_KEY = "give the key file, or the master key, under which the journal was written"
 
 
 class ReplayStopped(Exception):
@@ -414,8 +414,13 @@ cdef class JournalReader:
                 break
         OPENSSL_cleanse(key, SEAL_KEY_BYTES)
         if status != 0:
-            if segment._key_id == NO_KEY_ID or segment._key_id in self._wrappers:
-                raise JournalDamaged(segment.name, 56, None, "the master key does not open it", ADVICE_KEY)
+            if segment._key_id in self._wrappers:
+                raise JournalDamaged(segment.name, 56, None, "its head was changed, though its checksum fits: the "
+                                     f"journal key {segment._key_id.hex()}, which it names, is there and does not "
+                                     "open it", ADVICE_DAMAGED)
+            if segment._key_id == NO_KEY_ID:
+                raise JournalDamaged(segment.name, 56, None, "no key of the journal opens it, and it names none",
+                                     ADVICE_KEY)
             raise JournalDamaged(segment.name, 116, None,
                                  f"it is sealed under the journal key {segment._key_id.hex()}, and neither the key "
                                  "file nor the master key has that", ADVICE_KEY_FILE)

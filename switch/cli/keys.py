@@ -110,7 +110,7 @@ def init(context: typer.Context) -> None:
             master_key = place.master.create()
             typer.echo(f"new master key: {place.master}; keep a copy where it can't get lost")
         else:
-            master_key = place.master.load()
+            master_key = place.master.load_to_seal()
         KeyFile.create(place.file, master_key, first_journal_keys(master_key)).close()
     typer.echo(f"new key file: {place.file}")
 
@@ -326,7 +326,7 @@ def change_master_key(
     place: Place = context.obj()
     new_place = _new_master_key_place(place, new_file, new_config)
     with _failing_in_words():
-        new = None if new_place.is_to_be_made() else new_place.load()
+        new = None if new_place.is_to_be_made() else new_place.load_to_seal()
         if new is not None and _opens(place.file, new):
             typer.echo(f"{place.file} is sealed under the master key in {new_place} already; {NAME_IT}")
             return

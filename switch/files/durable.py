@@ -24,6 +24,20 @@ def put_durably(file: Path, content: bytes) -> None:
     sync_folder(file.parent)
 
 
+def sync_file(file: Path) -> None:
+    """Make a file that is there durable, with its name.
+
+    Raises:
+        OSError: It cannot be.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in a folder durable.
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switch.files.durable import sync_folder
+from switch.files.durable import sync_file, sync_folder
 from switch.files.private import NotPrivateError, read_private
 from switch.keys.problems import KeyFileError, UnreadableError
 
@@ -80,6 +80,13 @@ class MasterKeyPlace(Protocol):
             KeyFileError: It cannot be had.
         """
 
+    def load_to_seal(self) -> MasterKey:
+        """As ``load``, for a key file that is to be sealed under it: it is durable, whoever made it.
+
+        Raises:
+            KeyFileError: It cannot be had, or not be made durable.
+        """
+
     def is_to_be_made(self) -> bool:
         """Whether ``create`` can make one here, since there is none yet.
 
@@ -108,6 +115,15 @@ class FilePlace:
         """The master key."""
         return load_master_key(self.file)
 
+    def load_to_seal(self) -> MasterKey:
+        """The master key; who wrote the file may have been cut off before it was durable."""
+        master_key = self.load()
+        try:
+            sync_file(self.file)
+        except OSError as error:
+            raise KeyFileError(str(self.file), "", f"cannot be made durable: {error.strerror}") from error
+        return master_key
+
     def is_to_be_made(self) -> bool:
         """Whether the file is not there."""
         try:
@@ -135,6 +151,10 @@ class GivenPlace:
         if self.credential is None:
             return load_master_key(variable=self.variable)
         return _parse(read_credential(self.credential), str(self))
+
+    def load_to_seal(self) -> MasterKey:
+        """As ``load``: who put it there keeps it."""
+        return self.load()
 
     def is_to_be_made(self) -> bool:
         """Never."""

@@ -21,3 +21,7 @@ class KeyFileError(ValueError):
 
 class UnreadableError(KeyFileError):
     """There is no such file, or it cannot be read: another one was meant."""
+
+
+class RefusedPinError(KeyFileError):
+    """A token does not take the PIN of its user. It counts such attempts, so no program may try again by itself."""

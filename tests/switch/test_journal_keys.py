@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -31,6 +32,7 @@ from tests.ext.world import World, purchase
 from tests.switch.journal_key import make_key_file
 from tests.switch.test_journaling import CONFIG
 
+WRAPPED_KEY_AT = 68
 KEY_ID_AT = 116
 TABLES = {
     "merchants": "id,name,state,category,kinds",
@@ -184,8 +186,21 @@ def test_segments_that_name_no_key_are_opened_by_whichever_fits(switch):
     switch.change("master-2.key")
     assert switch.rows()["journal/1/jwk"]["segments"] == 1
     assert switch.live().reversed == 1
-    with pytest.raises(JournalDamaged, match="the master key does not open it"):
+    with pytest.raises(JournalDamaged, match="no key of the journal opens it, and it names none"):
         open_partitions(switch.directory, switch.keys[:32])[0].reader.require_keys()
+
+
+def test_a_changed_head_is_not_told_for_a_missing_key(switch):
+    switch.live()
+    path = switch.segments()[0]
+    content = bytearray(path.read_bytes())
+    content[WRAPPED_KEY_AT] ^= 1
+    content[124:128] = struct.pack("<I", crc32c(bytes(content[:124])))
+    path.write_bytes(content)
+    switch.change("master-2.key")
+    with pytest.raises(JournalDamaged, match="head was changed, though its checksum fits: the journal key") as told:
+        open_partitions(switch.directory, switch.keys)[0].reader.require_keys()
+    assert "bring the segment back from a copy" in str(told.value)
 
 
 def test_check_says_what_a_start_could_not_read(switch):
@@ -278,6 +293,20 @@ def test_a_second_run_says_that_it_is_done(switch):
     switch.change("master-2.key")
     assert "is sealed under the master key in" in switch.change("master-2.key")
     assert len(switch.keys) == 64, "no further key was made"
+
+
+def test_a_new_master_key_that_is_there_already_is_durable_before_anything_is_sealed_under_it(switch, monkeypatch):
+    new = switch.folder / "master-2.key"
+    create_master_key(new)
+    synced, fsync = [], os.fsync
+
+    def told(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", told)
+    switch.change("master-2.key")
+    assert synced[:2] == [new, switch.folder]
 
 
 # --- which key is needed ----------------------------------------------------------------------------------------------

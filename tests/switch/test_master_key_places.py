@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from switch.config import load_config
 from switch.config.key_file import master_key_place, open_key_file, read_journal_keys
 from switch.keys import Key, KeyFile, KeyFileError
 from switch.keys.master import GivenPlace, WrongMasterKeyError, read_credential
+from switch.keys.problems import RefusedPinError
 from switch.keys.token import TokenPlace
 from tests.switch.test_journaling import CONFIG
 
@@ -224,8 +227,9 @@ def changed(place, **parts):
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
-        ({"module": Path("/nowhere/module.so")}, "/nowhere/module.so says"),
-        ({"token": "other"}, "key master of token other: .*NoSuchToken"),
+        ({"module": Path("/nowhere/module.so")}, "there is no module /nowhere/module.so"),
+        ({"module": Path("/etc/passwd")}, "the module /etc/passwd cannot be used: .*invalid ELF header"),
+        ({"token": "other"}, "key master of token other: no token with that label is there.*NoSuchToken"),
         ({"key": "other"}, "the token has no such key; `authswitch keys init` makes one"),
         ({"pin_file": Path("/nowhere/pin")}, "/nowhere/pin: cannot be read"),
     ],
@@ -237,7 +241,7 @@ def test_a_token_that_cannot_be_used(token, parts, reason):
 
 def test_a_wrong_pin_is_told_and_not_shown(token):
     token.pin_file.write_text("00000000")
-    with pytest.raises(KeyFileError, match="PinIncorrect") as told:
+    with pytest.raises(RefusedPinError, match=f"the token refuses the PIN of {token.pin_file}.*PinIncorrect") as told:
         token.load()
     assert "00000000" not in str(told.value)
     token.pin_file.chmod(0o640)
@@ -246,8 +250,54 @@ def test_a_wrong_pin_is_told_and_not_shown(token):
 
 
 def test_a_key_that_is_gone_again_seals_nothing(setup, token):
-    with pytest.raises(KeyFileError, match="NoSuchKey"):
+    with pytest.raises(KeyFileError, match=r"the token is there, and has no AES key with that label.*NoSuchKey"):
         changed(token, key="other").seal(bytes(12), bytes(32), b"")
+
+
+def test_trouble_with_the_token_is_not_told_for_another_master_key(token, monkeypatch):
+    import pkcs11
+
+    class Gone:
+        def decrypt(self, *_, **__):
+            raise pkcs11.exceptions.DeviceRemoved
+
+    get_key = pkcs11.Session.get_key
+    monkeypatch.setattr(pkcs11.Session, "get_key", lambda *_, **__: Gone())
+    with pytest.raises(KeyFileError, match="the token was taken out, or is not reached any more"):
+        token.unseal(bytes(12), bytes(48), b"bound")
+    monkeypatch.setattr(pkcs11.Session, "get_key", get_key)
+    token.load()
+
+
+def test_threads_are_in_the_module_one_after_the_other(setup):
+    setup.keys("token", "init")
+    section = setup.section("token")
+
+    def opens(_):
+        with open_key_file(section) as file:
+            return len(file)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(opens, range(64))) == [1] * 64
+
+
+def test_a_fork_waits_for_whoever_is_in_the_module(setup, token):
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with token._key():
+            inside.set()
+            leave.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        staying = pool.submit(stay)
+        assert inside.wait(10)
+        threading.Timer(0.2, leave.set).start()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if leave.is_set() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        staying.result()
 
 
 def test_without_the_package_the_place_says_what_is_missing(token, monkeypatch):
