@@ -1,1 +1,1 @@
-"""Who works at the back office, and what each may do."""
+"""Who works at the back office: people, what each may do, and the tokens that prove who asks."""

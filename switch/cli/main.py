@@ -40,6 +40,8 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "reversals": ("switch.cli.reversals:app", "What issuers are owed: `list` it, `retry` it, or `close` one."),
     "merchants": ("switch.cli.merchants:app", "Who may take cards: `add`, `change`, `suspend`, `import` and more."),
     "terminals": ("switch.cli.terminals:app", "Their machines: `add`, `change`, `suspend`, `import` and more."),
+    "people": ("switch.cli.people:app", "Who works at the back office, and what each may do."),
+    "tokens": ("switch.cli.tokens:app", "What proves to a program who asks: `issue`, `list`, `revoke`."),
     "proposals": ("switch.cli.proposals:app", "Changes that need two people: `list`, `approve`, `refuse` and more."),
     "store": ("switch.cli.store:app", "The back office's database: `upgrade`, `show`, `backup`, `restore`."),
     "audit": ("switch.cli.audit:app", "Who changed what in the back office: `list` it, or `verify` that it is whole."),

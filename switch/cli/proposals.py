@@ -14,9 +14,8 @@ from sqlalchemy import select
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
-from switch.cli.registry_desk import Most, registrar
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
-from switch.merchants.proposing import proposal_kinds
+from switch.cli.registry_desk import Most, work
+from switch.cli.store_opening import WhyOption, opened_store
 from switch.proposals.deciding import Decision, Desk, proposal_of, state_at
 from switch.proposals.tables import PROPOSALS, STATES
 from switch.store.columns import moment_text
@@ -108,8 +107,8 @@ def withdraw(config: ConfigFile, number: Number, *, why: WhyOption) -> None:
 
 
 def _decide(config: Path, number: int, why: str, how: Callable[[Desk, int], Decision], meant: str) -> None:
-    with registrar(config, why) as desk:
-        decision = how(Desk(desk.change, whoever_asks(), proposal_kinds(desk.compiler)), number)
+    with work(config, why, right=None) as one:
+        decision = how(one.proposals, number)
     typer.echo(f"proposal {number}: {decision.state}: {decision.reason}")
     if decision.state != meant:
         raise typer.Exit(EXIT_FAILED)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import Table, func, select
 
+from switch.access.people import changing_as
 from switch.base.error_words import words_of
 from switch.check.row_compiler import opened_compiler
 from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
@@ -25,10 +27,11 @@ from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.importing import Import, Outcome, export
-from switch.merchants.proposing import proposal_kinds, state_kind_name
+from switch.merchants.proposing import proposal_kinds, propose_state
 from switch.merchants.registering import Registrar, row_of
 from switch.proposals.deciding import Desk
-from switch.store.changing import changing, key_column
+from switch.proposals.people import PERSON_KIND
+from switch.store.changing import key_column
 from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 
@@ -47,20 +50,44 @@ Most = Annotated[int, typer.Option("--most", min=1, max=1_000_000, help="So many
 StateOption = Annotated[str | None, typer.Option("--state", help="Only those that are active, suspended or closed.")]
 
 
+@dataclass(frozen=True)
+class Work:
+    """A change of the registry by whoever asks.
+
+    Attributes:
+        registrar: Makes it.
+        proposals: Where it is proposed, or decided on.
+        lasts: How long a proposal waits.
+    """
+
+    registrar: Registrar
+    proposals: Desk
+    lasts: timedelta
+
+
 @contextmanager
 def registrar(config_file: Path, why: str) -> Iterator[Registrar]:
-    """Whoever asks changes the registry for a reason; the change is made when the block ends.
+    """Whoever asks changes the registry for a reason, alone; see ``work``."""
+    with work(config_file, why) as one:
+        yield one.registrar
+
+
+@contextmanager
+def work(config_file: Path, why: str, right: str | None = "registry.change") -> Iterator[Work]:
+    """Whoever asks changes or proposes something for a reason; it is done when the block ends.
 
     It ends the command in words where something is refused, and then nothing has changed.
     """
     config = load(config_file)
+    lasts = timedelta(days=0 if config.store is None else config.store.proposal_days)
     try:
         with (
             opened_compiler(config) as compiler,
             opened_store(config_file) as store,
-            changing(store, whoever_asks().name, why) as change,
+            changing_as(store, whoever_asks(), why, right) as (change, actor),
         ):
-            yield Registrar(change, compiler)
+            proposals = Desk(change, actor, [*proposal_kinds(compiler), PERSON_KIND])
+            yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, lasts)
     except RefusedError as error:
         fail(str(error))
     except ConfigError as error:
@@ -75,21 +102,15 @@ def told(table: Table, key: str, done: str, *, is_changed: bool) -> None:
     typer.echo(f"{what} {key}: {done}" if is_changed else f"{what} {key}: is so already; nothing changed")
 
 
-def set_state(config_file: Path, table: Table, key: str, state: str, why: str) -> None:
-    """Suspend, release or close one."""
-    with registrar(config_file, why) as desk:
-        is_changed = desk.set_state(table, key, state)
-    told(table, key, state, is_changed=is_changed)
-
-
-def propose_state(config_file: Path, table: Table, key: str, state: str, why: str) -> None:
-    """Propose to release or close one: another person approves it."""
-    section = load(config_file).store
-    with registrar(config_file, why) as desk:
-        lasts = timedelta(days=0 if section is None else section.proposal_days)
-        proposals = Desk(desk.change, whoever_asks(), proposal_kinds(desk.compiler))
-        number = proposals.propose(state_kind_name(table), key, {"state": state}, lasts)
-    typer.echo(f"{table.name.removesuffix('s')} {key}: proposal {number} waits for another person")
+def set_state(config_file: Path, table: Table, key: str, state: str, why: str, *, proposes: bool) -> None:
+    """Suspend, release or close one; or propose it, where that was asked for or two people are needed."""
+    with work(config_file, why) as one:
+        if proposes or one.registrar.needs_two(table, state):
+            number = propose_state(one.proposals, table, key, state, one.lasts)
+            done, is_changed = f"proposal {number} waits for another person", True
+        else:
+            done, is_changed = state, one.registrar.set_state(table, key, state)
+    told(table, key, done, is_changed=is_changed)
 
 
 def given(**values: Any) -> dict[str, Any]:
@@ -198,9 +219,9 @@ def add_common_commands(app: typer.Typer, table: Table, helps: Mapping[str, str]
 
 def _state_command(table: Table, state: str) -> Callable[..., None]:
     def suspend(config: ConfigFile, key: Key, why: WhyOption) -> None:
-        set_state(config, table, key, state, why)
+        set_state(config, table, key, state, why, proposes=False)
 
     def command(config: ConfigFile, key: Key, why: WhyOption, *, proposes: Proposes = False) -> None:
-        (propose_state if proposes else set_state)(config, table, key, state, why)
+        set_state(config, table, key, state, why, proposes=proposes)
 
     return suspend if state == "suspended" else command

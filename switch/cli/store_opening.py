@@ -13,7 +13,7 @@ import typer
 
 import switch.merchants.tables
 import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
-from switch.access.actor import Actor
+from switch.access.people import Identify, user_at_work
 from switch.check.store import open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
@@ -44,9 +44,9 @@ def opened_store(config_file: Path, *, is_any_version: bool = False) -> Iterator
         fail("; ".join(map(str, error.problems)), EXIT_ASKED_WRONGLY)
 
 
-def whoever_asks() -> Actor:
-    """Who works at this terminal: the audit keeps the name."""
-    return Actor(system_user())
+def whoever_asks() -> Identify:
+    """Who works at this terminal, by what the store knows: the audit keeps the name."""
+    return user_at_work(system_user())
 
 
 def system_user() -> str:

@@ -60,10 +60,12 @@ class Registrar:
     Attributes:
         change: The transaction, with who does it and why.
         compiler: Says whether the switch would take it.
+        is_alone: Whether one of several people does this without another's approval.
     """
 
     change: Change
     compiler: Compiler
+    is_alone: bool = False
 
     def add_merchant(self, values: Mapping[str, Any]) -> None:
         """Take a merchant on.
@@ -110,6 +112,10 @@ class Registrar:
         self._check(table, {**before, **values})
         return self.change.update(table, key, values)
 
+    def needs_two(self, table: Table, state: str) -> bool:
+        """Whether a state is not for one alone: who takes money again, or never again."""
+        return self.is_alone and table is MERCHANTS and state != "suspended"
+
     def set_state(self, table: Table, key: str, state: str) -> bool:
         """Suspend, release or close a merchant or terminal; False where it was so before.
 
@@ -121,6 +127,8 @@ class Registrar:
         before = row_of(self.change.connection, table, key)
         if before["state"] == state:
             return False
+        if self.needs_two(table, state):
+            raise RefusedError(f"{key}: two people are needed for {state}: propose it")
         if (before["state"], state) not in STEPS:
             raise RefusedError(f"{key} is {before['state']}: it cannot become {state}")
         if table is MERCHANTS and state == "closed":

@@ -53,11 +53,12 @@ def commands_of(page: Path) -> list[Command]:
 
 
 ALL = [command for page in PAGES for command in commands_of(page)]
-IN_ORDER = ("keys.md", "risk.md")
+IN_ORDER = ("keys.md", "people.md", "risk.md")
 """Pages with a test of their own."""
 
 OF_AUTHSWITCH = [one for one in ALL if one.text.startswith("authswitch ") and one.page not in ("README.md", *IN_ORDER)]
 OF_RISK = [one for one in ALL if one.page == "risk.md"]
+OF_PEOPLE = [one for one in ALL if one.page == "people.md"]
 OF_KEYS = [one for one in ALL if one.page == "keys.md"]
 
 OF_NODES = re.compile(r"\bpair\b")
@@ -234,3 +235,11 @@ def test_commands_of_risk(tmp_path):
         assert result.returncode == 0, f"{command}\n{result.stdout}"
         if "hash" in command.text:
             assert re.fullmatch(r"[0-9A-Fa-f]{16}\n", result.stdout)
+
+
+def test_commands_of_people(tmp_path):
+    """In their order, from a store with nobody in it."""
+    trial = Trial(tmp_path)
+    for text in ("authswitch store upgrade /etc/authswitch/switch.toml", *(one.text for one in OF_PEOPLE)):
+        result = trial.types(text)
+        assert result.returncode == 0, f"{text}\n{result.stdout}"

@@ -1,0 +1,176 @@
+"""Tokens: who shows one is the person that it was given to. Only their hashes are kept."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from switch.access.actor import Actor
+from switch.access.people import actor_of, person_of
+from switch.access.tables import TOKEN_USES, TOKENS
+from switch.store.changing import Change
+from switch.store.opening import Store
+from switch.store.problems import RefusedError
+
+SECRET_BYTES = 32
+ID_BYTES = 6
+DAYS_MAX = 366
+USE_SECONDS = 60
+"""So often at most the last use is noted."""
+
+TOKEN = re.compile(r"authswitch_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+WITHOUT_TOKEN = bytes(32)
+"""Compared with where no token has the id, so that this takes as long as where one has."""
+
+
+class UnknownTokenError(Exception):
+    """A token that proves nothing. The words say why for the log, without the token; who shows it is told nothing."""
+
+
+def new_token() -> tuple[str, str, bytes]:
+    """A new token: its id, its text, and its hash."""
+    key = secrets.token_hex(ID_BYTES)
+    text = f"authswitch_{key}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    return key, text, hash_of(text)
+
+
+def hash_of(text: str) -> bytes:
+    """What is kept of a token: 256 random bits need no salt, and no slow hash."""
+    return sha256(text.encode()).digest()
+
+
+def id_of(text: str) -> str:
+    """The id that stands in a token.
+
+    Raises:
+        UnknownTokenError: It is none.
+    """
+    written = TOKEN.fullmatch(text)
+    if written is None:
+        raise UnknownTokenError("it does not look like a token")
+    return written[1]
+
+
+def checked(text: str, found: Mapping[str, Any] | None, at: datetime) -> Mapping[str, Any]:
+    """See that a token is the one of a row, and is in force.
+
+    Args:
+        text: What was shown.
+        found: What is kept of the token with its id: ``id``, ``hash``, ``expires_at``, ``revoked_at``.
+        at: Now.
+
+    Raises:
+        UnknownTokenError: It is not.
+    """
+    is_same = hmac.compare_digest(hash_of(text), WITHOUT_TOKEN if found is None else bytes(found["hash"]))
+    if found is None or not is_same:
+        raise UnknownTokenError("nobody has it")
+    if found.get("revoked_at") is not None:
+        raise UnknownTokenError(f"{found['id']} was revoked")
+    if at >= found["expires_at"]:
+        raise UnknownTokenError(f"{found['id']} has expired")
+    return found
+
+
+def expiry(days: int, at: datetime) -> datetime:
+    """When a token ends.
+
+    Raises:
+        RefusedError: It would not end within a year.
+    """
+    if not 1 <= days <= DAYS_MAX:
+        raise RefusedError(f"a token lasts 1 to {DAYS_MAX} days, not {days}")
+    return at + timedelta(days=days)
+
+
+def issue(change: Change, actor: Actor, person: str, label: str, days: int) -> str:
+    """Give a person a token; its text, which nobody sees again.
+
+    Raises:
+        RefusedError: Only an administrator gives tokens to others; or the person is unknown or has left.
+    """
+    if not actor.has_name(person):
+        actor.require("people.change")
+    owner = person_of(change.connection, person)
+    if owner["state"] != "active":
+        raise RefusedError(f"{person} has left")
+    if not label.strip() or not label.isprintable():
+        raise RefusedError("label: needed what the token is for, a printable text")
+    expires_at = expiry(days, change.at)
+    key, text, token_hash = new_token()
+    change.insert(
+        TOKENS,
+        {
+            "id": key,
+            "person": person,
+            "label": label.strip(),
+            "hash": token_hash,
+            "issued_by": actor.name,
+            "issued_at": change.at,
+            "expires_at": expires_at,
+        },
+    )
+    return text
+
+
+def revoke(change: Change, actor: Actor, key: str) -> bool:
+    """Put a token out of force; False where it was so before.
+
+    Raises:
+        RefusedError: There is none with this id, or it is another's and the person no administrator.
+    """
+    found = change.connection.execute(select(TOKENS).where(TOKENS.c.id == key)).mappings().one_or_none()
+    if found is None:
+        raise RefusedError(f"there is no token {key}")
+    if not actor.has_name(found["person"]):
+        actor.require("people.change")
+    return found["revoked_at"] is None and change.update(TOKENS, key, {"revoked_at": change.at})
+
+
+def bearer(connection: Connection, text: str, at: datetime) -> Actor:
+    """Who shows a token. He is also who gave it to him: nobody approves by a token that he made for another.
+
+    Raises:
+        UnknownTokenError: It proves nothing.
+    """
+    found = connection.execute(select(TOKENS).where(TOKENS.c.id == id_of(text))).mappings().one_or_none()
+    row = checked(text, None if found is None else dict(found), at)
+    person = person_of(connection, row["person"])
+    if person["state"] != "active":
+        raise UnknownTokenError(f"{row['id']} is {person['id']}'s, who has left")
+    return actor_of(person, row["issued_by"])
+
+
+def note_use(store: Store, text: str, at: datetime) -> None:
+    """Keep when a token was used last, at most once a minute.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    key = id_of(text)
+    query = select(TOKEN_USES.c.used_at).where(TOKEN_USES.c.token == key)
+    with store.reading() as connection:
+        last = connection.execute(query).scalar_one_or_none()
+    if last is not None and at - last < timedelta(seconds=USE_SECONDS):
+        return
+    with store.writing() as connection:
+        changed = connection.execute(TOKEN_USES.update().where(TOKEN_USES.c.token == key).values(used_at=at))
+        if not changed.rowcount:
+            connection.execute(TOKEN_USES.insert().values(token=key, used_at=at))
+
+
+def tokens_of(connection: Connection, person: str | None) -> list[dict[str, Any]]:
+    """Tokens without their hashes, by person; with their last use."""
+    columns = [column for column in TOKENS.columns if column is not TOKENS.c.hash]
+    query = select(*columns, TOKEN_USES.c.used_at).outerjoin(TOKEN_USES).order_by(TOKENS.c.person, TOKENS.c.issued_at)
+    if person is not None:
+        query = query.where(TOKENS.c.person == person)
+    return [dict(row) for row in connection.execute(query).mappings()]

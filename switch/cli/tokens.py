@@ -1,0 +1,120 @@
+"""``authswitch tokens``: what proves to a program who asks."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from switch.access.people import changing_as
+from switch.access.tokens import DAYS_MAX, issue, revoke, tokens_of
+from switch.base.error_words import words_of
+from switch.cli.command_groups import command_group
+from switch.cli.journal_reading import AsJson, ConfigFile, fail
+from switch.cli.listing import listing, plain_console
+from switch.cli.people import Key, in_words
+from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.store.columns import moment_text
+
+COLUMNS = ("id", "person", "label", "issued_by", "issued_at", "expires_at", "used_at", "state")
+
+Days = Annotated[int, typer.Option("--days", min=1, max=DAYS_MAX, help="How long it is in force.")]
+
+app = command_group()
+
+
+@app.callback()
+def root() -> None:
+    """Tokens of people, for the back office's API and for daemons. Only a hash of each is kept."""
+
+
+@app.command("issue")
+def issue_(
+    config: ConfigFile,
+    key: Key,
+    *,
+    label: Annotated[str, typer.Option("--label", help="What it is for.")],
+    days: Days,
+    why: WhyOption,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="A new file, for its owner alone; standard output, when left out.")
+    ] = None,
+) -> None:
+    """Give a person a token. It is shown this once: only its hash is kept.
+
+    Everybody gives tokens to himself, an administrator to others, too.
+
+    Example: authswitch tokens issue switch.toml jo.tan --label "night import" --days 90 --why "the batch needs it"
+    """
+    if output is not None and output.exists():
+        fail(f"{output}: is there already")
+    with (
+        opened_store(config) as store,
+        in_words(),
+        changing_as(store, whoever_asks(), why, None) as (change, actor),
+    ):
+        text = issue(change, actor, key, label, days)
+        if output is not None:
+            write_secret(output, text)
+    typer.echo(text if output is None else f"{output}: a token of {key} for {days} days")
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Write a secret into a new file, for its owner alone; ends the command where that is not possible."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(f"{text}\n")
+    except OSError as error:
+        fail(words_of(error, file))
+
+
+@app.command("list")
+def list_(
+    config: ConfigFile,
+    person: Annotated[str | None, typer.Option("--person", help="Only this person's.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List tokens: whose, for what, until when, and when they were used last.
+
+    Example: authswitch tokens list switch.toml --person jo.tan
+    """
+    with opened_store(config) as store, store.reading() as connection:
+        rows = [told_of(row) for row in tokens_of(connection, person)]
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row, ensure_ascii=False))
+        return
+    plain_console(240).print(listing(COLUMNS, ([str(row[name] or "") for name in COLUMNS] for row in rows)))
+
+
+@app.command("revoke")
+def revoke_(
+    config: ConfigFile,
+    token: Annotated[str, typer.Argument(metavar="ID", help="Of the token: `tokens list` has it.")],
+    *,
+    why: WhyOption,
+) -> None:
+    """Put a token out of force at once.
+
+    Example: authswitch tokens revoke switch.toml 0a1b2c3d4e5f --why "was in a log"
+    """
+    with (
+        opened_store(config) as store,
+        in_words(),
+        changing_as(store, whoever_asks(), why, None) as (change, actor),
+    ):
+        is_changed = revoke(change, actor, token)
+    typer.echo(f"token {token}: {'revoked' if is_changed else 'is so already; nothing changed'}")
+
+
+def told_of(row: dict[str, Any]) -> dict[str, Any]:
+    """A token as programs read it."""
+    state = "revoked" if row["revoked_at"] else "expired" if datetime.now(UTC) >= row["expires_at"] else "in force"
+    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return {**told, "state": state}
