@@ -36,6 +36,7 @@ from switch.keys.names import (
     usage_of_name,
 )
 from switch.keys.problems import KeyFileError, UnreadableError
+from switch.keys.store_keys import STORE_USAGES
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
 
@@ -260,6 +261,8 @@ def export(
         key, wrapping = file.get(name), file.get(under)
         if key.usage == JOURNAL_USAGE:
             raise typer.BadParameter("the journal's keys go to nobody else")
+        if key.usage in STORE_USAGES:
+            raise typer.BadParameter("the store's keys go to nobody else")
         with _asked_wrongly():
             if form == "tr31":
                 wrapped = wrap_key_block(wrapping, key)
@@ -282,6 +285,8 @@ def remove(context: typer.Context, name: Name, *, directories: Directories = Non
     with _changing(context) as file:
         if usage_of_name(name) == JOURNAL_USAGE and name in file:
             refuse_needed(file, name, place.journal, directories or [])
+        if usage_of_name(name) in STORE_USAGES and name in file:
+            _fail(f"{name} must stay: the store, or a backup of it, may have rows that nothing else opens")
         file.remove(name)
     typer.echo(f"{name}: removed")
 
@@ -405,6 +410,8 @@ def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
         raise typer.BadParameter(f"the name {name} ends in another usage than {found}")
     if found == JOURNAL_USAGE:
         raise typer.BadParameter("the journal's keys are made by change-master-key alone")
+    if found in STORE_USAGES:
+        raise typer.BadParameter("the store's keys are made by `authswitch store renew-key` alone")
     return found
 
 

@@ -9,8 +9,12 @@ from typing import Annotated
 import typer
 
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import AsJson, ConfigFile
+from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, fail, load
+from switch.cli.report import status_of
 from switch.cli.store_opening import opened_store
+from switch.config.key_file import open_key_file
+from switch.keys.problems import KeyFileError
+from switch.keys.store_keys import renew_store_key
 from switch.store.audit import head
 from switch.store.copying import back_up, restore, row_counts
 from switch.store.migrating import newest_version, upgrade, version_of
@@ -89,3 +93,23 @@ def restore_(config: ConfigFile, file: Annotated[Path, typer.Argument(metavar="F
         rows = restore(file, store)
         place = store.place
     typer.echo(f"{place}: {rows:,} rows restored from {file}")
+
+
+@app.command("renew-key")
+def renew_key(config: ConfigFile) -> None:
+    """Make a new key for what is sealed in the store from now on, such as identity numbers. The old ones stay, to read.
+
+    The first time it makes what the store needs to take applications.
+
+    Example: authswitch store renew-key /etc/authswitch/switch.toml
+    """
+    section = load(config).keys
+    if section is None:
+        fail(f"{config}: there is no [keys], so there is no key file", EXIT_ASKED_WRONGLY)
+    try:
+        with open_key_file(section) as file:
+            key = renew_store_key(file)
+            file.save()
+    except KeyFileError as error:
+        fail(str(error), status_of(error))
+    typer.echo(f"{key.name}: kcv {key.check_value}; what is sealed from now on is under it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk"]
+Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik"]
 Family = Literal["des", "aes", "sm4"]
 
 USAGES: Final[dict[Usage, str]] = {
@@ -17,6 +17,8 @@ USAGES: Final[dict[Usage, str]] = {
     "zpk": "zone PIN key: PIN blocks to an issuer",
     "bdk": "base derivation key: terminals' DUKPT keys come from it (ANSI X9.24-1)",
     "jwk": "journal wrapping key: wraps the keys of the journal's segments",
+    "sdk": "store data key: seals what people told of themselves in the back office's database",
+    "sik": "store index key: finds what is sealed there by a hash",
 }
 """Usages, in the order in which the sealed file numbers them: only ever append."""
 
