@@ -26,7 +26,8 @@ from switch.mesh.records cimport (
     terminal_frame_bytes,
 )
 from switch.mesh.ring cimport RingPair
-from switch.tables.registry cimport TERMINAL_ID_MAX, TERMINAL_NONE, Registry
+from switch.tables.identifiers cimport TERMINAL_ID_MAX, TERMINAL_NONE
+from switch.tables.registry cimport Registry
 from switch.tables.routes cimport ROUTE_NONE, RouteTable
 from switch.wire.framing cimport Frame, FrameStream, Framing
 from switch.wire.scan cimport Fault, MessageIndex, fault_error, scan_message

@@ -15,7 +15,7 @@ from switch.machine.saf_store cimport NO_LISTENER
 from switch.machine.transaction cimport NaturalKey
 from switch.path.natural_key cimport fingerprint_of
 from switch.path.terminal_reversal cimport CLASS_OVERTAKEN
-from switch.tables.registry cimport TERMINAL_NONE
+from switch.tables.identifiers cimport TERMINAL_NONE
 
 
 @cython.final

@@ -1,7 +1,8 @@
 """What the journal and the store-and-forward entries keep of a terminal's request, beside its bytes."""
 
 from libc.string cimport memcpy, memset
-from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, Terminal
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
+from switch.tables.registry cimport Terminal
 
 
 cdef void pack_digits(const uint8_t *digits, int count, uint8_t *packed) noexcept nogil:

@@ -11,7 +11,7 @@ from switch.base.stats cimport stats_add
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.note_queue cimport NOTE_REQUEST_UNENDED, NOTE_TEXT_BYTES, Note
 from switch.machine.numbering cimport NumberBlock
-from switch.tables.registry cimport TERMINAL_ID_MAX
+from switch.tables.identifiers cimport TERMINAL_ID_MAX
 from switch.wire.translate cimport (
     SLOT_ACQUIRER, SLOT_LOCAL_DATE, SLOT_LOCAL_DATE_TIME, SLOT_LOCAL_TIME, SLOT_MTI, SLOT_SETTLEMENT_DATE,
     SLOT_TRANSMISSION_TIME, fill_slot,

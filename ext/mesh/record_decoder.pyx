@@ -82,7 +82,7 @@ from switch.mesh.records cimport (
 )
 from switch.dialect.tables cimport ENTRY_MODES_MAX
 from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
-from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.cursor cimport Reader, reader_over, reader_position, reader_take
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 

@@ -67,7 +67,7 @@ from switch.mesh.records cimport (
     Span,
 )
 from switch.tables.count_log cimport COUNTED_PAN_MAX, Counted
-from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 
 RECORD_BYTES_MAX = MESH_RECORD_BYTES_MAX
 """The longest record that there is, in bytes."""

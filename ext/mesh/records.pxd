@@ -6,7 +6,7 @@ little-endian. Each record can be written in one way only, so what is read and w
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.tables.count_log cimport COUNTED_PAN_MAX
-from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:

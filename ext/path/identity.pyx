@@ -10,7 +10,8 @@ from switch.machine.note_queue cimport (
     STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
 )
 from switch.machine.request_context cimport NOT_BARRED
-from switch.tables.registry cimport MERCHANT_ID_MAX, PARTY_ACTIVE, TERMINAL_ID_MAX, TERMINAL_NONE, Terminal
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
+from switch.tables.registry cimport PARTY_ACTIVE, Terminal
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_MERCHANT, FIELD_TERMINAL
 from switch.wire.scan cimport has_field, read_text, scan_message
 

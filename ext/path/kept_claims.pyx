@@ -20,7 +20,7 @@ from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport ASKED_AT_ONCE_MAX, check_excess, link_named, name_original
 from switch.path.terminal_reversal cimport note_referred
-from switch.tables.registry cimport TERMINAL_NONE
+from switch.tables.identifiers cimport TERMINAL_NONE
 from switch.wire.fields cimport RRN_SIZE
 
 cdef enum:

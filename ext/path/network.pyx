@@ -23,7 +23,8 @@ from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
 from switch.path.terminal_answer cimport NO_LINK, compose_answer, prepare_answer
 from switch.saf.delivery cimport send_due
-from switch.tables.registry cimport TERMINAL_ID_MAX, Terminal
+from switch.tables.identifiers cimport TERMINAL_ID_MAX
+from switch.tables.registry cimport Terminal
 from switch.wire.hexadecimal cimport hex_digit
 from switch.wire.scan cimport MessageIndex
 from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, Sources, fill_slot, sources_of

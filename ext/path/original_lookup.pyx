@@ -21,7 +21,7 @@ from switch.machine.saf_store cimport SAF_NONE, SafEntry
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_SEEKING, NaturalKey, Transaction
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.original_in_memory cimport set_moment
-from switch.tables.registry cimport TERMINAL_NONE
+from switch.tables.identifiers cimport TERMINAL_NONE
 from switch.wire.fields cimport DATE_DIGITS, FIELD_STAN, FIELD_TERMINAL
 from switch.wire.scan cimport read_number, read_text, scan_message
 

@@ -17,7 +17,7 @@ from switch.path.claiming cimport note_claim_ties, reference_in
 from switch.path.original_in_memory cimport set_moment
 from switch.path.original_lookup cimport ASKED_AT_ONCE_MAX
 from switch.path.resumed_request cimport resume_claimed, resume_request
-from switch.tables.registry cimport TERMINAL_NONE
+from switch.tables.identifiers cimport TERMINAL_NONE
 
 cdef enum:
     SOUGHT_MAX = 64           # requests of which the journal is asked at one time

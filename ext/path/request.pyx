@@ -51,7 +51,7 @@ from switch.path.request_faults cimport tell_field, tell_missing, tell_request_f
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
 from switch.saf.room cimport has_saf_room, count_no_place
-from switch.tables.registry cimport TERMINAL_NONE
+from switch.tables.identifiers cimport TERMINAL_NONE
 from switch.tables.rules cimport risk_request
 from switch.tables.routes cimport ROUTE_NONE, Route
 from switch.wire.fields cimport FIELD_AMOUNT, FIELD_CURRENCY, FIELD_PAN, FIELD_PIN, FIELD_STAN

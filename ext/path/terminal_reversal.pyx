@@ -34,7 +34,7 @@ from switch.saf.reversal cimport (
     ReversalOrder, drop_entry, note_taken_back, reverse, reverse_advice, reverse_outcome, take_back_advice,
 )
 from switch.saf.room cimport has_room_for_unknown_reversal, has_room_for_reversal, count_no_place
-from switch.tables.registry cimport TERMINAL_NONE
+from switch.tables.identifiers cimport TERMINAL_NONE
 from switch.tables.routes cimport ROUTE_NONE
 from switch.wire.fields cimport (
     AMOUNT_DIGITS, CLASS_AUTHORIZATION, CLASS_FINANCIAL, FIELD_AMOUNT, FIELD_CURRENCY, PAN_MAX,

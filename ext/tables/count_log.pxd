@@ -6,7 +6,7 @@ of a daemon for one another. A worker's log may lie in shared memory: its succes
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int32_t, int64_t
 from switch.base.shared_memory cimport SharedMemory
-from switch.tables.registry cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX
 
 cdef enum:
     COUNTED_PAN_MAX = 19

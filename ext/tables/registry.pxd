@@ -3,11 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.crypto.mac cimport MacKey
 from switch.crypto.pin_block cimport PinKey
-
-cdef enum:
-    TERMINAL_ID_MAX = 8       # field 41
-    MERCHANT_ID_MAX = 15      # field 42
-    TERMINAL_NONE = 0xFFFFFFFF
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, Index, Texts
 
 cdef enum PartyState:
     PARTY_ACTIVE
@@ -32,40 +28,11 @@ cdef struct Terminal:
     PinKey pin_key                       # TPK
     PinKey master_key                    # TMK: wraps working keys in a sign-on answer; size 0 when there is none
 
-cdef struct Slot:             # of an index by identifier
-    uint64_t key              # terminals: the blank-padded identifier itself; merchants: a hash of it
-    uint32_t index            # TERMINAL_NONE: empty
-
-cdef struct Index:            # open addressing, at most half full
-    Slot *slots
-    uint64_t mask
-
-cdef struct Texts:            # short texts one after another, each behind its length in one byte
-    uint8_t *data
-    uint32_t size
-    uint32_t room
-
-
-cdef uint64_t terminal_key(const uint8_t *id) noexcept nogil
-cdef uint64_t merchant_key(const uint8_t *id) noexcept nogil
-"""What an index has of an identifier that is padded with blanks."""
-
-cdef int index_make(Index *index, uint64_t count) except -1
-"""Room for ``count`` entries, at most half full."""
-
-cdef void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil
-
 cdef Terminal *map_terminals(uint64_t room) except NULL
 """Zeros for so many, in memory that a crash dump leaves out."""
 
 cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil
 """Wipe them, and give the memory back."""
-
-cdef int reserve_text(Texts *texts, uint32_t size) except -1
-"""Room for so many bytes more."""
-
-cdef uint32_t keep_text(Texts *texts, bytes text) except? 0
-"""Where a copy of the text begins; 0 for an empty one."""
 
 
 cdef class Registry:

@@ -5,7 +5,7 @@ A terminal costs its record and 32 bytes of the index. Field 41 has 8 characters
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
@@ -14,6 +14,9 @@ cimport cython
 from switch.crypto.mac cimport MAC_PADDING_1
 from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, set_pin_key
 from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row, rows_over
+from switch.tables.identifiers cimport (
+    Slot, index_make, index_put, keep_text, merchant_key, padded, spread, terminal_key,
+)
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
@@ -49,38 +52,6 @@ class _CellError(ValueError):
         self.reason = reason
 
 
-cdef inline uint64_t spread(uint64_t key) noexcept nogil:
-    """Mix all bits of a key into all bits of where its search begins."""
-    key ^= key >> 32
-    key *= <uint64_t>0xD6E8FEB86659FD93
-    key ^= key >> 32
-    key *= <uint64_t>0xD6E8FEB86659FD93
-    return key ^ (key >> 32)
-
-
-cdef inline int padded(const uint8_t *id, int size, uint8_t *out, int width) noexcept nogil:
-    """The identifier padded with blanks to ``width``; -1 when it is longer, trailing blanks aside."""
-    while size > 0 and id[size - 1] == c' ':
-        size -= 1
-    if size > width or size <= 0:
-        return -1
-    memset(out, c' ', width)
-    memcpy(out, id, size)
-    return 0
-
-
-cdef uint64_t terminal_key(const uint8_t *id) noexcept nogil:
-    cdef uint64_t key
-    memcpy(&key, id, TERMINAL_ID_MAX)
-    return key
-
-
-cdef uint64_t merchant_key(const uint8_t *id) noexcept nogil:
-    cdef uint64_t halves[2]
-    memcpy(halves, id, MERCHANT_ID_MAX + 1)
-    return spread(halves[0]) ^ (spread(halves[1] ^ <uint64_t>0x9E3779B97F4A7C15) << 1)
-
-
 cdef Terminal *map_terminals(uint64_t room) except NULL:
     cdef void *mapped = mmap(NULL, room * sizeof(Terminal), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     if mapped == MAP_FAILED:
@@ -93,28 +64,6 @@ cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil:
     if terminals != NULL:
         explicit_bzero(terminals, room * sizeof(Terminal))
         munmap(terminals, room * sizeof(Terminal))
-
-
-cdef int index_make(Index *index, uint64_t count) except -1:
-    cdef uint64_t slots = 16, slot
-    while slots < 2 * count:
-        slots *= 2
-    index.slots = <Slot *>malloc(slots * sizeof(Slot))
-    if index.slots == NULL:
-        raise MemoryError("no memory for an index")
-    for slot in range(slots):
-        index.slots[slot].key = 0
-        index.slots[slot].index = TERMINAL_NONE
-    index.mask = slots - 1
-    return 0
-
-
-cdef void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil:
-    cdef uint64_t slot = spread(key) & index.mask
-    while index.slots[slot].index != <uint32_t>TERMINAL_NONE:
-        slot = (slot + 1) & index.mask
-    index.slots[slot].key = key
-    index.slots[slot].index = entry
 
 
 cdef uint64_t count_lines(const uint8_t[::1] data) noexcept nogil:
@@ -309,33 +258,6 @@ cdef class Registry:
 cdef list names_of(tuple names, uint64_t mask):
     """The names whose bits are set."""
     return [name for number, name in enumerate(names) if mask >> number & 1]
-
-
-cdef int reserve_text(Texts *texts, uint32_t size) except -1:
-    cdef uint32_t room = texts.room
-    cdef uint8_t *grown
-    while room - texts.size < size:
-        room = max(4096, room * 2)
-    if room == texts.room:
-        return 0
-    grown = <uint8_t *>realloc(texts.data, room)
-    if grown == NULL:
-        raise MemoryError("no memory for the names")
-    texts.data = grown
-    texts.room = room
-    return 0
-
-
-cdef uint32_t keep_text(Texts *texts, bytes text) except? 0:
-    cdef uint32_t place
-    if not text:
-        return 0
-    reserve_text(texts, 2 + len(text))
-    place = max(texts.size, 1)
-    texts.data[place] = len(text)
-    memcpy(texts.data + place + 1, <const char *>text, len(text))
-    texts.size = place + 1 + len(text)
-    return place
 
 
 cdef bint begin_table(RowReader *reader, Row *row, const uint8_t[::1] data, columns, problems) except -1:

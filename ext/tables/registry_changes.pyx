@@ -8,24 +8,11 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
-from switch.tables.registry cimport (
-    Index,
-    MERCHANT_ID_MAX,
-    Merchant,
-    PARTY_ACTIVE,
-    Registry,
-    TERMINAL_ID_MAX,
-    TERMINAL_NONE,
-    Terminal,
-    index_make,
-    index_put,
-    keep_text,
-    map_terminals,
-    merchant_key,
-    reserve_text,
-    terminal_key,
-    unmap_terminals,
+from switch.tables.identifiers cimport (
+    Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, index_make, index_put, keep_text, merchant_key,
+    reserve_text, terminal_key,
 )
+from switch.tables.registry cimport Merchant, PARTY_ACTIVE, Registry, Terminal, map_terminals, unmap_terminals
 
 cdef enum:
     SPARE_MIN = 1_024         # places that are made with each need for more

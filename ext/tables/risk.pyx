@@ -19,7 +19,8 @@ from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
 from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
-from switch.tables.registry cimport MERCHANT_ID_MAX, Merchant, Registry, TERMINAL_ID_MAX, TERMINAL_NONE
+from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
+from switch.tables.registry cimport Merchant, Registry
 from switch.tables.rules cimport (
     MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest, Rule, RuleWords, SCOPE_BIN,
     SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject, applies, fill_rule,
