@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,17 +11,18 @@ from switch.check.pin_formats import base_key_faults
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.models import Config
 from switch.files.problems import Problem
+from switch.keys import KeyFile
 from switch.merchants.rows import Compiler
 
 
 @contextmanager
-def opened_compiler(config: Config) -> Iterator[Compiler]:
-    """With the keys as they are now; they are closed behind it.
+def opened_compiler(config: Config, opening: Callable[[], KeyFile] | None = None) -> Iterator[Compiler]:
+    """With the keys as they are now, or as ``opening`` gives them; they are closed behind it.
 
     Raises:
         KeyFileError: The key file, or its master key, cannot be read.
     """
-    keys = open_keys(config)
+    keys = open_keys(config) if opening is None else opening()
     if keys is None:
         yield keyless_compiler(config)
         return

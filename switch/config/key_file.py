@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from switch.config.sections import KeysSection
 from switch.keys import KeyFile
 from switch.keys.journal_keys import journal_keys
 from switch.keys.master import FilePlace, GivenPlace, MasterKeyPlace
+from switch.keys.problems import KeyFileError, OtherMasterKeyError, RefusedPinError
 from switch.keys.token import TokenPlace
 
 
@@ -26,6 +30,26 @@ def open_key_file(section: KeysSection) -> KeyFile:
         KeyFileError: It or its master key cannot be had.
     """
     return KeyFile.open(section.file, master_key_place(section).load())
+
+
+def open_where_found(file: Path, places: Sequence[MasterKeyPlace]) -> KeyFile:
+    """The file, opened with the first of these master keys that opens it.
+
+    Raises:
+        KeyFileError: None does; it says what became of the first, and what there is to do.
+        RefusedPinError: A token does not take its PIN: nothing else was tried.
+    """
+    first: KeyFileError | None = None
+    for place in places:
+        try:
+            return KeyFile.open(file, place.load())
+        except RefusedPinError:
+            raise
+        except OtherMasterKeyError as error:
+            first = first or KeyFileError(str(file), "", f"{error.reason}; {place} was asked: {place.how_to_change}")
+        except KeyFileError as error:
+            first = first or error
+    raise first or KeyFileError(str(file), "", "there is no master key to open it with")
 
 
 def read_journal_keys(section: KeysSection) -> bytes:

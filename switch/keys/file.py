@@ -22,23 +22,21 @@ from __future__ import annotations
 
 import fcntl
 import heapq
-import mmap
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
-from zlib import crc32
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switch.files.datafile import open_regular
 from switch.keys.key import Key
-from switch.keys.master import MasterKey, WrongMasterKeyError, seal, unseal
-from switch.keys.names import ALGORITHMS, USAGES, Usage
-from switch.keys.problems import KeyFileError, UnreadableError
+from switch.keys.master import NO_MASTER_KEY, MasterKey, WrongMasterKeyError, seal, unseal
+from switch.keys.problems import KeyFileError, OtherMasterKeyError, UnreadableError
+from switch.keys.table import TABLE_HEAD_BYTES, KeyTable, packed
 
 MAGIC = b"ASWKEYS1"
 NONCE_BYTES = 12
@@ -46,14 +44,6 @@ TAG_BYTES = 16
 DATA_KEY_BYTES = 32
 HEADER_BYTES = len(MAGIC) + NONCE_BYTES + DATA_KEY_BYTES + TAG_BYTES + NONCE_BYTES
 FILE_BYTES_MAX = 2**31 - 1
-TABLE_HEAD_BYTES = 8
-RECORD_HEAD_BYTES = 4
-NOT_EXPORTABLE = 0x80
-_WIPE_CHUNK = bytes(65_536)
-_USAGES: tuple[Usage, ...] = tuple(USAGES)
-_ALGORITHMS = tuple(ALGORITHMS)
-_USAGE_NUMBERS = {usage: number for number, usage in enumerate(_USAGES)}
-_ALGORITHM_NUMBERS = {algorithm: number for number, algorithm in enumerate(_ALGORITHMS)}
 
 
 class KeySource(Protocol):
@@ -61,72 +51,6 @@ class KeySource(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """The key, or None when there is none of that name."""
-
-
-class _Table:
-    """The opened table of a file, looked up in place."""
-
-    def __init__(self, size: int) -> None:
-        self.memory = mmap.mmap(-1, max(size, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self.memory.madvise(mmap.MADV_DONTDUMP)
-        self.size = size
-        self.count = 0
-        self._mask = 0
-
-    def opened(self) -> None:
-        """Take note of what stands in the table, once it is filled."""
-        self.count = int.from_bytes(self.memory[:4], "big")
-        self._mask = int.from_bytes(self.memory[4:8], "big") - 1
-
-    def find(self, name: bytes) -> int | None:
-        """Where the record of a name begins."""
-        memory, mask = self.memory, self._mask
-        slot = crc32(name) & mask
-        while True:
-            place = TABLE_HEAD_BYTES + 4 * slot
-            record = int.from_bytes(memory[place : place + 4], "big")
-            if record == 0:
-                return None
-            begin = record + RECORD_HEAD_BYTES
-            if memory[begin : begin + memory[record]] == name and memory[record] == len(name):
-                return record
-            slot = (slot + 1) & mask
-
-    def value(self, record: int) -> bytes:
-        """The clear key of a record."""
-        begin = record + RECORD_HEAD_BYTES + self.memory[record]
-        return self.memory[begin : begin + self.memory[record + 3]]
-
-    def algorithm(self, record: int) -> str:
-        """The algorithm of a record's key."""
-        return _ALGORITHMS[self.memory[record + 2]]
-
-    def key(self, record: int) -> Key:
-        """A record with all that belongs to it."""
-        begin = record + RECORD_HEAD_BYTES
-        name = self.memory[begin : begin + self.memory[record]].decode("ascii")
-        told, algorithm = self.memory[record + 1], _ALGORITHMS[self.memory[record + 2]]
-        exportable = not told & NOT_EXPORTABLE
-        return Key(name, _USAGES[told & ~NOT_EXPORTABLE], algorithm, self.value(record), exportable)
-
-    def records(self) -> Iterator[tuple[str, int]]:
-        """Names, in ascending order, and where their records begin."""
-        memory = self.memory
-        record = TABLE_HEAD_BYTES + 4 * (self._mask + 1)
-        for _ in range(self.count):
-            begin = record + RECORD_HEAD_BYTES
-            end = begin + memory[record]
-            yield memory[begin:end].decode("ascii"), record
-            record = end + memory[record + 3]
-
-    def wipe(self) -> None:
-        """Overwrite the table with zeros and give its memory back."""
-        if self.memory.closed:
-            return
-        self.memory.seek(0)
-        for begin in range(0, len(self.memory), len(_WIPE_CHUNK)):
-            self.memory.write(_WIPE_CHUNK[: len(self.memory) - begin])
-        self.memory.close()
 
 
 class KeyFile:
@@ -138,9 +62,10 @@ class KeyFile:
     def __init__(self, path: Path, master_key: MasterKey) -> None:
         self.path = path
         self._master_key = master_key
-        self._table = _Table(0)
+        self._table = KeyTable(0)
         self._changes: dict[str, Key | None] = {}
         self._version: tuple[int, int] | None = None
+        self._header = b""
 
     @classmethod
     def create(cls, path: Path, master_key: MasterKey, keys: Sequence[Key] = ()) -> KeyFile:
@@ -157,7 +82,7 @@ class KeyFile:
         if path.exists():
             raise KeyFileError(str(path), "", "exists already; a key file is never overwritten")
         file = cls(path, master_key)
-        file._table = _packed([*keys])
+        file._table = packed([*keys])
         file.save()
         return file
 
@@ -177,7 +102,35 @@ class KeyFile:
             raise UnreadableError(str(path), "", f"cannot be read: {error.strerror}") from error
         file._version = (status.st_ino, status.st_mtime_ns)
         file._table = _unsealed(sealed, master_key, path)
+        file._header = sealed[:HEADER_BYTES]
         return file
+
+    @classmethod
+    def of_table(cls, path: Path, table: KeyTable, header: bytes = b"") -> KeyFile:
+        """What a process of this program opened before, with no master key: it is read, and never saved.
+
+        Args:
+            path: Of the file.
+            table: What stands in it; it is this one's from now on.
+            header: Of the file.
+        """
+        file = cls(path, NO_MASTER_KEY)
+        file._table, file._header = table, header
+        return file
+
+    def part(self, names: Iterable[str]) -> KeyFile:
+        """Those keys of these names that are there, as ``of_table``."""
+        return KeyFile.of_table(self.path, packed([self.get(name) for name in sorted({*names}) if name in self]))
+
+    @property
+    def table(self) -> KeyTable:
+        """All keys as they were opened: it is still this one's."""
+        return self._table
+
+    @property
+    def header(self) -> bytes:
+        """With which the opened file begins: no two that were ever saved begin alike."""
+        return self._header
 
     @property
     def master_key(self) -> MasterKey:
@@ -266,13 +219,14 @@ class KeyFile:
             KeyFileError: The file cannot be written, or was changed by somebody else since it was opened.
         """
         if self._changes:
-            packed = _packed(list(self.keys()))
+            changed = packed(list(self.keys()))
             self._table.wipe()
-            self._table = packed
+            self._table = changed
             self._changes.clear()
         if master_key is not None:
             self._master_key = master_key
         sealed = _sealed(self._table, self._master_key)
+        self._header = sealed[0]
         try:
             self._replace(sealed)
         except OSError as error:
@@ -337,6 +291,19 @@ class _ClearKeys:
         return self._file.value(name)
 
 
+def sealed_header(path: Path) -> bytes:
+    """How a key file begins now, without a master key: it tells whether the file was saved since it was opened.
+
+    Raises:
+        UnreadableError: It cannot be read.
+    """
+    try:
+        with open_regular(path, FILE_BYTES_MAX) as stream:
+            return stream.read(HEADER_BYTES)
+    except OSError as error:
+        raise UnreadableError(str(path), "", f"cannot be read: {error.strerror}") from error
+
+
 def _version_of(path: Path) -> tuple[int, int] | None:
     """What changes whenever a file is replaced; None when there is none."""
     try:
@@ -346,32 +313,7 @@ def _version_of(path: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def _packed(keys: list[Key]) -> _Table:
-    """A table of keys, which come in ascending order of their names."""
-    slots = 1 << max(1, (2 * len(keys)).bit_length())
-    size = TABLE_HEAD_BYTES + 4 * slots + sum(RECORD_HEAD_BYTES + len(key.name) + len(key.value) for key in keys)
-    if size + HEADER_BYTES + TAG_BYTES > FILE_BYTES_MAX:
-        raise KeyFileError("", "", f"{len(keys):,} keys are more than a file of {FILE_BYTES_MAX:,} bytes can hold")
-    table = _Table(size)
-    memory = table.memory
-    memory[:TABLE_HEAD_BYTES] = len(keys).to_bytes(4, "big") + slots.to_bytes(4, "big")
-    at = TABLE_HEAD_BYTES + 4 * slots
-    for key in keys:
-        name = key.name.encode("ascii")
-        slot = crc32(name) & (slots - 1)
-        while memory[TABLE_HEAD_BYTES + 4 * slot : TABLE_HEAD_BYTES + 4 * slot + 4] != b"\0\0\0\0":
-            slot = (slot + 1) & (slots - 1)
-        memory[TABLE_HEAD_BYTES + 4 * slot : TABLE_HEAD_BYTES + 4 * slot + 4] = at.to_bytes(4, "big")
-        usage = _USAGE_NUMBERS[key.usage] | (0 if key.exportable else NOT_EXPORTABLE)
-        head = bytes((len(name), usage, _ALGORITHM_NUMBERS[key.algorithm], len(key.value)))
-        end = at + RECORD_HEAD_BYTES + len(name) + len(key.value)
-        memory[at:end] = head + name + key.value
-        at = end
-    table.opened()
-    return table
-
-
-def _sealed(table: _Table, master_key: MasterKey) -> list[bytes]:
+def _sealed(table: KeyTable, master_key: MasterKey) -> list[bytes]:
     """What a file holds for a table."""
     data_key = AESGCM.generate_key(8 * DATA_KEY_BYTES)
     wrap_nonce, body_nonce = os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES)
@@ -380,7 +322,7 @@ def _sealed(table: _Table, master_key: MasterKey) -> list[bytes]:
         return [header, AESGCM(data_key).encrypt(body_nonce, content, header)]
 
 
-def _unsealed(sealed: bytes, master_key: MasterKey, path: Path) -> _Table:
+def _unsealed(sealed: bytes, master_key: MasterKey, path: Path) -> KeyTable:
     """The table in a file."""
     if sealed[: len(MAGIC)] != MAGIC:
         raise KeyFileError(str(path), "", "is not a sealed key file")
@@ -392,8 +334,10 @@ def _unsealed(sealed: bytes, master_key: MasterKey, path: Path) -> _Table:
     try:
         data_key = unseal(master_key, wrap_nonce, wrapped, MAGIC)
     except WrongMasterKeyError:
-        raise KeyFileError(str(path), "", "this master key does not open it, or its header was damaged") from None
-    table = _Table(len(sealed) - HEADER_BYTES - TAG_BYTES)
+        raise OtherMasterKeyError(
+            str(path), "", "this master key does not open it, or its header was damaged"
+        ) from None
+    table = KeyTable(len(sealed) - HEADER_BYTES - TAG_BYTES)
     with memoryview(sealed) as whole, memoryview(table.memory) as room, room[: table.size] as content:
         try:
             AESGCM(data_key).decrypt_into(body_nonce, whole[HEADER_BYTES:], sealed[:HEADER_BYTES], content)

@@ -34,10 +34,10 @@ class WrongMasterKeyError(Exception):
 class RemoteMasterKey(Protocol):
     """A master key that nobody has in clear."""
 
-    def seal(self, nonce: bytes, data_key: bytes, bound: bytes) -> bytes:
+    def seal(self, nonce: bytes, data_key: bytes, bound: bytes, /) -> bytes:
         """The data key under AES-256-GCM, with ``bound`` as additional data; its tag behind it."""
 
-    def unseal(self, nonce: bytes, sealed: bytes, bound: bytes) -> bytes:
+    def unseal(self, nonce: bytes, sealed: bytes, bound: bytes, /) -> bytes:
         """The data key again.
 
         Raises:
@@ -45,8 +45,21 @@ class RemoteMasterKey(Protocol):
         """
 
 
+class _NoMasterKey:
+    """In the place of one that was needed once, and is not at hand: it opens nothing."""
+
+    def seal(self, _nonce: bytes, _data_key: bytes, _bound: bytes, /) -> bytes:
+        raise KeyFileError("", "", "what was opened without the master key cannot be saved")
+
+    def unseal(self, _nonce: bytes, _sealed: bytes, _bound: bytes, /) -> bytes:
+        raise WrongMasterKeyError
+
+
 MasterKey = bytes | RemoteMasterKey
 """In clear, 32 bytes; or what works with it elsewhere."""
+
+NO_MASTER_KEY: MasterKey = _NoMasterKey()
+"""With what was opened by somebody else."""
 
 
 def seal(master_key: MasterKey, nonce: bytes, data_key: bytes, bound: bytes) -> bytes:
@@ -72,6 +85,10 @@ def unseal(master_key: MasterKey, nonce: bytes, sealed: bytes, bound: bytes) -> 
 
 class MasterKeyPlace(Protocol):
     """Where a master key is. As text it is what people call the place."""
+
+    @property
+    def how_to_change(self) -> str:
+        """What to do, in words, so that a running daemon finds another master key."""
 
     def load(self) -> MasterKey:
         """The master key.
@@ -111,6 +128,11 @@ class FilePlace:
     def __str__(self) -> str:
         return str(self.file)
 
+    @property
+    def how_to_change(self) -> str:
+        """Put it there, or name where it is."""
+        return "put the right one there, or name where it is in the configuration; both are seen without a restart"
+
     def load(self) -> MasterKey:
         """The master key."""
         return load_master_key(self.file)
@@ -145,6 +167,13 @@ class GivenPlace:
 
     def __str__(self) -> str:
         return f"${self.variable}" if self.credential is None else f"credential {self.credential}"
+
+    @property
+    def how_to_change(self) -> str:
+        """The environment of a process stays as it is."""
+        if self.credential is None:
+            return "the environment of a running process cannot change: restart the daemon with the right one"
+        return "systemd gives credentials when it starts the unit: restart it, or name where the right one is"
 
     def load(self) -> MasterKey:
         """The master key."""

@@ -23,5 +23,9 @@ class UnreadableError(KeyFileError):
     """There is no such file, or it cannot be read: another one was meant."""
 
 
+class OtherMasterKeyError(KeyFileError):
+    """A key file is sealed under another master key than the one at hand."""
+
+
 class RefusedPinError(KeyFileError):
     """A token does not take the PIN of its user. It counts such attempts, so no program may try again by itself."""

@@ -79,6 +79,11 @@ class TokenPlace:
     def __str__(self) -> str:
         return f"key {self.key} of token {self.token}"
 
+    @property
+    def how_to_change(self) -> str:
+        """Name the right one."""
+        return "name the right key of the right token in the configuration; that is seen without a restart"
+
     # --- as a place -----------------------------------------------------------------------------------------------
 
     def load(self) -> MasterKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Follower:
         compiler: Opens the keys, and gives what reads rows with them.
         copy: Where what is known is kept for a start without the store.
         base: The change that the registry is of, as it was loaded.
+        former: As ``compiler``, with the keys that were opened last, whatever became of them: who was forked anew knows
+            what its predecessor did.
         keyless: Reads rows that need no key: who is not to be served is known without the key file, too.
         keeps_copy: Whether the copy is written here, and not by another worker.
     """
@@ -63,11 +66,13 @@ class Follower:
         copy: Copy,
         base: Head,
         *,
+        former: Callable[[], AbstractContextManager[Compiler]],
         keyless: Compiler,
         keeps_copy: bool,
     ) -> None:
         self._open_store = open_store
         self._compiler = compiler
+        self._former = former
         self._copy = copy
         self._base = base
         self._keeps_copy = keeps_copy
@@ -87,7 +92,14 @@ class Follower:
             RefusedError: The switch cannot take it.
         """
         changes = self._copy.read_changes(self._base)
-        return self._read(changes) if changes.merchants or changes.terminals or changes.head != self._base else None
+        if not (changes.merchants or changes.terminals or changes.head != self._base):
+            return None
+        try:
+            return self._read(changes, self._compiler)
+        except RefusedError:
+            with contextlib.suppress(RefusedError):
+                return self._read(changes, self._former)
+            raise
 
     def next(self) -> Step | None:
         """The next changes; None where there are none.
@@ -106,7 +118,7 @@ class Follower:
         except StoreError:
             self.close()
             raise
-        return None if changes is None else self._read(changes)
+        return None if changes is None else self._read(changes, self._compiler)
 
     def taken(self, step: Step) -> None:
         """The switch has taken a step: the next begins behind it."""
@@ -127,11 +139,11 @@ class Follower:
             self._store.close()
             self._store = None
 
-    def _read(self, changes: Changes) -> Step:
+    def _read(self, changes: Changes, compiling: Callable[[], AbstractContextManager[Compiler]]) -> Step:
         if not (changes.merchants or changes.terminals):
             return Step(changes, None)
         try:
-            with self._compiler() as compiler:
+            with compiling() as compiler:
                 return Step(changes, _compiled(compiler, changes))
         except ConfigError as error:
             words = "; ".join(str(problem) for problem in error.problems)

@@ -81,7 +81,7 @@ class Daemon:
         handover: Handover | None = None,
     ) -> None:
         self._config = config
-        self._place = Place.alone(config) if place is None else place
+        self._place = Place.alone(config, parts.key_file) if place is None else place
         self._stats = self._place.stats
         self._notes = NoteLog()
         owned = self._place.owned
@@ -99,7 +99,7 @@ class Daemon:
             stand_ins=self._place.stand_ins,
         )
         self._states = self._engine.partitions.states
-        self._link_keys = LinkKeys(config, self._states, parts.key_file, self._stats)
+        self._link_keys = LinkKeys(config, self._states, self._place.keys, self._stats)
         self._introduction: Introduction | None = None
         self._peers = self._meet_others(parts, partitions)
         self._mates: Mates | None = None
@@ -195,7 +195,7 @@ class Daemon:
             reasons.append(f"no link is up, and none has stand-in: {states}")
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
-        return Readiness(reasons, lacks, self._is_outdated(), self._registry.troubles)
+        return Readiness(reasons, lacks, self._is_outdated(), [*self._registry.troubles, *self._link_keys.troubles])
 
     def _is_outdated(self) -> bool:
         return any(state.journal.outdated is not None for state in self._states)
@@ -289,7 +289,7 @@ class Daemon:
             await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True
-            self._link_keys.begin()
+            await self._link_keys.begin()
             if self._introduction is not None:
                 await asyncio.gather(mates.ask(self._introduction), nodes.ask(self._introduction))
             reactor.start()
@@ -416,7 +416,7 @@ class Daemon:
             self._turn_away,
             *(numbers.keep for numbers in self._numbers),
         )
-        chores = (*keepers, self._gauges.refresh, self._saf.refresh, self._beat)
+        chores = (*keepers, self._gauges.refresh, self._saf.refresh, self._link_keys.look, self._beat)
         while True:
             for chore in chores:
                 try:

@@ -29,6 +29,7 @@ from switch.server.fronts import AdminFront, own_status
 from switch.server.handover import Handover, NewsReader
 from switch.server.heartbeat import keep_beating
 from switch.server.meeting_folder import MeetingFolder
+from switch.server.node_keys import node_keys
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory
 from switch.server.signals import Signals
@@ -80,6 +81,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         stats.use_worker(workers + 1)
         stand_ins = stand_ins_of(config, stats, workers)
         counts_heard = CountsHeard(config.far_workers, is_shared=True)
+        keys = node_keys(config, parts.key_file, stats)
         handover = Handover(DESK)
         folder = MeetingFolder()
         shared.callback(folder.close)
@@ -101,6 +103,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
                         crews=config.crews,
                         count_log=CountLog(is_shared=True) if config.nodes else None,
                         counts_heard=counts_heard,
+                        keys=keys,
                     ),
                     handover,
                 ),

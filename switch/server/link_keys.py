@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.check.parts import check_link_keys
 from switch.config import Config, LinkSection
-from switch.config.key_file import open_key_file
 from switch.files.problems import errors_among
 from switch.journal.boot import since_boot_ns
 from switch.keys import KeyFile, KeyFileError
@@ -18,10 +18,16 @@ from switch.keys.names import former_name
 from switch.machine.link import Link
 from switch.machine.state import State
 from switch.server.assembly import give_keys
+from switch.server.node_keys import NodeKeys
 from switch.server.signals import reload_counter
 
 NOT_TAKEN_UP = "keys not taken up: those of before stay in use"
+UNREADABLE = "the key file cannot be opened: what was opened before stays in use"
+WAITING = "keys of links in the key file are not those in use: SIGHUP takes them up"
 NS_A_SECOND = 1_000_000_000
+LOOK_SECONDS = 5.0
+BEGIN_SECONDS = 10.0
+"""How long a start waits for keys that were to be taken up before it, in front of those that its predecessor had."""
 
 log = get_logger(__name__)
 
@@ -32,30 +38,50 @@ class LinkKeys:
     Args:
         config: The configuration.
         states: The state machines, each with its links.
-        key_file: As it was when the links got their keys; None: there is none.
+        keys: The key file, as the processes of this machine know it; None: there is none.
         stats: Where it is counted how often they are taken up.
     """
 
-    def __init__(self, config: Config, states: Sequence[State], key_file: KeyFile | None, stats: Stats) -> None:
+    def __init__(self, config: Config, states: Sequence[State], keys: NodeKeys | None, stats: Stats) -> None:
         self._config = config
         self._states = states
-        self._key_file = key_file
+        self._keys = keys
         self._stats = stats
         self._counter = reload_counter(stats)
+        self._unreadable = stats.gauge(
+            "authswitch_key_file_unreadable", "1 while the key file as it is now cannot be opened.", rule="max"
+        )
+        self._waiting = stats.gauge(
+            "authswitch_link_keys_waiting", "1 while links have other keys than the key file says.", rule="max"
+        )
         self._has_begun = False
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refusal = ""
+        self._trouble = ""
+        self._looked_at: bytes | None = None
+        self._next_look_s = 0.0
 
-    def begin(self) -> None:
-        """The journal is replayed: answers under former keys are taken from now on, for their time.
+    @property
+    def troubles(self) -> Sequence[str]:
+        """Why keys in the file are not in use."""
+        waiting = [WAITING] if self._stats.value(self._waiting) else []
+        refused = [f"{NOT_TAKEN_UP}: {self._refusal}"] if self._refusal else waiting
+        return [*([f"{UNREADABLE}: {self._trouble}"] if self._trouble else []), *refused]
 
-        Signals are heard by now; who was told before this to take keys up does it now.
+    async def begin(self) -> None:
+        """The journal is replayed: links get the keys that any worker of this machine took up last.
+
+        Answers under former keys are taken from now on, for their time. Signals are heard by now; who was told before
+        this to take keys up does it now.
         """
         self._has_begun = True
-        if self._key_file is not None:
-            self._take_former(self._key_file)
-        if self._stats.value(self._counter):
-            self._reload()
+        if self._keys is None:
+            return
+        told = await self._begin_in_force(self._keys)
+        if self._stats.value(self._counter) > told:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._reload()), BEGIN_SECONDS)
 
     def hang_up(self) -> None:
         """Take up the key file, of the only process: its supervisor counts for one of several."""
@@ -64,28 +90,86 @@ class LinkKeys:
         if self._has_begun:
             self._reload()
 
-    def _reload(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._take_up_file())
+    def look(self) -> None:
+        """See now and then whether the file can be opened, and has the keys that are in use; to be called often."""
+        now_s = asyncio.get_running_loop().time()
+        if self._keys is not None and self._has_begun and now_s >= self._next_look_s:
+            self._next_look_s = float("inf")
+            self._spawn(self._look(self._keys))
+
+    async def _begin_in_force(self, keys: NodeKeys) -> int:
+        """Take up what is in force; gives how often the daemon had been told to when it came to be."""
+        while True:
+            try:
+                told, in_force = await asyncio.to_thread(keys.in_force)
+            except KeyFileError as error:
+                log.error("links have no keys yet: nobody is served", reason=str(error))  # noqa: TRY400 - no trace
+                continue
+            with in_force:
+                self._take_up(in_force)
+            return told
+
+    def _reload(self) -> asyncio.Task[None]:
+        return self._spawn(self._take_up_file())
+
+    def _spawn(self, work: asyncio._CoroutineLike[None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _take_up_file(self) -> None:
         """Open the file, which may be large, beside the event loop; nothing changes where a key does not fit."""
-        section = self._config.keys
-        if section is None:
+        if self._keys is None:
             log.warning(NOT_TAKEN_UP, reason="the configuration has no [keys]")
             return
         async with self._lock:
+            told = self._stats.value(self._counter)
             try:
-                keys = await asyncio.to_thread(open_key_file, section)
-            except KeyFileError as error:
-                log.error(NOT_TAKEN_UP, reason=str(error))  # noqa: TRY400 - no trace
+                with await asyncio.to_thread(self._keys.open) as keys:
+                    if faults := errors_among(check_link_keys(self._config, keys)):
+                        self._refuse(str(faults[0]))
+                        return
+                    # Whoever is forked later must not have older keys than this one.
+                    await asyncio.to_thread(self._keys.put_in_force, keys, told)
+                    log.info("keys taken up", links=self._take_up(keys))
+            except (KeyFileError, OSError) as error:
+                self._refuse(str(error))
                 return
-            with keys:
-                if faults := errors_among(check_link_keys(self._config, keys)):
-                    log.error(NOT_TAKEN_UP, reason=str(faults[0]))
-                    return
-                log.info("keys taken up", links=self._take_up(keys))
+            self._refusal = ""
+        self._look_soon()
+
+    def _refuse(self, reason: str) -> None:
+        log.error(NOT_TAKEN_UP, reason=reason)
+        self._refusal = reason
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        self._looked_at = None
+        if self._next_look_s != float("inf"):
+            self._next_look_s = 0.0
+
+    async def _look(self, keys: NodeKeys) -> None:
+        try:
+            header = await asyncio.to_thread(keys.header)
+            if header != self._looked_at or self._trouble:
+                self._looked_at = header
+                waits = await asyncio.to_thread(_is_waiting, keys)
+                self._stats.set(self._waiting, waits)
+            self._tell("")
+        except (KeyFileError, OSError) as error:
+            self._tell(str(error))
+        finally:
+            self._next_look_s = asyncio.get_running_loop().time() + LOOK_SECONDS
+
+    def _tell(self, trouble: str) -> None:
+        """Say once what keeps the file from being opened, or that it can be again."""
+        self._stats.set(self._unreadable, 1 if trouble else 0)
+        if trouble and trouble != self._trouble:
+            log.error(UNREADABLE, reason=trouble)
+        elif self._trouble and not trouble:
+            log.info("the key file can be opened again")
+        self._trouble = trouble
 
     def _take_up(self, keys: KeyFile) -> dict[str, str]:
         """Give all links their keys; the check values of their MAC keys, by link."""
@@ -112,3 +196,8 @@ class LinkKeys:
     @property
     def _former_s(self) -> int:
         return 0 if self._config.keys is None else self._config.keys.former_seconds
+
+
+def _is_waiting(keys: NodeKeys) -> bool:
+    with keys.open() as file:
+        return not keys.is_in_force(file)

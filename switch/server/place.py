@@ -11,8 +11,10 @@ from switch.base.shares import share
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.config.mesh_sections import ALONE, Node
+from switch.keys import KeyFile
 from switch.mesh.counts import CountsHeard
 from switch.server.assembly import Part, stand_ins_of
+from switch.server.node_keys import NodeKeys, node_keys
 from switch.tables.count_log import CountLog
 from switch.tables.stand_in import StandIn
 
@@ -49,6 +51,7 @@ class Place:
         count_log: What this worker has counted, for other machines; its successor goes on with it.
         counts_heard: How far workers of other machines have told what they counted; shared by those of this one.
         crews: How many workers each machine has, in order of the configuration; empty: this one is alone.
+        keys: The key file, as the processes of this machine know it; None: there is none.
     """
 
     number: int
@@ -61,10 +64,11 @@ class Place:
     crews: Sequence[int] = ()
     count_log: CountLog | None = None
     counts_heard: CountsHeard = field(default_factory=lambda: CountsHeard(0))
+    keys: NodeKeys | None = None
 
     @classmethod
-    def alone(cls, config: Config) -> Place:
-        """That of the only one on this machine."""
+    def alone(cls, config: Config, key_file: KeyFile | None = None) -> Place:
+        """That of the only one on this machine, with the key file that its start has opened."""
         stats = Stats(config.limits.statistics_bytes)
         partitions = config.journal.partitions if config.nodes else None
         stand_ins = stand_ins_of(config, stats, 1)
@@ -79,6 +83,7 @@ class Place:
             crews=config.crews,
             count_log=CountLog() if config.nodes else None,
             counts_heard=heard,
+            keys=node_keys(config, key_file, stats),
         )
 
     @property

@@ -18,6 +18,7 @@ from switch.files.problems import ConfigError
 from switch.merchants.following import Follower, RefusedStepError, Step
 from switch.merchants.problems import RefusedError
 from switch.path.engine import Engine
+from switch.server.node_keys import NodeKeys
 from switch.server.registry_gauges import RegistryGauges
 from switch.store.audit import Head
 from switch.store.problems import StoreError
@@ -40,19 +41,30 @@ class RegistryKeeper:
         config: The configuration, whose registry is a copy of the store.
         engine: The state machines of the worker.
         head: The change of the store that the registry is of.
+        keys: The key file, as the processes of this machine know it; None: there is none.
         stats: Where gauges are registered.
         keeps_copy: Whether this worker keeps the copy: one of a node does.
     """
 
-    def __init__(self, config: Config, engine: Engine, head: Head, stats: Stats, *, keeps_copy: bool) -> None:
+    def __init__(
+        self, config: Config, engine: Engine, head: Head, keys: NodeKeys | None, stats: Stats, *, keeps_copy: bool
+    ) -> None:
         gauges = RegistryGauges(stats)
         copy = registry_copy(config)
         if copy is None:
             raise ValueError("the registry is not of the store")
         self._engine = engine
         self._stats = stats
-        opening = partial(open_store, config), partial(opened_compiler, config)
-        self._follower = Follower(*opening, copy, head, keyless=keyless_compiler(config), keeps_copy=keeps_copy)
+        now, former = (None, None) if keys is None else (keys.open, keys.open_former)
+        self._follower = Follower(
+            partial(open_store, config),
+            partial(opened_compiler, config, now),
+            copy,
+            head,
+            former=partial(opened_compiler, config, former),
+            keyless=keyless_compiler(config),
+            keeps_copy=keeps_copy,
+        )
         self._gauges = gauges
         self._trouble = ""
         self._unwritten = ""

@@ -7,28 +7,16 @@ import signal
 
 import pytest
 
-from switch.keys.key import check_value
-
 from .conftest import running
 from .daemon import Daemon, until
 from .installation import TERMINALS
 from .terminal import Terminal
-from .test_master_key import keys, own_keys
+from .test_master_key import ZAK, keys, own_keys, replaced
 from .unruly import hold, one_bank
 
 __all__ = ["own_keys"]
 
 SPOKEN = "iso87-ascii"
-ZAK = "link/bank-a/zak"
-ALGORITHM = "3des-2key"
-
-
-async def replaced(installation, bank, *options):
-    """Another key in the file, made by the issuer, and the issuer's own from now on."""
-    value = os.urandom(16)
-    bank._mac = bank._mac.with_key(value)
-    command = ("import", ZAK, "--components", "1", "--kcv", check_value(ALGORITHM, value), "--replace", *options)
-    await keys(installation, *command, stdin=value.hex())
 
 
 async def taken_up(daemon, workers=1):
@@ -78,7 +66,7 @@ async def test_another_key_while_payments_are_under_way(own_keys, workers):
 
 async def test_without_the_former_key_its_answers_end_nothing(own_keys):
     installation = own_keys
-    async with one_bank(installation, timeout_ms=3_000) as bank, running(installation) as daemon:
+    async with one_bank(installation, timeout_ms=6_000) as bank, running(installation) as daemon:
         bank.mangle = hold
         under_way = asyncio.create_task(pays(installation, daemon, TERMINALS[0]))
         await until(lambda: bank.held)

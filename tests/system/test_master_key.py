@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+from switch.keys.key import check_value
+
 from .conftest import running
 from .daemon import Daemon, until
 from .installation import TERMINALS
@@ -18,6 +20,9 @@ from .test_trace import authswitch
 from .unruly import hold, one_bank
 
 SPOKEN = "iso87-ascii"
+ZAK = "link/bank-a/zak"
+ALGORITHM = "3des-2key"
+UNREADABLE = "the key file cannot be opened: what was opened before stays in use"
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 PIN = "48151623"
 
@@ -40,6 +45,14 @@ async def keys(installation, *arguments, stdin=None):
     status, output, errors = await authswitch("keys", "--config", config, *arguments, stdin=stdin)
     assert status == 0, errors
     return output
+
+
+async def replaced(installation, bank, *options):
+    """Another key in the file, made by the issuer, and the issuer's own from now on."""
+    value = os.urandom(16)
+    bank._mac = bank._mac.with_key(value)
+    command = ("import", ZAK, "--components", "1", "--kcv", check_value(ALGORITHM, value), "--replace", *options)
+    await keys(installation, *command, stdin=value.hex())
 
 
 async def owe(installation, daemon, bank, terminal):
@@ -66,9 +79,13 @@ async def test_what_a_daemon_owes_outlives_its_master_key(own_keys):
             for terminal in TERMINALS[:4]:
                 await owe(installation, daemon, bank, terminal)
             await keys(installation, "change-master-key", "--new-master-key-file", new)
-            # A worker that dies is there again, with the keys that its daemon began with.
+            # A worker that dies is there again, with the keys that its daemon began with, and says what it lacks.
+            await daemon.counted("authswitch_key_file_unreadable", 1)
             os.kill((await daemon.status())["workers"][0]["pid"], signal.SIGKILL)
-            await until(daemon.is_whole)
+            await daemon.event("worker serves", times=3)
+            told = (await daemon.get("/readyz"))[1]
+            assert "this master key does not open it" in told
+            assert "put the right one there, or name where it is in the configuration" in told
             await owe(installation, daemon, bank, TERMINALS[4])
         finally:
             daemon.kill()
@@ -97,6 +114,40 @@ async def test_what_a_daemon_owes_outlives_its_master_key(own_keys):
         status, output, _ = await authswitch("journal", "verify", installation.folder / "switch.toml", "--json")
         assert status == 0
         assert json.loads(output)["open_reversals"] == 0
+
+
+async def test_a_running_daemon_follows_its_master_key_to_another_place(own_keys):
+    """Named in the configuration, or put where the former one was; and keys of links are taken up as ever."""
+    installation = own_keys
+    installation.workers = 2
+    new = installation.folder / "master-2.key"
+    async with one_bank(installation) as bank, running(installation) as daemon:
+        await keys(installation, "change-master-key", "--new-master-key-file", new)
+        await daemon.event(UNREADABLE, times=2)
+        config = installation.folder / "switch.toml"
+        config.write_text(config.read_text().replace(str(installation.secrets.master_key_file), str(new)))
+        await daemon.event("the key file can be opened again", times=2)
+        await daemon.counted("authswitch_key_file_unreadable", 0)
+        await replaced(installation, bank)
+        await daemon.counted("authswitch_link_keys_waiting", 1)
+        assert "SIGHUP takes them up" in (await daemon.get("/readyz"))[1]
+        daemon.signal(signal.SIGHUP)
+        await daemon.event("keys taken up", times=2)
+        await daemon.counted("authswitch_link_keys_waiting", 0)
+        # What is put in the former place is found, too.
+        await keys(installation, "change-master-key", "--new-master-key-file", installation.folder / "master-3.key")
+        await daemon.event(UNREADABLE, times=4)
+        (installation.folder / "master-3.key").rename(installation.secrets.master_key_file)
+        await daemon.event("the key file can be opened again", times=4)
+        # Whoever is forked while nothing can be opened has the keys that its predecessor took up.
+        installation.secrets.key_file.unlink()
+        for number, row in enumerate((await daemon.status())["workers"]):
+            os.kill(row["pid"], signal.SIGKILL)
+            await daemon.event("worker serves", times=3 + number)
+        for terminal in TERMINALS[:8]:
+            async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as line:
+                assert await line.code(terminal) == "00"
+        assert bank.counters.mac_failures == 0
 
 
 async def test_a_daemon_whose_master_key_is_in_a_token(own_keys, monkeypatch):

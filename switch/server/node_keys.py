@@ -1,0 +1,190 @@
+"""The key file of a daemon, as all of its processes know it together: what one has opened outlives it.
+
+It is made before workers are forked. A file that was saved since is opened by the first who needs it, with the master
+key from where that is by then; the others, and those that are forked later, have it from him. So a token is asked once
+for each time that the file was saved, and one that refuses its PIN is left alone until somebody says that it is mended.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from switch.base.stats import Stats
+from switch.config import Config, load_config
+from switch.config.key_file import master_key_place, open_where_found
+from switch.config.sections import KeysSection
+from switch.files.problems import ConfigError
+from switch.keys import KeyFile, KeyFileError
+from switch.keys.file import HEADER_BYTES, sealed_header
+from switch.keys.master import MasterKeyPlace
+from switch.keys.names import former_name
+from switch.keys.problems import RefusedPinError
+from switch.keys.shared import BusyError, ProcessLock, SharedKeys
+from switch.server.signals import reload_counter
+
+COUNT_BYTES = 8
+REFUSED_BYTES = 4_096
+UNTIL_TOLD = "it is not tried again before SIGHUP or a restart"
+BUSY = "another process of this daemon is opening it, and does not come to an end"
+
+
+class NodeKeys:
+    """The key file of one node's daemon.
+
+    Args:
+        config: Of the start.
+        section: Its [keys].
+        started: The key file as the start has opened it.
+        told: How often the daemon was told so far to take keys up; the same in all of its processes.
+    """
+
+    def __init__(self, config: Config, section: KeysSection, started: KeyFile, told: Callable[[], int]) -> None:
+        self.file: Final = section.file
+        self._config_file = config.file
+        self._place = master_key_place(section)
+        self._links = [key for link in config.links for key in (link.mac, link.pin) if key is not None]
+        self._started = started
+        self._told = told
+        self._opening = ProcessLock("key-file")
+        self._opened = SharedKeys("keys-opened", HEADER_BYTES)
+        self._taking = ProcessLock("key-taking")
+        self._in_force = SharedKeys("keys-in-force", COUNT_BYTES)
+        self._refused = _RefusedPin()
+
+    def header(self) -> bytes:
+        """How the file begins now: otherwise each time that it was saved.
+
+        Raises:
+            KeyFileError: It cannot be read.
+        """
+        return sealed_header(self.file)
+
+    def open(self) -> KeyFile:
+        """The file as it is now, to be closed.
+
+        Raises:
+            KeyFileError: It cannot be opened with any master key that this daemon can have.
+        """
+        with self._not_busy(), self._opening.held():
+            known = self._known(self.header())
+            if known is not None:
+                return known
+            if reason := self._refused.reason(self._told()):
+                raise RefusedPinError(str(self.file), "", f"{reason}; {UNTIL_TOLD}")
+            try:
+                file = open_where_found(self.file, self._places())
+            except RefusedPinError as error:
+                self._refused.note(self._told(), str(error))
+                raise RefusedPinError(error.file, error.key, f"{error.reason}; {UNTIL_TOLD}") from None
+            self._opened.put(file.header, file.table)
+            return file
+
+    def open_former(self) -> KeyFile:
+        """As it was opened last, by whichever process, whatever became of it since; to be closed.
+
+        Raises:
+            KeyFileError: Another process does not let go of it.
+        """
+        with self._not_busy():
+            taken = self._opened.take()
+            return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
+
+    def put_in_force(self, keys: KeyFile, told: int) -> None:
+        """Links have these keys from now on, those of workers that are forked later, too, unless there are newer ones.
+
+        Args:
+            keys: The key file.
+            told: How often the daemon had been told to take keys up when that was opened.
+
+        Raises:
+            KeyFileError: Another process does not let go of those of before.
+        """
+        with self._not_busy(), self._taking.held(), self.of_links(keys) as mine:
+            before = self._in_force.head()
+            if before is None or int.from_bytes(before, "big") <= told:
+                self._in_force.put(told.to_bytes(COUNT_BYTES, "big"), mine.table)
+
+    def in_force(self) -> tuple[int, KeyFile]:
+        """Keys of links as any worker took them up last, and what ``told`` was then; the file is to be closed.
+
+        Raises:
+            KeyFileError: Another process does not let go of them.
+        """
+        with self._not_busy():
+            taken = self._in_force.take()
+        if taken is None:
+            return 0, self.of_links(self._started)
+        return int.from_bytes(taken[0], "big"), KeyFile.of_table(self.file, taken[1])
+
+    def is_in_force(self, keys: KeyFile) -> bool:
+        """Whether links have the keys that are in this file.
+
+        Raises:
+            KeyFileError: Another process does not let go of those that they have.
+        """
+        _, had = self.in_force()
+        with had, self.of_links(keys) as theirs:
+            return list(theirs.keys()) == list(had.keys())
+
+    def of_links(self, keys: KeyFile) -> KeyFile:
+        """Those of links alone, and their former ones; to be closed."""
+        return keys.part(name for section in self._links for name in (section.key, former_name(section.key)))
+
+    def _lent(self) -> KeyFile:
+        return KeyFile.of_table(self.file, self._started.table.lent(), self._started.header)
+
+    def _known(self, header: bytes) -> KeyFile | None:
+        """What begins so, where a process has opened it."""
+        if header == self._started.header:
+            return self._lent()
+        if self._opened.head() != header or (taken := self._opened.take()) is None:
+            return None
+        return KeyFile.of_table(self.file, taken[1], taken[0])
+
+    def _places(self) -> list[MasterKeyPlace]:
+        """Where the master key may be: where the configuration says by now, and where it was at the start."""
+        places = [self._place]
+        try:
+            section = load_config(self._config_file).keys
+        except (ConfigError, OSError):
+            return places
+        if section is not None and section.file == self.file and (place := master_key_place(section)) != self._place:
+            places.insert(0, place)
+        return places
+
+    @contextmanager
+    def _not_busy(self) -> Iterator[None]:
+        try:
+            yield
+        except BusyError:
+            raise KeyFileError(str(self.file), "", BUSY) from None
+
+
+def node_keys(config: Config, started: KeyFile | None, stats: Stats) -> NodeKeys | None:
+    """What processes of this machine know of the key file that a start has opened; None: there is none."""
+    if config.keys is None or started is None:
+        return None
+    counter = reload_counter(stats)
+    return NodeKeys(config, config.keys, started, lambda: stats.value(counter))
+
+
+class _RefusedPin:
+    """That a token refused its PIN, and why, in memory that processes share."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, REFUSED_BYTES)
+
+    def note(self, told: int, reason: str) -> None:
+        """It was refused, behind so many times that the daemon was told to take keys up."""
+        text = reason.encode()[: REFUSED_BYTES - COUNT_BYTES - 1]
+        self._memory[:COUNT_BYTES] = (told + 1).to_bytes(COUNT_BYTES, "big")
+        self._memory[COUNT_BYTES : COUNT_BYTES + len(text) + 1] = text + b"\0"
+
+    def reason(self, told: int) -> str:
+        """Why it was refused, where the daemon was not told since; else empty."""
+        if int.from_bytes(self._memory[:COUNT_BYTES], "big") != told + 1:
+            return ""
+        return self._memory[COUNT_BYTES:].split(b"\0", 1)[0].decode("utf-8", "replace")
