@@ -21,6 +21,7 @@ ROOMS = (
     "dialect",
     "tables",
     "merchants",
+    "applications",
     "machine",
     "mesh",
     "saf",

@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 import switch.access.tables
+import switch.applications.tables
 import switch.proposals.tables  # noqa: F401 - the store's as soon as they were imported
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head

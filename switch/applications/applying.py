@@ -1,0 +1,340 @@
+"""An application from its first line to the contract: each step by somebody who may, for a reason that is kept."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.engine import Connection
+
+from switch.access.actor import Actor
+from switch.applications.checks import Result, Subject, run_checks
+from switch.applications.contracts import accept, require_text
+from switch.applications.documents import Paper, add_document
+from switch.applications.forms import Form, form_of
+from switch.applications.lists import RISK_CLASSES, Lists
+from switch.applications.plans import offered_plan
+from switch.applications.policy import Policy
+from switch.applications.states import ENTERING, OPEN, STEPS, next_state, words
+from switch.applications.tables import APPLICATIONS, CHECK_RESULTS, CONTRACTS, DOCUMENTS, REFERENCE_CHARACTERS
+from switch.applications.twins import twins_of
+from switch.store.audit import AUDIT
+from switch.store.changing import Change
+from switch.store.opening import Store
+from switch.store.problems import RefusedError
+from switch.store.sealing import Sealer
+
+REFERENCE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Without what people mistake for each other."""
+
+SECRET_BYTES = 20
+EDITABLE: Final = ("draft", "returned")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By which an acquirer takes merchants on.
+
+    Attributes:
+        policy: Limits, deadlines and papers.
+        lists: What applications are held against.
+        sealer: Seals and finds what nobody may read.
+    """
+
+    policy: Policy
+    lists: Lists
+    sealer: Sealer
+
+
+def application_of(connection: Connection, reference: str) -> dict[str, Any]:
+    """One application, with its sealed values closed.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    query = select(APPLICATIONS).where(APPLICATIONS.c.id == reference)
+    found = connection.execute(query).mappings().one_or_none()
+    if found is None:
+        raise RefusedError(f"there is no application {reference}")
+    return dict(found)
+
+
+def results_of(connection: Connection, reference: str) -> list[dict[str, Any]]:
+    """All that checks have ever found, the newest round first."""
+    query = select(CHECK_RESULTS).where(CHECK_RESULTS.c.application == reference)
+    order = (CHECK_RESULTS.c.round.desc(), CHECK_RESULTS.c.name)
+    return [dict(row) for row in connection.execute(query.order_by(*order)).mappings()]
+
+
+def documents_of(connection: Connection, reference: str) -> list[dict[str, Any]]:
+    """What is known of the papers of an application, the first one first."""
+    query = select(DOCUMENTS).where(DOCUMENTS.c.application == reference).order_by(DOCUMENTS.c.at, DOCUMENTS.c.id)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def steps_of(connection: Connection, reference: str) -> list[dict[str, Any]]:
+    """Who did what with an application when and why, the first step first: as the audit has it."""
+    mine = (AUDIT.c.subject == APPLICATIONS.name, AUDIT.c.row == reference)
+    query = select(AUDIT.c.number, AUDIT.c.at, AUDIT.c.who, AUDIT.c.why, AUDIT.c.after).where(*mine)
+    return [dict(row) for row in connection.execute(query.order_by(AUDIT.c.number)).mappings()]
+
+
+def tellers_of(connection: Connection, reference: str) -> list[str]:
+    """Who has written the form of an application, or has written it anew."""
+    has_written = or_(AUDIT.c.before.is_(None), AUDIT.c.before.contains('"identity_sealed"'))
+    mine = (AUDIT.c.subject == APPLICATIONS.name, AUDIT.c.row == reference, has_written)
+    return [*connection.execute(select(AUDIT.c.who).distinct().where(*mine)).scalars()]
+
+
+class Clerk:
+    """Somebody at work on applications.
+
+    Args:
+        change: The transaction, with the reason.
+        actor: Who it is.
+        rules: By which it is done.
+    """
+
+    def __init__(self, change: Change, actor: Actor, rules: Rules) -> None:
+        self.change = change
+        self.actor = actor
+        self.rules = rules
+
+    def enter(self, form: Form) -> tuple[str, str]:
+        """Begin an application; its reference, and the applicant's secret, which nobody can tell again.
+
+        Raises:
+            RefusedError: The plan is not on offer to such an applicant.
+        """
+        self.actor.require(ENTERING)
+        offered_plan(self.change.connection, form.plan, form.kind)
+        reference = "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_CHARACTERS))
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        row = {
+            "id": reference,
+            "deadline": self._deadline("draft"),
+            "entered_by": self.actor.name,
+            "entered_at": self.change.at,
+            "secret_hash": secret_hash(secret),
+            **form.columns(self.rules.sealer, reference),
+        }
+        self.change.insert(APPLICATIONS, row)
+        return reference, secret
+
+    def amend(self, reference: str, form: Form) -> None:
+        """Write a form anew, as long as it is a draft or was sent back.
+
+        Raises:
+            RefusedError: It is not, or another sort of applicant.
+        """
+        self.actor.require(ENTERING)
+        row = self._editable(reference)
+        if form.kind != row["kind"]:
+            raise RefusedError(f"it is that of a {row['kind']}: another kind is another application")
+        offered_plan(self.change.connection, form.plan, form.kind)
+        self.change.update(APPLICATIONS, reference, form.columns(self.rules.sealer, reference))
+
+    def add_document(self, reference: str, kind: str, content: bytes) -> str:
+        """Keep a paper; its number.
+
+        Raises:
+            RefusedError: It is not taken, or the application is past that.
+        """
+        self.actor.require(ENTERING)
+        self._editable(reference)
+        return add_document(
+            self.change, self.rules.sealer, self.rules.policy.documents, Paper(reference, kind, content)
+        )
+
+    def submit(self, reference: str) -> dict[str, Result]:
+        """Hand an application in, and look at it by machine: it is in review then, or sent back with reasons.
+
+        Raises:
+            RefusedError: It was handed in before.
+        """
+        self._step("submit", reference)
+        self._step("begin_checks", reference)
+        found = self._run_checks(reference)
+        self._step(
+            "fail_checks" if any(one.outcome == "failed" for one in found.values()) else "pass_checks", reference
+        )
+        return found
+
+    def send_back(self, reference: str) -> None:
+        """Give an application back to who told it, with the reason.
+
+        Raises:
+            RefusedError: It is not in review.
+        """
+        self._step("return", reference)
+
+    def review(self, reference: str, risk: str) -> None:
+        """Say, as another person than the one who entered it, that an application can be approved.
+
+        Raises:
+            RefusedError: It is not in review, or one's own.
+        """
+        self._refuse_own(reference)
+        if risk not in RISK_CLASSES:
+            raise RefusedError(f"needed a class of risk: {', '.join(RISK_CLASSES)}")
+        self._step("review", reference, reviewed_by=self.actor.name, risk=risk)
+
+    def reopen(self, reference: str) -> None:
+        """Let it be reviewed once more.
+
+        Raises:
+            RefusedError: It was not reviewed.
+        """
+        self._step("reopen", reference)
+
+    def approve(self, reference: str) -> None:
+        """Approve it, as a third person.
+
+        Raises:
+            RefusedError: It was not reviewed, or one has entered or reviewed it oneself.
+        """
+        self._refuse_own(reference)
+        self._step("approve", reference, approved_by=self.actor.name)
+
+    def refuse(self, reference: str) -> None:
+        """Say no, as another person than the one who entered it.
+
+        Raises:
+            RefusedError: It is not in review, or one's own.
+        """
+        self._refuse_own(reference)
+        self._step("refuse", reference)
+
+    def offer(self, reference: str, text: str) -> None:
+        """Offer a contract: a text, by its hash, with the plan of the application.
+
+        Raises:
+            RefusedError: It was not approved, or there is no such text.
+        """
+        require_text(self.change, text)
+        self._step("offer", reference, contract_text=text)
+
+    def accept(self, reference: str, text: str, accepted_by: str, how: str) -> str:
+        """Note that the applicant has accepted; the contract's hash.
+
+        Raises:
+            RefusedError: It was not offered, or another text.
+        """
+        row = application_of(self.change.connection, reference)
+        self._step("accept", reference)
+        return accept(self.change, row, text, accepted_by, how)
+
+    def withdraw(self, reference: str) -> None:
+        """Give it up, as the applicant wishes.
+
+        Raises:
+            RefusedError: It is over already.
+        """
+        self._step("withdraw", reference)
+
+    def expire_overdue(self) -> list[str]:
+        """Give up all whose time is over; their references.
+
+        Raises:
+            RefusedError: The person may not.
+        """
+        self.actor.require(ENTERING)
+        column = APPLICATIONS.c
+        query = select(column.id).where(column.state.in_(OPEN), column.deadline <= self.change.at)
+        overdue = [str(one) for one in self.change.connection.execute(query.order_by(column.id)).scalars().all()]
+        for reference in overdue:
+            self._step("expire", reference)
+        return overdue
+
+    def _step(self, name: str, reference: str, **also: Any) -> None:
+        self.actor.require(STEPS[name].right)
+        row = application_of(self.change.connection, reference)
+        try:
+            after = next_state(name, row["state"])
+        except RefusedError as error:
+            raise RefusedError(f"application {reference}: {error}") from None
+        if name not in ("expire", "withdraw") and row["deadline"] is not None and row["deadline"] <= self.change.at:
+            raise RefusedError(f"application {reference}: its time was over on {row['deadline']:%Y-%m-%d}")
+        self.change.update(APPLICATIONS, reference, {"state": after, "deadline": self._deadline(after), **also})
+
+    def _deadline(self, state: str) -> datetime | None:
+        days: int | None = getattr(self.rules.policy.deadlines, f"{state}_days", None)
+        return None if days is None else self.change.at + timedelta(days=days)
+
+    def _editable(self, reference: str) -> dict[str, Any]:
+        row = application_of(self.change.connection, reference)
+        if row["state"] not in EDITABLE:
+            raise RefusedError(f"application {reference} is {words(row['state'])}: what it tells stays as it is")
+        return row
+
+    def _refuse_own(self, reference: str) -> None:
+        """See that nobody decides on what he has told, or has said yes to, himself."""
+        reviewer = application_of(self.change.connection, reference)["reviewed_by"]
+        involved = [("entered", one) for one in tellers_of(self.change.connection, reference)]
+        for done, name in (*involved, *([] if reviewer is None else [("reviewed", reviewer)])):
+            if self.actor.has_name(name):
+                raise RefusedError(f"you have {done} application {reference} yourself: another person decides")
+
+    def _run_checks(self, reference: str) -> dict[str, Result]:
+        connection, rules = self.change.connection, self.rules
+        row = application_of(connection, reference)
+        papers = frozenset(one["kind"] for one in documents_of(connection, reference))
+        twins = twins_of(connection, row, rules.policy.lists.near_metres)
+        form = form_of(row, rules.sealer)
+        found = run_checks(Subject(form, papers, twins, rules.policy, rules.lists, self.change.at.date()))
+        newest = select(func.coalesce(func.max(CHECK_RESULTS.c.round), 0)).where(
+            CHECK_RESULTS.c.application == reference
+        )
+        number = int(connection.execute(newest).scalar_one()) + 1
+        self.change.insert_all(CHECK_RESULTS, _result_rows(reference, number, found, self.change.at))
+        return found
+
+
+def _result_rows(reference: str, number: int, found: Mapping[str, Result], at: datetime) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "id": f"{reference}-{number}-{name}",
+            "application": reference,
+            "round": number,
+            "name": name,
+            "outcome": one.outcome,
+            "reason": one.reason[:400],
+            "source": one.source[:200],
+            "at": at,
+        }
+        for name, one in found.items()
+    ]
+
+
+def secret_hash(secret: str) -> bytes:
+    """What is kept of an applicant's secret, which has so many random bits that nobody can try them all."""
+    return sha256(secret.encode()).digest()
+
+
+def is_applicant(store: Store, reference: str, secret: str, tries_max: int) -> bool:
+    """Whether somebody is the applicant; a wrong secret is counted, and after too many none is right any more."""
+    with store.writing() as connection:
+        query = select(APPLICATIONS.c.secret_hash, APPLICATIONS.c.secret_tries).where(APPLICATIONS.c.id == reference)
+        row = connection.execute(query).one_or_none()
+        if row is None or row.secret_tries >= tries_max:
+            return False
+        is_right = hmac.compare_digest(row.secret_hash, secret_hash(secret))
+        tries = 0 if is_right else row.secret_tries + 1
+        if tries != row.secret_tries:
+            why = "the applicant's secret was right" if is_right else "a wrong secret"
+            Change(connection, "applicant", why, datetime.now(UTC)).update(
+                APPLICATIONS, reference, {"secret_tries": tries}
+            )
+        return is_right
+
+
+def contract_of(connection: Connection, reference: str) -> dict[str, Any] | None:
+    """The contract of an application; None where there is none yet."""
+    found = connection.execute(select(CONTRACTS).where(CONTRACTS.c.id == reference)).mappings().one_or_none()
+    return None if found is None else dict(found)
