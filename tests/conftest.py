@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from structlog.testing import capture_logs
 
+from switch.admin.callers import Gate
 from switch.base.live_counts import live_counts
+
+from .operators import write_operator, write_token
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,3 +90,15 @@ def nothing_leaks(request):
 def leaked(before):
     """What there is more of than before, by name."""
     return {name: count - before[name] for name, count in live_counts().items() if count > before[name]}
+
+
+@pytest.fixture
+def gate(tmp_path_factory, monkeypatch):
+    """An admin side's gate that knows one operator, mei.lin, whose token commands find in the environment."""
+    folder = tmp_path_factory.mktemp("operator")
+    text = write_operator(folder / "tokens.csv")
+    monkeypatch.setenv("AUTHSWITCH_TOKEN_FILE", str(write_token(folder / "mei.token", text)))
+    gate = Gate(folder / "tokens.csv")
+    gate.tokens_file, gate.token = folder / "tokens.csv", text
+    with capture_logs():  # a daemon's log is not what a command says
+        yield gate

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
-import re
-import secrets
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import select
@@ -15,80 +10,16 @@ from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
 from switch.access.people import actor_of, person_of
-from switch.access.tables import TOKEN_USES, TOKENS
+from switch.access.roles import rights_of
+from switch.access.tables import PEOPLE, TOKEN_USES, TOKENS
+from switch.access.token_file import FileToken
+from switch.access.token_proof import UnknownTokenError, checked, expiry, id_of, new_token
 from switch.store.changing import Change
 from switch.store.opening import Store
 from switch.store.problems import RefusedError
 
-SECRET_BYTES = 32
-ID_BYTES = 6
-DAYS_MAX = 366
 USE_SECONDS = 60
 """So often at most the last use is noted."""
-
-TOKEN = re.compile(r"authswitch_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-WITHOUT_TOKEN = bytes(32)
-"""Compared with where no token has the id, so that this takes as long as where one has."""
-
-
-class UnknownTokenError(Exception):
-    """A token that proves nothing. The words say why for the log, without the token; who shows it is told nothing."""
-
-
-def new_token() -> tuple[str, str, bytes]:
-    """A new token: its id, its text, and its hash."""
-    key = secrets.token_hex(ID_BYTES)
-    text = f"authswitch_{key}_{secrets.token_urlsafe(SECRET_BYTES)}"
-    return key, text, hash_of(text)
-
-
-def hash_of(text: str) -> bytes:
-    """What is kept of a token: 256 random bits need no salt, and no slow hash."""
-    return sha256(text.encode()).digest()
-
-
-def id_of(text: str) -> str:
-    """The id that stands in a token.
-
-    Raises:
-        UnknownTokenError: It is none.
-    """
-    written = TOKEN.fullmatch(text)
-    if written is None:
-        raise UnknownTokenError("it does not look like a token")
-    return written[1]
-
-
-def checked(text: str, found: Mapping[str, Any] | None, at: datetime) -> Mapping[str, Any]:
-    """See that a token is the one of a row, and is in force.
-
-    Args:
-        text: What was shown.
-        found: What is kept of the token with its id: ``id``, ``hash``, ``expires_at``, ``revoked_at``.
-        at: Now.
-
-    Raises:
-        UnknownTokenError: It is not.
-    """
-    is_same = hmac.compare_digest(hash_of(text), WITHOUT_TOKEN if found is None else bytes(found["hash"]))
-    if found is None or not is_same:
-        raise UnknownTokenError("nobody has it")
-    if found.get("revoked_at") is not None:
-        raise UnknownTokenError(f"{found['id']} was revoked")
-    if at >= found["expires_at"]:
-        raise UnknownTokenError(f"{found['id']} has expired")
-    return found
-
-
-def expiry(days: int, at: datetime) -> datetime:
-    """When a token ends.
-
-    Raises:
-        RefusedError: It would not end within a year.
-    """
-    if not 1 <= days <= DAYS_MAX:
-        raise RefusedError(f"a token lasts 1 to {DAYS_MAX} days, not {days}")
-    return at + timedelta(days=days)
 
 
 def issue(change: Change, actor: Actor, person: str, label: str, days: int) -> str:
@@ -174,3 +105,14 @@ def tokens_of(connection: Connection, person: str | None) -> list[dict[str, Any]
     if person is not None:
         query = query.where(TOKENS.c.person == person)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def tokens_in_force(connection: Connection, right: str, at: datetime) -> list[FileToken]:
+    """Tokens of people who have a right now, as a file keeps them for those that have no database."""
+    query = select(TOKENS, PEOPLE.c.roles).join(PEOPLE).where(PEOPLE.c.state == "active", TOKENS.c.revoked_at.is_(None))
+    rows = connection.execute(query.order_by(TOKENS.c.person, TOKENS.c.id)).mappings()
+    tokens = (
+        FileToken(row["id"], row["person"], tuple(row["roles"].split("|")), row["expires_at"], row["hash"])
+        for row in rows
+    )
+    return [one for one in tokens if right in rights_of(one.roles) and at < one.expires_at]

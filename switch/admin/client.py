@@ -14,7 +14,7 @@ from typing import Any
 from switch.admin.identity import Identity, Wanted, read_instance
 from switch.base.error_words import words_of
 from switch.config import Address, Config, load_config
-from switch.config.addresses import UnixAddress, parse_admin
+from switch.config.addresses import UnixAddress, is_loopback, parse_admin
 from switch.config.models import AdminSection
 
 TIMEOUT_SECONDS = 5.0
@@ -34,12 +34,13 @@ class StrangerError(RefusedError):
     """Another daemon answers than the one that is meant. Nothing was done."""
 
 
-def client_for(config: Path | None, admin: str | None) -> AdminClient:
+def client_for(config: Path | None, admin: str | None, token: str | None = None) -> AdminClient:
     """A client of the daemon that a command means.
 
     Args:
         config: The configuration that it was started with: where it is, and who. None: whoever answers is meant.
         admin: Where it is, instead of what the configuration says.
+        token: Shown with what changes anything, over TCP.
 
     Raises:
         ValueError: the address cannot be read.
@@ -49,9 +50,10 @@ def client_for(config: Path | None, admin: str | None) -> AdminClient:
     if isinstance(address, Address) and address.port == 0:
         raise ValueError("needed a port to connect to, got port 0")
     if config is None:
-        return AdminClient(AdminSection().bind if address is None else address)
+        return AdminClient(AdminSection().bind if address is None else address, token=token)
     read = load_config(config)
-    return AdminClient(read.admin.bind if address is None else address, wanted_of(read, elsewhere=address is not None))
+    wanted = wanted_of(read, elsewhere=address is not None)
+    return AdminClient(read.admin.bind if address is None else address, wanted, token)
 
 
 def wanted_of(config: Config, *, elsewhere: bool) -> Wanted:
@@ -83,9 +85,11 @@ class AdminClient:
     Args:
         address: Where it is.
         wanted: Who it must be; None: whoever answers.
+        token: Shown with what changes anything, over TCP.
     """
 
-    def __init__(self, address: Address | UnixAddress, wanted: Wanted | None = None) -> None:
+    def __init__(self, address: Address | UnixAddress, wanted: Wanted | None = None, token: str | None = None) -> None:
+        self._token = token
         self.address = address
         self._wanted = wanted
         self.answered: Identity | None = None
@@ -159,6 +163,7 @@ class AdminClient:
         headers = {"Connection": "close", **({} if self._wanted is None else self._wanted.headers())}
         data = None
         if method != "GET":
+            headers |= self._proof()
             data = b"" if body is None else json.dumps(body).encode()
             headers |= {} if body is None else {"Content-Type": "application/json"}
         connection = _connection(self.address)
@@ -171,6 +176,16 @@ class AdminClient:
             raise AdminError(f"{self.address}: no answer from a daemon: {words_of(error)}") from error
         finally:
             connection.close()
+
+    def _proof(self) -> dict[str, str]:
+        """What says who asks; a Unix socket says it by itself."""
+        if self._token is None or isinstance(self.address, UnixAddress):
+            return {}
+        if not is_loopback(self.address.host):
+            raise AdminError(
+                f"{self.address}: a token would go there in clear; ask on that machine, or through a tunnel"
+            )
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _look_who(self, response: HTTPResponse) -> None:
         self.answered = Identity.of_headers({name.title(): value for name, value in response.headers.items()})

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from switch.admin.callers import CALLER
 from switch.admin.health import answered
 from switch.base.masking import mask_text
 from switch.saf.owed_entries import NotOwed
@@ -87,13 +88,20 @@ async def _close(desk: EntryDesk, request: web.Request) -> Mapping[str, Any]:
     rrn = _text(asked, "rrn")
     if rrn is None:
         raise WrongError("needed rrn")
-    return await desk.give_up(
+    operator = _operator(request[CALLER], (_text(asked, "operator") or "").strip())
+    closed = await desk.give_up(
         rrn=rrn,
         what=_what(_text(asked, "what")),
         link=_text(asked, "link"),
-        operator=(_text(asked, "operator") or "").strip(),
+        operator=operator,
         reason=(_text(asked, "reason") or "").strip(),
     )
+    return {**closed, "operator": operator}
+
+
+def _operator(caller: str, said: str) -> str:
+    """Who is written down: who proved to be there, and what name was said if that is another."""
+    return caller if said in ("", caller) else f"{caller} ({said})"
 
 
 async def _document(request: web.Request) -> Mapping[str, Any]:

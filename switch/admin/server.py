@@ -1,8 +1,8 @@
 """The HTTP side for operators: metrics, health, status and drain.
 
-It listens on loopback, or on a Unix socket, unless the configuration says otherwise. It knows no passwords: whoever
-reaches it may drain the daemon. Web pages opened in a browser on the same machine must not, so requests that a page can
-make are refused; and so is what names another daemon.
+It listens on loopback, or on a Unix socket, unless the configuration says otherwise. Whoever reaches it may look; what
+changes anything is asked by somebody: a user of this machine over a Unix socket, or the bearer of a token. Requests
+that a web page in a browser on the same machine can make are refused; and so is what names another daemon.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from switch import __version__
 from switch.admin.build_info import BuildCollector
+from switch.admin.callers import CALLER, Gate, StrangerError
 from switch.admin.health import Health, answered
 from switch.admin.identity import Identity, is_meant
 from switch.admin.sockets import LocalPeer, UnixSocket
@@ -81,6 +82,8 @@ class AdminServer:
         routes: further paths.
         identity: whose it is; questions that name somebody else are refused.
         scrape_bind: a second address, for what changes nothing: ``/metrics``, ``/livez`` and ``/readyz``.
+        gate: says who asks for changes.
+        group: the id of a group that may use a Unix socket, too.
     """
 
     def __init__(
@@ -93,7 +96,11 @@ class AdminServer:
         routes: Iterable[web.RouteDef] = (),
         identity: Identity | None = None,
         scrape_bind: Address | None = None,
+        gate: Gate | None = None,
+        group: int | None = None,
     ) -> None:
+        self._gate = gate or Gate()
+        self._group = group
         self._health = health
         self._bind = bind
         self._scrape_bind = scrape_bind
@@ -158,7 +165,7 @@ class AdminServer:
         loop = asyncio.get_running_loop()
         if isinstance(self._bind, UnixAddress):
             try:
-                self._socket = UnixSocket(self._bind.path)
+                self._socket = UnixSocket(self._bind.path, self._group)
             except OSError as error:
                 raise OSError(error.errno, f"admin.bind: {words_of(error)}") from error
             self._servers.append(await loop.create_unix_server(self._accept_local, sock=self._socket.socket))
@@ -188,7 +195,24 @@ class AdminServer:
             await self._scraped.cleanup()
 
     async def _guard(self, request: web.Request, handler: Handler, *, is_direct_only: bool) -> web.StreamResponse:
-        """Refuse what a web page in an operator's browser could send, and answer errors in one plain line."""
+        """Answer who may ask; errors in one plain line."""
+        refusal = self._refusal(request, is_direct_only=is_direct_only)
+        if refusal is not None:
+            return refusal
+        try:
+            if request.method not in ("GET", "HEAD") and request.match_info.http_exception is None:
+                request[CALLER] = self._gate.caller(request)
+                log.info("asked for a change", who=request[CALLER], path=request.path)
+            return await handler(request)
+        except StrangerError as error:
+            headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+            return web.Response(status=error.status, text=f"{error.words}\n", headers=headers)
+        except web.HTTPException as error:
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
+
+    def _refusal(self, request: web.Request, *, is_direct_only: bool) -> web.Response | None:
+        """Of what a web page in an operator's browser could send, of what is meant for others, and of too much."""
         if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return web.Response(status=403, text="requests from web pages are refused\n")
         if self._identity is not None and not is_meant(request.headers, self._identity):
@@ -197,16 +221,13 @@ class AdminServer:
             return web.Response(status=403, text="the Host header must be an IP address or localhost\n")
         if request.body_exists and (request.content_length or 0) > BODY_BYTES_MAX:
             return web.Response(status=413, text=f"needed at most {BODY_BYTES_MAX} bytes\n")
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            return web.Response(status=error.status, text=f"{error.reason}\n", headers=headers)
+        return None
 
     def _accept_local(self) -> asyncio.Protocol:
         return LocalPeer(
             lambda: self._accept(self._runner),
             lambda user: log.warning("admin connection of another user refused", user=user),
+            self._group,
         )
 
     def _accept(self, runner: web.AppRunner) -> asyncio.Protocol:

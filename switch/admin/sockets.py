@@ -8,14 +8,22 @@ import fcntl
 import os
 import socket
 import struct
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 MODE = 0o600
+GROUP_MODE = 0o660
 BACKLOG = 64
 CONNECT_SECONDS = 1.0
 CREDENTIALS = struct.Struct("3i")
 """Of a peer: process, user, group."""
+
+SO_PEERGROUPS = 59
+"""Of Linux: the further groups of a peer. Python has no name for it."""
+
+GROUPS_BYTES_MAX = 1024
+"""So much does Python take; of who has more groups only the first one is looked at."""
 
 
 class UnixSocket:
@@ -25,13 +33,15 @@ class UnixSocket:
 
     Args:
         path: Where it is.
+        group: The id of a group whose members may use it, too.
 
     Raises:
         OSError: it cannot be had.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, group: int | None = None) -> None:
         self._path = path
+        self._group = group
         try:
             self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
         except OSError as error:
@@ -52,6 +62,9 @@ class UnixSocket:
         try:
             self.socket.bind(str(self._path))
             self._path.chmod(MODE)  # before anybody can connect
+            if self._group is not None:
+                os.chown(self._path, -1, self._group)
+                self._path.chmod(GROUP_MODE)
             self.socket.listen(BACKLOG)
             self.socket.setblocking(False)
             self._inode = self._path.stat().st_ino
@@ -89,21 +102,26 @@ class UnixSocket:
 
 
 class LocalPeer(asyncio.Protocol):
-    """A new connection of a Unix socket: handed on when its peer is root or our own user, else closed.
+    """A new connection of a Unix socket: handed on when its peer is root, our own user or of a group, else closed.
 
     Args:
         accept: Makes the protocol that goes on with it.
         refused: Told the user of one that was closed.
+        group: Whose members are heard, too.
     """
 
-    def __init__(self, accept: Callable[[], asyncio.Protocol], refused: Callable[[int], None]) -> None:
+    def __init__(
+        self, accept: Callable[[], asyncio.Protocol], refused: Callable[[int], None], group: int | None = None
+    ) -> None:
         self._accept = accept
         self._refused = refused
+        self._group = group
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look who it is."""
-        user = peer_user(transport.get_extra_info("socket").fileno())
-        if user not in (0, os.geteuid()):
+        descriptor = transport.get_extra_info("socket").fileno()
+        user = peer_user(descriptor)
+        if user not in (0, os.geteuid()) and (self._group is None or self._group not in peer_groups(descriptor)):
             self._refused(user)
             transport.close()
             return
@@ -121,6 +139,21 @@ def peer_user(descriptor: int) -> int:
     with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as own:
         _, user, _ = CREDENTIALS.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
     return int(user)
+
+
+def peer_groups(descriptor: int) -> set[int]:
+    """The groups of a Unix socket's peer, as ``peer_user`` has its user.
+
+    Raises:
+        OSError: it is no such socket.
+    """
+    with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as own:
+        _, _, group = CREDENTIALS.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+        try:
+            more = own.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, GROUPS_BYTES_MAX)
+        except OSError:
+            more = b""
+    return {group, *array("i", more)}
 
 
 def _in_use(path: Path) -> OSError:

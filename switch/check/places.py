@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from switch.access.token_file import TokenFileError, read_tokens
 from switch.base.error_words import words_of
+from switch.base.system_users import group_id
 from switch.config.addresses import Address, UnixAddress
 from switch.config.models import Config
 from switch.files.problems import Problem
@@ -28,8 +30,24 @@ def place_problems(config: Config) -> list[Problem]:
     faults = [*_journal_faults(config)]
     if config.switch.numbers_file is not None or not faults:  # by default it is beside the journal
         faults += _numbers_faults(config)
-    faults += [*_socket_faults(config), *_host_faults(config)]
+    faults += [*_socket_faults(config), *_host_faults(config), *_operator_faults(config)]
     return [Problem(str(config.file), key, reason) for key, reason in faults]
+
+
+def _operator_faults(config: Config) -> Iterator[tuple[str, str]]:
+    """What is wrong with those who may change something on the admin side."""
+    if config.admin.group is not None:
+        try:
+            group_id(config.admin.group)
+        except OSError as error:
+            yield "admin.group", str(error.strerror)
+    if config.admin.tokens_file is not None:
+        try:
+            read_tokens(config.admin.tokens_file)
+        except TokenFileError as error:
+            yield "admin.tokens_file", str(error)
+        except OSError as error:
+            yield "admin.tokens_file", words_of(error)
 
 
 def unreadable_journal(config: Config, keys: bytes) -> list[Problem]:

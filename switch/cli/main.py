@@ -18,6 +18,7 @@ import typer
 from switch import __version__
 from switch.base.error_words import words_of
 from switch.cli.command_groups import HELP_NAMES, plain
+from switch.cli.own_token import TokenFile, read_token
 from switch.files.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -184,16 +185,16 @@ def status(config: MaybeConfigFile = None, admin: AdminAddress = None, *, as_jso
 
 
 @app.command()
-def drain(config: MaybeConfigFile = None, admin: AdminAddress = None) -> None:
+def drain(config: MaybeConfigFile = None, admin: AdminAddress = None, token_file: TokenFile = None) -> None:
     """Tell the running daemon to finish what is in flight, sign off and end.
 
     With CONFIG it must be the one that runs with it: whoever else answers is asked nothing, and the exit status is 1.
 
-    Example: authswitch drain --admin 127.0.0.1:9583
+    Example: authswitch drain /etc/authswitch/switch.toml
     """
     from switch.admin.client import AdminError, client_for
 
-    client = _client(client_for, config, admin)
+    client = _client(client_for, config, admin, token_file)
     try:
         client.drain()
     except AdminError as error:
@@ -203,11 +204,14 @@ def drain(config: MaybeConfigFile = None, admin: AdminAddress = None) -> None:
 
 
 def _client(
-    find: Callable[[Path | None, str | None], AdminClient], config: Path | None, admin: str | None
+    find: Callable[[Path | None, str | None, str | None], AdminClient],
+    config: Path | None,
+    admin: str | None,
+    token_file: Path | None = None,
 ) -> AdminClient:
     """The daemon that is meant by what was asked; a wrong configuration or address is a wrong question."""
     try:
-        return find(config, admin)
+        return find(config, admin, read_token(token_file))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except ConfigError as error:

@@ -17,6 +17,7 @@ from switch.base.masking import mask_text
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, DirectoryOption, fail, load, reading, without_journal
 from switch.cli.listing import listing, plain_console
+from switch.cli.own_token import TokenFile, read_token
 from switch.cli.report import refuse
 from switch.config import ConfigError
 from switch.journal.positions import Position
@@ -122,6 +123,7 @@ def retry(
         typer.Option("--link", help="All of this link; or, with an RRN that stands on several links, the one of it."),
     ] = None,
     what: WhatOption = "reversal",
+    token_file: TokenFile = None,
 ) -> None:
     """Send one now, or all of a link, instead of at the end of its pause. The link's window still holds.
 
@@ -134,7 +136,7 @@ def retry(
     if rrn is None and link is None:
         raise typer.BadParameter("needed an RRN, or --link, or both")
     _check_what(what)
-    client, which = _client(config, admin), _which(rrn, what, link)
+    client, which = _client(config, admin, token_file), _which(rrn, what, link)
     try:
         before = client.reversals(**which, limit=str(ASKED_MAX))
         client.retry(**which)
@@ -157,10 +159,16 @@ def close(
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why it is given up; it is kept in the journal.")] = "",
     operator: Annotated[
-        str, typer.Option("--operator", help="Your name; it is kept in the journal.", show_default="login name")
+        str,
+        typer.Option(
+            "--operator",
+            help="Your name, which the journal keeps, too.",
+            show_default="login name",
+        ),
     ] = "",
     link: WhichLink = None,
     what: WhatOption = "reversal",
+    token_file: TokenFile = None,
     yes: Yes = False,
 ) -> None:
     """Give one up: it is never sent again, though the issuer never acknowledged it. Money must then be cleared by hand.
@@ -178,7 +186,7 @@ def close(
     for name, text in (("--reason", reason.strip()), ("--operator", who)):
         if len(text.encode()) > TEXT_BYTES_MAX:
             raise typer.BadParameter(f"{name} is longer than {TEXT_BYTES_MAX} bytes")
-    client = _client(config, admin)
+    client = _client(config, admin, token_file)
     try:
         owed = client.reversals(**_which(rrn, what, link))["owed"]
         if not owed:
@@ -197,7 +205,7 @@ def close(
     if not answer["durable"]:
         fail("closed, but the journal is not durable yet: look with `authswitch status` whether it failed")
     place = Position(answer.get("partition", 0), answer["position"])
-    typer.echo(f"closed by {who}; journal position {place}")
+    typer.echo(f"closed by {answer.get('operator', who)}; journal position {place}")
 
 
 TEXT_BYTES_MAX = 255
@@ -236,9 +244,9 @@ def _is_wanted(entry: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
     return all(entry[key] == filters[key] for key in ("link", "what", "rrn") if key in filters)
 
 
-def _client(config: Path | None, admin: str | None) -> AdminClient:
+def _client(config: Path | None, admin: str | None, token_file: Path | None = None) -> AdminClient:
     try:
-        return client_for(config, admin)
+        return client_for(config, admin, read_token(token_file))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except ConfigError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import switch.applications.tables
 import switch.merchants.tables
 import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
 from switch.access.people import Identify, user_at_work
+from switch.base.system_users import user_name
 from switch.check.store import open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
@@ -59,7 +59,4 @@ def system_user() -> str:
     with suppress(OSError, ValueError):
         logged_in = int(LOGIN_USER.read_text())
         user = user if logged_in == NOBODY_LOGGED_IN else logged_in
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
+    return user_name(user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from switch.access.people import changing_as
-from switch.access.tokens import DAYS_MAX, issue, revoke, tokens_of
+from switch.access.roles import ROLES, roles_text
+from switch.access.token_file import FileToken, TokenFileError, line_of, read_tokens
+from switch.access.token_proof import DAYS_MAX, expiry, new_token
+from switch.access.tokens import issue, revoke, tokens_in_force, tokens_of
 from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
@@ -19,10 +23,13 @@ from switch.cli.listing import listing, plain_console
 from switch.cli.people import Key, in_words
 from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
 from switch.store.columns import moment_text
+from switch.store.problems import RefusedError
 
 COLUMNS = ("id", "person", "label", "issued_by", "issued_at", "expires_at", "used_at", "state")
 
 Days = Annotated[int, typer.Option("--days", min=1, max=DAYS_MAX, help="How long it is in force.")]
+
+TokensFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file that admin.tokens_file names.")]
 
 app = command_group()
 
@@ -71,6 +78,75 @@ def write_secret(file: Path, text: str) -> None:
             stream.write(f"{text}\n")
     except OSError as error:
         fail(words_of(error, file))
+
+
+@app.command()
+def make(
+    file: TokensFile,
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="Whose it is; the daemon's log and journal name it.")],
+    *,
+    days: Days,
+    roles: Annotated[list[str], typer.Option("--role", help=f"Repeat it: {', '.join(ROLES)}.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="A new file, for its owner alone; standard output, when left out.")
+    ] = None,
+) -> None:
+    """Put the hash of a new token into a file for a daemon (admin.tokens_file), where there is no store.
+
+    The token is shown this once. To take it out of force, take its line out: the daemon reads the file at each request.
+
+    Example: authswitch tokens make tokens.csv mei.lin --role operator --days 90 --output mei.token
+    """
+    key, text, token_hash = new_token()
+    try:
+        roles_text(roles)
+        token = FileToken(key, person, tuple(dict.fromkeys(roles)), expiry(days, datetime.now(UTC)), token_hash)
+        before = [line_of(one) for one in read_tokens(file).values()] if file.exists() else []
+        _replace(file, [*before, line_of(token)])
+    except (RefusedError, TokenFileError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(words_of(error, file))
+    if output is None:
+        typer.echo(text)
+    else:
+        write_secret(output, text)
+
+
+@app.command()
+def export(config: ConfigFile, file: TokensFile) -> None:
+    """Write the hashes of all tokens in force whose people may operate daemons into a file (admin.tokens_file).
+
+    Call it again whenever people or tokens were changed; the daemon looks at each request.
+
+    Example: authswitch tokens export switch.toml tokens.csv
+    """
+    with opened_store(config) as store, store.reading() as connection:
+        lines = [line_of(one) for one in tokens_in_force(connection, "daemon.operate", datetime.now(UTC))]
+    try:
+        _replace(file, lines)
+    except OSError as error:
+        fail(words_of(error, file))
+    typer.echo(f"{file}: {len(lines):,} tokens")
+
+
+def _replace(file: Path, lines: Iterable[str]) -> None:
+    """Write a file anew, for its owner alone; who reads it meanwhile has the old one or the new one.
+
+    Raises:
+        TokenFileError: It could not be read again, and is as it was.
+        OSError: It cannot be written.
+    """
+    new = file.with_name(f"{file.name}.new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as stream:
+        stream.write("# id,person,roles,expires_at,hash\n")
+        stream.writelines(lines)
+    try:
+        read_tokens(new)
+    except TokenFileError:
+        new.unlink()
+        raise
+    new.rename(file)
 
 
 @app.command("list")

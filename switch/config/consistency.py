@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 
-from switch.config.addresses import Address, is_loopback
+from switch.config.addresses import Address, UnixAddress, is_loopback
 from switch.config.file_descriptors import descriptors_of_worker
 from switch.config.mesh_checks import check_nodes, mesh_addresses, own_node, workers_here
 from switch.config.models import (
@@ -201,6 +201,8 @@ def _check_admin(draft: PartialConfig) -> None:
     for key, address in [] if admin is None or admin.allow_remote else _admin_addresses(admin):
         if not is_loopback(address.host):
             draft.error(key, f"{address} is not loopback; set admin.allow_remote = true if that is meant")
+    if admin is not None and admin.group is not None and not isinstance(admin.bind, UnixAddress):
+        draft.error("admin.group", "is for a Unix socket, and admin.bind is none")
 
 
 def _check_keys(draft: PartialConfig) -> None:

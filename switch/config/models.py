@@ -110,10 +110,19 @@ class AdminSection(Section):
         description="A second address, which answers /metrics, /livez and /readyz and nothing else: for Prometheus and "
         "a load balancer, where `bind` is a Unix socket.",
     )
+    group: Name | None = Field(
+        None,
+        description="A group of this machine whose members may use the Unix socket, too; with it its mode is 0660.",
+    )
+    tokens_file: FilePath | None = Field(
+        None,
+        description="Hashes of the tokens by which somebody may drain, or retry and close reversals, over TCP; mode "
+        "0600. Without it nothing is changed over TCP: `authswitch tokens` makes it.",
+    )
     allow_remote: bool = Field(
         False,
-        description="Accept an address that is not loopback. Nobody is asked for a password there: "
-        "only with a firewall or a proxy that asks.",
+        description="Accept an address that is not loopback. What is asked there goes in clear: "
+        "only with a firewall, or a proxy that speaks TLS.",
     )
 
 

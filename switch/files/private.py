@@ -13,8 +13,12 @@ class NotPrivateError(Exception):
     """A file that others can use too, or that is none: in words."""
 
 
-def read_private(file: Path) -> str:
+def read_private(file: Path, bytes_max: int = FILE_BYTES_MAX) -> str:
     """The text of a small file that only its owner can use; the mode is looked at on the opened file.
+
+    Args:
+        file: Which.
+        bytes_max: What stands behind so many is not read.
 
     Raises:
         NotPrivateError: It is no regular file, or its mode is neither 0600 nor 0400.
@@ -28,6 +32,6 @@ def read_private(file: Path) -> str:
             raise NotPrivateError("is not a regular file")
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise NotPrivateError(f"its mode is {mode:04o}, so others can use it; needed 0600 or 0400")
-        return os.read(descriptor, FILE_BYTES_MAX).decode("utf-8", "replace")
+        return os.read(descriptor, bytes_max).decode("utf-8", "replace")
     finally:
         os.close(descriptor)

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from switch.admin.callers import Gate
 from switch.admin.health import Health
 from switch.admin.identity import Identity, remove_identity, write_identity
 from switch.admin.saf import EntryDesk, saf_routes
 from switch.admin.server import AdminServer
 from switch.base.stats import Stats
+from switch.base.system_users import group_id
 from switch.config import Config
 from switch.server.control import LocalWorker, answer_questions
 from switch.server.handover import Handover, News, NewsReader
@@ -62,6 +64,8 @@ class AdminFront:
             routes=saf_routes(entries),
             identity=identity,
             scrape_bind=config.admin.scrape_bind,
+            gate=Gate(config.admin.tokens_file),
+            group=None if config.admin.group is None else group_id(config.admin.group),
         )
 
     async def start(self) -> None:

@@ -14,7 +14,8 @@ from switch.access.actor import Actor
 from switch.access.people import actor_of, add_first, add_or_change, changing_as, person_of, user_at_work
 from switch.access.roles import RIGHTS, ROLES, rights_of, table
 from switch.access.tables import TOKEN_USES, TOKENS
-from switch.access.tokens import UnknownTokenError, bearer, hash_of, issue, note_use, revoke, tokens_of
+from switch.access.token_proof import UnknownTokenError, hash_of
+from switch.access.tokens import bearer, issue, note_use, revoke, tokens_of
 from switch.cli.store_opening import system_user
 from switch.store.changing import changing
 from switch.store.problems import RefusedError

@@ -47,18 +47,20 @@ def stats():
 
 
 @pytest.fixture
-async def server(daemon, stats):
-    server = AdminServer(stats, daemon, Address("127.0.0.1", 0), connections_max=4)
+async def server(daemon, stats, gate):
+    server = AdminServer(stats, daemon, Address("127.0.0.1", 0), connections_max=4, gate=gate)
     await server.start()
     yield server
     await server.stop()
 
 
 @pytest.fixture
-async def ask(server):
+async def ask(server, gate):
     async with aiohttp.ClientSession() as session:
 
-        async def _ask(path, method="GET", **options):
+        async def _ask(path, method="GET", token=gate.token, headers=(), **options):
+            proof = {} if token is None else {"Authorization": f"Bearer {token}"}
+            options["headers"] = {**proof, **dict(headers)}
             async with session.request(method, f"http://{server.address}{path}", **options) as response:
                 return response.status, await response.text(), response.headers
 

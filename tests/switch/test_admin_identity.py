@@ -38,10 +38,12 @@ OWN = Identity("switch-1", "0123456789abcdef", "/etc/authswitch/switch.toml")
 class Served:
     """An admin side in a thread of its own, on uvloop as the daemon has it, for commands that block."""
 
-    def __init__(self, bind, identity, scrape_bind=None):
+    def __init__(self, bind, identity, scrape_bind=None, **options):
         self.daemon = Daemon()
         self._loop = uvloop.new_event_loop()
-        self.server = AdminServer(Stats(65_536), self.daemon, bind, identity=identity, scrape_bind=scrape_bind)
+        self.server = AdminServer(
+            Stats(65_536), self.daemon, bind, identity=identity, scrape_bind=scrape_bind, **options
+        )
         self._loop.run_until_complete(self.server.start())
         self.address = self.server.address
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -55,11 +57,11 @@ class Served:
 
 
 @pytest.fixture
-def serve():
+def serve(gate):
     served = []
 
-    def start(bind=None, identity=OWN, scrape_bind=None):
-        served.append(Served(bind or Address("127.0.0.1", 0), identity, scrape_bind))
+    def start(bind=None, identity=OWN, scrape_bind=None, **options):
+        served.append(Served(bind or Address("127.0.0.1", 0), identity, scrape_bind, gate=gate, **options))
         return served[-1]
 
     yield start
@@ -163,10 +165,10 @@ def test_whoever_answers_is_meant_where_only_an_address_is_said(serve):
     assert OWN.instance in output
 
 
-async def test_the_daemon_refuses_by_itself():
+async def test_the_daemon_refuses_by_itself(gate):
     """Between the command's look and its question another daemon may have taken the address."""
     daemon = Daemon()
-    server = AdminServer(Stats(65_536), daemon, Address("127.0.0.1", 0), identity=OWN)
+    server = AdminServer(Stats(65_536), daemon, Address("127.0.0.1", 0), identity=OWN, gate=gate)
     await server.start()
     try:
         async with aiohttp.ClientSession() as session:
@@ -175,6 +177,7 @@ async def test_the_daemon_refuses_by_itself():
                     assert (answer.status, daemon.drained) == (421, 0)
                     assert str(OWN) in await answer.text()
             headers = Wanted(OWN.name, OWN.instance, OWN.configuration, "f").headers()
+            headers["Authorization"] = f"Bearer {gate.token}"
             async with session.post(f"http://{server.address}/drain", headers=headers) as answer:
                 assert (answer.status, daemon.drained) == (202, 1)
                 assert Identity.of_headers(answer.headers) == OWN

@@ -55,11 +55,11 @@ class Daemon:
 
 
 @pytest.fixture
-def daemon():
+def daemon(gate):
     """A daemon with a real admin side, in a thread of its own."""
     daemon = Daemon()
     loop = asyncio.new_event_loop()
-    server = AdminServer(Stats(65_536), daemon, Address("127.0.0.1", 0))
+    server = AdminServer(Stats(65_536), daemon, Address("127.0.0.1", 0), gate=gate)
     loop.run_until_complete(server.start())
     daemon.address = str(server.address)
     thread = threading.Thread(target=loop.run_forever)
@@ -273,7 +273,7 @@ def test_address_comes_from_the_configuration(daemon, sample_configs, tmp_path):
     for place in ("sample/", "secrets/"):
         text = text.replace(f'"{place}', f'"{sample_configs}/{place}')
     path = tmp_path / "switch.toml"
-    path.write_text(text + f'\n[admin]\nbind = "{daemon.address}"\n')
+    path.write_text(text.replace('"unix:admin.sock"', f'"{daemon.address}"'))
     status, output = call("status", path)
     assert status == 1
     assert f"{daemon.address}: who answers does not say who it is" in " ".join(output.split())

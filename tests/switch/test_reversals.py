@@ -27,7 +27,8 @@ from tests.switch.test_admin import Daemon
 class Desk:
     """A switch that owes two reversals of one number, with a real admin side while it is asked."""
 
-    def __init__(self):
+    def __init__(self, gate):
+        self.gate = gate
         self.world, self.rrn, self.issuer, self.other = owed_twice(1)
 
     def asked(self, question):
@@ -36,7 +37,7 @@ class Desk:
         async def ask():
             desk = SafDesk(self.world.engine, self.world.stats, lambda: True)
             routes = saf_routes(weakref.proxy(desk))  # aiohttp keeps routes in a cache that is never emptied
-            server = AdminServer(self.world.stats, Daemon(), Address("127.0.0.1", 0), routes=routes)
+            server = AdminServer(self.world.stats, Daemon(), Address("127.0.0.1", 0), routes=routes, gate=self.gate)
             await server.start()
             asking = asyncio.create_task(question(server.address))
             while not asking.done():
@@ -62,8 +63,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk():
-    one = Desk()
+def desk(gate):
+    one = Desk(gate)
     yield one
     one.world.settle()
 
@@ -87,7 +88,7 @@ def test_the_one_of_a_link_is_closed(desk):
     assert status == 0, output
     assert "411111******1111" in output
     assert "622500******0014" not in output
-    assert "closed by Mei Lin" in output
+    assert "closed by mei.lin (Mei Lin)" in output
     assert desk.links() == ["bank-a"]
     status, output = desk.run("close", desk.rrn, "--link", "bank-b", *WHY)
     assert (status, output) == (1, f"authswitch: no reversal with RRN {desk.rrn} is owed to bank-b")
@@ -148,9 +149,10 @@ def test_daemon_refuses_by_itself(desk):
 
     async def post(address):
         body = {"rrn": desk.rrn, "operator": "Mei", "reason": "by phone"}
+        proof = {"Authorization": f"Bearer {desk.gate.token}"}
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"http://{address}/reversals/close", json=body) as answer,
+            session.post(f"http://{address}/reversals/close", json=body, headers=proof) as answer,
         ):
             return answer.status, await answer.text()
 

@@ -150,7 +150,9 @@ class Daemon:
         else:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
         try:
-            writer.write(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            token = self.config.parent / "operator.token"
+            proof = f"Authorization: Bearer {token.read_text()}\r\n" if method == "POST" and token.exists() else ""
+            writer.write(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{proof}Connection: close\r\n\r\n".encode())
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         finally:
             writer.close()

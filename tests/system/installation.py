@@ -15,6 +15,7 @@ from switch.simulators.dialect_profile import MacSetting, Profile, moment
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard
+from tests.operators import write_operator, write_token
 
 from .certificates import Authority
 
@@ -151,7 +152,7 @@ class Installation:
         (self.folder / "risk.toml").write_text(self.risk)
         configuration = {
             "switch": {"name": "switch-1", "acquirer_id": "10000001", "workers": self.workers},
-            "admin": {"bind": "127.0.0.1:0"},
+            "admin": {"bind": "127.0.0.1:0", "tokens_file": "tokens.csv"},
             "log": {"level": self.log_level},
             "limits": {
                 "transactions_in_flight_max": 10_000,
@@ -172,6 +173,8 @@ class Installation:
             "listener": self.listeners,
             "link": self.links,
         }
+        if not (self.folder / "operator.token").exists():
+            write_token(self.folder / "operator.token", write_operator(self.folder / "tokens.csv"))
         path = self.folder / "switch.toml"
         path.write_text(to_toml(configuration))
         return path

@@ -55,7 +55,7 @@ async def test_a_stranger_s_daemon_is_not_drained(installation, new_installation
             assert status == 1
             assert await daemon.is_ready()
             own = at(installation.folder / "switch.toml", f"127.0.0.1:{daemon.admin_port}")
-            status, output = await command("drain", own)
+            status, output = await command("drain", own, "--token-file", own.parent / "operator.token")
             assert (status, await daemon.ended()) == (0, 0)
             assert not (installation.folder / "journal" / "instance.json").exists()
 
@@ -72,7 +72,7 @@ async def test_another_instance_of_the_same_configuration_is_not_the_one(install
             own = at(installation.folder / "switch.toml", f"127.0.0.1:{daemon.admin_port}")
             assert (await command("status", own))[0] == 0
             shutil.copy(installation.folder / "before.json", installation.folder / "journal" / "instance.json")
-            status, output = await command("drain", own)
+            status, output = await command("drain", own, "--token-file", own.parent / "operator.token")
             assert (status, "it was asked nothing" in output) == (1, True)
             assert await daemon.is_ready()
 

@@ -114,11 +114,12 @@ class Trial:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.types("authswitch init /etc/authswitch")
         self.config = folder / "etc" / "switch.toml"
-        admin = f'[admin]\nbind = "127.0.0.1:{self.ports["9583"]}"\n\n'
+        scraped = f'scrape_bind = "127.0.0.1:{self.ports["9583"]}"'
         journal = '[journal]\nmode = "files"\ndirectory = "journal"\n\n'
         store = '[store]\nurl = "sqlite:store.db"\n\n'
         text = self.as_here(self.config.read_text())
-        self.config.write_text(text.replace("\n[keys]\n", f"\n{admin}{journal}{store}[keys]\n"))
+        text = text.replace("\n[admin]\n", f"\n[admin]\n{scraped}\n")
+        self.config.write_text(text.replace("\n[keys]\n", f"\n{journal}{store}[keys]\n"))
 
     def as_here(self, text: str) -> str:
         """A page's words with this folder and these ports."""

@@ -38,8 +38,7 @@ class Buyer(Newcomer):
     def gives_the_switch_free_ports(self) -> None:
         """Change the configuration that was made, as its user would where the ports are taken."""
         config = self.folder / "trial" / "switch.toml"
-        admin = f'\n[admin]\nbind = "127.0.0.1:{self.ports["9583"]}"\n\n[keys]\n'
-        config.write_text(self.as_here(config.read_text()).replace("\n[keys]\n", admin))
+        config.write_text(self.as_here(config.read_text()))
 
 
 @pytest.fixture

@@ -65,6 +65,11 @@ async def is_paused(daemon):
     return [entry["state"] for entry in (await owed(daemon))["owed"]] == ["paused"]
 
 
+def operator_of(daemon):
+    """The token of somebody who may close and retry."""
+    return ("--token-file", daemon.config.parent / "operator.token")
+
+
 def daemon_at(daemon):
     """Where its admin side is."""
     return ("--admin", f"127.0.0.1:{daemon.admin_port}")
@@ -116,7 +121,16 @@ async def test_a_crash_in_between_and_an_operator_who_gives_up(installation):
                 TERMINALS[0],
             )
             assert "*" in entry["pan"]
-            close = ("reversals", "close", entry["rrn"], "--config", daemon.config, *daemon_at(daemon), "--yes")
+            close = (
+                "reversals",
+                "close",
+                entry["rrn"],
+                "--config",
+                daemon.config,
+                *daemon_at(daemon),
+                *operator_of(daemon),
+                "--yes",
+            )
             status, _, errors = await authswitch(*close)
             assert status == 2
             assert "a reason is required" in errors
@@ -125,7 +139,7 @@ async def test_a_crash_in_between_and_an_operator_who_gives_up(installation):
                 *close, "--operator", "Mei Lin", "--reason", "by phone, case 4711"
             )
             assert (status, errors) == (0, "")
-            assert "closed by Mei Lin" in output
+            assert "closed by mei.lin (Mei Lin)" in output
             assert (await owed(daemon))["count"] == 0
             assert await daemon.metric("authswitch_reversals_closed_total", link="bank-a") == 1
             await becomes(daemon, "000201", "reversal_closed")
@@ -143,13 +157,16 @@ async def test_retry_of_a_link(installation):
             assert await terminal.code(stan="000301") == "68"
             await until(lambda: is_paused(daemon), 20)
             bank.mangle = None
-            retry = ("reversals", "retry", *daemon_at(daemon), "--link")
+            retry = ("reversals", "retry", *daemon_at(daemon), *operator_of(daemon), "--link")
             status, _, errors = await authswitch(*retry, "bank-z")
             assert status == 1
             assert "there is no link bank-z; there are bank-a" in errors
             (entry,) = (await owed(daemon))["owed"]
-            why = ("--yes", "--operator", "Mei Lin", "--reason", "by phone", "--link", "bank-z")
-            status, _, errors = await authswitch("reversals", "close", entry["rrn"], *daemon_at(daemon), *why)
+            said = ("--operator", "Mei Lin", "--reason", "by phone")
+            why = ("--yes", *said, "--link", "bank-z", *operator_of(daemon))
+            status, _, errors = await authswitch(
+                "reversals", "close", entry["rrn"], *daemon_at(daemon), *operator_of(daemon), *why
+            )
             assert (status, errors.endswith("there is no link bank-z; there are bank-a\n")) == (1, True)
             status, output, _ = await authswitch(*retry, "bank-a")
             assert (status, output) == (0, "1 will be sent as soon as the link's window allows\n")
