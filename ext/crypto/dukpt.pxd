@@ -5,6 +5,7 @@ Keys of DES by ANSI X9.24-1:2009, keys of AES by ANSI X9.24-3:2017. A key serial
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from switch.crypto.device_counters cimport DeviceCounters
 from switch.crypto.pin_block cimport PinKey
 
 cdef enum:
@@ -33,7 +34,8 @@ cdef struct BaseKey:
 
 
 cdef class BaseKeys:
-    """The base derivation keys of a switch, found by what a serial number begins with. Immutable."""
+    """The base derivation keys of a switch, found by what a serial number begins with."""
+    cdef readonly DeviceCounters counters     # how far their devices have counted
     cdef BaseKey _of[BASE_KEYS_MAX]
     cdef readonly int count
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import final
 
+from switch.crypto.device_counters import DeviceCounters
+
 def derive_key(base_key: bytes, serial_number: str, *, is_aes: bool) -> bytes:
     """The key under which a terminal enciphers the PIN block of one transaction, for simulators and tests.
 
@@ -17,15 +19,17 @@ def derive_key(base_key: bytes, serial_number: str, *, is_aes: bool) -> bytes:
 
 @final
 class BaseKeys:
-    """The base derivation keys of a switch, found by what a serial number begins with. Immutable."""
+    """The base derivation keys of a switch, found by what a serial number begins with."""
 
     count: int
+    counters: DeviceCounters
 
-    def __init__(self, rows: Sequence[tuple[str, bytes, bool]] = ()) -> None:
+    def __init__(self, rows: Sequence[tuple[str, bytes, bool]] = (), counters: DeviceCounters | None = None) -> None:
         """Take in keys.
 
         Args:
             rows: The hex digits, in upper case, with which its serial numbers begin; the key; whether it is of AES.
+            counters: How far their devices have counted; None: a small table of its own.
 
         Raises:
             ValueError: there are too many, or a key is of a size that it cannot have.

@@ -21,6 +21,7 @@ cdef enum:
     USAGE_INITIAL = 0x8001    # ANSI X9.24-3:2017, key usage indicators
     USAGE_DERIVATION = 0x8000
     USAGE_PIN = 0x1000
+    DEVICES_FEW = 256         # that are counted where nobody gives a table
 
 
 cdef extern from *:
@@ -169,7 +170,8 @@ cdef bint begins(const BaseKey *base, const uint8_t *text, int digits) noexcept 
 @cython.final
 cdef class BaseKeys:
 
-    def __init__(self, rows=()):
+    def __init__(self, rows=(), DeviceCounters counters=None):
+        self.counters = DeviceCounters(DEVICES_FEW) if counters is None else counters
         if len(rows) > BASE_KEYS_MAX:
             raise ValueError(f"more than {BASE_KEYS_MAX} base derivation keys")
         # The longest prefix first, so that it is found first.

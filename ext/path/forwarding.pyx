@@ -17,7 +17,7 @@ from switch.machine.meters cimport (
 from switch.machine.note_queue cimport NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_REFUSED
 from switch.machine.numbering cimport is_dated
 from switch.machine.originals cimport Referred
-from switch.machine.terminal_counts cimport TerminalCount, share_of
+from switch.machine.terminal_counts cimport share_of
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
@@ -196,14 +196,13 @@ cdef int _derive_pin_key(State state, Listener listener, PinKey *key, Serial *se
     cdef uint8_t text[SERIAL_DIGITS_MAX]
     cdef int field = listener.tables.serial_number_field
     cdef bint is_aes = state.inbound.terminal.pin_format == PIN_FORMAT_ISO_4
-    cdef const TerminalCount *known = &state.terminals.of[state.inbound.terminal_number]
     cdef const PinKey *base
     cdef int digits = -1 if field == NO_FIELD else read_text(listener.tables.spec, &state.request, field, text,
                                                              sizeof(text))
     if digits < 0 or read_serial(text, digits, is_aes, serial) < 0:
         return _refuse_pin(state, listener, FIELD_PIN if field == NO_FIELD else field, FAULT_SERIAL_NUMBER,
                            REASON_FORMAT_ERROR)
-    if serial.device == known.pin_device and serial.counter <= known.pin_counter:
+    if state.base_keys.counters.has_passed(serial.device, is_aes, serial.counter):
         return _refuse_pin(state, listener, field, FAULT_SERIAL_REPEATED, REASON_SECURITY_VIOLATION)
     base = state.base_keys.find(text, digits, is_aes)
     if base == NULL or derive_pin_key(base, serial, key) < 0:
@@ -213,7 +212,6 @@ cdef int _derive_pin_key(State state, Listener listener, PinKey *key, Serial *se
 
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept:
     cdef const Terminal *terminal = state.inbound.terminal
-    cdef TerminalCount *known = &state.terminals.of[state.inbound.terminal_number]
     cdef uint8_t text[2 * PIN_BLOCK_SIZE_MAX]
     cdef uint8_t block[PIN_BLOCK_SIZE_MAX]
     cdef PinSide source, target
@@ -241,9 +239,11 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
         OPENSSL_cleanse(&derived, sizeof(derived))
     if reason != 0:
         return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_SECURITY_VIOLATION)
-    if terminal.derives_pin_keys:             # a number whose key opens nothing is nobody's last one
-        known.pin_device = serial.device
-        known.pin_counter = serial.counter
+    # A number whose key opens nothing is nobody's last one; of those who bring the same at once one is the first.
+    if terminal.derives_pin_keys and not state.base_keys.counters.advance(
+            serial.device, terminal.pin_format == PIN_FORMAT_ISO_4, serial.counter):
+        return _refuse_pin(state, listener, listener.tables.serial_number_field, FAULT_SERIAL_REPEATED,
+                           REASON_SECURITY_VIOLATION)
     size = pin_block_size(link.pin_format)
     write_hex(block, size, texts.pin_block)
     fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, 2 * size)

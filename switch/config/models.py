@@ -219,6 +219,12 @@ class LimitsSection(Section):
         "and above it its oldest make room.",
         most=10_000_000,
     )
+    pin_devices_max: int = count(
+        100_000,
+        "PIN pads with DUKPT whose last key serial number is known, with 24 to 64 bytes each; of more of them those "
+        "that were heard least lately are forgotten.",
+        most=50_000_000,
+    )
     requests_per_second: int = count(
         0,
         "Requests expected at busy times; `check` warns when the duplicate window cannot hold them. 0: not known.",

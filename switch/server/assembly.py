@@ -14,6 +14,7 @@ from switch.base.stats import Stats
 from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
 from switch.config.models import LinkStandIn
+from switch.crypto.device_counters import DeviceCounters
 from switch.crypto.dukpt import BaseKeys
 from switch.crypto.mac import MacEngine
 from switch.crypto.pin_block import PIN_FORMATS
@@ -65,6 +66,7 @@ def build_engine(
     journals: Sequence[Journal] | None = None,
     part: Part | None = None,
     stand_ins: Sequence[StandIn | None] | None = None,
+    devices: DeviceCounters | None = None,
     calendar: Calendar | None = None,
     seed: int | None = None,
 ) -> Engine:
@@ -79,6 +81,7 @@ def build_engine(
             written nowhere.
         part: Which these are, where other workers own others.
         stand_ins: By link, what may be approved while it cannot be asked, where workers have made that together.
+        devices: How far devices with derived PIN keys have counted, where workers have made that together.
         calendar: The clock; by default one in the acquirer's time zone, which the I/O layer moves.
         seed: Of the choices among links of equal priority.
     """
@@ -102,6 +105,7 @@ def build_engine(
         calendar=Calendar(utc_offset_seconds(config.switch.timezone)) if calendar is None else calendar,
         meters=meters,
         channels=ChannelTable(),
+        devices=DeviceCounters(config.limits.pin_devices_max) if devices is None else devices,
         terminals=TerminalCounts(parts.registry.terminal_count),
         notes=NoteQueue(
             note,
@@ -152,6 +156,7 @@ class _Shared:
     calendar: Calendar
     meters: Meters
     channels: ChannelTable
+    devices: DeviceCounters
     terminals: TerminalCounts
     notes: NoteQueue
     macs: MacEngine
@@ -200,7 +205,7 @@ def _build_state(
         terminals=shared.terminals,
         notes=shared.notes,
         macs=shared.macs,
-        base_keys=BaseKeys(base_key_rows(config, parts.keys)),
+        base_keys=BaseKeys(base_key_rows(config, parts.keys), shared.devices),
         seed=seed,
     )
 

@@ -42,6 +42,7 @@ from switch.server.mates import Mates
 from switch.server.nodes import Nodes
 from switch.server.note_log import NoteLog
 from switch.server.original_lookups import Seeker, old_claims
+from switch.server.pin_counters import CounterKeeper
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory, raise_descriptor_limit
 from switch.server.registry import registry_keeper
@@ -97,6 +98,7 @@ class Daemon:
             journals=journals,
             part=self._place.part(partitions),
             stand_ins=self._place.stand_ins,
+            devices=self._place.devices,
         )
         self._states = self._engine.partitions.states
         self._link_keys = LinkKeys(config, self._states, self._place.keys, self._stats)
@@ -114,6 +116,10 @@ class Daemon:
                 config.journal.originals_days,
                 self._stats,
             )
+        )
+        devices = self._engine.state.base_keys.counters
+        self._counters = CounterKeeper(
+            config, devices, self._stats, writes=self._place.number == 0, is_alone=self._place.workers == 1
         )
         self._beats = beat_counter(self._stats, str(self._place.number))
         self._gauges = Gauges(self._engine, self._stats, log_writer)
@@ -319,6 +325,7 @@ class Daemon:
             await mates.stop()
             reactor.stop()
             self._close_journal(loop)
+            await self._counters.stop()
             await self.front.stop()
 
     async def _meet(self, mates: Mates, nodes: Nodes, issuers: Sequence[IssuerSide]) -> None:
@@ -415,6 +422,7 @@ class Daemon:
             self._keep_journal,
             self._turn_away,
             *(numbers.keep for numbers in self._numbers),
+            self._counters.keep,
         )
         chores = (*keepers, self._gauges.refresh, self._saf.refresh, self._link_keys.look, self._beat)
         while True:

@@ -30,6 +30,7 @@ from switch.server.handover import Handover, NewsReader
 from switch.server.heartbeat import keep_beating
 from switch.server.meeting_folder import MeetingFolder
 from switch.server.node_keys import node_keys
+from switch.server.pin_counters import open_counters, write_counters
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory
 from switch.server.signals import Signals
@@ -82,6 +83,8 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
         stand_ins = stand_ins_of(config, stats, workers)
         counts_heard = CountsHeard(config.far_workers, is_shared=True)
         keys = node_keys(config, parts.key_file, stats)
+        devices = open_counters(config, is_shared=True)
+        shared.callback(write_counters, config, devices)
         handover = Handover(DESK)
         folder = MeetingFolder()
         shared.callback(folder.close)
@@ -104,6 +107,7 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
                         count_log=CountLog(is_shared=True) if config.nodes else None,
                         counts_heard=counts_heard,
                         keys=keys,
+                        devices=devices,
                     ),
                     handover,
                 ),

@@ -7,6 +7,7 @@ from functools import partial
 
 from switch.base.log_writer import LogWriter
 from switch.base.stats import Stats
+from switch.crypto.device_counters import DeviceCounters
 from switch.machine.link import Link
 from switch.machine.link_connections import LinkConnections
 from switch.machine.state import State
@@ -50,6 +51,10 @@ STATE_GAUGES: tuple[tuple[str, str, Callable[[State], int]], ...] = (
 )
 
 
+def _devices(engine: Engine) -> DeviceCounters:
+    return engine.state.base_keys.counters
+
+
 def _evictions(engine: Engine) -> int:
     risk = engine.state.risk
     return 0 if risk is None else risk.windows.evicted_live
@@ -63,6 +68,13 @@ def _taken_over(engine: Engine) -> int:
 
 ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_terminals", "max", "Terminals registered.", lambda e: e.state.registry.terminal_count),
+    ("authswitch_pin_devices", "max", "PIN pads whose last key serial number is known.", lambda e: _devices(e).used),
+    (
+        "authswitch_pin_devices_forgotten",
+        "max",
+        "PIN pads whose last key serial number made room for another one's.",
+        lambda e: _devices(e).evicted,
+    ),
     ("authswitch_risk_evictions", "max", "Risk windows given up while they still counted.", _evictions),
     (
         "authswitch_shared_locks_taken_over",

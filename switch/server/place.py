@@ -11,10 +11,12 @@ from switch.base.shares import share
 from switch.base.stats import Stats
 from switch.config import Config
 from switch.config.mesh_sections import ALONE, Node
+from switch.crypto.device_counters import DeviceCounters
 from switch.keys import KeyFile
 from switch.mesh.counts import CountsHeard
 from switch.server.assembly import Part, stand_ins_of
 from switch.server.node_keys import NodeKeys, node_keys
+from switch.server.pin_counters import open_counters
 from switch.tables.count_log import CountLog
 from switch.tables.stand_in import StandIn
 
@@ -52,6 +54,7 @@ class Place:
         counts_heard: How far workers of other machines have told what they counted; shared by those of this one.
         crews: How many workers each machine has, in order of the configuration; empty: this one is alone.
         keys: The key file, as the processes of this machine know it; None: there is none.
+        devices: How far devices with derived PIN keys have counted, at all workers of this machine.
     """
 
     number: int
@@ -65,6 +68,7 @@ class Place:
     count_log: CountLog | None = None
     counts_heard: CountsHeard = field(default_factory=lambda: CountsHeard(0))
     keys: NodeKeys | None = None
+    devices: DeviceCounters | None = None
 
     @classmethod
     def alone(cls, config: Config, key_file: KeyFile | None = None) -> Place:
@@ -84,6 +88,7 @@ class Place:
             count_log=CountLog() if config.nodes else None,
             counts_heard=heard,
             keys=node_keys(config, key_file, stats),
+            devices=open_counters(config),
         )
 
     @property

@@ -195,6 +195,44 @@ def test_serial_number_does_not_go_back(world_with):
     assert "52" in issuer.read_one()
 
 
+OTHER_SERIAL = "FFFF98765432AAE{:05X}"
+"""Of another device with the same base key."""
+
+
+def block_of(serial):
+    return encrypt_pin_block("4321", CARD, derive_key(BDK, serial, is_aes=False), "iso-0")
+
+
+def test_devices_in_turn_do_not_bring_older_numbers_back(world_with):
+    world, terminal, issuer = world_with()
+    for serial in (SERIAL.format(5), OTHER_SERIAL.format(5)):
+        terminal.send(asked_with(world, block_of(serial), serial))
+        issuer.answer(issuer.read_one())
+        assert terminal.read_one()["39"] == "00"
+    for serial in (SERIAL.format(5), OTHER_SERIAL.format(4), SERIAL.format(3)):
+        request = asked_with(world, block_of(serial), serial)
+        refused(world, terminal, issuer, request, "63", "serial_repeated")
+
+
+def test_another_terminal_does_not_bring_a_devices_older_number(world_with, monkeypatch):
+    row = (MERCHANT, "active", "", "", "x9.19", "iso-0+dukpt", "")
+    monkeypatch.setitem(TERMINALS, "10000001", row)
+    world, terminal, issuer = world_with()
+    terminal.send(asked_with(world, block_at(5), SERIAL.format(5)))
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+    for counter in (5, 4):
+        request = purchase(
+            world,
+            "iso",
+            terminal="10000001",
+            f22="021",
+            f52=block_at(counter).hex().upper(),
+            f53=SERIAL.format(counter),
+        )
+        refused(world, terminal, issuer, request, "63", "serial_repeated")
+
+
 def test_a_request_that_comes_again_is_no_replay(world_with):
     world, terminal, issuer = world_with()
     request = asked_with(world, block_at(5), SERIAL.format(5))

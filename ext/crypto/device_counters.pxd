@@ -1,0 +1,45 @@
+"""How far the devices that derive their PIN keys have counted: by device, whichever terminal it speaks as.
+
+A table of fixed size that processes may share. A device lies in one of two sets of places; when both are full, the one
+of them that was heard least lately gives its place up. Who dies while it writes leaves an empty place at worst.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from switch.base.shared_memory cimport SharedMemory, pthread_mutex_t
+
+cdef enum:
+    DEVICE_PLACES = 8         # of a set
+    DEVICE_SHARDS = 16        # each with a lock
+
+cdef struct DeviceCounter:
+    uint64_t device           # initial key ID
+    uint64_t heard            # when it was heard last, by the count of its shard
+    uint32_t counter          # the last one; 0: an empty place
+    uint8_t is_aes
+
+cdef struct DeviceShard:
+    pthread_mutex_t lock      # of a shared table
+    uint64_t heard
+    uint64_t evicted
+    uint32_t used
+
+
+cdef class DeviceCounters:
+    cdef readonly uint32_t room               # places for so many devices, at least
+    cdef readonly bint is_shared
+    cdef DeviceShard *_shards
+    cdef DeviceCounter *_places
+    cdef uint64_t _set_mask                   # of the sets of one shard
+    cdef SharedMemory _memory                 # None: not shared
+
+    cdef DeviceShard *_hold(self, uint64_t hashed) noexcept nogil
+    cdef void _release(self, DeviceShard *shard) noexcept nogil
+    cdef DeviceCounter *_set(self, uint64_t hashed, int which) noexcept nogil
+    cdef DeviceCounter *_find(self, uint64_t hashed, uint64_t device, bint is_aes) noexcept nogil
+    cdef DeviceCounter *_place(self, DeviceShard *shard, uint64_t hashed) noexcept nogil
+
+    cdef bint has_passed(self, uint64_t device, bint is_aes, uint32_t counter) noexcept nogil
+    """Whether a device has sent this counter, or a higher one."""
+
+    cdef bint advance(self, uint64_t device, bint is_aes, uint32_t counter) noexcept nogil
+    """The device is at this counter now; False when it had passed it: of several who ask at once one is told True."""

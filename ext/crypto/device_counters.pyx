@@ -1,0 +1,175 @@
+"""A table of two sets of places for each device, cut into shards that are locked one at a time."""
+
+cimport cython
+from libc.stdlib cimport calloc, free
+from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take
+
+cdef enum:
+    FIRST_SHIFT = 8           # which bits of it choose the one set, and the other
+    SECOND_SHIFT = 36
+
+cdef extern from *:
+    """
+    #define stored_before_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+    """
+    void stored_before_here() noexcept nogil
+
+
+cdef inline uint64_t hash_of(uint64_t device, bint is_aes) noexcept nogil:
+    """The finish of splitmix64: every bit of the device is in every bit of it."""
+    cdef uint64_t mixed = device + (<uint64_t>0x9E3779B97F4A7C15 if is_aes else 0)
+    mixed = (mixed ^ mixed >> 30) * <uint64_t>0xBF58476D1CE4E5B9
+    mixed = (mixed ^ mixed >> 27) * <uint64_t>0x94D049BB133111EB
+    return mixed ^ mixed >> 31
+
+
+@cython.final
+@cython.no_gc
+cdef class DeviceCounters:
+
+    def __cinit__(self, uint32_t room, bint is_shared=False):
+        cdef uint64_t sets = 2
+        cdef size_t size
+        cdef char *start
+        cdef int number
+        if room < 1:
+            raise ValueError("a table of devices needs room for at least one")
+        # A fourth of the places is spare, so that two full sets are rare before the table is.
+        while sets * DEVICE_PLACES * DEVICE_SHARDS < <uint64_t>room + room // 3:
+            sets *= 2
+        size = DEVICE_SHARDS * sizeof(DeviceShard) + sets * DEVICE_PLACES * DEVICE_SHARDS * sizeof(DeviceCounter)
+        if is_shared:
+            self._memory = SharedMemory(size)
+            start = self._memory.start
+        else:
+            start = <char *>calloc(1, size)
+        if start == NULL:
+            raise MemoryError("no memory for the counters of devices")
+        self.room = room
+        self.is_shared = is_shared
+        self._set_mask = sets - 1
+        self._shards = <DeviceShard *>start
+        self._places = <DeviceCounter *>(start + DEVICE_SHARDS * sizeof(DeviceShard))
+        if is_shared:
+            for number in range(DEVICE_SHARDS):
+                lock_init(&self._shards[number].lock)
+
+    def __dealloc__(self):
+        if self._memory is None:
+            free(self._shards)
+
+    @property
+    def size_bytes(self):
+        return DEVICE_SHARDS * (sizeof(DeviceShard) + (self._set_mask + 1) * DEVICE_PLACES * sizeof(DeviceCounter))
+
+    @property
+    def used(self):
+        return sum([self._shards[number].used for number in range(DEVICE_SHARDS)])
+
+    @property
+    def evicted(self):
+        return sum([self._shards[number].evicted for number in range(DEVICE_SHARDS)])
+
+    @property
+    def heard(self):
+        """How often a device was heard of: changes whenever anything does."""
+        return sum([self._shards[number].heard for number in range(DEVICE_SHARDS)])
+
+    def learn(self, uint64_t device, bint is_aes, uint32_t counter):
+        self.advance(device, is_aes, counter)
+
+    def known(self):
+        cdef uint64_t per_shard = (self._set_mask + 1) * DEVICE_PLACES
+        cdef uint64_t number, shard
+        cdef DeviceCounter *place
+        found = []
+        for shard in range(DEVICE_SHARDS):
+            self._hold(shard)
+            for number in range(per_shard):
+                place = &self._places[shard * per_shard + number]
+                if place.counter:
+                    found.append((place.device, bool(place.is_aes), place.counter))
+            self._release(&self._shards[shard])
+        return found
+
+    # --- held ---------------------------------------------------------------------------------------------------------
+
+    cdef DeviceShard *_hold(self, uint64_t hashed) noexcept nogil:
+        cdef uint64_t number = hashed & (DEVICE_SHARDS - 1)
+        cdef DeviceShard *shard = &self._shards[number]
+        cdef uint64_t per_shard = (self._set_mask + 1) * DEVICE_PLACES
+        cdef uint64_t place
+        if self.is_shared and lock_take(&shard.lock) == LOCK_OF_THE_DEAD:
+            shard.used = 0                    # who died may have left it behind the places
+            for place in range(number * per_shard, (number + 1) * per_shard):
+                shard.used += self._places[place].counter != 0
+        return shard
+
+    cdef void _release(self, DeviceShard *shard) noexcept nogil:
+        if self.is_shared:
+            lock_release(&shard.lock)
+
+    cdef DeviceCounter *_set(self, uint64_t hashed, int which) noexcept nogil:
+        cdef uint64_t number = (hashed & (DEVICE_SHARDS - 1)) * (self._set_mask + 1)
+        number += hashed >> (SECOND_SHIFT if which else FIRST_SHIFT) & self._set_mask
+        return &self._places[number * DEVICE_PLACES]
+
+    cdef DeviceCounter *_find(self, uint64_t hashed, uint64_t device, bint is_aes) noexcept nogil:
+        cdef DeviceCounter *places
+        cdef int which, number
+        for which in range(2):
+            places = self._set(hashed, which)
+            for number in range(DEVICE_PLACES):
+                if places[number].counter and places[number].device == device and places[number].is_aes == is_aes:
+                    return &places[number]
+        return NULL
+
+    cdef DeviceCounter *_place(self, DeviceShard *shard, uint64_t hashed) noexcept nogil:
+        """An empty place: of the emptier set, or of who was heard least lately."""
+        cdef DeviceCounter *oldest = NULL
+        cdef DeviceCounter *free_place[2]
+        cdef DeviceCounter *places
+        cdef int empty[2]
+        cdef int which, number
+        for which in range(2):
+            places = self._set(hashed, which)
+            free_place[which] = NULL
+            empty[which] = 0
+            for number in range(DEVICE_PLACES):
+                if places[number].counter == 0:
+                    free_place[which] = &places[number]
+                    empty[which] += 1
+                elif oldest == NULL or places[number].heard < oldest.heard:
+                    oldest = &places[number]
+        if empty[0] or empty[1]:
+            shard.used += 1
+            return free_place[0] if empty[0] >= empty[1] else free_place[1]
+        shard.evicted += 1
+        oldest.counter = 0
+        return oldest
+
+    cdef bint has_passed(self, uint64_t device, bint is_aes, uint32_t counter) noexcept nogil:
+        cdef uint64_t hashed = hash_of(device, is_aes)
+        cdef DeviceShard *shard = self._hold(hashed)
+        cdef DeviceCounter *found = self._find(hashed, device, is_aes)
+        cdef bint passed = found != NULL and counter <= found.counter
+        self._release(shard)
+        return passed
+
+    cdef bint advance(self, uint64_t device, bint is_aes, uint32_t counter) noexcept nogil:
+        cdef uint64_t hashed = hash_of(device, is_aes)
+        cdef DeviceShard *shard = self._hold(hashed)
+        cdef DeviceCounter *place = self._find(hashed, device, is_aes)
+        cdef bint passed = counter == 0 or (place != NULL and counter <= place.counter)
+        if not passed:
+            if place == NULL:
+                place = self._place(shard, hashed)
+                stored_before_here()
+                place.device = device
+                place.is_aes = is_aes
+                stored_before_here()
+            place.counter = counter
+            shard.heard += 1
+            place.heard = shard.heard
+        self._release(shard)
+        return not passed

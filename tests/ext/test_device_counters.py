@@ -1,0 +1,95 @@
+"""How far devices have counted: no counter twice, whoever asks, in a table that holds what it says."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switch.crypto.device_counters import DeviceCounters
+
+DEVICES = st.tuples(st.integers(0, 2**64 - 1), st.booleans())
+
+
+@given(st.lists(st.tuples(DEVICES, st.integers(0, 2**32 - 1)), max_size=200))
+@settings(deadline=None)
+def test_it_knows_the_highest_counter_of_each_device(heard):
+    counters = DeviceCounters(1_000)
+    highest = {}
+    for (device, is_aes), counter in heard:
+        counters.learn(device, is_aes, counter)
+        if counter:
+            highest[device, is_aes] = max(counter, highest.get((device, is_aes), 0))
+    assert {(device, is_aes): counter for device, is_aes, counter in counters.known()} == highest
+    assert counters.used == len(highest)
+    assert counters.evicted == 0
+
+
+@pytest.mark.parametrize("room", [1, 100, 5_000, 100_000])
+def test_there_is_room_for_as_many_as_it_says(room):
+    counters = DeviceCounters(room)
+    for device in range(room):
+        counters.learn(0xFFFF_9876_0000 + device, False, 1)
+    assert counters.used == room
+    assert counters.evicted == 0
+    assert counters.size_bytes < 100 * room + 10_000
+
+
+def test_those_heard_least_lately_make_room():
+    counters = DeviceCounters(100)
+    places = counters.size_bytes // 24
+    kept = [(device, True, 7) for device in range(8)]
+    for device in range(10 * places):
+        counters.learn(1_000 + device, False, 1)
+        for number, is_aes, counter in kept:
+            counters.learn(number, is_aes, counter + device)
+    assert counters.evicted > 0
+    assert counters.used <= places
+    last = 7 + 10 * places - 1
+    assert {one for one in counters.known() if one[1]} == {(number, True, last) for number, _, _ in kept}
+
+
+def test_processes_share_it():
+    counters = DeviceCounters(100, is_shared=True)
+    children = []
+    for worker in range(4):
+        child = os.fork()
+        if child == 0:
+            for counter in range(1, 2_001):
+                counters.learn(counter % 50, False, counter)
+                counters.learn(1_000 + worker, True, counter)
+            os._exit(0)
+        children.append(child)
+    assert all(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 for child in children)
+    known = {(device, is_aes): counter for device, is_aes, counter in counters.known()}
+    assert known == {
+        **{(device, False): 1_950 + device if device else 2_000 for device in range(50)},
+        **{(1_000 + worker, True): 2_000 for worker in range(4)},
+    }
+
+
+def test_who_dies_in_it_keeps_nobody_out():
+    counters = DeviceCounters(1_000, is_shared=True)
+    for _ in range(20):
+        ready, told = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(told, b"!")
+            number = 0
+            while True:
+                number += 1
+                counters.learn(number % 900, False, number)
+        os.read(ready, 1)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(told)
+        assert counters.used == len(counters.known())
+
+
+def test_no_room():
+    with pytest.raises(ValueError, match="room for at least one"):
+        DeviceCounters(0)
