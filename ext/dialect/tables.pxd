@@ -7,6 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from switch.dialect.kinds cimport KIND_COUNT
 from switch.dialect.reasons cimport REASON_COUNT
+from switch.dialect.terminal_says cimport TerminalSays
 from switch.wire.scan cimport MessageIndex
 from switch.wire.spec cimport Spec
 
@@ -147,6 +148,7 @@ cdef class DialectTables:
 
     cdef readonly bint partial_reversed      # a reversal of a part has the approved amount; else the requested one
     cdef readonly uint8_t serial_number_field  # the key serial number of a terminal's PIN key; NO_FIELD: nowhere
+    cdef readonly TerminalSays says          # where terminals say which machine they are, and where; None: nowhere
     cdef readonly uint8_t replacement_field  # what stands in place of a reversal's amount; NO_FIELD: not said
     cdef uint8_t _partial_field              # where terminals say that they can take a part; NO_FIELD: nowhere
     cdef uint8_t _partial_start

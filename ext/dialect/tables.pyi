@@ -1,6 +1,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
+from switch.dialect.terminal_says import TerminalSays
 from switch.wire.spec import Spec
 
 class MacTable(TypedDict):
@@ -32,6 +33,7 @@ class DialectTables:
     partial_reversed: bool
     replacement_field: int
     serial_number_field: int
+    says: TerminalSays | None
     def __init__(
         self,
         *,
@@ -54,6 +56,7 @@ class DialectTables:
         partial_reversed: bool = True,
         replacement_field: int = 0,
         serial_number_field: int = 0,
+        says: TerminalSays | None = None,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:
         """Kind of a message of this dialect; ``ScanError`` when it cannot be read."""

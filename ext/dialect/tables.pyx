@@ -293,6 +293,7 @@ cdef class DialectTables:
         partial_reversed: Whether the reversal of a part names the approved amount, not the requested one.
         replacement_field: Field in which a reversal says the amount that stands all the same; 0: none.
         serial_number_field: Field of the key serial number under whose key a PIN block is enciphered; 0: none.
+        says: Where terminals say which machine they are, and where they are.
         natural_key: Parts (field, start, size) that tell two transactions of one terminal and STAN apart.
         mac: Keys ``algorithm``, ``padding``, ``form``, ``size``, ``fields`` (None: all up to the MAC), ``kinds``.
         unkept: Numbers of fields that no copy may have which is kept.
@@ -310,7 +311,7 @@ cdef class DialectTables:
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
                  kind_codes, entry_modes, natural_key, mac, unkept, original, reference,
                  partial_mark=(0, 0, "", ""), bint partial_reversed=True,
-                 int replacement_field=0, int serial_number_field=0):
+                 int replacement_field=0, int serial_number_field=0, TerminalSays says=None):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -326,6 +327,7 @@ cdef class DialectTables:
         fill_partial_mark(self, partial_mark)
         self.partial_reversed = partial_reversed
         self.replacement_field = a_field(replacement_field) if replacement_field else NO_FIELD
+        self.says = says
         self.serial_number_field = a_field(serial_number_field) if serial_number_field else NO_FIELD
         fill_mac(self, mac)
         fill_fields(self.unkept, unkept)

@@ -51,6 +51,7 @@ cdef enum NoteEvent:              # in the order of EVENTS
     NOTE_REVERSAL_NOT_FOUND
     NOTE_REVERSAL_WITHHELD
     NOTE_SIGN_IN_WITHOUT_KEYS
+    NOTE_TERMINAL_ELSEWHERE
     NOTE_EVENT_COUNT
 
 cdef enum Stranger:               # why somebody is not who may speak here, in the order of STRANGERS
@@ -61,6 +62,11 @@ cdef enum Stranger:               # why somebody is not who may speak here, in t
     STRANGER_OTHER_MERCHANT
     STRANGER_LISTENER
     STRANGER_CERTIFICATE
+    STRANGER_BINDING
+    STRANGER_OTHER_MACHINE
+    STRANGER_NO_MACHINE
+    STRANGER_ELSEWHERE
+    STRANGER_NOWHERE
 
 cdef struct Note:
     int64_t value[NOTE_VALUES]

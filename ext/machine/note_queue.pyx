@@ -46,6 +46,11 @@ STRANGERS = (
     "terminal of another merchant",
     "terminal not allowed on this listener",
     "the certificate is not this terminal's",
+    "the terminal is bound to other elements than its merchant has now",
+    "the terminal says another serial number than is registered",
+    "the terminal does not say its serial number",
+    "the terminal is elsewhere than it is registered",
+    "the terminal does not say where it is",
 )
 
 
@@ -117,6 +122,7 @@ EVENTS = (                                    # name, where, values with their t
     ("reversal_not_found", LINK, (("attempts", int),), ()),
     ("reversal_withheld", LINK, (("reason", _reason),), ()),
     ("sign_in_without_keys", LISTENER, (("kind", _kind), ("refused", bool), ("reason", _sign_in)), TERMINAL),
+    ("terminal_elsewhere", LISTENER, (("reason", _stranger),), TERMINAL),
 )
 """What is told, in the order of ``NoteEvent``: the event, what its place is, and how its
 numbers and texts are shown."""

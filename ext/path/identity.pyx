@@ -6,12 +6,12 @@ from switch.dialect.reasons cimport REASON_UNKNOWN_MERCHANT, REASON_UNKNOWN_TERM
 from switch.dialect.tables cimport mti_class
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport (
-    NOTE_TERMINAL_REFUSED, STRANGER_CERTIFICATE, STRANGER_LISTENER, STRANGER_MERCHANT, STRANGER_MERCHANT_CLOSED,
-    STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
+    NOTE_TERMINAL_REFUSED, STRANGER_BINDING, STRANGER_CERTIFICATE, STRANGER_LISTENER, STRANGER_MERCHANT,
+    STRANGER_MERCHANT_CLOSED, STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
 )
 from switch.machine.request_context cimport NOT_BARRED
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
-from switch.tables.registry cimport PARTY_ACTIVE, Terminal
+from switch.tables.registry cimport Merchant, PARTY_ACTIVE, Terminal
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_MERCHANT, FIELD_TERMINAL
 from switch.wire.scan cimport has_field, read_text, scan_message
 
@@ -58,9 +58,18 @@ cdef int identify(State state, TerminalChannel channel, bint tells) noexcept:
         state.inbound.barred = STRANGER_MERCHANT_CLOSED
     elif terminal.state != PARTY_ACTIVE:
         state.inbound.barred = STRANGER_TERMINAL_CLOSED
+    elif not _is_bound(terminal, state.registry.merchant(merchant_number)):
+        state.inbound.barred = STRANGER_BINDING
     state.inbound.terminal_number = number
     state.inbound.terminal = terminal
     return NOT_REFUSED
+
+
+cdef inline bint _is_bound(const Terminal *terminal, const Merchant *merchant) noexcept nogil:
+    """Whether a terminal is bound to what its merchant is now, or need not be: who may not be unbound is suspended."""
+    if terminal.bound_to[0] == merchant.elements[0] and terminal.bound_to[1] == merchant.elements[1]:
+        return True
+    return terminal.bound_to[0] == 0 and terminal.bound_to[1] == 0
 
 
 cdef int tell_barred(State state, TerminalChannel channel) noexcept:

@@ -50,6 +50,7 @@ from switch.path.repeat cimport answer_repeat
 from switch.path.request_faults cimport tell_field, tell_missing, tell_request_fault
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
+from switch.path.whereabouts cimport notice_whereabouts
 from switch.saf.room cimport has_saf_room, count_no_place
 from switch.tables.identifiers cimport TERMINAL_NONE
 from switch.tables.rules cimport risk_request
@@ -81,6 +82,7 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
     if (_classify(state, channel, is_readable)
             and _identify(state, channel)
             and _check_mac(state, channel)
+            and notice_whereabouts(state, channel)
             and _is_transaction(state, channel)
             and _is_new(state, channel)
             and _is_served(state, channel)
@@ -132,6 +134,7 @@ cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
     state.inbound.outcome = OUTCOME_NONE
     state.inbound.entry_mode = 0
     state.inbound.is_counted = False
+    state.inbound.is_proven = False
 
 
 cdef bint _refuse_for_good(State state, TerminalChannel channel, int reason) noexcept:
@@ -190,6 +193,7 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
         return True
     verdict = verify_message(state.macs, listener.tables, &state.inbound.terminal.mac_key, &state.request)
     if verdict == MAC_RIGHT:
+        state.inbound.is_proven = True
         return True
     if verdict == MAC_ABSENT:
         if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> state.inbound.kind) & 1:

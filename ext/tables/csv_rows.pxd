@@ -8,7 +8,7 @@ twice; its quotes belong to the cell. A row never crosses a line.
 from libc.stdint cimport uint8_t, uint32_t
 
 cdef enum:
-    COLUMNS_MAX = 12
+    COLUMNS_MAX = 14
 
 cdef struct Cell:
     Py_ssize_t begin          # offsets into the file

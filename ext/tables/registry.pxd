@@ -1,6 +1,6 @@
 """Merchants and terminals: who may speak, on which listener, with which keys."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.crypto.mac cimport MacKey
 from switch.crypto.pin_block cimport PinKey
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, Index, Texts
@@ -15,13 +15,19 @@ cdef struct Merchant:
     uint8_t state
     uint16_t category                    # merchant category code (ISO 18245)
     uint64_t kinds_allowed               # bit n: kind n of ext/dialect/kinds.pxd
+    uint64_t elements[2]                 # the first 16 bytes of what its terminals must be bound to; 0: not known
 
 cdef struct Terminal:
     uint8_t id[TERMINAL_ID_MAX + 1]      # blank padded to 8, then NUL
     uint8_t state
     uint8_t pin_format
     uint8_t derives_pin_keys             # 1: DUKPT; each PIN block comes under a key of its own
+    uint8_t has_position                 # 1: where it is installed is known in degrees
     uint32_t merchant                    # index of its merchant
+    uint32_t serial_number               # where the text of it begins; 0: not known
+    int32_t latitude                     # in millionths of a degree
+    int32_t longitude
+    uint64_t bound_to[2]                 # the elements of its merchant when it was bound; 0: it is bound to nothing
     uint32_t listeners_allowed           # bit n: listener n of the configuration
     uint64_t kinds_allowed
     MacKey mac_key                       # TAK
@@ -49,6 +55,13 @@ cdef class Registry:
     cdef Index _terminal_index
     cdef Index _merchant_index
     cdef Texts _texts
+    cdef readonly object rule            # ``BindingRule``
+    cdef readonly uint32_t metres_max    # the same, in C: so far from its place a terminal may be
+    cdef readonly bint serial_number_demanded
+    cdef readonly bint position_demanded
+    cdef readonly uint32_t unbound_count  # active terminals that are not served since they are bound to nothing
+    cdef readonly list altered           # numbers of terminals whose rows are not as they were bound: not served
+    cdef readonly list suspects          # terminals that spoke otherwise than registered: number, ``Stranger``, what
     cdef readonly tuple kind_names
     cdef readonly tuple listener_names
 
@@ -61,6 +74,9 @@ cdef class Registry:
 
     cdef const Terminal *terminal(self, uint32_t index) noexcept nogil
     cdef const Merchant *merchant(self, uint32_t index) noexcept nogil
+
+    cdef bint serial_number_is(self, uint32_t terminal, const uint8_t *text, int size) noexcept nogil
+    """Whether this is the serial number of a terminal's machine; true where none is registered."""
 
     cdef bint certificate_is(self, uint32_t terminal, const uint8_t *name, int size) noexcept nogil
     """Whether this terminal's client certificate bears this common name: that of its ``certificate`` cell, or else the

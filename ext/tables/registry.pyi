@@ -4,9 +4,14 @@ from typing import TypedDict, final
 from _typeshed import ReadableBuffer
 
 from switch.keys import KeySource
+from switch.tables.binding import BindingRule
 
 MERCHANT_COLUMNS: tuple[str, ...]
 TERMINAL_COLUMNS: tuple[str, ...]
+BOUND_MERCHANT_COLUMNS: tuple[str, ...]
+BOUND_TERMINAL_COLUMNS: tuple[str, ...]
+"""The same with what a terminal is bound to, as the store has it."""
+
 STATES: tuple[str, ...]
 PIN_FORMATS: tuple[str, ...]
 TERMINAL_PIN_FORMATS: tuple[str, ...]
@@ -22,6 +27,9 @@ class TerminalDescription(TypedDict):
     pin_format: str
     certificate: str
     has_master_key: bool
+    serial_number: str
+    position: tuple[int, int] | None
+    bound_to: str
 
 class MerchantDescription(TypedDict):
     id: str
@@ -29,6 +37,7 @@ class MerchantDescription(TypedDict):
     state: str
     category: str
     kinds: list[str]
+    elements: str
 
 @final
 class Registry:
@@ -39,6 +48,17 @@ class Registry:
     size_bytes: int
     kind_names: tuple[str, ...]
     listener_names: tuple[str, ...]
+    rule: BindingRule
+    metres_max: int
+    serial_number_demanded: bool
+    position_demanded: bool
+    unbound_count: int
+    """Terminals that are not served since they are bound to nothing, and must be."""
+    altered: list[str]
+    """Numbers of terminals whose rows are not as they were bound: they are not served."""
+    suspects: list[tuple[str, int, str]]
+    """Terminals that spoke otherwise than they are registered: number, what it was (``STRANGERS``), what they said.
+    Whoever keeps note of them takes them out."""
 
     @staticmethod
     def build(
@@ -50,11 +70,13 @@ class Registry:
         merchants_file: str = "merchants.csv",
         terminals_file: str = "terminals.csv",
         problems_max: int = ...,
+        rule: BindingRule = ...,
     ) -> Registry:
         """Read both files and attach the keys.
 
         A terminal's keys are named ``terminal/<id>/tak``, ``terminal/<id>/tpk`` and ``terminal/<id>/tmk``: the first is
-        needed unless its MAC algorithm is ``none``, the second unless its PIN format is, the third is optional.
+        needed unless its MAC algorithm is ``none``, the second unless its PIN format is, the third is optional. Files
+        may have the columns of a binding, too: it is proven with the key ``BINDING_KEY``.
 
         Args:
             merchants: The file: columns id, name, state, category, kinds.
@@ -65,6 +87,7 @@ class Registry:
             merchants_file: Name of the first file, for problems.
             terminals_file: Name of the second file.
             problems_max: So many of each file are told; of the rest only the number.
+            rule: What is asked of terminals beside that.
 
         Raises:
             ConfigError: Every problem of both files, with line and column.

@@ -13,14 +13,17 @@ cimport cython
 
 from switch.crypto.mac cimport MAC_PADDING_1
 from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, set_pin_key
-from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row, rows_over
+from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row
 from switch.tables.identifiers cimport (
     Slot, index_make, index_put, keep_text, merchant_key, padded, spread, terminal_key,
 )
+from switch.tables.table_files cimport begin_table, cell_text, cells_reason, count_lines
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
+from switch.dialect.terminal_says import position_of
 from switch.files.problems import PROBLEMS_MAX, ProblemList, raise_if_any
+from switch.tables.binding import BINDING_KEY, KEY_BYTES, BindingRule, elements_of, is_bound_as
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
@@ -31,7 +34,12 @@ cdef extern from "sys/mman.h" nogil:
 
 MERCHANT_COLUMNS = ("id", "name", "state", "category", "kinds")
 TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algorithm", "pin_format", "certificate")
+BOUND_MERCHANT_COLUMNS = (*MERCHANT_COLUMNS, "identity", "account")
+BOUND_TERMINAL_COLUMNS = (*TERMINAL_COLUMNS, "serial_number", "place", "position", "bound_to", "binding")
+BOUND_TO_BYTES = 16
 STATES = ("active", "suspended", "closed")
+BOUND_CELLS = tuple((place, name) for place, name in enumerate(BOUND_TERMINAL_COLUMNS)
+                    if name == "id" or name not in TERMINAL_COLUMNS)
 LISTENERS_MAX = 32
 KINDS_MAX = 64
 TERMINALS_MAX = 16_000_000
@@ -66,14 +74,6 @@ cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil:
         munmap(terminals, room * sizeof(Terminal))
 
 
-cdef uint64_t count_lines(const uint8_t[::1] data) noexcept nogil:
-    cdef Py_ssize_t at
-    cdef uint64_t lines = 1
-    for at in range(data.shape[0]):
-        lines += data[at] == c'\n'
-    return lines
-
-
 cdef int check_identifier(const uint8_t *data, Cell cell, int width) except -1:
     """Raise _CellError unless the cell is an identifier of 1 to ``width`` printable ASCII characters."""
     cdef Py_ssize_t at
@@ -84,10 +84,6 @@ cdef int check_identifier(const uint8_t *data, Cell cell, int width) except -1:
             raise _CellError(0, f"the identifier holds the byte 0x{data[at]:02X}; "
                                 "needed are printable ASCII characters")
     return 0
-
-
-cdef str cell_text(const uint8_t *data, Cell cell):
-    return data[cell.begin:cell.end].decode("utf-8", "backslashreplace")
 
 
 def _unquoted(place, text):
@@ -132,16 +128,22 @@ cdef class Registry:
     @staticmethod
     def build(const uint8_t[::1] merchants not None, const uint8_t[::1] terminals not None, keys, kind_names,
               listener_names, str merchants_file="merchants.csv", str terminals_file="terminals.csv",
-              int problems_max=PROBLEMS_MAX):
+              int problems_max=PROBLEMS_MAX, rule=BindingRule("")):
         """Read both files; see the type stub."""
         cdef Registry registry = Registry.__new__(Registry)
         if len(listener_names) > LISTENERS_MAX or len(kind_names) > KINDS_MAX:
             raise ValueError(f"at most {LISTENERS_MAX} listeners and {KINDS_MAX} kinds")
         registry.kind_names = tuple(kind_names)
         registry.listener_names = tuple(listener_names)
+        registry.rule = rule
+        registry.metres_max = rule.metres_max
+        registry.serial_number_demanded = rule.serial_number_demanded
+        registry.position_demanded = rule.position_demanded
+        registry.altered = []
+        registry.suspects = []
         merchant_problems = ProblemList(merchants_file, problems_max)
         terminal_problems = ProblemList(terminals_file, problems_max)
-        read_merchants(registry, merchants, merchant_problems)
+        read_merchants(registry, merchants, keys, merchant_problems)
         read_terminals(registry, terminals, keys, terminal_problems)
         raise_if_any(merchant_problems, terminal_problems)
         return registry
@@ -184,6 +186,10 @@ cdef class Registry:
 
     cdef const Merchant *merchant(self, uint32_t index) noexcept nogil:
         return &self._merchants[index]
+
+    cdef bint serial_number_is(self, uint32_t terminal, const uint8_t *text, int size) noexcept nogil:
+        cdef uint32_t place = self._terminals[terminal].serial_number
+        return place == 0 or (size == self._texts.data[place] and memcmp(self._texts.data + place + 1, text, size) == 0)
 
     cdef bint certificate_is(self, uint32_t terminal, const uint8_t *name, int size) noexcept nogil:
         cdef const uint8_t *text
@@ -234,6 +240,9 @@ cdef class Registry:
             "certificate": (self.text_at(self._certificates[<uint32_t>index])
                             or terminal.id[:TERMINAL_ID_MAX].decode("ascii").rstrip()),
             "has_master_key": terminal.master_key.size > 0,
+            "serial_number": self.text_at(terminal.serial_number),
+            "position": (terminal.latitude, terminal.longitude) if terminal.has_position else None,
+            "bound_to": (<const uint8_t *>terminal.bound_to)[:BOUND_TO_BYTES].hex(),
         }
 
     def describe_merchant(self, id):
@@ -247,6 +256,7 @@ cdef class Registry:
             "state": STATES[merchant.state],
             "category": f"{merchant.category:04d}",
             "kinds": names_of(self.kind_names, merchant.kinds_allowed),
+            "elements": (<const uint8_t *>merchant.elements)[:BOUND_TO_BYTES].hex(),
         }
 
     cdef str text_at(self, uint32_t place):
@@ -258,20 +268,6 @@ cdef class Registry:
 cdef list names_of(tuple names, uint64_t mask):
     """The names whose bits are set."""
     return [name for number, name in enumerate(names) if mask >> number & 1]
-
-
-cdef bint begin_table(RowReader *reader, Row *row, const uint8_t[::1] data, columns, problems) except -1:
-    """Step over the heading; false when it is not the one that is needed."""
-    cdef const uint8_t *start = &data[0] if data.shape[0] else NULL
-    needed = ",".join(columns)
-    rows_over(reader, start, data.shape[0])
-    if not next_row(reader, row):
-        problems.at(1, 1, f"the file is empty; its first row must be {needed}")
-        return False
-    if start[row.begin:row.end].strip() != needed.encode():
-        problems.at(row.line, 1, f"the first row must be {needed}")
-        return False
-    return True
 
 
 cdef int tell_row(problems, const Row *row, columns, error, checks) except -1:
@@ -309,13 +305,15 @@ def _category(text):
     return int(text)
 
 
-cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) except -1:
+cdef int read_merchants(Registry registry, const uint8_t[::1] data, keys, problems) except -1:
     cdef RowReader reader
     cdef Row row
     cdef Merchant *merchant
     cdef uint64_t room = count_lines(data)
     cdef uint32_t *lines, earlier
     cdef const uint8_t *start
+    cdef bytes key
+    cdef tuple columns
     index_make(&registry._merchant_index, room)
     registry._merchant_room = room
     registry._merchants = <Merchant *>calloc(room, sizeof(Merchant))
@@ -324,12 +322,14 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
     try:
         if registry._merchants == NULL or registry._names == NULL or lines == NULL:
             raise MemoryError("no memory for the merchants")
-        if not begin_table(&reader, &row, data, MERCHANT_COLUMNS, problems):
+        columns = begin_table(&reader, &row, data, MERCHANT_COLUMNS, BOUND_MERCHANT_COLUMNS, problems)
+        if columns is None:
             return 0
+        key = binding_key(keys) if columns is BOUND_MERCHANT_COLUMNS else None
         start = &data[0]
         while next_row(&reader, &row):
-            if row.count != len(MERCHANT_COLUMNS):
-                problems.at(row.line, 1, cells_reason(row.count, len(MERCHANT_COLUMNS)))
+            if row.count != len(columns):
+                problems.at(row.line, 1, cells_reason(row.count, len(columns)))
                 continue
             merchant = &registry._merchants[registry.merchant_count]
             try:
@@ -344,6 +344,8 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
                 merchant.state = _chosen(2, cell_text(start, row.cells[2]), STATES, "state")
                 merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind",
                                                KINDS_MAX)
+                if key is not None:
+                    read_elements(merchant, start, &row, key, registry.rule.acquirer)
             except _CellError as error:
                 tell_row(problems, &row, MERCHANT_COLUMNS, error, _merchant_checks(
                     [cell_text(start, row.cells[place]) for place in range(len(MERCHANT_COLUMNS))],
@@ -360,9 +362,48 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, problems) ex
     return 0
 
 
-cdef str cells_reason(int count, int needed):
-    """Why a row of so many cells cannot be used."""
-    return f"{'too many' if count > needed else count} cells; needed are {needed}"
+cdef bytes binding_key(keys):
+    """The key of bindings; None where there is none."""
+    return _checked_key(keys, BINDING_KEY, (KEY_BYTES,), 0)
+
+
+cdef int read_elements(Merchant *merchant, const uint8_t *start, const Row *row, bytes key, acquirer) except -1:
+    cdef bytes elements = elements_of(key, acquirer, cell_text(start, row.cells[0]), cell_text(start, row.cells[5]),
+                                      cell_text(start, row.cells[6]))
+    memcpy(merchant.elements, <const char *>elements, BOUND_TO_BYTES)
+    return 0
+
+
+cdef int read_binding(Registry registry, Terminal *terminal, dict cells, bytes key) except -1:
+    """Which machine it is, where, and what it is bound to. One whose row was altered since is not served."""
+    cdef bytes bound_to
+    terminal.serial_number = keep_text(&registry._texts, cells["serial_number"].encode()[:TEXT_MAX])
+    position = position_of(cells["position"])
+    if position is not None:
+        terminal.has_position = 1
+        terminal.latitude, terminal.longitude = position
+    if not cells["bound_to"]:
+        refuse_unbound(registry, terminal)
+    elif key is None:
+        # No key is asked for where only those are read who are not served.
+        if terminal.state == PARTY_ACTIVE:
+            raise _CellError(BOUND_TERMINAL_COLUMNS.index("bound_to"), f"no key {BINDING_KEY}, which a binding needs")
+    elif is_bound_as(key, cells):
+        bound_to = bytes.fromhex(cells["bound_to"])
+        memcpy(terminal.bound_to, <const char *>bound_to, BOUND_TO_BYTES)
+    else:
+        registry.altered.append(cells["id"])
+        if terminal.state == PARTY_ACTIVE:
+            terminal.state = PARTY_SUSPENDED
+    return 0
+
+
+cdef int refuse_unbound(Registry registry, Terminal *terminal) except -1:
+    """One that is bound to nothing is not served where that is demanded."""
+    if registry.rule.is_demanded and terminal.state == PARTY_ACTIVE:
+        terminal.state = PARTY_SUSPENDED
+        registry.unbound_count += 1
+    return 0
 
 
 cpdef bytes _checked_key(keys, str name, sizes, int cell):
@@ -453,8 +494,8 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
     cdef uint32_t *lines, index
     cdef const uint8_t *start
     cdef dict profiles = {}
-    cdef bytes shared
-    cdef tuple profile
+    cdef bytes shared, key
+    cdef tuple profile, columns
     cdef str id
     if room > <uint64_t>TERMINALS_MAX:
         problems.at(1, 1, f"more than {TERMINALS_MAX} lines")
@@ -467,12 +508,14 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
             raise MemoryError("no memory for the terminals")
         registry._terminals = map_terminals(room)
         registry._terminal_room = room
-        if not begin_table(&reader, &row, data, TERMINAL_COLUMNS, problems):
+        columns = begin_table(&reader, &row, data, TERMINAL_COLUMNS, BOUND_TERMINAL_COLUMNS, problems)
+        if columns is None:
             return 0
+        key = binding_key(keys) if columns is BOUND_TERMINAL_COLUMNS else None
         start = &data[0]
         while next_row(&reader, &row):
-            if row.count != len(TERMINAL_COLUMNS):
-                problems.at(row.line, 1, cells_reason(row.count, len(TERMINAL_COLUMNS)))
+            if row.count != len(columns):
+                problems.at(row.line, 1, cells_reason(row.count, len(columns)))
                 continue
             terminal = &registry._terminals[registry.terminal_count]
             try:
@@ -503,10 +546,17 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 certificate = b""
                 if row.cells[7].end > row.cells[7].begin:
                     certificate = _certificate(cell_text(start, row.cells[7]))
+                if columns is BOUND_TERMINAL_COLUMNS:
+                    read_binding(registry, terminal, {
+                        name: _unquoted(place, cell_text(start, row.cells[place]))
+                        for place, name in BOUND_CELLS
+                    }, key)
+                else:
+                    refuse_unbound(registry, terminal)
             except _CellError as error:
                 index = registry.find_merchant(start + row.cells[1].begin,
                                                <int>min(row.cells[1].end - row.cells[1].begin, 1000))
-                tell_row(problems, &row, TERMINAL_COLUMNS, error, _terminal_checks(
+                tell_row(problems, &row, columns, error, _terminal_checks(
                     [cell_text(start, row.cells[place]) for place in range(len(TERMINAL_COLUMNS))],
                     index != <uint32_t>TERMINAL_NONE, keys, registry.listener_names, registry.kind_names))
                 # The next row is read into the same place; no key may be left in it.

@@ -14,3 +14,6 @@ def take_changes(registry: Registry, changes: Registry) -> None:
         MemoryError: There is not enough for what is new; nothing was changed.
         ValueError: The changes were read for other listeners or kinds.
     """
+
+def suspend(registry: Registry, id: str) -> bool:  # noqa: A002
+    """Serve a terminal no longer, whatever the store says; false where it is not known."""

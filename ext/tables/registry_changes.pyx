@@ -12,7 +12,9 @@ from switch.tables.identifiers cimport (
     Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, index_make, index_put, keep_text, merchant_key,
     reserve_text, terminal_key,
 )
-from switch.tables.registry cimport Merchant, PARTY_ACTIVE, Registry, Terminal, map_terminals, unmap_terminals
+from switch.tables.registry cimport (
+    Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, map_terminals, unmap_terminals,
+)
 
 cdef enum:
     SPARE_MIN = 1_024         # places that are made with each need for more
@@ -29,6 +31,19 @@ cpdef int take_changes(Registry registry, Registry changes) except -1:
         merchant = registry.find_merchant(changes.merchant(changes.terminal(i).merchant).id, MERCHANT_ID_MAX)
         _take_terminal(registry, changes, i, merchant)
     return 0
+
+
+cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil:
+    if registry._terminals[number].state == PARTY_ACTIVE:
+        registry._terminals[number].state = PARTY_SUSPENDED
+
+
+def suspend(Registry registry not None, str id):
+    number = registry.terminal_index(id)
+    if number is None:
+        return False
+    suspend_terminal(registry, number)
+    return True
 
 
 cdef int _make_room(Registry registry, Registry changes) except -1:
@@ -93,12 +108,17 @@ cdef uint32_t *_grown(uint32_t *places, uint64_t room) except NULL:
 cdef int _take_merchant(Registry registry, Registry changes, uint32_t place) except -1:
     cdef const Merchant *changed = changes.merchant(place)
     cdef uint32_t number = registry.find_merchant(changed.id, MERCHANT_ID_MAX)
+    cdef uint64_t elements[2]
     if number == <uint32_t>TERMINAL_NONE:
         number = registry.merchant_count
         registry._names[number] = 0
+        registry._merchants[number] = changed[0]
         index_put(&registry._merchant_index, merchant_key(changed.id), number)
         registry.merchant_count += 1
+    memcpy(elements, registry._merchants[number].elements, sizeof(elements))
     registry._merchants[number] = changed[0]
+    if changed.elements[0] == 0 and changed.elements[1] == 0:       # read without the key of bindings
+        memcpy(registry._merchants[number].elements, elements, sizeof(elements))
     registry._names[number] = _taken_text(registry, registry._names[number], changes.text_at(changes._names[place]))
     return 0
 
@@ -106,17 +126,24 @@ cdef int _take_merchant(Registry registry, Registry changes, uint32_t place) exc
 cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uint32_t merchant) except -1:
     cdef const Terminal *changed = changes.terminal(place)
     cdef uint32_t number = registry.find_terminal(changed.id, TERMINAL_ID_MAX)
-    if number == <uint32_t>TERMINAL_NONE:
+    cdef bint is_new = number == <uint32_t>TERMINAL_NONE
+    cdef uint32_t serial_number
+    if is_new:
         number = registry.terminal_count
         registry._certificates[number] = 0
+        registry._terminals[number].serial_number = 0
         index_put(&registry._terminal_index, terminal_key(changed.id), number)
         registry.terminal_count += 1
+    serial_number = registry._terminals[number].serial_number
+    if is_new:
         registry._terminals[number] = changed[0]
     elif changed.state == PARTY_ACTIVE or changed.mac_key.size or changed.pin_key.size:
         registry._terminals[number] = changed[0]
     else:
         _take_without_keys(&registry._terminals[number], changed)
     registry._terminals[number].merchant = merchant
+    registry._terminals[number].serial_number = _taken_text(registry, serial_number,
+                                                            changes.text_at(changed.serial_number))
     registry._certificates[number] = _taken_text(registry, registry._certificates[number],
                                                  changes.text_at(changes._certificates[place]))
     return 0

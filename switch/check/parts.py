@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from switch.check.key_fit import fits_derivation, fits_mac, fits_pin
 from switch.check.pin_formats import check_pin_formats, pin_field_fault
-from switch.check.registry import RegistryFiles, read_registry_files
-from switch.check.terminal_keys import TerminalKeys
+from switch.check.registry import RegistryFiles, binding_rule, read_registry_files
+from switch.check.terminal_keys import TOLD_MAX, TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
 from switch.config.sections import BaseKeySection
@@ -176,11 +176,18 @@ def _build_registry(config: Config, files: RegistryFiles, source: KeySource) -> 
         source,
         [listener.name for listener in config.listeners],
         names=(files.merchants_name, files.terminals_name),
+        rule=binding_rule(config),
     )
 
 
 def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:
-    """Files that nobody stands in."""
+    """Files that nobody stands in, or whose terminals are not served."""
+    place = config.registry.terminals_place
+    if registry.unbound_count:
+        yield Problem(place, "", f"{registry.unbound_count:,} terminals are bound to nothing: refused", "warning")
+    if registry.altered:
+        named = ", ".join(registry.altered[:TOLD_MAX])
+        yield Problem(place, "", f"{len(registry.altered):,} rows are not as they were bound: {named}", "warning")
     if not registry.merchant_count:
         yield Problem(config.registry.merchants_place, "", "has no merchant: every request is refused (03)", "warning")
     if not registry.terminal_count:

@@ -10,6 +10,7 @@ from switch.check.store import open_store
 from switch.config.models import Config
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem
+from switch.tables.binding import BindingRule
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -59,6 +60,18 @@ def read_registry_files(config: Config, *, keeps_copy: bool) -> RegistryFiles:
     files, problems = _of_store(config, keeps_copy=keeps_copy)
     names = section.merchants_place, section.terminals_place
     return RegistryFiles(files.merchants, files.terminals, *names, files.head, problems)
+
+
+def binding_rule(config: Config) -> BindingRule:
+    """What is asked of terminals beside their registration."""
+    section = config.registry
+    return BindingRule(
+        config.switch.acquirer_id,
+        section.binding == "demanded",
+        section.place_metres_max,
+        section.serial_number == "demanded",
+        section.position == "demanded",
+    )
 
 
 def registry_copy(config: Config) -> Copy | None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from switch.check.parts import NoKeys, open_keys
 from switch.check.pin_formats import base_key_faults
+from switch.check.registry import binding_rule
 from switch.check.terminal_keys import TerminalKeys
 from switch.config.models import Config
 from switch.files.problems import Problem
@@ -32,14 +33,14 @@ def opened_compiler(config: Config, opening: Callable[[], KeyFile] | None = None
         def misfits(table: str, data: bytes) -> list[Problem]:
             return terminal_keys.misfits(table, data) + base_key_faults(config, table, data)
 
-        yield Compiler(terminal_keys, _listener_names(config), misfits)
+        yield Compiler(terminal_keys, _listener_names(config), misfits, binding_rule(config))
     finally:
         keys.close()
 
 
 def keyless_compiler(config: Config) -> Compiler:
     """Without keys: for rows that need none."""
-    return Compiler(NoKeys(), _listener_names(config), partial(base_key_faults, config))
+    return Compiler(NoKeys(), _listener_names(config), partial(base_key_faults, config), binding_rule(config))
 
 
 def _listener_names(config: Config) -> list[str]:

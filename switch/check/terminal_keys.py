@@ -13,7 +13,8 @@ from switch.crypto.pin_block import PIN_KEY_SIZES
 from switch.files.problems import Problem
 from switch.keys import Key, KeyFile
 from switch.keys.names import ALGORITHMS
-from switch.tables.registry import TERMINAL_COLUMNS
+from switch.tables.binding import BINDING_KEY
+from switch.tables.registry import BOUND_TERMINAL_COLUMNS, TERMINAL_COLUMNS
 
 MASTER_KEY = "/tmk"
 TOLD_MAX = 20
@@ -48,6 +49,8 @@ class TerminalKeys:
         if found is None:
             return None
         value, algorithm = found
+        if name == BINDING_KEY:
+            return value
         self._met.append(crc32(name.encode()))
         self._met_algorithms.append(algorithm)
         if not name.endswith(MASTER_KEY):
@@ -129,7 +132,7 @@ def terminal_rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each terminal in a file of them."""
     for number, line in enumerate(data.decode("ascii", "replace").split("\n"), 1):
         cells = next(csv.reader([line.rstrip("\r")]), []) if '"' in line else line.rstrip("\r").split(",")
-        if len(cells) == len(TERMINAL_COLUMNS) and not line.startswith("#"):
+        if len(cells) in (len(TERMINAL_COLUMNS), len(BOUND_TERMINAL_COLUMNS)) and not line.startswith("#"):
             yield number, cells
 
 

@@ -245,6 +245,8 @@ def _check_registry(draft: PartialConfig) -> None:
     if registry.store_copy is None:
         if None in files:
             draft.error("registry", "needed merchants and terminals, or store_copy")
+        if registry.binding == "demanded":
+            draft.error("registry.binding", "files say of no terminal what it is bound to: needed store_copy")
     elif files != (None, None):
         draft.error("registry.store_copy", "needed either merchants and terminals, or store_copy: not both")
     elif draft.knows("store") and draft.get("store", StoreSection) is None:

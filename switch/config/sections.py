@@ -55,6 +55,20 @@ class RegistrySection(Section):
         description="Instead of files: a folder of the daemon's own, with a copy of what the store says of merchants "
         "and terminals, so that a start does not need it. Changes in the store are in force within a second.",
     )
+    binding: Literal["where it is", "demanded"] = Field(
+        "where it is",
+        description="`demanded`: a terminal of the store is served only where it is bound to its merchant's elements. "
+        "Otherwise only those that are bound must be as they were bound. See docs/merchants.md.",
+    )
+    place_metres_max: int = count(500, "So far from its place a terminal may say that it is.", least=10, most=100_000)
+    serial_number: Literal["where it is said", "demanded"] = Field(
+        "where it is said",
+        description="`demanded`: a terminal must say its serial number in the messages where its dialect has a place "
+        "for it.",
+    )
+    position: Literal["where it is said", "demanded"] = Field(
+        "where it is said", description="`demanded`: the same of where it is, for terminals whose position is known."
+    )
 
     @property
     def terminals_place(self) -> str:

@@ -50,6 +50,7 @@ def check(
         *checks.entry_modes(),
         *checks.natural_key(),
         *checks.partial_approval(),
+        *checks.terminal_says(),
         *checks.mac(),
         *checks.subfields(),
         *checks.variants(),
@@ -158,6 +159,15 @@ class _Checks:
                 yield ("verify",), f"this dialect has no field {number}"
             elif number in ANSWERS_OWN:
                 yield ("verify",), f"field {number} is {ANSWERS_OWN[number]}"
+
+    def terminal_says(self) -> Found:
+        table = self.file.terminal_says
+        for name in ("serial_number", "position"):
+            said = getattr(table, name, None)
+            if said is not None:
+                yield from self._reference(said.field, ("terminal_says", name, "field"))
+                if len({len(tag) for tag in said.tags}) > 1:
+                    yield ("terminal_says", name, "tags"), "needed tags of one length"
 
     def mac(self) -> Found:
         rules = self.file.mac

@@ -15,11 +15,20 @@ from switch.dialect.building import Built, FieldMeaning, build
 from switch.dialect.fault_causes import explain
 from switch.dialect.kinds import KINDS, Kind
 from switch.dialect.layout import Entry
-from switch.dialect.model import ENTRY_MODES, DialectFile, KindEntry, MacRules, OriginalData, ResponseCodes
+from switch.dialect.model import (
+    ENTRY_MODES,
+    DialectFile,
+    KindEntry,
+    MacRules,
+    OriginalData,
+    ResponseCodes,
+    SaidPlace,
+)
 from switch.dialect.reasons import REASONS, Reason
 from switch.dialect.references import Place, conditions, kind_code, place
 from switch.dialect.source import DialectError, read_source
 from switch.dialect.tables import DialectTables
+from switch.dialect.terminal_says import TerminalSays
 from switch.wire.framing import Framing
 from switch.wire.spec import Spec
 
@@ -121,6 +130,7 @@ def _table_arguments(file: DialectFile, built: Built) -> dict[str, Any]:
         "partial_reversed": file.partial_approval.reversal_amount == "approved",
         "replacement_field": _field_called("replacement_amounts", built),
         "serial_number_field": _field_called("key_serial_number", built),
+        "says": _terminal_says(file),
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
             "algorithm": ALGORITHMS.index(file.mac.algorithm),
@@ -150,6 +160,22 @@ def _original_form(file: DialectFile, data: OriginalData | None) -> tuple[int, l
         at = Place(0, 0, 0) if part.field == "mti" else place(file, part.field)
         parts.append((at.field, at.start, part.size or at.size, part.length_digits))
     return data.field, parts
+
+
+def _terminal_says(file: DialectFile) -> TerminalSays | None:
+    table = file.terminal_says
+    if table is None:
+        return None
+    kinds = [Kind[kind.upper()] for kind in table.kinds]
+    return TerminalSays(kinds, _said_place(file, table.serial_number), _said_place(file, table.position))
+
+
+def _said_place(file: DialectFile, said: SaidPlace | None) -> tuple[int, int, int, list[str], int, int]:
+    """Where a value stands, with the tags that lead to it; field 0: nowhere."""
+    if said is None:
+        return 0, 0, 0, [], 0, 0
+    at = place(file, said.field)
+    return at.field, at.start, at.size, said.tags, len(said.tags[0]) if said.tags else 0, said.length_digits
 
 
 def _partial_mark(file: DialectFile) -> tuple[int, int, str, str]:

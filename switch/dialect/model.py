@@ -42,6 +42,9 @@ def _one_of(known: tuple[str, ...], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+SAID_TAG_MAX = 8
+"""Characters of a tag, as ``ext/dialect/terminal_says.pxd`` has it."""
+
 CATALOGUES = Path(__file__).parent / "catalogues"
 
 
@@ -293,6 +296,27 @@ class OriginalData(Table):
     parts: list[OriginalPart]
 
 
+class SaidPlace(Table):
+    """Where a value stands: in a field, or in values with tags within it, the first tag's holding the second."""
+
+    field: FieldReference
+    tags: Annotated[list[Annotated[str, Field(pattern=r"^[!-~]+$", max_length=SAID_TAG_MAX)]], Field(max_length=4)] = []
+    length_digits: Annotated[int, Field(ge=1, le=3)] = 3
+    """Of the decimal length behind each tag."""
+
+
+class TerminalSaysTable(Table):
+    """Where a terminal says which machine it is, and where it is."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """What this was taken from; `unconfirmed` where nobody compared it with that."""
+    kinds: list[KindName]
+    """Messages that say it."""
+    serial_number: SaidPlace | None = None
+    position: SaidPlace | None = None
+    """Latitude, then longitude, in decimal degrees."""
+
+
 Rule = str | list[str]
 FieldRules = dict[FieldNumber, Rule]
 
@@ -351,4 +375,5 @@ class DialectFile(Table):
     original_data: OriginalData | None = None
     reference: OriginalData | None = None
     """The same of voids, refunds and completions, where that is otherwise than in reversals."""
+    terminal_says: TerminalSaysTable | None = None
     network: dict[Literal["sign_on", "sign_off", "echo_test", "key_exchange", "cut_over"], NetworkMessage] = {}

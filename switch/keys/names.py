@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik"]
+Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk"]
 Family = Literal["des", "aes", "sm4"]
 
 USAGES: Final[dict[Usage, str]] = {
@@ -19,6 +19,7 @@ USAGES: Final[dict[Usage, str]] = {
     "jwk": "journal wrapping key: wraps the keys of the journal's segments",
     "sdk": "store data key: seals what people told of themselves in the back office's database",
     "sik": "store index key: finds what is sealed there by a hash",
+    "rbk": "registry binding key: proves that what a terminal is bound to was not altered",
 }
 """Usages, in the order in which the sealed file numbers them: only ever append."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from switch.files.problems import PROBLEMS_MAX, ConfigError, Problem
 from switch.keys import KeySource
 from switch.merchants.problems import RefusedError
+from switch.tables.binding import BindingRule
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.tables.registry_files import build_registry
 
@@ -39,11 +40,13 @@ class Compiler:
         keys: Clear keys by name: a terminal must have those that it needs.
         listener_names: Of the configuration, in its order.
         misfits: Tells of a file of terminals, by its name, which keys are of another algorithm than their use.
+        rule: What is asked of terminals beside that.
     """
 
     keys: KeySource
     listener_names: Sequence[str]
     misfits: Callable[[str, bytes], list[Problem]]
+    rule: BindingRule
 
     def compiled(
         self, merchants: bytes, terminals: bytes, names: tuple[str, str], problems_max: int = PROBLEMS_MAX
@@ -54,7 +57,7 @@ class Compiler:
             ConfigError: Something is wrong with them; ``problems`` tells all of it.
         """
         registry = build_registry(
-            merchants, terminals, self.keys, self.listener_names, names=names, problems_max=problems_max
+            merchants, terminals, self.keys, self.listener_names, names=names, problems_max=problems_max, rule=self.rule
         )
         misfits = self.misfits(names[1], terminals)
         if misfits:

@@ -59,6 +59,9 @@ def test_describes_what_is_registered() -> None:
         "pin_format": "iso-0",
         "certificate": "shop.example",
         "has_master_key": True,
+        "serial_number": "",
+        "position": None,
+        "bound_to": "00" * 16,
     }
     assert registry.describe_terminal("T2 A  ") == {
         "id": "T2 A",
@@ -70,6 +73,9 @@ def test_describes_what_is_registered() -> None:
         "pin_format": "none",
         "certificate": "T2 A",
         "has_master_key": True,
+        "serial_number": "",
+        "position": None,
+        "bound_to": "00" * 16,
     }
     assert registry.describe_merchant("898000000000001") == {
         "id": "898000000000001",
@@ -77,6 +83,7 @@ def test_describes_what_is_registered() -> None:
         "state": "active",
         "category": "5942",
         "kinds": ["refund"],
+        "elements": "00" * 16,
     }
     assert registry.describe_merchant("2") is None
     assert registry.describe_terminal("T3") is None

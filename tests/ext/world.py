@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from switch.base.calendar import Calendar
 from switch.base.stats import Stats
 from switch.check.parts import Parts
+from switch.check.registry import binding_rule
 from switch.config import Config
 from switch.crypto.mac import compute_mac
 from switch.dialect import Dialect, load_dialect
@@ -334,6 +335,7 @@ class World:
         seed: int = 7,
         switch: Mapping[str, Any] | None = None,
         base_keys: Sequence[Mapping[str, Any]] = (),
+        registry: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = Config.model_validate(
             {
@@ -346,7 +348,7 @@ class World:
                     **(limits or {}),
                 },
                 "originals": dict(originals or {}),
-                "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv"},
+                "registry": {"merchants": "merchants.csv", "terminals": "terminals.csv", **(registry or {})},
                 "routes": {"file": "routes.csv"},
                 "listener": [dict(section) for section in listeners],
                 "link": [dict(section) for section in links],
@@ -394,7 +396,12 @@ class World:
             {section.dialect: dialect(section.dialect) for section in sections},
             None,
             Registry.build(
-                merchants.encode(), terminals.encode(), Keys(), names, [s.name for s in self.config.listeners]
+                merchants.encode(),
+                terminals.encode(),
+                Keys(),
+                names,
+                [s.name for s in self.config.listeners],
+                rule=binding_rule(self.config),
             ),
             RouteTable.build(
                 (header + "".join(f"{row}\n" for row in routes)).encode(), [s.name for s in self.config.links], names

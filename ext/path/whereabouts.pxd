@@ -1,0 +1,13 @@
+"""Whether a terminal is the machine that is registered, at the place that is registered, as far as it says so."""
+
+from switch.machine.listener cimport TerminalChannel
+from switch.machine.state cimport State
+
+
+cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept
+"""Bar a terminal that says another serial number than is registered, or that it is elsewhere; true in any case, for
+what it asked for before is told to it all the same.
+
+Where the request is proven to be the terminal's, by its MAC or its certificate, it is suspended at once. Where it is
+not, only this request is refused: else anybody who knows a terminal's number could have it suspended.
+"""
