@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,10 +80,11 @@ def documents_of(connection: Connection, reference: str) -> list[dict[str, Any]]
 
 
 def steps_of(connection: Connection, reference: str) -> list[dict[str, Any]]:
-    """Who did what with an application when and why, the first step first: as the audit has it."""
+    """Who did what with an application when and why, and its state behind that, the first step first."""
     mine = (AUDIT.c.subject == APPLICATIONS.name, AUDIT.c.row == reference)
     query = select(AUDIT.c.number, AUDIT.c.at, AUDIT.c.who, AUDIT.c.why, AUDIT.c.after).where(*mine)
-    return [dict(row) for row in connection.execute(query.order_by(AUDIT.c.number)).mappings()]
+    rows = [dict(row) for row in connection.execute(query.order_by(AUDIT.c.number)).mappings()]
+    return [{**row, "state": json.loads(row.pop("after"))["state"]} for row in rows]
 
 
 def tellers_of(connection: Connection, reference: str) -> list[str]:
@@ -126,6 +128,18 @@ class Clerk:
         }
         self.change.insert(APPLICATIONS, row)
         return reference, secret
+
+    def renew_secret(self, reference: str) -> str:
+        """Give the applicant another secret, for one that was lost or tried too often; nobody can tell it again.
+
+        Raises:
+            RefusedError: There is no such application.
+        """
+        self.actor.require(ENTERING)
+        application_of(self.change.connection, reference)
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        self.change.update(APPLICATIONS, reference, {"secret_hash": secret_hash(secret), "secret_tries": 0})
+        return secret
 
     def amend(self, reference: str, form: Form) -> None:
         """Write a form anew, as long as it is a draft or was sent back.
@@ -199,7 +213,7 @@ class Clerk:
         Raises:
             RefusedError: It was not reviewed, or one has entered or reviewed it oneself.
         """
-        self._refuse_own(reference)
+        self._refuse_own(reference, is_approval=True)
         self._step("approve", reference, approved_by=self.actor.name)
 
     def refuse(self, reference: str) -> None:
@@ -230,6 +244,30 @@ class Clerk:
         self._step("accept", reference)
         return accept(self.change, row, text, accepted_by, how)
 
+    def note_assigned(self, reference: str, merchant: str) -> None:
+        """Note that it has become a merchant with terminals.
+
+        Raises:
+            RefusedError: The contract was not accepted.
+        """
+        self._step("assign", reference, merchant=merchant)
+
+    def note_active(self, reference: str) -> None:
+        """Note that a terminal of it works.
+
+        Raises:
+            RefusedError: It has no terminals.
+        """
+        self._step("activate", reference)
+
+    def note_opened(self, document: str) -> None:
+        """Note who has looked at a paper.
+
+        Raises:
+            NoSuchRowError: There is none of this number.
+        """
+        self.change.update(DOCUMENTS, document, {"opened_by": self.actor.name, "opened_at": self.change.at})
+
     def withdraw(self, reference: str) -> None:
         """Give it up, as the applicant wishes.
 
@@ -252,13 +290,21 @@ class Clerk:
             self._step("expire", reference)
         return overdue
 
-    def _step(self, name: str, reference: str, **also: Any) -> None:
+    def require_step(self, name: str, row: Mapping[str, Any]) -> str:
+        """The state that a step of an application leads to, as the person may take it.
+
+        Raises:
+            RefusedError: It cannot be taken in this state, or not by this person.
+        """
         self.actor.require(STEPS[name].right)
-        row = application_of(self.change.connection, reference)
         try:
-            after = next_state(name, row["state"])
+            return next_state(name, row["state"])
         except RefusedError as error:
-            raise RefusedError(f"application {reference}: {error}") from None
+            raise RefusedError(f"application {row['id']}: {error}") from None
+
+    def _step(self, name: str, reference: str, **also: Any) -> None:
+        row = application_of(self.change.connection, reference)
+        after = self.require_step(name, row)
         if name not in ("expire", "withdraw") and row["deadline"] is not None and row["deadline"] <= self.change.at:
             raise RefusedError(f"application {reference}: its time was over on {row['deadline']:%Y-%m-%d}")
         self.change.update(APPLICATIONS, reference, {"state": after, "deadline": self._deadline(after), **also})
@@ -273,11 +319,13 @@ class Clerk:
             raise RefusedError(f"application {reference} is {words(row['state'])}: what it tells stays as it is")
         return row
 
-    def _refuse_own(self, reference: str) -> None:
-        """See that nobody decides on what he has told, or has said yes to, himself."""
-        reviewer = application_of(self.change.connection, reference)["reviewed_by"]
+    def _refuse_own(self, reference: str, *, is_approval: bool = False) -> None:
+        """See that nobody decides on what he has told, nor approves what he has reviewed, himself."""
         involved = [("entered", one) for one in tellers_of(self.change.connection, reference)]
-        for done, name in (*involved, *([] if reviewer is None else [("reviewed", reviewer)])):
+        reviewer = application_of(self.change.connection, reference)["reviewed_by"]
+        if is_approval and reviewer is not None:
+            involved.append(("reviewed", reviewer))
+        for done, name in involved:
             if self.actor.has_name(name):
                 raise RefusedError(f"you have {done} application {reference} yourself: another person decides")
 

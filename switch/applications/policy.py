@@ -6,15 +6,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from switch.base.error_words import words_of
 from switch.files.datafile import read_toml
 from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem
 from switch.files.sections import Section
+from switch.keys.names import check_algorithm
 
-RiskClass = Literal["low", "medium", "high"]
 ApplicantKind = Literal["company", "person"]
 Source = Annotated[str, Field(min_length=1, max_length=200)]
 Days = Annotated[int, Field(ge=1, le=3_650)]
@@ -73,7 +73,7 @@ class ReviewsSection(Section):
     medium_days: Days = 730
     high: Limit
 
-    def days(self, risk: RiskClass) -> int:
+    def days(self, risk: str) -> int:
         """Days until the next review."""
         return {"low": self.low_days, "medium": self.medium_days, "high": self.high.value}[risk]
 
@@ -84,6 +84,20 @@ class NumbersSection(Section):
     acquirer: str = Field(pattern=r"^[0-9]{3}$")
     region: str = Field(pattern=r"^[0-9]{4}$")
     terminal_prefix: str = Field(pattern=r"^[0-9]{1,4}$")
+
+
+class TerminalsSection(Section):
+    """How terminals that are assigned sign, and encipher PINs."""
+
+    mac_algorithm: str = "x9.19"
+    pin_format: str = "iso-0"
+    key_algorithm: str = "3des-2key"
+
+    @field_validator("key_algorithm")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        check_algorithm(value)
+        return value
 
 
 class ActivationSection(Section):
@@ -100,7 +114,6 @@ class Policy(Section):
     age_years_min: Limit
     licence_warning_days: Limit
     report_days: Limit
-    price_notice_days: Limit
     account_holder_source: Source
     identification_source: Source
     secret_tries_max: int = Field(10, ge=1, le=100)
@@ -109,6 +122,7 @@ class Policy(Section):
     lists: ListsSection
     reviews: ReviewsSection
     numbers: NumbersSection
+    terminals: TerminalsSection = TerminalsSection()
     activation: ActivationSection = ActivationSection()
 
 

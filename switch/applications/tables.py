@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from switch.merchants.tables import MERCHANTS
-from switch.store.audit import WHO_CHARACTERS_MAX
+from switch.store.audit import AUDIT, WHO_CHARACTERS_MAX
 from switch.store.columns import METADATA, Day, Moment
 from switch.store.proving import UNAUDITED
 from switch.store.sealing import sealed_columns
@@ -116,6 +116,8 @@ DOCUMENTS = Table(
     Column("bytes", Integer, nullable=False),
     Column("hash", LargeBinary(32), nullable=False, index=True, comment="keyed"),
     Column("at", Moment, nullable=False),
+    Column("opened_by", String(WHO_CHARACTERS_MAX), comment="who has looked at it last"),
+    Column("opened_at", Moment),
 )
 
 DOCUMENT_CONTENTS = Table(
@@ -137,4 +139,28 @@ CONTRACTS = Table(
     Column("accepted_at", Moment, nullable=False),
     Column("how", String(200), nullable=False),
     Column("hash", String(HASH_CHARACTERS), nullable=False, comment="SHA-256 of all of it, in hex"),
+)
+
+MERCHANT_PROFILES = Table(
+    "merchant_profiles",
+    METADATA,
+    Column("id", String(15), ForeignKey(MERCHANTS.c.id), primary_key=True, comment="of the merchant"),
+    Column("application", String(REFERENCE_CHARACTERS), ForeignKey("applications.id"), nullable=False),
+    Column("risk", String(8), nullable=False),
+    Column("licence_until", Day, index=True, comment="its last day; none: without an end, or a person's"),
+    Column("review_due", Day, nullable=False, index=True, comment="when it is looked at again, at the latest"),
+    Column("account_holder", String(120), nullable=False),
+    *sealed_columns("account"),
+    Column("credit_day_minor", BigInteger, comment="a small merchant's limit; none: it has none"),
+    Column("credit_month_minor", BigInteger, comment="a small merchant's limit; none: it has none"),
+    Column("limits_since", Day),
+)
+
+REPORT_MARKS = Table(
+    "report_marks",
+    METADATA,
+    Column("id", BigInteger, ForeignKey(AUDIT.c.number), primary_key=True, autoincrement=False),
+    Column("reported_by", String(WHO_CHARACTERS_MAX), nullable=False),
+    Column("reported_at", Moment, nullable=False),
+    Column("reference", String(80), nullable=False, comment="the authority's"),
 )

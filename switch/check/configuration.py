@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from switch.check.applications import applications_problems
 from switch.check.parts import read_parts
 from switch.check.places import place_problems, unreadable_journal
 from switch.check.store import store_problems
@@ -37,7 +38,7 @@ def check_config(path: str | Path) -> Report:
     if config is None:
         return Report(problems)
     parts, more = read_parts(config)
-    problems += [*more, *place_problems(config), *store_problems(config)]
+    problems += [*more, *place_problems(config), *store_problems(config), *applications_problems(config)]
     if parts is None:
         return Report(problems)
     if parts.key_file is not None:

@@ -28,14 +28,19 @@ def opened_compiler(config: Config, opening: Callable[[], KeyFile] | None = None
         yield keyless_compiler(config)
         return
     try:
-        terminal_keys = TerminalKeys(keys)
-
-        def misfits(table: str, data: bytes) -> list[Problem]:
-            return terminal_keys.misfits(table, data) + base_key_faults(config, table, data)
-
-        yield Compiler(terminal_keys, _listener_names(config), misfits, binding_rule(config))
+        yield compiler_of(keys, config)
     finally:
         keys.close()
+
+
+def compiler_of(keys: KeyFile, config: Config) -> Compiler:
+    """With the keys of a file, as they are whenever it is asked."""
+    terminal_keys = TerminalKeys(keys)
+
+    def misfits(table: str, data: bytes) -> list[Problem]:
+        return terminal_keys.misfits(table, data) + base_key_faults(config, table, data)
+
+    return Compiler(terminal_keys, _listener_names(config), misfits, binding_rule(config))
 
 
 def keyless_compiler(config: Config) -> Compiler:

@@ -44,6 +44,13 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "people": ("switch.cli.people:app", "Who works at the back office, and what each may do."),
     "tokens": ("switch.cli.tokens:app", "What proves to a program who asks: `issue`, `list`, `revoke`."),
     "proposals": ("switch.cli.proposals:app", "Changes that need two people: `list`, `approve`, `refuse` and more."),
+    "plans": ("switch.cli.plans:app", "What merchants are offered: `import`, `compare`, `withdraw`, `offer`."),
+    "contracts": ("switch.cli.contracts:app", "What merchants accept: texts, and what each has accepted."),
+    "applications": (
+        "switch.cli.applications:app",
+        "Merchants that want to be taken on: `enter`, `submit`, `review`, `approve` and more.",
+    ),
+    "reports": ("switch.cli.reports:app", "What the authority must be told: `due`, `mark`."),
     "store": ("switch.cli.store:app", "The back office's database: `upgrade`, `show`, `backup`, `restore`."),
     "audit": ("switch.cli.audit:app", "Who changed what in the back office: `list` it, or `verify` that it is whole."),
     "risk": ("switch.cli.risk:app", "Risk control: the `hash` of cards, for the table of blocked ones."),

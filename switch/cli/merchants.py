@@ -8,6 +8,7 @@ import typer
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
+from switch.cli.merchant_care import add_merchant_commands
 from switch.cli.registry_desk import (
     Key,
     Kinds,
@@ -102,6 +103,7 @@ def change(
 
 
 add_common_commands(app, MERCHANTS, HELPS)
+add_merchant_commands(app)
 
 
 @app.command("list")

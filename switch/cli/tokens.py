@@ -22,6 +22,7 @@ from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
 from switch.cli.people import Key, in_words
 from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.files.private import write_private
 from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 
@@ -73,9 +74,7 @@ def issue_(
 def write_secret(file: Path, text: str) -> None:
     """Write a secret into a new file, for its owner alone; ends the command where that is not possible."""
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(f"{text}\n")
+        write_private(file, f"{text}\n".encode("ascii"))
     except OSError as error:
         fail(words_of(error, file))
 

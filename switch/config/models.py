@@ -17,6 +17,7 @@ from switch.config.addresses import Address
 from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, NodeSection
 from switch.config.sections import (
     BASE_KEYS_MAX,
+    ApplicationsSection,
     BaseKeySection,
     KeysSection,
     OriginalsSection,
@@ -532,6 +533,7 @@ class Config(Section):
         alias="link", strict=False, min_length=1, max_length=LINKS_MAX, description="Issuers."
     )
     store: StoreSection | None = Field(None, description="The back office's database; without it there is none.")
+    applications: ApplicationsSection | None = Field(None, description="Applications of merchants.")
     mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
     nodes: tuple[NodeSection, ...] = Field(
         (), alias="node", strict=False, max_length=NODES_MAX, description="The machines of one switch, all of them."

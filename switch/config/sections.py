@@ -121,6 +121,12 @@ class StoreSection(Section):
     proposal_days: int = count(7, "So long a proposal waits for another person; then it expires.", least=1, most=90)
 
 
+class ApplicationsSection(Section):
+    """How merchants are taken on; needs ``[store]`` and ``[keys]``."""
+
+    rules: FilePath = Field(description="TOML file with limits, deadlines, papers and lists, each with its source.")
+
+
 BASE_KEYS_MAX = 64
 
 

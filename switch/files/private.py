@@ -35,3 +35,14 @@ def read_private(file: Path, bytes_max: int = FILE_BYTES_MAX) -> str:
         return os.read(descriptor, bytes_max).decode("utf-8", "replace")
     finally:
         os.close(descriptor)
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Write a new file that nobody but its owner may use.
+
+    Raises:
+        OSError: It is there already, or cannot be written.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
-from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.changing import Change, key_column
 
 FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
@@ -122,7 +122,7 @@ class Registrar:
         With a merchant its terminals are closed.
 
         Raises:
-            RefusedError: It is not there, is closed, or its merchant is.
+            RefusedError: It is not there, is closed, or its merchant is; or it waits for its activation.
         """
         before = row_of(self.change.connection, table, key)
         if before["state"] == state:
@@ -134,6 +134,7 @@ class Registrar:
         if table is MERCHANTS and state == "closed":
             self._close_terminals(key)
         if state == "active":
+            self._refuse_waiting(table, key)
             self._check(table, {**before, "state": state})
         return self.change.update(table, key, {"state": state})
 
@@ -146,6 +147,14 @@ class Registrar:
             raise RefusedError(f"merchant {merchant['id']} is closed")
         self._refuse_second_serial_number(row)
         self.compiler.check(merchant, row)
+
+    def _refuse_waiting(self, table: Table, key: str) -> None:
+        """See that nobody goes past the code that a terminal is activated by."""
+        waits = (ACTIVATIONS.c.id == key, ACTIVATIONS.c.used_at.is_(None))
+        if table is TERMINALS and self.change.connection.execute(select(ACTIVATIONS.c.id).where(*waits)).first():
+            raise RefusedError(
+                f"terminal {key} waits for its activation: `authswitch terminals activate` asks for the code"
+            )
 
     def _close_terminals(self, merchant: str) -> None:
         query = select(TERMINALS.c.id).where(TERMINALS.c.merchant == merchant, TERMINALS.c.state != "closed")

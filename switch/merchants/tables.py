@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from switch.store.columns import METADATA, Moment
 
@@ -36,4 +36,14 @@ TERMINALS = Table(
     Column("model", String(60), nullable=False, default=""),
     Column("place", String(200), nullable=False, default="", comment="where it is installed"),
     CheckConstraint(IN_STATES, name="has_a_state"),
+)
+
+ACTIVATIONS = Table(
+    "activations",
+    METADATA,
+    Column("id", String(8), ForeignKey("terminals.id"), primary_key=True, comment="of the terminal"),
+    Column("code_hash", LargeBinary(32), nullable=False, comment="keyed"),
+    Column("tries_left", Integer, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
 )

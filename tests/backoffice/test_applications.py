@@ -226,6 +226,9 @@ def test_the_applicant_is_known_by_the_secret_and_tries_are_limited(store):
     for _ in range(3):
         assert not is_applicant(store, reference, "wrong", 3)
     assert not is_applicant(store, reference, secret, 3)
+    new = does(store, "jo", "renew_secret", reference)
+    assert not is_applicant(store, reference, secret, 3)
+    assert is_applicant(store, reference, new, 3)
     assert secret not in repr(row_of(store, reference))
 
 
@@ -403,6 +406,7 @@ def test_a_distance_is_one_on_the_earth():
         ("rules.toml", "value = 18", 'value = "18"', "age_years_min.value"),
         ("rules.toml", 'source = "民法典 art. 17, 18"', "", "age_years_min.source"),
         ("rules.toml", "draft_days", "draft_weeks", "unknown key"),
+        ("rules.toml", "3des-2key", "3des-4key", "unknown key algorithm"),
         ("categories.csv", "7011,", "711,", "needed 4 digits"),
         ("blocked.csv", "place,Market", "street,Market", "needed identity"),
         ("banks.csv", "prefix,bank", "bank,prefix", "needed are the columns"),

@@ -53,7 +53,7 @@ def commands_of(page: Path) -> list[Command]:
 
 
 ALL = [command for page in PAGES for command in commands_of(page)]
-IN_ORDER = ("keys.md", "people.md", "risk.md")
+IN_ORDER = ("applications.md", "keys.md", "people.md", "risk.md")
 """Pages with a test of their own."""
 
 OF_AUTHSWITCH = [one for one in ALL if one.text.startswith("authswitch ") and one.page not in ("README.md", *IN_ORDER)]

@@ -1,0 +1,189 @@
+"""After a merchant was taken on: licences that end, reviews, another account, another place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from switch.applications.applying import Rules
+from switch.applications.identifiers import account_fault
+from switch.applications.lists import RISK_CLASSES
+from switch.applications.policy import Policy
+from switch.applications.states import APPROVING, ENTERING
+from switch.applications.tables import MERCHANT_PROFILES
+from switch.merchants.registering import Registrar, row_of
+from switch.merchants.rows import Compiler
+from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.proposals.deciding import SEALED, Desk, Kind
+from switch.store.changing import Change
+from switch.store.problems import RefusedError
+from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
+
+ACCOUNT_KIND: Final = "merchant_account"
+PLACE_KIND: Final = "terminal_place"
+VERIFIED_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something that is to be done for a merchant.
+
+    Attributes:
+        merchant: Its number.
+        what: ``licence`` or ``review``.
+        day: The last day for it.
+        source: Who wants it.
+    """
+
+    merchant: str
+    what: str
+    day: date
+    source: str
+
+
+def due_soon(connection: Connection, policy: Policy, today: date) -> list[Due]:
+    """Licences that end, and reviews that are due, within the days of the rules or before; the first one first."""
+    until = today + timedelta(days=policy.licence_warning_days.value)
+    column = MERCHANT_PROFILES.c
+    joined = select(MERCHANT_PROFILES).join_from(MERCHANT_PROFILES, MERCHANTS).where(MERCHANTS.c.state != "closed")
+    licences = connection.execute(joined.where(column.licence_until <= until)).mappings().all()
+    reviews = connection.execute(joined.where(column.review_due <= until)).mappings().all()
+    found = [Due(row["id"], "licence", row["licence_until"], policy.licence_warning_days.source) for row in licences]
+    found += [Due(row["id"], "review", row["review_due"], policy.reviews.high.source) for row in reviews]
+    return sorted(found, key=lambda one: (one.day, one.merchant, one.what))
+
+
+def suspend_unlicensed(registrar: Registrar, today: date) -> list[str]:
+    """Suspend all merchants whose licence has ended; which."""
+    over = (MERCHANT_PROFILES.c.licence_until < today, MERCHANTS.c.state == "active")
+    query = select(MERCHANTS.c.id).join_from(MERCHANT_PROFILES, MERCHANTS).where(*over).order_by(MERCHANTS.c.id)
+    found = [str(one) for one in registrar.change.connection.execute(query).scalars().all()]
+    for merchant in found:
+        registrar.set_state(MERCHANTS, merchant, "suspended")
+    return found
+
+
+def renew_licence(change: Change, merchant: str, until: date) -> bool:
+    """Note how long a licence lasts now; False where that was known.
+
+    Raises:
+        RefusedError: It has ended, or the merchant is not there or closed.
+    """
+    _open_profile(change.connection, merchant)
+    if until < change.at.date():
+        raise RefusedError(f"a licence until {until} has ended already")
+    return change.update(MERCHANT_PROFILES, merchant, {"licence_until": until})
+
+
+def note_review(change: Change, policy: Policy, merchant: str, risk: str) -> date:
+    """Note that a merchant was looked at again, and is of a class of risk; the day of the next time.
+
+    Raises:
+        RefusedError: There is no such class, or the merchant is not there or closed.
+    """
+    _open_profile(change.connection, merchant)
+    if risk not in RISK_CLASSES:
+        raise RefusedError(f"needed a class of risk: {', '.join(RISK_CLASSES)}")
+    due = change.at.date() + timedelta(days=policy.reviews.days(risk))
+    change.update(MERCHANT_PROFILES, merchant, {"risk": risk, "review_due": due})
+    return due
+
+
+def propose_account(desk: Desk, sealer: Sealer, merchant: str, account: Mapping[str, str], lasts: timedelta) -> int:
+    """Propose another settlement account; the number of the proposal.
+
+    Args:
+        desk: Where it is proposed.
+        sealer: Seals it.
+        merchant: Whose it is.
+        account: ``number``, ``holder``, and in ``verified`` how the merchant was verified anew.
+        lasts: How long the proposal waits.
+
+    Raises:
+        RefusedError: It cannot be an account, nobody was verified, or it could not be done.
+    """
+    fault = account_fault(account["number"])
+    if fault:
+        raise RefusedError(f"the account: {fault}")
+    columns = sealer.columns(Place(MERCHANT_PROFILES.name, "account", merchant), "account", account["number"])
+    wanted = {
+        "account": SEALED + columns["account_sealed"].hex(),
+        "account_hash": columns["account_hash"].hex(),
+        "account_masked": columns["account_masked"],
+        "account_holder": account["holder"],
+        "verified": account["verified"],
+    }
+    return desk.propose(ACCOUNT_KIND, merchant, wanted, lasts)
+
+
+def propose_place(desk: Desk, terminal: str, place: str, verified: str, lasts: timedelta) -> int:
+    """Propose that a terminal stands elsewhere; the number of the proposal.
+
+    Raises:
+        RefusedError: Nobody was verified, or it could not be done.
+    """
+    return desk.propose(PLACE_KIND, terminal, {"place": place, "verified": verified}, lasts)
+
+
+def kinds_of_proposals(rules: Rules, compiler: Compiler) -> list[Kind]:
+    """What two people change of a merchant that was taken on."""
+
+    def apply_account(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
+        _require_verified(wanted, rules.policy.account_holder_source)
+        _open_profile(change.connection, subject)
+        sealed = bytes.fromhex(wanted["account"].removeprefix(SEALED))
+        number = rules.sealer.open(Place(MERCHANT_PROFILES.name, "account", subject), sealed).decode()
+        holder = wanted["account_holder"]
+        if not holder or len(holder) > CHARACTERS_MAX or not holder.isprintable():
+            raise RefusedError(f"needed a holder: 1 to {CHARACTERS_MAX} printable characters")
+        columns = {
+            "account_sealed": sealed,
+            "account_hash": rules.sealer.hash("account", number),
+            "account_masked": wanted["account_masked"],
+            "account_holder": holder,
+        }
+        change.update(MERCHANT_PROFILES, subject, columns)
+
+    def apply_place(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
+        _require_verified(wanted, rules.policy.account_holder_source)
+        if not Registrar(change, compiler).alter(TERMINALS, subject, {"place": wanted["place"]}):
+            raise RefusedError(f"{subject} stands there already")
+
+    return [
+        Kind(ACCOUNT_KIND, ENTERING, APPROVING, apply_account, frozenset({"account"})),
+        Kind(PLACE_KIND, ENTERING, APPROVING, apply_place),
+    ]
+
+
+def profile_of(connection: Connection, merchant: str) -> dict[str, Any]:
+    """What is known of a merchant since it was taken on.
+
+    Raises:
+        RefusedError: Nothing: it was registered without an application.
+    """
+    query = select(MERCHANT_PROFILES).where(MERCHANT_PROFILES.c.id == merchant)
+    found = connection.execute(query).mappings().one_or_none()
+    if found is None:
+        raise RefusedError(f"merchant {merchant} was not taken on by an application")
+    return dict(found)
+
+
+def _open_profile(connection: Connection, merchant: str) -> None:
+    profile_of(connection, merchant)
+    if row_of(connection, MERCHANTS, merchant)["state"] == "closed":
+        raise RefusedError(f"merchant {merchant} is closed")
+
+
+def _require_verified(wanted: Mapping[str, Any], source: str) -> None:
+    said = wanted["verified"]
+    if not said.strip() or not said.isprintable() or len(said) > VERIFIED_CHARACTERS_MAX:
+        most = VERIFIED_CHARACTERS_MAX
+        needed = (
+            f"needed how the merchant was verified anew, on site or by live video: 1 to {most} printable characters"
+        )
+        raise RefusedError(f"{needed} ({source})")

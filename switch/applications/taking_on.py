@@ -1,0 +1,214 @@
+"""From a contract to machines that work: a merchant and its terminals with numbers and keys, and codes for them.
+
+A terminal is registered suspended: it is known, and gets nothing. Its code, shown once, puts it into service.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Table, func, select
+
+from switch.applications.applying import Clerk, application_of
+from switch.applications.plans import plan_of
+from switch.applications.policy import ActivationSection
+from switch.applications.tables import APPLICATIONS, MERCHANT_PROFILES
+from switch.keys import Key, KeyFile
+from switch.keys.key import generate_value
+from switch.keys.names import Usage
+from switch.merchants.registering import Registrar, row_of
+from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
+from switch.store.changing import Change, key_column
+from switch.store.problems import RefusedError
+from switch.store.sealing import Place, Sealer
+
+KEYS_OF_TERMINAL: Final[tuple[Usage, ...]] = ("tmk", "tak", "tpk")
+CODE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+CODE_CHARACTERS: Final = 12
+MERCHANT_DIGITS: Final = 15
+TERMINAL_DIGITS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A device that is to be installed.
+
+    Attributes:
+        serial_number: No two have the same.
+        model: What it is.
+        place: Where; empty: at the place of the application.
+    """
+
+    serial_number: str
+    model: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What came of it; the codes are in no other place, and nobody can tell them again.
+
+    Attributes:
+        merchant: Its number.
+        codes: By the numbers of the terminals.
+    """
+
+    merchant: str
+    codes: dict[str, str] = field(repr=False)
+
+
+def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, machines: Sequence[Machine]) -> Assigned:
+    """Make a merchant of an application, with terminals and their keys; the key file is not saved.
+
+    Args:
+        clerk: Who does it.
+        registrar: In the same transaction, with a compiler that knows the keys of ``keys``.
+        keys: The opened key file.
+        reference: Of the application.
+        machines: At most as many as it asks for.
+
+    Raises:
+        RefusedError: The contract was not accepted, there are too many, or the registry does not take one.
+    """
+    change, rules = clerk.change, clerk.rules
+    row = application_of(change.connection, reference)
+    clerk.require_step("assign", row)
+    if not 0 < len(machines) <= row["terminal_count"]:
+        raise RefusedError(f"application {reference} asks for {row['terminal_count']} terminals, not {len(machines)}")
+    numbers = rules.policy.numbers
+    prefix = f"{numbers.acquirer}{numbers.region}{row['category']}"
+    merchant = _next_number(change, MERCHANTS, prefix, MERCHANT_DIGITS)
+    registrar.add_merchant({"id": merchant, "name": row["trading_name"], "category": row["category"]})
+    change.insert(MERCHANT_PROFILES, _profile(clerk, row, merchant))
+    codes = {}
+    for machine in machines:
+        terminal = _next_number(change, TERMINALS, numbers.terminal_prefix, TERMINAL_DIGITS, keys)
+        _make_keys(keys, terminal, rules.policy.terminals.key_algorithm)
+        registrar.add_terminal(
+            {
+                "id": terminal,
+                "merchant": merchant,
+                "state": "suspended",
+                "mac_algorithm": rules.policy.terminals.mac_algorithm,
+                "pin_format": rules.policy.terminals.pin_format,
+                "serial_number": machine.serial_number,
+                "model": machine.model,
+                "place": machine.place or row["place"],
+            }
+        )
+        codes[terminal] = issue_code(change, rules.sealer, rules.policy.activation, terminal)
+    clerk.note_assigned(reference, merchant)
+    return Assigned(merchant, codes)
+
+
+def issue_code(change: Change, sealer: Sealer, limits: ActivationSection, terminal: str) -> str:
+    """Give a terminal that waits a code, in the place of one that it may have had; nobody can tell it again.
+
+    Raises:
+        RefusedError: It is not there, or was activated before.
+    """
+    row = row_of(change.connection, TERMINALS, terminal)
+    if row["state"] != "suspended":
+        raise RefusedError(f"terminal {terminal} is {row['state']}")
+    code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_CHARACTERS))
+    values = {
+        "code_hash": _code_hash(sealer, terminal, code),
+        "tries_left": limits.tries_max,
+        "expires_at": change.at + timedelta(hours=limits.hours),
+    }
+    before = _activation(change, terminal)
+    if before is None:
+        change.insert(ACTIVATIONS, {"id": terminal, **values})
+        return code
+    if before["used_at"] is not None:
+        raise RefusedError(f"terminal {terminal} was activated before: it is suspended for another reason")
+    change.update(ACTIVATIONS, terminal, values)
+    return code
+
+
+def activate(clerk: Clerk, registrar: Registrar, terminal: str, code: str) -> str:
+    """Put a terminal into service by its code; why not, in words, and empty where it was done.
+
+    A wrong code is counted: the transaction is to be kept, whatever is returned.
+
+    Raises:
+        RefusedError: The person may not, there is no such terminal, or the switch would not take it.
+    """
+    change = clerk.change
+    row_of(change.connection, TERMINALS, terminal)
+    waiting = _activation(change, terminal)
+    if waiting is None or waiting["used_at"] is not None:
+        return f"terminal {terminal} does not wait for a code"
+    if change.at >= waiting["expires_at"]:
+        return f"the time of the code was over on {waiting['expires_at']:%Y-%m-%d %H:%M} UTC: give it a new one"
+    if not waiting["tries_left"]:
+        return "too many wrong codes were tried: give it a new one"
+    if not hmac.compare_digest(waiting["code_hash"], _code_hash(clerk.rules.sealer, terminal, code)):
+        change.update(ACTIVATIONS, terminal, {"tries_left": waiting["tries_left"] - 1})
+        return f"the code is wrong; {waiting['tries_left'] - 1} tries are left"
+    change.update(ACTIVATIONS, terminal, {"used_at": change.at, "tries_left": 0})
+    registrar.set_state(TERMINALS, terminal, "active")
+    merchant = row_of(change.connection, TERMINALS, terminal)["merchant"]
+    waits = (APPLICATIONS.c.merchant == merchant, APPLICATIONS.c.state == "terminals_assigned")
+    for reference in change.connection.execute(select(APPLICATIONS.c.id).where(*waits)).scalars().all():
+        clerk.note_active(reference)
+    return ""
+
+
+def _activation(change: Change, terminal: str) -> dict[str, Any] | None:
+    query = select(ACTIVATIONS).where(ACTIVATIONS.c.id == terminal)
+    found = change.connection.execute(query).mappings().one_or_none()
+    return None if found is None else dict(found)
+
+
+def _code_hash(sealer: Sealer, terminal: str, code: str) -> bytes:
+    """By a key, since a code has not so many bits that nobody could try them all."""
+    return sealer.hash(f"activation of {terminal}", code)
+
+
+def _profile(clerk: Clerk, row: dict[str, Any], merchant: str) -> dict[str, Any]:
+    sealer, policy = clerk.rules.sealer, clerk.rules.policy
+    account = sealer.text(APPLICATIONS.name, "account", row, row["id"])
+    small = plan_of(clerk.change.connection, row["plan"]).small_merchant
+    day = clerk.change.at.date()
+    return {
+        "id": merchant,
+        "application": row["id"],
+        "risk": row["risk"],
+        "licence_until": row["licence_until"],
+        "review_due": day + timedelta(days=policy.reviews.days(row["risk"])),
+        "account_holder": row["account_holder"],
+        "credit_day_minor": None if small is None else small.credit_day_minor.value,
+        "credit_month_minor": None if small is None else small.credit_month_minor.value,
+        "limits_since": None if small is None else day,
+        **sealer.columns(Place(MERCHANT_PROFILES.name, "account", merchant), "account", account),
+    }
+
+
+def _make_keys(keys: KeyFile, terminal: str, algorithm: str) -> None:
+    for usage in KEYS_OF_TERMINAL:
+        keys.put(Key(f"terminal/{terminal}/{usage}", usage, algorithm, generate_value(algorithm)))
+
+
+def _next_number(change: Change, table: Table, prefix: str, digits: int, keys: KeyFile | None = None) -> str:
+    """The number behind the highest one that begins so: none ever comes again.
+
+    One that has keys already is passed over: they may be those of a machine that another registry knows, or were left
+    by an assignment that did not come to its end.
+    """
+    key = key_column(table)
+    mine = (key.like(f"{prefix}%"), func.length(key) == digits)
+    highest = change.connection.execute(select(func.max(key)).where(*mine)).scalar_one()
+    running = 0 if highest is None else int(highest.removeprefix(prefix))
+    while True:
+        running += 1
+        number = f"{prefix}{running:0{digits - len(prefix)}}"
+        if len(number) > digits:
+            raise RefusedError(f"no number of {digits} digits is left that begins with {prefix}")
+        if keys is None or not any(f"terminal/{number}/{usage}" in keys for usage in KEYS_OF_TERMINAL):
+            return number

@@ -1,0 +1,62 @@
+"""The rules of taking merchants on that a configuration names, with the keys that seal what applicants tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from switch.config.key_file import open_key_file
+from switch.config.models import Config
+from switch.files.problems import ConfigError, Problem
+from switch.keys import KeyFile
+
+if TYPE_CHECKING:
+    from switch.applications.applying import Rules
+    from switch.applications.lists import Lists
+    from switch.applications.policy import Policy
+
+
+def applications_problems(config: Config) -> list[Problem]:
+    """What is wrong with the rules and the lists that they name; keys are not looked at."""
+    if config.applications is None:
+        return []
+    found = []
+    for name, section in (("store", config.store), ("keys", config.keys)):
+        if section is None:
+            found.append(Problem(str(config.file), name, "is required, since there is [applications]"))
+    try:
+        _read(config)
+    except ConfigError as error:
+        found += error.problems
+    return found
+
+
+def open_rules(config: Config) -> tuple[Rules, KeyFile]:
+    """The rules, and the key file, opened: whoever calls closes it.
+
+    Raises:
+        ConfigError: ``[applications]`` is not there, or what it names cannot be used.
+        KeyFileError: The key file cannot be used, or has no key of the store yet.
+    """
+    from switch.applications.applying import Rules
+    from switch.store.sealing import Sealer
+
+    policy, lists = _read(config)
+    if config.keys is None:
+        raise ConfigError([Problem(str(config.file), "keys", "is required, since there is [applications]")])
+    file = open_key_file(config.keys)
+    try:
+        return Rules(policy, lists, Sealer.of(file)), file
+    except ValueError:
+        file.close()
+        raise
+
+
+def _read(config: Config) -> tuple[Policy, Lists]:
+    from switch.applications.lists import load_lists
+    from switch.applications.policy import load_policy
+
+    if config.applications is None:
+        reason = "is required: it names the rules by which merchants are taken on"
+        raise ConfigError([Problem(str(config.file), "applications", reason)])
+    policy = load_policy(config.applications.rules)
+    return policy, load_lists(policy.lists, config.applications.rules.parent)

@@ -1,0 +1,171 @@
+"""What ``authswitch merchants`` and ``terminals`` do with those that came of an application."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from getpass import getpass
+from typing import Annotated, Any
+
+import typer
+
+from switch.applications.looking_after import (
+    due_soon,
+    note_review,
+    profile_of,
+    propose_account,
+    propose_place,
+    renew_licence,
+)
+from switch.applications.states import ENTERING, REVIEWING
+from switch.applications.taking_on import activate, issue_code
+from switch.cli.acquiring_desk import acquiring, looking, print_row, print_rows
+from switch.cli.journal_reading import AsJson, ConfigFile, fail
+from switch.cli.listing import listing, plain_console
+from switch.cli.registry_desk import Key
+from switch.cli.store_opening import WhyOption
+
+Verified = Annotated[str, typer.Option("--verified", help="How the merchant was verified anew: on site, or by video.")]
+
+
+def add_merchant_commands(app: typer.Typer) -> None:
+    """Give ``authswitch merchants`` its commands about those that were taken on."""
+    app.command("profile")(profile)
+    app.command("account")(account)
+    app.command("renew-licence")(renew)
+    app.command("reviewed")(reviewed)
+    app.command("due")(due)
+
+
+def add_terminal_commands(app: typer.Typer) -> None:
+    """Give ``authswitch terminals`` its commands about those that wait, or move."""
+    app.command("activate")(activate_)
+    app.command("new-code")(new_code)
+    app.command("move")(move)
+
+
+def profile(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
+    """Show what is known of a merchant since it was taken on; what is sealed is masked.
+
+    Example: authswitch merchants profile switch.toml 898110059420001
+    """
+    with looking(config) as (store, _), store.reading() as connection:
+        row = profile_of(connection, key)
+    print_row(row, as_json=as_json)
+
+
+def account(
+    config: ConfigFile,
+    key: Key,
+    *,
+    holder: Annotated[str, typer.Option("--holder", help="Whose account it is.")],
+    verified: Verified,
+    why: WhyOption,
+) -> None:
+    """Propose another settlement account, which is asked for and not shown. Another person approves it.
+
+    Example: authswitch merchants account switch.toml 898110059420001 --holder "Harbour Books Limited"
+    --verified "on site by Jo Tan" --why "has changed its bank"
+    """
+    told = {"number": _asked("account"), "holder": holder, "verified": verified}
+    with acquiring(config, why) as work:
+        number = propose_account(work.proposals, work.clerk.rules.sealer, key, told, work.lasts)
+    typer.echo(f"merchant {key}: proposal {number} waits for another person")
+
+
+def renew(
+    config: ConfigFile,
+    key: Key,
+    *,
+    until: Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"], help="Its last day.")],
+    why: WhyOption,
+) -> None:
+    """Note how long a merchant's licence lasts now. One that was suspended for it is released by two people.
+
+    Example: authswitch merchants renew-licence switch.toml 898110059420001 --until 2036-06-30 --why "licence seen"
+    """
+    with acquiring(config, why, ENTERING) as work:
+        is_changed = renew_licence(work.clerk.change, key, until.date())
+    typer.echo(f"merchant {key}: " + ("licence renewed" if is_changed else "is so already; nothing changed"))
+
+
+def reviewed(
+    config: ConfigFile,
+    key: Key,
+    *,
+    risk: Annotated[str, typer.Option("--risk", help="Class of risk: low, medium or high.")],
+    why: WhyOption,
+) -> None:
+    """Note that a merchant was looked at again.
+
+    Example: authswitch merchants reviewed switch.toml 898110059420001 --risk medium --why "turnover has doubled"
+    """
+    with acquiring(config, why, REVIEWING) as work:
+        day = note_review(work.clerk.change, work.clerk.rules.policy, key, risk)
+    typer.echo(f"merchant {key}: reviewed; the next time is {day} at the latest")
+
+
+def due(config: ConfigFile, *, as_json: AsJson = False) -> None:
+    """List licences that end soon or have ended, and reviews that are due, with their sources.
+
+    Example: authswitch merchants due switch.toml
+    """
+    with looking(config) as (store, rules), store.reading() as connection:
+        found = [asdict(one) for one in due_soon(connection, rules.policy, _today())]
+    print_rows(found, _print_due, as_json=as_json)
+
+
+def activate_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
+    """Put a terminal into service by its code, which is asked for, or read from standard input.
+
+    Example: authswitch terminals activate switch.toml 30000001 --why "installed"
+    """
+    code = _asked("code")
+    with acquiring(config, why, ENTERING) as work:
+        fault = activate(work.clerk, work.registrar, key, code)
+    if fault:
+        fail(fault)
+    typer.echo(f"terminal {key}: active")
+
+
+def new_code(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
+    """Give a terminal that waits for its activation another code, which is shown this once.
+
+    Example: authswitch terminals new-code switch.toml 30000001 --why "the old one was lost"
+    """
+    with acquiring(config, why, ENTERING) as work:
+        code = issue_code(work.clerk.change, work.clerk.rules.sealer, work.clerk.rules.policy.activation, key)
+    typer.echo(f"terminal {key}  code {code}  (it is shown this once)")
+
+
+def move(
+    config: ConfigFile,
+    key: Key,
+    *,
+    place: Annotated[str, typer.Option("--place", help="Where it is to stand.")],
+    verified: Verified,
+    why: WhyOption,
+) -> None:
+    """Propose that a terminal stands elsewhere. Another person approves it.
+
+    Example: authswitch terminals move switch.toml 30000001 --place "Harbour Road 14" --verified "by video"
+    --why "moved"
+    """
+    with acquiring(config, why) as work:
+        number = propose_place(work.proposals, key, place, verified, work.lasts)
+    typer.echo(f"terminal {key}: proposal {number} waits for another person")
+
+
+def _asked(what: str) -> str:
+    """A line that is not shown; from standard input where nobody sits at a terminal."""
+    return (getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _print_due(rows: list[dict[str, Any]]) -> None:
+    columns = ("merchant", "what", "day", "source")
+    plain_console().print(listing(columns, ([str(row[name]) for name in columns] for row in rows)))

@@ -1,0 +1,290 @@
+"""Merchants that were taken on: numbers, keys, codes, licences, reviews, and what the authority is told."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from switch.access.actor import Actor
+from switch.applications.applying import Clerk, application_of
+from switch.applications.looking_after import (
+    due_soon,
+    kinds_of_proposals,
+    note_review,
+    profile_of,
+    propose_account,
+    propose_place,
+    renew_licence,
+    suspend_unlicensed,
+)
+from switch.applications.reports import mark_reported, reports
+from switch.applications.taking_on import Machine, activate, assign, issue_code
+from switch.check.terminal_keys import TerminalKeys
+from switch.keys import Key, KeyFile
+from switch.keys.key import generate_value
+from switch.merchants.registering import Registrar, row_of
+from switch.merchants.rows import Compiler
+from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.proposals.deciding import Desk, proposal_of
+from switch.store.changing import changing
+from switch.store.problems import RefusedError
+from switch.store.proving import flaws
+from switch.tables.binding import BindingRule
+
+from .acquiring import AT, COMPANY, PERSON, POLICY, RULES, accepted
+
+MERCHANT = "898110059420001"
+TERMINAL = "30000001"
+DAY = timedelta(days=1)
+
+
+class Office:
+    """A store with an application that was accepted, and a key file."""
+
+    def __init__(self, store, folder, form=COMPANY):
+        self.store = store
+        self.reference = accepted(store, form)
+        self.keys = KeyFile.create(folder / "keys", bytes(32))
+        terminal_keys = TerminalKeys(self.keys)
+        self.compiler = Compiler(terminal_keys, ["pos"], terminal_keys.misfits, BindingRule("00000000"))
+
+    @contextmanager
+    def at_work(self, name="jo", at=AT):
+        with changing(self.store, name, "a test", at) as change:
+            yield Clerk(change, Actor(name), RULES), Registrar(change, self.compiler)
+
+    def assigns(self, *machines):
+        with self.at_work() as (clerk, registrar):
+            return assign(clerk, registrar, self.keys, self.reference, machines)
+
+    def activates(self, code, at=AT, terminal=TERMINAL):
+        with self.at_work(at=at) as (clerk, registrar):
+            return activate(clerk, registrar, terminal, code)
+
+    def reads(self, how, *arguments):
+        with self.store.reading() as connection:
+            return how(connection, *arguments)
+
+    def state(self, table, key):
+        return self.reads(row_of, table, key)["state"]
+
+    def told(self, **named):
+        with self.store.reading() as connection:
+            return list(reports(connection, POLICY.report_days, **named))
+
+    def desk(self, change, name):
+        return Desk(change, Actor(name), kinds_of_proposals(RULES, self.compiler))
+
+
+@pytest.fixture
+def office(store, tmp_path):
+    opened = Office(store, tmp_path)
+    yield opened
+    opened.keys.close()
+
+
+@pytest.fixture
+def open_office(office):
+    """With a merchant and a terminal that is active."""
+    done = office.assigns(Machine("SN-1", "A920"))
+    assert office.activates(done.codes[TERMINAL]) == ""
+    return office
+
+
+# --- numbers, keys and codes ------------------------------------------------------------------------------------------
+
+
+def test_a_merchant_gets_numbers_keys_and_codes(office):
+    done = office.assigns(Machine("SN-1", "A920"), Machine("SN-2", place="Kai 3"))
+    assert done.merchant == MERCHANT
+    assert list(done.codes) == ["30000001", "30000002"]
+    assert all(code not in repr(done) for code in done.codes.values())
+    assert [*office.keys.names()][:3] == [f"terminal/{TERMINAL}/{one}" for one in ("tak", "tmk", "tpk")]
+    second = office.reads(row_of, TERMINALS, "30000002")
+    assert (second["state"], second["serial_number"], second["place"]) == ("suspended", "SN-2", "Kai 3")
+    assert office.reads(application_of, office.reference)["state"] == "terminals_assigned"
+    profile = office.reads(profile_of, MERCHANT)
+    assert RULES.sealer.text("merchant_profiles", "account", profile, MERCHANT) == COMPANY.account.get_secret_value()
+    assert profile["review_due"] == AT.date() + 1_095 * DAY
+    assert profile["credit_day_minor"] is None
+    with pytest.raises(RefusedError, match="assign needs accepted"):
+        office.assigns(Machine("SN-3"))
+
+
+@pytest.mark.parametrize(
+    ("machines", "words"),
+    [
+        ((), "asks for 2 terminals, not 0"),
+        ((Machine("a"), Machine("b"), Machine("c")), "asks for 2 terminals, not 3"),
+        ((Machine("a"), Machine("a")), "serial number a is that of terminal"),
+    ],
+)
+def test_an_assignment_happens_as_a_whole_or_not_at_all(office, machines, words):
+    with pytest.raises(RefusedError, match=words):
+        office.assigns(*machines)
+    with pytest.raises(RefusedError, match="there is no merchant"):
+        office.state(MERCHANTS, MERCHANT)
+
+
+def test_a_number_that_has_keys_already_is_passed_over(office):
+    """Those of an assignment whose transaction did not come to its end, or of a machine of another registry."""
+    value = generate_value("3des-2key")
+    office.keys.put(Key("terminal/30000001/tak", "tak", "3des-2key", value))
+    assert list(office.assigns(Machine("SN-1"), Machine("SN-2")).codes) == ["30000002", "30000003"]
+    assert office.keys.get("terminal/30000001/tak").value == value
+
+
+def test_numbers_end_somewhere(office):
+    with office.at_work() as (_, registrar):
+        registrar.add_merchant({"id": "898110059429999", "name": "The last", "category": "5942"})
+    with pytest.raises(RefusedError, match="no number of 15 digits is left that begins with 89811005942"):
+        office.assigns(Machine("SN-1"))
+
+
+def test_a_small_merchant_has_limits_of_its_own(store, tmp_path):
+    office = Office(store, tmp_path, PERSON)
+    done = office.assigns(Machine("SN-1"))
+    profile = office.reads(profile_of, done.merchant)
+    assert (profile["credit_day_minor"], profile["credit_month_minor"]) == (100_000, 1_000_000)
+    assert profile["limits_since"] == AT.date()
+    office.keys.close()
+
+
+def test_the_code_puts_a_terminal_into_service_once(office):
+    done = office.assigns(Machine("SN-1"), Machine("SN-2"))
+    code = done.codes[TERMINAL]
+    assert "the code is wrong; 4 tries are left" in office.activates(done.codes["30000002"])
+    assert office.state(TERMINALS, TERMINAL) == "suspended"
+    assert office.activates(code.lower()) == ""
+    assert office.state(TERMINALS, TERMINAL) == "active"
+    assert office.reads(application_of, office.reference)["state"] == "active"
+    assert "does not wait for a code" in office.activates(code)
+    assert office.activates(done.codes["30000002"], terminal="30000002") == ""
+    with office.at_work() as (_, registrar):
+        registrar.set_state(TERMINALS, TERMINAL, "suspended")
+    assert "does not wait for a code" in office.activates(code)
+    with office.at_work() as (clerk, _), pytest.raises(RefusedError, match="was activated before"):
+        issue_code(clerk.change, RULES.sealer, POLICY.activation, TERMINAL)
+
+
+def test_wrong_codes_and_time_are_limited_and_a_new_code_helps(office):
+    code = office.assigns(Machine("SN-1")).codes[TERMINAL]
+    assert "time of the code was over" in office.activates(code, AT + 3 * DAY)
+    for left in (4, 3, 2, 1, 0):
+        assert f"{left} tries are left" in office.activates("wrong")
+    assert "too many wrong codes" in office.activates(code)
+    with office.at_work(at=AT + 4 * DAY) as (clerk, _):
+        new = issue_code(clerk.change, RULES.sealer, POLICY.activation, TERMINAL)
+    assert "the code is wrong" in office.activates(code, AT + 5 * DAY)
+    assert office.activates(new, AT + 5 * DAY) == ""
+
+
+def test_a_terminal_that_waits_is_released_by_its_code_alone(office):
+    office.assigns(Machine("SN-1"))
+    with office.at_work() as (_, registrar), pytest.raises(RefusedError, match="waits for its activation"):
+        registrar.set_state(TERMINALS, TERMINAL, "active")
+
+
+# --- after that -------------------------------------------------------------------------------------------------------
+
+
+def test_another_account_needs_two_people_and_a_verification(open_office):
+    account = {"number": "11001018800058000002", "holder": "Harbour Books Limited", "verified": "on site by Jo"}
+    store = open_office.store
+    with open_office.at_work() as (clerk, _):
+        desk = open_office.desk(clerk.change, "jo")
+        for wrong, words in (
+            ({"number": "12"}, "6 to 32 digits"),
+            ({"verified": " "}, "verified anew"),
+            ({"holder": ""}, "needed a holder"),
+        ):
+            with pytest.raises(RefusedError, match=words):
+                propose_account(desk, RULES.sealer, MERCHANT, account | wrong, DAY)
+        number = propose_account(desk, RULES.sealer, MERCHANT, account, DAY)
+    assert "000000002" not in open_office.reads(proposal_of, number)["wanted"]
+    before = open_office.reads(profile_of, MERCHANT)["account_hash"]
+    with changing(store, "jo", "x", AT) as change, pytest.raises(RefusedError, match="is your own"):
+        open_office.desk(change, "jo").approve(number)
+    with changing(store, "ann", "x", AT) as change:
+        assert open_office.desk(change, "ann").approve(number).state == "approved"
+    profile = open_office.reads(profile_of, MERCHANT)
+    assert RULES.sealer.text("merchant_profiles", "account", profile, MERCHANT) == account["number"]
+    assert profile["account_hash"] != before
+    assert not open_office.reads(lambda connection: list(flaws(connection)))
+
+
+def test_another_place_needs_two_people(open_office):
+    with open_office.at_work() as (clerk, _):
+        desk = open_office.desk(clerk.change, "jo")
+        with pytest.raises(RefusedError, match="stands there already"):
+            propose_place(desk, TERMINAL, COMPANY.place, "by video", DAY)
+        number = propose_place(desk, TERMINAL, "Harbour Road 14", "by video", DAY)
+    with changing(open_office.store, "ann", "x", AT) as change:
+        open_office.desk(change, "ann").approve(number)
+    assert open_office.reads(row_of, TERMINALS, TERMINAL)["place"] == "Harbour Road 14"
+
+
+def test_a_licence_that_ends_is_told_before_and_suspends(open_office):
+    end = COMPANY.licence_until
+    assert open_office.reads(due_soon, POLICY, AT.date()) == []
+    due = open_office.reads(due_soon, POLICY, end - 30 * DAY)
+    assert [(one.what, one.day) for one in due if one.what == "licence"] == [("licence", end)]
+    with open_office.at_work() as (clerk, registrar):
+        assert suspend_unlicensed(registrar, end) == []
+        assert suspend_unlicensed(registrar, end + DAY) == [MERCHANT]
+        assert suspend_unlicensed(registrar, end + DAY) == []
+        with pytest.raises(RefusedError, match="has ended already"):
+            renew_licence(clerk.change, MERCHANT, AT.date() - DAY)
+        assert renew_licence(clerk.change, MERCHANT, end + 365 * DAY)
+    assert open_office.state(MERCHANTS, MERCHANT) == "suspended"
+
+
+def test_a_review_is_due_by_the_class_of_risk(open_office):
+    with open_office.at_work("rita") as (clerk, _):
+        with pytest.raises(RefusedError, match="needed a class of risk"):
+            note_review(clerk.change, POLICY, MERCHANT, "none")
+        day = note_review(clerk.change, POLICY, MERCHANT, "high")
+    assert day == AT.date() + 365 * DAY
+    due = open_office.reads(due_soon, POLICY, day)
+    assert [(one.what, one.source) for one in due] == [("review", POLICY.reviews.high.source)]
+    with open_office.at_work() as (clerk, _), pytest.raises(RefusedError, match="not taken on by an application"):
+        note_review(clerk.change, POLICY, "898000000000001", "low")
+
+
+def test_what_is_closed_is_looked_after_no_more(open_office):
+    with open_office.at_work() as (clerk, registrar):
+        registrar.set_state(MERCHANTS, MERCHANT, "closed")
+        with pytest.raises(RefusedError, match="is closed"):
+            renew_licence(clerk.change, MERCHANT, AT.date() + DAY)
+    assert open_office.reads(due_soon, POLICY, AT.date() + 4_000 * DAY) == []
+
+
+def test_the_authority_is_told_what_was_done_however_it_was_done(open_office):
+    assert [(one.what, one.subject) for one in open_office.told()] == [("merchant taken on", MERCHANT)]
+    with open_office.at_work() as (_, registrar):
+        registrar.alter(MERCHANTS, MERCHANT, {"name": "Harbour Paper"})
+        registrar.alter(TERMINALS, TERMINAL, {"model": "A930"})
+        registrar.set_state(MERCHANTS, MERCHANT, "closed")
+    found = open_office.told()
+    assert [one.what for one in found] == [
+        "merchant taken on",
+        "merchant changed",
+        "terminal deregistered",
+        "merchant closed",
+    ]
+    assert {one.due_at for one in found} == {AT + 2 * DAY}
+    assert "259号" in found[0].source
+    with changing(open_office.store, "jo", "told", AT) as change:
+        for numbers, reference, words in (([1], "R-1", "nothing waits"), ([found[0].number], " ", "reference")):
+            with pytest.raises(RefusedError, match=words):
+                mark_reported(change, Actor("jo"), POLICY.report_days, numbers, reference)
+        numbers = [found[0].number, found[2].number, found[0].number]
+        mark_reported(change, Actor("jo"), POLICY.report_days, numbers, "R-1")
+    assert [one.what for one in open_office.told()] == ["merchant changed", "merchant closed"]
+    marked = next(one for one in open_office.told(is_all=True) if one.mark)
+    assert marked.mark == {"reported_by": "jo", "reported_at": AT, "reference": "R-1"}
+    with changing(open_office.store, "jo", "again", AT) as change, pytest.raises(RefusedError, match="nothing waits"):
+        mark_reported(change, Actor("jo"), POLICY.report_days, numbers, "R-2")
+    assert not open_office.reads(lambda connection: list(flaws(connection)))
