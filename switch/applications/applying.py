@@ -23,7 +23,15 @@ from switch.applications.lists import RISK_CLASSES, Lists
 from switch.applications.plans import offered_plan
 from switch.applications.policy import Policy
 from switch.applications.states import ENTERING, OPEN, STEPS, next_state, words
-from switch.applications.tables import APPLICATIONS, CHECK_RESULTS, CONTRACTS, DOCUMENTS, REFERENCE_CHARACTERS
+from switch.applications.tables import (
+    APPLICATIONS,
+    CHECK_RESULTS,
+    CONTRACTS,
+    DOCUMENTS,
+    REASON_CHARACTERS_MAX,
+    REFERENCE_CHARACTERS,
+    SOURCE_CHARACTERS_MAX,
+)
 from switch.applications.twins import twins_of
 from switch.store.audit import AUDIT
 from switch.store.changing import Change
@@ -35,6 +43,9 @@ REFERENCE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without what people mistake for each other."""
 
 SECRET_BYTES = 20
+REVIEWER: Final = "reviewer"
+"""What a result is called that a person has found."""
+
 EDITABLE: Final = ("draft", "returned")
 
 
@@ -188,16 +199,22 @@ class Clerk:
         """
         self._step("return", reference)
 
-    def review(self, reference: str, risk: str) -> None:
+    def review(self, reference: str, risk: str, found: str = "") -> None:
         """Say, as another person than the one who entered it, that an application can be approved.
 
+        Args:
+            reference: Of the application.
+            risk: Class of risk.
+            found: What the person has found about all that is doubtful, such as how an account was verified.
+
         Raises:
-            RefusedError: It is not in review, or one's own.
+            RefusedError: It is not in review, or one's own; or something is doubtful, and nothing was found about it.
         """
         self._refuse_own(reference)
         if risk not in RISK_CLASSES:
             raise RefusedError(f"needed a class of risk: {', '.join(RISK_CLASSES)}")
         self._step("review", reference, reviewed_by=self.actor.name, risk=risk)
+        self._answer_doubts(reference, found.strip())
 
     def reopen(self, reference: str) -> None:
         """Let it be reviewed once more.
@@ -329,6 +346,24 @@ class Clerk:
             if self.actor.has_name(name):
                 raise RefusedError(f"you have {done} application {reference} yourself: another person decides")
 
+    def _answer_doubts(self, reference: str, found: str) -> None:
+        """Keep what the reviewer has found about what is doubtful, beside it; it must not be left open."""
+        results = results_of(self.change.connection, reference)
+        number = results[0]["round"]
+        doubtful = [one for one in results if one["round"] == number and one["outcome"] == "doubtful"]
+        if not found:
+            if doubtful:
+                doubts = "; ".join(f"{one['name']}: {one['reason']} ({one['source']})" for one in doubtful)
+                raise RefusedError(f"application {reference}: say what was found about what is doubtful: {doubts}")
+            return
+        if len(found) > REASON_CHARACTERS_MAX or not found.isprintable():
+            raise RefusedError(f"needed what was found in 1 to {REASON_CHARACTERS_MAX} printable characters")
+        names = ", ".join(one["name"] for one in doubtful) or "nothing that was doubtful"
+        count = sum(one["name"].startswith(REVIEWER) for one in results)
+        result = Result("passed", found, f"{self.actor.name}, about {names}")
+        rows = _result_rows(reference, number, {f"{REVIEWER}-{count + 1}": result}, self.change.at)
+        self.change.insert_all(CHECK_RESULTS, rows)
+
     def _run_checks(self, reference: str) -> dict[str, Result]:
         connection, rules = self.change.connection, self.rules
         row = application_of(connection, reference)
@@ -352,8 +387,8 @@ def _result_rows(reference: str, number: int, found: Mapping[str, Result], at: d
             "round": number,
             "name": name,
             "outcome": one.outcome,
-            "reason": one.reason[:400],
-            "source": one.source[:200],
+            "reason": one.reason[:REASON_CHARACTERS_MAX],
+            "source": one.source[:SOURCE_CHARACTERS_MAX],
             "at": at,
         }
         for name, one in found.items()

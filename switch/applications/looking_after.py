@@ -22,7 +22,7 @@ from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import SEALED, Desk, Kind
 from switch.store.changing import Change
 from switch.store.problems import RefusedError
-from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
+from switch.store.sealing import CHARACTERS_MAX, Place, Sealer, masked
 
 ACCOUNT_KIND: Final = "merchant_account"
 PLACE_KIND: Final = "terminal_place"
@@ -144,7 +144,7 @@ def kinds_of_proposals(rules: Rules, compiler: Compiler) -> list[Kind]:
         columns = {
             "account_sealed": sealed,
             "account_hash": rules.sealer.hash("account", number),
-            "account_masked": wanted["account_masked"],
+            "account_masked": masked(number),
             "account_holder": holder,
         }
         change.update(MERCHANT_PROFILES, subject, columns)

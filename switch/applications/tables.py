@@ -13,6 +13,8 @@ from switch.store.sealing import sealed_columns
 PLAN_CHARACTERS = 36
 REFERENCE_CHARACTERS = 10
 HASH_CHARACTERS = 64
+REASON_CHARACTERS_MAX = 400
+SOURCE_CHARACTERS_MAX = 200
 APPLICATION_STATES = (
     "draft",
     "submitted",
@@ -100,8 +102,8 @@ CHECK_RESULTS = Table(
     Column("round", Integer, nullable=False),
     Column("name", String(40), nullable=False),
     Column("outcome", String(16), nullable=False),
-    Column("reason", String(400), nullable=False),
-    Column("source", String(200), nullable=False),
+    Column("reason", String(REASON_CHARACTERS_MAX), nullable=False),
+    Column("source", String(SOURCE_CHARACTERS_MAX), nullable=False),
     Column("at", Moment, nullable=False),
     _in("outcome", ("passed", "doubtful", "failed", "not_checked")),
 )

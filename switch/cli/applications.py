@@ -161,12 +161,14 @@ def review(
     *,
     risk: Annotated[str, typer.Option("--risk", help="Class of risk: low, medium or high.")],
     why: WhyOption,
+    found: Annotated[str, typer.Option("--found", help="About what is doubtful: needed where something is.")] = "",
 ) -> None:
     """Say that an application can be approved, as another person than the one who entered it.
 
     Example: authswitch applications review switch.toml K7Q2M9XW4T --risk low --why "papers seen, shop visited"
+    --found "account: the bank has confirmed the holder by letter"
     """
-    _does(config, "review", reference, why, "reviewed", risk)
+    _does(config, "review", reference, why, "reviewed", risk, found)
 
 
 @app.command()

@@ -200,6 +200,25 @@ def test_what_fails_a_check_is_sent_back_and_looked_at_again(store):
     does(store, "jo", "withdraw", reference, at=AT + LATER)
 
 
+def test_what_is_doubtful_is_not_left_open(store):
+    """An account in another name is verified before anybody can approve."""
+    begin(store)
+    reference, _ = enter(store, COMPANY.model_copy(update={"account_holder": "Li Si"}))
+    does(store, "jo", "submit", reference)
+    for found in ("", "  "):
+        with pytest.raises(RefusedError, match=r"account_holder: another name .* \(银发.*\)"):
+            does(store, "rita", "review", reference, "low", found)
+    with pytest.raises(RefusedError, match="1 to 400 printable"):
+        does(store, "rita", "review", reference, "low", "x" * 401)
+    does(store, "rita", "review", reference, "low", "the bank has confirmed it")
+    does(store, "ann", "reopen", reference)
+    does(store, "rita", "review", reference, "low", "so has the owner")
+    with store.reading() as connection:
+        kept = [one for one in results_of(connection, reference) if one["name"].startswith("reviewer")]
+    assert [one["reason"] for one in kept] == ["the bank has confirmed it", "so has the owner"]
+    assert {one["source"] for one in kept} == {"rita, about account_holder"}
+
+
 def test_what_nobody_goes_on_with_expires(store):
     begin(store)
     reference, _ = enter(store)
