@@ -32,6 +32,7 @@ ROOMS = (
     "check",
     "admin",
     "server",
+    "backoffice",
     "tracing",
     "messages",
     "samples",

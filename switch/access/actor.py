@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from switch.store.problems import RefusedError
+from switch.store.problems import NotAllowedError
 
 
 def plain_name(name: str) -> str:
@@ -35,7 +35,7 @@ class Actor:
         """See that the person may do something.
 
         Raises:
-            RefusedError: Not so.
+            NotAllowedError: Not so.
         """
         if self.rights is not None and right not in self.rights:
-            raise RefusedError(f"{self.name} may not do this: the right {right} is needed")
+            raise NotAllowedError(f"{self.name} may not do this: the right {right} is needed")

@@ -15,8 +15,9 @@ from switch.access.actor import Actor
 from switch.access.roles import rights_of, roles_text
 from switch.access.tables import PEOPLE, PERSON_CHARACTERS_MAX
 from switch.store.changing import Change
+from switch.store.columns import moment_text
 from switch.store.opening import Store
-from switch.store.problems import RefusedError
+from switch.store.problems import NoSuchError, NotAllowedError, RefusedError
 
 PERSON = re.compile(rf"[a-z][a-z0-9._-]{{0,{PERSON_CHARACTERS_MAX - 1}}}")
 ADMINISTRATOR = "administrator"
@@ -35,11 +36,11 @@ def person_of(connection: Connection, key: str) -> dict[str, Any]:
     """One person.
 
     Raises:
-        RefusedError: There is none of this name.
+        NoSuchError: There is none of this name.
     """
     found = connection.execute(select(PEOPLE).where(PEOPLE.c.id == key)).mappings().one_or_none()
     if found is None:
-        raise RefusedError(f"there is nobody called {key}")
+        raise NoSuchError(f"there is nobody called {key}")
     return dict(found)
 
 
@@ -126,10 +127,10 @@ def refuse_own(actor: Actor, key: str) -> None:
     """See that nobody changes what he may do himself.
 
     Raises:
-        RefusedError: It is his own.
+        NotAllowedError: It is his own.
     """
     if actor.has_name(key):
-        raise RefusedError(f"{key} is you: another administrator changes what you may do")
+        raise NotAllowedError(f"{key} is you: another administrator changes what you may do")
 
 
 def _insert(change: Change, key: str, values: Mapping[str, Any]) -> None:
@@ -161,3 +162,10 @@ def _check(connection: Connection, key: str, values: Mapping[str, Any]) -> None:
 def _administrators(connection: Connection) -> list[str]:
     active = select(PEOPLE.c.id, PEOPLE.c.roles).where(PEOPLE.c.state == "active")
     return [row.id for row in connection.execute(active) if ADMINISTRATOR in row.roles.split("|")]
+
+
+def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A person as programs read it."""
+    roles = row["roles"].split("|")
+    rights = sorted(rights_of(roles)) if row["state"] == "active" else []
+    return {**row, "roles": roles, "since": moment_text(row["since"]), "rights": rights}

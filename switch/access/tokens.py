@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -15,8 +16,9 @@ from switch.access.tables import PEOPLE, TOKEN_USES, TOKENS
 from switch.access.token_file import FileToken
 from switch.access.token_proof import UnknownTokenError, checked, expiry, id_of, new_token
 from switch.store.changing import Change
+from switch.store.columns import moment_text
 from switch.store.opening import Store
-from switch.store.problems import RefusedError
+from switch.store.problems import NoSuchError, RefusedError
 
 USE_SECONDS = 60
 """So often at most the last use is noted."""
@@ -60,7 +62,7 @@ def revoke(change: Change, actor: Actor, key: str) -> bool:
     """
     found = change.connection.execute(select(TOKENS).where(TOKENS.c.id == key)).mappings().one_or_none()
     if found is None:
-        raise RefusedError(f"there is no token {key}")
+        raise NoSuchError(f"there is no token {key}")
     if not actor.has_name(found["person"]):
         actor.require("people.change")
     return found["revoked_at"] is None and change.update(TOKENS, key, {"revoked_at": change.at})
@@ -116,3 +118,10 @@ def tokens_in_force(connection: Connection, right: str, at: datetime) -> list[Fi
         for row in rows
     )
     return [one for one in tokens if right in rights_of(one.roles) and at < one.expires_at]
+
+
+def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A token as programs read it."""
+    state = "revoked" if row["revoked_at"] else "expired" if datetime.now(UTC) >= row["expires_at"] else "in force"
+    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return {**told, "state": state}

@@ -14,8 +14,7 @@ from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
 from switch.cli.listing import listing, plain_console
 from switch.cli.store_opening import opened_store
-from switch.store.audit import BEGINNING, Head, head, newest_entries
-from switch.store.columns import moment_text
+from switch.store.audit import BEGINNING, Head, head, newest_entries, told_of
 from switch.store.proving import flaws
 
 HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
@@ -91,20 +90,15 @@ def list_(
         entries = newest_entries(connection, {"subject": subject, "row": row, "who": who}, most)
     if as_json:
         for entry in entries:
-            typer.echo(json.dumps(_told(entry), ensure_ascii=False))
+            typer.echo(json.dumps(told_of(entry), ensure_ascii=False))
         return
     headings = ("number", "at", "who", "why", "table", "row", "changed")
     plain_console(WIDTH_OF_FILES).print(listing(headings, map(_cells, entries)))
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:
-    told = _told(entry)
+    told = told_of(entry)
     return [*(str(told[name]) for name in ("number", "at", "who", "why", "subject", "row")), _change(told)]
-
-
-def _told(entry: dict[str, Any]) -> dict[str, Any]:
-    values = {name: None if entry[name] is None else json.loads(entry[name]) for name in ("before", "after")}
-    return {**entry, **values, "at": moment_text(entry["at"]), "hash": entry["hash"].hex()}
 
 
 def _change(told: dict[str, Any]) -> str:

@@ -41,6 +41,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "reversals": ("switch.cli.reversals:app", "What issuers are owed: `list` it, `retry` it, or `close` one."),
     "merchants": ("switch.cli.merchants:app", "Who may take cards: `add`, `change`, `suspend`, `import` and more."),
     "terminals": ("switch.cli.terminals:app", "Their machines: `add`, `change`, `suspend`, `import` and more."),
+    "backoffice": ("switch.cli.backoffice:app", "The API of the back office: `serve` it, or write its `openapi`."),
     "people": ("switch.cli.people:app", "Who works at the back office, and what each may do."),
     "tokens": ("switch.cli.tokens:app", "What proves to a program who asks: `issue`, `list`, `revoke`."),
     "proposals": ("switch.cli.proposals:app", "Changes that need two people: `list`, `approve`, `refuse` and more."),

@@ -13,15 +13,14 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import select, text
 
-from switch.access.people import add_first, changing_as, person_of
-from switch.access.roles import ROLES, rights_of
+from switch.access.people import add_first, changing_as, person_of, told_of
+from switch.access.roles import ROLES
 from switch.access.tables import PEOPLE
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
 from switch.cli.listing import listing, plain_console
 from switch.cli.store_opening import WhyOption, opened_store, system_user, whoever_asks
 from switch.proposals.people import change_person
-from switch.store.columns import moment_text
 from switch.store.opening import Store
 from switch.store.problems import RefusedError
 
@@ -100,10 +99,7 @@ def add(
 
     Example: authswitch people add switch.toml jo.tan --name "Jo Tan" --role registrar --system-user jo --why "hired"
     """
-    with opened_store(config) as store, store.reading() as connection:
-        if connection.execute(select(PEOPLE.c.id).where(PEOPLE.c.id == key)).first() is not None:
-            fail(f"there is somebody called {key} already")
-    _change(config, key, why, name=name, roles=roles, system_user=user)
+    _change(config, key, why, is_new=True, name=name, roles=roles, system_user=user)
 
 
 @app.command()
@@ -120,7 +116,7 @@ def change(
 
     Example: authswitch people change switch.toml jo.tan --role registrar --role approver --why "stands in for Mei"
     """
-    _change(config, _known(config, key), why, name=name, roles=roles, system_user=user)
+    _change(config, key, why, is_new=False, name=name, roles=roles, system_user=user)
 
 
 @app.command()
@@ -129,7 +125,7 @@ def leave(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
 
     Example: authswitch people leave switch.toml jo.tan --why "left the company"
     """
-    _change(config, _known(config, key), why, state="left")
+    _change(config, key, why, is_new=False, state="left")
 
 
 @app.command("return")
@@ -138,15 +134,10 @@ def return_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
 
     Example: authswitch people return switch.toml jo.tan --why "is back"
     """
-    _change(config, _known(config, key), why, state="active")
+    _change(config, key, why, is_new=False, state="active")
 
 
-def _known(config: Path, key: str) -> str:
-    with opened_store(config) as store, in_words(), store.reading() as connection:
-        return str(person_of(connection, key)["id"])
-
-
-def _change(config_file: Path, key: str, why: str, **given: Any) -> None:
+def _change(config_file: Path, key: str, why: str, *, is_new: bool, **given: Any) -> None:
     joined = {name: "|".join(value) if isinstance(value, list) else value for name, value in given.items()}
     wanted = {name: value for name, value in joined.items() if value is not None}
     section = load(config_file).store
@@ -156,7 +147,7 @@ def _change(config_file: Path, key: str, why: str, **given: Any) -> None:
         in_words(),
         changing_as(store, whoever_asks(), why, "people.change") as (change, actor),
     ):
-        number = change_person(change, actor, key, wanted, lasts)
+        number = change_person(change, actor, key, wanted, lasts, is_new=is_new)
     typer.echo(f"{key}: done" if number is None else f"{key}: proposal {number} waits for another administrator")
 
 
@@ -189,10 +180,3 @@ def show(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
         return
     for name, value in row.items():
         typer.echo(f"{name:11}  {', '.join(value) if isinstance(value, list) else value or ''}".rstrip())
-
-
-def told_of(row: dict[str, Any]) -> dict[str, Any]:
-    """A person as programs read it."""
-    roles = row["roles"].split("|")
-    rights = sorted(rights_of(roles)) if row["state"] == "active" else []
-    return {**row, "roles": roles, "since": moment_text(row["since"]), "rights": rights}

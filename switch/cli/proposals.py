@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
 from switch.cli.registry_desk import Most, work
 from switch.cli.store_opening import WhyOption, opened_store
-from switch.proposals.deciding import Decision, Desk, proposal_of, state_at
-from switch.proposals.tables import PROPOSALS, STATES
-from switch.store.columns import moment_text
+from switch.proposals.deciding import Decision, Desk, newest_proposals, proposal_of, told_of
+from switch.proposals.tables import STATES
 from switch.store.problems import RefusedError
 
 WIDTH_OF_FILES = 240
@@ -49,9 +46,7 @@ def list_(
     if state not in (None, *STATES):
         raise typer.BadParameter(f"{state}; needed one of {', '.join(STATES)}", param_hint="--state")
     with opened_store(config) as store, store.reading() as connection:
-        found = connection.execute(select(PROPOSALS).order_by(PROPOSALS.c.id.desc())).mappings()
-        told = (told_of(dict(row)) for row in found)
-        rows = [row for row in told if state in (None, row["state"])][:most]
+        rows = newest_proposals(connection, state, most)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
@@ -112,12 +107,6 @@ def _decide(config: Path, number: int, why: str, how: Callable[[Desk, int], Deci
     typer.echo(f"proposal {number}: {decision.state}: {decision.reason}")
     if decision.state != meant:
         raise typer.Exit(EXIT_FAILED)
-
-
-def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A proposal as programs read it."""
-    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
-    return {**told, "wanted": json.loads(row["wanted"]), "state": state_at(row, datetime.now(UTC))}
 
 
 def _cell(value: Any) -> str:

@@ -29,13 +29,13 @@ from switch.config.models import Config
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
+from switch.merchants.finding import page_of
 from switch.merchants.importing import Import, Outcome, export
-from switch.merchants.proposing import proposal_kinds, propose_state
+from switch.merchants.proposing import change_state, proposal_kinds
 from switch.merchants.registering import Registrar, row_of
 from switch.merchants.rows import Compiler
 from switch.proposals.deciding import Desk, Kind
 from switch.proposals.people import PERSON_KIND
-from switch.store.changing import key_column
 from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 
@@ -120,12 +120,9 @@ def told(table: Table, key: str, done: str, *, is_changed: bool) -> None:
 def set_state(config_file: Path, table: Table, key: str, state: str, why: str, *, proposes: bool) -> None:
     """Suspend, release or close one; or propose it, where that was asked for or two people are needed."""
     with work(config_file, why) as one:
-        if proposes or one.registrar.needs_two(table, state):
-            number = propose_state(one.proposals, table, key, state, one.lasts)
-            done, is_changed = f"proposal {number} waits for another person", True
-        else:
-            done, is_changed = state, one.registrar.set_state(table, key, state)
-    told(table, key, done, is_changed=is_changed)
+        done = change_state(one.registrar, one.proposals, (table, key), state, one.lasts, proposes=proposes)
+    words = state if done.proposal is None else f"proposal {done.proposal} waits for another person"
+    told(table, key, words, is_changed=done.is_changed)
 
 
 def given(**values: Any) -> dict[str, Any]:
@@ -194,12 +191,8 @@ def list_rows(
     as_json: bool,
 ) -> None:
     """List rows in the order of their numbers, with some of their columns."""
-    query = select(table).order_by(key_column(table)).limit(most + 1)
-    for name, value in wanted.items():
-        if value is not None:
-            query = query.where(table.c[name] == value)
     with opened_store(config_file) as store, store.reading() as connection:
-        rows = [dict(row) for row in connection.execute(query).mappings()]
+        rows = page_of(connection, table, wanted, None, most + 1)
     if as_json:
         for row in rows[:most]:
             typer.echo(json.dumps({name: _shown(value) for name, value in row.items()}, ensure_ascii=False))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ from switch.access.people import changing_as
 from switch.access.roles import ROLES, roles_text
 from switch.access.token_file import FileToken, TokenFileError, line_of, read_tokens
 from switch.access.token_proof import DAYS_MAX, expiry, new_token
-from switch.access.tokens import issue, revoke, tokens_in_force, tokens_of
+from switch.access.tokens import issue, revoke, tokens_in_force, tokens_of, told_of
 from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
@@ -23,7 +23,6 @@ from switch.cli.listing import listing, plain_console
 from switch.cli.people import Key, in_words
 from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
 from switch.files.private import write_private
-from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 
 COLUMNS = ("id", "person", "label", "issued_by", "issued_at", "expires_at", "used_at", "state")
@@ -186,10 +185,3 @@ def revoke_(
     ):
         is_changed = revoke(change, actor, token)
     typer.echo(f"token {token}: {'revoked' if is_changed else 'is so already; nothing changed'}")
-
-
-def told_of(row: dict[str, Any]) -> dict[str, Any]:
-    """A token as programs read it."""
-    state = "revoked" if row["revoked_at"] else "expired" if datetime.now(UTC) >= row["expires_at"] else "in force"
-    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
-    return {**told, "state": state}

@@ -20,7 +20,14 @@ from switch.config.models import (
     SwitchSection,
 )
 from switch.config.partial_config import PartialConfig
-from switch.config.sections import KeysSection, OriginalsSection, RegistrySection, RiskSection, StoreSection
+from switch.config.sections import (
+    BackofficeSection,
+    KeysSection,
+    OriginalsSection,
+    RegistrySection,
+    RiskSection,
+    StoreSection,
+)
 from switch.machine.numbering import INSTANCES_MAX
 
 STANS = 999_999
@@ -33,6 +40,7 @@ def check_consistency(draft: PartialConfig) -> None:
     _check_instance(draft)
     _check_addresses(draft)
     _check_admin(draft)
+    _check_backoffice(draft)
     _check_keys(draft)
     _check_base_keys(draft)
     _check_registry(draft)
@@ -203,6 +211,20 @@ def _check_admin(draft: PartialConfig) -> None:
             draft.error(key, f"{address} is not loopback; set admin.allow_remote = true if that is meant")
     if admin is not None and admin.group is not None and not isinstance(admin.bind, UnixAddress):
         draft.error("admin.group", "is for a Unix socket, and admin.bind is none")
+
+
+def _check_backoffice(draft: PartialConfig) -> None:
+    section = draft.get("backoffice", BackofficeSection)
+    if section is None:
+        return
+    if (section.certificate is None) != (section.private_key is None):
+        draft.error("backoffice.certificate", "backoffice.certificate and backoffice.private_key go together")
+    if isinstance(section.bind, UnixAddress):
+        return
+    if section.group is not None:
+        draft.error("backoffice.group", "is for a Unix socket, and backoffice.bind is none")
+    if section.certificate is None and not is_loopback(section.bind.host):
+        draft.error("backoffice.bind", f"{section.bind} is not loopback: needed backoffice.certificate and its key")
 
 
 def _check_keys(draft: PartialConfig) -> None:

@@ -18,6 +18,7 @@ from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, Nod
 from switch.config.sections import (
     BASE_KEYS_MAX,
     ApplicationsSection,
+    BackofficeSection,
     BaseKeySection,
     KeysSection,
     OriginalsSection,
@@ -533,6 +534,7 @@ class Config(Section):
         alias="link", strict=False, min_length=1, max_length=LINKS_MAX, description="Issuers."
     )
     store: StoreSection | None = Field(None, description="The back office's database; without it there is none.")
+    backoffice: BackofficeSection | None = Field(None, description="The back office's API; without it there is none.")
     applications: ApplicationsSection | None = Field(None, description="Applications of merchants.")
     mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
     nodes: tuple[NodeSection, ...] = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switch.config.value_types import FilePath, KeyName
+from switch.config.value_types import AdminAddress, FilePath, KeyName, Name
 from switch.files.sections import Section, count, milliseconds
 
 CredentialName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
@@ -59,6 +59,9 @@ class RegistrySection(Section):
         "where it is",
         description="`demanded`: a terminal of the store is served only where it is bound to its merchant's elements. "
         "Otherwise only those that are bound must be as they were bound. See docs/merchants.md.",
+    )
+    proof_seconds: int = count(
+        60, "So often what the store's terminals are bound to is proven, for changes behind its audit.", most=86_400
     )
     place_metres_max: int = count(500, "So far from its place a terminal may say that it is.", least=10, most=100_000)
     serial_number: Literal["where it is said", "demanded"] = Field(
@@ -119,6 +122,23 @@ class StoreSection(Section):
         None, description="File with the database's password; nobody but its owner may use it (mode 0600 or 0400)."
     )
     proposal_days: int = count(7, "So long a proposal waits for another person; then it expires.", least=1, most=90)
+
+
+class BackofficeSection(Section):
+    """The back office's API (`authswitch backoffice serve`), a process of its own."""
+
+    bind: AdminAddress = Field(
+        description="Where it listens: `unix:` and a path, or an address; TLS is required where that is not loopback."
+    )
+    group: Name | None = Field(
+        None, description="A group of this machine whose members may use the Unix socket, too; its mode is 0660 then."
+    )
+    certificate: FilePath | None = Field(None, description="PEM file of its certificate, for TLS.")
+    private_key: FilePath | None = Field(None, description="PEM file of the certificate's private key.")
+    connections_max: int = count(100, "Requests at once; more are answered 503.", least=1, most=10_000)
+    requests_per_second: int = count(50, "Of one token, in the long run.", least=1, most=100_000)
+    body_bytes_max: int = count(65_536, "Of a request.", least=1_024, most=1 << 20)
+    import_bytes_max: int = count(64 << 20, "Of a file that is imported.", least=1_024, most=1 << 30)
 
 
 class ApplicationsSection(Section):

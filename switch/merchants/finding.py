@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, select
+from sqlalchemy import Column, Table, select
 from sqlalchemy.engine import Connection
+
+from switch.store.changing import key_column
 
 KEYS_AT_A_TIME = 500
 """So many are looked up with one query."""
@@ -17,3 +19,24 @@ def rows_with(connection: Connection, column: Column[Any], keys: Sequence[str]) 
     for at in range(0, len(keys), KEYS_AT_A_TIME):
         query = select(column.table).where(column.in_(keys[at : at + KEYS_AT_A_TIME]))
         yield from (dict(row) for row in connection.execute(query).mappings())
+
+
+def page_of(
+    connection: Connection, table: Table, wanted: Mapping[str, str | None], after: str | None, most: int
+) -> list[dict[str, Any]]:
+    """Rows in the order of their keys.
+
+    Args:
+        connection: A transaction that reads.
+        table: The merchants or the terminals.
+        wanted: Columns that must have a value; None: any.
+        after: Only those behind this key.
+        most: So many.
+    """
+    query = select(table).order_by(key_column(table)).limit(most)
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(table.c[name] == value)
+    if after is not None:
+        query = query.where(key_column(table) > after)
+    return [dict(row) for row in connection.execute(query).mappings()]

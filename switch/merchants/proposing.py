@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,13 +31,39 @@ def proposal_kinds(compiler: Compiler) -> list[Kind]:
     return [_state_kind(table, compiler) for table in (MERCHANTS, TERMINALS)]
 
 
-def propose_state(desk: Desk, table: Table, key: str, state: str, lasts: timedelta) -> int:
-    """Propose to release or close one; the number of the proposal.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a wish to change a state.
+
+    Attributes:
+        is_changed: Whether anything is other than before.
+        proposal: The number under which another person decides; None where it was done.
+    """
+
+    is_changed: bool
+    proposal: int | None = None
+
+
+def change_state(
+    registrar: Registrar, desk: Desk, row: tuple[Table, str], state: str, lasts: timedelta, *, proposes: bool = False
+) -> Done:
+    """Suspend, release or close one, or propose it where two people are needed or that is wished.
+
+    Args:
+        registrar: Who does it.
+        desk: Where it is proposed.
+        row: The merchants or the terminals, and which one.
+        state: What it is to be.
+        lasts: How long a proposal waits.
+        proposes: Whether it is left to another person in any case.
 
     Raises:
-        RefusedError: It could not be done, or the person may not propose it.
+        RefusedError: It cannot be done, or the person may not propose it.
     """
-    return desk.propose(_state_kind_name(table), key, {"state": state}, lasts)
+    table, key = row
+    if proposes or registrar.needs_two(table, state):
+        return Done(is_changed=True, proposal=desk.propose(_state_kind_name(table), key, {"state": state}, lasts))
+    return Done(registrar.set_state(table, key, state))
 
 
 def _state_kind(table: Table, compiler: Compiler) -> Kind:

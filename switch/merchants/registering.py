@@ -13,6 +13,7 @@ from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.changing import Change, key_column
+from switch.store.problems import NoSuchError
 
 FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
 """Columns that stay as they were: a machine that goes to another merchant is a new terminal."""
@@ -25,11 +26,11 @@ def row_of(connection: Connection, table: Table, key: str) -> dict[str, Any]:
     """One row.
 
     Raises:
-        RefusedError: There is none.
+        NoSuchError: There is none.
     """
     found = connection.execute(select(table).where(key_column(table) == key)).mappings().one_or_none()
     if found is None:
-        raise RefusedError(f"there is no {table.name.removesuffix('s')} {key}")
+        raise NoSuchError(f"there is no {table.name.removesuffix('s')} {key}")
     return dict(found)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select
@@ -19,7 +20,8 @@ from switch.access.actor import Actor
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import WHY_CHARACTERS_MAX, text_of
 from switch.store.changing import Change
-from switch.store.problems import NoSuchRowError, RefusedError
+from switch.store.columns import moment_text
+from switch.store.problems import NoSuchError, NoSuchRowError, NotAllowedError, RefusedError
 
 WANTED_BYTES_MAX = 16_384
 SEALED = "sealed:"
@@ -63,11 +65,11 @@ def proposal_of(connection: Connection, number: int) -> dict[str, Any]:
     """One proposal.
 
     Raises:
-        RefusedError: There is none.
+        NoSuchError: There is none.
     """
     found = connection.execute(select(PROPOSALS).where(PROPOSALS.c.id == number)).mappings().one_or_none()
     if found is None:
-        raise RefusedError(f"there is no proposal {number}")
+        raise NoSuchError(f"there is no proposal {number}")
     return dict(found)
 
 
@@ -75,6 +77,19 @@ def state_at(proposal: Mapping[str, Any], at: datetime) -> str:
     """The state of a proposal: one whose time is over is expired, even before that was written down."""
     is_over = proposal["state"] == "proposed" and at >= proposal["expires_at"]
     return "expired" if is_over else str(proposal["state"])
+
+
+def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A proposal as programs read it."""
+    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return {**told, "wanted": json.loads(row["wanted"]), "state": state_at(row, datetime.now(UTC))}
+
+
+def newest_proposals(connection: Connection, state: str | None, most: int) -> list[dict[str, Any]]:
+    """Proposals as programs read them, the newest first; all, or those that are now in a state."""
+    found = connection.execute(select(PROPOSALS).order_by(PROPOSALS.c.id.desc())).mappings()
+    told = (told_of(dict(row)) for row in found)
+    return list(islice((row for row in told if state in (None, row["state"])), most))
 
 
 class Desk:
@@ -158,7 +173,7 @@ class Desk:
         """
         proposal = self._open(number)
         if not self._actor.has_name(proposal["proposed_by"]):
-            raise RefusedError(f"proposal {number} is {proposal['proposed_by']}'s, who alone can withdraw it")
+            raise NotAllowedError(f"proposal {number} is {proposal['proposed_by']}'s, who alone can withdraw it")
         return self._decide(number, "withdrawn", self._change.why)
 
     def _kind(self, name: str) -> Kind:
@@ -178,7 +193,7 @@ class Desk:
         kind = self._kind(proposal["kind"])
         self._actor.require(kind.right_to_approve)
         if self._actor.has_name(proposal["proposed_by"]):
-            raise RefusedError(f"proposal {number} is your own: another person decides")
+            raise NotAllowedError(f"proposal {number} is your own: another person decides")
         return proposal, kind
 
     def _try(self, kind: Kind, change: Change, subject: str, wanted: Mapping[str, Any]) -> None:

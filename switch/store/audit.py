@@ -124,3 +124,9 @@ def newest_entries(connection: Connection, wanted: Mapping[str, str | None], mos
         if value is not None:
             query = query.where(AUDIT.c[name] == value)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def told_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the audit as programs read it."""
+    values = {name: None if entry[name] is None else json.loads(entry[name]) for name in ("before", "after")}
+    return {**entry, **values, "at": moment_text(entry["at"]), "hash": entry["hash"].hex()}

@@ -11,5 +11,13 @@ class RefusedError(Exception):
     """What somebody asked for is against the rules; the words say why, and name no secret."""
 
 
+class NotAllowedError(RefusedError):
+    """Somebody asks for what he may not do."""
+
+
+class NoSuchError(RefusedError):
+    """What somebody asks for is not there."""
+
+
 class NoSuchRowError(StoreError):
     """A row that is to be changed is not there."""

@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 
 import switch.access.tables
 import switch.applications.tables
+import switch.backoffice.tables
 import switch.proposals.tables  # noqa: F401 - the store's as soon as they were imported
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head

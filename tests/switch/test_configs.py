@@ -84,7 +84,17 @@ def test_commented_values_of_the_production_sample_are_the_defaults():
     required = set(re.findall(r"(?m)^# ([a-z_]+) =", mesh)) - {"silence_ms", "workers"}
     token = {"module", "token", "key", "pin_file", "pin_credential"}
     without_default = required | token | {"master_key_env", "master_key_credential", "client_ca", "partitions"}
-    without_default |= {"url", "password_file", "store_copy", "group", "tokens_file", "rules"}
+    without_default |= {
+        "url",
+        "password_file",
+        "store_copy",
+        "group",
+        "tokens_file",
+        "certificate",
+        "private_key",
+        "bind",
+        "rules",
+    }
     for name, value in re.findall(r"(?m)^# ([a-z_]+) = ([^#\n]+)", text):
         if name in without_default:
             continue

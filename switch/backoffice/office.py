@@ -1,0 +1,193 @@
+"""What every route does: know who asks, see that he may, and do it once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from fastapi import Request
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+from starlette.responses import JSONResponse, Response
+
+from switch.access.actor import Actor
+from switch.access.attempts import FailedAttempts
+from switch.access.token_proof import UnknownTokenError, shown_token
+from switch.access.tokens import bearer, note_use
+from switch.backoffice.problems import ProblemError
+from switch.backoffice.tables import ANSWERS
+from switch.base.log import get_logger
+from switch.check.row_compiler import opened_compiler
+from switch.config.models import Config
+from switch.merchants.proposing import proposal_kinds
+from switch.merchants.registering import Registrar
+from switch.proposals.deciding import Desk
+from switch.proposals.people import PERSON_KIND
+from switch.store.changing import Change
+from switch.store.opening import Store
+
+KEY_CHARACTERS_MAX = 128
+ANSWERS_KEPT = timedelta(days=7)
+REPEATED = "Idempotency-Repeated"
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a change is answered.
+
+    Attributes:
+        body: As JSON.
+        status: Of HTTP.
+        secrets: Names in the body that are told once, and never kept.
+    """
+
+    body: dict[str, Any]
+    status: int = 200
+    secrets: frozenset[str] = field(default=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A change under way.
+
+    Attributes:
+        change: The transaction.
+        actor: Who asks.
+    """
+
+    change: Change
+    actor: Actor
+
+
+class Office:
+    """The store, with who may do what there.
+
+    Args:
+        config: The configuration.
+        store: Its database.
+    """
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.store = store
+        self._failed = FailedAttempts()
+
+    @property
+    def proposals_last(self) -> timedelta:
+        """How long a proposal waits."""
+        return timedelta(days=0 if self.config.store is None else self.config.store.proposal_days)
+
+    @contextmanager
+    def reading(self, request: Request, right: str) -> Iterator[Connection]:
+        """A transaction that reads, by somebody who may.
+
+        Raises:
+            ProblemError: Nobody is known to ask.
+            RefusedError: He may not.
+        """
+        text = _token_of(request)
+        with self.store.reading() as connection:
+            self._actor(connection, request, text).require(right)
+            yield connection
+        note_use(self.store, text, datetime.now(UTC))
+
+    def change(self, request: Request, why: str, right: str | None, do: Callable[[Work], Answer]) -> Response:
+        """Do something once: a repeat with the same ``Idempotency-Key`` is told the same, and does nothing.
+
+        Args:
+            request: What was asked; its body was read.
+            why: The reason.
+            right: What is needed; None where what is done decides about that.
+            do: Does it, in the transaction in which the answer is kept.
+
+        Raises:
+            ProblemError: Nobody is known to ask, or the key was used for something else.
+            RefusedError: He may not, or it is against the rules.
+        """
+        text = _token_of(request)
+        now = datetime.now(UTC)
+        note_use(self.store, text, now)
+        with self.store.writing() as connection:
+            actor = self._actor(connection, request, text)
+            if right is not None:
+                actor.require(right)
+            key = _key_of(request, actor)
+            if key is not None and (kept := _kept(connection, key, request)) is not None:
+                return kept
+            answer = do(Work(Change(connection, actor.name, why, now), actor))
+            if key is not None:
+                _keep(connection, key, request, answer, now)
+        return JSONResponse(answer.body, answer.status)
+
+    @contextmanager
+    def registrar(self, work: Work) -> Iterator[tuple[Registrar, Desk]]:
+        """What changes the registry, and what proposes to; with the keys as they are now.
+
+        Raises:
+            KeyFileError: They cannot be read.
+        """
+        with opened_compiler(self.config) as compiler:
+            kinds = [*proposal_kinds(compiler), PERSON_KIND]
+            yield Registrar(work.change, compiler, is_alone=True), Desk(work.change, work.actor, kinds)
+
+    def _actor(self, connection: Connection, request: Request, text: str) -> Actor:
+        try:
+            actor = bearer(connection, text, datetime.now(UTC))
+        except UnknownTokenError as error:
+            if self._failed.is_too_many():
+                raise ProblemError(
+                    429, "too many tokens that are unknown; wait a minute", headers={"Retry-After": "60"}
+                ) from None
+            log.warning("a token proves nothing", reason=str(error), request=request.state.request_id)
+            raise _unknown("the token is not in force") from None
+        request.state.person = actor.name
+        return actor
+
+
+def _token_of(request: Request) -> str:
+    text = shown_token(request.headers.get("Authorization"))
+    if text is None:
+        raise _unknown("a token is needed: Authorization: Bearer TOKEN")
+    return text
+
+
+def _unknown(detail: str) -> ProblemError:
+    return ProblemError(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _key_of(request: Request, actor: Actor) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX:
+        raise ProblemError(400, f"Idempotency-Key: needed 1 to {KEY_CHARACTERS_MAX} characters")
+    return sha256(f"{actor.name}\n{key}".encode()).hexdigest()
+
+
+def _digest(request: Request) -> bytes:
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return sha256(asked + request.state.body).digest()
+
+
+def _kept(connection: Connection, key: str, request: Request) -> Response | None:
+    """What was answered before to the same."""
+    row = connection.execute(select(ANSWERS).where(ANSWERS.c.id == key)).one_or_none()
+    if row is None:
+        return None
+    if row.request != _digest(request):
+        raise ProblemError(422, "Idempotency-Key: was used for something else")
+    return JSONResponse(json.loads(row.body), row.status, {REPEATED: "true"})
+
+
+def _keep(connection: Connection, key: str, request: Request, answer: Answer, now: datetime) -> None:
+    body = {name: None if name in answer.secrets else value for name, value in answer.body.items()}
+    row = {"id": key, "request": _digest(request), "status": answer.status, "body": json.dumps(body), "at": now}
+    connection.execute(ANSWERS.delete().where(ANSWERS.c.at < now - ANSWERS_KEPT))
+    connection.execute(ANSWERS.insert().values(**row))

@@ -1,0 +1,61 @@
+"""``authswitch backoffice``: the API of the back office, a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from switch.base.error_words import words_of
+from switch.cli.command_groups import command_group
+from switch.cli.journal_reading import ConfigFile, fail, load
+from switch.cli.report import refuse
+from switch.files.problems import ConfigError
+from switch.store.problems import StoreError
+
+app = command_group()
+
+
+@app.callback()
+def root() -> None:
+    """The API of the back office: merchants, terminals, proposals, people and the audit, for programs."""
+
+
+@app.command()
+def serve(config: ConfigFile) -> None:
+    """Serve the API that [backoffice] describes, until SIGTERM.
+
+    Example: authswitch backoffice serve /etc/authswitch/switch.toml
+    """
+    from switch.backoffice.serving import serve as run
+
+    try:
+        run(load(config))
+    except ConfigError as error:
+        refuse(error)
+    except StoreError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"cannot serve: {words_of(error)}")
+
+
+@app.command()
+def openapi(
+    output: Annotated[Path | None, typer.Option("--output", help="A file; standard output, when left out.")] = None,
+) -> None:
+    """Write the description of the API: an OpenAPI document.
+
+    Example: authswitch backoffice openapi --output back-office.json
+    """
+    from switch.backoffice.description import openapi_document
+
+    text = json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(words_of(error, output))
