@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 from switch.base.error_words import unreadable, words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_keys import refuse_needed, rows_of
+from switch.cli.key_ceremony import (
+    checked_check,
+    combined,
+    compare_check,
+    fail,
+    from_hex,
+    read_secrets,
+    require_check,
+    take_component,
+)
 from switch.cli.listing import listing, plain_console
-from switch.cli.report import EXIT_FAILED, EXIT_NOT_VALID, print_problems, status_of
+from switch.cli.report import EXIT_NOT_VALID, print_problems, status_of
+from switch.cli.store_opening import system_user
 from switch.config import ConfigError, load_config
 from switch.config.key_file import master_key_place
+from switch.keys.components import COMPONENT_USAGE, Whole, WrongWholeError, enter
 from switch.keys.file import KeyFile
 from switch.keys.journal_keys import JOURNAL_USAGE, first_journal_keys, renew_journal_key
-from switch.keys.key import Key, check_value, combine_components, generate_value, is_weak_des_key
+from switch.keys.key import Key, generate_value
 from switch.keys.key_block import is_key_block, unwrap_key_block, wrap_key_block
 from switch.keys.master import FilePlace, GivenPlace, MasterKey, MasterKeyPlace
 from switch.keys.names import (
@@ -42,8 +53,6 @@ from switch.keys.wrapping import unwrap_key, wrap_key
 
 COMPONENTS_MAX = 9
 ALGORITHM_DEFAULT = "3des-2key"
-CHECK_VALUE_DIGITS_MIN = 4
-TRIES_MAX = 5
 
 app = command_group()
 
@@ -172,11 +181,11 @@ def import_key(
     needs_check = check is None
     with _changing(context) as file:
         if under is None:
-            _require_check(check)
-            key = Key(name, usage_found, asked, _combined(asked, components))
+            require_check(check)
+            key = Key(name, usage_found, asked, combined(asked, components))
         else:
             wrapping = file.get(under)
-            (wrapped,) = _read_secrets(["encrypted key"], _encrypted_key)
+            (wrapped,) = read_secrets(["encrypted key"], _encrypted_key)
             if isinstance(wrapped, str):
                 needs_check = False
                 with _asked_wrongly():
@@ -184,16 +193,56 @@ def import_key(
                 if algorithm not in (None, key.algorithm):
                     raise typer.BadParameter(f"the key block holds a key of {key.algorithm}, not {algorithm}")
             else:
-                _require_check(check)
+                require_check(check)
                 with _asked_wrongly():
                     key = Key(name, usage_found, asked, unwrap_key(wrapping, asked, wrapped))
         if check is not None:
-            _compare_check(key.algorithm, key.value, check)
+            compare_check(key.algorithm, key.value, check)
         _settle_former(file, key, replace=replace, keep_old=keep_old)
         file.put(key, replace=replace)
         if needs_check and not typer.confirm(f"check value {key.check_value}: is it the right one?"):
-            _fail("nothing was changed")
+            fail("nothing was changed")
     _tell(key)
+
+
+@app.command("component")
+def enter_component(
+    context: typer.Context,
+    name: Name,
+    number: Annotated[int, typer.Option(min=1, max=COMPONENTS_MAX, help="Which component you have.")],
+    count: Annotated[int, typer.Option("--of", min=2, max=COMPONENTS_MAX, help="How many there are.")],
+    check: Annotated[str, typer.Option("--kcv", help="The check value that the whole key must have.")],
+    *,
+    usage: UsageOption = None,
+    algorithm: AlgorithmOption = ALGORITHM_DEFAULT,
+    replace: ReplaceOption = False,
+) -> None:
+    """Enter your component of a key, in a session of your own; others enter theirs, and the last one makes the key.
+
+    It is asked for without showing it, or taken from a line of standard input; its own check value is shown, once.
+    Until all are there they are sealed in the key file. Nobody enters two, by who logged in. The whole must have the
+    check value of --kcv, else all of them are thrown away.
+
+    Example: authswitch keys --config switch.toml component link/bank-a/zmk --number 1 --of 3 --kcv 08D7B4
+    """
+    whole = Whole(name, _checked(name, usage, algorithm), algorithm, count, checked_check(check))
+    if number > count:
+        raise typer.BadParameter(f"--number is above {count}, which --of says that there are")
+    with _changing(context) as file:
+        if name in file and not replace:
+            raise KeyFileError(str(file.path), name, "exists already")
+        (value,) = read_secrets([f"component {number}"], take_component(algorithm))
+        try:
+            with _asked_wrongly():
+                wanting = enter(file, whole, number, system_user(), value)
+        except WrongWholeError as error:
+            file.save()
+            fail(str(error))
+        key = None if wanting else file.get(name)
+    if key is not None:
+        _tell(key)
+    else:
+        typer.echo(f"{name}: component {number} is kept; wanting: {', '.join(map(str, wanting))}")
 
 
 @app.command("import-terminals")
@@ -215,9 +264,9 @@ def import_terminals(
             count = read_terminal_keys(table, file, replace=replace)
     except ConfigError as error:
         print_problems(error.problems)
-        _fail(f"{table}: nothing was changed")
+        fail(f"{table}: nothing was changed")
     except OSError as error:
-        _fail(unreadable(error, table), EXIT_NOT_VALID)
+        fail(unreadable(error, table), EXIT_NOT_VALID)
     typer.echo(f"{count:,} keys taken in")
 
 
@@ -263,6 +312,8 @@ def export(
             raise typer.BadParameter("the journal's keys go to nobody else")
         if key.usage in STORE_USAGES:
             raise typer.BadParameter("the store's keys go to nobody else")
+        if key.usage == COMPONENT_USAGE:
+            raise typer.BadParameter("a component goes to nobody")
         with _asked_wrongly():
             if form == "tr31":
                 wrapped = wrap_key_block(wrapping, key)
@@ -286,7 +337,7 @@ def remove(context: typer.Context, name: Name, *, directories: Directories = Non
         if usage_of_name(name) == JOURNAL_USAGE and name in file:
             refuse_needed(file, name, place.journal, directories or [])
         if usage_of_name(name) in STORE_USAGES and name in file:
-            _fail(f"{name} must stay: the store, or a backup of it, may have rows that nothing else opens")
+            fail(f"{name} must stay: the store, or a backup of it, may have rows that nothing else opens")
         file.remove(name)
     typer.echo(f"{name}: removed")
 
@@ -363,7 +414,7 @@ def _is_there(file: Path) -> bool:
     try:
         return file.exists()
     except OSError as error:
-        return _fail(words_of(error))
+        return fail(words_of(error))
 
 
 def _opens(file: Path, master_key: MasterKey) -> bool:
@@ -410,21 +461,17 @@ def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
         raise typer.BadParameter(f"the name {name} ends in another usage than {found}")
     if found == JOURNAL_USAGE:
         raise typer.BadParameter("the journal's keys are made by change-master-key alone")
+    if found == COMPONENT_USAGE:
+        raise typer.BadParameter("components are entered by `keys component` alone")
     if found in STORE_USAGES:
         raise typer.BadParameter("the store's keys are made by `authswitch store renew-key` alone")
     return found
 
 
-def _require_check(check: str | None) -> None:
-    """A check value that nobody gives must be confirmed by somebody."""
-    if check is None and not _on_terminal():
-        raise typer.BadParameter("--kcv is required: without a terminal nobody can confirm the key's check value")
-
-
 def _encrypted_key(what: str, line: str) -> str | bytes:
     """An encrypted key as it was typed: a key block as text, all else as bytes."""
     typed = line.strip()
-    return typed if is_key_block(typed) else _from_hex(what, typed)
+    return typed if is_key_block(typed) else from_hex(what, typed)
 
 
 def _settle_former(file: KeyFile, key: Key, *, replace: bool, keep_old: bool) -> None:
@@ -437,82 +484,6 @@ def _settle_former(file: KeyFile, key: Key, *, replace: bool, keep_old: bool) ->
             file.put(dataclasses.replace(file.get(key.name), name=former), replace=True)
     elif replace and former in file:
         file.remove(former)
-
-
-def _combined(algorithm: str, count: int) -> bytes:
-    """The key of components that are asked for."""
-    size = check_algorithm(algorithm).size
-
-    def take(name: str, line: str) -> bytes:
-        component = _from_hex(name, line)
-        if len(component) != size:
-            raise SecretError(f"{name} has {len(component)} bytes; a key of algorithm {algorithm} has {size}")
-        typer.echo(f"{name}: {size} bytes, kcv {check_value(algorithm, component)}")
-        return component
-
-    components = _read_secrets([f"component {number}" for number in range(1, count + 1)], take)
-    value = combine_components(components)
-    weak = check_algorithm(algorithm).family == "des" and any(
-        is_weak_des_key(value[at : at + 8]) for at in range(0, size, 8)
-    )
-    if weak or not any(value):
-        _fail("the components make a weak key, such as two equal components do")
-    return value
-
-
-Secret = TypeVar("Secret")
-
-
-class SecretError(ValueError):
-    """A secret that cannot be what it should be, in words that hold nothing of it."""
-
-
-def _read_secrets(what: list[str], take: Callable[[str, str], Secret]) -> list[Secret]:
-    """As many secrets as are named: asked for on a terminal, else lines of standard input.
-
-    Args:
-        what: What each is.
-        take: Makes a secret of what it is and what was typed, or raises ``SecretError``.
-    """
-    if _on_terminal():
-        return [_ask(one, take) for one in what]
-    lines = [line for line in sys.stdin.read(65_536).splitlines() if line.strip()]
-    if len(lines) != len(what):
-        _fail(f"needed {len(what)} lines of standard input ({', '.join(what)}), not {len(lines)}")
-    try:
-        return [take(one, line) for one, line in zip(what, lines, strict=True)]
-    except SecretError as error:
-        _fail(str(error))
-
-
-def _ask(what: str, take: Callable[[str, str], Secret]) -> Secret:
-    """One secret of a person, who may mistype it, and is told before the next one is asked for."""
-    for left in reversed(range(TRIES_MAX)):
-        try:
-            return take(what, str(typer.prompt(what, hide_input=True)))
-        except SecretError as error:
-            typer.echo(f"{error}{': once more' if left else ''}", err=True)
-    return _fail(f"{what} was not taken {TRIES_MAX} times; nothing was changed")
-
-
-def _from_hex(what: str, line: str) -> bytes:
-    try:
-        return bytes.fromhex(line)
-    except ValueError as error:
-        raise SecretError(f"{what} is not written in pairs of hex digits") from error
-
-
-def _on_terminal() -> bool:
-    """Whether a person types."""
-    return sys.stdin.isatty()
-
-
-def _compare_check(algorithm: str, value: bytes, expected: str) -> None:
-    if len(expected) < CHECK_VALUE_DIGITS_MIN or len(expected) % 2:
-        raise typer.BadParameter(f"a check value has an even number of hex digits, {CHECK_VALUE_DIGITS_MIN} or more")
-    found = check_value(algorithm, value, len(expected) // 2)
-    if found != expected.upper():
-        _fail(f"the check value is {found}, not {expected.upper()}; nothing was changed")
 
 
 @contextmanager
@@ -535,7 +506,7 @@ def _failing_in_words() -> Iterator[None]:
     try:
         yield
     except KeyFileError as error:
-        _fail(str(error), status_of(error))
+        fail(str(error), status_of(error))
 
 
 @contextmanager
@@ -555,8 +526,3 @@ def _described(key: Key) -> dict[str, str]:
 
 def _tell(key: Key) -> None:
     typer.echo(f"{key.name}: {key.usage}, {key.algorithm}, kcv {key.check_value}")
-
-
-def _fail(reason: str, status: int = EXIT_FAILED) -> NoReturn:
-    typer.echo(f"authswitch: {reason}", err=True)
-    raise typer.Exit(status)

@@ -131,6 +131,12 @@ def is_weak_des_key(part: bytes) -> bool:
     return bytes(byte & 0xFE for byte in part) in _DES_WEAK_KEYS
 
 
+def has_weak_part(algorithm: str, value: bytes) -> bool:
+    """Whether a key is one that nobody may use: zeros alone, or of DES with a weak part."""
+    parts = (value[at : at + 8] for at in range(0, len(value), 8))
+    return not any(value) or (check_algorithm(algorithm).family == "des" and any(map(is_weak_des_key, parts)))
+
+
 def algorithm_of_des_size(size: int) -> str:
     """The algorithm of a DES key by its size in bytes."""
     for name, algorithm in ALGORITHMS.items():

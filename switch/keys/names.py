@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk"]
+Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp"]
 Family = Literal["des", "aes", "sm4"]
 
 USAGES: Final[dict[Usage, str]] = {
@@ -20,6 +20,7 @@ USAGES: Final[dict[Usage, str]] = {
     "sdk": "store data key: seals what people told of themselves in the back office's database",
     "sik": "store index key: finds what is sealed there by a hash",
     "rbk": "registry binding key: proves that what a terminal is bound to was not altered",
+    "cmp": "one person's component of a key, until the others are there",
 }
 """Usages, in the order in which the sealed file numbers them: only ever append."""
 

@@ -129,7 +129,7 @@ def test_components_make_a_key(ceremony):
 
 
 def test_person_is_asked_and_says_whether_the_check_value_is_right(ceremony, monkeypatch):
-    monkeypatch.setattr("switch.cli.keys._on_terminal", lambda: True)
+    monkeypatch.setattr("switch.cli.key_ceremony.on_terminal", lambda: True)
     typed = "\n".join(COMPONENTS) + "\n"
     output = ceremony.run("import", "link/a/zmk", stdin=typed + "n\n", status=1)
     assert "check value 40D522: is it the right one?" in output
@@ -415,7 +415,7 @@ def test_help_has_an_example(command):
 
 
 def test_each_component_is_told_when_it_is_typed(ceremony, monkeypatch):
-    monkeypatch.setattr("switch.cli.keys._on_terminal", lambda: True)
+    monkeypatch.setattr("switch.cli.key_ceremony.on_terminal", lambda: True)
     wrong = (COMPONENTS[0][:-2], "hello")
     typed = "\n".join((*wrong, *COMPONENTS)) + "\n"
     output = ceremony.run("import", "link/a/zmk", "--kcv", "40D522", stdin=typed)
@@ -436,7 +436,7 @@ def test_each_component_is_told_when_it_is_typed(ceremony, monkeypatch):
 
 
 def test_who_never_types_a_component_changes_nothing(ceremony, monkeypatch):
-    monkeypatch.setattr("switch.cli.keys._on_terminal", lambda: True)
+    monkeypatch.setattr("switch.cli.key_ceremony.on_terminal", lambda: True)
     output = ceremony.run("import", "link/a/zmk", stdin="hello\n" * 9, status=1)
     assert "component 1 was not taken 5 times; nothing was changed" in output
     assert ceremony.run("list") == "name usage algorithm kcv"

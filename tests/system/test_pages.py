@@ -206,6 +206,7 @@ def test_commands_of_keys(tmp_path):
     zmk = Key("link/bank-a/zmk", "zmk", "3des-2key", bytes.fromhex(ZMK))
     typed = {
         "import link/bank-a/zmk": "\n".join(COMPONENTS) + "\n",
+        "component link/bank-b/zmk": COMPONENTS[0] + "\n",
         "link/bank-a/zmk --replace": wrap_key_block(zmk, Key("link/bank-a/zpk", "zpk", "3des-2key", zpk)) + "\n",
         "import link/bank-a/zpk": wrap_key(zmk, "3des-2key", zpk).hex() + "\n",
     }
