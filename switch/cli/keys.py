@@ -30,6 +30,7 @@ from switch.cli.report import EXIT_NOT_VALID, print_problems, status_of
 from switch.cli.store_opening import system_user
 from switch.config import ConfigError, load_config
 from switch.config.key_file import master_key_place
+from switch.config.mesh_sections import ALONE, Node
 from switch.keys.components import COMPONENT_USAGE, Whole, WrongWholeError, enter
 from switch.keys.file import KeyFile
 from switch.keys.journal_keys import JOURNAL_USAGE, first_journal_keys, renew_journal_key
@@ -77,11 +78,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 
 class Place(NamedTuple):
-    """Where the key file and its master key are; and the journal, where a configuration says so."""
+    """Where the key file and its master key are; the journal and the node, where a configuration says so."""
 
     file: Path
     master: MasterKeyPlace
     journal: Path | None = None
+    node: Node = ALONE
 
 
 @app.callback()
@@ -121,7 +123,7 @@ def init(context: typer.Context) -> None:
             typer.echo(f"new master key: {place.master}; keep a copy where it can't get lost")
         else:
             master_key = place.master.load_to_seal()
-        KeyFile.create(place.file, master_key, first_journal_keys(master_key)).close()
+        KeyFile.create(place.file, master_key, first_journal_keys(master_key, place.node.number)).close()
     typer.echo(f"new key file: {place.file}")
 
 
@@ -387,7 +389,7 @@ def change_master_key(
             typer.echo(f"{place.file} is sealed under the master key in {new_place} already; {NAME_IT}")
             return
         with KeyFile.open(place.file, place.master.load()) as file:
-            renewed = renew_journal_key(file)
+            renewed = renew_journal_key(file, *place.node)
             file.save(new_place.create() if new is None else new)
     typer.echo(f"sealed under the master key in {new_place}; {NAME_IT}")
     typer.echo(
@@ -445,7 +447,7 @@ def _place(config: Path | None, file: Path | None, master_key_file: Path | None,
     keys = loaded.keys
     if keys is None:
         raise typer.BadParameter(f"{config} has no [keys]")
-    return Place(keys.file, master_key_place(keys), loaded.journal.directory)
+    return Place(keys.file, master_key_place(keys), loaded.journal.directory, loaded.node)
 
 
 def _checked(name: str, usage: str | None, algorithm: str) -> Usage:

@@ -49,24 +49,36 @@ def journal_keys(file: KeyFile) -> bytes:
     raise KeyFileError(str(file.path), _name(1), "there is no such key, and a token derives none")
 
 
-def first_journal_keys(master_key: MasterKey) -> list[Key]:
-    """What a new key file must have: nothing where the key of the journal can be derived from the master key."""
-    return [] if isinstance(master_key, bytes) else [_made(1, secrets.token_bytes(WRAPPING_KEY_BYTES))]
+def first_journal_keys(master_key: MasterKey, node: int = 0) -> list[Key]:
+    """What a new key file must have: nothing where the key of the journal can be derived from the master key.
+
+    Args:
+        master_key: Of the new file.
+        node: Number of the machine, among those of the switch.
+    """
+    return [] if isinstance(master_key, bytes) else [_made(node + 1, secrets.token_bytes(WRAPPING_KEY_BYTES))]
 
 
-def renew_journal_key(file: KeyFile) -> Key:
+def renew_journal_key(file: KeyFile, node: int = 0, nodes: int = 1) -> Key:
     """Add a new one, for segments to come. What was sealed so far can be opened whatever becomes of the master key.
 
-    Nothing is written before the file is saved.
+    Nothing is written before the file is saved. Of several nodes each has numbers of its own, so that keys of two key
+    files that are not the same are not called the same.
+
+    Args:
+        file: The key file.
+        node: Number of the machine, among those of the switch.
+        nodes: How many there are.
 
     Raises:
         KeyFileError: No number is left.
     """
     kept = kept_journal_keys(file)
     if not kept and isinstance(file.master_key, bytes):
-        kept = [_made(1, wrapping_key(file.master_key))]
+        kept = [_made(node + 1, wrapping_key(file.master_key))]
         file.put(kept[0])
-    number = int(kept[0].name.split("/")[1]) + 1 if kept else 1
+    newest = int(kept[0].name.split("/")[1]) if kept else 0
+    number = next(one for one in range(newest + 1, newest + nodes + 1) if (one - 1) % nodes == node)
     if number > JOURNAL_KEYS_MAX:
         raise KeyFileError(str(file.path), kept[0].name, "the journal has no number left for another key")
     key = _made(number, secrets.token_bytes(WRAPPING_KEY_BYTES))

@@ -25,7 +25,7 @@ from switch.journal.file_heads import key_id
 from switch.journal.opening import open_partitions
 from switch.journal.replay import JournalDamaged
 from switch.keys import Key, KeyFile, KeyFileError, load_master_key
-from switch.keys.journal_keys import JOURNAL_KEYS_MAX, journal_keys, renew_journal_key, wrapping_key
+from switch.keys.journal_keys import JOURNAL_KEYS_MAX, journal_keys, kept_journal_keys, renew_journal_key, wrapping_key
 from switch.keys.master import create_master_key
 from tests.ext.test_partitioning import crc32c
 from tests.ext.world import World, purchase
@@ -372,6 +372,16 @@ def test_keys_of_the_journal_are_not_handed_out(switch):
     switch.command("generate", "link/bank-a/zmk", "--algorithm", "aes-256")
     said = switch.command("export", "journal/1/jwk", "--under", "link/bank-a/zmk", status=2)
     assert "the journal's keys go to nobody else" in said
+
+
+def test_keys_of_two_nodes_are_not_called_the_same(tmp_path):
+    names = []
+    for node in range(3):
+        with KeyFile.create(tmp_path / f"{node}.sealed", bytes([node]) * 32) as file:
+            made = [renew_journal_key(file, node, 3).name for _ in range(3)]
+            assert made == [f"journal/{number}/jwk" for number in range(node + 4, node + 13, 3)]
+            names += [key.name for key in kept_journal_keys(file)]
+    assert len(names) == len(set(names)) == 12
 
 
 def test_numbers_of_keys_end(tmp_path):

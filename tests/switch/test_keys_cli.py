@@ -10,6 +10,7 @@ from psec import tr31
 from typer.testing import CliRunner
 
 from switch.cli.keys import app
+from switch.config.mesh_sections import ALONE
 from switch.config.sections import KeysSection
 from switch.keys import Key, KeyFile, load_master_key
 from switch.keys.key import check_value
@@ -388,8 +389,8 @@ def test_master_key_that_others_can_read_is_refused(ceremony):
 def test_place_is_taken_from_a_configuration(ceremony, monkeypatch):
     ceremony.run("generate", "link/a/zak")
     keys = KeysSection(file=ceremony.file, master_key_file=ceremony.master)
-    journal = SimpleNamespace(directory=None)
-    monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=keys, journal=journal))
+    loaded = SimpleNamespace(keys=keys, journal=SimpleNamespace(directory=None), node=ALONE)
+    monkeypatch.setattr("switch.cli.keys.load_config", lambda path: loaded)
     assert "link/a/zak" in CliRunner().invoke(app, ["--config", "switch.toml", "list"]).output
     monkeypatch.setattr("switch.cli.keys.load_config", lambda path: SimpleNamespace(keys=None))
     assert CliRunner().invoke(app, ["--config", "switch.toml", "list"]).exit_code == 2
