@@ -10,6 +10,7 @@ RIGHTS: Mapping[str, str] = {
     "registry.read": "see merchants, terminals and proposals",
     "registry.change": "add, change, suspend and import them; propose what needs two people",
     "registry.approve": "approve or refuse what was proposed about them",
+    "cases.close": "say what was found in the case of a terminal or merchant that is not as registered",
     "applications.review": "look through applications of merchants",
     "daemon.operate": "drain a daemon, retry and close reversals",
     "audit.read": "see the audit, and prove that it is whole",
@@ -22,7 +23,7 @@ READING = frozenset({"registry.read"})
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": READING,
     "registrar": READING | {"registry.change"},
-    "reviewer": READING | {"applications.review"},
+    "reviewer": READING | {"applications.review", "cases.close"},
     "approver": READING | {"registry.approve"},
     "operator": READING | {"daemon.operate"},
     "auditor": READING | {"audit.read", "people.read"},

@@ -6,6 +6,17 @@ from typing import Annotated
 
 import typer
 
+from switch.cli.binding_options import (
+    AccountFile,
+    IdentityFile,
+    Reference,
+    Verified,
+    VerifiedBy,
+    VerifiedOn,
+    secrets_in,
+    set_elements,
+    verification,
+)
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
 from switch.cli.merchant_care import add_merchant_commands
@@ -13,6 +24,7 @@ from switch.cli.registry_desk import (
     Key,
     Kinds,
     Most,
+    Proposes,
     StateOption,
     add_common_commands,
     given,
@@ -92,13 +104,33 @@ def change(
     name: Annotated[str | None, typer.Option("--name", help="What it is called.")] = None,
     category: Category = None,
     kinds: Kinds = None,
+    identity_file: IdentityFile = None,
+    account_file: AccountFile = None,
+    how: Verified = None,
+    by: VerifiedBy = None,
+    on: VerifiedOn = None,
+    reference: Reference = None,
+    proposes: Proposes = False,
 ) -> None:
     """Change what is known of a merchant. `--kind ""` allows all kinds.
 
+    Who it is and its settlement account are changed by themselves, with a verification, and by two people: its
+    terminals are bound to that in the same step.
+
     Example: authswitch merchants change switch.toml 898000000000001 --category 5943 --why "sells paper now"
     """
+    values = given(name=name, category=category, kinds=kinds)
+    secrets = secrets_in({"identity": identity_file, "account": account_file})
+    seen = verification(how, by, on, reference)
+    if secrets and values:
+        raise typer.BadParameter("identity and account are changed by themselves")
+    if secrets:
+        set_elements(config, key, secrets, seen, why, proposes=proposes)
+        return
+    if proposes or seen is not None:
+        raise typer.BadParameter("only identity and account are proposed, and verified")
     with registrar(config, why) as desk:
-        is_changed = desk.alter(MERCHANTS, key, given(name=name, category=category, kinds=kinds))
+        is_changed = desk.alter(MERCHANTS, key, values)
     told(MERCHANTS, key, "changed", is_changed=is_changed)
 
 

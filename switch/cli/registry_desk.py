@@ -166,7 +166,7 @@ def _bar() -> Progress:
     return Progress(console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
 
 
-def show_row(config_file: Path, table: Table, key: str, *, as_json: bool) -> None:
+def show_row(config_file: Path, table: Table, key: str | int, *, as_json: bool) -> None:
     """Show all of one row."""
     try:
         with opened_store(config_file) as store, store.reading() as connection:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from switch.cli.binding_options import Reference, Verified, VerifiedBy, VerifiedOn, verification
+from switch.cli.binding_options import bind as bind_terminal
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
 from switch.cli.merchant_care import add_terminal_commands
@@ -13,6 +15,7 @@ from switch.cli.registry_desk import (
     Key,
     Kinds,
     Most,
+    Proposes,
     StateOption,
     add_common_commands,
     given,
@@ -148,6 +151,34 @@ def change(
     with registrar(config, why) as desk:
         is_changed = desk.alter(TERMINALS, key, values)
     told(TERMINALS, key, "changed", is_changed=is_changed)
+
+
+@app.command()
+def bind(
+    config: ConfigFile,
+    key: Key,
+    *,
+    why: WhyOption,
+    serial_number: SerialNumber = None,
+    place: PlaceOption = None,
+    position: Annotated[
+        str | None, typer.Option("--position", help="Of its place in degrees, such as +31.2304+121.4737/ (ISO 6709).")
+    ] = None,
+    how: Verified = None,
+    by: VerifiedBy = None,
+    on: VerifiedOn = None,
+    reference: Reference = None,
+    proposes: Proposes = False,
+) -> None:
+    """Bind a terminal to who its merchant is, its account, and its own serial number and place.
+
+    One that is bound already changes its machine or its place only with a verification, and by two people.
+
+    Example: authswitch terminals bind switch.toml 10000009 --position +31.2304+121.4737/ --why "installed"
+    """
+    values = given(serial_number=serial_number, place=place, position=position)
+    seen = verification(how, by, on, reference)
+    bind_terminal(config, key, values, seen, why, proposes=proposes)
 
 
 add_common_commands(app, TERMINALS, HELPS)

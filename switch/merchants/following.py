@@ -15,6 +15,7 @@ from switch.merchants.source import Changes, Copy, Row, changes_since
 from switch.store.audit import Head
 from switch.store.opening import Store
 from switch.store.problems import StoreError
+from switch.tables.binding import BINDING_KEY
 from switch.tables.registry import Registry
 
 ACTIVE = "active"
@@ -119,6 +120,20 @@ class Follower:
             self.close()
             raise
         return None if changes is None else self._read(changes, self._compiler)
+
+    @property
+    def store(self) -> Store | None:
+        """The database, where it could be asked last time; for the thread that asks."""
+        return self._store
+
+    def binding_key(self) -> bytes | None:
+        """The key of bindings, as it is now; None where there is none.
+
+        Raises:
+            KeyFileError: The key file cannot be read.
+        """
+        with self._compiler() as compiler:
+            return compiler.keys.get(BINDING_KEY)
 
     def taken(self, step: Step) -> None:
         """The switch has taken a step: the next begins behind it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from switch.merchants.binding_desk import binding_kinds
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
@@ -28,7 +29,7 @@ def proposal_kinds(compiler: Compiler) -> list[Kind]:
     Args:
         compiler: Says whether the switch would take what is proposed.
     """
-    return [_state_kind(table, compiler) for table in (MERCHANTS, TERMINALS)]
+    return [*(_state_kind(table, compiler) for table in (MERCHANTS, TERMINALS)), *binding_kinds(compiler)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def change_state(
         RefusedError: It cannot be done, or the person may not propose it.
     """
     table, key = row
-    if proposes or registrar.needs_two(table, state):
+    if proposes or registrar.needs_two(table, key, state):
         return Done(is_changed=True, proposal=desk.propose(_state_kind_name(table), key, {"state": state}, lasts))
     return Done(registrar.set_state(table, key, state))
 

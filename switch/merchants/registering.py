@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Table, select
 from sqlalchemy.engine import Connection
 
+from switch.merchants.binding_tables import BINDINGS
+from switch.merchants.cases import cases_about
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
@@ -22,7 +24,7 @@ STEPS = {("active", "suspended"), ("suspended", "active"), ("active", "closed"),
 """From which state to which; what is closed stays closed."""
 
 
-def row_of(connection: Connection, table: Table, key: str) -> dict[str, Any]:
+def row_of(connection: Connection, table: Table, key: str | int) -> dict[str, Any]:
     """One row.
 
     Raises:
@@ -47,7 +49,12 @@ def text_fault(name: str, text: str) -> str:
     return ""
 
 
-def _refuse_texts(values: Mapping[str, Any]) -> None:
+def refuse_texts(values: Mapping[str, Any]) -> None:
+    """See that texts can be kept.
+
+    Raises:
+        RefusedError: One of them cannot.
+    """
     for name, value in values.items():
         fault = text_fault(name, value) if isinstance(value, str) else ""
         if fault:
@@ -75,7 +82,7 @@ class Registrar:
             RefusedError: It is there already, or the switch would not take it.
         """
         row = {"state": "active", **values}
-        _refuse_texts(row)
+        refuse_texts(row)
         self._refuse_second(MERCHANTS, row["id"])
         self.compiler.check(row)
         self.change.insert(MERCHANTS, {"since": self.change.at, **row})
@@ -88,12 +95,12 @@ class Registrar:
                 would not take it: it may have no keys yet.
         """
         row = {"state": "active", **values}
-        _refuse_texts(row)
+        refuse_texts(row)
         self._refuse_second(TERMINALS, row["id"])
         merchant = row_of(self.change.connection, MERCHANTS, row["merchant"])
         if merchant["state"] == "closed":
             raise RefusedError(f"merchant {merchant['id']} is closed")
-        self._refuse_second_serial_number(row)
+        self.refuse_second_serial_number(row)
         self.compiler.check(merchant, row)
         self.change.insert(TERMINALS, row)
 
@@ -103,19 +110,22 @@ class Registrar:
         Raises:
             RefusedError: It is not there or closed, a column stays as it is, or the switch would not take it.
         """
-        _refuse_texts(values)
+        refuse_texts(values)
         before = row_of(self.change.connection, table, key)
         fixed = {name for name in FIXED[table.name] & values.keys() if values[name] != before[name]}
         if fixed:
             raise RefusedError(f"{', '.join(sorted(fixed))} of {key} cannot be changed: close it and register another")
         if before["state"] == "closed":
             raise RefusedError(f"{key} is closed, and stays as it was")
+        self._refuse_bound(table, key, {name for name, value in values.items() if value != before[name]})
         self._check(table, {**before, **values})
         return self.change.update(table, key, values)
 
-    def needs_two(self, table: Table, state: str) -> bool:
-        """Whether a state is not for one alone: who takes money again, or never again."""
-        return self.is_alone and table is MERCHANTS and state != "suspended"
+    def needs_two(self, table: Table, key: str, state: str) -> bool:
+        """Whether a state is not for one alone: who takes money again, or never again, or was not as registered."""
+        if not self.is_alone or state == "suspended":
+            return False
+        return table is MERCHANTS or (state == "active" and bool(cases_about(self.change.connection, table.name, key)))
 
     def set_state(self, table: Table, key: str, state: str) -> bool:
         """Suspend, release or close a merchant or terminal; False where it was so before.
@@ -128,16 +138,29 @@ class Registrar:
         before = row_of(self.change.connection, table, key)
         if before["state"] == state:
             return False
-        if self.needs_two(table, state):
+        if self.needs_two(table, key, state):
             raise RefusedError(f"{key}: two people are needed for {state}: propose it")
         if (before["state"], state) not in STEPS:
             raise RefusedError(f"{key} is {before['state']}: it cannot become {state}")
         if table is MERCHANTS and state == "closed":
             self._close_terminals(key)
         if state == "active":
+            self._refuse_open_cases(table, key)
             self._refuse_waiting(table, key)
             self._check(table, {**before, "state": state})
         return self.change.update(table, key, {"state": state})
+
+    def _refuse_open_cases(self, table: Table, key: str) -> None:
+        for case in cases_about(self.change.connection, table.name, key):
+            if case["state"] == "open":
+                raise RefusedError(f"{key}: case {case['id']} is open: somebody must look at it first, and close it")
+
+    def _refuse_bound(self, table: Table, key: str, changed: set[str]) -> None:
+        """What a terminal is bound as is changed with its binding."""
+        if table is not TERMINALS or not changed & {"serial_number", "place"}:
+            return
+        if self.change.connection.execute(select(BINDINGS.c.id).where(BINDINGS.c.id == key)).first():
+            raise RefusedError(f"{key} is bound: its serial number and its place are changed by `terminals bind`")
 
     def _check(self, table: Table, row: Mapping[str, Any]) -> None:
         if table is MERCHANTS:
@@ -146,7 +169,7 @@ class Registrar:
         merchant = row_of(self.change.connection, MERCHANTS, row["merchant"])
         if row["state"] == "active" and merchant["state"] == "closed":
             raise RefusedError(f"merchant {merchant['id']} is closed")
-        self._refuse_second_serial_number(row)
+        self.refuse_second_serial_number(row)
         self.compiler.check(merchant, row)
 
     def _refuse_waiting(self, table: Table, key: str) -> None:
@@ -166,7 +189,12 @@ class Registrar:
         if self.change.connection.execute(select(key_column(table)).where(key_column(table) == key)).first():
             raise RefusedError(f"there is a {table.name.removesuffix('s')} {key} already")
 
-    def _refuse_second_serial_number(self, row: Mapping[str, Any]) -> None:
+    def refuse_second_serial_number(self, row: Mapping[str, Any]) -> None:
+        """See that no other terminal has the serial number of this one.
+
+        Raises:
+            RefusedError: Another one has.
+        """
         serial = row.get("serial_number")
         if serial is None:
             return

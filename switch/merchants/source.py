@@ -14,17 +14,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Table, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.engine import Connection
 
 from switch.files.durable import put_durably
-from switch.merchants.finding import rows_with
+from switch.merchants.binding_tables import BINDINGS, CASES, ELEMENTS
+from switch.merchants.finding import KEYS_AT_A_TIME
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import file_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
 from switch.store.changing import key_column
-from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
+from switch.tables.registry import BOUND_MERCHANT_COLUMNS, BOUND_TERMINAL_COLUMNS
 
 ROWS_AT_A_TIME = 5_000
 CHANGES_AT_A_TIME = 5_000
@@ -59,8 +60,8 @@ class Changes:
 
     def files(self) -> Files:
         """The same as files."""
-        merchants = file_of(self.merchants.values(), MERCHANT_COLUMNS)
-        return Files(self.head, merchants, file_of(self.terminals.values(), TERMINAL_COLUMNS))
+        merchants = file_of(self.merchants.values(), BOUND_MERCHANT_COLUMNS)
+        return Files(self.head, merchants, file_of(self.terminals.values(), BOUND_TERMINAL_COLUMNS))
 
 
 # --- the store --------------------------------------------------------------------------------------------------------
@@ -70,8 +71,8 @@ def whole(connection: Connection) -> Files:
     """All merchants and terminals of one moment."""
     newest = head(connection)
     merchants, terminals = (
-        file_of(_all(connection, table, columns), columns)
-        for table, columns in ((MERCHANTS, MERCHANT_COLUMNS), (TERMINALS, TERMINAL_COLUMNS))
+        file_of(_all(connection, table), columns)
+        for table, columns in ((MERCHANTS, BOUND_MERCHANT_COLUMNS), (TERMINALS, BOUND_TERMINAL_COLUMNS))
     )
     return Files(newest, merchants, terminals)
 
@@ -92,12 +93,11 @@ def changes_since(connection: Connection, known: Head) -> Changes | None:
         raise RefusedError(f"its audit does not have change {known}: it is another database, or was written anew")
     upto = min(newest.number, known.number + CHANGES_AT_A_TIME)
     query = select(AUDIT.c.subject, AUDIT.c.row).distinct().where(AUDIT.c.number > known.number, AUDIT.c.number <= upto)
-    changed = [tuple(row) for row in connection.execute(query)]
-    terminals = _rows(connection, TERMINALS.c.id, [key for subject, key in changed if subject == TERMINALS.name])
-    merchants = {key for subject, key in changed if subject == MERCHANTS.name}
+    merchants, changed = _numbers(connection, [tuple(row) for row in connection.execute(query)])
+    terminals = _rows(connection, TERMINALS, sorted(changed))
     merchants |= {row["merchant"] for row in terminals.values()}
     of_upto = connection.execute(select(AUDIT.c.hash).where(AUDIT.c.number == upto)).scalar_one()
-    return Changes(Head(upto, of_upto), _rows(connection, MERCHANTS.c.id, sorted(merchants)), terminals)
+    return Changes(Head(upto, of_upto), _rows(connection, MERCHANTS, sorted(merchants)), terminals)
 
 
 def has(connection: Connection, known: Head) -> bool:
@@ -108,17 +108,41 @@ def has(connection: Connection, known: Head) -> bool:
     return bool(there == known.hash)
 
 
-def _all(connection: Connection, table: Table, columns: Sequence[str]) -> Iterable[Row]:
-    query = select(*(table.c[name] for name in columns)).order_by(key_column(table))
+def _numbers(connection: Connection, changed: Sequence[tuple[str, str]]) -> tuple[set[str], set[str]]:
+    """Merchants and terminals that rows of the audit are about.
+
+    What a case was opened about is looked at anew, too: its row may have been altered by somebody whom no audit knows.
+    """
+    numbers = [key for subject, key in changed if subject == CASES.name]
+    query = select(CASES.c.subject, CASES.c.row).where(CASES.c.id.in_([int(number) for number in numbers]))
+    about = {*changed, *(tuple(row) for row in connection.execute(query) if numbers)}
+    return (
+        {key for subject, key in about if subject in (MERCHANTS.name, ELEMENTS.name)},
+        {key for subject, key in about if subject in (TERMINALS.name, BINDINGS.name)},
+    )
+
+
+def _query(table: Table) -> Select[Any]:
+    """What the switch reads of merchants or terminals, with what they are bound to."""
+    more, columns = (ELEMENTS, BOUND_MERCHANT_COLUMNS) if table is MERCHANTS else (BINDINGS, BOUND_TERMINAL_COLUMNS)
+    chosen = (table.c[name] if name in table.c else more.c[name] for name in columns)
+    return select(*chosen).select_from(table.outerjoin(more, more.c.id == table.c.id))
+
+
+def _all(connection: Connection, table: Table) -> Iterable[Row]:
+    query = _query(table).order_by(key_column(table))
     with connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query) as result:
         for row in result.mappings():
             yield dict(row)
 
 
-def _rows(connection: Connection, column: Column[Any], keys: Sequence[str]) -> dict[str, Row]:
+def _rows(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str, Row]:
     """Of the rows with these keys what the switch reads."""
-    names = MERCHANT_COLUMNS if column.table is MERCHANTS else TERMINAL_COLUMNS
-    return {row["id"]: {name: row[name] for name in names} for row in rows_with(connection, column, keys)}
+    rows: dict[str, Row] = {}
+    for at in range(0, len(keys), KEYS_AT_A_TIME):
+        query = _query(table).where(key_column(table).in_(keys[at : at + KEYS_AT_A_TIME]))
+        rows |= {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+    return rows
 
 
 # --- the copy ---------------------------------------------------------------------------------------------------------

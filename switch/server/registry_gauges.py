@@ -13,4 +13,7 @@ class RegistryGauges:
             "authswitch_registry_change", "Number of the store's change that is in force.", rule="min"
         )
         self.away = stats.gauge("authswitch_registry_store_away", "1 while the store cannot be asked.", rule="max")
+        self.suspects = stats.counter(
+            "authswitch_registry_suspects_total", "Terminals suspended here since they are not as registered."
+        )
         self.refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")

@@ -17,9 +17,11 @@ from switch.config import Config
 from switch.files.problems import ConfigError
 from switch.merchants.following import Follower, RefusedStepError, Step
 from switch.merchants.problems import RefusedError
+from switch.merchants.suspects import SuspectFolder
 from switch.path.engine import Engine
 from switch.server.node_keys import NodeKeys
 from switch.server.registry_gauges import RegistryGauges
+from switch.server.suspects import SuspectKeeper
 from switch.store.audit import Head
 from switch.store.problems import StoreError
 from switch.tables.registry import Registry
@@ -65,11 +67,15 @@ class RegistryKeeper:
             keyless=keyless_compiler(config),
             keeps_copy=keeps_copy,
         )
+        folder = SuspectFolder(copy.folder / "suspended")
+        proof_seconds = config.registry.proof_seconds if keeps_copy else None
+        counted = partial(stats.add, gauges.suspects)
+        self._suspects = SuspectKeeper(engine.state.registry, folder, self._follower, counted, proof_seconds)
         self._gauges = gauges
         self._trouble = ""
         self._unwritten = ""
         self._worse: Step | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         stats.set(gauges.change, head.number)
 
     @property
@@ -84,6 +90,8 @@ class RegistryKeeper:
         copy has is taken whole, and waited for where that is not possible; the end may be wanted meanwhile. Where the
         store is away, the switch serves by what is known.
         """
+        await asyncio.to_thread(self._suspects.look)
+        await self._suspects.take_altered(self._engine.state.registry.altered)
         while not is_ending.is_set():
             try:
                 step = await asyncio.to_thread(self._follower.kept)
@@ -97,16 +105,17 @@ class RegistryKeeper:
             break
         while not is_ending.is_set() and await self._take(self._follower.next):
             pass
+        self._suspects.suspend_all()
 
     def start(self) -> None:
         """Follow from now on."""
-        self._task = asyncio.create_task(self._follow())
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._suspects.watch())]
 
     async def stop(self) -> None:
         """Follow no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+            await asyncio.wait([task])
         await asyncio.to_thread(self._follower.close)
 
     async def _follow(self) -> None:
@@ -115,6 +124,8 @@ class RegistryKeeper:
                 if self._unwritten:
                     await self._write_copy()
                 has_more = await self._take(self._follower.next)
+                if not has_more:
+                    await asyncio.to_thread(self._suspects.tell_store)
             except Exception as error:
                 # A switch that goes on by what it has is better than one that nobody tells any more.
                 self._tell(self._gauges.refused, REFUSED, f"{type(error).__name__}: {error}")
@@ -125,6 +136,7 @@ class RegistryKeeper:
     async def _take(self, ask: Callable[[], Step | None]) -> bool:
         """Ask for changes and take them; whether there were any."""
         try:
+            await asyncio.to_thread(self._suspects.look)
             step = await asyncio.to_thread(ask)
         except (StoreError, ConfigError) as error:
             self._tell(self._gauges.away, "the store is away: merchants and terminals stay as they were", str(error))
@@ -151,6 +163,7 @@ class RegistryKeeper:
         """Put changes in force, and into the copy."""
         if step.registry is not None:
             self._change(step.registry)
+            await self._suspects.take_altered(step.registry.altered)
         head = step.changes.head
         self._stats.set(self._gauges.change, head.number)
         merchants, terminals = len(step.changes.merchants), len(step.changes.terminals)
@@ -174,6 +187,7 @@ class RegistryKeeper:
         registry = self._engine.state.registry
         self._engine.state.terminals.grow(registry.terminal_count + changes.terminal_count)
         take_changes(registry, changes)
+        self._suspects.suspend_all()
 
     def _tell(self, gauge: int, event: str, reason: str) -> None:
         """Something is in the way; it is said once."""

@@ -15,6 +15,7 @@ from switch.simulators.dialect_profile import MacSetting, Profile, moment
 from switch.simulators.issuer import Issuer, IssuerSettings
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard
+from switch.tables.binding import BINDING_KEY
 from tests.operators import write_operator, write_token
 
 from .certificates import Authority
@@ -73,6 +74,7 @@ class Secrets:
         with KeyFile.create(self.key_file, create_master_key(self.master_key_file)) as file:
             for name, value in self.keys.items():
                 file.put(Key(name, usage_of_name(name), "3des-2key", value))
+            file.put(Key(BINDING_KEY, "rbk", "aes-256", generate_value("aes-256")))
             file.save()
         self.authority = Authority(self.folder, "authority")
         self.stranger = Authority(self.folder, "stranger")
@@ -101,6 +103,7 @@ class Installation:
         self.journal = {}
         self.originals = {}
         self.store_url = ""
+        self.registry = {}
         self.workers = 1
         self.risk = ""
         self.log_level = "debug"
@@ -166,7 +169,7 @@ class Installation:
             **({"journal": self.journal} if self.journal else {}),
             **({"originals": self.originals} if self.originals else {}),
             **({"store": {"url": self.store_url}} if self.store_url else {}),
-            "registry": {"store_copy": "registry"} if self.store_url else REGISTRY_FILES,
+            "registry": {"store_copy": "registry", **self.registry} if self.store_url else REGISTRY_FILES,
             "routes": {"file": "routes.csv"},
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),
             **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),

@@ -1,0 +1,155 @@
+"""Terminals that are to be suspended whatever the store says so far: kept in files until the store has it.
+
+A worker writes one when it has suspended a terminal; one worker of the node tells the store, and takes it away then.
+Whoever takes changes of the store looks here before it asks: what lies here the store may not know yet.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from switch.files.durable import put_durably, sync_folder
+from switch.merchants.binding_tables import BINDINGS, ELEMENTS
+from switch.merchants.cases import open_case
+from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.store.audit import WHO_CHARACTERS_MAX
+from switch.store.changing import Change, changing
+from switch.store.opening import Store
+from switch.tables.binding import TERMINAL_ELEMENTS, elements_of, is_bound_as
+
+ALTERED = "altered row"
+OTHER_ELEMENTS = "other elements"
+KINDS = {
+    8: "another serial number",
+    9: "no serial number",
+    10: "elsewhere",
+    11: "nowhere",
+}
+"""What a terminal may have said, by the number that ``Registry.suspects`` has (``Stranger``)."""
+
+WHY = "not as it is registered"
+ROWS_AT_A_TIME = 200
+"""So many are proven with one question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Who is not as registered.
+
+    Attributes:
+        kind: What is wrong.
+        row: The number of the terminal, or of the merchant.
+        said: What a terminal said of itself; empty where a row says it all.
+        subject: Which table the row is of.
+    """
+
+    kind: str
+    row: str
+    said: str = ""
+    subject: str = TERMINALS.name
+
+
+class SuspectFolder:
+    """Files of terminals that are suspended here.
+
+    Args:
+        folder: Where they are; made when it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, suspect: Suspect) -> None:
+        """Keep one, also over a crash.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        put_durably(self._file(suspect), json.dumps(asdict(suspect)).encode())
+
+    def all(self) -> list[Suspect]:
+        """Those that are kept. A file that cannot be read is none: each is written whole."""
+        found = []
+        for file in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
+            try:
+                found.append(Suspect(**json.loads(file.read_bytes())))
+            except (OSError, ValueError, TypeError):
+                continue
+        return found
+
+    def remove(self, suspect: Suspect) -> None:
+        """The store knows it."""
+        self._file(suspect).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+    def _file(self, suspect: Suspect) -> Path:
+        return self._folder / f"{suspect.row.encode().hex()}.json"
+
+
+def tell_store(store: Store, suspect: Suspect) -> None:
+    """Open a case, and suspend a terminal that is active, in one transaction.
+
+    Raises:
+        StoreError: The database could not do it.
+    """
+    who = f"daemon on {socket.gethostname()}"[:WHO_CHARACTERS_MAX]
+    with changing(store, who, f"{WHY}: {suspect.kind}") as change:
+        tell(change, suspect)
+
+
+def tell(change: Change, suspect: Suspect) -> None:
+    """The same in a transaction of somebody else's."""
+    open_case(change, suspect.kind, suspect.subject, suspect.row, {"said": suspect.said} if suspect.said else {})
+    if suspect.subject != TERMINALS.name:
+        return
+    query = select(TERMINALS.c.state).where(TERMINALS.c.id == suspect.row)
+    if change.connection.execute(query).scalar_one_or_none() == "active":
+        change.update(TERMINALS, suspect.row, {"state": "suspended"})
+
+
+class Proof:
+    """Goes through all bindings again and again, some at a time: what was altered behind the audit's back is found.
+
+    Args:
+        key: The binding key.
+        acquirer: Identification code of the acquiring institution.
+    """
+
+    def __init__(self, key: bytes, acquirer: str) -> None:
+        self._key = key
+        self._acquirer = acquirer
+        self._last = ""
+        self.is_through = False
+
+    def next(self, connection: Connection) -> list[Suspect]:
+        """Who, of the next terminals, is not as bound; ``is_through`` says whether they were the last ones."""
+        elements = (ELEMENTS.c.identity, ELEMENTS.c.account)
+        columns = [TERMINALS.c[name] for name in ("id", "merchant", "serial_number", "place")]
+        query = select(*columns, BINDINGS.c.position, BINDINGS.c.bound_to, BINDINGS.c.binding, *elements)
+        joined = TERMINALS.join(BINDINGS, BINDINGS.c.id == TERMINALS.c.id)
+        joined = joined.join(MERCHANTS, MERCHANTS.c.id == TERMINALS.c.merchant)
+        query = query.select_from(joined.outerjoin(ELEMENTS, ELEMENTS.c.id == MERCHANTS.c.id))
+        active = (TERMINALS.c.state == "active", TERMINALS.c.id > self._last)
+        found = connection.execute(query.where(*active).order_by(TERMINALS.c.id).limit(ROWS_AT_A_TIME)).mappings().all()
+        self.is_through = len(found) < ROWS_AT_A_TIME
+        if found:
+            self._last = found[-1]["id"]
+        suspects: dict[str, Suspect] = {}
+        for row in found:
+            if not is_bound_as(
+                self._key, {name: row[name] for name in ("id", "bound_to", "binding", *TERMINAL_ELEMENTS)}
+            ):
+                suspects[row["id"]] = Suspect(ALTERED, row["id"])
+            elif not self._is_of_merchant(row["merchant"], row["identity"], row["account"], row["bound_to"]):
+                suspects[row["merchant"]] = Suspect(OTHER_ELEMENTS, row["merchant"], subject=MERCHANTS.name)
+        return list(suspects.values())
+
+    def _is_of_merchant(self, merchant: str, identity: str | None, account: str | None, bound_to: str) -> bool:
+        return elements_of(self._key, self._acquirer, merchant, identity or "", account or "").hex() == bound_to
