@@ -48,6 +48,9 @@ cdef inline bint takes_note(int reason) noexcept nogil:
 
 
 cdef inline bint is_decline(int reason) noexcept nogil:
-    """Whether an issuer's answer that ends a request so says something of its card."""
-    return reason not in (REASON_APPROVED, REASON_PARTIALLY_APPROVED, REASON_PARTIAL_NOT_ACCEPTED, REASON_TIMEOUT,
-                          REASON_ISSUER_UNAVAILABLE, REASON_SYSTEM_MALFUNCTION, REASON_CUT_OVER)
+    """Whether an issuer's answer that ends a request so says something of its card, and not of a message, a merchant
+    or a machine on the way. What is in no list of a dialect says nothing that could be known."""
+    return reason in (REASON_REFER_TO_ISSUER, REASON_DO_NOT_HONOUR, REASON_INVALID_CARD, REASON_CAPTURE_CARD,
+                      REASON_LOST_CARD, REASON_STOLEN_CARD, REASON_INSUFFICIENT_FUNDS, REASON_EXPIRED_CARD,
+                      REASON_WRONG_PIN, REASON_KIND_NOT_PERMITTED_TO_CARD, REASON_SUSPECTED_FRAUD, REASON_AMOUNT_LIMIT,
+                      REASON_RESTRICTED_CARD, REASON_COUNT_LIMIT, REASON_PIN_TRIES_EXCEEDED)

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from switch.crypto.sealing cimport SEAL_KEY_BYTES, SEAL_NONCE_BYTES, SEAL_TAG_BYTES, Sealer
 
 cdef enum:
-    FORMAT_VERSION = 4
+    FORMAT_VERSION = 5
     # The oldest that is read: without DELIVERED, LATE, CLOSED, causes, moments, references to originals, and NUMBERS.
     FORMAT_VERSION_MIN = 1
     SEGMENT_HEAD_BYTES = 128

@@ -22,12 +22,14 @@ cdef enum Fate:
 cdef class Fates(Visitor):
     """What became of requests, by the position of their INTENT or ADVICE."""
     cdef PositionTable _fates                 # of those that do not stand
+    cdef int64_t _last                        # position of the last record that was read
     cdef readonly uint64_t records
 
 
 cdef class RequestVisitor(Visitor):
     """Is given each request that risk control has looked at, with what became of it."""
     cdef PositionTable _fates
+    cdef int64_t _last                        # what is written behind it has no fate yet
     cdef readonly uint64_t records
 
     cdef int take_request(self, const Record *record, int fate) except -1

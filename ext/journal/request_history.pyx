@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdint cimport uint8_t
 from switch.dialect.reasons cimport is_decline
+from switch.dialect.tables cimport kind_traits
 from switch.journal.records cimport (
     FLAG_APPROVED, FLAG_REVERSED, RECORD_ADVICE, RECORD_CANCELLED, RECORD_INTENT, RECORD_OUTCOME, RECORD_REVERSAL,
 )
@@ -28,6 +29,7 @@ cdef class Fates(Visitor):
     cdef int take(self, const Record *record) except -1:
         cdef int type = record.head.type
         self.records += 1
+        self._last = record.position
         if type == RECORD_INTENT or (type == RECORD_ADVICE and record.advice.replaces == 0):
             self._fates.put(record.position, FATE_OPEN)
         elif type == RECORD_OUTCOME and record.outcome.intent:
@@ -52,6 +54,7 @@ cdef class RequestVisitor(Visitor):
 
     def __init__(self, Fates fates not None):
         self._fates = fates._fates
+        self._last = fates._last
 
     cdef int take_request(self, const Record *record, int fate) except -1:
         return 0
@@ -59,6 +62,8 @@ cdef class RequestVisitor(Visitor):
     cdef int take(self, const Record *record) except -1:
         cdef int type = record.head.type
         self.records += 1
+        if record.position > self._last:
+            return 0
         if type == RECORD_INTENT or (type == RECORD_ADVICE and record.advice.replaces == 0):
             self.take_request(record, <int>self._fates.get(record.position))
         elif type == RECORD_OUTCOME and record.has_rule and record.has_request:
@@ -176,6 +181,11 @@ def rehearse(Risk risk not None, Registry registry not None, JournalRequest one 
     cdef RiskRequest request = _asked(&one.request, registry, pan, one.wall_us * US_A_MS)
     cdef list before = risk.shadowed
     cdef list found
+    if kind_traits(one.request.kind).is_advice:
+        # It has happened when it is told of: no rule refuses it.
+        if one.fate in (FATE_STANDS, FATE_OPEN):
+            risk.count(&request)
+        return [], False
     risk.check(&request)
     found = [number for number, count in enumerate(risk.shadowed) if count != before[number]]
     if risk.refused_by >= 0:

@@ -22,7 +22,7 @@ cdef packed struct RequestPart:
     uint8_t pan[PAN_PACKED_BYTES]     # two digits a byte, the first one high
     uint8_t terminal[TERMINAL_BYTES]
     uint8_t merchant[MERCHANT_BYTES]
-    uint8_t named_size        # of what follows: 17; 16 without the entry mode; 8 in format 3; before, 0
+    uint8_t named_size        # of what follows: 17; 16 in format 4, without the entry mode; 8 in format 3; before, 0
     int64_t named_at          # date and time by which a reversal names it, their digits as a number; 0: not known
     int64_t refers_to         # position of the INTENT or ADVICE of its original; 0: none that is known
     uint8_t entry_mode        # how its card was read, by its place in ``ENTRY_MODES``; 0: not known

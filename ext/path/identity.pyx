@@ -1,6 +1,6 @@
 """Who speaks: terminal (41) and merchant (42) registered, active, allowed here, and who the certificate says."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.dialect.reasons cimport REASON_UNKNOWN_MERCHANT, REASON_UNKNOWN_TERMINAL
 from switch.dialect.tables cimport mti_class
@@ -108,7 +108,13 @@ cdef bint _certificate_fits(State state, TerminalChannel channel, uint32_t numbe
 
 cdef bint may_ask_for_kind(State state) noexcept nogil:
     cdef const Terminal *terminal = state.inbound.terminal
-    return (terminal.kinds_allowed & state.registry.merchant(terminal.merchant).kinds_allowed) >> state.inbound.kind & 1
+    cdef uint64_t merchant_kinds = state.registry.merchant(terminal.merchant).kinds_allowed
+    if (terminal.kinds_allowed & merchant_kinds) >> state.inbound.kind & 1:
+        return True
+    if state.risk is not None:
+        state.risk.refuse_kind(merchant_kinds, state.inbound.kind)
+        state.note_rule(state.risk.words_of_refusal())
+    return False
 
 
 cdef uint32_t terminal_of(State state, DialectTables tables, const uint8_t *message, uint32_t size) noexcept:

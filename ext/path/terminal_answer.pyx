@@ -3,7 +3,6 @@
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 from switch.base.stats cimport stats_add
-from switch.crypto.mac cimport MAC_NONE
 from switch.dialect.authentication cimport seal_message
 from switch.dialect.card_data cimport unkept_of_answer
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_TIMEOUT
@@ -34,7 +33,7 @@ cdef void set_rrn(State state, const uint8_t *rrn) noexcept nogil:
 
 
 cdef bint has_mac_key(Listener listener, const Terminal *terminal) noexcept nogil:
-    return terminal != NULL and terminal.mac_key.algorithm != MAC_NONE and listener.mac_policy != MAC_POLICY_NONE
+    return terminal != NULL and terminal.mac_key.size and listener.mac_policy != MAC_POLICY_NONE
 
 
 cdef Composer _own_composer(Listener listener, const Terminal *terminal):

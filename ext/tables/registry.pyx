@@ -414,10 +414,10 @@ cpdef bytes _checked_key(keys, str name, sizes, int cell):
     return key
 
 
-cpdef bytes _needed_key(keys, str name, sizes, int cell, str why):
-    """A key that must be there."""
+cpdef bytes _needed_key(keys, str name, sizes, int cell, str why, bint is_closed):
+    """A key that must be there, but for a terminal that is closed: it serves nothing, so its keys may be gone."""
     cdef bytes key = _checked_key(keys, name, sizes, cell)
-    if key is None:
+    if key is None and not is_closed:
         raise _CellError(cell, f"no key {name}, which {why} needs")
     return key
 
@@ -425,16 +425,19 @@ cpdef bytes _needed_key(keys, str name, sizes, int cell, str why):
 cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
     """Give a terminal its TAK, TPK and TMK."""
     cdef bytes key
+    cdef bint is_closed = terminal.state == PARTY_CLOSED
     terminal.mac_key.algorithm = profile[3]
     terminal.mac_key.padding = MAC_PADDING_1
     if profile[3]:
-        key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]])
-        terminal.mac_key.size = len(key)
-        memcpy(terminal.mac_key.key, <const char *>key, len(key))
+        key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]], is_closed)
+        if key is not None:
+            terminal.mac_key.size = len(key)
+            memcpy(terminal.mac_key.key, <const char *>key, len(key))
     if terminal.pin_format != PIN_FORMAT_NONE and not terminal.derives_pin_keys:
         sizes = PIN_KEY_SIZES[PIN_FORMATS[terminal.pin_format]]
-        key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format")
-        set_pin_key(&terminal.pin_key, key, terminal.pin_format)
+        key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format", is_closed)
+        if key is not None:
+            set_pin_key(&terminal.pin_key, key, terminal.pin_format)
     key = _checked_key(keys, f"terminal/{id}/tmk", MASTER_KEY_SIZES, 0)
     if key is not None:
         set_pin_key(&terminal.master_key, key, PIN_FORMAT_ISO_0)
@@ -452,10 +455,12 @@ def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
         (_certificate, (cells[7],)),
     ]
     algorithm, pin_format = cells[5:7]
+    is_closed = cells[2] == STATES[<int>PARTY_CLOSED]
     if algorithm in ALGORITHMS and ALGORITHMS.index(algorithm):
-        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm)))
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tak", KEY_SIZES[algorithm], 5, algorithm, is_closed)))
     if pin_format in PIN_FORMATS and PIN_FORMATS.index(pin_format) != PIN_FORMAT_NONE:
-        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES[pin_format], 6, "a PIN format")))
+        checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES[pin_format], 6, "a PIN format",
+                                     is_closed)))
     checks.append((_checked_key, (keys, f"terminal/{cells[0]}/tmk", MASTER_KEY_SIZES, 0)))
     return checks
 

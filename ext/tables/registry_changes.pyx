@@ -16,6 +16,9 @@ from switch.tables.registry cimport (
     Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, map_terminals, unmap_terminals,
 )
 
+cdef extern from "string.h" nogil:
+    void explicit_bzero(void *data, size_t size)
+
 cdef enum:
     SPARE_MIN = 1_024         # places that are made with each need for more
 
@@ -137,10 +140,10 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
     serial_number = registry._terminals[number].serial_number
     if is_new:
         registry._terminals[number] = changed[0]
-    elif changed.state == PARTY_ACTIVE or changed.mac_key.size or changed.pin_key.size:
+    elif changed.state == PARTY_ACTIVE:
         registry._terminals[number] = changed[0]
     else:
-        _take_without_keys(&registry._terminals[number], changed)
+        _take_out_of_service(&registry._terminals[number], changed)
     registry._terminals[number].merchant = merchant
     registry._terminals[number].serial_number = _taken_text(registry, serial_number,
                                                             changes.text_at(changed.serial_number))
@@ -149,11 +152,19 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
     return 0
 
 
-cdef void _take_without_keys(Terminal *terminal, const Terminal *changed) noexcept nogil:
-    """Who is not served any more keeps its keys, with which answers under way are signed."""
-    terminal.state = changed.state
-    terminal.listeners_allowed = changed.listeners_allowed
-    terminal.kinds_allowed = changed.kinds_allowed
+cdef void _take_out_of_service(Terminal *terminal, const Terminal *changed) noexcept nogil:
+    """Who is not served any more keeps the keys that it has no others for: answers under way are signed with them."""
+    cdef Terminal before = terminal[0]
+    terminal[0] = changed[0]
+    if changed.mac_key.size == 0:
+        terminal.mac_key = before.mac_key
+    if changed.pin_key.size == 0:
+        terminal.pin_key = before.pin_key
+        terminal.pin_format = before.pin_format
+        terminal.derives_pin_keys = before.derives_pin_keys
+    if changed.master_key.size == 0:
+        terminal.master_key = before.master_key
+    explicit_bzero(&before, sizeof(Terminal))
 
 
 cdef uint32_t _taken_text(Registry registry, uint32_t place, str text) except? 0:

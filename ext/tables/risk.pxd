@@ -54,6 +54,9 @@ cdef class Risk:
     cdef int check(self, const RiskRequest *request) noexcept nogil
     """REASON_APPROVED and the request counted in its windows, or the reason of the refusal (and not counted)."""
 
+    cdef void refuse_kind(self, uint64_t merchant_kinds, int kind) noexcept nogil
+    """Note that its terminal, or else its merchant, may not do what was asked for: the path has looked at that."""
+
     cdef const RuleWords *words_of_refusal(self) noexcept nogil
     """How the rule explains itself that refused what was checked last."""
 

@@ -153,6 +153,10 @@ cdef class Risk:
             self._refused[self.refused_by] += 1
         return reason
 
+    cdef void refuse_kind(self, uint64_t merchant_kinds, int kind) noexcept nogil:
+        self.refused_by = OWN_TERMINAL_KINDS if merchant_kinds >> kind & 1 else OWN_MERCHANT_KINDS
+        self._refused[self.refused_by] += 1
+
     cdef const RuleWords *words_of_refusal(self) noexcept nogil:
         return &self._words[max(self.refused_by, 0)]
 
@@ -310,7 +314,7 @@ cdef inline bint counts(const Rule *rule, const RiskRequest *request, const Subj
     """Whether the request, or that it was declined, has a place in a window of this rule."""
     return rule.slice_ms != 0 and (rule.measure == MEASURE_DECLINES) == is_declined and (
         rule.measure != MEASURE_MERCHANTS or subject.known[<int>SCOPE_MERCHANT]) and (
-        applies(rule, request, subject, rule.kinds | rule.against))
+        applies(rule, request, subject, rule.counted))
 
 
 cdef inline void add_to_windows(Risk risk, const RiskRequest *request, const Subject *subject, bint is_declined,
@@ -471,7 +475,7 @@ cdef int take_rules(Risk risk, list rules) except -1:
         rule = &risk._rules[risk.rule_count]
         # What is counted otherwise is counted anew.
         counted = (terms.name, terms.scope, terms.window_ms, terms.sliding, terms.currency, terms.measure,
-                   terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes, terms.countries)
+                   terms.along, terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes, terms.countries)
         fill_rule(rule, terms, keyed_hash(bytes(SECRET_SIZE), repr(counted).encode()))
         if rule.slice_ms:
             risk._window_scopes |= 1 << rule.scope

@@ -68,6 +68,7 @@ cdef struct Subject:          # of a request: what its windows are found by, and
 cdef struct Rule:
     uint64_t kinds            # bit n: kind n is counted and limited
     uint64_t against          # bit n: kind n is counted, and its amount subtracted
+    uint64_t counted          # bit n: kind n is counted, whether or not it is limited
     uint64_t salt             # sets the windows of this rule apart from those of others
     int64_t amount_max        # within the window; -1: no such limit
     int64_t single_max        # of one request; -1: no such limit

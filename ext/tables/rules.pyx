@@ -28,6 +28,7 @@ cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1:
     rule.salt = salt
     rule.kinds = terms.kinds
     rule.against = terms.against
+    rule.counted = terms.kinds | terms.along | terms.against
     rule.amount_max = -1 if terms.amount_max is None else terms.amount_max
     rule.single_max = -1 if terms.single_max is None else terms.single_max
     rule.count_max = -1 if terms.count_max is None else terms.count_max

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from switch.store.opening import Store
 
 
-def open_store(config: Config, *, is_any_version: bool = False) -> Store:
-    """Open the database of ``[store]``, which must be there, and of this program's version unless said otherwise.
+def open_store(config: Config, *, is_any_version: bool = False, makes_file: bool = False) -> Store:
+    """Open the database of ``[store]``, which must be there, and of this program's version, unless said otherwise.
 
     Raises:
         StoreError: It cannot be reached or used.
@@ -32,7 +32,7 @@ def open_store(config: Config, *, is_any_version: bool = False) -> Store:
     if section is None:
         raise ConfigError([Problem(str(config.file), "store", "is required: there is no database to ask")])
     password = None if section.password_file is None else read_private(section.password_file).strip()
-    store = Store.open(parse_url(section.url, config.file.parent), password)
+    store = Store.open(parse_url(section.url, config.file.parent), password, makes_file=makes_file)
     try:
         if not is_any_version:
             require_newest(store)

@@ -20,10 +20,12 @@ class Report:
     Args:
         found: The rehearsal.
         zone: In which times are shown.
+        not_here: Of which partitions other nodes have the journals, in words; empty: of none.
     """
 
-    def __init__(self, found: Rehearsal, zone: ZoneInfo) -> None:
+    def __init__(self, found: Rehearsal, zone: ZoneInfo, not_here: str = "") -> None:
         self._found = found
+        self._not_here = not_here
         self._zone = zone
 
     def document(self) -> dict[str, Any]:
@@ -31,6 +33,7 @@ class Report:
         found = self._found
         return {
             "requests": found.requests,
+            "not_here": self._not_here or None,
             "from": self._shown(found.begins_us),
             "to": self._shown(found.ends_us),
             "rules": {rule: _facts(hit) for rule, hit in _most_first(found.rules)},
@@ -44,6 +47,8 @@ class Report:
     def lines(self) -> Iterator[str]:
         """For people."""
         found = self._found
+        if self._not_here:
+            yield f"{self._not_here}; what was asked there is not looked at, nor counted"
         if not found.requests:
             yield "no request was asked in that time"
             return

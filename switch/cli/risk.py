@@ -16,7 +16,7 @@ import typer
 from switch.base.error_words import words_of
 from switch.check.parts import load_parts
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, DirectoryOption, fail, load, reading
+from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, DirectoryOption, fail, load, not_here, reading
 from switch.cli.rehearsal_report import Report
 from switch.cli.report import refuse, status_of
 from switch.config.key_file import open_key_file
@@ -91,7 +91,8 @@ def rehearse(
     with reading(configured, directory, as_json=as_json) as partitions:
         since = present(partitions) - timedelta(days=days)
         found = rehearsed(partitions, tried, in_force, parts.registry, int(since.timestamp() * 1_000_000))
-    report = Report(found, ZoneInfo(configured.switch.timezone))
+        absent = not_here(partitions)
+    report = Report(found, ZoneInfo(configured.switch.timezone), absent)
     if as_json:
         typer.echo(json.dumps(report.document()))
     else:

@@ -29,13 +29,13 @@ WhyOption = Annotated[str, typer.Option("--why", help="The reason, which the aud
 
 
 @contextmanager
-def opened_store(config_file: Path, *, is_any_version: bool = False) -> Iterator[Store]:
-    """The store that a configuration names, of this program's version unless said otherwise."""
+def opened_store(config_file: Path, *, is_any_version: bool = False, makes_file: bool = False) -> Iterator[Store]:
+    """The store that a configuration names, which is there and of this program's version unless said otherwise."""
     config = load(config_file)
     if config.store is None:
         fail(f"{config.file}: there is no [store], so there is no database of the back office", EXIT_ASKED_WRONGLY)
     try:
-        store = open_store(config, is_any_version=is_any_version)
+        store = open_store(config, is_any_version=is_any_version, makes_file=makes_file)
         try:
             yield store
         finally:

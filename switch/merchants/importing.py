@@ -107,12 +107,15 @@ class Import:
         lines = [",".join(self._read_by_the_switch)]
         serials: dict[str, int] = {}
         merchants: set[str] = set()
+        serving: list[tuple[int, str]] = []
         for count, (line, row) in enumerate(self._rows(self._problems), 1):
             lines += [""] * (line - 1 - len(lines))
             lines.append(line_of(row, self._read_by_the_switch))
             self._check_texts(line, row)
             if self._table is TERMINALS:
                 merchants.add(row["merchant"])
+                if row["state"] != "closed":
+                    serving.append((line, row["merchant"]))
                 self._note_serial(serials, line, row.get("serial_number"))
             if count % ROWS_AT_A_TIME == 0:
                 progress(ROWS_AT_A_TIME)
@@ -121,7 +124,11 @@ class Import:
             if self._table is MERCHANTS:
                 self._compile(data, file_of([], TERMINAL_COLUMNS))
             else:
-                owners = rows_with(self._registrar.change.connection, MERCHANTS.c.id, sorted(merchants))
+                owners = list(rows_with(self._registrar.change.connection, MERCHANTS.c.id, sorted(merchants)))
+                closed = {owner["id"] for owner in owners if owner["state"] == "closed"}
+                for line, merchant in serving:
+                    if merchant in closed:
+                        self._problems.at(line, 1, f"merchant {merchant} is closed")
                 self._compile(file_of(owners, MERCHANT_COLUMNS), data)
         except ConfigError as error:
             for problem in error.problems:

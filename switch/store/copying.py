@@ -30,7 +30,7 @@ def back_up(store: Store, file: Path) -> int:
     """
     if file.exists():
         raise StoreError(f"{file}: exists already; a backup is never overwritten")
-    copy = Store.open(URL.create("sqlite", database=str(file)))
+    copy = Store.open(URL.create("sqlite", database=str(file)), makes_file=True)
     try:
         rows = _copy(store, copy)
     except BaseException:

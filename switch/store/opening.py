@@ -68,14 +68,19 @@ class Store:
         self._file = _identity(self.place) if self.is_sqlite else None
 
     @classmethod
-    def open(cls, url: URL, password: str | None = None) -> Self:
-        """Open a database; a file that is not there is made, for its owner alone.
+    def open(cls, url: URL, password: str | None = None, *, makes_file: bool = False) -> Self:
+        """Open a database.
+
+        Args:
+            url: As ``parse_url`` gives it.
+            password: Of the user of a server.
+            makes_file: A file that is not there is made, for its owner alone.
 
         Raises:
-            StoreError: It cannot be reached or used.
+            StoreError: It cannot be reached or used, or is not there.
         """
         if url.get_backend_name() == "sqlite":
-            engine = _sqlite(url)
+            engine = _sqlite(url, makes_file=makes_file)
         else:
             if password is not None:
                 url = url.set(password=password)
@@ -154,10 +159,12 @@ def _identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, *, makes_file: bool) -> Engine:
     path = str(url.database)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if makes_file else 0), 0o600))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: there is no such file; `authswitch store upgrade CONFIG` makes it") from None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})

@@ -18,6 +18,9 @@ from switch.tables.registry import Registry
 from switch.tables.risk import OWN_RULES, PAST_MS, SECRET_SIZE, Risk
 from switch.tables.risk_rules import (
     COUNTED_KINDS,
+    GIVING_BACK,
+    REFUNDS,
+    SALES,
     BinSection,
     RiskRules,
     RuleSection,
@@ -169,14 +172,15 @@ def _read_blocked(path: Path, what: str, pattern: str, needed: str, reasons: tup
 
 def _terms(section: RuleSection, version: int) -> RuleTerms:
     measure, count_max = "requests", section.count_max
-    kinds, against = section.kinds or COUNTED_KINDS, 0
+    kinds, along, against = kinds_mask(section.kinds or COUNTED_KINDS), 0, 0
     amount_max = section.amount_max
     if section.declines_max is not None:
         measure, count_max = "declines", section.declines_max
     elif section.merchants_max is not None:
         measure, count_max = "merchants", section.merchants_max
     elif section.refund_excess_max is not None:
-        kinds, against = section.kinds or ("refund",), kinds_mask(COUNTED_KINDS)
+        kinds = kinds_mask(section.kinds or GIVING_BACK)
+        along, against = kinds_mask(REFUNDS) & ~kinds, kinds_mask(SALES)
         amount_max = section.refund_excess_max
     return RuleTerms(
         name=section.name,
@@ -185,8 +189,9 @@ def _terms(section: RuleSection, version: int) -> RuleTerms:
         source=section.source,
         scope=section.per,
         measure=measure,
-        kinds=kinds_mask(kinds),
-        against=against & ~kinds_mask(kinds),
+        kinds=kinds,
+        along=along,
+        against=against,
         currency=int(section.currency or 0),
         window_ms=(section.window_seconds or 0) * 1000,
         sliding=section.mode == "sliding",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from switch.dialect.kinds import Kind
+from switch.dialect.kinds import Kind, Money, kind_traits
 from switch.dialect.model import ENTRY_MODES
 from switch.files.sections import AMOUNT_MAX, Section
 from switch.tables.risk import OWN_RULES, RULES_MAX
@@ -14,8 +14,13 @@ from switch.tables.rule_terms import FILE_VERSION
 from switch.tables.rules import MEMBERS_MAX, REFUSALS, WORDS_BYTES_MAX
 
 WINDOW_SECONDS_MAX = 31 * 24 * 3600
-COUNTED_KINDS = ("purchase", "cash_advance", "preauthorization")
-"""What a rule counts unless it says otherwise: what takes a cardholder's money, once."""
+COUNTED_KINDS = ("purchase", "cash_advance", "preauthorization", "advice", "preauthorization_advice")
+"""What a rule counts unless it says otherwise: what takes a cardholder's money, once. Advices are never refused."""
+GIVING_BACK = ("refund",)
+"""What `refund_excess_max` limits unless it says otherwise."""
+SALES = tuple(kind.label for kind in Kind if kind_traits(kind).money is Money.DEBIT)
+REFUNDS = tuple(kind.label for kind in Kind if kind_traits(kind).money is Money.CREDIT)
+"""By what `refund_excess_max` counts: a sale taken back is a refund, and a refund taken back a sale; holds are none."""
 HOURS = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
 WITH_PIN = "_pin"
 VERSION_MAX = 999_999
@@ -142,6 +147,10 @@ class RuleSection(Words):
             )
         if sum(measures) > 1:
             raise ValueError("declines_max, merchants_max and refund_excess_max stand alone: make a rule of each")
+        if self.refund_excess_max is not None and not set(self.kinds or GIVING_BACK) <= set(REFUNDS):
+            raise ValueError(f"refund_excess_max limits what gives money back: {', '.join(REFUNDS)}")
+        if self.merchants_max is not None and self.mode == "fixed":
+            raise ValueError("merchants_max has no fixed windows: it looks at the time before each request")
         amounts = (self.amount_max, self.single_amount_max, self.refund_excess_max)
         if self.currency is None and (any(amount is not None for amount in amounts) or self.looks_at_amounts):
             raise ValueError("amounts need a currency: sums of several currencies mean nothing")

@@ -24,7 +24,8 @@ class RuleTerms:
         scope: Whose requests are counted together: one of ``SCOPES``.
         measure: One of ``MEASURES``.
         kinds: Bit n for kind n: these are counted and limited.
-        against: Bit n for kind n: these are counted, and their amounts subtracted.
+        along: Bit n for kind n: these are counted as well, and never refused.
+        against: Bit n for kind n: these are counted, and their amounts subtracted; never refused either.
         currency: Numeric ISO 4217; 0: any.
         window_ms: Length of the window; 0: none.
         sliding: The time before each request, in slices; else whole windows from midnight.
@@ -47,6 +48,7 @@ class RuleTerms:
     scope: str = "card"
     measure: str = "requests"
     kinds: int = ALL_KINDS
+    along: int = 0
     against: int = 0
     currency: int = 0
     window_ms: int = 0

@@ -31,7 +31,7 @@ def store_url(request, tmp_path):
 
 @pytest.fixture
 def empty_store(store_url):
-    opened = Store.open(parse_url(store_url))
+    opened = Store.open(parse_url(store_url), makes_file=True)
     yield opened
     opened.close()
 

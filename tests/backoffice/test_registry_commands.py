@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -151,6 +152,18 @@ def test_a_merchant_takes_its_terminals_along(full):
 
 
 # --- whole files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_merchants_terminals_are_taken_over_closed_alone(full):
+    merchant = full.shown("terminals", MINE)["merchant"]
+    full.does("merchants", "close", merchant, *WHY)
+    closed = full.does("terminals", "export")
+    assert full.imports("terminals", closed)[0] == 0
+    for state, status in (("suspended", 2), ("active", 2), ("closed", 0)):
+        row = f"10000098,{merchant},{state},,,none,none,,,,\n"
+        told, said = full.imports("terminals", f"{TERMINAL_HEADING}\n{row}")
+        assert told == status
+        assert (f"merchant {merchant} is closed" in re.sub(r"\s+", " ", said)) is (status == 2)
 
 
 @pytest.mark.parametrize("group", ["merchants", "terminals"])

@@ -100,7 +100,7 @@ def test_a_database_of_a_newer_program_is_left_alone(store):
 
 
 def test_a_file_is_its_owners_alone(tmp_path):
-    Store.open(parse_url(f"sqlite:{tmp_path}/store.db")).close()
+    Store.open(parse_url(f"sqlite:{tmp_path}/store.db"), makes_file=True).close()
     assert stat.S_IMODE((tmp_path / "store.db").stat().st_mode) == 0o600
 
 
@@ -328,7 +328,7 @@ def rows_of(store):
 def test_a_backup_has_every_row_and_can_be_restored_into_either(audited, server, tmp_path):
     assert back_up(audited, tmp_path / "backup") == 7
     for url in (f"sqlite:{tmp_path}/restored", server.database()):
-        restored = Store.open(parse_url(url))
+        restored = Store.open(parse_url(url), makes_file=True)
         try:
             assert restore(tmp_path / "backup", restored) == 7
             assert rows_of(restored) == rows_of(audited)

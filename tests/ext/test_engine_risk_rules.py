@@ -10,6 +10,7 @@ from switch.tables.risk import Risk
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 from tests.ext.journal_world import JournalWorld, records_of
+from tests.ext.test_engine_advice import advice
 from tests.ext.world import purchase
 
 SOURCE = "an order on small merchants, art. 3"
@@ -69,14 +70,32 @@ def test_how_the_card_was_read_is_known_and_kept(entry, mode):
     assert [ENTRY_MODES[record["entry_mode"]] for record in intents] == ["magnetic_pin"] * 2 + [mode]
 
 
+SAYS_OF_CARD = ("01", "04", "05", "14", "41", "43", "51", "54", "55", "57", "59", "61", "62", "65", "75")
+SAYS_OF_ELSE = ("03", "12", "13", "15", "25", "30", "58", "63", "68", "90", "91", "94", "96", "97", "A0", "ZZ")
+
+
 @pytest.mark.parametrize(
-    ("codes", "last"), [(("51", "51"), "65"), (("51", "00", "00"), "00"), (("91", "91", "96"), "00")]
+    ("codes", "last"),
+    [
+        *(((code,), "65") for code in SAYS_OF_CARD),
+        (("00",), "00"),
+        *(((code,), "00") for code in SAYS_OF_ELSE),
+    ],
 )
-def test_what_issuers_decline_counts_and_what_they_cannot_answer_does_not(make_world, codes, last):
-    world = make_world(risk=risk_of(limit(measure="declines", count_max=2)))
+def test_what_issuers_decline_for_the_card_counts_and_nothing_else_they_say(make_world, codes, last):
+    world = make_world(risk=risk_of(limit(measure="declines", count_max=1)))
     for code in codes:
         answered(world, code)
     assert answered(world) == last
+
+
+@pytest.mark.parametrize("ask", [purchase, advice])
+def test_a_kind_that_a_terminal_may_not_do_names_what_refused_it(make_world, ask):
+    world = make_world(risk=risk_of(limit(count_max=9)))
+    assert world.terminal().ask(ask(world, f41="10000007"))["39"] == "58"
+    risk = world.engine.state.risk
+    assert risk.refused[risk.rule_ids.index("terminal-kinds@1")] == 1
+    assert [details["rule"] for what, details in world.journal.records if what == "outcome"] == ["terminal-kinds@1"]
 
 
 def test_what_is_not_approved_counts_for_declines_alone(make_world):

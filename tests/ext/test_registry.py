@@ -161,6 +161,18 @@ def test_a_wrong_master_key_is_told_without_showing_it() -> None:
     )
 
 
+@pytest.mark.parametrize("state", ["closed", "suspended"])
+def test_a_closed_terminal_needs_no_keys(state: str) -> None:
+    row = f"T1,898000000000001,{state},,,x9.19,iso-0,\n"
+    if state == "closed":
+        description = build(row, keys={}).describe_terminal("T1")
+        assert description is not None
+        assert (description["state"], description["mac_algorithm"]) == ("closed", "x9.19")
+        return
+    with pytest.raises(ConfigError, match="no key terminal/T1/tak"):
+        build(row, keys={})
+
+
 def test_a_terminal_without_master_key() -> None:
     description = build("T1,898000000000001,active,,,none,none,\n", keys={}).describe_terminal("T1")
     assert description is not None

@@ -59,10 +59,11 @@ def described(registry):
 
 
 def in_force(before, row):
-    """Who is not served any more keeps the keys that it had where the change brings none."""
-    if before is None or row[1] == "active" or row[4:6] != ("none", "none"):
+    """Who is not served any more keeps each key that it had where the change brings none."""
+    if before is None or row[1] == "active":
         return row
-    return (*row[:4], *before[4:6], row[6])
+    kept = (old if new == "none" else new for old, new in zip(before[4:6], row[4:6], strict=True))
+    return (*row[:4], *kept, row[6])
 
 
 def numbers(registry):

@@ -8,13 +8,14 @@ import pytest
 
 from switch.dialect.kinds import Kind
 from switch.journal.replay import JournalReader
-from switch.journal.request_history import FATES, Fates, JournalRequest, RequestListing
+from switch.journal.request_history import FATES, Fates, JournalRequest, RequestListing, rehearse
 from switch.journal.resuming import Progress
 from switch.journal.risk_counts import restore_counts
 from switch.tables.risk import Risk
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import HISTORIES_MAX, WindowTable
 from tests.ext.journal_world import KEY, JournalWorld
+from tests.ext.test_engine_advice import advice
 from tests.ext.test_engine_risk_rules import answered
 from tests.ext.world import purchase, reversal
 
@@ -118,6 +119,40 @@ def test_a_successor_of_whoever_began_an_empty_journal_counts_nothing_twice():
     answered(world)
     world.sync()
     assert restore_counts(state, partial(JournalReader, world.disk, KEY), Progress(), wall_of(world)) == 0
+
+
+def listed(world: JournalWorld, fates: Fates) -> list[JournalRequest]:
+    world.sync()
+    found: list[JournalRequest] = []
+    JournalReader(world.disk, KEY).replay(RequestListing(fates, found.append))
+    return found
+
+
+def test_what_is_written_behind_the_first_reading_is_not_looked_at():
+    world = JournalWorld(risk=risk_of(limit(count_max=9)))
+    assert answered(world) == "00"
+    world.sync()
+    fates = Fates()
+    JournalReader(world.disk, KEY).replay(fates)
+    assert answered(world, "51") == "51"
+    assert [one.what_became for one in listed(world, fates)] == ["stands"]
+
+
+def test_a_rehearsal_counts_advices_and_refuses_none():
+    world = JournalWorld(risk=risk_of(limit(count_max=9)))
+    assert world.terminal().ask(advice(world))["39"] == "00"
+    assert answered(world) == "00"
+    world.sync()
+    fates = Fates()
+    JournalReader(world.disk, KEY).replay(fates)
+    rules = risk_of(limit(kinds=1 << Kind.ADVICE | 1 << Kind.PURCHASE, count_max=1, scope="card"))
+    registry = world.engine.state.registry
+    told, paid = listed(world, fates)
+    assert (told.kind, paid.kind) == ("advice", "purchase")
+    assert rehearse(rules, registry, told) == ([], False)
+    assert rehearse(rules, registry, told) == ([], False)
+    numbers, is_refused = rehearse(rules, registry, paid)
+    assert ([rules.rule_ids[number] for number in numbers], is_refused) == (["limit@1"], True)
 
 
 def test_each_request_is_listed_with_what_became_of_it():

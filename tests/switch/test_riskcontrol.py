@@ -71,7 +71,9 @@ def test_an_empty_file_refuses_nothing(load) -> None:
 def test_what_takes_money_is_counted_unless_said_otherwise(load) -> None:
     risk = load('[[limits]]\nname = "a"\nper = "card"\nwindow_seconds = 60\ncount_max = 0\n')
     counted = {kind for kind in Kind if buy(risk, kind=kind) is Reason.COUNT_LIMIT}
-    assert counted == {Kind.PURCHASE, Kind.CASH_ADVANCE, Kind.PREAUTHORIZATION}
+    assert counted == {
+        Kind.PURCHASE, Kind.CASH_ADVANCE, Kind.PREAUTHORIZATION, Kind.ADVICE, Kind.PREAUTHORIZATION_ADVICE,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("offset", "hours"), [("+00:00", 0), ("+08:00", 8), ("-03:30", -3.5)])
@@ -244,6 +246,11 @@ def rules_of(text: str) -> str:
         ("count_max = 1\nmerchants_max = 2", "stand alone: make a rule of each"),
         ("declines_max = 1", "needs window_seconds"),
         ("window_seconds = 1\nmerchants_max = 8", "needed at most 7, got 8"),
+        ('window_seconds = 1\nmerchants_max = 2\nmode = "fixed"', "merchants_max has no fixed windows"),
+        (
+            'window_seconds = 1\nrefund_excess_max = 5\ncurrency = "156"\nkinds = ["purchase"]',
+            "limits what gives money back: refund, void, completion_void",
+        ),
         ("window_seconds = 1\nrefund_excess_max = 5", "amounts need a currency"),
         ("window_seconds = 1\ncount_max = 1\namount_to = 5", "amounts need a currency"),
         ('currency = "156"\ncount_max = 0\namount_from = 6\namount_to = 5', "must not be below amount_from"),
@@ -266,6 +273,39 @@ def test_every_problem_of_a_rule_is_told(load, text: str, problem: str) -> None:
 def test_names_of_lists_are_taken(load) -> None:
     ((_, _, said),) = problems_of(load, '[[rules]]\nname = "cards"\nper = "card"\ncount_max = 0\n')
     assert said == "names that are taken: cards"
+
+
+@pytest.mark.parametrize(
+    ("before", "refund_max"),
+    [
+        ([(Kind.PURCHASE, 300)], 300),
+        ([(Kind.CASH_ADVANCE, 300)], 300),
+        ([(Kind.COMPLETION, 300)], 300),
+        ([(Kind.ADVICE, 300)], 300),
+        ([(Kind.PREAUTHORIZATION, 300)], 0),
+        ([(Kind.PREAUTHORIZATION_ADVICE, 300)], 0),
+        ([(Kind.PREAUTHORIZATION, 300), (Kind.COMPLETION, 200)], 200),
+        ([(Kind.PREAUTHORIZATION, 300), (Kind.COMPLETION, 200), (Kind.PREAUTHORIZATION_VOID, 300)], 200),
+        ([(Kind.PURCHASE, 300), (Kind.VOID, 300)], 0),
+        ([(Kind.PURCHASE, 500), (Kind.COMPLETION, 100), (Kind.COMPLETION_VOID, 100)], 500),
+        ([(Kind.PURCHASE, 300), (Kind.REFUND, 200)], 100),
+        ([(Kind.PURCHASE, 300), (Kind.REFUND, 200), (Kind.REFUND_VOID, 200)], 300),
+    ],
+)
+def test_refunds_are_held_against_the_sales_that_stand(load, before, refund_max: int) -> None:
+    risk = load(rules_of('currency = "156"\nwindow_seconds = 60\nrefund_excess_max = 0'))
+    for kind, amount in before:
+        assert buy(risk, kind=kind, amount=amount) is Reason.APPROVED
+    assert buy(risk, kind=Kind.REFUND, amount=refund_max + 1) is Reason.AMOUNT_LIMIT
+    assert buy(risk, kind=Kind.REFUND, amount=refund_max) is Reason.APPROVED
+
+
+def test_a_void_is_counted_and_never_refused_by_what_limits_refunds(load) -> None:
+    risk = load(rules_of('currency = "156"\nwindow_seconds = 60\nrefund_excess_max = 0'))
+    assert buy(risk, kind=Kind.VOID, amount=500) is Reason.APPROVED, "its sale is older than the window"
+    assert buy(risk, kind=Kind.REFUND, amount=1) is Reason.AMOUNT_LIMIT
+    assert buy(risk, kind=Kind.PURCHASE, amount=501) is Reason.APPROVED
+    assert buy(risk, kind=Kind.REFUND, amount=1) is Reason.APPROVED
 
 
 def test_rules_of_the_file_are_laid_out(load, tmp_path: Path) -> None:
