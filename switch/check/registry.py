@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from switch.base.error_words import words_of
-from switch.check.store import open_store
+from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
 from switch.config.models import Config
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError, Problem
@@ -89,7 +89,7 @@ def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem
     copy = registry_copy(config)
     kept = None if copy is None else copy.read()
     try:
-        store = open_store(config)
+        store = open_store(config, answer_seconds=FOLLOWER_ANSWER_SECONDS)
         try:
             with store.reading() as connection:
                 if kept is None or copy is None or _is_far_behind(connection, copy.read_changes(kept.head).head):

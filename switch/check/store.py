@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from switch.store.opening import Store
 
 
-def open_store(config: Config, *, is_any_version: bool = False, makes_file: bool = False) -> Store:
+FOLLOWER_ANSWER_SECONDS = 5.0
+"""A switch that serves asks little, and says that the store is away when that takes longer."""
+
+UPGRADE_ANSWER_SECONDS = 3_600.0
+"""To change large tables takes a server long."""
+
+
+def open_store(
+    config: Config, *, is_any_version: bool = False, makes_file: bool = False, answer_seconds: float | None = None
+) -> Store:
     """Open the database of ``[store]``, which must be there, and of this program's version, unless said otherwise.
 
     Raises:
@@ -32,7 +41,9 @@ def open_store(config: Config, *, is_any_version: bool = False, makes_file: bool
     if section is None:
         raise ConfigError([Problem(str(config.file), "store", "is required: there is no database to ask")])
     password = None if section.password_file is None else read_private(section.password_file).strip()
-    store = Store.open(parse_url(section.url, config.file.parent), password, makes_file=makes_file)
+    store = Store.open(
+        parse_url(section.url, config.file.parent), password, makes_file=makes_file, answer_seconds=answer_seconds
+    )
     try:
         if not is_any_version:
             require_newest(store)

@@ -33,7 +33,7 @@ def upgrade_(config: ConfigFile) -> None:
 
     Example: authswitch store upgrade /etc/authswitch/switch.toml
     """
-    with opened_store(config, is_any_version=True, makes_file=True) as store:
+    with opened_store(config, is_any_version=True, makes_tables=True) as store:
         before, after = upgrade(store)
         place = store.place
     if before == after:
@@ -89,7 +89,7 @@ def restore_(config: ConfigFile, file: Annotated[Path, typer.Argument(metavar="F
 
     Example: authswitch store restore /etc/authswitch/switch.toml /backup/store-20261127.db
     """
-    with opened_store(config, is_any_version=True, makes_file=True) as store:
+    with opened_store(config, is_any_version=True, makes_tables=True) as store:
         rows = restore(file, store)
         place = store.place
     typer.echo(f"{place}: {rows:,} rows restored from {file}")

@@ -16,7 +16,7 @@ import switch.merchants.tables
 import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
 from switch.access.people import Identify, user_at_work
 from switch.base.system_users import user_name
-from switch.check.store import open_store
+from switch.check.store import UPGRADE_ANSWER_SECONDS, open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
 from switch.store.opening import Store
@@ -29,13 +29,19 @@ WhyOption = Annotated[str, typer.Option("--why", help="The reason, which the aud
 
 
 @contextmanager
-def opened_store(config_file: Path, *, is_any_version: bool = False, makes_file: bool = False) -> Iterator[Store]:
-    """The store that a configuration names, which is there and of this program's version unless said otherwise."""
+def opened_store(config_file: Path, *, is_any_version: bool = False, makes_tables: bool = False) -> Iterator[Store]:
+    """The store that a configuration names, of this program's version unless said otherwise.
+
+    Where it is to make tables, a file that is not there is made, and a server may take long for them.
+    """
     config = load(config_file)
     if config.store is None:
         fail(f"{config.file}: there is no [store], so there is no database of the back office", EXIT_ASKED_WRONGLY)
     try:
-        store = open_store(config, is_any_version=is_any_version, makes_file=makes_file)
+        answer_seconds = UPGRADE_ANSWER_SECONDS if makes_tables else None
+        store = open_store(
+            config, is_any_version=is_any_version, makes_file=makes_tables, answer_seconds=answer_seconds
+        )
         try:
             yield store
         finally:

@@ -16,4 +16,7 @@ class RegistryGauges:
         self.suspects = stats.counter(
             "authswitch_registry_suspects_total", "Terminals suspended here since they are not as registered."
         )
+        self.silent = stats.gauge(
+            "authswitch_registry_silent_seconds", "Since the store was heard of last.", rule="max"
+        )
         self.refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -12,7 +13,7 @@ from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.check.registry import registry_copy
 from switch.check.row_compiler import keyless_compiler, opened_compiler
-from switch.check.store import open_store
+from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
 from switch.config import Config
 from switch.files.problems import ConfigError
 from switch.merchants.following import Follower, RefusedStepError, Step
@@ -29,6 +30,11 @@ from switch.tables.registry_changes import take_changes
 
 POLL_SECONDS = 0.25
 AFTER_FAILURE_SECONDS = 2.0
+SILENT_SECONDS = 15.0
+"""For so long an answer may be outstanding, whatever it is that keeps it, before the store is told to be away."""
+
+LOOK_SECONDS = 1.0
+AWAY = "the store is away: merchants and terminals stay as they were"
 REFUSED = "a change of the registry is refused: nothing but suspensions and closings is taken"
 WAITING = "the copy of the registry cannot be taken: nobody is served until it can be"
 UNWRITTEN = "the copy of the registry cannot be written: a start without the store would not know of changes"
@@ -59,7 +65,7 @@ class RegistryKeeper:
         self._stats = stats
         now, former = (None, None) if keys is None else (keys.open, keys.open_former)
         self._follower = Follower(
-            partial(open_store, config),
+            partial(open_store, config, answer_seconds=FOLLOWER_ANSWER_SECONDS),
             partial(opened_compiler, config, now),
             copy,
             head,
@@ -76,6 +82,7 @@ class RegistryKeeper:
         self._unwritten = ""
         self._worse: Step | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._heard_s = time.monotonic()
         stats.set(gauges.change, head.number)
 
     @property
@@ -137,9 +144,9 @@ class RegistryKeeper:
         """Ask for changes and take them; whether there were any."""
         try:
             await asyncio.to_thread(self._suspects.look)
-            step = await asyncio.to_thread(ask)
+            step = await self._answer(ask)
         except (StoreError, ConfigError) as error:
-            self._tell(self._gauges.away, "the store is away: merchants and terminals stay as they were", str(error))
+            self._tell(self._gauges.away, AWAY, str(error))
             return False
         except RefusedError as error:
             self._tell(self._gauges.refused, REFUSED, str(error))
@@ -151,6 +158,23 @@ class RegistryKeeper:
             return False
         await self._put(step)
         return True
+
+    async def _answer(self, ask: Callable[[], Step | None]) -> Step | None:
+        """What the store says; while it says nothing, for how long is told."""
+        asked = asyncio.ensure_future(asyncio.to_thread(ask))
+        while not (await asyncio.wait({asked}, timeout=LOOK_SECONDS))[0]:
+            silent_s = self._tell_silence()
+            if silent_s >= SILENT_SECONDS:
+                self._tell(self._gauges.away, AWAY, f"nothing was heard of it for {SILENT_SECONDS:g} seconds and more")
+        if not isinstance(asked.exception(), StoreError):
+            self._heard_s = time.monotonic()
+        self._tell_silence()
+        return asked.result()
+
+    def _tell_silence(self) -> float:
+        silent_s = time.monotonic() - self._heard_s
+        self._stats.set(self._gauges.silent, int(silent_s))
+        return silent_s
 
     async def _take_worse(self, error: RefusedError) -> None:
         """What is suspended or closed is not served any more, whatever else is refused."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,15 @@ from switch.store.problems import StoreError
 BUSY_SECONDS = 30
 """How long a writer waits for the one before it."""
 
+CONNECT_SECONDS_MIN = 2
 CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60.0
+"""How long a server may be silent within one statement, or about some rows that it was sent or asked for."""
+
+KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+UNACKNOWLEDGED_MS = 20_000
+"""A machine or network that is gone is noticed by the kernel, by libpq's settings."""
+
 WRITERS_LOCK = 0x617574687377
 """Of PostgreSQL's advisory locks: whoever has it writes."""
 
@@ -68,13 +77,21 @@ class Store:
         self._file = _identity(self.place) if self.is_sqlite else None
 
     @classmethod
-    def open(cls, url: URL, password: str | None = None, *, makes_file: bool = False) -> Self:
+    def open(
+        cls,
+        url: URL,
+        password: str | None = None,
+        *,
+        makes_file: bool = False,
+        answer_seconds: float | None = None,
+    ) -> Self:
         """Open a database.
 
         Args:
             url: As ``parse_url`` gives it.
             password: Of the user of a server.
             makes_file: A file that is not there is made, for its owner alone.
+            answer_seconds: How long a server may be silent before its connection is given up; by default a minute.
 
         Raises:
             StoreError: It cannot be reached or used, or is not there.
@@ -84,11 +101,7 @@ class Store:
         else:
             if password is not None:
                 url = url.set(password=password)
-            engine = create_engine(
-                url,
-                pool_pre_ping=True,
-                connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "authswitch"},
-            )
+            engine = _postgresql(url, ANSWER_SECONDS if answer_seconds is None else answer_seconds)
         store = cls(engine)
         with store.reading():
             return store
@@ -140,6 +153,56 @@ class Store:
             yield
         except (SQLAlchemyError, psycopg.Error) as error:
             raise StoreError(f"{self.place}: {_words(error)}") from None
+
+
+class _Connection(psycopg.Connection[Any]):
+    """One that is given up when its server says nothing for so long: that may hang, and its kernel still answer."""
+
+    answer_seconds = ANSWER_SECONDS
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        return super().wait(self._answered(gen), interval, timeout)
+
+    def _answered(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The same steps, each of which must become possible in time."""
+        heard_s = time.monotonic()
+        try:
+            wanted = next(steps)
+            while True:
+                ready = yield wanted
+                now_s = time.monotonic()
+                if ready:
+                    heard_s = now_s
+                elif now_s - heard_s > self.answer_seconds:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server has said nothing for {self.answer_seconds:g} seconds")
+                wanted = steps.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
+def _postgresql(url: URL, answer_seconds: float) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": int(min(max(answer_seconds, CONNECT_SECONDS_MIN), CONNECT_SECONDS)),
+            "application_name": "authswitch",
+            "tcp_user_timeout": UNACKNOWLEDGED_MS,
+            **KEEPALIVE,
+        },
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> _Connection:
+        connection = _Connection.connect(*arguments, **named)
+        connection.answer_seconds = answer_seconds
+        # A statement that nobody waits for any more ends on the server, too.
+        connection.execute(f"SET statement_timeout = {int(answer_seconds * 1000)}")
+        connection.commit()
+        return connection
+
+    return engine
 
 
 def _words(error: Exception) -> str:

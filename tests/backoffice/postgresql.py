@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 USER = "authswitch"
@@ -50,6 +52,21 @@ class Server:
         name = f"db{self._count}"
         self._run("createdb", "--host", self.folder, f"--username={USER}", name)
         return f"postgresql://{USER}@/{name}?host={self.folder}"
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Its processes do nothing meanwhile, as on a machine whose disk does not answer: connections stay up."""
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(first)], check=False, capture_output=True, text=True)
+        processes = [first, *map(int, listed.stdout.split())]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
 
     def stop(self) -> None:
         """End it at once."""

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import stat
 import threading
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -24,7 +25,7 @@ from switch.store.changing import changing
 from switch.store.columns import METADATA
 from switch.store.copying import back_up, restore
 from switch.store.migrating import newest_version, require_newest, upgrade, version_of
-from switch.store.opening import Store, parse_url
+from switch.store.opening import CONNECT_SECONDS, Store, parse_url
 from switch.store.problems import NoSuchRowError, StoreError
 from switch.store.proving import flaws
 
@@ -128,6 +129,25 @@ def test_an_address_that_is_wrong_or_unsafe_is_refused(url, reason):
 )
 def test_servers_that_are_here_or_proved(url):
     assert parse_url(url).drivername == "postgresql+psycopg"
+
+
+def test_a_server_that_hangs_is_given_up_and_asked_again(server):
+    store = Store.open(parse_url(server.database()), answer_seconds=1.0)
+    began_s = time.monotonic()
+    with (
+        pytest.raises(StoreError, match="has said nothing for 1 seconds"),
+        store.reading() as connection,
+        server.hanging(),
+    ):
+        connection.exec_driver_sql("SELECT 1")
+    assert time.monotonic() - began_s < CONNECT_SECONDS
+    with server.hanging(), pytest.raises(StoreError, match="timeout"), store.reading():
+        pass
+    with pytest.raises(StoreError, match="statement timeout"), store.reading() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(30)")
+    with store.reading() as connection:
+        assert connection.exec_driver_sql("SELECT 2").scalar_one() == 2
+    store.close()
 
 
 def test_what_cannot_be_reached_is_said_without_its_password():

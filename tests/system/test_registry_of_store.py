@@ -141,6 +141,24 @@ async def test_what_was_changed_outlives_the_store(shop):
             assert refused(await code(shop, daemon, OTHER))
 
 
+async def test_a_store_that_hangs_is_told_and_payments_go_on(installation, server):  # noqa: F811
+    installation.store_url = server.database()
+    shop = Shop(installation)
+    async with one_bank(installation):
+        await shop.takes_over([MINE, OTHER])
+        async with running(installation) as daemon:
+            with server.hanging():
+                await daemon.event(AWAY, seconds=30)
+                assert await daemon.metric("authswitch_registry_store_away") == 1
+                assert await daemon.metric("authswitch_registry_silent_seconds") >= 4
+                _, why = await daemon.get("/readyz")
+                assert "the store is away" in why
+                assert await code(shop, daemon, MINE) == "00"
+            await daemon.event(WELL)
+            await shop.does("terminals", "suspend", MINE, *WHY)
+            await becomes(shop, daemon, MINE, refused)
+
+
 async def test_what_the_switch_cannot_take_is_refused_as_a_whole(shop):
     async with one_bank(shop.installation):
         await shop.takes_over([MINE, OTHER, NEW])
