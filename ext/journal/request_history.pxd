@@ -3,7 +3,7 @@
 It is read twice: what became of a request stands behind it.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from switch.base.position_table cimport PositionTable
 from switch.journal.records cimport Record
 from switch.journal.replay cimport Visitor
@@ -41,6 +41,8 @@ cdef class CountRestorer(RequestVisitor):
     cdef int64_t _now_ms
     cdef int64_t _wall_ms
     cdef int64_t _since_ms
+    cdef uint32_t _journal                    # its partition
+    cdef int64_t _counted_to                  # somebody before has counted up to this position
     cdef readonly uint64_t counted
 
 

@@ -31,10 +31,22 @@ class CountRestorer(RequestVisitor):
         registry: Where terminals and merchants are looked up.
         now_ns: The calendar's present moment.
         wall_us: The same by the clock that records go by.
+        journal: Number of its partition.
+        counted_to: The position up to which it was counted before, by somebody who was cut off.
     """
 
     counted: int
-    def __init__(self, fates: Fates, risk: Risk, registry: Registry, now_ns: int, wall_us: int) -> None: ...
+    def __init__(
+        self,
+        fates: Fates,
+        risk: Risk,
+        registry: Registry,
+        now_ns: int,
+        wall_us: int,
+        *,
+        journal: int = 0,
+        counted_to: int = 0,
+    ) -> None: ...
 
 @final
 class JournalRequest:

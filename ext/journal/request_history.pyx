@@ -89,25 +89,31 @@ cdef class CountRestorer(RequestVisitor):
         registry: Where terminals and merchants are looked up.
         now_ns: The calendar's present moment.
         wall_us: The same by the clock that records go by.
+        journal: Number of its partition.
+        counted_to: The position up to which it was counted before.
     """
 
     def __init__(self, Fates fates not None, Risk risk not None, Registry registry not None, int64_t now_ns,
-                 int64_t wall_us):
+                 int64_t wall_us, *, uint32_t journal=0, int64_t counted_to=0):
         RequestVisitor.__init__(self, fates)
         self._risk = risk
         self._registry = registry
         self._now_ms = now_ns // NS_A_MS
         self._wall_ms = wall_us // US_A_MS
+        self._journal = journal
+        self._counted_to = counted_to
         self._since_ms = self._wall_ms - <int64_t>risk.window_max_ms
 
     cdef int take_request(self, const Record *record, int fate) except -1:
         cdef uint8_t pan[2 * PAN_PACKED_BYTES]
         cdef int64_t wall_ms = min(record.head.wall_us // US_A_MS, self._wall_ms)     # the clock may have been set
         cdef RiskRequest request
-        if fate not in (FATE_STANDS, FATE_DECLINED) or wall_ms < self._since_ms:
+        if record.position <= self._counted_to or fate not in (FATE_STANDS, FATE_DECLINED) or wall_ms < self._since_ms:
             return 0
         request = _asked(&record.request, self._registry, pan, (self._now_ms - self._wall_ms + wall_ms) * NS_A_MS)
         self._risk.recount(&request, fate == FATE_DECLINED, <uint64_t>(self._now_ms + RISK_PAST_MS))
+        # Whoever dies in between lets one be counted twice, never not at all.
+        self._risk.windows.note_counted(self._journal, <uint64_t>record.position)
         self.counted += 1
         return 0
 

@@ -47,8 +47,7 @@ MASTER_KEY_SIZES = (8, 16, 24)
 DERIVED = "+dukpt"
 TERMINAL_PIN_FORMATS = (*PIN_FORMATS, *(f"{name}{DERIVED}" for name in PIN_FORMATS[1:]))
 
-cdef enum:
-    TEXT_MAX = 255            # bytes
+cdef enum: TEXT_MAX = 255     # bytes
 
 
 class _CellError(ValueError):
@@ -429,10 +428,9 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
     terminal.mac_key.algorithm = profile[3]
     terminal.mac_key.padding = MAC_PADDING_1
     if profile[3]:
-        key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]], is_closed)
-        if key is not None:
-            terminal.mac_key.size = len(key)
-            memcpy(terminal.mac_key.key, <const char *>key, len(key))
+        key = _needed_key(keys, f"terminal/{id}/tak", profile[5], 5, ALGORITHMS[profile[3]], is_closed) or b""
+        terminal.mac_key.size = len(key)
+        memcpy(terminal.mac_key.key, <const char *>key, len(key))
     if terminal.pin_format != PIN_FORMAT_NONE and not terminal.derives_pin_keys:
         sizes = PIN_KEY_SIZES[PIN_FORMATS[terminal.pin_format]]
         key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format", is_closed)
@@ -548,9 +546,7 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 terminal.pin_format = profile[4] - (len(PIN_FORMATS) - 1 if terminal.derives_pin_keys else 0)
                 id = start[row.cells[0].begin:row.cells[0].end].decode("ascii")
                 attach_keys(terminal, keys, id, profile)
-                certificate = b""
-                if row.cells[7].end > row.cells[7].begin:
-                    certificate = _certificate(cell_text(start, row.cells[7]))
+                certificate = _certificate(cell_text(start, row.cells[7]))
                 if columns is BOUND_TERMINAL_COLUMNS:
                     read_binding(registry, terminal, {
                         name: _unquoted(place, cell_text(start, row.cells[place]))

@@ -475,7 +475,8 @@ cdef int take_rules(Risk risk, list rules) except -1:
         rule = &risk._rules[risk.rule_count]
         # What is counted otherwise is counted anew.
         counted = (terms.name, terms.scope, terms.window_ms, terms.sliding, terms.currency, terms.measure,
-                   terms.along, terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes, terms.countries)
+                   terms.along, terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes,
+                   terms.countries)
         fill_rule(rule, terms, keyed_hash(bytes(SECRET_SIZE), repr(counted).encode()))
         if rule.slice_ms:
             risk._window_scopes |= 1 << rule.scope

@@ -17,6 +17,8 @@ cdef enum:
     WINDOW_SLICES = 8         # of a sliding window: 7 that cover it, and the one under way
     WINDOW_MEMBERS = WINDOW_SLICES        # that a window of members can hold
     HISTORIES_ROOM = 1024     # journals from which counts can be brought back
+    HISTORY_NONE = 0          # nobody has said that there will be one
+    HISTORY_OPEN = 1          # and the position up to which it was counted
     SLICES_OF_MEMBERS = 2     # what a window of members says, to be told from those that count
     WINDOW_SHARDS_MAX = 64    # a bit each in a set of shards
     WINDOW_NONE = 0xFFFFFFFF
@@ -52,7 +54,10 @@ cdef class WindowTable:
     cdef WindowShard *_shards
     cdef uint64_t _shard_mask
     cdef SharedMemory _memory                 # None: not shared
-    cdef uint8_t *_has_history                # by journal: what it knows was counted
+    cdef uint64_t *_counted_to                # by journal: HISTORY_OPEN and up to which position it was counted
+
+    cdef void note_counted(self, uint32_t journal, uint64_t position) noexcept nogil
+    """What a journal knows was counted up to this position: whoever goes on begins behind it."""
 
     cdef uint64_t _all_shards(self) noexcept nogil
     cdef uint64_t shard_bit(self, uint64_t home) noexcept nogil

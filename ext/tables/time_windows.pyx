@@ -15,6 +15,8 @@ from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init
 SHARDS_MAX = WINDOW_SHARDS_MAX
 HISTORIES_MAX = HISTORIES_ROOM
 
+cdef uint64_t HISTORY_WHOLE = <uint64_t>-1
+
 cdef enum:
     HAND_STEPS = 32           # windows that the hand looks at for one eviction
     SHARD_ROOM_MIN = 256      # a table is cut into no smaller ones
@@ -73,10 +75,11 @@ cdef class WindowTable:
         shard_bytes = shard_room * sizeof(Window) + bucket_bytes
         shard_bytes = (shard_bytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
         if is_shared:
-            self._memory = SharedMemory(shards * (sizeof(WindowShard) + shard_bytes) + HISTORIES_ROOM)
+            self._memory = SharedMemory(shards * (sizeof(WindowShard) + shard_bytes)
+                                        + HISTORIES_ROOM * sizeof(uint64_t))
             place = self._memory.start
         else:
-            place = <char *>calloc(1, sizeof(WindowShard) + shard_bytes + HISTORIES_ROOM)
+            place = <char *>calloc(1, sizeof(WindowShard) + shard_bytes + HISTORIES_ROOM * sizeof(uint64_t))
         if place == NULL:
             raise MemoryError("no memory for the table of windows")
         self._shards = <WindowShard *>place
@@ -90,7 +93,7 @@ cdef class WindowTable:
             place += shard_bytes
             if is_shared:
                 lock_init(&self._shards[number].lock)
-        self._has_history = <uint8_t *>place
+        self._counted_to = <uint64_t *>place
 
     def __dealloc__(self):
         if not self.is_shared:
@@ -120,14 +123,26 @@ cdef class WindowTable:
         """Times that a lock was left by a process that died."""
         return sum([self._shards[number].taken_over for number in range(self._shard_mask + 1)])
 
+    @property
+    def uncounted(self):
+        """Journals of which not all was counted yet that is to be."""
+        return sum([self._counted_to[journal] not in (HISTORY_NONE, HISTORY_WHOLE) for journal in range(HISTORIES_MAX)])
+
     def begin_history(self, uint32_t journal):
-        """Whether nobody has brought back before what this journal knows, as long as the table lives."""
+        """Up to which position what a journal knows is counted; None: all of it. It is to be counted from now on."""
         if journal >= <uint32_t>HISTORIES_ROOM:
             raise ValueError(f"journals have numbers below {HISTORIES_ROOM}, not {journal}")
-        if self._has_history[journal]:
-            return False
-        self._has_history[journal] = True
-        return True
+        if self._counted_to[journal] == HISTORY_WHOLE:
+            return None
+        self._counted_to[journal] = max(self._counted_to[journal], <uint64_t>HISTORY_OPEN)
+        return self._counted_to[journal] - HISTORY_OPEN
+
+    def end_history(self, uint32_t journal):
+        """All that a journal knows is counted, as long as the table lives."""
+        self._counted_to[journal] = HISTORY_WHOLE
+
+    cdef void note_counted(self, uint32_t journal, uint64_t position) noexcept nogil:
+        self._counted_to[journal] = HISTORY_OPEN + position
 
     def hold_all(self):
         """Let no other process look at a shared table until ``release_all``."""

@@ -16,7 +16,16 @@ import typer
 from switch.base.error_words import words_of
 from switch.check.parts import load_parts
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, DirectoryOption, fail, load, not_here, reading
+from switch.cli.journal_reading import (
+    EXIT_ASKED_WRONGLY,
+    AsJson,
+    ConfigFile,
+    DirectoryOption,
+    fail,
+    load,
+    not_here,
+    reading,
+)
 from switch.cli.rehearsal_report import Report
 from switch.cli.report import refuse, status_of
 from switch.config.key_file import open_key_file

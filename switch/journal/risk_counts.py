@@ -15,7 +15,8 @@ US_A_MS = 1000
 def restore_counts(state: State, open_reader: Callable[[], JournalReader], progress: Progress, wall_us: int) -> int:
     """Count what a journal says was approved, or declined, within the windows of risk control; how many requests.
 
-    A journal is counted once in the life of the table of windows, by whoever comes first.
+    A journal is counted once in the life of the table of windows. Whoever comes behind one that was cut off goes on
+    where that one ended.
 
     Args:
         state: The state machine of the journal's partition; its calendar stands at the present moment.
@@ -31,20 +32,31 @@ def restore_counts(state: State, open_reader: Callable[[], JournalReader], progr
     risk = state.risk
     if risk is None or risk.window_max_ms == 0:
         return 0
-    # An empty journal, too: what is written into it from now on is counted by whoever writes it.
-    if not risk.windows.begin_history(state.partition):
+    counted_to = risk.windows.begin_history(state.partition)
+    if counted_to is None:
         return 0
     reader = open_reader()
-    if not reader.segments:
-        return 0
-    first = segment_at(reader, wall_us - risk.window_max_ms * US_A_MS)
-    fates = Fates()
-    progress.begin(reader, fates)
-    reader.replay(fates, first)
-    restorer = CountRestorer(fates, risk, state.registry, state.calendar.now_ns, wall_us)
-    progress.begin(reader, restorer)
-    reader.replay(restorer, first)
-    return restorer.counted
+    counted = 0
+    if reader.segments:
+        first = segment_at(reader, wall_us - risk.window_max_ms * US_A_MS)
+        fates = Fates()
+        progress.begin(reader, fates)
+        reader.replay(fates, first)
+        restorer = CountRestorer(
+            fates,
+            risk,
+            state.registry,
+            state.calendar.now_ns,
+            wall_us,
+            journal=state.partition,
+            counted_to=counted_to,
+        )
+        progress.begin(reader, restorer)
+        reader.replay(restorer, first)
+        counted = restorer.counted
+    # An empty journal is whole, too: what is written into it from now on is counted by whoever writes it.
+    risk.windows.end_history(state.partition)
+    return counted
 
 
 def segment_at(reader: JournalReader, wall_us: int) -> int:

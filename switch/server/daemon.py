@@ -46,6 +46,7 @@ from switch.server.pin_counters import CounterKeeper
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory, raise_descriptor_limit
 from switch.server.registry import registry_keeper
+from switch.server.risk_histories import count_troubles, wait_for_counts
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
@@ -201,7 +202,8 @@ class Daemon:
             reasons.append(f"no link is up, and none has stand-in: {states}")
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
-        return Readiness(reasons, lacks, self._is_outdated(), [*self._registry.troubles, *self._link_keys.troubles])
+        troubles = [*self._registry.troubles, *self._link_keys.troubles, *count_troubles(state.risk)]
+        return Readiness(reasons, lacks, self._is_outdated(), troubles)
 
     def _is_outdated(self) -> bool:
         return any(state.journal.outdated is not None for state in self._states)
@@ -304,6 +306,7 @@ class Daemon:
                 if not (isinstance(issuer, Receiver) and self._is_outdated()):
                     await issuer.start()
             await self._meet(mates, nodes, issuers)
+            await wait_for_counts(self._engine.state.risk, self._drain_wanted)
             for port in self._ports:
                 if not self._is_outdated():
                     await port.start()

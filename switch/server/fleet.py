@@ -33,6 +33,7 @@ from switch.server.node_keys import node_keys
 from switch.server.pin_counters import open_counters, write_counters
 from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory
+from switch.server.risk_histories import expect_histories
 from switch.server.signals import Signals
 from switch.server.supervisor import Child, Patience, Supervisor, pinned_cpu
 from switch.tables.count_log import CountLog
@@ -78,6 +79,8 @@ def serve_with_workers(config: Config, run_worker: RunWorker) -> bool:
                 f"one; set switch.workers to {len(here)}, or drain the daemon and run `authswitch partitions change "
                 f"CONFIG {workers}`"
             )
+        if hold is not None:
+            expect_histories(parts.risk, here)
         stats = Stats(config.limits.statistics_bytes, workers + 2)
         stats.use_worker(workers + 1)
         stand_ins = stand_ins_of(config, stats, workers)

@@ -13,6 +13,7 @@ from switch.machine.link_connections import LinkConnections
 from switch.machine.state import State
 from switch.mesh.peer import Peer
 from switch.path.engine import Engine
+from switch.server.risk_histories import uncounted
 from switch.tables.risk import Risk
 
 CONNECTION_GAUGES: tuple[tuple[str, str, str, Callable[[LinkConnections], int]], ...] = (
@@ -60,6 +61,10 @@ def _evictions(engine: Engine) -> int:
     return 0 if risk is None else risk.windows.evicted_live
 
 
+def _uncounted(engine: Engine) -> int:
+    return uncounted(engine.state.risk)
+
+
 def _taken_over(engine: Engine) -> int:
     rules = [link.stand_in for link in engine.state.links if link.stand_in is not None]
     shared = [rule.windows for rule in (engine.state.risk, *rules) if rule is not None]
@@ -76,6 +81,12 @@ ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
         lambda e: _devices(e).evicted,
     ),
     ("authswitch_risk_evictions", "max", "Risk windows given up while they still counted.", _evictions),
+    (
+        "authswitch_risk_uncounted_journals",
+        "max",
+        "Journals whose requests of before the start risk control has not counted yet.",
+        _uncounted,
+    ),
     (
         "authswitch_shared_locks_taken_over",
         "max",

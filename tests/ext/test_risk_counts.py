@@ -8,7 +8,7 @@ import pytest
 
 from switch.dialect.kinds import Kind
 from switch.journal.replay import JournalReader
-from switch.journal.request_history import FATES, Fates, JournalRequest, RequestListing, rehearse
+from switch.journal.request_history import FATES, CountRestorer, Fates, JournalRequest, RequestListing, rehearse
 from switch.journal.resuming import Progress
 from switch.journal.risk_counts import restore_counts
 from switch.tables.risk import Risk
@@ -109,6 +109,31 @@ def test_a_successor_counts_nothing_twice():
     assert counted == [1, 0]
     with pytest.raises(ValueError, match=f"below {HISTORIES_MAX}"):
         windows.begin_history(HISTORIES_MAX)
+
+
+def test_a_successor_of_whoever_was_cut_off_counts_the_rest():
+    """Half of the journal is all that the first one comes to."""
+    rule = limit(count_max=5)
+    world = JournalWorld(risk=risk_of(limit(count_max=9)))
+    assert [answered(world) for _ in range(2)] == ["00", "00"]
+    world.sync()
+    half = JournalReader(JournalWorld(world.memory.copy(), begins=False).disk, KEY)
+    assert [answered(world) for _ in range(2)] == ["00", "00"]
+    world.sync()
+    later = JournalWorld(world.memory.copy(), now_s=world.now_s + 10, begins=False, risk=risk_of(rule))
+    state = later.engine.state
+    state.risk.use_registry(state.registry)
+    windows = state.risk.windows
+    assert windows.begin_history(0) == 0
+    fates = Fates()
+    half.replay(fates)
+    half.replay(CountRestorer(fates, state.risk, state.registry, state.calendar.now_ns, wall_of(later)))
+    assert windows.uncounted == 1, "nobody has said that it was all"
+    assert restore_counts(state, partial(JournalReader, later.disk, KEY), Progress(), wall_of(later)) == 2
+    assert (windows.uncounted, windows.begin_history(0)) == (0, None)
+    later.begin()
+    later.stan = world.stan
+    assert [answered(later) for _ in range(2)] == ["00", "65"]
 
 
 def test_a_successor_of_whoever_began_an_empty_journal_counts_nothing_twice():
