@@ -37,6 +37,9 @@ cdef struct Terminal:
 cdef Terminal *map_terminals(uint64_t room) except NULL
 """Zeros for so many, in memory that a crash dump leaves out."""
 
+cdef Terminal *grow_terminals(Terminal *terminals, uint64_t room, uint64_t new_room) except NULL
+"""The same ones and zeros behind them; their pages are moved, and nothing is copied."""
+
 cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil
 """Wipe them, and give the memory back."""
 

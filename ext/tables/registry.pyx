@@ -31,6 +31,8 @@ cdef extern from "string.h" nogil:
 cdef extern from "sys/mman.h" nogil:
     int madvise(void *address, size_t size, int advice)
     int MADV_DONTDUMP
+    void *mremap(void *address, size_t size, size_t new_size, int flags)
+    int MREMAP_MAYMOVE
 
 MERCHANT_COLUMNS = ("id", "name", "state", "category", "kinds")
 TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algorithm", "pin_format", "certificate")
@@ -65,6 +67,13 @@ cdef Terminal *map_terminals(uint64_t room) except NULL:
         raise MemoryError("no memory for the terminals")
     madvise(mapped, room * sizeof(Terminal), MADV_DONTDUMP)
     return <Terminal *>mapped
+
+
+cdef Terminal *grow_terminals(Terminal *terminals, uint64_t room, uint64_t new_room) except NULL:
+    cdef void *grown = mremap(terminals, room * sizeof(Terminal), new_room * sizeof(Terminal), MREMAP_MAYMOVE)
+    if grown == MAP_FAILED:
+        raise MemoryError("no memory for more terminals")
+    return <Terminal *>grown
 
 
 cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil:

@@ -1,10 +1,22 @@
-"""Changes of a registry while it is looked up."""
+"""A registry that is changed while it is looked up."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
+from switch.tables.identifiers cimport Index
 from switch.tables.registry cimport Registry
 
-cpdef int take_changes(Registry registry, Registry changes) except -1
-"""Change a registry between two messages: no pointer into it may be held across this."""
+
+cdef class RegistryChange:
+    """Changes with the room that they need: a new index is made where it is made, which may be another thread."""
+    cdef Registry _registry
+    cdef Registry _changes
+    cdef Index _merchant_index                # new ones, and those before once there is room; no slots: none is needed
+    cdef Index _terminal_index
+    cdef uint64_t _merchant_room              # 0: there is enough
+    cdef uint64_t _terminal_room
+    cdef uint32_t _merchants_taken
+    cdef uint32_t _terminals_taken
+    cdef bint _has_room
+
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil
 """Serve a terminal no longer, from the next message on."""

@@ -1,10 +1,13 @@
+from typing import final
+
 from switch.tables.registry import Registry
 
-def take_changes(registry: Registry, changes: Registry) -> None:
-    """Change a registry between two messages: merchants and terminals that are new or otherwise now.
+@final
+class RegistryChange:
+    """Merchants and terminals that are new or otherwise now, made ready to be taken by a registry that is looked up.
 
-    What has a number keeps it, and what is new gets the next ones; nothing is taken out. No pointer into the registry
-    may be held across this.
+    It may be made, and given up, in another thread than the one that looks up: what takes long, a larger index, is
+    made and given back there. There may be only one at a time.
 
     Args:
         registry: The one that is looked up.
@@ -14,6 +17,20 @@ def take_changes(registry: Registry, changes: Registry) -> None:
         MemoryError: There is not enough for what is new; nothing was changed.
         ValueError: The changes were read for other listeners or kinds.
     """
+
+    def __init__(self, registry: Registry, changes: Registry) -> None: ...
+    def take(self, rows: int) -> bool:
+        """Take so many between two messages; whether there are more.
+
+        What has a number keeps it, and what is new gets the next ones; nothing is taken out. No pointer into the
+        registry may be held across this.
+
+        Raises:
+            MemoryError: There is not enough for what is new; nothing was changed.
+        """
+
+def take_changes(registry: Registry, changes: Registry) -> None:
+    """Take all of them at once: see ``RegistryChange``."""
 
 def suspend(registry: Registry, id: str) -> bool:  # noqa: A002
     """Serve a terminal no longer, whatever the store says; false where it is not known."""

@@ -6,15 +6,14 @@ is closed stays known as such.
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+
+cimport cython
 
 from switch.tables.identifiers cimport (
     Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, index_make, index_put, keep_text, merchant_key,
     reserve_text, terminal_key,
 )
-from switch.tables.registry cimport (
-    Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, map_terminals, unmap_terminals,
-)
+from switch.tables.registry cimport Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, grow_terminals
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
@@ -23,17 +22,46 @@ cdef enum:
     SPARE_MIN = 1_024         # places that are made with each need for more
 
 
-cpdef int take_changes(Registry registry, Registry changes) except -1:
-    cdef uint32_t i, merchant
-    if (registry.kind_names, registry.listener_names) != (changes.kind_names, changes.listener_names):
-        raise ValueError("the changes were read for other listeners or kinds")
-    _make_room(registry, changes)
-    for i in range(changes.merchant_count):
-        _take_merchant(registry, changes, i)
-    for i in range(changes.terminal_count):
-        merchant = registry.find_merchant(changes.merchant(changes.terminal(i).merchant).id, MERCHANT_ID_MAX)
-        _take_terminal(registry, changes, i, merchant)
-    return 0
+@cython.final
+cdef class RegistryChange:
+
+    def __cinit__(self, Registry registry not None, Registry changes not None):
+        cdef uint64_t merchants = registry.merchant_count + <uint64_t>changes.merchant_count
+        cdef uint64_t terminals = registry.terminal_count + <uint64_t>changes.terminal_count
+        if (registry.kind_names, registry.listener_names) != (changes.kind_names, changes.listener_names):
+            raise ValueError("the changes were read for other listeners or kinds")
+        self._registry = registry
+        self._changes = changes
+        if merchants > registry._merchant_room:
+            self._merchant_room = merchants + merchants // 8 + SPARE_MIN
+            index_make(&self._merchant_index, self._merchant_room)
+            with nogil:
+                _index_merchants(self, registry._merchants, registry.merchant_count)
+        if terminals > registry._terminal_room:
+            self._terminal_room = terminals + terminals // 8 + SPARE_MIN
+            index_make(&self._terminal_index, self._terminal_room)
+            with nogil:
+                _index_terminals(self, registry._terminals, registry.terminal_count)
+
+    def __dealloc__(self):
+        free(self._merchant_index.slots)
+        free(self._terminal_index.slots)
+
+    def take(self, uint32_t rows):
+        cdef Registry changes = self._changes
+        cdef uint32_t merchant
+        _make_room(self)
+        while rows and self._merchants_taken < changes.merchant_count:
+            _take_merchant(self._registry, changes, self._merchants_taken)
+            self._merchants_taken += 1
+            rows -= 1
+        while rows and self._terminals_taken < changes.terminal_count:
+            merchant = changes.terminal(self._terminals_taken).merchant
+            merchant = self._registry.find_merchant(changes.merchant(merchant).id, MERCHANT_ID_MAX)
+            _take_terminal(self._registry, changes, self._terminals_taken, merchant)
+            self._terminals_taken += 1
+            rows -= 1
+        return self._merchants_taken < changes.merchant_count or self._terminals_taken < changes.terminal_count
 
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil:
@@ -49,63 +77,55 @@ def suspend(Registry registry not None, str id):
     return True
 
 
-cdef int _make_room(Registry registry, Registry changes) except -1:
-    """All memory that is needed: behind this nothing can fail."""
-    cdef uint64_t merchants = registry.merchant_count + <uint64_t>changes.merchant_count
-    cdef uint64_t terminals = registry.terminal_count + <uint64_t>changes.terminal_count
+def take_changes(Registry registry, Registry changes):
+    """All of them at once."""
+    RegistryChange(registry, changes).take(changes.merchant_count + changes.terminal_count)
+
+
+cdef void _index_merchants(RegistryChange change, const Merchant *merchants, uint32_t count) noexcept nogil:
+    cdef uint32_t i
+    for i in range(count):
+        index_put(&change._merchant_index, merchant_key(merchants[i].id), i)
+
+
+cdef void _index_terminals(RegistryChange change, const Terminal *terminals, uint32_t count) noexcept nogil:
+    cdef uint32_t i
+    for i in range(count):
+        index_put(&change._terminal_index, terminal_key(terminals[i].id), i)
+
+
+cdef int _make_room(RegistryChange change) except -1:
+    """All memory that is needed: behind this nothing can fail. Large arrays are moved by their pages, not copied."""
+    cdef Registry registry = change._registry
+    cdef Registry changes = change._changes
+    cdef Index before
+    if change._has_room:
+        return 0
     reserve_text(&registry._texts, changes._texts.size + 2 * (changes.merchant_count + changes.terminal_count + 1))
-    if merchants > registry._merchant_room:
-        _grow_merchants(registry, merchants + merchants // 8 + SPARE_MIN)
-    if terminals > registry._terminal_room:
-        _grow_terminals(registry, terminals + terminals // 8 + SPARE_MIN)
+    if change._merchant_room:
+        registry._merchants = <Merchant *>_grown(registry._merchants, change._merchant_room * sizeof(Merchant))
+        registry._names = <uint32_t *>_grown(registry._names, change._merchant_room * sizeof(uint32_t))
+    if change._terminal_room:
+        registry._certificates = <uint32_t *>_grown(registry._certificates, change._terminal_room * sizeof(uint32_t))
+        registry._terminals = grow_terminals(registry._terminals, registry._terminal_room, change._terminal_room)
+        before = registry._terminal_index
+        registry._terminal_index = change._terminal_index
+        registry._terminal_room = change._terminal_room
+        change._terminal_index = before
+    if change._merchant_room:
+        before = registry._merchant_index
+        registry._merchant_index = change._merchant_index
+        registry._merchant_room = change._merchant_room
+        change._merchant_index = before
+    change._has_room = True
     return 0
 
 
-cdef int _grow_merchants(Registry registry, uint64_t room) except -1:
-    cdef uint32_t i
-    cdef Index index
-    cdef void *grown = realloc(registry._merchants, room * sizeof(Merchant))
+cdef void *_grown(void *place, uint64_t size) except NULL:
+    cdef void *grown = realloc(place, size)
     if grown == NULL:
-        raise MemoryError("no memory for the merchants")
-    registry._merchants = <Merchant *>grown
-    registry._names = _grown(registry._names, room)
-    index_make(&index, room)
-    for i in range(registry.merchant_count):
-        index_put(&index, merchant_key(registry._merchants[i].id), i)
-    free(registry._merchant_index.slots)
-    registry._merchant_index = index
-    registry._merchant_room = room
-    return 0
-
-
-cdef int _grow_terminals(Registry registry, uint64_t room) except -1:
-    cdef uint32_t i
-    cdef Index index
-    cdef Terminal *terminals
-    registry._certificates = _grown(registry._certificates, room)
-    terminals = map_terminals(room)
-    try:
-        index_make(&index, room)
-    except MemoryError:
-        unmap_terminals(terminals, room)
-        raise
-    memcpy(terminals, registry._terminals, registry.terminal_count * sizeof(Terminal))
-    for i in range(registry.terminal_count):
-        index_put(&index, terminal_key(terminals[i].id), i)
-    unmap_terminals(registry._terminals, registry._terminal_room)
-    free(registry._terminal_index.slots)
-    registry._terminals = terminals
-    registry._terminal_index = index
-    registry._terminal_room = room
-    return 0
-
-
-cdef uint32_t *_grown(uint32_t *places, uint64_t room) except NULL:
-    """Places of texts, of which there may be so many now."""
-    cdef void *grown = realloc(places, room * sizeof(uint32_t))
-    if grown == NULL:
-        raise MemoryError("no memory for the names")
-    return <uint32_t *>grown
+        raise MemoryError("no memory for more merchants and terminals")
+    return grown
 
 
 cdef int _take_merchant(Registry registry, Registry changes, uint32_t place) except -1:

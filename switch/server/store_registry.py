@@ -26,9 +26,10 @@ from switch.server.suspects import SuspectKeeper
 from switch.store.audit import Head
 from switch.store.problems import StoreError
 from switch.tables.registry import Registry
-from switch.tables.registry_changes import take_changes
+from switch.tables.registry_changes import RegistryChange
 
 POLL_SECONDS = 0.25
+ROWS_A_TURN = 128
 AFTER_FAILURE_SECONDS = 2.0
 SILENT_SECONDS = 15.0
 """For so long an answer may be outstanding, whatever it is that keeps it, before the store is told to be away."""
@@ -186,7 +187,7 @@ class RegistryKeeper:
     async def _put(self, step: Step) -> None:
         """Put changes in force, and into the copy."""
         if step.registry is not None:
-            self._change(step.registry)
+            await self._change(step.registry)
             await self._suspects.take_altered(step.registry.altered)
         head = step.changes.head
         self._stats.set(self._gauges.change, head.number)
@@ -206,12 +207,20 @@ class RegistryKeeper:
         else:
             self._unwritten = ""
 
-    def _change(self, changes: Registry) -> None:
-        """Take changes between two messages; counts have room for new terminals before these have a number."""
+    async def _change(self, changes: Registry) -> None:
+        """Take changes between messages, few in a turn; counts have room for new terminals before these have a number.
+
+        What takes long, a larger index, is made in a thread, and the one before is given back there.
+        """
         registry = self._engine.state.registry
+        ready = [await asyncio.to_thread(RegistryChange, registry, changes)]
         self._engine.state.terminals.grow(registry.terminal_count + changes.terminal_count)
-        take_changes(registry, changes)
-        self._suspects.suspend_all()
+        has_more = True
+        while has_more:
+            has_more = ready[0].take(ROWS_A_TURN)
+            self._suspects.suspend_all()
+            await asyncio.sleep(0)
+        await asyncio.to_thread(ready.clear)
 
     def _tell(self, gauge: int, event: str, reason: str) -> None:
         """Something is in the way; it is said once."""

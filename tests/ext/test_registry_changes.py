@@ -1,12 +1,14 @@
 """A registry that is changed while it is looked up: as if it had been read so, and with the numbers that it had."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.crypto.mac import ALGORITHMS
 from switch.machine.terminal_counts import TerminalCounts
-from switch.tables.registry_changes import take_changes
+from switch.tables.registry_changes import RegistryChange, take_changes
 
 from .test_registry import KINDS, AnyKey, build
 
@@ -71,8 +73,8 @@ def numbers(registry):
 
 
 @settings(deadline=None)
-@given(states, st.lists(states, max_size=4))
-def test_is_as_if_it_had_been_read_so(first, later):
+@given(states, st.lists(states, max_size=4), st.integers(1, 5))
+def test_is_as_if_it_had_been_read_so(first, later, rows):
     parties, tills = dict(first[0]), known(*first)
     registry = registry_of(parties, tills)
     for more_parties, more_tills in later:
@@ -81,7 +83,10 @@ def test_is_as_if_it_had_been_read_so(first, later):
         changed = known(parties, more_tills)
         tills |= {key: in_force(tills.get(key), row) for key, row in changed.items()}
         needed = more_parties | {row[0]: parties[row[0]] for row in changed.values()}
-        take_changes(registry, registry_of(needed, changed))
+        change = RegistryChange(registry, registry_of(needed, changed))
+        while change.take(rows):
+            assert before.items() <= numbers(registry).items()
+        assert not change.take(rows)
         assert described(registry) == described(registry_of(parties, tills))
         now = numbers(registry)
         assert before.items() <= now.items()
@@ -112,6 +117,27 @@ def test_takes_the_new_keys(algorithm):
     take_changes(registry, registry_of(parties, changed, tak=8 if algorithm == "x9.9" else 16))
     assert algorithm in ALGORITHMS
     assert registry.describe_terminal("T1")["mac_algorithm"] == algorithm
+
+
+def test_room_is_made_in_a_thread_and_nothing_is_lost_meanwhile():
+    shop = {"m0": ("shop", "active", "5942", "")}
+    row = ("m0", "active", "", "", "x9.19", "none", "")
+    registry = registry_of(shop, {f"1{number:07d}": row for number in range(20_000)})
+    changes = registry_of(shop, {f"2{number:07d}": row for number in range(300)})
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(RegistryChange, registry, changes)
+        while not making.done():
+            assert registry.terminal_index("10019999") == 19_999
+        change = making.result()
+    turns = 1
+    while change.take(100):
+        turns += 1
+    assert turns == 4
+    del change
+    assert [registry.terminal_index(key) for key in ("10000000", "10019999", "20000000", "20000299", "20000300")] == [
+        0, 19_999, 20_000, 20_299, None,
+    ]  # fmt: skip
+    assert registry.describe_terminal("10019999")["mac_algorithm"] == "x9.19"
 
 
 def test_refuses_what_was_read_for_other_listeners():
