@@ -15,7 +15,8 @@ from switch.tables.binding import BindingRule
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from switch.merchants.source import Copy, Files
+    from switch.merchants.copying import Copy
+    from switch.merchants.source import Files
     from switch.store.audit import Head
 
 CATCH_UP_MAX = 20_000
@@ -76,7 +77,7 @@ def binding_rule(config: Config) -> BindingRule:
 
 def registry_copy(config: Config) -> Copy | None:
     """The folder where what the store says is kept; None where it is not asked."""
-    from switch.merchants.source import Copy
+    from switch.merchants.copying import Copy
 
     folder = config.registry.store_copy
     return None if folder is None else Copy(folder)
@@ -88,6 +89,10 @@ def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem
 
     copy = registry_copy(config)
     kept = None if copy is None else copy.read()
+    folding: tuple[Problem, ...] = ()
+    if kept is not None and copy is not None and keeps_copy and copy.is_large(kept.head):
+        kept = copy.folded(kept)
+        folding = _written(copy, kept)
     try:
         store = open_store(config, answer_seconds=FOLLOWER_ANSWER_SECONDS)
         try:
@@ -102,8 +107,8 @@ def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem
             reason = f"there is no copy of what it says yet, and it cannot be asked: {error}"
             raise ConfigError([Problem(str(config.file), "store", reason)]) from None
         reason = f"cannot be asked: the copy in {config.registry.store_copy} is taken instead: {error}"
-        return kept, (Problem(str(config.file), "store", reason, "warning"),)
-    return kept, ()
+        return kept, (*folding, Problem(str(config.file), "store", reason, "warning"))
+    return kept, folding
 
 
 def _is_far_behind(connection: Connection, known: Head) -> bool:

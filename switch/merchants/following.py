@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
+from switch.merchants.copying import Copy
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
-from switch.merchants.source import Changes, Copy, Row, changes_since
+from switch.merchants.source import Changes, Row, changes_since, whole
 from switch.store.audit import Head
 from switch.store.opening import Store
 from switch.store.problems import StoreError
@@ -79,12 +80,15 @@ class Follower:
         self._keeps_copy = keeps_copy
         self._keyless = keyless
         self._store: Store | None = None
-        self._known = Changes(base)
+        self._head = base
+        self._beyond = Changes(base)
+        self._unkept = Changes(base)
+        self._from_copy: Changes | None = None
 
     @property
     def head(self) -> Head:
         """The change that was taken last."""
-        return self._known.head
+        return self._head
 
     def kept(self) -> Step | None:
         """What the copy has beyond its base; None where it has nothing.
@@ -92,7 +96,7 @@ class Follower:
         Raises:
             RefusedError: The switch cannot take it.
         """
-        changes = self._copy.read_changes(self._base)
+        changes = self._from_copy = self._copy.read_changes(self._base)
         if not (changes.merchants or changes.terminals or changes.head != self._base):
             return None
         try:
@@ -137,7 +141,10 @@ class Follower:
 
     def taken(self, step: Step) -> None:
         """The switch has taken a step: the next begins behind it."""
-        self._known.add(step.changes)
+        self._head = step.changes.head
+        self._beyond.add(step.changes)
+        if step.changes is not self._from_copy:
+            self._unkept.add(step.changes)
 
     def write_copy(self) -> None:
         """Keep what the switch has taken for its next start.
@@ -145,8 +152,26 @@ class Follower:
         Raises:
             OSError: It cannot be written.
         """
-        if self._keeps_copy:
-            self._copy.write_changes(self._base, self._known)
+        if not self._keeps_copy:
+            return
+        if not self._copy.has(self._base):
+            self._write_base()
+        elif self._unkept.head != self._beyond.head or self._unkept.merchants or self._unkept.terminals:
+            self._copy.keep(self._base, self._unkept, self._beyond)
+        self._unkept = Changes(self._beyond.head)
+
+    def _write_base(self) -> None:
+        """Changes without their base are of no use to a start: all is written anew."""
+        try:
+            if self._store is None:
+                self._store = self._open_store()
+            with self._store.reading() as connection:
+                files = whole(connection)
+        except StoreError as error:
+            raise OSError(f"its base is not there, and {error}") from error
+        self._copy.write(files)
+        self._base = files.head
+        self._beyond = Changes(files.head)
 
     def close(self) -> None:
         """Give the database back."""

@@ -1,23 +1,14 @@
-"""The registry as the store has it: read as the files that the switch takes, and kept in a copy for when it is away.
-
-The copy is a folder: a file of merchants and one of terminals as they were at one change of the audit, whose head and
-the files' digest stand in ``base``, and ``changes.json`` with every row that was changed since. A start needs no more.
-"""
+"""The registry as the store has it: read as the files that the switch takes, and what was changed since."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, Table, select
 from sqlalchemy.engine import Connection
 
-from switch.files.durable import put_durably
 from switch.merchants.binding_tables import BINDINGS, CASES, ELEMENTS
 from switch.merchants.finding import KEYS_AT_A_TIME
 from switch.merchants.problems import RefusedError
@@ -31,7 +22,6 @@ ROWS_AT_A_TIME = 5_000
 CHANGES_AT_A_TIME = 5_000
 """So many rows of the audit are followed in one go."""
 
-BASE = re.compile(r"authswitch registry 1\nhead ([0-9]{1,18}):([0-9a-f]{64})\nsha256 ([0-9a-f]{64})\n")
 Row = Mapping[str, Any]
 
 
@@ -143,75 +133,3 @@ def _rows(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str
         query = _query(table).where(key_column(table).in_(keys[at : at + KEYS_AT_A_TIME]))
         rows |= {row["id"]: dict(row) for row in connection.execute(query).mappings()}
     return rows
-
-
-# --- the copy ---------------------------------------------------------------------------------------------------------
-
-
-class Copy:
-    """A folder that has what the store last said, for its owner alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def read(self) -> Files | None:
-        """What the store said at the copy's base; None where nothing is there as it was written."""
-        try:
-            written = BASE.fullmatch((self.folder / "base").read_text())
-            if written is None:
-                return None
-            merchants, terminals = (file.read_bytes() for file in self._files(written[1]))
-        except (OSError, UnicodeDecodeError):
-            return None
-        if _digest(merchants, terminals) != written[3]:
-            return None
-        return Files(Head(int(written[1]), bytes.fromhex(written[2])), merchants, terminals)
-
-    def read_changes(self, base: Head) -> Changes:
-        """What was changed behind the base, as far as it was kept."""
-        nothing = Changes(base)
-        try:
-            kept = json.loads((self.folder / "changes.json").read_bytes())
-            if kept["base"] != str(base):
-                return nothing
-            number, digest = kept["head"].split(":")
-            return Changes(Head(int(number), bytes.fromhex(digest)), kept["merchants"], kept["terminals"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return nothing
-
-    def write(self, files: Files) -> None:
-        """Keep what the store says; the copy before is there until this one is.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = str(files.head.number)
-        for file, content in zip(self._files(number), (files.merchants, files.terminals), strict=True):
-            put_durably(file, content)
-        digest = _digest(files.merchants, files.terminals)
-        put_durably(self.folder / "base", f"authswitch registry 1\nhead {files.head}\nsha256 {digest}\n".encode())
-        for file in self.folder.glob("*.csv"):
-            if file not in self._files(number):
-                file.unlink(missing_ok=True)
-
-    def write_changes(self, base: Head, changes: Changes) -> None:
-        """Keep what was changed behind the base.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        kept = {
-            "base": str(base),
-            "head": str(changes.head),
-            "merchants": changes.merchants,
-            "terminals": changes.terminals,
-        }
-        put_durably(self.folder / "changes.json", json.dumps(kept, ensure_ascii=False).encode())
-
-    def _files(self, number: str) -> tuple[Path, Path]:
-        return self.folder / f"merchants-{number}.csv", self.folder / f"terminals-{number}.csv"
-
-
-def _digest(merchants: bytes, terminals: bytes) -> str:
-    return sha256(sha256(merchants).digest() + sha256(terminals).digest()).hexdigest()

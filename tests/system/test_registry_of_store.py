@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from switch.merchants.copying import Copy
 from switch.merchants.tables import TERMINALS as ROWS
 from switch.store.changing import changing
 from switch.store.opening import Store, parse_url
@@ -65,6 +66,12 @@ def shop(installation, store_url):  # noqa: F811
     return Shop(installation)
 
 
+def kept(shop):
+    """What was changed behind the base, by the copy."""
+    copy = Copy(shop.folder / "registry")
+    return copy.read_changes(copy.read().head)
+
+
 async def code(shop, daemon, terminal):
     """The response code that a terminal is told to a payment."""
     async with await Terminal.connect(shop.installation, daemon.ports["pos"], SPOKEN) as till:
@@ -84,7 +91,7 @@ async def is_suspended(shop, daemon, terminal):
     """Suspend a terminal; that is in force, and in the copy."""
     await shop.does("terminals", "suspend", terminal, *WHY)
     await daemon.counted("authswitch_registry_change", await shop.changes())
-    await until((shop.folder / "registry" / "changes.json").exists)
+    await until(lambda: kept(shop).terminals)
 
 
 def refused(response):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -21,7 +20,7 @@ from .installation import MAC, MERCHANT, TERMINALS
 from .terminal import Terminal
 from .test_master_key import own_keys  # noqa: F401 - a fixture
 from .test_partitions import receipt
-from .test_registry_of_store import AWAY, REFUSED, Shop, code, refused
+from .test_registry_of_store import AWAY, REFUSED, Shop, code, kept, refused
 from .test_workers import SPOKEN
 from .unruly import one_bank
 
@@ -50,8 +49,7 @@ async def are_added(shop, daemon, *terminals):
         await shop.does("terminals", "add", one, *options, *WHY)
     changes = await shop.changes()
     await daemon.counted("authswitch_registry_change", changes)
-    copy = shop.folder / "registry" / "changes.json"
-    await until(lambda: copy.exists() and json.loads(copy.read_text())["head"].startswith(f"{changes}:"))
+    await until(lambda: kept(shop).head.number == changes)
 
 
 def key_file(shop):
@@ -151,7 +149,7 @@ async def test_who_was_closed_beside_a_wrong_change_stays_so(shop):
                 change.update(ROWS, NEW, {"state": "closed"})
             opened.close()
             await daemon.event(REFUSED)
-            await until((shop.folder / "registry" / "changes.json").exists)
+            await until(lambda: kept(shop).terminals)
             assert refused(await code(shop, daemon, NEW))
         shop.installation.store_url = NO_STORE
         async with running(shop.installation) as daemon:
