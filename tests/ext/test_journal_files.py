@@ -120,7 +120,7 @@ def lz4_block(block: bytes) -> bytes:
 def unsealed(content: bytes) -> list[tuple[int, int, int, bytes]]:
     """An independent reading of a segment by ``docs/journal.md``: position, count, kind and clear bytes of batches."""
     magic, version, size, first, _low, _created, _, nonce, wrapped, tag, key_id, crc = HEAD.unpack_from(content)
-    assert (magic, version, size, HEAD.size) == (b"ASWJRNL1", 4, 128, 128)
+    assert (magic, version, size, HEAD.size) == (b"ASWJRNL1", 5, 128, 128)
     assert crc == checksum(content[:124])
     assert key_id == hashlib.blake2b(KEY, digest_size=8, person=b"journal key").digest()
     data_key = AESGCM(KEY).decrypt(nonce, wrapped + tag, content[:56])

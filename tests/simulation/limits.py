@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from switch.tables.risk import Risk
-from switch.tables.risk_rules import COUNTED_KINDS, kinds_mask
+from switch.tables.risk_rules import kinds_mask
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from .payment import Payment
 
 CARDS_COUNTED = 64
+LIMITED_KINDS = ("purchase", "cash_advance", "preauthorization")
+"""Advices tell of what has happened: no limit refuses them."""
+
 SECRET = bytes(16)
 DAY_MS = 24 * 3600 * 1000
 
 
 def card_limit(count_max: int) -> RuleTerms:
     """So many payments with one card a day."""
-    return RuleTerms(name="card", kinds=kinds_mask(COUNTED_KINDS), window_ms=DAY_MS, count_max=count_max)
+    return RuleTerms(name="card", kinds=kinds_mask(LIMITED_KINDS), window_ms=DAY_MS, count_max=count_max)
 
 
 def counted_windows(options: Options, node: int) -> WindowTable:
@@ -53,7 +56,7 @@ class Limits:
         if payment.stood_in and self._has_stand_in_limits:
             self._look_at_stand_in(payment, lives)
         # Counting begins anew with each life: what was decided in this one is known of what was asked in no other.
-        if self._card_limit and payment.key.kind in COUNTED_KINDS and _is_counted(payment, lives):
+        if self._card_limit and payment.key.kind in LIMITED_KINDS and _is_counted(payment, lives):
             counted = self._decided[payment.card.pan]
             counted[str(payment.key)] = payment
             count = sum(
