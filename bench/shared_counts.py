@@ -1,7 +1,8 @@
-"""Processor instructions of counting a card's payment: in a process alone, and in a table that workers share.
+"""Processor instructions of counting a card's payment: in a process alone, in a table that workers share, by 50 rules.
 
 ``python -m bench.shared_counts`` checks and counts requests under callgrind, against two limits, and prints what one of
-them takes, without what calls it from Python. That of a shared table, with its lock, is what workers pay to count
+them takes, without what calls it from Python. Each of 50 rules looks at the request, and counts it in a window of its
+own. That of a shared table, with its lock, is what workers pay to count
 together; a home worker for each card would cost two messages between workers (``python -m bench.mesh``), and a turn of
 its loop before the payment may go on.
 """
@@ -25,7 +26,8 @@ CARDS = 200
 ROOM = 100_000
 YUAN = 156
 HOUR_MS = 3_600_000
-TABLES = ("no limit", "own table", "shared table")
+TABLES = ("no limit", "own table", "shared table", "fifty rules")
+RULES = 50
 
 
 def limit(name: str, *, sliding: bool) -> RuleTerms:
@@ -37,7 +39,8 @@ def limit(name: str, *, sliding: bool) -> RuleTerms:
 
 def carry(library: str, table: str) -> None:
     """As the child of callgrind: check and count, first uncounted until each card has its windows."""
-    rules = [] if table == TABLES[0] else [limit("hour", sliding=True), limit("day", sliding=False)]
+    count = {TABLES[0]: 0, TABLES[3]: RULES}.get(table, 2)
+    rules = [limit(f"rule-{number}", sliding=number % 2 == 0) for number in range(count)]
     risk = Risk.build(None, WindowTable(ROOM, is_shared=table == TABLES[2]), rules=rules)
     cards = [f"40000012345{number:05d}" for number in range(CARDS)]
     callgrind = ctypes.CDLL(library)
@@ -64,10 +67,13 @@ def main() -> int:
     """Print the figures."""
     with tempfile.TemporaryDirectory(prefix="authswitch-callgrind-") as name:
         library = build_library(Path(name))
-        idle, own, shared = (instructions(Path(name), library, table) for table in TABLES)
+        idle, own, shared, fifty = (instructions(Path(name), library, table) for table in TABLES)
     print(f"{own - idle:,.0f} instructions: look at two windows of a card and count in both, in a table of its own")
     print(
         f"{shared - idle:,.0f} instructions: the same in a table that workers share; {shared - own:,.0f} for its lock"
+    )
+    print(
+        f"{fifty - idle:,.0f} instructions: look at {RULES} windows of a card and count in all, in a table of its own"
     )
     return 0
 
