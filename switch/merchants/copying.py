@@ -22,7 +22,7 @@ from switch.files.durable import FILE_MODE, put_durably, sync_folder
 from switch.merchants.rows import line_of
 from switch.merchants.source import Changes, Files, Row
 from switch.store.audit import Head
-from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
+from switch.tables.registry import BOUND_MERCHANT_COLUMNS, BOUND_TERMINAL_COLUMNS
 
 FOLD_BYTES = 4 << 20
 """Changes above this size, and above twice what they were after the last time, are written anew: each row once."""
@@ -106,8 +106,8 @@ class Copy:
     def folded(self, files: Files) -> Files:
         """The base with the changes in it."""
         changes = self.read_changes(files.head)
-        merchants = _replaced(files.merchants, changes.merchants, MERCHANT_COLUMNS)
-        return Files(changes.head, merchants, _replaced(files.terminals, changes.terminals, TERMINAL_COLUMNS))
+        merchants = _replaced(files.merchants, changes.merchants, BOUND_MERCHANT_COLUMNS)
+        return Files(changes.head, merchants, _replaced(files.terminals, changes.terminals, BOUND_TERMINAL_COLUMNS))
 
     def keep(self, base: Head, later: Changes, known: Changes) -> None:
         """Append rows that were changed behind the base.
