@@ -6,6 +6,7 @@ is closed stays known as such.
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
 
 cimport cython
 
