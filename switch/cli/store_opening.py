@@ -12,6 +12,7 @@ import typer
 
 import switch.applications.tables
 import switch.backoffice.tables
+import switch.merchants.binding_tables
 import switch.merchants.tables
 import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
 from switch.access.people import Identify, user_at_work

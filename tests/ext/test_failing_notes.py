@@ -297,6 +297,7 @@ NOT_STAGED = {
     "reversal_without_request",
     "reversal_without_link",
     "reversal_withheld",
+    "terminal_elsewhere",
 }
 """For these another dialect, a full table, a link that is gone, a disk that stands still or a restart is needed."""
 

@@ -292,10 +292,10 @@ def test_earlier_formats_are_read(world, version):
     assert terminal.ask(reversal(after, request))["39"] == "00"
 
 
-@pytest.mark.parametrize("version", [0, 5])
+@pytest.mark.parametrize("version", [0, 6])
 def test_other_formats_are_told_apart(world, version):
     disk = world.memory.copy()
     (name,) = disk.files
     disk.files[name] = as_version(disk.files[name], version)
-    with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 4; use the version of"):
+    with pytest.raises(JournalDamaged, match=f"format {version}, this program reads 1 to 5; use the version of"):
         JournalReader(ScriptedDisk(disk), KEY)

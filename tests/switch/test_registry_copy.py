@@ -100,7 +100,7 @@ def test_many_rows_are_written_in_parts_and_again_when_the_file_is_large(copy, m
     assert copy.is_large(BASE.head)
     folded = copy.folded(BASE)
     assert folded.head == head(39)
-    assert folded.merchants.decode().splitlines()[1:] == ['m0,"Kai, 3",active,5942,']
+    assert folded.merchants.decode().splitlines()[1:] == ['m0,"Kai, 3",active,5942,,,']
     assert len(folded.terminals.decode().splitlines()) == 1_001
     copy.write(folded)
     assert {file.name for file in copy.folder.iterdir()} == {"base", "merchants-39.csv", "terminals-39.csv"}
