@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from switch.applications.states import table
+from switch.cli import people, store_opening
 from switch.cli.main import app
 
 from .acquiring import JPEG, PDF, PNG, SAMPLES
@@ -38,8 +39,8 @@ class Desk:
         self.config = self.office.config
         self.config.write_text(self.config.read_text() + APPLIED)
         self.user = "owner"
-        for module in ("store_opening", "people"):
-            monkeypatch.setattr(f"switch.cli.{module}.system_user", lambda: self.user)
+        for module in (store_opening, people):
+            monkeypatch.setattr(module, "system_user", lambda: self.user)
         monkeypatch.chdir(folder)
         for name, content in (("licence.pdf", PDF), ("card.png", PNG), ("shop.jpg", JPEG)):
             (folder / name).write_bytes(content)
