@@ -55,7 +55,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "reports": ("switch.cli.reports:app", "What the authority must be told: `due`, `mark`."),
     "store": ("switch.cli.store:app", "The back office's database: `upgrade`, `show`, `backup`, `restore`."),
     "audit": ("switch.cli.audit:app", "Who changed what in the back office: `list` it, or `verify` that it is whole."),
-    "risk": ("switch.cli.risk:app", "Risk control: the `hash` of cards, for the table of blocked ones."),
+    "risk": ("switch.cli.risk:app", "Risk control: `rehearse` rules, `hash` cards for the table of blocked ones."),
     "trace": ("switch.cli.trace:app", "Tell the life of one transaction, and where the money is now."),
 }
 """Subcommands that are applications of their own: where, and what they do in one line."""

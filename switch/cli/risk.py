@@ -48,7 +48,7 @@ app = command_group()
 
 @app.callback()
 def root() -> None:
-    """Risk control: what its files need."""
+    """Risk control: rules rehearsed on what has happened, and what its files need."""
 
 
 @app.command("hash")

@@ -60,12 +60,13 @@ def show(config: ConfigFile, *, as_json: AsJson = False) -> None:
         answer = {"place": place, "version": version, "newest": newest_version(), "rows": rows, "audit_head": newest}
         typer.echo(json.dumps(answer, ensure_ascii=False))
         return
-    typer.echo(f"place       {place}")
-    typer.echo(f"version     {version or 'none: it has no tables yet'} (this program: {newest_version()})")
-    for name, count in rows.items():
-        typer.echo(f"{name:11} {count:,} rows")
+    told = {"place": place, "version": f"{version or 'none: it has no tables yet'} (this program: {newest_version()})"}
+    told |= {name: f"{count:,} rows" for name, count in rows.items()}
     if newest:
-        typer.echo(f"audit head  {newest}")
+        told["audit head"] = newest
+    width = max(map(len, told))
+    for name, words in told.items():
+        typer.echo(f"{name:{width}}  {words}")
 
 
 @app.command()
