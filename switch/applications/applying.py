@@ -34,7 +34,7 @@ from switch.applications.tables import (
 )
 from switch.applications.twins import twins_of
 from switch.store.audit import AUDIT
-from switch.store.changing import Change
+from switch.store.changing import Change, find_row, row_of
 from switch.store.opening import Store
 from switch.store.problems import RefusedError
 from switch.store.sealing import Sealer
@@ -68,13 +68,9 @@ def application_of(connection: Connection, reference: str) -> dict[str, Any]:
     """One application, with its sealed values closed.
 
     Raises:
-        RefusedError: There is none.
+        NoSuchError: There is none.
     """
-    query = select(APPLICATIONS).where(APPLICATIONS.c.id == reference)
-    found = connection.execute(query).mappings().one_or_none()
-    if found is None:
-        raise RefusedError(f"there is no application {reference}")
-    return dict(found)
+    return row_of(connection, APPLICATIONS, reference)
 
 
 def results_of(connection: Connection, reference: str) -> list[dict[str, Any]]:
@@ -419,5 +415,4 @@ def is_applicant(store: Store, reference: str, secret: str, tries_max: int) -> b
 
 def contract_of(connection: Connection, reference: str) -> dict[str, Any] | None:
     """The contract of an application; None where there is none yet."""
-    found = connection.execute(select(CONTRACTS).where(CONTRACTS.c.id == reference)).mappings().one_or_none()
-    return None if found is None else dict(found)
+    return find_row(connection, CONTRACTS, reference)

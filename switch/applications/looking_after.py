@@ -16,11 +16,11 @@ from switch.applications.lists import RISK_CLASSES
 from switch.applications.policy import Policy
 from switch.applications.states import APPROVING, ENTERING
 from switch.applications.tables import MERCHANT_PROFILES
-from switch.merchants.registering import Registrar, row_of
+from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import SEALED, Desk, Kind
-from switch.store.changing import Change
+from switch.store.changing import Change, find_row, row_of
 from switch.store.problems import RefusedError
 from switch.store.sealing import CHARACTERS_MAX, Place, Sealer, masked
 
@@ -166,11 +166,10 @@ def profile_of(connection: Connection, merchant: str) -> dict[str, Any]:
     Raises:
         RefusedError: Nothing: it was registered without an application.
     """
-    query = select(MERCHANT_PROFILES).where(MERCHANT_PROFILES.c.id == merchant)
-    found = connection.execute(query).mappings().one_or_none()
+    found = find_row(connection, MERCHANT_PROFILES, merchant)
     if found is None:
         raise RefusedError(f"merchant {merchant} was not taken on by an application")
-    return dict(found)
+    return found
 
 
 def _open_profile(connection: Connection, merchant: str) -> None:

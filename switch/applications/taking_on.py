@@ -21,9 +21,9 @@ from switch.applications.tables import APPLICATIONS, MERCHANT_PROFILES
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.keys.names import Usage
-from switch.merchants.registering import Registrar, row_of
+from switch.merchants.registering import Registrar
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
-from switch.store.changing import Change, key_column
+from switch.store.changing import Change, find_row, key_column, row_of
 from switch.store.problems import RefusedError
 from switch.store.sealing import Place, Sealer
 
@@ -121,7 +121,7 @@ def issue_code(change: Change, sealer: Sealer, limits: ActivationSection, termin
         "tries_left": limits.tries_max,
         "expires_at": change.at + timedelta(hours=limits.hours),
     }
-    before = _activation(change, terminal)
+    before = find_row(change.connection, ACTIVATIONS, terminal)
     if before is None:
         change.insert(ACTIVATIONS, {"id": terminal, **values})
         return code
@@ -141,7 +141,7 @@ def activate(clerk: Clerk, registrar: Registrar, terminal: str, code: str) -> st
     """
     change = clerk.change
     row_of(change.connection, TERMINALS, terminal)
-    waiting = _activation(change, terminal)
+    waiting = find_row(change.connection, ACTIVATIONS, terminal)
     if waiting is None or waiting["used_at"] is not None:
         return f"terminal {terminal} does not wait for a code"
     if change.at >= waiting["expires_at"]:
@@ -158,12 +158,6 @@ def activate(clerk: Clerk, registrar: Registrar, terminal: str, code: str) -> st
     for reference in change.connection.execute(select(APPLICATIONS.c.id).where(*waits)).scalars().all():
         clerk.note_active(reference)
     return ""
-
-
-def _activation(change: Change, terminal: str) -> dict[str, Any] | None:
-    query = select(ACTIVATIONS).where(ACTIVATIONS.c.id == terminal)
-    found = change.connection.execute(query).mappings().one_or_none()
-    return None if found is None else dict(found)
 
 
 def _code_hash(sealer: Sealer, terminal: str, code: str) -> bytes:

@@ -18,8 +18,8 @@ from switch.backoffice.routes import Why, describe
 from switch.merchants.finding import page_of
 from switch.merchants.importing import export
 from switch.merchants.proposing import change_state
-from switch.merchants.registering import row_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.store.changing import row_of
 from switch.store.columns import moment_text
 
 CHUNK_BYTES = 64 << 10

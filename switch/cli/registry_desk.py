@@ -32,10 +32,11 @@ from switch.keys import KeyFileError
 from switch.merchants.finding import page_of
 from switch.merchants.importing import Import, Outcome, export
 from switch.merchants.proposing import change_state, proposal_kinds
-from switch.merchants.registering import Registrar, row_of
+from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.proposals.deciding import Desk, Kind
 from switch.proposals.people import PERSON_KIND
+from switch.store.changing import row_of
 from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 

@@ -11,11 +11,11 @@ from sqlalchemy import select
 
 from switch.dialect.terminal_says import position_of
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS, VERIFICATIONS
-from switch.merchants.registering import Registrar, refuse_texts, row_of
+from switch.merchants.registering import Registrar, refuse_texts
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import Kind
-from switch.store.changing import Change
+from switch.store.changing import Change, find_row, row_of
 from switch.store.problems import RefusedError
 from switch.tables.binding import (
     BINDING_KEY,
@@ -118,7 +118,7 @@ class Binder:
         if row_of(self._connection, MERCHANTS, merchant)["state"] == "closed":
             raise RefusedError(f"{merchant} is closed, and stays as it was")
         hashes = {name: wanted[name] for name in MERCHANT_ELEMENTS if name in wanted}
-        before = self._row(ELEMENTS, merchant)
+        before = find_row(self._connection, ELEMENTS, merchant)
         if before is None:
             if missing := [name for name in MERCHANT_ELEMENTS if name not in hashes]:
                 raise RefusedError(f"{merchant}: needed {' and '.join(missing)}, too: nothing is known of it yet")
@@ -149,7 +149,7 @@ class Binder:
         row = row_of(self._connection, TERMINALS, terminal)
         if row["state"] == "closed":
             raise RefusedError(f"{terminal} is closed, and stays as it was")
-        before = self._row(BINDINGS, terminal)
+        before = find_row(self._connection, BINDINGS, terminal)
         verification = _verification_in(wanted)
         known = {**row, "position": "" if before is None else before["position"]}
         now = {**known, **{name: wanted[name] for name in TERMINAL_ELEMENTS if name in wanted}}
@@ -164,7 +164,7 @@ class Binder:
 
     def is_bound(self, terminal: str) -> bool:
         """Whether a terminal was bound before: then its binding is not changed by one person alone."""
-        return self._row(BINDINGS, terminal) is not None
+        return find_row(self._connection, BINDINGS, terminal) is not None
 
     def _refuse_elements(self, terminal: str, row: Mapping[str, Any]) -> None:
         refuse_texts({name: row[name] or "" for name in TERMINAL_ELEMENTS})
@@ -183,7 +183,7 @@ class Binder:
         return any(changed)
 
     def _put(self, row: Mapping[str, Any], before: Mapping[str, Any] | None, seen: Mapping[str, Any]) -> bool:
-        elements = self._row(ELEMENTS, row["merchant"])
+        elements = find_row(self._connection, ELEMENTS, row["merchant"])
         if elements is None:
             raise RefusedError(f"nothing is known yet of identity and account of merchant {row['merchant']}")
         parts = row["merchant"], elements["identity"], elements["account"]
@@ -193,10 +193,6 @@ class Binder:
             self._change.insert(BINDINGS, {"id": row["id"], **bound, **seen})
             return True
         return self._change.update(BINDINGS, row["id"], {**bound, **seen})
-
-    def _row(self, table: Any, key: str) -> dict[str, Any] | None:
-        found = self._connection.execute(select(table).where(table.c.id == key)).mappings().one_or_none()
-        return None if found is None else dict(found)
 
 
 def binding_kinds(compiler: Compiler) -> list[Kind]:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
 from switch.merchants.binding_tables import CASES
-from switch.store.changing import Change
+from switch.store.changing import Change, row_of
 from switch.store.problems import RefusedError
 
 RIGHT = "cases.close"
@@ -36,18 +36,6 @@ def open_case(change: Change, kind: str, subject: str, row: str, facts: Mapping[
     return number
 
 
-def case_of(connection: Connection, number: int) -> dict[str, Any]:
-    """One case.
-
-    Raises:
-        RefusedError: There is none.
-    """
-    found = connection.execute(select(CASES).where(CASES.c.id == number)).mappings().one_or_none()
-    if found is None:
-        raise RefusedError(f"there is no case {number}")
-    return dict(found)
-
-
 def close_case(change: Change, actor: Actor, number: int) -> None:
     """A person has looked at it; the reason of the change is what was found.
 
@@ -55,7 +43,7 @@ def close_case(change: Change, actor: Actor, number: int) -> None:
         RefusedError: There is none, it is closed already, or the person may not close it.
     """
     actor.require(RIGHT)
-    case = case_of(change.connection, number)
+    case = row_of(change.connection, CASES, number)
     if case["state"] != "open":
         raise RefusedError(f"case {number} is closed already, by {case['decided_by']}")
     decided = {"decided_by": actor.name, "decided_at": change.at, "reason": change.why}

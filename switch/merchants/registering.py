@@ -7,33 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, select
-from sqlalchemy.engine import Connection
 
 from switch.merchants.binding_tables import BINDINGS
 from switch.merchants.cases import cases_about
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
-from switch.store.changing import Change, key_column
-from switch.store.problems import NoSuchError
+from switch.store.changing import Change, find_row, row_of
 
 FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
 """Columns that stay as they were: a machine that goes to another merchant is a new terminal."""
 
 STEPS = {("active", "suspended"), ("suspended", "active"), ("active", "closed"), ("suspended", "closed")}
 """From which state to which; what is closed stays closed."""
-
-
-def row_of(connection: Connection, table: Table, key: str | int) -> dict[str, Any]:
-    """One row.
-
-    Raises:
-        NoSuchError: There is none.
-    """
-    found = connection.execute(select(table).where(key_column(table) == key)).mappings().one_or_none()
-    if found is None:
-        raise NoSuchError(f"there is no {table.name.removesuffix('s')} {key}")
-    return dict(found)
 
 
 def text_fault(name: str, text: str) -> str:
@@ -186,7 +172,7 @@ class Registrar:
             self.change.update(TERMINALS, terminal, {"state": "closed"})
 
     def _refuse_second(self, table: Table, key: str) -> None:
-        if self.change.connection.execute(select(key_column(table)).where(key_column(table) == key)).first():
+        if find_row(self.change.connection, table, key):
             raise RefusedError(f"there is a {table.name.removesuffix('s')} {key} already")
 
     def refuse_second_serial_number(self, row: Mapping[str, Any]) -> None:

@@ -19,9 +19,9 @@ from sqlalchemy.engine import Connection
 from switch.access.actor import Actor
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import WHY_CHARACTERS_MAX, text_of
-from switch.store.changing import Change
+from switch.store.changing import Change, row_of
 from switch.store.columns import moment_text
-from switch.store.problems import NoSuchError, NoSuchRowError, NotAllowedError, RefusedError
+from switch.store.problems import NoSuchRowError, NotAllowedError, RefusedError
 
 WANTED_BYTES_MAX = 16_384
 SEALED = "sealed:"
@@ -67,10 +67,7 @@ def proposal_of(connection: Connection, number: int) -> dict[str, Any]:
     Raises:
         NoSuchError: There is none.
     """
-    found = connection.execute(select(PROPOSALS).where(PROPOSALS.c.id == number)).mappings().one_or_none()
-    if found is None:
-        raise NoSuchError(f"there is no proposal {number}")
-    return dict(found)
+    return row_of(connection, PROPOSALS, number)
 
 
 def state_at(proposal: Mapping[str, Any], at: datetime) -> str:

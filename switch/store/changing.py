@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX, append, text_of
 from switch.store.bulk import insert_rows
 from switch.store.opening import Store
-from switch.store.problems import NoSuchRowError, StoreError
+from switch.store.problems import NoSuchError, NoSuchRowError, StoreError
 
 ROWS_AT_A_TIME = 5_000
 
@@ -23,6 +23,24 @@ def key_column(table: Table) -> Column[Any]:
     """The one column that names a row: every audited table has one."""
     (column,) = table.primary_key.columns
     return column
+
+
+def find_row(connection: Connection, table: Table, key: str | int) -> dict[str, Any] | None:
+    """One row; None where there is none."""
+    found = connection.execute(select(table).where(key_column(table) == key)).mappings().one_or_none()
+    return None if found is None else dict(found)
+
+
+def row_of(connection: Connection, table: Table, key: str | int) -> dict[str, Any]:
+    """One row.
+
+    Raises:
+        NoSuchError: There is none.
+    """
+    found = find_row(connection, table, key)
+    if found is None:
+        raise NoSuchError(f"there is no {table.name.removesuffix('s')} {key}")
+    return found
 
 
 class Change:

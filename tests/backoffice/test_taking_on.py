@@ -24,11 +24,11 @@ from switch.applications.taking_on import Machine, activate, assign, issue_code
 from switch.check.terminal_keys import TerminalKeys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
-from switch.merchants.registering import Registrar, row_of
+from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import Desk, proposal_of
-from switch.store.changing import changing
+from switch.store.changing import changing, row_of
 from switch.store.problems import RefusedError
 from switch.store.proving import flaws
 from switch.tables.binding import BindingRule
