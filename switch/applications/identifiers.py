@@ -6,6 +6,8 @@ import re
 from datetime import date
 from typing import Final
 
+from switch.base.masking import passes_luhn
+
 CODE_CHARACTERS: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 """Of a unified social credit code: no letter that could be taken for a digit or for another one."""
 
@@ -54,10 +56,4 @@ def account_fault(text: str) -> str:
     """Why a text is no account; empty where it may be one. A card-like one must end in its check digit (Luhn)."""
     if re.fullmatch(r"[0-9]{6,32}", text) is None:
         return "needed 6 to 32 digits"
-    return "its check digit does not fit" if CARD_LIKE.fullmatch(text) and not is_luhn(text) else ""
-
-
-def is_luhn(digits: str) -> bool:
-    """Whether digits end in their check digit (ISO/IEC 7812-1, annex B)."""
-    doubled = (int(one) * (1 + place % 2) for place, one in enumerate(reversed(digits)))
-    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
+    return "its check digit does not fit" if CARD_LIKE.fullmatch(text) and not passes_luhn(text) else ""
