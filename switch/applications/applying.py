@@ -39,7 +39,7 @@ from switch.store.opening import Store
 from switch.store.problems import RefusedError
 from switch.store.sealing import Sealer
 
-REFERENCE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+READABLE: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without what people mistake for each other."""
 
 SECRET_BYTES = 20
@@ -101,6 +101,11 @@ def tellers_of(connection: Connection, reference: str) -> list[str]:
     return [*connection.execute(select(AUDIT.c.who).distinct().where(*mine)).scalars()]
 
 
+def random_text(characters: int) -> str:
+    """Letters and digits that nobody can guess, and that people can read to each other."""
+    return "".join(secrets.choice(READABLE) for _ in range(characters))
+
+
 class Clerk:
     """Somebody at work on applications.
 
@@ -123,7 +128,7 @@ class Clerk:
         """
         self.actor.require(ENTERING)
         offered_plan(self.change.connection, form.plan, form.kind)
-        reference = "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_CHARACTERS))
+        reference = random_text(REFERENCE_CHARACTERS)
         secret = secrets.token_urlsafe(SECRET_BYTES)
         row = {
             "id": reference,

@@ -6,7 +6,6 @@ A terminal is registered suspended: it is known, and gets nothing. Its code, sho
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, func, select
 
-from switch.applications.applying import Clerk, application_of
+from switch.applications.applying import Clerk, application_of, random_text
 from switch.applications.plans import plan_of
 from switch.applications.policy import ActivationSection
 from switch.applications.tables import APPLICATIONS, MERCHANT_PROFILES
@@ -28,7 +27,6 @@ from switch.store.problems import RefusedError
 from switch.store.sealing import Place, Sealer
 
 KEYS_OF_TERMINAL: Final[tuple[Usage, ...]] = ("tmk", "tak", "tpk")
-CODE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_CHARACTERS: Final = 12
 MERCHANT_DIGITS: Final = 15
 TERMINAL_DIGITS: Final = 8
@@ -115,7 +113,7 @@ def issue_code(change: Change, sealer: Sealer, limits: ActivationSection, termin
     row = row_of(change.connection, TERMINALS, terminal)
     if row["state"] != "suspended":
         raise RefusedError(f"terminal {terminal} is {row['state']}")
-    code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_CHARACTERS))
+    code = random_text(CODE_CHARACTERS)
     values = {
         "code_hash": _code_hash(sealer, terminal, code),
         "tries_left": limits.tries_max,
