@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import select
-
 from switch.applications.tables import CONTRACT_TEXTS, CONTRACTS, PLANS
-from switch.store.changing import Change
+from switch.store.changing import Change, find_row, row_of
 from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 
@@ -32,7 +30,7 @@ def import_text(change: Change, title: str, text: str) -> str:
     if not text.strip() or len(text) > TEXT_CHARACTERS_MAX:
         raise RefusedError(f"needed a text of 1 to {TEXT_CHARACTERS_MAX:,} characters")
     key = sha256(text.encode()).hexdigest()
-    if not _has_text(change, key):
+    if find_row(change.connection, CONTRACT_TEXTS, key) is None:
         change.insert(CONTRACT_TEXTS, {"id": key, "title": title, "text": text, "since": change.at})
     return key
 
@@ -43,7 +41,7 @@ def require_text(change: Change, key: str) -> None:
     Raises:
         RefusedError: It is not.
     """
-    if not _has_text(change, key):
+    if find_row(change.connection, CONTRACT_TEXTS, key) is None:
         raise RefusedError(f"there is no text of a contract with the hash {key}")
 
 
@@ -58,7 +56,7 @@ def accept(change: Change, application: Mapping[str, Any], text_hash: str, accep
     for name, said, most in (("who", accepted_by, SAID_CHARACTERS_MAX), ("how", how, HOW_CHARACTERS_MAX)):
         if not said.strip() or not said.isprintable() or len(said) > most:
             raise RefusedError(f"needed {name}: 1 to {most} printable characters")
-    plan = change.connection.execute(select(PLANS).where(PLANS.c.id == application["plan"])).mappings().one()
+    plan = row_of(change.connection, PLANS, application["plan"])
     row = {
         "id": application["id"],
         "text": text_hash,
@@ -78,8 +76,3 @@ def contract_hash(row: Mapping[str, Any]) -> str:
     names = ("id", "text", "plan", "plan_hash", "accepted_by", "accepted_at", "how")
     said = [moment_text(row[name]) if name == "accepted_at" else row[name] for name in names]
     return sha256(json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
-
-
-def _has_text(change: Change, key: str) -> bool:
-    query = select(CONTRACT_TEXTS.c.id).where(CONTRACT_TEXTS.c.id == key)
-    return change.connection.execute(query).first() is not None

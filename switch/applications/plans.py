@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from switch.applications.policy import ApplicantKind, Limit, load_section
 from switch.applications.tables import PLANS
 from switch.files.sections import AMOUNT_MAX, Section
-from switch.store.changing import Change
+from switch.store.changing import Change, row_of
 from switch.store.problems import RefusedError
 
 CardType = Literal["debit", "credit", "prepaid", "foreign"]
@@ -117,9 +117,7 @@ def load_plans(file: Path) -> tuple[Plan, ...]:
     Raises:
         ConfigError: All that is wrong with it.
     """
-    loaded = load_section(file, PlanFile)
-    assert isinstance(loaded, PlanFile)  # noqa: S101 - for the type alone
-    return loaded.plan
+    return load_section(file, PlanFile).plan
 
 
 def body_of(plan: Plan) -> str:
@@ -163,12 +161,9 @@ def plan_of(connection: Connection, key: str) -> Plan:
     """One plan.
 
     Raises:
-        RefusedError: There is none.
+        NoSuchError: There is none.
     """
-    body = connection.execute(select(PLANS.c.body).where(PLANS.c.id == key)).scalar_one_or_none()
-    if body is None:
-        raise RefusedError(f"there is no plan {key}")
-    return Plan.model_validate_json(body, strict=False)
+    return _plan_in(row_of(connection, PLANS, key)["body"])
 
 
 def offered_plan(connection: Connection, key: str, kind: ApplicantKind) -> Plan:
@@ -177,19 +172,23 @@ def offered_plan(connection: Connection, key: str, kind: ApplicantKind) -> Plan:
     Raises:
         RefusedError: It is not there, no longer offered, or not to such applicants.
     """
-    plan = plan_of(connection, key)
-    state = connection.execute(select(PLANS.c.state).where(PLANS.c.id == key)).scalar_one()
-    if state != "offered":
+    row = row_of(connection, PLANS, key)
+    plan = _plan_in(row["body"])
+    if row["state"] != "offered":
         raise RefusedError(f"plan {key} is no longer offered")
     if kind not in plan.offered_to:
         raise RefusedError(f"plan {key} is not for a {kind}")
     return plan
 
 
+def _plan_in(body: str) -> Plan:
+    return Plan.model_validate_json(body, strict=False)
+
+
 def plans_on_offer(connection: Connection) -> list[Plan]:
     """All that are offered, by their names."""
-    query = select(PLANS.c.id).where(PLANS.c.state == "offered").order_by(PLANS.c.id)
-    return [plan_of(connection, key) for key in connection.execute(query).scalars().all()]
+    query = select(PLANS.c.body).where(PLANS.c.state == "offered").order_by(PLANS.c.id)
+    return [_plan_in(body) for body in connection.execute(query).scalars()]
 
 
 def side_by_side(plans: Sequence[Plan]) -> list[tuple[str, list[str]]]:

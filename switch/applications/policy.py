@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -15,6 +15,7 @@ from switch.files.problems import ConfigError, Problem
 from switch.files.sections import Section
 from switch.keys.names import check_algorithm
 
+Model = TypeVar("Model", bound=Section)
 ApplicantKind = Literal["company", "person"]
 Source = Annotated[str, Field(min_length=1, max_length=200)]
 Days = Annotated[int, Field(ge=1, le=3_650)]
@@ -126,7 +127,7 @@ class Policy(Section):
     activation: ActivationSection = ActivationSection()
 
 
-def load_section(file: Path, model: type[Section]) -> Section:
+def load_section(file: Path, model: type[Model]) -> Model:
     """A file of TOML as a model.
 
     Raises:
@@ -150,9 +151,7 @@ def load_policy(file: Path) -> Policy:
     Raises:
         ConfigError: All that is wrong with it.
     """
-    loaded = load_section(file, Policy)
-    assert isinstance(loaded, Policy)  # noqa: S101 - for the type alone
-    return loaded
+    return load_section(file, Policy)
 
 
 def _tuples(value: object) -> object:
