@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, String, Table
+from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table
 
 from switch.store.audit import WHO_CHARACTERS_MAX
-from switch.store.columns import METADATA, Moment
+from switch.store.columns import METADATA, Moment, one_of
 from switch.store.proving import UNAUDITED
 
 PERSON_CHARACTERS_MAX = 32
@@ -19,7 +19,7 @@ PEOPLE = Table(
     Column("roles", String(200), nullable=False, comment="divided by |"),
     Column("state", String(16), nullable=False, default="active"),
     Column("since", Moment, nullable=False),
-    CheckConstraint("state IN ('active', 'left')", name="has_a_state"),
+    one_of("state", ("active", "left")),
 )
 
 TOKENS = Table(

@@ -16,7 +16,7 @@ from switch.access.tables import PEOPLE, TOKEN_USES, TOKENS
 from switch.access.token_file import FileToken
 from switch.access.token_proof import UnknownTokenError, checked, expiry, id_of, new_token
 from switch.store.changing import Change
-from switch.store.columns import moment_text
+from switch.store.columns import told_row
 from switch.store.opening import Store
 from switch.store.problems import NoSuchError, RefusedError
 
@@ -123,5 +123,4 @@ def tokens_in_force(connection: Connection, right: str, at: datetime) -> list[Fi
 def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A token as programs read it."""
     state = "revoked" if row["revoked_at"] else "expired" if datetime.now(UTC) >= row["expires_at"] else "in force"
-    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
-    return {**told, "state": state}
+    return {**told_row(row), "state": state}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from switch.merchants.tables import MERCHANTS
 from switch.store.audit import AUDIT, WHO_CHARACTERS_MAX
-from switch.store.columns import METADATA, Day, Moment
+from switch.store.columns import METADATA, Day, Moment, one_of
 from switch.store.proving import UNAUDITED
 from switch.store.sealing import sealed_columns
 
@@ -33,10 +33,6 @@ APPLICATION_STATES = (
 )
 
 
-def _in(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(one) for one in values)})", name=f"has_a_{column}")
-
-
 PLANS = Table(
     "plans",
     METADATA,
@@ -45,7 +41,7 @@ PLANS = Table(
     Column("body", Text, nullable=False, comment="as JSON; it never changes"),
     Column("hash", String(HASH_CHARACTERS), nullable=False, comment="SHA-256 of the body, in hex"),
     Column("since", Moment, nullable=False),
-    _in("state", ("offered", "withdrawn")),
+    one_of("state", ("offered", "withdrawn")),
 )
 
 CONTRACT_TEXTS = Table(
@@ -89,8 +85,8 @@ APPLICATIONS = Table(
     Column("risk", String(8), comment="class that the review has found"),
     Column("contract_text", String(HASH_CHARACTERS), ForeignKey("contract_texts.id"), comment="that was offered"),
     Column("merchant", String(15), ForeignKey(MERCHANTS.c.id), comment="that it has become"),
-    _in("kind", ("company", "person")),
-    _in("state", APPLICATION_STATES),
+    one_of("kind", ("company", "person")),
+    one_of("state", APPLICATION_STATES),
     Index(None, "latitude_e6"),
 )
 
@@ -105,7 +101,7 @@ CHECK_RESULTS = Table(
     Column("reason", String(REASON_CHARACTERS_MAX), nullable=False),
     Column("source", String(SOURCE_CHARACTERS_MAX), nullable=False),
     Column("at", Moment, nullable=False),
-    _in("outcome", ("passed", "doubtful", "failed", "not_checked")),
+    one_of("outcome", ("passed", "doubtful", "failed", "not_checked")),
 )
 
 DOCUMENTS = Table(

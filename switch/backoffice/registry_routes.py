@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -20,7 +19,7 @@ from switch.merchants.importing import export
 from switch.merchants.proposing import change_state
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.changing import row_of
-from switch.store.columns import moment_text
+from switch.store.columns import told_row
 
 CHUNK_BYTES = 64 << 10
 CSV = "text/csv"
@@ -123,11 +122,6 @@ def registry_routes(office: Office, imports: Imports) -> list[APIRouter]:
     return [merchants, terminals]
 
 
-def told(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON has it."""
-    return {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
-
-
 def _given(body: Why) -> dict[str, Any]:
     """The columns that were sent."""
     sent = body.model_dump(exclude={"why"}, exclude_none=True)
@@ -140,7 +134,7 @@ def _page(
     after, most = behind
     with office.reading(request, READ) as connection:
         rows = page_of(connection, table, wanted, after, most + 1)
-    items = [told(row) for row in rows[:most]]
+    items = [told_row(row) for row in rows[:most]]
     return {"items": items, "next": items[-1]["id"] if len(rows) > most else None}
 
 
@@ -161,7 +155,7 @@ def _add_merchants(router: APIRouter, office: Office) -> None:
         def do(work: Work) -> Answer:
             with office.registrar(work) as (registrar, _):
                 registrar.add_merchant(_given(body))
-            return Answer(told(row_of(work.change.connection, MERCHANTS, body.id)), 201)
+            return Answer(told_row(row_of(work.change.connection, MERCHANTS, body.id)), 201)
 
         return office.change(request, body.why, CHANGE, do)
 
@@ -192,7 +186,7 @@ def _add_terminals(router: APIRouter, office: Office) -> None:
         def do(work: Work) -> Answer:
             with office.registrar(work) as (registrar, _):
                 registrar.add_terminal(_given(body))
-            return Answer(told(row_of(work.change.connection, TERMINALS, body.id)), 201)
+            return Answer(told_row(row_of(work.change.connection, TERMINALS, body.id)), 201)
 
         return office.change(request, body.why, CHANGE, do)
 
@@ -206,7 +200,7 @@ def _alter(office: Office, request: Request, table: Table, key: str, body: Why) 
     def do(work: Work) -> Answer:
         with office.registrar(work) as (registrar, _):
             registrar.alter(table, key, _given(body))
-        return Answer(told(row_of(work.change.connection, table, key)))
+        return Answer(told_row(row_of(work.change.connection, table, key)))
 
     return office.change(request, body.why, CHANGE, do)
 
@@ -216,7 +210,7 @@ def _add_common(router: APIRouter, office: Office, table: Table, example: dict[s
 
     def show(request: Request, key: str) -> dict[str, Any]:
         with office.reading(request, READ) as connection:
-            return told(row_of(connection, table, key))
+            return told_row(row_of(connection, table, key))
 
     show.__doc__ = f"Show one of the {name}."
     describe(router, "GET", f"/v1/{name}/{{key}}", right=READ, example=example)(show)
@@ -231,7 +225,7 @@ def _add_step(router: APIRouter, office: Office, table: Table, step: str, state:
                 done = change_state(registrar, desk, (table, key), state, office.proposals_last)
             if done.proposal is not None:
                 return Answer({"proposal": done.proposal}, 202)
-            return Answer(told(row_of(work.change.connection, table, key)))
+            return Answer(told_row(row_of(work.change.connection, table, key)))
 
         return office.change(request, body.why, CHANGE, do)
 

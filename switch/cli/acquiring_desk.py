@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ from switch.files.problems import ConfigError
 from switch.keys import KeyFile, KeyFileError
 from switch.merchants.registering import Registrar
 from switch.proposals.deciding import Desk
-from switch.store.columns import moment_text
+from switch.store.columns import told_row
 from switch.store.opening import Store
 from switch.store.problems import RefusedError, StoreError
 
@@ -90,16 +90,9 @@ def looking(config_file: Path) -> Iterator[tuple[Store, Rules]]:
             yield store, rules
 
 
-def shown(value: Any) -> Any:
-    """A value of a row for people and for JSON; what is sealed, or a hash, is left to ``shown_row``."""
-    if isinstance(value, datetime):
-        return moment_text(value)
-    return value.isoformat() if isinstance(value, date) else value
-
-
 def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row without its sealed values and hashes."""
-    return {name: shown(value) for name, value in row.items() if not isinstance(value, bytes)}
+    return {name: value for name, value in told_row(row).items() if not isinstance(value, bytes)}
 
 
 def print_row(row: Mapping[str, Any], *, as_json: bool) -> None:

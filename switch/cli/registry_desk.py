@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +37,7 @@ from switch.merchants.rows import Compiler
 from switch.proposals.deciding import Desk, Kind
 from switch.proposals.people import PERSON_KIND
 from switch.store.changing import row_of
-from switch.store.columns import moment_text
+from switch.store.columns import told_row
 from switch.store.problems import RefusedError
 
 WIDTH_OF_FILES = 240
@@ -171,7 +171,7 @@ def show_row(config_file: Path, table: Table, key: str | int, *, as_json: bool) 
     """Show all of one row."""
     try:
         with opened_store(config_file) as store, store.reading() as connection:
-            row = {name: _shown(value) for name, value in row_of(connection, table, key).items()}
+            row = told_row(row_of(connection, table, key))
     except RefusedError as error:
         fail(str(error))
     if as_json:
@@ -193,19 +193,15 @@ def list_rows(
 ) -> None:
     """List rows in the order of their numbers, with some of their columns."""
     with opened_store(config_file) as store, store.reading() as connection:
-        rows = page_of(connection, table, wanted, None, most + 1)
+        rows = [told_row(row) for row in page_of(connection, table, wanted, None, most + 1)]
     if as_json:
         for row in rows[:most]:
-            typer.echo(json.dumps({name: _shown(value) for name, value in row.items()}, ensure_ascii=False))
+            typer.echo(json.dumps(row, ensure_ascii=False))
         return
-    cells = ([str(_shown(row[name]) or "") for name in columns] for row in rows[:most])
+    cells = ([str(row[name] or "") for name in columns] for row in rows[:most])
     plain_console(WIDTH_OF_FILES).print(listing(columns, cells))
     if len(rows) > most:
         typer.echo(f"there are more than {most:,}: narrow it down, or ask for --most", err=True)
-
-
-def _shown(value: Any) -> str | None:
-    return moment_text(value) if isinstance(value, datetime) else value
 
 
 def add_common_commands(app: typer.Typer, table: Table, helps: Mapping[str, str]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, Text
 
 from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX
-from switch.store.columns import METADATA, Day, Moment
+from switch.store.columns import METADATA, Day, Moment, one_of
 
 HASH_DIGITS = 64
 VERIFICATIONS = ("on site", "live video")
@@ -56,6 +56,6 @@ CASES = Table(
     Column("decided_by", String(WHO_CHARACTERS_MAX)),
     Column("decided_at", Moment),
     Column("reason", String(WHY_CHARACTERS_MAX), comment="of the decision"),
-    CheckConstraint("state IN ('open', 'closed')", name="has_a_state"),
+    one_of("state", CASE_STATES),
     Index(None, "subject", "row", "state"),
 )

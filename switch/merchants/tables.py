@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, String, Table
+from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table
 
-from switch.store.columns import METADATA, Moment
+from switch.store.columns import METADATA, Moment, one_of
 
 STATES = ("active", "suspended", "closed")
-IN_STATES = f"state IN ({', '.join(repr(one) for one in STATES)})"
 
 MERCHANTS = Table(
     "merchants",
@@ -18,7 +17,7 @@ MERCHANTS = Table(
     Column("category", String(4), nullable=False, comment="merchant category code, ISO 18245"),
     Column("kinds", String(400), nullable=False, default="", comment="allowed kinds divided by |, empty for all"),
     Column("since", Moment, nullable=False),
-    CheckConstraint(IN_STATES, name="has_a_state"),
+    one_of("state", STATES),
 )
 
 TERMINALS = Table(
@@ -35,7 +34,7 @@ TERMINALS = Table(
     Column("serial_number", String(50), unique=True, comment="of the machine; the network knows it by that"),
     Column("model", String(60), nullable=False, default=""),
     Column("place", String(200), nullable=False, default="", comment="where it is installed"),
-    CheckConstraint(IN_STATES, name="has_a_state"),
+    one_of("state", STATES),
 )
 
 ACTIVATIONS = Table(

@@ -20,7 +20,7 @@ from switch.access.actor import Actor
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import WHY_CHARACTERS_MAX, text_of
 from switch.store.changing import Change, row_of
-from switch.store.columns import moment_text
+from switch.store.columns import told_row
 from switch.store.problems import NoSuchRowError, NotAllowedError, RefusedError
 
 WANTED_BYTES_MAX = 16_384
@@ -78,8 +78,7 @@ def state_at(proposal: Mapping[str, Any], at: datetime) -> str:
 
 def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A proposal as programs read it."""
-    told = {name: moment_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
-    return {**told, "wanted": json.loads(row["wanted"]), "state": state_at(row, datetime.now(UTC))}
+    return {**told_row(row), "wanted": json.loads(row["wanted"]), "state": state_at(row, datetime.now(UTC))}
 
 
 def newest_proposals(connection: Connection, state: str | None, most: int) -> list[dict[str, Any]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, String, Table, Text
 
 from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX
-from switch.store.columns import METADATA, Moment
+from switch.store.columns import METADATA, Moment, one_of
 
 STATES = ("proposed", "approved", "refused", "expired", "withdrawn")
-IN_STATES = f"state IN ({', '.join(repr(one) for one in STATES)})"
 
 PROPOSALS = Table(
     "proposals",
@@ -25,6 +24,6 @@ PROPOSALS = Table(
     Column("decided_by", String(WHO_CHARACTERS_MAX)),
     Column("decided_at", Moment),
     Column("reason", String(WHY_CHARACTERS_MAX), comment="of the decision"),
-    CheckConstraint(IN_STATES, name="has_a_state"),
+    one_of("state", STATES),
     Index(None, "kind", "subject", "state"),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import MetaData, String
+from sqlalchemy import CheckConstraint, MetaData, String
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -25,6 +26,11 @@ MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 DAY_CHARACTERS = 10
 
 
+def one_of(column: str, values: Sequence[str]) -> CheckConstraint:
+    """That a column has one of these values."""
+    return CheckConstraint(f"{column} IN ({', '.join(repr(one) for one in values)})", name=f"has_a_{column}")
+
+
 def moment_text(value: datetime) -> str:
     """How a moment is written down.
 
@@ -34,6 +40,17 @@ def moment_text(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError("needed a moment with its time zone")
     return value.astimezone(UTC).strftime(MOMENT_FORMAT)
+
+
+def told_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as programs read it: its moments and days as they are written down."""
+    return {name: _told(value) for name, value in row.items()}
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment_text(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 class Moment(TypeDecorator[datetime]):
