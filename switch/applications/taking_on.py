@@ -20,11 +20,13 @@ from switch.applications.tables import APPLICATIONS, MERCHANT_PROFILES
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.keys.names import Usage
+from switch.merchants.binding_desk import binder_of_new
 from switch.merchants.registering import Registrar
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.changing import Change, find_row, key_column, row_of
 from switch.store.problems import RefusedError
 from switch.store.sealing import Place, Sealer
+from switch.tables.binding import MERCHANT_ELEMENTS
 
 KEYS_OF_TERMINAL: Final[tuple[Usage, ...]] = ("tmk", "tak", "tpk")
 CODE_CHARACTERS: Final = 12
@@ -63,6 +65,8 @@ class Assigned:
 def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, machines: Sequence[Machine]) -> Assigned:
     """Make a merchant of an application, with terminals and their keys; the key file is not saved.
 
+    Where the key file has a key for it, or the switch demands it, the terminals are bound to what the application says.
+
     Args:
         clerk: Who does it.
         registrar: In the same transaction, with a compiler that knows the keys of ``keys``.
@@ -71,7 +75,8 @@ def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, ma
         machines: At most as many as it asks for.
 
     Raises:
-        RefusedError: The contract was not accepted, there are too many, or the registry does not take one.
+        RefusedError: The contract was not accepted, there are too many, the registry does not take one, or it cannot
+            be bound.
     """
     change, rules = clerk.change, clerk.rules
     row = application_of(change.connection, reference)
@@ -83,6 +88,10 @@ def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, ma
     merchant = _next_number(change, MERCHANTS, prefix, MERCHANT_DIGITS)
     registrar.add_merchant({"id": merchant, "name": row["trading_name"], "category": row["category"]})
     change.insert(MERCHANT_PROFILES, _profile(clerk, row, merchant))
+    binder = binder_of_new(registrar)
+    if binder is not None:
+        secrets = {name: rules.sealer.text(APPLICATIONS.name, name, row, reference) for name in MERCHANT_ELEMENTS}
+        binder.set_elements(merchant, binder.hashes_of(merchant, secrets))
     codes = {}
     for machine in machines:
         terminal = _next_number(change, TERMINALS, numbers.terminal_prefix, TERMINAL_DIGITS, keys)
@@ -99,6 +108,8 @@ def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, ma
                 "place": machine.place or row["place"],
             }
         )
+        if binder is not None:
+            binder.bind(terminal, {})
         codes[terminal] = issue_code(change, rules.sealer, rules.policy.activation, terminal)
     clerk.note_assigned(reference, merchant)
     return Assigned(merchant, codes)

@@ -195,6 +195,16 @@ class Binder:
         return self._change.update(BINDINGS, row["id"], {**bound, **seen})
 
 
+def binder_of_new(registrar: Registrar) -> Binder | None:
+    """Who binds terminals that are new; None where there is no key for it, and nobody demands that they are bound.
+
+    Raises:
+        RefusedError: It is demanded, and there is no key.
+    """
+    compiler = registrar.compiler
+    return Binder(registrar) if compiler.rule.is_demanded or compiler.keys.get(BINDING_KEY) is not None else None
+
+
 def binding_kinds(compiler: Compiler) -> list[Kind]:
     """What two people do to elements and bindings."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from switch.access.actor import Actor
 from switch.applications.applying import Clerk, application_of
@@ -24,20 +26,25 @@ from switch.applications.taking_on import Machine, activate, assign, issue_code
 from switch.check.terminal_keys import TerminalKeys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
+from switch.merchants.binding_tables import ELEMENTS
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
+from switch.merchants.source import whole
+from switch.merchants.suspects import Proof
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import Desk, proposal_of
 from switch.store.changing import changing, row_of
 from switch.store.problems import RefusedError
 from switch.store.proving import flaws
-from switch.tables.binding import BindingRule
+from switch.tables.binding import BINDING_KEY, BindingRule
 
 from .acquiring import AT, COMPANY, PERSON, POLICY, RULES, accepted
 
 MERCHANT = "898110059420001"
 TERMINAL = "30000001"
 DAY = timedelta(days=1)
+ACQUIRER = "00000000"
+DEMANDED = BindingRule(ACQUIRER, is_demanded=True)
 
 
 class Office:
@@ -48,7 +55,7 @@ class Office:
         self.reference = accepted(store, form)
         self.keys = KeyFile.create(folder / "keys", bytes(32))
         terminal_keys = TerminalKeys(self.keys)
-        self.compiler = Compiler(terminal_keys, ["pos"], terminal_keys.misfits, BindingRule("00000000"))
+        self.compiler = Compiler(terminal_keys, ["pos"], terminal_keys.misfits, BindingRule(ACQUIRER))
 
     @contextmanager
     def at_work(self, name="jo", at=AT):
@@ -73,6 +80,24 @@ class Office:
     def told(self, **named):
         with self.store.reading() as connection:
             return list(reports(connection, POLICY.report_days, **named))
+
+    def demands_bindings(self):
+        """Make the switch refuse terminals that are bound to nothing."""
+        self.compiler = replace(self.compiler, rule=DEMANDED)
+
+    def has_binding_key(self):
+        self.keys.put(Key(BINDING_KEY, "rbk", "aes-256", generate_value("aes-256")))
+
+    def registry(self):
+        """What a switch that demands bindings makes of the store."""
+        files = self.reads(whole)
+        return replace(self.compiler, rule=DEMANDED).compiled(
+            files.merchants, files.terminals, ("merchants", "terminals")
+        )
+
+    def suspects(self):
+        """Who is not as bound."""
+        return self.reads(Proof(self.keys.get(BINDING_KEY).value, ACQUIRER).next)
 
     def desk(self, change, name):
         return Desk(change, Actor(name), kinds_of_proposals(RULES, self.compiler))
@@ -124,6 +149,31 @@ def test_a_merchant_gets_numbers_keys_and_codes(office):
 def test_an_assignment_happens_as_a_whole_or_not_at_all(office, machines, words):
     with pytest.raises(RefusedError, match=words):
         office.assigns(*machines)
+    with pytest.raises(RefusedError, match="there is no merchant"):
+        office.state(MERCHANTS, MERCHANT)
+
+
+@pytest.mark.parametrize("is_demanded", [True, False])
+def test_what_is_assigned_is_bound(office, is_demanded):
+    """Else a switch that demands it would refuse them."""
+    office.has_binding_key()
+    if is_demanded:
+        office.demands_bindings()
+    done = office.assigns(Machine("SN-1"), Machine("SN-2", place="Kai 3"))
+    assert [office.activates(code, terminal=terminal) for terminal, code in done.codes.items()] == ["", ""]
+    registry = office.registry()
+    assert (registry.unbound_count, registry.altered) == (0, [])
+    assert office.suspects() == []
+    kept = office.reads(lambda connection: repr(connection.execute(select(ELEMENTS)).all()))
+    assert COMPANY.account.get_secret_value() not in kept
+    assert COMPANY.identity.get_secret_value() not in kept
+    assert not office.reads(lambda connection: list(flaws(connection)))
+
+
+def test_without_the_key_nothing_is_assigned_where_bindings_are_demanded(office):
+    office.demands_bindings()
+    with pytest.raises(RefusedError, match="the key file has no registry/rbk"):
+        office.assigns(Machine("SN-1"))
     with pytest.raises(RefusedError, match="there is no merchant"):
         office.state(MERCHANTS, MERCHANT)
 
