@@ -16,17 +16,17 @@ from switch.applications.lists import RISK_CLASSES
 from switch.applications.policy import Policy
 from switch.applications.states import APPROVING, ENTERING
 from switch.applications.tables import MERCHANT_PROFILES
+from switch.merchants.binding_desk import Binder, Verification, is_bound, is_known, verification_in, wanted_of
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import SEALED, Desk, Kind
 from switch.store.changing import Change, find_row, row_of
 from switch.store.problems import RefusedError
-from switch.store.sealing import CHARACTERS_MAX, Place, Sealer, masked
+from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
 
 ACCOUNT_KIND: Final = "merchant_account"
 PLACE_KIND: Final = "terminal_place"
-VERIFIED_CHARACTERS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,23 @@ def note_review(change: Change, policy: Policy, merchant: str, risk: str) -> dat
     return due
 
 
-def propose_account(desk: Desk, sealer: Sealer, merchant: str, account: Mapping[str, str], lasts: timedelta) -> int:
+def propose_account(
+    desk: Desk,
+    sealer: Sealer,
+    merchant: str,
+    account: Mapping[str, str],
+    verification: Verification | None,
+    *,
+    lasts: timedelta,
+) -> int:
     """Propose another settlement account; the number of the proposal.
 
     Args:
         desk: Where it is proposed.
         sealer: Seals it.
         merchant: Whose it is.
-        account: ``number``, ``holder``, and in ``verified`` how the merchant was verified anew.
+        account: ``number`` and ``holder``.
+        verification: How the merchant was verified anew.
         lasts: How long the proposal waits.
 
     Raises:
@@ -116,18 +125,19 @@ def propose_account(desk: Desk, sealer: Sealer, merchant: str, account: Mapping[
         "account_hash": columns["account_hash"].hex(),
         "account_masked": columns["account_masked"],
         "account_holder": account["holder"],
-        "verified": account["verified"],
     }
-    return desk.propose(ACCOUNT_KIND, merchant, wanted, lasts)
+    return desk.propose(ACCOUNT_KIND, merchant, wanted_of(wanted, verification), lasts)
 
 
-def propose_place(desk: Desk, terminal: str, place: str, verified: str, lasts: timedelta) -> int:
+def propose_place(desk: Desk, terminal: str, place: str, verification: Verification | None, lasts: timedelta) -> int:
     """Propose that a terminal stands elsewhere; the number of the proposal.
+
+    The position of a bound one is not known from then on: nobody has measured it there.
 
     Raises:
         RefusedError: Nobody was verified, or it could not be done.
     """
-    return desk.propose(PLACE_KIND, terminal, {"place": place, "verified": verified}, lasts)
+    return desk.propose(PLACE_KIND, terminal, wanted_of({"place": place, "position": ""}, verification), lasts)
 
 
 def kinds_of_proposals(rules: Rules, compiler: Compiler) -> list[Kind]:
@@ -136,23 +146,28 @@ def kinds_of_proposals(rules: Rules, compiler: Compiler) -> list[Kind]:
     def apply_account(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
         _require_verified(wanted, rules.policy.account_holder_source)
         _open_profile(change.connection, subject)
-        sealed = bytes.fromhex(wanted["account"].removeprefix(SEALED))
-        number = rules.sealer.open(Place(MERCHANT_PROFILES.name, "account", subject), sealed).decode()
+        at = Place(MERCHANT_PROFILES.name, "account", subject)
+        number = rules.sealer.open(at, bytes.fromhex(wanted["account"].removeprefix(SEALED))).decode()
         holder = wanted["account_holder"]
         if not holder or len(holder) > CHARACTERS_MAX or not holder.isprintable():
             raise RefusedError(f"needed a holder: 1 to {CHARACTERS_MAX} printable characters")
-        columns = {
-            "account_sealed": sealed,
-            "account_hash": rules.sealer.hash("account", number),
-            "account_masked": masked(number),
-            "account_holder": holder,
-        }
-        change.update(MERCHANT_PROFILES, subject, columns)
+        change.update(
+            MERCHANT_PROFILES, subject, {"account_holder": holder, **rules.sealer.columns(at, "account", number)}
+        )
+        if is_known(change.connection, subject):
+            binder = Binder(Registrar(change, compiler))
+            hashes = binder.hashes_of(subject, {"account": number})
+            binder.set_elements(subject, {**wanted, **hashes})
 
     def apply_place(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
         _require_verified(wanted, rules.policy.account_holder_source)
-        if not Registrar(change, compiler).alter(TERMINALS, subject, {"place": wanted["place"]}):
+        registrar = Registrar(change, compiler)
+        if row_of(change.connection, TERMINALS, subject)["place"] == wanted["place"]:
             raise RefusedError(f"{subject} stands there already")
+        if is_bound(change.connection, subject):
+            Binder(registrar).bind(subject, wanted)
+        else:
+            registrar.alter(TERMINALS, subject, {"place": wanted["place"]})
 
     return [
         Kind(ACCOUNT_KIND, ENTERING, APPROVING, apply_account, frozenset({"account"})),
@@ -172,6 +187,18 @@ def profile_of(connection: Connection, merchant: str) -> dict[str, Any]:
     return found
 
 
+def refuse_account_of_profile(connection: Connection, merchant: str) -> None:
+    """See that an account is not changed beside the one that a merchant is paid on.
+
+    Raises:
+        RefusedError: It was taken on by an application, and has it in its profile.
+    """
+    if is_known(connection, merchant) and find_row(connection, MERCHANT_PROFILES, merchant) is not None:
+        raise RefusedError(
+            f"merchant {merchant} is paid on the account of its profile: `merchants account` changes both"
+        )
+
+
 def _open_profile(connection: Connection, merchant: str) -> None:
     profile_of(connection, merchant)
     if row_of(connection, MERCHANTS, merchant)["state"] == "closed":
@@ -179,10 +206,7 @@ def _open_profile(connection: Connection, merchant: str) -> None:
 
 
 def _require_verified(wanted: Mapping[str, Any], source: str) -> None:
-    said = wanted["verified"]
-    if not said.strip() or not said.isprintable() or len(said) > VERIFIED_CHARACTERS_MAX:
-        most = VERIFIED_CHARACTERS_MAX
-        needed = (
-            f"needed how the merchant was verified anew, on site or by live video: 1 to {most} printable characters"
-        )
-        raise RefusedError(f"{needed} ({source})")
+    verification = verification_in(wanted)
+    if verification is None:
+        raise RefusedError(f"needed how the merchant was verified anew, on site or by live video ({source})")
+    verification.columns()

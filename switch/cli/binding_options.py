@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from switch.applications.looking_after import refuse_account_of_profile
 from switch.base.error_words import words_of
 from switch.cli.journal_reading import fail
 from switch.cli.registry_desk import told, work
-from switch.merchants.binding_desk import BINDING_KIND, ELEMENTS_KIND, Binder, Verification, wanted_of
+from switch.merchants.binding_desk import BINDING_KIND, ELEMENTS_KIND, Binder, Verification, is_bound, wanted_of
 from switch.merchants.binding_tables import VERIFICATIONS
 from switch.merchants.tables import MERCHANTS, TERMINALS
 
@@ -68,6 +69,8 @@ def set_elements(
 ) -> None:
     """Say who a merchant is and where it is settled; or propose it, where two people are needed."""
     with work(config_file, why) as one:
+        if "account" in secrets:
+            refuse_account_of_profile(one.registrar.change.connection, key)
         binder = Binder(one.registrar)
         wanted = wanted_of(binder.hashes_of(key, secrets), seen)
         if proposes or one.registrar.is_alone:
@@ -85,7 +88,7 @@ def bind(
     with work(config_file, why) as one:
         binder = Binder(one.registrar)
         wanted = wanted_of(values, seen)
-        if proposes or (one.registrar.is_alone and binder.is_bound(key)):
+        if proposes or (one.registrar.is_alone and is_bound(one.registrar.change.connection, key)):
             number = one.proposals.propose(BINDING_KIND, key, wanted, one.lasts)
             done, is_changed = _waits(number), True
         else:

@@ -21,12 +21,11 @@ from switch.applications.looking_after import (
 from switch.applications.states import ENTERING, REVIEWING
 from switch.applications.taking_on import activate, issue_code
 from switch.cli.acquiring_desk import acquiring, looking, print_row, print_rows
+from switch.cli.binding_options import Reference, Verified, VerifiedBy, VerifiedOn, verification
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
 from switch.cli.registry_desk import Key
 from switch.cli.store_opening import WhyOption
-
-Verified = Annotated[str, typer.Option("--verified", help="How the merchant was verified anew: on site, or by video.")]
 
 
 def add_merchant_commands(app: typer.Typer) -> None:
@@ -60,17 +59,23 @@ def account(
     key: Key,
     *,
     holder: Annotated[str, typer.Option("--holder", help="Whose account it is.")],
-    verified: Verified,
     why: WhyOption,
+    how: Verified = None,
+    by: VerifiedBy = None,
+    on: VerifiedOn = None,
+    reference: Reference = None,
 ) -> None:
     """Propose another settlement account, which is asked for and not shown. Another person approves it.
 
+    The terminals that are bound to the one before are bound to this one in the same step.
+
     Example: authswitch merchants account switch.toml 898110059420001 --holder "Harbour Books Limited"
-    --verified "on site by Jo Tan" --why "has changed its bank"
+    --verified "on site" --verified-by "Jo Tan" --verified-on 2026-11-28 --reference V-17 --why "has changed its bank"
     """
-    told = {"number": _asked("account"), "holder": holder, "verified": verified}
+    seen = verification(how, by, on, reference)
+    told = {"number": _asked("account"), "holder": holder}
     with acquiring(config, why) as work:
-        number = propose_account(work.proposals, work.clerk.rules.sealer, key, told, work.lasts)
+        number = propose_account(work.proposals, work.clerk.rules.sealer, key, told, seen, lasts=work.lasts)
     typer.echo(f"merchant {key}: proposal {number} waits for another person")
 
 
@@ -144,16 +149,22 @@ def move(
     key: Key,
     *,
     place: Annotated[str, typer.Option("--place", help="Where it is to stand.")],
-    verified: Verified,
     why: WhyOption,
+    how: Verified = None,
+    by: VerifiedBy = None,
+    on: VerifiedOn = None,
+    reference: Reference = None,
 ) -> None:
     """Propose that a terminal stands elsewhere. Another person approves it.
 
-    Example: authswitch terminals move switch.toml 30000001 --place "Harbour Road 14" --verified "by video"
-    --why "moved"
+    One that is bound is bound to that place in the same step; `terminals bind` says its position there.
+
+    Example: authswitch terminals move switch.toml 30000001 --place "Harbour Road 14" --verified "live video"
+    --verified-by "Jo Tan" --verified-on 2026-11-28 --reference V-17 --why "moved"
     """
+    seen = verification(how, by, on, reference)
     with acquiring(config, why) as work:
-        number = propose_place(work.proposals, key, place, verified, work.lasts)
+        number = propose_place(work.proposals, key, place, seen, work.lasts)
     typer.echo(f"terminal {key}: proposal {number} waits for another person")
 
 

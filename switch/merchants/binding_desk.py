@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from switch.dialect.terminal_says import position_of
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS, VERIFICATIONS
@@ -67,7 +68,8 @@ def wanted_of(values: Mapping[str, str], verification: Verification | None) -> d
     return {**values, **seen}
 
 
-def _verification_in(wanted: Mapping[str, str]) -> Verification | None:
+def verification_in(wanted: Mapping[str, str]) -> Verification | None:
+    """Who has seen it, as a proposal keeps it; None where it says nothing of that."""
     if not wanted.get("verified"):
         return None
     on = date.fromisoformat(wanted["verified_on"])
@@ -124,7 +126,7 @@ class Binder:
                 raise RefusedError(f"{merchant}: needed {' and '.join(missing)}, too: nothing is known of it yet")
         elif all(before[name] == value for name, value in hashes.items()):
             return self._bind_all(merchant)
-        verification = _verification_in(wanted)
+        verification = verification_in(wanted)
         if verification is None:
             if before is not None:
                 raise RefusedError(f"{merchant}: the merchant must be verified anew, on site or by live video")
@@ -150,7 +152,7 @@ class Binder:
         if row["state"] == "closed":
             raise RefusedError(f"{terminal} is closed, and stays as it was")
         before = find_row(self._connection, BINDINGS, terminal)
-        verification = _verification_in(wanted)
+        verification = verification_in(wanted)
         known = {**row, "position": "" if before is None else before["position"]}
         now = {**known, **{name: wanted[name] for name in TERMINAL_ELEMENTS if name in wanted}}
         self._refuse_elements(terminal, now)
@@ -161,10 +163,6 @@ class Binder:
                 raise RefusedError(f"{terminal} is not as it was bound: it must be verified anew")
         self._change.update(TERMINALS, terminal, {name: now[name] for name in ("serial_number", "place")})
         return self._put(now, before, {} if verification is None else verification.columns())
-
-    def is_bound(self, terminal: str) -> bool:
-        """Whether a terminal was bound before: then its binding is not changed by one person alone."""
-        return find_row(self._connection, BINDINGS, terminal) is not None
 
     def _refuse_elements(self, terminal: str, row: Mapping[str, Any]) -> None:
         refuse_texts({name: row[name] or "" for name in TERMINAL_ELEMENTS})
@@ -193,6 +191,16 @@ class Binder:
             self._change.insert(BINDINGS, {"id": row["id"], **bound, **seen})
             return True
         return self._change.update(BINDINGS, row["id"], {**bound, **seen})
+
+
+def is_bound(connection: Connection, terminal: str) -> bool:
+    """Whether a terminal was bound before: then its binding is not changed by one person alone."""
+    return find_row(connection, BINDINGS, terminal) is not None
+
+
+def is_known(connection: Connection, merchant: str) -> bool:
+    """Whether it was said before who a merchant is and where it is settled: its terminals can be bound to that."""
+    return find_row(connection, ELEMENTS, merchant) is not None
 
 
 def binder_of_new(registrar: Registrar) -> Binder | None:

@@ -107,6 +107,10 @@ def test_every_command_of_the_page(desk):
         ("merchant changed", None),
         ("terminal changed", None),
     ]
+    Path("account").write_text("11001018800058000003\n")
+    beside = "authswitch merchants change /etc/authswitch/switch.toml 898110059420001 --account-file account --why x"
+    status, output = desk.types("jo", beside)
+    assert (status, "`merchants account` changes both" in re.sub(r"\s+", " ", output)) == (1, True)
     assert "whole" in desk.does("owner", "authswitch audit verify /etc/authswitch/switch.toml")
     for secret in (ACCOUNT, "11001018800058000001", "11010519491231002X", "91350100M000100Y43"):
         assert secret not in everything

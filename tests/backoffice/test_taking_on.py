@@ -18,6 +18,7 @@ from switch.applications.looking_after import (
     profile_of,
     propose_account,
     propose_place,
+    refuse_account_of_profile,
     renew_licence,
     suspend_unlicensed,
 )
@@ -26,7 +27,8 @@ from switch.applications.taking_on import Machine, activate, assign, issue_code
 from switch.check.terminal_keys import TerminalKeys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
-from switch.merchants.binding_tables import ELEMENTS
+from switch.merchants.binding_desk import Binder, Verification, wanted_of
+from switch.merchants.binding_tables import BINDINGS, ELEMENTS
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.merchants.source import whole
@@ -44,6 +46,7 @@ MERCHANT = "898110059420001"
 TERMINAL = "30000001"
 DAY = timedelta(days=1)
 ACQUIRER = "00000000"
+SEEN = Verification("on site", "jo", AT.date(), "V-17")
 DEMANDED = BindingRule(ACQUIRER, is_demanded=True)
 
 
@@ -241,18 +244,19 @@ def test_a_terminal_that_waits_is_released_by_its_code_alone(office):
 
 
 def test_another_account_needs_two_people_and_a_verification(open_office):
-    account = {"number": "11001018800058000002", "holder": "Harbour Books Limited", "verified": "on site by Jo"}
+    account = {"number": "11001018800058000002", "holder": "Harbour Books Limited"}
     store = open_office.store
     with open_office.at_work() as (clerk, _):
         desk = open_office.desk(clerk.change, "jo")
-        for wrong, words in (
-            ({"number": "12"}, "6 to 32 digits"),
-            ({"verified": " "}, "verified anew"),
-            ({"holder": ""}, "needed a holder"),
+        for wrong, seen, words in (
+            ({"number": "12"}, SEEN, "6 to 32 digits"),
+            ({}, None, "verified anew"),
+            ({}, replace(SEEN, how=" "), "a verification is"),
+            ({"holder": ""}, SEEN, "needed a holder"),
         ):
             with pytest.raises(RefusedError, match=words):
-                propose_account(desk, RULES.sealer, MERCHANT, account | wrong, DAY)
-        number = propose_account(desk, RULES.sealer, MERCHANT, account, DAY)
+                propose_account(desk, RULES.sealer, MERCHANT, account | wrong, seen, lasts=DAY)
+        number = propose_account(desk, RULES.sealer, MERCHANT, account, SEEN, lasts=DAY)
     assert "000000002" not in open_office.reads(proposal_of, number)["wanted"]
     before = open_office.reads(profile_of, MERCHANT)["account_hash"]
     with changing(store, "jo", "x", AT) as change, pytest.raises(RefusedError, match="is your own"):
@@ -269,11 +273,50 @@ def test_another_place_needs_two_people(open_office):
     with open_office.at_work() as (clerk, _):
         desk = open_office.desk(clerk.change, "jo")
         with pytest.raises(RefusedError, match="stands there already"):
-            propose_place(desk, TERMINAL, COMPANY.place, "by video", DAY)
-        number = propose_place(desk, TERMINAL, "Harbour Road 14", "by video", DAY)
+            propose_place(desk, TERMINAL, COMPANY.place, SEEN, DAY)
+        number = propose_place(desk, TERMINAL, "Harbour Road 14", SEEN, DAY)
     with changing(open_office.store, "ann", "x", AT) as change:
         open_office.desk(change, "ann").approve(number)
     assert open_office.reads(row_of, TERMINALS, TERMINAL)["place"] == "Harbour Road 14"
+
+
+@pytest.fixture
+def bound_office(office):
+    """With a terminal that is bound and active."""
+    office.has_binding_key()
+    assert office.activates(office.assigns(Machine("SN-1")).codes[TERMINAL]) == ""
+    return office
+
+
+def test_another_account_binds_the_terminals_to_it(bound_office):
+    """What a merchant is paid on and what its terminals are bound to is one account."""
+    account = {"number": "11001018800058000002", "holder": "Harbour Books Limited"}
+    before = bound_office.reads(row_of, ELEMENTS, MERCHANT)
+    with bound_office.at_work() as (clerk, registrar):
+        number = propose_account(
+            bound_office.desk(clerk.change, "jo"), RULES.sealer, MERCHANT, account, SEEN, lasts=DAY
+        )
+        wanted = Binder(registrar).hashes_of(MERCHANT, {"account": account["number"]})
+    with changing(bound_office.store, "ann", "x", AT) as change:
+        assert bound_office.desk(change, "ann").approve(number).state == "approved"
+    after = bound_office.reads(row_of, ELEMENTS, MERCHANT)
+    assert after == {**before, **wanted, **SEEN.columns()}
+    assert bound_office.suspects() == []
+    assert (bound_office.registry().unbound_count, bound_office.registry().altered) == (0, [])
+    with bound_office.store.reading() as connection, pytest.raises(RefusedError, match="`merchants account` changes"):
+        refuse_account_of_profile(connection, MERCHANT)
+
+
+def test_a_bound_terminal_is_bound_to_another_place(bound_office):
+    with bound_office.at_work() as (clerk, registrar):
+        Binder(registrar).bind(TERMINAL, wanted_of({"position": "+31.2304+121.4737/"}, SEEN))
+        number = propose_place(bound_office.desk(clerk.change, "jo"), TERMINAL, "Harbour Road 14", SEEN, DAY)
+    with changing(bound_office.store, "ann", "x", AT) as change:
+        assert bound_office.desk(change, "ann").approve(number).state == "approved"
+    assert bound_office.reads(row_of, TERMINALS, TERMINAL)["place"] == "Harbour Road 14"
+    binding = bound_office.reads(row_of, BINDINGS, TERMINAL)
+    assert (binding["position"], binding["verified_by"]) == ("", "jo")
+    assert bound_office.suspects() == []
 
 
 def test_a_licence_that_ends_is_told_before_and_suspends(open_office):
