@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -140,10 +140,16 @@ def propose_place(desk: Desk, terminal: str, place: str, verification: Verificat
     return desk.propose(PLACE_KIND, terminal, wanted_of({"place": place, "position": ""}, verification), lasts)
 
 
-def kinds_of_proposals(rules: Rules, compiler: Compiler) -> list[Kind]:
-    """What two people change of a merchant that was taken on."""
+def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list[Kind]:
+    """What two people change of a merchant that was taken on.
+
+    Args:
+        opening: Gives the rules, when one of these changes is tried or made.
+        compiler: Says whether the switch would take it.
+    """
 
     def apply_account(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
+        rules = opening()
         _require_verified(wanted, rules.policy.account_holder_source)
         _open_profile(change.connection, subject)
         at = Place(MERCHANT_PROFILES.name, "account", subject)
@@ -160,7 +166,7 @@ def kinds_of_proposals(rules: Rules, compiler: Compiler) -> list[Kind]:
             binder.set_elements(subject, {**wanted, **hashes})
 
     def apply_place(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
-        _require_verified(wanted, rules.policy.account_holder_source)
+        _require_verified(wanted, opening().policy.account_holder_source)
         registrar = Registrar(change, compiler)
         if row_of(change.connection, TERMINALS, subject)["place"] == wanted["place"]:
             raise RefusedError(f"{subject} stands there already")

@@ -22,12 +22,11 @@ from switch.access.tokens import bearer, note_use
 from switch.backoffice.problems import ProblemError
 from switch.backoffice.tables import ANSWERS
 from switch.base.log import get_logger
+from switch.check.applications import kinds_of
 from switch.check.row_compiler import opened_compiler
 from switch.config.models import Config
-from switch.merchants.proposing import proposal_kinds
 from switch.merchants.registering import Registrar
 from switch.proposals.deciding import Desk
-from switch.proposals.people import PERSON_KIND
 from switch.store.changing import Change
 from switch.store.opening import Store
 
@@ -134,8 +133,8 @@ class Office:
             KeyFileError: They cannot be read.
         """
         with opened_compiler(self.config) as compiler:
-            kinds = [*proposal_kinds(compiler), PERSON_KIND]
-            yield Registrar(work.change, compiler, is_alone=True), Desk(work.change, work.actor, kinds)
+            desk = Desk(work.change, work.actor, kinds_of(self.config, compiler))
+            yield Registrar(work.change, compiler, is_alone=True), desk
 
     def _actor(self, connection: Connection, request: Request, text: str) -> Actor:
         try:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from switch.applications.applying import Rules
     from switch.applications.lists import Lists
     from switch.applications.policy import Policy
+    from switch.merchants.rows import Compiler
+    from switch.proposals.deciding import Kind
 
 
 def applications_problems(config: Config) -> list[Problem]:
@@ -49,6 +51,26 @@ def open_rules(config: Config) -> tuple[Rules, KeyFile]:
     except ValueError:
         file.close()
         raise
+
+
+def kinds_of(config: Config, compiler: Compiler) -> list[Kind]:
+    """All that two people change. The rules are opened when a change of a merchant that was taken on is tried or made.
+
+    Args:
+        config: The configuration.
+        compiler: Says whether the switch would take what is proposed.
+    """
+    from switch.applications.looking_after import kinds_of_proposals
+    from switch.merchants.proposing import proposal_kinds
+    from switch.proposals.people import PERSON_KIND
+
+    def opening() -> Rules:
+        rules, keys = open_rules(config)
+        keys.close()
+        return rules
+
+    kinds = [*proposal_kinds(compiler), PERSON_KIND]
+    return kinds if config.applications is None else [*kinds, *kinds_of_proposals(opening, compiler)]
 
 
 def _read(config: Config) -> tuple[Policy, Lists]:

@@ -77,7 +77,7 @@ def acquiring(config_file: Path, why: str, right: str | None = None) -> Iterator
         ):
             compiler = compiler_of(keys, config)
             registrar = Registrar(change, compiler, is_alone=actor.rights is not None)
-            desk = Desk(change, actor, kinds_of_proposals(rules, compiler))
+            desk = Desk(change, actor, kinds_of_proposals(lambda: rules, compiler))
             yield Work(Clerk(change, actor, rules), registrar, keys, desk, lasts)
 
 

@@ -17,25 +17,21 @@ from rich.progress import Progress
 from sqlalchemy import Table, func, select
 
 from switch.access.people import changing_as
-from switch.applications.looking_after import kinds_of_proposals
 from switch.base.error_words import words_of
-from switch.check.applications import open_rules
+from switch.check.applications import kinds_of
 from switch.check.row_compiler import opened_compiler
 from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
 from switch.cli.listing import listing, plain_console
 from switch.cli.report import refuse, status_of
 from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
-from switch.config.models import Config
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.finding import page_of
 from switch.merchants.importing import Import, Outcome, export
-from switch.merchants.proposing import change_state, proposal_kinds
+from switch.merchants.proposing import change_state
 from switch.merchants.registering import Registrar
-from switch.merchants.rows import Compiler
-from switch.proposals.deciding import Desk, Kind
-from switch.proposals.people import PERSON_KIND
+from switch.proposals.deciding import Desk
 from switch.store.changing import row_of
 from switch.store.columns import told_row
 from switch.store.problems import RefusedError
@@ -91,9 +87,7 @@ def work(config_file: Path, why: str, right: str | None = "registry.change") -> 
             opened_store(config_file) as store,
             changing_as(store, whoever_asks(), why, right) as (change, actor),
         ):
-            proposals = Desk(
-                change, actor, [*proposal_kinds(compiler), *_of_applications(config, compiler), PERSON_KIND]
-            )
+            proposals = Desk(change, actor, kinds_of(config, compiler))
             yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, lasts)
     except RefusedError as error:
         fail(str(error))
@@ -101,15 +95,6 @@ def work(config_file: Path, why: str, right: str | None = "registry.change") -> 
         refuse(error)
     except KeyFileError as error:
         fail(str(error), status_of(error))
-
-
-def _of_applications(config: Config, compiler: Compiler) -> list[Kind]:
-    """What two people change of merchants that were taken on, where a configuration has rules for that."""
-    if config.applications is None:
-        return []
-    rules, keys = open_rules(config)
-    keys.close()
-    return kinds_of_proposals(rules, compiler)
 
 
 def told(table: Table, key: str, done: str, *, is_changed: bool) -> None:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import stat
 import time
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from switch.access.actor import Actor
 from switch.access.roles import RIGHTS
+from switch.applications.looking_after import kinds_of_proposals, propose_place
 from switch.backoffice.description import openapi_document
 from switch.backoffice.limits import Rates
+from switch.check.row_compiler import opened_compiler
 from switch.config import ConfigError, load_config
+from switch.merchants.binding_desk import Verification
+from switch.proposals.deciding import Desk
+from switch.store.changing import changing
 from switch.store.proving import flaws
 
+from .acquiring import AT, RULES
 from .api import Api
 from .registry import Office, call
 
+APPLIED = '[applications]\nrules = "sample/acquiring/rules.toml"\n'
 SHOP, MINE = "898000000000001", "10000001"
 NEW = {"id": "898000000000077", "name": "Harbour", "category": "5942", "why": "contract 17"}
 DOCUMENT = openapi_document()
@@ -33,7 +42,7 @@ OPERATIONS = [
 def api(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     url = f"sqlite:{folder}/store.db" if request.param == "sqlite" else request.getfixturevalue("server").database()
-    running = Api(folder / "switch", url, "requests_per_second = 100000\nimport_bytes_max = 100000")
+    running = Api(folder / "switch", url, f"requests_per_second = 100000\nimport_bytes_max = 100000\n{APPLIED}")
     yield running
     assert running.ends() == 0, running.log.read_text()
 
@@ -135,6 +144,18 @@ def test_two_people_close_a_merchant(api):
     assert api.refuses("al", "POST", f"{decide}/approve", {"why": "x"})[0] == 409
     assert api.does("vi", "GET", "/v1/proposals?state=approved")["items"]
     assert api.refuses("vi", "GET", "/v1/proposals/99999")[0] == 404
+
+
+def test_what_the_command_line_proposes_is_approved_here(api):
+    """Also about merchants that were taken on by an application."""
+    api.office.does("store", "renew-key")
+    config = load_config(api.office.config)
+    seen = Verification("on site", "jo", AT.date(), "V-17")
+    with opened_compiler(config) as compiler, changing(api.store, "jo", "moved") as change:
+        desk = Desk(change, Actor("jo"), kinds_of_proposals(lambda: RULES, compiler))
+        number = propose_place(desk, MINE, "Harbour Road 14", seen, timedelta(days=1))
+    assert api.does("al", "POST", f"/v1/proposals/{number}/approve", {"why": "seen"})["state"] == "approved"
+    assert api.does("vi", "GET", f"/v1/terminals/{MINE}")["place"] == "Harbour Road 14"
 
 
 def test_nobody_approves_by_a_token_that_he_made_for_another(api):

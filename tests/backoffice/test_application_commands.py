@@ -15,7 +15,7 @@ from switch.cli import people, store_opening
 from switch.cli.main import app
 
 from .acquiring import JPEG, PDF, PNG, SAMPLES
-from .registry import Office
+from .registry import MINE, Office
 
 PAGE = Path(__file__).parents[2] / "docs" / "applications.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -160,6 +160,13 @@ def test_a_configuration_without_rules_is_told(desk):
     status, output = desk.types("owner", f"authswitch applications list {desk.config}")
     assert status == 2
     assert "names the rules by which merchants are taken on" in re.sub(r"\s+", " ", output)
+
+
+def test_a_terminal_is_suspended_whatever_the_rules_are(desk):
+    """Nor is a key of the store needed, which nobody has made here."""
+    desk.office.takes_over()
+    (desk.config.parent / "sample" / "acquiring" / "sanctions.csv").write_text("nothing\n")
+    assert "suspended" in desk.does("owner", f"authswitch terminals suspend {desk.config} {MINE} --why x")
 
 
 def test_check_reads_the_rules(desk):

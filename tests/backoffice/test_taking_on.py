@@ -103,7 +103,7 @@ class Office:
         return self.reads(Proof(self.keys.get(BINDING_KEY).value, ACQUIRER).next)
 
     def desk(self, change, name):
-        return Desk(change, Actor(name), kinds_of_proposals(RULES, self.compiler))
+        return Desk(change, Actor(name), kinds_of_proposals(lambda: RULES, self.compiler))
 
 
 @pytest.fixture
