@@ -48,25 +48,20 @@ class Copy:
 
     def read(self) -> Files | None:
         """What the store said at the copy's base; None where nothing is there as it was written."""
+        base = self._base()
+        if base is None:
+            return None
+        known, digest = base
         try:
-            written = BASE.fullmatch((self.folder / "base").read_text())
-            if written is None:
-                return None
-            merchants, terminals = (file.read_bytes() for file in self._files(written[1]))
-        except (OSError, UnicodeDecodeError):
+            merchants, terminals = (file.read_bytes() for file in self._files(known))
+        except OSError:
             return None
-        if _digest(merchants, terminals) != written[3]:
-            return None
-        return Files(_head(f"{written[1]}:{written[2]}"), merchants, terminals)
+        return Files(known, merchants, terminals) if _digest(merchants, terminals) == digest else None
 
     def has(self, base: Head) -> bool:
         """Whether this is the base that is there."""
-        try:
-            written = BASE.fullmatch((self.folder / "base").read_text())
-        except (OSError, UnicodeDecodeError):
-            return False
-        names = self._files(str(base.number))
-        return written is not None and _head(f"{written[1]}:{written[2]}") == base and all(map(Path.is_file, names))
+        known = self._base()
+        return known is not None and known[0] == base and all(map(Path.is_file, self._files(base)))
 
     def write(self, files: Files) -> None:
         """Keep what the store says; the copy before is there until this one is, and its changes go then.
@@ -75,12 +70,11 @@ class Copy:
             OSError: It cannot be written.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = str(files.head.number)
-        for file, content in zip(self._files(number), (files.merchants, files.terminals), strict=True):
+        for file, content in zip(self._files(files.head), (files.merchants, files.terminals), strict=True):
             put_durably(file, content)
         digest = _digest(files.merchants, files.terminals)
         put_durably(self.folder / "base", f"authswitch registry 1\nhead {files.head}\nsha256 {digest}\n".encode())
-        kept = (*self._files(number), self._changes(files.head))
+        kept = (*self._files(files.head), self._changes(files.head))
         for file in (*self.folder.glob("*.csv"), *self.folder.glob("changes-*")):
             if file not in kept:
                 file.unlink(missing_ok=True)
@@ -189,8 +183,16 @@ class Copy:
     def _changes(self, base: Head) -> Path:
         return self.folder / f"changes-{base.number}"
 
-    def _files(self, number: str) -> tuple[Path, Path]:
-        return self.folder / f"merchants-{number}.csv", self.folder / f"terminals-{number}.csv"
+    def _base(self) -> tuple[Head, str] | None:
+        """The change that the base is of, and the digest of its files; None where none is there as it was written."""
+        try:
+            written = BASE.fullmatch((self.folder / "base").read_text())
+        except (OSError, UnicodeDecodeError):
+            return None
+        return None if written is None else (_head(f"{written[1]}:{written[2]}"), written[3])
+
+    def _files(self, base: Head) -> tuple[Path, Path]:
+        return self.folder / f"merchants-{base.number}.csv", self.folder / f"terminals-{base.number}.csv"
 
 
 def _texts(changes: Changes, head: Head) -> Iterator[bytes]:
