@@ -78,11 +78,6 @@ class Office:
         self.store = store
         self._failed = FailedAttempts()
 
-    @property
-    def proposals_last(self) -> timedelta:
-        """How long a proposal waits."""
-        return timedelta(days=0 if self.config.store is None else self.config.store.proposal_days)
-
     @contextmanager
     def reading(self, request: Request, right: str) -> Iterator[Connection]:
         """A transaction that reads, by somebody who may.

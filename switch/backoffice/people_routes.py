@@ -196,7 +196,7 @@ def people_routes(office: Office) -> APIRouter:
         wanted = {name: "|".join(value) if isinstance(value, list) else value for name, value in sent.items()}
 
         def do(work: Work) -> Answer:
-            number = change_person(work.change, work.actor, key, wanted, office.proposals_last, is_new=is_new)
+            number = change_person(work.change, work.actor, key, wanted, office.config.proposals_last, is_new=is_new)
             if number is not None:
                 return Answer({"proposal": number}, 202)
             return Answer(person_told(person_of(work.change.connection, key)), status)

@@ -16,14 +16,13 @@ from switch.backoffice.office import Answer, Office, Work
 from switch.backoffice.routes import Why, describe
 from switch.merchants.finding import page_of
 from switch.merchants.importing import export
-from switch.merchants.proposing import change_state
+from switch.merchants.proposing import STATES_BY_STEP, change_state
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.changing import row_of
 from switch.store.columns import told_row
 
 CHUNK_BYTES = 64 << 10
 CSV = "text/csv"
-STEPS: dict[str, str] = {"suspend": "suspended", "release": "active", "close": "closed"}
 READ, CHANGE = "registry.read", "registry.change"
 
 MERCHANT = {
@@ -214,7 +213,7 @@ def _add_common(router: APIRouter, office: Office, table: Table, example: dict[s
 
     show.__doc__ = f"Show one of the {name}."
     describe(router, "GET", f"/v1/{name}/{{key}}", right=READ, example=example)(show)
-    for step, state in STEPS.items():
+    for step, state in STATES_BY_STEP.items():
         _add_step(router, office, table, step, state)
 
 
@@ -222,7 +221,7 @@ def _add_step(router: APIRouter, office: Office, table: Table, step: str, state:
     def do_step(request: Request, key: str, body: Why) -> Response:
         def do(work: Work) -> Answer:
             with office.registrar(work) as (registrar, desk):
-                done = change_state(registrar, desk, (table, key), state, office.proposals_last)
+                done = change_state(registrar, desk, (table, key), state, office.config.proposals_last)
             if done.proposal is not None:
                 return Answer({"proposal": done.proposal}, 202)
             return Answer(told_row(row_of(work.change.connection, table, key)))

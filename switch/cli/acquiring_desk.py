@@ -67,7 +67,6 @@ def _telling() -> Iterator[None]:
 def acquiring(config_file: Path, why: str, right: str | None = None) -> Iterator[Work]:
     """Whoever asks does something for a reason; it is done when the block ends, or not at all."""
     config = load(config_file)
-    lasts = timedelta(days=0 if config.store is None else config.store.proposal_days)
     with _telling():
         rules, keys = open_rules(config)
         with (
@@ -78,7 +77,7 @@ def acquiring(config_file: Path, why: str, right: str | None = None) -> Iterator
             compiler = compiler_of(keys, config)
             registrar = Registrar(change, compiler, is_alone=actor.rights is not None)
             desk = Desk(change, actor, kinds_of_proposals(lambda: rules, compiler))
-            yield Work(Clerk(change, actor, rules), registrar, keys, desk, lasts)
+            yield Work(Clerk(change, actor, rules), registrar, keys, desk, config.proposals_last)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,8 +139,7 @@ def return_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
 def _change(config_file: Path, key: str, why: str, *, is_new: bool, **given: Any) -> None:
     joined = {name: "|".join(value) if isinstance(value, list) else value for name, value in given.items()}
     wanted = {name: value for name, value in joined.items() if value is not None}
-    section = load(config_file).store
-    lasts = timedelta(days=0 if section is None else section.proposal_days)
+    lasts = load(config_file).proposals_last
     with (
         opened_store(config_file) as store,
         in_words(),

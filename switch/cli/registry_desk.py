@@ -29,7 +29,7 @@ from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.finding import page_of
 from switch.merchants.importing import Import, Outcome, export
-from switch.merchants.proposing import change_state
+from switch.merchants.proposing import STATES_BY_STEP, change_state
 from switch.merchants.registering import Registrar
 from switch.proposals.deciding import Desk
 from switch.store.changing import row_of
@@ -37,7 +37,6 @@ from switch.store.columns import told_row
 from switch.store.problems import RefusedError
 
 WIDTH_OF_FILES = 240
-STATE_COMMANDS = {"suspend": "suspended", "release": "active", "close": "closed"}
 
 Key = Annotated[str, typer.Argument(metavar="ID", help="Its number, as terminals send it.")]
 Kinds = Annotated[
@@ -80,7 +79,6 @@ def work(config_file: Path, why: str, right: str | None = "registry.change") -> 
     It ends the command in words where something is refused, and then nothing has changed.
     """
     config = load(config_file)
-    lasts = timedelta(days=0 if config.store is None else config.store.proposal_days)
     try:
         with (
             opened_compiler(config) as compiler,
@@ -88,7 +86,7 @@ def work(config_file: Path, why: str, right: str | None = "registry.change") -> 
             changing_as(store, whoever_asks(), why, right) as (change, actor),
         ):
             proposals = Desk(change, actor, kinds_of(config, compiler))
-            yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, lasts)
+            yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, config.proposals_last)
     except RefusedError as error:
         fail(str(error))
     except ConfigError as error:
@@ -191,7 +189,7 @@ def list_rows(
 
 def add_common_commands(app: typer.Typer, table: Table, helps: Mapping[str, str]) -> None:
     """Give a group the commands that are the same for merchants and terminals, each with its help."""
-    for name, state in STATE_COMMANDS.items():
+    for name, state in STATES_BY_STEP.items():
         app.command(name, help=helps[name])(_state_command(table, state))
 
     @app.command(help=helps["show"])

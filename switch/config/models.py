@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -559,6 +560,11 @@ class Config(Section):
     def warnings(self) -> tuple[Problem, ...]:
         """What is doubtful in it, though it can be used."""
         return self._warnings
+
+    @property
+    def proposals_last(self) -> timedelta:
+        """How long a proposal waits for another person."""
+        return timedelta(days=0 if self.store is None else self.store.proposal_days)
 
     @property
     def crews(self) -> Sequence[int]:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
 from switch.merchants.binding_tables import CASES
-from switch.store.changing import Change, row_of
+from switch.store.changing import Change, next_number, row_of
 from switch.store.problems import RefusedError
 
 RIGHT = "cases.close"
@@ -30,7 +30,7 @@ def open_case(change: Change, kind: str, subject: str, row: str, facts: Mapping[
     same = (CASES.c.kind == kind, CASES.c.subject == subject, CASES.c.row == row, CASES.c.state == "open")
     if change.connection.execute(select(CASES.c.id).where(*same)).first():
         return None
-    number = int(change.connection.execute(select(func.coalesce(func.max(CASES.c.id), 0))).scalar_one()) + 1
+    number = next_number(change.connection, CASES)
     opened = {"id": number, "kind": kind, "subject": subject, "row": row, "opened_at": change.at}
     change.insert(CASES, {**opened, "facts": json.dumps(dict(facts), ensure_ascii=False)})
     return number

@@ -17,6 +17,9 @@ from switch.proposals.deciding import Desk, Kind
 from switch.store.changing import Change
 from switch.store.problems import RefusedError
 
+STATES_BY_STEP = {"suspend": "suspended", "release": "active", "close": "closed"}
+"""What people call a change of the state, and the state that it leads to."""
+
 
 def _state_kind_name(table: Table) -> str:
     """Of the proposals to release or close one."""

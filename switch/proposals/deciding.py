@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import WHY_CHARACTERS_MAX, text_of
-from switch.store.changing import Change, row_of
+from switch.store.changing import Change, next_number, row_of
 from switch.store.columns import told_row
 from switch.store.problems import NoSuchRowError, NotAllowedError, RefusedError
 
@@ -113,8 +113,7 @@ class Desk:
         text = _wanted_text(kind, wanted)
         self._refuse_second(kind_name, subject)
         self._try(kind, self._change, subject, wanted)
-        connection = self._change.connection
-        number = int(connection.execute(select(func.coalesce(func.max(PROPOSALS.c.id), 0))).scalar_one()) + 1
+        number = next_number(self._change.connection, PROPOSALS)
         self._change.insert(
             PROPOSALS,
             {

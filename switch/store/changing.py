@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Row, Table, select
+from sqlalchemy import Column, Row, Table, func, select
 from sqlalchemy.engine import Connection
 
 from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX, append, text_of
@@ -41,6 +41,11 @@ def row_of(connection: Connection, table: Table, key: str | int) -> dict[str, An
     if found is None:
         raise NoSuchError(f"there is no {table.name.removesuffix('s')} {key}")
     return found
+
+
+def next_number(connection: Connection, table: Table) -> int:
+    """That of a new row of a table whose rows are numbered."""
+    return int(connection.execute(select(func.coalesce(func.max(key_column(table)), 0))).scalar_one()) + 1
 
 
 class Change:
