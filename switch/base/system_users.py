@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import errno
 import grp
+import os
 import pwd
+from contextlib import suppress
+from pathlib import Path
+
+LOGIN_USER = Path("/proc/self/loginuid")
+NOBODY_LOGGED_IN = 2**32 - 1
 
 
 def user_name(user: int) -> str:
@@ -13,6 +19,18 @@ def user_name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+def system_user() -> str:
+    """Who works at this terminal, as the system knows him.
+
+    That is who logged in, also behind sudo, where the system keeps that; the environment says what anybody wants.
+    """
+    user = os.getuid()
+    with suppress(OSError, ValueError):
+        logged_in = int(LOGIN_USER.read_text())
+        user = user if logged_in == NOBODY_LOGGED_IN else logged_in
+    return user_name(user)
 
 
 def group_id(name: str) -> int:

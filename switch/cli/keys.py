@@ -13,6 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 import typer
 
 from switch.base.error_words import unreadable, words_of
+from switch.base.system_users import system_user
 from switch.cli.command_groups import command_group
 from switch.cli.journal_keys import refuse_needed, rows_of
 from switch.cli.key_ceremony import (
@@ -27,7 +28,6 @@ from switch.cli.key_ceremony import (
 )
 from switch.cli.listing import listing, plain_console
 from switch.cli.report import EXIT_NOT_VALID, print_problems, status_of
-from switch.cli.store_opening import system_user
 from switch.config import ConfigError, load_config
 from switch.config.key_file import master_key_place
 from switch.config.mesh_sections import ALONE, Node

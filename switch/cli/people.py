@@ -15,10 +15,11 @@ from sqlalchemy import select, text
 from switch.access.people import add_first, changing_as, person_of, told_of
 from switch.access.roles import ROLES
 from switch.access.tables import PEOPLE
+from switch.base.system_users import system_user
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
 from switch.cli.listing import listing, plain_console
-from switch.cli.store_opening import WhyOption, opened_store, system_user, whoever_asks
+from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
 from switch.proposals.people import change_person
 from switch.store.opening import Store
 from switch.store.problems import RefusedError

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +15,12 @@ import switch.merchants.binding_tables
 import switch.merchants.tables
 import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
 from switch.access.people import Identify, user_at_work
-from switch.base.system_users import user_name
+from switch.base.system_users import system_user
 from switch.check.store import UPGRADE_ANSWER_SECONDS, open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
 from switch.store.opening import Store
 from switch.store.problems import StoreError
-
-LOGIN_USER = Path("/proc/self/loginuid")
-NOBODY_LOGGED_IN = 2**32 - 1
 
 WhyOption = Annotated[str, typer.Option("--why", help="The reason, which the audit keeps.")]
 
@@ -56,15 +52,3 @@ def opened_store(config_file: Path, *, is_any_version: bool = False, makes_table
 def whoever_asks() -> Identify:
     """Who works at this terminal, by what the store knows: the audit keeps the name."""
     return user_at_work(system_user())
-
-
-def system_user() -> str:
-    """Who works at this terminal, as the system knows him.
-
-    That is who logged in, also behind sudo, where the system keeps that; the environment says what anybody wants.
-    """
-    user = os.getuid()
-    with suppress(OSError, ValueError):
-        logged_in = int(LOGIN_USER.read_text())
-        user = user if logged_in == NOBODY_LOGGED_IN else logged_in
-    return user_name(user)

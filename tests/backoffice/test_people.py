@@ -16,7 +16,7 @@ from switch.access.roles import RIGHTS, ROLES, rights_of, table
 from switch.access.tables import TOKEN_USES, TOKENS
 from switch.access.token_proof import UnknownTokenError, hash_of
 from switch.access.tokens import bearer, issue, note_use, revoke, tokens_of
-from switch.cli.store_opening import system_user
+from switch.base.system_users import system_user
 from switch.store.changing import changing
 from switch.store.problems import RefusedError
 from switch.store.proving import flaws
@@ -217,7 +217,7 @@ def as_user(tmp_path, monkeypatch):
     def become(user_id):
         login = tmp_path / "loginuid"
         login.write_text(str(user_id))
-        monkeypatch.setattr("switch.cli.store_opening.LOGIN_USER", login)
+        monkeypatch.setattr("switch.base.system_users.LOGIN_USER", login)
         return system_user()
 
     return become

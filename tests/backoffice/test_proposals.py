@@ -199,7 +199,7 @@ def another(tmp_path, monkeypatch):
     def become():
         login = tmp_path / "loginuid"
         login.write_text("1" if os.getuid() != 1 else "2")
-        monkeypatch.setattr("switch.cli.store_opening.LOGIN_USER", login)
+        monkeypatch.setattr("switch.base.system_users.LOGIN_USER", login)
 
     return become
 

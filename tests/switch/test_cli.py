@@ -186,13 +186,17 @@ def test_asked_wrongly(arguments):
     assert call(*arguments)[0] == 2
 
 
-def test_help_imports_little():
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [(["--help"], ("aiohttp", "pydantic", "cryptography", "uvloop")), (["keys", "--help"], ("aiohttp", "sqlalchemy"))],
+)
+def test_help_imports_little(words, heavy):
     code = (
-        "import sys; sys.argv = ['authswitch', '--help']\n"
+        f"import sys; sys.argv = ['authswitch', *{words}]\n"
         "from switch.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print([n for n in ('aiohttp', 'pydantic', 'cryptography', 'uvloop') if n in sys.modules])"
+        f"print([n for n in {heavy} if n in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
