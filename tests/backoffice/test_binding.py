@@ -17,7 +17,6 @@ from switch.store.opening import Store, parse_url
 from switch.tables.binding import BINDING_KEY
 
 from .registry import MINE, WHY, Office, call
-from .test_people import as_user  # noqa: F401 - a fixture
 
 MERCHANT = "898000000000001"
 ACCOUNT = "6222020000000001"
@@ -185,7 +184,7 @@ def test_a_case_must_be_closed_before_two_release(office):
     assert office.does("audit", "verify")
 
 
-def test_with_people_two_change_an_account_and_release(office, as_user):  # noqa: F811
+def test_with_people_two_change_an_account_and_release(office, as_user):
     office.is_bound()
     users = {role: as_user(number) for number, role in enumerate(("registrar", "approver", "reviewer"), 1)}
     as_user(os.getuid())

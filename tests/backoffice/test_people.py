@@ -16,7 +16,6 @@ from switch.access.roles import RIGHTS, ROLES, rights_of, table
 from switch.access.tables import TOKEN_USES, TOKENS
 from switch.access.token_proof import UnknownTokenError, hash_of
 from switch.access.tokens import bearer, issue, note_use, revoke, tokens_of
-from switch.base.system_users import system_user
 from switch.store.changing import changing
 from switch.store.problems import RefusedError
 from switch.store.proving import flaws
@@ -201,26 +200,6 @@ def test_one_person_has_one_set_of_names():
 
 
 # --- as operators call it ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def office(tmp_path, store_url):
-    made = Office(tmp_path / "switch", store_url)
-    made.takes_over()
-    return made
-
-
-@pytest.fixture
-def as_user(tmp_path, monkeypatch):
-    """Calls go on as another user of the system; its name."""
-
-    def become(user_id):
-        login = tmp_path / "loginuid"
-        login.write_text(str(user_id))
-        monkeypatch.setattr("switch.base.system_users.LOGIN_USER", login)
-        return system_user()
-
-    return become
 
 
 def test_from_the_first_person_on_rights_are_needed(office, as_user):

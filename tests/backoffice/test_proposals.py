@@ -17,7 +17,7 @@ from switch.store.changing import changing
 from switch.store.problems import RefusedError, StoreError
 from switch.store.proving import flaws
 
-from .registry import WHY, Office
+from .registry import WHY
 
 AT = datetime(2026, 11, 27, 8, 30, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -186,22 +186,9 @@ def test_a_failure_of_the_database_decides_nothing(shop):
 
 
 @pytest.fixture
-def office(tmp_path, store_url):
-    made = Office(tmp_path / "switch", store_url)
-    made.takes_over()
-    return made
-
-
-@pytest.fixture
-def another(tmp_path, monkeypatch):
+def another(as_user):
     """Calls go on as another user of the system."""
-
-    def become():
-        login = tmp_path / "loginuid"
-        login.write_text("1" if os.getuid() != 1 else "2")
-        monkeypatch.setattr("switch.base.system_users.LOGIN_USER", login)
-
-    return become
+    return lambda: as_user(1 if os.getuid() != 1 else 2)
 
 
 def test_a_merchant_is_closed_by_two(office, another):
