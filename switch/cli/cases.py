@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from switch.access.people import changing_as
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import AsJson, ConfigFile, fail
+from switch.cli.journal_reading import AsJson, ConfigFile
 from switch.cli.registry_desk import Most, list_rows, show_row
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.cli.store_opening import WhyOption, changing_store
 from switch.merchants.binding_tables import CASE_STATES, CASES
 from switch.merchants.cases import close_case
-from switch.store.problems import RefusedError
 
 COLUMNS = ("id", "kind", "subject", "row", "opened_at", "facts", "state", "decided_by", "reason")
 
@@ -59,9 +57,6 @@ def close(config: ConfigFile, number: Number, *, why: WhyOption) -> None:
 
     Example: authswitch cases close switch.toml 17 --why "seen on site: the shop had moved next door"
     """
-    try:
-        with opened_store(config) as store, changing_as(store, whoever_asks(), why, None) as (change, actor):
-            close_case(change, actor, number)
-    except RefusedError as error:
-        fail(str(error))
+    with changing_store(config, why, right=None) as (change, actor):
+        close_case(change, actor, number)
     typer.echo(f"case {number}: closed")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
-from switch.access.people import changing_as
 from switch.applications.applying import contract_of
 from switch.applications.contracts import import_text
 from switch.applications.states import ENTERING
@@ -18,7 +17,7 @@ from switch.cli.acquiring_desk import Reference, print_row, print_rows
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.datafile import read_regular
 from switch.store.problems import RefusedError
 
@@ -46,14 +45,15 @@ def import_(
     """
     try:
         text = read_regular(file, TEXT_BYTES_MAX).decode()
-        with opened_store(config) as store, changing_as(store, whoever_asks(), why, ENTERING) as (change, _):
-            key = import_text(change, title, text)
     except OSError as error:
         fail(words_of(error, file))
     except UnicodeDecodeError:
         fail(f"{file}: is not UTF-8")
-    except RefusedError as error:
-        fail(f"{file}: {error}")
+    with changing_store(config, why, ENTERING) as (change, _):
+        try:
+            key = import_text(change, title, text)
+        except RefusedError as error:
+            raise RefusedError(f"{file}: {error}") from None
     typer.echo(key)
 
 

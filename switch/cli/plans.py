@@ -8,16 +8,14 @@ from typing import Annotated
 
 import typer
 
-from switch.access.people import changing_as
 from switch.applications.plans import body_of, import_plans, load_plans, plans_on_offer, set_offered, side_by_side
 from switch.applications.states import ENTERING
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import AsJson, ConfigFile, fail
+from switch.cli.journal_reading import AsJson, ConfigFile
 from switch.cli.listing import listing, plain_console
 from switch.cli.report import refuse
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.problems import ConfigError
-from switch.store.problems import RefusedError, StoreError
 
 app = command_group()
 
@@ -39,12 +37,10 @@ def import_(
     """
     try:
         plans = load_plans(file)
-        with opened_store(config) as store, changing_as(store, whoever_asks(), why, ENTERING) as (change, _):
+        with changing_store(config, why, ENTERING) as (change, _):
             added = import_plans(change, plans)
     except ConfigError as error:
         refuse(error)
-    except RefusedError as error:
-        fail(str(error))
     typer.echo(f"{file}: {added} plans added, {len(plans) - added} were there already")
 
 
@@ -84,9 +80,6 @@ def offer(config: ConfigFile, plan: PlanId, why: WhyOption) -> None:
 
 def _set(config: Path, plan: str, why: str, *, is_offered: bool) -> None:
     state = "offered" if is_offered else "withdrawn"
-    try:
-        with opened_store(config) as store, changing_as(store, whoever_asks(), why, ENTERING) as (change, _):
-            is_changed = set_offered(change, plan, is_offered=is_offered)
-    except StoreError as error:
-        fail(str(error))
+    with changing_store(config, why, ENTERING) as (change, _):
+        is_changed = set_offered(change, plan, is_offered=is_offered)
     typer.echo(f"plan {plan}: {state}" if is_changed else f"plan {plan}: is so already; nothing changed")

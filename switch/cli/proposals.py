@@ -10,13 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, fail
+from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
 from switch.cli.listing import listing, plain_console
 from switch.cli.registry_desk import Most, work
 from switch.cli.store_opening import WhyOption, opened_store
 from switch.proposals.deciding import Decision, Desk, newest_proposals, proposal_of, told_of
 from switch.proposals.tables import STATES
-from switch.store.problems import RefusedError
 
 WIDTH_OF_FILES = 240
 COLUMNS = ("id", "kind", "subject", "wanted", "why", "proposed_by", "proposed_at", "state", "decided_by")
@@ -61,11 +60,8 @@ def show(config: ConfigFile, number: Number, *, as_json: AsJson = False) -> None
 
     Example: authswitch proposals show switch.toml 17
     """
-    try:
-        with opened_store(config) as store, store.reading() as connection:
-            row = told_of(proposal_of(connection, number))
-    except RefusedError as error:
-        fail(str(error))
+    with opened_store(config) as store, store.reading() as connection:
+        row = told_of(proposal_of(connection, number))
     if as_json:
         typer.echo(json.dumps(row, ensure_ascii=False))
         return

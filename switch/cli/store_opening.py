@@ -14,13 +14,15 @@ import switch.backoffice.tables
 import switch.merchants.binding_tables
 import switch.merchants.tables
 import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
-from switch.access.people import Identify, user_at_work
+from switch.access.actor import Actor
+from switch.access.people import Identify, changing_as, user_at_work
 from switch.base.system_users import system_user
 from switch.check.store import UPGRADE_ANSWER_SECONDS, open_store
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, fail, load
 from switch.files.problems import ConfigError
+from switch.store.changing import Change
 from switch.store.opening import Store
-from switch.store.problems import StoreError
+from switch.store.problems import RefusedError, StoreError
 
 WhyOption = Annotated[str, typer.Option("--why", help="The reason, which the audit keeps.")]
 
@@ -29,7 +31,8 @@ WhyOption = Annotated[str, typer.Option("--why", help="The reason, which the aud
 def opened_store(config_file: Path, *, is_any_version: bool = False, makes_tables: bool = False) -> Iterator[Store]:
     """The store that a configuration names, of this program's version unless said otherwise.
 
-    Where it is to make tables, a file that is not there is made, and a server may take long for them.
+    It ends the command in words where the store cannot be used, or something is refused. Where it is to make tables, a
+    file that is not there is made, and a server may take long for them.
     """
     config = load(config_file)
     if config.store is None:
@@ -43,7 +46,7 @@ def opened_store(config_file: Path, *, is_any_version: bool = False, makes_table
             yield store
         finally:
             store.close()
-    except StoreError as error:
+    except (StoreError, RefusedError) as error:
         fail(str(error))
     except ConfigError as error:
         fail("; ".join(map(str, error.problems)), EXIT_ASKED_WRONGLY)
@@ -52,3 +55,16 @@ def opened_store(config_file: Path, *, is_any_version: bool = False, makes_table
 def whoever_asks() -> Identify:
     """Who works at this terminal, by what the store knows: the audit keeps the name."""
     return user_at_work(system_user())
+
+
+@contextmanager
+def changing_store(config_file: Path, why: str, right: str | None) -> Iterator[tuple[Change, Actor]]:
+    """Whoever works at this terminal changes something for a reason; it is done when the block ends, or not at all.
+
+    Args:
+        config_file: Names the store.
+        why: The reason.
+        right: What is needed; None where what is changed decides about that.
+    """
+    with opened_store(config_file) as store, changing_as(store, whoever_asks(), why, right) as work:
+        yield work

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from switch.access.people import changing_as
 from switch.access.roles import ROLES, roles_text
 from switch.access.token_file import FileToken, TokenFileError, line_of, read_tokens
 from switch.access.token_proof import DAYS_MAX, expiry, new_token
@@ -20,8 +19,8 @@ from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
-from switch.cli.people import Key, in_words
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.cli.people import Key
+from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.private import write_private
 from switch.store.problems import RefusedError
 
@@ -59,11 +58,7 @@ def issue_(
     """
     if output is not None and output.exists():
         fail(f"{output}: is there already")
-    with (
-        opened_store(config) as store,
-        in_words(),
-        changing_as(store, whoever_asks(), why, None) as (change, actor),
-    ):
+    with changing_store(config, why, right=None) as (change, actor):
         text = issue(change, actor, key, label, days)
         if output is not None:
             write_secret(output, text)
@@ -178,10 +173,6 @@ def revoke_(
 
     Example: authswitch tokens revoke switch.toml 0a1b2c3d4e5f --why "was in a log"
     """
-    with (
-        opened_store(config) as store,
-        in_words(),
-        changing_as(store, whoever_asks(), why, None) as (change, actor),
-    ):
+    with changing_store(config, why, right=None) as (change, actor):
         is_changed = revoke(change, actor, token)
     typer.echo(f"token {token}: {'revoked' if is_changed else 'is so already; nothing changed'}")
