@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from switch.access.roles import ROLES
+from switch.files.durable import put_durably
 from switch.files.private import NotPrivateError, read_private
 
 FILE_BYTES_MAX = 256 << 10
+HEADING = "# id,person,roles,expires_at,hash\n"
 MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 ID = re.compile(r"[0-9a-f]{12}")
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -66,6 +68,22 @@ def read_tokens(file: Path) -> dict[str, FileToken]:
         text = read_private(file, FILE_BYTES_MAX + 1)
     except NotPrivateError as error:
         raise TokenFileError(f"{file}: {error}") from None
+    return _tokens_in(text, file)
+
+
+def write_tokens(file: Path, tokens: Iterable[FileToken]) -> None:
+    """Write a file anew, for its owner alone; who reads it meanwhile has the old one or the new one.
+
+    Raises:
+        TokenFileError: It could not be read again, and is as it was.
+        OSError: It cannot be written.
+    """
+    text = HEADING + "".join(map(line_of, tokens))
+    _tokens_in(text, file)
+    put_durably(file, text.encode())
+
+
+def _tokens_in(text: str, file: Path) -> dict[str, FileToken]:
     if len(text.encode()) > FILE_BYTES_MAX:
         raise TokenFileError(f"{file}: is longer than {FILE_BYTES_MAX:,} bytes")
     tokens: dict[str, FileToken] = {}

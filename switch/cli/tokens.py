@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ from typing import Annotated
 import typer
 
 from switch.access.roles import ROLES, roles_text
-from switch.access.token_file import FileToken, TokenFileError, line_of, read_tokens
+from switch.access.token_file import FileToken, TokenFileError, read_tokens, write_tokens
 from switch.access.token_proof import DAYS_MAX, expiry, new_token
 from switch.access.tokens import issue, revoke, tokens_in_force, tokens_of, told_of
 from switch.base.error_words import words_of
@@ -94,8 +92,8 @@ def make(
     try:
         roles_text(roles)
         token = FileToken(key, person, tuple(dict.fromkeys(roles)), expiry(days, datetime.now(UTC)), token_hash)
-        before = [line_of(one) for one in read_tokens(file).values()] if file.exists() else []
-        _replace(file, [*before, line_of(token)])
+        before = read_tokens(file).values() if file.exists() else ()
+        write_tokens(file, [*before, token])
     except (RefusedError, TokenFileError) as error:
         fail(str(error))
     except OSError as error:
@@ -115,31 +113,12 @@ def export(config: ConfigFile, file: TokensFile) -> None:
     Example: authswitch tokens export switch.toml tokens.csv
     """
     with opened_store(config) as store, store.reading() as connection:
-        lines = [line_of(one) for one in tokens_in_force(connection, "daemon.operate", datetime.now(UTC))]
+        tokens = tokens_in_force(connection, "daemon.operate", datetime.now(UTC))
     try:
-        _replace(file, lines)
+        write_tokens(file, tokens)
     except OSError as error:
         fail(words_of(error, file))
-    typer.echo(f"{file}: {len(lines):,} tokens")
-
-
-def _replace(file: Path, lines: Iterable[str]) -> None:
-    """Write a file anew, for its owner alone; who reads it meanwhile has the old one or the new one.
-
-    Raises:
-        TokenFileError: It could not be read again, and is as it was.
-        OSError: It cannot be written.
-    """
-    new = file.with_name(f"{file.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as stream:
-        stream.write("# id,person,roles,expires_at,hash\n")
-        stream.writelines(lines)
-    try:
-        read_tokens(new)
-    except TokenFileError:
-        new.unlink()
-        raise
-    new.rename(file)
+    typer.echo(f"{file}: {len(tokens):,} tokens")
 
 
 @app.command("list")
