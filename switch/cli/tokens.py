@@ -116,6 +116,8 @@ def export(config: ConfigFile, file: TokensFile) -> None:
         tokens = tokens_in_force(connection, "daemon.operate", datetime.now(UTC))
     try:
         write_tokens(file, tokens)
+    except TokenFileError as error:
+        fail(str(error))
     except OSError as error:
         fail(words_of(error, file))
     typer.echo(f"{file}: {len(tokens):,} tokens")

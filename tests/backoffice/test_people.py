@@ -276,6 +276,18 @@ def test_a_token_is_shown_once(office, tmp_path):
     assert "nobody called al" in office.refuses("tokens", "issue", "al", *options)
 
 
+def test_tokens_that_a_daemon_could_not_read_are_not_exported(office, tmp_path, monkeypatch):
+    office.does("people", "first", "mei", "--name", "Mei Lin", *WHY)
+    office.does("people", "add", "jo", "--name", "Jo", "--role", "operator", *WHY)
+    office.does("tokens", "issue", "jo", "--label", "trial", "--days", 7, *WHY)
+    file = tmp_path / "tokens.csv"
+    assert office.does("tokens", "export", file) == f"{file}: 1 tokens\n"
+    before = file.read_text()
+    monkeypatch.setattr("switch.access.token_file.FILE_BYTES_MAX", 64)
+    assert f"{file}: is longer than 64 bytes" in office.refuses("tokens", "export", file)
+    assert file.read_text() == before
+
+
 def test_only_the_owner_of_the_file_makes_the_first(tmp_path, monkeypatch):
     office = Office(tmp_path / "switch", f"sqlite:{tmp_path}/store.db")
     with monkeypatch.context() as as_another:
