@@ -26,6 +26,10 @@ COLUMNS = ("id", "person", "label", "issued_by", "issued_at", "expires_at", "use
 
 Days = Annotated[int, typer.Option("--days", min=1, max=DAYS_MAX, help="How long it is in force.")]
 
+Output = Annotated[
+    Path | None, typer.Option("--output", help="A new file, for its owner alone; standard output, when left out.")
+]
+
 TokensFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file that admin.tokens_file names.")]
 
 app = command_group()
@@ -44,9 +48,7 @@ def issue_(
     label: Annotated[str, typer.Option("--label", help="What it is for.")],
     days: Days,
     why: WhyOption,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="A new file, for its owner alone; standard output, when left out.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Give a person a token. It is shown this once: only its hash is kept.
 
@@ -54,16 +56,20 @@ def issue_(
 
     Example: authswitch tokens issue switch.toml jo.tan --label "night import" --days 90 --why "the batch needs it"
     """
-    if output is not None and output.exists():
-        fail(f"{output}: is there already")
+    _require_new(output)
     with changing_store(config, why, right=None) as (change, actor):
         text = issue(change, actor, key, label, days)
         if output is not None:
-            write_secret(output, text)
+            _write_secret(output, text)
     typer.echo(text if output is None else f"{output}: a token of {key} for {days} days")
 
 
-def write_secret(file: Path, text: str) -> None:
+def _require_new(output: Path | None) -> None:
+    if output is not None and output.exists():
+        fail(f"{output}: is there already")
+
+
+def _write_secret(file: Path, text: str) -> None:
     """Write a secret into a new file, for its owner alone; ends the command where that is not possible."""
     try:
         write_private(file, f"{text}\n".encode("ascii"))
@@ -78,9 +84,7 @@ def make(
     *,
     days: Days,
     roles: Annotated[list[str], typer.Option("--role", help=f"Repeat it: {', '.join(ROLES)}.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", help="A new file, for its owner alone; standard output, when left out.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Put the hash of a new token into a file for a daemon (admin.tokens_file), where there is no store.
 
@@ -88,6 +92,7 @@ def make(
 
     Example: authswitch tokens make tokens.csv mei.lin --role operator --days 90 --output mei.token
     """
+    _require_new(output)
     key, text, token_hash = new_token()
     try:
         roles_text(roles)
@@ -101,7 +106,7 @@ def make(
     if output is None:
         typer.echo(text)
     else:
-        write_secret(output, text)
+        _write_secret(output, text)
 
 
 @app.command()

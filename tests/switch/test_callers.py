@@ -210,6 +210,7 @@ def test_a_file_of_tokens_is_made(tmp_path):
     for options, words in (
         (("mei", "--role", "emperor", "--days", "7"), "no role emperor"),
         (("a,b", "--role", "viewer", "--days", "7"), "6 cells"),
+        (("al", "--role", "viewer", "--days", "7", "--output", str(token)), "is there already"),
     ):
         said = runner.invoke(app, ["tokens", "make", str(file), *options])
         assert (said.exit_code, words in said.output) == (1, True), said.output
