@@ -19,7 +19,6 @@ from switch.base.log import get_logger
 from switch.base.system_users import user_name
 
 RIGHT = "daemon.operate"
-TOKEN_CHARACTERS_MAX = 256
 CALLER: web.RequestKey[str] = web.RequestKey("caller", str)
 """Of a request that changes something: who asks."""
 
@@ -75,7 +74,7 @@ class Gate:
 
     def _token(self, text: str, file: Path) -> FileToken:
         try:
-            key = id_of(text[:TOKEN_CHARACTERS_MAX])
+            key = id_of(text)
             tokens = read_tokens(file)  # anew, so that a token that is taken out is out of force at once
             found = tokens.get(key)
             checked(text, None if found is None else found.row(), datetime.now(UTC))

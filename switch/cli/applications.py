@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import select
 
-from switch.applications.applying import application_of, documents_of, results_of, steps_of
+from switch.applications.applying import Clerk, application_of, documents_of, results_of, steps_of
 from switch.applications.documents import read_document
 from switch.applications.forms import read_form
 from switch.applications.looking_after import suspend_unlicensed
@@ -151,7 +152,7 @@ def return_(config: ConfigFile, reference: Reference, why: WhyOption) -> None:
 
     Example: authswitch applications return switch.toml K7Q2M9XW4T --why "the photo shows another shop"
     """
-    _does(config, "send_back", reference, why, "returned")
+    _does(config, Clerk.send_back, reference, why, "returned")
 
 
 @app.command()
@@ -168,7 +169,7 @@ def review(
     Example: authswitch applications review switch.toml K7Q2M9XW4T --risk low --why "papers seen, shop visited"
     --found "account: the bank has confirmed the holder by letter"
     """
-    _does(config, "review", reference, why, "reviewed", risk, found)
+    _does(config, Clerk.review, reference, why, "reviewed", risk, found)
 
 
 @app.command()
@@ -177,7 +178,7 @@ def reopen(config: ConfigFile, reference: Reference, why: WhyOption) -> None:
 
     Example: authswitch applications reopen switch.toml K7Q2M9XW4T --why "who is the owner?"
     """
-    _does(config, "reopen", reference, why, "in review")
+    _does(config, Clerk.reopen, reference, why, "in review")
 
 
 @app.command()
@@ -186,19 +187,16 @@ def approve(config: ConfigFile, reference: Reference, why: WhyOption) -> None:
 
     Example: authswitch applications approve switch.toml K7Q2M9XW4T --why "as reviewed"
     """
-    _does(config, "approve", reference, why, "approved")
+    _does(config, Clerk.approve, reference, why, "approved")
 
 
-@app.command()
+@app.command("refuse")
 def refuse_(config: ConfigFile, reference: Reference, why: WhyOption) -> None:
     """Say no, for a reason that the applicant is told.
 
     Example: authswitch applications refuse switch.toml K7Q2M9XW4T --why "no shop at this place"
     """
-    _does(config, "refuse", reference, why, "refused")
-
-
-app.registered_commands[-1].name = "refuse"
+    _does(config, Clerk.refuse, reference, why, "refused")
 
 
 @app.command()
@@ -207,7 +205,7 @@ def withdraw(config: ConfigFile, reference: Reference, why: WhyOption) -> None:
 
     Example: authswitch applications withdraw switch.toml K7Q2M9XW4T --why "has found another acquirer"
     """
-    _does(config, "withdraw", reference, why, "withdrawn")
+    _does(config, Clerk.withdraw, reference, why, "withdrawn")
 
 
 @app.command()
@@ -222,7 +220,7 @@ def offer(
 
     Example: authswitch applications offer switch.toml K7Q2M9XW4T --text 1f3a… --why "approved"
     """
-    _does(config, "offer", reference, why, "contract offered", text)
+    _does(config, Clerk.offer, reference, why, "contract offered", text)
 
 
 @app.command()
@@ -361,9 +359,9 @@ def _form(file: Path) -> Any:
         refuse(error)
 
 
-def _does(config: Path, step: str, reference: str, why: str, done: str, *arguments: str) -> None:
+def _does(config: Path, step: Callable[..., object], reference: str, why: str, done: str, *arguments: str) -> None:
     with acquiring(config, why) as work:
-        getattr(work.clerk, step)(reference, *arguments)
+        step(work.clerk, reference, *arguments)
     typer.echo(f"application {reference}: {done}")
 
 

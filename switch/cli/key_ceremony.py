@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from string import hexdigits
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import typer
 
-from switch.cli.report import EXIT_FAILED
+from switch.cli.journal_reading import fail
 from switch.keys.key import check_value, combine_components, has_weak_part
 from switch.keys.names import check_algorithm
 
@@ -106,9 +106,3 @@ def compare_check(algorithm: str, value: bytes, check: str) -> None:
     found = check_value(algorithm, value, len(expected) // 2)
     if found != expected:
         fail(f"the check value is {found}, not {expected}; nothing was changed")
-
-
-def fail(reason: str, status: int = EXIT_FAILED) -> NoReturn:
-    """End the command in words."""
-    typer.echo(f"authswitch: {reason}", err=True)
-    raise typer.Exit(status)

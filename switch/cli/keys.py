@@ -16,11 +16,11 @@ from switch.base.error_words import unreadable, words_of
 from switch.base.system_users import system_user
 from switch.cli.command_groups import command_group
 from switch.cli.journal_keys import refuse_needed, rows_of
+from switch.cli.journal_reading import fail
 from switch.cli.key_ceremony import (
     checked_check,
     combined,
     compare_check,
-    fail,
     from_hex,
     read_secrets,
     require_check,

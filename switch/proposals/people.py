@@ -18,11 +18,7 @@ from switch.store.problems import RefusedError
 RIGHT = "people.change"
 
 
-def _apply(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
-    add_or_change(change, subject, wanted)
-
-
-PERSON_KIND = Kind("person", RIGHT, RIGHT, _apply)
+PERSON_KIND = Kind("person", RIGHT, RIGHT, add_or_change)
 """Another administrator approves it."""
 
 
