@@ -23,7 +23,7 @@ from switch.cli.acquiring_desk import Reference, acquiring, looking, print_row, 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import listing, plain_console
-from switch.cli.registry_desk import Most
+from switch.cli.registry_desk import Most, require_state
 from switch.cli.report import refuse
 from switch.cli.store_opening import WhyOption
 from switch.files.datafile import read_regular
@@ -295,6 +295,7 @@ def list_(
 
     Example: authswitch applications list switch.toml --state in_review
     """
+    require_state(state, APPLICATION_STATES)
     query = select(APPLICATIONS).order_by(APPLICATIONS.c.entered_at).limit(most)
     if state is not None:
         query = query.where(APPLICATIONS.c.state == state)

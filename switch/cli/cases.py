@@ -8,7 +8,7 @@ import typer
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
-from switch.cli.registry_desk import Most, list_rows, show_row
+from switch.cli.registry_desk import Most, list_rows, require_state, show_row
 from switch.cli.store_opening import WhyOption, changing_store
 from switch.merchants.binding_tables import CASE_STATES, CASES
 from switch.merchants.cases import close_case
@@ -37,8 +37,7 @@ def list_(
 
     Example: authswitch cases list switch.toml --state open
     """
-    if state not in (None, *CASE_STATES):
-        raise typer.BadParameter(f"{state}; needed one of {', '.join(CASE_STATES)}", param_hint="--state")
+    require_state(state, CASE_STATES)
     list_rows(config, CASES, COLUMNS, {"state": state}, most, as_json=as_json)
 
 

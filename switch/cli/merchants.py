@@ -30,10 +30,11 @@ from switch.cli.registry_desk import (
     given,
     list_rows,
     registrar,
+    require_state,
     told,
 )
 from switch.cli.store_opening import WhyOption
-from switch.merchants.tables import MERCHANTS
+from switch.merchants.tables import MERCHANTS, STATES
 
 COLUMNS = ("id", "name", "state", "category", "kinds", "since")
 
@@ -144,4 +145,5 @@ def list_(config: ConfigFile, state: StateOption = None, most: Most = 100, *, as
 
     Example: authswitch merchants list switch.toml --state suspended
     """
+    require_state(state, STATES)
     list_rows(config, MERCHANTS, COLUMNS, {"state": state}, most, as_json=as_json)

@@ -12,7 +12,7 @@ import typer
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
 from switch.cli.listing import listing, plain_console
-from switch.cli.registry_desk import Most, work
+from switch.cli.registry_desk import Most, require_state, work
 from switch.cli.store_opening import WhyOption, opened_store
 from switch.proposals.deciding import Decision, Desk, newest_proposals, proposal_of, told_of
 from switch.proposals.tables import STATES
@@ -42,8 +42,7 @@ def list_(
 
     Example: authswitch proposals list switch.toml --state proposed
     """
-    if state not in (None, *STATES):
-        raise typer.BadParameter(f"{state}; needed one of {', '.join(STATES)}", param_hint="--state")
+    require_state(state, STATES)
     with opened_store(config) as store, store.reading() as connection:
         rows = newest_proposals(connection, state, most)
     if as_json:

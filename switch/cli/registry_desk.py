@@ -109,6 +109,12 @@ def set_state(config_file: Path, table: Table, key: str, state: str, why: str, *
     told(table, key, words, is_changed=done.is_changed)
 
 
+def require_state(state: str | None, states: Sequence[str]) -> None:
+    """See that a list is asked for by a state that there is; else it is a wrong question."""
+    if state not in (None, *states):
+        raise typer.BadParameter(f"{state}; needed one of {', '.join(states)}", param_hint="--state")
+
+
 def given(**values: Any) -> dict[str, Any]:
     """The columns that options name; those that were left out are not among them."""
     joined = {name: "|".join(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -21,11 +21,12 @@ from switch.cli.registry_desk import (
     given,
     list_rows,
     registrar,
+    require_state,
     told,
 )
 from switch.cli.store_opening import WhyOption
 from switch.crypto.mac import ALGORITHMS
-from switch.merchants.tables import TERMINALS
+from switch.merchants.tables import STATES, TERMINALS
 from switch.tables.registry import TERMINAL_PIN_FORMATS
 
 COLUMNS = ("id", "merchant", "state", "mac_algorithm", "pin_format", "serial_number", "model", "place")
@@ -198,4 +199,5 @@ def list_(
 
     Example: authswitch terminals list switch.toml --merchant 898000000000001
     """
+    require_state(state, STATES)
     list_rows(config, TERMINALS, COLUMNS, {"merchant": merchant, "state": state}, most, as_json=as_json)

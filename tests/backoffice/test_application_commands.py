@@ -133,6 +133,7 @@ def test_what_commands_refuse(desk):
     for user, text, words in (
         ("rita", f"applications submit {desk.config} K7Q2M9XW4T --why x", "may not do this"),
         ("jo", f"applications review {desk.config} K7Q2M9XW4T --risk low --why x", "you have entered"),
+        ("jo", f"applications list {desk.config} --state lost", "needed one of draft"),
         ("jo", f"applications show {desk.config} NOSUCHONE1", "there is no application"),
         ("jo", f"applications enter {desk.config} {desk.config} --why x", "unknown key"),
         ("jo", f"applications add-document {desk.config} K7Q2M9XW4T {desk.config} --kind licence --why x", "no type"),

@@ -266,3 +266,5 @@ def test_listings_are_narrowed_down(full):
     assert json.loads(full.does("merchants", "list", "--state", "suspended", "--json"))["id"] == first
     assert "there are more than 1" in full.does("terminals", "list", "--most", "1")
     assert first in full.does("merchants", "list")
+    for group in ("merchants", "terminals"):
+        assert "needed one of active, suspended, closed" in full.refuses(group, "list", "--state", "lost")
