@@ -10,10 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, case, select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
@@ -83,9 +82,11 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def newest_proposals(connection: Connection, state: str | None, most: int) -> list[dict[str, Any]]:
     """Proposals as programs read them, the newest first; all, or those that are now in a state."""
-    found = connection.execute(select(PROPOSALS).order_by(PROPOSALS.c.id.desc())).mappings()
-    told = (told_of(dict(row)) for row in found)
-    return list(islice((row for row in told if state in (None, row["state"])), most))
+    query = select(PROPOSALS).order_by(PROPOSALS.c.id.desc()).limit(most)
+    if state is not None:
+        is_over = and_(PROPOSALS.c.state == "proposed", PROPOSALS.c.expires_at <= datetime.now(UTC))
+        query = query.where(case((is_over, "expired"), else_=PROPOSALS.c.state) == state)
+    return [told_of(dict(row)) for row in connection.execute(query).mappings()]
 
 
 class Desk:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from switch.access.actor import Actor
 from switch.merchants.tables import MERCHANTS
-from switch.proposals.deciding import WANTED_BYTES_MAX, Desk, Kind, proposal_of, state_at
+from switch.proposals.deciding import WANTED_BYTES_MAX, Desk, Kind, newest_proposals, proposal_of, state_at
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import AUDIT
 from switch.store.changing import changing
@@ -165,6 +165,27 @@ def test_what_has_expired_makes_room(shop):
     propose(shop)
     assert propose(shop, at=AT + WEEK) == 2
     assert row_of(shop, PROPOSALS, 1)["state"] == "expired"
+
+
+def test_proposals_are_found_by_the_state_that_they_have_now(shop):
+    now = datetime.now(UTC)
+    propose(shop, at=now - WEEK - timedelta(seconds=1))
+    with changing(shop, "chen", "taken on", AT) as change:
+        change.insert_all(MERCHANTS, ({**SHOP, "id": one} for one in ("2", "3")))
+    for subject in ("2", "3"):
+        does(shop, ANA, "propose", "rename", subject, {"name": "Kai"}, WEEK, at=now)
+    does(shop, BO, "refuse", 3, at=now)
+
+    def found(state, most=9):
+        with shop.reading() as connection:
+            return [(one["id"], one["state"]) for one in newest_proposals(connection, state, most)]
+
+    assert row_of(shop, PROPOSALS, 1)["state"] == "proposed"
+    everything = [(3, "refused"), (2, "proposed"), (1, "expired")]
+    assert found(None) == everything
+    assert found(None, 2) == everything[:2]
+    assert [one for state in ("refused", "proposed", "expired") for one in found(state)] == everything
+    assert found("withdrawn") == []
 
 
 def test_a_secret_comes_sealed(shop):
