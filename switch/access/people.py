@@ -15,7 +15,7 @@ from switch.access.actor import Actor
 from switch.access.roles import rights_of, roles_text
 from switch.access.tables import PEOPLE, PERSON_CHARACTERS_MAX
 from switch.store.changing import Change
-from switch.store.columns import moment_text
+from switch.store.columns import told_row
 from switch.store.opening import Store
 from switch.store.problems import NoSuchError, NotAllowedError, RefusedError
 
@@ -168,4 +168,4 @@ def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A person as programs read it."""
     roles = row["roles"].split("|")
     rights = sorted(rights_of(roles)) if row["state"] == "active" else []
-    return {**row, "roles": roles, "since": moment_text(row["since"]), "rights": rights}
+    return {**told_row(row), "roles": roles, "rights": rights}

@@ -19,16 +19,17 @@ from switch.applications.states import words
 from switch.applications.tables import APPLICATION_STATES, APPLICATIONS
 from switch.applications.taking_on import Machine, assign
 from switch.base.error_words import words_of
-from switch.cli.acquiring_desk import Reference, acquiring, looking, print_row, print_rows
+from switch.cli.acquiring_desk import Reference, acquiring, looking
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import print_row, print_rows
 from switch.cli.registry_desk import Most, require_state
 from switch.cli.report import refuse
 from switch.cli.store_opening import WhyOption
 from switch.files.datafile import read_regular
 from switch.files.private import write_private
 from switch.files.problems import ConfigError
+from switch.store.columns import told_row
 
 COLUMNS = ("id", "kind", "state", "legal_name", "identity_masked", "category", "plan", "deadline")
 FILE_BYTES_MAX = 64 << 20
@@ -139,7 +140,7 @@ def submit(config: ConfigFile, reference: Reference, why: WhyOption, *, as_json:
             {"name": name, "outcome": one.outcome, "reason": one.reason, "source": one.source}
             for name, one in found.items()
         ),
-        _print_results,
+        ("name", "outcome", "reason", "source"),
         as_json=as_json,
     )
     if not as_json:
@@ -278,7 +279,7 @@ def show(config: ConfigFile, reference: Reference, *, as_json: AsJson = False) -
     """
     with looking(config) as (store, _), store.reading() as connection:
         row = application_of(connection, reference)
-    print_row(row, as_json=as_json)
+    print_row(told_row(row), as_json=as_json)
 
 
 @app.command("list")
@@ -300,8 +301,8 @@ def list_(
     if state is not None:
         query = query.where(APPLICATIONS.c.state == state)
     with looking(config) as (store, _), store.reading() as connection:
-        rows = [dict(row) for row in connection.execute(query).mappings()]
-    print_rows(rows, lambda found: _print(COLUMNS, found), as_json=as_json)
+        rows = [told_row(dict(row)) for row in connection.execute(query).mappings()]
+    print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command()
@@ -312,7 +313,7 @@ def checks(config: ConfigFile, reference: Reference, *, as_json: AsJson = False)
     """
     with looking(config) as (store, _), store.reading() as connection:
         rows = results_of(connection, reference)
-    print_rows(rows, lambda found: _print(("round", "name", "outcome", "reason", "source"), found), as_json=as_json)
+    print_rows(map(told_row, rows), ("round", "name", "outcome", "reason", "source"), as_json=as_json)
 
 
 @app.command()
@@ -323,7 +324,7 @@ def documents(config: ConfigFile, reference: Reference, *, as_json: AsJson = Fal
     """
     with looking(config) as (store, _), store.reading() as connection:
         rows = documents_of(connection, reference)
-    print_rows(rows, lambda found: _print(("id", "kind", "content_type", "bytes", "at"), found), as_json=as_json)
+    print_rows(map(told_row, rows), ("id", "kind", "content_type", "bytes", "at"), as_json=as_json)
 
 
 @app.command()
@@ -334,7 +335,7 @@ def steps(config: ConfigFile, reference: Reference, *, as_json: AsJson = False) 
     """
     with looking(config) as (store, _), store.reading() as connection:
         rows = steps_of(connection, reference)
-    print_rows(rows, lambda found: _print(("number", "at", "who", "state", "why"), found), as_json=as_json)
+    print_rows(map(told_row, rows), ("number", "at", "who", "state", "why"), as_json=as_json)
 
 
 @app.command()
@@ -364,12 +365,3 @@ def _does(config: Path, step: Callable[..., object], reference: str, why: str, d
     with acquiring(config, why) as work:
         step(work.clerk, reference, *arguments)
     typer.echo(f"application {reference}: {done}")
-
-
-def _print_results(rows: list[dict[str, Any]]) -> None:
-    _print(("name", "outcome", "reason", "source"), rows)
-
-
-def _print(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    cells = ([str(row[name]) if row[name] is not None else "" for name in columns] for row in rows)
-    plain_console().print(listing(columns, cells))

@@ -12,14 +12,13 @@ import typer
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import WIDTH_OF_WIDE, listing, plain_console, print_lines
 from switch.cli.store_opening import opened_store
 from switch.store.audit import BEGINNING, Head, head, newest_entries, told_of
 from switch.store.proving import flaws
 
 HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 FLAWS_MAX = 100
-WIDTH_OF_FILES = 240
 
 app = command_group()
 
@@ -87,17 +86,16 @@ def list_(
     Example: authswitch audit list /etc/authswitch/switch.toml --table terminals --row 10000001
     """
     with opened_store(config) as store, store.reading() as connection:
-        entries = newest_entries(connection, {"subject": subject, "row": row, "who": who}, most)
+        wanted = {"subject": subject, "row": row, "who": who}
+        entries = [told_of(entry) for entry in newest_entries(connection, wanted, most)]
     if as_json:
-        for entry in entries:
-            typer.echo(json.dumps(told_of(entry), ensure_ascii=False))
+        print_lines(entries)
         return
     headings = ("number", "at", "who", "why", "table", "row", "changed")
-    plain_console(WIDTH_OF_FILES).print(listing(headings, map(_cells, entries)))
+    plain_console(WIDTH_OF_WIDE).print(listing(headings, map(_cells, entries)))
 
 
-def _cells(entry: dict[str, Any]) -> list[str]:
-    told = told_of(entry)
+def _cells(told: dict[str, Any]) -> list[str]:
     return [*(str(told[name]) for name in ("number", "at", "who", "why", "subject", "row")), _change(told)]
 
 

@@ -13,12 +13,13 @@ from switch.applications.contracts import import_text
 from switch.applications.states import ENTERING
 from switch.applications.tables import CONTRACT_TEXTS
 from switch.base.error_words import words_of
-from switch.cli.acquiring_desk import Reference, print_row, print_rows
+from switch.cli.acquiring_desk import Reference
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import print_row, print_rows
 from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.datafile import read_regular
+from switch.store.columns import told_row
 from switch.store.problems import RefusedError
 
 TEXT_BYTES_MAX = 1 << 20
@@ -66,12 +67,8 @@ def list_(config: ConfigFile, *, as_json: AsJson = False) -> None:
     columns = ("id", "title", "since")
     with opened_store(config) as store, store.reading() as connection:
         query = select(*(CONTRACT_TEXTS.c[name] for name in columns)).order_by(CONTRACT_TEXTS.c.since)
-        rows = [dict(row) for row in connection.execute(query).mappings()]
-    print_rows(
-        rows,
-        lambda found: plain_console().print(listing(columns, ([str(one[name]) for name in columns] for one in found))),
-        as_json=as_json,
-    )
+        rows = [told_row(dict(row)) for row in connection.execute(query).mappings()]
+    print_rows(rows, columns, as_json=as_json)
 
 
 @app.command()
@@ -84,4 +81,4 @@ def show(config: ConfigFile, reference: Reference, *, as_json: AsJson = False) -
         row = contract_of(connection, reference)
     if row is None:
         fail(f"application {reference} has no contract")
-    print_row(row, as_json=as_json)
+    print_row(told_row(row), as_json=as_json)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 WIDTH_OF_FILES = 200
 """Columns where the output is not a terminal."""
+
+WIDTH_OF_WIDE = 240
+"""The same for what has many columns, or long ones."""
 
 
 def plain_console(width_of_files: int | None = WIDTH_OF_FILES) -> Console:
@@ -26,3 +32,45 @@ def listing(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+def print_row(row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one row, each value in a line of its own; or as JSON."""
+    if as_json:
+        print_lines([row])
+        return
+    width = max(map(len, row))
+    for name, value in row.items():
+        typer.echo(f"{name:{width}}  {_cell(value)}".rstrip())
+
+
+def print_rows(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    width_of_files: int = WIDTH_OF_FILES,
+) -> None:
+    """Print some columns of rows; or all of each as JSON, one a line."""
+    if as_json:
+        print_lines(rows)
+        return
+    cells = ([_cell(row[name]) for name in columns] for row in rows)
+    plain_console(width_of_files).print(listing(columns, cells))
+
+
+def print_lines(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows as JSON, one a line."""
+    for row in rows:
+        typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case list():
+            return ", ".join(map(str, value))
+        case dict():
+            return ", ".join(f"{name} {what}" for name, what in value.items())
+    return str(value)

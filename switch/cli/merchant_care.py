@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from getpass import getpass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,12 +20,15 @@ from switch.applications.looking_after import (
 )
 from switch.applications.states import ENTERING, REVIEWING
 from switch.applications.taking_on import activate, issue_code
-from switch.cli.acquiring_desk import acquiring, looking, print_row, print_rows
+from switch.cli.acquiring_desk import acquiring, looking
 from switch.cli.binding_options import Reference, Verified, VerifiedBy, VerifiedOn, verification
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import print_row, print_rows
 from switch.cli.registry_desk import Key
 from switch.cli.store_opening import WhyOption
+from switch.store.columns import told_row
+
+DUE_COLUMNS = ("merchant", "what", "day", "source")
 
 
 def add_merchant_commands(app: typer.Typer) -> None:
@@ -51,7 +54,7 @@ def profile(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
     """
     with looking(config) as (store, _), store.reading() as connection:
         row = profile_of(connection, key)
-    print_row(row, as_json=as_json)
+    print_row(told_row(row), as_json=as_json)
 
 
 def account(
@@ -117,8 +120,8 @@ def due(config: ConfigFile, *, as_json: AsJson = False) -> None:
     Example: authswitch merchants due switch.toml
     """
     with looking(config) as (store, rules), store.reading() as connection:
-        found = [asdict(one) for one in due_soon(connection, rules.policy, _today())]
-    print_rows(found, _print_due, as_json=as_json)
+        found = [told_row(asdict(one)) for one in due_soon(connection, rules.policy, _today())]
+    print_rows(found, DUE_COLUMNS, as_json=as_json)
 
 
 def activate_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
@@ -175,8 +178,3 @@ def _asked(what: str) -> str:
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _print_due(rows: list[dict[str, Any]]) -> None:
-    columns = ("merchant", "what", "day", "source")
-    plain_console().print(listing(columns, ([str(row[name]) for name in columns] for row in rows)))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +14,10 @@ from switch.access.roles import ROLES
 from switch.access.tables import PEOPLE
 from switch.base.system_users import system_user
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
-from switch.cli.listing import listing, plain_console
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.cli.journal_reading import AsJson, ConfigFile, load
+from switch.cli.listing import print_row, print_rows
+from switch.cli.registry_desk import given
+from switch.cli.store_opening import WhyOption, changing_store, opened_store, whoever_asks
 from switch.proposals.people import change_person
 from switch.store.opening import Store
 from switch.store.problems import RefusedError
@@ -42,15 +40,6 @@ def root() -> None:
     """People of the back office. As soon as there is one, only who has the right to something may do it."""
 
 
-@contextmanager
-def in_words() -> Iterator[None]:
-    """End the command in words where something is refused."""
-    try:
-        yield
-    except RefusedError as error:
-        fail(str(error))
-
-
 @app.command()
 def first(
     config: ConfigFile,
@@ -64,11 +53,12 @@ def first(
 
     Example: authswitch people first switch.toml mei.lin --name "Mei Lin" --why "begins"
     """
-    with opened_store(config) as store, in_words():
+    user = user or system_user()
+    with opened_store(config) as store:
         _require_owner(store)
         with changing_as(store, whoever_asks(), why, None) as (change, _):
-            add_first(change, key, name, user or system_user())
-    typer.echo(f"{key}: administrator, as user {user or system_user()} of this machine")
+            add_first(change, key, name, user)
+    typer.echo(f"{key}: administrator, as user {user} of this machine")
 
 
 def _require_owner(store: Store) -> None:
@@ -137,16 +127,10 @@ def return_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
     _change(config, key, why, is_new=False, state="active")
 
 
-def _change(config_file: Path, key: str, why: str, *, is_new: bool, **given: Any) -> None:
-    joined = {name: "|".join(value) if isinstance(value, list) else value for name, value in given.items()}
-    wanted = {name: value for name, value in joined.items() if value is not None}
+def _change(config_file: Path, key: str, why: str, *, is_new: bool, **values: Any) -> None:
     lasts = load(config_file).proposals_last
-    with (
-        opened_store(config_file) as store,
-        in_words(),
-        changing_as(store, whoever_asks(), why, "people.change") as (change, actor),
-    ):
-        number = change_person(change, actor, key, wanted, lasts, is_new=is_new)
+    with changing_store(config_file, why, "people.change") as (change, actor):
+        number = change_person(change, actor, key, given(**values), lasts, is_new=is_new)
     typer.echo(f"{key}: done" if number is None else f"{key}: proposal {number} waits for another administrator")
 
 
@@ -158,12 +142,7 @@ def list_(config: ConfigFile, *, as_json: AsJson = False) -> None:
     """
     with opened_store(config) as store, store.reading() as connection:
         rows = [told_of(dict(row)) for row in connection.execute(select(PEOPLE).order_by(PEOPLE.c.id)).mappings()]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    cells = ([", ".join(row[name]) if name == "roles" else str(row[name] or "") for name in COLUMNS] for row in rows)
-    plain_console().print(listing(COLUMNS, cells))
+    print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command()
@@ -172,10 +151,6 @@ def show(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
 
     Example: authswitch people show switch.toml jo.tan
     """
-    with opened_store(config) as store, in_words(), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         row = told_of(person_of(connection, key))
-    if as_json:
-        typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    for name, value in row.items():
-        typer.echo(f"{name:11}  {', '.join(value) if isinstance(value, list) else value or ''}".rstrip())
+    print_row(row, as_json=as_json)

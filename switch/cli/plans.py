@@ -12,7 +12,7 @@ from switch.applications.plans import body_of, import_plans, load_plans, plans_o
 from switch.applications.states import ENTERING
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import listing, plain_console, print_lines
 from switch.cli.report import refuse
 from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.problems import ConfigError
@@ -53,8 +53,7 @@ def compare(config: ConfigFile, *, as_json: AsJson = False) -> None:
     with opened_store(config) as store, store.reading() as connection:
         plans = plans_on_offer(connection)
     if as_json:
-        for plan in plans:
-            typer.echo(json.dumps(json.loads(body_of(plan)), ensure_ascii=False))
+        print_lines(json.loads(body_of(plan)) for plan in plans)
         return
     rows = [(name, *cells) for name, cells in side_by_side(plans)]
     plain_console().print(listing(["", *(plan.id for plan in plans)], rows))

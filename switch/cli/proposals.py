@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import WIDTH_OF_WIDE, print_row, print_rows
 from switch.cli.registry_desk import Most, require_state, work
 from switch.cli.store_opening import WhyOption, opened_store
 from switch.proposals.deciding import Decision, Desk, newest_proposals, proposal_of, told_of
 from switch.proposals.tables import STATES
 
-WIDTH_OF_FILES = 240
 COLUMNS = ("id", "kind", "subject", "wanted", "why", "proposed_by", "proposed_at", "state", "decided_by")
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Of the proposal.")]
@@ -45,12 +43,7 @@ def list_(
     require_state(state, STATES)
     with opened_store(config) as store, store.reading() as connection:
         rows = newest_proposals(connection, state, most)
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    cells = ([_cell(row[name]) for name in COLUMNS] for row in rows)
-    plain_console(WIDTH_OF_FILES).print(listing(COLUMNS, cells))
+    print_rows(rows, COLUMNS, as_json=as_json, width_of_files=WIDTH_OF_WIDE)
 
 
 @app.command()
@@ -61,12 +54,7 @@ def show(config: ConfigFile, number: Number, *, as_json: AsJson = False) -> None
     """
     with opened_store(config) as store, store.reading() as connection:
         row = told_of(proposal_of(connection, number))
-    if as_json:
-        typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    width = max(map(len, row))
-    for name, value in row.items():
-        typer.echo(f"{name:{width}}  {_cell(value)}".rstrip())
+    print_row(row, as_json=as_json)
 
 
 @app.command()
@@ -102,9 +90,3 @@ def _decide(config: Path, number: int, why: str, how: Callable[[Desk, int], Deci
     typer.echo(f"proposal {number}: {decision.state}: {decision.reason}")
     if decision.state != meant:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {what}" for name, what in value.items())
-    return "" if value is None else str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,14 +15,13 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import Table, func, select
 
-from switch.access.people import changing_as
 from switch.base.error_words import words_of
 from switch.check.applications import kinds_of
 from switch.check.row_compiler import opened_compiler
 from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import WIDTH_OF_WIDE, print_row, print_rows
 from switch.cli.report import refuse, status_of
-from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
+from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
@@ -34,9 +32,6 @@ from switch.merchants.registering import Registrar
 from switch.proposals.deciding import Desk
 from switch.store.changing import row_of
 from switch.store.columns import told_row
-from switch.store.problems import RefusedError
-
-WIDTH_OF_FILES = 240
 
 Key = Annotated[str, typer.Argument(metavar="ID", help="Its number, as terminals send it.")]
 Kinds = Annotated[
@@ -79,16 +74,20 @@ def work(config_file: Path, why: str, right: str | None = "registry.change") -> 
     It ends the command in words where something is refused, and then nothing has changed.
     """
     config = load(config_file)
+    with (
+        in_words(),
+        opened_compiler(config) as compiler,
+        changing_store(config_file, why, right) as (change, actor),
+    ):
+        proposals = Desk(change, actor, kinds_of(config, compiler))
+        yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, config.proposals_last)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """End the command in words where rules or keys that a configuration names cannot be used."""
     try:
-        with (
-            opened_compiler(config) as compiler,
-            opened_store(config_file) as store,
-            changing_as(store, whoever_asks(), why, right) as (change, actor),
-        ):
-            proposals = Desk(change, actor, kinds_of(config, compiler))
-            yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, config.proposals_last)
-    except RefusedError as error:
-        fail(str(error))
+        yield
     except ConfigError as error:
         refuse(error)
     except KeyFileError as error:
@@ -158,17 +157,9 @@ def _bar() -> Progress:
 
 def show_row(config_file: Path, table: Table, key: str | int, *, as_json: bool) -> None:
     """Show all of one row."""
-    try:
-        with opened_store(config_file) as store, store.reading() as connection:
-            row = told_row(row_of(connection, table, key))
-    except RefusedError as error:
-        fail(str(error))
-    if as_json:
-        typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    width = max(map(len, row))
-    for name, value in row.items():
-        typer.echo(f"{name:{width}}  {'' if value is None else value}".rstrip())
+    with opened_store(config_file) as store, store.reading() as connection:
+        row = told_row(row_of(connection, table, key))
+    print_row(row, as_json=as_json)
 
 
 def list_rows(
@@ -183,13 +174,8 @@ def list_rows(
     """List rows in the order of their numbers, with some of their columns."""
     with opened_store(config_file) as store, store.reading() as connection:
         rows = [told_row(row) for row in page_of(connection, table, wanted, None, most + 1)]
-    if as_json:
-        for row in rows[:most]:
-            typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    cells = ([str(row[name] or "") for name in columns] for row in rows[:most])
-    plain_console(WIDTH_OF_FILES).print(listing(columns, cells))
-    if len(rows) > most:
+    print_rows(rows[:most], columns, as_json=as_json, width_of_files=WIDTH_OF_WIDE)
+    if len(rows) > most and not as_json:
         typer.echo(f"there are more than {most:,}: narrow it down, or ask for --most", err=True)
 
 

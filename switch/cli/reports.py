@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from switch.applications.reports import mark_reported, reports
-from switch.cli.acquiring_desk import acquiring, looking, print_rows
+from switch.cli.acquiring_desk import acquiring, looking
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import WIDTH_OF_WIDE, listing, plain_console, print_lines
 from switch.cli.store_opening import WhyOption
+from switch.store.columns import told_row
 
-WIDTH_OF_FILES = 240
+HEADINGS = ("number", "what", "subject", "due_at", "late", "told by", "reference", "source")
 
 app = command_group()
 
@@ -38,7 +39,11 @@ def due(
     """
     with looking(config) as (store, rules), store.reading() as connection:
         found = [asdict(one) for one in reports(connection, rules.policy.report_days, is_all=is_all)]
-    print_rows((_flat(one) for one in found), _print, as_json=as_json)
+    rows = [told_row(_flat(one)) for one in found]
+    if as_json:
+        print_lines(rows)
+    else:
+        plain_console(WIDTH_OF_WIDE).print(listing(HEADINGS, map(_cells, rows)))
 
 
 @app.command()
@@ -65,19 +70,14 @@ def _flat(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "is_late": is_late, **mark}
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
-    headings = ("number", "what", "subject", "due_at", "late", "told by", "reference", "source")
-    cells = (
-        (
-            str(row["number"]),
-            row["what"],
-            row["subject"],
-            row["due_at"][:16],
-            "late" if row["is_late"] else "",
-            row["reported_by"] or "",
-            row["reference"] or "",
-            row["source"],
-        )
-        for row in rows
-    )
-    plain_console(WIDTH_OF_FILES).print(listing(headings, cells))
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        str(row["number"]),
+        row["what"],
+        row["subject"],
+        row["due_at"][:16],
+        "late" if row["is_late"] else "",
+        row["reported_by"] or "",
+        row["reference"] or "",
+        row["source"],
+    ]

@@ -10,6 +10,7 @@ import typer
 
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_ASKED_WRONGLY, AsJson, ConfigFile, fail, load
+from switch.cli.listing import print_row
 from switch.cli.report import status_of
 from switch.cli.store_opening import opened_store
 from switch.config.key_file import open_key_file
@@ -64,9 +65,7 @@ def show(config: ConfigFile, *, as_json: AsJson = False) -> None:
     told |= {name: f"{count:,} rows" for name, count in rows.items()}
     if newest:
         told["audit head"] = newest
-    width = max(map(len, told))
-    for name, words in told.items():
-        typer.echo(f"{name:{width}}  {words}")
+    print_row(told, as_json=False)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from switch.access.tokens import issue, revoke, tokens_in_force, tokens_of, told
 from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
-from switch.cli.listing import listing, plain_console
+from switch.cli.listing import WIDTH_OF_WIDE, print_rows
 from switch.cli.people import Key
 from switch.cli.store_opening import WhyOption, changing_store, opened_store
 from switch.files.private import write_private
@@ -141,11 +140,7 @@ def list_(
     """
     with opened_store(config) as store, store.reading() as connection:
         rows = [told_of(row) for row in tokens_of(connection, person)]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
-        return
-    plain_console(240).print(listing(COLUMNS, ([str(row[name] or "") for name in COLUMNS] for row in rows)))
+    print_rows(rows, COLUMNS, as_json=as_json, width_of_files=WIDTH_OF_WIDE)
 
 
 @app.command("revoke")

@@ -43,8 +43,8 @@ def moment_text(value: datetime) -> str:
 
 
 def told_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as programs read it: its moments and days as they are written down."""
-    return {name: _told(value) for name, value in row.items()}
+    """A row as people and programs read it: moments and days as they are written down, no sealed values and hashes."""
+    return {name: _told(value) for name, value in row.items() if not isinstance(value, bytes)}
 
 
 def _told(value: Any) -> Any:
