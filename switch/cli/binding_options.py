@@ -13,7 +13,7 @@ import typer
 from switch.applications.looking_after import refuse_account_of_profile
 from switch.base.error_words import words_of
 from switch.cli.journal_reading import fail
-from switch.cli.registry_desk import told, work
+from switch.cli.registry_desk import told, waits, work
 from switch.merchants.binding_desk import BINDING_KIND, ELEMENTS_KIND, Binder, Verification, is_bound, wanted_of
 from switch.merchants.binding_tables import VERIFICATIONS
 from switch.merchants.tables import MERCHANTS, TERMINALS
@@ -75,7 +75,7 @@ def set_elements(
         wanted = wanted_of(binder.hashes_of(key, secrets), seen)
         if proposes or one.registrar.is_alone:
             number = one.proposals.propose(ELEMENTS_KIND, key, wanted, one.lasts)
-            done, is_changed = _waits(number), True
+            done, is_changed = waits(number), True
         else:
             done, is_changed = "changed, and its terminals are bound to that", binder.set_elements(key, wanted)
     told(MERCHANTS, key, done, is_changed=is_changed)
@@ -90,11 +90,7 @@ def bind(
         wanted = wanted_of(values, seen)
         if proposes or (one.registrar.is_alone and is_bound(one.registrar.change.connection, key)):
             number = one.proposals.propose(BINDING_KIND, key, wanted, one.lasts)
-            done, is_changed = _waits(number), True
+            done, is_changed = waits(number), True
         else:
             done, is_changed = "bound", binder.bind(key, wanted)
     told(TERMINALS, key, done, is_changed=is_changed)
-
-
-def _waits(number: int) -> str:
-    return f"proposal {number} waits for another person"

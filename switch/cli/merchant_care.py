@@ -24,7 +24,7 @@ from switch.cli.acquiring_desk import acquiring, looking
 from switch.cli.binding_options import Reference, Verified, VerifiedBy, VerifiedOn, verification
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import print_row, print_rows
-from switch.cli.registry_desk import Key
+from switch.cli.registry_desk import Key, waits
 from switch.cli.store_opening import WhyOption
 from switch.store.columns import told_row
 
@@ -79,7 +79,7 @@ def account(
     told = {"number": _asked("account"), "holder": holder}
     with acquiring(config, why) as work:
         number = propose_account(work.proposals, work.clerk.rules.sealer, key, told, seen, lasts=work.lasts)
-    typer.echo(f"merchant {key}: proposal {number} waits for another person")
+    typer.echo(f"merchant {key}: {waits(number)}")
 
 
 def renew(
@@ -168,7 +168,7 @@ def move(
     seen = verification(how, by, on, reference)
     with acquiring(config, why) as work:
         number = propose_place(work.proposals, key, place, seen, work.lasts)
-    typer.echo(f"terminal {key}: proposal {number} waits for another person")
+    typer.echo(f"terminal {key}: {waits(number)}")
 
 
 def _asked(what: str) -> str:

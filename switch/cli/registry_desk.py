@@ -100,11 +100,16 @@ def told(table: Table, key: str, done: str, *, is_changed: bool) -> None:
     typer.echo(f"{what} {key}: {done}" if is_changed else f"{what} {key}: is so already; nothing changed")
 
 
+def waits(number: int) -> str:
+    """Say that something was proposed."""
+    return f"proposal {number} waits for another person"
+
+
 def set_state(config_file: Path, table: Table, key: str, state: str, why: str, *, proposes: bool) -> None:
     """Suspend, release or close one; or propose it, where that was asked for or two people are needed."""
     with work(config_file, why) as one:
         done = change_state(one.registrar, one.proposals, (table, key), state, one.lasts, proposes=proposes)
-    words = state if done.proposal is None else f"proposal {done.proposal} waits for another person"
+    words = state if done.proposal is None else waits(done.proposal)
     told(table, key, words, is_changed=done.is_changed)
 
 
