@@ -169,6 +169,7 @@ async def test_suspended_over_a_restart_without_the_store(bound_shop):
         async with running(shop.installation) as daemon:
             assert refused(await code(shop, daemon, serial="another"))
             await until(lambda: any((shop.folder / "registry" / "suspended").glob("*.json")), WITHIN_SECONDS)
+            await daemon.counted("authswitch_registry_suspects_total", 1)
             assert await daemon.metric("authswitch_registry_suspects_total") == 1
         async with running(shop.installation) as daemon:
             assert refused(await code(shop, daemon))
