@@ -100,15 +100,14 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=ROWS, help="functions in the table")
     parser.add_argument("--transactions", type=int, default=TRANSACTIONS, help="how many are counted")
     parser.add_argument("--carry", nargs=6, metavar="X", help=argparse.SUPPRESS)
-    parser.add_argument("--translate", nargs=3, metavar="X", help=argparse.SUPPRESS)
+    parser.add_argument("--translate", metavar="X", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.carry:
         library, *shape = options.carry
         carry(ctypes.CDLL(library), options, Shape(*map(int, shape)))
         return 0
     if options.translate:
-        library, *formats = options.translate
-        translate(ctypes.CDLL(library), options.transactions, *formats)
+        translate(ctypes.CDLL(options.translate), options.transactions)
         return 0
     if options.handed_over and options.partitions == 1:
         parser.error("--handed-over needs --partitions 2 or more")
@@ -155,19 +154,23 @@ def carry(callgrind: ctypes.CDLL, options: argparse.Namespace, shape: Shape) -> 
         callgrind.callgrind_stop()
 
 
-def translate(callgrind: ctypes.CDLL, times: int, source: str, target: str) -> None:
-    """Translate PIN blocks: one uncounted, then those that count."""
+def translate(callgrind: ctypes.CDLL, times: int) -> None:
+    """Translate PIN blocks of each pair of formats: one uncounted, then those that count, with a dump of their own."""
+    for source, target in PINS.values():
+        name = source.partition("+")[0]
+        block = encrypt_pin_block("1234", PAN, pin_key(source), name)
+        translate_pin_block(block, pin_key(source), name, PIN_KEYS[1], target, PAN)
+        callgrind.callgrind_start()
+        for _ in range(times):
+            translate_pin_block(block, pin_key(source), name, PIN_KEYS[1], target, PAN)
+        callgrind.callgrind_stop()
+        callgrind.callgrind_dump()
+
+
+def pin_key(source: str) -> bytes:
+    """The key of a PIN block; under DUKPT it is derived each time."""
     name, _, derived = source.partition("+")
-
-    def key() -> bytes:
-        return derive_key(PIN_KEYS[0], SERIAL_NUMBERS[name], is_aes=name == "iso-4") if derived else PIN_KEYS[0]
-
-    block = encrypt_pin_block("1234", PAN, key(), name)
-    translate_pin_block(block, key(), name, PIN_KEYS[1], target, PAN)
-    callgrind.callgrind_start()
-    for _ in range(times):
-        translate_pin_block(block, key(), name, PIN_KEYS[1], target, PAN)
-    callgrind.callgrind_stop()
+    return derive_key(PIN_KEYS[0], SERIAL_NUMBERS[name], is_aes=name == "iso-4") if derived else PIN_KEYS[0]
 
 
 def count(folder: Path, library: Path, options: argparse.Namespace, shape: Shape) -> Counter[tuple[str, str]]:
@@ -176,20 +179,23 @@ def count(folder: Path, library: Path, options: argparse.Namespace, shape: Shape
     if len(functions) != len(ENTRANCES):
         raise RuntimeError(f"needed the functions of {ENTRANCES}, found {functions}")
     arguments = ["--mac", options.mac, "--transactions", str(options.transactions)]
-    return run_counted(folder, functions, [*arguments, "--carry", str(library), *map(str, astuple(shape))])
+    arguments += ["--carry", str(library), *map(str, astuple(shape))]
+    return read_costs(run_counted(folder, functions, "bench.instructions", *arguments))
 
 
-def run_counted(folder: Path, functions: list[str], arguments: list[str]) -> Counter[tuple[str, str]]:
-    """Run this module under callgrind; what some C functions cost with all that they call.
+def run_counted(folder: Path, functions: list[str], module: str, *arguments: str) -> Path:
+    """Run a module under callgrind; the file of what some C functions cost with all that they call, or whatever it did.
 
-    They are given by their whole names: of several patterns callgrind would follow one.
+    They are given by their whole names: of several patterns callgrind would follow one. Each time that the module asks
+    for a dump, it has a file of its own, with a number behind that name.
     """
     out = folder / "callgrind.out"
-    out.unlink(missing_ok=True)
+    for former in folder.glob(f"{out.name}*"):
+        former.unlink()
     command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
     command += [f"--toggle-collect={function}" for function in functions]
-    subprocess.run([*command, sys.executable, "-m", "bench.instructions", *arguments], check=True, cwd=ROOT)
-    return read_costs(out)
+    subprocess.run([*command, sys.executable, "-m", module, *arguments], check=True, cwd=ROOT)
+    return out
 
 
 def symbols(library: str, pattern: str) -> list[str]:
@@ -281,11 +287,11 @@ def pin_table(folder: Path, library: Path, options: argparse.Namespace) -> Table
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("PIN block")
     table.add_column("instructions", justify="right")
-    for name, formats in PINS.items():
-        costs = run_counted(
-            folder, functions, ["--transactions", str(options.transactions), "--translate", str(library), *formats]
-        )
-        table.add_row(name, f"{costs.total() / options.transactions:,.0f}")
+    arguments = ["--transactions", str(options.transactions), "--translate", str(library)]
+    out = run_counted(folder, functions, "bench.instructions", *arguments)
+    for number, name in enumerate(PINS, 1):
+        total = read_costs(out.with_name(f"{out.name}.{number}")).total()
+        table.add_row(name, f"{total / options.transactions:,.0f}")
     return table
 
 

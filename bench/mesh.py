@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.building import load_steps
-from bench.instructions import ROOT, TABLE_WIDTH, build_library, read_costs
+from bench.instructions import ROOT, TABLE_WIDTH, build_library, read_costs, run_counted
 from switch.mesh.hand_over import offer, take
 
 MESSAGE = bytes(range(238))
@@ -169,11 +169,7 @@ def within_process(steps: ModuleType, batch: int, runs: int) -> float:
 
 def instructions(folder: Path, library: Path, batch: int) -> float:
     """Instructions in which a record is written and read, and its share of the wake-up."""
-    out = folder / "callgrind.out"
-    out.unlink(missing_ok=True)
-    command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-    command += [sys.executable, "-m", "bench.mesh", "--count", str(library), str(batch)]
-    subprocess.run(command, check=True, cwd=ROOT)
+    out = run_counted(folder, [], "bench.mesh", "--count", str(library), str(batch))
     return read_costs(out).total() / ROUNDS_COUNTED / batch
 
 

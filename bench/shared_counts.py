@@ -10,12 +10,11 @@ its loop before the payment may go on.
 from __future__ import annotations
 
 import ctypes
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.instructions import ROOT, build_library, read_costs
+from bench.instructions import build_library, read_costs, run_counted
 from switch.dialect.kinds import Kind
 from switch.tables.risk import Risk
 from switch.tables.rule_terms import RuleTerms
@@ -54,13 +53,8 @@ def carry(library: str, table: str) -> None:
 
 def instructions(folder: Path, library: Path, table: str) -> float:
     """Of one check, whatever calls it included."""
-    out = folder / "callgrind.out"
-    out.unlink(missing_ok=True)
-    command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-    command += ["--toggle-collect=__pyx_pw_6switch_6tables_4risk_4Risk_*check_request"]
-    command += [sys.executable, "-m", "bench.shared_counts", str(library), table]
-    subprocess.run(command, check=True, cwd=ROOT)
-    return read_costs(out).total() / CHECKS
+    functions = ["__pyx_pw_6switch_6tables_4risk_4Risk_*check_request"]
+    return read_costs(run_counted(folder, functions, "bench.shared_counts", str(library), table)).total() / CHECKS
 
 
 def main() -> int:
