@@ -69,7 +69,10 @@ cdef inline bint _is_bound(const Terminal *terminal, const Merchant *merchant) n
     """Whether a terminal is bound to what its merchant is now, or need not be: who may not be unbound is suspended."""
     if terminal.bound_to[0] == merchant.elements[0] and terminal.bound_to[1] == merchant.elements[1]:
         return True
-    return terminal.bound_to[0] == 0 and terminal.bound_to[1] == 0
+    if terminal.bound_to[0] == 0 and terminal.bound_to[1] == 0:
+        return True
+    # Its turn to be bound anew comes, in a change that is under way.
+    return terminal.bound_to[0] == merchant.elements_before[0] and terminal.bound_to[1] == merchant.elements_before[1]
 
 
 cdef int tell_barred(State state, TerminalChannel channel) noexcept:

@@ -16,6 +16,7 @@ cdef struct Merchant:
     uint16_t category                    # merchant category code (ISO 18245)
     uint64_t kinds_allowed               # bit n: kind n of ext/dialect/kinds.pxd
     uint64_t elements[2]                 # the first 16 bytes of what its terminals must be bound to; 0: not known
+    uint64_t elements_before[2]          # as long as a change is taken: before it; else 0
 
 cdef struct Terminal:
     uint8_t id[TERMINAL_ID_MAX + 1]      # blank padded to 8, then NUL

@@ -15,6 +15,7 @@ cdef class RegistryChange:
     cdef uint64_t _terminal_room
     cdef uint32_t _merchants_taken
     cdef uint32_t _terminals_taken
+    cdef uint32_t _merchants_settled          # whose terminals must be bound to what they are now
     cdef bint _has_room
 
 

@@ -22,8 +22,9 @@ class RegistryChange:
     def take(self, rows: int) -> bool:
         """Take so many between two messages; whether there are more.
 
-        What has a number keeps it, and what is new gets the next ones; nothing is taken out. No pointer into the
-        registry may be held across this.
+        What has a number keeps it, and what is new gets the next ones; nothing is taken out. Terminals that were bound
+        to what their merchant was before are served until all are taken: those that are bound anew never are refused.
+        No pointer into the registry may be held across this.
 
         Raises:
             MemoryError: There is not enough for what is new; nothing was changed.

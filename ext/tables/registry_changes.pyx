@@ -6,7 +6,7 @@ is closed stays known as such.
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport cython
 
@@ -21,6 +21,7 @@ cdef extern from "string.h" nogil:
 
 cdef enum:
     SPARE_MIN = 1_024         # places that are made with each need for more
+    ELEMENTS_SIZE = 16
 
 
 @cython.final
@@ -52,6 +53,7 @@ cdef class RegistryChange:
         cdef Registry changes = self._changes
         cdef uint32_t merchant
         _make_room(self)
+        # Merchants, their terminals, and the merchants once more: in between both elements hold, before and now.
         while rows and self._merchants_taken < changes.merchant_count:
             _take_merchant(self._registry, changes, self._merchants_taken)
             self._merchants_taken += 1
@@ -62,7 +64,12 @@ cdef class RegistryChange:
             _take_terminal(self._registry, changes, self._terminals_taken, merchant)
             self._terminals_taken += 1
             rows -= 1
-        return self._merchants_taken < changes.merchant_count or self._terminals_taken < changes.terminal_count
+        while rows and self._merchants_settled < changes.merchant_count:
+            merchant = self._registry.find_merchant(changes.merchant(self._merchants_settled).id, MERCHANT_ID_MAX)
+            memset(self._registry._merchants[merchant].elements_before, 0, ELEMENTS_SIZE)
+            self._merchants_settled += 1
+            rows -= 1
+        return self._merchants_settled < changes.merchant_count
 
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil:
@@ -80,7 +87,7 @@ def suspend(Registry registry not None, str id):
 
 def take_changes(Registry registry, Registry changes):
     """All of them at once."""
-    RegistryChange(registry, changes).take(changes.merchant_count + changes.terminal_count)
+    RegistryChange(registry, changes).take(2 * changes.merchant_count + changes.terminal_count)
 
 
 cdef void _index_merchants(RegistryChange change, const Merchant *merchants, uint32_t count) noexcept nogil:
@@ -132,17 +139,20 @@ cdef void *_grown(void *place, uint64_t size) except NULL:
 cdef int _take_merchant(Registry registry, Registry changes, uint32_t place) except -1:
     cdef const Merchant *changed = changes.merchant(place)
     cdef uint32_t number = registry.find_merchant(changed.id, MERCHANT_ID_MAX)
+    cdef Merchant *merchant
     cdef uint64_t elements[2]
     if number == <uint32_t>TERMINAL_NONE:
         number = registry.merchant_count
         registry._names[number] = 0
-        registry._merchants[number] = changed[0]
+        memset(&registry._merchants[number], 0, sizeof(Merchant))
         index_put(&registry._merchant_index, merchant_key(changed.id), number)
         registry.merchant_count += 1
-    memcpy(elements, registry._merchants[number].elements, sizeof(elements))
-    registry._merchants[number] = changed[0]
+    merchant = &registry._merchants[number]
+    memcpy(elements, merchant.elements, ELEMENTS_SIZE)
+    merchant[0] = changed[0]
+    memcpy(merchant.elements_before, elements, ELEMENTS_SIZE)
     if changed.elements[0] == 0 and changed.elements[1] == 0:       # read without the key of bindings
-        memcpy(registry._merchants[number].elements, elements, sizeof(elements))
+        memcpy(merchant.elements, elements, ELEMENTS_SIZE)
     registry._names[number] = _taken_text(registry, registry._names[number], changes.text_at(changes._names[place]))
     return 0
 
@@ -159,9 +169,7 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
         index_put(&registry._terminal_index, terminal_key(changed.id), number)
         registry.terminal_count += 1
     serial_number = registry._terminals[number].serial_number
-    if is_new:
-        registry._terminals[number] = changed[0]
-    elif changed.state == PARTY_ACTIVE:
+    if is_new or changed.state == PARTY_ACTIVE:
         registry._terminals[number] = changed[0]
     else:
         _take_out_of_service(&registry._terminals[number], changed)

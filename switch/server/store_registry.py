@@ -215,8 +215,9 @@ class RegistryKeeper:
         registry = self._engine.state.registry
         ready = [await asyncio.to_thread(RegistryChange, registry, changes)]
         self._engine.state.terminals.grow(registry.terminal_count + changes.terminal_count)
-        for _ in range(0, changes.merchant_count + changes.terminal_count, ROWS_A_TURN):
-            ready[0].take(ROWS_A_TURN)
+        has_more = True
+        while has_more:
+            has_more = ready[0].take(ROWS_A_TURN)
             self._suspects.suspend_all()
             await asyncio.sleep(0)
         await asyncio.to_thread(ready.clear)

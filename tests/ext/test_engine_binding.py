@@ -13,7 +13,7 @@ from switch.tables.registry import (
     TERMINAL_COLUMNS,
     Registry,
 )
-from switch.tables.registry_changes import suspend, take_changes
+from switch.tables.registry_changes import RegistryChange, suspend, take_changes
 from tests.ext.world import MERCHANT, Keys, purchase
 
 KEY = bytes(range(32))
@@ -130,6 +130,28 @@ def test_parts_cannot_pass_from_one_to_the_next():
 
 
 # --- payments ---------------------------------------------------------------------------------------------------------
+
+
+def test_terminals_that_are_bound_anew_are_served_in_each_turn(world):
+    merchant = merchant_row()
+    take(world, merchant, terminal_row(elements(merchant)))
+    terminal, issuer = world.terminal("iso"), world.issuer()
+    now = {**merchant, "account": account("6222 0002")}
+    registry = world.engine.state.registry
+
+    def is_served_while_taking(row):
+        change = RegistryChange(registry, registry_of(now, row, registry.listener_names))
+        while change.take(1):
+            terminal.send(purchase(world, f41=FROM_TERMINAL))
+            issuer.answer(issuer.read_one())
+            assert terminal.read_one()["39"] == "00"
+
+    is_served_while_taking(terminal_row(elements(now)))
+    assert registry.describe_terminal(FROM_TERMINAL)["bound_to"] == elements(now)[:32]
+    # One that was left as it was is refused once all are taken.
+    take(world, merchant, terminal_row(elements(merchant)))
+    is_served_while_taking(terminal_row(elements(merchant)))
+    assert terminal.ask(purchase(world, f41=FROM_TERMINAL))["39"] == "58"
 
 
 def test_the_merchants_account_was_changed(world):
