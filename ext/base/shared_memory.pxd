@@ -10,6 +10,12 @@ cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:
         pass
 
+cdef extern from *:
+    """
+    #define stored_before_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+    """
+    void stored_before_here() noexcept nogil      # what stands before is in memory first, for whoever outlives this one
+
 cdef enum:
     LOCK_TAKEN                # as it should be
     LOCK_OF_THE_DEAD          # taken, from somebody who died with it: what it protects may be half changed

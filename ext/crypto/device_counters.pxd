@@ -10,6 +10,10 @@ from switch.base.shared_memory cimport SharedMemory, pthread_mutex_t
 cdef enum:
     DEVICE_PLACES = 8         # of a set
     DEVICE_SHARDS = 16        # each with a lock
+    SERIAL_SIZE_DES = 10      # bytes of a key serial number: the device, and behind it the counter
+    SERIAL_SIZE_AES = 12
+    DES_COUNTER_BITS = 21
+    AES_COUNTER_BITS = 32
 
 cdef struct DeviceCounter:
     uint64_t device           # initial key ID

@@ -2,17 +2,18 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
-from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take
+from libc.string cimport memcpy
+from switch.base.shared_memory cimport (
+    LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take, stored_before_here,
+)
+from switch.wire.cursor cimport store_be64
+from switch.wire.hexadecimal cimport write_hex
 
 cdef enum:
     FIRST_SHIFT = 8           # which bits of it choose the one set, and the other
     SECOND_SHIFT = 36
-
-cdef extern from *:
-    """
-    #define stored_before_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-    """
-    void stored_before_here() noexcept nogil
+    COPIED_PLACES = 1024      # at once, under the lock
+    LINE_MAX = 2 * SERIAL_SIZE_AES + 1
 
 
 cdef inline uint64_t hash_of(uint64_t device, bint is_aes) noexcept nogil:
@@ -21,6 +22,26 @@ cdef inline uint64_t hash_of(uint64_t device, bint is_aes) noexcept nogil:
     mixed = (mixed ^ mixed >> 30) * <uint64_t>0xBF58476D1CE4E5B9
     mixed = (mixed ^ mixed >> 27) * <uint64_t>0x94D049BB133111EB
     return mixed ^ mixed >> 31
+
+
+cdef size_t write_serial_numbers(const DeviceCounter *places, uint64_t count, uint8_t *text) noexcept nogil:
+    """A line for each place that is not empty; how many bytes all have."""
+    cdef uint8_t whole[16]
+    cdef size_t size = 0
+    cdef uint64_t number
+    cdef int bits, bytes_used
+    for number in range(count):
+        if places[number].counter == 0:
+            continue
+        bits = AES_COUNTER_BITS if places[number].is_aes else DES_COUNTER_BITS
+        bytes_used = SERIAL_SIZE_AES if places[number].is_aes else SERIAL_SIZE_DES
+        store_be64(whole, places[number].device >> (64 - bits))
+        store_be64(whole + 8, places[number].device << bits | places[number].counter)
+        write_hex(whole + sizeof(whole) - bytes_used, bytes_used, text + size)
+        size += 2 * bytes_used
+        text[size] = c'\n'
+        size += 1
+    return size
 
 
 @cython.final
@@ -78,19 +99,24 @@ cdef class DeviceCounters:
     def learn(self, uint64_t device, bint is_aes, uint32_t counter):
         self.advance(device, is_aes, counter)
 
-    def known(self):
+    def serial_numbers(self):
         cdef uint64_t per_shard = (self._set_mask + 1) * DEVICE_PLACES
-        cdef uint64_t number, shard
-        cdef DeviceCounter *place
-        found = []
+        cdef uint64_t shard, begin, count
+        cdef DeviceCounter copied[COPIED_PLACES]
+        cdef uint8_t text[COPIED_PLACES * LINE_MAX]
+        cdef size_t size
+        cdef list pieces = []
         for shard in range(DEVICE_SHARDS):
-            self._hold(shard)
-            for number in range(per_shard):
-                place = &self._places[shard * per_shard + number]
-                if place.counter:
-                    found.append((place.device, bool(place.is_aes), place.counter))
-            self._release(&self._shards[shard])
-        return found
+            for begin in range(0, per_shard, COPIED_PLACES):
+                count = min(per_shard - begin, <uint64_t>COPIED_PLACES)
+                # With the interpreter's lock: it keeps others from a table that is not shared.
+                self._hold(shard)
+                memcpy(copied, &self._places[shard * per_shard + begin], count * sizeof(DeviceCounter))
+                self._release(&self._shards[shard])
+                with nogil:
+                    size = write_serial_numbers(copied, count, text)
+                pieces.append(text[:size])
+        return b"".join(pieces)
 
     # --- held ---------------------------------------------------------------------------------------------------------
 

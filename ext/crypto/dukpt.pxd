@@ -9,8 +9,6 @@ from switch.crypto.device_counters cimport DeviceCounters
 from switch.crypto.pin_block cimport PinKey
 
 cdef enum:
-    SERIAL_SIZE_DES = 10      # bytes
-    SERIAL_SIZE_AES = 12
     SERIAL_DIGITS_MAX = 24
     BASE_KEYS_MAX = 64
 

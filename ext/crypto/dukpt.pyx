@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 from switch.crypto.aes cimport AES_BLOCK_SIZE, aes_encrypt, is_aes_key_size
 from switch.crypto.des cimport des_crypt
+from switch.crypto.device_counters cimport AES_COUNTER_BITS, DES_COUNTER_BITS, SERIAL_SIZE_AES, SERIAL_SIZE_DES
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_ISO_4, PinKey, require_key
 from switch.wire.cursor cimport store_be64
@@ -13,10 +14,8 @@ from switch.wire.hexadecimal cimport hex_value
 
 cdef enum:
     DES_KEY_SIZE = 16
-    DES_COUNTER_BITS = 21
     DES_ONES_MAX = 10
     DES_DIGITS_SHORT = 16     # of a KSN without its filler
-    AES_COUNTER_BITS = 32
     AES_ONES_MAX = 16
     USAGE_INITIAL = 0x8001    # ANSI X9.24-3:2017, key usage indicators
     USAGE_DERIVATION = 0x8000

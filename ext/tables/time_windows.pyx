@@ -10,7 +10,9 @@ from libc.string cimport memset
 
 cimport cython
 from switch.base.invariant cimport ensure
-from switch.base.shared_memory cimport LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take
+from switch.base.shared_memory cimport (
+    LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take, stored_before_here,
+)
 
 SHARDS_MAX = WINDOW_SHARDS_MAX
 HISTORIES_MAX = HISTORIES_ROOM
@@ -26,10 +28,6 @@ cdef enum:
     MEMBER_MARK = 0x10000     # set of every member, so that none is 0
 
 cdef extern from *:
-    """
-    #define stored_before_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-    """
-    void stored_before_here() noexcept nogil
     int trailing_zeros "__builtin_ctzll"(unsigned long long value) noexcept nogil
 
 

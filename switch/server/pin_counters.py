@@ -119,11 +119,8 @@ class CounterKeeper:
 
 def _content(counters: DeviceCounters) -> bytes:
     """The last number of each device, a line each, and at the end how many there are."""
-    numbers = [
-        f"{device << AES_COUNTER_BITS | counter:024X}" if is_aes else f"{device << DES_COUNTER_BITS | counter:020X}"
-        for device, is_aes, counter in counters.known()
-    ]
-    return "\n".join([HEADING, *numbers, f"{len(numbers)} devices", ""]).encode()
+    numbers = counters.serial_numbers()
+    return b"%s\n%s%d devices\n" % (HEADING.encode(), numbers, numbers.count(b"\n"))
 
 
 def _read(file: Path, counters: DeviceCounters) -> None:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from switch.base.stats import Stats
 from switch.config import load_config
 from switch.server.pin_counters import UNREADABLE, CounterKeeper, counters_file, open_counters, write_counters
+from tests.ext.test_device_counters import known
 
 from .test_journaling import CONFIG
 
@@ -35,7 +36,7 @@ def test_the_next_start_knows_them(config):
         counters.learn(*one)
     write_counters(config, counters)
     assert "FFFF9876543210E0001F" in counters_file(config).read_text().split("\n")
-    assert sorted(open_counters(config, is_shared=True).known()) == sorted(KNOWN)
+    assert sorted(known(open_counters(config, is_shared=True))) == sorted(KNOWN)
 
 
 async def test_they_are_written_while_it_runs(config):
@@ -46,7 +47,7 @@ async def test_they_are_written_while_it_runs(config):
     counters.learn(*KNOWN[0])
     keeping.keep()
     await keeping.stop()
-    assert open_counters(config).known() == KNOWN[:1]
+    assert known(open_counters(config)) == KNOWN[:1]
 
 
 async def test_who_is_alone_writes_at_its_end(config):
@@ -55,7 +56,7 @@ async def test_who_is_alone_writes_at_its_end(config):
     await keeper(config, counters, writes=False)[0].stop()
     assert not counters_file(config).exists()
     await keeper(config, counters, is_alone=True)[0].stop()
-    assert open_counters(config).known() == KNOWN[1:2]
+    assert known(open_counters(config)) == KNOWN[1:2]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_file_that_is_damaged_is_told_of_and_stops_nothing(config, damage):
     file = counters_file(config)
     file.write_text(damage(file.read_text()))
     with capture_logs() as said:
-        assert open_counters(config).known() == []
+        assert known(open_counters(config)) == []
     assert [line["event"] for line in said] == [UNREADABLE]
 
 
