@@ -30,8 +30,7 @@ def sealing_keys(file: KeyFile) -> dict[int, bytes]:
     Raises:
         KeyFileError: There is none.
     """
-    found = {number: file.value(_name(number)) for number in range(1, STORE_KEYS_MAX + 1)}
-    keys = {number: value for number, value in found.items() if value is not None}
+    keys = {number: file.get(_name(number)).value for number in _numbers(file)}
     if not keys:
         raise KeyFileError(str(file.path), _name(1), "there is no such key; `authswitch store renew-key` makes it")
     return keys
@@ -54,12 +53,17 @@ def renew_store_key(file: KeyFile) -> Key:
     """
     if FINDING_KEY not in file:
         file.put(_made(FINDING_KEY, FINDING_USAGE))
-    newest = max((number for number in range(1, STORE_KEYS_MAX + 1) if _name(number) in file), default=0)
+    newest = max(_numbers(file), default=0)
     if newest == STORE_KEYS_MAX:
         raise KeyFileError(str(file.path), _name(newest), "the store has no number left for another key")
     key = _made(_name(newest + 1), SEALING_USAGE)
     file.put(key)
     return key
+
+
+def _numbers(file: KeyFile) -> list[int]:
+    """Of the keys to seal with."""
+    return [number for number in range(1, STORE_KEYS_MAX + 1) if _name(number) in file]
 
 
 def _name(number: int) -> str:
