@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
-from switch.store.opening import Store, parse_url
 from tests.backoffice.conftest import server, store_url  # noqa: F401 - fixtures
 from tests.backoffice.registry import WHY
 
@@ -66,12 +65,8 @@ class BoundShop(Shop):
 
     def alters(self, statement):
         """Somebody changes a row behind the audit."""
-        store = Store.open(parse_url(self.installation.store_url, self.folder))
-        try:
-            with store.writing() as connection:
-                assert connection.execute(text(statement)).rowcount == 1
-        finally:
-            store.close()
+        with self.opened() as store, store.writing() as connection:
+            assert connection.execute(text(statement)).rowcount == 1
 
     async def cases(self, state="open"):
         lines = await self.does("cases", "list", "--state", state, "--json")

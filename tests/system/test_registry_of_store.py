@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -57,6 +58,21 @@ class Shop:
     async def changes(self):
         """How many changes the store has seen."""
         return json.loads(await self.does("store", "show", "--json"))["rows"]["audit"]
+
+    @contextmanager
+    def opened(self):
+        """The store itself."""
+        store = Store.open(parse_url(self.installation.store_url, self.folder))
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def past_all_checks(self):
+        """A change that no command would make."""
+        with self.opened() as store, changing(store, "nobody", "past all checks") as change:
+            yield change
 
 
 @pytest.fixture
@@ -170,8 +186,7 @@ async def test_what_the_switch_cannot_take_is_refused_as_a_whole(shop):
     async with one_bank(shop.installation):
         await shop.takes_over([MINE, OTHER, NEW])
         async with running(shop.installation) as daemon:
-            opened = Store.open(parse_url(shop.installation.store_url))
-            with changing(opened, "nobody", "past all checks") as change:
+            with shop.past_all_checks() as change:
                 change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
                 change.update(ROWS, MINE, {"kinds": "refund"})
                 change.update(ROWS, NEW, {"state": "suspended"})
@@ -180,9 +195,8 @@ async def test_what_the_switch_cannot_take_is_refused_as_a_whole(shop):
             assert await daemon.metric("authswitch_registry_refused") == 1
             await becomes(shop, daemon, NEW, refused)
             assert {await code(shop, daemon, one) for one in (MINE, OTHER)} == {"00"}
-            with changing(opened, "nobody", "put right") as change:
+            with shop.past_all_checks() as change:
                 change.update(ROWS, OTHER, {"mac_algorithm": MAC})
-            opened.close()
             await daemon.event(WELL)
             await becomes(shop, daemon, MINE, refused)
             assert await code(shop, daemon, OTHER) == "00"
@@ -195,11 +209,9 @@ async def test_a_suspension_outlives_a_start_at_which_a_key_is_gone(shop):
         await shop.takes_over([MINE, OTHER, NEW])
         async with running(shop.installation) as daemon:
             await is_suspended(shop, daemon, MINE)
-        opened = Store.open(parse_url(shop.installation.store_url))
-        with changing(opened, "nobody", "past all checks") as change:
+        with shop.past_all_checks() as change:
             change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
             change.update(ROWS, NEW, {"state": "closed", "mac_algorithm": "aes-cmac"})
-        opened.close()
         async with running(shop.installation) as daemon:
             await daemon.event(REFUSED)
             assert {refused(await code(shop, daemon, one)) for one in (MINE, NEW)} == {True}

@@ -10,8 +10,6 @@ import pytest
 from switch.keys import KeyFile
 from switch.keys.master import load_master_key
 from switch.merchants.tables import TERMINALS as ROWS
-from switch.store.changing import changing
-from switch.store.opening import Store, parse_url
 from tests.backoffice.registry import WHY
 
 from .conftest import running
@@ -143,11 +141,9 @@ async def test_who_was_closed_beside_a_wrong_change_stays_so(shop):
     async with one_bank(shop.installation):
         await shop.takes_over([MINE, OTHER, NEW])
         async with running(shop.installation) as daemon:
-            opened = Store.open(parse_url(shop.installation.store_url))
-            with changing(opened, "nobody", "past all checks") as change:
+            with shop.past_all_checks() as change:
                 change.update(ROWS, OTHER, {"mac_algorithm": "aes-cmac"})
                 change.update(ROWS, NEW, {"state": "closed"})
-            opened.close()
             await daemon.event(REFUSED)
             await until(lambda: kept(shop).terminals)
             assert refused(await code(shop, daemon, NEW))
