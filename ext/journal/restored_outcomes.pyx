@@ -16,6 +16,11 @@ from switch.machine.transaction cimport NaturalKey
 from switch.path.natural_key cimport fingerprint_of
 from switch.path.terminal_reversal cimport CLASS_OVERTAKEN
 from switch.tables.identifiers cimport TERMINAL_NONE
+from switch.tables.registry cimport Registry
+from switch.tables.registry_changes cimport enter_merchant, enter_terminal
+
+cdef enum:
+    ENTERED_A_PLACE = 2       # of the window: its terminal, and the merchant whose that was
 
 
 @cython.final
@@ -32,14 +37,29 @@ cdef class WindowFiller:
         self.copies = copies
         self._untold = PositionTable()
 
-    cdef uint32_t open_entry(self, const RequestPart *request, int listener, uint64_t size, bint is_brief) noexcept:
+    cdef bint _knows_parties(self, const RequestPart *request, uint32_t *terminal, uint32_t *merchant) except -1:
+        cdef State state = self.state
+        cdef Registry registry = state.registry
+        merchant[0] = registry.find_merchant(request.merchant, MERCHANT_BYTES)
+        terminal[0] = registry.find_terminal(request.terminal, TERMINAL_BYTES)
+        if merchant[0] == <uint32_t>TERMINAL_NONE and self._entered < ENTERED_A_PLACE * state.duplicates.room:
+            merchant[0] = enter_merchant(registry, request.merchant)
+            self._entered += 1
+        if merchant[0] == <uint32_t>TERMINAL_NONE:
+            return False
+        if terminal[0] == <uint32_t>TERMINAL_NONE and self._entered < ENTERED_A_PLACE * state.duplicates.room:
+            state.terminals.grow(registry.terminal_count + 1)
+            terminal[0] = enter_terminal(registry, request.terminal, merchant[0])
+            self._entered += 1
+        return terminal[0] != <uint32_t>TERMINAL_NONE
+
+    cdef uint32_t open_entry(self, const RequestPart *request, int listener, uint64_t size,
+                             bint is_brief) except? 0xFFFFFFFF:
         cdef NaturalKey key
         cdef State state = self.state
-        cdef uint32_t terminal = state.registry.find_terminal(request.terminal, TERMINAL_BYTES)
-        cdef uint32_t number
+        cdef uint32_t terminal, merchant, number
         cdef Outcome *entry
-        if terminal == TERMINAL_NONE or state.registry.terminal(terminal).merchant != (
-                state.registry.find_merchant(request.merchant, MERCHANT_BYTES)):
+        if not self._knows_parties(request, &terminal, &merchant):
             state.claims.lacks_requests = True
             return OUTCOME_NONE
         memset(&key, 0, sizeof(NaturalKey))
@@ -51,6 +71,7 @@ cdef class WindowFiller:
         if number == OUTCOME_NONE:
             return OUTCOME_NONE
         entry = state.duplicates.at(number)
+        entry.merchant = merchant
         entry.listener = <uint16_t>listener if listener >= 0 else NO_LISTENER
         entry.kind = request.kind
         entry.currency = request.currency

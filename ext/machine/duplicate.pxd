@@ -39,6 +39,7 @@ cdef struct Outcome:
     OutcomeHandle previous
     OutcomeHandle next_own    # brief: its terminal's, finished after it; the newest one's is the oldest
     uint32_t own_count        # brief, the newest of its terminal: how many these are
+    uint32_t merchant         # whose the terminal was when it asked
     uint32_t serial           # tells a reused entry from the outcome that it held before
     TransactionHandle transaction     # while in flight
     uint16_t link             # that was asked, or would have been

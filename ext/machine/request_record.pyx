@@ -31,7 +31,7 @@ cdef void fill_request(RequestPart *part, Registry registry, const Outcome *outc
     part.amount_minor = outcome.amount_minor
     pack_digits(outcome.pan, outcome.pan_digits, part.pan)
     memcpy(part.terminal, terminal.id, TERMINAL_ID_MAX)
-    memcpy(part.merchant, registry.merchant(terminal.merchant).id, MERCHANT_ID_MAX)
+    memcpy(part.merchant, registry.merchant(outcome.merchant).id, MERCHANT_ID_MAX)
     part.named_size = sizeof(part.named_at) + sizeof(part.refers_to) + sizeof(part.entry_mode)
     part.named_at = outcome.named_at
     part.refers_to = outcome.refers_to

@@ -53,8 +53,12 @@ cdef int identify(State state, TerminalChannel channel, bint tells) noexcept:
     if not (terminal.listeners_allowed >> listener.number) & 1:
         return _refused(state, channel, tells, STRANGER_LISTENER)
     if listener.binds_identity and not _certificate_fits(state, channel, number):
-        return _refused(state, channel, tells, STRANGER_CERTIFICATE)
-    if is_merchant_closed:
+        if not terminal.is_unregistered:
+            return _refused(state, channel, tells, STRANGER_CERTIFICATE)
+        state.inbound.barred = STRANGER_CERTIFICATE
+    elif terminal.is_unregistered:
+        state.inbound.barred = STRANGER_TERMINAL
+    elif is_merchant_closed:
         state.inbound.barred = STRANGER_MERCHANT_CLOSED
     elif terminal.state != PARTY_ACTIVE:
         state.inbound.barred = STRANGER_TERMINAL_CLOSED

@@ -19,7 +19,7 @@ cdef void describe_candidate(State state, const Outcome *entry, Candidate *candi
     cdef const Terminal *terminal = state.registry.terminal(entry.key.terminal)
     cdef int64_t since_ns = entry.finished_ns if entry.finished_ns else entry.asked_ns
     candidate.terminal = terminal.id
-    candidate.merchant = state.registry.merchant(terminal.merchant).id
+    candidate.merchant = state.registry.merchant(entry.merchant).id
     candidate.rrn = entry.rrn
     candidate.pan = entry.pan
     candidate.pan_digits = entry.pan_digits

@@ -36,9 +36,11 @@ cdef void answer_repeat(State state, TerminalChannel channel) noexcept:
 
 
 cdef bint _suits(State state, const Outcome *entry, Listener listener) noexcept:
-    """Whether an answer stored for one listener can be told on another: same dialect, and with a MAC or without. What
-    is composed anew suits all."""
+    """Whether it was told to the same merchant, and an answer stored for one listener can be told on another: same
+    dialect, and with a MAC or without. What is composed anew suits all."""
     cdef Listener earlier
+    if entry.merchant != state.inbound.terminal.merchant:
+        return False
     if entry.listener == NO_LISTENER:
         return True
     earlier = <Listener>state.listeners[entry.listener]

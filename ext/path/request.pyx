@@ -26,7 +26,7 @@ from switch.machine.meters cimport (
 )
 from switch.machine.note_queue cimport (
     NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
-    NOTE_UNEXPECTED_MESSAGE,
+    NOTE_UNEXPECTED_MESSAGE, STRANGER_CERTIFICATE,
 )
 from switch.machine.original_reference cimport Naming, read_naming
 from switch.machine.originals cimport VOIDS, Original
@@ -189,6 +189,8 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
     """Whether it carries the terminal's MAC, or may go without one; a wrong one is counted by terminal."""
     cdef Listener listener = channel.listener
     cdef int verdict
+    if state.inbound.barred == STRANGER_CERTIFICATE:
+        return _refuse_unproven(state, channel)
     if listener.mac_policy == MAC_POLICY_NONE:
         return True
     verdict = verify_message(state.macs, listener.tables, &state.inbound.terminal.mac_key, &state.request)
@@ -199,7 +201,7 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
         if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> state.inbound.kind) & 1:
             return True
     if state.inbound.barred != NOT_BARRED:
-        return _refuse_barred(state, channel)
+        return _refuse_unproven(state, channel)
     mac_fault(listener.tables, &state.request, verdict, &state.fault)
     tell_request_fault(state, NOTE_MAC_FAILURE, listener)
     stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
@@ -244,6 +246,19 @@ cdef bint _is_served(State state, TerminalChannel channel) noexcept:
     """
     if state.inbound.barred == NOT_BARRED or state.inbound.kind == KIND_REVERSAL:
         return True
+    return _refuse_barred(state, channel)
+
+
+cdef bint _refuse_unproven(State state, TerminalChannel channel) noexcept:
+    """Refuse who is barred and does not prove who it is; False, for a step to hand on.
+
+    Of one that only the journal knows nobody can prove it yet. A refusal would tell its approved payment as declined,
+    or end its reversal: it is left to ask again.
+    """
+    if state.inbound.terminal.is_unregistered and (_comes_again(state.inbound.kind) or (
+            read_natural_key(state, channel.listener)
+            and state.duplicates.find(&state.inbound.key) != OUTCOME_NONE)):
+        return False
     return _refuse_barred(state, channel)
 
 
@@ -320,6 +335,7 @@ cdef void _describe(State state, Outcome *entry, Listener listener) noexcept:
     cdef int64_t currency = read_number(listener.tables.spec, &state.request, FIELD_CURRENCY)
     entry.named_at = inbound.named_at
     entry.fingerprint = inbound.fingerprint
+    entry.merchant = inbound.terminal.merchant
     entry.listener = listener.number
     entry.kind = <uint8_t>inbound.kind
     entry.amount_minor = inbound.amount_minor

@@ -236,6 +236,7 @@ cdef int _give_up(State state, Listener listener, const Naming *naming) noexcept
         return REASON_SYSTEM_MALFUNCTION
     entry = state.duplicates.at(number)
     entry.kind = KIND_REVERSAL
+    entry.merchant = state.inbound.terminal.merchant
     entry.listener = listener.number
     entry.amount_minor = naming.amount_minor
     entry.named_at = naming.named_at

@@ -289,8 +289,7 @@ cdef void uncount(State state, Outcome *entry, bint is_declined) noexcept nogil:
     if state.risk is None or entry.asked_ns == 0:
         return
     counted = risk_request(entry.kind, entry.currency, entry.amount_minor, entry.pan, entry.pan_digits,
-                           entry.key.terminal, state.registry.terminal(entry.key.terminal).merchant, entry.entry_mode,
-                           entry.asked_ns)
+                           entry.key.terminal, entry.merchant, entry.entry_mode, entry.asked_ns)
     state.risk.uncount(&counted)
     if is_declined:
         state.risk.count_decline(&counted)

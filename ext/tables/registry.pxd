@@ -24,6 +24,7 @@ cdef struct Terminal:
     uint8_t pin_format
     uint8_t derives_pin_keys             # 1: DUKPT; each PIN block comes under a key of its own
     uint8_t has_position                 # 1: where it is installed is known in degrees
+    uint8_t is_unregistered              # 1: a journal knows it, and no registry has said anything of it
     uint32_t merchant                    # index of its merchant
     uint32_t serial_number               # where the text of it begins; 0: not known
     int32_t latitude                     # in millionths of a degree
@@ -50,6 +51,7 @@ cdef class Registry:
     number keeps it."""
     cdef readonly uint32_t terminal_count
     cdef readonly uint32_t merchant_count
+    cdef readonly uint32_t unregistered_count     # of the terminals
     cdef Terminal *_terminals            # in memory that a crash dump leaves out; wiped when the registry goes
     cdef Merchant *_merchants
     cdef uint64_t _terminal_room         # of terminals and their certificates

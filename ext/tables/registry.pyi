@@ -45,6 +45,8 @@ class Registry:
 
     terminal_count: int
     merchant_count: int
+    unregistered_count: int
+    """Of the terminals, those that only a journal knows: they are barred."""
     size_bytes: int
     kind_names: tuple[str, ...]
     listener_names: tuple[str, ...]

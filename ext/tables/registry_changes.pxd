@@ -1,6 +1,6 @@
 """A registry that is changed while it is looked up."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from switch.tables.identifiers cimport Index
 from switch.tables.registry cimport Registry
 
@@ -18,6 +18,12 @@ cdef class RegistryChange:
     cdef uint32_t _merchants_settled          # whose terminals must be bound to what they are now
     cdef bint _has_room
 
+
+cdef uint32_t enter_merchant(Registry registry, const uint8_t *id) except? 0xFFFFFFFF
+cdef uint32_t enter_terminal(Registry registry, const uint8_t *id, uint32_t merchant) except? 0xFFFFFFFF
+"""One that only a journal knows, by its identifier padded with blanks: the number that it keeps when the registry comes
+to know it, and until then it is suspended. TERMINAL_NONE where that is no identifier. No pointer into the registry may be
+held across this, and no ``RegistryChange`` be under way."""
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil
 """Serve a terminal no longer, from the next message on."""

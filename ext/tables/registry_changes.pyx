@@ -4,17 +4,19 @@ What has a number keeps it, since very much counts by it; what is new gets the n
 is closed stays known as such.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 cimport cython
 
 from switch.tables.identifiers cimport (
-    Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, index_make, index_put, keep_text, merchant_key,
+    Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, index_make, index_put, keep_text, merchant_key, padded,
     reserve_text, terminal_key,
 )
-from switch.tables.registry cimport Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, grow_terminals
+from switch.tables.registry cimport (
+    Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, grow_terminals, map_terminals,
+)
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
@@ -70,6 +72,46 @@ cdef class RegistryChange:
             self._merchants_settled += 1
             rows -= 1
         return self._merchants_settled < changes.merchant_count
+
+
+cdef uint32_t enter_merchant(Registry registry, const uint8_t *id) except? 0xFFFFFFFF:
+    cdef Registry rows = _one_of_each(registry)
+    if padded(id, MERCHANT_ID_MAX, rows._merchants.id, MERCHANT_ID_MAX) < 0:
+        return TERMINAL_NONE
+    rows._merchants.state = PARTY_SUSPENDED
+    rows._merchants.kinds_allowed = ~<uint64_t>0
+    rows.merchant_count = 1
+    take_changes(registry, rows)
+    return registry.merchant_count - 1
+
+
+cdef uint32_t enter_terminal(Registry registry, const uint8_t *id, uint32_t merchant) except? 0xFFFFFFFF:
+    cdef Registry rows = _one_of_each(registry)
+    if padded(id, TERMINAL_ID_MAX, rows._terminals.id, TERMINAL_ID_MAX) < 0:
+        return TERMINAL_NONE
+    rows._merchants[0] = registry._merchants[merchant]
+    rows._terminals.state = PARTY_SUSPENDED
+    rows._terminals.kinds_allowed = ~<uint64_t>0
+    rows._terminals.listeners_allowed = ~<uint32_t>0
+    rows._terminals.is_unregistered = True
+    rows.terminal_count = 1
+    take_changes(registry, rows)
+    registry.unregistered_count += 1
+    return registry.terminal_count - 1
+
+
+cdef Registry _one_of_each(Registry registry):
+    """Room for one merchant and one terminal that a registry is to take."""
+    cdef Registry rows = Registry.__new__(Registry)
+    rows.kind_names, rows.listener_names = registry.kind_names, registry.listener_names
+    rows._merchants = <Merchant *>calloc(1, sizeof(Merchant))
+    rows._names = <uint32_t *>calloc(1, sizeof(uint32_t))
+    rows._certificates = <uint32_t *>calloc(1, sizeof(uint32_t))
+    if rows._merchants == NULL or rows._names == NULL or rows._certificates == NULL:
+        raise MemoryError("no memory for a terminal")
+    rows._terminals = map_terminals(1)
+    rows._terminal_room = rows._merchant_room = 1
+    return rows
 
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil:
@@ -168,6 +210,8 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
         registry._terminals[number].serial_number = 0
         index_put(&registry._terminal_index, terminal_key(changed.id), number)
         registry.terminal_count += 1
+    elif registry._terminals[number].is_unregistered:
+        registry.unregistered_count -= 1
     serial_number = registry._terminals[number].serial_number
     if is_new or changed.state == PARTY_ACTIVE:
         registry._terminals[number] = changed[0]

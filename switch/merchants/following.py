@@ -12,7 +12,7 @@ from switch.keys import KeyFileError
 from switch.merchants.copying import Copy
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
-from switch.merchants.source import Changes, Row, changes_since, whole
+from switch.merchants.source import Changes, Files, Row, changes_since, whole
 from switch.store.audit import Head
 from switch.store.opening import Store
 from switch.store.problems import StoreError
@@ -20,6 +20,7 @@ from switch.tables.binding import BINDING_KEY
 from switch.tables.registry import Registry
 
 ACTIVE = "active"
+WITHOUT_KEYS = {"mac_algorithm": "none", "pin_format": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,37 @@ class Follower:
         Raises:
             RefusedError: The switch cannot take it.
         """
+        anew = self._written_anew()
+        if anew is not None:
+            return anew
         changes = self._from_copy = self._copy.read_changes(self._base)
         if not (changes.merchants or changes.terminals or changes.head != self._base):
             return None
+        return self._read_at_start(changes)
+
+    def _written_anew(self) -> Step | None:
+        """All that the copy has, where its base came later than the one that this process, or its parent, has loaded.
+
+        One that cannot be taken has what nobody has taken yet: the store is asked for that.
+        """
+        files = None if self._copy.has(self._base) else self._copy.read()
+        if files is None or files.head.number <= self._base.number:
+            return None
+        changes = self._copy.read_changes(files.head)
         try:
-            return self._read(changes, self._compiler)
+            step = self._read_at_start(changes, self._copy.folded(files))
+        except RefusedError:
+            return None
+        self._base = files.head
+        self._beyond, self._unkept, self._from_copy = Changes(files.head), Changes(files.head), changes
+        return step
+
+    def _read_at_start(self, changes: Changes, files: Files | None = None) -> Step:
+        try:
+            return self._read(changes, self._compiler, files)
         except RefusedError:
             with contextlib.suppress(RefusedError):
-                return self._read(changes, self._former)
+                return self._read(changes, self._former, files)
             raise
 
     def next(self) -> Step | None:
@@ -179,36 +203,56 @@ class Follower:
             self._store.close()
             self._store = None
 
-    def _read(self, changes: Changes, compiling: Callable[[], AbstractContextManager[Compiler]]) -> Step:
-        if not (changes.merchants or changes.terminals):
+    def _read(
+        self, changes: Changes, compiling: Callable[[], AbstractContextManager[Compiler]], files: Files | None = None
+    ) -> Step:
+        """Make a step of changes; of ``files`` where these have more than them."""
+        if files is None and not (changes.merchants or changes.terminals):
             return Step(changes, None)
         try:
             with compiling() as compiler:
-                return Step(changes, _compiled(compiler, changes))
+                return Step(changes, _compiled(compiler, changes.files() if files is None else files))
         except ConfigError as error:
             words = "; ".join(str(problem) for problem in error.problems)
         except KeyFileError as error:
             words = str(error)
-        worse = _worse_states(changes, self.head)
-        try:
-            step = Step(worse, _compiled(self._keyless, worse)) if worse.merchants or worse.terminals else None
-        except ConfigError:
-            step = None
-        raise RefusedStepError(words, step)
+        raise RefusedStepError(words, self._worse(changes))
+
+    def _worse(self, changes: Changes) -> Step | None:
+        """Who is not to be served, of changes that cannot be taken as a whole; None where nobody is.
+
+        They keep the keys that they have: what they were told is told again, and taken back.
+        """
+        for compiling in (self._compiler, self._former, self._compiler_without_keys):
+            with contextlib.suppress(KeyFileError, ConfigError), compiling() as compiler:
+                worse = _worse_states(changes, self.head, compiler)
+                return Step(worse, _compiled(compiler, worse.files())) if worse.merchants or worse.terminals else None
+        return None
+
+    def _compiler_without_keys(self) -> AbstractContextManager[Compiler]:
+        return contextlib.nullcontext(self._keyless)
 
 
-def _compiled(compiler: Compiler, changes: Changes) -> Registry:
-    files = changes.files()
-    names = (f"merchants of change {changes.head.number}", f"terminals of change {changes.head.number}")
+def _compiled(compiler: Compiler, files: Files) -> Registry:
+    names = (f"merchants of change {files.head.number}", f"terminals of change {files.head.number}")
     return compiler.compiled(files.merchants, files.terminals, names)
 
 
-def _worse_states(changes: Changes, head: Head) -> Changes:
-    """Who is not to be served, without the keys that it may have no more: none is needed to refuse it."""
-    without_keys = {"mac_algorithm": "none", "pin_format": "none"}
+def _worse_states(changes: Changes, head: Head, compiler: Compiler) -> Changes:
+    """Who is not to be served; without the keys that it has not: none is needed to refuse it."""
     terminals: dict[str, Row] = {
-        key: {**row, **without_keys} for key, row in changes.terminals.items() if row["state"] != ACTIVE
+        key: row if _is_taken(compiler, changes.merchants[row["merchant"]], row) else {**row, **WITHOUT_KEYS}
+        for key, row in changes.terminals.items()
+        if row["state"] != ACTIVE
     }
     needed = {row["merchant"] for row in terminals.values()}
     merchants = {key: row for key, row in changes.merchants.items() if key in needed or row["state"] != ACTIVE}
     return Changes(head, merchants, terminals)
+
+
+def _is_taken(compiler: Compiler, merchant: Row, terminal: Row) -> bool:
+    try:
+        compiler.check(merchant, terminal)
+    except RefusedError:
+        return False
+    return True

@@ -71,8 +71,12 @@ def _taken_over(engine: Engine) -> int:
     return sum(windows.taken_over for windows in shared)
 
 
+def _terminals(engine: Engine) -> int:
+    return engine.state.registry.terminal_count - engine.state.registry.unregistered_count
+
+
 ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
-    ("authswitch_terminals", "max", "Terminals registered.", lambda e: e.state.registry.terminal_count),
+    ("authswitch_terminals", "max", "Terminals registered.", _terminals),
     ("authswitch_pin_devices", "max", "PIN pads whose last key serial number is known.", lambda e: _devices(e).used),
     (
         "authswitch_pin_devices_forgotten",

@@ -94,9 +94,9 @@ class RegistryKeeper:
     async def begin(self, is_ending: asyncio.Event) -> None:
         """Take what the copy and the store have beyond what was loaded, before a journal is replayed.
 
-        Of a terminal that is not known nothing would be remembered, and its repeats would be charged again. So what the
-        copy has is taken whole, and waited for where that is not possible; the end may be wanted meanwhile. Where the
-        store is away, the switch serves by what is known.
+        A terminal that is not known is barred, whatever it did before. So what the copy has is taken whole, and waited
+        for where that is not possible; the end may be wanted meanwhile. Where the store is away, the switch serves by
+        what is known.
         """
         await asyncio.to_thread(self._suspects.look)
         await self._suspects.take_altered(self._engine.state.registry.altered)

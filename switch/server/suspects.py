@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable
 
@@ -51,11 +52,17 @@ class SuspectKeeper:
         self._proof: Proof | None = None
         self._next_proof = 0.0
         self._kept: set[str] = set()
+        self._added: set[str] = set()
+        self._lock = threading.Lock()
         self._is_unwritten = False
 
     def look(self) -> None:
         """Read what is kept; to be done before the store is asked: what lies there it may not know."""
-        self._kept = {suspect.row for suspect in self._folder.all() if suspect.subject == TERMINALS.name}
+        with self._lock:
+            self._added = set()
+        found = {suspect.row for suspect in self._folder.all() if suspect.subject == TERMINALS.name}
+        with self._lock:
+            self._kept = found | self._added
 
     def suspend_all(self) -> None:
         """Suspend them, whatever the store has said so far; between two messages."""
@@ -120,6 +127,8 @@ class SuspectKeeper:
             self._is_unwritten = True
             return False
         self._on_suspect()
-        self._kept.add(suspect.row)
+        with self._lock:
+            self._kept.add(suspect.row)
+            self._added.add(suspect.row)
         self._is_unwritten = False
         return True

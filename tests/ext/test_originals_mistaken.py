@@ -388,7 +388,7 @@ def test_terminal_that_has_moved_to_another_merchant_refunds_nothing_of_the_one_
     monkeypatch.setitem(TERMINALS, request["41"], (OTHER_MERCHANT, *TERMINALS[request["41"]][1:]))
     world = world.killed()
     terminal, bank = world.terminal("pos"), world.issuer()
-    terminal.send(referring(world, "refund", request, told, f42=OTHER_MERCHANT))
+    terminal.send(referring(world, "refund", request, told, f42=OTHER_MERCHANT, f11="000099"))
     world.tick()
     assert terminal.read_one()["39"] == "25"
     assert bank.read() == []
