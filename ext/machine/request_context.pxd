@@ -18,7 +18,7 @@ cdef struct Inbound:
     const Terminal *terminal      # who sent it; NULL as long as nobody known is
     uint32_t terminal_number      # the same as registry index, or TERMINAL_NONE
     int barred                    # why it may ask for nothing new (``Stranger``), or NOT_BARRED
-    bint is_proven                # it bears the terminal's own MAC
+    bint is_proven                # it bears the terminal's own MAC, or came with its certificate
     int kind
     int64_t amount_minor          # -1: it says none
     uint16_t currency             # ISO 4217, numeric; 0: it names none

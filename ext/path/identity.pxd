@@ -12,7 +12,7 @@ cdef enum:
 cdef int identify(State state, TerminalChannel channel, bint tells) noexcept
 """Find the registered terminal that sent ``state.request``, for ``state.inbound``; NOT_REFUSED or the reason why it may
 not speak, told where ``tells``: of what is unreadable the fault is told already, and what stands behind it cannot be
-known. One that is suspended or closed is found, and barred."""
+known. One that is suspended or closed, or has other listeners, is found, and barred."""
 
 cdef int tell_barred(State state, TerminalChannel channel) noexcept
 """Tell that a barred terminal asked for something; the reason why it is refused."""

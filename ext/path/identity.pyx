@@ -50,14 +50,15 @@ cdef int identify(State state, TerminalChannel channel, bint tells) noexcept:
     if terminal.merchant != merchant_number:
         return _refused(state, channel, tells,
                         STRANGER_MERCHANT_CLOSED if is_merchant_closed else STRANGER_OTHER_MERCHANT)
-    if not (terminal.listeners_allowed >> listener.number) & 1:
-        return _refused(state, channel, tells, STRANGER_LISTENER)
-    if listener.binds_identity and not _certificate_fits(state, channel, number):
+    state.inbound.is_proven = listener.binds_identity and _certificate_fits(state, channel, number)
+    if listener.binds_identity and not state.inbound.is_proven:
         if not terminal.is_unregistered:
             return _refused(state, channel, tells, STRANGER_CERTIFICATE)
         state.inbound.barred = STRANGER_CERTIFICATE
     elif terminal.is_unregistered:
         state.inbound.barred = STRANGER_TERMINAL
+    elif not (terminal.listeners_allowed >> listener.number) & 1:
+        state.inbound.barred = STRANGER_LISTENER
     elif is_merchant_closed:
         state.inbound.barred = STRANGER_MERCHANT_CLOSED
     elif terminal.state != PARTY_ACTIVE:

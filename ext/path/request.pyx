@@ -26,7 +26,7 @@ from switch.machine.meters cimport (
 )
 from switch.machine.note_queue cimport (
     NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
-    NOTE_UNEXPECTED_MESSAGE, STRANGER_CERTIFICATE,
+    NOTE_UNEXPECTED_MESSAGE, STRANGER_CERTIFICATE, STRANGER_LISTENER,
 )
 from switch.machine.original_reference cimport Naming, read_naming
 from switch.machine.originals cimport VOIDS, Original
@@ -82,9 +82,10 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
     if (_classify(state, channel, is_readable)
             and _identify(state, channel)
             and _check_mac(state, channel)
-            and notice_whereabouts(state, channel)
+            and _may_speak_here(state, channel)
             and _is_transaction(state, channel)
             and _is_new(state, channel)
+            and notice_whereabouts(state, channel)
             and _is_served(state, channel)
             and _admit(state, channel)
             and _is_for_issuer(state, channel)):
@@ -97,7 +98,8 @@ cdef void count_request(State state, TerminalChannel channel) noexcept nogil:
 
 cdef bint is_genuine(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
     begin_inbound(state, headers)
-    return _classify(state, channel, True) and _identify(state, channel) and _check_mac(state, channel)
+    return (_classify(state, channel, True) and _identify(state, channel) and _check_mac(state, channel)
+            and _may_speak_here(state, channel))
 
 
 cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
@@ -210,10 +212,19 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
     return False
 
 
+cdef bint _may_speak_here(State state, TerminalChannel channel) noexcept:
+    """Whether its terminal may use this listener, or proves to be itself if others were given to it: where nothing is
+    proven anybody could ask what became of a stranger's payments, and take them back."""
+    if state.inbound.barred != STRANGER_LISTENER or state.inbound.is_proven:
+        return True
+    return _refuse_barred(state, channel)
+
+
 cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
     """Network management has no outcome: it is answered here."""
     if not is_network_management(state.inbound.kind):
         return True
+    notice_whereabouts(state, channel)
     if state.inbound.barred != NOT_BARRED:
         return _refuse_barred(state, channel)
     answer_network_management(state, channel)
@@ -241,8 +252,8 @@ cdef bint _is_new(State state, TerminalChannel channel) noexcept:
 cdef bint _is_served(State state, TerminalChannel channel) noexcept:
     """Whether its terminal may ask for something new.
 
-    One that was suspended or closed is told what became of what it asked for before that, and may take it back: else a
-    payment whose answer was lost would be told as declined, and its card stay charged.
+    One that was suspended or closed, or given other listeners, is told what became of what it asked for before, and may
+    take it back: else a payment whose answer was lost would be told as declined, and its card stay charged.
     """
     if state.inbound.barred == NOT_BARRED or state.inbound.kind == KIND_REVERSAL:
         return True

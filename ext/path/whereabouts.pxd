@@ -5,8 +5,9 @@ from switch.machine.state cimport State
 
 
 cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept
-"""Bar a terminal that says another serial number than is registered, or that it is elsewhere; true in any case, for
-what it asked for before is told to it all the same.
+"""Bar a terminal that says another serial number than is registered, or that it is elsewhere; true in any case, for a
+step to hand on. To be asked of what is new, and not of what it takes back: a repeat says where its terminal was then,
+and since then it may have been moved by those who may.
 
 Where the request is proven to be the terminal's, by its MAC or its certificate, it is suspended at once. Where it is
 not, only this request is refused: else anybody who knows a terminal's number could have it suspended.

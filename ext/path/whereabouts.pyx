@@ -2,6 +2,7 @@
 
 from libc.math cimport M_PI, cos
 from libc.stdint cimport int32_t, uint8_t
+from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.terminal_says cimport DEGREE, TerminalSays, read_position
 from switch.machine.note_queue cimport (
     NOTE_TERMINAL_ELSEWHERE, STRANGER_ELSEWHERE, STRANGER_NO_MACHINE, STRANGER_NOWHERE, STRANGER_OTHER_MACHINE,
@@ -23,7 +24,8 @@ cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept:
     cdef uint8_t said[SAID_ROOM]
     cdef int size = 0
     cdef int what
-    if says is None or state.inbound.barred != NOT_BARRED or not (says.kinds >> state.inbound.kind) & 1:
+    if (says is None or state.inbound.barred != NOT_BARRED or state.inbound.kind == KIND_REVERSAL
+            or not (says.kinds >> state.inbound.kind) & 1):
         return True
     what = _machine(state, says, channel.listener.tables.spec, said, &size)
     if what == NOT_BARRED:
@@ -31,7 +33,7 @@ cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept:
     if what == NOT_BARRED:
         return True
     state.inbound.barred = what
-    if state.inbound.is_proven or channel.listener.binds_identity:
+    if state.inbound.is_proven:
         _suspend(state, channel.listener.number, what, said[:size])
     return True
 

@@ -14,7 +14,7 @@ from switch.tables.registry import (
     Registry,
 )
 from switch.tables.registry_changes import RegistryChange, suspend, take_changes
-from tests.ext.world import MERCHANT, Keys, purchase
+from tests.ext.world import MERCHANT, Keys, listener, purchase, reversal
 
 KEY = bytes(range(32))
 RULE = BindingRule("48010000", is_demanded=True, metres_max=200)
@@ -192,6 +192,52 @@ def test_suspended_whatever_the_store_says(world):
     assert world.terminal("iso").ask(purchase(world, f41=FROM_TERMINAL))["39"] == "58"
 
 
+TLS = {"certificate": "a.pem", "private_key": "a.key", "client_ca": "ca.pem", "client_certificate": "required"}
+
+
+@pytest.fixture
+def given_other_listeners(make_world):
+    """A terminal that has paid on one listener, and may now use another one only."""
+
+    def make(mac_policy, certificate=None, **options):
+        here = listener("here", "iso87-ascii", mac=mac_policy, **options)
+        world = make_world(listeners=[here, listener("there", "iso87-ascii")])
+        merchant = merchant_row()
+        row = terminal_row(elements(merchant), listeners="here")
+        take(world, merchant, row)
+        terminal, issuer = world.terminal("here", certificate), world.issuer()
+        terminal.send(bought := purchase(world, "here", f41=FROM_TERMINAL))
+        issuer.answer(issuer.read_one())
+        assert terminal.read_one()["39"] == "00"
+        take(world, merchant, {**row, "listeners": "there"})
+        return world, terminal, issuer, bought
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("mac_policy", "options"),
+    [("required", {}), ("optional", {}), ("none", {"tls": TLS})],
+    ids=["mac", "own will", "tls"],
+)
+def test_given_other_listeners_it_is_told_what_it_asked_for_before(given_other_listeners, mac_policy, options):
+    world, terminal, issuer, bought = given_other_listeners(mac_policy, FROM_TERMINAL, **options)
+    assert terminal.ask(purchase(world, "here", f41=FROM_TERMINAL))["39"] == "58"
+    assert world.notes[-1][1]["reason"] == "terminal not allowed on this listener"
+    assert terminal.ask(bought)["39"] == "00"
+    assert terminal.ask(reversal(world, bought))["39"] == "00"
+    world.tick()
+    assert issuer.read_one()["t"] == "0420"
+
+
+@pytest.mark.parametrize("mac_policy", ["none", "optional"])
+def test_given_other_listeners_nobody_speaks_for_it_who_proves_nothing(given_other_listeners, mac_policy):
+    world, terminal, issuer, bought = given_other_listeners(mac_policy)
+    for request in (bought, reversal(world, bought), purchase(world, "here", f41=FROM_TERMINAL)):
+        assert terminal.ask(request, mac=False)["39"] == "58"
+    assert issuer.read() == []
+
+
 # --- what it says of itself -------------------------------------------------------------------------------------------
 
 CUP_TERMINAL = "10000001"
@@ -251,6 +297,33 @@ def test_who_is_not_is_suspended_at_once(world, text, what, words):
     assert terminal.ask(purchase(world, "cup", f59=said()))["39"] == "97"
     assert terminal.ask(bought)["38"] == told["38"]
     assert len(registry.suspects) == 1
+
+
+def move(registry, position):
+    """Those who may have moved the terminal."""
+    row = terminal_row(elements(merchant_row())) | {
+        "id": CUP_TERMINAL,
+        "mac_algorithm": "cup-ecb",
+        "position": position,
+    }
+    row["binding"] = binding_of(KEY, row).hex()
+    take_changes(registry, registry_of(merchant_row(), row, registry.listener_names))
+
+
+def test_what_comes_again_from_before_a_move_is_no_suspicion(world):
+    registry = bound_cup(world)
+    terminal, issuer = world.terminal("cup"), world.issuer()
+    bought = purchase(world, "cup", f59=said())
+    terminal.send(bought)
+    issuer.answer(issuer.read_one())
+    told = terminal.read_one()
+    move(registry, KILOMETRE)
+    assert terminal.ask(bought)["38"] == told["38"]
+    assert terminal.ask(reversal(world, bought))["39"] == "00"
+    assert registry.suspects == []
+    terminal.send(purchase(world, "cup", f59=said(position=KILOMETRE)))
+    issuer.answer(next(one for one in issuer.read() if one["t"] == "0200"))
+    assert terminal.read_one()["39"] == "00"
 
 
 def test_who_is_not_and_proves_nothing_is_only_refused(world):
