@@ -2,7 +2,7 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from switch.base.shared_memory cimport (
     LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take, stored_before_here,
 )
@@ -13,7 +13,7 @@ cdef enum:
     FIRST_SHIFT = 8           # which bits of it choose the one set, and the other
     SECOND_SHIFT = 36
     COPIED_PLACES = 1024      # at once, under the lock
-    LINE_MAX = 2 * SERIAL_SIZE_AES + 1
+    LINE_MAX = 2 * SERIAL_SIZE_AES + 36
 
 
 cdef inline uint64_t hash_of(uint64_t device, bint is_aes) noexcept nogil:
@@ -24,24 +24,53 @@ cdef inline uint64_t hash_of(uint64_t device, bint is_aes) noexcept nogil:
     return mixed ^ mixed >> 31
 
 
+cdef inline uint8_t *write_number(uint64_t number, int bytes_used, uint8_t *text) noexcept nogil:
+    """Its last bytes in hex digits, and a blank; what stands behind them."""
+    cdef uint8_t whole[8]
+    store_be64(whole, number)
+    write_hex(whole + sizeof(whole) - bytes_used, bytes_used, text)
+    text[2 * bytes_used] = c' '
+    return text + 2 * bytes_used + 1
+
+
+cdef uint8_t *write_serial_number(const DeviceCounter *place, uint8_t *text) noexcept nogil:
+    cdef int bits = AES_COUNTER_BITS if place.is_aes else DES_COUNTER_BITS
+    # The blank behind the first half is written over.
+    text = write_number(place.device >> (64 - bits), (SERIAL_SIZE_AES if place.is_aes else SERIAL_SIZE_DES) - 8, text)
+    return write_number(place.device << bits | place.counter, 8, text - 1)
+
+
 cdef size_t write_serial_numbers(const DeviceCounter *places, uint64_t count, uint8_t *text) noexcept nogil:
     """A line for each place that is not empty; how many bytes all have."""
-    cdef uint8_t whole[16]
-    cdef size_t size = 0
+    cdef uint8_t *at = text
     cdef uint64_t number
-    cdef int bits, bytes_used
+    cdef int byte
     for number in range(count):
         if places[number].counter == 0:
             continue
-        bits = AES_COUNTER_BITS if places[number].is_aes else DES_COUNTER_BITS
-        bytes_used = SERIAL_SIZE_AES if places[number].is_aes else SERIAL_SIZE_DES
-        store_be64(whole, places[number].device >> (64 - bits))
-        store_be64(whole + 8, places[number].device << bits | places[number].counter)
-        write_hex(whole + sizeof(whole) - bytes_used, bytes_used, text + size)
-        size += 2 * bytes_used
-        text[size] = c'\n'
-        size += 1
-    return size
+        at = write_serial_number(&places[number], at)
+        at = write_number(places[number].request, sizeof(places[number].request), at)
+        at = write_number(places[number].counted_s, sizeof(places[number].counted_s), at)
+        for byte in range(sizeof(places[number].terminal)):
+            at[byte] = (<const uint8_t *>&places[number].terminal)[byte] or c' '
+        at[sizeof(places[number].terminal)] = c'\n'
+        at += sizeof(places[number].terminal) + 1
+    return at - text
+
+
+cdef inline Standing standing_of(const DeviceCounter *place, uint32_t counter, const Bringer *by) noexcept nogil:
+    if counter == 0:
+        return COUNTER_PASSED
+    if place == NULL:
+        return COUNTER_AHEAD
+    if (counter == place.counter and by.terminal == place.terminal and by.request == place.request
+            and by.wall_s - place.counted_s <= by.repeats_s):
+        return COUNTER_AGAIN
+    if counter <= place.counter:
+        return COUNTER_PASSED
+    if place.terminal != by.terminal and place.terminal != by.former and place.terminal != 0:
+        return COUNTER_ELSEWHERE
+    return COUNTER_AHEAD
 
 
 @cython.final
@@ -96,8 +125,18 @@ cdef class DeviceCounters:
         """How often a device was heard of: changes whenever anything does."""
         return sum([self._shards[number].heard for number in range(DEVICE_SHARDS)])
 
-    def learn(self, uint64_t device, bint is_aes, uint32_t counter):
-        self.advance(device, is_aes, counter)
+    def learn(self, uint64_t device, bint is_aes, uint32_t counter, str terminal="", uint64_t request=0,
+              uint32_t counted_s=0):
+        cdef bytes name = terminal.encode("ascii").ljust(sizeof(uint64_t))
+        cdef Bringer by
+        if len(name) > <Py_ssize_t>sizeof(by.terminal):
+            raise ValueError(f"{terminal!r} is no number of a terminal")
+        memset(&by, 0, sizeof(by))
+        if terminal:
+            memcpy(&by.terminal, <const char *>name, sizeof(by.terminal))
+        by.request, by.wall_s = request, counted_s
+        self.judge(device, is_aes, counter, &by)
+        self.advance(device, is_aes, counter, &by)
 
     def serial_numbers(self):
         cdef uint64_t per_shard = (self._set_mask + 1) * DEVICE_PLACES
@@ -174,28 +213,35 @@ cdef class DeviceCounters:
         oldest.counter = 0
         return oldest
 
-    cdef bint has_passed(self, uint64_t device, bint is_aes, uint32_t counter) noexcept nogil:
+    cdef Standing judge(self, uint64_t device, bint is_aes, uint32_t counter, Bringer *by) noexcept nogil:
         cdef uint64_t hashed = hash_of(device, is_aes)
         cdef DeviceShard *shard = self._hold(hashed)
-        cdef DeviceCounter *found = self._find(hashed, device, is_aes)
-        cdef bint passed = found != NULL and counter <= found.counter
+        cdef const DeviceCounter *place = self._find(hashed, device, is_aes)
+        cdef Standing standing
+        by.former = 0
+        standing = standing_of(place, counter, by)
+        if standing == COUNTER_ELSEWHERE:
+            by.former = place.terminal
         self._release(shard)
-        return passed
+        return standing
 
-    cdef bint advance(self, uint64_t device, bint is_aes, uint32_t counter) noexcept nogil:
+    cdef Standing advance(self, uint64_t device, bint is_aes, uint32_t counter, const Bringer *by) noexcept nogil:
         cdef uint64_t hashed = hash_of(device, is_aes)
         cdef DeviceShard *shard = self._hold(hashed)
         cdef DeviceCounter *place = self._find(hashed, device, is_aes)
-        cdef bint passed = counter == 0 or (place != NULL and counter <= place.counter)
-        if not passed:
+        cdef Standing standing = standing_of(place, counter, by)
+        if standing == COUNTER_AHEAD:
             if place == NULL:
                 place = self._place(shard, hashed)
                 stored_before_here()
                 place.device = device
                 place.is_aes = is_aes
-                stored_before_here()
+            place.terminal = by.terminal
+            place.request = by.request
+            place.counted_s = <uint32_t>by.wall_s
+            stored_before_here()
             place.counter = counter
             shard.heard += 1
             place.heard = shard.heard
         self._release(shard)
-        return not passed
+        return standing

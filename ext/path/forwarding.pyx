@@ -1,8 +1,12 @@
 """Where a terminal's message goes and how it is written there."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
+from switch.crypto.device_counters cimport (
+    COUNTER_AGAIN, COUNTER_AHEAD, COUNTER_ELSEWHERE, Bringer, Standing,
+)
 from switch.crypto.dukpt cimport SERIAL_DIGITS_MAX, Serial, derive_pin_key, read_serial
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.pin_block cimport (
@@ -21,11 +25,14 @@ from switch.machine.terminal_counts cimport share_of
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
+from switch.machine.transaction cimport NaturalKey
 from switch.saf.room cimport link_has_room
+from switch.tables.identifiers cimport TERMINAL_ID_MAX, TERMINAL_NONE
+from switch.tables.registry cimport PARTY_ACTIVE
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
 from switch.wire.hexadecimal cimport read_hex, write_hex
 from switch.wire.scan cimport (
-    FAULT_PIN, FAULT_PIN_KEY, FAULT_SERIAL_NUMBER, FAULT_SERIAL_REPEATED, FaultCode, read_text,
+    FAULT_PIN, FAULT_PIN_KEY, FAULT_SERIAL_ELSEWHERE, FAULT_SERIAL_NUMBER, FAULT_SERIAL_REPEATED, FaultCode, read_text,
 )
 from switch.wire.translate cimport (
     SLOT_ENTRY_MODE, SLOT_FORWARDER, SLOT_KIND_CODE, SLOT_ORIGINAL_AUTHORIZATION_CODE, SLOT_ORIGINAL_DATA,
@@ -34,6 +41,7 @@ from switch.wire.translate cimport (
 )
 
 cdef enum:
+    NS_A_SECOND = 1_000_000_000
     SHARE_LEAST = 4           # places that a terminal may have on a link, however few are free
 
 
@@ -191,19 +199,48 @@ cdef int _refuse_pin(State state, Listener listener, int field, FaultCode fault,
     return reason
 
 
-cdef int _derive_pin_key(State state, Listener listener, PinKey *key, Serial *serial) noexcept nogil:
+cdef int _refuse_counter(State state, Listener listener, Standing standing) noexcept nogil:
+    return _refuse_pin(state, listener, listener.tables.serial_number_field,
+                       FAULT_SERIAL_ELSEWHERE if standing == COUNTER_ELSEWHERE else FAULT_SERIAL_REPEATED,
+                       REASON_SECURITY_VIOLATION)
+
+
+cdef void _name_bringer(State state, Bringer *by) noexcept nogil:
+    """Who brings a key serial number, and with which request: by its natural key, but for the terminal."""
+    cdef const NaturalKey *key = &state.inbound.key
+    memcpy(&by.terminal, state.inbound.terminal.id, TERMINAL_ID_MAX)
+    by.request = (key.occasion ^ key.message_class) * <uint64_t>0x9E3779B97F4A7C15 ^ key.stan
+    by.wall_s = state.calendar.wall_s
+    # For as long its outcome would be known if there was one; behind that, the same bytes are somebody's record of it.
+    by.repeats_s = state.duplicates.age_max_ns // NS_A_SECOND
+
+
+cdef bint _is_in_service(State state, uint64_t terminal) noexcept nogil:
+    """Whether the terminal at which a device is may still ask for something: if not, the device may come to another."""
+    cdef uint32_t number = state.registry.find_terminal(<const uint8_t *>&terminal, TERMINAL_ID_MAX)
+    if number == TERMINAL_NONE or state.registry.terminal(number).state != PARTY_ACTIVE:
+        return False
+    return state.registry.merchant(state.registry.terminal(number).merchant).state == PARTY_ACTIVE
+
+
+cdef int _derive_pin_key(State state, Listener listener, PinKey *key, Serial *serial, Bringer *by) noexcept nogil:
     """The key of the serial number that the request brings; NOT_REFUSED or the reason why there is none."""
     cdef uint8_t text[SERIAL_DIGITS_MAX]
     cdef int field = listener.tables.serial_number_field
     cdef bint is_aes = state.inbound.terminal.pin_format == PIN_FORMAT_ISO_4
     cdef const PinKey *base
+    cdef Standing standing
     cdef int digits = -1 if field == NO_FIELD else read_text(listener.tables.spec, &state.request, field, text,
                                                              sizeof(text))
     if digits < 0 or read_serial(text, digits, is_aes, serial) < 0:
         return _refuse_pin(state, listener, FIELD_PIN if field == NO_FIELD else field, FAULT_SERIAL_NUMBER,
                            REASON_FORMAT_ERROR)
-    if state.base_keys.counters.has_passed(serial.device, is_aes, serial.counter):
-        return _refuse_pin(state, listener, field, FAULT_SERIAL_REPEATED, REASON_SECURITY_VIOLATION)
+    _name_bringer(state, by)
+    standing = state.base_keys.counters.judge(serial.device, is_aes, serial.counter, by)
+    if standing == COUNTER_ELSEWHERE and not _is_in_service(state, by.former):
+        standing = COUNTER_AHEAD
+    if standing != COUNTER_AHEAD and standing != COUNTER_AGAIN:
+        return _refuse_counter(state, listener, standing)
     base = state.base_keys.find(text, digits, is_aes)
     if base == NULL or derive_pin_key(base, serial, key) < 0:
         return _refuse_pin(state, listener, field, FAULT_SERIAL_NUMBER, REASON_SECURITY_VIOLATION)
@@ -217,6 +254,8 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
     cdef PinSide source, target
     cdef PinKey derived
     cdef Serial serial
+    cdef Bringer by
+    cdef Standing standing
     cdef int size = pin_block_size(terminal.pin_format)
     cdef int reason
     if not _can_translate_pin(link, terminal):
@@ -230,7 +269,7 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
     target.key = &link.pin_key
     target.format = link.pin_format
     if terminal.derives_pin_keys:
-        reason = _derive_pin_key(state, listener, &derived, &serial)
+        reason = _derive_pin_key(state, listener, &derived, &serial, &by)
         if reason != NOT_REFUSED:
             return reason
         source.key = &derived
@@ -240,10 +279,11 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
     if reason != 0:
         return _refuse_pin(state, listener, FIELD_PIN, FAULT_PIN, REASON_SECURITY_VIOLATION)
     # A number whose key opens nothing is nobody's last one; of those who bring the same at once one is the first.
-    if terminal.derives_pin_keys and not state.base_keys.counters.advance(
-            serial.device, terminal.pin_format == PIN_FORMAT_ISO_4, serial.counter):
-        return _refuse_pin(state, listener, listener.tables.serial_number_field, FAULT_SERIAL_REPEATED,
-                           REASON_SECURITY_VIOLATION)
+    if terminal.derives_pin_keys:
+        standing = state.base_keys.counters.advance(serial.device, terminal.pin_format == PIN_FORMAT_ISO_4,
+                                                    serial.counter, &by)
+        if standing != COUNTER_AHEAD and standing != COUNTER_AGAIN:
+            return _refuse_counter(state, listener, standing)
     size = pin_block_size(link.pin_format)
     write_hex(block, size, texts.pin_block)
     fill_slot(&state.slots, SLOT_PIN_BLOCK, texts.pin_block, 2 * size)

@@ -29,7 +29,8 @@ cdef enum FaultCode:
     FAULT_UNWRITABLE          # nothing is wrong with one field: the message cannot be made, or not be framed
     FAULT_KIND_ABROAD         # no link to which it could go has a message for this kind
     FAULT_SERIAL_NUMBER       # a key serial number that is none, or belongs to no base key
-    FAULT_SERIAL_REPEATED     # one that is not above the terminal's last
+    FAULT_SERIAL_REPEATED     # one that is not above its device's last
+    FAULT_SERIAL_ELSEWHERE    # one of a device that is at another terminal
 
 cdef extern from "stdint.h":
     const uint32_t NO_BYTE "UINT32_MAX"      # position of a fault that stands nowhere

@@ -224,7 +224,7 @@ class LimitsSection(Section):
     )
     pin_devices_max: int = count(
         100_000,
-        "PIN pads with DUKPT whose last key serial number is known, with 24 to 64 bytes each; of more of them those "
+        "PIN pads with DUKPT whose last key serial number is known, with 48 to 128 bytes each; of more of them those "
         "that were heard least lately are forgotten.",
         most=50_000_000,
     )

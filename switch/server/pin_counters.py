@@ -1,4 +1,6 @@
-"""How far devices with DUKPT have counted, over restarts: a file beside the journal, with the last number of each.
+"""How far devices with DUKPT have counted, over restarts: a file beside the journal, a line for each device.
+
+It holds the last number of a device, what brought it, when, and the terminal at which the device is.
 
 The table is shared by the workers of a machine and outlives each of them. The file is for the next start: behind a
 drain it has all, and where the machine or the whole daemon dies, what was known ten seconds before, or less.
@@ -21,9 +23,9 @@ from switch.files.datafile import open_regular
 from switch.files.durable import put_durably
 
 WRITE_SECONDS = 10.0
-FILE_BYTES_MAX = 1 << 30
-HEADING = "authswitch key serial numbers 1"
-LINE = re.compile(r"[0-9A-F]{20}(?:[0-9A-F]{4})?")
+FILE_BYTES_MAX = 1 << 32
+HEADING = "authswitch key serial numbers 2"
+LINE = re.compile(r"([0-9A-F]{20}(?:[0-9A-F]{4})?) ([0-9A-F]{16}) ([0-9A-F]{8}) ([ -~]{8})")
 DES_DIGITS = 20
 DES_COUNTER_BITS, AES_COUNTER_BITS = 21, 32
 UNREADABLE = "key serial numbers of before are not known: PINs that were sent then could be sent once more"
@@ -118,7 +120,7 @@ class CounterKeeper:
 
 
 def _content(counters: DeviceCounters) -> bytes:
-    """The last number of each device, a line each, and at the end how many there are."""
+    """What is known of each device, a line each, and at the end how many there are."""
     numbers = counters.serial_numbers()
     return b"%s\n%s%d devices\n" % (HEADING.encode(), numbers, numbers.count(b"\n"))
 
@@ -135,10 +137,17 @@ def _read(file: Path, counters: DeviceCounters) -> None:
             lines = stream.read().decode("ascii", "replace").split("\n")
     except FileNotFoundError:
         return
-    numbers = lines[1:-2]
-    if lines[0] != HEADING or lines[-2:] != [f"{len(numbers)} devices", ""] or not all(map(LINE.fullmatch, numbers)):
+    found = [match.groups() for match in map(LINE.fullmatch, lines[1:-2]) if match]
+    if lines[0] != HEADING or lines[-2:] != [f"{len(found)} devices", ""] or len(found) != len(lines) - 3:
         raise ValueError("it is not as it was written")
-    for number in numbers:
+    for number, request, counted_s, terminal in found:
         bits = DES_COUNTER_BITS if len(number) == DES_DIGITS else AES_COUNTER_BITS
         whole = int(number, 16)
-        counters.learn(whole >> bits, len(number) != DES_DIGITS, whole & ((1 << bits) - 1))
+        counters.learn(
+            whole >> bits,
+            len(number) != DES_DIGITS,
+            whole & ((1 << bits) - 1),
+            terminal.rstrip(),
+            int(request, 16),
+            int(counted_s, 16),
+        )

@@ -35,6 +35,7 @@ FAULT_NAMES = (
     "kind_abroad",
     "serial_number",
     "serial_repeated",
+    "serial_elsewhere",
 )
 """Faults by their number, which is that of ``FaultCode`` in ``ext/wire/scan.pxd``; they stand in errors, metrics and
 the journal, so their order never changes."""
@@ -110,7 +111,8 @@ _TEXTS: Mapping[str, Callable[[int, int], str]] = {
     "unwritable": lambda *_: "cannot be written",
     "kind_abroad": lambda *_: "no link to which it could go has a message for this kind of transaction in its dialect",
     "serial_number": lambda *_: "the key serial number is none that a terminal sends, or belongs to no base key",
-    "serial_repeated": lambda *_: "the key serial number does not count on from the terminal's last one",
+    "serial_repeated": lambda *_: "the key serial number does not count on from its device's last one",
+    "serial_elsewhere": lambda *_: "the key serial number is that of a device which is at another terminal",
 }
 
 

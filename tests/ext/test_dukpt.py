@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from switch.crypto.dukpt import BaseKeys, derive_key
 from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
+from switch.tables.registry_changes import suspend
 from tests.ext.dukpt_by_hand import derive_pin_key
+from tests.ext.test_device_counters import known
 from tests.ext.world import (
     CARD,
     MERCHANT,
@@ -231,6 +234,83 @@ def test_another_terminal_does_not_bring_a_devices_older_number(world_with, monk
             f53=SERIAL.format(counter),
         )
         refused(world, terminal, issuer, request, "63", "serial_repeated")
+
+
+@pytest.fixture
+def two_terminals(world_with, monkeypatch):
+    """Terminals 10000002 and 10000001 with derived keys; brings a PIN of a device, for what its terminal is told."""
+
+    def make(pin_format="iso-0+dukpt"):
+        monkeypatch.setitem(TERMINALS, "10000001", (MERCHANT, "active", "", "", "x9.19", pin_format, ""))
+        world, terminal, issuer = world_with(pin_format)
+
+        def bring(counter, number="10000002", block=None):
+            key = derive_key(BDK, SERIAL.format(counter), is_aes=False)
+            block = encrypt_pin_block("4321", CARD, key, pin_format.removesuffix("+dukpt")) if block is None else block
+            request = asked_with(world, block, SERIAL.format(counter)) | {"41": number}
+            terminal.send(request)
+            for asked in issuer.read():
+                issuer.answer(asked)
+            return terminal.read_one()["39"]
+
+        return world, bring
+
+    return make
+
+
+HIGHEST = 0xFFC00
+"""The highest counter that a device may send: ten ones."""
+
+
+def test_no_terminal_ends_the_pins_of_another_ones_device(two_terminals):
+    world, bring = two_terminals("iso-1+dukpt")
+    assert bring(5) == "00"
+    dice = Random(1)
+    for block in (None, *(dice.randbytes(8) for _ in range(500))):
+        assert bring(HIGHEST, "10000001", block) == "63"
+        world.advance(0.01)
+    assert {note["fault"] for note in world.told("pin_not_translatable")} == {"serial_elsewhere"}
+    assert [bring(counter) for counter in (6, 7)] == ["00", "00"]
+
+
+def test_a_device_goes_to_another_terminal_once_its_own_is_out_of_service(two_terminals):
+    world, bring = two_terminals()
+    registry = world.engine.state.registry
+    assert (bring(5), bring(6, "10000001")) == ("00", "63")
+    assert suspend(registry, "10000002")
+    assert bring(5, "10000001") == "63", "its counter goes along"
+    assert bring(6, "10000001") == "00"
+    assert bring(7, "10000001") == "00"
+
+
+def again_after(world_with, seconds):
+    """A PIN whose worker ended behind the count, in memory that outlives it, and before its INTENT was durable."""
+    world, terminal, issuer = world_with()
+    request = asked_with(world, block_at(5), SERIAL.format(5))
+    terminal.send(request)
+    heard = known(world.engine.state.base_keys.counters)
+    after, _, issuer = world_with()
+    for one in heard:
+        after.engine.state.base_keys.counters.learn(*one)
+    after.advance(seconds)
+    return after, after.terminal("iso"), issuer, request
+
+
+def test_a_request_that_was_counted_and_not_written_down_may_come_again(world_with):
+    _, terminal, issuer, request = again_after(world_with, 60)
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+
+
+def test_another_request_may_not_bring_its_number(world_with):
+    world, terminal, issuer, request = again_after(world_with, 60)
+    refused(world, terminal, issuer, {**request, "11": "000002"}, "63", "serial_repeated")
+
+
+def test_nor_may_itself_when_its_outcome_would_be_forgotten(world_with):
+    world, terminal, issuer, request = again_after(world_with, 601)
+    refused(world, terminal, issuer, request, "63", "serial_repeated")
 
 
 def test_a_request_that_comes_again_is_no_replay(world_with):

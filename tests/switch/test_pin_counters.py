@@ -15,7 +15,11 @@ from tests.ext.test_device_counters import known
 from .test_journaling import CONFIG
 
 BASE_KEY = '\n[[base_key]]\nserial_numbers = "FFFF987654"\nkey = "dukpt/acme/bdk"\n'
-KNOWN = [(0xFFFF9876543210E00000 >> 21, False, 0x1F), (0x1234567890123456, True, 2**31 + 1), (2**59 - 1, False, 1)]
+KNOWN = [
+    (0xFFFF9876543210E00000 >> 21, False, 0x1F, "10000002", 2**64 - 1, 1_795_000_000),
+    (0x1234567890123456, True, 2**31 + 1, "T 7", 0, 2**31),
+    (2**59 - 1, False, 1, "", 0, 0),
+]
 
 
 @pytest.fixture
@@ -35,7 +39,8 @@ def test_the_next_start_knows_them(config):
     for one in KNOWN:
         counters.learn(*one)
     write_counters(config, counters)
-    assert "FFFF9876543210E0001F" in counters_file(config).read_text().split("\n")
+    lines = counters_file(config).read_text().split("\n")
+    assert f"FFFF9876543210E0001F FFFFFFFFFFFFFFFF {1_795_000_000:08X} 10000002" in lines
     assert sorted(known(open_counters(config, is_shared=True))) == sorted(KNOWN)
 
 
