@@ -21,11 +21,13 @@ class Actor:
         name: What the audit keeps.
         other_names: What the same person is called elsewhere, such as by the system.
         rights: What the person may do; None: all, since nobody has been registered yet.
+        token: The id of the token that was shown; empty where none was.
     """
 
     name: str
     other_names: frozenset[str] = frozenset()
     rights: frozenset[str] | None = None
+    token: str = ""
 
     def has_name(self, name: str) -> bool:
         """Whether a name is this person's, however it is spelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Table
 
 from switch.store.audit import WHO_CHARACTERS_MAX
 from switch.store.columns import METADATA, Moment, one_of
@@ -33,6 +33,18 @@ TOKENS = Table(
     Column("issued_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+)
+
+TOKEN_DEEDS = Table(
+    "token_deeds",
+    METADATA,
+    Column("id", String(128), primary_key=True, comment="table, row, deed and token"),
+    Column("subject", String(64), nullable=False, comment="table of what something was done to"),
+    Column("row", String(40), nullable=False, comment="which row of it"),
+    Column("deed", String(10), nullable=False, comment="what was done, such as proposed"),
+    Column("token", String(12), ForeignKey("tokens.id"), nullable=False, index=True, comment="that was shown for it"),
+    Index(None, "subject", "row"),
+    comment="by which token something was done that another person decides on",
 )
 
 TOKEN_USES = Table(

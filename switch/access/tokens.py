@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from switch.access.actor import Actor
 from switch.access.people import actor_of, person_of
 from switch.access.roles import rights_of
 from switch.access.tables import PEOPLE, TOKEN_USES, TOKENS
+from switch.access.token_deeds import ISSUED, chain_of, issued_by_token, note_deed, people_in, system_users_of
 from switch.access.token_file import FileToken
 from switch.access.token_proof import UnknownTokenError, checked, expiry, id_of, new_token
 from switch.store.changing import Change
@@ -23,12 +25,18 @@ from switch.store.problems import NoSuchError, RefusedError
 USE_SECONDS = 60
 """So often at most the last use is noted."""
 
+CHAIN_MAX = 8
+"""So many tokens may stand behind one another."""
+
 
 def issue(change: Change, actor: Actor, person: str, label: str, days: int) -> str:
     """Give a person a token; its text, which nobody sees again.
 
+    One that is issued by a token ends with it, at the latest: it is worth no more than what it was issued by.
+
     Raises:
-        RefusedError: Only an administrator gives tokens to others; or the person is unknown or has left.
+        RefusedError: Only an administrator gives tokens to others; the person is unknown or has left; or the token that
+            was shown ends earlier.
     """
     if not actor.has_name(person):
         actor.require("people.change")
@@ -38,6 +46,8 @@ def issue(change: Change, actor: Actor, person: str, label: str, days: int) -> s
     if not label.strip() or not label.isprintable():
         raise RefusedError("label: needed what the token is for, a printable text")
     expires_at = expiry(days, change.at)
+    if actor.token:
+        _refuse_longer(change.connection, actor.token, expires_at)
     key, text, token_hash = new_token()
     change.insert(
         TOKENS,
@@ -51,11 +61,21 @@ def issue(change: Change, actor: Actor, person: str, label: str, days: int) -> s
             "expires_at": expires_at,
         },
     )
+    note_deed(change, actor, TOKENS.name, key, ISSUED)
     return text
 
 
+def _refuse_longer(connection: Connection, shown: str, expires_at: datetime) -> None:
+    chain = chain_of(connection, shown)
+    if len(chain) >= CHAIN_MAX:
+        raise RefusedError(f"{len(chain)} tokens were issued by one another already: issue it on the command line")
+    if expires_at > chain[0]["expires_at"]:
+        ends = f"{chain[0]['expires_at']:%Y-%m-%d %H:%M} UTC"
+        raise RefusedError(f"a token that is issued by another ends no later than that: {ends}")
+
+
 def revoke(change: Change, actor: Actor, key: str) -> bool:
-    """Put a token out of force; False where it was so before.
+    """Put a token out of force, and all that were issued by it; False where it was so before.
 
     Raises:
         RefusedError: There is none with this id, or it is another's and the person no administrator.
@@ -65,11 +85,19 @@ def revoke(change: Change, actor: Actor, key: str) -> bool:
         raise NoSuchError(f"there is no token {key}")
     if not actor.has_name(found["person"]):
         actor.require("people.change")
-    return found["revoked_at"] is None and change.update(TOKENS, key, {"revoked_at": change.at})
+    keys = [key, *issued_by_token(change.connection, key)]
+    in_force = select(TOKENS.c.id).where(TOKENS.c.id.in_(keys), TOKENS.c.revoked_at.is_(None))
+    revoked = [
+        change.update(TOKENS, one, {"revoked_at": change.at})
+        for one in change.connection.execute(in_force.order_by(TOKENS.c.id)).scalars().all()
+    ]
+    return any(revoked)
 
 
 def bearer(connection: Connection, text: str, at: datetime) -> Actor:
-    """Who shows a token. He is also who gave it to him: nobody approves by a token that he made for another.
+    """Who shows a token. He is also who gave it to him, and who stands behind the token by which that was done.
+
+    So nobody approves by a token that he made for another, nor by one that he made with that.
 
     Raises:
         UnknownTokenError: It proves nothing.
@@ -79,7 +107,8 @@ def bearer(connection: Connection, text: str, at: datetime) -> Actor:
     person = person_of(connection, row["person"])
     if person["state"] != "active":
         raise UnknownTokenError(f"{row['id']} is {person['id']}'s, who has left")
-    return actor_of(person, row["issued_by"])
+    people = frozenset(name for one in chain_of(connection, row["id"]) for name in people_in(one))
+    return replace(actor_of(person, *people, *system_users_of(connection, people)), token=row["id"])
 
 
 def note_use(store: Store, text: str, at: datetime) -> None:

@@ -16,12 +16,14 @@ from sqlalchemy import and_, case, select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
+from switch.access.token_deeds import names_behind, note_deed
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import WHY_CHARACTERS_MAX, text_of
 from switch.store.changing import Change, next_number, row_of
 from switch.store.columns import told_row
 from switch.store.problems import NoSuchRowError, NotAllowedError, RefusedError
 
+PROPOSED = "proposed"
 WANTED_BYTES_MAX = 16_384
 SEALED = "sealed:"
 """What the text of a secret begins with: behind it stands what only a key can read."""
@@ -128,6 +130,7 @@ class Desk:
                 "expires_at": self._change.at + lasts,
             },
         )
+        note_deed(self._change, self._actor, PROPOSALS.name, number, PROPOSED)
         return number
 
     def approve(self, number: int) -> Decision:
@@ -190,6 +193,9 @@ class Desk:
         self._actor.require(kind.right_to_approve)
         if self._actor.has_name(proposal["proposed_by"]):
             raise NotAllowedError(f"proposal {number} is your own: another person decides")
+        for name in sorted(names_behind(self._change.connection, PROPOSALS.name, number, PROPOSED)):
+            if self._actor.has_name(name):
+                raise NotAllowedError(f"{name} stands behind proposal {number} and behind you: another person decides")
         return proposal, kind
 
     def _try(self, kind: Kind, change: Change, subject: str, wanted: Mapping[str, Any]) -> None:

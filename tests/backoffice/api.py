@@ -50,7 +50,7 @@ class Api:
             add_first(change, "mei", "Mei Lin", "mei")
             for person, roles in PEOPLE.items():
                 add_or_change(change, person, {"name": person.title(), "roles": roles})
-            self.tokens = {one: issue(change, Actor("chen"), one, "test", 7) for one in ("mei", *PEOPLE)}
+            self.tokens = {one: issue(change, Actor(one), one, "test", 7) for one in ("mei", *PEOPLE)}
         self.log = folder / "backoffice.log"
         with self.log.open("w") as log:
             words = [sys.executable, "-m", "switch", "backoffice", "serve", str(self.office.config)]
