@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
+from switch.access.token_deeds import names_behind, note_deed
 from switch.applications.checks import Result, Subject, run_checks
 from switch.applications.contracts import accept, require_text
 from switch.applications.documents import Paper, add_document
@@ -47,6 +48,9 @@ REVIEWER: Final = "reviewer"
 """What a result is called that a person has found."""
 
 EDITABLE: Final = ("draft", "returned")
+TOLD: Final = "told"
+REVIEWED: Final = "reviewed"
+"""What is kept of the tokens by which these were done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,18 @@ def steps_of(connection: Connection, reference: str) -> list[dict[str, Any]]:
 
 
 def tellers_of(connection: Connection, reference: str) -> list[str]:
-    """Who has written the form of an application, or has written it anew."""
-    has_written = or_(AUDIT.c.before.is_(None), AUDIT.c.before.contains('"identity_sealed"'))
-    mine = (AUDIT.c.subject == APPLICATIONS.name, AUDIT.c.row == reference, has_written)
-    return [*connection.execute(select(AUDIT.c.who).distinct().where(*mine)).scalars()]
+    """Who has told something of an application: written the form, added a paper, or handed it in; by token, too."""
+    column = AUDIT.c
+    is_new = column.before.is_(None)
+    has_submitted = and_(column.before.contains('"state":'), column.after.contains('"state":"submitted"'))
+    has_written = or_(is_new, column.before.contains('"identity_sealed"', autoescape=True), has_submitted)
+    papers = select(DOCUMENTS.c.id).where(DOCUMENTS.c.application == reference)
+    told = or_(
+        and_(column.subject == APPLICATIONS.name, column.row == reference, has_written),
+        and_(column.subject == DOCUMENTS.name, column.row.in_(papers), is_new),
+    )
+    found = connection.execute(select(column.who).distinct().where(told)).scalars()
+    return sorted({*found, *names_behind(connection, APPLICATIONS.name, reference, TOLD)})
 
 
 def random_text(characters: int) -> str:
@@ -139,6 +151,7 @@ class Clerk:
             **form.columns(self.rules.sealer, reference),
         }
         self.change.insert(APPLICATIONS, row)
+        self._note(TOLD, reference)
         return reference, secret
 
     def renew_secret(self, reference: str) -> str:
@@ -165,6 +178,7 @@ class Clerk:
             raise RefusedError(f"it is that of a {row['kind']}: another kind is another application")
         offered_plan(self.change.connection, form.plan, form.kind)
         self.change.update(APPLICATIONS, reference, form.columns(self.rules.sealer, reference))
+        self._note(TOLD, reference)
 
     def add_document(self, reference: str, kind: str, content: bytes) -> str:
         """Keep a paper; its number.
@@ -174,6 +188,7 @@ class Clerk:
         """
         self.actor.require(ENTERING)
         self._editable(reference)
+        self._note(TOLD, reference)
         return add_document(
             self.change, self.rules.sealer, self.rules.policy.documents, Paper(reference, kind, content)
         )
@@ -185,6 +200,7 @@ class Clerk:
             RefusedError: It was handed in before.
         """
         self._step("submit", reference)
+        self._note(TOLD, reference)
         self._step("begin_checks", reference)
         found = self._run_checks(reference)
         self._step(
@@ -201,7 +217,7 @@ class Clerk:
         self._step("return", reference)
 
     def review(self, reference: str, risk: str, found: str = "") -> None:
-        """Say, as another person than the one who entered it, that an application can be approved.
+        """Say, as another person than those who entered it, added papers or handed it in, that it can be approved.
 
         Args:
             reference: Of the application.
@@ -215,6 +231,7 @@ class Clerk:
         if risk not in RISK_CLASSES:
             raise RefusedError(f"needed a class of risk: {', '.join(RISK_CLASSES)}")
         self._step("review", reference, reviewed_by=self.actor.name, risk=risk)
+        self._note(REVIEWED, reference)
         self._answer_doubts(reference, found.strip())
 
     def reopen(self, reference: str) -> None:
@@ -320,6 +337,9 @@ class Clerk:
         except RefusedError as error:
             raise RefusedError(f"application {row['id']}: {error}") from None
 
+    def _note(self, deed: str, reference: str) -> None:
+        note_deed(self.change, self.actor, APPLICATIONS.name, reference, deed)
+
     def _step(self, name: str, reference: str, **also: Any) -> None:
         row = application_of(self.change.connection, reference)
         after = self.require_step(name, row)
@@ -339,10 +359,12 @@ class Clerk:
 
     def _refuse_own(self, reference: str, *, is_approval: bool = False) -> None:
         """See that nobody decides on what he has told, nor approves what he has reviewed, himself."""
-        involved = [("entered", one) for one in tellers_of(self.change.connection, reference)]
-        reviewer = application_of(self.change.connection, reference)["reviewed_by"]
+        connection = self.change.connection
+        involved = [("entered", one) for one in tellers_of(connection, reference)]
+        reviewer = application_of(connection, reference)["reviewed_by"]
         if is_approval and reviewer is not None:
-            involved.append(("reviewed", reviewer))
+            behind = names_behind(connection, APPLICATIONS.name, reference, REVIEWED)
+            involved += [("reviewed", one) for one in (reviewer, *sorted(behind))]
         for done, name in involved:
             if self.actor.has_name(name):
                 raise RefusedError(f"you have {done} application {reference} yourself: another person decides")

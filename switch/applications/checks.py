@@ -152,6 +152,7 @@ def _blocked(subject: Subject) -> Result:
         ("name", form.legal_name),
         ("name", form.trading_name),
         ("name", form.representative_name),
+        ("name", form.account_holder),
         ("place", form.place),
     )
     found = {f"{kind}: {why}" for kind, value in values if (why := subject.lists.blocked_for(kind, value)) is not None}

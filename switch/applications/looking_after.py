@@ -157,6 +157,7 @@ def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list
         holder = wanted["account_holder"]
         if not holder or len(holder) > CHARACTERS_MAX or not holder.isprintable():
             raise RefusedError(f"needed a holder: 1 to {CHARACTERS_MAX} printable characters")
+        _refuse_blocked(rules, ("account", number), ("name", holder))
         change.update(
             MERCHANT_PROFILES, subject, {"account_holder": holder, **rules.sealer.columns(at, "account", number)}
         )
@@ -166,7 +167,9 @@ def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list
             binder.set_elements(subject, {**wanted, **hashes})
 
     def apply_place(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
-        _require_verified(wanted, opening().policy.account_holder_source)
+        rules = opening()
+        _require_verified(wanted, rules.policy.account_holder_source)
+        _refuse_blocked(rules, ("place", wanted["place"]))
         registrar = Registrar(change, compiler)
         if row_of(change.connection, TERMINALS, subject)["place"] == wanted["place"]:
             raise RefusedError(f"{subject} stands there already")
@@ -209,6 +212,12 @@ def _open_profile(connection: Connection, merchant: str) -> None:
     profile_of(connection, merchant)
     if row_of(connection, MERCHANTS, merchant)["state"] == "closed":
         raise RefusedError(f"merchant {merchant} is closed")
+
+
+def _refuse_blocked(rules: Rules, *values: tuple[str, str]) -> None:
+    for kind, value in values:
+        if (why := rules.lists.blocked_for(kind, value)) is not None:
+            raise RefusedError(f"this {kind} is on the list of those that are not taken on: {why}")
 
 
 def _require_verified(wanted: Mapping[str, Any], source: str) -> None:

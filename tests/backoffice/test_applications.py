@@ -9,8 +9,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text as sql
 
+from switch.access.actor import Actor
+from switch.access.people import add_or_change
 from switch.access.roles import ROLES
+from switch.access.tokens import bearer, issue
 from switch.applications.applying import (
+    Clerk,
     application_of,
     contract_of,
     documents_of,
@@ -28,6 +32,7 @@ from switch.applications.states import AFTER, OPEN, STEPS
 from switch.applications.tables import APPLICATION_STATES
 from switch.applications.twins import metres_between
 from switch.files.problems import ConfigError
+from switch.store.changing import changing
 from switch.store.copying import back_up
 from switch.store.problems import RefusedError
 from switch.store.proving import flaws
@@ -129,6 +134,44 @@ def test_whoever_has_amended_it_does_not_decide_on_it(store):
     does(store, "jo", "submit", reference)
     with pytest.raises(RefusedError, match="you have entered"):
         does(store, "mo", "review", reference, "low")
+
+
+def test_whoever_has_added_a_paper_or_handed_it_in_does_not_decide_on_it(store):
+    begin(store)
+    reference, _ = enter(store)
+    does(store, "mo", "add_document", reference, "licence", PDF + b", again")
+    does(store, "li", "submit", reference)
+    for name in ("mo", "LI"):
+        for step, arguments in (("review", ("low",)), ("refuse", ())):
+            with pytest.raises(RefusedError, match="you have entered"):
+                does(store, name, step, reference, *arguments)
+    does(store, "rita", "review", reference, "low")
+    for name in ("mo", "li"):
+        with pytest.raises(RefusedError, match="you have entered"):
+            does(store, name, "approve", reference)
+    does(store, "ann", "approve", reference)
+
+
+def test_who_stands_behind_a_token_has_told_and_reviewed_by_it(store):
+    begin(store)
+    with changing(store, "chief", "begins", AT) as change:
+        for key in ("mo", "rita"):
+            add_or_change(change, key, {"name": key, "roles": "registrar|reviewer|approver"})
+        tokens = {key: issue(change, Actor(f"{key} behind"), key, "x", 7) for key in ("mo", "rita")}
+    reference, _ = enter(store)
+
+    def by_token(key, step, *arguments):
+        with changing(store, key, "a test", AT) as change:
+            getattr(Clerk(change, bearer(change.connection, tokens[key], AT), RULES), step)(*arguments)
+
+    by_token("mo", "submit", reference)
+    with pytest.raises(RefusedError, match="you have entered"):
+        does(store, "mo behind", "review", reference, "low")
+    by_token("rita", "review", reference, "low")
+    for name, words in (("mo behind", "entered"), ("rita behind", "reviewed")):
+        with pytest.raises(RefusedError, match=f"you have {words}"):
+            does(store, name, "approve", reference)
+    does(store, "ann", "approve", reference)
 
 
 def test_each_step_needs_its_right(store):
@@ -361,6 +404,7 @@ def test_the_samples_pass_all_checks():
         ("account_holder", {"account_holder": "Li Si"}, "doubtful", "verify it"),
         ("account_holder", {"account_holder": "HARBOUR  books limited"}, "passed", "is the applicant"),
         ("blocked", {"trading_name": "golden gate VOUCHERS"}, "failed", "not taken on"),
+        ("blocked", {"account_holder": "golden gate VOUCHERS"}, "failed", "not taken on"),
         ("sanctions", {"representative_name": "Primerov, Ivan Testovich"}, "doubtful", "sample list"),
         ("sanctions", {"legal_name": "Exampel Arms Trading Companny"}, "doubtful", "sample list"),
         ("category", {"category": "0000"}, "failed", "no category"),

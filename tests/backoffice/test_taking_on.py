@@ -253,6 +253,7 @@ def test_another_account_needs_two_people_and_a_verification(open_office):
             ({}, None, "verified anew"),
             ({}, replace(SEEN, how=" "), "a verification is"),
             ({"holder": ""}, SEEN, "needed a holder"),
+            ({"holder": "golden gate VOUCHERS"}, SEEN, "this name is on the list"),
         ):
             with pytest.raises(RefusedError, match=words):
                 propose_account(desk, RULES.sealer, MERCHANT, account | wrong, seen, lasts=DAY)
@@ -274,6 +275,8 @@ def test_another_place_needs_two_people(open_office):
         desk = open_office.desk(clerk.change, "jo")
         with pytest.raises(RefusedError, match="stands there already"):
             propose_place(desk, TERMINAL, COMPANY.place, SEEN, DAY)
+        with pytest.raises(RefusedError, match="this place is on the list of those that are not taken on"):
+            propose_place(desk, TERMINAL, "MARKET road 99", SEEN, DAY)
         number = propose_place(desk, TERMINAL, "Harbour Road 14", SEEN, DAY)
     with changing(open_office.store, "ann", "x", AT) as change:
         open_office.desk(change, "ann").approve(number)
