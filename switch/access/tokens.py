@@ -111,13 +111,12 @@ def bearer(connection: Connection, text: str, at: datetime) -> Actor:
     return replace(actor_of(person, *people, *system_users_of(connection, people)), token=row["id"])
 
 
-def note_use(store: Store, text: str, at: datetime) -> None:
-    """Keep when a token was used last, at most once a minute.
+def note_use(store: Store, key: str, at: datetime) -> None:
+    """Keep when a token was used last, at most once a minute; by its id, once it was proved.
 
     Raises:
         StoreError: It cannot be written.
     """
-    key = id_of(text)
     query = select(TOKEN_USES.c.used_at).where(TOKEN_USES.c.token == key)
     with store.reading() as connection:
         last = connection.execute(query).scalar_one_or_none()

@@ -15,7 +15,7 @@ from switch.backoffice.importing import Imports, import_routes
 from switch.backoffice.limits import Limits, Metrics
 from switch.backoffice.office import Office
 from switch.backoffice.people_routes import audit_routes, people_routes, proposal_routes
-from switch.backoffice.problems import ProblemError, problem_schema
+from switch.backoffice.problems import ProblemError, away, problem_schema
 from switch.backoffice.registry_routes import registry_routes
 from switch.backoffice.routes import describe
 from switch.base.log import get_logger
@@ -36,7 +36,7 @@ def application(office: Office, section: BackofficeSection, imports: Imports) ->
     """What a server of ASGI runs."""
     metrics = Metrics()
     api = described_api(office, imports, metrics)
-    return Limits(api, section, metrics)
+    return Limits(api, section, metrics, office.admit)
 
 
 def described_api(office: Office, imports: Imports, metrics: Metrics) -> FastAPI:
@@ -54,8 +54,8 @@ def described_api(office: Office, imports: Imports, metrics: Metrics) -> FastAPI
         api.include_router(router)
     for error, status in ((NotAllowedError, 403), (NoSuchError, 404), (RefusedError, 409), (ConfigError, 409)):
         api.add_exception_handler(error, _refused(status))
-    api.add_exception_handler(StoreError, _away)
-    api.add_exception_handler(KeyFileError, _away)
+    api.add_exception_handler(StoreError, away)
+    api.add_exception_handler(KeyFileError, away)
     api.add_exception_handler(ProblemError, _problem)
     api.add_exception_handler(HTTPException, _of_http)
     api.add_exception_handler(RequestValidationError, _wrong)
@@ -112,13 +112,6 @@ def _refused(status: int) -> Any:
         return ProblemError(status, str(error)).response()
 
     return answer
-
-
-def _away(request: Request, error: Exception) -> Response:
-    log.warning("the store or the keys cannot be used", reason=str(error), request=request.state.request_id)
-    detail = str(error) if str(error).startswith("needed ") else "the store or the keys cannot be used: see the log"
-    status = 422 if str(error).startswith("needed ") else 503
-    return ProblemError(status, detail).response()
 
 
 def _problem(_request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Table
 
 from switch.access.actor import Actor
-from switch.backoffice.office import Office
+from switch.backoffice.office import Office, digest_of, key_of, refuse_other
 from switch.backoffice.problems import ProblemError
 from switch.backoffice.routes import describe
 from switch.base.log import get_logger
@@ -36,7 +36,7 @@ class Imports:
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._keys: dict[tuple[str, str], str] = {}
+        self._keys: dict[str, tuple[str, bytes]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "import")
 
@@ -46,25 +46,27 @@ class Imports:
         """Begin to take the body of a request; the job, and whether it is one of before.
 
         Raises:
-            ProblemError: Nobody is known to ask, or too many jobs wait.
+            ProblemError: Nobody is known to ask, too many jobs wait, or the key was used for another file or table.
             RefusedError: He may not.
         """
         with office.reading(request, "registry.change"):
             person = str(request.state.person)
-        key = person, request.headers.get("Idempotency-Key", "")
+        key, asked = key_of(request, person), digest_of(request)
         with self._lock:
-            if key[1] and (known := self._jobs.get(self._keys.get(key, ""))) is not None:
-                return told(known), True
+            if key is not None and key in self._keys:
+                number, before = self._keys[key]
+                refuse_other(before, asked)
+                return told(self._jobs[number]), True
             waiting = sum(job["state"] == "running" for job in self._jobs.values())
             if waiting >= WAITING_MAX:
                 raise ProblemError(503, f"{waiting} imports wait already", headers={"Retry-After": "60"})
             job: dict[str, Any] = {"id": secrets.token_hex(6), "state": "running", "person": person, "rows_done": 0}
             self._jobs[job["id"]] = job
-            if key[1]:
-                self._keys[key] = job["id"]
+            if key is not None:
+                self._keys[key] = job["id"], asked
             while len(self._jobs) > JOBS_MAX:
                 gone, _ = self._jobs.popitem(last=False)
-                self._keys = {one: number for one, number in self._keys.items() if number != gone}
+                self._keys = {one: kept for one, kept in self._keys.items() if kept[0] != gone}
         data = request.state.body.removeprefix(b"\xef\xbb\xbf")
         self._pool.submit(self._run, office, job, Actor(person), (table, data, why, replaces))
         return told(job), False

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from switch.access.token_proof import UnknownTokenError, id_of, shown_token
-from switch.backoffice.problems import ProblemError
+from switch.access.actor import Actor
+from switch.backoffice.problems import ProblemError, away
 from switch.base.log import get_logger
 from switch.config.sections import BackofficeSection
+from switch.store.problems import NotAllowedError, StoreError
 
 BUCKETS_MAX = 10_000
+OF_PEOPLE = "/v1/"
+"""What the paths begin with that need a token; none of the others reads a body."""
+
 IMPORT_SUFFIX = "/imports"
+IMPORT_RIGHT = "registry.change"
+BODY_SECONDS = 120.0
+"""Within this a body must have come."""
+
+STRANGERS = ""
 HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -43,7 +54,7 @@ class Metrics:
 
 
 class Rates:
-    """How many requests each token has left; those without one share one.
+    """How many requests each token that is in force has left; all others share one.
 
     Args:
         per_second: So many in the long run; ten times as many at once.
@@ -75,12 +86,16 @@ class Limits:
         app: It.
         section: The limits.
         metrics: Where requests are counted.
+        admit: Says who shows a token; ProblemError where nobody is known.
     """
 
-    def __init__(self, app: ASGIApp, section: BackofficeSection, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, section: BackofficeSection, metrics: Metrics, admit: Callable[[Request], Actor]
+    ) -> None:
         self._app = app
         self._section = section
         self._metrics = metrics
+        self._admit = admit
         self._rates = Rates(section.requests_per_second)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,10 +118,15 @@ class Limits:
 
         request = Request(scope, receive)
         try:
-            self._refuse(request)
-            state["body"] = await self._body(request)
+            _refuse_pages(request)
+            if scope["path"].startswith(OF_PEOPLE):
+                state["body"] = await self._body(request, await self._known(request))
+            else:
+                self._count(STRANGERS)
         except ProblemError as problem:
             await problem.response()(scope, receive, send_on)
+        except StoreError as error:
+            await away(request, error)(scope, receive, send_on)
         else:
             await self._app(scope, _told_again(state["body"], receive), send_on)
         finally:
@@ -129,26 +149,50 @@ class Limits:
             person=state["person"],
         )
 
-    def _refuse(self, request: Request) -> None:
-        """Refuse who asks too much, and what a web page could send."""
-        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            raise ProblemError(403, "requests from web pages are refused")
+    async def _known(self, request: Request) -> Actor:
+        """Who asks, before anything but the head is read."""
         try:
-            who = id_of(shown_token(request.headers.get("Authorization")) or "")
-        except UnknownTokenError:
-            who = ""
+            actor = await run_in_threadpool(self._admit, request)
+        except ProblemError:
+            self._count(STRANGERS)
+            raise
+        self._count(actor.token)
+        return actor
+
+    def _count(self, who: str) -> None:
+        """Refuse who asks too much."""
         if not self._rates.takes(who):
             raise ProblemError(429, "too many requests", headers={"Retry-After": "1"})
 
-    async def _body(self, request: Request) -> bytes:
-        is_import = request.url.path.endswith(IMPORT_SUFFIX)
-        most = self._section.import_bytes_max if is_import else self._section.body_bytes_max
+    async def _body(self, request: Request, actor: Actor) -> bytes:
+        most = self._section.import_bytes_max if _may_import(request, actor) else self._section.body_bytes_max
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > most:
-                raise ProblemError(413, f"needed at most {most:,} bytes")
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > most:
+                        raise ProblemError(413, f"needed at most {most:,} bytes")
+        except TimeoutError:
+            raise ProblemError(408, f"needed the whole body within {BODY_SECONDS:.0f} seconds") from None
         return bytes(body)
+
+
+def _refuse_pages(request: Request) -> None:
+    """Refuse what a web page could send."""
+    if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        raise ProblemError(403, "requests from web pages are refused")
+
+
+def _may_import(request: Request, actor: Actor) -> bool:
+    """Whether a request may be as long as a file."""
+    if request.method != "POST" or not request.scope["path"].endswith(IMPORT_SUFFIX):
+        return False
+    try:
+        actor.require(IMPORT_RIGHT)
+    except NotAllowedError:
+        return False
+    return True
 
 
 def _told_again(body: bytes, receive: Receive) -> Receive:

@@ -78,6 +78,19 @@ class Office:
         self.store = store
         self._failed = FailedAttempts()
 
+    def admit(self, request: Request) -> Actor:
+        """Who asks, before a body is read; that the token was used is noted once it has proved that.
+
+        Raises:
+            ProblemError: Nobody is known to ask.
+            StoreError: The database cannot be asked.
+        """
+        now = datetime.now(UTC)
+        with self.store.reading() as connection:
+            actor = self._actor(connection, request)
+        note_use(self.store, actor.token, now)
+        return actor
+
     @contextmanager
     def reading(self, request: Request, right: str) -> Iterator[Connection]:
         """A transaction that reads, by somebody who may.
@@ -86,11 +99,9 @@ class Office:
             ProblemError: Nobody is known to ask.
             RefusedError: He may not.
         """
-        text = _token_of(request)
         with self.store.reading() as connection:
-            self._actor(connection, request, text).require(right)
+            self._actor(connection, request).require(right)
             yield connection
-        note_use(self.store, text, datetime.now(UTC))
 
     def change(self, request: Request, why: str, right: str | None, do: Callable[[Work], Answer]) -> Response:
         """Do something once: a repeat with the same ``Idempotency-Key`` is told the same, and does nothing.
@@ -105,14 +116,12 @@ class Office:
             ProblemError: Nobody is known to ask, or the key was used for something else.
             RefusedError: He may not, or it is against the rules.
         """
-        text = _token_of(request)
         now = datetime.now(UTC)
-        note_use(self.store, text, now)
         with self.store.writing() as connection:
-            actor = self._actor(connection, request, text)
+            actor = self._actor(connection, request)
             if right is not None:
                 actor.require(right)
-            key = _key_of(request, actor)
+            key = key_of(request, actor.name)
             if key is not None and (kept := _kept(connection, key, request)) is not None:
                 return kept
             answer = do(Work(Change(connection, actor.name, why, now), actor))
@@ -131,7 +140,8 @@ class Office:
             desk = Desk(work.change, work.actor, kinds_of(self.config, compiler))
             yield Registrar(work.change, compiler, is_alone=True), desk
 
-    def _actor(self, connection: Connection, request: Request, text: str) -> Actor:
+    def _actor(self, connection: Connection, request: Request) -> Actor:
+        text = _token_of(request)
         try:
             actor = bearer(connection, text, datetime.now(UTC))
         except UnknownTokenError as error:
@@ -156,18 +166,34 @@ def _unknown(detail: str) -> ProblemError:
     return ProblemError(401, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
-def _key_of(request: Request, actor: Actor) -> str | None:
+def key_of(request: Request, person: str) -> str | None:
+    """What a person's ``Idempotency-Key`` is kept as; None where none came.
+
+    Raises:
+        ProblemError: It is too long, or empty.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not 1 <= len(key) <= KEY_CHARACTERS_MAX:
         raise ProblemError(400, f"Idempotency-Key: needed 1 to {KEY_CHARACTERS_MAX} characters")
-    return sha256(f"{actor.name}\n{key}".encode()).hexdigest()
+    return sha256(f"{person}\n{key}".encode()).hexdigest()
 
 
-def _digest(request: Request) -> bytes:
+def digest_of(request: Request) -> bytes:
+    """What tells a request from others: all that it asks for."""
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     return sha256(asked + request.state.body).digest()
+
+
+def refuse_other(before: bytes, now: bytes) -> None:
+    """See that a key comes with the same request again.
+
+    Raises:
+        ProblemError: It is another one.
+    """
+    if before != now:
+        raise ProblemError(422, "Idempotency-Key: was used for something else")
 
 
 def _kept(connection: Connection, key: str, request: Request) -> Response | None:
@@ -175,13 +201,12 @@ def _kept(connection: Connection, key: str, request: Request) -> Response | None
     row = connection.execute(select(ANSWERS).where(ANSWERS.c.id == key)).one_or_none()
     if row is None:
         return None
-    if row.request != _digest(request):
-        raise ProblemError(422, "Idempotency-Key: was used for something else")
+    refuse_other(row.request, digest_of(request))
     return JSONResponse(json.loads(row.body), row.status, {REPEATED: "true"})
 
 
 def _keep(connection: Connection, key: str, request: Request, answer: Answer, now: datetime) -> None:
     body = {name: None if name in answer.secrets else value for name, value in answer.body.items()}
-    row = {"id": key, "request": _digest(request), "status": answer.status, "body": json.dumps(body), "at": now}
+    row = {"id": key, "request": digest_of(request), "status": answer.status, "body": json.dumps(body), "at": now}
     connection.execute(ANSWERS.delete().where(ANSWERS.c.at < now - ANSWERS_KEPT))
     connection.execute(ANSWERS.insert().values(**row))

@@ -6,9 +6,14 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
+from switch.base.log import get_logger
+
 MEDIA_TYPE = "application/problem+json"
+
+log = get_logger(__name__)
 
 
 class ProblemError(Exception):
@@ -50,6 +55,14 @@ class ProblemError(Exception):
         """The answer."""
         body = json.dumps(self.document(), ensure_ascii=False)
         return Response(body, self.status, self.headers, MEDIA_TYPE)
+
+
+def away(request: Request, error: Exception) -> Response:
+    """The answer where the store or the keys cannot be used, or were asked for something that cannot be kept."""
+    log.warning("the store or the keys cannot be used", reason=str(error), request=request.state.request_id)
+    detail = str(error) if str(error).startswith("needed ") else "the store or the keys cannot be used: see the log"
+    status = 422 if str(error).startswith("needed ") else 503
+    return ProblemError(status, detail).response()
 
 
 def problem_schema() -> dict[str, Any]:

@@ -17,6 +17,7 @@ REASONS = {
     401: "Nobody is known to ask: the token is missing or not in force.",
     403: "The person may not do this.",
     404: "There is nothing of this name.",
+    408: "Its body did not come in time.",
     409: "It is against the rules; `detail` says which.",
     413: "It is too long.",
     422: "A field is wrong, or `Idempotency-Key` was used for something else; `errors` names the fields.",

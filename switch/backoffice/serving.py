@@ -10,6 +10,7 @@ import uvicorn
 
 from switch.admin.sockets import UnixSocket
 from switch.backoffice.application import application
+from switch.backoffice.connections import Connection
 from switch.backoffice.importing import Imports
 from switch.backoffice.office import Office
 from switch.base.error_words import words_of
@@ -56,6 +57,7 @@ def serve(config: Config) -> None:
 def _settings(app: object, section: BackofficeSection) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=Connection,
         access_log=False,
         log_config=None,
         lifespan="off",

@@ -136,7 +136,9 @@ class BackofficeSection(Section):
     certificate: FilePath | None = Field(None, description="PEM file of its certificate, for TLS.")
     private_key: FilePath | None = Field(None, description="PEM file of the certificate's private key.")
     connections_max: int = count(100, "Requests at once; more are answered 503.", least=1, most=10_000)
-    requests_per_second: int = count(50, "Of one token, in the long run.", least=1, most=100_000)
+    requests_per_second: int = count(
+        50, "Of one token in force, in the long run; of all who have none, together.", least=1, most=100_000
+    )
     body_bytes_max: int = count(65_536, "Of a request.", least=1_024, most=1 << 20)
     import_bytes_max: int = count(64 << 20, "Of a file that is imported.", least=1_024, most=1 << 30)
 

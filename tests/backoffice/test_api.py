@@ -193,6 +193,13 @@ def test_a_file_goes_out_and_in(api):
     job = api.does("jo", "POST", "/v1/merchants/imports?why=nightly", more.encode(), Idempotency_Key="night")
     again = api.does("jo", "POST", "/v1/merchants/imports?why=nightly", more.encode(), Idempotency_Key="night")
     assert again["id"] == job["id"]
+    for path, body in (
+        ("/v1/merchants/imports?why=nightly", b"id\n"),
+        ("/v1/merchants/imports?why=nightly&replace=true", more.encode()),
+        ("/v1/terminals/imports?why=nightly", more.encode()),
+    ):
+        refused = api.refuses("jo", "POST", path, body, Idempotency_Key="night")
+        assert refused == (422, "Idempotency-Key: was used for something else")
     done = finished(api, job["id"])
     assert (done["state"], done.get("added")) == ("done", 1), str(done)
     wrong = api.does("jo", "POST", "/v1/merchants/imports?why=x", b"id,name,state,category,kinds\n1,A,active,x,\n")

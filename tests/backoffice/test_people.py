@@ -14,7 +14,7 @@ from switch.access.actor import Actor
 from switch.access.people import actor_of, add_first, add_or_change, changing_as, person_of, user_at_work
 from switch.access.roles import RIGHTS, ROLES, rights_of, table
 from switch.access.tables import TOKEN_USES, TOKENS
-from switch.access.token_proof import UnknownTokenError, hash_of
+from switch.access.token_proof import UnknownTokenError, hash_of, id_of
 from switch.access.tokens import bearer, issue, note_use, revoke, tokens_of
 from switch.store.changing import changing
 from switch.store.problems import RefusedError
@@ -188,7 +188,7 @@ def test_the_last_use_is_noted_once_a_minute(staffed):
     assert used_at() is None
     seen = []
     for seconds in (0, 59, 60, 119, 121):
-        note_use(staffed, text, AT + timedelta(seconds=seconds))
+        note_use(staffed, id_of(text), AT + timedelta(seconds=seconds))
         seen.append((used_at() - AT).seconds)
     assert seen == [0, 0, 60, 60, 121]
     assert read(staffed, lambda connection: len(connection.execute(TOKEN_USES.select()).all())) == 1
