@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import switch.access.tables
+import switch.backoffice.tables
+import switch.merchants.binding_tables
 import switch.proposals.tables  # noqa: F401 - the store's as soon as they were imported
 from switch.access.actor import Actor
 from switch.applications.applying import Clerk, Rules
