@@ -79,7 +79,7 @@ class MerchantChange(Why):
 class TerminalChange(Why):
     """What is to be another of a terminal; the rest stays."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"place": "Harbour Road 14", "why": "moved"}})
+    model_config = ConfigDict(json_schema_extra={"example": {"model": "P2", "why": "another model"}})
     mac_algorithm: str | None = Field(None, min_length=1, max_length=16)
     pin_format: str | None = Field(None, min_length=1, max_length=16)
     listeners: Names | None = None
@@ -191,7 +191,10 @@ def _add_terminals(router: APIRouter, office: Office) -> None:
 
     @describe(router, "PATCH", "/v1/terminals/{key}", right=CHANGE, example=TERMINAL)
     def change_terminal(request: Request, key: str, body: TerminalChange) -> Response:
-        """Change what is known of a terminal."""
+        """Change what is known of a terminal.
+
+        Another serial number or place than was known needs two people: `authswitch terminals change` proposes it.
+        """
         return _alter(office, request, TERMINALS, key, body)
 
 

@@ -16,7 +16,9 @@ from switch.cli.journal_reading import fail
 from switch.cli.registry_desk import told, waits, work
 from switch.merchants.binding_desk import BINDING_KIND, ELEMENTS_KIND, Binder, Verification, is_bound, wanted_of
 from switch.merchants.binding_tables import VERIFICATIONS
+from switch.merchants.registering import is_moved_by
 from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.store.changing import row_of
 
 SECRET_CHARACTERS_MAX = 64
 
@@ -84,11 +86,13 @@ def set_elements(
 def bind(
     config_file: Path, key: str, values: Mapping[str, str], seen: Verification | None, why: str, *, proposes: bool
 ) -> None:
-    """Bind a terminal; or propose it, where it is bound already and two people are needed."""
+    """Bind a terminal; or propose it, where two people are needed: it is bound already, or was another machine."""
     with work(config_file, why) as one:
         binder = Binder(one.registrar)
         wanted = wanted_of(values, seen)
-        if proposes or (one.registrar.is_alone and is_bound(one.registrar.change.connection, key)):
+        connection = one.registrar.change.connection
+        is_known = is_bound(connection, key) or is_moved_by(row_of(connection, TERMINALS, key), values)
+        if proposes or (one.registrar.is_alone and is_known):
             number = one.proposals.propose(BINDING_KIND, key, wanted, one.lasts)
             done, is_changed = waits(number), True
         else:

@@ -23,9 +23,12 @@ from switch.cli.registry_desk import (
     registrar,
     require_state,
     told,
+    waits,
+    work,
 )
 from switch.cli.store_opening import WhyOption
 from switch.crypto.mac import ALGORITHMS
+from switch.merchants.proposing import change_terminal
 from switch.merchants.tables import STATES, TERMINALS
 from switch.tables.registry import TERMINAL_PIN_FORMATS
 
@@ -134,8 +137,14 @@ def change(
     serial_number: SerialNumber = None,
     model: Model = None,
     place: PlaceOption = None,
+    how: Verified = None,
+    by: VerifiedBy = None,
+    on: VerifiedOn = None,
+    reference: Reference = None,
 ) -> None:
     """Change what is known of a terminal. `--kind ""` allows all kinds, `--listener ""` all listeners.
+
+    Once people are registered, another serial number or place is proposed, with a verification.
 
     Example: authswitch terminals change switch.toml 10000009 --place "Harbour Road 12" --why "moved within the shop"
     """
@@ -149,9 +158,11 @@ def change(
         model=model,
         place=place,
     )
-    with registrar(config, why) as desk:
-        is_changed = desk.alter(TERMINALS, key, values)
-    told(TERMINALS, key, "changed", is_changed=is_changed)
+    seen = verification(how, by, on, reference)
+    with work(config, why) as one:
+        done = change_terminal(one.registrar, one.proposals, key, values, seen, lasts=one.lasts)
+    words = "changed" if done.proposal is None else waits(done.proposal)
+    told(TERMINALS, key, words, is_changed=done.is_changed)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from switch.dialect.terminal_says import position_of
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS, VERIFICATIONS
-from switch.merchants.registering import Registrar, refuse_texts
+from switch.merchants.registering import MACHINE_AND_PLACE, Registrar, is_moved_by, refuse_texts
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.proposals.deciding import Kind
@@ -156,12 +156,16 @@ class Binder:
         known = {**row, "position": "" if before is None else before["position"]}
         now = {**known, **{name: wanted[name] for name in TERMINAL_ELEMENTS if name in wanted}}
         self._refuse_elements(terminal, now)
+        if before is None and verification is None and is_moved_by(row, now):
+            raise RefusedError(
+                f"{terminal} was another machine, or elsewhere: it must be verified, on site or by live video"
+            )
         if before is not None and verification is None:
             if any(now[name] != known[name] for name in TERMINAL_ELEMENTS):
                 raise RefusedError(f"{terminal} is bound: it must be verified anew, on site or by live video")
             if not is_bound_as(self._key, {**row, **before}):
                 raise RefusedError(f"{terminal} is not as it was bound: it must be verified anew")
-        self._change.update(TERMINALS, terminal, {name: now[name] for name in ("serial_number", "place")})
+        self._change.update(TERMINALS, terminal, {name: now[name] for name in MACHINE_AND_PLACE})
         return self._put(now, before, {} if verification is None else verification.columns())
 
     def _refuse_elements(self, terminal: str, row: Mapping[str, Any]) -> None:

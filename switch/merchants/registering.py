@@ -18,6 +18,9 @@ from switch.store.changing import Change, find_row, row_of
 FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
 """Columns that stay as they were: a machine that goes to another merchant is a new terminal."""
 
+MACHINE_AND_PLACE = "serial_number", "place"
+"""Columns of a terminal that are another's, once they are known, only when somebody has seen it."""
+
 STEPS = {("active", "suspended"), ("suspended", "active"), ("active", "closed"), ("suspended", "closed")}
 """From which state to which; what is closed stays closed."""
 
@@ -45,6 +48,11 @@ def refuse_texts(values: Mapping[str, Any]) -> None:
         fault = text_fault(name, value) if isinstance(value, str) else ""
         if fault:
             raise RefusedError(f"{name}: {fault}")
+
+
+def is_moved_by(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether values make a terminal another machine, or one at another place, than was known before."""
+    return any(before[name] and values[name] != before[name] for name in MACHINE_AND_PLACE if name in values)
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ class Registrar:
         """Change columns of a merchant or terminal; False where they were so before.
 
         Raises:
-            RefusedError: It is not there or closed, a column stays as it is, or the switch would not take it.
+            RefusedError: It is not there or closed, a column stays as it is, two people are needed, or the switch would
+                not take it.
         """
         refuse_texts(values)
         before = row_of(self.change.connection, table, key)
@@ -104,6 +113,10 @@ class Registrar:
         if before["state"] == "closed":
             raise RefusedError(f"{key} is closed, and stays as it was")
         self._refuse_bound(table, key, {name for name, value in values.items() if value != before[name]})
+        if self.is_alone and table is TERMINALS and is_moved_by(before, values):
+            raise RefusedError(
+                f"{key}: two people are needed for another serial number or place: `terminals change` proposes it"
+            )
         self._check(table, {**before, **values})
         return self.change.update(table, key, values)
 
@@ -143,7 +156,7 @@ class Registrar:
 
     def _refuse_bound(self, table: Table, key: str, changed: set[str]) -> None:
         """What a terminal is bound as is changed with its binding."""
-        if table is not TERMINALS or not changed & {"serial_number", "place"}:
+        if table is not TERMINALS or not changed & set(MACHINE_AND_PLACE):
             return
         if self.change.connection.execute(select(BINDINGS.c.id).where(BINDINGS.c.id == key)).first():
             raise RefusedError(f"{key} is bound: its serial number and its place are changed by `terminals bind`")

@@ -102,7 +102,9 @@ def test_a_merchant_is_taken_on_once(api):
 
 def test_rows_are_shown_changed_and_paged(api):
     assert api.does("vi", "GET", f"/v1/terminals/{MINE}")["id"] == MINE
-    assert api.does("jo", "PATCH", f"/v1/terminals/{MINE}", {"place": "Kai 3", "why": "moved"})["place"] == "Kai 3"
+    assert api.does("jo", "PATCH", f"/v1/terminals/{MINE}", {"place": "Kai 3", "why": "said"})["place"] == "Kai 3"
+    status, words = api.refuses("jo", "PATCH", f"/v1/terminals/{MINE}", {"place": "Kai 4", "why": "moved"})
+    assert (status, "two people are needed for another serial number or place" in words) == (409, True)
     assert api.refuses("vi", "GET", "/v1/terminals/7") == (404, "there is no terminal 7")
     status, words = api.refuses("jo", "PATCH", f"/v1/terminals/{MINE}", {"mac_algorithm": "rot13", "why": "x"})
     assert (status, "rot13" in words) == (409, True)

@@ -184,14 +184,56 @@ def test_a_case_must_be_closed_before_two_release(office):
     assert office.does("audit", "verify")
 
 
-def test_with_people_two_change_an_account_and_release(office, as_user):
-    office.is_bound()
+def gets_people(office, as_user):
+    """System users 1, 2 and 3 are registrar, approver and reviewer from now on; the first one asks."""
     users = {role: as_user(number) for number, role in enumerate(("registrar", "approver", "reviewer"), 1)}
     as_user(os.getuid())
     office.does("people", "first", "mei", "--name", "Mei Lin", *WHY)
     for role, user in users.items():
         office.does("people", "add", role, "--name", role, "--role", role, "--system-user", user, *WHY)
     as_user(1)
+
+
+def test_with_people_two_move_a_terminal_that_is_bound_to_nothing(office, as_user):
+    gets_people(office, as_user)
+    said = "--place", "Kai 3", "--serial-number", "S1"
+    office.does("terminals", "change", MINE, *said, *WHY)  # what was not known before
+    before = office.shown("terminals", MINE)
+    for other in (("--place", "elsewhere"), ("--serial-number", "S2"), ("--place", "")):
+        changes = ("terminals", "change", MINE, *other, *WHY)
+        assert "must be verified anew" in office.refuses(*changes)
+    status, told = office.imports("terminals", terminal_file({**before, "place": "elsewhere"}), "--replace")
+    assert status == 2
+    assert "two people are needed" in " ".join(told.split())
+    assert office.shown("terminals", MINE) == before
+    assert "kept with a proposal" in office.refuses("terminals", "change", MINE, "--model", "P2", *SEEN, *WHY)
+    assert "changed" in office.does("terminals", "change", MINE, "--model", "P2", *said, *WHY)
+    assert "proposal 1 waits" in office.does("terminals", "change", MINE, "--place", "elsewhere", *SEEN, *WHY)
+    assert office.shown("terminals", MINE)["place"] == "Kai 3"
+    as_user(2)
+    assert "approved" in office.does("proposals", "approve", 1, *WHY)
+    now = office.shown("terminals", MINE)
+    assert (now["place"], now["serial_number"], now["model"]) == ("elsewhere", "S1", "P2")
+
+
+def test_with_people_two_bind_a_terminal_elsewhere_than_it_was(office, as_user):
+    office.does(*office.says(ACCOUNT))
+    gets_people(office, as_user)
+    office.does("terminals", "change", MINE, "--place", "Kai 3", *WHY)
+    assert "must be verified" in office.refuses(*office.binds(*HERE))
+    assert "proposal 1 waits" in office.does(*office.binds(*HERE, *SEEN))
+    assert office.shown("terminals", MINE)["place"] == "Kai 3"
+    assert "bound" in office.does(*office.binds("--serial-number", "S1"))
+
+
+def terminal_file(row):
+    """A file with one terminal."""
+    return "\n".join([",".join(row), ",".join(value or "" for value in row.values()), ""])
+
+
+def test_with_people_two_change_an_account_and_release(office, as_user):
+    office.is_bound()
+    gets_people(office, as_user)
     before = office.shown("terminals", MINE)
     assert "must be verified anew" in office.refuses(*office.says("6222020000000002"))
     assert "proposal 1 waits" in office.does(*office.says("6222020000000002", *SEEN))
