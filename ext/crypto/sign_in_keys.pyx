@@ -4,17 +4,19 @@ from libc.string cimport memcpy, memset
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.mac cimport MAC_CUP_ECB, MAC_X9_9, MAC_X9_19, MacKey
-from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PinKey, require_key
+from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PinKey, require_key, set_pin_key
 
 cdef enum:
     KCV_SIZE = 4              # bytes of a check value
+    HALF_SIZE = 8             # bytes of a single DES key
+
+MAC_KEY_FORMS = ("own", "whole", "half", "short")
+ROOMS = (8, 16, 24)
 
 
-cdef int wrap_key(const PinKey *master_key, const uint8_t *key, int size, int room, uint8_t *out) noexcept nogil:
-    """One working key: encrypted, zero filled to ``room`` bytes, then its check value; 0 or -1."""
+cdef int put_key(const PinKey *master_key, const uint8_t *key, int size, int room, uint8_t *out) noexcept nogil:
+    """One working key: encrypted, zero filled to ``room`` bytes, then its check value; the bytes written, or -1."""
     cdef uint8_t check[8]
-    if size > room:
-        return -1
     memset(out, 0, room)
     memset(check, 0, 8)
     if des_crypt(master_key.key, master_key.size, key, out, size >> 3, True) < 0:
@@ -22,47 +24,76 @@ cdef int wrap_key(const PinKey *master_key, const uint8_t *key, int size, int ro
     if des_crypt(key, size, check, check, 1, True) < 0:
         return -1
     memcpy(out + room, check, KCV_SIZE)
-    return 0
+    return room + KCV_SIZE
 
 
-cdef int sign_in_keys(const PinKey *master_key, const PinKey *pin_key, const MacKey *mac_key,
-                      uint8_t *out) noexcept nogil:
-    cdef int room = pin_key.size
-    if master_key.size == 0:
+cdef int mac_room(int form, const MacKey *key, int room) noexcept nogil:
+    """Bytes that the MAC key takes beside a PIN key of ``room`` bytes; 0 where it has no place."""
+    if key.algorithm != MAC_X9_9 and key.algorithm != MAC_X9_19 and key.algorithm != MAC_CUP_ECB:
+        return 0
+    if key.size == HALF_SIZE and form != MAC_KEY_WHOLE:
+        return HALF_SIZE if form == MAC_KEY_SHORT else room
+    return room if key.size == room and form <= MAC_KEY_WHOLE else 0
+
+
+cdef int sign_in_keys(const SignInForm *form, const SignInKeys *keys, uint8_t *out) noexcept nogil:
+    cdef int room = keys.pin.size
+    cdef int behind, at, used
+    if keys.master.size == 0:
         return -SIGN_IN_NO_MASTER_KEY
     if room == 0:
         return -SIGN_IN_NO_PIN_KEY
-    if pin_key.is_aes or (room != 8 and room != 16):
+    if keys.pin.is_aes or not (form.room_mask >> (room >> 3)) & 1:
         return -SIGN_IN_PIN_KEY
-    if mac_key.algorithm != MAC_X9_9 and mac_key.algorithm != MAC_X9_19 and mac_key.algorithm != MAC_CUP_ECB:
+    behind = mac_room(form.mac_key, keys.mac, room)
+    if behind == 0:
         return -SIGN_IN_MAC_KEY
-    if mac_key.size > room:
-        return -SIGN_IN_MAC_KEY
-    if wrap_key(master_key, pin_key.key, pin_key.size, room, out) < 0:
+    if form.has_track_key and keys.track.size != room:
+        return -SIGN_IN_TRACK_KEY
+    at = put_key(keys.master, keys.pin.key, room, room, out)
+    if at < 0:
         return -SIGN_IN_CIPHER
-    if wrap_key(master_key, mac_key.key, mac_key.size, room, out + room + KCV_SIZE) < 0:
+    used = put_key(keys.master, keys.mac.key, keys.mac.size, behind, out + at)
+    if used < 0:
         return -SIGN_IN_CIPHER
-    return 2 * (room + KCV_SIZE)
+    at += used
+    if form.has_track_key:
+        used = put_key(keys.master, keys.track.key, room, room, out + at)
+        if used < 0:
+            return -SIGN_IN_CIPHER
+        at += used
+    return at
 
 
-def build_sign_in_keys(bytes master_key not None, bytes pin_key not None, bytes mac_key not None):
+def build_sign_in_keys(bytes master_key not None, bytes pin_key not None, bytes mac_key not None,
+                       bytes track_key=b"", *, str mac_key_form="own"):
     cdef uint8_t out[SIGN_IN_KEYS_MAX]
-    cdef PinKey master, pin
+    cdef PinKey master, pin, track
     cdef MacKey mac
+    cdef SignInForm form
+    cdef SignInKeys keys
     cdef int size
+    form.room_mask = sum(1 << (room >> 3) for room in ROOMS)
+    form.mac_key = MAC_KEY_FORMS.index(mac_key_form)
+    form.has_track_key = len(track_key) > 0
     require_key(&master, master_key, PIN_FORMAT_ISO_0)
     require_key(&pin, pin_key, PIN_FORMAT_ISO_0)
-    if len(mac_key) not in (8, 16):
-        raise ValueError(f"the MAC key of a sign-in answer has 8 or 16 bytes, not {len(mac_key)}")
+    set_pin_key(&track, track_key, PIN_FORMAT_ISO_0)
+    if len(mac_key) not in ROOMS:
+        raise ValueError(f"the MAC key of a sign-in answer has 8, 16 or 24 bytes, not {len(mac_key)}")
     memset(&mac, 0, sizeof(mac))
     mac.algorithm = MAC_CUP_ECB
     mac.size = len(mac_key)
     memcpy(mac.key, <const uint8_t *>mac_key, len(mac_key))
-    size = sign_in_keys(&master, &pin, &mac, out)
+    keys.master, keys.pin, keys.mac, keys.track = &master, &pin, &mac, &track
+    size = sign_in_keys(&form, &keys, out)
     OPENSSL_cleanse(&master, sizeof(master))
     OPENSSL_cleanse(&pin, sizeof(pin))
     OPENSSL_cleanse(&mac, sizeof(mac))
+    OPENSSL_cleanse(&track, sizeof(track))
+    if size == -SIGN_IN_TRACK_KEY:
+        raise ValueError(f"the track key has {len(track_key)} bytes, and the PIN key {len(pin_key)}")
     if size < 0:
-        raise ValueError("a sign-in answer carries a PIN key of 16 bytes with a MAC key of 8 or 16, or two keys of 8, "
-                         f"not a PIN key of {len(pin_key)} with a MAC key of {len(mac_key)}")
+        raise ValueError(f"a sign-in answer of the form {mac_key_form!r} has no place for a MAC key of {len(mac_key)} "
+                         f"bytes beside a PIN key of {len(pin_key)}")
     return out[:size]

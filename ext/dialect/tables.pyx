@@ -6,6 +6,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from switch.dialect.kinds cimport KIND_COUNT, KIND_UNKNOWN
 from switch.dialect.reasons cimport REASON_COUNT, REASON_OTHER_DECLINE
+from switch.dialect.sign_in_rules cimport fill_sign_in_rules
 from switch.wire.fields cimport DATE_DIGITS, FIELD_DATE
 from switch.wire.kept_copy cimport fill_fields
 from switch.wire.scan cimport Fault, fault_error, has_field, read_text, scan_message
@@ -16,6 +17,9 @@ from switch.dialect.kinds import TRAITS, Kind
 cdef enum:
     MTI_MAX = 9999
     PART_FIELD_ROOM = 256     # characters of a field of which only a part names an original
+
+# Every form that fits the keys, and no batch number.
+cdef object NO_SIGN_IN_RULES = ((0, 0, 0), (("", (8, 16, 24), 0, False),), (0, 0))
 
 # Numbers of the code sets seen so far, so that the hot path compares numbers.
 cdef dict code_set_numbers = {}
@@ -300,6 +304,9 @@ cdef class DialectTables:
         original: Where and how a reversal names its original: a field, 0 when it does not, and parts of it as (field,
             start, size, length digits), field 0 being the MTI.
         reference: The same for a void, a refund or a completion.
+        sign_in: Where a terminal's sign-in says which form of key block it wants (field, start, size; field 0: all get
+            the first), the forms as (text, PIN keys' sizes, number of the MAC key's form, whether with a track key),
+            and where the batch number stands (field, start; field 0: nowhere).
 
     Raises:
         ValueError: A table is larger than its place here, or a value outside its range.
@@ -311,7 +318,8 @@ cdef class DialectTables:
     def __init__(self, *, str name, Spec spec not None, int mti_version, str code_set, codes, reasons, accepted, kinds,
                  kind_codes, entry_modes, natural_key, mac, unkept, original, reference,
                  partial_mark=(0, 0, "", ""), bint partial_reversed=True,
-                 int replacement_field=0, int serial_number_field=0, TerminalSays says=None):
+                 int replacement_field=0, int serial_number_field=0, TerminalSays says=None,
+                 sign_in=NO_SIGN_IN_RULES):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -333,6 +341,7 @@ cdef class DialectTables:
         fill_fields(self.unkept, unkept)
         fill_form(&self.original, original)
         fill_form(&self.reference, reference)
+        fill_sign_in_rules(&self.sign_in, sign_in[0], sign_in[1], sign_in[2])
 
     def __dealloc__(self):
         free(self._reasons)

@@ -10,6 +10,7 @@ cdef struct TerminalCount:
     uint32_t owed             # advices and reversals of strangers that it asked for
     uint32_t mac_failures     # requests with a wrong or missing MAC
     uint32_t asked            # requests that issuers have and have not answered
+    uint32_t batch            # the newest number that it said or was told; 0: none yet
     uint8_t looked_up         # originals that are looked up just now
     uint16_t kept_places      # of what waits for another worker that is not there: one for each 1,024 bytes
 

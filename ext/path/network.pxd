@@ -1,19 +1,10 @@
-"""Network management (0800): sign-on, sign-off and echo test with issuers in both directions; with terminals key
-exchange and cut-over, too."""
+"""Network management (0800): sign-on, sign-off and echo test with issuers in both directions."""
 
 from libc.stdint cimport uint8_t, uint32_t
 from switch.machine.link cimport Link
 from switch.machine.link_connections cimport LinkChannel
-from switch.machine.listener cimport TerminalChannel
 from switch.machine.state cimport State
 
-
-cdef bint is_network_management(int kind) noexcept nogil
-"""Whether a terminal's message of a kind is answered by ``answer_network_management``."""
-
-cdef void answer_network_management(State state, TerminalChannel channel) noexcept
-"""Answer a terminal's sign-on, sign-off, echo test or key exchange; working keys go out under its master key. A
-cut-over is the issuers' to say: it is refused."""
 
 cdef void begin_link(State state, LinkChannel channel) noexcept
 """A link's connection stands: sign on, or take it into use at once where the link does without."""

@@ -1,88 +1,25 @@
-"""Network management (0800), with issuers in both directions and with terminals."""
+"""Network management (0800) with issuers, in both directions."""
 
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
-from switch.crypto.mac cimport MAC_NONE
-from switch.crypto.sign_in_keys cimport SIGN_IN_KEYS_MAX, SIGN_IN_NO_MASTER_KEY, sign_in_keys
-from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
-from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_SECURITY_VIOLATION
+from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_SIGN_OFF, KIND_SIGN_ON
+from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION
 from switch.dialect.tables cimport answer_mti
-from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.link_connections cimport (
     LinkConnections, LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF,
     PHASE_SIGNING_ON,
 )
-from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport (
-    NOTE_ANSWER_NOT_COMPOSABLE, NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
-    NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
-    NOTE_SIGN_IN_WITHOUT_KEYS,
+    NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED, NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE,
+    NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
 )
-from switch.machine.sending cimport frame_for_link, send_to_link, send_to_terminal
+from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
-from switch.path.terminal_answer cimport NO_LINK, compose_answer, prepare_answer
 from switch.saf.delivery cimport send_due
-from switch.tables.identifiers cimport TERMINAL_ID_MAX
-from switch.tables.registry cimport Terminal
-from switch.wire.hexadecimal cimport hex_digit
 from switch.wire.scan cimport MessageIndex
-from switch.wire.translate cimport SLOT_KEYS, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, Sources, fill_slot, sources_of
+from switch.wire.translate cimport SLOT_RESPONSE_CODE, SLOT_STAN, Composer, Sources, fill_slot, sources_of
 
-
-# --- terminals ----------------------------------------------------------------------------------------------------
-
-cdef bint _asks_for_keys(Listener listener, int kind) noexcept nogil:
-    """Whether a terminal waits for keys in the answer: a sign-on brings them where no message of its own does."""
-    return kind == KIND_KEY_EXCHANGE or listener.tables.kind_mti(KIND_KEY_EXCHANGE) == 0
-
-
-cdef int _without_keys(State state, Listener listener, const Terminal *terminal, int kind, int fault) noexcept:
-    """What to answer to a terminal whose keys the answer cannot carry, and a word to the operator.
-
-    Without a master key its keys were put into it by other means: it may sign on, but not get new ones.
-    """
-    cdef bint refused = kind == KIND_KEY_EXCHANGE or fault != SIGN_IN_NO_MASTER_KEY
-    if not _asks_for_keys(listener, kind) or (terminal.mac_key.algorithm == MAC_NONE and terminal.pin_key.size == 0
-                                              and kind == KIND_SIGN_ON):
-        return REASON_APPROVED
-    state.tell_text(NOTE_SIGN_IN_WITHOUT_KEYS, listener.number, terminal.id, TERMINAL_ID_MAX, kind, refused, fault)
-    return REASON_SECURITY_VIOLATION if refused else REASON_APPROVED
-
-
-cdef bint is_network_management(int kind) noexcept nogil:
-    return kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER)
-
-
-cdef void answer_network_management(State state, TerminalChannel channel) noexcept:
-    cdef Listener listener = channel.listener
-    cdef const Terminal *terminal = state.inbound.terminal
-    cdef int kind = state.inbound.kind
-    cdef uint8_t block[SIGN_IN_KEYS_MAX]
-    cdef uint8_t hex_block[2 * SIGN_IN_KEYS_MAX]
-    cdef int reason = REASON_INVALID_TRANSACTION if kind == KIND_CUT_OVER else REASON_APPROVED
-    cdef int block_size = 0
-    cdef int i, size
-    if kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE):
-        block_size = sign_in_keys(&terminal.master_key, &terminal.pin_key, &terminal.mac_key, block)
-        if block_size < 0:
-            reason = _without_keys(state, listener, terminal, kind, -block_size)
-    prepare_answer(state, listener, reason)
-    if reason == REASON_APPROVED and block_size > 0:
-        for i in range(block_size):
-            hex_block[2 * i] = hex_digit(block[i] >> 4)
-            hex_block[2 * i + 1] = hex_digit(block[i])
-        fill_slot(&state.slots, SLOT_KEYS, hex_block, (2 * block_size))
-    size = compose_answer(state, listener, listener.network_answer_composer, terminal, NULL)
-    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
-    if size < 0:
-        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
-        channel.hang_up("answer cannot be composed")
-        return
-    send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, 0, OUTCOME_NONE)
-
-
-# --- issuers ------------------------------------------------------------------------------------------------------
 
 cdef void _come_up(State state, LinkConnections connections) noexcept:
     connections.state = LINK_UP

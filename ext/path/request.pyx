@@ -42,13 +42,13 @@ from switch.path.forwarding cimport (
 )
 from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind, tell_barred
 from switch.path.natural_key cimport read_natural_key
-from switch.path.network cimport answer_network_management, is_network_management
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
 from switch.path.outcome cimport finish_unsent
 from switch.path.repeat cimport answer_repeat
 from switch.path.request_faults cimport tell_field, tell_missing, tell_request_fault
 from switch.path.terminal_answer cimport answer_overtaken, refuse
+from switch.path.terminal_management cimport answer_network_management, is_network_management
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
 from switch.path.whereabouts cimport notice_whereabouts
 from switch.saf.room cimport has_saf_room, count_no_place

@@ -35,6 +35,7 @@ cdef struct Terminal:
     MacKey mac_key                       # TAK
     PinKey pin_key                       # TPK
     PinKey master_key                    # TMK: wraps working keys in a sign-on answer; size 0 when there is none
+    PinKey track_key                     # TDK; size 0 when there is none
 
 cdef Terminal *map_terminals(uint64_t room) except NULL
 """Zeros for so many, in memory that a crash dump leaves out."""

@@ -431,7 +431,7 @@ cpdef bytes _needed_key(keys, str name, sizes, int cell, str why, bint is_closed
 
 
 cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
-    """Give a terminal its TAK, TPK and TMK."""
+    """Give a terminal its keys."""
     cdef bytes key
     cdef bint is_closed = terminal.state == PARTY_CLOSED
     terminal.mac_key.algorithm = profile[3]
@@ -445,9 +445,10 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
         key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format", is_closed)
         if key is not None:
             set_pin_key(&terminal.pin_key, key, terminal.pin_format)
-    key = _checked_key(keys, f"terminal/{id}/tmk", MASTER_KEY_SIZES, 0)
-    if key is not None:
-        set_pin_key(&terminal.master_key, key, PIN_FORMAT_ISO_0)
+    set_pin_key(&terminal.master_key, _checked_key(keys, f"terminal/{id}/tmk", MASTER_KEY_SIZES, 0) or b"",
+                PIN_FORMAT_ISO_0)
+    set_pin_key(&terminal.track_key, _checked_key(keys, f"terminal/{id}/tdk", MASTER_KEY_SIZES, 0) or b"",
+                PIN_FORMAT_ISO_0)
     return 0
 
 
@@ -468,8 +469,8 @@ def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
     if pin_format in PIN_FORMATS and PIN_FORMATS.index(pin_format) != PIN_FORMAT_NONE:
         checks.append((_needed_key, (keys, f"terminal/{cells[0]}/tpk", PIN_KEY_SIZES[pin_format], 6, "a PIN format",
                                      is_closed)))
-    checks.append((_checked_key, (keys, f"terminal/{cells[0]}/tmk", MASTER_KEY_SIZES, 0)))
-    return checks
+    return checks + [(_checked_key, (keys, f"terminal/{cells[0]}/{usage}", MASTER_KEY_SIZES, 0))
+                     for usage in ("tmk", "tdk")]
 
 
 def _known_merchant(is_known, text):

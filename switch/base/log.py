@@ -41,6 +41,7 @@ SECRET_KEYS = frozenset(
         "tmk",
         "tak",
         "tpk",
+        "tdk",
         "mak",
         "pik",
         "zmk",

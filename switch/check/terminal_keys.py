@@ -10,6 +10,7 @@ from zlib import crc32
 from switch.check.key_fit import fits_mac, fits_pin, fits_sign_in
 from switch.crypto.mac import KEY_SIZES
 from switch.crypto.pin_block import PIN_KEY_SIZES
+from switch.crypto.sign_in_keys import ROOMS
 from switch.files.problems import Problem
 from switch.keys import Key, KeyFile
 from switch.keys.names import ALGORITHMS
@@ -80,12 +81,13 @@ class TerminalKeys:
         mac = self._find(f"{terminal}/tak")
         if pin is None:
             return "there is no tpk, and the answer has a place for both working keys"
-        if not fits_sign_in(pin.algorithm) or len(pin.value) not in (8, 16):
-            return f"the tpk is a key for {pin.algorithm}, and the answer has a place for one of DES of 8 or 16 bytes"
+        if not fits_sign_in(pin.algorithm) or len(pin.value) not in ROOMS:
+            return f"the tpk is a key for {pin.algorithm}, and the answer has a place for one of DES"
         if mac is None:
             return "there is no tak, and the answer has a place for both working keys"
-        if not fits_sign_in(mac.algorithm) or len(mac.value) > len(pin.value):
-            return f"the tak is a key for {mac.algorithm}, and the answer carries one of DES, no longer than the tpk"
+        if not fits_sign_in(mac.algorithm) or len(mac.value) not in (8, len(pin.value)):
+            place = "one of DES, of 8 bytes or as long as the tpk"
+            return f"the tak is a key for {mac.algorithm}, and the answer has a place for {place}"
         return ""
 
     def _find(self, name: str) -> Key | None:
@@ -149,9 +151,10 @@ def _misfits_of(cells: list[str], algorithm_of: Callable[[str], str | None]) -> 
         found = algorithm_of(f"{prefix}tpk")
         if found and _is_of_size(found, PIN_KEY_SIZES[pin]) and not fits_pin(found, pin):
             yield f"{prefix}tpk is a key for {found}, which PIN blocks of {pin} cannot use"
-    found = algorithm_of(f"{prefix}tmk")
-    if found and not fits_sign_in(found):
-        yield f"{prefix}tmk is a key for {found}, and the answer to a sign-in is enciphered with DES"
+    for usage in ("tmk", "tdk"):
+        found = algorithm_of(f"{prefix}{usage}")
+        if found and not fits_sign_in(found):
+            yield f"{prefix}{usage} is a key for {found}, and the answer to a sign-in is enciphered with DES"
 
 
 def _is_of_size(algorithm: str, sizes: Collection[int]) -> bool:

@@ -14,6 +14,8 @@ from switch.dialect.rules import Origin, parse_rule
 from switch.dialect.unkept_fields import secret_fields
 
 CONDITION_FIELD_ROOM = 1024
+SIGN_IN_FORMS_MAX = 8
+BATCH_DIGITS = 6
 """Characters that a field may have at most for conditions to look into it; as in ``ext/dialect/tables.pxd``."""
 
 Key = tuple[str, ...]
@@ -50,6 +52,7 @@ def check(
         *checks.entry_modes(),
         *checks.natural_key(),
         *checks.partial_approval(),
+        *checks.sign_in(),
         *checks.terminal_says(),
         *checks.mac(),
         *checks.subfields(),
@@ -159,6 +162,22 @@ class _Checks:
                 yield ("verify",), f"this dialect has no field {number}"
             elif number in ANSWERS_OWN:
                 yield ("verify",), f"field {number} is {ANSWERS_OWN[number]}"
+
+    def sign_in(self) -> Found:
+        rules = self.file.sign_in
+        if (rules.form is None) != (not rules.forms):
+            yield ("sign_in", "form"), "form and forms belong together"
+        elif rules.form is not None and len(rules.forms) > SIGN_IN_FORMS_MAX:
+            yield ("sign_in", "forms"), f"at most {SIGN_IN_FORMS_MAX} are allowed"
+        elif rules.form is not None:
+            yield from self._reference(rules.form, ("sign_in", "form"))
+            for text in rules.forms:
+                yield from self._condition(("sign_in", "forms", text), rules.form, text)
+        if rules.batch is not None:
+            problems = list(self._reference(rules.batch, ("sign_in", "batch")))
+            yield from problems
+            if not problems and place(self.file, rules.batch).size != BATCH_DIGITS:
+                yield ("sign_in", "batch"), f"a batch number has {BATCH_DIGITS} digits"
 
     def terminal_says(self) -> Found:
         table = self.file.terminal_says

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from switch.crypto.mac import ALGORITHMS
+from switch.crypto.sign_in_keys import MAC_KEY_FORMS
 from switch.dialect.building import Built, FieldMeaning, build
 from switch.dialect.fault_causes import explain
 from switch.dialect.kinds import KINDS, Kind
@@ -23,6 +24,7 @@ from switch.dialect.model import (
     OriginalData,
     ResponseCodes,
     SaidPlace,
+    SignInForm,
 )
 from switch.dialect.reasons import REASONS, Reason
 from switch.dialect.references import Place, conditions, kind_code, place
@@ -130,6 +132,7 @@ def _table_arguments(file: DialectFile, built: Built) -> dict[str, Any]:
         "partial_reversed": file.partial_approval.reversal_amount == "approved",
         "replacement_field": _field_called("replacement_amounts", built),
         "serial_number_field": _field_called("key_serial_number", built),
+        "sign_in": _sign_in(file),
         "says": _terminal_says(file),
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
@@ -185,6 +188,19 @@ def _partial_mark(file: DialectFile) -> tuple[int, int, str, str]:
         return 0, 0, "", ""
     at = place(file, mark.field)
     return at.field, at.start, mark.value, mark.denial
+
+
+def _sign_in(
+    file: DialectFile,
+) -> tuple[tuple[int, int, int], list[tuple[str, list[int], int, bool]], tuple[int, int]]:
+    """Where a sign-in says which form of keys it wants, the forms, and where the batch number stands."""
+    rules = file.sign_in
+    at = Place(0, 0, 0) if rules.form is None else place(file, rules.form)
+    batch = Place(0, 0, 0) if rules.batch is None else place(file, rules.batch)
+    asked = {"": SignInForm()} if rules.form is None else rules.forms
+    mac_key = MAC_KEY_FORMS.index(rules.mac_key)
+    forms = [(text, list(form.key_bytes), mac_key, form.track_key) for text, form in asked.items()]
+    return (at.field, at.start, at.size), forms, (batch.field, batch.start)
 
 
 def _entry_modes(file: DialectFile) -> tuple[int, list[str], list[tuple[str, int]]]:

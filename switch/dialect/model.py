@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from switch.crypto.mac import ALGORITHMS
+from switch.crypto.sign_in_keys import MAC_KEY_FORMS, ROOMS
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import FALLBACKS, REASONS
 from switch.files.choices import NO_TRUTH_VALUE
@@ -97,6 +98,7 @@ ENTRY_MODES = (
 KindName = Annotated[str, _one_of(KINDS[1:], "a kind of transaction")]
 ReasonName = Annotated[str, _one_of(REASONS, "a reason")]
 AlgorithmName = Annotated[str, _one_of(ALGORITHMS, "a MAC algorithm")]
+MacKeyForm = Annotated[str, _one_of(MAC_KEY_FORMS, "a form of the MAC key")]
 EntryModeName = Annotated[str, _one_of(ENTRY_MODES, "an entry mode")]
 FieldNumber = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]
 FieldReference = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}(\.[0-9]+)*$")]
@@ -281,6 +283,28 @@ class PartialApproval(Table):
     """The amount in field 4 of a reversal."""
 
 
+class SignInForm(Table):
+    """A key block that a terminal may ask for when it signs in."""
+
+    key_bytes: Annotated[list[Literal[8, 16, 24]], Field(min_length=1)] = list(ROOMS)
+    """Bytes that the PIN key may have; they say how many are there for each key."""
+    track_key: bool = False
+    """Whether the track key follows the MAC key."""
+
+
+class SignIn(Table):
+    """What the answer to a terminal's sign-in has in it."""
+
+    form: FieldReference | None = None
+    """Where the request says which form it wants; None: all get the same."""
+    forms: dict[str, SignInForm] = {}
+    """By what stands there: what the answer brings. What is not listed is refused."""
+    mac_key: MacKeyForm = "own"
+    """How the MAC key stands behind the PIN key, one of ``MAC_KEY_FORMS``."""
+    batch: FieldReference | None = None
+    """The batch number of six digits, in request and answer; None: the dialect has none."""
+
+
 class OriginalPart(Table):
     """One part of the data that name an original."""
 
@@ -367,6 +391,7 @@ class DialectFile(Table):
     verify: list[Annotated[int, Field(ge=2, le=192)]] = [11, 41, 4]
     """What a link verifies unless its configuration says otherwise: fields that issuers repeat in their answers."""
     partial_approval: PartialApproval = PartialApproval()
+    sign_in: SignIn = SignIn()
     response_codes: ResponseCodes
     kind_code: KindCode | None = None
     entry_modes: EntryModes | None = None

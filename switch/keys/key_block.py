@@ -83,11 +83,12 @@ _MEANINGS: Final[dict[Usage, _Meaning]] = {
     "zak": _Meaning(frozenset(("M0", "M1", "M3", "M6")), frozenset("CN"), "C"),
     "zpk": _Meaning(frozenset(("P0",)), frozenset("BEN"), "B"),
     "bdk": _Meaning(frozenset(("B0",)), frozenset("XN"), "X"),
+    "tdk": _Meaning(frozenset(("D0",)), frozenset("BDN"), "B"),
 }
 _MAC_USAGES: Final = {"des": "M1", "3des-2key": "M3", "3des-3key": "M3"}
 """ISO 9797-1 algorithm 1 (X9.9) and 3 (X9.19) by algorithm of the key; one of AES is for CMAC."""
 _MAC_USAGE_AES: Final = "M6"
-_SENT_BY_SIGN_IN: Final = ("tak", "tpk")
+_SENT_BY_SIGN_IN: Final = ("tak", "tpk", "tdk")
 _EXPORTABLE, _NOT_EXPORTABLE, _SENSITIVE = "E", "N", "S"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp"]
+Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp", "tdk"]
 Family = Literal["des", "aes", "sm4"]
 
 USAGES: Final[dict[Usage, str]] = {
@@ -21,6 +21,7 @@ USAGES: Final[dict[Usage, str]] = {
     "sik": "store index key: finds what is sealed there by a hash",
     "rbk": "registry binding key: proves that what a terminal is bound to was not altered",
     "cmp": "one person's component of a key, until the others are there",
+    "tdk": "terminal track key: data of cards' tracks from a terminal (CUP dialect)",
 }
 """Usages, in the order in which the sealed file numbers them: only ever append."""
 

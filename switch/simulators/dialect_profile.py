@@ -376,7 +376,15 @@ class Profile:
         """
         if 62 not in message or current is None:
             return None
-        return current.with_key(open_sign_in_keys(master_key, message.raw(62)).mac_key)
+        rules = self._file.sign_in
+        form = None if rules.form is None else rules.forms.get(self.part(message, rules.form))
+        keys = open_sign_in_keys(
+            master_key,
+            message.raw(62),
+            has_track_key=form is not None and form.track_key,
+            mac_key_form=rules.mac_key,
+        )
+        return current.with_key(keys.mac_key)
 
     def _static_pieces(
         self, kind: str, terminal: str, merchant: str, batch: str, currency: str, *, takes_parts: bool

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-from switch.keys.sign_in import open_sign_in_keys
-from tests.ext.world import CUP_TMK, MERCHANT, ONE_ROUTE, TERMINALS, Keys, link, listener, purchase
-
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "pin_and_keys.json").read_text())
+from tests.ext.world import ONE_ROUTE, link, listener, purchase
 
 SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"
 
@@ -283,66 +277,6 @@ def test_network_messages_of_terminals(world, number):
     answer = terminal.ask(request, mac=False)
     assert (answer["t"], answer["39"], answer["11"], answer["70"]) == ("0810", "00", "000001", number)
     assert terminal.ask({**request, "41": "99999999"}, mac=False)["39"] == "58"
-
-
-def test_sign_in_brings_the_working_keys(world):
-    vector = VECTORS["cup_sign_in"]
-    terminal = world.terminal("cup")
-    request = {"t": "0800", "11": "000001", "41": "10000001", "42": MERCHANT, "60": "00000001003", "63": "01 "}
-    answer = terminal.ask(request, mac=False)
-    assert (answer["t"], answer["39"]) == ("0810", "00")
-    assert answer["62"] == vector["field_62"]
-    keys = open_sign_in_keys(CUP_TMK, bytes.fromhex(answer["62"]))
-    assert keys.pin_key.hex().upper() == vector["pin_key"]
-    assert keys.mac_key.hex().upper() == vector["mac_key"]
-    assert answer["62"] not in repr(world.notes)
-
-
-CUP_SIGN_IN = {"t": "0800", "11": "000001", "41": "10000010", "42": MERCHANT, "60": "00000001003", "63": "01 "}
-ISO_SIGN_ON = {"t": "0800", "7": "0115080000", "11": "000001", "41": "10000010", "70": SIGN_ON}
-ISO_KEYS = {**ISO_SIGN_ON, "70": "161"}
-CLEAR = {"tak": bytes(range(16)), "tpk": bytes(range(16, 32)), "tmk": bytes(range(32, 48))}
-
-
-@pytest.mark.parametrize(
-    ("request_of", "algorithm", "pin_format", "changes", "code", "reason"),
-    [
-        (CUP_SIGN_IN, "aes-cmac", "iso-0", {}, "63", "the MAC key (tak) is missing, not of DES"),
-        (CUP_SIGN_IN, "cup-sm4", "iso-0", {}, "63", "the MAC key (tak) is missing, not of DES"),
-        (CUP_SIGN_IN, "x9.19", "iso-0", {"tpk": bytes(8)}, "63", "longer than the PIN key"),
-        (CUP_SIGN_IN, "x9.19", "iso-0", {"tpk": bytes(range(24))}, "63", "the PIN key (tpk) is of AES or has 24 bytes"),
-        (CUP_SIGN_IN, "x9.19", "iso-4", {}, "63", "the PIN key (tpk) is of AES or has 24 bytes"),
-        (CUP_SIGN_IN, "x9.19", "none", {}, "63", "the terminal has no PIN key (tpk)"),
-        (CUP_SIGN_IN, "none", "iso-0", {}, "63", "the MAC key (tak) is missing"),
-        # Its keys were put into it by other means.
-        (CUP_SIGN_IN, "x9.19", "iso-0", {"tmk": None}, "00", "the terminal has no master key (tmk) of DES"),
-        (CUP_SIGN_IN, "none", "none", {"tmk": None}, "00", None),
-        # Where keys have a message of their own, a sign-on does not ask for them.
-        (ISO_SIGN_ON, "aes-cmac", "iso-0", {}, "00", None),
-        (ISO_KEYS, "aes-cmac", "iso-0", {}, "63", "the MAC key (tak) is missing, not of DES"),
-        (ISO_KEYS, "x9.19", "iso-0", {"tmk": None}, "63", "the terminal has no master key (tmk) of DES"),
-    ],
-)
-def test_keys_that_an_answer_cannot_carry(
-    make_world, monkeypatch, request_of, algorithm, pin_format, changes, code, reason
-):
-    clear = {**CLEAR, **changes}
-    monkeypatch.setitem(TERMINALS, "10000010", (MERCHANT, "active", "", "", algorithm, pin_format, ""))
-    given = Keys.get
-    monkeypatch.setattr(
-        Keys, "get", lambda keys, name: clear[name.split("/")[2]] if "/10000010/" in name else given(keys, name)
-    )
-    world = make_world()
-    terminal = world.terminal("cup" if request_of is CUP_SIGN_IN else "iso")
-    answer = terminal.ask(request_of, mac=False)
-    assert answer["39"] == code
-    assert not {"62", "48"} & set(answer)
-    told = world.told("sign_in_without_keys")
-    assert len(told) == (reason is not None)
-    for details in told:
-        assert (details["terminal"], details["refused"]) == ("10000010", code != "00")
-        assert reason in details["reason"]
-        assert details["kind"] == ("key_exchange" if request_of is ISO_KEYS else "sign_on")
 
 
 def test_cut_over_is_not_the_terminals_to_ask(world):

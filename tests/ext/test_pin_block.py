@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psec.aes import decrypt_aes_ecb, encrypt_aes_ecb
 from psec.pinblock import (
@@ -26,7 +29,8 @@ from switch.crypto.pin_block import (
     encrypt_pin_block,
     translate_pin_block,
 )
-from switch.crypto.sign_in_keys import build_sign_in_keys
+from switch.crypto.sign_in_keys import MAC_KEY_FORMS, build_sign_in_keys
+from switch.keys.sign_in import open_sign_in_keys
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "pin_and_keys.json").read_text())
 AES_DUKPT = json.loads((Path(__file__).parent.parent / "vectors" / "keyblocks_and_dukpt.json").read_text())[
@@ -288,24 +292,64 @@ def test_sign_in_vector():
     assert build_sign_in_keys(master, pin_key, mac_key) == bytes.fromhex(vector["field_62"])
 
 
-@given(keys, st.sampled_from(((8, 8), (16, 8), (16, 16))), st.data())
-def test_sign_in_keys_are_laid_out_as_the_standard_says(master, sizes, data):
-    pin_key, mac_key = (data.draw(st.binary(min_size=size, max_size=size)) for size in sizes)
-    room = sizes[0]
-    assert build_sign_in_keys(master, pin_key, mac_key) == b"".join(
-        (
-            encrypt_blocks(master, pin_key),
-            encrypt_blocks(pin_key, bytes(8))[:4],
-            encrypt_blocks(master, mac_key).ljust(room, b"\0"),
-            encrypt_blocks(mac_key, bytes(8))[:4],
-        )
+SIGN_IN_SIZES = [
+    # form, bytes of the PIN key, of the MAC key, and what the MAC key takes
+    ("own", 8, 8, 8),
+    ("own", 16, 8, 16),
+    ("own", 16, 16, 16),
+    ("own", 24, 8, 24),
+    ("own", 24, 24, 24),
+    ("whole", 8, 8, 8),
+    ("whole", 16, 16, 16),
+    ("whole", 24, 24, 24),
+    ("half", 8, 8, 8),
+    ("half", 16, 8, 16),
+    ("half", 24, 8, 24),
+    ("short", 8, 8, 8),
+    ("short", 16, 8, 8),
+    ("short", 24, 8, 8),
+]
+
+
+@given(keys, st.sampled_from([row for row in SIGN_IN_SIZES if row[3]]), st.booleans(), st.data())
+@settings(deadline=None)
+def test_sign_in_keys_are_laid_out_as_their_form_says(master, sizes, has_track_key, data):
+    form, room, mac_size, mac_room = sizes
+    pin_key, mac_key, track_key = (
+        data.draw(st.binary(min_size=size, max_size=size)) for size in (room, mac_size, room if has_track_key else 0)
     )
+    expected = [openssl_tdes(master, pin_key), openssl_tdes(pin_key, bytes(8))[:4]]
+    expected += [openssl_tdes(master, mac_key).ljust(mac_room, b"\0"), openssl_tdes(mac_key, bytes(8))[:4]]
+    if has_track_key:
+        expected += [openssl_tdes(master, track_key), openssl_tdes(track_key, bytes(8))[:4]]
+    block = build_sign_in_keys(master, pin_key, mac_key, track_key, mac_key_form=form)
+    assert block == b"".join(expected)
+    assert len(block) == (3 if has_track_key else 2) * (room + 4) - (room - 8 if form == "short" else 0)
+    opened = open_sign_in_keys(master, block, has_track_key=has_track_key, mac_key_form=form)
+    assert opened == (pin_key, mac_key, track_key)
 
 
-@pytest.mark.parametrize(("pin_size", "mac_size"), [(8, 16), (24, 8), (24, 16)])
-def test_sign_in_keys_that_do_not_fit_are_refused(pin_size, mac_size):
-    with pytest.raises(ValueError, match=f"not a PIN key of {pin_size} with a MAC key of {mac_size}"):
-        build_sign_in_keys(KEY, bytes(pin_size), bytes(mac_size))
+def openssl_tdes(key, data):
+    """Block by block, by the library that all the world uses."""
+    cipher = Cipher(TripleDES(key * (24 // len(key)) if len(key) != 16 else key + key[:8]), ECB()).encryptor()
+    return cipher.update(data) + cipher.finalize()
+
+
+@pytest.mark.parametrize("form", MAC_KEY_FORMS)
+@pytest.mark.parametrize("mac_size", [8, 16, 24])
+@pytest.mark.parametrize("pin_size", [8, 16, 24])
+def test_sign_in_keys_that_do_not_fit_are_refused(form, pin_size, mac_size):
+    if any(row[:3] == (form, pin_size, mac_size) and row[3] for row in SIGN_IN_SIZES):
+        assert build_sign_in_keys(KEY, bytes(pin_size), bytes(mac_size), mac_key_form=form)
+        return
+    with pytest.raises(ValueError, match=f"{form}.* MAC key of {mac_size} bytes beside a PIN key of {pin_size}"):
+        build_sign_in_keys(KEY, bytes(pin_size), bytes(mac_size), mac_key_form=form)
+
+
+@pytest.mark.parametrize("size", [8, 24])
+def test_track_key_is_as_long_as_the_pin_key(size):
+    with pytest.raises(ValueError, match=f"the track key has {size} bytes, and the PIN key 16"):
+        build_sign_in_keys(KEY, KEY, KEY, bytes(size))
 
 
 def test_sign_in_keys_need_every_key():
@@ -313,5 +357,5 @@ def test_sign_in_keys_need_every_key():
         build_sign_in_keys(b"", KEY, bytes(8))
     with pytest.raises(ValueError, match="a PIN key has 8 bytes or more, not 0"):
         build_sign_in_keys(KEY, b"", bytes(8))
-    with pytest.raises(ValueError, match="the MAC key of a sign-in answer has 8 or 16 bytes, not 24"):
-        build_sign_in_keys(KEY, KEY, bytes(24))
+    with pytest.raises(ValueError, match="the MAC key of a sign-in answer has 8, 16 or 24 bytes, not 32"):
+        build_sign_in_keys(KEY, KEY, bytes(32))

@@ -20,8 +20,8 @@ MERCHANTS = "898000000000001,Harbour Bookshop,active,5942,\n"
 class AnyKey:
     """Gives a key of the size that its name's ending asks for."""
 
-    def __init__(self, tak: int = 16, tpk: int = 16, tmk: int = 16) -> None:
-        self.sizes = {"tak": tak, "tpk": tpk, "tmk": tmk}
+    def __init__(self, tak: int = 16, tpk: int = 16, tmk: int = 16, tdk: int = 0) -> None:
+        self.sizes = {"tak": tak, "tpk": tpk, "tmk": tmk, "tdk": tdk}
 
     def get(self, name: str) -> bytes | None:
         return bytes(range(self.sizes[name[-3:]])) or None

@@ -92,7 +92,7 @@ class Keys:
         is_cup = TERMINALS[identity][4] == "cup-ecb"
         if usage == "tmk":
             return CUP_TMK if is_cup else None
-        return {"tak": CUP_TAK if is_cup else ISO_TAK, "tpk": CUP_TPK if is_cup else ISO_TPK}[usage]
+        return {"tak": CUP_TAK if is_cup else ISO_TAK, "tpk": CUP_TPK if is_cup else ISO_TPK}.get(usage)
 
 
 class WorldParts(Parts):

@@ -87,9 +87,9 @@ def keys_of(families, least=16):
     )
 
 
-USAGES_WRITTEN = {"tmk": "K0", "zmk": "K0", "tpk": "P0", "zpk": "P0", "bdk": "B0"}
+USAGES_WRITTEN = {"tmk": "K0", "zmk": "K0", "tpk": "P0", "zpk": "P0", "bdk": "B0", "tdk": "D0"}
 MAC_USAGES = {"des": "M1", "3des-2key": "M3", "3des-3key": "M3"}
-MODES_WRITTEN = {"tmk": "B", "zmk": "B", "tpk": "B", "zpk": "B", "bdk": "X", "tak": "C", "zak": "C"}
+MODES_WRITTEN = {"tmk": "B", "zmk": "B", "tpk": "B", "zpk": "B", "bdk": "X", "tdk": "B", "tak": "C", "zak": "C"}
 
 
 @settings(deadline=None)

@@ -83,7 +83,7 @@ def test_what_is_no_key_is_refused(name, usage, algorithm, size, reason):
 
 
 def test_names_of_the_sealed_file_keep_their_numbers():
-    assert list(USAGES) == ["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp"]
+    assert list(USAGES) == ["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp", "tdk"]
     assert list(ALGORITHMS) == ["des", "3des-2key", "3des-3key", "aes-128", "aes-192", "aes-256", "sm4"]
     for usage in USAGES:
         assert check_usage(usage) == usage == usage_of_name(f"terminal/1/{usage}") == usage_of_name(usage)
@@ -193,15 +193,15 @@ def test_wrapping_vector_of_the_cup_write_up():
 
 def test_sign_in_vector_opens():
     keys = open_sign_in_keys(SIGN_IN["terminal_master_key"], SIGN_IN["field_62"])
-    assert keys == (SIGN_IN["pin_key"], SIGN_IN["mac_key"])
-    assert repr(keys) == "SignInKeys(pin_key kcv='900ECCE3', mac_key kcv='CFF1592A')"
+    assert keys == (SIGN_IN["pin_key"], SIGN_IN["mac_key"], b"")
+    assert repr(keys) == "SignInKeys(pin_key kcv='900ECCE3', mac_key kcv='CFF1592A', track_key kcv='none')"
 
 
 @pytest.mark.parametrize(("pin_size", "mac_size"), [(8, 8), (16, 8), (16, 16)])
 def test_sign_in_keys_come_back(pin_size, mac_size):
     pin_key, mac_key = SECRET[:pin_size], SECRET[::-1][:mac_size]
     block = build_sign_in_keys(SIGN_IN["terminal_master_key"], pin_key, mac_key)
-    assert open_sign_in_keys(SIGN_IN["terminal_master_key"], block) == (pin_key, mac_key)
+    assert open_sign_in_keys(SIGN_IN["terminal_master_key"], block) == (pin_key, mac_key, b"")
 
 
 def test_sign_in_keys_damaged_at_any_byte_are_refused():
@@ -214,7 +214,7 @@ def test_sign_in_keys_damaged_at_any_byte_are_refused():
     with pytest.raises(ValueError, match="check value of the PIN key does not agree"):
         open_sign_in_keys(SECRET, block)
     for size in (0, 23, 39, 41, 60):
-        with pytest.raises(ValueError, match=f"a sign-in key block has 24 or 40 bytes, not {size}"):
+        with pytest.raises(ValueError, match=f"a sign-in key block has 24 or 40 or 56 bytes, not {size}"):
             open_sign_in_keys(SECRET, bytes(size))
 
 

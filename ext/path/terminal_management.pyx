@@ -1,0 +1,36 @@
+"""Network management (0800, 0820) with terminals: sign-on and its keys, sign-off, echo test."""
+
+from libc.stdint cimport uint32_t
+from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
+from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION
+from switch.machine.duplicate cimport OUTCOME_NONE
+from switch.machine.listener cimport Listener
+from switch.machine.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
+from switch.machine.sending cimport send_to_terminal
+from switch.path.sign_in cimport SignInAnswer, fill_sign_in, take_sign_in
+from switch.path.terminal_answer cimport NO_LINK, compose_answer, prepare_answer
+
+
+cdef bint is_network_management(int kind) noexcept nogil:
+    return kind in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_CUT_OVER)
+
+
+cdef void answer_network_management(State state, TerminalChannel channel) noexcept:
+    cdef Listener listener = channel.listener
+    cdef int kind = state.inbound.kind
+    cdef bint signs_in = kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE)
+    cdef int reason = REASON_INVALID_TRANSACTION if kind == KIND_CUT_OVER else REASON_APPROVED
+    cdef SignInAnswer answer
+    cdef int size
+    if signs_in:
+        reason = take_sign_in(state, listener, &answer)
+    prepare_answer(state, listener, reason)
+    if signs_in and reason == REASON_APPROVED:
+        fill_sign_in(state, &answer)
+    size = compose_answer(state, listener, listener.network_answer_composer, state.inbound.terminal, NULL)
+    state.meters.transaction(listener.number, NO_LINK, kind, reason, 0)
+    if size < 0:
+        state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
+        channel.hang_up("answer cannot be composed")
+        return
+    send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, 0, OUTCOME_NONE)
