@@ -32,6 +32,7 @@ cdef struct ListenerMeters:
     uint32_t frame_errors
     uint32_t unexpected           # messages that are no request
     uint32_t mac_failures
+    uint32_t under_former_key     # requests
     uint32_t joined               # repeats whose original was in flight
     uint32_t repeated             # repeats that got the stored answer
     uint32_t conflicting          # the natural key of another request

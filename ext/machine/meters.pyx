@@ -13,6 +13,8 @@ LISTENER_SERIES = (
     ("frame_errors", "authswitch_frame_errors_total", "Terminal connections closed because their framing broke."),
     ("unexpected", "authswitch_unexpected_messages_total", "Terminals' messages that are no request."),
     ("mac_failures", "authswitch_mac_failures_total", "Requests whose MAC was wrong or missing."),
+    ("under_former_key", "authswitch_former_key_requests_total",
+     "Requests that came under the terminal's former keys."),
     ("joined", "authswitch_duplicates_joined_total", "Repeats whose original was in flight: they got its one answer."),
     ("repeated", "authswitch_duplicates_repeated_total", "Repeats that got the stored answer."),
     ("conflicting", "authswitch_duplicates_conflicting_total", "Requests whose natural key belongs to another."),

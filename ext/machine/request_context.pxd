@@ -9,6 +9,7 @@ from switch.machine.transaction cimport NaturalKey, Transaction
 from switch.tables.registry cimport Terminal
 from switch.tables.rules cimport RiskRequest
 from switch.wire.fields cimport PAN_MAX
+from switch.wire.framing cimport FRAME_HEADERS_MAX
 
 cdef enum:
     NOT_BARRED = -1
@@ -16,6 +17,9 @@ cdef enum:
 cdef struct Inbound:
     const uint8_t *headers        # of its frame, borrowed; its answer has the same, turned round
     const Terminal *terminal      # who sent it; NULL as long as nobody known is
+    bint is_under_former          # it came under keys that were replaced: ``terminal`` is who it was, with these keys
+    Terminal former_self          # room for that
+    uint8_t marked_headers[FRAME_HEADERS_MAX]     # room for ``headers`` that tell the terminal to sign in
     uint32_t terminal_number      # the same as registry index, or TERMINAL_NONE
     int barred                    # why it may ask for nothing new (``Stranger``), or NOT_BARRED
     bint is_proven                # it bears the terminal's own MAC, or came with its certificate

@@ -44,6 +44,7 @@ cdef struct Transaction:
     uint8_t settled                   # late: the issuer acknowledged that it has reversed it
     uint8_t mismatch                  # field by which an answer was not to it; MISMATCH_NOTHING; 0: none came
     uint8_t is_asked                  # seeking: whoever looks originals up has been asked
+    uint8_t is_under_former           # the request came under keys of its terminal that were replaced
     uint8_t late_cause                # late: why it must be reversed, while that finds no room; CAUSE_UNKNOWN: need not
     uint16_t link
     uint16_t listener

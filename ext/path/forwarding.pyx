@@ -21,12 +21,14 @@ from switch.machine.meters cimport (
 from switch.machine.note_queue cimport NOTE_PIN_NOT_TRANSLATABLE, NOTE_REQUEST_REFUSED
 from switch.machine.numbering cimport is_dated
 from switch.machine.originals cimport Referred
+from switch.machine.request_context cimport Inbound
 from switch.machine.terminal_counts cimport share_of
 from switch.path.identity cimport NOT_REFUSED
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport set_rrn
 from switch.machine.transaction cimport NaturalKey
 from switch.saf.room cimport link_has_room
+from switch.tables.former_keys cimport FormerKeys, is_taken
 from switch.tables.identifiers cimport TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.registry cimport PARTY_ACTIVE
 from switch.wire.fields cimport FIELD_PIN, FIELD_PROCESSING_CODE, FIELD_RRN
@@ -247,6 +249,23 @@ cdef int _derive_pin_key(State state, Listener listener, PinKey *key, Serial *se
     return NOT_REFUSED
 
 
+cdef int _translate_pin(State state, uint8_t *block, PinSide *source, const PinSide *target) noexcept nogil:
+    """Put a PIN block under the link's key, in place; one that does not open under the terminal's key may be under that
+    which it has replaced. 0, or less as ``translate_pin``."""
+    cdef const Inbound *inbound = &state.inbound
+    cdef uint8_t received[PIN_BLOCK_SIZE_MAX]
+    cdef const FormerKeys *former = NULL
+    cdef int result
+    memcpy(received, block, PIN_BLOCK_SIZE_MAX)
+    result = translate_pin(received, source, target, inbound.pan, inbound.pan_digits, block)
+    if result == -1 and inbound.terminal.has_former:
+        former = state.registry.former.find(inbound.terminal_number)
+        if is_taken(former, state.calendar.now_ns):
+            source.key = &former.pin_key
+            result = translate_pin(received, source, target, inbound.pan, inbound.pan_digits, block)
+    return result
+
+
 cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *texts) noexcept:
     cdef const Terminal *terminal = state.inbound.terminal
     cdef uint8_t text[2 * PIN_BLOCK_SIZE_MAX]
@@ -273,7 +292,7 @@ cdef int fill_pin_slot(State state, Listener listener, Link link, LinkTexts *tex
         if reason != NOT_REFUSED:
             return reason
         source.key = &derived
-    reason = translate_pin(block, &source, &target, state.inbound.pan, state.inbound.pan_digits, block)
+    reason = _translate_pin(state, block, &source, &target)
     if terminal.derives_pin_keys:
         OPENSSL_cleanse(&derived, sizeof(derived))
     if reason != 0:

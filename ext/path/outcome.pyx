@@ -16,6 +16,7 @@ from switch.machine.originals cimport VOIDS
 from switch.machine.saf_store cimport CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE
 from switch.machine.sending cimport send_to_terminal
 from switch.machine.transaction cimport Transaction
+from switch.path.key_overlap cimport terminal_as_it_was
 from switch.path.terminal_answer cimport (
     NO_LINK, compose_answer, compose_own_answer, has_mac_key, prepare_answer, refuse, set_reason, set_rrn,
 )
@@ -173,7 +174,8 @@ cdef void _compose(State state, Listener listener, Link link, const Transaction 
 cdef void _compose_answer(State state, Listener listener, Link link, const Transaction *transaction,
                           Ending *ending) noexcept:
     """Write the issuer's answer for the terminal; where there is none, or it cannot be written, the switch's own."""
-    cdef const Terminal *terminal = state.registry.terminal(transaction.terminal)
+    cdef Terminal former_self
+    cdef const Terminal *terminal = terminal_as_it_was(state, transaction, &former_self)
     state.transactions.recall_request(transaction, &state.request)
     state.clear_slots()
     set_rrn(state, transaction.rrn)

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
-from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, mac_fault, verify_message
+from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, MAC_WRONG, mac_fault, verify_message
 from switch.dialect.kinds cimport KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_UNKNOWN
 from switch.dialect.reasons cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
@@ -41,6 +41,7 @@ from switch.path.forwarding cimport (
     refuse_kind, take_stan, this_link,
 )
 from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind, tell_barred
+from switch.path.key_overlap cimport ask_to_sign_in, comes_under_former_key
 from switch.path.natural_key cimport read_natural_key
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
@@ -137,6 +138,7 @@ cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
     state.inbound.entry_mode = 0
     state.inbound.is_counted = False
     state.inbound.is_proven = False
+    state.inbound.is_under_former = False
 
 
 cdef bint _refuse_for_good(State state, TerminalChannel channel, int reason) noexcept:
@@ -196,7 +198,7 @@ cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
     if listener.mac_policy == MAC_POLICY_NONE:
         return True
     verdict = verify_message(state.macs, listener.tables, &state.inbound.terminal.mac_key, &state.request)
-    if verdict == MAC_RIGHT:
+    if verdict == MAC_RIGHT or (verdict == MAC_WRONG and comes_under_former_key(state, channel)):
         state.inbound.is_proven = True
         return True
     if verdict == MAC_ABSENT:
@@ -223,6 +225,8 @@ cdef bint _may_speak_here(State state, TerminalChannel channel) noexcept:
 cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
     """Network management has no outcome: it is answered here."""
     if not is_network_management(state.inbound.kind):
+        if state.inbound.is_under_former or state.inbound.terminal.has_former:
+            ask_to_sign_in(state, channel)
         return True
     notice_whereabouts(state, channel)
     if state.inbound.barred != NOT_BARRED:
@@ -555,6 +559,7 @@ cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, 
     transaction.origin_slot = channel.slot
     transaction.origin_generation = channel.generation
     transaction.terminal = inbound.terminal_number
+    transaction.is_under_former = inbound.is_under_former
     transaction.outcome = inbound.outcome
     transaction.stan = stan
     transaction.received_ns = state.calendar.now_ns

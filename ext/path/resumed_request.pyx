@@ -9,6 +9,7 @@ from switch.machine.request_context cimport Inbound
 from switch.machine.transaction cimport Transaction
 from switch.path.claiming cimport refer_to_claim
 from switch.path.identity cimport NOT_REFUSED
+from switch.path.key_overlap cimport terminal_as_it_was
 from switch.path.original_lookup cimport ask_again, stop_waiting
 from switch.path.outcome cimport finish_reversal, finish_unsent
 from switch.path.request cimport begin_inbound, forward_request, refer_to_original
@@ -52,7 +53,8 @@ cdef void _take_up(State state, const Transaction *transaction) noexcept:
     cdef const Outcome *entry = state.duplicates.at(transaction.outcome)
     begin_inbound(state, transaction.headers)
     state.transactions.recall_request(transaction, &state.request)
-    inbound.terminal = state.registry.terminal(transaction.terminal)
+    inbound.terminal = terminal_as_it_was(state, transaction, &inbound.former_self)
+    inbound.is_under_former = transaction.is_under_former
     inbound.terminal_number = transaction.terminal
     inbound.kind = transaction.kind
     inbound.amount_minor = transaction.amount_minor

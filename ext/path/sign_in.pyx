@@ -14,6 +14,7 @@ from switch.dialect.kinds cimport KIND_KEY_EXCHANGE, KIND_SIGN_ON
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_SECURITY_VIOLATION
 from switch.dialect.sign_in_rules cimport SignInRules, form_asked_for
 from switch.machine.note_queue cimport NOTE_SIGN_IN_WITHOUT_KEYS
+from switch.path.key_overlap cimport note_keys_told
 from switch.tables.identifiers cimport TERMINAL_ID_MAX
 from switch.tables.registry cimport Terminal
 from switch.wire.hexadecimal cimport write_hex
@@ -48,7 +49,8 @@ cdef int _without_keys(State state, Listener listener, int fault) noexcept:
 
 cdef int _take_keys(State state, Listener listener, SignInAnswer *answer) noexcept:
     """Put the terminal's keys into the answer, in the form that it asks for; the reason to answer with."""
-    cdef const Terminal *terminal = state.inbound.terminal
+    # Not who it was: a sign-in that comes under a former key is told the new ones.
+    cdef const Terminal *terminal = state.registry.terminal(state.inbound.terminal_number)
     cdef const SignInForm *form = form_asked_for(&listener.tables.sign_in, listener.tables.spec, &state.request)
     cdef SignInKeys keys
     cdef uint8_t block[SIGN_IN_KEYS_MAX]
@@ -62,6 +64,8 @@ cdef int _take_keys(State state, Listener listener, SignInAnswer *answer) noexce
         return _without_keys(state, listener, -size)
     write_hex(block, <uint32_t>size, answer.keys)
     answer.keys_size = <uint16_t>(2 * size)
+    if terminal.has_former:
+        note_keys_told(state)
     return REASON_APPROVED
 
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from switch.crypto.mac cimport MacKey
 from switch.crypto.pin_block cimport PinKey
+from switch.tables.former_keys cimport FormerKeyTable
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, Index, Texts
 
 cdef enum PartyState:
@@ -25,6 +26,7 @@ cdef struct Terminal:
     uint8_t derives_pin_keys             # 1: DUKPT; each PIN block comes under a key of its own
     uint8_t has_position                 # 1: where it is installed is known in degrees
     uint8_t is_unregistered              # 1: a journal knows it, and no registry has said anything of it
+    uint8_t has_former                   # 1: ``Registry.former`` has keys of it that were replaced
     uint32_t merchant                    # index of its merchant
     uint32_t serial_number               # where the text of it begins; 0: not known
     int32_t latitude                     # in millionths of a degree
@@ -45,6 +47,10 @@ cdef Terminal *grow_terminals(Terminal *terminals, uint64_t room, uint64_t new_r
 
 cdef void unmap_terminals(Terminal *terminals, uint64_t room) noexcept nogil
 """Wipe them, and give the memory back."""
+
+cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1
+"""Give a terminal its keys; ``profile`` has the number of its MAC algorithm at 3, and the sizes of its keys at 5. An
+error is raised where one is missing, or of another size."""
 
 
 cdef class Registry:
@@ -69,6 +75,7 @@ cdef class Registry:
     cdef readonly uint32_t unbound_count  # active terminals that are not served since they are bound to nothing
     cdef readonly list altered           # numbers of terminals whose rows are not as they were bound: not served
     cdef readonly list suspects          # terminals that spoke otherwise than registered: number, ``Stranger``, what
+    cdef readonly FormerKeyTable former
     cdef readonly tuple kind_names
     cdef readonly tuple listener_names
 

@@ -14,6 +14,7 @@ cimport cython
 from switch.crypto.mac cimport MAC_PADDING_1
 from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, set_pin_key
 from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row
+from switch.tables.former_keys cimport FormerKeyTable
 from switch.tables.identifiers cimport (
     Slot, index_make, index_put, keep_text, merchant_key, padded, spread, terminal_key,
 )
@@ -141,6 +142,7 @@ cdef class Registry:
         cdef Registry registry = Registry.__new__(Registry)
         if len(listener_names) > LISTENERS_MAX or len(kind_names) > KINDS_MAX:
             raise ValueError(f"at most {LISTENERS_MAX} listeners and {KINDS_MAX} kinds")
+        registry.former = FormerKeyTable()
         registry.kind_names = tuple(kind_names)
         registry.listener_names = tuple(listener_names)
         registry.rule = rule

@@ -203,6 +203,7 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
     cdef const Terminal *changed = changes.terminal(place)
     cdef uint32_t number = registry.find_terminal(changed.id, TERMINAL_ID_MAX)
     cdef bint is_new = number == <uint32_t>TERMINAL_NONE
+    cdef uint8_t has_former = 0
     cdef uint32_t serial_number
     if is_new:
         number = registry.terminal_count
@@ -210,11 +211,13 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
         registry._terminals[number].serial_number = 0
         index_put(&registry._terminal_index, terminal_key(changed.id), number)
         registry.terminal_count += 1
-    elif registry._terminals[number].is_unregistered:
-        registry.unregistered_count -= 1
+    else:
+        registry.unregistered_count -= registry._terminals[number].is_unregistered
+        has_former = registry._terminals[number].has_former
     serial_number = registry._terminals[number].serial_number
     if is_new or changed.state == PARTY_ACTIVE:
         registry._terminals[number] = changed[0]
+        registry._terminals[number].has_former = has_former
     else:
         _take_out_of_service(&registry._terminals[number], changed)
     registry._terminals[number].merchant = merchant
@@ -237,6 +240,9 @@ cdef void _take_out_of_service(Terminal *terminal, const Terminal *changed) noex
         terminal.derives_pin_keys = before.derives_pin_keys
     if changed.master_key.size == 0:
         terminal.master_key = before.master_key
+    if changed.track_key.size == 0:
+        terminal.track_key = before.track_key
+    terminal.has_former = before.has_former
     explicit_bzero(&before, sizeof(Terminal))
 
 

@@ -72,6 +72,8 @@ cdef class Framing:
     cdef HeaderCheck checks[2 * HEADER_COUNT_MAX]
     cdef int swap_count
     cdef HeaderSwap swaps[HEADER_COUNT_MAX]
+    cdef int requirement_offset             # of the byte whose digit tells a terminal what to do next; -1: none
+    cdef uint8_t requirement_shift          # of the digit's bits in it
     cdef int total_count
     cdef HeaderTotal totals[HEADER_COUNT_MAX]
     cdef uint8_t defaults[FRAME_HEADERS_MAX]
@@ -84,6 +86,10 @@ cdef class Framing:
     cdef void reply_headers(self, const uint8_t *received, uint8_t *reply) noexcept nogil
     """Headers of the answer to a frame whose headers were ``received`` (TPDU and Visa addresses swapped, the rest as
     it came); both ``headers_size`` long and not overlapping."""
+
+    cdef bint require(self, const uint8_t *received, uint8_t requirement, uint8_t *marked) noexcept nogil
+    """Copy headers to ``marked`` with the digit that tells a terminal what to do next; False, and nothing is copied, where
+    the headers have no such digit."""
 
     cdef int open_frame(self, uint8_t *out, size_t room) noexcept nogil
     """Offset in ``out`` at which the message is to be written, so that nothing is copied twice; -1 without room."""

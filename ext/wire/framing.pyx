@@ -88,7 +88,7 @@ def _visa_default(place, header):
 # Of each type of header: its keys besides "type" and "counted", and what makes its default bytes.
 cdef dict HEADER_TYPES = {
     "tpdu": ({"hex"}, _tpdu_default),
-    "fixed": ({"hex"}, _hex_bytes),
+    "fixed": ({"hex", "requirement_digit"}, _hex_bytes),
     "literal": ({"text", "digits"}, _literal_default),
     "visa": ({"hex"}, _visa_default),
 }
@@ -164,6 +164,7 @@ cdef class Framing:
         if _boolean("framing.length.includes_itself", length.get("includes_itself", False)):
             self.counted = self.length_size
         self.keep_alive_length = self.counted
+        self.requirement_offset = -1
         self._compile_headers(table.get("headers", []))
         self._compile_trailer(table.get("trailer", "none"), table.get("trailer_counted", False))
         self.overhead = self.length_size + self.headers_size + self.trailer_size
@@ -194,8 +195,12 @@ cdef class Framing:
         self.headers_size = offset
 
     def _add_rules(self, header, uint32_t offset, uint32_t size):
-        cdef uint32_t literal_size
+        cdef uint32_t literal_size, digit
         kind = header["type"]
+        if kind == "fixed" and "requirement_digit" in header:
+            digit = _integer("framing.headers.requirement_digit", header["requirement_digit"], 1, 2 * size) - 1
+            self.requirement_offset = offset + digit // 2
+            self.requirement_shift = 0 if digit % 2 else 4
         if kind == "tpdu":
             self._add_swap(offset + 1, offset + 3, 2)
         elif kind == "literal":
@@ -355,6 +360,14 @@ cdef class Framing:
             swap = &self.swaps[i]
             memcpy(reply + swap.first, received + swap.second, swap.size)
             memcpy(reply + swap.second, received + swap.first, swap.size)
+
+    cdef bint require(self, const uint8_t *received, uint8_t requirement, uint8_t *marked) noexcept nogil:
+        if self.requirement_offset < 0:
+            return False
+        memcpy(marked, received, self.headers_size)
+        marked[self.requirement_offset] &= 0xF0 >> self.requirement_shift
+        marked[self.requirement_offset] |= requirement << self.requirement_shift
+        return True
 
     cdef int open_frame(self, uint8_t *out, size_t room) noexcept nogil:
         if room < self.overhead:

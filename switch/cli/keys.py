@@ -49,6 +49,7 @@ from switch.keys.names import (
 )
 from switch.keys.problems import KeyFileError, UnreadableError
 from switch.keys.store_keys import STORE_USAGES
+from switch.keys.rotation import end_rotation, rotatable, rotate
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
 
@@ -245,6 +246,30 @@ def enter_component(
         _tell(key)
     else:
         typer.echo(f"{name}: component {number} is kept; wanting: {', '.join(map(str, wanting))}")
+
+
+@app.command("rotate")
+def rotate_keys(
+    context: typer.Context,
+    terminals: Annotated[list[str] | None, typer.Argument(metavar="[TERMINAL]...", help="Such as 10000001.")] = None,
+    *,
+    is_all: Annotated[bool, typer.Option("--all", help="All terminals that have a tmk and no former keys.")] = False,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="With --all: so many of them, no more.")] = None,
+    is_end: Annotated[bool, typer.Option("--end", help="Take all terminals' former keys out.")] = False,
+) -> None:
+    """Make new working keys for terminals that sign in, and keep the former ones for a while; then send SIGHUP.
+
+    Example: authswitch keys --config switch.toml rotate --all --batch 1000
+    """
+    if (bool(terminals) + is_all + is_end) != 1 or (batch is not None and not is_all):
+        raise typer.BadParameter("needed are terminals, or --all, with or without --batch, or --end")
+    with _changing(context) as file:
+        if is_end:
+            told = f"{end_rotation(file):,} former keys taken out"
+        else:
+            with _asked_wrongly():
+                told = f"{rotate(file, terminals or rotatable(file, batch)):,} terminals have new keys"
+    typer.echo(told)
 
 
 @app.command("import-terminals")

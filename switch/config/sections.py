@@ -43,6 +43,13 @@ class KeysSection(Section):
         least=0,
         most=604_800,
     )
+    terminal_former_seconds: int = count(
+        900,
+        "Where a terminal's keys were replaced, and the former ones kept: after the answer to its sign-in, what comes "
+        "under those is taken for so long.",
+        least=0,
+        most=604_800,
+    )
 
 
 class RegistrySection(Section):

@@ -164,6 +164,8 @@ class FixedHeader(Table):
 
     type: Literal["fixed"]
     hex: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2})+$")]
+    requirement_digit: Annotated[int | None, Field(ge=1)] = None
+    """Which of the digits, counted from 1, tells a terminal what to do next; 3 is to sign in again."""
     counted: bool = True
 
 

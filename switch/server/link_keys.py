@@ -1,4 +1,4 @@
-"""Keys of links, taken up from the key file while the daemon runs: at SIGHUP, with no message lost."""
+"""Keys of links and terminals, taken up from the key file while the daemon runs: at SIGHUP, with no message lost."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from switch.machine.state import State
 from switch.server.assembly import give_keys
 from switch.server.node_keys import NodeKeys
 from switch.server.signals import reload_counter
+from switch.server.terminal_keys import TerminalKeys
 
 NOT_TAKEN_UP = "keys not taken up: those of before stay in use"
 UNREADABLE = "the key file cannot be opened: what was opened before stays in use"
@@ -54,6 +55,8 @@ class LinkKeys:
         self._waiting = stats.gauge(
             "authswitch_link_keys_waiting", "1 while links have other keys than the key file says.", rule="max"
         )
+        former_seconds = 0 if config.keys is None else config.keys.terminal_former_seconds
+        self._terminals = TerminalKeys(states[0].registry, former_seconds)
         self._has_begun = False
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,6 +110,10 @@ class LinkKeys:
                 continue
             with in_force:
                 self._take_up(in_force)
+                if told:
+                    await self._terminals.take_up(in_force)
+                else:
+                    self._terminals.begin(in_force)
             return told
 
     def _reload(self) -> asyncio.Task[None]:
@@ -133,6 +140,7 @@ class LinkKeys:
                     # Whoever is forked later must not have older keys than this one.
                     await asyncio.to_thread(self._keys.put_in_force, keys, told)
                     log.info("keys taken up", links=self._take_up(keys))
+                    await self._terminals.take_up(keys)
             except (KeyFileError, OSError) as error:
                 self._refuse(str(error))
                 return

@@ -1,0 +1,20 @@
+"""Terminals whose keys were replaced: they are told to sign in, and served under their former keys meanwhile."""
+
+from switch.machine.listener cimport TerminalChannel
+from switch.machine.state cimport State
+from switch.machine.transaction cimport Transaction
+from switch.tables.registry cimport Terminal
+
+
+cdef bint comes_under_former_key(State state, TerminalChannel channel) noexcept
+"""Whether the MAC of ``state.request`` is right under the former key of its terminal, where that is still taken. If so it
+is answered under that key, and its PIN is taken to be under the former one."""
+
+cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept
+"""Have the answer to ``state.request`` tell its terminal to sign in, where that has former keys and needs it."""
+
+cdef void note_keys_told(State state) noexcept nogil
+"""The terminal of ``state.request`` is told its new keys: the time of its former ones begins to run out."""
+
+cdef const Terminal *terminal_as_it_was(State state, const Transaction *transaction, Terminal *room) noexcept nogil
+"""Who sent the request of a transaction, with the keys under which that came; ``room`` is for a copy."""

@@ -1,0 +1,66 @@
+"""Terminals whose keys were replaced: they are told to sign in, and served under their former keys meanwhile.
+
+Who has no former keys, nearly all, costs one comparison.
+"""
+
+from switch.base.stats cimport stats_add
+from switch.dialect.authentication cimport MAC_RIGHT, verify_message
+from switch.machine.listener cimport Listener
+from switch.tables.former_keys cimport FORMER_UNTIL_SIGN_IN, FormerKeys, is_taken
+
+cdef enum:
+    SIGN_IN_AGAIN = 3         # the processing requirement of a header
+
+
+cdef void _put_on(const FormerKeys *former, const Terminal *terminal, Terminal *room) noexcept nogil:
+    """A copy of a terminal with its former keys."""
+    room[0] = terminal[0]
+    room.mac_key = former.mac_key
+    room.pin_key = former.pin_key
+    room.has_former = False
+
+
+cdef bint comes_under_former_key(State state, TerminalChannel channel) noexcept:
+    cdef Listener listener = channel.listener
+    cdef const FormerKeys *former = NULL
+    if state.inbound.terminal.has_former:
+        former = state.registry.former.find(state.inbound.terminal_number)
+    if not is_taken(former, state.calendar.now_ns):
+        return False
+    if verify_message(state.macs, listener.tables, &former.mac_key, &state.request) != MAC_RIGHT:
+        return False
+    stats_add(state.meters.stats, state.meters.listener[listener.number].under_former_key, 1)
+    _put_on(former, state.inbound.terminal, &state.inbound.former_self)
+    state.inbound.terminal = &state.inbound.former_self
+    state.inbound.is_under_former = True
+    return True
+
+
+cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept:
+    cdef const FormerKeys *former
+    if not state.inbound.is_under_former:
+        if not state.inbound.terminal.has_former:
+            return
+        former = state.registry.former.find(state.inbound.terminal_number)
+        if former == NULL or former.until_ns != FORMER_UNTIL_SIGN_IN:
+            return
+    if channel.listener.framing.require(state.inbound.headers, SIGN_IN_AGAIN, state.inbound.marked_headers):
+        state.inbound.headers = state.inbound.marked_headers
+
+
+cdef void note_keys_told(State state) noexcept nogil:
+    cdef FormerKeys *former = state.registry.former.find(state.inbound.terminal_number)
+    if former != NULL and former.until_ns == FORMER_UNTIL_SIGN_IN:
+        former.until_ns = state.calendar.now_ns + state.registry.former.keep_ns
+
+
+cdef const Terminal *terminal_as_it_was(State state, const Transaction *transaction, Terminal *room) noexcept nogil:
+    cdef const Terminal *terminal = state.registry.terminal(transaction.terminal)
+    cdef const FormerKeys *former
+    if not transaction.is_under_former:
+        return terminal
+    former = state.registry.former.find(transaction.terminal)
+    if former == NULL:
+        return terminal
+    _put_on(former, terminal, room)
+    return room

@@ -1,0 +1,9 @@
+"""Keys of terminals that others have replaced: they are taken until their terminal has the new ones, and a while longer."""
+
+class FormerKeyTable:
+    """By number of the terminal in the registry."""
+
+    in_use: int
+    """Terminals whose former keys are known."""
+    keep_ns: int
+    """So long after the answer to their sign-in former keys are taken."""

@@ -1,0 +1,193 @@
+"""Terminals whose keys were replaced while the switch runs: nothing is refused until they have signed in."""
+
+from __future__ import annotations
+
+import pytest
+
+from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
+from switch.keys.sign_in import open_sign_in_keys
+from switch.tables.key_changes import take_terminal_keys
+from tests.ext.world import CARD, CUP_TAK, CUP_TMK, CUP_TPK, MERCHANT, ZPK, Keys, is_sealed, purchase, seal
+
+TERMINAL = "10000001"
+NEW_TAK, NEW_TPK = bytes(range(48, 64)), bytes(range(64, 80))
+SIGN_IN = {"t": "0800", "11": "000001", "41": TERMINAL, "42": MERCHANT, "60": "00000001003", "63": "01 "}
+
+
+class Rotated:
+    """The keys of the world; those of one terminal are others, and it has former ones."""
+
+    def __init__(self, **keys: bytes | None) -> None:
+        self.keys = keys
+
+    def get(self, name: str, /) -> bytes | None:
+        """The clear key of a name; None when there is none."""
+        terminal, _, usage = name.removeprefix("terminal/").partition("/")
+        if terminal == TERMINAL and usage.replace("/", "_") in self.keys:
+            return self.keys[usage.replace("/", "_")]
+        return None if "former" in usage else Keys().get(name)
+
+
+KEPT = {"tak": NEW_TAK, "tpk": NEW_TPK, "former_tak": CUP_TAK, "former_tpk": CUP_TPK}
+
+
+def take(world, **keys):
+    """The key file has changed, and the switch was told to take it up."""
+    registry = world.engine.state.registry
+    registry.former.keep_ns = 900 * 10**9
+    return take_terminal_keys(registry, Rotated(**keys), 0, registry.terminal_count)
+
+
+class Till:
+    """The terminal, with a connection and the key that it thinks is its own."""
+
+    def __init__(self, world):
+        self.world = world
+        self.line = world.terminal("cup")
+        self.tak = CUP_TAK
+
+    def sends(self, document):
+        """A signed request."""
+        self.line.feed(self.line.frame(seal(document, self.line.dialect, "cup-ecb", self.tak)))
+
+    def pays(self, issuer=None, **changes):
+        """The code of a payment's answer, and what that requires the terminal to do; its MAC is under the same key."""
+        self.sends(purchase(self.world, "cup", **changes))
+        if issuer is not None:
+            issuer.answer(issuer.read_one())
+        return self.is_told()
+
+    def is_told(self):
+        """Code and processing requirement of the answer that has come."""
+        answer = self.line.read_one()
+        assert is_sealed(self.line.raw[-1], answer, self.line.dialect, "cup-ecb", self.tak)
+        return answer["39"], self.requirement
+
+    @property
+    def requirement(self):
+        """The digit of the header of what was read last."""
+        return self.line.headers[7] & 15
+
+    def signs_in(self):
+        """Take the keys of the answer."""
+        answer = self.line.ask(SIGN_IN, mac=False)
+        assert (answer["39"], self.requirement) == ("00", 0)
+        keys = open_sign_in_keys(CUP_TMK, bytes.fromhex(answer["62"]))
+        self.tak = keys.mac_key
+        return keys
+
+
+def test_no_payment_is_refused_when_keys_are_replaced(world):
+    till, issuer = Till(world), world.issuer()
+    assert till.pays(issuer) == ("00", 0)
+    assert take(world, **KEPT) == (1, [])
+    assert [till.pays(issuer), till.pays(issuer)] == [("00", 3)] * 2
+    assert world.count("former_key_requests_total") == 2
+    assert till.signs_in() == (NEW_TPK, NEW_TAK, b"")
+    assert till.pays(issuer) == ("00", 0)
+    assert world.count("former_key_requests_total") == 2
+    assert world.count("mac_failures_total") == 0
+
+
+def test_former_key_is_taken_for_its_time_after_the_sign_in(world):
+    till, late = Till(world), Till(world)
+    take(world, **KEPT)
+    world.advance(3600, step=300)
+    till, late, issuer = Till(world), Till(world), world.issuer()
+    till.signs_in()
+    world.advance(899, step=60)
+    late.line, till.line = world.terminal("cup"), world.terminal("cup")
+    assert late.pays(issuer) == ("00", 3)
+    world.advance(2)
+    late.sends(purchase(world, "cup"))
+    assert late.line.read_one()["39"] == "A0"
+    assert till.pays(issuer) == ("00", 0)
+
+
+def test_answer_is_under_the_key_of_the_request_whatever_comes_between(world):
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    till.sends(purchase(world, "cup"))
+    asked = issuer.read_one()
+    other = Till(world)
+    other.signs_in()
+    world.advance(1)
+    issuer.answer(asked)
+    assert till.is_told() == ("00", 3)
+
+
+def test_repeat_is_answered_under_its_own_key(world):
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    document = purchase(world, "cup")
+    till.sends(document)
+    issuer.answer(issuer.read_one())
+    assert till.is_told() == ("00", 3)
+    till.signs_in()
+    till.sends(document)
+    assert till.is_told() == ("00", 0)
+    assert issuer.read() == []
+
+
+def test_refusals_are_under_the_key_of_the_request(world):
+    till = Till(world)
+    take(world, **KEPT)
+    assert till.pays(f4="000000000000") == ("13", 3)
+
+
+@pytest.mark.parametrize(("tak", "tpk"), [(CUP_TAK, CUP_TPK), (NEW_TAK, NEW_TPK), (NEW_TAK, CUP_TPK)])
+def test_pins_under_both_keys_are_read(world, tak, tpk):
+    till, issuer = Till(world), world.issuer()
+    block = encrypt_pin_block("1234", CARD, tpk)
+    take(world, **KEPT)
+    till.tak = tak
+    till.sends(purchase(world, "cup", f22="021", f52=block.hex().upper(), f53="2600000000000000", f26="12"))
+    asked = issuer.read_one()
+    assert decrypt_pin_block(bytes.fromhex(asked["52"]), CARD, ZPK) == "1234"
+    issuer.answer(asked)
+    assert till.is_told()[0] == "00"
+
+
+def test_a_leaked_key_is_refused_at_once(world):
+    till = Till(world)
+    assert take(world, tak=NEW_TAK, tpk=NEW_TPK) == (1, [])
+    till.sends(purchase(world, "cup"))
+    assert till.line.read_one()["39"] == "A0"
+
+
+def test_former_keys_that_are_taken_out_are_refused(world):
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    assert till.pays(issuer) == ("00", 3)
+    assert take(world, tak=NEW_TAK, tpk=NEW_TPK) == (1, [])
+    till.sends(purchase(world, "cup"))
+    assert till.line.read_one()["39"] == "A0"
+    assert world.engine.state.registry.former.in_use == 0
+
+
+def test_the_same_file_again_changes_nothing(world):
+    take(world, **KEPT)
+    till = Till(world)
+    till.signs_in()
+    assert take(world, **KEPT) == (0, [])
+    world.advance(901, step=60)
+    late = Till(world)
+    late.sends(purchase(world, "cup"))
+    assert late.line.read_one()["39"] == "A0"
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"tak": None}, "no key terminal/10000001/tak"),
+        ({"tak": bytes(7)}, "terminal/10000001/tak has 7 bytes"),
+        ({"former_tak": bytes(9)}, "the former tak has 9 bytes"),
+        ({"former_tpk": bytes(9)}, "the former tpk has 9 bytes"),
+    ],
+)
+def test_keys_that_do_not_fit_change_nothing(world, keys, reason):
+    changed, faults = take(world, **KEPT | keys)
+    assert changed == 0
+    assert [(terminal, reason in words) for terminal, words in faults] == [(TERMINAL, True)]
+    issuer = world.issuer()
+    assert Till(world).pays(issuer) == ("00", 0)
