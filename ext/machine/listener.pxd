@@ -37,6 +37,7 @@ cdef class Listener:
     cdef public uint32_t connections          # open now
     cdef readonly Composer answer_composer    # answers that no issuer had a part in
     cdef readonly Composer network_answer_composer    # answers to sign-on, echo test and their like
+    cdef readonly object downloads            # switch.dialect.downloads.DownloadAnswers
     cdef readonly Composer unsigned_answer_composer    # the same without a MAC, for those whom no key belongs to
 
     cdef inline bint tells_part(self, const MessageIndex *request) noexcept nogil:

@@ -25,6 +25,7 @@ class Listener:
     answer_composer: Composer
     unsigned_answer_composer: Composer
     network_answer_composer: Composer
+    downloads: object | None
     def __init__(
         self,
         number: int,
@@ -44,6 +45,7 @@ class Listener:
         partial_timeout_ms: int,
         in_flight_max: int,
         connections_max: int,
+        downloads: object | None = None,
     ) -> None: ...
 
 class TerminalChannel(Channel):

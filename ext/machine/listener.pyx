@@ -30,13 +30,14 @@ cdef class Listener:
         partial_timeout_ms: How long the rest of a begun frame may take.
         in_flight_max: Requests of one connection under way before its reading pauses.
         connections_max: Connections at one time.
+        downloads: What terminals may load (``switch.dialect.downloads.DownloadAnswers``); None: nothing.
     """
 
     def __init__(self, uint16_t number, str name, DialectTables tables, Framing framing, Composer answer_composer,
                  Composer unsigned_answer_composer, Composer network_answer_composer, *, str mac_policy,
                  unkept, str partial_approval, bint binds_identity, int64_t first_message_timeout_ms,
                  int64_t idle_timeout_ms,
-                 int64_t partial_timeout_ms, uint32_t in_flight_max, uint32_t connections_max):
+                 int64_t partial_timeout_ms, uint32_t in_flight_max, uint32_t connections_max, downloads=None):
         self.number = number
         self.name = name
         self.tables = tables
@@ -53,6 +54,7 @@ cdef class Listener:
         self.partial_timeout_ns = partial_timeout_ms * 1_000_000
         self.in_flight_max = in_flight_max
         self.connections_max = connections_max
+        self.downloads = downloads
 
 
 cdef class TerminalChannel(Channel):

@@ -48,8 +48,8 @@ from switch.keys.names import (
     usage_of_name,
 )
 from switch.keys.problems import KeyFileError, UnreadableError
-from switch.keys.store_keys import STORE_USAGES
 from switch.keys.rotation import end_rotation, rotatable, rotate
+from switch.keys.store_keys import STORE_USAGES
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
 

@@ -54,6 +54,7 @@ def check(
         *checks.partial_approval(),
         *checks.sign_in(),
         *checks.terminal_says(),
+        *checks.downloads(),
         *checks.mac(),
         *checks.subfields(),
         *checks.variants(),
@@ -178,6 +179,22 @@ class _Checks:
             yield from problems
             if not problems and place(self.file, rules.batch).size != BATCH_DIGITS:
                 yield ("sign_in", "batch"), f"a batch number has {BATCH_DIGITS} digits"
+
+    def downloads(self) -> Found:
+        rules = self.file.downloads
+        if rules.code is None:
+            return
+        yield from self._reference(rules.code, ("downloads", "code"))
+        problems = list(self._whole_field(str(rules.field), ("downloads", "field")))
+        yield from problems
+        if not problems and not holds_bytes(self.layout[str(rules.field)]):
+            yield ("downloads", "field"), f"field {rules.field} holds no bytes"
+        for table, names in (
+            ("ca_keys", [key.rid + key.index for key in rules.ca_keys]),
+            ("applications", [one.aid for one in rules.applications]),
+        ):
+            if len(set(map(str.upper, names))) < len(names):
+                yield ("downloads", table), "one of them is there twice"
 
     def terminal_says(self) -> Found:
         table = self.file.terminal_says

@@ -44,6 +44,7 @@ class Kind(DescribedEnum):
     KEY_EXCHANGE = 18, "new working keys"
     CUT_OVER = 19, "a new business day"
     PREAUTHORIZATION_ADVICE = 20, "notice of a hold that was approved without the issuer"
+    DOWNLOAD = 21, "parameters, keys of card schemes or chips' applications, which a terminal loads from the switch"
 
 
 class KindTraits(NamedTuple):
@@ -91,6 +92,7 @@ TRAITS: dict[Kind, KindTraits] = {
     Kind.KEY_EXCHANGE: _ANSWERED,
     Kind.CUT_OVER: _ANSWERED,
     Kind.PREAUTHORIZATION_ADVICE: KindTraits(Money.NONE, forwarded=False, reversible=False, is_advice=True),
+    Kind.DOWNLOAD: _ANSWERED,
 }
 
 KINDS: tuple[str, ...] = tuple(kind.label for kind in Kind)

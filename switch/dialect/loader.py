@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from switch.crypto.mac import ALGORITHMS
 from switch.crypto.sign_in_keys import MAC_KEY_FORMS
 from switch.dialect.building import Built, FieldMeaning, build
+from switch.dialect.downloads import DownloadAnswers
 from switch.dialect.fault_causes import explain
 from switch.dialect.kinds import KINDS, Kind
 from switch.dialect.layout import Entry
@@ -79,6 +80,12 @@ class Dialect:
     def kinds(self) -> Mapping[str, list[KindEntry]]:
         """The ways to write each kind, by its name; the first is the one that we write."""
         return self.file.kinds
+
+    @cached_property
+    def downloads(self) -> DownloadAnswers | None:
+        """What terminals may load from the switch; None: nothing."""
+        rules = self.file.downloads
+        return None if rules.code is None else DownloadAnswers(self.file, self.layout[str(rules.field)]["max_len"])
 
     @cached_property
     def sensitive(self) -> frozenset[int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 from difflib import get_close_matches
+from hashlib import sha1
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from switch.crypto.mac import ALGORITHMS
 from switch.crypto.sign_in_keys import MAC_KEY_FORMS, ROOMS
@@ -307,6 +308,68 @@ class SignIn(Table):
     """The batch number of six digits, in request and answer; None: the dialect has none."""
 
 
+HexBytes = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2})+$")]
+DownloadCode = Annotated[str, Field(min_length=1, max_length=12)]
+
+
+class DownloadGroup(Table):
+    """How a terminal asks for entries of one kind: for the list, for one of it, and that it has all."""
+
+    heads: DownloadCode
+    entry: DownloadCode
+    end: DownloadCode
+
+
+class CaKey(Table):
+    """The public key of a card scheme, with which a terminal verifies chips (EMV book 2)."""
+
+    rid: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{10}$")]
+    """The scheme's registered identifier."""
+    index: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{2}$")]
+    expires: Annotated[str, Field(pattern=r"^20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$")]
+    """YYYYMMDD."""
+    modulus: Annotated[HexBytes, Field(min_length=128, max_length=496)]
+    exponent: Literal["03", "010001"]
+    check_value: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{40}$")]
+    """SHA-1 of identifier, index, modulus and exponent: a key that was mistyped is refused by it."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        content = bytes.fromhex(self.rid + self.index + self.modulus + self.exponent)
+        if sha1(content, usedforsecurity=False).hexdigest().upper() != self.check_value.upper():
+            raise ValueError("the check value is not that of the key")
+        return self
+
+
+class ChipApplication(Table):
+    """An application of chips that terminals take, and its parameters."""
+
+    aid: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}){5,16}$")]
+    data: Annotated[HexBytes, Field(max_length=980)]
+    """Data objects (TLV) in hex, as the terminal keeps them; without 9F06, which is the AID."""
+
+
+class Downloads(Table):
+    """What terminals load from the switch."""
+
+    code: FieldReference | None = None
+    """Where a request says what it wants; None: nothing is offered."""
+    field: Annotated[int, Field(ge=2, le=128)] = 62
+    """In which request and answer say the rest."""
+    parameter_list: DownloadCode | None = None
+    """What asks for ``parameters``."""
+    ca_key_codes: DownloadGroup | None = None
+    application_codes: DownloadGroup | None = None
+    acknowledged: list[DownloadCode] = []
+    """What is answered with yes and no data, such as a terminal's report of its state."""
+    empty: list[DownloadCode] = []
+    """What is answered with a list of nothing."""
+    parameters: dict[Annotated[str, Field(pattern=r"^[0-9]{2}$")], Annotated[str, Field(pattern=r"^[ -~]{1,80}$")]] = {}
+    """By number, each value in the width that the terminals expect."""
+    ca_keys: Annotated[list[CaKey], Field(max_length=99)] = []
+    applications: Annotated[list[ChipApplication], Field(max_length=99)] = []
+
+
 class OriginalPart(Table):
     """One part of the data that name an original."""
 
@@ -394,6 +457,7 @@ class DialectFile(Table):
     """What a link verifies unless its configuration says otherwise: fields that issuers repeat in their answers."""
     partial_approval: PartialApproval = PartialApproval()
     sign_in: SignIn = SignIn()
+    downloads: Downloads = Downloads()
     response_codes: ResponseCodes
     kind_code: KindCode | None = None
     entry_modes: EntryModes | None = None

@@ -250,6 +250,7 @@ def _build_listener(number: int, section: ListenerSection, dialect: Dialect) -> 
         partial_timeout_ms=section.partial_frame_timeout_ms,
         in_flight_max=section.requests_in_flight_max,
         connections_max=section.connections_max,
+        downloads=dialect.downloads,
     )
 
 

@@ -38,6 +38,7 @@ class Slot(DescribedEnum):
     SAID_RRN = 24, "twelve characters: the reference number by which a terminal names an original that is not known"
     PARTIAL_APPROVAL = 25, "the field with the mark of partial approval, set to what terminal and configuration allow"
     BATCH = 26, "in the answer to a sign-in, the field with the batch number, set to the terminal's"
+    DOWNLOAD = 27, "hex digits: what a terminal loads from the switch"
 
 
 SLOTS: tuple[str, ...] = tuple(slot.label for slot in Slot)

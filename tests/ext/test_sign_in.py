@@ -140,3 +140,31 @@ def test_batch_number_outlives_the_switch(make_world):
     assert batch_told(later.terminal("cup"), told) == told
     later.advance(600)
     assert int(batch_told(later.terminal("cup"), "000000")) > int(told)
+
+
+LOADS = {"t": "0800", "11": "000001", "41": "10000001", "42": MERCHANT}
+
+
+@pytest.mark.parametrize(
+    ("mti", "form", "asked", "code", "told"),
+    [
+        ("0820", "362", None, "00", None),
+        ("0820", "372", b"100", "00", b"0"),
+        ("0800", "370", bytes.fromhex("9F0605A0000003339F220102"), "00", b"0"),
+        ("0800", "371", None, "00", None),
+        ("0820", "382", b"100", "00", b"0"),
+        ("0800", "381", None, "00", None),
+        ("0800", "390", b"100", "00", b"0"),
+        ("0800", "360", None, "12", None),
+        ("0800", "999", None, "12", None),
+        ("0820", "002", None, "00", None),
+        ("0820", "301", None, "00", None),
+    ],
+)
+def test_what_a_terminal_loads_and_reports(world, mti, form, asked, code, told):
+    request = {**LOADS, "t": mti, "60": f"00000001{form}"}
+    if asked is not None:
+        request["62"] = asked.hex().upper()
+    answer = world.terminal("cup").ask(request, mac=False)
+    assert (answer["t"], answer["39"], answer["60"]) == (f"{mti[:2]}{int(mti[2]) + 1}0", code, f"00000001{form}")
+    assert answer.get("62") == (None if told is None else told.hex().upper())

@@ -29,7 +29,8 @@ def place(tmp_path):
 
 def values(place):
     with KeyFile.open(place / "keys.sealed", load_master_key(place / "master.key", None)) as file:
-        return {key.name: (key.value, key.algorithm) for key in file.keys()}
+        keys = file.keys()
+        return {key.name: (key.value, key.algorithm) for key in keys}
 
 
 def run(place, *words):
